@@ -1,0 +1,233 @@
+"""The workspace (config/main.json, temp/, data/) and its settings."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from cbm_lake.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class Set(_Section):
+    """General settings of the user."""
+
+    user: str = ""
+    email: str = ""
+    institution: str = ""
+    update_check: bool = False
+    member_state: str = ""
+    polygon: str = ""
+    data_source: str = "direct"
+    """Where `get` reads: "direct" (the lake) or "api" (a REST server)."""
+    db_conn: str = "main"
+    dataset: str = ""
+    ds_year: str = ""
+    jupyterlab: bool = True
+    plimit: int = Field(default=25, ge=1)
+    """The greatest number of parcels that a widget fetches at once."""
+    git_url: str = ""
+
+
+class Paths(_Section):
+    """Folders, relative to the workspace unless absolute."""
+
+    data: str = "data"
+    temp: str = "temp"
+
+
+class Api(_Section):
+    """Account on a REST server."""
+
+    url: str = ""
+    user: str = ""
+    password: SecretStr = Field(default=SecretStr(""), alias="pass")
+
+
+class Db(_Section):
+    """A PostgreSQL database of the original library, to migrate from."""
+
+    description: str = ""
+    host: str = ""
+    port: int = 5432
+    name: str = "postgres"
+    sche: str = "public"
+    user: str = ""
+    password: SecretStr = Field(default=SecretStr(""), alias="pass")
+
+
+class S3(_Section):
+    """Access to an object store."""
+
+    dias: str = Field(default="", validation_alias=AliasChoices("dias", "osdias"))
+    host: str = Field(default="", validation_alias=AliasChoices("host", "oshost"))
+    bucket: str = ""
+    access_key: str = ""
+    secret_key: SecretStr = SecretStr("")
+
+
+class LakeSettings(_Section):
+    """Where the lake is."""
+
+    url: str = ""
+    """Folder or URL of the lake; empty means data/lake in the workspace."""
+
+
+class Config(BaseSettings):
+    """All settings: environment (CBM_LAKE_API__PASS=…) before file before default; `{}` is a valid file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CBM_LAKE_", env_nested_delimiter="__", extra="forbid", frozen=True, populate_by_name=True
+    )
+
+    set: Set = Set()
+    paths: Paths = Paths()
+    files: dict[str, str] = {}
+    api: Api = Api()
+    db: dict[str, Db] = {"main": Db()}
+    s3: S3 = Field(default=S3(), validation_alias=AliasChoices("s3", "obst"))
+    lake: LakeSettings = LakeSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment first, then the file's document, which comes in as keyword arguments."""
+        assert isinstance(init_settings, InitSettingsSource)  # noqa: S101 - a fact of the library
+        return env_settings, init_settings
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder that holds config/main.json, data/ and temp/."""
+
+    root: Path
+
+    @classmethod
+    def here(cls) -> Workspace:
+        """The workspace named by CBM_LAKE_HOME, else the current folder; child processes inherit it."""
+        return cls(Path(os.environ.setdefault("CBM_LAKE_HOME", str(Path.cwd()))))
+
+    @property
+    def config_file(self) -> Path:
+        """Where the settings are."""
+        return self.root / "config" / "main.json"
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings in force."""
+        return self._validate(self._read())
+
+    @property
+    def data(self) -> Path:
+        """The user's own folder; it also holds the default lake."""
+        return self.root / self.config.paths.data
+
+    @property
+    def temp(self) -> Path:
+        """Where `get` writes: temp/<aoi>/<year>/<pid>/."""
+        return self.root / self.config.paths.temp
+
+    @property
+    def lake_url(self) -> str:
+        """The folder or URL of the lake."""
+        return self.config.lake.url or str(self.data / "lake")
+
+    def create(self) -> Workspace:
+        """Make what is missing, touch nothing that exists.
+
+        Raises:
+            ConfigError: a folder or file cannot be written, or config/main.json is wrong.
+        """
+        try:
+            self.config_file.parent.mkdir(parents=True, exist_ok=True)
+            if not self.config_file.exists():
+                self._write(_defaults())
+            for folder in (self.data, self.temp):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"workspace {self.root} cannot be written ({error.strerror}); set CBM_LAKE_HOME to a folder of yours"
+            ) from error
+        return self
+
+    def configure(self, section: str, **values: Any) -> Workspace:
+        """Change settings in the file and return the workspace that has them; environment values stay out of the file.
+
+        Args:
+            section: a key of config/main.json, for instance "api".
+            values: settings of that section by their names in the file.
+        """
+        document = self._read()
+        document[section] = {**document.get(section, {}), **values}
+        self._validate(document)
+        self._write(document)
+        return Workspace(self.root)
+
+    def _read(self) -> dict[str, Any]:
+        if not self.config_file.exists():
+            return {}
+        try:
+            document = json.loads(self.config_file.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{self.config_file} cannot be read: {error}; mend it or delete it for a new one") from error
+        if not isinstance(document, dict):
+            raise ConfigError(f"{self.config_file} must hold a JSON object; mend it or delete it for a new one")
+        return document
+
+    def _validate(self, document: dict[str, Any]) -> Config:
+        try:
+            return Config(**document)
+        except (ValidationError, SettingsError, TypeError) as error:
+            raise ConfigError(f"{self.config_file}: {_first_problem(error)}") from error
+
+    def _write(self, document: dict[str, Any]) -> None:
+        """Replace the file in one step, readable by its owner only (it may hold passwords)."""
+        handle, name = tempfile.mkstemp(dir=self.config_file.parent, suffix=".json")  # created with mode 0600
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=4)
+        Path(name).replace(self.config_file)
+
+
+def _defaults() -> dict[str, Any]:
+    """The default settings as a document; built from the class, so that no environment value gets in."""
+    sections = {name: field.get_default() for name, field in Config.model_fields.items()}
+    document = {
+        name: {key: value.model_dump(mode="json") for key, value in section.items()}
+        if isinstance(section, dict)
+        else section.model_dump(mode="json")
+        for name, section in sections.items()
+    }
+    return document
+
+
+def _first_problem(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        problem = error.errors()[0]
+        return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    return str(error)

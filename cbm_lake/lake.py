@@ -1,0 +1,382 @@
+"""The lake: its tables, snapshots of them, and SQL over a snapshot."""
+
+from __future__ import annotations
+
+import re
+import threading
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import shapely
+from deltalake import DeltaTable
+
+from cbm_lake import queries, schemas
+from cbm_lake.config import Workspace
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.store import Store, Table, stamp
+
+_COMPACT_BYTES = 128 * 1024**2
+_PARCEL_FILE = re.compile(r"/aoi=(?P<aoi>[^/]+)/year=(?P<year>\d+)/(?P<ptype>\w+)-(?P<stamp>\w+Z)-(?P<version>\w+)\.parquet$")
+
+
+@dataclass(frozen=True)
+class ParcelSet:
+    """One version of the declared parcels of an area and year."""
+
+    aoi: str
+    year: int
+    ptype: str
+    """Which of several parcel sets; "" is the main one."""
+    version: str
+    """Hash of the content: the same parcels always have the same version."""
+    loaded: str
+    """When, as it stands in the file's name."""
+    path: str
+
+    @property
+    def name(self) -> str:
+        """As a person says it: ms 2024, or ms 2024 m."""
+        return f"{self.aoi} {self.year} {self.ptype}".rstrip()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Which files make up the lake at one moment; equal snapshots give equal answers."""
+
+    scenes: tuple[str, ...]
+    parcels: tuple[str, ...]
+    versions: tuple[tuple[str, int | None], ...]
+    """Version of each Delta table; None where the table had not been made yet."""
+
+
+class Lake:
+    """A lake at a folder or URL, as it is now or as it was at a moment."""
+
+    def __init__(self, url: str, as_of: datetime | None = None) -> None:
+        self.url = url
+        self.as_of = as_of
+        self._store = Store(url)
+        self._signatures = {
+            card: Table(
+                self._store.path(f"signatures/{card}"),
+                schemas.signatures(card),
+                keys=("pid", "scene", "ptype", "obstime"),
+                partitions=("aoi", "year"),
+            )
+            for card in schemas.CARD_BANDS
+        }
+        self._ledger = Table(self._store.path("extractions"), schemas.EXTRACTIONS, keys=("scene", "aoi", "finished"))
+        self._lock = threading.Lock()
+        self._opened: tuple[Snapshot, duckdb.DuckDBPyConnection, dict[str, list[dict[str, Any]]]] | None = None
+
+    def __repr__(self) -> str:
+        return f"Lake({self.url!r}{f', as_of={self.as_of:%Y-%m-%dT%H:%M:%SZ}' if self.as_of else ''})"
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def sql(self, statement: str, /, **params: Any) -> pa.Table:
+        """The rows that a SQL statement gives over the views scenes, parcels, s2, bs, c6, s2_long, extractions.
+
+        Args:
+            statement: one SQL statement of DuckDB; `$name` stands for the parameter `name`.
+            params: values of the parameters; they are bound, never pasted into the text.
+
+        Raises:
+            InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
+        """
+        return _rows(self._cursor(params), statement, params)
+
+    def query(self, name: str, /, **params: Any) -> pa.Table:
+        """The rows of the named query sql/<folder>/<file>.sql.
+
+        Raises:
+            NotFoundError: there is no query of that name.
+            InvalidInputError: a parameter is missing or not known to it.
+        """
+        return self.sql(queries.get(name).sql, **params)
+
+    def relation(self, statement: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
+        """The same as a DuckDB relation, for results that should not be held in memory at once.
+
+        Raises:
+            InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
+        """
+        return _relation(self._cursor(params), statement, params)
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
+        return self._connect(self._take())[0]
+
+    def parcel_sets(self) -> list[ParcelSet]:
+        """The parcel sets in force: for each area, year and kind the one that was loaded last."""
+        newest = {(found.aoi, found.year, found.ptype): found for found in self._parcel_files()}
+        return sorted(newest.values(), key=lambda found: found.name)
+
+    def parcel_set(self, aoi: str, year: int, ptype: str | None = None) -> ParcelSet:
+        """The parcel set of an area and year.
+
+        Raises:
+            NotFoundError: none was loaded; the message lists those that were.
+        """
+        for found in self.parcel_sets():
+            if (found.aoi, found.year, found.ptype) == (aoi.lower(), int(year), ptype or ""):
+                return found
+        known = ", ".join(found.name for found in self.parcel_sets()) or "none yet; load them first"
+        raise NotFoundError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip() + f" in this lake; there are: {known}")
+
+    def epsg(self, aoi: str) -> int | None:
+        """The coordinate system of an area's parcels, or None when none were loaded."""
+        table = self.query("parcels.areas", aoi=aoi.lower())
+        return table["epsg"][0].as_py() if table.num_rows else None
+
+    def footprint(self, aoi: str) -> shapely.Geometry:
+        """The box in degrees (EPSG:4326) round all parcels of an area.
+
+        Raises:
+            NotFoundError: no parcels of that area were loaded.
+        """
+        table = self.query("parcels.areas", aoi=aoi.lower())
+        if not table.num_rows:
+            raise NotFoundError(f"no parcels of {aoi} in this lake, so its extent is unknown; load them or give geometry=")
+        return shapely.box(*(table[name][0].as_py() for name in ("west", "south", "east", "north")))
+
+    def snapshot(self) -> Snapshot:
+        """Which files and table versions answer a question asked now."""
+        return self._take()[0]
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def add_scenes(self, rows: pa.Table) -> int:
+        """Catalogue the scenes that are new (card and id) and return how many; see schemas.SCENES."""
+        held = self.sql("select card, id from stac_scenes")
+        known = set(zip(held["card"].to_pylist(), held["id"].to_pylist(), strict=True))
+        keep = []
+        for key in zip(rows["card"].to_pylist(), rows["id"].to_pylist(), strict=True):
+            keep.append(key not in known)
+            known.add(key)
+        new = rows.filter(pa.array(keep, pa.bool_()))
+        if new.num_rows:
+            self._store.write(f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet", _stac_geoparquet(new))
+        return int(new.num_rows)
+
+    def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table) -> bool:
+        """Make `rows` the parcels of an area and year; False when that very version is in force already."""
+        current = {(found.aoi, found.year, found.ptype): found.version for found in self.parcel_sets()}
+        if current.get((aoi, year, ptype)) == version:
+            return False
+        for name, value in (("ptype", ptype), ("version", version)):
+            rows = rows.append_column(pa.field(name, pa.string()), pa.array([value] * rows.num_rows, pa.string()))
+        name = f"{ptype or 'main'}-{stamp(datetime.now(UTC))}-{version}.parquet"
+        self._store.write(f"parcels/aoi={aoi}/year={year}/{name}", rows)
+        return True
+
+    def prepare(self, card: str) -> None:
+        """Make the tables that extraction writes, so that workers find them."""
+        self._signatures[card].create()
+        self._ledger.create()
+
+    def write_signatures(self, card: str, rows: pa.Table, parcels: ParcelSet, scene: str) -> None:
+        """Make `rows` the signatures of that scene over that parcel set, in one commit; a second time replaces."""
+        self._signatures[card].put(rows, aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, scene=scene)
+
+    def record(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add to the ledger what was tried; see schemas.EXTRACTIONS."""
+        self._ledger.append(pa.Table.from_pylist(list(rows), schema=schemas.EXTRACTIONS))
+
+    def compact(self, card: str | None = None) -> int:
+        """Merge signature files into few large ones ordered by pid; returns how many files became fewer.
+
+        Readers go on with the files they opened; answers stay the same. Old files stay for time travel.
+        """
+        merged = 0
+        for name in [card] if card else list(self._signatures):
+            done = self._signatures[name].compact("pid", _COMPACT_BYTES)
+            merged += done.get("numFilesRemoved", 0) - done.get("numFilesAdded", 0)
+        return merged
+
+    def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
+        """The stored pixel index of that parcel version on that grid, or None."""
+        return self._store.read(_index_name(parcels, grid))
+
+    def write_index(self, parcels: ParcelSet, grid: str, rows: pa.Table) -> None:
+        """Store the pixel index of that parcel version on that grid."""
+        self._store.write(_index_name(parcels, grid), rows)
+
+    def cube_url(self, card: str, grid: str) -> str:
+        """Where the cube of a card and grid stands."""
+        return self._store.path(f"cubes/{card}/{grid}.zarr")
+
+    def read_parcels(self, parcels: ParcelSet, columns: list[str] | None = None) -> pa.Table:
+        """One version of a parcel set, in the order of its file."""
+        name = parcels.path.removeprefix(self._store.path(""))
+        table = self._store.read(name)
+        if table is None:
+            raise NotFoundError(f"parcel file {parcels.path} has gone; load the parcels of {parcels.name} again")
+        return table.select(columns) if columns else table
+
+    # -- snapshots ----------------------------------------------------------------------------------------------
+
+    def _parcel_files(self) -> list[ParcelSet]:
+        """Every version that counts at this moment, oldest first."""
+        found = []
+        for path in self._store.files("parcels"):
+            parts = _PARCEL_FILE.search(path)
+            if parts and not self._later(parts["stamp"]):
+                ptype = "" if parts["ptype"] == "main" else parts["ptype"]
+                found.append(ParcelSet(parts["aoi"], int(parts["year"]), ptype, parts["version"], parts["stamp"], path))
+        return sorted(found, key=lambda version: version.loaded)
+
+    def _later(self, moment: str) -> bool:
+        return self.as_of is not None and moment > stamp(self.as_of)
+
+    def _take(self) -> tuple[Snapshot, dict[str, DeltaTable | None]]:
+        tables = {f"signatures_{card}": table.open(self.as_of) for card, table in self._signatures.items()}
+        tables["ledger"] = self._ledger.open(self.as_of)
+        scenes = [path for path in self._store.files("scenes") if not self._later(path.rpartition("/")[2].split("-")[0])]
+        snapshot = Snapshot(
+            tuple(scenes),
+            tuple(found.path for found in self.parcel_sets()),
+            tuple((name, None if table is None else table.version()) for name, table in tables.items()),
+        )
+        return snapshot, tables
+
+    def _cursor(self, params: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+        """A cursor over the current snapshot: never a shared connection, which gives wrong rows under threads."""
+        taken = self._take()
+        with self._lock:
+            if self._opened is None or self._opened[0] != taken[0]:
+                self._opened = (taken[0], *self._connect(taken))
+            _, connection, files = self._opened
+            cursor = connection.cursor()
+        if "pid" in params:
+            _narrow(cursor, files, params)
+        return cursor
+
+    def _connect(
+        self, taken: tuple[Snapshot, dict[str, DeltaTable | None]]
+    ) -> tuple[duckdb.DuckDBPyConnection, dict[str, list[dict[str, Any]]]]:
+        """A new in-memory DuckDB with every view, and the file statistics by which look-ups are narrowed."""
+        snapshot, tables = taken
+        connection = duckdb.connect()
+        connection.execute("set enable_geoparquet_conversion = false")  # geometries stay WKB in every version
+        connection.execute("set parquet_metadata_cache = true")
+        connection.execute("set timezone = 'UTC'")
+        _view(connection, "stac_scenes", list(snapshot.scenes), schemas.SCENES)
+        _view(connection, "fiboa_parcels", list(snapshot.parcels), _partitioned(schemas.PARCELS), union_by_name=True)
+        files = {}
+        for name, table in tables.items():
+            schema = schemas.EXTRACTIONS if name == "ledger" else self._signatures[name.removeprefix("signatures_")].schema
+            _view(connection, name, [] if table is None else table.file_uris(), schema)
+            files[name] = [] if table is None else _statistics(table)
+        for definition in queries.definitions():
+            connection.execute(definition.sql)
+        return connection, files
+
+
+def open_lake(url: str | None = None, as_of: datetime | str | None = None) -> Lake:
+    """The lake at a folder or URL; without one, the lake of the current workspace.
+
+    Args:
+        url: folder, or s3:// URL.
+        as_of: a moment (datetime, or ISO text; without a time zone it is UTC): the lake as it was then.
+
+    Raises:
+        InvalidInputError: `as_of` is no date.
+    """
+    return Lake(url or Workspace.here().lake_url, _moment(as_of))
+
+
+def _moment(value: datetime | str | None) -> datetime | None:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise InvalidInputError(f"as_of {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z") from error
+    if value is None:
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _rows(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> pa.Table:
+    try:
+        return _relation(cursor, statement, params).to_arrow_table()
+    except duckdb.Error as error:
+        raise InvalidInputError(f"this SQL cannot be run: {_first_line(error)}") from error
+
+
+def _relation(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> duckdb.DuckDBPyRelation:
+    try:
+        relation = cursor.sql(statement, params=params or None)
+    except duckdb.Error as error:
+        raise InvalidInputError(f"this SQL cannot be run: {_first_line(error)}") from error
+    if relation is None:
+        raise InvalidInputError("this SQL gives no rows; the lake is read by SELECT statements only")
+    return relation
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _view(
+    connection: duckdb.DuckDBPyConnection, name: str, files: list[str], schema: pa.Schema, *, union_by_name: bool = False
+) -> None:
+    """A view over Parquet files, or over an empty table of the right columns."""
+    if files:
+        connection.read_parquet(files, hive_partitioning=True, union_by_name=union_by_name).create_view(name)
+        return
+    empty = schema.empty_table()
+    connection.register(f"{name}_empty", empty)
+    connection.execute(f"create table {name} as from {name}_empty")
+    connection.unregister(f"{name}_empty")
+
+
+def _partitioned(schema: pa.Schema) -> pa.Schema:
+    extra = [("aoi", pa.string()), ("year", pa.int64()), ("ptype", pa.string()), ("version", pa.string())]
+    return pa.schema([*schema, *(pa.field(name, kind) for name, kind in extra)])
+
+
+def _statistics(table: DeltaTable) -> list[dict[str, Any]]:
+    """Per file: where it is and the smallest and largest pid in it, as the log says."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    wanted = ("min.pid", "max.pid", "partition.aoi", "partition.year")
+    if not set(wanted) <= set(actions.column_names):
+        return []
+    return pa.table({"path": table.file_uris(), **{name: actions[name] for name in wanted}}).to_pylist()  # type: ignore[no-any-return]
+
+
+def _narrow(cursor: duckdb.DuckDBPyConnection, files: dict[str, list[dict[str, Any]]], params: dict[str, Any]) -> None:
+    """Let this cursor see only the signature files that can hold the parcel asked for."""
+    pid, aoi, year = str(params["pid"]), params.get("aoi"), params.get("year")
+    for card in schemas.CARD_BANDS:
+        held = files[f"signatures_{card}"]
+        keep = [
+            file["path"]
+            for file in held
+            if (file["min.pid"] is None or file["min.pid"] <= pid <= file["max.pid"])
+            and aoi in (None, file["partition.aoi"])
+            and year in (None, file["partition.year"])
+        ]
+        if len(keep) < len(held):
+            cursor.execute("set variable files = $files", {"files": keep or [held[0]["path"]]})
+            cursor.execute(queries.get(f"lookup.{card}").sql)
+
+
+def _stac_geoparquet(rows: pa.Table) -> pa.Table:
+    """The table with the metadata that makes its file GeoParquet 1.1 and STAC-GeoParquet 1.0."""
+    import json
+
+    covering = {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}
+    geometry = {"encoding": "WKB", "geometry_types": [], "covering": {"bbox": covering}}
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
+    return rows.replace_schema_metadata({"geo": json.dumps(geo), "stac-geoparquet": json.dumps({"version": "1.0.0"})})
+
+
+def _index_name(parcels: ParcelSet, grid: str) -> str:
+    return f"indexes/{parcels.version}/{grid}.parquet"

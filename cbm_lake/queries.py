@@ -1,0 +1,63 @@
+"""Finds the SQL of the project: one file, one statement, its leading comment lines the documentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from cbm_lake.errors import NotFoundError
+
+VIEWS = ("macros", "views")
+"""Folders whose files define what a connection offers; all other folders hold questions."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One statement of sql/."""
+
+    name: str
+    """Folder and file: sql/parcels/by_pid.sql is parcels.by_pid."""
+    description: str
+    """The leading comment; it names every $parameter."""
+    sql: str
+    """The statement as it is run."""
+
+
+def get(name: str) -> Query:
+    """The query of that name.
+
+    Raises:
+        NotFoundError: there is none; the message lists those that are.
+    """
+    try:
+        return load()[name]
+    except KeyError:
+        raise NotFoundError(f"no query {name!r}; there are: {', '.join(load())}") from None
+
+
+@cache
+def load() -> dict[str, Query]:
+    """All questions by name, in alphabetical order."""
+    files = (file for file in sorted(_root().glob("*/*.sql")) if file.parent.name not in VIEWS)
+    return {query.name: query for query in map(_parse, files)}
+
+
+@cache
+def definitions() -> tuple[Query, ...]:
+    """The macros and views of every connection, in the order in which they are to be created (their file names)."""
+    return tuple(_parse(file) for folder in VIEWS for file in sorted((_root() / folder).glob("*.sql")))
+
+
+def _parse(file: Path) -> Query:
+    text = file.read_text("utf-8")
+    lines = text.splitlines()
+    count = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    description = " ".join(line.removeprefix("--").strip() for line in lines[:count])
+    return Query(f"{file.parent.name}.{file.stem}", description, text)
+
+
+def _root() -> Path:
+    """sql/ inside the installed wheel, or beside the package in a checkout."""
+    package = Path(__file__).parent
+    return next(path for path in (package / "sql", package.parent / "sql") if path.is_dir())

@@ -1,0 +1,119 @@
+"""The Arrow schema of every table: the one contract between those who write the lake and sql/."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+STATISTICS: Final = ("count", "mean", "std", "min", "max", "p25", "p50", "p75")
+"""The columns of one band in a signature, behind the band's name: B04_count, B04_mean, …"""
+
+CARD_BANDS: Final = {
+    "s2": ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"),
+    "bs": ("VV", "VH"),
+    "c6": ("VV", "VH"),
+}
+"""The bands of each card that have statistics."""
+
+CLASSES: Final = tuple(range(12))
+"""The classes of Sentinel-2's scene classification (SCL)."""
+
+_TIME = pa.timestamp("us", tz="UTC")
+_ASSET = pa.struct([("href", pa.string()), ("type", pa.string())])
+_BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
+_LINK = pa.struct([("href", pa.string()), ("rel", pa.string()), ("type", pa.string())])
+ASSETS: Final = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12", "SCL", "VV", "VH")
+"""The asset keys of a catalogued scene, whatever its provider calls them."""
+
+SCENES: Final = pa.schema(
+    [
+        # what STAC-GeoParquet asks for
+        pa.field("type", pa.string(), nullable=False),
+        pa.field("stac_version", pa.string(), nullable=False),
+        pa.field("stac_extensions", pa.list_(pa.string())),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("collection", pa.string()),
+        pa.field("geometry", pa.binary(), nullable=False),  # WKB, EPSG:4326
+        pa.field("bbox", _BBOX, nullable=False),
+        pa.field("links", pa.list_(_LINK)),
+        pa.field("assets", pa.struct([(name, _ASSET) for name in ASSETS]), nullable=False),
+        # STAC properties, by their STAC names
+        pa.field("datetime", _TIME, nullable=False),
+        pa.field("platform", pa.string()),
+        pa.field("eo:cloud_cover", pa.float64()),  # percent
+        pa.field("proj:code", pa.string()),  # EPSG:32631; null when the provider does not say
+        pa.field("grid:code", pa.string()),  # MGRS-31TEJ
+        pa.field("sat:relative_orbit", pa.int32()),
+        pa.field("sat:orbit_state", pa.string()),
+        pa.field("s2:processing_baseline", pa.string()),  # 05.10
+        # the catalogue's own columns
+        pa.field("card", pa.string(), nullable=False),  # s2, bs, c6
+        pa.field("reference", pa.string(), nullable=False),  # the product's name
+        pa.field("sensor", pa.string(), nullable=False),  # S2A, S1B, …
+        pa.field("boa_offset", pa.int32(), nullable=False),  # DN to add to the stored DN; 0 when already applied
+        pa.field("acquisition", pa.string(), nullable=False),  # equal for reprocessings of one acquisition
+        pa.field("source", pa.string(), nullable=False),  # where it was catalogued from
+        pa.field("ingested", _TIME, nullable=False),
+    ]
+)
+"""One row per scene, in STAC-GeoParquet files under scenes/."""
+
+PARCELS: Final = pa.schema(
+    [
+        # fiboa
+        pa.field("id", pa.string(), nullable=False),  # the agency's identifier, as text, exactly as it wrote it
+        pa.field("geometry", pa.binary(), nullable=False),  # WKB Polygon or MultiPolygon, in the area's CRS
+        pa.field("bbox", _BBOX, nullable=False),  # in the area's CRS
+        pa.field("area", pa.float64(), nullable=False),  # hectares, in EPSG:3035
+        pa.field("crop:code", pa.string()),
+        pa.field("crop:name", pa.string()),
+        # the lake's own columns
+        pa.field("epsg", pa.int32(), nullable=False),
+        pa.field("centroid_lon", pa.float64(), nullable=False),
+        pa.field("centroid_lat", pa.float64(), nullable=False),
+    ]
+)
+"""One row per parcel, in GeoParquet files under parcels/aoi=…/year=…/; the agency's other columns follow."""
+
+EXTRACTIONS: Final = pa.schema(
+    [
+        pa.field("card", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("year", pa.int32(), nullable=False),
+        pa.field("ptype", pa.string(), nullable=False),  # "" is the main parcel set
+        pa.field("parcels", pa.string(), nullable=False),  # version of the parcel set
+        pa.field("bands", pa.list_(pa.string())),
+        pa.field("rule", pa.string(), nullable=False),  # centre or coverage
+        pa.field("cube", pa.bool_(), nullable=False),  # whether the scene stands in the cube
+        pa.field("status", pa.string(), nullable=False),  # done or failed
+        pa.field("problem", pa.string()),  # why it failed
+        pa.field("rows", pa.int64(), nullable=False),  # signatures written
+        pa.field("started", _TIME, nullable=False),
+        pa.field("finished", _TIME, nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+    ]
+)
+"""The ledger: one row per try to extract a scene over a parcel set; the latest decides."""
+
+
+def signatures(card: str) -> pa.Schema:
+    """The schema of a card's signatures: one wide row per parcel and scene, partitioned by aoi and year."""
+    keys = [
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("year", pa.int32(), nullable=False),
+        pa.field("ptype", pa.string(), nullable=False),
+        pa.field("pid", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("obstime", _TIME, nullable=False),
+        pa.field("reference", pa.string(), nullable=False),
+        pa.field("rule", pa.string(), nullable=False),
+    ]
+    bands = [_statistic(band, name) for band in CARD_BANDS[card] for name in STATISTICS]
+    classes = [pa.field(f"scl_{value}", pa.int32()) for value in CLASSES] if card == "s2" else []
+    return pa.schema(keys + bands + classes)
+
+
+def _statistic(band: str, name: str) -> pa.Field:
+    return pa.field(f"{band}_{name}", pa.int32() if name == "count" else pa.float32())

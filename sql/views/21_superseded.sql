@@ -1,0 +1,10 @@
+-- Scenes whose signatures are left out of s2, bs and c6: a newer processing of the same acquisition was extracted.
+create view superseded as
+select older.card, older.id
+from scenes as older
+where older.superseded
+    and exists (
+        from scenes as newer
+        where newer.card = older.card and newer.acquisition = older.acquisition
+            and not newer.superseded and newer.status = 'extracted'
+    )

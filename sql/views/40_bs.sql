@@ -1,0 +1,9 @@
+-- Signatures of card bs, one wide row per parcel and scene: VV and VH in linear units (mean of linear values, never of decibels).
+-- observable: at least 8 pixels, so that the numbers are worth something.
+create view bs as
+select
+    aoi::varchar as aoi, year::integer as year, ptype, pid, scene, obstime, reference, rule,
+    coalesce(VV_count >= 8 or VH_count >= 8, false) as observable,
+    * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule)
+from signatures_bs
+where scene not in (select id from superseded where card = 'bs')

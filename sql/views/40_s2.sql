@@ -1,0 +1,12 @@
+-- Signatures of card s2, one wide row per parcel and scene: harmonised DN (reflectance x 10000, offset removed).
+-- scl: pixels of each scene class, scl[1] is class 0; observable: at least 8 pixels, so that the numbers are worth something.
+create view s2 as
+select
+    aoi::varchar as aoi, year::integer as year, ptype, pid, scene, obstime, reference, rule,
+    coalesce(greatest(
+        B02_count, B03_count, B04_count, B05_count, B06_count, B07_count, B08_count, B8A_count, B11_count, B12_count
+    ) >= 8, false) as observable,
+    [scl_0, scl_1, scl_2, scl_3, scl_4, scl_5, scl_6, scl_7, scl_8, scl_9, scl_10, scl_11] as scl,
+    * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule)
+from signatures_s2
+where scene not in (select id from superseded where card = 's2')

@@ -1,0 +1,37 @@
+"""What every test shares: a workspace of its own, the lake in it, and the real data where they are to be had."""
+
+import os
+import tempfile
+
+os.environ["CBM_LAKE_HOME"] = tempfile.mkdtemp(prefix="cbm-lake-")  # before the first import of the package
+
+from pathlib import Path
+
+import pytest
+
+REALDATA = Path(__file__).parent.parent.parent / "shared" / "realdata"
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Real scenes and parcels that may lie beside a checkout; never part of the project."""
+    if not REALDATA.is_dir():
+        pytest.skip("no real data beside this checkout")
+    return REALDATA
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """An empty workspace, in force for this test."""
+    from cbm_lake.config import Workspace
+
+    monkeypatch.setenv("CBM_LAKE_HOME", str(tmp_path))
+    return Workspace.here().create()
+
+
+@pytest.fixture
+def lake(workspace):
+    """The empty lake of that workspace."""
+    from cbm_lake.lake import open_lake
+
+    return open_lake()
