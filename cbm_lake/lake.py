@@ -109,6 +109,26 @@ class Lake:
         """
         return _relation(self._cursor(params), statement, params)
 
+    def export(self, what: str, path: str | Path, /, **params: Any) -> int:
+        """Write rows to a file for other tools; its ending says the format. Returns how many rows.
+
+        Args:
+            what: a view (s2, parcels, …), a named query, or a SELECT statement.
+            path: .parquet (GeoParquet when the rows have a geometry), .csv, .arrow, .gpkg or .geojson.
+            params: values of the statement's parameters.
+
+        Raises:
+            InvalidInputError: the statement cannot be run or the ending is unknown.
+            SourceError: the file cannot be written.
+        """
+        from cbm_lake import export
+
+        if what in queries.load():
+            what = queries.get(what).sql
+        elif what.isidentifier():
+            what = f"from {what}"
+        return export.write(self.relation(what, **params), Path(path))
+
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
         return self._connect(self._take())[0]

@@ -1,0 +1,307 @@
+"""Cubes: the scenes of one card and grid as one sparse Zarr array per band, with axes time, y, x."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import rasterio
+import zarr
+from affine import Affine
+from rasterio.errors import RasterioError
+from zarr.codecs import BloscCodec
+
+from cbm_lake.errors import NotFoundError, SourceError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+CHUNK: Final = 512
+"""Pixels a side of what is read at once: a 30-pixel chip touches one to four chunks of a date."""
+_SHARD: Final = 4096
+"""Pixels a side of one file at most; a file holds one scene and band only, so that no two writers meet in it."""
+_EPOCH: Final = "microseconds since 1970-01-01"
+_GDAL_OPTIONS: Final = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no listing of the folder, no .aux.xml beside remote files
+    "GDAL_HTTP_MAX_RETRY": "4",
+    "GDAL_HTTP_RETRY_DELAY": "1",
+    "GDAL_NUM_THREADS": "1",  # scenes run side by side; a scene takes one core
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A bounded north-up pixel grid in a coordinate system."""
+
+    epsg: int
+    transform: Affine
+    """From (column, row) of a pixel's upper left corner to (x, y)."""
+    shape: tuple[int, int]
+    """Rows, columns."""
+
+    @property
+    def name(self) -> str:
+        """Unique and readable: 32631_10m_523560_4832780_353x232 (EPSG, pixel, left, top, rows x columns)."""
+        t = self.transform
+        return f"{self.epsg}_{t.a:g}m_{t.c:.12g}_{t.f:.12g}_{self.shape[0]}x{self.shape[1]}"
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right, top."""
+        t, (rows, columns) = self.transform, self.shape
+        return (t.c, t.f + rows * t.e, t.c + columns * t.a, t.f)
+
+
+@dataclass(frozen=True)
+class Raster:
+    """What the header of one band's file says."""
+
+    href: str
+    grid: Grid
+    dtype: str
+    block: tuple[int, int]
+    """Rows and columns that are decoded together, gathered to about 512 where the file has smaller ones."""
+
+    @classmethod
+    def inspect(cls, href: str) -> Raster:
+        """Read the header.
+
+        Raises:
+            SourceError: the file is missing, unreadable, has no coordinate system or is rotated.
+        """
+        with opened(href) as dataset:
+            epsg = dataset.crs.to_epsg() if dataset.crs else None
+            t = dataset.transform
+            if epsg is None or t.b or t.d or t.e >= 0:
+                raise SourceError(f"{href} has no known coordinate system or is not north-up; mend or leave out this scene")
+            if dataset.count != 1:
+                raise SourceError(f"{href} has {dataset.count} bands where one is expected; leave out this scene")
+            block = tuple(
+                min(-(-CHUNK // size) * size, full)
+                for size, full in zip(dataset.block_shapes[0], dataset.shape, strict=True)
+            )
+            return cls(href, Grid(epsg, t, dataset.shape), dataset.dtypes[0], (block[0], block[1]))
+
+
+def opened(href: str) -> Any:
+    """The raster as a rasterio dataset, to be used in a with statement.
+
+    Raises:
+        SourceError: it is missing or unreadable.
+    """
+    try:
+        with rasterio.Env(**_GDAL_OPTIONS):
+            return rasterio.open(href)
+    except RasterioError as error:
+        raise SourceError(f"raster {href} cannot be opened: {error}; fetch it again or leave out this scene") from error
+
+
+class FileSource:
+    """Blocks straight from a band's file."""
+
+    def __init__(self, raster: Raster) -> None:
+        self._raster = raster
+        self._dataset = opened(raster.href)
+        if self._dataset.shape != raster.grid.shape:
+            raise SourceError(f"raster {raster.href} changed while it was in use; run again")
+
+    def read(self, row: int, col: int, height: int, width: int) -> NDArray[Any]:
+        """The pixels of a window."""
+        window = ((row, row + height), (col, col + width))
+        try:
+            with rasterio.Env(**_GDAL_OPTIONS):
+                return self._dataset.read(1, window=window)  # type: ignore[no-any-return]
+        except RasterioError as error:
+            raise SourceError(f"raster {self._raster.href} cannot be read: {error}; fetch it again") from error
+
+
+class StackSource:
+    """Blocks out of stackstac's stack of the scene: how a scene gets into the cube."""
+
+    def __init__(self, raster: Raster) -> None:
+        self._raster = raster
+        self._blocks = open_stack([raster.href], raster).data.to_delayed()[0, 0]
+
+    def read(self, row: int, col: int, height: int, width: int) -> NDArray[Any]:
+        """The pixels of one of the stack's blocks."""
+        block = self._blocks[row // self._raster.block[0], col // self._raster.block[1]]
+        try:
+            return block.compute(scheduler="synchronous")[0, 0]  # type: ignore[no-any-return]
+        except RuntimeError as error:  # what stackstac raises when a file cannot be opened or read
+            raise SourceError(f"raster {self._raster.href} cannot be read: {error}; fetch it again") from error
+
+
+def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
+    """The stored DN of one band over time as a lazy array (time, band, y, x) on the raster's own grid.
+
+    stackstac is told everything that it would else guess: the grid, pixel centres, the stored values without
+    rescaling; and that a missing file is an error, never nodata.
+    """
+    import stackstac
+
+    grid = raster.grid
+    items = [_stack_item(number, href, grid) for number, href in enumerate(hrefs)]
+    stack = stackstac.stack(
+        items,
+        assets=["band"],
+        epsg=grid.epsg,
+        resolution=(grid.transform.a, -grid.transform.e),
+        bounds=grid.bounds,
+        snap_bounds=False,
+        chunksize=(1, 1, *raster.block),
+        dtype=np.dtype(raster.dtype),
+        fill_value=np.dtype(raster.dtype).type(0),
+        rescale=False,
+        sortby_date=False,
+        xy_coords="center",
+        properties=False,
+        band_coords=False,
+        errors_as_nodata=(),
+        gdal_env=stackstac.DEFAULT_GDAL_ENV.updated(_GDAL_OPTIONS),
+    )
+    return stack.drop_attrs()
+
+
+def _stack_item(number: int, href: str, grid: Grid) -> dict[str, Any]:
+    """The least STAC item that stackstac accepts."""
+    rows, columns = grid.shape
+    asset = {"href": href, "proj:shape": [rows, columns], "proj:transform": list(grid.transform)[:6]}
+    properties = {"datetime": f"2000-01-01T00:00:{number % 60:02}Z", "proj:epsg": grid.epsg}
+    return {"type": "Feature", "id": str(number), "properties": properties, "assets": {"band": asset}, "bbox": None}
+
+
+class CubeWriter:
+    """Puts the blocks of one scene and band into its slot of the cube, a whole shard file at a time."""
+
+    def __init__(self, url: str, band: str, slot: int) -> None:
+        self._array = zarr.open_group(url, mode="r+")[band]
+        self._slot = slot
+        self._size = self._array.shards[1:]
+        self._pending: dict[tuple[int, int], NDArray[Any]] = {}
+
+    def put(self, row: int, col: int, values: NDArray[Any]) -> None:
+        """Take a block; blocks come in row-major order, so shards above it are complete and are written."""
+        height, width = self._size
+        self._flush([corner for corner in self._pending if corner[0] + height <= row])
+        for top in range(row // height * height, row + values.shape[0], height):
+            for left in range(col // width * width, col + values.shape[1], width):
+                shard = self._pending.setdefault((top, left), self._empty(top, left))
+                r0, r1 = max(row, top), min(row + values.shape[0], top + height)
+                c0, c1 = max(col, left), min(col + values.shape[1], left + width)
+                shard[r0 - top : r1 - top, c0 - left : c1 - left] = values[r0 - row : r1 - row, c0 - col : c1 - col]
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._flush(list(self._pending))
+
+    def _empty(self, top: int, left: int) -> NDArray[Any]:
+        _, rows, columns = self._array.shape
+        shape = (min(self._size[0], rows - top), min(self._size[1], columns - left))
+        return np.zeros(shape, self._array.dtype)
+
+    def _flush(self, corners: list[tuple[int, int]]) -> None:
+        for top, left in corners:
+            shard = self._pending.pop((top, left))
+            self._array[self._slot, top : top + shard.shape[0], left : left + shard.shape[1]] = shard
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of a scene on a cube's time axis."""
+
+    scene: str
+    obstime: datetime
+    boa_offset: int
+    """DN to add to the stored DN."""
+
+
+class Cube:
+    """One cube: a Zarr v3 group with an array (time, y, x) per band."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def reserve(self, grid: Grid, dtypes: dict[str, str], slots: Sequence[Slot]) -> dict[str, int]:
+        """Make room for scenes and bands that have none yet; returns the slot number of every scene of the cube.
+
+        Args:
+            grid: of the cube; it is made on first use.
+            dtypes: numpy dtype of each band.
+            slots: the scenes to come.
+        """
+        group = zarr.open_group(self.url, mode="a")
+        held = list(group.attrs.get("scenes", []))
+        known = set(held)
+        new = [slot for slot in slots if slot.scene not in known]
+        scenes = held + [slot.scene for slot in new]
+        if not held:
+            _write_axes(group, grid)
+        for name, dtype in dtypes.items():
+            _room(group, name, dtype, grid.shape, len(scenes))
+        micros = [int(slot.obstime.timestamp() * 1_000_000) for slot in new]
+        _lengthen(group, "time", np.array(micros, np.int64), {"units": _EPOCH, "calendar": "proleptic_gregorian"})
+        _lengthen(group, "boa_offset", np.array([slot.boa_offset for slot in new], np.int32), {"units": "DN"})
+        for name in group.array_keys():
+            array = group[name]
+            if array.ndim == 3 and array.shape[0] < len(scenes):
+                array.resize((len(scenes), *array.shape[1:]))
+        group.attrs["scenes"] = scenes  # last: a scene counts when all its room is there
+        return {scene: number for number, scene in enumerate(scenes)}
+
+    def open(self) -> xr.Dataset:
+        """The cube as a lazy dataset in the order of time: stored DN per band, coordinates time, y, x, scene, boa_offset.
+
+        Raises:
+            NotFoundError: there is no such cube.
+        """
+        import xarray as xr
+
+        try:
+            dataset = xr.open_zarr(self.url, consolidated=False, zarr_format=3, decode_cf=True, mask_and_scale=False)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"no cube at {self.url}; extract with a cube first") from error
+        dataset = dataset.set_coords(["boa_offset", "spatial_ref"]).assign_coords(scene=("time", dataset.attrs.pop("scenes")))
+        return dataset.sortby("time")
+
+
+def _write_axes(group: zarr.Group, grid: Grid) -> None:
+    rows, columns = grid.shape
+    left, top, size_x, size_y = grid.transform.c, grid.transform.f, grid.transform.a, grid.transform.e
+    axes = {"x": left + (np.arange(columns) + 0.5) * size_x, "y": top + (np.arange(rows) + 0.5) * size_y}
+    for name, values in axes.items():
+        array = group.create_array(name, data=values, dimension_names=(name,), overwrite=True)
+        array.attrs.update({"standard_name": f"projection_{name}_coordinate", "units": "m"})
+    reference = group.create_array("spatial_ref", data=np.array(0, np.int32), dimension_names=(), overwrite=True)
+    transform = " ".join(f"{value:.12g}" for value in grid.transform.to_gdal())
+    reference.attrs.update({"crs_wkt": rasterio.CRS.from_epsg(grid.epsg).to_wkt(), "GeoTransform": transform})
+    group.attrs.update({"proj:code": f"EPSG:{grid.epsg}", "Conventions": "CF-1.11"})
+
+
+def _room(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int], length: int) -> None:
+    """An array for a band, when it has none."""
+    if name in group:
+        return
+    shard = tuple(min(_SHARD, -(-size // CHUNK) * CHUNK) for size in shape)
+    group.create_array(
+        name,
+        shape=(length, *shape),
+        dtype=dtype,
+        chunks=(1, CHUNK, CHUNK),
+        shards=(1, *shard),
+        compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+        fill_value=0,
+        dimension_names=("time", "y", "x"),
+        attributes={"grid_mapping": "spatial_ref"},
+    )
+
+
+def _lengthen(group: zarr.Group, name: str, values: NDArray[Any], attributes: dict[str, str]) -> None:
+    if name not in group:
+        group.create_array(name, shape=(0,), chunks=(4096,), dtype=values.dtype, dimension_names=("time",), attributes=attributes)
+    if values.size:
+        array = group[name]
+        array.append(values)

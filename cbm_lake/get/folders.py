@@ -1,0 +1,35 @@
+"""Where the files of a parcel are: temp/<aoi>/<year>/<pid>/."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+from cbm_lake.config import Workspace
+from cbm_lake.errors import ConfigError
+
+
+def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:
+    """Write a file of a parcel in one step and return where it is.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    file = Workspace.here().temp / aoi.lower() / str(year) / _folder(pid) / name
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{name}")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+        Path(draft).replace(file)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}; check the folder's rights and free space") from error
+    return file
+
+
+def _folder(pid: str) -> str:
+    """The pid as one folder name: what a path could mistake (/, ..) is written as %2F, %2E."""
+    name = quote(pid, safe=" +,;=@()[]!'")
+    return name.replace(".", "%2E") if set(name) <= {"."} else name

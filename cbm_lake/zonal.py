@@ -1,0 +1,531 @@
+"""Statistics of the pixels of every parcel: count, mean, std, min, max, p25, p50, p75, and counts per class.
+
+The default rule is that of rasterstats: a pixel belongs to a parcel when its centre is inside. Polygons are turned
+into an index once per parcel set and grid (`build_index`); statistics of a band are then one pass over the
+parcels' pixels (`statistics`), or over a pool that was gathered block by block (`pool_statistics`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from affine import Affine
+from numba import types
+from numba.extending import overload
+
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.spans import (
+    Block,
+    BlockPlan,
+    Floats,
+    Ints,
+    Ints32,
+    Pixels,
+    SpanIndex,
+    build_index,
+    check_unrotated,
+    compiled,
+    frozen,
+    polygon_parts,
+)
+
+__all__ = [
+    "STATISTICS",
+    "Block",
+    "BlockPlan",
+    "SpanIndex",
+    "build_index",
+    "coverage_statistics",
+    "histogram",
+    "pool_histogram",
+    "pool_statistics",
+    "statistics",
+    "warm_up",
+    "zonal_stats",
+]
+
+STATISTICS = ("count", "mean", "std", "min", "max", "p25", "p50", "p75")
+"""The columns of a table of statistics; std is that of the population, percentiles are interpolated linearly."""
+
+SCL_CLASSES = range(12)
+"""The classes of Sentinel-2's scene classification."""
+
+COVERAGE_OPERATIONS = {
+    "count": "count",
+    "mean": "mean",
+    "stdev": "stdev",
+    "min": "min",
+    "max": "max",
+    "quantile(q=0.25)": "quantile_25",
+    "quantile(q=0.5)": "quantile_50",
+    "quantile(q=0.75)": "quantile_75",
+}
+"""What exactextract is asked for each of STATISTICS, and what it calls the answer."""
+
+BATCH = 1 << 16
+"""Pixels that are gathered before their statistics are taken: so many stay in the processor's second cache."""
+
+BINS = 1024
+"""At most so many bins are counted for percentiles; then only bins that hold one of them are sorted."""
+
+SMALL = 48
+"""Parcels of so many pixels or fewer are sorted outright."""
+
+KINDS = {
+    "uint8": np.uint16,
+    "uint16": np.uint16,
+    "int16": np.int32,
+    "int32": np.int32,
+    "float32": np.float64,
+    "float64": np.float64,
+}
+"""What pixels are widened to for the statistics: three kinds to compile instead of six."""
+
+
+def statistics(index: SpanIndex, array: Pixels, nodata: float | None = 0, *, threads: int = 1) -> pa.Table:
+    """Statistics of every parcel in a band, in the index's order; NaN where no pixel counts.
+
+    Args:
+        index: the parcels on the array's grid.
+        array: the band, 2-D, uint8, uint16, int16, int32, float32 or float64.
+        nodata: the pixel value that does not count; None: all count. NaN never counts.
+        threads: how many threads share the work.
+    """
+    kind = _kind(_on_grid(index, array))
+    order = index.visiting_order
+    sizes = np.diff(index.pixel_offsets)[order]
+    pixels, spans = frozen(array), _frozen_spans(index)
+
+    def describe(first: int, last: int, result: Floats) -> None:
+        ends = np.concatenate([[0], np.cumsum(sizes[first:last])])
+        pool = np.empty(int(ends[-1]), kind)
+        parcels = frozen(order[first:last])
+        _collect(pixels, *spans, parcels, pool)
+        _describe(frozen(pool), frozen(ends), parcels, *_missing(nodata, kind), result)
+
+    return _described(describe, sizes, threads)
+
+
+def pool_statistics(pool: Pixels, offsets: Ints, nodata: float | None = 0, *, threads: int = 1) -> pa.Table:
+    """Statistics of every parcel from the pool of its pixels, as `statistics` gives them.
+
+    Args:
+        pool: pixels, parcel by parcel; see `BlockPlan.gather`.
+        offsets: where each parcel's pixels begin, and where the last one's end.
+        nodata: the pixel value that does not count; None: all count. NaN never counts.
+        threads: how many threads share the work.
+    """
+    kind = _kind(pool)
+
+    def describe(first: int, last: int, result: Floats) -> None:
+        part = pool[offsets[first] : offsets[last]].astype(kind, copy=False)
+        ends = offsets[first : last + 1] - offsets[first]
+        _describe(frozen(part), frozen(ends), frozen(np.arange(first, last)), *_missing(nodata, kind), result)
+
+    return _described(describe, np.diff(offsets), threads)
+
+
+def histogram(index: SpanIndex, array: Pixels, classes: Sequence[int] = SCL_CLASSES) -> pa.Table:
+    """The number of pixels of each class in every parcel: one int32 column per class, named by its number."""
+    _on_grid(index, array)
+    pool = np.empty(index.pixel_count, array.dtype)
+    _collect(frozen(array), *_frozen_spans(index), frozen(np.arange(index.n_parcels)), pool)
+    return pool_histogram(pool, index.pixel_offsets, classes)
+
+
+def pool_histogram(pool: Pixels, offsets: Ints, classes: Sequence[int] = SCL_CLASSES) -> pa.Table:
+    """The number of pixels of each class in every parcel, as `histogram` gives them, from the pool of its pixels."""
+    if pool.dtype.kind not in "ui" or pool.dtype.itemsize > 4 or pool.dtype == np.uint32:
+        raise InvalidInputError(f"classes cannot be counted in {pool.dtype}: give an integer array up to int32")
+    counts = np.zeros((len(classes), len(offsets) - 1), np.int32)
+    for number, wanted in zip(counts, classes, strict=True):
+        _count_class(frozen(pool), frozen(offsets), wanted, number)
+    return pa.table({str(wanted): number for wanted, number in zip(classes, counts, strict=True)})
+
+
+def zonal_stats(
+    geometries: Any, array: Pixels, transform: Affine, nodata: float | None = 0, method: str = "centre"
+) -> pa.Table:
+    """Statistics of the pixels of every geometry, one row each in the order given.
+
+    Args:
+        geometries: as for `build_index`, in the coordinate system of the raster.
+        array: the band, 2-D.
+        transform: from (column, row) to map coordinates, without rotation.
+        nodata: the pixel value that does not count; None: all count. NaN never counts.
+        method: "centre": pixels whose centre is inside, as rasterstats; "coverage": pixels weighted by the share
+            that is inside, as exactextract.
+    """
+    if method == "coverage":
+        return coverage_statistics(geometries, array, transform, nodata)
+    if method != "centre":
+        raise InvalidInputError(f"there is no method {method!r}: choose 'centre' or 'coverage'")
+    return statistics(build_index(geometries, transform, _two_dimensional(array).shape), array, nodata)
+
+
+def coverage_statistics(geometries: Any, array: Pixels, transform: Affine, nodata: float | None = 0) -> pa.Table:
+    """Statistics weighted by the share of each pixel inside the geometry; count is the sum of shares (float64).
+
+    Args:
+        geometries: as for `build_index`, in the coordinate system of the raster.
+        array: the band, 2-D.
+        transform: from (column, row) to map coordinates, without rotation.
+        nodata: the pixel value that does not count; None: all count. NaN never counts.
+    """
+    try:
+        import exactextract
+    except ImportError as err:
+        raise InvalidInputError("the method 'coverage' needs exactextract: pip install 'cbm-lake[exact]'") from err
+    import shapely
+
+    raster = _coverage_raster(_two_dimensional(array), transform, nodata)
+    polygons, owner, number = polygon_parts(geometries)
+    columns = np.full((len(STATISTICS), number), np.nan)
+    columns[0] = 0.0
+    if len(polygons):
+        features = [
+            {"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(shape)}
+            for shape in shapely.multipolygons(polygons, indices=np.unique(owner, return_inverse=True)[1])
+        ]
+        found = exactextract.exact_extract(raster, features, list(COVERAGE_OPERATIONS), output="pandas")
+        columns[:, np.unique(owner)] = found[list(COVERAGE_OPERATIONS.values())].to_numpy(np.float64).T
+    return pa.table(dict(zip(STATISTICS, columns, strict=True)))
+
+
+def _coverage_raster(array: Pixels, transform: Affine, nodata: float | None) -> Any:
+    """The array as exactextract reads it: north up, and as floats, for it cuts percentiles of integers to integers."""
+    from exactextract.raster import NumPyRasterSource
+
+    check_unrotated(transform)
+    kind = _kind(array)
+    has_nodata, value = _missing(nodata, kind)
+    array = array.astype(np.float32 if kind is np.uint16 else np.float64)
+    array = array[:: -1 if transform.e > 0 else 1, :: -1 if transform.a < 0 else 1]
+    (left, top), (right, bottom) = transform * (0, 0), transform * array.shape[::-1]
+    box = min(left, right), min(top, bottom), max(left, right), max(top, bottom)
+    return NumPyRasterSource(np.ascontiguousarray(array), *box, nodata=float(value) if has_nodata else None)
+
+
+def warm_up(dtypes: Sequence[npt.DTypeLike] = tuple(KINDS)) -> float:
+    """Compile everything that statistics of these dtypes need, or load it from the disk; the seconds that it took."""
+    import shapely
+
+    began = time.perf_counter()
+    for dtype in dtypes:
+        array = np.arange(100 * 100).astype(dtype).reshape(100, 100)
+        index = build_index([shapely.box(0.5, 0.5, 80, 80)], Affine(1, 0, 0, 0, 1, 0), array.shape)
+        statistics(index, array)
+        plan = index.blocks((64, 64))
+        pool = plan.new_pool(array.dtype)
+        plan.gather(array[:64, :64], 0, pool)
+        if array.dtype.kind != "f":
+            pool_histogram(pool, plan.offsets)
+    return time.perf_counter() - began
+
+
+def _two_dimensional(array: Pixels) -> Pixels:
+    if array.ndim != 2:
+        raise InvalidInputError(f"the array has {array.ndim} dimensions: give one band, rows by columns")
+    return array
+
+
+def _on_grid(index: SpanIndex, array: Pixels) -> Pixels:
+    """The array, if it has the index's shape."""
+    if array.shape != tuple(index.shape):
+        raise InvalidInputError(
+            f"the array has shape {array.shape}, but the index was built for {tuple(index.shape)}: build another"
+        )
+    return array
+
+
+def _kind(array: Pixels) -> type:
+    """The dtype in which statistics of this array are taken."""
+    if array.dtype.name not in KINDS:
+        raise InvalidInputError(f"statistics of {array.dtype} are not provided: convert it to one of {', '.join(KINDS)}")
+    return KINDS[array.dtype.name]
+
+
+def _missing(nodata: float | None, kind: type) -> tuple[bool, Any]:
+    """Whether nodata can occur among values of a kind at all, and nodata as such a value."""
+    if nodata is None or math.isnan(nodata):
+        return False, kind(0)
+    if kind is np.float64:
+        return True, kind(nodata)
+    limits = np.iinfo(kind)
+    possible = float(nodata).is_integer() and limits.min <= nodata <= limits.max
+    return possible, kind(nodata if possible else 0)
+
+
+def _frozen_spans(index: SpanIndex) -> tuple[Ints, Ints32, Ints32, Ints32]:
+    return frozen(index.offsets), frozen(index.row), frozen(index.col), frozen(index.length)
+
+
+def _described(describe: Callable[[int, int, Floats], None], sizes: Ints, threads: int) -> pa.Table:
+    """The table that `describe` fills when it is called for batches of parcels of these sizes in pixels."""
+    result = np.empty((len(STATISTICS), len(sizes)), np.float64)
+    if threads == 1:
+        for first, last in _batches(sizes):
+            describe(first, last, result)
+    else:
+        with ThreadPoolExecutor(threads) as workers:
+            list(workers.map(lambda batch: describe(*batch, result), _batches(sizes)))
+    columns: dict[str, Any] = dict(zip(STATISTICS, result, strict=True))
+    columns["count"] = columns["count"].astype(np.int32)
+    return pa.table(columns)
+
+
+def _batches(sizes: Ints) -> Iterator[tuple[int, int]]:
+    """First and last + 1 of consecutive parcels that hold about BATCH pixels together, at least one parcel."""
+    ends = np.cumsum(sizes)
+    first = 0
+    while first < len(sizes):
+        done = ends[first - 1] if first else 0
+        last = max(int(np.searchsorted(ends, done + BATCH, side="right")), first + 1)
+        yield first, last
+        first = last
+
+
+# Kernels. They work on a pool: the pixels of one parcel after those of another.
+
+
+@compiled
+def _collect(
+    array: Pixels, offsets: Ints, row: Ints32, col: Ints32, length: Ints32, parcels: Ints, pool: Pixels
+) -> None:
+    """Copy the pixels of the given parcels from the raster into the pool, in that order."""
+    place = 0
+    for parcel in parcels:
+        for i in range(offsets[parcel], offsets[parcel + 1]):
+            line, first = row[i], col[i]
+            for k in range(length[i]):
+                pool[place + k] = array[line, first + k]
+            place += length[i]
+
+
+@compiled
+def _count_class(pool: Pixels, offsets: Ints, wanted: int, number: Ints32) -> None:
+    """Count the pixels of one class in every parcel."""
+    for parcel in range(len(offsets) - 1):
+        total = 0
+        for k in range(offsets[parcel], offsets[parcel + 1]):
+            total += pool[k] == wanted
+        number[parcel] = total
+
+
+@compiled
+def _describe(
+    pool: Pixels, offsets: Ints, parcels: Ints, has_nodata: bool, nodata: float, result: Floats
+) -> None:
+    """Write the statistics of the pool's parcels to the columns of `result` that `parcels` names."""
+    longest = 0
+    for i in range(len(parcels)):
+        longest = max(longest, offsets[i + 1] - offsets[i])
+    valid, chosen = np.empty(longest, pool.dtype), np.empty(longest, pool.dtype)
+    counts = np.empty(BINS + 1, np.int32)
+    for i, parcel in enumerate(parcels):
+        begin, end = offsets[i], offsets[i + 1]
+        if _all_count(pool, begin, end, has_nodata, nodata):
+            _summarise(pool[begin:end], chosen, counts, parcel, result)
+        else:
+            number = _compact(pool, begin, end, has_nodata, nodata, valid)
+            _summarise(valid[:number], chosen, counts, parcel, result)
+
+
+@compiled
+def _all_count(pool: Pixels, begin: int, end: int, has_nodata: bool, nodata: float) -> bool:
+    """Whether no pixel is nodata or NaN."""
+    missing = 0
+    for k in range(begin, end):
+        missing += (has_nodata and pool[k] == nodata) or pool[k] != pool[k]
+    return missing == 0
+
+
+@compiled
+def _compact(pool: Pixels, begin: int, end: int, has_nodata: bool, nodata: float, valid: Pixels) -> int:
+    """Copy the pixels that are neither nodata nor NaN; their number."""
+    number = 0
+    for k in range(begin, end):
+        value = pool[k]
+        if not ((has_nodata and value == nodata) or value != value):
+            valid[number] = value
+            number += 1
+    return number
+
+
+@compiled
+def _summarise(values: Pixels, chosen: Pixels, counts: Ints32, parcel: int, result: Floats) -> None:
+    """Write all statistics of one parcel's values."""
+    result[0, parcel] = len(values)
+    if len(values) == 0:
+        result[1:, parcel] = np.nan
+        return
+    low, high = values[0], values[0]
+    for value in values:
+        low = value if value < low else low
+        high = value if value > high else high
+    result[3, parcel] = low
+    result[4, parcel] = high
+    result[1, parcel], result[2, parcel] = _moments(values, low, high)
+    if low == high:
+        result[5:, parcel] = low
+    elif len(values) <= SMALL:
+        chosen[: len(values)] = values
+        _sort(chosen, len(values))
+        for k in range(3):
+            result[5 + k, parcel] = _interpolate(chosen, len(values), k)
+    else:
+        _quartiles(values, low, high, chosen, counts, parcel, result)
+
+
+def _moments(values: Pixels, low: Any, high: Any) -> tuple[float, float]:
+    """Mean and population standard deviation; compiled as one of the two functions below, by dtype."""
+    raise NotImplementedError
+
+
+@overload(_moments)
+def _choose_moments(values: Pixels, low: Any, high: Any) -> Callable[..., tuple[float, float]]:
+    return _exact_moments if isinstance(values.dtype, types.Integer) else _two_pass_moments
+
+
+def _exact_moments(values: Pixels, low: Any, high: Any) -> tuple[float, float]:
+    """Mean and standard deviation from integer sums about the minimum, exact until the last division."""
+    number = len(values)
+    if np.float64(np.int64(high) - np.int64(low)) ** 2 * number >= 2.0**63:
+        return _float_moments(values)
+    base = np.int64(low)
+    total, squares = np.int64(0), np.int64(0)
+    for value in values:
+        above = np.int64(value) - base
+        total += above
+        squares += above * above
+    mean = total / number
+    # at least one value is 0 above the minimum, so the difference loses at most a share number * 2**-53
+    return base + mean, math.sqrt(max(squares / number - mean * mean, 0.0))
+
+
+def _two_pass_moments(values: Pixels, low: Any, high: Any) -> tuple[float, float]:
+    return _float_moments(values)
+
+
+@compiled
+def _float_moments(values: Pixels) -> tuple[float, float]:
+    """Mean and standard deviation in float64, first the mean, then the squares about it."""
+    number = len(values)
+    total = 0.0
+    for value in values:
+        total += value
+    mean = total / number
+    squares = 0.0
+    for value in values:
+        squares += (value - mean) ** 2
+    return mean, math.sqrt(squares / number)
+
+
+@compiled
+def _sort(values: Pixels, number: int) -> None:
+    """Sort the first values in place: by insertion when few, else a Shell sort."""
+    gap = 1
+    while number > SMALL and gap < number // 3:
+        gap = 3 * gap + 1
+    while gap:
+        for i in range(gap, number):
+            value = values[i]
+            k = i
+            while k >= gap and values[k - gap] > value:
+                values[k] = values[k - gap]
+                k -= gap
+            values[k] = value
+        gap //= 3
+
+
+@compiled
+def _interpolate(ordered: Pixels, number: int, quartile: int) -> float:
+    """A quartile (0, 1, 2) of sorted values, interpolated linearly as numpy's default."""
+    position = (number - 1) * 0.25 * (quartile + 1)
+    rank = int(position)
+    below = np.float64(ordered[rank])
+    above = np.float64(ordered[min(rank + 1, number - 1)])
+    return below + (above - below) * (position - rank)
+
+
+def _bins(low: Any, high: Any) -> tuple[float, int]:
+    """The step that `_bin` needs to put low..high into at most BINS bins, and the number of bins."""
+    raise NotImplementedError
+
+
+@overload(_bins)
+def _choose_bins(low: Any, high: Any) -> Callable[..., tuple[Any, int]]:
+    return _integer_bins if isinstance(low, types.Integer) else _real_bins
+
+
+def _integer_bins(low: Any, high: Any) -> tuple[int, int]:
+    """The number of bits by which values above the minimum are shifted."""
+    shift = 0
+    while (np.int64(high) - np.int64(low)) >> shift >= BINS:
+        shift += 1
+    return shift, ((np.int64(high) - np.int64(low)) >> shift) + 1
+
+
+def _real_bins(low: Any, high: Any) -> tuple[float, int]:
+    """The factor by which values above the minimum are multiplied; one bin where they span too much or too little."""
+    scale = (BINS - 1) / (high - low)
+    usable = 0.0 < scale < np.inf
+    return scale if usable else 0.0, BINS if usable else 1
+
+
+def _bin(value: Any, low: Any, step: Any) -> int:
+    """The bin of a value."""
+    raise NotImplementedError
+
+
+@overload(_bin)
+def _choose_bin(value: Any, low: Any, step: Any) -> Callable[..., int]:
+    return _integer_bin if isinstance(value, types.Integer) else _real_bin
+
+
+def _integer_bin(value: Any, low: Any, step: Any) -> int:
+    return (np.int64(value) - np.int64(low)) >> step
+
+
+def _real_bin(value: Any, low: Any, step: Any) -> int:
+    return np.int64((value - low) * step) if step > 0.0 else np.int64(0)
+
+
+@compiled
+def _quartiles(
+    values: Pixels, low: Any, high: Any, chosen: Pixels, counts: Ints32, parcel: int, result: Floats
+) -> None:
+    """Write the three quartiles: count values in bins, then sort those of the bins that hold a quartile."""
+    step, bins = _bins(low, high)
+    counts[:bins] = 0
+    for value in values:
+        counts[_bin(value, low, step)] += 1
+    current, before = 0, 0
+    for k in range(3):
+        position = (len(values) - 1) * 0.25 * (k + 1)
+        rank = int(position)
+        while before + counts[current] <= rank:
+            before += counts[current]
+            current += 1
+        following = current
+        if before + counts[current] == rank + 1:  # the next value is in the next bin that is not empty
+            following = min(current + 1, bins - 1)
+            while counts[following] == 0:
+                following += 1
+        number = 0
+        for value in values:
+            place = _bin(value, low, step)
+            if place == current or place == following:
+                chosen[number] = value
+                number += 1
+        _sort(chosen, number)
+        below = np.float64(chosen[rank - before])
+        above = np.float64(chosen[min(rank - before + 1, number - 1)])
+        result[5 + k, parcel] = below + (above - below) * (position - rank)
