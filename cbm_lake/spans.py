@@ -98,6 +98,18 @@ class Block(NamedTuple):
     width: int
 
 
+class Visit(NamedTuple):
+    """Parcels by row band, then by column: neighbours share cache lines, and spans are read one after another."""
+
+    order: Ints
+    """The parcels' numbers."""
+    offsets: Ints
+    """Where the spans of each parcel visited begin."""
+    start: Ints
+    """The number of each span's first pixel in the flattened raster."""
+    length: Ints32
+
+
 @dataclass(frozen=True, eq=False)
 class SpanIndex:
     """The pixels of every parcel on one grid, as scanline spans: rows of parcel i are at offsets[i]:offsets[i + 1].
@@ -133,13 +145,17 @@ class SpanIndex:
         return total[self.offsets]
 
     @cached_property
-    def visiting_order(self) -> Ints:
-        """The parcels by row band, then by column: the order in which memory is read fastest."""
-        first = np.minimum(self.offsets[:-1], max(len(self.row) - 1, 0))
-        if not len(self.row):
-            return np.arange(self.n_parcels)
-        key = (self.row[first] // ROW_BAND).astype(np.int64) * self.shape[1] + self.col[first]
-        return np.argsort(key, kind="stable")
+    def visit(self) -> Visit:
+        """The spans once more in the order in which the raster's memory is read fastest; made at first use."""
+        number = np.diff(self.offsets)
+        start = self.row.astype(np.int64) * self.shape[1] + self.col
+        first = start[np.minimum(self.offsets[:-1], len(start) - 1)] if len(start) else self.offsets[:-1]
+        row, col = first // self.shape[1], first % self.shape[1]
+        order = np.argsort(row // ROW_BAND * self.shape[1] + col, kind="stable")
+        offsets = np.zeros(len(order) + 1, np.int64)
+        np.cumsum(number[order], out=offsets[1:])
+        spans = np.repeat(self.offsets[:-1][order] - offsets[:-1], number[order]) + np.arange(offsets[-1])
+        return Visit(*(frozen(v) for v in (order, offsets, start[spans], self.length[spans])))
 
     def to_table(self) -> pa.Table:
         """One row per parcel with its list of spans; the grid is in the schema's metadata."""

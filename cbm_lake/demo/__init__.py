@@ -1,0 +1,1 @@
+"""The demonstration: a generated sample with known truth."""
