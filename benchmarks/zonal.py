@@ -33,7 +33,10 @@ def parcels(number: int, seed: int = 7) -> np.ndarray:
     u = np.array([-1, -0.4, 0.3, 1, 1, 1, 1, 0.3, -0.4, -1, -1, -1])
     v = np.array([-1, -1, -1, -1, -0.3, 0.4, 1, 1, 1, 1, 0.4, -0.3])
     wobble = random.uniform(0.9, 1.1, (2, number, len(u)))
-    along, across = u * wobble[0] * (np.sqrt(area) / 2 * ratio)[:, None], v * wobble[1] * (np.sqrt(area) / 2 / ratio)[:, None]
+    along, across = (
+        u * wobble[0] * (np.sqrt(area) / 2 * ratio)[:, None],
+        v * wobble[1] * (np.sqrt(area) / 2 / ratio)[:, None],
+    )
     x = random.uniform(0, SIZE * 10, number)[:, None] + along * np.cos(angle)[:, None] - across * np.sin(angle)[:, None]
     y = random.uniform(0, SIZE * 10, number)[:, None] + along * np.sin(angle)[:, None] + across * np.cos(angle)[:, None]
     return shapely.polygons(np.stack([GRID.c + x, GRID.f - y], axis=-1))
@@ -89,8 +92,12 @@ def report(number: int, band: np.ndarray, peer_number: int) -> None:
         f"exactextract, {BANDS} bands at once": exactextract_seconds(subset, band, BANDS) / len(subset) / BANDS * 1e6,
         "exactextract, 1 band": exactextract_seconds(subset, band, 1) / len(subset) * 1e6,
     }
-    print(f"\n{number} parcels, {index.pixel_count} parcel pixels, median {np.median(shapely.area(shapes)) / 1e4:.1f} ha")
-    print(f"  index: {index_seconds:.2f} s from shapely, {wkb_seconds:.2f} s from WKB; {12 * len(index.row) / 1e6:.1f} MB")
+    print(
+        f"\n{number} parcels, {index.pixel_count} parcel pixels, median {np.median(shapely.area(shapes)) / 1e4:.1f} ha"
+    )
+    print(
+        f"  index: {index_seconds:.2f} s from shapely, {wkb_seconds:.2f} s from WKB; {12 * len(index.row) / 1e6:.1f} MB"
+    )
     print(f"  {'':34}{'µs per parcel and band':>24}{'peer / ours':>13}")
     print(f"  {'cbm_lake.zonal.statistics':34}{ours:>24.2f}{'-':>13}")
     for name, micros in peers.items():

@@ -23,6 +23,12 @@ class Card:
     """The band whose classes are counted (a histogram, not statistics)."""
     nodata: float
     """The value that means that there is no measurement."""
+    dtype: str
+    """How measurements are kept in the cube; classes are kept as uint8."""
+
+    def cube_dtype(self, band: str) -> str:
+        """The numpy dtype of a band in the cube."""
+        return "uint8" if band == self.classification else self.dtype
 
     def check_bands(self, bands: tuple[str, ...]) -> tuple[str, ...]:
         """The bands asked for, each once, in the card's order.
@@ -39,13 +45,33 @@ class Card:
         return tuple(band for band in self.resolutions if band in bands)
 
 
-_S2_METRES = {"B02": 10, "B03": 10, "B04": 10, "B05": 20, "B06": 20, "B07": 20, "B08": 10, "B8A": 20, "B11": 20, "B12": 20}
+_S2_METRES = {
+    "B02": 10,
+    "B03": 10,
+    "B04": 10,
+    "B05": 20,
+    "B06": 20,
+    "B07": 20,
+    "B08": 10,
+    "B8A": 20,
+    "B11": 20,
+    "B12": 20,
+}
 
 S2: Final = Card(
-    "s2", MappingProxyType(_S2_METRES), ("B02", "B03", "B04", "B05", "B08", "B11"), classification="SCL", nodata=0
+    "s2",
+    MappingProxyType(_S2_METRES),
+    ("B02", "B03", "B04", "B05", "B08", "B11"),
+    classification="SCL",
+    nodata=0,
+    dtype="uint16",
 )
-BS: Final = Card("bs", MappingProxyType({"VV": 10, "VH": 10}), ("VV", "VH"), classification=None, nodata=0)
-C6: Final = Card("c6", MappingProxyType({"VV": 20, "VH": 20}), ("VV", "VH"), classification=None, nodata=0)
+BS: Final = Card(
+    "bs", MappingProxyType({"VV": 10, "VH": 10}), ("VV", "VH"), classification=None, nodata=0, dtype="float32"
+)
+C6: Final = Card(
+    "c6", MappingProxyType({"VV": 20, "VH": 20}), ("VV", "VH"), classification=None, nodata=0, dtype="float32"
+)
 CARDS: Final = MappingProxyType({card.name: card for card in (S2, BS, C6)})
 
 COMMON_NAMES: Final = MappingProxyType(
@@ -72,11 +98,16 @@ def get(name: str) -> Card:
 
 
 def asset_band(key: str) -> str | None:
-    """The band of an asset by its key at any provider (B04, B4, red, B04_10m, vv), or None when it is no band of ours."""
-    name = key.removesuffix("_10m").removesuffix("_20m")
-    if name.lower() in COMMON_NAMES:
-        return COMMON_NAMES[name.lower()]
-    name = name.upper()
-    if len(name) == 2 and name[0] == "B" and name[1].isdigit():
-        name = f"B0{name[1]}"
-    return name if name in _S2_METRES or name in {"SCL", "VV", "VH"} else None
+    """The band of an asset by its key at any provider (B04, B4, red, red-jp2, B04_10m, vv, gamma0_vv).
+
+    None when it is no band of ours, and for a copy resampled to another pixel size (B04_20m, scl_60m).
+    """
+    name = key.lower().removesuffix("-jp2").removeprefix("gamma0_").removeprefix("sigma0_")
+    name, _, size = name.partition("_")
+    band = COMMON_NAMES.get(name, name.upper())
+    if len(band) == 2 and band[0] == "B" and band[1].isdigit():
+        band = f"B0{band[1]}"
+    if band in {"VV", "VH"}:
+        return band
+    metres = {**_S2_METRES, "SCL": 20}.get(band)
+    return band if metres and size in {"", f"{metres}m"} else None

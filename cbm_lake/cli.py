@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from cbm_lake.errors import InvalidInputError, LakeError
@@ -25,8 +33,15 @@ if TYPE_CHECKING:
     from cbm_lake.card2db import Ingested
     from cbm_lake.extract import Extracted
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, help="Checks by Monitoring on open storage. The workspace is the current folder, or CBM_LAKE_HOME.")
-card2db_app = typer.Typer(no_args_is_help=True, help="Catalogue scenes: from a STAC API, STAC files, SAFE folders, CREODIAS.")
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Checks by Monitoring on open storage. The workspace is the current folder, or CBM_LAKE_HOME.",
+)
+card2db_app = typer.Typer(
+    no_args_is_help=True, help="Catalogue scenes: from a STAC API, STAC files, SAFE folders, CREODIAS."
+)
 parcels_app = typer.Typer(no_args_is_help=True, help="Load declared parcels.")
 extract_app = typer.Typer(no_args_is_help=True, help="Take the statistics of every parcel in every scene.")
 get_app = typer.Typer(no_args_is_help=True, help="Get the data of one parcel; files go to temp/<aoi>/<year>/<pid>/.")
@@ -79,7 +94,9 @@ def init() -> None:
     from cbm_lake.config import Workspace
 
     workspace = Workspace.here().create()
-    out.print(f"workspace {workspace.root}: settings in {workspace.config_file}, lake in {workspace.lake_url}", soft_wrap=True)
+    out.print(
+        f"workspace {workspace.root}: settings in {workspace.config_file}, lake in {workspace.lake_url}", soft_wrap=True
+    )
 
 
 @app.command()
@@ -104,7 +121,9 @@ def card2db_stac(
     aoi: Annotated[str | None, typer.Option("--aoi", help="Area whose parcels the scenes are to cover.")] = None,
     bbox: Annotated[str | None, typer.Option("--bbox", help="Instead: west,south,east,north in degrees.")] = None,
     card: CardName = "s2",
-    collection: Annotated[str | None, typer.Option("--collection", help="Without it, the provider's usual one.")] = None,
+    collection: Annotated[
+        str | None, typer.Option("--collection", help="Without it, the provider's usual one.")
+    ] = None,
 ) -> None:
     """Catalogue what a STAC API has."""
     from cbm_lake import card2db
@@ -112,7 +131,14 @@ def card2db_stac(
     geometry = _numbers(bbox) if bbox else None
     with _bar("cataloguing scenes") as progress:
         found = card2db.stac(
-            aoi=aoi, start=start, end=end, card=card, url=url, collection=collection, geometry=geometry, progress=progress
+            aoi=aoi,
+            start=start,
+            end=end,
+            card=card,
+            url=url,
+            collection=collection,
+            geometry=geometry,
+            progress=progress,
         )
     _ingested(found)
 
@@ -129,7 +155,9 @@ def card2db_items(
 
 
 @card2db_app.command("geoparquet")
-def card2db_geoparquet(path: Annotated[str, typer.Argument(help="STAC-GeoParquet file.")], card: CardName = "s2") -> None:
+def card2db_geoparquet(
+    path: Annotated[str, typer.Argument(help="STAC-GeoParquet file.")], card: CardName = "s2"
+) -> None:
     """Catalogue a STAC-GeoParquet file."""
     from cbm_lake import card2db
 
@@ -161,11 +189,15 @@ def parcels_load(
     aoi: Aoi,
     year: Year,
     ptype: Ptype = None,
-    pid: Annotated[str | None, typer.Option("--pid", help="Column of the parcel's identifier; guessed without it.")] = None,
+    pid: Annotated[
+        str | None, typer.Option("--pid", help="Column of the parcel's identifier; guessed without it.")
+    ] = None,
     crop_name: Annotated[str | None, typer.Option("--crop-name", help="Column of the crop's name.")] = None,
     crop_code: Annotated[str | None, typer.Option("--crop-code", help="Column of the crop's code.")] = None,
     layer: Annotated[str | None, typer.Option("--layer", help="Layer of a file that has several.")] = None,
-    crs: Annotated[str | None, typer.Option("--crs", help="Coordinate system, where the file names none: EPSG:2154.")] = None,
+    crs: Annotated[
+        str | None, typer.Option("--crs", help="Coordinate system, where the file names none: EPSG:2154.")
+    ] = None,
 ) -> None:
     """Load the declared parcels of an area and year."""
     from cbm_lake import parcels
@@ -176,7 +208,9 @@ def parcels_load(
         )
     news = "loaded" if loaded.new else "were there already"
     mended = f", {loaded.repaired} geometries mended" if loaded.repaired else ""
-    out.print(f"{loaded.parcels} parcels, {loaded.area_ha:,.1f} ha, EPSG:{loaded.epsg}: {news}{mended} (version {loaded.version})")
+    out.print(
+        f"{loaded.parcels} parcels, {loaded.area_ha:,.1f} ha, EPSG:{loaded.epsg}: {news}{mended} (version {loaded.version})"
+    )
 
 
 def _extract(
@@ -188,15 +222,29 @@ def _extract(
     ptype: Ptype = None,
     bands: Annotated[str | None, typer.Option("--bands", help="B02,B03,… without it the card's usual ones.")] = None,
     cube: Annotated[bool, typer.Option(help="Also keep the pixels round the parcels in the cube.")] = True,
-    rule: Annotated[str, typer.Option("--rule", help="Which pixels belong to a parcel: centre or coverage.")] = "centre",
-    workers: Annotated[int | None, typer.Option("--workers", help="Processes here; one per core without it, 0 is none.")] = None,
-    scheduler: Annotated[str | None, typer.Option("--scheduler", help="Running Dask scheduler, tcp://host:8786.")] = None,
+    rule: Annotated[
+        str, typer.Option("--rule", help="Which pixels belong to a parcel: centre or coverage.")
+    ] = "centre",
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Processes here; one per core without it, 0 is none.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="Running Dask scheduler, tcp://host:8786.")
+    ] = None,
 ) -> None:
     from cbm_lake import extract
 
     with err.status("planning: reading headers, indexing parcels"):
         todo = extract.plan(
-            card, start, end, aoi=aoi, year=year, ptype=ptype, bands=bands.split(",") if bands else None, cube=cube, rule=rule
+            card,
+            start,
+            end,
+            aoi=aoi,
+            year=year,
+            ptype=ptype,
+            bands=bands.split(",") if bands else None,
+            cube=cube,
+            rule=rule,
         )
     out.print(f"{len(todo.jobs)} scenes to extract over {todo.parcel_count:,} parcels, {todo.done} done before")
     with _bar(f"extracting {card}", parcels=todo.parcel_count) as progress:
@@ -257,7 +305,9 @@ def get_parcel_info(
     pid: Annotated[str | None, typer.Option("--pid", help="Identifier of the parcel.")] = None,
     lon: Annotated[float | None, typer.Option("--lon", help="Or a place: degrees east …")] = None,
     lat: Annotated[float | None, typer.Option("--lat", help="… and degrees north.")] = None,
-    polygon: Annotated[str | None, typer.Option("--polygon", help="Or a polygon: lon_lat-lon_lat-… or GeoJSON.")] = None,
+    polygon: Annotated[
+        str | None, typer.Option("--polygon", help="Or a polygon: lon_lat-lon_lat-… or GeoJSON.")
+    ] = None,
     ptype: Ptype = None,
     wgs84: Annotated[bool, typer.Option("--wgs84", help="Outline in degrees.")] = False,
 ) -> None:
@@ -298,8 +348,12 @@ def get_time_series(
 
 @app.command()
 def sql(
-    statement: Annotated[str, typer.Argument(help="A SELECT over scenes, parcels, s2, bs, c6, …; or a named query; or `list`.")],
-    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value of a $name in the statement.")] = None,
+    statement: Annotated[
+        str, typer.Argument(help="A SELECT over scenes, parcels, s2, bs, c6, …; or a named query; or `list`.")
+    ],
+    param: Annotated[
+        list[str] | None, typer.Option("--param", "-p", help="name=value of a $name in the statement.")
+    ] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="As the lake was at that moment.")] = None,
     shown: Shown = Format.table,
 ) -> None:
@@ -319,7 +373,9 @@ def sql(
 def export(
     what: Annotated[str, typer.Argument(help="A view (s2, parcels, …), a named query, or a SELECT.")],
     path: Annotated[Path, typer.Argument(help="File to write: .parquet, .csv, .gpkg, .geojson, .arrow.")],
-    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value of a $name in the statement.")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", "-p", help="name=value of a $name in the statement.")
+    ] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="As the lake was at that moment.")] = None,
 ) -> None:
     """Write rows of the lake to a file for other tools."""

@@ -195,7 +195,9 @@ class Workspace:
         try:
             document = json.loads(self.config_file.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{self.config_file} cannot be read: {error}; mend it or delete it for a new one") from error
+            raise ConfigError(
+                f"{self.config_file} cannot be read: {error}; mend it or delete it for a new one"
+            ) from error
         if not isinstance(document, dict):
             raise ConfigError(f"{self.config_file} must hold a JSON object; mend it or delete it for a new one")
         return document

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
 import rasterio
@@ -77,7 +78,9 @@ class Raster:
             epsg = dataset.crs.to_epsg() if dataset.crs else None
             t = dataset.transform
             if epsg is None or t.b or t.d or t.e >= 0:
-                raise SourceError(f"{href} has no known coordinate system or is not north-up; mend or leave out this scene")
+                raise SourceError(
+                    f"{href} has no known coordinate system or is not north-up; mend or leave out this scene"
+                )
             if dataset.count != 1:
                 raise SourceError(f"{href} has {dataset.count} bands where one is expected; leave out this scene")
             block = tuple(
@@ -100,23 +103,29 @@ def opened(href: str) -> Any:
         raise SourceError(f"raster {href} cannot be opened: {error}; fetch it again or leave out this scene") from error
 
 
+class Window(NamedTuple):
+    """A rectangle of pixels."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+
 class FileSource:
     """Blocks straight from a band's file."""
 
     def __init__(self, raster: Raster) -> None:
         self._raster = raster
-        self._dataset = opened(raster.href)
-        if self._dataset.shape != raster.grid.shape:
-            raise SourceError(f"raster {raster.href} changed while it was in use; run again")
 
-    def read(self, row: int, col: int, height: int, width: int) -> NDArray[Any]:
-        """The pixels of a window."""
-        window = ((row, row + height), (col, col + width))
-        try:
-            with rasterio.Env(**_GDAL_OPTIONS):
-                return self._dataset.read(1, window=window)  # type: ignore[no-any-return]
-        except RasterioError as error:
-            raise SourceError(f"raster {self._raster.href} cannot be read: {error}; fetch it again") from error
+    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+        """The pixels of each window, in that order."""
+        with opened(self._raster.href) as dataset, rasterio.Env(**_GDAL_OPTIONS):
+            for row, col, height, width in windows:
+                try:
+                    yield dataset.read(1, window=((row, row + height), (col, col + width)))
+                except RasterioError as error:
+                    raise _unreadable(self._raster.href, error) from error
 
 
 class StackSource:
@@ -126,13 +135,23 @@ class StackSource:
         self._raster = raster
         self._blocks = open_stack([raster.href], raster).data.to_delayed()[0, 0]
 
-    def read(self, row: int, col: int, height: int, width: int) -> NDArray[Any]:
-        """The pixels of one of the stack's blocks."""
-        block = self._blocks[row // self._raster.block[0], col // self._raster.block[1]]
-        try:
-            return block.compute(scheduler="synchronous")[0, 0]  # type: ignore[no-any-return]
-        except RuntimeError as error:  # what stackstac raises when a file cannot be opened or read
-            raise SourceError(f"raster {self._raster.href} cannot be read: {error}; fetch it again") from error
+    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+        """The pixels of each window, which must be blocks of the raster; a row of blocks is computed at once."""
+        import dask
+
+        height, width = self._raster.block
+        for row, across in groupby(windows, key=lambda window: window.row):
+            blocks = [self._blocks[row // height, window.col // width] for window in across]
+            try:
+                values = dask.compute(*blocks, scheduler="synchronous")  # type: ignore[attr-defined, no-untyped-call]
+            except RuntimeError as error:  # what stackstac raises when a file cannot be opened or read
+                raise _unreadable(self._raster.href, error) from error
+            yield from (value[0, 0] for value in values)
+
+
+def _unreadable(href: str, error: Exception) -> SourceError:
+    reason = " ".join(str(error.__cause__ or error).split())
+    return SourceError(f"raster {href} cannot be read: {reason}; fetch it again or leave out this scene")
 
 
 def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
@@ -163,7 +182,7 @@ def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
         errors_as_nodata=(),
         gdal_env=stackstac.DEFAULT_GDAL_ENV.updated(_GDAL_OPTIONS),
     )
-    return stack.drop_attrs()
+    return cast("xr.DataArray", stack.drop_attrs())
 
 
 def _stack_item(number: int, href: str, grid: Grid) -> dict[str, Any]:
@@ -178,18 +197,22 @@ class CubeWriter:
     """Puts the blocks of one scene and band into its slot of the cube, a whole shard file at a time."""
 
     def __init__(self, url: str, band: str, slot: int) -> None:
-        self._array = zarr.open_group(url, mode="r+")[band]
+        self._array = _array(zarr.open_group(url, mode="r+"), band)
         self._slot = slot
-        self._size = self._array.shards[1:]
+        _, *self._size = self._array.shards or self._array.chunks
         self._pending: dict[tuple[int, int], NDArray[Any]] = {}
 
-    def put(self, row: int, col: int, values: NDArray[Any]) -> None:
+    def put(self, window: Window, values: NDArray[Any]) -> None:
         """Take a block; blocks come in row-major order, so shards above it are complete and are written."""
+        row, col = window.row, window.col
         height, width = self._size
+        values = self._fitting(values)
         self._flush([corner for corner in self._pending if corner[0] + height <= row])
         for top in range(row // height * height, row + values.shape[0], height):
             for left in range(col // width * width, col + values.shape[1], width):
-                shard = self._pending.setdefault((top, left), self._empty(top, left))
+                if (top, left) not in self._pending:
+                    self._pending[top, left] = self._empty(top, left)
+                shard = self._pending[top, left]
                 r0, r1 = max(row, top), min(row + values.shape[0], top + height)
                 c0, c1 = max(col, left), min(col + values.shape[1], left + width)
                 shard[r0 - top : r1 - top, c0 - left : c1 - left] = values[r0 - row : r1 - row, c0 - col : c1 - col]
@@ -197,6 +220,15 @@ class CubeWriter:
     def close(self) -> None:
         """Write what is left."""
         self._flush(list(self._pending))
+
+    def _fitting(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The values in the cube's type, which providers do not always keep (classes come as uint8 and as uint16)."""
+        if np.can_cast(values.dtype, self._array.dtype) or np.array_equal(values.astype(self._array.dtype), values):
+            return values
+        raise SourceError(
+            f"{values.dtype} values of a scene do not fit the {self._array.dtype} cube {self._array.path}; "
+            "leave out this scene, or extract without a cube"
+        )
 
     def _empty(self, top: int, left: int) -> NDArray[Any]:
         _, rows, columns = self._array.shape
@@ -230,30 +262,31 @@ class Cube:
 
         Args:
             grid: of the cube; it is made on first use.
-            dtypes: numpy dtype of each band.
+            dtypes: numpy dtype of each band, for those that are new.
             slots: the scenes to come.
         """
         group = zarr.open_group(self.url, mode="a")
-        held = list(group.attrs.get("scenes", []))
-        known = set(held)
-        new = [slot for slot in slots if slot.scene not in known]
+        held = [str(scene) for scene in cast("list[str]", group.attrs.get("scenes", []))]
+        new = [slot for slot in slots if slot.scene not in set(held)]
         scenes = held + [slot.scene for slot in new]
         if not held:
             _write_axes(group, grid)
-        for name, dtype in dtypes.items():
-            _room(group, name, dtype, grid.shape, len(scenes))
         micros = [int(slot.obstime.timestamp() * 1_000_000) for slot in new]
-        _lengthen(group, "time", np.array(micros, np.int64), {"units": _EPOCH, "calendar": "proleptic_gregorian"})
-        _lengthen(group, "boa_offset", np.array([slot.boa_offset for slot in new], np.int32), {"units": "DN"})
-        for name in group.array_keys():
-            array = group[name]
-            if array.ndim == 3 and array.shape[0] < len(scenes):
+        _lengthen(
+            group, "time", np.array(micros, np.int64), {"units": _EPOCH, "calendar": "proleptic_gregorian"}, len(held)
+        )
+        _lengthen(
+            group, "boa_offset", np.array([slot.boa_offset for slot in new], np.int32), {"units": "DN"}, len(held)
+        )
+        for name in [*dtypes, *group.array_keys()]:
+            array = _array(group, name) if name in group else _new_band(group, name, dtypes[name], grid.shape)
+            if array.ndim == 3 and array.shape[0] != len(scenes):
                 array.resize((len(scenes), *array.shape[1:]))
-        group.attrs["scenes"] = scenes  # last: a scene counts when all its room is there
+        group.attrs["scenes"] = scenes  # last: what a killed planner left behind is written again, at the same place
         return {scene: number for number, scene in enumerate(scenes)}
 
     def open(self) -> xr.Dataset:
-        """The cube as a lazy dataset in the order of time: stored DN per band, coordinates time, y, x, scene, boa_offset.
+        """The cube as a lazy dataset in the order of time: stored DN per band, with scene and boa_offset along time.
 
         Raises:
             NotFoundError: there is no such cube.
@@ -264,8 +297,10 @@ class Cube:
             dataset = xr.open_zarr(self.url, consolidated=False, zarr_format=3, decode_cf=True, mask_and_scale=False)
         except FileNotFoundError as error:
             raise NotFoundError(f"no cube at {self.url}; extract with a cube first") from error
-        dataset = dataset.set_coords(["boa_offset", "spatial_ref"]).assign_coords(scene=("time", dataset.attrs.pop("scenes")))
-        return dataset.sortby("time")
+        dataset = dataset.set_coords(["boa_offset", "spatial_ref"]).assign_coords(
+            scene=("time", dataset.attrs.pop("scenes"))
+        )
+        return cast("xr.Dataset", dataset.sortby("time"))
 
 
 def _write_axes(group: zarr.Group, grid: Grid) -> None:
@@ -281,14 +316,11 @@ def _write_axes(group: zarr.Group, grid: Grid) -> None:
     group.attrs.update({"proj:code": f"EPSG:{grid.epsg}", "Conventions": "CF-1.11"})
 
 
-def _room(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int], length: int) -> None:
-    """An array for a band, when it has none."""
-    if name in group:
-        return
+def _new_band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) -> zarr.Array[Any]:
     shard = tuple(min(_SHARD, -(-size // CHUNK) * CHUNK) for size in shape)
-    group.create_array(
+    return group.create_array(
         name,
-        shape=(length, *shape),
+        shape=(0, *shape),
         dtype=dtype,
         chunks=(1, CHUNK, CHUNK),
         shards=(1, *shard),
@@ -299,9 +331,17 @@ def _room(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int], leng
     )
 
 
-def _lengthen(group: zarr.Group, name: str, values: NDArray[Any], attributes: dict[str, str]) -> None:
+def _lengthen(group: zarr.Group, name: str, values: NDArray[Any], attributes: dict[str, Any], start: int) -> None:
+    """Make `values` what an array along time holds from `start` on."""
     if name not in group:
-        group.create_array(name, shape=(0,), chunks=(4096,), dtype=values.dtype, dimension_names=("time",), attributes=attributes)
+        group.create_array(
+            name, shape=(0,), chunks=(4096,), dtype=values.dtype, dimension_names=("time",), attributes=attributes
+        )
+    array = _array(group, name)
+    array.resize((start + values.size,))
     if values.size:
-        array = group[name]
-        array.append(values)
+        array[start:] = values
+
+
+def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    return cast("zarr.Array[Any]", group[name])

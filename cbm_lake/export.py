@@ -85,9 +85,13 @@ def _as_text(batch: pa.RecordBatch) -> pa.Table:
     columns = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if pa.types.is_nested(column.type):
-            columns[name] = pa.array([None if v is None else json.dumps(v, default=str) for v in column.to_pylist()], pa.string())
+            columns[name] = pa.array(
+                [None if v is None else json.dumps(v, default=str) for v in column.to_pylist()], pa.string()
+            )
         elif pa.types.is_binary(column.type):
-            columns[name] = pa.array(shapely.to_wkt(shapely.from_wkb(column.to_pylist()), rounding_precision=9), pa.string())
+            columns[name] = pa.array(
+                shapely.to_wkt(shapely.from_wkb(column.to_pylist()), rounding_precision=9), pa.string()
+            )
         else:
             columns[name] = column
     return pa.table(columns)
@@ -109,7 +113,10 @@ def _frame(relation: duckdb.DuckDBPyRelation, geometry: str) -> gpd.GeoDataFrame
     codes = frame[system] if system in frame else pd.Series([4326] * len(frame))
     if codes.nunique() <= 1:
         return gpd.GeoDataFrame(frame, geometry=shapes, crs=int(codes.iloc[0]) if len(codes) else 4326)
-    parts = [gpd.GeoSeries(shapes[codes == code], index=frame.index[codes == code], crs=int(code)).to_crs(4326) for code in codes.unique()]
+    parts = [
+        gpd.GeoSeries(shapes[codes == code], index=frame.index[codes == code], crs=int(code)).to_crs(4326)
+        for code in codes.unique()
+    ]
     return gpd.GeoDataFrame(frame, geometry=pd.concat(parts).sort_index(), crs=4326)
 
 
@@ -132,4 +139,9 @@ def _vector_file(relation: duckdb.DuckDBPyRelation, path: Path, geometry: str | 
 
 
 _STREAMED: Final = {".parquet": _parquet, ".csv": _csv, ".arrow": _arrow, ".feather": _arrow}
-_GEOGRAPHIC: Final = {".parquet": _geoparquet, ".geoparquet": _geoparquet, ".gpkg": _vector_file, ".geojson": _vector_file}
+_GEOGRAPHIC: Final = {
+    ".parquet": _geoparquet,
+    ".geoparquet": _geoparquet,
+    ".gpkg": _vector_file,
+    ".geojson": _vector_file,
+}

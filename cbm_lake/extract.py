@@ -1,6 +1,6 @@
 """Extraction: plan scenes over a parcel set, take every parcel's statistics on Dask, record what was done.
 
-    scenes × parcels ─ plan ─► jobs ─ extract_scene (one per scene, anywhere) ─► cube, signatures, ledger
+    scenes and parcels ─ plan ─► jobs ─ extract_scene (one per scene, anywhere) ─► cube, signatures, ledger
 
 A job is small and complete, so it can run in this process, in a local cluster or on any Dask scheduler; it writes its
 own scene in one commit, and nothing but its outcome travels back.
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib.metadata import version
@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import shapely
 
 from cbm_lake import cards, schemas, zonal
-from cbm_lake.cube import Cube, CubeWriter, FileSource, Grid, Raster, Slot, StackSource
+from cbm_lake.cube import Cube, CubeWriter, FileSource, Grid, Raster, Slot, StackSource, Window
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
 from cbm_lake.lake import Lake, ParcelSet, open_lake
 
@@ -107,21 +107,27 @@ class Extracted:
 class Source(Protocol):
     """Where blocks of pixels come from."""
 
-    def read(self, row: int, col: int, height: int, width: int) -> Any:
-        """The pixels of a window."""
+    def read(self, windows: Iterable[Window]) -> Iterator[Any]:
+        """The pixels of each window, in that order."""
 
 
-def s2(start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any) -> Extracted:
+def s2(
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+) -> Extracted:
     """Extract Sentinel-2: statistics of the bands and counts of the scene classes; see `extract`."""
     return extract("s2", start, end, aoi=aoi, year=year, ptype=ptype, **options)
 
 
-def bs(start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any) -> Extracted:
+def bs(
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+) -> Extracted:
     """Extract Sentinel-1 backscatter: statistics of linear power; see `extract`."""
     return extract("bs", start, end, aoi=aoi, year=year, ptype=ptype, **options)
 
 
-def c6(start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any) -> Extracted:
+def c6(
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+) -> Extracted:
     """Extract Sentinel-1 six-day coherence; see `extract`."""
     return extract("c6", start, end, aoi=aoi, year=year, ptype=ptype, **options)
 
@@ -185,7 +191,7 @@ def plan(
     rule: str = "centre",
     lake: Lake | None = None,
 ) -> Plan:
-    """Find out which scenes are to be extracted, look at their rasters, build missing pixel indexes, make room in the cube.
+    """Choose the scenes to extract, look at their rasters, build missing pixel indexes and make room in the cube.
 
     Args and errors are those of `extract`.
     """
@@ -198,7 +204,11 @@ def plan(
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = _covering_scenes(lake, kind.name, first, last, parcels)
     held = _ledger(lake, kind.name, parcels)
-    todo = [(row, _bands_of(row["id"], wanted, held)) for row in rows if not _is_done(row["id"], wanted, rule, cube, parcels, held)]
+    todo = [
+        (row, _bands_of(row["id"], wanted, held))
+        for row in rows
+        if not _is_done(row["id"], wanted, rule, cube, parcels, held)
+    ]
     lake.prepare(kind.name)
     jobs, failed = _inspect(lake, kind, todo, parcels, rule)
     _index_grids(lake, parcels, {raster.grid for job in jobs for raster in job.rasters.values()})
@@ -222,7 +232,9 @@ def _days(start: date | str, end: date | str) -> tuple[datetime, datetime]:
     return datetime.combine(first, midnight, UTC), datetime.combine(last, midnight, UTC) + timedelta(days=1)
 
 
-def _covering_scenes(lake: Lake, card: str, first: datetime, last: datetime, parcels: ParcelSet) -> list[dict[str, Any]]:
+def _covering_scenes(
+    lake: Lake, card: str, first: datetime, last: datetime, parcels: ParcelSet
+) -> list[dict[str, Any]]:
     rows = lake.query("scenes.between", card=card, start=first, stop=last).to_pylist()
     days = f"from {first:%Y-%m-%d} to {last - timedelta(days=1):%Y-%m-%d}"
     if not rows:
@@ -230,7 +242,9 @@ def _covering_scenes(lake: Lake, card: str, first: datetime, last: datetime, par
     extent = lake.footprint(parcels.aoi)
     covering = [row for row in rows if shapely.from_wkb(row["footprint"]).intersects(extent)]
     if not covering:
-        raise NotFoundError(f"none of the {len(rows)} scenes of card {card} {days} covers the parcels of {parcels.name}")
+        raise NotFoundError(
+            f"none of the {len(rows)} scenes of card {card} {days} covers the parcels of {parcels.name}"
+        )
     return covering
 
 
@@ -263,10 +277,10 @@ def _inspect(
     def job(row: dict[str, Any], bands: tuple[str, ...]) -> Job | Outcome:
         assets = {name: asset["href"] for name, asset in row["assets"].items() if asset and asset["href"]}
         names = (*bands, kind.classification) if kind.classification in assets else bands
+        missing = [name for name in bands if name not in assets]
+        if missing:
+            return Outcome(row["id"], 0, f"scene {row['id']} has no asset {', '.join(missing)}; ask for other bands")
         try:
-            missing = [name for name in bands if name not in assets]
-            if missing:
-                raise SourceError(f"scene {row['id']} has no asset {', '.join(missing)}; ask for other bands")
             rasters = {name: Raster.inspect(assets[name]) for name in names if name}
         except SourceError as error:
             return Outcome(row["id"], 0, str(error))
@@ -308,15 +322,14 @@ def _reserve(lake: Lake, card: str, jobs: list[Job]) -> list[Job]:
             by_grid.setdefault(grid, []).append(job)
     numbers: dict[str, dict[str, int]] = {}
     for grid, users in by_grid.items():
-        dtypes = {name: raster.dtype for job in users for name, raster in job.rasters.items() if raster.grid == grid}
+        bands = {name for job in users for name, raster in job.rasters.items() if raster.grid == grid}
+        dtypes = {name: cards.get(card).cube_dtype(name) for name in bands}
         slots = [Slot(job.scene.id, job.scene.obstime, job.scene.boa_offset) for job in users]
         numbers[grid.name] = Cube(lake.cube_url(card, grid.name)).reserve(grid, dtypes, slots)
     return [_with_slots(job, numbers) for job in jobs]
 
 
 def _with_slots(job: Job, numbers: dict[str, dict[str, int]]) -> Job:
-    from dataclasses import replace
-
     names = {raster.grid.name for raster in job.rasters.values()}
     return replace(job, slots={name: numbers[name][job.scene.id] for name in names})
 
@@ -355,7 +368,9 @@ def _outcomes(jobs: tuple[Job, ...], workers: int | None, scheduler: str | None)
     from distributed import as_completed
 
     with _client(min(workers, len(jobs)) if workers else None, scheduler) as client:
-        futures = {client.submit(extract_scene, job, key=f"{job.scene.id}-{time.time_ns()}", pure=False): job for job in jobs}
+        futures = {
+            client.submit(extract_scene, job, key=f"{job.scene.id}-{time.time_ns()}", pure=False): job for job in jobs
+        }
         for future in as_completed(futures):
             error = future.exception()
             yield future.result() if error is None else _lost(futures[future], error)
@@ -376,7 +391,11 @@ def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
         return
     with (
         LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", silence_logs=logging.ERROR
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            host="127.0.0.1",
+            silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -455,7 +474,7 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
 
 
 def _band(lake: Lake, job: Job, band: str) -> dict[str, Any]:
-    """The statistics of one band, harmonised: the offset is added to results, which is exact and clips no dark pixel."""
+    """The statistics of one band; the offset is added to the results, which is exact and clips no dark pixel."""
     raster, nodata = job.rasters[band], cards.get(job.card).nodata
     if job.rule == "coverage":
         geometries = _geometries(lake, job.parcels, raster.grid.epsg)
@@ -468,7 +487,9 @@ def _band(lake: Lake, job: Job, band: str) -> dict[str, Any]:
     for name in schemas.STATISTICS:
         shift = 0 if name in ("count", "std") else job.scene.boa_offset
         values = pc.add(table[name], shift) if shift else table[name]
-        statistics[f"{band}_{name}"] = pc.if_else(pc.greater(table["count"], 0), values, None) if name != "count" else values
+        statistics[f"{band}_{name}"] = (
+            pc.if_else(pc.greater(table["count"], 0), values, None) if name != "count" else values
+        )
     return statistics
 
 
@@ -485,11 +506,11 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex) -> Any:
     blocks = index.blocks(raster.block)
     pool = blocks.new_pool(raster.dtype)
     source, writer = _open(job, band)
-    for number, block in enumerate(blocks):
-        values = source.read(block.row, block.col, block.height, block.width)
+    windows = [Window(block.row, block.col, block.height, block.width) for block in blocks]
+    for number, values in enumerate(source.read(windows)):
         blocks.gather(values, number, pool)
         if writer:
-            writer.put(block.row, block.col, values)
+            writer.put(windows[number], values)
     if writer:
         writer.close()
     return pool
@@ -501,12 +522,15 @@ def _whole(job: Job, band: str) -> Any:
     (rows, columns), (height, width) = raster.grid.shape, raster.block
     array = np.empty(raster.grid.shape, raster.dtype)
     source, writer = _open(job, band)
-    for row in range(0, rows, height):
-        for col in range(0, columns, width):
-            values = source.read(row, col, min(height, rows - row), min(width, columns - col))
-            array[row : row + values.shape[0], col : col + values.shape[1]] = values
-            if writer:
-                writer.put(row, col, values)
+    windows = [
+        Window(row, col, min(height, rows - row), min(width, columns - col))
+        for row in range(0, rows, height)
+        for col in range(0, columns, width)
+    ]
+    for window, values in zip(windows, source.read(windows), strict=True):
+        array[window.row : window.row + window.height, window.col : window.col + window.width] = values
+        if writer:
+            writer.put(window, values)
     if writer:
         writer.close()
     return array

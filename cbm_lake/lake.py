@@ -22,7 +22,9 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.store import Store, Table, stamp
 
 _COMPACT_BYTES = 128 * 1024**2
-_PARCEL_FILE = re.compile(r"/aoi=(?P<aoi>[^/]+)/year=(?P<year>\d+)/(?P<ptype>\w+)-(?P<stamp>\w+Z)-(?P<version>\w+)\.parquet$")
+_PARCEL_FILE = re.compile(
+    r"/aoi=(?P<aoi>[^/]+)/year=(?P<year>\d+)/(?P<ptype>\w+)-(?P<stamp>\w+Z)-(?P<version>\w+)\.parquet$"
+)
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,9 @@ class Lake:
         """
         table = self.query("parcels.areas", aoi=aoi.lower())
         if not table.num_rows:
-            raise NotFoundError(f"no parcels of {aoi} in this lake, so its extent is unknown; load them or give geometry=")
+            raise NotFoundError(
+                f"no parcels of {aoi} in this lake, so its extent is unknown; load them or give geometry="
+            )
         return shapely.box(*(table[name][0].as_py() for name in ("west", "south", "east", "north")))
 
     def snapshot(self) -> Snapshot:
@@ -182,7 +186,9 @@ class Lake:
             known.add(key)
         new = rows.filter(pa.array(keep, pa.bool_()))
         if new.num_rows:
-            self._store.write(f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet", _stac_geoparquet(new))
+            self._store.write(
+                f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet", _stac_geoparquet(new)
+            )
         return int(new.num_rows)
 
     def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table) -> bool:
@@ -258,7 +264,9 @@ class Lake:
     def _take(self) -> tuple[Snapshot, dict[str, DeltaTable | None]]:
         tables = {f"signatures_{card}": table.open(self.as_of) for card, table in self._signatures.items()}
         tables["ledger"] = self._ledger.open(self.as_of)
-        scenes = [path for path in self._store.files("scenes") if not self._later(path.rpartition("/")[2].split("-")[0])]
+        scenes = [
+            path for path in self._store.files("scenes") if not self._later(path.rpartition("/")[2].split("-")[0])
+        ]
         snapshot = Snapshot(
             tuple(scenes),
             tuple(found.path for found in self.parcel_sets()),
@@ -291,7 +299,9 @@ class Lake:
         _view(connection, "fiboa_parcels", list(snapshot.parcels), _partitioned(schemas.PARCELS), union_by_name=True)
         files = {}
         for name, table in tables.items():
-            schema = schemas.EXTRACTIONS if name == "ledger" else self._signatures[name.removeprefix("signatures_")].schema
+            schema = (
+                schemas.EXTRACTIONS if name == "ledger" else self._signatures[name.removeprefix("signatures_")].schema
+            )
             _view(connection, name, [] if table is None else table.file_uris(), schema)
             files[name] = [] if table is None else _statistics(table)
         for definition in queries.definitions():
@@ -317,7 +327,9 @@ def _moment(value: datetime | str | None) -> datetime | None:
         try:
             value = datetime.fromisoformat(value)
         except ValueError as error:
-            raise InvalidInputError(f"as_of {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z") from error
+            raise InvalidInputError(
+                f"as_of {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z"
+            ) from error
     if value is None:
         return None
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -345,7 +357,12 @@ def _first_line(error: Exception) -> str:
 
 
 def _view(
-    connection: duckdb.DuckDBPyConnection, name: str, files: list[str], schema: pa.Schema, *, union_by_name: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    files: list[str],
+    schema: pa.Schema,
+    *,
+    union_by_name: bool = False,
 ) -> None:
     """A view over Parquet files, or over an empty table of the right columns."""
     if files:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -31,6 +31,7 @@ Ints = npt.NDArray[np.int64]
 Ints32 = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[Any]
+Spans = tuple[Ints32, Ints32, Ints32]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 ROW_BAND = 128
@@ -48,13 +49,12 @@ def compiled(function: Function) -> Function:
     """The function as machine code without the interpreter's lock, cached on disk wherever a folder is writable."""
     _COMPILED.add(function.__qualname__)
     try:
-        kernel: Function = numba.njit(nogil=True, cache=True)(function)
+        return cast("Function", numba.njit(nogil=True, cache=True)(function))
     except RuntimeError:  # numba found no folder to write to: compile anew in every process
-        kernel = numba.njit(nogil=True)(function)
-    return kernel
+        return cast("Function", numba.njit(nogil=True)(function))
 
 
-class _CompileNotice(event.Listener):  # type: ignore[misc]
+class _CompileNotice(event.Listener):
     """Says once per process that kernels are being compiled; numba tells it only when its disk cache had none."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class _CompileNotice(event.Listener):  # type: ignore[misc]
             log.info("compiled in %.1f s", time.perf_counter() - self.began)
 
 
-event.register("numba:compile", _CompileNotice())
+event.register("numba:compile", _CompileNotice())  # type: ignore[no-untyped-call]
 
 
 def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -87,6 +87,35 @@ def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
+
+
+class Outlines(NamedTuple):
+    """The outlines of all parcels, as kernels read them."""
+
+    xy: Floats
+    """Corners in map coordinates, (n, 2)."""
+    x: Floats
+    """Corners' columns in pixel coordinates."""
+    y: Floats
+    """Corners' rows in pixel coordinates."""
+    rings: Ints
+    """Where each ring's corners begin; one more than there are rings."""
+    parts: Ints
+    """Where each polygon's rings begin; one more than there are polygons."""
+    parcels: Ints
+    """Where each parcel's polygons begin; one more than there are parcels."""
+
+
+class Pieces(NamedTuple):
+    """Spans cut at block borders, sorted by block."""
+
+    row: Ints32
+    """Row inside the block."""
+    col: Ints32
+    """First column inside the block."""
+    length: Ints32
+    target: Ints
+    """Place of the first pixel in the pool."""
 
 
 class Block(NamedTuple):
@@ -195,22 +224,20 @@ class BlockPlan(Sequence[Block]):
         height, width = (int(size) for size in block_shape)
         if height < 1 or width < 1:
             raise InvalidInputError(f"block shape {block_shape} is not positive: give height and width in pixels")
-        across = -(-index.shape[1] // width)
-        down = -(-index.shape[0] // height)
+        down, across = -(-index.shape[0] // height), -(-index.shape[1] // width)
         spans = frozen(index.row), frozen(index.col), frozen(index.length)
         held = np.zeros(down * across, np.int64)
-        _count_pieces(*spans, height, width, across, held)
+        _count_pieces(spans, (height, width), across, held)
+        ends = np.cumsum(held)
+        places = [np.empty(held.sum(), kind) for kind in (np.int32, np.int32, np.int32, np.int64)]
+        _cut_spans(spans, (height, width), across, ends - held, Pieces(*places))
         self.block_shape = (height, width)
         self.shape = index.shape
         self.offsets = index.pixel_offsets
-        self._numbers = np.flatnonzero(held)
         self._across = across
-        self._starts = np.concatenate([[0], np.cumsum(held[self._numbers])])
-        following = np.zeros_like(held)
-        following[self._numbers] = self._starts[:-1]
-        pieces = int(self._starts[-1])
-        self._pieces = tuple(np.empty(pieces, kind) for kind in (np.int32, np.int32, np.int32, np.int64))
-        _cut_spans(*spans, height, width, across, following, *self._pieces)
+        self._numbers = np.flatnonzero(held)
+        self._starts = np.append(0, ends[self._numbers])
+        self._pieces = Pieces(*(frozen(values) for values in places))
 
     @property
     def pixel_count(self) -> int:
@@ -250,8 +277,7 @@ class BlockPlan(Sequence[Block]):
                 f"the pool holds {len(pool)} {pool.dtype}, not {self.pixel_count} {block_array.dtype}: "
                 "make it with new_pool"
             )
-        part = slice(self._starts[i], self._starts[i + 1])
-        _gather(frozen(block_array), *(frozen(piece[part]) for piece in self._pieces), pool)
+        _gather(frozen(block_array), self._pieces, self._starts[i], self._starts[i + 1], pool)
 
 
 def build_index(geometries: Any, transform: Affine, shape: tuple[int, int]) -> SpanIndex:
@@ -267,17 +293,13 @@ def build_index(geometries: Any, transform: Affine, shape: tuple[int, int]) -> S
     """
     check_unrotated(transform)
     height, width = (int(size) for size in shape)
-    xy, rings, parts, parcels = _without_infinite(*_rings(geometries))
-    # The order of operations is GDAL's (GDALInvGeoTransform, then GDALApplyGeoTransform), so that ties fall alike.
-    x = -transform.c / transform.a + xy[:, 0] * (1.0 / transform.a)
-    y = -transform.f / transform.e + xy[:, 1] * (1.0 / transform.e)
-    tables = (frozen(rings), frozen(parts), frozen(parcels))
-    bound, part_bound, width_bound = _bounds(y, *tables, height)
-    spans = tuple(np.empty(bound, np.int32) for _ in range(3))
-    offsets = np.zeros(len(parcels), np.int64)
-    _scan(frozen(xy), x, y, *tables, (height, width), (part_bound, width_bound), spans, offsets)
+    outlines = _outlines(*_without_infinite(*_rings(geometries)), transform)
+    spans_bound, part_bound = _bounds(outlines, height)
+    row, col, length = (np.empty(spans_bound, np.int32) for _ in range(3))
+    offsets = np.zeros(len(outlines.parcels), np.int64)
+    _scan(outlines, (height, width), np.empty(part_bound, np.int32), (row, col, length), offsets)
     used = int(offsets[-1])
-    return SpanIndex((height, width), transform, offsets, *(values[:used].copy() for values in spans))
+    return SpanIndex((height, width), transform, offsets, row[:used].copy(), col[:used].copy(), length[:used].copy())
 
 
 def check_unrotated(transform: Affine) -> None:
@@ -309,6 +331,13 @@ def _rings(geometries: Any) -> tuple[Floats, Ints, Ints, Ints]:
     return xy, _starts(ring_of, len(rings)), _starts(polygon_of, len(polygons)), _starts(owner, number)
 
 
+def _outlines(xy: Floats, rings: Ints, parts: Ints, parcels: Ints, transform: Affine) -> Outlines:
+    """The outlines in map and pixel coordinates, by GDAL's order of operations so that ties fall alike."""
+    x = -transform.c / transform.a + xy[:, 0] * (1.0 / transform.a)  # GDALInvGeoTransform, then
+    y = -transform.f / transform.e + xy[:, 1] * (1.0 / transform.e)  # GDALApplyGeoTransform
+    return Outlines(*(frozen(values) for values in (xy, x, y, rings, parts, parcels)))
+
+
 def _starts(owner: Ints, number: int) -> Ints:
     """Where each of `number` owners begins in a sorted list of owners, and where the last one ends."""
     starts = np.zeros(number + 1, np.int64)
@@ -331,7 +360,7 @@ def _as_shapely(geometries: Any) -> npt.NDArray[np.object_]:
             return np.asarray(shapely.from_wkb(values), dtype=object)
         except shapely.errors.GEOSException as err:
             raise InvalidInputError(f"a geometry is not well-known binary ({err}): correct the file") from err
-    missing = np.array([value is None or value != value for value in values], bool)  # NaN: pandas' missing
+    missing = np.array([value is None or (isinstance(value, float) and math.isnan(value)) for value in values], bool)
     values[missing] = None
     if not (shapely.is_geometry(values) | missing).all():
         raise InvalidInputError("geometries must be shapely geometries or well-known binary: convert them first")
@@ -345,7 +374,9 @@ def _without_infinite(xy: Floats, rings: Ints, parts: Ints, parcels: Ints) -> tu
         return xy, rings, parts, parcels
     first = rings[parts[parcels]]
     broken = np.diff(np.concatenate([[0], np.cumsum(bad)])[first]) > 0
-    log.warning("%d parcels with infinite coordinates have no pixels, first at position %d", broken.sum(), broken.argmax())
+    log.warning(
+        "%d parcels with infinite coordinates have no pixels, first at position %d", broken.sum(), broken.argmax()
+    )
     keep_part = np.repeat(~broken, np.diff(parcels))
     keep_ring = np.repeat(keep_part, np.diff(parts))
     keep_xy = np.repeat(keep_ring, np.diff(rings))
@@ -371,55 +402,40 @@ def _column_at(x: float, width: int) -> int:
 
 
 @compiled
-def _bounds(y: Floats, rings: Ints, parts: Ints, parcels: Ints, height: int) -> tuple[int, int, int]:
-    """At most so many spans in all, so many crossings and so many spans in one parcel."""
-    total, most_crossings, most_spans = 0, 0, 0
-    for parcel in range(len(parcels) - 1):
-        spans = 0
-        for part in range(parcels[parcel], parcels[parcel + 1]):
-            crossings, level = 0, 0
-            for ring in range(parts[part], parts[part + 1]):
-                previous = rings[ring + 1] - 1
-                for i in range(rings[ring], rings[ring + 1]):
-                    crossings += abs(_row_at(y[i], height) - _row_at(y[previous], height))
-                    level += y[i] == y[previous]
-                    previous = i
-            most_crossings = max(most_crossings, crossings)
-            spans += crossings // 2 + level + 1
-        total += spans
-        most_spans = max(most_spans, spans)
-    return total, most_crossings, most_spans
+def _bounds(outlines: Outlines, height: int) -> tuple[int, int]:
+    """At most so many spans in all, and so many crossings in one polygon."""
+    y, rings, parts = outlines.y, outlines.rings, outlines.parts
+    spans, most_crossings = 0, 0
+    for part in range(len(parts) - 1):
+        crossings = 0
+        for ring in range(parts[part], parts[part + 1]):
+            previous = rings[ring + 1] - 1
+            for i in range(rings[ring], rings[ring + 1]):
+                crossings += abs(_row_at(y[i], height) - _row_at(y[previous], height))
+                spans += y[i] == y[previous]
+                previous = i
+        most_crossings = max(most_crossings, crossings)
+        spans += crossings // 2
+    return spans, most_crossings
 
 
 @compiled
-def _scan(
-    xy: Floats,
-    x: Floats,
-    y: Floats,
-    rings: Ints,
-    parts: Ints,
-    parcels: Ints,
-    shape: tuple[int, int],
-    bounds: tuple[int, int],
-    spans: tuple[Ints32, Ints32, Ints32],
-    offsets: Ints,
-) -> None:
-    """Write the spans of every parcel and where they begin."""
+def _scan(outlines: Outlines, shape: tuple[int, int], crossings: Ints32, spans: Spans, offsets: Ints) -> None:
+    """Write the spans of every parcel and where they begin; `crossings` is room for one polygon."""
     row, col, length = spans
-    crossings = np.empty(bounds[0], np.int32)
-    ends = np.zeros(shape[0] + 2, np.int64)
+    parts, parcels = outlines.parts, outlines.parcels
+    ends = np.zeros(shape[0] + 1, np.int64)
     written = 0
     for parcel in range(len(parcels) - 1):
         begin = written
-        level = 0
+        disordered = parcels[parcel + 1] - parcels[parcel] > 1
         for part in range(parcels[parcel], parcels[parcel + 1]):
-            first, last = parts[part], parts[part + 1]
-            written = _scan_part(x, y, rings, first, last, shape, crossings, ends, spans, written)
+            written = _scan_part(outlines, part, shape, crossings, ends, spans, written)
             before = written
-            for ring in range(first, last):
-                written = _scan_level(xy, x, y, rings[ring], rings[ring + 1], shape, spans, written)
-            level += written - before
-        if level or parcels[parcel + 1] - parcels[parcel] > 1:
+            for ring in range(parts[part], parts[part + 1]):
+                written = _scan_level(outlines, ring, shape, spans, written)
+            disordered |= written > before
+        if disordered:
             _sort_spans(row[begin:written], col[begin:written], length[begin:written])
         written = begin + _unite(row[begin:written], col[begin:written], length[begin:written])
         offsets[parcel + 1] = written
@@ -427,37 +443,31 @@ def _scan(
 
 @compiled
 def _scan_part(
-    x: Floats,
-    y: Floats,
-    rings: Ints,
-    first: int,
-    last: int,
+    outlines: Outlines,
+    part: int,
     shape: tuple[int, int],
     crossings: Ints32,
     ends: Ints,
-    spans: tuple[Ints32, Ints32, Ints32],
+    spans: Spans,
     written: int,
 ) -> int:
-    """Append the spans of one polygon (rings first..last - 1); the number of spans then written."""
-    height, width = shape
-    begin, end = rings[first], rings[last]
+    """Append the spans of one polygon; the number of spans then written."""
+    height = shape[0]
+    begin, end = outlines.rings[outlines.parts[part]], outlines.rings[outlines.parts[part + 1]]
     top, bottom = height, 0
     for i in range(begin, end):
-        line = _row_at(y[i], height)
-        top = min(top, line)
-        bottom = max(bottom, line)
+        line = _row_at(outlines.y[i], height)
+        top, bottom = min(top, line), max(bottom, line)
     if bottom <= top:
         return written
-    _bucket_crossings(x, y, rings, first, last, shape, top, bottom, crossings, ends)
+    _bucket_crossings(outlines, part, shape, (top, bottom), crossings, ends)
     start = 0
     for line in range(top, bottom):
         stop = ends[line - top]
         _insertion_sort(crossings, start, stop)
         for k in range(start, stop - 1, 2):
             if crossings[k + 1] > crossings[k]:
-                spans[0][written] = line
-                spans[1][written] = crossings[k]
-                spans[2][written] = crossings[k + 1] - crossings[k]
+                _write_span(spans, written, line, crossings[k], crossings[k + 1])
                 written += 1
         start = stop
     return written
@@ -465,31 +475,22 @@ def _scan_part(
 
 @compiled
 def _bucket_crossings(
-    x: Floats,
-    y: Floats,
-    rings: Ints,
-    first: int,
-    last: int,
+    outlines: Outlines,
+    part: int,
     shape: tuple[int, int],
-    top: int,
-    bottom: int,
+    lines: tuple[int, int],
     crossings: Ints32,
     ends: Ints,
 ) -> None:
-    """Write the columns at which edges cross each row, row by row; `ends` gets where each row's crossings end."""
+    """Write the columns at which a polygon's edges cross the rows top..bottom - 1, row by row.
+
+    `ends` gets where each row's crossings end.
+    """
+    x, y, rings = outlines.x, outlines.y, outlines.rings
     height, width = shape
-    # ends is one ahead while filling: after it, ends[k] has moved from the begin of row k to its end
-    ends[: bottom - top + 1] = 0
-    for ring in range(first, last):
-        previous = rings[ring + 1] - 1
-        for i in range(rings[ring], rings[ring + 1]):
-            a, b = _row_at(y[i], height), _row_at(y[previous], height)
-            for line in range(min(a, b), max(a, b)):
-                ends[line - top + 1] += 1
-            previous = i
-    for k in range(bottom - top):
-        ends[k + 1] += ends[k]
-    for ring in range(first, last):
+    top = lines[0]
+    _count_crossings(outlines, part, height, lines, ends)
+    for ring in range(outlines.parts[part], outlines.parts[part + 1]):
         previous = rings[ring + 1] - 1
         for i in range(rings[ring], rings[ring + 1]):
             lower, upper = (i, previous) if y[i] < y[previous] else (previous, i)
@@ -502,21 +503,31 @@ def _bucket_crossings(
 
 
 @compiled
-def _scan_level(
-    xy: Floats,
-    x: Floats,
-    y: Floats,
-    begin: int,
-    end: int,
-    shape: tuple[int, int],
-    spans: tuple[Ints32, Ints32, Ints32],
-    written: int,
-) -> int:
-    """Append the spans of horizontal edges that run through pixel centres; the number of spans then written.
+def _count_crossings(outlines: Outlines, part: int, height: int, lines: tuple[int, int], ends: Ints) -> None:
+    """Set `ends` to where each row's crossings begin: filling them moves it to where they end."""
+    y, rings = outlines.y, outlines.rings
+    top, bottom = lines
+    ends[: bottom - top + 1] = 0
+    for ring in range(outlines.parts[part], outlines.parts[part + 1]):
+        previous = rings[ring + 1] - 1
+        for i in range(rings[ring], rings[ring + 1]):
+            a, b = _row_at(y[i], height), _row_at(y[previous], height)
+            for line in range(min(a, b), max(a, b)):
+                ends[line - top + 1] += 1
+            previous = i
+    for k in range(bottom - top):
+        ends[k + 1] += ends[k]
+
+
+@compiled
+def _scan_level(outlines: Outlines, ring: int, shape: tuple[int, int], spans: Spans, written: int) -> int:
+    """Append the spans of a ring's horizontal edges through pixel centres; the number of spans then written.
 
     Of a ring turned clockwise GDAL fills the edges that run leftwards.
     """
+    x, y = outlines.x, outlines.y
     height, width = shape
+    begin, end = outlines.rings[ring], outlines.rings[ring + 1]
     previous = end - 1
     for i in range(begin, end):
         line = y[i] - 0.5
@@ -524,13 +535,19 @@ def _scan_level(
             leftwards = x[previous] > x[i]
             left = _column_at(min(x[i], x[previous]), width)
             right = _column_at(max(x[i], x[previous]), width)
-            if right > left and leftwards == _is_clockwise(xy[begin:end]):
-                spans[0][written] = int(line)
-                spans[1][written] = left
-                spans[2][written] = right - left
+            if right > left and leftwards == _is_clockwise(outlines.xy[begin:end]):
+                _write_span(spans, written, int(line), left, right)
                 written += 1
         previous = i
     return written
+
+
+@compiled
+def _write_span(spans: Spans, place: int, line: int, left: int, right: int) -> None:
+    """Write one span, columns left..right - 1 of a row."""
+    spans[0][place] = line
+    spans[1][place] = left
+    spans[2][place] = right - left
 
 
 @compiled
@@ -553,7 +570,7 @@ def _is_clockwise(ring: Floats) -> bool:
     turn = x1 * y0 - x0 * y1
     near = max(abs(x0), abs(y0)) < 1e-5 or max(abs(x1), abs(y1)) < 1e-5
     if turn != 0 and not doubled and not near:
-        return turn < 0
+        return bool(turn < 0)
     return _double_area(ring) < 0
 
 
@@ -609,50 +626,41 @@ def _unite(row: Ints32, col: Ints32, length: Ints32) -> int:
 
 
 @compiled
-def _count_pieces(row: Ints32, col: Ints32, length: Ints32, height: int, width: int, across: int, held: Ints) -> None:
-    """Count into `held` the pieces that spans cut at block borders leave in each block."""
+def _count_pieces(spans: Spans, block: tuple[int, int], across: int, held: Ints) -> None:
+    """Count into `held` the pieces that spans leave in each block; `across` blocks lie side by side."""
+    row, col, length = spans
+    height, width = block
     for i in range(len(row)):
         begin = row[i] // height * across
-        for block in range(begin + col[i] // width, begin + (col[i] + length[i] - 1) // width + 1):
-            held[block] += 1
+        for number in range(begin + col[i] // width, begin + (col[i] + length[i] - 1) // width + 1):
+            held[number] += 1
 
 
 @compiled
-def _cut_spans(
-    row: Ints32,
-    col: Ints32,
-    length: Ints32,
-    height: int,
-    width: int,
-    across: int,
-    following: Ints,
-    piece_row: Ints32,
-    piece_col: Ints32,
-    piece_length: Ints32,
-    target: Ints,
-) -> None:
-    """Write every piece at its block's following place: row, column inside the block, length, place in the pool."""
+def _cut_spans(spans: Spans, block: tuple[int, int], across: int, following: Ints, pieces: Pieces) -> None:
+    """Write the pieces of all spans, each at its block's following place."""
+    row, col, length = spans
+    height, width = block
     place = 0
     for i in range(len(row)):
         start, end = col[i], col[i] + length[i]
         while start < end:
             column = start // width
             stop = min(end, (column + 1) * width)
-            block = row[i] // height * across + column
-            k = following[block]
-            piece_row[k] = row[i] % height
-            piece_col[k] = start - column * width
-            piece_length[k] = stop - start
-            target[k] = place
-            following[block] = k + 1
+            k = following[row[i] // height * across + column]
+            pieces.row[k] = row[i] % height
+            pieces.col[k] = start - column * width
+            pieces.length[k] = stop - start
+            pieces.target[k] = place
+            following[row[i] // height * across + column] = k + 1
             place += stop - start
             start = stop
 
 
 @compiled
-def _gather(block: Pixels, row: Ints32, col: Ints32, length: Ints32, target: Ints, pool: Pixels) -> None:
-    """Copy pieces of spans from a block to their places in the pool."""
-    for i in range(len(row)):
-        line, first, place = row[i], col[i], target[i]
-        for k in range(length[i]):
-            pool[place + k] = block[line, first + k]
+def _gather(block: Pixels, pieces: Pieces, first: int, last: int, pool: Pixels) -> None:
+    """Copy pieces first..last - 1 from a block to their places in the pool."""
+    for i in range(first, last):
+        line, col, target = pieces.row[i], pieces.col[i], pieces.target[i]
+        for k in range(pieces.length[i]):
+            pool[target + k] = block[line, col + k]

@@ -39,7 +39,9 @@ class Store:
             try:
                 return fs.FileSystem.from_uri(self.url)  # type: ignore[no-any-return]
             except pa.ArrowInvalid as error:
-                raise InvalidInputError(f"lake {self.url!r} is neither a folder nor a URL that can be opened: {error}") from error
+                raise InvalidInputError(
+                    f"lake {self.url!r} is neither a folder nor a URL that can be opened: {error}"
+                ) from error
 
     def path(self, name: str) -> str:
         """The full path or URL of a file of this store."""
@@ -131,9 +133,13 @@ class Table:
                 if seen is None and not rows.num_rows:
                     return
                 commit = CommitProperties(app_transactions=[Transaction(name, (seen or 0) + 1)])
-                options: dict[str, Any] = {"mode": "append"} if seen is None else {"mode": "overwrite", "predicate": predicate}
+                options: dict[str, Any] = (
+                    {"mode": "append"} if seen is None else {"mode": "overwrite", "predicate": predicate}
+                )
                 try:
-                    write_deltalake(table, rows, commit_properties=commit, writer_properties=self._properties(), **options)
+                    write_deltalake(
+                        table, rows, commit_properties=commit, writer_properties=self._properties(), **options
+                    )
                 except CommitFailedError:
                     if attempt == _ATTEMPTS - 1:
                         raise

@@ -69,13 +69,16 @@ COVERAGE_OPERATIONS = {
 }
 """What exactextract is asked for each of STATISTICS, and what it calls the answer."""
 
-BATCH = 1 << 16
+BATCH = 1 << 17
 """Pixels that are gathered before their statistics are taken: so many stay in the processor's second cache."""
+
+LOOK_AHEAD = 32
+"""So many spans before its turn a span is read for the first time."""
 
 BINS = 1024
 """At most so many bins are counted for percentiles; then only bins that hold one of them are sorted."""
 
-SMALL = 48
+SMALL = 24
 """Parcels of so many pixels or fewer are sorted outright."""
 
 KINDS = {
@@ -99,6 +102,7 @@ def statistics(index: SpanIndex, array: Pixels, nodata: float | None = 0, *, thr
         threads: how many threads share the work.
     """
     kind = _kind(_on_grid(index, array))
+    missing = _missing(nodata, kind)
     visit = index.visit
     pixels = frozen(array).reshape(-1)
     ends = index.pixel_offsets
@@ -107,11 +111,16 @@ def statistics(index: SpanIndex, array: Pixels, nodata: float | None = 0, *, thr
     def describe(first: int, last: int, result: Floats) -> None:
         offsets = np.zeros(last - first + 1, np.int64)
         np.cumsum(sizes[first:last], out=offsets[1:])
-        pool = np.empty(int(offsets[-1]), kind)
-        _collect(pixels, visit.offsets, visit.start, visit.length, first, last, pool)
-        _describe(frozen(pool), frozen(offsets), visit.order[first:last], *_missing(nodata, kind), result)
+        pool: Pixels = np.empty(int(offsets[-1]), kind)
+        spans = slice(visit.offsets[first], visit.offsets[last])
+        _collect(pixels, visit.start[spans], visit.length[spans], pool)
+        _describe(frozen(pool), frozen(offsets), missing, result[:, first:last])
 
-    return _described(describe, sizes, threads)
+    result = _filled(describe, sizes, threads)
+    ordered = np.empty_like(result)
+    for column, visited in zip(ordered, result, strict=True):
+        column[visit.order] = visited
+    return _as_table(ordered)
 
 
 def pool_statistics(pool: Pixels, offsets: Ints, nodata: float | None = 0, *, threads: int = 1) -> pa.Table:
@@ -124,13 +133,14 @@ def pool_statistics(pool: Pixels, offsets: Ints, nodata: float | None = 0, *, th
         threads: how many threads share the work.
     """
     kind = _kind(pool)
+    missing = _missing(nodata, kind)
 
     def describe(first: int, last: int, result: Floats) -> None:
-        part = pool[offsets[first] : offsets[last]].astype(kind, copy=False)
+        part: Pixels = pool[offsets[first] : offsets[last]].astype(kind, copy=False)
         ends = offsets[first : last + 1] - offsets[first]
-        _describe(frozen(part), frozen(ends), frozen(np.arange(first, last)), *_missing(nodata, kind), result)
+        _describe(frozen(part), frozen(ends), missing, result[:, first:last])
 
-    return _described(describe, np.diff(offsets), threads)
+    return _as_table(_filled(describe, np.diff(offsets), threads))
 
 
 def histogram(index: SpanIndex, array: Pixels, classes: Sequence[int] = SCL_CLASSES) -> pa.Table:
@@ -206,7 +216,7 @@ def _coverage_raster(array: Pixels, transform: Affine, nodata: float | None) -> 
 
     check_unrotated(transform)
     kind = _kind(array)
-    has_nodata, value = _missing(nodata, kind)
+    _, has_nodata, value = _missing(nodata, kind)
     array = array.astype(np.float32 if kind is np.uint16 else np.float64)
     array = array[:: -1 if transform.e > 0 else 1, :: -1 if transform.a < 0 else 1]
     (left, top), (right, bottom) = transform * (0, 0), transform * array.shape[::-1]
@@ -249,30 +259,37 @@ def _on_grid(index: SpanIndex, array: Pixels) -> Pixels:
 def _kind(array: Pixels) -> type:
     """The dtype in which statistics of this array are taken."""
     if array.dtype.name not in KINDS:
-        raise InvalidInputError(f"statistics of {array.dtype} are not provided: convert it to one of {', '.join(KINDS)}")
+        raise InvalidInputError(
+            f"statistics of {array.dtype} are not provided: convert it to one of {', '.join(KINDS)}"
+        )
     return KINDS[array.dtype.name]
 
 
-def _missing(nodata: float | None, kind: type) -> tuple[bool, Any]:
-    """Whether nodata can occur among values of a kind at all, and nodata as such a value."""
+def _missing(nodata: float | None, kind: type) -> tuple[bool, bool, Any]:
+    """Whether NaN can occur among values of a kind, whether nodata can, and nodata as such a value."""
+    real = kind is np.float64
     if nodata is None or math.isnan(nodata):
-        return False, kind(0)
-    if kind is np.float64:
-        return True, kind(nodata)
+        return real, False, kind(0)
+    if real:
+        return True, True, kind(nodata)
     limits = np.iinfo(kind)
     possible = float(nodata).is_integer() and limits.min <= nodata <= limits.max
-    return possible, kind(nodata if possible else 0)
+    return False, possible, kind(nodata if possible else 0)
 
 
-def _described(describe: Callable[[int, int, Floats], None], sizes: Ints, threads: int) -> pa.Table:
-    """The table that `describe` fills when it is called for batches of parcels of these sizes in pixels."""
+def _filled(describe: Callable[[int, int, Floats], None], sizes: Ints, threads: int) -> Floats:
+    """The statistics (8, parcels) that `describe` writes, batch by batch; sizes are in pixels."""
     result = np.empty((len(STATISTICS), len(sizes)), np.float64)
     if threads == 1:
         for first, last in _batches(sizes):
             describe(first, last, result)
     else:
         with ThreadPoolExecutor(threads) as workers:
-            list(workers.map(lambda batch: describe(*batch, result), _batches(sizes)))
+            list(workers.map(lambda batch: describe(batch[0], batch[1], result), _batches(sizes)))
+    return result
+
+
+def _as_table(result: Floats) -> pa.Table:
     columns: dict[str, Any] = dict(zip(STATISTICS, result, strict=True))
     columns["count"] = columns["count"].astype(np.int32)
     return pa.table(columns)
@@ -293,21 +310,18 @@ def _batches(sizes: Ints) -> Iterator[tuple[int, int]]:
 
 
 @compiled
-def _collect(
-    pixels: Pixels, offsets: Ints, start: Ints, length: Ints32, first: int, last: int, pool: Pixels
-) -> int:
-    """Copy the pixels of parcels first..last - 1 from the flattened raster into the pool; the number is of no use."""
-    place = 0
-    touched = 0
-    for parcel in range(first, last):
-        ahead = min(parcel + 2, last - 1)
-        for i in range(offsets[ahead], offsets[ahead + 1]):
-            # reading both ends now lets the memory fetch a later parcel's rows side by side: a third faster
-            touched += np.int64(pixels[start[i]]) + np.int64(pixels[start[i] + length[i] - 1])
-        for i in range(offsets[parcel], offsets[parcel + 1]):
-            for k in range(length[i]):
-                pool[place + k] = pixels[start[i] + k]
-            place += length[i]
+def _collect(pixels: Pixels, start: Ints, length: Ints32, pool: Pixels) -> Any:
+    """Copy spans from the flattened raster into the pool one after another; the number returned is of no use."""
+    place, touched = np.uint64(0), np.int64(0)
+    for i in range(len(start)):
+        # reading both ends of a later span lets the memory fetch many rows side by side: twice as fast
+        later = min(i + LOOK_AHEAD, len(start) - 1)
+        touched += np.int64(pixels[start[later]]) + np.int64(pixels[start[later] + length[later] - 1])
+        # unsigned indices: numba need not look for negative ones
+        first, number = np.uint64(start[i]), np.uint64(length[i])
+        for k in range(number):
+            pool[place + k] = pixels[first + k]
+        place += number
     return touched
 
 
@@ -332,36 +346,47 @@ def _count_class(pool: Pixels, offsets: Ints, wanted: int, number: Ints32) -> No
 
 
 @compiled
-def _describe(
-    pool: Pixels, offsets: Ints, parcels: Ints, has_nodata: bool, nodata: Any, result: Floats
-) -> None:
-    """Write the statistics of the pool's parcels to the columns of `result` that `parcels` names."""
+def _describe(pool: Pixels, offsets: Ints, missing: tuple[bool, bool, Any], result: Floats) -> None:
+    """Write the statistics of the pool's parcels to the columns of `result`."""
+    real, has_nodata, nodata = missing
     longest = 0
-    for i in range(len(parcels)):
-        longest = max(longest, offsets[i + 1] - offsets[i])
+    for parcel in range(len(offsets) - 1):
+        longest = max(longest, offsets[parcel + 1] - offsets[parcel])
     valid, chosen = np.empty(longest, pool.dtype), np.empty(longest, pool.dtype)
     counts = np.empty(BINS + 1, np.int32)
-    for i, parcel in enumerate(parcels):
-        values = pool[offsets[i] : offsets[i + 1]]
-        missing, low, high = _extent(values, has_nodata, nodata)
-        if missing:
-            number = _compact(values, has_nodata, nodata, valid)
-            _, low, high = _extent(valid[:number], False, nodata)
-            _summarise(valid[:number], low, high, chosen, counts, parcel, result)
-        else:
+    for parcel in range(len(offsets) - 1):
+        values = pool[offsets[parcel] : offsets[parcel + 1]]
+        if len(values) == 0:
+            _write_none(parcel, result)
+            continue
+        low, high = _extremes(values)
+        # of integers only nodata is missing, and it lies outside low..high as a rule; NaN hides from a comparison
+        if not (real or (has_nodata and low <= nodata <= high)):
             _summarise(values, low, high, chosen, counts, parcel, result)
+            continue
+        number = _compact(values, has_nodata, nodata, valid)
+        if number == 0:
+            _write_none(parcel, result)
+        else:
+            low, high = _extremes(valid[:number])
+            _summarise(valid[:number], low, high, chosen, counts, parcel, result)
 
 
 @compiled
-def _extent(values: Pixels, has_nodata: bool, nodata: Any) -> tuple[int, Any, Any]:
-    """How many values are nodata or NaN, and the least and greatest value where none is."""
-    missing = 0
-    low = high = values[0] if len(values) else nodata
+def _write_none(parcel: int, result: Floats) -> None:
+    """Write that no pixel of a parcel counts."""
+    result[0, parcel] = 0.0
+    result[1:, parcel] = np.nan
+
+
+@compiled
+def _extremes(values: Pixels) -> tuple[Any, Any]:
+    """The least and the greatest of at least one value."""
+    low = high = values[0]
     for value in values:
-        missing += (has_nodata and value == nodata) or value != value
         low = value if value < low else low
         high = value if value > high else high
-    return missing, low, high
+    return low, high
 
 
 @compiled
@@ -369,7 +394,7 @@ def _compact(values: Pixels, has_nodata: bool, nodata: Any, valid: Pixels) -> in
     """Copy the values that are neither nodata nor NaN; their number."""
     number = 0
     for value in values:
-        if not ((has_nodata and value == nodata) or value != value):
+        if not ((has_nodata and value == nodata) or math.isnan(value)):
             valid[number] = value
             number += 1
     return number
@@ -381,9 +406,6 @@ def _summarise(
 ) -> None:
     """Write all statistics of one parcel's values."""
     result[0, parcel] = len(values)
-    if len(values) == 0:
-        result[1:, parcel] = np.nan
-        return
     result[3, parcel] = low
     result[4, parcel] = high
     result[1, parcel], result[2, parcel] = _moments(values, low, high)
@@ -448,7 +470,7 @@ def _float_moments(values: Pixels) -> tuple[float, float]:
 def _sort(values: Pixels, number: int) -> None:
     """Sort the first values in place: by insertion when few, else a Shell sort."""
     gap = 1
-    while number > SMALL and gap < number // 3:
+    while number > 3 * SMALL and gap < number // 3:
         gap = 3 * gap + 1
     while gap:
         for i in range(gap, number):
@@ -471,7 +493,7 @@ def _choose_bins(low: Any, high: Any, most: int) -> Callable[..., tuple[Any, int
     return _integer_bins if isinstance(low, types.Integer) else _real_bins
 
 
-def _integer_bins(low: Any, high: Any, most: int) -> tuple[int, int]:
+def _integer_bins(low: Any, high: Any, most: int) -> tuple[int, Any]:
     """The number of bits by which values above the minimum are shifted."""
     span = np.int64(high) - np.int64(low)
     shift = 0
@@ -497,11 +519,11 @@ def _choose_bin(value: Any, low: Any, step: Any) -> Callable[..., int]:
     return _integer_bin if isinstance(value, types.Integer) else _real_bin
 
 
-def _integer_bin(value: Any, low: Any, step: Any) -> int:
-    return (np.int64(value) - np.int64(low)) >> step
+def _integer_bin(value: Any, low: Any, step: Any) -> Any:
+    return np.uint64((np.int64(value) - np.int64(low)) >> step)  # unsigned: numba need not look for a negative index
 
 
-def _real_bin(value: Any, low: Any, step: Any) -> int:
+def _real_bin(value: Any, low: Any, step: Any) -> Any:
     return np.int64((value - low) * step) if step > 0.0 else np.int64(0)
 
 

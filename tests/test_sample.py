@@ -20,9 +20,7 @@ SIZE, DATES = 160, 8
 BANDS = {"blue": 10, "green": 10, "red": 10, "nir": 10, "rededge1": 20, "swir16": 20}
 HIDDEN = (3, 8, 9, 10)
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use `@` matmul:PendingDeprecationWarning"
-)  # rasterstats with affine 3
+pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")  # rasterstats with affine 3
 
 
 @pytest.fixture(scope="session")
@@ -94,8 +92,7 @@ def measure(item, parcels):
 
 def test_the_same_seed_gives_the_same_sample_and_another_seed_another(tmp_path):
     first, second, other = (
-        sample.write(tmp_path / name, seed=seed, dates=1, size=120)
-        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+        sample.write(tmp_path / name, seed=seed, dates=1, size=120) for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     for card in ("s2", "bs", "c6"):
         for one, two in zip(items(first, card), items(second, card), strict=True):
@@ -213,9 +210,7 @@ def test_one_scene_ends_in_the_picture_and_is_nodata_in_all_bands_there(scenes):
 
 
 def test_only_scenes_of_a_new_baseline_carry_the_offset(scenes):
-    offsets = {
-        scene.properties["s2:processing_baseline"]: scaling(scene, "red")["offset"] for scene in scenes
-    }
+    offsets = {scene.properties["s2:processing_baseline"]: scaling(scene, "red")["offset"] for scene in scenes}
     assert offsets == {"02.14": 0.0, "05.10": -0.1}
     for scene in scenes:
         dark = np.percentile(pixels(scene, "red")[pixels(scene, "red") > 0], 1)
@@ -279,9 +274,7 @@ def test_events_in_the_file_are_seen_in_the_truth(small, truth):
     falls = []
     for _, event in events[events["event"] == "harvest"].iterrows():
         series = whole[whole["pid"] == event["pid"]].set_index("date")["ndvi"]
-        falls += (
-            [series[series.index >= event["date"]].max()] if (series.index >= event["date"]).any() else []
-        )
+        falls += [series[series.index >= event["date"]].max()] if (series.index >= event["date"]).any() else []
     assert len(falls) > 5
     assert np.median(falls) < 0.35
 
@@ -327,12 +320,7 @@ def test_coherence_is_high_on_bare_soil_and_low_under_a_closed_crop(small, parce
     fields = parcels[parcels["parcel_id"].isin(maize) & (parcels.area > 5_000)]
     images = {item.datetime.month: item for item in items(small[0], "c6")}
     spring, summer = (
-        np.mean(
-            [
-                row["mean"]
-                for row in zonal_stats(list(fields.geometry), asset_href(images[month]), stats="mean")
-            ]
-        )
+        np.mean([row["mean"] for row in zonal_stats(list(fields.geometry), asset_href(images[month]), stats="mean")])
         for month in (4, 8)
     )
     assert spring > summer + 0.25

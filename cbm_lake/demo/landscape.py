@@ -78,9 +78,7 @@ def _river(ground: Any, rng: np.random.Generator) -> Any:
     height = north - south
     y = south + height * (0.42 + 0.09 * np.sin(turn * rng.uniform(0.8, 1.2) + 1) + 0.03 * np.sin(turn * 3.3))
     pond = shapely.Point(west + 0.7 * (east - west), south + 0.72 * height).buffer(75)
-    return shapely.union_all([shapely.LineString(np.column_stack([x, y])).buffer(25), pond]).intersection(
-        ground
-    )
+    return shapely.union_all([shapely.LineString(np.column_stack([x, y])).buffer(25), pond]).intersection(ground)
 
 
 def _cut(polygon: Any, rng: np.random.Generator, kink: float = 0.0) -> list[Any]:
@@ -97,9 +95,7 @@ def _cut(polygon: Any, rng: np.random.Generator, kink: float = 0.0) -> list[Any]
     return _parts(split(polygon, line))
 
 
-def _divide(
-    polygon: Any, area: float, spread: float, rng: np.random.Generator, kink: float = 0.0
-) -> list[Any]:
+def _divide(polygon: Any, area: float, spread: float, rng: np.random.Generator, kink: float = 0.0) -> list[Any]:
     """Parts of a polygon whose areas are about log-normal around `area` m²."""
     todo: list[Any] = [polygon]
     done: list[Any] = []
@@ -113,9 +109,7 @@ def _divide(
 
 def _blocks(ground: Any, rng: np.random.Generator) -> list[Any]:
     """Blocks of 8 to 40 ha between roads 14 m wide, the whole pattern turned against the grid."""
-    turned = shapely.affinity.rotate(
-        ground.buffer(ground.length / 8, join_style="mitre"), rng.uniform(15, 35)
-    )
+    turned = shapely.affinity.rotate(ground.buffer(ground.length / 8, join_style="mitre"), rng.uniform(15, 35))
     whole = _divide(turned, 180_000, 0.4, rng, kink=25)
     inner = [block.buffer(-7).intersection(ground.buffer(-15)) for block in whole]
     return [part for block in inner for part in _parts(block) if part.area > 5_000]
@@ -269,9 +263,7 @@ def _second_part(parcel: Any, rng: np.random.Generator) -> Any:
 
 def _rasterize(numbered: list[tuple[int, Any]], size: int, transform: Affine) -> Ints:
     """The number of the last geometry that holds each pixel's centre, 0 where none does."""
-    shapes = [
-        (geometry, number) for number, geometry in numbered if geometry is not None and not geometry.is_empty
-    ]
+    shapes = [(geometry, number) for number, geometry in numbered if geometry is not None and not geometry.is_empty]
     return np.asarray(rasterize(shapes, (size, size), transform=transform, dtype="int32"), dtype=np.int64)
 
 

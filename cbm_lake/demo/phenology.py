@@ -157,9 +157,7 @@ def draw(names: list[str], rng: np.random.Generator) -> Growth:
     crop = np.array([bool(cover.code) for cover in covers])
     early = np.where(crop, rng.normal(0, 5, len(names)).clip(-11, 11), 0)
     work = {
-        name: np.round(
-            np.array([getattr(cover, name) for cover in covers]) - early + rng.normal(0, 3, len(names))
-        )
+        name: np.round(np.array([getattr(cover, name) for cover in covers]) - early + rng.normal(0, 3, len(names)))
         for name in ("sowing", "harvest", "ploughing")
     }
     return Growth(

@@ -134,9 +134,7 @@ def _radar_passes(dates: int) -> list[stac.Pass]:
     hours = (timedelta(hours=17, minutes=24, seconds=20), timedelta(hours=5, minutes=49, seconds=10))
     orbits = ("ascending", "descending")
     return [
-        stac.Pass(
-            start + timedelta(days=RADAR_STEP * int(slot)) + hours[slot % 2], "S1A", orbit=orbits[slot % 2]
-        )
+        stac.Pass(start + timedelta(days=RADAR_STEP * int(slot)) + hours[slot % 2], "S1A", orbit=orbits[slot % 2])
         for slot in slots
     ]
 
@@ -153,9 +151,7 @@ def _weather(dates: int, seed: int) -> _Weather:
     return _Weather(cover, int(order[-1]) if dates > 1 else -1)
 
 
-def _pictures(
-    world: _World, seasons: dict[str, list[stac.Pass]], folder: Path
-) -> Iterator[tuple[str, Any, Any]]:
+def _pictures(world: _World, seasons: dict[str, list[stac.Pass]], folder: Path) -> Iterator[tuple[str, Any, Any]]:
     """Write picture after picture; yields card, item and, for Sentinel-2, the truth."""
     weather = _weather(len(seasons["s2"]), world.seed)
     makers: dict[str, Callable[..., tuple[Any, dict[str, Any], Any]]] = {
@@ -188,9 +184,7 @@ def _day(seen: stac.Pass) -> float:
     return float(seen.time.timetuple().tm_yday)
 
 
-def _optical(
-    world: _World, number: int, seen: stac.Pass, weather: _Weather
-) -> tuple[Any, dict[str, Any], Any]:
+def _optical(world: _World, number: int, seen: stac.Pass, weather: _Weather) -> tuple[Any, dict[str, Any], Any]:
     """Item, stored bands and truth of a Sentinel-2 scene."""
     rng = world.rng("s2", number)
     place, day = world.place, _day(seen)
@@ -263,9 +257,7 @@ def _coherence(world: _World, number: int, seen: stac.Pass) -> tuple[Any, dict[s
     return _radar(world, seen, "c6", bands)
 
 
-def _radar(
-    world: _World, seen: stac.Pass, card: str, bands: dict[str, Any]
-) -> tuple[Any, dict[str, Any], None]:
+def _radar(world: _World, seen: stac.Pass, card: str, bands: dict[str, Any]) -> tuple[Any, dict[str, Any], None]:
     """Item and stored bands of a radar image, on the grid that its arrays have."""
     shape = bands["vv"].shape
     transform = grid(PIXEL * len(world.place.labels) / len(bands["vv"]))
@@ -280,9 +272,7 @@ def _coarse_floats(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return rounded.view(np.float32)
 
 
-def _store(
-    item: dict[str, Any], bands: dict[str, NDArray[Any]], folder: Path, place: Landscape
-) -> dict[str, Any]:
+def _store(item: dict[str, Any], bands: dict[str, NDArray[Any]], folder: Path, place: Landscape) -> dict[str, Any]:
     """Write a scene's rasters and its item with relative hrefs; returns the item with absolute ones."""
     home = folder / item["id"]
     home.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,9 @@ def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:
             stream.write(text)
         Path(draft).replace(file)
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}; check the folder's rights and free space") from error
+        raise ConfigError(
+            f"{file} cannot be written: {error.strerror}; check the folder's rights and free space"
+        ) from error
     return file
 
 

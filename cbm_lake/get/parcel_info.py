@@ -19,7 +19,14 @@ Answer = dict[str, list[Any]]
 
 
 def by_pid(
-    aoi: str, year: int, pid: str, ptype: str | None = None, geom: bool = True, wgs84: bool = False, *, lake: Lake | None = None
+    aoi: str,
+    year: int,
+    pid: str,
+    ptype: str | None = None,
+    geom: bool = True,
+    wgs84: bool = False,
+    *,
+    lake: Lake | None = None,
 ) -> Answer:
     """The parcel of that identifier; also written to temp/<aoi>/<year>/<pid>/info.json.
 
@@ -39,7 +46,9 @@ def by_pid(
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = lake.query("parcels.by_pid", **_key(parcels), pid=str(pid)).to_pylist()
     if not rows:
-        raise NotFoundError(f"no parcel {pid!r} in {parcels.name}; identifiers are text, exactly as the agency wrote them")
+        raise NotFoundError(
+            f"no parcel {pid!r} in {parcels.name}; identifiers are text, exactly as the agency wrote them"
+        )
     return _written(parcels, rows, geom=geom, wgs84=wgs84)
 
 
@@ -141,14 +150,21 @@ def _polygon(value: Any) -> shapely.Geometry:
         if isinstance(value, shapely.Geometry):
             shape = value
         elif isinstance(value, str) and not value.lstrip().startswith("{"):
-            points = [[float(number) for number in point.replace("_", " ").split()] for point in value.replace("-", ",").split(",")]
+            points = [
+                [float(number) for number in point.replace("_", " ").split()]
+                for point in value.replace("-", ",").split(",")
+            ]
             shape = shapely.Polygon(points) if points[0] == points[-1] else None
         else:
             shape = shapely.from_geojson(value if isinstance(value, str) else json.dumps(value))
     except (ValueError, TypeError, shapely.GEOSException) as error:
-        raise InvalidInputError(f"this is no polygon: {error}; write lon_lat-lon_lat-…, first and last point equal") from error
+        raise InvalidInputError(
+            f"this is no polygon: {error}; write lon_lat-lon_lat-…, first and last point equal"
+        ) from error
     if shape is None or not shape.is_valid or shape.is_empty:
-        raise InvalidInputError("the polygon is empty, not closed or crosses itself; first and last point must be equal")
+        raise InvalidInputError(
+            "the polygon is empty, not closed or crosses itself; first and last point must be equal"
+        )
     return shape
 
 

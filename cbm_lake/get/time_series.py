@@ -16,7 +16,14 @@ _COLUMNS = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p
 
 
 def by_pid(
-    aoi: str, year: int, pid: str, tstype: str = "s2", ptype: str | None = None, band: str = "", *, lake: Lake | None = None
+    aoi: str,
+    year: int,
+    pid: str,
+    tstype: str = "s2",
+    ptype: str | None = None,
+    band: str = "",
+    *,
+    lake: Lake | None = None,
 ) -> pd.DataFrame:
     """The parcel's statistics by time and band; also written to temp/<aoi>/<year>/<pid>/time_series_<tstype><band>.csv.
 
@@ -44,7 +51,9 @@ def by_pid(
     key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
     frame = lake.query(f"time_series.{tstype}", **key, bands=bands).to_pandas()
     if frame.empty and not lake.query("parcels.by_pid", **key).num_rows:
-        raise NotFoundError(f"no parcel {pid!r} in {parcels.name}; identifiers are text, exactly as the agency wrote them")
+        raise NotFoundError(
+            f"no parcel {pid!r} in {parcels.name}; identifiers are text, exactly as the agency wrote them"
+        )
     columns = list(_COLUMNS)
     frame["count"] = frame["count"].astype(float)  # as in the original's files, where every number is a float
     if tstype == "s2":
@@ -75,4 +84,6 @@ def by_location(
 
 
 def _histogram(counts: Any) -> dict[str, int]:
-    return {str(value): int(count) for value, count in zip(schemas.CLASSES, counts, strict=True) if count == count and count}
+    return {
+        str(value): int(count) for value, count in zip(schemas.CLASSES, counts, strict=True) if count == count and count
+    }

@@ -1,0 +1,33 @@
+# Two commands for a newcomer: make demo, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test lint bench clean
+
+demo: $(INSTALLED)  ## the main job end to end on a generated sample, in ./demo
+	CBM_LAKE_HOME=demo $(BIN)/cbm-lake demo demo
+
+test: $(INSTALLED)  ## lint, types, import layers and every test
+	$(MAKE) lint
+	$(BIN)/pytest -q
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	CBM_LAKE_HOME=.venv/workspace $(BIN)/mypy
+	CBM_LAKE_HOME=.venv/workspace $(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## the figures of docs/performance.md
+	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.zonal
+	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.extraction
+	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.lookup
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e ".[exact]"
+	touch $@
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,313 @@
+"""Catalogue scenes from STAC APIs, STAC files, STAC-GeoParquet, SAFE folders and the CREODIAS feed.
+
+    catalogue ─► STAC items ─ scene.to_row ─► rows of schemas.SCENES ─► lake.add_scenes (only what is new)
+
+Hrefs are kept as the catalogue gives them: those of Planetary Computer need to be signed before they can be read,
+those of CDSE (s3://eodata) need its credentials. The feed of CREODIAS names product folders, not rasters: rasters are
+found where that folder can be reached (/eodata on its machines), else the scene is known but cannot be extracted. The
+bands of EOPF products are Zarr arrays, whose hrefs follow from the layout of those products.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import shapely
+
+from cbm_lake import cards, schemas
+from cbm_lake.card2db import product, remote, scene
+from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.lake import Lake, open_lake
+
+__all__ = ["Ingested", "creodias", "geoparquet", "items", "safe", "stac"]
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+"""Called with how many scenes were looked at and how many there are; 0 when that is not known."""
+GeometryLike: TypeAlias = shapely.Geometry | Sequence[float] | Mapping[str, Any]
+"""An area in degrees: shapely, (west, south, east, north), or GeoJSON."""
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What cataloguing came to."""
+
+    found: int
+    """Scenes that the source holds, with those that were refused."""
+    new: int
+    """Scenes that the lake had not known."""
+    skipped: tuple[str, ...] = ()
+    """What was refused, each with the reason."""
+
+
+def stac(
+    aoi: str | None = None,
+    start: date | str | None = None,
+    end: date | str | None = None,
+    card: str = "s2",
+    url: str = "earth-search",
+    collection: str | None = None,
+    geometry: GeometryLike | None = None,
+    lake: Lake | None = None,
+    *,
+    timeout: float = 60,
+    retries: int = 4,
+    progress: Progress | None = None,
+) -> Ingested:
+    """Catalogue what a STAC API has of an area and time.
+
+    Args:
+        aoi: area whose parcels in the lake the scenes are to touch; not looked at when `geometry` is given.
+        start: first day, ISO; without one, from the beginning.
+        end: last day, inclusive; without one, until now.
+        card: s2, bs or c6.
+        url: the API, or earth-search, cdse, planetary-computer or terrascope.
+        collection: without one, the provider's usual one for the card; all of an API that is not known.
+        geometry: the area, in degrees.
+        lake: without one, the lake of the workspace.
+        timeout: seconds without an answer after which a request is given up.
+        retries: how often to ask again after a failure that may pass.
+        progress: called after each page.
+
+    Raises:
+        InvalidInputError: dates reversed, no area, unknown card or provider.
+        NotFoundError: no parcels of `aoi` were loaded.
+        SourceError: the server cannot be reached, failed, or sent something that is no STAC.
+    """
+    cards.get(card)
+    address, collection = remote.api(url, card, collection)
+    first, last = _days(start, end)
+    lake = lake or open_lake()
+    area = _area(lake, aoi, geometry, address)
+    dates = f"{first or '..'}/{last or '..'}" if first or last else None
+    io = remote.connection(timeout, retries)
+    pages = remote.search(address, io, collection=collection, dates=dates, geometry=area)
+    collected = _Collected(card, address)
+    for page, total in pages:
+        collected.add((item, "") for item in page)
+        _report(progress, collected.found, total)
+    return collected.store(lake)
+
+
+def items(
+    path: str | Path,
+    card: str = "s2",
+    lake: Lake | None = None,
+    *,
+    timeout: float = 60,
+    retries: int = 4,
+    progress: Progress | None = None,
+) -> Ingested:
+    """Catalogue static STAC: an item, an item collection, a catalogue to walk (files or URLs), or a folder of items.
+
+    Raises:
+        InvalidInputError: unknown card.
+        SourceError: the path cannot be read or holds no STAC.
+    """
+    cards.get(card)
+    problems: list[str] = []
+    collected = _Collected(card, str(path))
+    for found in remote.walk(str(path), remote.connection(timeout, retries), problems):
+        collected.add([found])
+        _report(progress, collected.found, 0)
+    collected.refuse(problems)
+    return collected.store(lake)
+
+
+def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> Ingested:
+    """Catalogue a STAC-GeoParquet file.
+
+    Raises:
+        InvalidInputError: unknown card.
+        SourceError: the file cannot be read or is no STAC-GeoParquet.
+    """
+    from pyarrow import parquet
+    from stac_geoparquet.arrow import stac_table_to_items
+
+    cards.get(card)
+    collected = _Collected(card, str(path))
+    try:
+        table = parquet.read_table(str(path))
+        collected.add((item, str(path)) for item in stac_table_to_items(table))
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SourceError(f"{path} cannot be read as STAC-GeoParquet ({reason}); give another file") from error
+    return collected.store(lake)
+
+
+def safe(
+    folder: str | Path, aoi: str | None = None, lake: Lake | None = None, *, progress: Progress | None = None
+) -> Ingested:
+    """Catalogue Sentinel-2 Level-2A products on disk: a .SAFE folder, or those at any depth below a folder.
+
+    Footprints come from the rasters, so cropped products are right; metadata that are missing are made up for by the
+    product's name and rasters. Zipped products are not read.
+
+    Args:
+        folder: where to look.
+        aoi: leave out products that do not touch the parcels of this area.
+        lake: without one, the lake of the workspace.
+        progress: called after each product.
+
+    Raises:
+        NotFoundError: no parcels of `aoi` were loaded.
+        SourceError: there is no such folder.
+    """
+    lake = lake or open_lake()
+    area = lake.footprint(aoi) if aoi else None
+    products, refused = product.find(Path(folder))
+    collected = _Collected("s2", str(folder), area)
+    collected.refuse(refused)
+    for number, path in enumerate(products, 1):
+        try:
+            collected.add((item, "") for item in product.to_items(path))
+        except (InvalidInputError, SourceError) as error:
+            collected.refuse([str(error)])
+        _report(progress, number, len(products))
+    return collected.store(lake)
+
+
+def creodias(
+    tb_prefix: str | None,
+    aoi: str | None,
+    start: date | str | None = None,
+    end: date | str | None = None,
+    card: str = "s2",
+    option: str | None = None,
+    *,
+    url: str | None = None,
+    geometry: GeometryLike | None = None,
+    lake: Lake | None = None,
+    timeout: float = 60,
+    retries: int = 4,
+    progress: Progress | None = None,
+) -> Ingested:
+    """Catalogue what the OpenSearch feed of CREODIAS has of an area and time.
+
+    Args:
+        tb_prefix: not used; it named database tables in the library that this call form comes from.
+        aoi: area whose parcels in the lake the scenes are to touch; not looked at when `geometry` is given.
+        start: first day, ISO.
+        end: last day, inclusive.
+        card: s2, bs or c6.
+        option: product type instead of the card's usual one (LEVEL2A, LEVEL2AP, S2MSI2A, CARD-BS, CARD-COH6, …).
+        url: another feed (…/search.json), or a file with a saved answer, which is taken as it is.
+        geometry: the area, in degrees.
+        lake: without one, the lake of the workspace.
+        timeout: seconds without an answer after which a request is given up.
+        retries: how often to ask again after a failure that may pass.
+        progress: called after each page.
+
+    Raises:
+        InvalidInputError: dates reversed, no area, unknown card.
+        NotFoundError: no parcels of `aoi` were loaded.
+        SourceError: the server cannot be reached, failed, or sent something else.
+    """
+    cards.get(card)
+    dates = _days(start, end)
+    lake = lake or open_lake()
+    address = url or f"{remote.RESTO}/{remote.RESTO_PRODUCTS[card][0]}/search.json"
+    parameters = {}
+    if "://" in address:
+        parameters = remote.resto_parameters(card, option, dates, _area(lake, aoi, geometry, address))
+    collected = _Collected(card, address)
+    for page, total in remote.resto(address, remote.connection(timeout, retries), parameters):
+        collected.add((_with_rasters(item), "") for item in page)
+        _report(progress, collected.found, total)
+    return collected.store(lake)
+
+
+class _Collected:
+    """Rows on their way into the lake, which are all written at once, and what was refused."""
+
+    def __init__(self, card: str, source: str, area: shapely.Geometry | None = None) -> None:
+        self.found = 0
+        self._card, self._source, self._area = card, source, area
+        self._rows: list[dict[str, Any]] = []
+        self._skipped: list[str] = []
+
+    def add(self, documents: Iterable[tuple[dict[str, Any], str]]) -> None:
+        """Take STAC items, each with the address that its relative hrefs start from."""
+        for document, base in documents:
+            try:
+                row = scene.to_row(document, self._card, self._source, base)
+            except InvalidInputError as error:
+                self.refuse([str(error)])
+                continue
+            if self._area is None or self._area.intersects(shapely.from_wkb(row["geometry"])):
+                self._rows.append(row)
+                self.found += 1
+
+    def refuse(self, reasons: Iterable[str]) -> None:
+        """Count something that cannot be catalogued."""
+        for reason in reasons:
+            log.info("skipped %s", reason)
+            self._skipped.append(reason)
+            self.found += 1
+
+    def store(self, lake: Lake | None) -> Ingested:
+        """Write what is new, in one step."""
+        table = pa.Table.from_pylist(self._rows, schema=schemas.SCENES)
+        new = (lake or open_lake()).add_scenes(table) if self._rows else 0
+        log.info("%d scenes found, %d new, %d skipped", self.found, new, len(self._skipped))
+        return Ingested(self.found, new, tuple(self._skipped))
+
+
+def _days(start: date | str | None, end: date | str | None) -> tuple[str, str]:
+    """First and last moment of the days, empty where open."""
+    first, last = (_day(value) if value else None for value in (start, end))
+    if first and last and last < first:
+        raise InvalidInputError(f"end {last} lies before start {first}; swap them")
+    return f"{first}T00:00:00Z" if first else "", f"{last}T23:59:59Z" if last else ""
+
+
+def _day(value: date | str) -> date:
+    try:
+        return date.fromisoformat(str(value)[:10])
+    except ValueError as error:
+        raise InvalidInputError(f"{value!r} is no date; write it as 2024-06-30") from error
+
+
+def _area(lake: Lake, aoi: str | None, geometry: GeometryLike | None, source: str) -> shapely.Geometry:
+    """The area to ask for, in degrees."""
+    if geometry is not None:
+        return _geometry(geometry)
+    if aoi is None:
+        raise InvalidInputError(f"{source} has the whole world; say with aoi= or geometry= which part of it you want")
+    return lake.footprint(aoi)
+
+
+def _geometry(value: GeometryLike) -> shapely.Geometry:
+    try:
+        if isinstance(value, Mapping):
+            value = shapely.geometry.shape(value.get("geometry") or value)
+        found = value if isinstance(value, shapely.Geometry) else shapely.box(*(float(side) for side in value))
+    except (AttributeError, KeyError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
+        raise InvalidInputError(
+            f"geometry {value!r:.60} is neither shapely, GeoJSON nor west, south, east, north"
+        ) from error
+    west, south, east, north = found.bounds
+    if found.is_empty or not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+        raise InvalidInputError(f"geometry with bounds {found.bounds} is not in degrees; transform it to EPSG:4326")
+    return found
+
+
+def _with_rasters(item: dict[str, Any]) -> dict[str, Any]:
+    """The item with its rasters, where its product's folder can be reached from this machine."""
+    folders = [Path(link["href"]) for link in item["links"]]
+    assets = product.to_assets(folders[0]) if folders and folders[0].is_dir() else {}
+    if not assets:
+        return item
+    return {**item, "id": item["properties"]["s2:product_uri"], "assets": assets}
+
+
+def _report(progress: Progress | None, done: int, total: int) -> None:
+    if progress:
+        progress(done, total)

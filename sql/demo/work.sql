@@ -1,0 +1,7 @@
+-- Farm work on parcel $pid of the demonstration; where two crops grow, the label says which. $events is the sample's events.parquet.
+select
+    date::timestamp as date,
+    case when count(distinct crop) over () > 1 then event || ', ' || crop else event end as label
+from read_parquet($events)
+where pid = $pid
+order by date
