@@ -383,7 +383,7 @@ def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
 
     if scheduler is not None:
         try:
-            client = Client(scheduler, timeout="20s")
+            client = Client(scheduler, timeout="5s")
         except OSError as error:
             raise SourceError(f"no Dask scheduler answers at {scheduler}; start one with: dask scheduler") from error
         with client:

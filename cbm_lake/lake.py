@@ -21,7 +21,8 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.store import Store, Table, stamp
 
-_COMPACT_BYTES = 128 * 1024**2
+_COMPACT_BYTES = 32 * 1024**2
+"""A look-up reads one footer; at 128 MB that alone takes as long as the rest of the look-up."""
 _PARCEL_FILE = re.compile(
     r"/aoi=(?P<aoi>[^/]+)/year=(?P<year>\d+)/(?P<ptype>\w+)-(?P<stamp>\w+Z)-(?P<version>\w+)\.parquet$"
 )
@@ -66,15 +67,17 @@ class Lake:
         self._store = Store(url)
         self._signatures = {
             card: Table(
-                self._store.path(f"signatures/{card}"),
+                self._store,
+                f"signatures/{card}",
                 schemas.signatures(card),
                 keys=("pid", "scene", "ptype", "obstime"),
                 partitions=("aoi", "year"),
             )
             for card in schemas.CARD_BANDS
         }
-        self._ledger = Table(self._store.path("extractions"), schemas.EXTRACTIONS, keys=("scene", "aoi", "finished"))
+        self._ledger = Table(self._store, "extractions", schemas.EXTRACTIONS, keys=("scene", "aoi", "finished"))
         self._lock = threading.Lock()
+        self._held: dict[str, DeltaTable | None] = {}
         self._opened: tuple[Snapshot, duckdb.DuckDBPyConnection, dict[str, list[dict[str, Any]]]] | None = None
 
     def __repr__(self) -> str:
@@ -262,8 +265,7 @@ class Lake:
         return self.as_of is not None and moment > stamp(self.as_of)
 
     def _take(self) -> tuple[Snapshot, dict[str, DeltaTable | None]]:
-        tables = {f"signatures_{card}": table.open(self.as_of) for card, table in self._signatures.items()}
-        tables["ledger"] = self._ledger.open(self.as_of)
+        tables = self._tables()
         scenes = [
             path for path in self._store.files("scenes") if not self._later(path.rpartition("/")[2].split("-")[0])
         ]
@@ -273,6 +275,16 @@ class Lake:
             tuple((name, None if table is None else table.version()) for name, table in tables.items()),
         )
         return snapshot, tables
+
+    def _tables(self) -> dict[str, DeltaTable | None]:
+        """The Delta tables, read again only when their logs have moved on."""
+        known = {f"signatures_{card}": table for card, table in self._signatures.items()} | {"ledger": self._ledger}
+        with self._lock:
+            for name, table in known.items():
+                held = self._held.get(name)
+                if held is None or (self.as_of is None and table.moved_on(held)):
+                    self._held[name] = table.open(self.as_of)
+            return dict(self._held)
 
     def _cursor(self, params: dict[str, Any]) -> duckdb.DuckDBPyConnection:
         """A cursor over the current snapshot: never a shared connection, which gives wrong rows under threads."""

@@ -42,12 +42,12 @@ POLYGON = 3
 
 METADATA_KEY = b"cbm_lake.grid"
 
-_COMPILED: set[str] = set()
+_COMPILED: set[Callable[..., Any]] = set()
 
 
 def compiled(function: Function) -> Function:
     """The function as machine code without the interpreter's lock, cached on disk wherever a folder is writable."""
-    _COMPILED.add(function.__qualname__)
+    _COMPILED.add(function)
     try:
         return cast("Function", numba.njit(nogil=True, cache=True)(function))
     except RuntimeError:  # numba found no folder to write to: compile anew in every process
@@ -63,16 +63,16 @@ class _CompileNotice(event.Listener):
         self.began = 0.0
 
     def on_start(self, event: event.Event) -> None:
-        if event.data["dispatcher"].py_func.__qualname__ not in _COMPILED:
+        if event.data["dispatcher"].py_func not in _COMPILED:
             return
         self.depth += 1
         self.began = self.began if self.depth > 1 else time.perf_counter()
         if not self.said:
             self.said = True
-            log.warning("compiling the statistics kernels for this machine, about 15 seconds, once …")
+            log.warning("compiling the statistics kernels for this machine, about 20 seconds, once …")
 
     def on_end(self, event: event.Event) -> None:
-        if event.data["dispatcher"].py_func.__qualname__ not in _COMPILED:
+        if event.data["dispatcher"].py_func not in _COMPILED:
             return
         self.depth -= 1
         if self.depth == 0:
@@ -83,8 +83,8 @@ event.register("numba:compile", _CompileNotice())  # type: ignore[no-untyped-cal
 
 
 def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A contiguous read-only view: numba compiles anew for writeable arrays, so kernels see one kind only."""
-    view = np.ascontiguousarray(array).view()
+    """A contiguous, native, read-only view: numba compiles anew for every other kind, so kernels see this one only."""
+    view = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).view()
     view.flags.writeable = False
     return view
 
@@ -186,6 +186,10 @@ class SpanIndex:
         spans = np.repeat(self.offsets[:-1][order] - offsets[:-1], number[order]) + np.arange(offsets[-1])
         return Visit(*(frozen(v) for v in (order, offsets, start[spans], self.length[spans])))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What travels to a worker: not what was computed and kept."""
+        return SpanIndex, (self.shape, self.transform, self.offsets, self.row, self.col, self.length)
+
     def to_table(self) -> pa.Table:
         """One row per parcel with its list of spans; the grid is in the schema's metadata."""
         fields = {"row": self.row, "col": self.col, "length": self.length}
@@ -267,6 +271,7 @@ class BlockPlan(Sequence[Block]):
             block_array: the block's pixels, 2-D; at least as large as the block (a padded edge block is accepted).
             pool: one value per parcel pixel of the whole index, of the same dtype.
         """
+        i = range(len(self))[i]
         block = self[i]
         if block_array.ndim != 2 or block_array.shape[0] < block.height or block_array.shape[1] < block.width:
             raise InvalidInputError(

@@ -132,7 +132,7 @@ def pool_statistics(pool: Pixels, offsets: Ints, nodata: float | None = 0, *, th
         nodata: the pixel value that does not count; None: all count. NaN never counts.
         threads: how many threads share the work.
     """
-    kind = _kind(pool)
+    kind = _kind(_of_length(pool, offsets))
     missing = _missing(nodata, kind)
 
     def describe(first: int, last: int, result: Floats) -> None:
@@ -153,6 +153,7 @@ def histogram(index: SpanIndex, array: Pixels, classes: Sequence[int] = SCL_CLAS
 
 def pool_histogram(pool: Pixels, offsets: Ints, classes: Sequence[int] = SCL_CLASSES) -> pa.Table:
     """The number of pixels of each class in every parcel, as `histogram` gives them, from the pool of its pixels."""
+    _of_length(pool, offsets)
     if pool.dtype.kind not in "ui" or pool.dtype.itemsize > 4 or pool.dtype == np.uint32:
         raise InvalidInputError(f"classes cannot be counted in {pool.dtype}: give an integer array up to int32")
     counts = np.zeros((len(classes), len(offsets) - 1), np.int32)
@@ -256,6 +257,13 @@ def _on_grid(index: SpanIndex, array: Pixels) -> Pixels:
     return array
 
 
+def _of_length(pool: Pixels, offsets: Ints) -> Pixels:
+    """The pool, if it ends where the last parcel does: kernels do not look again."""
+    if pool.ndim != 1 or not len(offsets) or len(pool) != offsets[-1]:
+        raise InvalidInputError(f"the pool has shape {pool.shape}, which its offsets do not end at: gather it anew")
+    return pool
+
+
 def _kind(array: Pixels) -> type:
     """The dtype in which statistics of this array are taken."""
     if array.dtype.name not in KINDS:
@@ -356,33 +364,18 @@ def _describe(pool: Pixels, offsets: Ints, missing: tuple[bool, bool, Any], resu
     counts = np.empty(BINS + 1, np.int32)
     for parcel in range(len(offsets) - 1):
         values = pool[offsets[parcel] : offsets[parcel + 1]]
-        if len(values) == 0:
-            _write_none(parcel, result)
-            continue
-        low, high = _extremes(values)
+        low, high = _extremes(values, nodata)
         # of integers only nodata is missing, and it lies outside low..high as a rule; NaN hides from a comparison
-        if not (real or (has_nodata and low <= nodata <= high)):
-            _summarise(values, low, high, chosen, counts, parcel, result)
-            continue
-        number = _compact(values, has_nodata, nodata, valid)
-        if number == 0:
-            _write_none(parcel, result)
-        else:
-            low, high = _extremes(valid[:number])
-            _summarise(valid[:number], low, high, chosen, counts, parcel, result)
+        if real or (has_nodata and low <= nodata <= high):
+            values = valid[: _compact(values, has_nodata, nodata, valid)]
+            low, high = _extremes(values, nodata)
+        _summarise(values, low, high, chosen, counts, result[:, parcel])
 
 
 @compiled
-def _write_none(parcel: int, result: Floats) -> None:
-    """Write that no pixel of a parcel counts."""
-    result[0, parcel] = 0.0
-    result[1:, parcel] = np.nan
-
-
-@compiled
-def _extremes(values: Pixels) -> tuple[Any, Any]:
-    """The least and the greatest of at least one value."""
-    low = high = values[0]
+def _extremes(values: Pixels, otherwise: Any) -> tuple[Any, Any]:
+    """The least and the greatest value, or something else where there is none."""
+    low = high = values[0] if len(values) else otherwise
     for value in values:
         low = value if value < low else low
         high = value if value > high else high
@@ -401,25 +394,24 @@ def _compact(values: Pixels, has_nodata: bool, nodata: Any, valid: Pixels) -> in
 
 
 @compiled
-def _summarise(
-    values: Pixels, low: Any, high: Any, chosen: Pixels, counts: Ints32, parcel: int, result: Floats
-) -> None:
-    """Write all statistics of one parcel's values."""
-    result[0, parcel] = len(values)
-    result[3, parcel] = low
-    result[4, parcel] = high
-    result[1, parcel], result[2, parcel] = _moments(values, low, high)
-    if low == high:
-        result[5:, parcel] = low
+def _summarise(values: Pixels, low: Any, high: Any, chosen: Pixels, counts: Ints32, result: Floats) -> None:
+    """Write all statistics of one parcel's values; `chosen` and `counts` are room to work in."""
+    result[0] = len(values)
+    if len(values) == 0:
+        result[1:] = np.nan
         return
-    if len(values) <= SMALL:
+    result[3], result[4] = low, high
+    result[1], result[2] = _moments(values, low, high)
+    if low == high:
+        result[5:] = low
+    elif len(values) <= SMALL:
         chosen[: len(values)] = values
         _sort(chosen, len(values))
         for k in range(3):
             rank, share = _place(len(values), k)
-            result[5 + k, parcel] = _between(chosen, rank, share)
+            result[5 + k] = _between(chosen, rank, share)
     else:
-        _quartiles(values, low, high, chosen, counts, parcel, result)
+        _quartiles(values, low, high, chosen, counts, result)
 
 
 def _moments(values: Pixels, low: Any, high: Any) -> tuple[float, float]:
@@ -542,9 +534,7 @@ def _between(ordered: Pixels, rank: int, share: float) -> float:
 
 
 @compiled
-def _quartiles(
-    values: Pixels, low: Any, high: Any, chosen: Pixels, counts: Ints32, parcel: int, result: Floats
-) -> None:
+def _quartiles(values: Pixels, low: Any, high: Any, chosen: Pixels, counts: Ints32, result: Floats) -> None:
     """Write the three quartiles: count values in bins, then sort only the values of bins that hold a quartile."""
     step, bins = _bins(low, high, min(BINS, len(values)))
     counts[:bins] = 0
@@ -557,7 +547,7 @@ def _quartiles(
         number += counts[_bin(value, low, step)] < 0
     _sort(chosen, number)
     for k in range(3):
-        result[5 + k, parcel] = _between(chosen, places[k], _place(len(values), k)[1])
+        result[5 + k] = _between(chosen, places[k], _place(len(values), k)[1])
 
 
 @compiled

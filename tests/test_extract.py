@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -71,11 +72,15 @@ def test_signatures_equal_rasterstats_after_the_offset(extracted):
     for band in BANDS:
         href = asset(extracted, scene, band)
         grid = Raster.inspect(href).grid
-        shapes = gpd.GeoSeries(shapely.from_wkb([row["geometry"] for row in table]), crs=table[0]["epsg"]).to_crs(grid.epsg)
+        shapes = gpd.GeoSeries(shapely.from_wkb([row["geometry"] for row in table]), crs=table[0]["epsg"]).to_crs(
+            grid.epsg
+        )
         with rasterio.open(href) as file:
             stats = "count mean std min max percentile_25 percentile_50 percentile_75"
             truth = zonal_stats(shapes, file.read(1), affine=file.transform, nodata=0, stats=stats)
-        got = {row["pid"]: row for row in extracted.sql("select * from s2 where scene = $scene", scene=scene).to_pylist()}
+        got = {
+            row["pid"]: row for row in extracted.sql("select * from s2 where scene = $scene", scene=scene).to_pylist()
+        }
         compared = 0
         for row, expected in zip(table, truth, strict=True):
             if not expected["count"]:
@@ -84,7 +89,12 @@ def test_signatures_equal_rasterstats_after_the_offset(extracted):
             assert mine[f"{band}_count"] == expected["count"]
             assert mine[f"{band}_min"] == expected["min"] + offset
             assert mine[f"{band}_max"] == expected["max"] + offset
-            for name, key in {"mean": "mean", "p25": "percentile_25", "p50": "percentile_50", "p75": "percentile_75"}.items():
+            for name, key in {
+                "mean": "mean",
+                "p25": "percentile_25",
+                "p50": "percentile_50",
+                "p75": "percentile_75",
+            }.items():
                 assert mine[f"{band}_{name}"] == pytest.approx(expected[key] + offset, rel=1e-6)
             assert mine[f"{band}_std"] == pytest.approx(expected["std"], rel=1e-6, abs=1e-4)
             compared += 1
@@ -94,17 +104,23 @@ def test_signatures_equal_rasterstats_after_the_offset(extracted):
 def test_scene_classes_are_counted_on_their_own_grid(extracted):
     scene = extracted.sql("select scene from s2 limit 1")["scene"][0].as_py()
     href = asset(extracted, scene, "SCL")
-    table = extracted.sql("select p.pid, p.geometry, p.epsg, s.scl from parcels p join s2 s using (pid) where scene = $s", s=scene)
+    table = extracted.sql(
+        "select p.pid, p.geometry, p.epsg, s.scl from parcels p join s2 s using (pid) where scene = $s", s=scene
+    )
     with rasterio.open(href) as file:
         values, transform = file.read(1), file.transform
     for row in table.slice(0, 15).to_pylist():
-        shape = gpd.GeoSeries([shapely.from_wkb(row["geometry"])], crs=row["epsg"]).to_crs(Raster.inspect(href).grid.epsg)
+        shape = gpd.GeoSeries([shapely.from_wkb(row["geometry"])], crs=row["epsg"]).to_crs(
+            Raster.inspect(href).grid.epsg
+        )
         inside = rasterio.features.rasterize(shape, values.shape, transform=transform).astype(bool)
         assert row["scl"] == [int(np.sum(values[inside] == value)) for value in range(12)]
 
 
 def test_bands_that_were_not_asked_for_are_null(extracted):
-    table = extracted.sql("select count(B02_count) as b02, count(B04_count) as b04, count(*) as n from s2").to_pylist()[0]
+    table = extracted.sql("select count(B02_count) as b02, count(B04_count) as b04, count(*) as n from s2").to_pylist()[
+        0
+    ]
     assert table["b02"] == 0
     assert table["b04"] > 0.9 * table["n"]
 
@@ -228,7 +244,7 @@ def damage(lake, tmp_path, change):
 
 
 def truncated(source, target):
-    data = open(source, "rb").read()  # noqa: PTH123, SIM115
+    data = Path(source).read_bytes()
     target.write_bytes(data[: len(data) // 2])
 
 
@@ -244,7 +260,9 @@ def truncated_jp2(source, target):
     with rasterio.open(source) as file:
         profile = {"driver": "JP2OpenJPEG", "height": file.height, "width": file.width, "count": 1, "dtype": "uint16"}
         whole = target.with_suffix(".jp2")
-        with rasterio.open(whole, "w", crs=file.crs, transform=file.transform, QUALITY=100, REVERSIBLE="YES", **profile) as out:
+        with rasterio.open(
+            whole, "w", crs=file.crs, transform=file.transform, QUALITY=100, REVERSIBLE="YES", **profile
+        ) as out:
             out.write(file.read(1), 1)
     data = whole.read_bytes()
     target.write_bytes(data[: len(data) // 3])
@@ -262,7 +280,7 @@ def test_a_broken_raster_fails_its_scene_only_and_is_tried_again(filled, tmp_pat
     assert "B04.tif" in state[broken]["problem"]
     assert sum(row["status"] == "extracted" for row in state.values()) == 5
     assert lake.sql("select count(*) as n from s2 where scene = $scene", scene=broken)["n"][0].as_py() == 0
-    (tmp_path / "B04.tif").write_bytes(open(asset(filled, broken, "B04"), "rb").read())  # noqa: PTH123, SIM115
+    (tmp_path / "B04.tif").write_bytes(Path(asset(filled, broken, "B04")).read_bytes())
     done = extract.s2(**YEAR, bands=["B04"], cube=cube, workers=0, lake=lake)
     assert (done.scenes, done.skipped) == (1, 5)
     assert lake.sql("select distinct status from scenes")["status"].to_pylist() == ["extracted"]
@@ -284,20 +302,33 @@ def test_a_scene_in_another_utm_zone_gives_right_numbers_on_its_own_grid(filled,
 
     def moved(source, target):
         with rasterio.open(source) as file:
-            transform, width, height = calculate_default_transform(file.crs, "EPSG:32632", file.width, file.height, *file.bounds, resolution=10)
+            transform, width, height = calculate_default_transform(
+                file.crs, "EPSG:32632", file.width, file.height, *file.bounds, resolution=10
+            )
             values = np.zeros((height, width), "uint16")
-            reproject(file.read(1), values, src_transform=file.transform, src_crs=file.crs, dst_transform=transform, dst_crs="EPSG:32632")
+            reproject(
+                file.read(1),
+                values,
+                src_transform=file.transform,
+                src_crs=file.crs,
+                dst_transform=transform,
+                dst_crs="EPSG:32632",
+            )
         profile = {"driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "uint16", "nodata": 0}
         with rasterio.open(target, "w", crs="EPSG:32632", transform=transform, **profile) as out:
             out.write(values, 1)
 
     lake, zone = damage(filled, tmp_path, moved)
     extract.s2(**YEAR, bands=["B04"], workers=0, lake=lake)
-    got = lake.sql("select pid, B04_count as n, B04_mean as mean from s2 where scene = $scene and B04_count > 60", scene=zone).to_pylist()
+    got = lake.sql(
+        "select pid, B04_count as n, B04_mean as mean from s2 where scene = $scene and B04_count > 60", scene=zone
+    ).to_pylist()
     assert len(got) > 5
     shapes = gpd.GeoSeries.from_wkb(lake.sql("select geometry from parcels order by pid")["geometry"].to_pylist())
     epsg = lake.epsg("demo")
-    frame = gpd.GeoDataFrame({"pid": lake.sql("select pid from parcels order by pid")["pid"].to_pylist()}, geometry=shapes, crs=epsg)
+    frame = gpd.GeoDataFrame(
+        {"pid": lake.sql("select pid from parcels order by pid")["pid"].to_pylist()}, geometry=shapes, crs=epsg
+    )
     frame = frame.to_crs(32632).set_index("pid")
     for row in got:
         truth = zonal_stats([frame.geometry[row["pid"]]], str(tmp_path / "B04.tif"), nodata=0, stats="count mean")[0]
@@ -376,10 +407,12 @@ def test_killed_at_any_moment_of_a_parallel_run_the_next_run_completes_it(filled
         "if __name__ == '__main__':\n"
         "    extract.s2('2024-01-01', '2024-12-31', aoi='demo', year=2024, bands=['B04', 'B08', 'B11'], workers=2, lake=Lake(sys.argv[1]))\n"
     )
-    started = subprocess.Popen([sys.executable, "-c", code, filled.url], start_new_session=True, stderr=subprocess.DEVNULL)
-    ledger = os.path.join(filled.url, "extractions", "_delta_log")  # noqa: PTH118
+    started = subprocess.Popen(
+        [sys.executable, "-c", code, filled.url], start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    ledger = Path(filled.url) / "extractions" / "_delta_log"
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (os.path.isdir(ledger) and len(os.listdir(ledger)) > 2):  # noqa: PTH112, PTH208
+    while time.monotonic() < deadline and len(list(ledger.glob("*.json"))) < 3:
         time.sleep(0.02)
     os.killpg(started.pid, signal.SIGKILL)
     started.wait()
@@ -395,8 +428,23 @@ def herault(realdata, tmp_path_factory):
     """Ten real Sentinel-2 products and 120 real parcels, extracted."""
     lake = Lake(str(tmp_path_factory.mktemp("herault") / "lake"))
     card2db.safe(realdata / "s2_herault_2018" / "safe", lake=lake)
-    parcels.load(str(realdata / "s2_herault_2018" / "parcels.parquet"), "fr34", 2018, pid="parcel_id", crop_name="EC_hcat_n", lake=lake)
-    extract.s2("2018-01-01", "2018-12-31", aoi="fr34", year=2018, bands=["B02", "B04", "B08", "B8A", "B11"], workers=0, lake=lake)
+    parcels.load(
+        str(realdata / "s2_herault_2018" / "parcels.parquet"),
+        "fr34",
+        2018,
+        pid="parcel_id",
+        crop_name="EC_hcat_n",
+        lake=lake,
+    )
+    extract.s2(
+        "2018-01-01",
+        "2018-12-31",
+        aoi="fr34",
+        year=2018,
+        bands=["B02", "B04", "B08", "B8A", "B11"],
+        workers=0,
+        lake=lake,
+    )
     return lake
 
 
@@ -421,11 +469,17 @@ def test_real_signatures_equal_rasterstats_on_both_grids(herault):
         for band in ("B08", "B11"):
             with rasterio.open(scene["assets"][band]["href"]) as file:
                 shapes = gpd.GeoSeries.from_wkb(frame["geometry"], crs=2154).to_crs(file.crs)
-                truth = zonal_stats(shapes, file.read(1), affine=file.transform, nodata=0, stats="count mean min max std percentile_50")
+                truth = zonal_stats(
+                    shapes, file.read(1), affine=file.transform, nodata=0, stats="count mean min max std percentile_50"
+                )
             for pid, expected in zip(frame["pid"], truth, strict=True):
                 if expected["count"]:
                     mine = got[pid]
-                    assert (mine[f"{band}_count"], mine[f"{band}_min"], mine[f"{band}_max"]) == (expected["count"], expected["min"], expected["max"])
+                    assert (mine[f"{band}_count"], mine[f"{band}_min"], mine[f"{band}_max"]) == (
+                        expected["count"],
+                        expected["min"],
+                        expected["max"],
+                    )
                     assert mine[f"{band}_mean"] == pytest.approx(expected["mean"], rel=1e-6)
                     assert mine[f"{band}_p50"] == pytest.approx(expected["percentile_50"], rel=1e-6)
 

@@ -11,6 +11,7 @@ bands of EOPF products are Zarr arrays, whose hrefs follow from the layout of th
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -293,9 +294,9 @@ def _geometry(value: GeometryLike) -> shapely.Geometry:
         raise InvalidInputError(
             f"geometry {value!r:.60} is neither shapely, GeoJSON nor west, south, east, north"
         ) from error
-    west, south, east, north = found.bounds
-    if found.is_empty or not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-        raise InvalidInputError(f"geometry with bounds {found.bounds} is not in degrees; transform it to EPSG:4326")
+    bounds = west, south, east, north = found.bounds if found else (math.nan,) * 4  # shapely makes no box of nan
+    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+        raise InvalidInputError(f"geometry with bounds {bounds} is not in degrees; transform it to EPSG:4326")
     return found
 
 

@@ -114,10 +114,13 @@ def search(
     from pystac_client import Client
 
     with _translated(url):
-        found = Client.open(url, stac_io=io).search(
+        client = Client.open(url, stac_io=io, timeout=io.timeout)  # without it here the connection's would be lost
+        methods = {link.extra_fields.get("method") or "GET" for link in client.get_links("search")}
+        found = client.search(
+            method="POST" if "POST" in methods else "GET",
             collections=[collection] if collection else None,
             datetime=dates,
-            intersects=shapely.geometry.mapping(geometry),
+            intersects=shapely.geometry.mapping(geometry if "POST" in methods else _short(geometry)),
             limit=_PAGE,
         )
         for page in found.pages_as_dicts():
@@ -167,9 +170,14 @@ def resto(location: str, io: StacApiIO, parameters: dict[str, str]) -> Iterator[
 def resto_parameters(card: str, option: str | None, dates: tuple[str, str], area: shapely.Geometry) -> dict[str, str]:
     """What to ask an OpenSearch feed for."""
     product = _RESTO_OPTIONS.get(option.upper(), option) if option else RESTO_PRODUCTS[card][1]
-    outline = shapely.to_wkt(area if len(area.wkt) < _LONGEST else shapely.box(*area.bounds), rounding_precision=5)
+    outline = shapely.to_wkt(_short(area), rounding_precision=5)
     asked = {"productType": product, "startDate": dates[0], "completionDate": dates[1], "geometry": outline}
     return {name: value for name, value in asked.items() if value} | {"maxRecords": str(_PAGE)}
+
+
+def _short(area: shapely.Geometry) -> shapely.Geometry:
+    """The area, or its box where the area would not fit into an address."""
+    return area if len(area.wkt) < _LONGEST else shapely.box(*area.bounds)
 
 
 def fetch(location: str, io: StacApiIO, parameters: dict[str, str] | None = None) -> Any:
@@ -260,14 +268,24 @@ def _from_resto(feature: dict[str, Any]) -> dict[str, Any]:
 def _translated(url: str) -> Iterator[None]:
     """Errors of the client as one line that names the server and says what to do."""
     from pystac.errors import STACError
+    from pystac_client.errors import ClientTypeError
     from pystac_client.exceptions import APIError
+    from pystac_client.warnings import PystacClientWarning
 
     server = urlsplit(url).netloc or url
     try:
         yield
     except APIError as error:
         raise SourceError(f"{server} failed: {_reason(error)}; check the address or try again later") from error
-    except (AttributeError, KeyError, TypeError, ValueError, STACError) as error:
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        STACError,
+        ClientTypeError,
+        PystacClientWarning,  # raised, not only warned of, by a server that has no search
+    ) as error:
         reason = _first_line(error)
         raise SourceError(f"{server} sent something that is no STAC answer ({reason}); check {url}") from error
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urljoin
 
+import pyarrow as pa
 import shapely
 from shapely.geometry import shape
 
@@ -54,11 +55,13 @@ def to_row(document: dict[str, Any], card: str, source: str, base: str = "") -> 
         raise InvalidInputError(f"an item in {source}: it has no id")
     item = Item(document, card, base)
     try:
-        return item.row(source)
+        row = item.row(source)
+        pa.RecordBatch.from_pylist([row], schema=schemas.SCENES)  # one row of a wrong type would spoil them all
     except InvalidInputError as error:
         raise InvalidInputError(f"{item.reference}: {error}") from error
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
         raise InvalidInputError(f"{name}: it is not a well-formed STAC item ({error})") from error
+    return row
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,9 @@ class Item:
         if not self.document.get("geometry"):
             raise InvalidInputError("it has no geometry")
         found = shapely.force_2d(shape(self.document["geometry"]))
-        if found.is_empty:
-            raise InvalidInputError("it has no geometry")
+        west, south, east, north = found.bounds
+        if found.is_empty or not (-360 <= west <= east <= 360 and -90 <= south <= north <= 90):
+            raise InvalidInputError(f"its geometry is empty or not in degrees (bounds {found.bounds})")
         return found if found.is_valid else shapely.make_valid(found)
 
     @cached_property
@@ -210,6 +214,9 @@ class Item:
             return stated
         baseline = self._source_baseline
         if baseline is not None:
+            if applied is False and baseline >= "04.00":
+                # Earth Search's sentinel-2-l2a holds items whose flag is wrong; nothing else in them would tell
+                log.warning("%s says that its offset was not applied: compare with another", self.document["id"])
             return _OFFSET if baseline >= "04.00" else 0
         if stated is None:
             log.warning("%s states no processing baseline and no offset: taken as without offset", self.document["id"])
@@ -224,10 +231,10 @@ class Item:
         """
         if self.card == "s2":
             taken = self._product.get("taken") or self._datatake.get("taken") or f"{self.time:%Y%m%dT%H%M%S}"
-            return f"{self.card}/{self.sensor}/{taken}/{self.tile or self.document['id']}"
+            return f"{self.card}/{self.sensor}/{taken}/{self.tile or self.reference}"
         moments = _MOMENT.findall(self.reference)
         start = moments[0] if moments else f"{moment(self._first('start_datetime') or self.time):%Y%m%dT%H%M%S}"
-        place = self.tile or (moments[1] if len(moments) > 1 else self.document["id"])
+        place = self.tile or (moments[1] if len(moments) > 1 else self.reference)
         return f"{self.card}/{self.sensor}/{start}/{place}"
 
     @cached_property

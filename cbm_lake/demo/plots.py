@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 
 from cbm_lake.cube import Cube, Raster
+from cbm_lake.demo.landscape import EPSG
 from cbm_lake.lake import Lake
 
 if TYPE_CHECKING:
@@ -27,9 +28,18 @@ CROP_COLOURS: Final = {
 }
 """Bright scheme of Paul Tol (SRON/EPS/TN/09-002), which colour-blind readers can tell apart."""
 OTHER_COLOUR: Final = "#777777"
+RADAR_COLOURS: Final = {"VV": "#4477AA", "VH": "#EE6677"}
+OBSERVATIONS: Final = {
+    "clouded": {"color": "#b4bcc5", "size": 3},
+    "clear": {"color": "#228833", "size": 4},
+    "cut": {"color": "#AA3377", "size": 6},
+}
+"""How the kinds of observations of demo.agreement are drawn, the most telling last."""
 INK, PALE, GRID = "#1f2a37", "#8a94a0", "#e8ebef"
 SCREEN: Final = (3, 8, 9, 10, 11)
 """Scene classes in which the ground is not seen: shadow, clouds, cirrus, snow."""
+MARGIN: Final = 120
+"""Metres of ground shown round the parcels."""
 BRIGHTEST: Final = 0.16
 """Reflectance that is shown at full brightness."""
 
@@ -52,7 +62,7 @@ class Views:
         frame = self.lake.query(query, **params).to_pandas()
         for name in frame.select_dtypes("datetimetz"):
             frame[name] = frame[name].dt.tz_localize(None)
-        return frame
+        return frame.astype({"day": "datetime64[us]"}) if "day" in frame else frame
 
     @property
     def screen(self) -> dict[str, Any]:
@@ -82,25 +92,23 @@ def parcel_map(views: Views) -> Any:
     """The parcels by declared crop; hovering shows pid, crop, hectares and the latest clear NDVI."""
     import holoviews as hv
 
-    frame = views.table("parcels.latest_ndvi", **views.screen)
+    frame = _parcels(views)
     frame["hectares"] = (frame["area_m2"] / 10_000).round(2)
     frame["seen"] = frame["obstime"].dt.strftime("%-d %b %Y").fillna("never clear")
     fields = {"pid": "parcel", "crop_name": "crop", "hectares": "ha", "ndvi": "latest NDVI", "seen": "on"}
     rows = [
         {**outline, **{name: row[name] for name in fields}}
         for row in frame.sort_values("area_m2", ascending=False).to_dict("records")
-        for outline in _outlines(row["geometry"])
+        for outline in _outlines(row["outline"])
     ]
-    hints = [(label, "@ndvi{0.00}" if name == "ndvi" else f"@{name}") for name, label in fields.items()]
     polygons = hv.Polygons(rows, kdims=["x", "y"], vdims=list(fields)).opts(
         color=hv.dim("crop_name").categorize(_palette(frame["crop_name"]), OTHER_COLOUR),
         line_color="white",
         line_width=0.8,
-        tools=["hover"],
-        hover_tooltips=hints,
+        tools=[_hover(frame, **fields)],
         hover_line_color=INK,
     )
-    return _place(polygons)
+    return _place(polygons, frame)
 
 
 def true_colour(views: Views) -> tuple[Any, pd.Timestamp]:
@@ -110,25 +118,26 @@ def true_colour(views: Views) -> tuple[Any, pd.Timestamp]:
     best = views.table("scenes.clear", **views.screen).iloc[0]
     pixels, bounds = _pixels(views.lake, str(best["scene"]))
     image = hv.RGB(pixels, bounds=bounds, kdims=["x", "y"])
-    frame = views.table("parcels.latest_ndvi", **views.screen)
-    rows = [outline for wkb in frame["geometry"] for outline in _outlines(wkb)]
+    frame = _parcels(views)
+    rows = [part for shape in frame["outline"] for part in _outlines(shape)]
     outlines = hv.Polygons(rows, kdims=["x", "y"]).opts(fill_alpha=0, line_color="white", line_width=0.8)
-    return _place(image * outlines), best["obstime"]
+    return _place(image * outlines, frame), best["obstime"]
 
 
-def _place(element: Any) -> Any:
-    """The element as a map: metres, equal scales, room for the whole place."""
+def _place(element: Any, parcels: pd.DataFrame) -> Any:
+    """The element as a map of the ground round the parcels: metres, equal scales."""
+    west, south, east, north = shapely.total_bounds(parcels["outline"])
     return element.opts(
-        xlabel="easting (m, UTM zone 31N)",
+        xlabel=f"easting (m, EPSG:{EPSG})",
         ylabel="northing (m)",
         data_aspect=1,
         responsive=True,
         min_height=300,
+        xlim=(west - MARGIN, east + MARGIN),
+        ylim=(south - MARGIN, north + MARGIN),
+        xticks=4,
         xformatter="%d",
         yformatter="%d",
-        xticks=4,
-        yticks=5,
-        padding=0.01,
         active_tools=[],
     )
 
@@ -137,7 +146,18 @@ def _palette(crops: Iterable[str]) -> dict[str, str]:
     return {crop: colour(crop) for crop in sorted(set(crops))}
 
 
-def _outlines(wkb: bytes) -> list[dict[str, Any]]:
+def _parcels(views: Views) -> pd.DataFrame:
+    """The parcels with their latest clear NDVI and, in the coordinates of the images, their outlines."""
+    from pyproj import Transformer
+
+    frame = views.table("parcels.latest_ndvi", **views.screen)
+    transformer = Transformer.from_crs(int(frame["epsg"].iloc[0]), EPSG, always_xy=True)
+    shapes = shapely.from_wkb(frame["geometry"])
+    turned = shapely.transform(shapes, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
+    return frame.assign(outline=turned)
+
+
+def _outlines(shape: shapely.Geometry) -> list[dict[str, Any]]:
     """Each part of a parcel with its holes, in the form that holoviews draws."""
     return [
         {
@@ -145,7 +165,7 @@ def _outlines(wkb: bytes) -> list[dict[str, Any]]:
             "y": np.asarray(part.exterior.xy[1]).round(1),
             "holes": [[np.asarray(ring.coords).round(1) for ring in part.interiors]],
         }
-        for part in shapely.get_parts(shapely.from_wkb(wkb))
+        for part in shapely.get_parts(shape)
     ]
 
 
@@ -165,21 +185,19 @@ def _pixels(lake: Lake, scene: str) -> tuple[NDArray[np.uint8], tuple[float, flo
 # -- time ---------------------------------------------------------------------------------------------------------
 
 
-def crop_curves(views: Views) -> Any:
-    """Median NDVI per declared crop over time with the band between the quartiles."""
-    import hvplot.pandas  # noqa: F401 - gives tables their .hvplot
+def crop_curves(crops: pd.DataFrame) -> Any:
+    """Median NDVI per declared crop over time with the band between the quartiles, of rows of time_series.crop_ndvi."""
+    import holoviews as hv
 
-    frame = views.table("time_series.crop_ndvi", cloud=0.0, **views.screen)
-    curves = None
-    for crop, rows in frame.groupby("crop_name"):
-        band = rows.hvplot.area(x="day", y="ndvi_p25", y2="ndvi_p75", color=colour(crop), alpha=0.16, hover=False)
-        line = rows.hvplot.line(x="day", y="ndvi", color=colour(crop), line_width=2.5, label=crop, hover=False)
-        marks = rows.hvplot.scatter(
-            x="day", y="ndvi", color=colour(crop), size=30, hover_cols=["crop_name", "ndvi_p25", "ndvi_p75", "parcels"]
-        )
-        layer = band.opts(line_width=0) * line * marks
-        curves = layer if curves is None else curves * layer
-    return _season(curves, "NDVI, median per crop", (0, 1), 430).opts(legend_position="right")
+    layers = []
+    fields = {"crop_name": "crop", "day": "date", "ndvi": "median NDVI", "ndvi_p25": "25th percentile",
+              "ndvi_p75": "75th percentile", "parcels": "clear parcels"}  # fmt: skip
+    for crop, rows in crops.groupby("crop_name"):
+        shade = colour(str(crop))
+        marks = hv.Scatter(rows, "day", ["ndvi", "crop_name", "ndvi_p25", "ndvi_p75", "parcels"])
+        marks = marks.opts(color=shade, size=6, tools=[_hover(rows, **fields)])
+        layers += [_quartiles(rows), hv.Curve(rows, "day", "ndvi").opts(color=shade, line_width=2.5), marks]
+    return _season(hv.Overlay(layers), "NDVI, median per crop", (0, 1), 430)
 
 
 def parcel_curve(views: Views, pid: str, declared: str, crops: pd.DataFrame) -> Any:
@@ -191,23 +209,24 @@ def parcel_curve(views: Views, pid: str, declared: str, crops: pd.DataFrame) -> 
         declared: its declared crop, whose quartile band is drawn behind.
         crops: rows of time_series.crop_ndvi.
     """
-    import hvplot.pandas  # noqa: F401 - gives tables their .hvplot
+    import holoviews as hv
 
     rows = views.table("time_series.ndvi", pid=pid, ptype="", **views.screen)
     drawn = views.drawn("demo.drawn", pid=pid, truth=views.truth)
-    seen, hidden = rows[rows["cloud"] == 0], rows[rows["cloud"] != 0]
-    peers = crops[crops["crop_name"] == declared]
-    marks = {"x": "obstime", "y": "ndvi", "size": 55, "hover_cols": ["cloud", "count"]}
-    layers = (
-        peers.hvplot.area(x="day", y="ndvi_p25", y2="ndvi_p75", color=colour(declared), alpha=0.18, hover=False).opts(
-            line_width=0
-        )
-        * drawn.hvplot.line(x="obstime", y="ndvi", color=INK, line_width=1, hover=False)
-        * hidden.hvplot.scatter(**marks, fill_color="white", line_color=PALE, line_width=1.5)
-        * seen.hvplot.scatter(**marks, fill_color=colour(declared), line_color="white", line_width=0.8)
-        * _work(views, pid, 1.02)
+    layers = [
+        _quartiles(crops[crops["crop_name"] == declared]),
+        hv.Curve(drawn, "obstime", "ndvi").opts(color=INK, line_width=1),
+    ]
+    hollow = {"fill_color": "white", "line_color": PALE, "line_width": 1.5}
+    looks = hollow, {"fill_color": colour(declared), "line_color": INK, "line_width": 0.6}
+    fields = {"obstime": "date", "ndvi": "NDVI", "cloud": "share clouded", "count": "pixels"}
+    for chosen, look in zip((rows["cloud"] != 0, rows["cloud"] == 0), looks, strict=True):
+        part = rows.loc[chosen, ["obstime", "ndvi", "cloud", "count"]]
+        marks = hv.Scatter(part, "obstime", ["ndvi", "cloud", "count"])
+        layers.append(marks.opts(size=7.5, tools=[_hover(part, **fields)], **look))
+    return _season(hv.Overlay([*layers, *_work(views, pid, 1.03)]), "NDVI", (-0.1, 1.45), 310).opts(
+        yticks=[0, 0.25, 0.5, 0.75, 1]
     )
-    return _season(layers, "NDVI", (-0.1, 1.32), 300)
 
 
 def backscatter(views: Views, pid: str) -> Any:
@@ -217,45 +236,63 @@ def backscatter(views: Views, pid: str) -> Any:
 
 def coherence(views: Views, pid: str) -> Any:
     """VV and VH six-day coherence of one parcel."""
-    return _radar(views, pid, "coherence", "six-day coherence", (0, 1.25))
+    return _radar(views, pid, "coherence", "six-day coherence", (0, 1.3))
 
 
 def _radar(views: Views, pid: str, unit: str, title: str, limits: tuple[float, float]) -> Any:
-    import hvplot.pandas  # noqa: F401 - gives tables their .hvplot
+    import holoviews as hv
 
     rows = views.table("time_series.radar", pid=pid, ptype="")
-    layers = _work(views, pid, limits[0] + 0.8 * (limits[1] - limits[0]))
-    for band, shade in (("VV", "#4477AA"), ("VH", "#EE6677")):
-        part = rows[(rows["unit"] == unit) & (rows["band"] == band)]
-        line = part.hvplot.line(x="obstime", y="value", color=shade, line_width=1.5, hover=False, label=band)
-        layers = layers * line * part.hvplot.scatter(x="obstime", y="value", color=shade, size=22)
-    return _season(layers, title, limits, 280).opts(legend_position="right")
+    layers = _work(views, pid, limits[0] + 0.78 * (limits[1] - limits[0]))
+    for band, shade in RADAR_COLOURS.items():
+        part = rows.loc[(rows["unit"] == unit) & (rows["band"] == band), ["obstime", "value"]]
+        marks = hv.Scatter(part, "obstime", "value")
+        layers.append(hv.Curve(part, "obstime", "value").opts(color=shade, line_width=1.5))
+        layers.append(marks.opts(color=shade, size=5, tools=[_hover(part, obstime="date", value=title)]))
+    return _season(hv.Overlay(layers), title, limits, 290)
 
 
-def _work(views: Views, pid: str, height: float) -> Any:
-    """Farm work on a parcel as dotted lines with upright labels that start at that height."""
+def _quartiles(rows: pd.DataFrame) -> Any:
+    """The middle half of a crop's parcels as a band."""
+    import holoviews as hv
+
+    shade = colour(str(rows["crop_name"].iloc[0])) if len(rows) else OTHER_COLOUR
+    return hv.Area(rows, "day", ["ndvi_p25", "ndvi_p75"]).opts(fill_color=shade, fill_alpha=0.17, line_alpha=0)
+
+
+def _hover(rows: pd.DataFrame, **labels: str) -> Any:
+    """A tool that shows the named columns: dates as days, fractions with two decimals."""
+    from bokeh.models import HoverTool
+
+    formats = {"f": "{0.00}", "M": "{%F}"}
+    hints = [(label, f"@{{{name}}}{formats.get(rows[name].dtype.kind, '')}") for name, label in labels.items()]
+    dates: dict[str, Any] = {f"@{{{name}}}": "datetime" for name in labels if rows[name].dtype.kind == "M"}
+    return HoverTool(tooltips=hints, formatters=dates)
+
+
+def _work(views: Views, pid: str, height: float) -> list[Any]:
+    """Farm work on a parcel as dotted lines, and upright labels that start at that height."""
     import holoviews as hv
 
     work = views.drawn("demo.work", pid=pid, events=views.events)
     lines = hv.VLines(work["date"]).opts(color=PALE, line_dash="dotted", line_width=1.3)
     labels = hv.Labels({"x": work["date"], "y": [height] * len(work), "text": work["label"]}, ["x", "y"], "text")
-    return lines * labels.opts(
-        angle=90, text_align="left", text_baseline="bottom", text_font_size="8.5pt", text_color="#5b6672"
-    )
+    looks = {"angle": 90, "text_align": "left", "text_font_size": "8.5pt", "text_color": "#5b6672"}
+    return [lines, labels.opts(text_baseline="bottom", **looks)]
 
 
 def _season(overlay: Any, title: str, limits: tuple[float, float], height: int) -> Any:
-    """The overlay with a time axis of months."""
+    """The overlay on a time axis from March to October."""
     return overlay.opts(
         xlabel="",
         ylabel=title,
         ylim=limits,
         responsive=True,
         height=height,
-        title="",
+        padding=(0.02, 0),
         show_grid=True,
+        show_legend=False,
         active_tools=[],
-        show_legend=True,
     )
 
 
@@ -263,24 +300,23 @@ def _season(overlay: Any, title: str, limits: tuple[float, float], height: int) 
 
 
 def agreement(views: Views) -> Any:
-    """Extracted against drawn NDVI of all parcels and dates, hidden ones in grey."""
+    """Extracted against drawn NDVI of all parcels and dates, clouded ones in grey."""
     import holoviews as hv
-    import hvplot.pandas  # noqa: F401 - gives tables their .hvplot
 
-    rows = views.table("demo.agreement", truth=views.truth, **views.screen)[["drawn", "extracted", "seen"]].round(3)
-    marks = {"x": "drawn", "y": "extracted", "size": 7, "alpha": 0.4, "hover": False}
-    parts = {"clouded": (~rows["seen"], "#c3cad2"), "clear": (rows["seen"], "#228833")}
-    layers = hv.Slope(1, 0).opts(color=INK, line_width=1, line_dash="dashed")
-    for label, (chosen, shade) in parts.items():
-        layers = layers * rows[chosen].drop_duplicates().hvplot.scatter(color=shade, label=label, **marks)
-    return layers.opts(
+    rows = views.table("demo.agreement", truth=views.truth, **views.screen).round({"drawn": 3, "extracted": 3})
+    layers = []
+    for observations, look in OBSERVATIONS.items():
+        part = rows.loc[rows["observations"] == observations, ["drawn", "extracted"]].drop_duplicates()
+        layers.append(hv.Scatter(part, "drawn", "extracted", label=observations).opts(alpha=0.6, **look))
+    layers.append(hv.Slope(1, 0).opts(color=INK, line_width=1, line_dash="dashed"))
+    return hv.Overlay(layers).opts(
         xlabel="drawn NDVI",
         ylabel="extracted NDVI",
         xlim=(-0.1, 1),
-        ylim=(-0.3, 1),
+        ylim=(-0.1, 1),
         responsive=True,
         height=430,
         show_grid=True,
-        legend_position="top_left",
+        legend_position="bottom_right",
         active_tools=[],
     )

@@ -1,15 +1,16 @@
--- How well the extracted NDVI of the demonstration agrees with the drawn one, with and without the dates that the scene classes $screen
--- hide: Pearson's r, root mean square difference, largest difference. $truth is the sample's truth.parquet.
+-- How well the extracted NDVI of the demonstration agrees with the drawn one, over parcels of at least 8 pixels of $aoi and $year: Pearson's
+-- r, root mean square and largest difference of the observations that are clear, that the edge of the swath cuts, and that have
+-- pixels in the scene classes $screen. $truth is the sample's truth.parquet.
 select
-    seen, count(*) as pairs, corr(extracted, drawn) as r,
+    observations, count(*) as pairs, corr(extracted, drawn) as r,
     sqrt(avg((extracted - drawn) ** 2)) as rmse, max(abs(extracted - drawn)) as worst
 from (
     select
         ndvi(B04_mean, B08_mean) as extracted, truth.ndvi as drawn,
-        coalesce(share_of(scl, $screen::integer[]) = 0, false) as seen
+        case when share_of(scl, $screen::integer[]) > 0 then 'clouded' when scl[1] > 0 then 'cut' else 'clear' end as observations
     from s2
     join (select pid, obstime, ndvi from read_parquet($truth)) as truth using (pid, obstime)
     where aoi = $aoi and year = $year and observable and B04_mean is not null and B08_mean is not null
 )
-group by seen
-order by seen desc
+group by observations
+order by list_position(['clear', 'cut', 'clouded'], observations)

@@ -1,5 +1,6 @@
 -- Scenes whose signatures are left out of s2, bs and c6: a newer processing of the same acquisition was extracted.
-create view superseded as
+-- A table, worked out once per snapshot: every look-up asks it.
+create table superseded as
 select older.card, older.id
 from scenes as older
 where older.superseded
