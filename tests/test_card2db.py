@@ -899,13 +899,13 @@ def test_a_server_that_fails_is_asked_again_and_then_named(lake):
 
 def test_a_slow_server_is_given_up_after_the_timeout(lake):
     def slow(_):
-        time.sleep(1)
+        time.sleep(4)
         return 200, "{}"
 
     with answering(slow) as (url, _):
         began = time.monotonic()
         assert "does not answer in time" in failing(lake, url, timeout=0.2)
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("text", ["<html>", "{}", "[]", '{"type": "Catalog", "id": "x"}', '{"type": "Feature"}'])

@@ -148,9 +148,10 @@ def test_the_run_says_what_it_did_and_where_it_lies(demo):
 
 def test_a_second_run_adds_nothing_says_so_and_leaves_the_lake_of_the_settings_alone(demo, lake, tmp_path, monkeypatch):
     monkeypatch.setenv("CBM_LAKE_LAKE__URL", str(tmp_path / "precious"))
-    before = lake.snapshot()
+    before, page = lake.snapshot(), (demo[0] / "report.html").stat().st_mtime_ns
     text = shown(demo[0])
     assert lake.snapshot() == before
+    assert (demo[0] / "report.html").stat().st_mtime_ns == page
     assert "Everything was there already" in text
     assert not (tmp_path / "precious").exists()
 

@@ -121,6 +121,12 @@ def random_corners(random, number, corners, step=0.0):
     return shapely.polygons(np.array([UTM.c, UTM.f]) + points * np.array([1, -1]))
 
 
+def random_crowds(random, number, apart):
+    """Rings of seven corners on nine places, on centres or next to them: GDAL must guess which way they turn."""
+    points = random.integers(0, 3, (number, 7, 2)) * 20.0 + random.integers(0, 2, (number, 7, 1)) * [apart, 0] + 105
+    return shapely.polygons(np.array([UTM.c, UTM.f]) + points * np.array([1, -1]))
+
+
 def random_blobs(random, number, size):
     angle = (np.arange(12) + random.uniform(0, 1, (number, 12))) * np.pi / 6
     radius = size * random.uniform(0.3, 1, (number, 12))
@@ -162,6 +168,8 @@ KINDS = {
     "repaired bow-ties": lambda r: polygons_only(shapely.make_valid(random_corners(r, 1000, 5))),
     "bow-ties as they come": lambda r: random_corners(r, 1000, 5),
     "bow-ties on centres": lambda r: random_corners(r, 1000, 6, 5),
+    "rings through the same corners again": lambda r: random_crowds(r, 1500, 0.0),
+    "rings with corners next to each other": lambda r: random_crowds(r, 1500, 4e-6),
     "united fields": lambda r: shapely.union(random_blobs(r, 1000, 90), random_blobs(r, 1000, 90)),
 }
 
@@ -271,7 +279,7 @@ def test_an_index_travels_to_workers_without_what_it_keeps():
     before = len(pickle.dumps(index))
     assert index.visit.order.tolist() == [0, 1, 2]
     assert len(pickle.dumps(index)) == before
-    assert np.array_equal(pickle.loads(pickle.dumps(index)).col, index.col)
+    assert np.array_equal(pickle.loads(pickle.dumps(index)).col, index.col)  # noqa: S301
 
 
 def test_an_empty_index_survives_its_table():

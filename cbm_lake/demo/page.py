@@ -34,7 +34,6 @@ def write(views: Views, path: Path) -> None:
     """Write the page; every number on it is asked of the lake by SQL."""
     import holoviews as hv
     from bokeh.embed import components
-    from bokeh.resources import Resources
 
     hv.extension("bokeh", logo=False)
     examples = views.table("demo.examples", truth=views.truth, events=views.events).to_dict("records")
@@ -51,12 +50,19 @@ def write(views: Views, path: Path) -> None:
         "radar_parcel": _caption(examples[0]),
         "sql_text": html.escape(queries.get("time_series.crop_months").sql.strip()),
         "sql_rows": _months(views),
-        "library": Resources(mode="inline", components=["bokeh"]).render(),
+        "library": _library(),
         "script": script,
     }
     template = Template((Path(__file__).parent / "page.html").read_text("utf-8"))
     text = template.substitute(words, **{f"{name}_figure": part for name, part in parts.items()})
     path.write_text(text, encoding="utf-8")
+
+
+def _library() -> str:
+    """The JavaScript that draws, inline; of bokeh alone, since its render() adds links to files of other packages."""
+    from bokeh.resources import Resources
+
+    return "".join(f"<script>{text}</script>" for text in Resources(mode="inline", components=["bokeh"]).js_raw)
 
 
 def _figures(views: Views, examples: list[dict[str, Any]]) -> tuple[pd.Timestamp, dict[str, Any]]:

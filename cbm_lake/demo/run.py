@@ -78,7 +78,7 @@ class _Steps:
 def run(folder: Path, *, workers: int | None = None, console: Console, size: int = 480, dates: int = 24) -> Path:
     """Make the sample and its workspace in a folder, run the main job on it and return where the page lies.
 
-    A second time in the same folder adds nothing; page and Parquet files are written again.
+    A second time in the same folder adds nothing.
 
     Args:
         folder: where sample, workspace and results go; it becomes the workspace of this process.
@@ -215,6 +215,8 @@ def _write(steps: _Steps, lake: Lake, written: sample.Sample, root: Path) -> dic
         "signatures": root / "export" / "signatures_s2.parquet",
         "parcels": root / "export" / "parcels_ndvi.parquet",
     }
+    if not steps.news and all(file.exists() for file in files.values()):
+        return files
     with steps("drawing the page") as step:
         page.write(Views(lake, written.folder, AOI, YEAR), files["page"])
         step.done(f"{files['page'].stat().st_size / 1e6:.1f} MB", new=False)
@@ -266,9 +268,7 @@ def _ask(console: Console, lake: Lake) -> None:
 def _point(console: Console, lake: Lake, folder: Path, files: dict[str, Path], *, news: bool) -> None:
     """Say where everything lies and what to try next."""
     if not news:
-        console.print(
-            "\nEverything was there already; only the page and the Parquet files were written again.", soft_wrap=True
-        )
+        console.print("\nEverything was there already.")
     places = {
         "page": files["page"],
         "Parquet": files["signatures"],
