@@ -274,6 +274,13 @@ def test_an_index_survives_parquet(tmp_path):
         assert np.array_equal(getattr(again, name), getattr(index, name))
 
 
+def test_a_slice_of_the_table_is_the_index_of_those_parcels():
+    index = build_index(SQUARES, UTM, (SIZE, SIZE))
+    part = SpanIndex.from_table(index.to_table().slice(1, 2))
+    assert np.diff(part.pixel_offsets).tolist() == [0, 20]
+    assert np.array_equal(pixels_of(part)[1], pixels_of(index)[2])
+
+
 def test_an_index_travels_to_workers_without_what_it_keeps():
     index = build_index(SQUARES, UTM, (SIZE, SIZE))
     before = len(pickle.dumps(index))
