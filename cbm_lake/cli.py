@@ -174,6 +174,27 @@ def card2db_safe(folder: Annotated[Path, typer.Argument(help="A .SAFE folder, or
     _ingested(found)
 
 
+@card2db_app.command("creodias")
+def card2db_creodias(
+    start: Start,
+    end: End,
+    aoi: Annotated[str | None, typer.Option("--aoi", help="Area whose parcels the scenes are to cover.")] = None,
+    bbox: Annotated[str | None, typer.Option("--bbox", help="Instead: west,south,east,north in degrees.")] = None,
+    card: CardName = "s2",
+    option: Annotated[
+        str | None, typer.Option("--option", help="Product type, instead of the card's usual one.")
+    ] = None,
+    url: Annotated[str | None, typer.Option("--url", help="Another feed, or a file with a saved answer.")] = None,
+) -> None:
+    """Catalogue what the OpenSearch feed of CREODIAS has."""
+    from cbm_lake import card2db
+
+    geometry = _numbers(bbox) if bbox else None
+    with _bar("cataloguing scenes") as progress:
+        found = card2db.creodias(None, aoi, start, end, card, option, url=url, geometry=geometry, progress=progress)
+    _ingested(found)
+
+
 def _ingested(found: Ingested) -> None:
     out.print(f"{found.found} scenes found, {found.new} new")
     for reason in found.skipped:

@@ -182,7 +182,7 @@ def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
         errors_as_nodata=(),
         gdal_env=stackstac.DEFAULT_GDAL_ENV.updated(_GDAL_OPTIONS),
     )
-    return cast("xr.DataArray", stack.drop_attrs())
+    return cast("xr.DataArray", stack.drop_attrs(deep=False))
 
 
 def _stack_item(number: int, href: str, grid: Grid) -> dict[str, Any]:

@@ -655,8 +655,8 @@ def test_a_product_without_metadata_is_told_from_its_name_and_rasters(lake, tmp_
 
 
 def test_the_offset_of_a_product_is_what_its_metadata_state_before_what_its_baseline_says(lake, tmp_path):
-    name = "S2A_MSIL2A_20240306T104021_N9999_R008_T31TEJ_20240306T151515"
-    made(tmp_path, name, METADATA.format(name=name, baseline="99.99", offsets=OFFSETS))
+    name = "S2A_MSIL2A_20240306T104021_N0301_R008_T31TEJ_20240306T151515"
+    made(tmp_path, name, METADATA.format(name=name, baseline="03.01", offsets=OFFSETS))
     _, (row,) = catalogued(lake, tmp_path)
     assert (row["boa_offset"], row["cloud_cover"], row["orbit_state"]) == (-1000, 12.5, "descending")
     assert row["obstime"] == datetime(2024, 3, 6, 10, 40, 21, 24000, tzinfo=UTC)
