@@ -53,7 +53,8 @@ def fill(lake: Lake, parcels: int, scenes: int) -> None:
     for scene in range(scenes):
         obstime = datetime(2024, 1, 3, 10, 40, tzinfo=UTC) + timedelta(days=5 * scene)
         name = f"S2A_MSIL2A_{obstime:%Y%m%dT%H%M%S}"
-        keys = {"aoi": "ms", "year": 2024, "ptype": "", "scene": name, "obstime": obstime, "reference": name, "rule": "centre"}
+        keys = {"aoi": "ms", "year": 2024, "ptype": "", "scene": name, "obstime": obstime}
+        keys |= {"reference": name, "rule": "centre"}
         level = rng.normal(2000, 500, parcels).astype("float32")
         columns = []
         for field in schema:
@@ -83,7 +84,8 @@ def report(state: str, lake: Lake, parcels: int) -> None:
     theirs = milliseconds([lambda pid=pid: peer.to_table(filter=ds.field("pid") == pid) for pid in ids[:10]])
     print(
         f"{state:11s} a parcel's year: median {statistics.median(ours):7.1f} ms, p99 {np.quantile(ours, 0.99):7.1f} ms "
-        f"({len(paths)} files); pyarrow.dataset {statistics.median(theirs):7.1f} ms, {statistics.median(theirs) / statistics.median(ours):5.1f}x"
+        f"({len(paths)} files); pyarrow.dataset {statistics.median(theirs):7.1f} ms, "
+        f"{statistics.median(theirs) / statistics.median(ours):5.1f}x"
     )
     date = "select avg(B04_mean) from s2 where obstime::date = date '2024-06-16'"
     ndvi = "select week(obstime) as week, median(ndvi(B04_mean, B08_mean)) from s2 where observable group by week"

@@ -51,6 +51,7 @@ def write_cog(path: Path, values: np.ndarray, pixel: int) -> Path:
     """The array as a cloud-optimised GeoTIFF, as providers write them: deflate, predictor 2, blocks of 512."""
     profile = {"driver": "COG", "count": 1, "dtype": values.dtype, "height": values.shape[0], "width": values.shape[1]}
     options = {"compress": "DEFLATE", "predictor": "YES", "blocksize": 512, "overviews": "NONE", "bigtiff": "NO"}
-    with rasterio.open(path, "w", crs=f"EPSG:{EPSG}", transform=transform(pixel), nodata=0, **profile, **options) as file:
+    place = {"crs": f"EPSG:{EPSG}", "transform": transform(pixel), "nodata": 0}
+    with rasterio.open(path, "w", **place, **profile, **options) as file:
         file.write(values, 1)
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from cbm_lake.errors import InvalidInputError, LakeError
 
@@ -386,8 +388,9 @@ def sql(
         for query in queries.load().values():
             out.print(f"{query.name}: {query.description}", markup=False, soft_wrap=True)
         return
-    text = queries.get(statement).sql if statement in queries.load() else statement
-    _show(open_lake(as_of=as_of).sql(text, **_params(param)), shown)
+    lake = open_lake(as_of=as_of)
+    ask = lake.query if statement in queries.load() else lake.sql
+    _show(ask(statement, **_params(param)), shown)
 
 
 @app.command()
@@ -411,16 +414,20 @@ def export(
 
 
 def _params(pairs: list[str] | None) -> dict[str, Any]:
-    """name=value options; a value that is JSON (a number, null, a list) is taken as such, everything else is text."""
+    """name=value options; null, true, false, lists and quoted text are read as JSON.
+
+    Everything else is text, which SQL takes as a number where it wants one: a pid 0012 or 1200 stays as written.
+    """
     values: dict[str, Any] = {}
     for pair in pairs or []:
         name, sign, text = pair.partition("=")
         if not sign:
             raise InvalidInputError(f"--param {pair!r} is not of the form name=value")
         try:
-            values[name] = json.loads(text)
+            value = json.loads(text)
         except ValueError:
-            values[name] = text
+            value = text
+        values[name] = text if isinstance(value, (int, float)) and not isinstance(value, bool) else value
     return values
 
 
@@ -433,21 +440,34 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def _show(rows: pa.Table, shown: Format, title: str | None = None) -> None:
     if shown is Format.csv:
-        sys.stdout.write(rows.to_pandas().to_csv(index=False))
+        import pyarrow.csv
+
+        from cbm_lake.export import as_text
+
+        pyarrow.csv.write_csv(as_text(rows), sys.stdout.buffer)
     elif shown is Format.json:
         for row in rows.to_pylist():
-            sys.stdout.write(json.dumps(row, default=_plain) + "\n")
+            sys.stdout.write(json.dumps(_plain(row)) + "\n")
     else:
         table = Table(*rows.column_names, title=title, title_justify="left")
         for row in rows.slice(0, 200).to_pylist():
-            table.add_row(*(_cell(value) for value in row.values()))
+            table.add_row(*(Text(_cell(value)) for value in row.values()))
         out.print(table if rows.num_rows else f"{title or 'answer'}: no rows")
         if rows.num_rows > 200:
             out.print(f"… {rows.num_rows - 200:,} more rows; --format csv or `export` gives all")
 
 
-def _plain(value: Any) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else _cell(value)
+def _plain(value: Any) -> Any:
+    """A value as JSON can say it: times as text, NaN, which JSON does not know, as null."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value if isinstance(value, (str, int, type(None))) else _cell(value)
 
 
 def _cell(value: Any) -> str:

@@ -6,12 +6,14 @@ import json
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -26,7 +28,9 @@ log = logging.getLogger(__name__)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True, hide_input_in_errors=True
+    )
 
 
 class Set(_Section):
@@ -79,11 +83,21 @@ class Db(_Section):
 class S3(_Section):
     """Access to an object store."""
 
-    dias: str = Field(default="", validation_alias=AliasChoices("dias", "osdias"))
-    host: str = Field(default="", validation_alias=AliasChoices("host", "oshost"))
+    dias: str = ""
+    host: str = ""
     bucket: str = ""
     access_key: str = ""
     secret_key: SecretStr = SecretStr("")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_original(cls, values: Any) -> Any:
+        """The original's osdias and oshost under our names; where both are given, ours (the environment's) hold."""
+        if not isinstance(values, dict):
+            return values
+        names = {"osdias": "dias", "oshost": "host"}
+        old = {names[key]: value for key, value in values.items() if key in names}
+        return old | {key: value for key, value in values.items() if key not in names}
 
 
 class LakeSettings(_Section):
@@ -97,7 +111,7 @@ class Config(BaseSettings):
     """All settings: environment (CBM_LAKE_API__PASS=…) before file before default; `{}` is a valid file."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CBM_LAKE_", env_nested_delimiter="__", extra="forbid", frozen=True, populate_by_name=True
+        env_prefix="CBM_LAKE_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
     set: Set = Set()
@@ -105,7 +119,7 @@ class Config(BaseSettings):
     files: dict[str, str] = {}
     api: Api = Api()
     db: dict[str, Db] = {"main": Db()}
-    s3: S3 = Field(default=S3(), validation_alias=AliasChoices("s3", "obst"))
+    s3: S3 = S3()
     lake: LakeSettings = LakeSettings()
 
     @classmethod
@@ -130,8 +144,17 @@ class Workspace:
 
     @classmethod
     def here(cls) -> Workspace:
-        """The workspace named by CBM_LAKE_HOME, else the current folder; child processes inherit it."""
-        return cls(Path(os.environ.setdefault("CBM_LAKE_HOME", str(Path.cwd()))))
+        """The workspace named by CBM_LAKE_HOME, else the current folder; child processes and a later chdir keep it.
+
+        Raises:
+            ConfigError: the current folder is no more.
+        """
+        try:
+            root = Path(os.environ.get("CBM_LAKE_HOME", "")).absolute()
+        except OSError as error:
+            raise ConfigError("the current folder is no more; change to another or set CBM_LAKE_HOME") from error
+        os.environ["CBM_LAKE_HOME"] = str(root)
+        return cls(root)
 
     @property
     def config_file(self) -> Path:
@@ -164,16 +187,12 @@ class Workspace:
         Raises:
             ConfigError: a folder or file cannot be written, or config/main.json is wrong.
         """
-        try:
+        with self._writing():
             self.config_file.parent.mkdir(parents=True, exist_ok=True)
             if not self.config_file.exists():
                 self._write(_defaults())
             for folder in (self.data, self.temp):
                 folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"workspace {self.root} cannot be written ({error.strerror}); set CBM_LAKE_HOME to a folder of yours"
-            ) from error
         return self
 
     def configure(self, section: str, **values: Any) -> Workspace:
@@ -182,18 +201,32 @@ class Workspace:
         Args:
             section: a key of config/main.json, for instance "api".
             values: settings of that section by their names in the file.
+
+        Raises:
+            ConfigError: a setting is unknown or wrong, or the file cannot be read or written; it stays as it was.
         """
         document = self._read()
+        self._validate(document)
         document[section] = {**document.get(section, {}), **values}
         self._validate(document)
-        self._write(document)
+        with self._writing():
+            self._write(document)
         return Workspace(self.root)
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigError(
+                f"workspace {self.root} cannot be written ({error.strerror}); set CBM_LAKE_HOME to a folder of yours"
+            ) from error
+
     def _read(self) -> dict[str, Any]:
-        if not self.config_file.exists():
-            return {}
         try:
             document = json.loads(self.config_file.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"{self.config_file} cannot be read: {error}; mend it or delete it for a new one"
@@ -204,16 +237,19 @@ class Workspace:
 
     def _validate(self, document: dict[str, Any]) -> Config:
         try:
-            return Config(**document)
+            return Config(**_renamed(document))
         except (ValidationError, SettingsError, TypeError) as error:
             raise ConfigError(f"{self.config_file}: {_first_problem(error)}") from error
 
     def _write(self, document: dict[str, Any]) -> None:
         """Replace the file in one step, readable by its owner only (it may hold passwords)."""
         handle, name = tempfile.mkstemp(dir=self.config_file.parent, suffix=".json")  # created with mode 0600
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=4)
-        Path(name).replace(self.config_file)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(document, file, indent=4)
+            Path(name).replace(self.config_file)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
 
 def _defaults() -> dict[str, Any]:
@@ -226,6 +262,14 @@ def _defaults() -> dict[str, Any]:
         for name, section in sections.items()
     }
     return document
+
+
+def _renamed(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the original's section obst as s3; an alias would also read the variables S3 and OBST."""
+    if "obst" not in document:
+        return document
+    others = {name: section for name, section in document.items() if name != "obst"}
+    return {**others, "s3": {**document["obst"], **document.get("s3", {})}}
 
 
 def _first_problem(error: Exception) -> str:

@@ -16,6 +16,7 @@ from rasterio.errors import RasterioError
 from zarr.codecs import BloscCodec
 
 from cbm_lake.errors import NotFoundError, SourceError
+from cbm_lake.store import translated
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -238,7 +239,8 @@ class CubeWriter:
     def _flush(self, corners: list[tuple[int, int]]) -> None:
         for top, left in corners:
             shard = self._pending.pop((top, left))
-            self._array[self._slot, top : top + shard.shape[0], left : left + shard.shape[1]] = shard
+            with translated("write", str(self._array.store_path)):
+                self._array[self._slot, top : top + shard.shape[0], left : left + shard.shape[1]] = shard
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,10 @@ class Cube:
             dtypes: numpy dtype of each band, for those that are new.
             slots: the scenes to come.
         """
-        group = zarr.open_group(self.url, mode="a")
+        with translated("write", self.url):
+            return self._reserve(zarr.open_group(self.url, mode="a"), grid, dtypes, slots)
+
+    def _reserve(self, group: zarr.Group, grid: Grid, dtypes: dict[str, str], slots: Sequence[Slot]) -> dict[str, int]:
         held = [str(scene) for scene in cast("list[str]", group.attrs.get("scenes", []))]
         new = [slot for slot in slots if slot.scene not in set(held)]
         scenes = held + [slot.scene for slot in new]

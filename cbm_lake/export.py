@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import uuid
+import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from cbm_lake.errors import InvalidInputError
+from cbm_lake import queries
+from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.store import translated
 
 if TYPE_CHECKING:
@@ -38,14 +40,12 @@ def write(relation: duckdb.DuckDBPyRelation, path: Path) -> int:
         raise InvalidInputError(
             f"cannot export to {path.name!r}: write .parquet, .csv, .arrow, or, for rows with a geometry, .gpkg, .geojson"
         )
-    draft = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
-    with translated("write", str(path)):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+    with translated("write", str(path)), queries.translated():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:  # also holds GDAL's journals
+            draft = Path(folder) / path.name
             rows = writers[path.suffix](relation, draft, geometry)
             draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
     return rows
 
 
@@ -73,13 +73,13 @@ def _csv(relation: duckdb.DuckDBPyRelation, path: Path, _: str | None) -> int:
     with path.open("wb") as file:
         for number, batch in enumerate(reader):
             options = pyarrow.csv.WriteOptions(include_header=number == 0)
-            pyarrow.csv.write_csv(_as_text(batch), file, options)
+            pyarrow.csv.write_csv(as_text(batch), file, options)
             rows += batch.num_rows
     return rows
 
 
-def _as_text(batch: pa.RecordBatch) -> pa.Table:
-    """Nested values as JSON and WKB as WKT, which is what a CSV can hold."""
+def as_text(batch: pa.RecordBatch | pa.Table) -> pa.Table:
+    """The columns as a CSV can hold them: nested values as JSON and WKB as WKT."""
     import shapely
 
     columns = {}
@@ -110,6 +110,8 @@ def _frame(relation: duckdb.DuckDBPyRelation, geometry: str) -> gpd.GeoDataFrame
             frame[name] = [json.dumps(_listed(value), default=str) for value in frame[name]]
     shapes = shapely.from_wkb(frame.pop(geometry).to_numpy())
     system = _GEOMETRIES[geometry]
+    if system and system not in frame and not _in_degrees(shapes):
+        raise InvalidInputError(f"these outlines are not in degrees; select {system} too, which names their system")
     codes = frame[system] if system in frame else pd.Series([4326] * len(frame))
     if codes.nunique() <= 1:
         return gpd.GeoDataFrame(frame, geometry=shapes, crs=int(codes.iloc[0]) if len(codes) else 4326)
@@ -118,6 +120,14 @@ def _frame(relation: duckdb.DuckDBPyRelation, geometry: str) -> gpd.GeoDataFrame
         for code in codes.unique()
     ]
     return gpd.GeoDataFrame(frame, geometry=pd.concat(parts).sort_index(), crs=4326)
+
+
+def _in_degrees(shapes: Any) -> bool:
+    """Whether no coordinate is off the globe; outlines without any count as well."""
+    import shapely
+
+    west, south, east, north = shapely.total_bounds(shapes)
+    return not (west < -180 or south < -90 or east > 180 or north > 90)
 
 
 def _listed(value: Any) -> Any:
@@ -131,10 +141,15 @@ def _geoparquet(relation: duckdb.DuckDBPyRelation, path: Path, geometry: str | N
 
 
 def _vector_file(relation: duckdb.DuckDBPyRelation, path: Path, geometry: str | None) -> int:
+    from pyogrio.errors import DataLayerError, DataSourceError
+
     frame = _frame(relation, geometry or "geometry")
     if path.suffix == ".geojson":
         frame = frame.to_crs(4326)  # RFC 7946 knows no other
-    frame.to_file(path, engine="pyogrio")
+    try:
+        frame.to_file(path, engine="pyogrio", layer=re.sub(r"\W", "_", path.stem))
+    except (DataSourceError, DataLayerError) as error:
+        raise SourceError(f"cannot write {path.name}: {error}; check the folder and the free space") from error
     return len(frame)
 
 

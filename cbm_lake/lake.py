@@ -28,6 +28,10 @@ _PARCEL_FILE = re.compile(
 )
 
 
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
+"""What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
+
+
 @dataclass(frozen=True)
 class ParcelSet:
     """One version of the declared parcels of an area and year."""
@@ -94,8 +98,9 @@ class Lake:
 
         Raises:
             InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
+            SourceError: a file of the lake cannot be read.
         """
-        return _rows(self._cursor(params), statement, params)
+        return _rows(self._cursor(), statement, params)
 
     def query(self, name: str, /, **params: Any) -> pa.Table:
         """The rows of the named query sql/<folder>/<file>.sql.
@@ -103,8 +108,10 @@ class Lake:
         Raises:
             NotFoundError: there is no query of that name.
             InvalidInputError: a parameter is missing or not known to it.
+            SourceError: a file of the lake cannot be read.
         """
-        return self.sql(queries.get(name).sql, **params)
+        query = queries.get(name)
+        return _rows(self._cursor(params if query.of_one_parcel else None), query.sql, params)
 
     def relation(self, statement: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
         """The same as a DuckDB relation, for results that should not be held in memory at once.
@@ -112,7 +119,7 @@ class Lake:
         Raises:
             InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
         """
-        return _relation(self._cursor(params), statement, params)
+        return _relation(self._cursor(), statement, params)
 
     def export(self, what: str, path: str | Path, /, **params: Any) -> int:
         """Write rows to a file for other tools; its ending says the format. Returns how many rows.
@@ -136,7 +143,8 @@ class Lake:
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
-        return self._connect(self._take())[0]
+        with queries.translated():
+            return self._connect(self._take())[0]
 
     def parcel_sets(self) -> list[ParcelSet]:
         """The parcel sets in force: for each area, year and kind the one that was loaded last."""
@@ -286,16 +294,21 @@ class Lake:
                     self._held[name] = table.open(self.as_of)
             return dict(self._held)
 
-    def _cursor(self, params: dict[str, Any]) -> duckdb.DuckDBPyConnection:
-        """A cursor over the current snapshot: never a shared connection, which gives wrong rows under threads."""
+    def _cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
+        """A cursor over the current snapshot: never a shared connection, which gives wrong rows under threads.
+
+        Args:
+            parcel: pid, and perhaps aoi and year, of the only parcel whose signatures are wanted.
+        """
         taken = self._take()
         with self._lock:
             if self._opened is None or self._opened[0] != taken[0]:
-                self._opened = (taken[0], *self._connect(taken))
+                with queries.translated():
+                    self._opened = (taken[0], *self._connect(taken))
             _, connection, files = self._opened
             cursor = connection.cursor()
-        if "pid" in params:
-            _narrow(cursor, files, params)
+        if parcel and parcel.get("pid") is not None:
+            _narrow(cursor, files, parcel)
         return cursor
 
     def _connect(
@@ -348,24 +361,16 @@ def _moment(value: datetime | str | None) -> datetime | None:
 
 
 def _rows(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> pa.Table:
-    try:
+    with queries.translated():
         return _relation(cursor, statement, params).to_arrow_table()
-    except duckdb.Error as error:
-        raise InvalidInputError(f"this SQL cannot be run: {_first_line(error)}") from error
 
 
 def _relation(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> duckdb.DuckDBPyRelation:
-    try:
-        relation = cursor.sql(statement, params=params or None)
-    except duckdb.Error as error:
-        raise InvalidInputError(f"this SQL cannot be run: {_first_line(error)}") from error
-    if relation is None:
-        raise InvalidInputError("this SQL gives no rows; the lake is read by SELECT statements only")
-    return relation
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    with queries.translated():
+        kinds = [part.type for part in cursor.extract_statements(statement)]
+        if len(kinds) != 1 or kinds[0] not in _READING:
+            raise InvalidInputError("this SQL is not one statement that gives rows; the lake is read by a single SELECT")
+        return cursor.sql(statement, params=params or None)
 
 
 def _view(
@@ -402,15 +407,15 @@ def _statistics(table: DeltaTable) -> list[dict[str, Any]]:
 
 def _narrow(cursor: duckdb.DuckDBPyConnection, files: dict[str, list[dict[str, Any]]], params: dict[str, Any]) -> None:
     """Let this cursor see only the signature files that can hold the parcel asked for."""
-    pid, aoi, year = str(params["pid"]), params.get("aoi"), params.get("year")
+    pid = str(params["pid"])
+    partition = {name: str(params[name]) for name in ("aoi", "year") if params.get(name) is not None}
     for card in schemas.CARD_BANDS:
         held = files[f"signatures_{card}"]
         keep = [
             file["path"]
             for file in held
             if (file["min.pid"] is None or file["min.pid"] <= pid <= file["max.pid"])
-            and aoi in (None, file["partition.aoi"])
-            and year in (None, file["partition.year"])
+            and all(str(file[f"partition.{name}"]) == value for name, value in partition.items())
         ]
         if len(keep) < len(held):
             cursor.execute("set variable files = $files", {"files": keep or [held[0]["path"]]})

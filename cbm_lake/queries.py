@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from cbm_lake.errors import NotFoundError
+import duckdb
+
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 
 VIEWS = ("macros", "views")
 """Folders whose files define what a connection offers; all other folders hold questions."""
@@ -22,6 +26,11 @@ class Query:
     """The leading comment; it names every $parameter."""
     sql: str
     """The statement as it is run."""
+
+    @property
+    def of_one_parcel(self) -> bool:
+        """Whether it reads the signatures of parcel $pid and of no other: the questions of sql/time_series/ do."""
+        return self.name.startswith("time_series.")
 
 
 def get(name: str) -> Query:
@@ -47,6 +56,18 @@ def load() -> dict[str, Query]:
 def definitions() -> tuple[Query, ...]:
     """The macros and views of every connection, in the order in which they are to be created (their file names)."""
     return tuple(_parse(file) for folder in VIEWS for file in sorted((_root() / folder).glob("*.sql")))
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what DuckDB raises into one line: a file that cannot be read is no fault of the statement."""
+    try:
+        yield
+    except duckdb.Error as error:
+        reason = str(error).strip().partition("\n")[0]
+        if isinstance(error, duckdb.IOException) or ".parquet'" in reason:
+            raise SourceError(f"cannot read the lake: {reason}; restore that file, or load or extract it again") from error
+        raise InvalidInputError(f"this SQL cannot be run: {reason}") from error
 
 
 def _parse(file: Path) -> Query:

@@ -166,7 +166,7 @@ class Table:
     def compact(self, by: str, target_size: int) -> dict[str, Any]:
         """Merge the files of each partition into few large ones, ordered by a column; returns what was done."""
         table = self.open()
-        if table is None:
+        if table is None or table.history(1)[0].get("operation") == "OPTIMIZE":  # nothing came in since
             return {}
         with translated("compact", self.url):
             return table.optimize.z_order([by], target_size=target_size, writer_properties=self._properties())
@@ -207,7 +207,7 @@ def translated(action: str, path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, DeltaError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).partition("\n   0: ")[0].split())  # what follows is a trace of deltalake's own calls
         raise SourceError(f"cannot {action} {path}: {reason}; check the path, its rights and the free space") from error
 
 

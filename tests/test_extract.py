@@ -272,7 +272,7 @@ def truncated_jp2(source, target):
 @pytest.mark.parametrize("cube", [True, False])
 def test_a_broken_raster_fails_its_scene_only_and_is_tried_again(filled, tmp_path, change, cube):
     lake, broken = damage(filled, tmp_path, change)
-    with pytest.raises(SourceError, match=f"1 of 6 scenes failed, 5 are done.*{broken}.*B04.tif") as caught:
+    with pytest.raises(SourceError, match=rf"1 of 6 scenes failed, 5 are done.*{broken}.*B04.tif") as caught:
         extract.s2(**YEAR, bands=["B04"], cube=cube, workers=0, lake=lake)
     assert "\n" not in str(caught.value)
     state = {row["id"]: row for row in lake.sql("select id, status, problem from scenes").to_pylist()}
@@ -342,21 +342,21 @@ def test_parcels_outside_all_scenes_are_said_to_be_so(filled, scenes, tmp_path):
     far.geometry = far.geometry.translate(xoff=10)
     far.to_file(tmp_path / "far.gpkg")
     parcels.load(str(tmp_path / "far.gpkg"), "far", 2024, pid="parcel_id", lake=filled)
-    with pytest.raises(NotFoundError, match="none of the 6 scenes of card s2 .* covers the parcels of far 2024"):
+    with pytest.raises(NotFoundError, match=r"none of the 6 scenes of card s2 .* covers the parcels of far 2024"):
         extract.s2(**{**YEAR, "aoi": "far"}, workers=0, lake=filled)
 
 
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"start": "2024-12-31", "end": "2024-01-01"}, InvalidInputError, "reversed: start 2024-12-31 is after end 2024-01-01"),
+        ({"start": "2024-12-31", "end": "2024-01-01"}, InvalidInputError, "reversed: start 2024-12-31 is after"),
         ({"start": "yesterday"}, InvalidInputError, "write dates as"),
         ({"bands": ["B04", "B99"]}, InvalidInputError, "card s2 has no band B99; choose from B02"),
         ({"bands": []}, InvalidInputError, "no band"),
         ({"rule": "touch"}, InvalidInputError, "unknown rule 'touch'"),
         ({"aoi": "xx"}, NotFoundError, "no parcels of xx 2024 in this lake; there are: demo 2024"),
         ({"year": 1999}, NotFoundError, "no parcels of demo 1999"),
-        ({"start": date(2019, 1, 1), "end": date(2019, 2, 1)}, NotFoundError, "no scene of card s2 from 2019-01-01 to 2019-02-01"),
+        ({"start": date(2019, 1, 1), "end": date(2019, 2, 1)}, NotFoundError, "no scene of card s2 from 2019-01-01"),
         ({"scheduler": "tcp://127.0.0.1:1"}, SourceError, "no Dask scheduler answers at tcp://127.0.0.1:1"),
     ],
 )  # fmt: skip
@@ -405,7 +405,8 @@ def test_killed_at_any_moment_of_a_parallel_run_the_next_run_completes_it(filled
     code = (
         "import sys\nfrom cbm_lake import extract\nfrom cbm_lake.lake import Lake\n"
         "if __name__ == '__main__':\n"
-        "    extract.s2('2024-01-01', '2024-12-31', aoi='demo', year=2024, bands=['B04', 'B08', 'B11'], workers=2, lake=Lake(sys.argv[1]))\n"
+        "    options = dict(aoi='demo', year=2024, bands=['B04', 'B08', 'B11'], workers=2)\n"
+        "    extract.s2('2024-01-01', '2024-12-31', **options, lake=Lake(sys.argv[1]))\n"
     )
     started = subprocess.Popen(
         [sys.executable, "-c", code, filled.url], start_new_session=True, stderr=subprocess.DEVNULL
@@ -418,6 +419,35 @@ def test_killed_at_any_moment_of_a_parallel_run_the_next_run_completes_it(filled
     started.wait()
     extract.s2(**YEAR, bands=BANDS, workers=0, lake=filled)
     assert rows(filled).equals(rows(extracted))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 3 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if (
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], check=False).returncode
+    ):
+        pytest.skip("no right to mount a small file system here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_one_line_of_error_and_leaves_whole_scenes_only(small_disk, scenes, extracted):
+    lake = fill(small_disk / "lake", scenes)
+    room = os.statvfs(small_disk)
+    (small_disk / "ballast").write_bytes(bytes(room.f_bavail * room.f_frsize - 500_000))
+    with pytest.raises(SourceError, match=r"cannot write .*small/lake.*No space left") as caught:
+        extract.s2(**YEAR, bands=BANDS, workers=0, lake=lake)
+    assert "\n" not in str(caught.value)
+    (small_disk / "ballast").unlink()
+    sizes = "select scene, count(*) as n from s2 group by scene"
+    whole = {row["scene"]: row["n"] for row in extracted.sql(sizes).to_pylist()}
+    assert all(whole[row["scene"]] == row["n"] for row in lake.sql(sizes).to_pylist())
+    extract.s2(**YEAR, bands=BANDS, workers=0, lake=lake)
+    assert rows(lake).equals(rows(extracted))
 
 
 # -- real scenes --------------------------------------------------------------------------------------------------
@@ -450,7 +480,8 @@ def herault(realdata, tmp_path_factory):
 
 def test_real_wheat_is_green_in_april_and_harvested_in_june(herault):
     table = herault.sql(
-        "select obstime::date as day, round(avg(ndvi(B04_mean, B08_mean)), 2) as ndvi from s2 join parcels using (aoi, year, ptype, pid) "
+        "select obstime::date as day, round(avg(ndvi(B04_mean, B08_mean)), 2) as ndvi "
+        "from s2 join parcels using (aoi, year, ptype, pid) "
         "where crop_name = 'winter_durum_hard_wheat' group by day order by day"
     )
     assert table["ndvi"].to_pylist() == [0.26, 0.33, 0.59, 0.30, 0.28, 0.20, 0.24, 0.23, 0.23]

@@ -46,7 +46,8 @@ def by_pid(
         InvalidInputError: unknown tstype or band.
     """
     lake = lake or open_lake()
-    bands = [*cards.get(tstype).check_bands((band,))] if band else None
+    card = cards.get(tstype)
+    bands = [*card.check_bands((band,))] if band else None
     parcels = lake.parcel_set(aoi, year, ptype)
     key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
     frame = lake.query(f"time_series.{tstype}", **key, bands=bands).to_pandas()

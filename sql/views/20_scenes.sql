@@ -1,8 +1,12 @@
--- Every catalogued scene. status: ingested, extracted or failed (over any parcel set, the latest word counts);
--- superseded: a newer processing of the same acquisition is catalogued too.
+-- Every catalogued scene. status: ingested, extracted or failed (over any parcel set, the latest word counts).
+-- superseded: the same acquisition is catalogued again with a newer processing baseline, or the same product under another id.
+-- Two products of one acquisition and baseline both stay: a tile that lies across two datastrips comes in two halves.
+-- A copy without rasters never hides one that has them: processing_rank sorts by both.
 create view scenes as
 with known as (
-    select *, row_number() over (partition by card, id order by ingested) as copy from stac_scenes
+    select *, row_number() over (partition by card, id order by ingested) as copy,
+        concat(coalesce(assets.B04, assets.VV) is not null, coalesce("s2:processing_baseline", '')) as rank
+    from stac_scenes
 ),
 tried as (
     select card, scene, arg_max(status, finished) as status, arg_max(problem, finished) as problem
@@ -17,10 +21,10 @@ select
     try_cast(split_part(known."proj:code", ':', 2) as integer) as epsg,
     replace(known."grid:code", 'MGRS-', '') as tile,
     known."sat:relative_orbit" as relative_orbit, known."sat:orbit_state" as orbit_state,
-    row_number() over (
-        partition by known.card, known.acquisition
-        order by known."s2:processing_baseline" desc nulls last, known.reference desc, known.id desc
-    ) > 1 as superseded,
+    known.rank as processing_rank,
+    rank < max(rank) over (partition by known.card, known.acquisition)
+        or row_number() over (partition by known.card, known.acquisition, rank, known.reference order by known.id desc) > 1
+        as superseded,
     known.acquisition, known.geometry as footprint, known.bbox, known.assets, known.source, known.ingested
 from known
 left join tried on tried.card = known.card and tried.scene = known.id

@@ -1,11 +1,12 @@
--- Scenes whose signatures are left out of s2, bs and c6: a newer processing of the same acquisition was extracted.
+-- Scenes whose signatures over a parcel set are left out of s2, bs and c6: one that supersedes them was extracted over that very set.
+-- That a later try of it failed does not matter: what it wrote before stays.
 -- A table, worked out once per snapshot: every look-up asks it.
 create table superseded as
-select older.card, older.id
+select distinct older.card, older.id as scene, done.aoi, done.year, done.ptype
 from scenes as older
+join scenes as newer on newer.card = older.card and newer.acquisition = older.acquisition and (
+    newer.processing_rank > older.processing_rank
+    or newer.processing_rank = older.processing_rank and newer.reference = older.reference and newer.id > older.id
+)
+join ledger as done on done.card = newer.card and done.scene = newer.id and done.status = 'done'
 where older.superseded
-    and exists (
-        from scenes as newer
-        where newer.card = older.card and newer.acquisition = older.acquisition
-            and not newer.superseded and newer.status = 'extracted'
-    )

@@ -6,4 +6,4 @@ select
     coalesce(VV_count >= 8 or VH_count >= 8, false) as observable,
     * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule)
 from signatures_c6
-where scene not in (select id from superseded where card = 'c6')
+where (scene, aoi, year, ptype) not in (select (scene, aoi, year, ptype) from superseded where card = 'c6')

@@ -9,4 +9,4 @@ select
     [scl_0, scl_1, scl_2, scl_3, scl_4, scl_5, scl_6, scl_7, scl_8, scl_9, scl_10, scl_11] as scl,
     * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule)
 from signatures_s2
-where scene not in (select id from superseded where card = 's2')
+where (scene, aoi, year, ptype) not in (select (scene, aoi, year, ptype) from superseded where card = 's2')
