@@ -231,9 +231,8 @@ def parcels_load(
         )
     news = "loaded" if loaded.new else "were there already"
     mended = f", {loaded.repaired} geometries mended" if loaded.repaired else ""
-    out.print(
-        f"{loaded.parcels} parcels, {loaded.area_ha:,.1f} ha, EPSG:{loaded.epsg}: {news}{mended} (version {loaded.version})"
-    )
+    size = f"{loaded.parcels:,} parcels, {loaded.area_ha:,.1f} ha, EPSG:{loaded.epsg}"
+    out.print(f"{size}: {news}{mended} (version {loaded.version})")
 
 
 def _extract(

@@ -255,13 +255,12 @@ class Workspace:
 def _defaults() -> dict[str, Any]:
     """The default settings as a document; built from the class, so that no environment value gets in."""
     sections = {name: field.get_default() for name, field in Config.model_fields.items()}
-    document = {
+    return {
         name: {key: value.model_dump(mode="json") for key, value in section.items()}
         if isinstance(section, dict)
         else section.model_dump(mode="json")
         for name, section in sections.items()
     }
-    return document
 
 
 def _renamed(document: dict[str, Any]) -> dict[str, Any]:

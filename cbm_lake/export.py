@@ -38,7 +38,8 @@ def write(relation: duckdb.DuckDBPyRelation, path: Path) -> int:
     writers = _STREAMED if geometry is None or path.suffix in (".csv", ".arrow", ".feather") else _GEOGRAPHIC
     if path.suffix not in writers:
         raise InvalidInputError(
-            f"cannot export to {path.name!r}: write .parquet, .csv, .arrow, or, for rows with a geometry, .gpkg, .geojson"
+            f"cannot export to {path.name!r}: write .parquet, .csv, .arrow, or, for rows with a geometry, .gpkg or "
+            ".geojson"
         )
     with translated("write", str(path)), queries.translated():
         path.parent.mkdir(parents=True, exist_ok=True)

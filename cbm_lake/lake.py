@@ -284,11 +284,15 @@ class Lake:
         )
         return snapshot, tables
 
+    @property
+    def _known(self) -> dict[str, Table]:
+        """Every Delta table by the name of its view."""
+        return {f"signatures_{card}": table for card, table in self._signatures.items()} | {"ledger": self._ledger}
+
     def _tables(self) -> dict[str, DeltaTable | None]:
         """The Delta tables, read again only when their logs have moved on."""
-        known = {f"signatures_{card}": table for card, table in self._signatures.items()} | {"ledger": self._ledger}
         with self._lock:
-            for name, table in known.items():
+            for name, table in self._known.items():
                 held = self._held.get(name)
                 if held is None or (self.as_of is None and table.moved_on(held)):
                     self._held[name] = table.open(self.as_of)
@@ -323,12 +327,10 @@ class Lake:
         _view(connection, "stac_scenes", list(snapshot.scenes), schemas.SCENES)
         _view(connection, "fiboa_parcels", list(snapshot.parcels), _partitioned(schemas.PARCELS), union_by_name=True)
         files = {}
-        for name, table in tables.items():
-            schema = (
-                schemas.EXTRACTIONS if name == "ledger" else self._signatures[name.removeprefix("signatures_")].schema
-            )
-            _view(connection, name, [] if table is None else table.file_uris(), schema)
-            files[name] = [] if table is None else _statistics(table)
+        for name, known in self._known.items():
+            table = tables[name]
+            files[name] = [] if table is None else known.files(table)
+            _view(connection, name, [file["path"] for file in files[name]], known.schema)
         for definition in queries.definitions():
             connection.execute(definition.sql)
         return connection, files
@@ -369,7 +371,7 @@ def _relation(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[st
     with queries.translated():
         kinds = [part.type for part in cursor.extract_statements(statement)]
         if len(kinds) != 1 or kinds[0] not in _READING:
-            raise InvalidInputError("this SQL is not one statement that gives rows; the lake is read by a single SELECT")
+            raise InvalidInputError("this SQL is not one statement that gives rows; the lake is read by one SELECT")
         return cursor.sql(statement, params=params or None)
 
 
@@ -396,15 +398,6 @@ def _partitioned(schema: pa.Schema) -> pa.Schema:
     return pa.schema([*schema, *(pa.field(name, kind) for name, kind in extra)])
 
 
-def _statistics(table: DeltaTable) -> list[dict[str, Any]]:
-    """Per file: where it is and the smallest and largest pid in it, as the log says."""
-    actions = pa.table(table.get_add_actions(flatten=True))
-    wanted = ("min.pid", "max.pid", "partition.aoi", "partition.year")
-    if not set(wanted) <= set(actions.column_names):
-        return []
-    return pa.table({"path": table.file_uris(), **{name: actions[name] for name in wanted}}).to_pylist()  # type: ignore[no-any-return]
-
-
 def _narrow(cursor: duckdb.DuckDBPyConnection, files: dict[str, list[dict[str, Any]]], params: dict[str, Any]) -> None:
     """Let this cursor see only the signature files that can hold the parcel asked for."""
     pid = str(params["pid"])
@@ -414,7 +407,7 @@ def _narrow(cursor: duckdb.DuckDBPyConnection, files: dict[str, list[dict[str, A
         keep = [
             file["path"]
             for file in held
-            if (file["min.pid"] is None or file["min.pid"] <= pid <= file["max.pid"])
+            if (file.get("min.pid") is None or file["min.pid"] <= pid <= file["max.pid"])
             and all(str(file[f"partition.{name}"]) == value for name, value in partition.items())
         ]
         if len(keep) < len(held):

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import pyogrio  # type: ignore[import-untyped]
+import pyogrio
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
@@ -137,7 +137,7 @@ def load(
 def _check_set(aoi: str, year: int, ptype: str | None) -> tuple[str, int, str]:
     aoi, ptype = aoi.lower(), ptype or ""
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", aoi):
-        raise InvalidInputError(f"aoi {aoi!r} cannot name an area; start with a letter; use letters, digits, _ and - only")
+        raise InvalidInputError(f"aoi {aoi!r} cannot name an area; use letters, digits, _ and -, a letter first")
     if not re.fullmatch(r"[a-z0-9_]*", ptype):
         raise InvalidInputError(f"ptype {ptype!r} cannot name a parcel set; use small letters, digits and _ only")
     if ptype == "main":

@@ -66,7 +66,9 @@ def translated() -> Iterator[None]:
     except duckdb.Error as error:
         reason = str(error).strip().partition("\n")[0]
         if isinstance(error, duckdb.IOException) or ".parquet'" in reason:
-            raise SourceError(f"cannot read the lake: {reason}; restore that file, or load or extract it again") from error
+            raise SourceError(
+                f"cannot read the lake: {reason}; restore that file, or load or extract it again"
+            ) from error
         raise InvalidInputError(f"this SQL cannot be run: {reason}") from error
 
 

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,6 +48,10 @@ class Store:
     def path(self, name: str) -> str:
         """The full path or URL of a file of this store."""
         return f"{self.url.rstrip('/')}/{name}"
+
+    def uri(self, name: str) -> str:
+        """The same as a URI: a local folder may have blanks, brackets, % or umlauts, which a URI writes otherwise."""
+        return self.path(name) if "://" in self.url else Path(self.path(name)).absolute().as_uri()
 
     def files(self, folder: str) -> list[str]:
         """Full paths of the Parquet files below a folder, in order; none where there is no such folder."""
@@ -101,6 +107,11 @@ class Table:
         """Where the table is."""
         return self.store.path(self.name)
 
+    def files(self, table: DeltaTable) -> list[dict[str, Any]]:
+        """The files of a snapshot as its log tells: path, partition.<column>, and where known min.<key> and max.<key>."""
+        told: list[dict[str, Any]] = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+        return [{**file, "path": self.store.path(f"{self.name}/{unquote(file['path'])}")} for file in told]
+
     def moved_on(self, table: DeltaTable) -> bool:
         """Whether someone committed since: one look for the next entry of the log, so that it costs nothing to ask."""
         return self.store.exists(f"{self.name}/_delta_log/{table.version() + 1:020}.json")
@@ -109,7 +120,7 @@ class Table:
         """The table as it is, or as it was; None when it had not been made yet."""
         with translated("read", self.url):
             try:
-                table = DeltaTable(self.url)
+                table = DeltaTable(self.store.uri(self.name))
                 if as_of is not None:
                     if as_of < _created(table):
                         return None
@@ -122,7 +133,7 @@ class Table:
         """The table, made empty when it is not there."""
         with translated("write", self.url):
             return DeltaTable.create(
-                self.url,
+                self.store.uri(self.name),
                 self.schema,
                 mode="ignore",
                 partition_by=list(self.partitions),
@@ -207,7 +218,8 @@ def translated(action: str, path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, DeltaError, pa.ArrowException) as error:
-        reason = " ".join(str(error).partition("\n   0: ")[0].split())  # what follows is a trace of deltalake's own calls
+        told, _, _ = str(error).partition("\n   0: ")  # what follows is a trace of the library's own calls
+        reason = " ".join(told.split())
         raise SourceError(f"cannot {action} {path}: {reason}; check the path, its rights and the free space") from error
 
 

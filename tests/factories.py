@@ -5,9 +5,12 @@ Three parcels of area ms in 2024 stand side by side in EPSG:32631, 100 m wide, 1
 first parcel's western edge lies exactly on 3 degrees east.
 """
 
+import os
+import shutil
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pytest
 import shapely
 from pyproj import Transformer
 
@@ -116,3 +119,12 @@ def fill(lake, *, names=("A", "B"), pids=PIDS, ptype=""):
 def day(number):
     """The moment of the scene with that number: every tenth day from 1 January on."""
     return datetime(2024, 1 + number // 3, 1 + 10 * (number % 3), 10, 40, tzinfo=UTC)
+
+
+def powerless():
+    """What to put before a command so that the rights of files hold for it, also when root runs the tests."""
+    if os.geteuid():
+        return []
+    if not shutil.which("setpriv"):
+        pytest.skip("no setpriv, and rights do not bind root")
+    return ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]

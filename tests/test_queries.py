@@ -6,7 +6,7 @@ import pytest
 
 from cbm_lake import queries
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from tests import factories
+import factories
 
 QUESTIONS = [query for query in queries.load().values() if not query.name.startswith("lookup.")]
 FILES = {"truth", "events"}

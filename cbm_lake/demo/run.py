@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -280,5 +282,6 @@ def _point(console: Console, lake: Lake, folder: Path, files: dict[str, Path], *
         console.print(f"[bold]{name:<11}[/]{path}", highlight=False, soft_wrap=True)
     here, first = shlex.quote(str(folder)), lake.sql("select min(pid) as pid from parcels")["pid"][0].as_py()
     console.print("\ntry next:", highlight=False)
+    program = "cbm-lake" if shutil.which("cbm-lake") else os.path.relpath(Path(sys.executable).with_name("cbm-lake"))
     for command in ("status", f"get time-series --aoi {AOI} --year {YEAR} --pid {first}"):
-        console.print(f"  cd {here} && cbm-lake {command}", highlight=False, soft_wrap=True)
+        console.print(f"  CBM_LAKE_HOME={here} {program} {command}", highlight=False, soft_wrap=True)

@@ -126,7 +126,7 @@ def _key(parcels: ParcelSet) -> dict[str, Any]:
 
 
 def _meeting(lake: Lake, parcels: ParcelSet, shape: shapely.Geometry) -> list[dict[str, Any]]:
-    """Parcels that meet a shape in degrees: boxes choose candidates, shapely decides in the parcels' own coordinates."""
+    """Parcels that meet a shape in degrees: boxes choose candidates, shapely decides in the parcels' own system."""
     epsg = lake.epsg(parcels.aoi)
     shape = _reproject(shape, 4326, epsg or 4326)
     xmin, ymin, xmax, ymax = shape.bounds

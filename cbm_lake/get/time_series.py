@@ -85,6 +85,4 @@ def by_location(
 
 
 def _histogram(counts: Any) -> dict[str, int]:
-    return {
-        str(value): int(count) for value, count in zip(schemas.CLASSES, counts, strict=True) if count == count and count
-    }
+    return {str(value): int(count) for value, count in zip(schemas.CLASSES, counts, strict=True) if count and count > 0}

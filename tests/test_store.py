@@ -1,0 +1,281 @@
+"""Writes are whole or not at all, whoever else writes, and whatever the disk does."""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pytest
+from factories import powerless
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.store import Store, Table
+
+SCHEMA = pa.schema([("area", pa.string()), ("pid", pa.string()), ("scene", pa.string()), ("value", pa.float32())])
+
+
+def table(folder, name="t"):
+    return Table(Store(str(folder)), name, SCHEMA, keys=("pid", "scene"), partitions=("area",))
+
+
+def rows(scene, pids, value=1.0):
+    records = [{"area": "ms", "pid": pid, "scene": scene, "value": value} for pid in pids]
+    return pa.Table.from_pylist(records, schema=SCHEMA)
+
+
+def held(target, **keys):
+    """What the table holds, read by the Delta library and not by us, in the order of scene and pid."""
+    found = target.open().to_pyarrow_table().sort_by([("scene", "ascending"), ("pid", "ascending")]).to_pylist()
+    return [(row["scene"], row["pid"], row["value"]) for row in found]
+
+
+def files(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@contextmanager
+def small_disk(folder, size="1m"):
+    """A file system that is soon full."""
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no rights to mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def noise(scene, number=200_000):
+    """Rows that zstd cannot make small."""
+    pids = [os.urandom(12).hex() for _ in range(number)]
+    return rows(scene, pids)
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_back_and_listed(tmp_path):
+    store = Store(str(tmp_path))
+    store.write("parcels/aoi=ms/a.parquet", rows("A", "12"))
+    assert store.read("parcels/aoi=ms/a.parquet").to_pylist() == rows("A", "12").to_pylist()
+    assert store.files("parcels") == [f"{tmp_path}/parcels/aoi=ms/a.parquet"]
+    assert store.exists("parcels/aoi=ms/a.parquet")
+
+
+def test_what_is_not_there_is_none(tmp_path):
+    store = Store(str(tmp_path / "nowhere"))
+    assert store.read("a.parquet") is None
+    assert store.files("parcels") == []
+    assert not store.exists("a.parquet")
+
+
+def test_drafts_are_not_listed(tmp_path):
+    (tmp_path / "scenes").mkdir()
+    (tmp_path / "scenes" / ".a.parquet").write_bytes(b"half")
+    assert Store(str(tmp_path)).files("scenes") == []
+
+
+@pytest.mark.parametrize("folder", ["with blank", "[1] *?#", "ä ö", "100%25"])
+def test_a_lake_may_have_any_name(tmp_path, folder):
+    target = table(tmp_path / folder)
+    target.put(rows("A", "12"), scene="A")
+    assert held(target) == [("A", "1", 1.0), ("A", "2", 1.0)]
+
+
+def test_a_url_of_an_unknown_kind_is_refused():
+    with pytest.raises(InvalidInputError, match="nope://x"):
+        Store("nope://x").files("scenes")
+
+
+def test_a_corrupt_file_is_named(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"no parquet")
+    with pytest.raises(SourceError, match=r"cannot read .*a\.parquet") as caught:
+        Store(str(tmp_path)).read("a.parquet")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_corrupt_log_is_named_in_one_line_without_a_trace(tmp_path):
+    target = table(tmp_path)
+    target.create()
+    (tmp_path / "t" / "_delta_log" / f"{0:020}.json").write_text("{nope")
+    with pytest.raises(SourceError, match=f"cannot read {tmp_path}/t") as caught:
+        target.open()
+    assert "\n" not in str(caught.value)
+    assert "unknown>" not in str(caught.value)
+
+
+# -- put -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_put_replaces_and_never_doubles(tmp_path):
+    target = table(tmp_path)
+    target.put(rows("A", "123"), scene="A")
+    target.put(rows("B", "12"), scene="B")
+    target.put(rows("A", "123", 2.0), scene="A")
+    assert held(target) == [("A", "1", 2.0), ("A", "2", 2.0), ("A", "3", 2.0), ("B", "1", 1.0), ("B", "2", 1.0)]
+    target.put(rows("A", "3", 3.0), scene="A")
+    assert held(target) == [("A", "3", 3.0), ("B", "1", 1.0), ("B", "2", 1.0)]
+    target.put(rows("A", ""), scene="A")
+    assert held(target) == [("B", "1", 1.0), ("B", "2", 1.0)]
+    target.put(rows("A", "1", 4.0), scene="A")
+    assert held(target) == [("A", "1", 4.0), ("B", "1", 1.0), ("B", "2", 1.0)]
+
+
+def test_quotes_in_keys_are_text(tmp_path):
+    target = table(tmp_path)
+    name = "A' or '1'='1"
+    target.put(rows("B", "1"), scene="B")
+    target.put(rows(name, "1"), scene=name)
+    target.put(rows(name, "2"), scene=name)
+    assert held(target) == [(name, "2", 1.0), ("B", "1", 1.0)]
+
+
+PUTS = st.lists(st.tuples(st.sampled_from("AB"), st.sets(st.sampled_from(["0012", "12", "a/b", "'", "é"]))), max_size=4)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(puts=PUTS)
+def test_after_any_puts_each_scene_has_its_last_rows(tmp_path_factory, puts):
+    target = table(tmp_path_factory.mktemp("put"))
+    target.create()
+    last = {}
+    for number, (scene, pids) in enumerate(puts):
+        target.put(rows(scene, sorted(pids), number), scene=scene)
+        last[scene] = [(scene, pid, float(number)) for pid in sorted(pids)]
+    assert held(target) == [row for scene in sorted(last) for row in last[scene]]
+
+
+WRITER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_store import rows, table
+target = table(sys.argv[2])
+for scene in sys.argv[3].split(","):
+    target.put(rows(scene, "123"), scene=scene)
+"""
+
+
+def writers(folder, *scenes):
+    """Processes that write these scenes at once."""
+    here = os.path.dirname(__file__)  # noqa: PTH120
+    started = [subprocess.Popen([sys.executable, "-c", WRITER, here, str(folder), names]) for names in scenes]
+    assert [process.wait(60) for process in started] == [0] * len(scenes)
+
+
+def test_two_processes_that_write_the_same_scenes_at_once_leave_one_copy(tmp_path):
+    writers(tmp_path, "A,B,C,D", "A,B,C,D")
+    assert held(table(tmp_path)) == [(scene, pid, 1.0) for scene in "ABCD" for pid in "123"]
+
+
+def test_three_processes_that_write_different_scenes_at_once_lose_none(tmp_path):
+    writers(tmp_path, "A,B,C", "D,E,F", "G,H,I")
+    assert held(table(tmp_path)) == [(scene, pid, 1.0) for scene in "ABCDEFGHI" for pid in "123"]
+
+
+# -- what look-ups and compaction rely on --------------------------------------------------------------------------------
+
+
+def test_the_log_says_the_smallest_and_largest_pid_of_every_file(tmp_path):
+    target = table(tmp_path)
+    target.put(rows("A", ["0012", "7", "a/b"]), scene="A")
+    target.put(rows("B", ["é" * 50, "z" * 200]), scene="B")
+    actions = pa.table(target.open().get_add_actions(flatten=True)).sort_by("min.pid").to_pylist()
+    assert (actions[0]["min.pid"], actions[0]["max.pid"]) == ("0012", "a/b")
+    assert actions[1]["min.pid"] <= "z" * 200 <= "é" * 50 <= actions[1]["max.pid"]
+    assert all(action["num_records"] for action in actions)
+
+
+def test_compaction_keeps_every_row_and_gives_files_whose_pids_do_not_overlap(tmp_path):
+    target = table(tmp_path)
+    pids = [f"{number:06}" for number in range(5000)]
+    for scene in "ABCDEF":
+        target.put(rows(scene, pids, ord(scene)), scene=scene)
+    before = held(target)
+    done = target.compact("pid", target_size=40_000)
+    assert held(target) == before
+    ranges = sorted(
+        (action["min.pid"], action["max.pid"])
+        for action in pa.table(target.open().get_add_actions(flatten=True)).to_pylist()
+    )
+    assert 1 < len(ranges) < 6
+    assert done["numFilesRemoved"] == 6
+    assert all(left[1] <= right[0] for left, right in zip(ranges, ranges[1:], strict=False))
+
+
+def test_a_scene_is_replaced_after_compaction_too(tmp_path):
+    target = table(tmp_path)
+    for scene in "AB":
+        target.put(rows(scene, "12"), scene=scene)
+    target.compact("pid", target_size=2**20)
+    target.put(rows("A", "2", 5.0), scene="A")
+    assert held(target) == [("A", "2", 5.0), ("B", "1", 1.0), ("B", "2", 1.0)]
+
+
+def test_compaction_of_a_table_that_is_not_there_does_nothing(tmp_path):
+    assert table(tmp_path).compact("pid", target_size=2**20) == {}
+    assert files(tmp_path) == []
+
+
+# -- disks that fail ---------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_leaves_no_half_of_a_file(tmp_path):
+    with small_disk(tmp_path / "disk") as disk:
+        store = Store(str(disk))
+        store.write("scenes/a.parquet", rows("A", "12"))
+        with pytest.raises(SourceError, match=r"cannot write .*scenes/b\.parquet: .*No space left") as caught:
+            store.write("scenes/b.parquet", noise("B"))
+        assert "\n" not in str(caught.value)
+        assert files(disk) == [disk / "scenes" / "a.parquet"]
+        assert store.read("scenes/a.parquet").num_rows == 2
+
+
+def test_a_full_disk_leaves_a_table_as_it_was(tmp_path):
+    with small_disk(tmp_path / "disk") as disk:
+        target = table(disk)
+        target.put(rows("A", "12"), scene="A")
+        for _ in range(2):
+            with pytest.raises(SourceError, match=f"cannot write {disk}/t: .*No space left") as caught:
+                target.put(noise("A"), scene="A")
+            assert "\n" not in str(caught.value)
+        assert held(target) == [("A", "1", 1.0), ("A", "2", 1.0)]
+        target.put(rows("A", "7"), scene="A")
+        assert held(target) == [("A", "7", 1.0)]
+
+
+REFUSED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_store import rows, table
+from cbm_lake.errors import SourceError
+target = table(sys.argv[2])
+for write in (lambda: target.put(rows("B", "1"), scene="B"), lambda: target.store.write("x/a.parquet", rows("A", "1"))):
+    try:
+        write()
+    except SourceError as error:
+        print(error)
+"""
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_each(tmp_path):
+    target = table(tmp_path)
+    target.put(rows("A", "12"), scene="A")
+    folders = [tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    here = os.path.dirname(__file__)  # noqa: PTH120
+    command = [*powerless(), sys.executable, "-c", REFUSED, here, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    for folder in folders:
+        folder.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all("cannot write" in line and "ermission denied" in line for line in lines)
+    assert held(target) == [("A", "1", 1.0), ("A", "2", 1.0)]
