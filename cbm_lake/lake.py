@@ -16,7 +16,7 @@ import pyarrow as pa
 import shapely
 from deltalake import DeltaTable
 
-from cbm_lake import queries, schemas
+from cbm_lake import cards, queries, schemas
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.store import Store, Table, stamp
@@ -230,9 +230,13 @@ class Lake:
         """Merge signature files into few large ones ordered by pid; returns how many files became fewer.
 
         Readers go on with the files they opened; answers stay the same. Old files stay for time travel.
+
+        Raises:
+            InvalidInputError: unknown card.
+            SourceError: the files cannot be read or written; everything stays as it was.
         """
         merged = 0
-        for name in [card] if card else list(self._signatures):
+        for name in [cards.get(card).name] if card else list(self._signatures):
             done = self._signatures[name].compact("pid", _COMPACT_BYTES)
             merged += done.get("numFilesRemoved", 0) - done.get("numFilesAdded", 0)
         return merged
@@ -321,9 +325,10 @@ class Lake:
         """A new in-memory DuckDB with every view, and the file statistics by which look-ups are narrowed."""
         snapshot, tables = taken
         connection = duckdb.connect()
-        connection.execute("set enable_geoparquet_conversion = false")  # geometries stay WKB in every version
-        connection.execute("set parquet_metadata_cache = true")
-        connection.execute("set timezone = 'UTC'")
+        # global, because a cursor does not inherit what is set for its connection only
+        connection.execute("set global enable_geoparquet_conversion = false")  # geometries stay WKB in every version
+        connection.execute("set global parquet_metadata_cache = true")
+        connection.execute("set global timezone = 'UTC'")
         _view(connection, "stac_scenes", list(snapshot.scenes), schemas.SCENES)
         _view(connection, "fiboa_parcels", list(snapshot.parcels), _partitioned(schemas.PARCELS), union_by_name=True)
         files = {}

@@ -65,10 +65,10 @@ def translated() -> Iterator[None]:
         yield
     except duckdb.Error as error:
         reason = str(error).strip().partition("\n")[0]
-        if isinstance(error, duckdb.IOException) or ".parquet'" in reason:
-            raise SourceError(
-                f"cannot read the lake: {reason}; restore that file, or load or extract it again"
-            ) from error
+        damaged = type(error) is duckdb.Error  # what its Parquet reader says of bytes that are no Parquet
+        if damaged or isinstance(error, duckdb.IOException) or ".parquet" in reason:
+            advice = "a Parquet file is damaged or missing; restore it, or load or extract it again"
+            raise SourceError(f"cannot read the lake: {reason.rstrip(': ')}; {advice}") from error
         raise InvalidInputError(f"this SQL cannot be run: {reason}") from error
 
 

@@ -23,6 +23,8 @@ from pyarrow import fs
 from cbm_lake.errors import InvalidInputError, SourceError
 
 _ATTEMPTS = 20
+_UNUSABLE = frozenset("[]^|?#%\\")
+"""What deltalake 1.6 mistakes or ends the process on in a local path, also when it is given as a URI."""
 _ROW_GROUP = 8_192
 """Rows of one row group: a look-up decodes one or two of them."""
 
@@ -32,6 +34,12 @@ class Store:
     """The folder or URL that holds a lake."""
 
     url: str
+
+    def __post_init__(self) -> None:
+        if "://" not in self.url and not _UNUSABLE.isdisjoint(self.url):
+            raise InvalidInputError(
+                f"the lake cannot be in {self.url!r}: the table format takes no {' '.join(sorted(_UNUSABLE))} in a path"
+            )
 
     @cached_property
     def _filesystem(self) -> tuple[fs.FileSystem, str]:
@@ -108,7 +116,7 @@ class Table:
         return self.store.path(self.name)
 
     def files(self, table: DeltaTable) -> list[dict[str, Any]]:
-        """The files of a snapshot as its log tells: path, partition.<column>, and where known min.<key> and max.<key>."""
+        """The files of a snapshot as its log tells: path, partition.<column>, where known min.<key>, max.<key>."""
         told: list[dict[str, Any]] = pa.table(table.get_add_actions(flatten=True)).to_pylist()
         return [{**file, "path": self.store.path(f"{self.name}/{unquote(file['path'])}")} for file in told]
 

@@ -71,9 +71,7 @@ def scene(name, obstime=DAY, *, card="s2", acquisition=None, baseline="05.10", *
 
 def scenes(*rows):
     """Scenes as a table; a text stands for a scene of that name."""
-    return pa.Table.from_pylist(
-        [scene(row) if isinstance(row, str) else row for row in rows], schema=schemas.SCENES
-    )
+    return pa.Table.from_pylist([scene(row) if isinstance(row, str) else row for row in rows], schema=schemas.SCENES)
 
 
 def band(name, mean, count=100):

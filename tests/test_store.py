@@ -81,11 +81,17 @@ def test_drafts_are_not_listed(tmp_path):
     assert Store(str(tmp_path)).files("scenes") == []
 
 
-@pytest.mark.parametrize("folder", ["with blank", "[1] *?#", "ä ö", "100%25"])
+@pytest.mark.parametrize("folder", ["with blank", "(1) * = 'a'", "ä ö", "a & b"])
 def test_a_lake_may_have_any_name(tmp_path, folder):
     target = table(tmp_path / folder)
     target.put(rows("A", "12"), scene="A")
     assert held(target) == [("A", "1", 1.0), ("A", "2", 1.0)]
+
+
+@pytest.mark.parametrize("sign", "[]^|?#%\\")
+def test_a_folder_whose_name_the_table_format_cannot_take_is_refused_at_once(tmp_path, sign):
+    with pytest.raises(InvalidInputError, match="the lake cannot be in"):
+        Store(str(tmp_path / f"a{sign}b"))
 
 
 def test_a_url_of_an_unknown_kind_is_refused():
