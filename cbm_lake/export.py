@@ -72,9 +72,9 @@ def _csv(relation: duckdb.DuckDBPyRelation, path: Path, _: str | None) -> int:
     reader = relation.to_arrow_reader(100_000)
     rows = 0
     with path.open("wb") as file:
-        for number, batch in enumerate(reader):
-            options = pyarrow.csv.WriteOptions(include_header=number == 0)
-            pyarrow.csv.write_csv(as_text(batch), file, options)
+        pyarrow.csv.write_csv(as_text(reader.schema.empty_table()), file)
+        for batch in reader:
+            pyarrow.csv.write_csv(as_text(batch), file, pyarrow.csv.WriteOptions(include_header=False))
             rows += batch.num_rows
     return rows
 
@@ -145,10 +145,12 @@ def _vector_file(relation: duckdb.DuckDBPyRelation, path: Path, geometry: str | 
     from pyogrio.errors import DataLayerError, DataSourceError
 
     frame = _frame(relation, geometry or "geometry")
+    options = {}
     if path.suffix == ".geojson":
         frame = frame.to_crs(4326)  # RFC 7946 knows no other
+        options = {"RFC7946": "YES", "COORDINATE_PRECISION": "9"}
     try:
-        frame.to_file(path, engine="pyogrio", layer=re.sub(r"\W", "_", path.stem))
+        frame.to_file(path, engine="pyogrio", layer=re.sub(r"\W", "_", path.stem), **options)
     except (DataSourceError, DataLayerError) as error:
         raise SourceError(f"cannot write {path.name}: {error}; check the folder and the free space") from error
     return len(frame)

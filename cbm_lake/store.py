@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,7 +23,7 @@ from cbm_lake.errors import InvalidInputError, SourceError
 
 _ATTEMPTS = 20
 _UNUSABLE = frozenset("[]^|?#%\\")
-"""What deltalake 1.6 mistakes or ends the process on in a local path, also when it is given as a URI."""
+"""What deltalake 1.6 mistakes or ends the process on in a local path, also when a URI escapes it."""
 _ROW_GROUP = 8_192
 """Rows of one row group: a look-up decodes one or two of them."""
 
@@ -56,10 +55,6 @@ class Store:
     def path(self, name: str) -> str:
         """The full path or URL of a file of this store."""
         return f"{self.url.rstrip('/')}/{name}"
-
-    def uri(self, name: str) -> str:
-        """The same as a URI: a local folder may have blanks, brackets, % or umlauts, which a URI writes otherwise."""
-        return self.path(name) if "://" in self.url else Path(self.path(name)).absolute().as_uri()
 
     def files(self, folder: str) -> list[str]:
         """Full paths of the Parquet files below a folder, in order; none where there is no such folder."""
@@ -128,7 +123,7 @@ class Table:
         """The table as it is, or as it was; None when it had not been made yet."""
         with translated("read", self.url):
             try:
-                table = DeltaTable(self.store.uri(self.name))
+                table = DeltaTable(self.url)
                 if as_of is not None:
                     if as_of < _created(table):
                         return None
@@ -141,7 +136,7 @@ class Table:
         """The table, made empty when it is not there."""
         with translated("write", self.url):
             return DeltaTable.create(
-                self.store.uri(self.name),
+                self.url,
                 self.schema,
                 mode="ignore",
                 partition_by=list(self.partitions),

@@ -3,7 +3,6 @@
 import csv
 import json
 import subprocess
-from pathlib import Path
 
 import duckdb
 import geopandas as gpd
@@ -37,7 +36,7 @@ def pids(frame):
 def test_parquet_holds_the_rows_of_a_view(filled, out):
     assert filled.export("s2", out / "a.parquet") == 6
     assert pq.read_table(out / "a.parquet").sort_by("pid")["pid"].to_pylist() == sorted(PIDS * 2)
-    assert duckdb.sql(f"select count(*) from '{out}/a.parquet'").fetchall() == [(6,)]
+    assert duckdb.read_parquet(str(out / "a.parquet")).shape[0] == 6
 
 
 def test_arrow_holds_the_same_table_as_sql(filled, out):
@@ -48,12 +47,13 @@ def test_arrow_holds_the_same_table_as_sql(filled, out):
 
 def test_csv_holds_numbers_text_times_and_outlines(filled, out):
     assert filled.export("select pid, B04_count, B02_count, B04_mean, scl from s2 order by all", out / "a.csv") == 6
-    rows = list(csv.DictReader((out / "a.csv").open()))
+    rows = list(csv.DictReader((out / "a.csv").read_text().splitlines()))
     assert rows[0] == {
-        "pid": "0012", "B04_count": "100", "B02_count": "", "B04_mean": "400", "scl": "[0, 0, 0, 0, 25, 0, 0, 0, 0, 0, 0, 0]"
+        "pid": "0012", "B04_count": "100", "B02_count": "", "B04_mean": "400",
+        "scl": "[0, 0, 0, 0, 25, 0, 0, 0, 0, 0, 0, 0]",
     }  # fmt: skip
     assert filled.export("parcels", out / "p.csv") == 3
-    row = next(row for row in csv.DictReader((out / "p.csv").open()) if row["pid"] == "0012")
+    row = next(row for row in csv.DictReader((out / "p.csv").read_text().splitlines()) if row["pid"] == "0012")
     assert row["geometry"].startswith("POLYGON ((500100 4800000")
     assert json.loads(row["bbox"])["xmin"] == 500000
 
@@ -108,7 +108,7 @@ def test_outlines_whose_system_is_not_told_are_refused_rather_than_misplaced(fil
 
 def test_a_named_query_and_a_select_take_parameters(filled, out):
     assert filled.export("time_series.s2", out / "a.csv", **KEY, pid="0012", bands=["B04"]) == 2
-    rows = list(csv.DictReader((out / "a.csv").open()))
+    rows = list(csv.DictReader((out / "a.csv").read_text().splitlines()))
     assert [(row["band"], row["mean"], row["obsid"]) for row in rows] == [("B04", "400", "A"), ("B04", "400", "B")]
     assert filled.export("select pid from s2 where scene = $scene", out / "b.parquet", scene="B") == 3
 
@@ -192,4 +192,4 @@ def test_names_that_are_no_view_are_refused(filled, out):
 def test_values_that_look_like_formulas_stay_text(lake, out):
     lake.write_signatures("s2", signatures(signature("=1+1"), signature('a"b,c')), parcel_set(), "A")
     lake.export("select pid from s2 order by pid", out / "a.csv")
-    assert [row["pid"] for row in csv.DictReader(Path(out / "a.csv").open())] == ["=1+1", 'a"b,c']
+    assert [row["pid"] for row in csv.DictReader((out / "a.csv").read_text().splitlines())] == ["=1+1", 'a"b,c']

@@ -5,6 +5,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -55,7 +56,7 @@ def filled(lake):
     return fill(lake)
 
 
-# -- an empty lake -----------------------------------------------------------------------------------------------------
+# -- an empty lake ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -78,12 +79,12 @@ def test_a_view_has_the_same_columns_of_the_same_types_empty_and_full(tmp_path, 
         row = signature("12", **band("VV", 0.1))
         rows = pa.Table.from_pylist([row], schema=full._signatures[card].schema)
         full.write_signatures(card, rows, parcel_set(), "A")
-    described = f"select column_name, column_type from (describe {view})"
+    described = f"select column_name, column_type from (describe {view})"  # noqa: S608
     assert full.sql(described).to_pylist() == empty.sql(described).to_pylist()
     assert full.sql(f"from {view}").num_rows > 0
 
 
-# -- scenes ------------------------------------------------------------------------------------------------------------
+# -- scenes ----------------------------------------------------------------------------------------------------------
 
 
 def test_scenes_are_added_once(lake):
@@ -120,7 +121,7 @@ def test_the_latest_word_of_the_ledger_is_the_status_of_a_scene(lake):
     assert lake.sql("from ledger").num_rows == 5
 
 
-# -- reprocessed scenes ------------------------------------------------------------------------------------------------
+# -- reprocessed scenes ----------------------------------------------------------------------------------------------
 
 
 def processings(lake, *names):
@@ -186,7 +187,7 @@ def test_processings_on_one_card_hide_nothing_on_another(lake):
     assert shown(lake) == ["02.14"]
 
 
-# -- parcels -----------------------------------------------------------------------------------------------------------
+# -- parcels ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_same_version_of_parcels_is_not_added_again_and_a_new_one_takes_its_place(lake):
@@ -262,7 +263,7 @@ def test_any_pid_comes_back_as_it_was_written(tmp_path_factory, pid):
     assert column(lake, "select pid from s2") == [pid]
 
 
-# -- signatures --------------------------------------------------------------------------------------------------------
+# -- signatures ------------------------------------------------------------------------------------------------------
 
 
 def test_signatures_of_a_scene_are_replaced_never_doubled(lake):
@@ -322,6 +323,12 @@ def test_processes_that_write_the_same_and_other_scenes_at_once_lose_and_double_
     assert lake.sql("from ledger").num_rows == 9
 
 
+def test_a_lake_in_a_folder_named_from_here_and_with_a_blank_is_read_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert fill(Lake("my lake/ä")).sql("from s2").num_rows == 6
+    assert Lake(str(tmp_path / "my lake" / "ä")).query("scenes.status").num_rows == 1
+
+
 def test_a_reader_sees_what_another_lake_object_wrote_since(lake):
     assert lake.sql("from s2").num_rows == 0
     fill(Lake(lake.url))
@@ -329,13 +336,16 @@ def test_a_reader_sees_what_another_lake_object_wrote_since(lake):
     assert column(lake, "select count(*) from parcels") == [3]
 
 
-# -- as of -------------------------------------------------------------------------------------------------------------
+# -- as of -----------------------------------------------------------------------------------------------------------
 
 
 def test_every_table_is_seen_as_it_was_at_every_moment(lake):
     def state(as_of):
         then = open_lake(lake.url, as_of=as_of)
-        counts = "select (select count(*) from scenes), (select count(*) from parcels), (select list(pid) from s2), (select count(*) from ledger)"
+        counts = """
+            select (select count(*) from scenes), (select count(*) from parcels), (select list(pid) from s2),
+                (select count(*) from ledger)
+        """
         return then.sql(counts).to_pylist()[0].values(), then.parcel_sets()
 
     steps = [
@@ -367,7 +377,7 @@ def test_every_table_is_seen_as_it_was_at_every_moment(lake):
         ("2024-06-30", "2024-06-30T00:00:00Z"),
         ("2024-06-30T12:00:00Z", "2024-06-30T12:00:00Z"),
         ("2024-06-30T14:00:00+02:00", "2024-06-30T12:00:00Z"),
-        (datetime(2024, 6, 30, 12), "2024-06-30T12:00:00Z"),  # noqa: DTZ001
+        (datetime(2024, 6, 30, 12), "2024-06-30T12:00:00Z"),
     ],
 )
 def test_a_moment_without_zone_is_utc(lake, text, told):
@@ -384,7 +394,7 @@ def test_a_moment_before_the_lake_was_made_is_an_empty_lake(filled):
     assert [then.sql(f"from {view}").num_rows for view in VIEWS] == [0] * len(VIEWS)
 
 
-# -- SQL ---------------------------------------------------------------------------------------------------------------
+# -- SQL -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_parameter_is_a_value_whatever_is_in_it(filled):
@@ -456,7 +466,7 @@ def test_a_connection_of_ones_own_goes_on_seeing_the_lake_as_it_was(filled):
     assert filled.sql("from s2").num_rows == 7
 
 
-# -- files that are not as they should be --------------------------------------------------------------------------------
+# -- files that are not as they should be ----------------------------------------------------------------------------
 
 
 def signature_files(lake):
@@ -490,7 +500,7 @@ def test_a_file_with_wrong_bytes_in_it_is_no_fault_of_the_statement(filled, plac
     assert "\n" not in str(caught.value)
 
 
-# -- compaction and look-ups ---------------------------------------------------------------------------------------------
+# -- compaction and look-ups -----------------------------------------------------------------------------------------
 
 MANY = tuple(f"{number:04}" for number in range(1500))
 
@@ -510,19 +520,13 @@ def compacted(tmp_path_factory):
     return Lake(lake.url, as_of=written), lake
 
 
-def opened(lake, **params):
-    """Files that a look-up opens, and the pids in each of them."""
-    cursor = lake._cursor(params or None)
-    statement = queries.get("lookup.s2").sql.partition("from ")[2]
-    if "getvariable" not in str(
-        cursor.sql("select sql from duckdb_views() where view_name = 'signatures_s2'").fetchall()
-    ):
-        files = [file["path"] for file in lake._opened[2]["signatures_s2"]]
-    else:
-        files = cursor.sql("select unnest(getvariable('files'))").fetchall()
-        files = [name for (name,) in files]
-    assert statement
-    return {file: pq.read_table(file, columns=["pid"])["pid"].to_pylist() for file in files}
+def opened(lake, **parcel):
+    """Files that a question of one parcel, or of all, opens, and the pids in each of them."""
+    cursor = lake._cursor(parcel)
+    narrowed = cursor.sql("select unnest(getvariable('files')::varchar[])").fetchall()
+    names = [name for (name,) in narrowed] or [file["path"] for file in lake._opened[2]["signatures_s2"]]
+    assert cursor.sql("from signatures_s2").shape[0] == sum(pq.read_metadata(name).num_rows for name in names)
+    return {name: pq.read_table(name, columns=["pid"])["pid"].to_pylist() for name in names}
 
 
 def test_answers_stay_equal_row_for_row_when_files_are_merged(compacted):
@@ -536,7 +540,7 @@ def test_merged_files_hold_pids_that_do_not_overlap(compacted):
     _, lake = compacted
     ranges = sorted((min(pids), max(pids)) for pids in opened(lake).values())
     assert 1 < len(ranges) < 4
-    assert all(left[1] <= right[0] for left, right in zip(ranges, ranges[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in pairwise(ranges))
 
 
 def test_compaction_says_how_many_files_became_fewer(filled):
@@ -600,7 +604,7 @@ def test_a_year_of_one_area_does_not_mix_with_another(lake):
     assert column(lake, "select year from s2 order by year") == [2023, 2024]
 
 
-# -- what views and macros mean --------------------------------------------------------------------------------------------
+# -- what views and macros mean --------------------------------------------------------------------------------------
 
 
 def test_long_rows_say_the_same_as_wide_rows(lake):
@@ -620,10 +624,7 @@ def test_long_rows_say_the_same_as_wide_rows(lake):
 
 def test_a_parcel_is_observable_from_eight_pixels_on(lake):
     counts = {"a": (7, 7), "b": (8, 0), "c": (0, 8), "d": (None, 8), "e": (None, None)}
-    rows = [
-        signature(pid, **{"B04_count": ten, "B11_count": twenty, "B08_count": None})
-        for pid, (ten, twenty) in counts.items()
-    ]
+    rows = [signature(pid, B04_count=ten, B11_count=twenty, B08_count=None) for pid, (ten, twenty) in counts.items()]
     lake.write_signatures("s2", signatures(*rows), parcel_set(), "A")
     seen = lake.sql("select pid, observable from s2 order by pid").to_pydict()
     assert seen == {"pid": list("abcde"), "observable": [False, True, True, True, False]}
@@ -674,4 +675,4 @@ def test_the_files_are_plain_parquet_for_every_tool(filled):
     row = pq.ParquetFile(signature_files(filled)[0]).schema_arrow
     assert row.field("pid").type == pa.string()
     assert row.field("B04_mean").type == pa.float32()
-    assert duckdb.sql(f"select count(*) from '{Path(filled.url)}/scenes/*.parquet'").fetchall() == [(2,)]
+    assert duckdb.read_parquet(f"{filled.url}/scenes/*.parquet").shape[0] == 2

@@ -2,11 +2,11 @@
 
 import re
 
+import factories
 import pytest
 
 from cbm_lake import queries
 from cbm_lake.errors import InvalidInputError, NotFoundError
-import factories
 
 QUESTIONS = [query for query in queries.load().values() if not query.name.startswith("lookup.")]
 FILES = {"truth", "events"}

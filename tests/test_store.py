@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -184,7 +185,7 @@ def test_three_processes_that_write_different_scenes_at_once_lose_none(tmp_path)
     assert held(table(tmp_path)) == [(scene, pid, 1.0) for scene in "ABCDEFGHI" for pid in "123"]
 
 
-# -- what look-ups and compaction rely on --------------------------------------------------------------------------------
+# -- what look-ups and compaction rely on ----------------------------------------------------------------------------
 
 
 def test_the_log_says_the_smallest_and_largest_pid_of_every_file(tmp_path):
@@ -211,7 +212,7 @@ def test_compaction_keeps_every_row_and_gives_files_whose_pids_do_not_overlap(tm
     )
     assert 1 < len(ranges) < 6
     assert done["numFilesRemoved"] == 6
-    assert all(left[1] <= right[0] for left, right in zip(ranges, ranges[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in pairwise(ranges))
 
 
 def test_a_scene_is_replaced_after_compaction_too(tmp_path):
@@ -228,7 +229,7 @@ def test_compaction_of_a_table_that_is_not_there_does_nothing(tmp_path):
     assert files(tmp_path) == []
 
 
-# -- disks that fail ---------------------------------------------------------------------------------------------------
+# -- disks that fail -------------------------------------------------------------------------------------------------
 
 
 def test_a_full_disk_leaves_no_half_of_a_file(tmp_path):

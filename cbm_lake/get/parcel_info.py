@@ -161,9 +161,9 @@ def _polygon(value: Any) -> shapely.Geometry:
         raise InvalidInputError(
             f"this is no polygon: {error}; write lon_lat-lon_lat-…, first and last point equal"
         ) from error
-    if shape is None or not shape.is_valid or shape.is_empty:
+    if shape is None or shape.geom_type not in ("Polygon", "MultiPolygon") or not shape.is_valid or shape.is_empty:
         raise InvalidInputError(
-            "the polygon is empty, not closed or crosses itself; first and last point must be equal"
+            "this is no polygon, or it is empty, not closed or crosses itself; first and last point must be equal"
         )
     return shape
 
