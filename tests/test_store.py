@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -170,7 +171,7 @@ for scene in sys.argv[3].split(","):
 
 def writers(folder, *scenes):
     """Processes that write these scenes at once."""
-    here = os.path.dirname(__file__)  # noqa: PTH120
+    here = str(Path(__file__).parent)
     started = [subprocess.Popen([sys.executable, "-c", WRITER, here, str(folder), names]) for names in scenes]
     assert [process.wait(60) for process in started] == [0] * len(scenes)
 
@@ -243,6 +244,21 @@ def test_a_full_disk_leaves_no_half_of_a_file(tmp_path):
         assert store.read("scenes/a.parquet").num_rows == 2
 
 
+def test_a_write_that_breaks_off_hides_its_half_and_then_takes_it_away(tmp_path, monkeypatch):
+    store, seen = Store(str(tmp_path)), []
+
+    def break_off(_, where, **options):
+        Path(where).write_bytes(b"half")
+        seen.append(store.files("scenes"))
+        raise OSError("the plug was pulled")
+
+    monkeypatch.setattr("cbm_lake.store.pq.write_table", break_off)
+    with pytest.raises(SourceError, match=r"cannot write .*scenes/a\.parquet: the plug was pulled"):
+        store.write("scenes/a.parquet", rows("A", "12"))
+    assert seen == [[]]
+    assert files(tmp_path) == []
+
+
 def test_a_full_disk_leaves_a_table_as_it_was(tmp_path):
     with small_disk(tmp_path / "disk") as disk:
         target = table(disk)
@@ -276,7 +292,7 @@ def test_a_folder_that_cannot_be_written_is_one_line_each(tmp_path):
     folders = [tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())]
     for folder in folders:
         folder.chmod(0o555)
-    here = os.path.dirname(__file__)  # noqa: PTH120
+    here = str(Path(__file__).parent)
     command = [*powerless(), sys.executable, "-c", REFUSED, here, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     for folder in folders:
