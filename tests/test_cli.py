@@ -15,6 +15,7 @@ from factories import PIDS, entry, fill, outline, parcel_set, scenes, signature,
 from typer.testing import CliRunner
 
 from cbm_lake import cli, queries
+from cbm_lake.cli import shared
 from cbm_lake.errors import InvalidInputError, LakeError
 
 
@@ -231,7 +232,7 @@ def test_a_pid_given_as_parameter_is_the_text_that_was_typed(lake, pid):
     [("null", None), ("true", True), ("[1, 2]", [1, 2]), ('"12"', "12"), ("12", "12"), ("x", "x"), ("", "")],
 )
 def test_what_a_parameter_is_read_as(text, value):
-    assert cli._params([f"x={text}"]) == {"x": value}
+    assert shared.params([f"x={text}"]) == {"x": value}
 
 
 def test_a_parameter_without_a_sign_is_refused(lake):

@@ -1,0 +1,68 @@
+"""The command line: the same words as the Python verbs; it parses, calls one of them and shows the answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cbm_lake.cli import card2db, extract, get, lake, parcels
+from cbm_lake.cli.shared import err, out
+from cbm_lake.errors import LakeError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Checks by Monitoring on open storage. The workspace is the current folder, or CBM_LAKE_HOME.",
+)
+
+
+def main() -> None:
+    """Run the command line; an error of the lake is one line and exit status 1."""
+    try:
+        app()
+    except LakeError as error:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+@app.callback()
+def settings(
+    lake: Annotated[str | None, typer.Option("--lake", help="Folder or URL of the lake; else the workspace's.")] = None,
+) -> None:
+    """Options of every command."""
+    if lake is not None:
+        os.environ["CBM_LAKE_LAKE__URL"] = lake
+
+
+@app.command()
+def init() -> None:
+    """Make a workspace: config/main.json, temp/ and data/."""
+    from cbm_lake.config import Workspace
+
+    workspace = Workspace.here().create()
+    out.print(
+        f"workspace {workspace.root}: settings in {workspace.config_file}, lake in {workspace.lake_url}", soft_wrap=True
+    )
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to put the sample and its workspace.")] = Path("demo"),
+    workers: Annotated[int | None, typer.Option("--workers", help="Processes; one per core without it.")] = None,
+) -> None:
+    """Run the main job end to end on a generated sample and write a page that shows the result."""
+    from cbm_lake.demo import run
+
+    run(folder, workers=workers, console=out)
+
+
+app.add_typer(card2db.app, name="card2db")
+app.add_typer(parcels.app, name="parcels")
+app.add_typer(extract.app, name="extract")
+app.add_typer(get.app, name="get")
+app.add_typer(lake.app)

@@ -1,0 +1,5 @@
+"""python -m cbm_lake.cli."""
+
+from cbm_lake.cli import main
+
+main()

@@ -1,0 +1,103 @@
+"""cbm-lake card2db: catalogue scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cbm_lake.cli.shared import CardName, End, Start, bar, err, numbers, out
+
+if TYPE_CHECKING:
+    from cbm_lake.card2db import Ingested
+
+app = typer.Typer(no_args_is_help=True, help="Catalogue scenes: from a STAC API, STAC files, SAFE folders, CREODIAS.")
+
+
+@app.command("stac")
+def card2db_stac(
+    url: Annotated[str, typer.Argument(help="STAC API, or its short name: earth-search, cdse, planetary-computer.")],
+    start: Start,
+    end: End,
+    aoi: Annotated[str | None, typer.Option("--aoi", help="Area whose parcels the scenes are to cover.")] = None,
+    bbox: Annotated[str | None, typer.Option("--bbox", help="Instead: west,south,east,north in degrees.")] = None,
+    card: CardName = "s2",
+    collection: Annotated[
+        str | None, typer.Option("--collection", help="Without it, the provider's usual one.")
+    ] = None,
+) -> None:
+    """Catalogue what a STAC API has."""
+    from cbm_lake import card2db
+
+    geometry = numbers(bbox) if bbox else None
+    with bar("cataloguing scenes") as progress:
+        found = card2db.stac(
+            aoi=aoi,
+            start=start,
+            end=end,
+            card=card,
+            url=url,
+            collection=collection,
+            geometry=geometry,
+            progress=progress,
+        )
+    _ingested(found)
+
+
+@app.command("items")
+def card2db_items(
+    path: Annotated[str, typer.Argument(help="STAC item, item collection, catalogue, or a folder of items.")],
+    card: CardName = "s2",
+) -> None:
+    """Catalogue static STAC files."""
+    from cbm_lake import card2db
+
+    _ingested(card2db.items(path, card=card))
+
+
+@app.command("geoparquet")
+def card2db_geoparquet(
+    path: Annotated[str, typer.Argument(help="STAC-GeoParquet file.")], card: CardName = "s2"
+) -> None:
+    """Catalogue a STAC-GeoParquet file."""
+    from cbm_lake import card2db
+
+    _ingested(card2db.geoparquet(path, card=card))
+
+
+@app.command("safe")
+def card2db_safe(folder: Annotated[Path, typer.Argument(help="A .SAFE folder, or a folder that holds some.")]) -> None:
+    """Catalogue Sentinel-2 products on disk."""
+    from cbm_lake import card2db
+
+    with bar("cataloguing products") as progress:
+        found = card2db.safe(folder, progress=progress)
+    _ingested(found)
+
+
+@app.command("creodias")
+def card2db_creodias(
+    start: Start,
+    end: End,
+    aoi: Annotated[str | None, typer.Option("--aoi", help="Area whose parcels the scenes are to cover.")] = None,
+    bbox: Annotated[str | None, typer.Option("--bbox", help="Instead: west,south,east,north in degrees.")] = None,
+    card: CardName = "s2",
+    option: Annotated[
+        str | None, typer.Option("--option", help="Product type, instead of the card's usual one.")
+    ] = None,
+    url: Annotated[str | None, typer.Option("--url", help="Another feed, or a file with a saved answer.")] = None,
+) -> None:
+    """Catalogue what the OpenSearch feed of CREODIAS has."""
+    from cbm_lake import card2db
+
+    geometry = numbers(bbox) if bbox else None
+    with bar("cataloguing scenes") as progress:
+        found = card2db.creodias(None, aoi, start, end, card, option, url=url, geometry=geometry, progress=progress)
+    _ingested(found)
+
+
+def _ingested(found: Ingested) -> None:
+    out.print(f"{found.found} scenes found, {found.new} new")
+    for reason in found.skipped:
+        err.print(f"skipped {reason}", style="yellow", markup=False, soft_wrap=True)

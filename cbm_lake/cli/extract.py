@@ -1,0 +1,76 @@
+"""cbm-lake extract: the statistics of every parcel in every scene."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cbm_lake.cli.shared import Aoi, End, Ptype, Start, Year, bar, err, out
+
+if TYPE_CHECKING:
+    from cbm_lake.extract import Extracted
+
+app = typer.Typer(no_args_is_help=True, help="Take the statistics of every parcel in every scene.")
+
+
+def _extract(
+    card: str,
+    start: Start,
+    end: End,
+    aoi: Aoi,
+    year: Year,
+    ptype: Ptype = None,
+    bands: Annotated[str | None, typer.Option("--bands", help="B02,B03,… without it the card's usual ones.")] = None,
+    cube: Annotated[bool, typer.Option(help="Also keep the pixels round the parcels in the cube.")] = True,
+    rule: Annotated[
+        str, typer.Option("--rule", help="Which pixels belong to a parcel: centre or coverage.")
+    ] = "centre",
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Processes here; one per core without it, 0 is none.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="Running Dask scheduler, tcp://host:8786.")
+    ] = None,
+) -> None:
+    from cbm_lake import extract
+
+    with err.status("planning: reading headers, indexing parcels"):
+        todo = extract.plan(
+            card,
+            start,
+            end,
+            aoi=aoi,
+            year=year,
+            ptype=ptype,
+            bands=bands.split(",") if bands else None,
+            cube=cube,
+            rule=rule,
+        )
+    out.print(f"{len(todo.jobs)} scenes to extract over {todo.parcel_count:,} parcels, {todo.done} done before")
+    with bar(f"extracting {card}", parcels=todo.parcel_count) as progress:
+        done = extract.run(todo, workers=workers, scheduler=scheduler, progress=progress)
+    _extracted(done)
+
+
+def _extracted(done: Extracted) -> None:
+    out.print(f"{done.scenes} scenes extracted, {done.rows:,} signatures written")
+
+
+def _extract_command(card: str, sensor: str) -> None:
+    """Give a card its command; the options are those of `_extract`."""
+    import functools
+    import inspect
+
+    command = functools.partial(_extract, card)
+    functools.update_wrapper(command, _extract)
+    signature = inspect.signature(_extract, eval_str=True)
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[value for name, value in signature.parameters.items() if name != "card"]
+    )
+    app.command(card, help=f"Extract {sensor}.")(command)
+
+
+_extract_command("s2", "Sentinel-2: statistics of the bands and counts of the scene classes")
+_extract_command("bs", "Sentinel-1 backscatter")
+_extract_command("c6", "Sentinel-1 six-day coherence")

@@ -1,0 +1,73 @@
+"""cbm-lake status, compact, sql, export: the lake as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cbm_lake.cli.shared import Format, Shown, err, out, params, show
+
+app = typer.Typer()
+
+
+@app.command()
+def status(shown: Shown = Format.table) -> None:
+    """Say what is catalogued, loaded, extracted and failed, and why."""
+    from cbm_lake.lake import open_lake
+
+    lake = open_lake()
+    for title, name in {"scenes": "scenes.status", "parcels": "status.parcels", "failed": "scenes.failed"}.items():
+        show(lake.query(name), shown, title)
+
+
+@app.command()
+def compact(card: Annotated[str | None, typer.Argument(help="s2, bs or c6; all without it.")] = None) -> None:
+    """Merge signature files into few large ones ordered by parcel: look-ups become fast."""
+    from cbm_lake.lake import open_lake
+
+    with err.status("compacting"):
+        fewer = open_lake().compact(card)
+    out.print(f"{fewer} files fewer")
+
+
+@app.command()
+def sql(
+    statement: Annotated[
+        str, typer.Argument(help="A SELECT over scenes, parcels, s2, bs, c6, …; or a named query; or `list`.")
+    ],
+    param: Annotated[
+        list[str] | None, typer.Option("--param", "-p", help="name=value of a $name in the statement.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="As the lake was at that moment.")] = None,
+    shown: Shown = Format.table,
+) -> None:
+    """Run SQL, or a query of sql/ by its name; `sql list` says which there are and what they answer."""
+    from cbm_lake import queries
+    from cbm_lake.lake import open_lake
+
+    if statement == "list":
+        for query in queries.load().values():
+            out.print(f"{query.name}: {query.description}", markup=False, soft_wrap=True)
+        return
+    lake = open_lake(as_of=as_of)
+    ask = lake.query if statement in queries.load() else lake.sql
+    show(ask(statement, **params(param)), shown)
+
+
+@app.command()
+def export(
+    what: Annotated[str, typer.Argument(help="A view (s2, parcels, …), a named query, or a SELECT.")],
+    path: Annotated[Path, typer.Argument(help="File to write: .parquet, .csv, .gpkg, .geojson, .arrow.")],
+    param: Annotated[
+        list[str] | None, typer.Option("--param", "-p", help="name=value of a $name in the statement.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="As the lake was at that moment.")] = None,
+) -> None:
+    """Write rows of the lake to a file for other tools."""
+    from cbm_lake.lake import open_lake
+
+    with err.status(f"writing {path}"):
+        rows = open_lake(as_of=as_of).export(what, path, **params(param))
+    out.print(f"{rows:,} rows written to {path}", soft_wrap=True)

@@ -1,0 +1,137 @@
+"""What every command uses: the consoles, the common options, tables of rows, progress bars."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from cbm_lake.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+out = Console()
+err = Console(stderr=True)
+
+Aoi = Annotated[str, typer.Option("--aoi", help="Area, for instance ms.")]
+Year = Annotated[int, typer.Option("--year", help="Year of the declaration.")]
+Ptype = Annotated[str | None, typer.Option("--ptype", help="Which of several parcel sets; without it the main one.")]
+Start = Annotated[str, typer.Option("--start", help="First day, 2024-03-01.")]
+End = Annotated[str, typer.Option("--end", help="Last day, included.")]
+CardName = Annotated[str, typer.Option("--card", help="s2 (Sentinel-2), bs (backscatter) or c6 (coherence).")]
+
+
+class Format(StrEnum):
+    """How rows are shown."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+Shown = Annotated[Format, typer.Option("--format", help="How rows are shown.")]
+
+
+def params(pairs: list[str] | None) -> dict[str, Any]:
+    """name=value options; null, true, false, lists and quoted text are read as JSON.
+
+    Everything else is text, which SQL takes as a number where it wants one: a pid 0012 or 1200 stays as written.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, sign, text = pair.partition("=")
+        if not sign:
+            raise InvalidInputError(f"--param {pair!r} is not of the form name=value")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        values[name] = text if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    return values
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """The numbers of a box written as west,south,east,north."""
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError as error:
+        raise InvalidInputError(f"{text!r} is no box; write west,south,east,north in degrees") from error
+
+
+def show(rows: pa.Table, shown: Format, title: str | None = None) -> None:
+    """Print rows to standard output: as a table (200 rows at most), CSV, or one JSON object a line."""
+    if shown is Format.csv:
+        import pyarrow.csv
+
+        from cbm_lake.export import as_text
+
+        pyarrow.csv.write_csv(as_text(rows), sys.stdout.buffer)
+    elif shown is Format.json:
+        for row in rows.to_pylist():
+            sys.stdout.write(json.dumps(_plain(row)) + "\n")
+    else:
+        table = Table(*rows.column_names, title=title, title_justify="left")
+        for row in rows.slice(0, 200).to_pylist():
+            table.add_row(*(Text(_cell(value)) for value in row.values()))
+        out.print(table if rows.num_rows else f"{title or 'answer'}: no rows")
+        if rows.num_rows > 200:
+            out.print(f"… {rows.num_rows - 200:,} more rows; --format csv or `export` gives all")
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can say it: times as text, NaN, which JSON does not know, as null."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value if isinstance(value, (str, int, type(None))) else _cell(value)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
+
+
+@contextmanager
+def bar(title: str, *, parcels: int = 0) -> Iterator[Any]:
+    """A progress bar to call with (done, total); it says the rate in parcels where their number is given."""
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    columns += [TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn()]
+    with Progress(*columns, console=err) as progress:
+        task = progress.add_task(title, total=None, rate="")
+
+        def advance(done: int, total: int) -> None:
+            elapsed = progress.tasks[0].elapsed or 0
+            rate = f"{done * parcels / elapsed:,.0f} parcels/s" if parcels and elapsed else ""
+            progress.update(task, completed=done, total=total or None, rate=rate)
+
+        yield advance
