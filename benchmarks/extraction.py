@@ -27,8 +27,8 @@ from rasterio.warp import transform_bounds
 
 from benchmarks.tiles import EPSG, SIZE, fields, reflectance, write_cog
 from cbm_lake import extract, parcels, schemas
-from cbm_lake.cube import Raster
 from cbm_lake.lake import Lake
+from cbm_lake.rasters import Raster
 
 S2_BANDS = ("B02", "B03", "B04", "B08", "B05", "B06", "B07", "B11")
 

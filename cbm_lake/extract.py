@@ -25,9 +25,10 @@ import pyarrow.compute as pc
 import shapely
 
 from cbm_lake import cards, schemas, zonal
-from cbm_lake.cube import Cube, CubeWriter, FileSource, Grid, Raster, Slot, StackSource, Window
+from cbm_lake.cube import Cube, CubeWriter, Slot
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
 from cbm_lake.lake import Lake, ParcelSet, open_lake
+from cbm_lake.rasters import FileSource, Grid, Raster, StackSource, Window
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,11 @@ import shapely
 from rasterstats import zonal_stats
 
 from cbm_lake import card2db, extract, parcels, schemas
-from cbm_lake.cube import Cube, Raster
+from cbm_lake.cube import Cube
 from cbm_lake.demo import sample
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
+from cbm_lake.rasters import Raster
 
 YEAR = {"start": "2024-01-01", "end": "2024-12-31", "aoi": "demo", "year": 2024}
 BANDS = ("B04", "B08", "B11")
@@ -375,6 +376,7 @@ KILLED = """
 import os, signal, sys
 from cbm_lake import extract
 from cbm_lake.lake import Lake
+from cbm_lake.rasters import Raster
 
 lake = Lake(sys.argv[1])
 record, left = Lake.record, int(sys.argv[2])

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import shapely
 
-from cbm_lake.cube import Cube, Raster
+from cbm_lake.cube import Cube
 from cbm_lake.demo.landscape import EPSG
 from cbm_lake.lake import Lake
+from cbm_lake.rasters import Raster
 
 if TYPE_CHECKING:
     import pandas as pd
