@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -13,65 +16,112 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from cbm_lake.errors import NotFoundError, SourceError
-from cbm_lake.rasters import CHUNK, Grid, Window
-from cbm_lake.store import translated
+from cbm_lake.rasters import CHUNK, Grid, Raster, Window, source
+from cbm_lake.store import Store, translated
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-_SHARD: Final = 4096
-"""Pixels a side of one file at most; a file holds one scene and band only, so that no two writers meet in it."""
+_SHARD: Final = 2048
+"""Pixels a side of one file at most; a file holds one scene and band only."""
+_PATIENCE: Final = 10
+"""How often an array that is too short is looked at again."""
 _EPOCH: Final = "microseconds since 1970-01-01"
 
 
-class CubeWriter:
-    """Puts the blocks of one scene and band into its slot of the cube, a whole shard file at a time."""
+class CubeSource:
+    """Blocks of a scene's band by way of the cube: what the cube has is read there, all else from the file, and kept.
 
-    def __init__(self, url: str, band: str, slot: int) -> None:
-        self._array = _array(zarr.open_group(url, mode="r+"), band)
-        self._slot = slot
-        _, *self._size = self._array.shards or self._array.chunks
-        self._pending: dict[tuple[int, int], NDArray[Any]] = {}
+    The unit is a whole shard. It is written at once and always with all its pixels, so that two who write the same one
+    write the same bytes, and a shard that is there is complete.
+    """
 
-    def put(self, window: Window, values: NDArray[Any]) -> None:
-        """Take a block; blocks come in row-major order, so shards above it are complete and are written."""
-        row, col = window.row, window.col
-        height, width = self._size
-        values = self._fitting(values)
-        self._flush([corner for corner in self._pending if corner[0] + height <= row])
-        for top in range(row // height * height, row + values.shape[0], height):
-            for left in range(col // width * width, col + values.shape[1], width):
-                if (top, left) not in self._pending:
-                    self._pending[top, left] = self._empty(top, left)
-                shard = self._pending[top, left]
-                r0, r1 = max(row, top), min(row + values.shape[0], top + height)
-                c0, c1 = max(col, left), min(col + values.shape[1], left + width)
-                shard[r0 - top : r1 - top, c0 - left : c1 - left] = values[r0 - row : r1 - row, c0 - col : c1 - col]
+    def __init__(self, url: str, band: str, slot: int, raster: Raster) -> None:
+        self._raster, self._slot = raster, slot
+        self._array = _band_array(url, band, slot)
+        _, *size = self._array.shards or self._array.chunks
+        self._size = (size[0], size[1])
+        self._held = _held_shards(url, band, slot)
 
-    def close(self) -> None:
-        """Write what is left."""
-        self._flush(list(self._pending))
+    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+        """The pixels of each window, in that order; windows come in rows, so shards above one are needed no more."""
+        windows = list(windows)
+        corners = dict.fromkeys(corner for window in windows for row in self._corners(window) for corner in row)
+        missing = [self._window(corner) for corner in corners if corner not in self._held]
+        with contextlib.closing(source(self._raster).read(missing)) as fresh:  # type: ignore[type-var]
+            shards: dict[tuple[int, int], NDArray[Any]] = {}
+            for window in windows:
+                rows = self._corners(window)
+                shards = {corner: shard for corner, shard in shards.items() if corner[0] >= rows[0][0][0]}
+                for corner in (corner for row in rows for corner in row):
+                    if corner not in shards:
+                        shards[corner] = self._stored(corner) if corner in self._held else self._kept(corner, fresh)
+                top, left = window.row - rows[0][0][0] * self._size[0], window.col - rows[0][0][1] * self._size[1]
+                whole = shards[rows[0][0]] if len(rows) == len(rows[0]) == 1 else _joined(rows, shards)
+                yield whole[top : top + window.height, left : left + window.width]
+
+    def _corners(self, window: Window) -> list[list[tuple[int, int]]]:
+        """The shards that a window touches, by their numbers down and across."""
+        (height, width), (row, col, rows, columns) = self._size, window
+        across = range(col // width, -(-(col + columns) // width))
+        return [[(i, j) for j in across] for i in range(row // height, -(-(row + rows) // height))]
+
+    def _window(self, corner: tuple[int, int]) -> Window:
+        """The pixels of a shard that lie inside the raster."""
+        (height, width), (rows, columns) = self._size, self._raster.grid.shape
+        row, col = corner[0] * height, corner[1] * width
+        return Window(row, col, min(height, rows - row), min(width, columns - col))
+
+    def _stored(self, corner: tuple[int, int]) -> NDArray[Any]:
+        row, col, height, width = self._window(corner)
+        name = f"{self._array.store_path}/c/{self._slot}/{corner[0]}/{corner[1]}"
+        try:
+            values = self._array[self._slot, row : row + height, col : col + width]
+        except (OSError, RuntimeError, ValueError) as error:  # what zarr and its codecs raise for damaged bytes
+            reason = " ".join(str(error).split())
+            raise SourceError(f"cube file {name} is damaged ({reason}); delete it and extract again") from error
+        return np.asarray(values, self._raster.dtype)
+
+    def _kept(self, corner: tuple[int, int], fresh: Iterator[NDArray[Any]]) -> NDArray[Any]:
+        """The next shard from the file, after writing it to the cube."""
+        row, col, height, width = self._window(corner)
+        values = next(fresh)
+        with translated("write", str(self._array.store_path)):
+            self._array[self._slot, row : row + height, col : col + width] = self._fitting(values)
+        return values
 
     def _fitting(self, values: NDArray[Any]) -> NDArray[Any]:
         """The values in the cube's type, which providers do not always keep (classes come as uint8 and as uint16)."""
-        if np.can_cast(values.dtype, self._array.dtype) or np.array_equal(values.astype(self._array.dtype), values):
+        wanted = self._array.dtype
+        same = np.can_cast(values.dtype, wanted, "same_kind") and values.dtype.kind == "f"
+        if same or np.can_cast(values.dtype, wanted) or np.array_equal(values.astype(wanted), values):
             return values
         raise SourceError(
-            f"{values.dtype} values of a scene do not fit the {self._array.dtype} cube {self._array.path}; "
+            f"{values.dtype} values of a scene do not fit the {wanted} cube {self._array.path}; "
             "leave out this scene, or extract without a cube"
         )
 
-    def _empty(self, top: int, left: int) -> NDArray[Any]:
-        _, rows, columns = self._array.shape
-        shape = (min(self._size[0], rows - top), min(self._size[1], columns - left))
-        return np.zeros(shape, self._array.dtype)
 
-    def _flush(self, corners: list[tuple[int, int]]) -> None:
-        for top, left in corners:
-            shard = self._pending.pop((top, left))
-            with translated("write", str(self._array.store_path)):
-                self._array[self._slot, top : top + shard.shape[0], left : left + shard.shape[1]] = shard
+def _joined(rows: list[list[tuple[int, int]]], shards: dict[tuple[int, int], NDArray[Any]]) -> NDArray[Any]:
+    return np.block([[shards[corner] for corner in row] for row in rows])
+
+
+def _band_array(url: str, band: str, slot: int) -> zarr.Array[Any]:
+    """The array of a band, once it is long enough: the planner of another run may just be lengthening it."""
+    with translated("open", f"{url}/{band}"):
+        for attempt in range(_PATIENCE):
+            array = zarr.open_array(url, path=band, mode="r+", config={"write_empty_chunks": True})
+            if slot < array.shape[0]:
+                return array
+            time.sleep(0.1 * attempt)
+    raise SourceError(f"cube {url} has no place {slot} in band {band}; run the extraction again")
+
+
+def _held_shards(url: str, band: str, slot: int) -> set[tuple[int, int]]:
+    """Which shards of a band's slot the cube has, by their numbers down and across."""
+    found = (re.search(r"/(\d+)/(\d+)$", path) for path in Store(url).files(f"{band}/c/{slot}", ""))
+    return {(int(parts[1]), int(parts[2])) for parts in found if parts}
 
 
 @dataclass(frozen=True)
@@ -90,39 +140,31 @@ class Cube:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def reserve(self, grid: Grid, dtypes: dict[str, str], slots: Sequence[Slot]) -> dict[str, int]:
-        """Make room for scenes and bands that have none yet; returns the slot number of every scene of the cube.
+    def extend(self, grid: Grid, dtypes: dict[str, str], slots: Sequence[Slot]) -> None:
+        """Make the cube's axes, bands and length what they should be; what is right already stays untouched.
 
         Args:
             grid: of the cube; it is made on first use.
-            dtypes: numpy dtype of each band, for those that are new.
-            slots: the scenes to come.
+            dtypes: numpy dtype of each band that must be there.
+            slots: all places of the time axis, in order.
         """
         with translated("write", self.url):
-            return self._reserve(zarr.open_group(self.url, mode="a"), grid, dtypes, slots)
-
-    def _reserve(self, group: zarr.Group, grid: Grid, dtypes: dict[str, str], slots: Sequence[Slot]) -> dict[str, int]:
-        held = [str(scene) for scene in cast("list[str]", group.attrs.get("scenes", []))]
-        new = [slot for slot in slots if slot.scene not in set(held)]
-        scenes = held + [slot.scene for slot in new]
-        if not held:
-            _write_axes(group, grid)
-        micros = [int(slot.obstime.timestamp() * 1_000_000) for slot in new]
-        _lengthen(
-            group, "time", np.array(micros, np.int64), {"units": _EPOCH, "calendar": "proleptic_gregorian"}, len(held)
-        )
-        _lengthen(
-            group, "boa_offset", np.array([slot.boa_offset for slot in new], np.int32), {"units": "DN"}, len(held)
-        )
-        for name in [*dtypes, *group.array_keys()]:
-            array = _array(group, name) if name in group else _new_band(group, name, dtypes[name], grid.shape)
-            if array.ndim == 3 and array.shape[0] != len(scenes):
-                array.resize((len(scenes), *array.shape[1:]))
-        group.attrs["scenes"] = scenes  # last: what a killed planner left behind is written again, at the same place
-        return {scene: number for number, scene in enumerate(scenes)}
+            group = zarr.open_group(self.url, mode="a")
+            if "spatial_ref" not in group:
+                _write_axes(group, grid)
+            micros = np.array([int(slot.obstime.timestamp() * 1_000_000) for slot in slots], np.int64)
+            _write_times(group, "time", micros, {"units": _EPOCH, "calendar": "proleptic_gregorian"})
+            _write_times(group, "boa_offset", np.array([slot.boa_offset for slot in slots], np.int32), {"units": "DN"})
+            for name in [*dtypes, *group.array_keys()]:
+                array = _array(group, name) if name in group else _new_band(group, name, dtypes[name], grid.shape)
+                if array.ndim == 3 and array.shape[0] < len(slots):
+                    array.resize((len(slots), *array.shape[1:]))
+            group.attrs["scenes"] = [slot.scene for slot in slots]
 
     def open(self) -> xr.Dataset:
         """The cube as a lazy dataset in the order of time: stored DN per band, with scene and boa_offset along time.
+
+        Dates of which no pixel is stored are left out.
 
         Raises:
             NotFoundError: there is no such cube.
@@ -136,7 +178,13 @@ class Cube:
         dataset = dataset.set_coords(["boa_offset", "spatial_ref"]).assign_coords(
             scene=("time", dataset.attrs.pop("scenes"))
         )
-        return cast("xr.Dataset", dataset.sortby("time"))
+        held = sorted(slot for slot in self._filled(map(str, dataset.data_vars)) if slot < dataset.sizes["time"])
+        return cast("xr.Dataset", dataset.isel(time=held).sortby("time"))
+
+    def _filled(self, bands: Iterable[str]) -> set[int]:
+        """The slots that hold a shard of any band."""
+        store = Store(self.url)
+        return {int(name) for band in bands for name in store.folders(f"{band}/c") if name.isdecimal()}
 
 
 def _write_axes(group: zarr.Group, grid: Grid) -> None:
@@ -167,16 +215,16 @@ def _new_band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) 
     )
 
 
-def _lengthen(group: zarr.Group, name: str, values: NDArray[Any], attributes: dict[str, Any], start: int) -> None:
-    """Make `values` what an array along time holds from `start` on."""
+def _write_times(group: zarr.Group, name: str, values: NDArray[Any], attributes: dict[str, Any]) -> None:
+    """Make `values` what an array along time holds."""
     if name not in group:
         group.create_array(
             name, shape=(0,), chunks=(4096,), dtype=values.dtype, dimension_names=("time",), attributes=attributes
         )
     array = _array(group, name)
-    array.resize((start + values.size,))
-    if values.size:
-        array[start:] = values
+    if not np.array_equal(array[:], values):
+        array.resize(values.shape)
+        array[:] = values
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:

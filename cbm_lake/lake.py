@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +58,9 @@ class Snapshot:
 
     scenes: tuple[str, ...]
     parcels: tuple[str, ...]
+    """Those in force."""
+    outlines: tuple[str, ...]
+    """Parcel files of all versions."""
     versions: tuple[tuple[str, int | None], ...]
     """Version of each Delta table; None where the table had not been made yet."""
 
@@ -74,12 +77,14 @@ class Lake:
                 self._store,
                 f"signatures/{card}",
                 schemas.signatures(card),
-                keys=("pid", "scene", "ptype", "obstime"),
+                keys=("pid", "scene", "ptype", "obstime", "extraction"),
                 partitions=("aoi", "year"),
             )
             for card in schemas.CARD_BANDS
         }
         self._ledger = Table(self._store, "extractions", schemas.EXTRACTIONS, keys=("scene", "aoi", "finished"))
+        self._slots = Table(self._store, "slots", schemas.SLOTS, keys=("card", "grid"))
+        self._rasters = Table(self._store, "rasters", schemas.RASTERS, keys=("href",))
         self._lock = threading.Lock()
         self._held: dict[str, DeltaTable | None] = {}
         self._opened: tuple[Snapshot, duckdb.DuckDBPyConnection, dict[str, list[dict[str, Any]]]] | None = None
@@ -148,8 +153,7 @@ class Lake:
 
     def parcel_sets(self) -> list[ParcelSet]:
         """The parcel sets in force: for each area, year and kind the one that was loaded last."""
-        newest = {(found.aoi, found.year, found.ptype): found for found in self._parcel_files()}
-        return sorted(newest.values(), key=lambda found: found.name)
+        return _in_force(self._parcel_files())
 
     def parcel_set(self, aoi: str, year: int, ptype: str | None = None) -> ParcelSet:
         """The parcel set of an area and year.
@@ -162,6 +166,11 @@ class Lake:
                 return found
         known = ", ".join(found.name for found in self.parcel_sets()) or "none yet; load them first"
         raise NotFoundError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip() + f" in this lake; there are: {known}")
+
+    def changed(self, parcels: ParcelSet, since: Sequence[str]) -> pa.Array:
+        """The pids of a parcel set whose outline is in none of those versions of it, or another one there."""
+        key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "version": parcels.version}
+        return self.query("parcels.changed", **key, since=list(since))["pid"].combine_chunks()
 
     def epsg(self, aoi: str) -> int | None:
         """The coordinate system of an area's parcels, or None when none were loaded."""
@@ -188,19 +197,17 @@ class Lake:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def add_scenes(self, rows: pa.Table) -> int:
-        """Catalogue the scenes that are new (card and id) and return how many; see schemas.SCENES."""
-        held = self.sql("select card, id from stac_scenes")
-        known = set(zip(held["card"].to_pylist(), held["id"].to_pylist(), strict=True))
-        keep = []
-        for key in zip(rows["card"].to_pylist(), rows["id"].to_pylist(), strict=True):
-            keep.append(key not in known)
-            known.add(key)
-        new = rows.filter(pa.array(keep, pa.bool_()))
-        if new.num_rows:
-            self._store.write(
-                f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet", _stac_geoparquet(new)
-            )
-        return int(new.num_rows)
+        """Catalogue scenes and return how many are new by card and id; rasters and offsets that changed are updated."""
+        held = dict(_by_key(self.sql("select card, id, assets, boa_offset from stac_scenes order by ingested")))
+        fresh: dict[tuple[str, str], int] = {}
+        known = set(held)
+        for number, (key, row) in enumerate(_by_key(rows.select(["card", "id", "assets", "boa_offset"]))):
+            if held.get(key) != row:
+                fresh.setdefault(key, number)
+        if fresh:
+            name = f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet"
+            self._store.write(name, _stac_geoparquet(rows.take(list(fresh.values()))))
+        return len(fresh.keys() - known)
 
     def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table) -> bool:
         """Make `rows` the parcels of an area and year; False when that very version is in force already."""
@@ -215,16 +222,53 @@ class Lake:
 
     def prepare(self, card: str) -> None:
         """Make the tables that extraction writes, so that workers find them."""
-        self._signatures[card].create()
-        self._ledger.create()
+        for table in (self._signatures[card], self._ledger, self._slots, self._rasters):
+            table.create()
 
-    def write_signatures(self, card: str, rows: pa.Table, parcels: ParcelSet, scene: str) -> None:
-        """Make `rows` the signatures of that scene over that parcel set, in one commit; a second time replaces."""
-        self._signatures[card].put(rows, aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, scene=scene)
+    def write_signatures(self, card: str, rows: pa.Table, extraction: int) -> None:
+        """Make `rows` the signatures of that extraction, in one commit; they count once the ledger has it."""
+        self._signatures[card].put(rows, "extraction", extraction)
 
-    def record(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Add to the ledger what was tried; see schemas.EXTRACTIONS."""
-        self._ledger.append(pa.Table.from_pylist(list(rows), schema=schemas.EXTRACTIONS))
+    def record(self, entry: dict[str, Any], after: int | None = None) -> bool:
+        """Add an attempt to the ledger; see schemas.EXTRACTIONS, of which `attempt` is filled in here.
+
+        Args:
+            entry: the row.
+            after: number of the latest attempt at that scene and set that the writer knows of. When there are later
+                ones, nothing is added and the answer is False.
+        """
+
+        def rows(seen: int) -> pa.Table | None:
+            if after is not None and seen != after:
+                return None
+            return pa.Table.from_pylist([{**entry, "attempt": seen + 1}], schema=schemas.EXTRACTIONS)
+
+        key = (entry[name] for name in ("card", "aoi", "year", "ptype", "scene"))
+        return self._ledger.append_next(rows, "/".join(map(str, key)))
+
+    def reserve_slots(self, card: str, grid: str, scenes: Sequence[dict[str, Any]]) -> pa.Table:
+        """All places on the time axis of a cube, after giving one to each scene (scene, obstime, boa_offset) without.
+
+        A scene whose offset is another than before gets a new place: what stands at the old one was stored with the
+        old offset.
+        """
+
+        def rows(_: int) -> pa.Table | None:
+            held = self.query("extractions.slots", card=card, grid=grid).to_pylist()
+            known = {(row["scene"], row["boa_offset"]) for row in held}
+            new = [scene for scene in scenes if (scene["scene"], scene["boa_offset"]) not in known]
+            placed = [{"card": card, "grid": grid, "slot": len(held) + n, **scene} for n, scene in enumerate(new)]
+            return pa.Table.from_pylist(placed, schema=schemas.SLOTS) if placed else None
+
+        self._slots.append_next(rows, f"{card}/{grid}")
+        return self.query("extractions.slots", card=card, grid=grid)
+
+    def remember_rasters(self, headers: dict[str, str]) -> None:
+        """Keep what the headers of rasters say, as JSON by href."""
+        now = datetime.now(UTC)
+        rows = [{"href": href, "header": header, "seen": now} for href, header in headers.items()]
+        if rows:
+            self._rasters.append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))
 
     def compact(self, card: str | None = None) -> int:
         """Merge signature files into few large ones ordered by pid; returns how many files became fewer.
@@ -237,6 +281,8 @@ class Lake:
         """
         merged = 0
         for name in [cards.get(card).name] if card else list(self._signatures):
+            gone = self.query("extractions.dropped", card=name)["extraction"].to_pylist()
+            self._signatures[name].remove("extraction", gone)
             done = self._signatures[name].compact("pid", _COMPACT_BYTES)
             merged += done.get("numFilesRemoved", 0) - done.get("numFilesAdded", 0)
         return merged
@@ -256,10 +302,10 @@ class Lake:
     def read_parcels(self, parcels: ParcelSet, columns: list[str] | None = None) -> pa.Table:
         """One version of a parcel set, in the order of its file."""
         name = parcels.path.removeprefix(self._store.path(""))
-        table = self._store.read(name)
+        table = self._store.read(name, columns)
         if table is None:
             raise NotFoundError(f"parcel file {parcels.path} has gone; load the parcels of {parcels.name} again")
-        return table.select(columns) if columns else table
+        return table
 
     # -- snapshots ----------------------------------------------------------------------------------------------
 
@@ -281,9 +327,11 @@ class Lake:
         scenes = [
             path for path in self._store.files("scenes") if not self._later(path.rpartition("/")[2].split("-")[0])
         ]
+        versions = self._parcel_files()
         snapshot = Snapshot(
             tuple(scenes),
-            tuple(found.path for found in self.parcel_sets()),
+            tuple(found.path for found in _in_force(versions)),
+            tuple(found.path for found in versions),
             tuple((name, None if table is None else table.version()) for name, table in tables.items()),
         )
         return snapshot, tables
@@ -291,16 +339,24 @@ class Lake:
     @property
     def _known(self) -> dict[str, Table]:
         """Every Delta table by the name of its view."""
-        return {f"signatures_{card}": table for card, table in self._signatures.items()} | {"ledger": self._ledger}
+        signatures = {f"signatures_{card}": table for card, table in self._signatures.items()}
+        return {"ledger": self._ledger, **signatures, "slots": self._slots, "rasters": self._rasters}
 
     def _tables(self) -> dict[str, DeltaTable | None]:
-        """The Delta tables, read again only when their logs have moved on."""
+        """The Delta tables, read again only when their logs have moved on.
+
+        The ledger is read before the signatures that it speaks of, and looked at again after them: what counts by it
+        has been written by then, and has not been compacted away since.
+        """
         with self._lock:
-            for name, table in self._known.items():
-                held = self._held.get(name)
-                if held is None or (self.as_of is None and table.moved_on(held)):
-                    self._held[name] = table.open(self.as_of)
-            return dict(self._held)
+            while True:
+                for name, table in self._known.items():
+                    held = self._held.get(name)
+                    if held is None or (self.as_of is None and table.moved_on(held)):
+                        self._held[name] = table.open(self.as_of)
+                ledger = self._held["ledger"]
+                if ledger is None or self.as_of is not None or not self._ledger.moved_on(ledger):
+                    return dict(self._held)
 
     def _cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
         """A cursor over the current snapshot: never a shared connection, which gives wrong rows under threads.
@@ -330,7 +386,8 @@ class Lake:
         connection.execute("set global parquet_metadata_cache = true")
         connection.execute("set global timezone = 'UTC'")
         _view(connection, "stac_scenes", list(snapshot.scenes), schemas.SCENES)
-        _view(connection, "fiboa_parcels", list(snapshot.parcels), _partitioned(schemas.PARCELS), union_by_name=True)
+        for name, paths in {"fiboa_parcels": snapshot.parcels, "parcel_versions": snapshot.outlines}.items():
+            _view(connection, name, list(paths), _partitioned(schemas.PARCELS), union_by_name=True)
         files = {}
         for name, known in self._known.items():
             table = tables[name]
@@ -339,6 +396,12 @@ class Lake:
         for definition in queries.definitions():
             connection.execute(definition.sql)
         return connection, files
+
+
+def _in_force(versions: Iterable[ParcelSet]) -> list[ParcelSet]:
+    """For each area, year and kind the version that was loaded last; they come oldest first."""
+    newest = {(found.aoi, found.year, found.ptype): found for found in versions}
+    return sorted(newest.values(), key=lambda found: found.name)
 
 
 def open_lake(url: str | None = None, as_of: datetime | str | None = None) -> Lake:
@@ -418,6 +481,12 @@ def _narrow(cursor: duckdb.DuckDBPyConnection, files: dict[str, list[dict[str, A
         if len(keep) < len(held):
             cursor.execute("set variable files = $files", {"files": keep or [held[0]["path"]]})
             cursor.execute(queries.get(f"lookup.{card}").sql)
+
+
+def _by_key(scenes: pa.Table) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    """Scenes as rows, with the card and id that tell them apart."""
+    for row in scenes.to_pylist():
+        yield (row["card"], row["id"]), row
 
 
 def _stac_geoparquet(rows: pa.Table) -> pa.Table:

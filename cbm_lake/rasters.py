@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 import numpy as np
 import rasterio
@@ -83,6 +84,19 @@ class Raster:
             )
             return cls(href, Grid(epsg, t, dataset.shape), dataset.dtypes[0], (block[0], block[1]))
 
+    def to_json(self) -> str:
+        """Everything, so that the header need not be read again."""
+        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "grid"}
+        grid = {"epsg": self.grid.epsg, "transform": list(self.grid.transform)[:6], "shape": self.grid.shape}
+        return json.dumps({**own, **grid})
+
+    @classmethod
+    def from_json(cls, text: str) -> Raster:
+        """What `to_json` wrote."""
+        own = json.loads(text)
+        grid = Grid(own.pop("epsg"), Affine(*own.pop("transform")), tuple(own.pop("shape")))
+        return cls(**{**own, "grid": grid, "block": tuple(own["block"])})
+
 
 def opened(href: str) -> Any:
     """The raster as a rasterio dataset, to be used in a with statement.
@@ -104,6 +118,18 @@ class Window(NamedTuple):
     col: int
     height: int
     width: int
+
+
+class Source(Protocol):
+    """Where blocks of pixels come from."""
+
+    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+        """The pixels of each window, in that order."""
+
+
+def source(raster: Raster) -> Source:
+    """What reads the raster fastest."""
+    return FileSource(raster)
 
 
 class FileSource:

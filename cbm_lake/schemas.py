@@ -84,6 +84,9 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("year", pa.int32(), nullable=False),
         pa.field("ptype", pa.string(), nullable=False),  # "" is the main parcel set
         pa.field("parcels", pa.string(), nullable=False),  # version of the parcel set
+        pa.field("attempt", pa.int64(), nullable=False),  # 1, 2, … of that scene over that set, whatever its version
+        pa.field("extraction", pa.int64(), nullable=False),  # number of what was done; its signatures carry it
+        pa.field("base", pa.int64()),  # extraction whose signatures still hold for the parcels left out, or null
         pa.field("bands", pa.list_(pa.string())),
         pa.field("rule", pa.string(), nullable=False),  # centre or coverage
         pa.field("cube", pa.bool_(), nullable=False),  # whether the scene stands in the cube
@@ -95,7 +98,28 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake
     ]
 )
-"""The ledger: one row per try to extract a scene over a parcel set; the latest decides."""
+"""The ledger: one row per try to extract a scene over a parcel set. What the latest successful one wrote counts."""
+
+SLOTS: Final = pa.schema(
+    [
+        pa.field("card", pa.string(), nullable=False),
+        pa.field("grid", pa.string(), nullable=False),
+        pa.field("slot", pa.int64(), nullable=False),  # place on the time axis
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("obstime", _TIME, nullable=False),
+        pa.field("boa_offset", pa.int32(), nullable=False),  # DN to add to the stored DN
+    ]
+)
+"""Which scene has which place on the time axis of a cube."""
+
+RASTERS: Final = pa.schema(
+    [
+        pa.field("href", pa.string(), nullable=False),
+        pa.field("header", pa.string(), nullable=False),  # JSON: grid, dtype, blocks
+        pa.field("seen", _TIME, nullable=False),
+    ]
+)
+"""What the headers of rasters say, so that none is read twice."""
 
 
 def signatures(card: str) -> pa.Schema:
@@ -109,6 +133,7 @@ def signatures(card: str) -> pa.Schema:
         pa.field("obstime", _TIME, nullable=False),
         pa.field("reference", pa.string(), nullable=False),
         pa.field("rule", pa.string(), nullable=False),
+        pa.field("extraction", pa.int64(), nullable=False),
     ]
     bands = [_statistic(band, name) for band in CARD_BANDS[card] for name in STATISTICS]
     classes = [pa.field(f"scl_{value}", pa.int32()) for value in CLASSES] if card == "s2" else []

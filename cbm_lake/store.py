@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,8 +22,8 @@ from pyarrow import fs
 from cbm_lake.errors import InvalidInputError, SourceError
 
 _ATTEMPTS = 20
-_UNUSABLE = frozenset("[]^|?#%\\")
-"""What deltalake 1.6 mistakes or ends the process on in a local path, also when a URI escapes it."""
+_UNUSABLE = frozenset("[]^|?#%\\=")
+"""What deltalake 1.6 mistakes or ends the process on in a local path, also when escaped; = would mark a partition."""
 _ROW_GROUP = 8_192
 """Rows of one row group: a look-up decodes one or two of them."""
 
@@ -56,20 +56,30 @@ class Store:
         """The full path or URL of a file of this store."""
         return f"{self.url.rstrip('/')}/{name}"
 
-    def files(self, folder: str) -> list[str]:
-        """Full paths of the Parquet files below a folder, in order; none where there is no such folder."""
+    def files(self, folder: str, ending: str = ".parquet") -> list[str]:
+        """Full paths of the files of that ending below a folder, in order; none where there is no such folder."""
         filesystem, root = self._filesystem
         with translated("list", self.path(folder)):
             found = filesystem.get_file_info(fs.FileSelector(f"{root}/{folder}", recursive=True, allow_not_found=True))
-        names = (info.path.removeprefix(root).lstrip("/") for info in found if info.path.endswith(".parquet"))
+        names = (
+            info.path.removeprefix(root).lstrip("/") for info in found if info.is_file and info.path.endswith(ending)
+        )
         return sorted(self.path(name) for name in names if not name.rpartition("/")[2].startswith("."))
 
-    def read(self, name: str) -> pa.Table | None:
-        """A Parquet file as a table, or None when there is none of that name."""
+    def folders(self, folder: str) -> list[str]:
+        """Names of the folders in a folder; none where there is no such folder."""
+        filesystem, root = self._filesystem
+        with translated("list", self.path(folder)):
+            found = filesystem.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
+        return sorted(info.base_name for info in found if not info.is_file)
+
+    def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table | None:
+        """A Parquet file, or some columns of it, as a table; None when there is none of that name."""
         filesystem, root = self._filesystem
         with translated("read", self.path(name)):
             try:
-                return pq.read_table(f"{root}/{name}", filesystem=filesystem)
+                with pq.ParquetFile(f"{root}/{name}", filesystem=filesystem) as file:
+                    return file.read(columns)  # read_table would add the columns of a path like aoi=…/year=…
             except FileNotFoundError:
                 return None
 
@@ -148,34 +158,66 @@ class Table:
         with translated("write", self.url):
             write_deltalake(self.create(), rows, mode="append", writer_properties=self._properties())
 
-    def put(self, rows: pa.Table, **keys: str | int) -> None:
-        """Make `rows` all that the table holds for those keys, in one commit, whoever else writes.
+    def put(self, rows: pa.Table, key: str, value: int) -> None:
+        """Make `rows` all that the table holds where column `key` has that value, in one commit, whoever else writes.
 
-        The commit carries a transaction identifier made of the keys. The first writer of a set of keys appends; every
-        later one, also one that started at the same time, is refused by the log, looks again and replaces.
+        The first writer of a value appends; every later one, also one that started at the same time, is refused by the
+        log, looks again and replaces.
         """
-        name = "/".join(str(value) for value in keys.values())
-        predicate = " and ".join(f"{column} = {_literal(value)}" for column, value in keys.items())
+
+        def write(table: DeltaTable, seen: int, options: dict[str, Any]) -> bool:
+            if seen:
+                write_deltalake(table, rows, mode="overwrite", predicate=f"{key} = {value}", **options)
+            elif rows.num_rows:
+                write_deltalake(table, rows, mode="append", **options)
+            return True
+
+        self._numbered(str(value), write)
+
+    def append_next(self, rows: Callable[[int], pa.Table | None], name: str) -> bool:
+        """Add rows in the next commit of that name, which no two writers can have.
+
+        Args:
+            rows: what to add, told how many commits of that name there are; None gives up.
+            name: under which the commits are counted.
+
+        Returns:
+            Whether anything was added.
+        """
+
+        def write(table: DeltaTable, seen: int, options: dict[str, Any]) -> bool:
+            found = rows(seen)
+            if found is not None:
+                write_deltalake(table, found, mode="append", **options)
+            return found is not None
+
+        return self._numbered(name, write)
+
+    def _numbered(self, name: str, write: Callable[[DeltaTable, int, dict[str, Any]], bool]) -> bool:
+        """Let `write` make the next commit of a name; again from the start when another writer was quicker."""
         with translated("write", self.url):
-            for attempt in range(_ATTEMPTS):
+            attempt = 0
+            while True:
+                attempt += 1
                 table = self.create()
-                seen = table.transaction_version(name)
-                if seen is None and not rows.num_rows:
-                    return
-                commit = CommitProperties(app_transactions=[Transaction(name, (seen or 0) + 1)])
-                options: dict[str, Any] = (
-                    {"mode": "append"} if seen is None else {"mode": "overwrite", "predicate": predicate}
-                )
+                seen = table.transaction_version(name) or 0
+                commit = CommitProperties(app_transactions=[Transaction(name, seen + 1)])
                 try:
-                    write_deltalake(
-                        table, rows, commit_properties=commit, writer_properties=self._properties(), **options
-                    )
+                    return write(table, seen, {"commit_properties": commit, "writer_properties": self._properties()})
                 except CommitFailedError:
-                    if attempt == _ATTEMPTS - 1:
+                    if attempt == _ATTEMPTS:
                         raise
-                    time.sleep(random.uniform(0.01, 0.1) * (attempt + 1))  # noqa: S311 - spreads writers, no secret
-                else:
-                    return
+                    time.sleep(random.uniform(0.01, 0.1) * attempt)  # noqa: S311 - spreads writers, no secret
+
+    def remove(self, key: str, values: Iterable[int]) -> int:
+        """Take out the rows whose column `key` has one of those values, in one commit; returns how many there were."""
+        listed = ", ".join(str(int(value)) for value in values)
+        table = self.open()
+        if table is None or not listed:
+            return 0
+        with translated("write", self.url):
+            done = table.delete(f"{key} in ({listed})", writer_properties=self._properties())
+            return int(done.get("num_deleted_rows") or 0)
 
     def compact(self, by: str, target_size: int) -> dict[str, Any]:
         """Merge the files of each partition into few large ones, ordered by a column; returns what was done."""
@@ -229,8 +271,3 @@ def translated(action: str, path: str) -> Iterator[None]:
 def _discard(filesystem: fs.FileSystem, path: str) -> None:
     if filesystem.get_file_info(path).type != fs.FileType.NotFound:
         filesystem.delete_file(path)
-
-
-def _literal(value: str | int) -> str:
-    """A value in a Delta predicate, which knows no bound parameters."""
-    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"

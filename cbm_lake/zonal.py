@@ -78,6 +78,15 @@ LOOK_AHEAD = 32
 BINS = 1024
 """At most so many bins are counted for percentiles; then only bins that hold one of them are sorted."""
 
+EXACT = 4096
+"""Integers in so narrow a range are counted one by one instead: then their percentiles are read off, not sorted."""
+
+SPARSE = 16
+"""Unless the range has more than so many times as many integers as there are values: clearing would take too long."""
+
+GROUP = 32
+"""So many counts are summed, so that reading percentiles off steps over them at once."""
+
 SMALL = 24
 """Parcels of so many pixels or fewer are sorted outright."""
 
@@ -361,7 +370,7 @@ def _describe(pool: Pixels, offsets: Ints, missing: tuple[bool, bool, Any], resu
     for parcel in range(len(offsets) - 1):
         longest = max(longest, offsets[parcel + 1] - offsets[parcel])
     valid, chosen = np.empty(longest, pool.dtype), np.empty(longest, pool.dtype)
-    counts = np.empty(BINS + 1, np.int32)
+    counts = np.empty(EXACT + EXACT // GROUP, np.int32)
     for parcel in range(len(offsets) - 1):
         values = pool[offsets[parcel] : offsets[parcel + 1]]
         low, high = _extremes(values, nodata)
@@ -376,9 +385,12 @@ def _describe(pool: Pixels, offsets: Ints, missing: tuple[bool, bool, Any], resu
 def _extremes(values: Pixels, otherwise: Any) -> tuple[Any, Any]:
     """The least and the greatest value, or something else where there is none."""
     low = high = values[0] if len(values) else otherwise
-    for value in values:
-        low = value if value < low else low
-        high = value if value > high else high
+    # by index and with plain ifs, here and below: numba makes vector code of that, and none of `for value in values`
+    for i in range(len(values)):
+        if values[i] < low:
+            low = values[i]
+        if values[i] > high:
+            high = values[i]
     return low, high
 
 
@@ -386,9 +398,9 @@ def _extremes(values: Pixels, otherwise: Any) -> tuple[Any, Any]:
 def _compact(values: Pixels, has_nodata: bool, nodata: Any, valid: Pixels) -> int:
     """Copy the values that are neither nodata nor NaN; their number."""
     number = 0
-    for value in values:
-        if not ((has_nodata and value == nodata) or math.isnan(value)):
-            valid[number] = value
+    for i in range(len(values)):
+        if not ((has_nodata and values[i] == nodata) or math.isnan(values[i])):
+            valid[number] = values[i]
             number += 1
     return number
 
@@ -431,8 +443,8 @@ def _exact_moments(values: Pixels, low: Any, high: Any) -> tuple[float, float]:
         return _float_moments(values)
     base = np.int64(low)
     total, squares = np.int64(0), np.int64(0)
-    for value in values:
-        above = np.int64(value) - base
+    for i in range(number):
+        above = np.int64(values[i]) - base
         total += above
         squares += above * above
     mean = total / number
@@ -449,12 +461,12 @@ def _float_moments(values: Pixels) -> tuple[float, float]:
     """Mean and standard deviation in float64, first the mean, then the squares about it."""
     number = len(values)
     total = 0.0
-    for value in values:
-        total += value
+    for i in range(number):
+        total += values[i]
     mean = total / number
     squares = 0.0
-    for value in values:
-        squares += (value - mean) ** 2
+    for i in range(number):
+        squares += (values[i] - mean) ** 2
     return mean, math.sqrt(squares / number)
 
 
@@ -475,30 +487,43 @@ def _sort(values: Pixels, number: int) -> None:
         gap //= 3
 
 
-def _bins(low: Any, high: Any, most: int) -> tuple[Any, int]:
-    """The step that `_bin` needs to put low..high into at most so many bins, and the number of bins."""
+def _bins(low: Any, high: Any, number: int) -> tuple[Any, int]:
+    """The step that `_bin` needs to put so many values from low to high into bins, and the number of bins."""
     raise NotImplementedError
 
 
 @overload(_bins)
-def _choose_bins(low: Any, high: Any, most: int) -> Callable[..., tuple[Any, int]]:
+def _choose_bins(low: Any, high: Any, number: int) -> Callable[..., tuple[Any, int]]:
     return _integer_bins if isinstance(low, types.Integer) else _real_bins
 
 
-def _integer_bins(low: Any, high: Any, most: int) -> tuple[int, Any]:
-    """The number of bits by which values above the minimum are shifted."""
+def _integer_bins(low: Any, high: Any, number: int) -> tuple[int, Any]:
+    """The number of bits by which values above the minimum are shifted; 0 where each integer has its own bin."""
     span = np.int64(high) - np.int64(low)
-    shift = 0
-    while span >> shift >= most:
+    if span < EXACT and span <= SPARSE * number:
+        return 0, span + 1
+    shift = 1
+    while span >> shift >= min(BINS, number):
         shift += 1
     return shift, (span >> shift) + 1
 
 
-def _real_bins(low: Any, high: Any, most: int) -> tuple[float, int]:
+def _real_bins(low: Any, high: Any, number: int) -> tuple[float, int]:
     """The factor by which values above the minimum are multiplied; one bin where they span too much or too little."""
+    most = min(BINS, number)
     scale = (most - 1) / (high - low)
     usable = 0.0 < scale < np.inf
     return scale if usable else 0.0, most if usable else 1
+
+
+def _is_exact(step: Any) -> bool:
+    """Whether every bin holds equal values only."""
+    raise NotImplementedError
+
+
+@overload(_is_exact)
+def _choose_is_exact(step: Any) -> Callable[..., bool]:
+    return (lambda step: step == 0) if isinstance(step, types.Integer) else (lambda step: False)
 
 
 def _bin(value: Any, low: Any, step: Any) -> int:
@@ -536,18 +561,56 @@ def _between(ordered: Pixels, rank: int, share: float) -> float:
 @compiled
 def _quartiles(values: Pixels, low: Any, high: Any, chosen: Pixels, counts: Ints32, result: Floats) -> None:
     """Write the three quartiles: count values in bins, then sort only the values of bins that hold a quartile."""
-    step, bins = _bins(low, high, min(BINS, len(values)))
+    step, bins = _bins(low, high, len(values))
+    if _is_exact(step):
+        groups = (bins - 1) // GROUP + 1
+        _count_exactly(values, low, counts[: groups * GROUP], counts[EXACT : EXACT + groups])
+        _read_quartiles(counts[:EXACT], counts[EXACT:], len(values), low, result)
+        return
     counts[:bins] = 0
-    for value in values:
-        counts[_bin(value, low, step)] += 1
+    for i in range(len(values)):
+        counts[_bin(values[i], low, step)] += 1
     places = _mark_bins(counts, len(values))
     number = 0
-    for value in values:
-        chosen[number] = value
-        number += counts[_bin(value, low, step)] < 0
+    for i in range(len(values)):
+        chosen[number] = values[i]
+        number += counts[_bin(values[i], low, step)] < 0
     _sort(chosen, number)
     for k in range(3):
         result[5 + k] = _between(chosen, places[k], _place(len(values), k)[1])
+
+
+@compiled
+def _count_exactly(values: Pixels, low: Any, counts: Ints32, groups: Ints32) -> None:
+    """Count how often each integer from low on occurs, and the sums of GROUP such counts."""
+    counts[:] = 0
+    groups[:] = 0
+    for i in range(len(values)):
+        above = np.uint64(np.int64(values[i]) - np.int64(low))
+        counts[above] += 1
+        groups[above // np.uint64(GROUP)] += 1
+
+
+@compiled
+def _read_quartiles(counts: Ints32, groups: Ints32, number: int, low: Any, result: Floats) -> None:
+    """Write the three quartiles of so many integers from the counts of each from low on."""
+    group, before = 0, 0
+    for k in range(3):
+        rank, share = _place(number, k)
+        while before + groups[group] <= rank:
+            before += groups[group]
+            group += 1
+        current = group * GROUP
+        passed = before + counts[current]
+        while passed <= rank:
+            current += 1
+            passed += counts[current]
+        after = current
+        if share and passed == rank + 1:  # the next value is another one
+            after += 1
+            while counts[after] == 0:
+                after += 1
+        result[5 + k] = low + (current + (after - current) * share)
 
 
 @compiled

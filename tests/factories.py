@@ -5,6 +5,7 @@ Three parcels of area ms in 2024 stand side by side in EPSG:32631, 100 m wide, 1
 first parcel's western edge lies exactly on 3 degrees east.
 """
 
+import hashlib
 import os
 import shutil
 from datetime import UTC, datetime
@@ -85,8 +86,25 @@ def signature(pid, name="A", obstime=DAY, *, aoi="ms", year=2024, ptype="", red=
     classes = {f"scl_{value}": (scl or {4: 25}).get(value, 0) for value in schemas.CLASSES}
     return {
         "aoi": aoi, "year": year, "ptype": ptype, "pid": pid, "scene": name, "obstime": obstime,
-        "reference": f"{name}.SAFE", "rule": "centre", **band("B04", red), **band("B08", nir), **classes, **others,
+        "reference": f"{name}.SAFE", "rule": "centre", "extraction": 0,
+        **band("B04", red), **band("B08", nir), **classes, **others,
     }  # fmt: skip
+
+
+def number(scene, *, card="s2", aoi="ms", year=2024, ptype="", parcels="v1"):
+    """The number of the extraction of a scene over a parcel set."""
+    return int.from_bytes(hashlib.sha256(f"{card}/{aoi}/{year}/{ptype}/{parcels}/{scene}".encode()).digest()[:8]) >> 1
+
+
+def write(lake, rows, parcels=None, scene="A", card="s2", **others):
+    """Write signatures as the extraction of a scene does, and record it as done."""
+    found = parcels or parcel_set()
+    done = {"card": card, "aoi": found.aoi, "year": found.year, "ptype": found.ptype, "parcels": found.version}
+    extraction = number(scene, **done)
+    place = rows.schema.get_field_index("extraction")
+    rows = rows.set_column(place, rows.schema.field(place), pa.array([extraction] * rows.num_rows, pa.int64()))
+    lake.write_signatures(card, rows, extraction)
+    lake.record(entry(scene, **done, **others))
 
 
 def signatures(*rows, card="s2"):
@@ -94,10 +112,11 @@ def signatures(*rows, card="s2"):
     return pa.Table.from_pylist(list(rows), schema=schemas.signatures(card))
 
 
-def entry(name, status="done", finished=DAY, *, card="s2", aoi="ms", year=2024, ptype="", **others):
+def entry(name, status="done", finished=DAY, *, card="s2", aoi="ms", year=2024, ptype="", parcels="v1", **others):
     """A row of the ledger."""
+    key = {"card": card, "aoi": aoi, "year": year, "ptype": ptype, "parcels": parcels}
     return {
-        "card": card, "scene": name, "aoi": aoi, "year": year, "ptype": ptype, "parcels": "v1", "bands": ["B04", "B08"],
+        **key, "scene": name, "extraction": number(name, **key), "base": None, "bands": ["B04", "B08"],
         "rule": "centre", "cube": False, "status": status, "problem": None if status == "done" else "broken", "rows": 3,
         "started": finished, "finished": finished, "version": "0.1", **others,
     }  # fmt: skip
@@ -109,8 +128,7 @@ def fill(lake, *, names=("A", "B"), pids=PIDS, ptype=""):
     lake.add_scenes(scenes(*(scene(name, day(number)) for number, name in enumerate(names))))
     for number, name in enumerate(names):
         rows = [signature(pid, name, day(number), ptype=ptype) for pid in sorted(pids)]
-        lake.write_signatures("s2", signatures(*rows), parcel_set(ptype=ptype), name)
-        lake.record([entry(name, finished=day(number), ptype=ptype)])
+        write(lake, signatures(*rows), parcel_set(ptype=ptype), name, finished=day(number))
     return lake
 
 

@@ -11,7 +11,7 @@ import geopandas as gpd
 import pyarrow.parquet as pq
 import pytest
 import typer
-from factories import PIDS, entry, fill, outline, parcel_set, scenes, signature, signatures
+from factories import PIDS, entry, fill, outline, parcel_set, scenes, signature, signatures, write
 from typer.testing import CliRunner
 
 from cbm_lake import cli, queries
@@ -146,7 +146,7 @@ def test_the_status_of_an_empty_lake(lake):
 
 def test_the_status_says_what_there_is_and_what_failed_and_why(filled):
     filled.add_scenes(scenes("C"))
-    filled.record([entry("C", "failed", problem="raster [x] is truncated")])
+    filled.record(entry("C", "failed", problem="raster [x] is truncated"))
     text = run("status")
     assert "raster [x] is truncated" in text
     lines = [json.loads(line) for line in run("status", "--format", "json").splitlines()]
@@ -176,7 +176,7 @@ def test_a_long_table_is_cut_and_says_so(lake):
 
 @pytest.mark.parametrize("pid", ["[bold]x", "[/x]", "a\nb", ":smile:"])
 def test_text_is_shown_as_it_is(lake, pid):
-    lake.write_signatures("s2", signatures(signature(pid)), parcel_set(), "A")
+    write(lake, signatures(signature(pid)), parcel_set(), "A")
     assert all(part in run("sql", "select pid from s2") for part in pid.split("\n"))
     assert rows(run("sql", "select pid from s2", "--format", "csv"))[0]["pid"] == pid
     assert json.loads(run("sql", "select pid from s2", "--format", "json"))["pid"] == pid
@@ -222,7 +222,7 @@ def test_a_named_query_takes_parameters(filled):
 @pytest.mark.parametrize("pid", ["0012", "12", "1e3", "null0", '"', "a=b"])
 def test_a_pid_given_as_parameter_is_the_text_that_was_typed(lake, pid):
     others = ["0012", "12", "1000", "012", "1e3", "null0", '"', "a=b"]
-    lake.write_signatures("s2", signatures(*map(signature, others)), parcel_set(), "A")
+    write(lake, signatures(*map(signature, others)), parcel_set(), "A")
     text = run("sql", "select pid from s2 where pid = $pid", "--param", f"pid={pid}", "--format", "json")
     assert [json.loads(line)["pid"] for line in text.splitlines()] == [pid]
 

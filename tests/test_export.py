@@ -9,7 +9,7 @@ import geopandas as gpd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from factories import PIDS, fill, outline, parcel_set, parcels, signature, signatures
+from factories import PIDS, fill, outline, parcel_set, parcels, signature, signatures, write
 
 from cbm_lake.errors import InvalidInputError, SourceError
 
@@ -190,6 +190,6 @@ def test_names_that_are_no_view_are_refused(filled, out):
 
 
 def test_values_that_look_like_formulas_stay_text(lake, out):
-    lake.write_signatures("s2", signatures(signature("=1+1"), signature('a"b,c')), parcel_set(), "A")
+    write(lake, signatures(signature("=1+1"), signature('a"b,c')), parcel_set(), "A")
     lake.export("select pid from s2 order by pid", out / "a.csv")
     assert [row["pid"] for row in csv.DictReader((out / "a.csv").read_text().splitlines())] == ["=1+1", 'a"b,c']

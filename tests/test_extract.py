@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from cbm_lake import card2db, extract, parcels, schemas
 from cbm_lake.cube import Cube
 from cbm_lake.demo import sample
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.extract import scene as scene_work
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import Raster
 
@@ -132,7 +134,7 @@ def test_the_statistics_equal_those_of_the_cube(extracted):
     cube = Cube(extracted.cube_url("s2", grid.name)).open()
     pixels = cube["B04"].isel(time=int(np.flatnonzero(cube["scene"].values == scene)[0])).values
     offset = int(cube["boa_offset"].values[list(cube["scene"].values).index(scene)])
-    index = extract._index(extracted.url, extracted.parcel_set("demo", 2024), grid.name)
+    index = scene_work._stored_index(extracted.url, extracted.parcel_set("demo", 2024), (), grid.name)
     from cbm_lake import zonal
 
     table = zonal.statistics(index, pixels)
@@ -211,14 +213,180 @@ def test_one_more_band_keeps_those_that_were_there(filled):
     assert extract.s2(**YEAR, bands=["B04", "B08"], workers=0, lake=filled).scenes == 0
 
 
-def test_changed_parcels_are_extracted_again_and_the_old_rows_go(filled, scenes, tmp_path):
+# -- parcels that change ------------------------------------------------------------------------------------------
+
+
+def declare(lake, frame, folder):
+    """Load parcels as a new version."""
+    file = folder / f"parcels{len(list(folder.glob('*.gpkg')))}.gpkg"
+    frame.to_file(file)
+    return parcels.load(str(file), "demo", 2024, pid="parcel_id", lake=lake)
+
+
+def moved(frame, number):
+    """The same parcels, the first of them 30 m further east."""
+    changed = frame.copy()
+    changed.loc[changed.index[:number], "geometry"] = changed.geometry.iloc[:number].translate(30 / 80_000)
+    return changed
+
+
+def fresh(folder, scenes, frame, **options):
+    """What a lake gives that knows only these parcels."""
+    lake = fill(folder / "fresh", scenes)
+    declare(lake, frame, folder)
+    extract.s2(**YEAR, **{"bands": BANDS, "cube": False, "workers": 0, "lake": lake, **options})
+    return rows(lake)
+
+
+def test_parcels_declared_no_more_go_without_new_work(filled, scenes, tmp_path):
     extract.s2(**YEAR, bands=["B04"], cube=False, workers=0, lake=filled)
     fewer = gpd.read_file(scenes.parcels).iloc[:10]
-    fewer.to_file(tmp_path / "fewer.gpkg")
-    parcels.load(str(tmp_path / "fewer.gpkg"), "demo", 2024, pid="parcel_id", lake=filled)
-    done = extract.s2(**YEAR, bands=["B04"], cube=False, workers=0, lake=filled)
-    assert done.scenes == 6
+    declare(filled, fewer, tmp_path)
     assert set(rows(filled)["pid"].to_pylist()) <= set(fewer["parcel_id"])
+    done = extract.s2(**YEAR, bands=["B04"], cube=False, workers=0, lake=filled)
+    assert (done.scenes, done.skipped) == (0, 6)
+
+
+def test_of_a_new_version_only_the_parcels_that_changed_are_extracted(filled, scenes, tmp_path):
+    extract.s2(**YEAR, bands=BANDS, workers=0, lake=filled)
+    before = gpd.read_file(scenes.parcels)
+    after = moved(before, 3)
+    after.loc[after.index[5], "parcel_id"] = "new"
+    declare(filled, after, tmp_path)
+    changed = {*before["parcel_id"].iloc[:3], before["parcel_id"].iloc[5], "new"}
+    assert not changed & set(rows(filled)["pid"].to_pylist())
+    done = extract.s2(**YEAR, bands=BANDS, workers=0, lake=filled)
+    assert done.scenes == 6
+    assert 0 < done.rows <= 4 * 6
+    assert rows(filled).equals(fresh(tmp_path, scenes, after))
+    assert filled.query("status.parcels")["older"].to_pylist() == [0]
+
+
+def test_going_back_to_an_older_version_takes_what_stands(filled, scenes, tmp_path):
+    before = gpd.read_file(scenes.parcels)
+    declare(filled, before, tmp_path)
+    extract.s2(**YEAR, bands=BANDS, cube=False, workers=0, lake=filled)
+    first = rows(filled)
+    for frame in (moved(before, 3), moved(before, 2)):
+        declare(filled, frame, tmp_path)
+        extract.s2(**YEAR, bands=BANDS, cube=False, workers=0, lake=filled)
+    declare(filled, before, tmp_path)
+    done = extract.s2(**YEAR, bands=BANDS, cube=False, workers=0, lake=filled)
+    assert (done.scenes, done.skipped) == (0, 6)
+    assert rows(filled).equals(first)
+
+
+def test_more_bands_after_a_change_take_all_parcels_and_the_old_rows_go_at_compaction(filled, scenes, tmp_path):
+    extract.s2(**YEAR, bands=["B04"], cube=False, workers=0, lake=filled)
+    after = moved(gpd.read_file(scenes.parcels), 3)
+    declare(filled, after, tmp_path)
+    extract.s2(**YEAR, bands=["B04"], cube=False, workers=0, lake=filled)
+    extract.s2(**YEAR, bands=["B08", "B11"], cube=False, workers=0, lake=filled)
+    expected = fresh(tmp_path, scenes, after)
+    assert rows(filled).equals(expected)
+    assert filled.sql("from signatures_s2").num_rows > 2 * expected.num_rows
+    filled.compact("s2")
+    assert filled.sql("from signatures_s2").num_rows == expected.num_rows
+    assert rows(filled).equals(expected)
+
+
+def test_a_new_version_is_extracted_from_the_cube_when_the_scenes_are_gone(tmp_path):
+    own = sample.write(tmp_path / "sample", dates=3, size=160)
+    lake = fill(tmp_path / "lake", own)
+    extract.s2(**YEAR, bands=BANDS, workers=0, lake=lake)
+    after = moved(gpd.read_file(own.parcels), 200)
+    expected = fresh(tmp_path, own, after)
+    for file in (tmp_path / "sample").rglob("*.tif"):
+        file.unlink()
+    declare(lake, after, tmp_path)
+    done = extract.s2(**YEAR, bands=BANDS, workers=0, lake=lake)
+    assert done.scenes == 3
+    assert rows(lake).equals(expected)
+
+
+def test_a_damaged_file_of_the_cube_is_named(tmp_path, filled, scenes):
+    extract.s2(**YEAR, bands=["B04"], workers=0, lake=filled)
+    shard = next(Path(filled.url).rglob("B04/c/2/0/0"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+    declare(filled, moved(gpd.read_file(scenes.parcels), 3), tmp_path)
+    with pytest.raises(SourceError, match=r"1 of 6 scenes failed.*cube file .*B04/c/2/0/0 is damaged"):
+        extract.s2(**YEAR, bands=["B04"], workers=0, lake=filled)
+    shard.unlink()
+    assert extract.s2(**YEAR, bands=["B04"], workers=0, lake=filled).scenes == 1
+
+
+# -- runs that meet -----------------------------------------------------------------------------------------------
+
+
+def test_two_parcel_sets_share_the_cube_and_neither_erases_what_the_other_stored(tmp_path, scenes):
+    lake = fill(tmp_path / "lake", scenes)
+    whole = gpd.read_file(scenes.parcels)
+    for ptype, frame in {"a": whole.iloc[:3], "b": whole.iloc[-3:]}.items():
+        frame.to_file(tmp_path / f"{ptype}.gpkg")
+        parcels.load(str(tmp_path / f"{ptype}.gpkg"), "demo", 2024, ptype, pid="parcel_id", lake=lake)
+        extract.s2(**YEAR, ptype=ptype, bands=["B04"], workers=0, lake=lake)
+    grid = next(Path(lake.url, "cubes", "s2").glob("*_10m_*")).stem
+    cube = Cube(lake.cube_url("s2", grid)).open()
+    assert cube.sizes["time"] == 6
+    for number, scene in enumerate(cube["scene"].values):
+        with rasterio.open(asset(lake, scene, "B04")) as file:
+            assert np.array_equal(cube["B04"][number].values, file.read(1))
+
+
+def test_after_a_failed_attempt_the_next_run_keeps_the_bands_that_were_done(filled, tmp_path):
+    extract.s2(**YEAR, bands=["B04"], cube=False, workers=0, lake=filled)
+    scene, href = filled.sql("select id, assets.B08.href from scenes order by obstime limit 1").to_pylist()[0].values()
+    hidden = Path(href).rename(tmp_path / "B08.tif")
+    try:
+        with pytest.raises(SourceError, match="1 of 6 scenes failed"):
+            extract.s2(**YEAR, bands=["B08"], cube=False, workers=0, lake=filled)
+    finally:
+        hidden.rename(href)
+    assert filled.sql("select count(B04_mean) > 0 as kept from s2 where scene = $s", s=scene)["kept"][0].as_py()
+    assert extract.s2(**YEAR, bands=["B08"], cube=False, workers=0, lake=filled).scenes == 1
+    counts = filled.sql("select count(B04_mean) as b04, count(B08_mean) as b08 from s2 where scene = $s", s=scene)
+    assert min(counts.to_pylist()[0].values()) > 20
+
+
+def test_of_two_runs_with_other_bands_the_later_is_refused_and_adds_its_own_when_run_again(filled):
+    first, second = (extract.plan("s2", **YEAR, bands=[band], cube=False, lake=filled) for band in ("B04", "B08"))
+    extract.run(first, workers=0)
+    with pytest.raises(SourceError, match=r"6 of 6 scenes failed.*meanwhile extracted by another run.*run again"):
+        extract.run(second, workers=0)
+    assert filled.sql("select count(B04_mean) > 0 as kept from s2")["kept"][0].as_py()
+    extract.s2(**YEAR, bands=["B08"], cube=False, workers=0, lake=filled)
+    counts = filled.sql("select count(B04_mean) = count(B08_mean) as both from s2")
+    assert counts["both"][0].as_py()
+
+
+def test_two_runs_of_the_same_work_leave_one_copy(filled, extracted):
+    plans = [extract.plan("s2", **YEAR, bands=BANDS, lake=filled) for _ in range(2)]
+    for todo in plans:
+        extract.run(todo, workers=0)
+    assert rows(filled).equals(rows(extracted))
+    assert filled.sql("from signatures_s2").num_rows == filled.sql("from s2").num_rows
+
+
+def test_planners_at_once_give_every_scene_a_place_of_its_own(filled):
+    def reserve(number):
+        scene = {"scene": f"S{number}", "obstime": datetime(2024, 1, number, tzinfo=UTC), "boa_offset": 0}
+        return Lake(filled.url).reserve_slots("s2", "grid", [scene])
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(reserve, range(1, 13)))
+    held = filled.query("extractions.slots", card="s2", grid="grid")
+    assert held["slot"].to_pylist() == list(range(12))
+    assert sorted(held["scene"].to_pylist()) == sorted(f"S{number}" for number in range(1, 13))
+
+
+def test_a_scene_whose_offset_is_corrected_gets_another_place_in_the_cube(filled):
+    scene = {"scene": "S", "obstime": datetime(2024, 1, 1, tzinfo=UTC), "boa_offset": 0}
+    filled.reserve_slots("s2", "grid", [scene])
+    held = filled.reserve_slots("s2", "grid", [{**scene, "boa_offset": -1000}])
+    assert held.select(["slot", "boa_offset"]).to_pylist() == [
+        {"slot": 0, "boa_offset": 0},
+        {"slot": 1, "boa_offset": -1000},
+    ]
 
 
 def test_a_plan_only_takes_scenes_between_its_days_both_included(filled):
@@ -376,17 +544,16 @@ KILLED = """
 import os, signal, sys
 from cbm_lake import extract
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Raster
 
 lake = Lake(sys.argv[1])
 record, left = Lake.record, int(sys.argv[2])
 
-def record_then_die(self, rows):
+def record_then_die(self, entry, after=None):
     global left
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)  # after the rows, before the ledger
     left -= 1
-    record(self, rows)
+    return record(self, entry, after)
 
 Lake.record = record_then_die
 extract.s2("2024-01-01", "2024-12-31", aoi="demo", year=2024, bands=["B04", "B08", "B11"], workers=0, lake=lake)

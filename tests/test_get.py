@@ -16,13 +16,13 @@ from factories import (
     Y,
     band,
     degrees,
-    entry,
     fill,
     outline,
     parcel_set,
     parcels,
     signature,
     signatures,
+    write,
 )
 from shapely.geometry import mapping
 
@@ -285,8 +285,7 @@ def test_one_band_only_has_its_own_file(filled, workspace):
 def test_radar_has_linear_values_and_no_histogram(loaded, card, workspace):
     row = {**signature("0012"), **band("VV", 0.25), **band("VH", 0.0625)}
     rows = pa.Table.from_pylist([row], schema=schemas.signatures(card))
-    loaded.write_signatures(card, rows, parcel_set(), "A")
-    loaded.record([entry("A", card=card)])
+    write(loaded, rows, parcel_set(), "A", card)
     frame = time_series.by_pid("ms", 2024, "0012", card)
     assert list(frame.columns) == COLUMNS[:-1]
     assert dict(zip(frame["band"], frame["mean"], strict=True)) == {"VV": 0.25, "VH": 0.0625}
@@ -297,7 +296,7 @@ def test_a_histogram_counts_only_classes_that_are_there(loaded):
     unknown = dict.fromkeys((f"scl_{value}" for value in schemas.CLASSES), None)
     rows = [signature("0012", "A", scl={0: 1, 4: 20, 9: 5}), signature("0012", "B", **unknown)]
     for row in rows:
-        loaded.write_signatures("s2", signatures(row), parcel_set(), row["scene"])
+        write(loaded, signatures(row), parcel_set(), row["scene"])
     frame = time_series.by_pid("ms", 2024, "0012", band="B04")
     assert sorted(map(str, frame["hist"])) == ["{'0': 1, '4': 20, '9': 5}", "{}"]
 

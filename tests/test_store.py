@@ -16,16 +16,29 @@ from hypothesis import strategies as st
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.store import Store, Table
 
-SCHEMA = pa.schema([("area", pa.string()), ("pid", pa.string()), ("scene", pa.string()), ("value", pa.float32())])
+SCHEMA = pa.schema(
+    [
+        ("area", pa.string()),
+        ("pid", pa.string()),
+        ("scene", pa.string()),
+        ("value", pa.float32()),
+        ("extraction", pa.int64()),
+    ]
+)
 
 
 def table(folder, name="t"):
-    return Table(Store(str(folder)), name, SCHEMA, keys=("pid", "scene"), partitions=("area",))
+    return Table(Store(str(folder)), name, SCHEMA, keys=("pid", "scene", "extraction"), partitions=("area",))
 
 
 def rows(scene, pids, value=1.0):
-    records = [{"area": "ms", "pid": pid, "scene": scene, "value": value} for pid in pids]
-    return pa.Table.from_pylist(records, schema=SCHEMA)
+    key = {"area": "ms", "scene": scene, "extraction": ord(scene)}
+    return pa.Table.from_pylist([{**key, "pid": pid, "value": value} for pid in pids], schema=SCHEMA)
+
+
+def put(target, found, scene):
+    """Make rows all that the table holds of a scene."""
+    target.put(found, "extraction", ord(scene))
 
 
 def held(target, **keys):
@@ -83,14 +96,14 @@ def test_drafts_are_not_listed(tmp_path):
     assert Store(str(tmp_path)).files("scenes") == []
 
 
-@pytest.mark.parametrize("folder", ["with blank", "(1) * = 'a'", "ä ö", "a & b"])
+@pytest.mark.parametrize("folder", ["with blank", "(1) * 'a'", "ä ö", "a & b"])
 def test_a_lake_may_have_any_name(tmp_path, folder):
     target = table(tmp_path / folder)
-    target.put(rows("A", "12"), scene="A")
+    put(target, rows("A", "12"), "A")
     assert held(target) == [("A", "1", 1.0), ("A", "2", 1.0)]
 
 
-@pytest.mark.parametrize("sign", "[]^|?#%\\")
+@pytest.mark.parametrize("sign", "[]^|?#%\\=")
 def test_a_folder_whose_name_the_table_format_cannot_take_is_refused_at_once(tmp_path, sign):
     with pytest.raises(InvalidInputError, match="the lake cannot be in"):
         Store(str(tmp_path / f"a{sign}b"))
@@ -123,25 +136,16 @@ def test_a_corrupt_log_is_named_in_one_line_without_a_trace(tmp_path):
 
 def test_a_second_put_replaces_and_never_doubles(tmp_path):
     target = table(tmp_path)
-    target.put(rows("A", "123"), scene="A")
-    target.put(rows("B", "12"), scene="B")
-    target.put(rows("A", "123", 2.0), scene="A")
+    put(target, rows("A", "123"), "A")
+    put(target, rows("B", "12"), "B")
+    put(target, rows("A", "123", 2.0), "A")
     assert held(target) == [("A", "1", 2.0), ("A", "2", 2.0), ("A", "3", 2.0), ("B", "1", 1.0), ("B", "2", 1.0)]
-    target.put(rows("A", "3", 3.0), scene="A")
+    put(target, rows("A", "3", 3.0), "A")
     assert held(target) == [("A", "3", 3.0), ("B", "1", 1.0), ("B", "2", 1.0)]
-    target.put(rows("A", ""), scene="A")
+    put(target, rows("A", ""), "A")
     assert held(target) == [("B", "1", 1.0), ("B", "2", 1.0)]
-    target.put(rows("A", "1", 4.0), scene="A")
+    put(target, rows("A", "1", 4.0), "A")
     assert held(target) == [("A", "1", 4.0), ("B", "1", 1.0), ("B", "2", 1.0)]
-
-
-def test_quotes_in_keys_are_text(tmp_path):
-    target = table(tmp_path)
-    name = "A' or '1'='1"
-    target.put(rows("B", "1"), scene="B")
-    target.put(rows(name, "1"), scene=name)
-    target.put(rows(name, "2"), scene=name)
-    assert held(target) == [(name, "2", 1.0), ("B", "1", 1.0)]
 
 
 PUTS = st.lists(st.tuples(st.sampled_from("AB"), st.sets(st.sampled_from(["0012", "12", "a/b", "'", "é"]))), max_size=4)
@@ -154,7 +158,7 @@ def test_after_any_puts_each_scene_has_its_last_rows(tmp_path_factory, puts):
     target.create()
     last = {}
     for number, (scene, pids) in enumerate(puts):
-        target.put(rows(scene, sorted(pids), number), scene=scene)
+        put(target, rows(scene, sorted(pids), number), scene)
         last[scene] = [(scene, pid, float(number)) for pid in sorted(pids)]
     assert held(target) == [row for scene in sorted(last) for row in last[scene]]
 
@@ -162,10 +166,10 @@ def test_after_any_puts_each_scene_has_its_last_rows(tmp_path_factory, puts):
 WRITER = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from test_store import rows, table
+from test_store import put, rows, table
 target = table(sys.argv[2])
 for scene in sys.argv[3].split(","):
-    target.put(rows(scene, "123"), scene=scene)
+    put(target, rows(scene, "123"), scene)
 """
 
 
@@ -191,8 +195,8 @@ def test_three_processes_that_write_different_scenes_at_once_lose_none(tmp_path)
 
 def test_the_log_says_the_smallest_and_largest_pid_of_every_file(tmp_path):
     target = table(tmp_path)
-    target.put(rows("A", ["0012", "7", "a/b"]), scene="A")
-    target.put(rows("B", ["é" * 50, "z" * 200]), scene="B")
+    put(target, rows("A", ["0012", "7", "a/b"]), "A")
+    put(target, rows("B", ["é" * 50, "z" * 200]), "B")
     actions = pa.table(target.open().get_add_actions(flatten=True)).sort_by("min.pid").to_pylist()
     assert (actions[0]["min.pid"], actions[0]["max.pid"]) == ("0012", "a/b")
     assert actions[1]["min.pid"] <= "z" * 200 <= "é" * 50 <= actions[1]["max.pid"]
@@ -203,9 +207,9 @@ def test_compaction_keeps_every_row_and_gives_files_whose_pids_do_not_overlap(tm
     target = table(tmp_path)
     pids = [f"{number:06}" for number in range(5000)]
     for scene in "ABCDEF":
-        target.put(rows(scene, pids, ord(scene)), scene=scene)
+        put(target, rows(scene, pids, ord(scene)), scene)
     before = held(target)
-    done = target.compact("pid", target_size=40_000)
+    done = target.compact("pid", target_size=60_000)
     assert held(target) == before
     ranges = sorted(
         (action["min.pid"], action["max.pid"])
@@ -219,9 +223,9 @@ def test_compaction_keeps_every_row_and_gives_files_whose_pids_do_not_overlap(tm
 def test_a_scene_is_replaced_after_compaction_too(tmp_path):
     target = table(tmp_path)
     for scene in "AB":
-        target.put(rows(scene, "12"), scene=scene)
+        put(target, rows(scene, "12"), scene)
     target.compact("pid", target_size=2**20)
-    target.put(rows("A", "2", 5.0), scene="A")
+    put(target, rows("A", "2", 5.0), "A")
     assert held(target) == [("A", "2", 5.0), ("B", "1", 1.0), ("B", "2", 1.0)]
 
 
@@ -262,23 +266,23 @@ def test_a_write_that_breaks_off_hides_its_half_and_then_takes_it_away(tmp_path,
 def test_a_full_disk_leaves_a_table_as_it_was(tmp_path):
     with small_disk(tmp_path / "disk") as disk:
         target = table(disk)
-        target.put(rows("A", "12"), scene="A")
+        put(target, rows("A", "12"), "A")
         for _ in range(2):
             with pytest.raises(SourceError, match=f"cannot write {disk}/t: .*No space left") as caught:
-                target.put(noise("A"), scene="A")
+                put(target, noise("A"), "A")
             assert "\n" not in str(caught.value)
         assert held(target) == [("A", "1", 1.0), ("A", "2", 1.0)]
-        target.put(rows("A", "7"), scene="A")
+        put(target, rows("A", "7"), "A")
         assert held(target) == [("A", "7", 1.0)]
 
 
 REFUSED = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from test_store import rows, table
+from test_store import put, rows, table
 from cbm_lake.errors import SourceError
 target = table(sys.argv[2])
-for write in (lambda: target.put(rows("B", "1"), scene="B"), lambda: target.store.write("x/a.parquet", rows("A", "1"))):
+for write in (lambda: put(target, rows("B", "1"), "B"), lambda: target.store.write("x/a.parquet", rows("A", "1"))):
     try:
         write()
     except SourceError as error:
@@ -288,7 +292,7 @@ for write in (lambda: target.put(rows("B", "1"), scene="B"), lambda: target.stor
 
 def test_a_folder_that_cannot_be_written_is_one_line_each(tmp_path):
     target = table(tmp_path)
-    target.put(rows("A", "12"), scene="A")
+    put(target, rows("A", "12"), "A")
     folders = [tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())]
     for folder in folders:
         folder.chmod(0o555)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cbm_lake.cli.shared import Aoi, End, Ptype, Start, Year, bar, err, out
+from cbm_lake.cli.shared import Aoi, End, Ptype, Start, Year, bar, out
 
 if TYPE_CHECKING:
     from cbm_lake.extract import Extracted
@@ -35,7 +35,7 @@ def _extract(
 ) -> None:
     from cbm_lake import extract
 
-    with err.status("planning: reading headers, indexing parcels"):
+    with bar("planning: reading headers") as progress:
         todo = extract.plan(
             card,
             start,
@@ -46,6 +46,7 @@ def _extract(
             bands=bands.split(",") if bands else None,
             cube=cube,
             rule=rule,
+            progress=progress,
         )
     out.print(f"{len(todo.jobs)} scenes to extract over {todo.parcel_count:,} parcels, {todo.done} done before")
     with bar(f"extracting {card}", parcels=todo.parcel_count) as progress:

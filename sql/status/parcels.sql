@@ -1,11 +1,18 @@
--- The parcel sets in force and how much of them is extracted.
+-- The parcel sets in force and how much of them is extracted. older: scenes whose extraction is of an older version of the set,
+-- so that parcels which have changed since are missing from them; extract again, only those are done.
 select
-    parcels.aoi, parcels.year, parcels.ptype, parcels.parcels, parcels.hectares, extracted.card, extracted.scenes, extracted.signatures
+    parcels.aoi, parcels.year, parcels.ptype, parcels.parcels, parcels.hectares, extracted.card, extracted.scenes, extracted.older,
+    extracted.signatures
 from (
-    select aoi, year, ptype, count(*) as parcels, round(sum(area_m2) / 10000, 1) as hectares from parcels group by all
+    select aoi, year, ptype, any_value(version) as version, count(*) as parcels, round(sum(area_m2) / 10000, 1) as hectares
+    from parcels group by aoi, year, ptype
 ) as parcels
 left join (
-    select aoi, year, ptype, card, count(*) as scenes, sum("rows") as signatures
-    from extractions where status = 'done' group by all
+    select
+        done.aoi, done.year, done.ptype, card, count(*) as scenes,
+        count(*) filter (done.parcels <> sets.version) as older, sum("rows")::bigint as signatures
+    from done
+    join (select distinct aoi, year, ptype, version from parcels) as sets using (aoi, year, ptype)
+    group by done.aoi, done.year, done.ptype, card
 ) as extracted using (aoi, year, ptype)
 order by all

@@ -1,8 +1,8 @@
--- The latest try to extract each scene over each parcel set: done or failed, and why.
+-- The latest attempt to extract each scene over each parcel set: done or failed, and why.
 create view extractions as
-select * exclude (try) replace (year::integer as year)
+select * exclude (rank) replace (year::integer as year)
 from (
-    select *, row_number() over (partition by card, scene, aoi, year, ptype order by finished desc) as try
+    select *, row_number() over (partition by card, scene, aoi, year, ptype order by attempt desc, finished desc) as rank
     from ledger
 )
-where try = 1
+where rank = 1

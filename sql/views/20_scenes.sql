@@ -4,7 +4,7 @@
 -- A copy without rasters never hides one that has them: processing_rank sorts by both.
 create view scenes as
 with known as (
-    select *, row_number() over (partition by card, id order by ingested) as copy,
+    select *, row_number() over (partition by card, id order by ingested desc) as copy,
         concat(coalesce(assets.B04, assets.VV) is not null, coalesce("s2:processing_baseline", '')) as rank
     from stac_scenes
 ),

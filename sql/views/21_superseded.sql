@@ -1,6 +1,5 @@
 -- Scenes whose signatures over a parcel set are left out of s2, bs and c6: one that supersedes them was extracted over that very set.
--- That a later try of it failed does not matter: what it wrote before stays.
--- A table, worked out once per snapshot: every look-up asks it.
+-- That a later attempt at it failed does not matter: what it wrote before stays.
 create table superseded as
 select distinct older.card, older.id as scene, done.aoi, done.year, done.ptype
 from scenes as older
@@ -8,5 +7,5 @@ join scenes as newer on newer.card = older.card and newer.acquisition = older.ac
     newer.processing_rank > older.processing_rank
     or newer.processing_rank = older.processing_rank and newer.reference = older.reference and newer.id > older.id
 )
-join ledger as done on done.card = newer.card and done.scene = newer.id and done.status = 'done'
+join done on done.card = newer.card and done.scene = newer.id
 where older.superseded

@@ -4,6 +4,7 @@ create view c6 as
 select
     aoi::varchar as aoi, year::integer as year, ptype, pid, scene, obstime, reference, rule,
     coalesce(VV_count >= 8 or VH_count >= 8, false) as observable,
-    * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule)
+    * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule, extraction, counts, outlines)
 from signatures_c6
-where (scene, aoi, year, ptype) not in (select (scene, aoi, year, ptype) from superseded where card = 'c6')
+join (select extraction as counts, outlines from counting where card = 'c6') on counts = extraction
+anti join outdated using (outlines, pid)

@@ -7,6 +7,7 @@ select
         B02_count, B03_count, B04_count, B05_count, B06_count, B07_count, B08_count, B8A_count, B11_count, B12_count
     ) >= 8, false) as observable,
     [scl_0, scl_1, scl_2, scl_3, scl_4, scl_5, scl_6, scl_7, scl_8, scl_9, scl_10, scl_11] as scl,
-    * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule)
+    * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule, extraction, counts, outlines)
 from signatures_s2
-where (scene, aoi, year, ptype) not in (select (scene, aoi, year, ptype) from superseded where card = 's2')
+join (select extraction as counts, outlines from counting where card = 's2') on counts = extraction
+anti join outdated using (outlines, pid)

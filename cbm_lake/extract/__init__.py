@@ -1,0 +1,85 @@
+"""Extraction: plan scenes over a parcel set, take every parcel's statistics on Dask, record what was done.
+
+    scenes and parcels ─ plan ─► jobs ─ extract_scene (one per scene, anywhere) ─► cube, signatures, ledger
+
+A job is small and complete, so it can run in this process, in a local cluster or on any Dask scheduler; it writes its
+own scene in one commit, and nothing but its outcome travels back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
+from cbm_lake.extract.planning import plan
+from cbm_lake.extract.running import run
+from cbm_lake.extract.scene import extract_scene
+from cbm_lake.lake import Lake, open_lake
+
+__all__ = ["Extracted", "Job", "Outcome", "Plan", "bs", "c6", "extract", "extract_scene", "plan", "run", "s2"]
+
+
+def s2(
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+) -> Extracted:
+    """Extract Sentinel-2: statistics of the bands and counts of the scene classes; see `extract`."""
+    return extract("s2", start, end, aoi=aoi, year=year, ptype=ptype, **options)
+
+
+def bs(
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+) -> Extracted:
+    """Extract Sentinel-1 backscatter: statistics of linear power; see `extract`."""
+    return extract("bs", start, end, aoi=aoi, year=year, ptype=ptype, **options)
+
+
+def c6(
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+) -> Extracted:
+    """Extract Sentinel-1 six-day coherence; see `extract`."""
+    return extract("c6", start, end, aoi=aoi, year=year, ptype=ptype, **options)
+
+
+def extract(
+    card: str,
+    start: date | str,
+    end: date | str,
+    *,
+    aoi: str,
+    year: int,
+    ptype: str | None = None,
+    bands: Iterable[str] | None = None,
+    cube: bool = True,
+    rule: str = "centre",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    lake: Lake | None = None,
+    progress: Progress | None = None,
+) -> Extracted:
+    """Take the statistics of every parcel in every scene from `start` to `end` (both included) that is not done yet.
+
+    Args:
+        card: s2, bs or c6.
+        start: first day.
+        end: last day.
+        aoi: area of the parcel set.
+        year: year of the parcel set.
+        ptype: which parcel set; None is the main one.
+        bands: any 10 m or 20 m bands; None means the card's usual ones. The classification always comes along.
+        cube: also keep the pixels round the parcels in the cube, for chips and for extracting again.
+        rule: "centre" (as rasterstats) or "coverage" (weighted by the covered part; needs the extra `exact`).
+        workers: processes on this machine; None is one per core, 0 is this process itself.
+        scheduler: address of a running Dask scheduler (tcp://host:8786) to use instead.
+        lake: the lake; None is the workspace's.
+        progress: called after each scene.
+
+    Raises:
+        InvalidInputError: unknown card, band or rule, or dates reversed.
+        NotFoundError: no such parcels, or no scene covers them in that time.
+        SourceError: some scenes failed; all others are done, and the next run tries those again.
+    """
+    lake = lake or open_lake()
+    todo = plan(card, start, end, aoi=aoi, year=year, ptype=ptype, bands=bands, cube=cube, rule=rule, lake=lake)
+    return run(todo, workers=workers, scheduler=scheduler, progress=progress)

@@ -1,0 +1,104 @@
+"""What is extracted: a job, what became of it, and the number by which its signatures are known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cbm_lake.lake import ParcelSet
+from cbm_lake.rasters import Raster
+
+Progress = Callable[[int, int], None]
+"""Called with how many are finished and how many there are."""
+
+RULES = ("centre", "coverage")
+"""centre: a pixel belongs to a parcel when its centre is inside; coverage: pixels weigh by the part that is inside."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a job needs to know of a scene."""
+
+    id: str
+    obstime: datetime
+    reference: str
+    boa_offset: int
+
+
+@dataclass(frozen=True)
+class Base:
+    """An earlier extraction of the scene whose signatures still hold for the parcels that have not changed since."""
+
+    extraction: int
+    versions: tuple[str, ...]
+    """The versions of the parcel set that it and what it builds upon were made for."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scene over one parcel set: the unit of work, of failure and of repetition."""
+
+    lake: str
+    card: str
+    scene: Scene
+    parcels: ParcelSet
+    bands: tuple[str, ...]
+    rule: str
+    rasters: dict[str, Raster]
+    """Every band, and the classification, by name."""
+    slots: dict[str, int] | None = None
+    """Slot in the cube of each grid by the grid's name; None leaves the cube alone."""
+    base: Base | None = None
+    """None extracts all parcels."""
+    after: int = 0
+    """Number of the latest attempt in the ledger when the job was planned."""
+
+    @property
+    def extraction(self) -> int:
+        """The number that its signatures carry: the same work always has the same number."""
+        what = [
+            self.card, self.parcels.aoi, self.parcels.year, self.parcels.ptype, self.parcels.version, self.scene.id,
+            self.bands, self.rule, self.base.extraction if self.base else None,
+        ]  # fmt: skip
+        return int.from_bytes(hashlib.sha256(json.dumps(what).encode()).digest()[:8]) >> 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a scene."""
+
+    scene: str
+    rows: int
+    """Signatures written; 0 is right for a scene without data over the parcels."""
+    problem: str | None = None
+    """Why it failed, or None."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, and what needs not."""
+
+    card: str
+    parcels: ParcelSet
+    parcel_count: int
+    jobs: tuple[Job, ...]
+    done: int
+    """Scenes that the ledger already has."""
+    failed: tuple[Outcome, ...] = ()
+    """Scenes whose rasters cannot even be opened."""
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The result of an extraction."""
+
+    scenes: int
+    """Scenes that were extracted now."""
+    rows: int
+    """Signatures that were written now."""
+    skipped: int
+    """Scenes that had been done before."""
+    outcomes: tuple[Outcome, ...] = field(repr=False, default=())

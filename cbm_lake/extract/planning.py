@@ -1,0 +1,242 @@
+"""Planning an extraction: which scenes over which parcels, what their rasters are like, where they go in the cube."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import shapely
+
+from cbm_lake import cards, zonal
+from cbm_lake.cube import Cube, Slot
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.extract.jobs import RULES, Base, Job, Outcome, Plan, Progress, Scene
+from cbm_lake.extract.scene import geometries, record
+from cbm_lake.lake import Lake, ParcelSet, open_lake
+from cbm_lake.rasters import Grid, Raster
+
+log = logging.getLogger(__name__)
+
+_READERS = 16
+"""Headers that are read at once: they may be far away."""
+
+
+def plan(
+    card: str,
+    start: date | str,
+    end: date | str,
+    *,
+    aoi: str,
+    year: int,
+    ptype: str | None = None,
+    bands: Iterable[str] | None = None,
+    cube: bool = True,
+    rule: str = "centre",
+    lake: Lake | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """Choose the scenes to extract, look at their rasters, build missing pixel indexes and make room in the cube.
+
+    Args and errors are those of `extract`; progress is called for every scene whose headers were read.
+    """
+    lake = lake or open_lake()
+    kind = cards.get(card)
+    wanted = kind.check_bands(_names(bands) if bands is not None else kind.default_bands)
+    if rule not in RULES:
+        raise InvalidInputError(f"unknown rule {rule!r}; choose from {', '.join(RULES)}")
+    first, last = _days(start, end)
+    parcels = lake.parcel_set(aoi, year, ptype)
+    rows = _covering_scenes(lake, kind.name, first, last, parcels)
+    lake.prepare(kind.name)
+    drafts = _drafts(lake, kind, rows, parcels, wanted, rule, cube=cube)
+    jobs, failed = _inspect(lake, kind, drafts, progress)
+    _index_grids(lake, parcels, {raster.grid for job in jobs for raster in job.rasters.values()})
+    if cube:
+        jobs = _reserve(lake, kind.name, jobs)
+    for job, outcome in failed:
+        record(job, datetime.now(UTC), outcome)
+    count = lake.read_parcels(parcels, ["id"]).num_rows
+    outcomes = tuple(outcome for _, outcome in failed)
+    return Plan(kind.name, parcels, count, tuple(jobs), len(rows) - len(drafts), outcomes)
+
+
+def _names(bands: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.strip() for name in bands.split(",")) if isinstance(bands, str) else tuple(bands)
+
+
+def _days(start: date | str, end: date | str) -> tuple[datetime, datetime]:
+    """From the start of the first day to the start of the day after the last."""
+    first, last = _day(start), _day(end)
+    if first > last:
+        raise InvalidInputError(f"the dates are reversed: start {first} is after end {last}")
+    midnight = datetime.min.time()
+    return datetime.combine(first, midnight, UTC), datetime.combine(last, midnight, UTC) + timedelta(days=1)
+
+
+def _day(value: date | str) -> date:
+    if isinstance(value, datetime):
+        return value.date()
+    try:
+        return value if isinstance(value, date) else date.fromisoformat(value)
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(f"{value!r} is no day ({error}); write dates as 2024-03-01") from error
+
+
+def _covering_scenes(
+    lake: Lake, card: str, first: datetime, last: datetime, parcels: ParcelSet
+) -> list[dict[str, Any]]:
+    rows = lake.query("scenes.between", card=card, start=first, stop=last).to_pylist()
+    days = f"from {first:%Y-%m-%d} to {last - timedelta(days=1):%Y-%m-%d}"
+    if not rows:
+        raise NotFoundError(f"no scene of card {card} {days} is catalogued; add scenes with card2db first")
+    extent = lake.footprint(parcels.aoi)
+    covering = [row for row in rows if shapely.from_wkb(row["footprint"]).intersects(extent)]
+    if not covering:
+        raise NotFoundError(
+            f"none of the {len(rows)} scenes of card {card} {days} covers the parcels of {parcels.name}"
+        )
+    return covering
+
+
+# -- what is missing ------------------------------------------------------------------------------------------------
+
+
+def _drafts(
+    lake: Lake,
+    kind: cards.Card,
+    rows: list[dict[str, Any]],
+    parcels: ParcelSet,
+    wanted: tuple[str, ...],
+    rule: str,
+    *,
+    cube: bool,
+) -> list[tuple[Job, dict[str, str]]]:
+    """A job, still without rasters, and the hrefs by band, for every scene that is not done."""
+    key = {"card": kind.name, "aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    held = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}
+    changes = _Changes(lake, parcels)
+    drafts = []
+    for row in rows:
+        entry = held.get(row["id"], {"attempt": 0, "extraction": None})
+        scene = Scene(row["id"], row["obstime"], row["reference"], row["boa_offset"])
+        bands = kind.check_bands((*wanted, *(entry["bands"] if entry["extraction"] else ())))
+        job = Job(lake.url, kind.name, scene, parcels, bands, rule, {}, after=entry["attempt"])
+        if entry["extraction"] and entry["rule"] == rule and set(bands) == set(entry["bands"]):
+            if not changes.since(entry["versions"]) and (entry["cube"] or not cube):
+                continue
+            if changes.few_since(entry["versions"]) and (entry["cube"] or not cube):
+                job = replace(job, base=Base(entry["extraction"], tuple(sorted(entry["versions"]))))
+        drafts.append((job, {name: asset["href"] for name, asset in row["assets"].items() if asset and asset["href"]}))
+    return drafts
+
+
+class _Changes:
+    """How many parcels have changed since versions of their set."""
+
+    def __init__(self, lake: Lake, parcels: ParcelSet) -> None:
+        self._lake, self._parcels = lake, parcels
+        self._known: dict[tuple[str, ...], int] = {}
+
+    def since(self, versions: Iterable[str]) -> int:
+        """How many are not in any of those versions with the outline that they have now."""
+        key = tuple(sorted(versions))
+        if self._parcels.version in key:
+            return 0
+        if key not in self._known:
+            self._known[key] = len(self._lake.changed(self._parcels, key))
+        return self._known[key]
+
+    def few_since(self, versions: Iterable[str]) -> bool:
+        """Whether so few have changed that it is worth to keep what stands."""
+        return 2 * self.since(versions) <= self._count
+
+    @cached_property
+    def _count(self) -> int:
+        return int(self._lake.read_parcels(self._parcels, ["id"]).num_rows)
+
+
+# -- rasters --------------------------------------------------------------------------------------------------------
+
+
+def _inspect(
+    lake: Lake, kind: cards.Card, drafts: list[tuple[Job, dict[str, str]]], progress: Progress | None
+) -> tuple[list[Job], list[tuple[Job, Outcome]]]:
+    """Give every job its rasters: their headers are remembered by the lake, or read, many at a time."""
+    hrefs = [href for _, assets in drafts for href in assets.values()]
+    rows = lake.query("extractions.headers", hrefs=hrefs).to_pylist()
+    known = {row["href"]: Raster.from_json(row["header"]) for row in rows}
+
+    def complete(draft: tuple[Job, dict[str, str]]) -> Job | Outcome:
+        job, assets = draft
+        missing = [name for name in job.bands if name not in assets]
+        if missing:
+            reason = f"scene {job.scene.id} has no asset {', '.join(missing)}; ask for other bands"
+            return Outcome(job.scene.id, 0, reason)
+        names = [name for name in (*job.bands, kind.classification) if name in assets]
+        try:
+            rasters = {name: known.get(assets[name]) or Raster.inspect(assets[name]) for name in names}
+            return replace(job, rasters=rasters)
+        except SourceError as error:
+            return Outcome(job.scene.id, 0, str(error))
+
+    jobs, failed = [], []
+    with ThreadPoolExecutor(_READERS) as pool:
+        for number, (draft, result) in enumerate(zip(drafts, pool.map(complete, drafts), strict=True), 1):
+            if isinstance(result, Job):
+                jobs.append(result)
+            else:
+                failed.append((draft[0], result))
+            if progress:
+                progress(number, len(drafts))
+    seen = {raster.href: raster for job in jobs for raster in job.rasters.values()}
+    lake.remember_rasters({href: raster.to_json() for href, raster in seen.items() if href not in known})
+    return jobs, failed
+
+
+def _index_grids(lake: Lake, parcels: ParcelSet, grids: set[Grid]) -> None:
+    """Build the pixel index of every grid that has none in the lake."""
+    for grid in sorted(grids, key=lambda grid: grid.name):
+        if lake.index(parcels, grid.name) is None:
+            log.info("indexing the pixels of parcels %s on grid %s", parcels.name, grid.name)
+            index = zonal.build_index(geometries(lake, parcels, grid.epsg), grid.transform, grid.shape)
+            lake.write_index(parcels, grid.name, index.to_table())
+
+
+def _reserve(lake: Lake, card: str, jobs: list[Job]) -> list[Job]:
+    """Give every job its slot in the cube of each of its grids, before any worker starts."""
+    by_grid: dict[Grid, list[Job]] = {}
+    for job in jobs:
+        for grid in {raster.grid for raster in job.rasters.values()}:
+            by_grid.setdefault(grid, []).append(job)
+    numbers: dict[str, dict[tuple[str, int], int]] = {}
+    for grid, users in by_grid.items():
+        bands = {name for job in users for name, raster in job.rasters.items() if raster.grid == grid}
+        dtypes = {name: cards.get(card).cube_dtype(name) for name in sorted(bands)}
+        numbers[grid.name] = _make_room(lake, card, grid, dtypes, [job.scene for job in users])
+    return [_with_slots(job, numbers) for job in jobs]
+
+
+def _make_room(
+    lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], scenes: list[Scene]
+) -> dict[tuple[str, int], int]:
+    """The slots of scenes by id and offset; the cube is as long as the list of slots, whoever else lengthens it."""
+    cube = Cube(lake.cube_url(card, grid.name))
+    wanted = [{"scene": s.id, "obstime": s.obstime, "boa_offset": s.boa_offset} for s in scenes]
+    held = lake.reserve_slots(card, grid.name, wanted)
+    while True:
+        slots = [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in held.to_pylist()]
+        cube.extend(grid, dtypes, slots)
+        again = lake.reserve_slots(card, grid.name, wanted)
+        if again.num_rows == held.num_rows:  # nobody who knew of fewer slots can have written after this
+            return {(slot.scene, slot.boa_offset): number for number, slot in enumerate(slots)}
+        held = again
+
+
+def _with_slots(job: Job, numbers: dict[str, dict[tuple[str, int], int]]) -> Job:
+    names = {raster.grid.name for raster in job.rasters.values()}
+    return replace(job, slots={name: numbers[name][job.scene.id, job.scene.boa_offset] for name in names})

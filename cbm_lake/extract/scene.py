@@ -1,0 +1,207 @@
+"""One scene over one parcel set: statistics of its bands, written and recorded; what a worker does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+
+from cbm_lake import cards, schemas, zonal
+from cbm_lake.cube import CubeSource
+from cbm_lake.errors import LakeError, SourceError
+from cbm_lake.extract.jobs import Job, Outcome
+from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.rasters import Source, Window, source
+
+
+def extract_scene(job: Job) -> Outcome:
+    """Take one scene's statistics, write them and its pixels, record it; a scene that fails is recorded as failed."""
+    started = datetime.now(UTC)
+    lake = Lake(job.lake)
+    try:
+        rows = _signatures(lake, job)
+        lake.write_signatures(job.card, rows, job.extraction)
+    except LakeError as error:
+        outcome = Outcome(job.scene.id, 0, str(error))
+    else:
+        outcome = Outcome(job.scene.id, rows.num_rows)
+    return record(job, started, outcome)
+
+
+def record(job: Job, started: datetime, outcome: Outcome) -> Outcome:
+    """Enter into the ledger what became of a job; from then on its signatures count.
+
+    When another run has finished other work on the same scene since this job was planned, nothing is entered: what
+    counts would otherwise depend on who comes last.
+    """
+    lake = Lake(job.lake)
+    entry = _entry(job, started, outcome)
+    if outcome.problem:
+        lake.record(entry)
+    elif not lake.record(entry, after=job.after):
+        key = {"card": job.card, "aoi": job.parcels.aoi, "year": job.parcels.year, "ptype": job.parcels.ptype}
+        held = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}[job.scene.id]
+        if held["extraction"] not in (None, job.extraction, job.base.extraction if job.base else None):
+            reason = f"scene {job.scene.id} was meanwhile extracted by another run, with other bands or parcels"
+            return Outcome(job.scene.id, 0, f"{reason}; run again to add what is missing")
+        lake.record(entry, after=held["attempt"])
+    return outcome
+
+
+def _entry(job: Job, started: datetime, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "card": job.card, "scene": outcome.scene, "aoi": job.parcels.aoi, "year": job.parcels.year,
+        "ptype": job.parcels.ptype, "parcels": job.parcels.version, "extraction": job.extraction,
+        "base": job.base.extraction if job.base else None, "bands": list(job.bands), "rule": job.rule,
+        "cube": job.slots is not None and outcome.problem is None,
+        "status": "failed" if outcome.problem else "done", "problem": outcome.problem, "rows": outcome.rows,
+        "started": started, "finished": datetime.now(UTC), "version": version("cbm-lake"),
+    }  # fmt: skip
+
+
+# -- statistics ---------------------------------------------------------------------------------------------------
+
+
+def _signatures(lake: Lake, job: Job) -> pa.Table:
+    """The wide rows of the parcels that have at least one valid pixel, ordered by pid."""
+    columns: dict[str, Any] = {}
+    for band in job.bands:
+        columns |= _band(lake, job, band)
+    classification = next((name for name in job.rasters if name not in job.bands), None)
+    if classification:
+        columns |= _classes(job, classification)
+    columns["pid"] = _chosen(job.lake, job.parcels, job.base.versions if job.base else ())[1]
+    seen = np.any([np.asarray(columns[f"{band}_count"]) > 0 for band in job.bands], axis=0)
+    table = pa.table(columns).filter(pa.array(seen))
+    return _with_keys(table.take(pc.sort_indices(table["pid"])), job)
+
+
+def _with_keys(table: pa.Table, job: Job) -> pa.Table:
+    """The rows in the schema of the card's signatures; bands that were not asked for are null."""
+    keys = {
+        "aoi": job.parcels.aoi, "year": job.parcels.year, "ptype": job.parcels.ptype, "scene": job.scene.id,
+        "obstime": job.scene.obstime, "reference": job.scene.reference, "rule": job.rule, "extraction": job.extraction,
+    }  # fmt: skip
+    arrays = []
+    for item in schemas.signatures(job.card):
+        if item.name in table.column_names:
+            arrays.append(table[item.name].cast(item.type))
+        else:
+            arrays.append(pa.repeat(pa.scalar(keys.get(item.name), item.type), table.num_rows))
+    return pa.table(arrays, schema=schemas.signatures(job.card))
+
+
+def _band(lake: Lake, job: Job, band: str) -> dict[str, Any]:
+    """The statistics of one band; the offset is added to the results, which is exact and clips no dark pixel."""
+    raster, nodata = job.rasters[band], cards.get(job.card).nodata
+    if job.rule == "coverage":
+        shapes = geometries(lake, job.parcels, raster.grid.epsg)[_rows(job)]
+        table = zonal.coverage_statistics(shapes, _whole(job, band), raster.grid.transform, nodata=nodata)
+        table = table.set_column(table.column_names.index("count"), "count", pc.round(table["count"]))
+    else:
+        index = _index(job, raster.grid.name)
+        table = zonal.pool_statistics(_pool(job, band, index), index.pixel_offsets, nodata=nodata)
+    statistics = {}
+    for name in schemas.STATISTICS:
+        shift = 0 if name in ("count", "std") else job.scene.boa_offset
+        values = pc.add(table[name], shift) if shift else table[name]
+        statistics[f"{band}_{name}"] = (
+            pc.if_else(pc.greater(table["count"], 0), values, None) if name != "count" else values
+        )
+    return statistics
+
+
+def _classes(job: Job, band: str) -> dict[str, Any]:
+    """How many pixels of each parcel are of each class."""
+    index = _index(job, job.rasters[band].grid.name)
+    table = zonal.pool_histogram(_pool(job, band, index), index.pixel_offsets, schemas.CLASSES)
+    return {f"scl_{value}": table[str(value)] for value in schemas.CLASSES}
+
+
+# -- pixels -------------------------------------------------------------------------------------------------------
+
+
+def _pool(job: Job, band: str, index: zonal.SpanIndex) -> Any:
+    """The pixels of every parcel one after the other; each block is decoded once and also goes into the cube."""
+    raster = job.rasters[band]
+    blocks = index.blocks(raster.block)
+    pool = blocks.new_pool(raster.dtype)
+    windows = [Window(block.row, block.col, block.height, block.width) for block in blocks]
+    for number, values in enumerate(_source(job, band).read(windows)):
+        blocks.gather(values, number, pool)
+    return pool
+
+
+def _whole(job: Job, band: str) -> Any:
+    """A band as one array: what the coverage rule reads, since parcels also cover pixels whose centre is outside."""
+    raster = job.rasters[band]
+    (rows, columns), (height, width) = raster.grid.shape, raster.block
+    array = np.empty(raster.grid.shape, raster.dtype)
+    windows = [
+        Window(row, col, min(height, rows - row), min(width, columns - col))
+        for row in range(0, rows, height)
+        for col in range(0, columns, width)
+    ]
+    for window, values in zip(windows, _source(job, band).read(windows), strict=True):
+        array[window.row : window.row + window.height, window.col : window.col + window.width] = values
+    return array
+
+
+def _source(job: Job, band: str) -> Source:
+    """Where a band's blocks come from: the file, or the cube, which fetches from the file what it lacks."""
+    raster = job.rasters[band]
+    if job.slots is None:
+        return source(raster)
+    grid = raster.grid.name
+    return CubeSource(Lake(job.lake).cube_url(job.card, grid), band, job.slots[grid], raster)
+
+
+# -- parcels ------------------------------------------------------------------------------------------------------
+
+
+def geometries(lake: Lake, parcels: ParcelSet, epsg: int) -> Any:
+    """The parcels' geometries in another coordinate system, in the order of their file."""
+    from pyproj import Transformer
+
+    table = lake.read_parcels(parcels, ["geometry", "epsg"])
+    shapes = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
+    own = table["epsg"][0].as_py() if table.num_rows else epsg
+    if own == epsg:
+        return shapes
+    transformer = Transformer.from_crs(own, epsg, always_xy=True)
+    return shapely.transform(shapes, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
+
+
+def _rows(job: Job) -> Any:
+    return _chosen(job.lake, job.parcels, job.base.versions if job.base else ())[0]
+
+
+def _index(job: Job, grid: str) -> zonal.SpanIndex:
+    return _stored_index(job.lake, job.parcels, job.base.versions if job.base else (), grid)
+
+
+@lru_cache(maxsize=4)
+def _chosen(lake: str, parcels: ParcelSet, since: tuple[str, ...]) -> tuple[Any, pa.ChunkedArray]:
+    """Rows in the parcel file, and identifiers, of the parcels that changed since those versions; of all without."""
+    opened = Lake(lake)
+    pids = opened.read_parcels(parcels, ["id"])["id"]
+    if not since:
+        return slice(None), pids
+    rows = np.flatnonzero(pc.is_in(pids, opened.changed(parcels, since)).to_numpy(zero_copy_only=False))
+    return rows, pids.take(rows)
+
+
+@lru_cache(maxsize=4)
+def _stored_index(lake: str, parcels: ParcelSet, since: tuple[str, ...], grid: str) -> zonal.SpanIndex:
+    """The stored pixel index of the parcels that changed; kept in the worker from scene to scene."""
+    table = Lake(lake).index(parcels, grid)
+    if table is None:
+        raise SourceError(f"the pixel index of {parcels.name} on grid {grid} has gone; run again")
+    rows, _ = _chosen(lake, parcels, since)
+    return zonal.SpanIndex.from_table(table.take(rows) if since else table)

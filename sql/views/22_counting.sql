@@ -1,0 +1,5 @@
+-- The extractions whose signatures count; outlines names the version of the parcel set whose outlines they were taken in.
+create table counting as
+select distinct card, extraction, aoi, year, ptype, parcels, hash(aoi, year, ptype, parcels) as outlines
+from chain
+where (card, scene, aoi, year, ptype) not in (from superseded)
