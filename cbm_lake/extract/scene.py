@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -11,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
+from affine import Affine
 
 from cbm_lake import cards, schemas, zonal
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract.jobs import Job, Outcome
 from cbm_lake.lake import Lake, ParcelSet
-from cbm_lake.rasters import Source, Window, source
+from cbm_lake.rasters import Raster, Source, Window, source
 
 
 def extract_scene(job: Job) -> Outcome:
@@ -25,7 +27,7 @@ def extract_scene(job: Job) -> Outcome:
     started = datetime.now(UTC)
     lake = Lake(job.lake)
     try:
-        rows = _signatures(lake, job)
+        rows = _signatures(job)
         lake.write_signatures(job.card, rows, job.extraction)
     except LakeError as error:
         outcome = Outcome(job.scene.id, 0, str(error))
@@ -68,11 +70,11 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> dict[str, Any]:
 # -- statistics ---------------------------------------------------------------------------------------------------
 
 
-def _signatures(lake: Lake, job: Job) -> pa.Table:
+def _signatures(job: Job) -> pa.Table:
     """The wide rows of the parcels that have at least one valid pixel, ordered by pid."""
     columns: dict[str, Any] = {}
     for band in job.bands:
-        columns |= _band(lake, job, band)
+        columns |= _band(job, band)
     classification = next((name for name in job.rasters if name not in job.bands), None)
     if classification:
         columns |= _classes(job, classification)
@@ -97,13 +99,11 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
     return pa.table(arrays, schema=schemas.signatures(job.card))
 
 
-def _band(lake: Lake, job: Job, band: str) -> dict[str, Any]:
+def _band(job: Job, band: str) -> dict[str, Any]:
     """The statistics of one band; the offset is added to the results, which is exact and clips no dark pixel."""
     raster, nodata = job.rasters[band], cards.get(job.card).nodata
     if job.rule == "coverage":
-        shapes = geometries(lake, job.parcels, raster.grid.epsg)[_rows(job)]
-        table = zonal.coverage_statistics(shapes, _whole(job, band), raster.grid.transform, nodata=nodata)
-        table = table.set_column(table.column_names.index("count"), "count", pc.round(table["count"]))
+        table = _covered(job, band, nodata)
     else:
         index = _index(job, raster.grid.name)
         table = zonal.pool_statistics(_pool(job, band, index), index.pixel_offsets, nodata=nodata)
@@ -138,19 +138,39 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex) -> Any:
     return pool
 
 
-def _whole(job: Job, band: str) -> Any:
-    """A band as one array: what the coverage rule reads, since parcels also cover pixels whose centre is outside."""
+def _covered(job: Job, band: str, nodata: float) -> pa.Table:
+    """The statistics by the coverage rule; count is the sum of covered parts, rounded."""
     raster = job.rasters[band]
-    (rows, columns), (height, width) = raster.grid.shape, raster.block
-    array = np.empty(raster.grid.shape, raster.dtype)
-    windows = [
-        Window(row, col, min(height, rows - row), min(width, columns - col))
-        for row in range(0, rows, height)
-        for col in range(0, columns, width)
-    ]
+    shapes = _shapes(job.lake, job.parcels, job.base.versions if job.base else (), raster.grid.epsg)
+    around = _around(shapes, raster)
+    array = np.zeros((around.height, around.width), raster.dtype)
+    windows = list(_blocks(around, raster.block))
     for window, values in zip(windows, _source(job, band).read(windows), strict=True):
-        array[window.row : window.row + window.height, window.col : window.col + window.width] = values
-    return array
+        row, col = window.row - around.row, window.col - around.col
+        array[row : row + window.height, col : col + window.width] = values
+    place = raster.grid.transform * Affine.translation(around.col, around.row)
+    table = zonal.coverage_statistics(shapes, array, place, nodata=nodata)
+    return table.set_column(table.column_names.index("count"), "count", pc.round(table["count"]))
+
+
+def _around(shapes: Any, raster: Raster) -> Window:
+    """The blocks of the raster round all shapes; one block where they lie outside it."""
+    west, south, east, north = shapely.total_bounds(shapes)
+    to_pixels = ~raster.grid.transform
+    corners = np.nan_to_num([to_pixels * (west, north), to_pixels * (east, south)])[:, ::-1]  # row, column
+    block, shape = np.array(raster.block), np.array(raster.grid.shape)
+    first, last = np.clip(corners, 0, shape - 1).astype(int) // block
+    start = first * block
+    size = np.minimum((last + 1) * block, shape) - start
+    return Window(*start.tolist(), *size.tolist())
+
+
+def _blocks(around: Window, block: tuple[int, int]) -> Iterator[Window]:
+    """The blocks of a window that begins at a block, in row-major order."""
+    bottom, right = around.row + around.height, around.col + around.width
+    for row in range(around.row, bottom, block[0]):
+        for col in range(around.col, right, block[1]):
+            yield Window(row, col, min(block[0], bottom - row), min(block[1], right - col))
 
 
 def _source(job: Job, band: str) -> Source:
@@ -178,10 +198,6 @@ def geometries(lake: Lake, parcels: ParcelSet, epsg: int) -> Any:
     return shapely.transform(shapes, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
 
 
-def _rows(job: Job) -> Any:
-    return _chosen(job.lake, job.parcels, job.base.versions if job.base else ())[0]
-
-
 def _index(job: Job, grid: str) -> zonal.SpanIndex:
     return _stored_index(job.lake, job.parcels, job.base.versions if job.base else (), grid)
 
@@ -195,6 +211,12 @@ def _chosen(lake: str, parcels: ParcelSet, since: tuple[str, ...]) -> tuple[Any,
         return slice(None), pids
     rows = np.flatnonzero(pc.is_in(pids, opened.changed(parcels, since)).to_numpy(zero_copy_only=False))
     return rows, pids.take(rows)
+
+
+@lru_cache(maxsize=2)
+def _shapes(lake: str, parcels: ParcelSet, since: tuple[str, ...], epsg: int) -> Any:
+    """The outlines of the parcels that changed, in a coordinate system."""
+    return geometries(Lake(lake), parcels, epsg)[_chosen(lake, parcels, since)[0]]
 
 
 @lru_cache(maxsize=4)
