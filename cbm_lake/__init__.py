@@ -21,7 +21,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
 
 if TYPE_CHECKING:
-    from cbm_lake import card2db, cards, extract, get, parcels, zonal
+    from cbm_lake import card2db, cards, extract, get, parcels, qa, zonal
     from cbm_lake.lake import Lake, open_lake
 
 __all__ = [
@@ -38,10 +38,11 @@ __all__ = [
     "get",
     "open_lake",
     "parcels",
+    "qa",
     "zonal",
 ]
 
-_MODULES = ("card2db", "cards", "extract", "get", "parcels", "zonal")
+_MODULES = ("card2db", "cards", "extract", "get", "parcels", "qa", "zonal")
 _NAMES = {"Lake": "lake", "open_lake": "lake"}
 
 

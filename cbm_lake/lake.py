@@ -84,6 +84,9 @@ class Lake:
         }
         self._ledger = Table(self._store, "extractions", schemas.EXTRACTIONS, keys=("scene", "aoi", "finished"))
         self._slots = Table(self._store, "slots", schemas.SLOTS, keys=("card", "grid"))
+        self._inspections = Table(
+            self._store, "qa/inspections", schemas.INSPECTIONS, keys=("sample_id", "pid", "inspected")
+        )
         self._rasters = Table(self._store, "rasters", schemas.RASTERS, keys=("href",))
         self._lock = threading.Lock()
         self._held: dict[str, DeltaTable | None] = {}
@@ -270,6 +273,10 @@ class Lake:
         if rows:
             self._rasters.append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))
 
+    def add_inspection(self, row: dict[str, Any]) -> None:
+        """Keep a verdict on a parcel of a sample; see schemas.INSPECTIONS."""
+        self._inspections.append(pa.Table.from_pylist([row], schema=schemas.INSPECTIONS))
+
     def compact(self, card: str | None = None) -> int:
         """Merge signature files into few large ones ordered by pid; returns how many files became fewer.
 
@@ -340,7 +347,8 @@ class Lake:
     def _known(self) -> dict[str, Table]:
         """Every Delta table by the name of its view."""
         signatures = {f"signatures_{card}": table for card, table in self._signatures.items()}
-        return {"ledger": self._ledger, **signatures, "slots": self._slots, "rasters": self._rasters}
+        others = {"slots": self._slots, "rasters": self._rasters, "inspections": self._inspections}
+        return {"ledger": self._ledger, **signatures, **others}
 
     def _tables(self) -> dict[str, DeltaTable | None]:
         """The Delta tables, read again only when their logs have moved on.

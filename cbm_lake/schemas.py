@@ -121,6 +121,22 @@ RASTERS: Final = pa.schema(
 )
 """What the headers of rasters say, so that none is read twice."""
 
+INSPECTIONS: Final = pa.schema(
+    [
+        pa.field("sample_id", pa.string(), nullable=False),  # the sample's extraction_id
+        pa.field("pid", pa.string(), nullable=False),
+        pa.field("holding_id", pa.string()),  # null: whoever's parcel of that pid
+        pa.field("bucket_id", pa.string()),  # null: in all buckets that the parcel is in
+        pa.field("verdict", pa.string(), nullable=False),  # conforming, nonconforming or inconclusive
+        pa.field("note", pa.string(), nullable=False),
+        pa.field("inspector", pa.string(), nullable=False),
+        pa.field("inspected", _TIME, nullable=False),
+        pa.field("as_of", _TIME, nullable=False),  # open_lake(as_of=…) shows what the inspector saw
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+    ]
+)
+"""One row per verdict given; the latest decides, earlier ones stay."""
+
 
 def signatures(card: str) -> pa.Schema:
     """The schema of a card's signatures: one wide row per parcel and scene, partitioned by aoi and year."""

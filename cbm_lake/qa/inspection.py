@@ -1,0 +1,193 @@
+"""The record of a sample's inspection: verdicts and notes parcel by parcel, kept in the lake, never overwritten."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+from collections import Counter
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cbm_lake import schemas
+from cbm_lake.config import Workspace
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.lake import Lake, open_lake
+from cbm_lake.qa.acceptance import CONSUMER_RISK, acceptance_number
+from cbm_lake.qa.sample import METADATA_KEY, OUTPUT
+from cbm_lake.store import translated
+
+VERDICTS: Final = ("conforming", "nonconforming", "inconclusive")
+"""What can be said of a parcel."""
+
+
+def inspect(
+    sample_id: str,
+    pid: str,
+    verdict: str,
+    note: str = "",
+    *,
+    who: str | None = None,
+    holding: str | None = None,
+    bucket: str | None = None,
+    lake: Lake | None = None,
+    folder: str | Path | None = None,
+) -> None:
+    """Record what was found at one parcel of a sample; an earlier verdict stays in the history.
+
+    Args:
+        sample_id: extraction_id of the sample.
+        pid: gsa_par_id of the parcel.
+        verdict: one of VERDICTS.
+        note: whatever is worth knowing.
+        who: the inspector; without it the user of the settings (set.user), else of the computer.
+        holding: gsa_hol_id, where several holdings share the pid.
+        bucket: the only group that the verdict is about; without it all that the parcel was drawn for.
+        lake: what was looked at, also as of a moment; without it the lake of the workspace as it is now.
+        folder: where the sample's files are; without it output/ in the workspace.
+
+    Raises:
+        NotFoundError: there is no such sample, or no such parcel in it.
+        InvalidInputError: the verdict is none of VERDICTS.
+        SourceError: the record cannot be written.
+    """
+    if verdict not in VERDICTS:
+        raise InvalidInputError(f"verdict {verdict!r} is unknown; give {', '.join(VERDICTS)}")
+    lake = lake or open_lake()
+    now = datetime.now(UTC)
+    row = {
+        "sample_id": sample_id,
+        "pid": pid,
+        "holding_id": holding,
+        "bucket_id": bucket,
+        "verdict": verdict,
+        "note": note,
+        "inspector": who or Workspace.here().config.set.user or getpass.getuser(),
+        "inspected": now,
+        "as_of": lake.as_of or now,
+        "version": version("cbm-lake"),
+    }
+    if not any(_concerns(row, drawn) for drawn in _sample_rows(sample_id, folder).to_pylist()):
+        place = f" of holding {holding!r}" * bool(holding) + f" in bucket {bucket!r}" * bool(bucket)
+        raise NotFoundError(f"no parcel {pid!r}{place} in sample {sample_id!r}; take one of its gsa_par_id")
+    lake.add_inspection(row)
+
+
+def inspections(sample_id: str, *, lake: Lake | None = None) -> pa.Table:
+    """All verdicts that were given on a sample, oldest first; columns of schemas.INSPECTIONS.
+
+    Raises:
+        SourceError: the record cannot be read.
+    """
+    rows = (lake or open_lake()).query("qa.inspections", sample_id=sample_id)
+    return rows.select(schemas.INSPECTIONS.names).cast(schemas.INSPECTIONS)
+
+
+def verdicts(sample_id: str, *, lake: Lake | None = None, folder: str | Path | None = None) -> pa.Table:
+    """The rows of a sample with the latest verdict on each, its note, inspector, inspected and as_of; null without one.
+
+    Raises:
+        NotFoundError: there is no such sample.
+        SourceError: the record cannot be read.
+    """
+    given: dict[str, list[dict[str, Any]]] = {}
+    for row in inspections(sample_id, lake=lake).to_pylist():
+        given.setdefault(row["pid"], []).append(row)
+    drawn = _sample_rows(sample_id, folder)
+    latest: list[dict[str, Any]] = [
+        next((row for row in reversed(given.get(parcel["gsa_par_id"], [])) if _concerns(row, parcel)), {})
+        for parcel in drawn.to_pylist()
+    ]
+    for name in ("verdict", "note", "inspector", "inspected", "as_of"):
+        kind = schemas.INSPECTIONS.field(name).type
+        drawn = drawn.append_column(name, pa.array([row.get(name) for row in latest], kind))
+    return drawn.replace_schema_metadata()
+
+
+def export_verdicts(
+    sample_id: str, path: str | Path, *, lake: Lake | None = None, folder: str | Path | None = None
+) -> int:
+    """Write `verdicts` to a .csv, .parquet or .arrow file; returns how many rows.
+
+    Raises:
+        NotFoundError: there is no such sample.
+        InvalidInputError: the ending is unknown.
+        SourceError: the file cannot be written.
+    """
+    import duckdb
+
+    from cbm_lake import export
+
+    return export.write(duckdb.from_arrow(verdicts(sample_id, lake=lake, folder=folder)), Path(path))
+
+
+def inspection_counts(
+    sample_id: str,
+    *,
+    limiting_quality: float | None = None,
+    consumer_risk: float = CONSUMER_RISK,
+    lake: Lake | None = None,
+    folder: str | Path | None = None,
+) -> pa.Table:
+    """How far each group's inspection is: bucket_id, total, selected, one column per verdict, open.
+
+    With a limiting quality also acceptance_number, see `acceptance_number`, and result: "accepted", "not accepted",
+    "open" while parcels without a conclusive verdict could still decide, or "too small" for that limiting quality.
+
+    Raises:
+        NotFoundError: there is no such sample.
+        InvalidInputError: the limiting quality or risk is out of its range.
+        SourceError: the record cannot be read.
+    """
+    judged = verdicts(sample_id, lake=lake, folder=folder)
+    given = Counter(zip(judged["bucket_id"].to_pylist(), judged["verdict"].to_pylist(), strict=True))
+    rows = []
+    for bucket in _buckets(sample_id, folder):
+        name = bucket["bucket_id"]
+        row = {"bucket_id": name, "total": bucket["total"], "selected": bucket["selected"]}
+        row |= {verdict: given[name, verdict] for verdict in VERDICTS} | {"open": given[name, None]}
+        if limiting_quality is not None:
+            number = acceptance_number(row["total"], row["selected"], limiting_quality, consumer_risk)
+            row |= {"acceptance_number": number, "result": _result(row, number)}
+        rows.append(row)
+    return pa.Table.from_pylist(rows)
+
+
+def _result(row: dict[str, Any], number: int | None) -> str:
+    if number is None:
+        return "too small"
+    if row["nonconforming"] > number:
+        return "not accepted"
+    undecided = row["open"] + row["inconclusive"]
+    return "accepted" if row["nonconforming"] + undecided <= number else "open"
+
+
+def _concerns(inspection: dict[str, Any], drawn: dict[str, Any]) -> bool:
+    """Whether a verdict is about a row of the sample."""
+    return (
+        inspection["pid"] == drawn["gsa_par_id"]
+        and inspection["holding_id"] in (None, drawn["gsa_hol_id"])
+        and inspection["bucket_id"] in (None, drawn["bucket_id"])
+    )
+
+
+def _sample_rows(sample_id: str, folder: str | Path | None) -> pa.Table:
+    """The latest sample of that id, as its Parquet file has it."""
+    place = Path(folder) if folder else Workspace.here().root / OUTPUT
+    name = re.compile(re.escape(sample_id) + r"_extracted_sample_\d{4}-\d\d-\d\d_\d{6}\.parquet")
+    found = sorted(path for path in place.glob("*.parquet") if name.fullmatch(path.name))
+    if not found:
+        raise NotFoundError(f"no sample {sample_id!r} in {place}; draw it first, or say where its files are by folder=")
+    with translated("read", str(found[-1])):
+        return pq.ParquetFile(found[-1]).read()
+
+
+def _buckets(sample_id: str, folder: str | Path | None) -> list[dict[str, Any]]:
+    told = json.loads(_sample_rows(sample_id, folder).schema.metadata[METADATA_KEY])
+    buckets: list[dict[str, Any]] = told["buckets"]
+    return buckets

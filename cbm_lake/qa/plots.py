@@ -1,0 +1,71 @@
+"""Draws how the buckets of a sample were filled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from cbm_lake.qa.sample import Sample
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FULL: Final = "#228833"
+_SHORT: Final = "#CCBB44"
+"""Two colours of the bright scheme of Paul Tol (SRON/EPS/TN/09-002), which colour-blind readers can tell apart."""
+_INK: Final = "#1f2a37"
+
+
+def plot_buckets(drawn: Sample) -> Figure:
+    """A figure: left how much of its target each bucket has, right how they filled while rows were added.
+
+    It needs matplotlib; `figure.savefig(path)` writes it.
+    """
+    from matplotlib.figure import Figure
+
+    buckets = drawn.buckets.to_pylist()
+    figure = Figure(figsize=(11, max(3.5, 1.3 + 0.27 * len(buckets))), layout="constrained")
+    shares, courses = figure.subplots(1, 2)
+    _shares(shares, buckets)
+    _courses(courses, drawn, buckets)
+    full = sum(bucket["selected"] >= bucket["target"] for bucket in buckets)
+    figure.suptitle(
+        f"{drawn.extraction_id}: {drawn.totals.selected_rows:,} rows, {full} of {len(buckets)} buckets full", color=_INK
+    )
+    return figure
+
+
+def _shares(axes: Any, buckets: list[dict[str, Any]]) -> None:
+    places = np.arange(len(buckets))
+    shares = [_percent(bucket["selected"], bucket["target"]) for bucket in buckets]
+    bars = axes.barh(places, shares, color=[_colour(bucket) for bucket in buckets])
+    axes.bar_label(bars, [f"{row['selected']:,} of {row['target']:,}" for row in buckets], padding=4, fontsize=8)
+    axes.set_yticks(places, [bucket["bucket_id"] for bucket in buckets], fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xlabel="% of the target", xlim=(0, 130), xticks=range(0, 101, 25))
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _courses(axes: Any, drawn: Sample, buckets: list[dict[str, Any]]) -> None:
+    """One step line per bucket: % of its target over the number of rows in the whole sample."""
+    names = np.asarray(drawn.rows["bucket_id"])
+    added = np.asarray(drawn.rows["order_added"])
+    for bucket in sorted(buckets, key=lambda bucket: bucket["selected"] < bucket["target"]):
+        own = added[names == bucket["bucket_id"]]
+        course = _percent(np.array([*range(len(own) + 1), len(own)]), bucket["target"])
+        axes.step([0, *own, drawn.rows.num_rows], course, where="post", color=_colour(bucket), linewidth=1.2)
+    axes.plot([], [], color=_FULL, label="full")
+    axes.plot([], [], color=_SHORT, label="not full")
+    axes.set(xlabel="rows added", ylabel="% of the target", ylim=(0, 103), xlim=(0, None))
+    axes.legend(frameon=False, loc="upper left")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _percent(selected: Any, target: int) -> Any:
+    """A bucket that wants nothing has all it wants."""
+    return 100 * selected / target if target else 100 + 0 * selected
+
+
+def _colour(bucket: dict[str, Any]) -> str:
+    return _FULL if bucket["selected"] >= bucket["target"] else _SHORT

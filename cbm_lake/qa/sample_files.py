@@ -1,0 +1,97 @@
+"""Writes a sample to files: the extracted rows, the parcels, the summary, the interventions of whole holdings."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cbm_lake.store import translated
+
+if TYPE_CHECKING:
+    from cbm_lake.qa.sample import Sample
+
+_LINE: Final = "-" * 38
+_COVERAGE: Final = ("include all parcels", "prioritise covered parcels", "include only covered parcels")
+_CONTRIBUTION: Final = ("filter out when a bucket is filled", "retain when a bucket is filled")
+
+
+def write(drawn: Sample, folder: Path) -> Sample:
+    """Write a sample's files into a folder; returns the sample with their paths.
+
+    Raises:
+        SourceError: a file cannot be written.
+    """
+    stamp = f"{datetime.now():%Y-%m-%d_%H%M%S}"
+
+    def path(what: str, ending: str = "csv") -> Path:
+        return folder / f"{drawn.extraction_id}_{what}_{stamp}.{ending}"
+
+    files = {
+        "sample": path("extracted_sample"),
+        "sample_parquet": path("extracted_sample", "parquet"),
+        "parcels": path("parcel_centric"),
+        "summary": path("summary", "txt"),
+    }
+    with translated("write", str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_csv(drawn.rows, files["sample"])
+        pq.write_table(drawn.rows, files["sample_parquet"], compression="zstd")
+        _write_csv(drawn.parcels, files["parcels"])
+        files["summary"].write_text(summary(drawn, stamp), "utf-8")
+        if drawn.interventions is not None:
+            files["interventions"] = path("HL_interventions")
+            _write_csv(drawn.interventions, files["interventions"])
+    return replace(drawn, files=files)
+
+
+def _write_csv(rows: pa.Table, path: Path) -> None:
+    """Quotes only where they are needed, which Arrow's writer does not know."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(rows.column_names)
+        writer.writerows(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+
+
+def summary(drawn: Sample, stamp: str) -> str:
+    """The parameters, how far each bucket was filled, and the totals, as text for people."""
+    options, totals = drawn.options, drawn.totals
+    average = totals.selected_parcels / totals.selected_holdings if totals.selected_holdings else 0.0
+    return "\n".join(
+        [
+            f"Extraction summary (ID: {drawn.extraction_id})",
+            f"Timestamp: {stamp}",
+            "",
+            "Parameters:",
+            f"- 3% holding limit: {'yes' if options.three_percent else 'no'}",
+            f"- Covered priority: {options.covered_priority}, {_COVERAGE[options.covered_priority]}",
+            f"- Non-contributing, highest ranked parcel of each holding: {_CONTRIBUTION[options.noncontributing]}",
+            f"- Holding level interventions: {', '.join(options.holding_groups) or 'none'}",
+            "",
+            "Bucket summary:",
+            _LINE,
+            "Bucket ID | Selected | Target | Total | Selected / Total",
+            _LINE,
+            *(
+                f"{row['bucket_id']} | {row['selected']} | {row['target']} | {row['total']} | "
+                f"{row['selected'] / row['total']:.2%}"
+                for row in drawn.buckets.to_pylist()
+            ),
+            _LINE,
+            "",
+            "General statistics:",
+            f"- Total unique parcels: {totals.parcels}",
+            f"- Selected parcels: {totals.selected_parcels}",
+            f"- Total holdings: {totals.holdings}",
+            f"- Selected holdings: {totals.selected_holdings}",
+            f"- Average number of selected parcels per selected holding: {average:.2f}",
+            f"- Selected parcels covered by VHR images: {totals.covered_parcels}",
+            f"- Selected parcels not covered by VHR images: {totals.uncovered_parcels}",
+            "",
+        ]
+    )

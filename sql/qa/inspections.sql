@@ -1,0 +1,2 @@
+-- All verdicts that were given on the sample $sample_id, oldest first.
+from inspections where sample_id = $sample_id order by inspected
