@@ -13,7 +13,12 @@ import duckdb
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 
 VIEWS = ("macros", "views")
-"""Folders whose files define what a connection offers; all other folders hold questions."""
+"""Folders whose files define what a connection offers."""
+STEPS = ("granted", "lookup", "validation")
+"""Folders whose statements are steps of the package's own work, over tables that it makes for them.
+
+All other folders hold questions to the lake.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,20 +39,26 @@ class Query:
 
 
 def get(name: str) -> Query:
-    """The query of that name.
+    """The question or step of that name.
 
     Raises:
-        NotFoundError: there is none; the message lists those that are.
+        NotFoundError: there is none; the message lists the questions that there are.
     """
     try:
-        return load()[name]
+        return statements()[name]
     except KeyError:
         raise NotFoundError(f"no query {name!r}; there are: {', '.join(load())}") from None
 
 
 @cache
 def load() -> dict[str, Query]:
-    """All questions by name, in alphabetical order."""
+    """All questions to the lake by name, in alphabetical order."""
+    return {name: query for name, query in statements().items() if name.partition(".")[0] not in STEPS}
+
+
+@cache
+def statements() -> dict[str, Query]:
+    """All questions and steps by name, in alphabetical order."""
     files = (file for file in sorted(_root().glob("*/*.sql")) if file.parent.name not in VIEWS)
     return {query.name: query for query in map(_parse, files)}
 
@@ -55,7 +66,13 @@ def load() -> dict[str, Query]:
 @cache
 def definitions() -> tuple[Query, ...]:
     """The macros and views of every connection, in the order in which they are to be created (their file names)."""
-    return tuple(_parse(file) for folder in VIEWS for file in sorted((_root() / folder).glob("*.sql")))
+    return tuple(query for folder in VIEWS for query in _folder(folder))
+
+
+@cache
+def granted() -> tuple[Query, ...]:
+    """The views that narrow a connection to the areas in its table granted."""
+    return tuple(_folder("granted"))
 
 
 @contextmanager
@@ -70,6 +87,11 @@ def translated() -> Iterator[None]:
             advice = "a Parquet file is damaged or missing; restore it, or load or extract it again"
             raise SourceError(f"cannot read the lake: {reason.rstrip(': ')}; {advice}") from error
         raise InvalidInputError(f"this SQL cannot be run: {reason}") from error
+
+
+def _folder(name: str) -> Iterator[Query]:
+    """The statements of a folder, in the order of their file names."""
+    return map(_parse, sorted((_root() / name).glob("*.sql")))
 
 
 def _parse(file: Path) -> Query:

@@ -143,8 +143,12 @@ def qa_validate(
     except LakeError as error:
         err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
-    brief = found.findings.select(["severity", "table", "count", "message"])
-    show(brief if shown is Format.table else found.findings, shown, "findings")
-    out.print(found.summary, markup=False, soft_wrap=True)
+    if shown is Format.table:
+        for step in found.steps:
+            out.print(str(step), markup=False, soft_wrap=True)
+        show(found.findings.select(["severity", "table", "column", "count", "message"]), shown, "findings")
+        out.print(found.summary, markup=False, soft_wrap=True)
+    else:
+        show(found.findings, shown)
     if not found.clean:
         raise typer.Exit(1)

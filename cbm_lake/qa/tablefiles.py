@@ -1,0 +1,302 @@
+"""Reads the tables of a quality assessment: CSV, Parquet, GeoParquet, shapefile, GeoPackage, or a zip of one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyogrio
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+from shapely.errors import ShapelyError
+
+from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.qa.tables import TEXT, TableType
+
+log = logging.getLogger(__name__)
+
+_PARQUET: Final = (".parquet", ".geoparquet")
+_VECTOR: Final = (".shp", ".gpkg")
+_ENDINGS: Final = (".csv", *_PARQUET, *_VECTOR)
+_ENCODINGS: Final = ("utf-8-sig", "cp1252", "latin-1")
+"""Tried in this order; the last one reads any bytes."""
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Outlines as they stand in a file."""
+
+    values: pa.ChunkedArray
+    """WKB, or WKT (also with SRID=…;), or WKB in hexadecimal digits."""
+    crs: CRS | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table as it was read: the columns that matter, in lower case, and apart from them the outlines."""
+
+    name: str
+    """The file, or what else it came from, for messages."""
+    table: TableType
+    frame: pd.DataFrame
+    shapes: Shapes | None
+
+    def missing(self) -> list[str]:
+        """The required columns that are not there."""
+        return [name for name in self.table.columns if name not in self.frame.columns]
+
+    def ids(self) -> pa.Array:
+        """What names each row: the value of its id column, as text, null where there is none."""
+        return text(self.frame[self.table.id])
+
+
+def read(source: str | Path | pa.Table, table: TableType) -> Source:
+    """The table that a file holds, or an Arrow table.
+
+    Raises:
+        SourceError: the file is not there or cannot be read.
+        InvalidInputError: its format is none of those accepted, or two of its columns have one name.
+    """
+    if isinstance(source, pa.Table):
+        return _from_arrow(f"{table.name} table", source, table)
+    path = Path(source)
+    if not path.is_file():
+        raise SourceError(f"there is no file {path}; check the path")
+    if path.suffix.lower() == ".zip":
+        with tempfile.TemporaryDirectory(prefix="cbm-lake-") as folder:
+            return _read_file(_unzipped(path, folder), str(path), table)
+    return _read_file(path, str(path), table)
+
+
+def text(values: pd.Series) -> pa.Array:
+    """A column as text, whole numbers without decimals, null where pandas sees none."""
+    if pd.api.types.is_float_dtype(values):
+        given = pa.array(values.to_numpy(float), from_pandas=True)
+        known = given.drop_null().to_numpy()
+        whole = bool(((np.trunc(known) == known) & (np.abs(known) < 2**53)).all())
+        return (given.cast(pa.int64()) if whole else given).cast(pa.string())
+    absent = values.isna().to_numpy()
+    return pa.array(values.astype(object).where(~absent, "").map(str), pa.string(), mask=absent)
+
+
+def numbers(values: pd.Series) -> pa.Array:
+    """A column as float64, null where there is no number."""
+    if pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values):
+        values = pd.to_numeric(values.map(str, na_action="ignore"), errors="coerce")
+    return pa.array(values.astype(float).to_numpy(), pa.float64(), from_pandas=True)
+
+
+def _read_file(path: Path, name: str, table: TableType) -> Source:
+    ending = path.suffix.lower()
+    if ending not in _ENDINGS:
+        raise InvalidInputError(f"{name} has the ending {ending!r}; give one of: {', '.join((*_ENDINGS, '.zip'))}")
+    with _readable(name):
+        if ending == ".csv":
+            return _read_csv(path, name, table)
+        if ending in _PARQUET:
+            return _read_parquet(path, name, table)
+        return _read_vector(path, name, table)
+
+
+def _unzipped(path: Path, folder: str) -> Path:
+    """The first file of a known format in a zip archive, extracted together with the files that belong to it."""
+    with _readable(str(path)), zipfile.ZipFile(path) as archive:
+        inside = [name for name in archive.namelist() if "__MACOSX" not in name]
+        chosen = next((name for name in inside if name.lower().endswith(_ENDINGS)), None)
+        if chosen is None:
+            raise InvalidInputError(f"{path} holds no file of: {', '.join(_ENDINGS)}; put one of them into it")
+        for name in inside:
+            if Path(name).with_suffix("") == Path(chosen).with_suffix(""):
+                archive.extract(name, folder)
+    return Path(folder) / chosen
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Turn what the reading libraries raise, or warn of, into one line that names the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # more values than columns: they would be lost
+            warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+            yield
+    except (SourceError, InvalidInputError):
+        raise
+    except (
+        OSError, RuntimeError, ValueError, KeyError, NotImplementedError, ShapelyError, CRSError,
+        pa.ArrowException, pd.errors.ParserWarning, zipfile.BadZipFile,
+    ) as error:  # fmt: skip
+        raise SourceError(f"{name} cannot be read ({' '.join(str(error).split())}); check the file") from error
+
+
+# -- csv -------------------------------------------------------------------------------------------------------------
+
+
+def _read_csv(path: Path, name: str, table: TableType) -> Source:
+    wanted = {*table.columns, *table.texts, *table.geometry_names}
+    as_text = {*table.texts, *table.geometry_names}
+    encoding, header = _opening(path, name)
+    columns = _lowered(header, name)
+    frame = pd.read_csv(
+        path,
+        sep=";",
+        encoding=encoding,
+        header=0,
+        names=columns,
+        index_col=False,
+        dtype={column: "object" for column in columns if column in as_text},
+        low_memory=False,
+    )
+    frame = frame[[column for column in columns if column in wanted]]
+    for column in set(table.numbers) & set(frame.columns):
+        if pd.api.types.is_integer_dtype(frame[column]):
+            frame[column] = frame[column].astype(float)  # CSV does not tell 2 from 2.0
+    outlines = _first(frame.columns, table.geometry_names)
+    shapes = None
+    if outlines:
+        shapes = Shapes(pa.chunked_array([pa.array(frame[outlines], pa.large_string(), from_pandas=True)]), None)
+    return Source(name, table, frame.drop(columns=outlines or []), shapes)
+
+
+def _opening(path: Path, name: str) -> tuple[str, list[str]]:
+    """The encoding of a CSV file and the names in its first line."""
+    encoding = _encoding(path)
+    header = pd.read_csv(path, sep=";", encoding=encoding, header=None, nrows=1, dtype=str, keep_default_na=False)
+    names = [str(column) for column in header.iloc[0]]
+    if len(names) == 1 and any(mark in names[0] for mark in ",\t|"):
+        raise InvalidInputError(f"{name}: CSV file should use a semicolon (;) as delimiter; save it again with one")
+    return encoding, names
+
+
+def _encoding(path: Path) -> str:
+    """UTF-8 or UTF-16 by its byte order mark, UTF-8 where all bytes are, else what Windows uses in western Europe."""
+    with path.open("rb") as file:
+        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            return "utf-16"
+    for encoding in _ENCODINGS:
+        try:
+            with path.open(encoding=encoding) as lines:
+                while lines.read(1 << 20):
+                    pass
+        except UnicodeDecodeError:
+            log.warning("%s is not encoded as %s; the next guess is tried", path, encoding)
+        else:
+            return encoding
+    return _ENCODINGS[-1]
+
+
+# -- Parquet, GDAL, Arrow ----------------------------------------------------------------------------------------------
+
+
+def _read_parquet(path: Path, name: str, table: TableType) -> Source:
+    read = pq.ParquetFile(path).read()  # read_table would add the columns of a path like aoi=…/year=…
+    primary, encoding = _geo(read)
+    if primary and encoding != "WKB":
+        outlines = gpd.read_parquet(path, columns=[primary]).geometry
+        place = read.column_names.index(primary)
+        read = read.set_column(place, primary, pa.array(outlines.to_wkb(), pa.large_binary()))
+    return _from_arrow(name, read, table)
+
+
+def _geo(table: pa.Table) -> tuple[str | None, str | None]:
+    """Name and encoding of the column that GeoParquet's metadata call the geometry."""
+    geo = json.loads((table.schema.metadata or {}).get(b"geo", b"{}"))
+    primary = geo.get("primary_column")
+    return (primary, geo["columns"][primary]["encoding"]) if primary in table.column_names else (None, None)
+
+
+def _geo_crs(table: pa.Table, primary: str) -> CRS | None:
+    """Its coordinate system; degrees where the metadata say nothing (as the standard has it), None where unknown."""
+    given = json.loads(table.schema.metadata[b"geo"])["columns"][primary].get("crs", "OGC:CRS84")
+    return _known(given)
+
+
+def _field_crs(field: pa.Field) -> CRS | None:
+    """The coordinate system that a column of the type geoarrow.wkb names."""
+    given = json.loads((field.metadata or {}).get(b"ARROW:extension:metadata", b"{}"))
+    return _known(given.get("crs"))
+
+
+def _known(given: Any) -> CRS | None:
+    """A file's coordinate system; None for the "undefined" one that a GeoPackage without any carries."""
+    crs = CRS.from_user_input(given) if given else None
+    return None if crs is None or crs.is_engineering else crs
+
+
+def _read_vector(path: Path, name: str, table: TableType) -> Source:
+    layers = pyogrio.list_layers(path)[:, 0].tolist()
+    named = [layer for layer in layers if str(layer).lower() == table.name]
+    layer = (named or layers)[0]
+    if len(layers) > 1:
+        log.warning("%s has the layers %s; %s is read", name, ", ".join(map(str, layers)), layer)
+    meta, read = pyogrio.read_arrow(path, layer=layer)
+    outlines = meta["geometry_name"] or "wkb_geometry"
+    if outlines not in read.column_names:
+        return _from_arrow(name, read, table)
+    shapes = Shapes(_binary(read[outlines]), _known(meta["crs"]))
+    attributes = read.drop_columns(outlines)
+    return Source(name, table, _frame(name, attributes, table), shapes if table.outlined else None)
+
+
+def _from_arrow(name: str, read: pa.Table, table: TableType) -> Source:
+    primary, _ = _geo(read)
+    outlines = primary or _first(read.column_names, table.geometry_names)
+    shapes = None
+    if outlines and table.outlined:
+        crs = _geo_crs(read, primary) if primary else _field_crs(read.schema.field(outlines))
+        shapes = Shapes(_binary(read[outlines]), crs)
+    return Source(name, table, _frame(name, read.drop_columns(outlines or []), table), shapes)
+
+
+def _binary(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Outlines with room for more than 2 GB."""
+    if isinstance(values.type, pa.BaseExtensionType):
+        values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
+    wide = pa.large_binary() if pa.types.is_binary(values.type) else pa.large_string()
+    return values.cast(values.type if pa.types.is_large_binary(values.type) else wide)
+
+
+def _frame(name: str, read: pa.Table, table: TableType) -> pd.DataFrame:
+    """The columns that matter, in lower case."""
+    read = read.rename_columns(_lowered(read.column_names, name))
+    wanted = {*table.columns, *table.texts}
+    columns = {column: read[column] for column in read.column_names if column in wanted}
+    plain = {name: _undictionaried(values) for name, values in columns.items()}
+    return pa.table(plain).to_pandas() if plain else pd.DataFrame(index=range(read.num_rows))
+
+
+def _undictionaried(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+
+
+def _lowered(names: list[str], source: str) -> list[str]:
+    lowered = [name.lower() for name in names]
+    double = sorted({name for name in lowered if name and lowered.count(name) > 1})
+    if double:
+        raise InvalidInputError(f"{source} has several columns named {', '.join(double)}; keep one of each")
+    return [name or f"unnamed {number}" for number, name in enumerate(lowered)]
+
+
+def _first(names: Any, known: tuple[str, ...]) -> str | None:
+    """The column whose name stands first among the known ones, whatever its capitals."""
+    found = {str(name).lower(): str(name) for name in names}
+    return next((found[name] for name in known if name in found), None)
+
+
+def inferred(values: pd.Series, kind: tuple[str, ...]) -> str:
+    """The type of a column as pandas sees it, "object" for text, integers of any width as int64."""
+    if kind == TEXT or pd.api.types.is_string_dtype(values) or pd.api.types.is_object_dtype(values):
+        return "object"
+    return "int64" if pd.api.types.is_integer_dtype(values) else str(values.dtype)
