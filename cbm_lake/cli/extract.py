@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cbm_lake.cli.shared import Aoi, End, Ptype, Start, Year, bar, out
+from cbm_lake.cli.shared import Aoi, End, Ptype, Start, Year, bar, err, out
 
 if TYPE_CHECKING:
     from cbm_lake.extract import Extracted
@@ -49,8 +49,19 @@ def _extract(
             progress=progress,
         )
     out.print(f"{len(todo.jobs)} scenes to extract over {todo.parcel_count:,} parcels, {todo.done} done before")
-    with bar(f"extracting {card}", parcels=todo.parcel_count) as progress:
-        done = extract.run(todo, workers=workers, scheduler=scheduler, progress=progress)
+    finished = 0
+    try:
+        with bar(f"extracting {card}", parcels=todo.parcel_count) as progress:
+
+            def count(done: int, total: int) -> None:
+                nonlocal finished
+                finished = done
+                progress(done, total)
+
+            done = extract.run(todo, workers=workers, scheduler=scheduler, progress=count)
+    except KeyboardInterrupt as stop:
+        err.print(f"stopped: {finished} of {len(todo.jobs)} scenes are done; the same command goes on from there")
+        raise typer.Exit(130) from stop
     _extracted(done)
 
 

@@ -75,6 +75,8 @@ class Outcome:
     """Signatures written; 0 is right for a scene without data over the parcels."""
     problem: str | None = None
     """Why it failed, or None."""
+    reading: bool = False
+    """Whether it failed on something that could not be read or written, and so may be there the next time."""
 
 
 @dataclass(frozen=True)

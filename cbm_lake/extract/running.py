@@ -1,20 +1,35 @@
-"""Carrying out a plan: in this process, in a Dask cluster of this machine, or on any Dask scheduler."""
+"""Carrying out a plan: in this process, in a Dask cluster of this machine, or on any Dask scheduler.
+
+Only jobs and outcomes, a few kilobytes each, go through the scheduler; workers read scenes, indexes and parcels
+themselves and commit their own scene. So a lost worker costs the scene it was at, and a lost scheduler or client
+costs nothing that the ledger has.
+"""
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import sys
 import time
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from importlib.metadata import version
+from typing import Any, Final
 
 from cbm_lake import zonal
-from cbm_lake.errors import SourceError
+from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.scene import extract_scene, record
 
 log = logging.getLogger(__name__)
+
+WORKER_MEMORY: Final = 2_500_000_000
+"""Bytes that a worker may need for a Sentinel-2 tile with half a million parcels; see docs/performance.md."""
+_PATIENCE: Final = 30
+"""Seconds for which a scheduler without workers is given time to get some."""
 
 
 def run(
@@ -23,67 +38,159 @@ def run(
     """Carry out a plan; see `extract`.
 
     Raises:
-        SourceError: some scenes failed; all others are done.
+        InvalidInputError: workers is below 0, or processes were asked for in a script without a main guard.
+        SourceError: no scheduler or no worker there, or some scenes failed; all others are done.
     """
-    outcomes = list(todo.failed)
+    if workers is not None and workers < 0:
+        raise InvalidInputError(f"workers={workers} is no number of processes; give 0 for none, or 1, 2, 3, …")
+    outcomes = {outcome.scene: outcome for outcome in todo.failed}
     total = len(todo.jobs) + len(outcomes)
     if todo.jobs:
         zonal.warm_up()  # once, here, and not at the same time in every worker
-        for outcome in _outcomes(todo.jobs, workers, scheduler):
-            outcomes.append(outcome)
-            if progress:
-                progress(len(outcomes), total)
+        try:
+            for outcome in _outcomes(todo.jobs, workers, scheduler):
+                outcomes[outcome.scene] = outcome
+                if progress:
+                    progress(len(outcomes), total)
+        except CancelledError as error:
+            done = sum(outcome.problem is None for outcome in outcomes.values())
+            raise SourceError(
+                f"the Dask scheduler was lost: {done} of {total} scenes are done; start it and run again for the others"
+            ) from error
+    return _result(todo, list(outcomes.values()))
+
+
+def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:
     failed = [outcome for outcome in outcomes if outcome.problem]
     if failed:
         reasons = "; ".join(f"{outcome.scene}: {outcome.problem}" for outcome in failed)
-        rest = total - len(failed)
-        raise SourceError(f"{len(failed)} of {total} scenes failed, {rest} are done; run again to retry. {reasons}")
+        rest = len(outcomes) - len(failed)
+        raise SourceError(
+            f"{len(failed)} of {len(outcomes)} scenes failed, {rest} are done; run again to retry. {reasons}"
+        )
     return Extracted(len(outcomes), sum(outcome.rows for outcome in outcomes), todo.done, tuple(outcomes))
 
 
 def _outcomes(jobs: tuple[Job, ...], workers: int | None, scheduler: str | None) -> Iterator[Outcome]:
+    """What becomes of each job, as they end; one that failed on reading a remote raster is tried once more."""
+    with _pool(len(jobs), workers, scheduler) as pool:
+        left = jobs
+        while left:
+            again = []
+            for job, outcome in pool(left):
+                if left is jobs and outcome.problem and outcome.reading and _is_remote(job):
+                    log.warning("scene %s is tried again: %s", outcome.scene, outcome.problem)
+                    again.append(job)
+                else:
+                    yield outcome
+            left = tuple(again)
+
+
+def _is_remote(job: Job) -> bool:
+    return any("://" in raster.href for raster in job.rasters.values())
+
+
+@contextmanager
+def _pool(jobs: int, workers: int | None, scheduler: str | None) -> Iterator[Any]:
+    """A function that turns jobs into pairs of job and outcome, in the order in which they end."""
     if workers == 0 and scheduler is None:
-        yield from map(extract_scene, jobs)
+        with ThreadPoolExecutor(1) as thread:  # one after the other, and whatever is raised is kept with its job
+            yield lambda todo: ((job, _outcome(job, thread.submit(extract_scene, job))) for job in todo)
         return
+    with _connected(scheduler) if scheduler else _local(jobs, workers) as client:
+        yield lambda todo: _on(client, todo)
+
+
+def _on(client: Any, jobs: tuple[Job, ...]) -> Iterator[tuple[Job, Outcome]]:
     from distributed import as_completed
 
-    with _client(min(workers, len(jobs)) if workers else None, scheduler) as client:
+    try:
         futures = {
             client.submit(extract_scene, job, key=f"{job.scene.id}-{time.time_ns()}", pure=False): job for job in jobs
         }
         for future in as_completed(futures):
-            error = future.exception()
-            yield future.result() if error is None else _lost(futures[future], error)
+            if future.cancelled():
+                raise CancelledError
+            yield futures[future], _outcome(futures[future], future)
+    except OSError as error:  # of the connection to the scheduler
+        raise CancelledError from error
 
 
-@contextmanager
-def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
-    """A Dask client of that scheduler, or of a cluster of processes on this machine."""
-    from distributed import Client, LocalCluster
-
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout="5s")
-        except OSError as error:
-            raise SourceError(f"no Dask scheduler answers at {scheduler}; start one with: dask scheduler") from error
-        with client:
-            yield client
-        return
-    with (
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            dashboard_address=None,
-            host="127.0.0.1",
-            silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+def _outcome(job: Job, future: Any) -> Outcome:
+    error = future.exception()
+    found: Outcome = future.result() if error is None else _lost(job, error)
+    return found
 
 
 def _lost(job: Job, error: BaseException) -> Outcome:
     """A job that could not tell its outcome: its worker died, or there is a fault in the program."""
-    outcome = Outcome(job.scene.id, 0, f"{type(error).__name__}: {error}")
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if type(error).__name__ == "KilledWorker":
+        reason = f"its workers died, for want of memory or by a crash; give each {WORKER_MEMORY / 1e9:g} GB or more"
     log.error("scene %s was lost", job.scene.id, exc_info=error)
-    return record(job, datetime.now(UTC), outcome)
+    return record(job, datetime.now(UTC), Outcome(job.scene.id, 0, reason))
+
+
+# -- clusters -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _local(jobs: int, workers: int | None) -> Iterator[Any]:
+    """A Dask client of a cluster of processes on this machine."""
+    from distributed import Client, LocalCluster
+
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(1)  # a worker that has just read the script as far as this call; its parent says what is wrong
+    count = min(jobs, workers or _default_workers())
+    options = {"threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
+    try:
+        cluster = LocalCluster(n_workers=count, silence_logs=logging.CRITICAL, **options)
+    except RuntimeError as error:
+        raise InvalidInputError(
+            'worker processes cannot be started from here; put the call under `if __name__ == "__main__":`, since they '
+            "read the script too, or give workers=0"
+        ) from error
+    with cluster, Client(cluster) as client:
+        yield client
+
+
+def _default_workers() -> int:
+    """One per core, but no more than have the memory that a worker may need."""
+    from dask.system import CPU_COUNT
+    from distributed.system import MEMORY_LIMIT
+
+    return max(1, min(int(CPU_COUNT), int(MEMORY_LIMIT // WORKER_MEMORY)))
+
+
+@contextmanager
+def _connected(scheduler: str) -> Iterator[Any]:
+    """A Dask client of a running scheduler, with workers that have the same version of this package."""
+    from distributed import Client
+    from distributed.versions import VersionMismatchWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VersionMismatchWarning)  # what matters is looked at below
+        try:
+            client = Client(scheduler, timeout="5s")
+        except (OSError, ValueError) as error:
+            raise SourceError(f"no Dask scheduler answers at {scheduler}; start one with: dask scheduler") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_PATIENCE)
+        except TimeoutError as error:
+            raise SourceError(
+                f"the Dask scheduler {scheduler} has no workers; start some with: dask worker {scheduler}"
+            ) from error
+        _check_versions(client)
+        yield client
+
+
+def _check_versions(client: Any) -> None:
+    try:
+        found = client.run(version, "cbm-lake")
+    except ImportError as error:  # of the package's metadata, where it is not installed
+        raise SourceError(f"workers lack cbm-lake ({error}); install version {version('cbm-lake')} there") from error
+    others = {worker: held for worker, held in found.items() if held != version("cbm-lake")}
+    if others:
+        told = ", ".join(f"{worker} has {held}" for worker, held in sorted(others.items()))
+        raise SourceError(f"workers have another cbm-lake than {version('cbm-lake')}: {told}; install the same")

@@ -30,7 +30,7 @@ def extract_scene(job: Job) -> Outcome:
         rows = _signatures(job)
         lake.write_signatures(job.card, rows, job.extraction)
     except LakeError as error:
-        outcome = Outcome(job.scene.id, 0, str(error))
+        outcome = Outcome(job.scene.id, 0, str(error), reading=isinstance(error, SourceError))
     else:
         outcome = Outcome(job.scene.id, rows.num_rows)
     return record(job, started, outcome)
