@@ -22,6 +22,7 @@ from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundE
 
 if TYPE_CHECKING:
     from cbm_lake import card2db, cards, extract, get, parcels, qa, zonal
+    from cbm_lake.cost import estimate
     from cbm_lake.lake import Lake, open_lake
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Workspace",
     "card2db",
     "cards",
+    "estimate",
     "extract",
     "get",
     "open_lake",
@@ -43,7 +45,7 @@ __all__ = [
 ]
 
 _MODULES = ("card2db", "cards", "extract", "get", "parcels", "qa", "zonal")
-_NAMES = {"Lake": "lake", "open_lake": "lake"}
+_NAMES = {"Lake": "lake", "estimate": "cost", "open_lake": "lake"}
 
 
 def __getattr__(name: str) -> Any:

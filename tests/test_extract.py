@@ -389,6 +389,16 @@ def test_a_scene_whose_offset_is_corrected_gets_another_place_in_the_cube(filled
     ]
 
 
+def test_a_dry_plan_says_the_same_and_writes_nothing(filled):
+    before = sorted(Path(filled.url).rglob("*"))
+    dry = extract.plan("s2", **YEAR, bands=BANDS, dry=True, lake=filled)
+    assert sorted(Path(filled.url).rglob("*")) == before
+    real = extract.plan("s2", **YEAR, bands=BANDS, lake=filled)
+    assert [(job.scene, job.bands, job.rasters) for job in dry.jobs] == [
+        (job.scene, job.bands, job.rasters) for job in real.jobs
+    ]
+
+
 def test_a_plan_only_takes_scenes_between_its_days_both_included(filled):
     days = sorted({value.date() for value in filled.sql("select obstime from scenes")["obstime"].to_pylist()})
     todo = extract.plan("s2", days[1], days[3], aoi="demo", year=2024, lake=filled)

@@ -9,7 +9,7 @@ import typer
 from cbm_lake.cli.shared import Aoi, End, Ptype, Start, Year, bar, err, out
 
 if TYPE_CHECKING:
-    from cbm_lake.extract import Extracted
+    from cbm_lake.extract import Extracted, Plan
 
 app = typer.Typer(no_args_is_help=True, help="Take the statistics of every parcel in every scene.")
 
@@ -32,6 +32,7 @@ def _extract(
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", help="Running Dask scheduler, tcp://host:8786.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     from cbm_lake import extract
 
@@ -46,9 +47,13 @@ def _extract(
             bands=bands.split(",") if bands else None,
             cube=cube,
             rule=rule,
+            dry=dry_run,
             progress=progress,
         )
     out.print(f"{len(todo.jobs)} scenes to extract over {todo.parcel_count:,} parcels, {todo.done} done before")
+    if dry_run:
+        _planned(todo, workers)
+        return
     finished = 0
     try:
         with bar(f"extracting {card}", parcels=todo.parcel_count) as progress:
@@ -63,6 +68,32 @@ def _extract(
         err.print(f"stopped: {finished} of {len(todo.jobs)} scenes are done; the same command goes on from there")
         raise typer.Exit(130) from stop
     _extracted(done)
+
+
+def _planned(todo: Plan, workers: int | None) -> None:
+    """What a plan would do, scene by scene, and what that costs on this machine."""
+    from cbm_lake.cost import estimate
+
+    for job in todo.jobs:
+        which = "parcels that changed" if job.base else "all parcels"
+        out.print(f"{job.scene.obstime:%Y-%m-%d} {job.scene.id}: {', '.join(job.bands)}; {which}", soft_wrap=True)
+    for outcome in todo.failed:
+        err.print(f"cannot be done: {outcome.scene}: {outcome.problem}", style="yellow", markup=False, soft_wrap=True)
+    full = [job for job in todo.jobs if not job.base]
+    if full:
+        tiles = len({raster.grid for job in full for raster in job.rasters.values() if raster.grid.transform.a <= 10})
+        dates = len({job.scene.obstime.date() for job in full})
+        with bar("measuring this machine") as progress:
+            cost = estimate(
+                todo.parcel_count,
+                dates,
+                len(full[0].bands),
+                workers=workers or 1,
+                tiles=max(tiles, 1),
+                cube=full[0].slots is not None,
+                progress=progress,
+            )
+        out.print(f"estimated for all parcels on whole tiles: {cost}", soft_wrap=True)
 
 
 def _extracted(done: Extracted) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.planning import plan
-from cbm_lake.extract.running import run
+from cbm_lake.extract.running import Scheduler, run
 from cbm_lake.extract.scene import extract_scene
 from cbm_lake.lake import Lake, open_lake
 
@@ -54,7 +54,7 @@ def extract(
     cube: bool = True,
     rule: str = "centre",
     workers: int | None = None,
-    scheduler: str | None = None,
+    scheduler: Scheduler = None,
     lake: Lake | None = None,
     progress: Progress | None = None,
 ) -> Extracted:
@@ -71,7 +71,7 @@ def extract(
         cube: also keep the pixels round the parcels in the cube, for chips and for extracting again.
         rule: "centre" (as rasterstats) or "coverage" (weighted by the covered part; needs the extra `exact`).
         workers: processes on this machine; None is one per core, 0 is this process itself.
-        scheduler: address of a running Dask scheduler (tcp://host:8786) to use instead.
+        scheduler: address of a running Dask scheduler (tcp://host:8786), or a client of one, to use instead.
         lake: the lake; None is the workspace's.
         progress: called after each scene.
 

@@ -37,12 +37,14 @@ def plan(
     bands: Iterable[str] | None = None,
     cube: bool = True,
     rule: str = "centre",
+    dry: bool = False,
     lake: Lake | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Choose the scenes to extract, look at their rasters, build missing pixel indexes and make room in the cube.
 
-    Args and errors are those of `extract`; progress is called for every scene whose headers were read.
+    Args and errors are those of `extract`; progress is called for every scene whose headers were read. A dry plan
+    writes nothing: it is to be looked at, not to be carried out.
     """
     lake = lake or open_lake()
     kind = cards.get(card)
@@ -52,14 +54,13 @@ def plan(
     first, last = _days(start, end)
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = _covering_scenes(lake, kind.name, first, last, parcels)
-    lake.prepare(kind.name)
     drafts = _drafts(lake, kind, rows, parcels, wanted, rule, cube=cube)
-    jobs, failed = _inspect(lake, kind, drafts, progress)
-    _index_grids(lake, parcels, {raster.grid for job in jobs for raster in job.rasters.values()})
-    if cube:
-        jobs = _reserve(lake, kind.name, jobs)
-    for job, outcome in failed:
-        record(job, datetime.now(UTC), outcome)
+    known = _known_rasters(lake, drafts)
+    jobs, failed = _inspect(kind, drafts, known, progress)
+    if not dry:
+        jobs = _prepare(lake, kind.name, parcels, jobs, known, cube=cube)
+        for job, outcome in failed:
+            record(job, datetime.now(UTC), outcome)
     count = lake.read_parcels(parcels, ["id"]).num_rows
     outcomes = tuple(outcome for _, outcome in failed)
     return Plan(kind.name, parcels, count, tuple(jobs), len(rows) - len(drafts), outcomes)
@@ -163,13 +164,17 @@ class _Changes:
 # -- rasters --------------------------------------------------------------------------------------------------------
 
 
-def _inspect(
-    lake: Lake, kind: cards.Card, drafts: list[tuple[Job, dict[str, str]]], progress: Progress | None
-) -> tuple[list[Job], list[tuple[Job, Outcome]]]:
-    """Give every job its rasters: their headers are remembered by the lake, or read, many at a time."""
+def _known_rasters(lake: Lake, drafts: list[tuple[Job, dict[str, str]]]) -> dict[str, Raster]:
+    """The rasters, by href, whose headers the lake remembers."""
     hrefs = [href for _, assets in drafts for href in assets.values()]
     rows = lake.query("extractions.headers", hrefs=hrefs).to_pylist()
-    known = {row["href"]: Raster.from_json(row["header"]) for row in rows}
+    return {row["href"]: Raster.from_json(row["header"]) for row in rows}
+
+
+def _inspect(
+    kind: cards.Card, drafts: list[tuple[Job, dict[str, str]]], known: dict[str, Raster], progress: Progress | None
+) -> tuple[list[Job], list[tuple[Job, Outcome]]]:
+    """Give every job its rasters: headers that are not known are read, many at a time."""
 
     def complete(draft: tuple[Job, dict[str, str]]) -> Job | Outcome:
         job, assets = draft
@@ -193,9 +198,18 @@ def _inspect(
                 failed.append((draft[0], result))
             if progress:
                 progress(number, len(drafts))
+    return jobs, failed
+
+
+def _prepare(
+    lake: Lake, card: str, parcels: ParcelSet, jobs: list[Job], known: dict[str, Raster], *, cube: bool
+) -> list[Job]:
+    """Make what the jobs need: tables, pixel indexes, and places in the cubes, which the jobs then know."""
+    lake.prepare(card)
     seen = {raster.href: raster for job in jobs for raster in job.rasters.values()}
     lake.remember_rasters({href: raster.to_json() for href, raster in seen.items() if href not in known})
-    return jobs, failed
+    _index_grids(lake, parcels, {raster.grid for raster in seen.values()})
+    return _reserve(lake, card, jobs) if cube else jobs
 
 
 def _index_grids(lake: Lake, parcels: ParcelSet, grids: set[Grid]) -> None:

@@ -17,15 +17,20 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from cbm_lake import zonal
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.scene import extract_scene, record
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 log = logging.getLogger(__name__)
 
+Scheduler: TypeAlias = "str | Client | None"
+"""Address of a Dask scheduler, or a client of it."""
 WORKER_MEMORY: Final = 2_500_000_000
 """Bytes that a worker may need for a Sentinel-2 tile with half a million parcels; see docs/performance.md."""
 _PATIENCE: Final = 30
@@ -33,7 +38,7 @@ _PATIENCE: Final = 30
 
 
 def run(
-    todo: Plan, *, workers: int | None = None, scheduler: str | None = None, progress: Progress | None = None
+    todo: Plan, *, workers: int | None = None, scheduler: Scheduler = None, progress: Progress | None = None
 ) -> Extracted:
     """Carry out a plan; see `extract`.
 
@@ -71,7 +76,7 @@ def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:
     return Extracted(len(outcomes), sum(outcome.rows for outcome in outcomes), todo.done, tuple(outcomes))
 
 
-def _outcomes(jobs: tuple[Job, ...], workers: int | None, scheduler: str | None) -> Iterator[Outcome]:
+def _outcomes(jobs: tuple[Job, ...], workers: int | None, scheduler: Scheduler) -> Iterator[Outcome]:
     """What becomes of each job, as they end; one that failed on reading a remote raster is tried once more."""
     with _pool(len(jobs), workers, scheduler) as pool:
         left = jobs
@@ -91,13 +96,13 @@ def _is_remote(job: Job) -> bool:
 
 
 @contextmanager
-def _pool(jobs: int, workers: int | None, scheduler: str | None) -> Iterator[Any]:
+def _pool(jobs: int, workers: int | None, scheduler: Scheduler) -> Iterator[Any]:
     """A function that turns jobs into pairs of job and outcome, in the order in which they end."""
     if workers == 0 and scheduler is None:
         with ThreadPoolExecutor(1) as thread:  # one after the other, and whatever is raised is kept with its job
             yield lambda todo: ((job, _outcome(job, thread.submit(extract_scene, job))) for job in todo)
         return
-    with _connected(scheduler) if scheduler else _local(jobs, workers) as client:
+    with _connected(scheduler) if scheduler is not None else _local(jobs, workers) as client:
         yield lambda todo: _on(client, todo)
 
 
@@ -163,29 +168,37 @@ def _default_workers() -> int:
 
 
 @contextmanager
-def _connected(scheduler: str) -> Iterator[Any]:
+def _connected(scheduler: str | Client) -> Iterator[Any]:
     """A Dask client of a running scheduler, with workers that have the same version of this package."""
+    if isinstance(scheduler, str):
+        with _opened(scheduler) as client:
+            _check_workers(client)
+            yield client
+    else:
+        _check_workers(scheduler)
+        yield scheduler
+
+
+def _opened(scheduler: str) -> Any:
     from distributed import Client
     from distributed.versions import VersionMismatchWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VersionMismatchWarning)  # what matters is looked at below
         try:
-            client = Client(scheduler, timeout="5s")
+            return Client(scheduler, timeout="5s")
         except (OSError, ValueError) as error:
             raise SourceError(f"no Dask scheduler answers at {scheduler}; start one with: dask scheduler") from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=_PATIENCE)
-        except TimeoutError as error:
-            raise SourceError(
-                f"the Dask scheduler {scheduler} has no workers; start some with: dask worker {scheduler}"
-            ) from error
-        _check_versions(client)
-        yield client
 
 
-def _check_versions(client: Any) -> None:
+def _check_workers(client: Any) -> None:
+    """Wait for a worker, and see that all have the same version of this package."""
+    address = client.scheduler.address
+    try:
+        client.wait_for_workers(1, timeout=_PATIENCE)
+    except TimeoutError as error:
+        reason = f"the Dask scheduler {address} has no workers; start some with: dask worker {address}"
+        raise SourceError(reason) from error
     try:
         found = client.run(version, "cbm-lake")
     except ImportError as error:  # of the package's metadata, where it is not installed

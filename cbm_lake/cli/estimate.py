@@ -1,0 +1,33 @@
+"""cbm-lake estimate: what a season will cost on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cbm_lake.cli.shared import Format, Shown, bar, out, show
+
+app = typer.Typer()
+
+
+@app.command()
+def estimate(
+    parcels: Annotated[int, typer.Option("--parcels", help="How many parcels.")],
+    scenes: Annotated[int, typer.Option("--scenes", help="Dates on which each of them is seen.")],
+    bands: Annotated[int, typer.Option("--bands", help="Bands with statistics.")] = 6,
+    workers: Annotated[int, typer.Option("--workers", help="Processes that share the work.")] = 1,
+    tiles: Annotated[
+        int | None, typer.Option("--tiles", help="Sentinel-2 tiles; one for 100,000 parcels without it.")
+    ] = None,
+    cube: Annotated[bool, typer.Option(help="Also keep the pixels in cubes.")] = True,
+    shown: Shown = Format.table,
+) -> None:
+    """Measure this machine for some 20 seconds and say what a season takes: time by stage, memory, storage."""
+    from cbm_lake.cost import estimate as calculate
+
+    with bar("measuring this machine") as progress:
+        found = calculate(parcels, scenes, bands, workers=workers, tiles=tiles, cube=cube, progress=progress)
+    show(found.to_table(), shown)
+    if shown is Format.table:
+        out.print(str(found), soft_wrap=True)
