@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cbm_lake.cli.shared import Format, Shown, bar, err, out, show
+from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, err, out, show
 from cbm_lake.errors import InvalidInputError, LakeError
 
 app = typer.Typer(no_args_is_help=True, help="Quality assessment: draw the sample, record its inspection, validate.")
@@ -117,6 +117,49 @@ def qa_counts(
     from cbm_lake.qa.inspection import inspection_counts
 
     show(inspection_counts(sample_id, limiting_quality=limiting_quality), shown, f"sample {sample_id}")
+
+
+@app.command("workflow")
+def qa_workflow(
+    aoi: Aoi,
+    year: Year,
+    ptype: Ptype = None,
+    parcels: Annotated[str | None, typer.Option("--parcels", help="File of the declared parcels.")] = None,
+    pid: Annotated[str | None, typer.Option("--pid", help="Its column of the identifier.")] = None,
+    scenes: Annotated[str | None, typer.Option("--scenes", help="SAFE folder, STAC file, Parquet, or API.")] = None,
+    start: Annotated[str | None, typer.Option("--start", help="First day, 2024-03-01.")] = None,
+    end: Annotated[str | None, typer.Option("--end", help="Last day, included.")] = None,
+    bands: Annotated[str | None, typer.Option("--bands", help="B02,B03,… without it the usual ones.")] = None,
+    sample: Annotated[str | None, typer.Option("--sample", help="Get and view the parcels of this sample.")] = None,
+    pids: Annotated[str | None, typer.Option("--pids", help="Instead of a sample: parcels, with commas.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Processes for the extraction.")] = None,
+) -> None:
+    """Go from parcels and scenes to pictures of a sample, as far as possible; what was given before is kept."""
+    from cbm_lake.qa.guide import workflow
+
+    given: dict[str, Any] = {
+        "parcels": parcels,
+        "pid": pid,
+        "scenes": scenes,
+        "start": start,
+        "end": end,
+        "sample": sample,
+    }
+    lists = {"bands": bands, "pids": pids}
+    given |= {name: tuple(value.split(",")) for name, value in lists.items() if value is not None}
+    with err.status("working") as shown:
+        steps = workflow(
+            aoi,
+            year,
+            ptype,
+            workers=workers,
+            progress=lambda step, done, total: shown.update(f"{step}: {done} of {total or '?'}"),
+            **given,
+        )
+    for step in steps:
+        out.print(str(step), markup=False, soft_wrap=True)
+    if steps[-1].status != "done":
+        raise typer.Exit(1)
 
 
 @app.command("validate")

@@ -11,19 +11,27 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError
 
 
+def place(aoi: str, year: int, pid: str, name: str) -> Path:
+    """Where a file of a parcel is, or is to be."""
+    return Workspace.here().temp / aoi.lower() / str(year) / _folder(pid) / name
+
+
 def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:
     """Write a file of a parcel in one step and return where it is.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
-    file = Workspace.here().temp / aoi.lower() / str(year) / _folder(pid) / name
+    file = place(aoi, year, pid, name)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{name}")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        Path(draft).replace(file)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+            Path(draft).replace(file)
+        finally:
+            Path(draft).unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(
             f"{file} cannot be written: {error.strerror}; check the folder's rights and free space"

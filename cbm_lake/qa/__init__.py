@@ -19,12 +19,14 @@ from cbm_lake.qa.flanders import fill_buckets
 from cbm_lake.qa.sample import Sample, sample
 
 if TYPE_CHECKING:
+    from cbm_lake.qa.guide import Step, workflow
     from cbm_lake.qa.inspection import export_verdicts, inspect, inspection_counts, inspections, verdicts
     from cbm_lake.qa.plots import plot_buckets
     from cbm_lake.qa.validation import Validation, validate, validate_tables
 
 __all__ = [
     "Sample",
+    "Step",
     "Validation",
     "acceptance_number",
     "export_verdicts",
@@ -37,9 +39,11 @@ __all__ = [
     "validate",
     "validate_tables",
     "verdicts",
+    "workflow",
 ]
 
 _LATER = {
+    **dict.fromkeys(("Step", "workflow"), "guide"),
     **dict.fromkeys(("export_verdicts", "inspect", "inspection_counts", "inspections", "verdicts"), "inspection"),
     "plot_buckets": "plots",
     **dict.fromkeys(("Validation", "validate", "validate_tables"), "validation"),

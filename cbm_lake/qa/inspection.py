@@ -167,6 +167,16 @@ def _result(row: dict[str, Any], number: int | None) -> str:
     return "accepted" if row["nonconforming"] + undecided <= number else "open"
 
 
+def sampled_parcels(sample_id: str, folder: str | Path | None = None) -> list[str]:
+    """The gsa_par_id of the parcels of a sample, each once, in the order drawn.
+
+    Raises:
+        NotFoundError: there is no such sample.
+    """
+    rows = _sample_rows(sample_id, folder).sort_by("order_added")
+    return list(dict.fromkeys(rows["gsa_par_id"].to_pylist()))
+
+
 def _concerns(inspection: dict[str, Any], drawn: dict[str, Any]) -> bool:
     """Whether a verdict is about a row of the sample."""
     return (

@@ -1,4 +1,4 @@
-"""Draws how the buckets of a sample were filled."""
+"""Draws how the buckets of a sample were filled, and what was seen of its parcels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from cbm_lake.qa.sample import Sample
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from matplotlib.figure import Figure
 
 _FULL: Final = "#228833"
@@ -33,6 +34,27 @@ def plot_buckets(drawn: Sample) -> Figure:
     figure.suptitle(
         f"{drawn.extraction_id}: {drawn.totals.selected_rows:,} rows, {full} of {len(buckets)} buckets full", color=_INK
     )
+    return figure
+
+
+def plot_ndvi(rows: pa.Table, title: str) -> Figure:
+    """A figure: the NDVI of a parcel over time; full points are free of clouds, hollow ones are not.
+
+    Args:
+        rows: of the query time_series.ndvi.
+        title: above the figure.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    axes = figure.subplots()
+    times, values = (np.asarray(rows[name]) for name in ("obstime", "ndvi"))
+    clear = np.asarray(rows["cloud"].fill_null(1.0)) == 0
+    axes.plot(times[clear], values[clear], "o-", color=_FULL, label="clear", markersize=5, linewidth=1.2)
+    axes.plot(times[~clear], values[~clear], "o", color=_INK, mfc="none", label="clouded", markersize=4, alpha=0.5)
+    axes.set(ylabel="NDVI", ylim=(-0.2, 1), title=title)
+    axes.legend(frameon=False, loc="upper left", ncols=2)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

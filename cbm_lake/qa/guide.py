@@ -1,0 +1,246 @@
+"""The way from a parcel file to pictures of the parcels of a sample, step by step: `workflow`.
+
+    connect ─► parcels ─► tables ─► catalogue ─► configure ─► extract ─► get ─► view
+
+What is done is seen from the lake, and what was asked for is kept in config/, so that the same call goes on where an
+earlier one ended. A step that lacks something says what, and the way ends there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from cbm_lake import card2db, cards, extract, get, parcels
+from cbm_lake.config import Workspace
+from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
+from cbm_lake.lake import Lake, open_lake
+from cbm_lake.qa.inspection import sampled_parcels
+from cbm_lake.qa.plots import plot_ndvi
+
+Progress = Callable[[str, int, int], None]
+"""Called with the step's name, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the way needs to know; all of it can be given bit by bit."""
+
+    parcels: str | None = None
+    """File of the declared parcels."""
+    pid: str | None = None
+    """Its column of the identifier."""
+    scenes: str | None = None
+    """Where scenes are catalogued from: a folder of SAFE products, STAC files, a .parquet, or a STAC API."""
+    start: str | None = None
+    """First day."""
+    end: str | None = None
+    """Last day."""
+    bands: tuple[str, ...] | None = None
+    """Without them the usual ones."""
+    sample: str | None = None
+    """extraction_id of a sample, whose parcels are got and viewed."""
+    pids: tuple[str, ...] | None = None
+    """Instead of a sample: these parcels."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step, and how it stands."""
+
+    name: str
+    status: str
+    """done, or missing."""
+    message: str
+    """What was done, or what is missing."""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.status} - {self.message}"
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What every step works with."""
+
+    lake: Lake
+    aoi: str
+    year: int
+    ptype: str | None
+    settings: Settings
+    workers: int | None
+    progress: Progress | None
+
+    def need(self, *names: str) -> None:
+        """Raise NotFoundError unless all those settings are given."""
+        missing = [f"{name}=" for name in names if getattr(self.settings, name) is None]
+        if missing:
+            raise NotFoundError(f"give {' and '.join(missing)}")
+
+    def told(self, step: str) -> Callable[[int, int], None]:
+        """What to call with the progress of a step."""
+        return lambda done, total: self.progress(step, done, total) if self.progress else None
+
+    def pids(self) -> list[str]:
+        """The parcels to get and to view, as many as the settings let be got at once."""
+        if self.settings.pids:
+            return list(self.settings.pids)
+        if self.settings.sample is None:
+            raise NotFoundError("which parcels? give sample= (drawn by qa.sample) or pids=")
+        return sampled_parcels(self.settings.sample)[: Workspace.here().config.set.plimit]
+
+
+def workflow(
+    aoi: str,
+    year: int,
+    ptype: str | None = None,
+    *,
+    workers: int | None = None,
+    lake: Lake | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> list[Step]:
+    """Go as far as possible, and say how each step stands; the last one of the list is the first that lacks something.
+
+    Args:
+        aoi: area.
+        year: year of the declaration.
+        ptype: which parcel set; None is the main one.
+        workers: processes for the extraction; see `extract.extract`.
+        lake: the lake; None is the workspace's.
+        progress: called from steps that take long.
+        settings: of `Settings`; they are kept for later calls with the same aoi, year and ptype.
+
+    Raises:
+        InvalidInputError: a setting is unknown, or a step refuses its input.
+        SourceError: a file, server or scene failed.
+    """
+    way = _Way(lake or open_lake(), aoi.lower(), year, ptype, _kept(aoi, year, ptype, settings), workers, progress)
+    steps = []
+    for name, step in STEPS.items():
+        try:
+            steps.append(Step(name, "done", step(way)))
+        except NotFoundError as lacking:
+            steps.append(Step(name, "missing", str(lacking)))
+            break
+    return steps
+
+
+def _kept(aoi: str, year: int, ptype: str | None, given: dict[str, Any]) -> Settings:
+    """The settings of earlier calls with those of this one, which are kept for the next."""
+    known = {item.name for item in fields(Settings)}
+    if unknown := sorted(set(given) - known):
+        raise InvalidInputError(f"no setting {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
+    name = "_".join(filter(None, ["workflow", aoi.lower(), str(year), ptype]))
+    file = Workspace.here().config_file.with_name(f"{name}.json")
+    try:
+        held = Settings(**json.loads(file.read_text("utf-8"))) if file.exists() else Settings()
+        settings = replace(held, **{name: value for name, value in given.items() if value is not None})
+        file.write_text(json.dumps(asdict(settings), indent=4), "utf-8")
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{file} cannot be used ({error}); mend or delete it") from error
+    return settings
+
+
+# -- the steps ----------------------------------------------------------------------------------------------------
+
+
+def _connect(way: _Way) -> str:
+    way.lake.snapshot()
+    return f"lake {way.lake.url}"
+
+
+def _parcels(way: _Way) -> str:
+    if way.settings.parcels is not None:
+        found = parcels.load(way.settings.parcels, way.aoi, way.year, way.ptype, pid=way.settings.pid, lake=way.lake)
+        return f"{found.parcels:,} parcels, {found.area_ha:,.1f} ha, {'loaded' if found.new else 'loaded before'}"
+    try:
+        way.lake.parcel_set(way.aoi, way.year, way.ptype)
+    except NotFoundError as error:
+        raise NotFoundError(f"{error}: give parcels= (a file) and, where it is not guessed, pid= (a column)") from error
+    return "loaded before"
+
+
+def _tables(way: _Way) -> str:
+    way.lake.prepare("s2")
+    return "signatures and ledger are there"
+
+
+def _catalogue(way: _Way) -> str:
+    if way.settings.scenes is None:
+        count = way.lake.sql("select count(*) as n from scenes where card = 's2'")["n"][0].as_py()
+        if not count:
+            raise NotFoundError("no scene is catalogued; give scenes= (a folder, a STAC file, or a STAC API)")
+        return f"{count} scenes, catalogued before"
+    found = _ingest(way, way.settings.scenes)
+    return f"{found.found} scenes found, {found.new} new"
+
+
+def _ingest(way: _Way, scenes: str) -> card2db.Ingested:
+    told = way.told("catalogue")
+    path = Path(scenes)
+    if path.suffix == ".parquet":
+        return card2db.geoparquet(path, lake=way.lake)
+    if path.is_dir() and (path.suffix == ".SAFE" or any(path.rglob("*.SAFE"))):
+        return card2db.safe(path, lake=way.lake, progress=told)
+    if path.exists():
+        return card2db.items(path, lake=way.lake, progress=told)
+    way.need("start", "end")
+    return card2db.stac(way.aoi, way.settings.start, way.settings.end, url=scenes, lake=way.lake, progress=told)
+
+
+def _configure(way: _Way) -> str:
+    way.need("start", "end")
+    bands = way.settings.bands or cards.S2.default_bands
+    cards.S2.check_bands(tuple(bands))
+    return f"{way.settings.start} to {way.settings.end}, {', '.join(bands)}"
+
+
+def _extract(way: _Way) -> str:
+    done = extract.s2(
+        way.settings.start or "",
+        way.settings.end or "",
+        aoi=way.aoi,
+        year=way.year,
+        ptype=way.ptype,
+        bands=way.settings.bands,
+        workers=way.workers,
+        lake=way.lake,
+        progress=way.told("extract"),
+    )
+    return f"{done.scenes} scenes extracted, {done.skipped} before; {done.rows:,} signatures written"
+
+
+def _get(way: _Way) -> str:
+    pids = way.pids()
+    for number, pid in enumerate(pids, 1):
+        get.parcel_info.by_pid(way.aoi, way.year, pid, way.ptype, lake=way.lake)
+        get.time_series.by_pid(way.aoi, way.year, pid, "s2", way.ptype, lake=way.lake)
+        way.told("get")(number, len(pids))
+    return f"{len(pids)} parcels in {Workspace.here().temp / way.aoi / str(way.year)}"
+
+
+def _view(way: _Way) -> str:
+    parcel_set = way.lake.parcel_set(way.aoi, way.year, way.ptype)
+    key = {"aoi": parcel_set.aoi, "year": parcel_set.year, "ptype": parcel_set.ptype}
+    pids = way.pids()
+    for pid in pids:
+        rows = way.lake.query("time_series.ndvi", **key, pid=pid, screen=list(cards.CLOUD_CLASSES))
+        figure = plot_ndvi(rows, f"{parcel_set.name}, parcel {pid}")
+        figure.savefig(get.folders.place(parcel_set.aoi, parcel_set.year, pid, "ndvi.png"), dpi=110)
+    return f"{len(pids)} pictures ndvi.png beside what was got"
+
+
+STEPS: Final[dict[str, Callable[[_Way], str]]] = {
+    "connect": _connect,
+    "parcels": _parcels,
+    "tables": _tables,
+    "catalogue": _catalogue,
+    "configure": _configure,
+    "extract": _extract,
+    "get": _get,
+    "view": _view,
+}
+"""The steps in their order."""
