@@ -55,3 +55,13 @@ def write_cog(path: Path, values: np.ndarray, pixel: int) -> Path:
     with rasterio.open(path, "w", **place, **profile, **options) as file:
         file.write(values, 1)
     return path
+
+
+def write_jp2(path: Path, values: np.ndarray, pixel: int) -> Path:
+    """The array as JPEG 2000 without loss, in tiles of 1024, as ESA's products come."""
+    profile = {"driver": "JP2OpenJPEG", "count": 1, "dtype": values.dtype}
+    size = {"height": values.shape[0], "width": values.shape[1]}
+    options = {"QUALITY": "100", "REVERSIBLE": "YES", "BLOCKXSIZE": 1024, "BLOCKYSIZE": 1024}
+    with rasterio.open(path, "w", crs=f"EPSG:{EPSG}", transform=transform(pixel), **profile, **size, **options) as file:
+        file.write(values, 1)
+    return path

@@ -107,14 +107,14 @@ class Outlines(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """Spans cut at block borders, sorted by block."""
+    """Spans cut at block borders, sorted by block; uint16 and uint32 wherever they suffice."""
 
-    row: Ints32
+    row: npt.NDArray[Any]
     """Row inside the block."""
-    col: Ints32
+    col: npt.NDArray[Any]
     """First column inside the block."""
-    length: Ints32
-    target: Ints
+    length: npt.NDArray[Any]
+    target: npt.NDArray[Any]
     """Place of the first pixel in the pool."""
 
 
@@ -213,12 +213,20 @@ class SpanIndex:
         return cls(tuple(grid["shape"]), Affine(*grid["transform"]), offsets - offsets[0], row, col, length)
 
     def blocks(self, block_shape: tuple[int, int]) -> BlockPlan:
-        """The plan to read only those blocks of the raster that hold parcel pixels.
+        """The plan to read only those blocks of the raster that hold parcel pixels; kept, for all bands and scenes.
 
         Args:
             block_shape: height and width of a block in pixels, as the file is tiled.
         """
-        return BlockPlan(self, block_shape)
+        height, width = (int(size) for size in block_shape)
+        if (height, width) not in self._plans:
+            self._plans[height, width] = BlockPlan(self, (height, width))
+        return self._plans[height, width]
+
+    @cached_property
+    def _plans(self) -> dict[tuple[int, int], BlockPlan]:
+        """Plans by block shape; two threads may make the same one, and then either is as good."""
+        return {}
 
 
 class BlockPlan(Sequence[Block]):
@@ -233,14 +241,16 @@ class BlockPlan(Sequence[Block]):
         held = np.zeros(down * across, np.int64)
         _count_pieces(spans, (height, width), across, held)
         ends = np.cumsum(held)
-        places = [np.empty(held.sum(), kind) for kind in (np.int32, np.int32, np.int32, np.int64)]
+        inside = np.uint16 if max(height, width) < 1 << 16 else np.int32
+        pooled = np.uint32 if index.pixel_count < 1 << 32 else np.int64
+        places = [np.empty(held.sum(), kind) for kind in (inside, inside, inside, pooled)]
         _cut_spans(spans, (height, width), across, ends - held, Pieces(*places))
         self.block_shape = (height, width)
         self.shape = index.shape
         self.offsets = index.pixel_offsets
-        self._across = across
-        self._numbers = np.flatnonzero(held)
-        self._starts = np.append(0, ends[self._numbers])
+        numbers = np.flatnonzero(held)
+        self._blocks = [self._block(*divmod(int(number), across)) for number in numbers]
+        self._starts = np.append(0, ends[numbers])
         self._pieces = Pieces(*(frozen(values) for values in places))
 
     @property
@@ -248,31 +258,36 @@ class BlockPlan(Sequence[Block]):
         """The length of the pool."""
         return int(self.offsets[-1])
 
+    def _block(self, down: int, across: int) -> Block:
+        """The block of that row and column of blocks, clipped to the raster."""
+        (height, width), (rows, columns) = self.block_shape, self.shape
+        row, col = down * height, across * width
+        return Block(row, col, min(height, rows - row), min(width, columns - col))
+
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._blocks)
 
     def __getitem__(self, i: int) -> Block:  # type: ignore[override]
-        height, width = self.block_shape
-        down, across = divmod(int(self._numbers[i]), self._across)
-        row, col = down * height, across * width
-        return Block(row, col, min(height, self.shape[0] - row), min(width, self.shape[1] - col))
+        return self._blocks[i]
 
     def __iter__(self) -> Iterator[Block]:
-        return (self[i] for i in range(len(self)))
+        return iter(self._blocks)
 
     def new_pool(self, dtype: npt.DTypeLike, fill: float = 0) -> Pixels:
         """An empty pool for one band, filled with a value that stands until blocks are gathered (nodata)."""
-        return np.full(self.pixel_count, fill, dtype)
+        # zeros come from the system as they are first touched, which is cheaper than writing them
+        return np.full(self.pixel_count, fill, dtype) if fill else np.zeros(self.pixel_count, dtype)
 
     def gather(self, block_array: Pixels, i: int, pool: Pixels) -> None:
         """Copy the parcel pixels of block i into the pool; several threads may gather different blocks at once.
 
         Args:
             block_array: the block's pixels, 2-D; at least as large as the block (a padded edge block is accepted).
+            i: the number of the block.
             pool: one value per parcel pixel of the whole index, of the same dtype.
         """
         i = range(len(self))[i]
-        block = self[i]
+        block = self._blocks[i]
         if block_array.ndim != 2 or block_array.shape[0] < block.height or block_array.shape[1] < block.width:
             raise InvalidInputError(
                 f"block {i} has shape {block_array.shape}, not {(block.height, block.width)}: read the whole block"
@@ -666,6 +681,6 @@ def _cut_spans(spans: Spans, block: tuple[int, int], across: int, following: Int
 def _gather(block: Pixels, pieces: Pieces, first: int, last: int, pool: Pixels) -> None:
     """Copy pieces first..last - 1 from a block to their places in the pool."""
     for i in range(first, last):
-        line, col, target = pieces.row[i], pieces.col[i], pieces.target[i]
-        for k in range(pieces.length[i]):
-            pool[target + k] = block[line, col + k]
+        line, col, target = block[pieces.row[i]], np.uint64(pieces.col[i]), np.uint64(pieces.target[i])
+        for k in range(np.uint64(pieces.length[i])):
+            pool[target + k] = line[col + k]

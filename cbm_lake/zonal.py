@@ -356,9 +356,10 @@ def _copy_spans(array: Pixels, row: Ints32, col: Ints32, length: Ints32, pool: P
 def _count_class(pool: Pixels, offsets: Ints, wanted: int, number: Ints32) -> None:
     """Count the pixels of one class in every parcel."""
     for parcel in range(len(offsets) - 1):
-        total = 0
-        for k in range(offsets[parcel], offsets[parcel + 1]):
-            total += pool[k] == wanted
+        values = pool[offsets[parcel] : offsets[parcel + 1]]
+        total = np.int32(0)
+        for i in range(len(values)):
+            total += np.int32(values[i] == wanted)
         number[parcel] = total
 
 
@@ -385,12 +386,9 @@ def _describe(pool: Pixels, offsets: Ints, missing: tuple[bool, bool, Any], resu
 def _extremes(values: Pixels, otherwise: Any) -> tuple[Any, Any]:
     """The least and the greatest value, or something else where there is none."""
     low = high = values[0] if len(values) else otherwise
-    # by index and with plain ifs, here and below: numba makes vector code of that, and none of `for value in values`
-    for i in range(len(values)):
-        if values[i] < low:
-            low = values[i]
-        if values[i] > high:
-            high = values[i]
+    for i in range(len(values)):  # by index, here and below: of `for value in values` numba makes no vector code
+        low = min(low, values[i])
+        high = max(high, values[i])
     return low, high
 
 
@@ -487,43 +485,37 @@ def _sort(values: Pixels, number: int) -> None:
         gap //= 3
 
 
-def _bins(low: Any, high: Any, number: int) -> tuple[Any, int]:
-    """The step that `_bin` needs to put so many values from low to high into bins, and the number of bins."""
+def _bins(low: Any, high: Any, number: int) -> tuple[Any, int, bool]:
+    """The step that `_bin` needs to put so many values from low to high into bins, the number of bins, and whether
+    every bin holds equal values only."""
     raise NotImplementedError
 
 
 @overload(_bins)
-def _choose_bins(low: Any, high: Any, number: int) -> Callable[..., tuple[Any, int]]:
+def _choose_bins(low: Any, high: Any, number: int) -> Callable[..., tuple[Any, int, bool]]:
     return _integer_bins if isinstance(low, types.Integer) else _real_bins
 
 
-def _integer_bins(low: Any, high: Any, number: int) -> tuple[int, Any]:
-    """The number of bits by which values above the minimum are shifted; 0 where each integer has its own bin."""
+def _integer_bins(low: Any, high: Any, number: int) -> tuple[int, Any, bool]:
+    """The step is the number of bits by which values above the minimum are shifted."""
     span = np.int64(high) - np.int64(low)
     if span < EXACT and span <= SPARSE * number:
-        return 0, span + 1
+        return 0, span + 1, True
     shift = 1
     while span >> shift >= min(BINS, number):
         shift += 1
-    return shift, (span >> shift) + 1
+    return shift, (span >> shift) + 1, False
 
 
-def _real_bins(low: Any, high: Any, number: int) -> tuple[float, int]:
-    """The factor by which values above the minimum are multiplied; one bin where they span too much or too little."""
+def _real_bins(low: Any, high: Any, number: int) -> tuple[float, int, bool]:
+    """The step is the factor by which values above the minimum are multiplied.
+
+    There is one bin where they span too much or too little.
+    """
     most = min(BINS, number)
     scale = (most - 1) / (high - low)
     usable = 0.0 < scale < np.inf
-    return scale if usable else 0.0, most if usable else 1
-
-
-def _is_exact(step: Any) -> bool:
-    """Whether every bin holds equal values only."""
-    raise NotImplementedError
-
-
-@overload(_is_exact)
-def _choose_is_exact(step: Any) -> Callable[..., bool]:
-    return (lambda step: step == 0) if isinstance(step, types.Integer) else (lambda step: False)
+    return scale if usable else 0.0, most if usable else 1, False
 
 
 def _bin(value: Any, low: Any, step: Any) -> int:
@@ -561,8 +553,8 @@ def _between(ordered: Pixels, rank: int, share: float) -> float:
 @compiled
 def _quartiles(values: Pixels, low: Any, high: Any, chosen: Pixels, counts: Ints32, result: Floats) -> None:
     """Write the three quartiles: count values in bins, then sort only the values of bins that hold a quartile."""
-    step, bins = _bins(low, high, len(values))
-    if _is_exact(step):
+    step, bins, exact = _bins(low, high, len(values))
+    if exact:
         groups = (bins - 1) // GROUP + 1
         _count_exactly(values, low, counts[: groups * GROUP], counts[EXACT : EXACT + groups])
         _read_quartiles(counts[:EXACT], counts[EXACT:], len(values), low, result)

@@ -348,6 +348,26 @@ def test_bands_that_state_different_offsets_are_refused():
         row_of(document)
 
 
+@pytest.mark.parametrize(
+    ("name", "stated", "offset"),
+    [
+        ("N0511", {"data_type": "uint16", "raster:scale": 0.0001, "raster:offset": -0.1}, -1000),
+        ("N0511", {"data_type": "uint16"}, -1000),
+        ("N0511", {"data_type": "float32", "raster:scale": 1, "raster:offset": 0}, -1000),
+        ("N0511", {"bands": [{"name": "B04", "data_type": "float32", "raster:offset": 0}]}, -1000),
+        ("N0301", {"data_type": "float32", "raster:scale": 1, "raster:offset": 0}, 0),
+        ("N0301", {"data_type": "uint16", "raster:scale": 0.0001, "raster:offset": 0}, 0),
+    ],
+)
+def test_the_offset_of_a_zarr_product_is_that_of_its_dn_whatever_its_store_holds(name, stated, offset):
+    product = f"S2A_MSIL2A_20251113T102311_{name}_R065_T32TNQ_20251113T142515"
+    href = f"https://host/{product}.zarr/measurements/reflectance/r10m/b04"
+    assets = {"B04_10m": {"href": href, "type": "application/vnd.zarr", **stated}}
+    row = row_of(item(product, assets=assets))
+    assert row["boa_offset"] == offset
+    assert row["assets"]["B04"]["href"] == href
+
+
 def test_two_processings_of_an_acquisition_from_different_providers_have_one_key():
     name = "S2A_MSIL2A_20240306T104021_N{}_R008_T31TEJ_20240306T151515"
     rows = [

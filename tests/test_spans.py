@@ -327,6 +327,23 @@ def test_edge_blocks_are_clipped_and_padded_ones_accepted():
     assert pool.tolist() == [1, 1, 1, 1, 2] * 4 + [3, 3, 3, 3, 4]
 
 
+def test_a_plan_is_made_once_per_block_shape_and_stays_behind_when_the_index_travels():
+    index = build_index(SQUARES, UTM, (SIZE, SIZE))
+    assert index.blocks((4, 4)) is index.blocks([4, 4])
+    assert index.blocks((4, 4)) is not index.blocks((4, 8))
+    assert "_plans" not in pickle.loads(pickle.dumps(index)).__dict__  # noqa: S301
+
+
+def test_blocks_wider_than_small_integers_hold_gather_the_same_pixels():
+    wide = (3, 70_000)
+    index = build_index([shapely.box(10, 0, 69_990, 3), shapely.box(65_530, 1, 65_545, 2)], PIXEL, wide)
+    raster = np.arange(wide[0] * wide[1], dtype=np.int32).reshape(wide)
+    plan = index.blocks(wide)
+    pool = plan.new_pool(raster.dtype)
+    plan.gather(raster, 0, pool)
+    assert np.array_equal(pool, np.concatenate(pixels_of(index)))
+
+
 def test_a_wrong_block_or_pool_is_refused():
     plan = build_index([shapely.box(0, 0, 5, 5)], PIXEL, (5, 5)).blocks((4, 4))
     with pytest.raises(InvalidInputError, match="read the whole block"):

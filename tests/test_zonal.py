@@ -178,6 +178,17 @@ def test_statistics_of_any_number_of_values_equal_numpy(dtype):
     assert_same(of_groups(groups, dtype), from_numpy(groups))
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "int32"])
+def test_percentiles_equal_numpy_on_both_sides_of_the_widest_range_that_is_counted_exactly(dtype):
+    random = np.random.default_rng(6)
+    low = 0 if dtype == "uint16" else -3000
+    spans = [1, 2, 31, 32, 33, 63, 64, zonal.EXACT - 2, zonal.EXACT - 1, zonal.EXACT, zonal.EXACT + 1, 9000]
+    lengths = [25, 26, 27, 28, zonal.EXACT // zonal.SPARSE, zonal.EXACT // zonal.SPARSE + 1, 1001]
+    groups = [np.append(random.integers(low, low + span + 1, n), [low, low + span]) for span in spans for n in lengths]
+    groups += [[low] * 40 + [low + span] * (40 + odd) for span in spans for odd in range(4)]  # a gap about the median
+    assert_same(of_groups(groups, dtype), from_numpy([np.asarray(group, dtype) for group in groups]))
+
+
 def test_skewed_and_real_numbers_equal_numpy():
     random = np.random.default_rng(4)
     groups = [random.lognormal(0, 3, n) for n in (30, 100, 3000)] + [

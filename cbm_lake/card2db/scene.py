@@ -354,8 +354,14 @@ def _bands_of(key: str, asset: dict[str, Any]) -> Iterable[tuple[str, dict[str, 
 
 
 def _offset_of(asset: dict[str, Any]) -> int | None:
-    """The offset that a band's asset states, in stored numbers: -0.1 at a scale of 0.0001 is -1000."""
+    """The offset that a band's asset states, in stored numbers: -0.1 at a scale of 0.0001 is -1000.
+
+    What a Zarr store of reflectance states is true of floats, not of the numbers that are read from it (see `eopf`).
+    """
     inside = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
+    kind = str(asset.get("data_type") or inside.get("data_type") or "")
+    if kind.startswith("float") and "zarr" in (asset.get("type") or ""):
+        return None
     names = (asset.get("raster:offset"), inside.get("raster:offset"), inside.get("offset"))
     offset = next((float(value) for value in names if value is not None), None)
     if offset is None:

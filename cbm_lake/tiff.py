@@ -1,0 +1,206 @@
+"""Tiled TIFF files (GeoTIFF, COG) on this machine, read tile by tile without GDAL.
+
+GDAL decodes and copies whole bands in twice the time that it takes only to decompress the tiles that are needed. What
+is unusual is left to GDAL: `Tiff.inspect` then answers None.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from cbm_lake.errors import SourceError
+from cbm_lake.spans import compiled
+
+Pixels = npt.NDArray[Any]
+
+_DECODERS: Final[dict[int, Callable[..., Any] | None]] = {
+    tifffile.COMPRESSION.NONE: None,
+    tifffile.COMPRESSION.LZW: imagecodecs.lzw_decode,
+    tifffile.COMPRESSION.ADOBE_DEFLATE: imagecodecs.deflate_decode,
+    tifffile.COMPRESSION.DEFLATE: imagecodecs.deflate_decode,
+    tifffile.COMPRESSION.ZSTD: imagecodecs.zstd_decode,
+}
+_LANES: Final = 16
+"""Numbers that are summed up side by side."""
+_HORIZONTAL: Final = 2
+_FLOATING: Final = 3
+_STRUCTURE_ERRORS: Final = (
+    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error, tifffile.TiffFileError,
+)  # fmt: skip
+"""What tifffile raises about a broken header; GDAL then says what is wrong with it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tiff:
+    """Where the tiles of a file's first image are, and how they are stored."""
+
+    path: str
+    shape: tuple[int, int]
+    tile: tuple[int, int]
+    """Rows and columns of every tile; those at the edges are padded."""
+    dtype: np.dtype[Any]
+    """As stored, with its byte order."""
+    compression: int
+    predictor: int
+    offsets: tuple[int, ...]
+    """Where each tile begins in the file, row by row."""
+    sizes: tuple[int, ...]
+    """Bytes of each tile; 0 where none was written."""
+    nodata: float | None
+    """As the file declares it, whether or not it is a value of the type."""
+
+    @classmethod
+    def inspect(cls, path: str) -> Tiff | None:
+        """Read the header; None where there is something in it that is not provided for here."""
+        try:
+            with tifffile.TiffFile(path) as file:
+                page = file.pages.first
+                if not _is_plain(page):
+                    return None
+                shape, tile = (page.imagelength, page.imagewidth), (page.tilelength, page.tilewidth)
+                dtype = np.dtype(page.dtype).newbyteorder(file.byteorder)
+                tiff = cls(
+                    path, shape, tile, dtype, page.compression, page.predictor, page.dataoffsets, page.databytecounts,
+                    float(page.tags["GDAL_NODATA"].value) if "GDAL_NODATA" in page.tags else None,
+                )  # fmt: skip
+        except _STRUCTURE_ERRORS:
+            return None
+        return tiff if len(tiff.offsets) == len(tiff.sizes) == tiff.down * tiff.across else None
+
+    @property
+    def down(self) -> int:
+        """Rows of tiles."""
+        return -(-self.shape[0] // self.tile[0])
+
+    @property
+    def across(self) -> int:
+        """Tiles side by side."""
+        return -(-self.shape[1] // self.tile[1])
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether some tiles were never written."""
+        return 0 in self.sizes
+
+    @property
+    def native(self) -> np.dtype[Any]:
+        """The type of pixels once they are restored."""
+        return self.dtype.newbyteorder("=")
+
+    def inflate(self, descriptor: int, number: int) -> Pixels | None:
+        """A tile decompressed but as stored, its predictor and byte order not undone; None where none was written.
+
+        Args:
+            descriptor: of the file, opened for reading.
+            number: of the tile, row by row.
+
+        Raises:
+            SourceError: the file is damaged or cut off there.
+        """
+        size, decode = self.sizes[number], _DECODERS[self.compression]
+        if not size:
+            return None
+        try:
+            data = os.pread(descriptor, size, self.offsets[number])
+        except OSError as error:
+            raise self._damaged(number, str(error)) from error
+        if len(data) < size:
+            raise self._damaged(number, "the file ends before it does")
+        pixels = np.empty(self.tile, self.dtype)
+        room = pixels.reshape(-1).view(np.uint8)
+        try:
+            found = len(decode(data, out=room)) if decode else len(data)
+        except RuntimeError as error:
+            raise self._damaged(number, " ".join(str(error).split())) from error
+        if found != len(room):
+            raise self._damaged(number, f"it has {found} bytes instead of {len(room)}")
+        if decode is None:
+            room[:] = np.frombuffer(data, np.uint8)
+        return pixels
+
+    def restore(self, stored: Pixels) -> Pixels:
+        """The pixels of a tile as `inflate` gave it, in this machine's byte order; the tile may be changed."""
+        if self.predictor == _FLOATING:
+            return np.asarray(imagecodecs.floatpred_decode(stored.view(self.native), axis=-1))
+        if not stored.dtype.isnative:
+            stored = stored.astype(self.native)
+        if self.predictor == _HORIZONTAL:
+            _integrate(stored.view(f"u{stored.itemsize}"))
+        return stored
+
+    def _damaged(self, number: int, reason: str) -> SourceError:
+        row, col = divmod(number, self.across)
+        return SourceError(
+            f"raster {self.path} cannot be read: its tile in row {row}, column {col} is damaged ({reason}); "
+            "fetch it again or leave out this scene"
+        )
+
+
+def _is_plain(page: Any) -> bool:
+    """Whether an image is one band of whole numbers or floats in tiles, packed in a way that is provided for here."""
+    return bool(
+        page.is_tiled
+        and page.samplesperpixel == 1
+        and page.compression in _DECODERS
+        and page.predictor in (1, _HORIZONTAL, _FLOATING)
+        and page.fillorder == 1
+        and page.dtype is not None
+        and np.dtype(page.dtype).kind in ("uif" if page.predictor != _FLOATING else "f")
+        and np.dtype(page.dtype).itemsize * 8 == page.bitspersample
+    )
+
+
+def _running_sums(typing: Any, row: types.Array) -> Any:
+    """Replace the integers of a row by their running sums, and return how many: a multiple of _LANES.
+
+    Vector code, written out because no compiler finds it: each vector is added to itself shifted by 1, 2, 4, … lanes,
+    then the last sum of the vector before is added to all. It takes a quarter of the time of adding one by one.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        array = context.make_array(row)(context, builder, values[0])
+        vector = ir.VectorType(context.get_data_type(row.dtype), _LANES)
+        zeros = ir.Constant(vector, [0] * _LANES)
+
+        def chosen(one: Any, other: Any, lanes: Sequence[int]) -> Any:
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), lanes)
+            return builder.shuffle_vector(one, other, mask)
+
+        before = cgutils.alloca_once_value(builder, zeros)  # type: ignore[no-untyped-call]
+        start = builder.bitcast(array.data, vector.as_pointer())
+        vectors = builder.sdiv(array.nitems, ir.Constant(array.nitems.type, _LANES))
+        with cgutils.for_range(builder, vectors) as loop:
+            place = builder.gep(start, [loop.index])
+            sums = builder.load(place, align=1)
+            for shift in (1, 2, 4, 8):
+                lanes = [max(_LANES - 1, _LANES + lane - shift) for lane in range(_LANES)]
+                sums = builder.add(sums, chosen(zeros, sums, lanes))
+            sums = builder.add(sums, builder.load(before))
+            builder.store(sums, place, align=1)
+            builder.store(chosen(sums, zeros, [_LANES - 1] * _LANES), before)
+        return builder.mul(vectors, ir.Constant(vectors.type, _LANES))
+
+    return types.intp(row), generate
+
+
+_sum_up: Any = intrinsic(_running_sums)
+
+
+@compiled
+def _integrate(differences: Pixels) -> None:
+    """Replace the rows of unsigned integers by their running sums, which wrap around."""
+    for row in range(len(differences)):
+        for k in range(max(_sum_up(differences[row]), 1), differences.shape[1]):
+            differences[row, k] += differences[row, k - 1]
