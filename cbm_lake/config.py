@@ -80,14 +80,31 @@ class Db(_Section):
     password: SecretStr = Field(default=SecretStr(""), alias="pass")
 
 
-class S3(_Section):
-    """Access to an object store."""
+class _ObjectStore(_Section):
+    """How a bucket is reached; see `access.Access`."""
 
-    dias: str = ""
     host: str = ""
-    bucket: str = ""
+    """Endpoint, with or without https://; empty is Amazon's."""
+    region: str = ""
     access_key: str = ""
     secret_key: SecretStr = SecretStr("")
+    anonymous: bool = False
+    requester_pays: bool = False
+    connections: int = Field(default=16, ge=1)
+    retries: int = Field(default=4, ge=0)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything is said of who reaches what."""
+        return bool(self.host or self.access_key or self.anonymous)
+
+
+class S3(_ObjectStore):
+    """The object store of the scenes, a DIAS for instance."""
+
+    dias: str = ""
+    bucket: str = ""
+    """The bucket that this is about; empty is every one but the lake's own."""
 
     @model_validator(mode="before")
     @classmethod
@@ -100,8 +117,8 @@ class S3(_Section):
         return old | {key: value for key, value in values.items() if key not in names}
 
 
-class LakeSettings(_Section):
-    """Where the lake is."""
+class LakeSettings(_ObjectStore):
+    """Where the lake is, and, for an s3:// URL, how its bucket is reached."""
 
     url: str = ""
     """Folder or URL of the lake; empty means data/lake in the workspace."""

@@ -15,6 +15,7 @@ import rasterio
 import zarr
 from zarr.codecs import BloscCodec
 
+from cbm_lake.access import zarr_store
 from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.rasters import CHUNK, Grid, Raster, Window, source
 from cbm_lake.store import Store, translated
@@ -111,7 +112,7 @@ def _band_array(url: str, band: str, slot: int) -> zarr.Array[Any]:
     """The array of a band, once it is long enough: the planner of another run may just be lengthening it."""
     with translated("open", f"{url}/{band}"):
         for attempt in range(_PATIENCE):
-            array = zarr.open_array(url, path=band, mode="r+", config={"write_empty_chunks": True})
+            array = zarr.open_array(zarr_store(url), path=band, mode="r+", config={"write_empty_chunks": True})
             if slot < array.shape[0]:
                 return array
             time.sleep(0.1 * attempt)
@@ -149,7 +150,7 @@ class Cube:
             slots: all places of the time axis, in order.
         """
         with translated("write", self.url):
-            group = zarr.open_group(self.url, mode="a")
+            group = zarr.open_group(zarr_store(self.url), mode="a")
             if "spatial_ref" not in group:
                 _write_axes(group, grid)
             micros = np.array([int(slot.obstime.timestamp() * 1_000_000) for slot in slots], np.int64)
@@ -172,7 +173,8 @@ class Cube:
         import xarray as xr
 
         try:
-            dataset = xr.open_zarr(self.url, consolidated=False, zarr_format=3, decode_cf=True, mask_and_scale=False)
+            store = zarr_store(self.url)
+            dataset = xr.open_zarr(store, consolidated=False, zarr_format=3, decode_cf=True, mask_and_scale=False)
         except FileNotFoundError as error:
             raise NotFoundError(f"no cube at {self.url}; extract with a cube first") from error
         dataset = dataset.set_coords(["boa_offset", "spatial_ref"]).assign_coords(

@@ -23,6 +23,7 @@ from affine import Affine
 from obstore.exceptions import BaseError
 from zarr.storage import ObjectStore
 
+from cbm_lake.access import is_remote, zarr_store
 from cbm_lake.errors import SourceError
 
 log = logging.getLogger(__name__)
@@ -146,8 +147,8 @@ def _opened(href: str) -> tuple[zarr.Array[Any], list[zarr.Group]]:
 
 def _store(root: str) -> Any:
     """Where zarr finds the product: a folder, or a web or object store."""
-    if "://" not in root:
-        return root
+    if "://" not in root or is_remote(root):
+        return zarr_store(root)
     options: Any = {"allow_http": root.startswith("http://")}
     return ObjectStore(obstore.store.from_url(root, client_options=options), read_only=True)
 

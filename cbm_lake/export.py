@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+import pyproj
+import shapely
 
 from cbm_lake import queries
 from cbm_lake.errors import InvalidInputError, SourceError
@@ -20,7 +23,11 @@ from cbm_lake.store import translated
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    from numpy.typing import NDArray
 
+_BATCH: Final = 100_000
+"""Rows that are held at once."""
+_SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 _GEOMETRIES: Final = {"geometry": "epsg", "footprint": None}
 """Columns that hold WKB, and the column that says their coordinate system; none means EPSG:4326."""
 
@@ -28,7 +35,8 @@ _GEOMETRIES: Final = {"geometry": "epsg", "footprint": None}
 def write(relation: duckdb.DuckDBPyRelation, path: Path) -> int:
     """Write the rows to a file whose ending says the format, in one step; returns how many.
 
-    Rows with an outline become GeoParquet when written as .parquet. Tables without one are streamed, never held whole.
+    Rows with an outline become GeoParquet when written as .parquet. All but .gpkg and .geojson is streamed, never held
+    whole.
 
     Raises:
         InvalidInputError: unknown ending, or a geographic format for rows without geometry.
@@ -51,7 +59,7 @@ def write(relation: duckdb.DuckDBPyRelation, path: Path) -> int:
 
 
 def _stream(relation: duckdb.DuckDBPyRelation, sink: Callable[[pa.Schema], Any]) -> int:
-    reader = relation.to_arrow_reader(100_000)
+    reader = relation.to_arrow_reader(_BATCH)
     rows = 0
     with sink(reader.schema) as writer:
         for batch in reader:
@@ -69,7 +77,7 @@ def _arrow(relation: duckdb.DuckDBPyRelation, path: Path, _: str | None) -> int:
 
 
 def _csv(relation: duckdb.DuckDBPyRelation, path: Path, _: str | None) -> int:
-    reader = relation.to_arrow_reader(100_000)
+    reader = relation.to_arrow_reader(_BATCH)
     rows = 0
     with path.open("wb") as file:
         pyarrow.csv.write_csv(as_text(reader.schema.empty_table()), file)
@@ -81,8 +89,6 @@ def _csv(relation: duckdb.DuckDBPyRelation, path: Path, _: str | None) -> int:
 
 def as_text(batch: pa.RecordBatch | pa.Table) -> pa.Table:
     """The columns as a CSV can hold them: nested values as JSON and WKB as WKT."""
-    import shapely
-
     columns = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if pa.types.is_nested(column.type):
@@ -102,7 +108,6 @@ def _frame(relation: duckdb.DuckDBPyRelation, geometry: str) -> gpd.GeoDataFrame
     """All rows with their outlines in one coordinate system: their own if they share one, else EPSG:4326."""
     import geopandas as gpd
     import pandas as pd
-    import shapely
 
     frame = relation.to_arrow_table().to_pandas()
     for name in frame.columns.difference([geometry]):
@@ -111,8 +116,8 @@ def _frame(relation: duckdb.DuckDBPyRelation, geometry: str) -> gpd.GeoDataFrame
             frame[name] = [json.dumps(_listed(value), default=str) for value in frame[name]]
     shapes = shapely.from_wkb(frame.pop(geometry).to_numpy())
     system = _GEOMETRIES[geometry]
-    if system and system not in frame and not _in_degrees(shapes):
-        raise InvalidInputError(f"these outlines are not in degrees; select {system} too, which names their system")
+    if system and system not in frame:
+        _check_degrees(shapes, system)
     codes = frame[system] if system in frame else pd.Series([4326] * len(frame))
     if codes.nunique() <= 1:
         return gpd.GeoDataFrame(frame, geometry=shapes, crs=int(codes.iloc[0]) if len(codes) else 4326)
@@ -123,22 +128,91 @@ def _frame(relation: duckdb.DuckDBPyRelation, geometry: str) -> gpd.GeoDataFrame
     return gpd.GeoDataFrame(frame, geometry=pd.concat(parts).sort_index(), crs=4326)
 
 
-def _in_degrees(shapes: Any) -> bool:
-    """Whether no coordinate is off the globe; outlines without any count as well."""
-    import shapely
-
-    west, south, east, north = shapely.total_bounds(shapes)
-    return not (west < -180 or south < -90 or east > 180 or north > 90)
-
-
 def _listed(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _geoparquet(relation: duckdb.DuckDBPyRelation, path: Path, geometry: str | None) -> int:
-    frame = _frame(relation, geometry or "geometry")
-    frame.to_parquet(path, index=False, compression="zstd", schema_version="1.1.0")
-    return len(frame)
+    """GeoParquet 1.1, batch by batch, nested values as they are; outlines of several systems come in EPSG:4326."""
+    name = geometry or "geometry"
+    codes = _systems(relation, name)
+    reader = relation.to_arrow_reader(_BATCH)
+    kinds: set[str] = set()
+    bounds, rows = [np.full(4, np.nan)], 0
+    with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            shapes = shapely.from_wkb(batch[name].to_numpy(zero_copy_only=False))
+            if not codes:
+                _check_degrees(shapes, str(_GEOMETRIES[name]))
+            elif len(codes) > 1:
+                shapes = _to_degrees(shapes, batch[_GEOMETRIES[name]].to_numpy(zero_copy_only=False))
+                batch = _moved(batch, name, shapes)  # noqa: PLW2901
+            kinds |= {shape.geom_type + " Z" * shape.has_z for shape in shapes if shape is not None}
+            bounds.append(shapely.total_bounds(shapes))
+            writer.write_batch(batch)
+            rows += batch.num_rows
+        covered = "bbox" in reader.schema.names and _is_box(reader.schema.field("bbox").type)
+        column = _described(codes[0] if len(codes) == 1 else 4326, kinds, np.array(bounds), covered=covered)
+        geo = {"version": "1.1.0", "primary_column": name, "columns": {name: column}}
+        writer.add_key_value_metadata({"geo": json.dumps(geo)})
+    return rows
+
+
+def _described(epsg: int, kinds: set[str], bounds: NDArray[np.float64], *, covered: bool) -> dict[str, Any]:
+    """What GeoParquet says of a column of outlines; covered: column bbox holds the box of each."""
+    column: dict[str, Any] = {
+        "encoding": "WKB", "geometry_types": sorted(kinds), "crs": pyproj.CRS.from_epsg(epsg).to_json_dict(),
+    }  # fmt: skip
+    if kinds:
+        column["bbox"] = [*np.nanmin(bounds[:, :2], axis=0).tolist(), *np.nanmax(bounds[:, 2:], axis=0).tolist()]
+    if covered:
+        column["covering"] = {"bbox": {side: ["bbox", side] for side in _SIDES}}
+    return column
+
+
+def _systems(relation: duckdb.DuckDBPyRelation, geometry: str) -> list[int]:
+    """The EPSG codes of the outlines' coordinate systems; none when the rows do not tell."""
+    system = _GEOMETRIES[geometry]
+    if system is None:
+        return [4326]
+    if system not in relation.columns:
+        return []
+    codes = relation.project(system).filter(f"{system} is not null").distinct().fetchall()
+    return sorted(int(code) for (code,) in codes) or [4326]
+
+
+def _to_degrees(shapes: NDArray[Any], codes: NDArray[Any]) -> NDArray[Any]:
+    """Outlines, each in the system of its code, in EPSG:4326."""
+    moved = shapes.copy()
+    for code in set(codes[~np.isnan(codes.astype(float))].tolist()):
+        transformer = pyproj.Transformer.from_crs(int(code), 4326, always_xy=True)
+        moved[codes == code] = shapely.transform(shapes[codes == code], transformer.transform, interleaved=False)
+    return moved
+
+
+def _moved(batch: pa.RecordBatch, geometry: str, shapes: NDArray[Any]) -> pa.RecordBatch:
+    """The batch with other outlines, and their boxes where it has boxes."""
+    place = batch.schema.get_field_index(geometry)
+    batch = batch.set_column(place, batch.schema.field(place), pa.array(shapely.to_wkb(shapes), batch[place].type))
+    place = batch.schema.get_field_index("bbox")
+    if place < 0 or not _is_box(batch[place].type):
+        return batch
+    boxes = dict(zip(_SIDES, shapely.bounds(shapes).T, strict=True))
+    sides = [pa.array(boxes[side.name], side.type) for side in batch[place].type]
+    return batch.set_column(
+        place, batch.schema.field(place), pa.StructArray.from_arrays(sides, fields=list(batch[place].type))
+    )
+
+
+def _is_box(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) and sorted(side.name for side in kind) == sorted(_SIDES)
+
+
+def _check_degrees(shapes: NDArray[Any], system: str) -> None:
+    """Refuse outlines of which a coordinate is off the globe; outlines without any count as well."""
+    west, south, east, north = shapely.total_bounds(shapes)
+    if west < -180 or south < -90 or east > 180 or north > 90:
+        raise InvalidInputError(f"these outlines are not in degrees; select {system} too, which names their system")
 
 
 def _vector_file(relation: duckdb.DuckDBPyRelation, path: Path, geometry: str | None) -> int:

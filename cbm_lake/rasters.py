@@ -21,6 +21,7 @@ from affine import Affine
 from rasterio.errors import RasterioError
 
 from cbm_lake import eopf
+from cbm_lake.access import Access, is_remote
 from cbm_lake.errors import SourceError
 from cbm_lake.tiff import Tiff
 
@@ -129,9 +130,10 @@ def _own_nodata(declared: float | None, dtype: str) -> float | None:
     return float(declared) if float(declared).is_integer() and limits.min <= declared <= limits.max else None
 
 
-def _settings(threads: int) -> Any:
+def _settings(href: str, threads: int) -> Any:
     """GDAL's settings, to be used in a with statement."""
-    return rasterio.Env(**_GDAL_OPTIONS, GDAL_NUM_THREADS=str(threads))
+    stores = Access.of(href).gdal() if is_remote(href) else {}
+    return rasterio.Env(**{**_GDAL_OPTIONS, **stores, "GDAL_NUM_THREADS": str(threads)})
 
 
 def opened(href: str, threads: int = 1) -> Any:
@@ -145,8 +147,8 @@ def opened(href: str, threads: int = 1) -> Any:
         SourceError: it is missing or unreadable.
     """
     try:
-        with _settings(threads):
-            return rasterio.open(href)
+        with _settings(href, threads):
+            return rasterio.open(f"/vsis3/{href.removeprefix('s3://')}" if is_remote(href) else href)
     except RasterioError as error:
         raise SourceError(
             f"raster {href} cannot be opened: {_reason(error)}; fetch it again or leave out this scene"
@@ -260,7 +262,7 @@ class FileSource:
                 row, col, height, _ = run[0]
                 right = run[-1].col + run[-1].width
                 try:
-                    with _settings(self._threads):
+                    with _settings(self._raster.href, self._threads):
                         pixels = dataset.read(1, window=((row, row + height), (col, right)))
                 except RasterioError as error:
                     raise _unreadable(self._raster.href, error) from error

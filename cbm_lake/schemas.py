@@ -89,6 +89,7 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("base", pa.int64()),  # extraction whose signatures still hold for the parcels left out, or null
         pa.field("bands", pa.list_(pa.string())),
         pa.field("rule", pa.string(), nullable=False),  # centre or coverage
+        pa.field("boa_offset", pa.int32()),  # DN that was added
         pa.field("cube", pa.bool_(), nullable=False),  # whether the scene stands in the cube
         pa.field("status", pa.string(), nullable=False),  # done or failed
         pa.field("problem", pa.string()),  # why it failed

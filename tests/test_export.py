@@ -8,11 +8,13 @@ import duckdb
 import geopandas as gpd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyogrio
 import pytest
 from factories import PIDS, fill, outline, parcel_set, parcels, signature, signatures, write
 
 from cbm_lake.errors import InvalidInputError, SourceError
 
+SIDES = ("xmin", "ymin", "xmax", "ymax")
 KEY = {"aoi": "ms", "year": 2024, "ptype": ""}
 
 
@@ -84,6 +86,45 @@ def test_geoparquet_says_what_the_standard_asks_for(filled, out):
     assert geo["columns"]["geometry"]["crs"]["id"] == {"authority": "EPSG", "code": 32631}
 
 
+def test_geoparquet_keeps_structs_and_lists_and_says_which_boxes_cover_the_outlines(filled, out):
+    filled.export("select *, [1, 2] as numbers, {'a': pid} as nested from parcels order by pid", out / "a.parquet")
+    assert pq.read_table(out / "a.parquet").select(["pid", "bbox", "numbers", "nested"]).slice(0, 1).to_pylist() == [
+        {
+            "pid": "0012", "bbox": dict(zip(SIDES, outline(0).bounds, strict=True)), "numbers": [1, 2],
+            "nested": {"a": "0012"},
+        }
+    ]  # fmt: skip
+    geo = json.loads(pq.read_metadata(out / "a.parquet").metadata[b"geo"])["columns"]["geometry"]
+    assert geo["covering"] == {"bbox": {side: ["bbox", side] for side in SIDES}}
+    assert geo["bbox"] == [*outline(0).bounds[:2], *outline(2).bounds[2:]]
+    assert geo["geometry_types"] == ["Polygon"]
+    near = gpd.read_parquet(out / "a.parquet", bbox=outline(1, 50).bounds)  # which uses the covering
+    assert list(near["pid"]) == ["12"]
+
+
+def test_geoparquet_is_read_by_gdal_as_it_is_by_geopandas(filled, out):
+    filled.export("parcels", out / "a.parquet")
+    try:
+        frame = pyogrio.read_dataframe(out / "a.parquet")
+    except pyogrio.errors.DataSourceError:
+        pytest.skip("this GDAL reads no Parquet")
+    assert frame.crs.to_epsg() == 32631
+    assert frame.set_index("pid").geometry["12"].equals(outline(1))
+
+
+def test_geoparquet_of_many_batches_is_one_file_and_never_whole_in_memory(filled, out, monkeypatch):
+    monkeypatch.setattr("cbm_lake.export._BATCH", 2048)
+    sizes = []
+    write = pq.ParquetWriter.write_batch
+    monkeypatch.setattr(
+        pq.ParquetWriter, "write_batch", lambda self, batch: (sizes.append(batch.num_rows), write(self, batch))
+    )
+    many = "select parcels.*, number from parcels, range(3000) as many(number)"
+    assert filled.export(many, out / "a.parquet") == 9000
+    assert max(sizes) <= 2048
+    assert len(gpd.read_parquet(out / "a.parquet")) == sum(sizes) == 9000
+
+
 def test_outlines_of_two_systems_come_in_degrees(filled, out):
     filled.add_parcels("nl", 2024, "", "v1", parcels(("east",), [("rye", "2")], epsg=32632))
     assert filled.export("parcels", out / "a.parquet") == 4
@@ -91,6 +132,8 @@ def test_outlines_of_two_systems_come_in_degrees(filled, out):
     assert frame.crs.to_epsg() == 4326
     assert frame.geometry["0012"].bounds[0] == pytest.approx(3, abs=1e-8)
     assert frame.geometry["east"].bounds[0] == pytest.approx(9, abs=1e-8)
+    boxes = pq.read_table(out / "a.parquet").select(["pid", "bbox"]).to_pylist()
+    assert all(frame.geometry[row["pid"]].bounds == tuple(row["bbox"][side] for side in SIDES) for row in boxes)
 
 
 def test_footprints_of_scenes_are_in_degrees(filled, out):
@@ -101,8 +144,9 @@ def test_footprints_of_scenes_are_in_degrees(filled, out):
 
 
 def test_outlines_whose_system_is_not_told_are_refused_rather_than_misplaced(filled, out):
-    with pytest.raises(InvalidInputError, match="select epsg too"):
-        filled.export("select pid, geometry from parcels", out / "a.gpkg")
+    for name in ("a.gpkg", "a.parquet"):
+        with pytest.raises(InvalidInputError, match="select epsg too"):
+            filled.export("select pid, geometry from parcels", out / name)
     assert list(out.iterdir()) == []
 
 

@@ -379,6 +379,17 @@ def test_planners_at_once_give_every_scene_a_place_of_its_own(filled):
     assert sorted(held["scene"].to_pylist()) == sorted(f"S{number}" for number in range(1, 13))
 
 
+def test_a_scene_whose_offset_is_corrected_in_the_catalogue_is_extracted_again(filled):
+    extract.s2(**YEAR, bands=["B04"], workers=0, lake=filled)
+    before = filled.sql("select scene, max(B04_max) as top from s2 group by scene order by min(obstime)").to_pylist()
+    items = filled.sql("select * from stac_scenes order by datetime").cast(schemas.SCENES).to_pylist()
+    items[0] |= {"boa_offset": items[0]["boa_offset"] + 1000, "ingested": datetime.now(UTC)}
+    assert filled.add_scenes(pa.Table.from_pylist(items, schema=schemas.SCENES)) == 0
+    assert extract.s2(**YEAR, bands=["B04"], workers=0, lake=filled).scenes == 1
+    after = filled.sql("select scene, max(B04_max) as top from s2 group by scene order by min(obstime)").to_pylist()
+    assert after == [before[0] | {"top": before[0]["top"] + 1000}, *before[1:]]
+
+
 def test_a_scene_whose_offset_is_corrected_gets_another_place_in_the_cube(filled):
     scene = {"scene": "S", "obstime": datetime(2024, 1, 1, tzinfo=UTC), "boa_offset": 0}
     filled.reserve_slots("s2", "grid", [scene])

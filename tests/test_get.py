@@ -24,6 +24,8 @@ from factories import (
     signatures,
     write,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 from shapely.geometry import mapping
 
 from cbm_lake import schemas
@@ -195,7 +197,7 @@ def test_a_polygon_is_taken_in_every_form(loaded, workspace):
         {"type": "Feature", "properties": {}, "geometry": mapping(shape)},
     ]  # fmt: skip
     for form in forms:
-        answer = parcel_info.by_polygon("ms", 2024, form)
+        answer = parcel_info.by_polygon("ms", 2024, form, geom=True, only_ids=False)
         assert answer["pid"] == ["0012", "12"]
         assert list(answer) == KEYS
     assert files(workspace) == []
@@ -213,13 +215,14 @@ def test_a_polygon_that_only_touches_the_box_of_a_parcel_is_checked_by_shape(lak
     assert parcel_info.by_polygon("ms", 2024, in_degrees(0))["pid"] == ["triangle"]
 
 
-def test_only_identifiers_are_given_when_asked(loaded):
-    assert parcel_info.by_polygon("ms", 2024, in_degrees(0), geom=False, only_ids=True) == {"pid": ["0012"]}
-    assert list(parcel_info.by_polygon("ms", 2024, in_degrees(0), only_ids=True)) == ["pid", "geom"]
+def test_only_identifiers_are_given_unless_more_is_asked_for(loaded):
+    assert parcel_info.by_polygon("ms", 2024, in_degrees(0)) == {"pid": ["0012"]}
+    assert list(parcel_info.by_polygon("ms", 2024, in_degrees(0), geom=True)) == ["pid", "geom"]
+    assert list(parcel_info.by_polygon("ms", 2024, in_degrees(0), only_ids=False)) == KEYS[:-1]
 
 
 def test_a_polygon_without_parcels_gives_the_same_keys_with_empty_lists(loaded):
-    answer = parcel_info.by_polygon("ms", 2024, shapely.box(10, 50, 11, 51))
+    answer = parcel_info.by_polygon("ms", 2024, shapely.box(10, 50, 11, 51), geom=True, only_ids=False)
     assert answer == {name: [] for name in KEYS}
 
 
@@ -232,7 +235,8 @@ def test_a_polygon_without_parcels_gives_the_same_keys_with_empty_lists(loaded):
         "nonsense",
         "",
         "3_43-4_x-4_44-3_43",
-        "-3_43--4_43--4_44--3_43",
+        "3_43-4_43-4_44--3_43",
+        "3-43-4-43-4-44-3-43",
         '{"type": "Polygon"',
         '{"type": "Point", "coordinates": [3, 43]}',
         {"type": "Polygon", "coordinates": [[[3, 43], [4, 43], [4, 44], [3, 44]]]},
@@ -247,6 +251,48 @@ def test_what_is_no_polygon_is_refused_in_one_line(loaded, polygon):
     with pytest.raises(InvalidInputError, match="polygon") as caught:
         parcel_info.by_polygon("ms", 2024, polygon)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "points"),
+    [
+        ("-7.5_39.1--7.4_39.1--7.4_39.2--7.5_39.1", [(-7.5, 39.1), (-7.4, 39.1), (-7.4, 39.2), (-7.5, 39.1)]),
+        ("-1_-2-1_-2-1_2--1_-2", [(-1, -2), (1, -2), (1, 2), (-1, -2)]),
+        ("-7.5 -39.1,-7.4 -39.1 , -7.4 -39.2,-7.5 -39.1", [(-7.5, -39.1), (-7.4, -39.1), (-7.4, -39.2), (-7.5, -39.1)]),
+        ("1e-05_43 - 4._43 - 4._44 - 1e-05_43", [(1e-05, 43), (4, 43), (4, 44), (1e-05, 43)]),
+    ],
+)
+def test_a_polygon_west_of_greenwich_or_south_of_the_equator_is_understood(text, points):
+    assert parcel_info._polygon(text).equals(shapely.Polygon(points))
+
+
+@given(points=st.lists(st.tuples(st.floats(-180, 180), st.floats(-90, 90)), min_size=3, max_size=5))
+def test_any_ring_written_as_python_writes_numbers_comes_back(points):
+    shape = shapely.Polygon(points)
+    if shape.is_valid and not shape.is_empty:
+        assert parcel_info._polygon(as_text(shape)).equals(shape)
+        assert parcel_info._polygon(as_text(shape, ",").replace("_", " ")).equals(shape)
+
+
+def test_what_is_done_is_told_to_the_log_when_asked_in_the_call_forms_of_old(filled, caplog, capsys):
+    caplog.set_level("DEBUG", "cbm_lake.get")
+    place, around = degrees(X + 50, Y + 50), in_degrees(0)
+    for debug, lines in ((False, 0), (True, 6)):
+        parcel_info.by_pid("ms", 2024, "0012", None, True, False, debug)
+        parcel_info.by_location("ms", 2024, *place, None, True, False, debug)
+        parcel_info.by_polygon("ms", 2024, around, None, False, False, True, debug)
+        time_series.by_pid("ms", 2024, "0012", "s2", None, "", debug)
+        time_series.by_location("ms", 2024, *place, "s2", None, "", debug)
+        assert len(caplog.records) == lines
+    assert "parcel 0012 of ms 2024 written to" in caplog.text
+    assert capsys.readouterr().out == ""
+
+
+def test_a_write_that_fails_leaves_no_draft(loaded, workspace):
+    (workspace.temp / "ms/2024/12/info.json").mkdir(parents=True)  # in the way of the file
+    with pytest.raises(ConfigError, match=r"info\.json cannot be written"):
+        parcel_info.by_pid("ms", 2024, "12")
+    assert files(workspace) == []
 
 
 # -- time series -----------------------------------------------------------------------------------------------------

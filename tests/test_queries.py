@@ -1,6 +1,7 @@
 """Every file of sql/ is documented, and runs."""
 
 import re
+from pathlib import Path
 
 import factories
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from cbm_lake import queries
 from cbm_lake.errors import InvalidInputError, NotFoundError
 
-QUESTIONS = [query for query in queries.load().values() if not query.name.startswith("lookup.")]
+SQL = Path(__file__).parent.parent / "sql"
+QUESTIONS = [*queries.load().values()]
+ALL = [*queries.statements().values(), *queries.definitions()]
 FILES = {"truth", "events"}
 """Parameters that are files, which cannot be null."""
 
@@ -49,7 +52,7 @@ def test_there_are_queries():
     assert {"parcels.by_pid", "time_series.s2", "scenes.between"} <= set(queries.load())
 
 
-@pytest.mark.parametrize("query", [*queries.load().values(), *queries.definitions()], ids=ids)
+@pytest.mark.parametrize("query", ALL, ids=ids)
 def test_every_file_says_what_it_is_and_names_its_parameters(query):
     assert len(query.description) > 30
     assert query.description.endswith((".", ")")), query.description
@@ -57,7 +60,7 @@ def test_every_file_says_what_it_is_and_names_its_parameters(query):
         assert re.search(rf"\${name}\b", query.description), f"${name} is not in the leading comment"
 
 
-@pytest.mark.parametrize("query", [*queries.load().values(), *queries.definitions()], ids=ids)
+@pytest.mark.parametrize("query", ALL, ids=ids)
 def test_every_file_is_one_statement(query):
     import duckdb
 
@@ -95,8 +98,31 @@ def test_an_unknown_query_is_refused_with_the_list():
         queries.get("parcels.nope")
 
 
-def test_macros_and_views_are_no_questions():
-    assert not [name for name in queries.load() if name.startswith(("views.", "macros."))]
+def test_macros_views_and_steps_are_no_questions_and_steps_are_found_by_name():
+    folders = {name.partition(".")[0] for name in queries.load()}
+    assert folders.isdisjoint((*queries.VIEWS, *queries.STEPS))
+    assert queries.get("lookup.s2").sql
+    assert {path.parent.name for path in SQL.glob("*/*.sql")} == folders | {*queries.VIEWS, *queries.STEPS}
+
+
+@pytest.mark.parametrize(
+    ("series", "latest"),
+    [
+        ([(400, 1200)], (0.5, 0)),
+        ([(400, 1200), (0, 0)], (0.5, 0)),
+        ([(400, 1200), (None, 1200)], (0.5, 0)),
+        ([(400, 1200), (600, 600)], (0.0, 1)),
+        ([(0, 0)], (None, None)),
+    ],
+)
+def test_the_latest_ndvi_has_the_date_on_which_it_was_seen(series, latest, lake):
+    lake.add_parcels("ms", 2024, "", "v1", factories.parcels(("1",), [("wheat", "1")]))
+    for number, (red, nir) in enumerate(series):
+        row = factories.signature("1", str(number), factories.day(number), B04_mean=red, B08_mean=nir)
+        factories.write(lake, factories.signatures(row), scene=str(number))
+    row = lake.query("parcels.latest_ndvi", aoi="ms", year=2024, screen=[3, 8, 9, 10, 11]).to_pylist()[0]
+    ndvi, number = latest
+    assert (row["ndvi"], row["obstime"]) == (ndvi, None if number is None else factories.day(number))
 
 
 def test_a_missing_and_an_unknown_parameter_are_named(lake):

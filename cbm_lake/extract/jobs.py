@@ -58,10 +58,14 @@ class Job:
 
     @property
     def extraction(self) -> int:
-        """The number that its signatures carry: the same work always has the same number."""
+        """The number that its signatures carry: the same work after the same attempts always has the same number.
+
+        So what was killed before the ledger knew of it is replaced, and what is done once more, perhaps since an older
+        version of the parcels has come back, is not taken for what was done then.
+        """
         what = [
             self.card, self.parcels.aoi, self.parcels.year, self.parcels.ptype, self.parcels.version, self.scene.id,
-            self.bands, self.rule, self.base.extraction if self.base else None,
+            self.bands, self.rule, self.base.extraction if self.base else None, self.after,
         ]  # fmt: skip
         return int.from_bytes(hashlib.sha256(json.dumps(what).encode()).digest()[:8]) >> 1
 

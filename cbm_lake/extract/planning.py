@@ -127,7 +127,8 @@ def _drafts(
         scene = Scene(row["id"], row["obstime"], row["reference"], row["boa_offset"])
         bands = kind.check_bands((*wanted, *(entry["bands"] if entry["extraction"] else ())))
         job = Job(lake.url, kind.name, scene, parcels, bands, rule, {}, after=entry["attempt"])
-        if entry["extraction"] and entry["rule"] == rule and set(bands) == set(entry["bands"]):
+        same = entry["extraction"] and entry["boa_offset"] in (None, scene.boa_offset)
+        if same and entry["rule"] == rule and set(bands) == set(entry["bands"]):
             if not changes.since(entry["versions"]) and (entry["cube"] or not cube):
                 continue
             if changes.few_since(entry["versions"]) and (entry["cube"] or not cube):

@@ -61,7 +61,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> dict[str, Any]:
         "card": job.card, "scene": outcome.scene, "aoi": job.parcels.aoi, "year": job.parcels.year,
         "ptype": job.parcels.ptype, "parcels": job.parcels.version, "extraction": job.extraction,
         "base": job.base.extraction if job.base else None, "bands": list(job.bands), "rule": job.rule,
-        "cube": job.slots is not None and outcome.problem is None,
+        "cube": job.slots is not None and outcome.problem is None, "boa_offset": job.scene.boa_offset,
         "status": "failed" if outcome.problem else "done", "problem": outcome.problem, "rows": outcome.rows,
         "started": started, "finished": datetime.now(UTC), "version": version("cbm-lake"),
     }  # fmt: skip

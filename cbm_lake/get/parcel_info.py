@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +15,11 @@ import shapely
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake, ParcelSet, open_lake
+
+log = logging.getLogger(__name__)
+
+_BETWEEN_POINTS = re.compile(r"(?<=[\d.])-|\s+-\s+|\s*,\s*")
+"""What stands between two points: a hyphen that follows a number is no sign."""
 
 Answer = dict[str, list[Any]]
 """Equally long lists by name: pid, cropname, cropcode, srid, geom (GeoJSON text), area (m², EPSG:3035), clon, clat."""
@@ -25,6 +32,7 @@ def by_pid(
     ptype: str | None = None,
     geom: bool = True,
     wgs84: bool = False,
+    debug: bool = False,
     *,
     lake: Lake | None = None,
 ) -> Answer:
@@ -37,6 +45,7 @@ def by_pid(
         ptype: which parcel set; None is the main one.
         geom: with the outline.
         wgs84: the outline in degrees, not in the area's own coordinate system.
+        debug: tell the log (level DEBUG) what is done.
         lake: the lake; None is the workspace's.
 
     Raises:
@@ -49,7 +58,7 @@ def by_pid(
         raise NotFoundError(
             f"no parcel {pid!r} in {parcels.name}; identifiers are text, exactly as the agency wrote them"
         )
-    return _written(parcels, rows, geom=geom, wgs84=wgs84)
+    return _written(parcels, rows, geom=geom, wgs84=wgs84, debug=debug)
 
 
 def by_location(
@@ -60,6 +69,7 @@ def by_location(
     ptype: str | None = None,
     geom: bool = True,
     wgs84: bool = False,
+    debug: bool = False,
     *,
     lake: Lake | None = None,
 ) -> Answer:
@@ -73,6 +83,7 @@ def by_location(
         ptype: which parcel set; None is the main one.
         geom: with the outline.
         wgs84: the outline in degrees.
+        debug: tell the log (level DEBUG) what is done.
         lake: the lake; None is the workspace's.
 
     Raises:
@@ -86,7 +97,7 @@ def by_location(
     rows = _meeting(lake, parcels, shapely.Point(lon, lat))
     if not rows:
         raise NotFoundError(f"no parcel of {parcels.name} at longitude {lon}, latitude {lat}")
-    return _written(parcels, rows, geom=geom, wgs84=wgs84)
+    return _written(parcels, rows, geom=geom, wgs84=wgs84, debug=debug)
 
 
 def by_polygon(
@@ -94,10 +105,11 @@ def by_polygon(
     year: int,
     polygon: Any,
     ptype: str | None = None,
-    geom: bool = True,
+    geom: bool = False,
     wgs84: bool = False,
+    only_ids: bool = True,
+    debug: bool = False,
     *,
-    only_ids: bool = False,
     lake: Lake | None = None,
 ) -> Answer:
     """All parcels that the polygon meets; equally long empty lists where there are none.
@@ -109,7 +121,8 @@ def by_polygon(
         ptype: which parcel set; None is the main one.
         geom: with the outlines.
         wgs84: the outlines in degrees.
-        only_ids: identifiers (and outlines, when asked for) only.
+        only_ids: identifiers (and outlines, when asked for) only; False gives everything that is declared.
+        debug: tell the log (level DEBUG) what is done.
         lake: the lake; None is the workspace's.
 
     Raises:
@@ -118,6 +131,8 @@ def by_polygon(
     lake = lake or open_lake()
     parcels = lake.parcel_set(aoi, year, ptype)
     answer = _columns(_meeting(lake, parcels, _polygon(polygon)), geom=geom, wgs84=wgs84)
+    if debug:
+        log.debug("%d parcels of %s meet the polygon", len(answer["pid"]), parcels.name)
     return {name: answer[name] for name in answer if name in ("pid", "geom")} if only_ids else answer
 
 
@@ -151,8 +166,7 @@ def _polygon(value: Any) -> shapely.Geometry:
             shape = value
         elif isinstance(value, str) and not value.lstrip().startswith("{"):
             points = [
-                [float(number) for number in point.replace("_", " ").split()]
-                for point in value.replace("-", ",").split(",")
+                [float(number) for number in point.replace("_", " ").split()] for point in _BETWEEN_POINTS.split(value)
             ]
             shape = shapely.Polygon(points) if points[0] == points[-1] else None
         else:
@@ -196,8 +210,10 @@ def _geojson(row: dict[str, Any], *, wgs84: bool) -> str:
     return json.dumps(document, separators=(",", ":"))
 
 
-def _written(parcels: ParcelSet, rows: list[dict[str, Any]], *, geom: bool, wgs84: bool) -> Answer:
+def _written(parcels: ParcelSet, rows: list[dict[str, Any]], *, geom: bool, wgs84: bool, debug: bool) -> Answer:
     for row in rows:
         text = json.dumps(_columns([row], geom=geom, wgs84=wgs84), ensure_ascii=False)
-        folders.write(parcels.aoi, parcels.year, row["pid"], "info.json", text)
+        file = folders.write(parcels.aoi, parcels.year, row["pid"], "info.json", text)
+        if debug:
+            log.debug("parcel %s of %s written to %s", row["pid"], parcels.name, file)
     return _columns(rows, geom=geom, wgs84=wgs84)

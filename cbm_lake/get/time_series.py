@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from cbm_lake import cards, schemas
@@ -11,6 +12,8 @@ from cbm_lake.lake import Lake, open_lake
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 _COLUMNS = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
 
@@ -22,6 +25,7 @@ def by_pid(
     tstype: str = "s2",
     ptype: str | None = None,
     band: str = "",
+    debug: bool = False,
     *,
     lake: Lake | None = None,
 ) -> pd.DataFrame:
@@ -34,6 +38,7 @@ def by_pid(
         tstype: card: s2, bs or c6.
         ptype: which parcel set; None is the main one.
         band: one band only; "" is all.
+        debug: tell the log (level DEBUG) what is done.
         lake: the lake; None is the workspace's.
 
     Returns:
@@ -61,7 +66,9 @@ def by_pid(
         frame["hist"] = [_histogram(counts) for counts in frame["scl"]]
         columns.append("hist")
     frame = frame[columns]
-    folders.write(parcels.aoi, parcels.year, str(pid), f"time_series_{tstype}{band}.csv", frame.to_csv())
+    file = folders.write(parcels.aoi, parcels.year, str(pid), f"time_series_{tstype}{band}.csv", frame.to_csv())
+    if debug:
+        log.debug("%d rows of parcel %s of %s written to %s", len(frame), pid, parcels.name, file)
     return frame
 
 
@@ -73,6 +80,7 @@ def by_location(
     tstype: str = "s2",
     ptype: str | None = None,
     band: str = "",
+    debug: bool = False,
     *,
     lake: Lake | None = None,
 ) -> pd.DataFrame:
@@ -80,8 +88,8 @@ def by_location(
 
     Args and errors are those of `by_pid` and of `parcel_info.by_location`.
     """
-    found = parcel_info.by_location(aoi, year, lon, lat, ptype, geom=False, lake=lake)
-    return by_pid(aoi, year, found["pid"][0], tstype, ptype, band, lake=lake)
+    found = parcel_info.by_location(aoi, year, lon, lat, ptype, geom=False, debug=debug, lake=lake)
+    return by_pid(aoi, year, found["pid"][0], tstype, ptype, band, debug, lake=lake)
 
 
 def _histogram(counts: Any) -> dict[str, int]:

@@ -3,9 +3,9 @@
 select pid, crop_name, area_m2, epsg, geometry, latest.ndvi, latest.obstime
 from parcels
 left join (
-    select aoi, year, ptype, pid, arg_max(ndvi(B04_mean, B08_mean), obstime) as ndvi, max(obstime) as obstime
-    from s2
-    where share_of(scl, $screen::integer[]) = 0 and B04_mean is not null and B08_mean is not null
+    select aoi, year, ptype, pid, arg_max(value, obstime) as ndvi, max(obstime) as obstime
+    from (select *, ndvi(B04_mean, B08_mean) as value from s2 where share_of(scl, $screen::integer[]) = 0)
+    where value is not null
     group by all
 ) as latest using (aoi, year, ptype, pid)
 where aoi = $aoi and year = $year
