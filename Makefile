@@ -26,7 +26,7 @@ bench: $(INSTALLED)  ## the figures of docs/performance.md
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e ".[exact]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e ".[exact,foi,s3,server]"
 	touch $@
 
 clean:
