@@ -1,119 +1,188 @@
-"""What questions cost on a season of signatures: 100,000 parcels x 73 scenes = 7.3 million wide rows.
+"""What questions cost on a country's season: 500,000 parcels x 73 scenes x 8 bands = 36.5 million wide rows.
 
-    python -m benchmarks.lookup [--parcels 100000] [--scenes 73]
+    python -m benchmarks.lookup [--parcels 14000 100000 500000] [--lake FOLDER | --keep FOLDER]
 
-A parcel's year is asked for through the named query of the time series, before and after compaction; the peer in the
-same run is pyarrow.dataset reading the same files with the same filter. Wall-clock medians, on one process.
+Each size is filled, compacted and asked. A parcel's year is asked for through the named query of the time series and
+through get.time_series.by_pid, for parcels not asked for before and again; in fresh processes; and, in the same run,
+of PostgreSQL, which holds the same rows of 5,000 parcels as the original does. With --lake, a lake that an earlier run
+left is asked. The line "calibration" says how busy the machine was: at twice its time, so are all others.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import json
+import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 
-from cbm_lake import schemas
-from cbm_lake.lake import Lake, ParcelSet
+from benchmarks import postgres, season
+from cbm_lake.get import time_series
+from cbm_lake.lake import Lake
 
-BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11")
+KEY = {"aoi": season.AOI, "year": season.YEAR, "ptype": ""}
+PEER = 5_000
+"""Parcels that PostgreSQL gets; size is scaled by rows, look-ups hardly depend on it while all is in memory."""
+FRESH = """
+import json, sys, time
+start = time.perf_counter(), time.process_time()
+import pandas, cbm_lake
+from cbm_lake.lake import open_lake
+ready = time.perf_counter(), time.process_time()
+rows = open_lake(sys.argv[1]).query("time_series.s2", aoi="ms", year=2024, ptype="", pid=sys.argv[2], bands=None)
+done = time.perf_counter(), time.process_time()
+print(json.dumps([[1000 * (b - a) for a, b in zip(*pair)] for pair in ((start, ready), (ready, done))]))
+"""
 
 
 def main() -> None:
     """Print the figures."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--parcels", type=int, default=100_000)
-    arguments.add_argument("--scenes", type=int, default=73)
+    arguments.add_argument("--parcels", type=int, nargs="*", default=[14_000, 100_000, 500_000])
+    arguments.add_argument("--lake", help="a lake that was filled and compacted here, of --parcels parcels")
+    arguments.add_argument("--keep", help="folder in which the lakes stay")
     options = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        lake = Lake(name)
-        start = time.perf_counter()
-        fill(lake, options.parcels, options.scenes)
-        rows = options.parcels * options.scenes
-        print(f"{rows:,} rows written in {time.perf_counter() - start:.0f} s, {megabytes(name):,.0f} MB")
-        report("as written", lake, options.parcels)
-        start = time.perf_counter()
-        lake.compact("s2")
-        print(f"compacted in {time.perf_counter() - start:.0f} s")
-        report("compacted", lake, options.parcels)
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["CBM_LAKE_HOME"] = scratch
+        for parcels in options.parcels:
+            size = season.Season(parcels)
+            url = options.lake or f"{options.keep or scratch}/{parcels}"
+            print(f"-- {size.rows / 1e6:.1f} M wide rows, {size.rows * len(season.BANDS) / 1e6:.0f} M band records")
+            if not options.lake:
+                _make(url, size)
+            _ask(url, size)
+        _compare(url, size)
 
 
-def fill(lake: Lake, parcels: int, scenes: int) -> None:
-    """A season of made-up signatures, scene by scene as extraction writes them."""
-    rng = np.random.default_rng(0)
-    schema = schemas.signatures("s2")
-    pids = pa.array([f"{number:08d}" for number in range(parcels)])
-    for scene in range(scenes):
-        obstime = datetime(2024, 1, 3, 10, 40, tzinfo=UTC) + timedelta(days=5 * scene)
-        name = f"S2A_MSIL2A_{obstime:%Y%m%dT%H%M%S}"
-        keys = {"aoi": "ms", "year": 2024, "ptype": "", "scene": name, "obstime": obstime}
-        keys |= {"reference": name, "rule": "centre"}
-        level = rng.normal(2000, 500, parcels).astype("float32")
-        columns = []
-        for field in schema:
-            band, _, statistic = field.name.partition("_")
-            if field.name == "pid":
-                columns.append(pids)
-            elif field.name in keys:
-                columns.append(pa.repeat(pa.scalar(keys[field.name], field.type), parcels))
-            elif statistic == "count" or band == "scl":
-                columns.append(pa.array(rng.integers(0, 300, parcels), field.type))
-            elif band in BANDS:
-                columns.append(pa.array(np.round(level + rng.normal(0, 60, parcels), 2), field.type))
-            else:
-                columns.append(pa.nulls(parcels, field.type))
-        parcel_set = ParcelSet("ms", 2024, "", "v1", "", "")
-        lake.write_signatures("s2", pa.table(columns, schema=schema), parcel_set, name)
+def _make(url: str, size: season.Season) -> None:
+    """Fill a lake and compact it."""
+    _, seconds, peak = alone(_fill, url, size)
+    line("filling, as 73 commits", f"{seconds:7.0f} s   {_bytes(url) / size.rows:6.0f} bytes a row, peak {peak} MB")
+    _, seconds, peak = alone(_compact, url)
+    line("compaction", f"{seconds:7.0f} s   {_bytes(url) / size.rows:6.0f} bytes a row, peak {peak} MB")
 
 
-def report(state: str, lake: Lake, parcels: int) -> None:
+def _ask(url: str, size: season.Season) -> None:
     """One line per question."""
-    rng = np.random.default_rng(1)
-    ids = [f"{number:08d}" for number in rng.integers(0, parcels, 60)]
-    key = {"aoi": "ms", "year": 2024, "ptype": "", "bands": None}
-    ours = milliseconds([lambda pid=pid: lake.query("time_series.s2", **key, pid=pid) for pid in ids])
-    paths = live(lake)
-    peer = ds.dataset(paths, format="parquet")
-    theirs = milliseconds([lambda pid=pid: peer.to_table(filter=ds.field("pid") == pid) for pid in ids[:10]])
-    print(
-        f"{state:11s} a parcel's year: median {statistics.median(ours):7.1f} ms, p99 {np.quantile(ours, 0.99):7.1f} ms "
-        f"({len(paths)} files); pyarrow.dataset {statistics.median(theirs):7.1f} ms, "
-        f"{statistics.median(theirs) / statistics.median(ours):5.1f}x"
+    show("calibration", milliseconds([lambda: sum(range(200_000))] * 20), "2.4 ms when nobody else is busy")
+    lake = Lake(url)
+    pids = [size.pid(number) for number in np.random.default_rng(1).choice(size.parcels, 201, replace=False)]
+    ask = [lambda pid=pid: lake.query("time_series.s2", **KEY, pid=pid, bands=None) for pid in pids]
+    show("a parcel's year, parcel and file new", milliseconds(ask), "10 ms, p99 30 ms")
+    show("a parcel's year, asked before", milliseconds([*ask[:51], *ask[:51]])[51:], "10 ms, p99 30 ms")
+    frames = [lambda pid=pid: time_series.by_pid("ms", season.YEAR, pid, lake=lake) for pid in pids[:50]]
+    show("the same by get.time_series.by_pid", milliseconds(frames), "10 ms")
+    fresh = [json.loads(subprocess.check_output([sys.executable, "-c", FRESH, url, pid])) for pid in pids[:15]]
+    show("fresh process, imports", [spent[0] for spent in fresh[1:]], "")
+    show("fresh process, opening and answer", [spent[1] for spent in fresh[1:]], "60 ms")
+    for name, target in {"one_date": "1 s", "ndvi_by_crop_and_week": "3 s"}.items():
+        spent, _, peak = alone(_national, url, name)
+        show(f"national.{name}, first time", spent[:1], "")
+        show(f"national.{name}", spent[1:], f"{target}; peak {peak} MB")
+
+
+def _national(url: str, name: str) -> list[tuple[float, float]]:
+    """Milliseconds of a question of all parcels, the first with files that were not opened before."""
+    extra = {"one_date": {"date": "2024-06-06", "band": "B04"}}.get(name, {})
+    lake = Lake(url)
+    return milliseconds([lambda: lake.query(f"national.{name}", **KEY, **extra)] * 5, skip=0)
+
+
+def _compare(url: str, size: season.Season) -> None:
+    """The peer's look-ups and size beside the lake's."""
+    lake = Lake(url)
+    parcels = min(PEER, size.parcels)
+    numbers = np.random.default_rng(2).choice(parcels, 60, replace=False).tolist()
+    with postgres.server() as connection:
+        held = postgres.load(connection, _long_rows(lake, size, parcels))
+        ours = [lambda n=n: lake.query("time_series.s2", **KEY, pid=size.pid(n), bands=None) for n in numbers]
+        theirs = [lambda n=n: postgres.series(connection, n) for n in numbers]
+        for ask in (*ours, *theirs):  # what was asked before is warm on both sides
+            ask()
+        spent = {"the lake": milliseconds(ours), "PostgreSQL": milliseconds(theirs)}
+    for name, found in spent.items():
+        show(f"a parcel's year, asked before: {name}", found, "not slower than PostgreSQL")
+    wide = _bytes(url) / size.rows
+    line(
+        "bytes a wide row",
+        f"{wide:7.0f}     PostgreSQL {held.per_row * len(season.BANDS):.0f} ({held.rows:,} long rows)",
     )
-    date = "select avg(B04_mean) from s2 where obstime::date = date '2024-06-16'"
-    ndvi = "select week(obstime) as week, median(ndvi(B04_mean, B08_mean)) from s2 where observable group by week"
-    for title, text in {"one date, one band": date, "national NDVI per week": ndvi}.items():
-        print(f"{state:11s} {title}: {statistics.median(milliseconds([lambda text=text: lake.sql(text)] * 3)):7.0f} ms")
+    line("storage against PostgreSQL", f"{wide / held.per_row / len(season.BANDS):7.3f}     target 0.25")
 
 
-def live(lake: Lake) -> list[str]:
-    """The files that count now."""
-    table = lake._signatures["s2"].open()  # noqa: SLF001
-    return [] if table is None else table.file_uris()
+def _long_rows(lake: Lake, size: season.Season, parcels: int) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Each scene with its long rows of the first parcels, numbers instead of text."""
+    statement = """
+        select pid[3:]::bigint as pid, $number::integer as obsid, band, count, mean, std, min, max, p25, p50, p75
+        from s2_long where obstime = $moment and pid < $last order by pid, band
+    """
+    for number in range(size.scenes):
+        moment = size.obstime(number)
+        rows = lake.sql(statement, number=number, moment=moment, last=size.pid(parcels))
+        yield pa.table({"id": [number], "obstime": [moment.isoformat()], "reference": [f"{number:060}"]}), rows
 
 
-def megabytes(folder: str) -> float:
-    """Of all files below a folder."""
-    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) / 1e6
+def _fill(url: str, size: season.Season) -> None:
+    for _ in season.fill(Lake(url), size):
+        pass
 
 
-def milliseconds(questions: list[Callable[[], object]]) -> list[float]:
-    """Wall-clock of each question, after one that is not counted."""
-    questions[0]()
+def _compact(url: str) -> None:
+    Lake(url).compact()
+
+
+def _bytes(url: str) -> int:
+    """Of the signature files that count now."""
+    table = Lake(url)._signatures["s2"]  # noqa: SLF001
+    held = table.open()
+    return 0 if held is None else sum(file["size_bytes"] for file in table.files(held))
+
+
+def alone(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float, int]:
+    """What a function gives in a process of its own, its seconds and its peak memory in MB."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measured, work, *arguments).result()
+
+
+def _measured(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float, int]:
+    start = time.perf_counter()
+    found = work(*arguments)
+    return found, time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def milliseconds(questions: list[Callable[[], object]], skip: int = 1) -> list[tuple[float, float]]:
+    """Wall-clock of each question but the first ones, and the time that this process was computing."""
     spent = []
     for question in questions:
-        start = time.perf_counter()
+        start, computing = time.perf_counter(), time.process_time()
         question()
-        spent.append((time.perf_counter() - start) * 1000)
-    return spent
+        spent.append(((time.perf_counter() - start) * 1000, (time.process_time() - computing) * 1000))
+    return spent[skip:]
+
+
+def show(title: str, spent: list[tuple[float, float]], target: str) -> None:
+    """Median and tail of wall-clock, and the median of computing."""
+    wall, computing = (np.array(times) for times in zip(*spent, strict=True))
+    told = f"{np.median(wall):7.1f} ms  p99 {np.quantile(wall, 0.99):7.1f} ms  CPU {np.median(computing):7.1f} ms"
+    line(title, f"{told}   target {target}" if target else told)
+
+
+def line(title: str, text: str) -> None:
+    """A line of the table."""
+    print(f"{title:48s} {text}", flush=True)
 
 
 if __name__ == "__main__":
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
     main()

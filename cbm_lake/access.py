@@ -2,26 +2,48 @@
 
 Settings come from config/main.json and the environment. The lake's own bucket has them in section `lake`, the scenes'
 (a DIAS, or eodata) in section `s3`; what neither says is taken from the usual AWS_… variables, profile or role.
+
+Files are read and written by obstore, for pyarrow and DuckDB too. Three libraries bring their own client and are told
+the same: deltalake for the tables' logs, zarr (obstore again) for cubes, and GDAL for rasters.
 """
 
 from __future__ import annotations
 
 import io
+import os
+import re
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from fsspec import AbstractFileSystem
-from pyarrow import fs
 
 from cbm_lake.config import Workspace
-from cbm_lake.errors import SourceError
+from cbm_lake.errors import ConfigError, InvalidInputError, SourceError
 
 if TYPE_CHECKING:
+    from pyarrow import fs
     from zarr.storage import ObjectStore
 
-_SCHEME = "s3://"
+_SCHEME: Final = "s3://"
+_REGION: Final = "us-east-1"
+"""For which requests are signed where no region is told; stores other than Amazon's take any."""
+_PROBE: Final = ".put-if-absent"
+"""An empty object in the lake, by which is tried whether the store refuses to put what is there."""
+_KEPT: Final = 4096
+"""Files of which size and time are kept."""
+_TOLD = re.compile(r"<Code>(?P<code>[^<]*)</Code>(?:.*?<Message>(?P<message>[^<]*)</Message>)?", re.DOTALL)
+"""What a store says when it refuses."""
+_NO_KEYS = re.compile(r"169\.254\.169\.254|loading credentials|configuration options not defined")
+"""How the libraries say that they found neither keys nor a machine's role."""
+_SILENT = re.compile(r"error sending request|connect error|timed out|Could not (connect|resolve)|dns error")
+"""How they say that nobody is there."""
+_ADDRESS = re.compile(r"https?://[^/\s]+")
+_ORNAMENT = re.compile(r"\x1b\[[0-9;]*m|↳")
 
 
 @dataclass(frozen=True)
@@ -31,97 +53,123 @@ class Access:
     endpoint: str = ""
     """https://eodata.dataspace.copernicus.eu; empty is Amazon's."""
     region: str = ""
-    access_key: str = ""
+    access_key: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
+    session_token: str = field(default="", repr=False)
+    """Of keys that hold for a while; from AWS_SESSION_TOKEN only."""
     anonymous: bool = False
     """Without keys: public buckets."""
     requester_pays: bool = False
     """Agree to pay for what is read, which some public buckets ask for."""
     connections: int = 16
-    """To one host at once."""
+    """To one host at once, from one process."""
     retries: int = 4
     """After a failure that may pass, with growing pauses."""
 
     @classmethod
     def of(cls, url: str) -> Access:
-        """The access to an s3:// URL by the settings of the current workspace."""
-        config, bucket = Workspace.here().config, bucket_of(url)
-        if config.lake.url.startswith(_SCHEME) and bucket == bucket_of(config.lake.url) and config.lake.is_given:
-            section: Any = config.lake
-        elif config.s3.is_given and config.s3.bucket in ("", bucket):
-            section = config.s3
-        else:
-            return cls()
-        endpoint = section.host if "://" in section.host or not section.host else f"https://{section.host}"
+        """The access to an s3:// URL by the settings of the current workspace and the environment.
+
+        Raises:
+            InvalidInputError: the URL names no bucket.
+            ConfigError: the settings are wrong.
+        """
+        if not bucket_of(url):
+            raise InvalidInputError(f"{url!r} names no bucket; write s3://bucket/folder")
+        section = _section(bucket_of(url))
+        host = section.host or _variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+        key, secret, token = section.access_key, section.secret_key.get_secret_value(), ""
+        if not key and not section.anonymous:
+            names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+            key, secret, token = (_variable(name) for name in names)
         return cls(
-            endpoint, section.region, section.access_key, section.secret_key.get_secret_value(), section.anonymous,
-            section.requester_pays, section.connections, section.retries,
+            host if "://" in host or not host else f"https://{host}",
+            section.region or _variable("AWS_REGION", "AWS_DEFAULT_REGION"),
+            key, secret, token, section.anonymous, section.requester_pays, section.connections, section.retries,
         )  # fmt: skip
 
     # -- for each library ---------------------------------------------------------------------------------------------
 
     def delta(self) -> dict[str, str]:
         """Storage options of deltalake: commits are conditional puts, which need no lock service."""
+        names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
         options = {
             "aws_conditional_put": "etag",
+            "aws_endpoint_url": self.endpoint,
+            "aws_region": self.region or _REGION,
+            "aws_allow_http": "true" if self._is_plain else "",
+            "aws_virtual_hosted_style_request": str(self._is_virtual).lower(),
+            "aws_skip_signature": "true" if self.anonymous else "",
+            "aws_request_payer": "true" if self.requester_pays else "",
             "max_retries": str(self.retries),
-            "aws_request_payer": str(self.requester_pays).lower(),
+            **dict(zip(names, self._keys(), strict=True)),
         }
-        return options | {f"aws_{name}": value for name, value in self._keys().items()} | self._plain("aws_allow_http")
+        return {name: value for name, value in options.items() if value}
 
     def obstore(self) -> dict[str, Any]:
         """Options of an S3Store of obstore."""
-        config: dict[str, Any] = {**self._keys(), "request_payer": self.requester_pays}
+        config: dict[str, Any] = {
+            "region": self.region or _REGION,
+            "virtual_hosted_style_request": self._is_virtual,
+            "skip_signature": self.anonymous,
+            "request_payer": self.requester_pays,
+        }
         if self.endpoint:
-            config["virtual_hosted_style_request"] = False
+            config["endpoint"] = self.endpoint
         return {
             "config": config,
-            "client_options": {"allow_http": self._is_plain, "pool_max_idle_per_host": self.connections},
-            "retry_config": {"max_retries": self.retries},
+            "client_options": {"allow_http": self._is_plain, "pool_max_idle_per_host": str(self.connections)},
+            "retry_config": {"max_retries": self.retries, "retry_timeout": timedelta(minutes=3)},
+            # a function, since what is given otherwise is mixed with the variables of the environment
+            "credential_provider": self._provided if self._keys()[0] else None,
         }
-
-    def filesystem(self) -> fs.S3FileSystem:
-        """The buckets as pyarrow reads and writes files in them."""
-        keys = {"access_key": self.access_key or None, "secret_key": self.secret_key or None}
-        options: dict[str, Any] = {"anonymous": True} if self.anonymous else keys
-        if self.endpoint:
-            scheme, _, host = self.endpoint.partition("://")
-            options |= {"scheme": scheme, "endpoint_override": host, "force_virtual_addressing": False}
-        retry = fs.AwsStandardS3RetryStrategy(max_attempts=self.retries)
-        return fs.S3FileSystem(**options, region=self.region or None, retry_strategy=retry)
 
     def gdal(self) -> dict[str, str]:
-        """Settings of GDAL for /vsis3/."""
-        names = {
-            "AWS_ACCESS_KEY_ID": self.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            "AWS_REGION": self.region,
+        """Settings of GDAL for /vsis3/, all of them, so that those of another bucket do not stay in force."""
+        key, secret, token = self._keys()
+        scheme, _, host = (self.endpoint or "https://s3.amazonaws.com").partition("://")
+        keys = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
+        return {
+            "AWS_S3_ENDPOINT": host,
+            "AWS_HTTPS": "YES" if scheme == "https" else "NO",
+            "AWS_VIRTUAL_HOSTING": "TRUE" if self._is_virtual else "FALSE",
+            "AWS_REGION": self.region or _REGION,
+            "AWS_NO_SIGN_REQUEST": "YES" if self.anonymous else "NO",
+            "AWS_REQUEST_PAYER": "requester" if self.requester_pays else "",
+            "GDAL_HTTP_MAX_RETRY": str(self.retries),
+            "GDAL_HTTP_RETRY_DELAY": "0.2",
+            "CPL_VSIL_CURL_NON_CACHED": "/vsis3/",  # else a file that could not be opened once never can be
+            "GDAL_HTTP_MULTIRANGE": "SERIAL",  # one connection a read, so that `limited` counts right
+            **(keys if key else {}),
         }
-        options = {name: value for name, value in names.items() if value}
-        if self.endpoint:
-            scheme, _, host = self.endpoint.partition("://")
-            https = "YES" if scheme == "https" else "NO"
-            options |= {"AWS_S3_ENDPOINT": host, "AWS_HTTPS": https, "AWS_VIRTUAL_HOSTING": "FALSE"}
-        if self.anonymous:
-            options["AWS_NO_SIGN_REQUEST"] = "YES"
-        if self.requester_pays:
-            options["AWS_REQUEST_PAYER"] = "requester"
-        return {**options, "GDAL_HTTP_MAX_RETRY": str(self.retries), "GDAL_HTTP_MAX_CONNECTIONS": str(self.connections)}
 
-    def _keys(self) -> dict[str, str]:
-        names = {
-            "endpoint": self.endpoint, "region": self.region,
-            "access_key_id": self.access_key, "secret_access_key": self.secret_key,
-            "skip_signature": "true" if self.anonymous else "",
-        }  # fmt: skip
-        return {name: value for name, value in names.items() if value}
+    def limited(self) -> threading.BoundedSemaphore:
+        """To be held during a request: no more than `connections` are under way at once to one host."""
+        return _limit(self.endpoint or self.region, self.connections)
 
     @property
     def _is_plain(self) -> bool:
         return self.endpoint.startswith("http://")
 
-    def _plain(self, name: str) -> dict[str, str]:
-        return {name: "true"} if self._is_plain else {}
+    @property
+    def _is_virtual(self) -> bool:
+        """Whether the bucket stands in the host's name, as at Amazon; other stores have it in the path."""
+        return not self.endpoint
+
+    def _keys(self) -> tuple[str, str, str]:
+        """Key, secret and token as they hold now; empty where the libraries are to find a machine's role themselves."""
+        profile = _profile()
+        if self.access_key or self.anonymous or profile is None:
+            return self.access_key, self.secret_key, self.session_token
+        found = _session(profile).get_credentials()
+        if found is None:
+            raise ConfigError(f"AWS profile {profile or 'default'} has no keys; mend ~/.aws or give access_key")
+        held = found.get_frozen_credentials()
+        return held.access_key, held.secret_key, held.token or ""
+
+    def _provided(self) -> Any:
+        key, secret, token = self._keys()
+        return {"access_key_id": key, "secret_access_key": secret, "token": token or None, "expires_at": None}
 
 
 def is_remote(url: str) -> bool:
@@ -134,105 +182,239 @@ def bucket_of(url: str) -> str:
     return url.removeprefix(_SCHEME).partition("/")[0]
 
 
+def filesystem(url: str) -> fs.PyFileSystem:
+    """The buckets as pyarrow reads and writes files in them, by the access to an s3:// URL."""
+    from pyarrow import fs
+
+    return fs.PyFileSystem(fs.FSSpecHandler(S3Files(url, lasting=False)))
+
+
 def zarr_store(url: str) -> str | ObjectStore[Any]:
     """What zarr opens a group or array of that folder or URL with."""
     if not is_remote(url):
         return url
+    import zarr
     from zarr.storage import ObjectStore
 
-    return ObjectStore(_bucket(bucket_of(url), url.removeprefix(_SCHEME).partition("/")[2], Access.of(url)))
+    access = Access.of(url)
+    # zarr asks for so many chunks at once
+    zarr.config.set({"async.concurrency": min(access.connections, zarr.config.get("async.concurrency"))})
+    return ObjectStore(_bucket(bucket_of(url), _key_of(url), access))
 
 
-@lru_cache
+def gdal_path(href: str) -> str:
+    """A path or URL as GDAL takes it."""
+    return f"/vsis3/{href.removeprefix(_SCHEME)}" if is_remote(href) else href
+
+
+def gdal_settings(href: str) -> dict[str, str]:
+    """GDAL's settings to read a path or URL; none where it is not in an object store."""
+    return Access.of(href).gdal() if is_remote(href) else {}
+
+
+def limited(href: str) -> AbstractContextManager[Any]:
+    """To be held while a path or URL is read; see `Access.limited`."""
+    return Access.of(href).limited() if is_remote(href) else nullcontext()
+
+
 def check_conditional_put(url: str) -> None:
     """See that a store refuses to make an object that is there: the one thing on which safe commits rest.
 
     Raises:
         SourceError: it does not, or it cannot be written.
     """
-    import uuid
+    _check_conditional_put(url.rstrip("/"), Access.of(url))
 
+
+@lru_cache
+def _check_conditional_put(url: str, access: Access) -> None:
     import obstore
     from obstore.exceptions import AlreadyExistsError, BaseError
 
-    store = _bucket(bucket_of(url), url.removeprefix(_SCHEME).partition("/")[2], Access.of(url))
-    probe = f".probe-{uuid.uuid4().hex}"
+    store = _bucket(bucket_of(url), _key_of(url), access)
     try:
-        obstore.put(store, probe, b"", mode="create")
-        try:
-            obstore.put(store, probe, b"", mode="create")
-        except AlreadyExistsError:
-            return
-        finally:
-            obstore.delete(store, probe)
-    except BaseError as error:
-        raise SourceError(
-            f"the lake {url} cannot be written: {_reason(error)}; check the bucket and the keys"
-        ) from error
+        for _ in range(2):  # at the first time it may not have been there
+            obstore.put(store, _PROBE, b"", mode="create", use_multipart=False)
+    except AlreadyExistsError:
+        return
+    except (BaseError, OSError) as error:
+        raise SourceError(f"the lake {url} cannot be written: {explained(error)}; {ADVICE}") from error
     raise SourceError(
         f"the object store of {url} does not refuse to overwrite (no conditional put), so that two writers could lose "
         "each other's work; use a store that has it, or a lake on a file system"
     )
 
 
+ADVICE: Final = "check host, bucket and keys in config/main.json or the environment"
+"""What can be done when an object store refuses or does not answer."""
+
+
+def explained(error: BaseException) -> str:
+    """What a store or the client of it told, in one line: never keys, signatures or the client's own traces."""
+    text = _ORNAMENT.sub("", str(error)).partition("\n\nDebug source")[0]
+    if _NO_KEYS.search(text):
+        return "no keys were found; give access_key and secret_key, AWS_… variables or a profile, or anonymous"
+    if told := _TOLD.search(text):
+        return ": ".join(part.rstrip(". ") for part in (told["code"], told["message"]) if part)
+    if _SILENT.search(text):
+        address = _ADDRESS.search(text)
+        return f"{address[0] if address else 'the store'} does not answer"
+    return " ".join(text.split())
+
+
+def _section(bucket: str) -> Any:
+    """The settings for a bucket; empty ones where there are none."""
+    config = Workspace.here().config
+    if is_remote(config.lake.url) and bucket == bucket_of(config.lake.url) and config.lake.is_given:
+        return config.lake
+    return config.s3 if config.s3.bucket in ("", bucket) else type(config.s3)()
+
+
+def _variable(*names: str) -> str:
+    """The first of these variables of the environment that is set."""
+    return next((os.environ[name] for name in names if os.environ.get(name)), "")
+
+
+def _profile() -> str | None:
+    """The profile of the AWS configuration that is asked for, "" for the default one; None where there is none."""
+    file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or Path.home() / ".aws" / "credentials")
+    return os.environ.get("AWS_PROFILE") or ("" if file.exists() else None)
+
+
+@lru_cache
+def _session(profile: str) -> Any:
+    """The session of a profile, which renews keys that run out."""
+    try:
+        import boto3  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    except ImportError as error:
+        raise ConfigError("AWS profiles need the package boto3: pip install 'cbm-lake[s3]'") from error
+    return boto3.Session(profile_name=profile or None)
+
+
+@lru_cache
+def _limit(host: str, connections: int) -> threading.BoundedSemaphore:
+    """One for each host."""
+    return threading.BoundedSemaphore(connections)
+
+
+@lru_cache
 def _bucket(bucket: str, prefix: str, access: Access) -> Any:
     from obstore.store import S3Store
 
     return S3Store(bucket, prefix=prefix or None, **access.obstore())
 
 
-def _reason(error: Exception) -> str:
-    """What went wrong, without the debugging text that follows."""
-    return " ".join(str(error).partition("\n\nDebug source")[0].split())
+def _key_of(url: str) -> str:
+    return url.removeprefix(_SCHEME).partition("/")[2].strip("/")
 
 
-# -- for DuckDB ---------------------------------------------------------------------------------------------------
+# -- for pyarrow and DuckDB ---------------------------------------------------------------------------------------
 
 
 class S3Files(AbstractFileSystem):  # type: ignore[misc]
-    """s3:// as DuckDB reads Parquet files from it, without an extension of its own."""
+    """s3:// as pyarrow and DuckDB read files from it, without an extension of their own.
+
+    Args:
+        url: whose access holds for all files.
+        lasting: whether files never change under their names, so that what was told of one can be kept.
+    """
 
     protocol = "s3"
     cachable = False
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, lasting: bool = True) -> None:
         super().__init__()
         self._access = Access.of(url)
-        self._stores: dict[str, Any] = {}
+        self._known = lru_cache(_KEPT)(self._asked) if lasting else self._asked
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Size and time of a file."""
-        import obstore
+        return self._known(path.removeprefix(_SCHEME))
 
-        store, key = self._place(path)
+    def exists(self, path: str, **_: Any) -> bool:
+        """Whether there is a file of that name."""
         try:
-            found = obstore.head(store, key)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(path) from error
-        return {"name": path, "size": found["size"], "type": "file", "last_modified": found["last_modified"]}
+            self.info(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def isfile(self, path: str) -> bool:
+        """Any text can be a name; opening it tells."""
+        return bool(path)
+
+    def isdir(self, path: str) -> bool:
+        """Any text can be the beginning of names."""
+        return bool(path)
+
+    def glob(self, path: str, **_: Any) -> list[str]:
+        """The file itself: no name is meant as a pattern here."""
+        return [path.removeprefix(_SCHEME)]
 
     def modified(self, path: str) -> Any:
         """When a file was written."""
-        return self.info(path)["last_modified"]
+        return self.info(path)["mtime"]
 
-    def _open(self, path: str, mode: str = "rb", **_: Any) -> _S3File:
-        if mode != "rb":
-            raise PermissionError(f"{path} is only read here")
-        return _S3File(*self._place(path), self.info(path)["size"])
+    def find(
+        self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **_: Any
+    ) -> Any:
+        """Files below a folder; with a depth, files and folders in it."""
+        import obstore
+
+        store, key = self._place(path.rstrip("/"))
+        prefix = f"{key}/" if key else None
+        with self._access.limited():
+            if maxdepth is None:
+                listed: Any = {"objects": obstore.list(store, prefix).collect(), "common_prefixes": []}
+            else:
+                listed = obstore.list_with_delimiter(store, prefix)
+        bucket = bucket_of(path)
+        found = {f"{bucket}/{told['path']}": _info(bucket, told) for told in listed["objects"]}
+        if withdirs:
+            found |= {f"{bucket}/{name}": {"size": 0, "type": "directory"} for name in listed["common_prefixes"]}
+        return found if detail else sorted(found)
+
+    def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
+        """Nothing: there are no folders."""
+
+    def rm(self, path: str, recursive: bool = False, maxdepth: int | None = None) -> None:
+        """Delete a file."""
+        import obstore
+
+        with self._access.limited():
+            obstore.delete(*self._place(path))
+
+    def open(self, path: str, mode: str = "rb", **_: Any) -> io.IOBase:
+        """A file to read in places, or to write from the start."""
+        if mode == "rb":
+            return _S3File(*self._place(path), self.info(path)["size"], self._access)
+        return _Draft(*self._place(path), self._access)
+
+    def _asked(self, path: str) -> dict[str, Any]:
+        import obstore
+
+        with self._access.limited():
+            try:
+                return _info(bucket_of(path), obstore.head(*self._place(path)))
+            except FileNotFoundError as error:
+                raise FileNotFoundError(path) from error
 
     def _place(self, path: str) -> tuple[Any, str]:
-        bucket, _, key = path.removeprefix(_SCHEME).partition("/")
-        if bucket not in self._stores:
-            self._stores[bucket] = _bucket(bucket, "", self._access)
-        return self._stores[bucket], key
+        return _bucket(bucket_of(path), "", self._access), path.removeprefix(_SCHEME).partition("/")[2]
+
+
+def _info(bucket: str, told: Any) -> dict[str, Any]:
+    return {
+        "name": f"{bucket}/{told['path']}", "type": "file", "size": told["size"], "mtime": told["last_modified"],
+    }  # fmt: skip
 
 
 class _S3File(io.RawIOBase):
     """A file that several threads of DuckDB read at once, each from where it last sought."""
 
-    def __init__(self, store: Any, key: str, size: int) -> None:
+    def __init__(self, store: Any, key: str, size: int, access: Access) -> None:
         super().__init__()
-        self._store, self._key, self.size = store, key, size
+        self._store, self._key, self.size, self._access = store, key, size, access
         self._at = threading.local()
 
     def readable(self) -> bool:
@@ -249,12 +431,29 @@ class _S3File(io.RawIOBase):
         self._at.position = start + offset
         return self.tell()
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         import obstore
 
         start = self.tell()
-        end = self.size if size < 0 else min(self.size, start + size)
+        end = self.size if size is None or size < 0 else min(self.size, start + size)
         if end <= start:
             return b""
         self._at.position = end
-        return bytes(obstore.get_range(self._store, self._key, start=start, end=end))
+        with self._access.limited():
+            return bytes(obstore.get_range(self._store, self._key, start=start, end=end))
+
+
+class _Draft(io.BytesIO):
+    """What becomes a file when it is closed, at once and whole."""
+
+    def __init__(self, store: Any, key: str, access: Access) -> None:
+        super().__init__()
+        self._store, self._key, self._access = store, key, access
+
+    def close(self) -> None:
+        if not self.closed:
+            import obstore
+
+            with self._access.limited(), self.getbuffer() as content:
+                obstore.put(self._store, self._key, content)
+        super().close()

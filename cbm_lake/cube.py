@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 import rasterio
 import zarr
+from obstore.exceptions import BaseError
 from zarr.codecs import BloscCodec
 
-from cbm_lake.access import zarr_store
+from cbm_lake.access import ADVICE, explained, zarr_store
 from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.rasters import CHUNK, Grid, Raster, Window, source
 from cbm_lake.store import Store, translated
@@ -175,6 +176,8 @@ class Cube:
         try:
             store = zarr_store(self.url)
             dataset = xr.open_zarr(store, consolidated=False, zarr_format=3, decode_cf=True, mask_and_scale=False)
+        except BaseError as error:
+            raise SourceError(f"cannot open {self.url}: {explained(error)}; {ADVICE}") from error
         except FileNotFoundError as error:
             raise NotFoundError(f"no cube at {self.url}; extract with a cube first") from error
         dataset = dataset.set_coords(["boa_offset", "spatial_ref"]).assign_coords(

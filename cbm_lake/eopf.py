@@ -23,7 +23,7 @@ from affine import Affine
 from obstore.exceptions import BaseError
 from zarr.storage import ObjectStore
 
-from cbm_lake.access import is_remote, zarr_store
+from cbm_lake.access import explained, is_remote, zarr_store
 from cbm_lake.errors import SourceError
 
 log = logging.getLogger(__name__)
@@ -199,5 +199,5 @@ def _transform(array: zarr.Array[Any], around: list[zarr.Group]) -> Affine | Non
 
 
 def _unreadable(href: str, error: Exception) -> SourceError:
-    reason = " ".join(str(error).split())
+    reason = explained(error)
     return SourceError(f"band {href} cannot be read: {reason}; fetch it again or leave out this scene")

@@ -6,7 +6,7 @@ import re
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ import pyarrow as pa
 import shapely
 from deltalake import DeltaTable
 
-from cbm_lake import cards, queries, schemas
+from cbm_lake import cards, compaction, lookup, queries, schemas
+from cbm_lake.access import S3Files, is_remote
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.store import Store, Table, stamp
 
-_COMPACT_BYTES = 32 * 1024**2
-"""A look-up reads one footer; at 128 MB that alone takes as long as the rest of the look-up."""
 _PARCEL_FILE = re.compile(
     r"/aoi=(?P<aoi>[^/]+)/year=(?P<year>\d+)/(?P<ptype>\w+)-(?P<stamp>\w+Z)-(?P<version>\w+)\.parquet$"
 )
@@ -61,8 +60,22 @@ class Snapshot:
     """Those in force."""
     outlines: tuple[str, ...]
     """Parcel files of all versions."""
+    former: tuple[str, ...]
+    """Parcel files of the versions that are in force no longer."""
     versions: tuple[tuple[str, int | None], ...]
     """Version of each Delta table; None where the table had not been made yet."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """DuckDB over a snapshot."""
+
+    snapshot: Snapshot
+    connection: duckdb.DuckDBPyConnection
+    files: dict[str, list[dict[str, Any]]]
+    """What the logs say of the files of each table, by which look-ups are narrowed."""
+    held: dict[str, lookup.Held] = field(default_factory=dict)
+    """The same of the cards that look-ups asked for."""
 
 
 class Lake:
@@ -90,7 +103,7 @@ class Lake:
         self._rasters = Table(self._store, "rasters", schemas.RASTERS, keys=("href",))
         self._lock = threading.Lock()
         self._held: dict[str, DeltaTable | None] = {}
-        self._opened: tuple[Snapshot, duckdb.DuckDBPyConnection, dict[str, list[dict[str, Any]]]] | None = None
+        self._opened: _Opened | None = None
 
     def __repr__(self) -> str:
         return f"Lake({self.url!r}{f', as_of={self.as_of:%Y-%m-%dT%H:%M:%SZ}' if self.as_of else ''})"
@@ -119,6 +132,8 @@ class Lake:
             SourceError: a file of the lake cannot be read.
         """
         query = queries.get(name)
+        if name in lookup.QUESTIONS and (found := self._series(lookup.QUESTIONS[name], params)) is not None:
+            return found
         return _rows(self._cursor(params if query.of_one_parcel else None), query.sql, params)
 
     def relation(self, statement: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
@@ -278,21 +293,42 @@ class Lake:
         self._inspections.append(pa.Table.from_pylist([row], schema=schemas.INSPECTIONS))
 
     def compact(self, card: str | None = None) -> int:
-        """Merge signature files into few large ones ordered by pid; returns how many files became fewer.
+        """Merge signature files into files ordered by parcel; returns how many were merged.
 
-        Readers go on with the files they opened; answers stay the same. Old files stay for time travel.
+        Readers go on with the files they opened; answers stay the same. Old files stay for time travel. Rows that no
+        longer count, since their scene was extracted again, are left out. The ledger and the other small tables become
+        one file each, and the logs are summed up.
 
         Raises:
             InvalidInputError: unknown card.
-            SourceError: the files cannot be read or written; everything stays as it was.
+            SourceError: files cannot be read or written, or rows were replaced meanwhile; what was not finished stays
+                as it was.
         """
         merged = 0
         for name in [cards.get(card).name] if card else list(self._signatures):
             gone = self.query("extractions.dropped", card=name)["extraction"].to_pylist()
-            self._signatures[name].remove("extraction", gone)
-            done = self._signatures[name].compact("pid", _COMPACT_BYTES)
-            merged += done.get("numFilesRemoved", 0) - done.get("numFilesAdded", 0)
+            merged += compaction.compact(self._signatures[name], self._cursor(), gone)
+        for name, table in self._known.items():
+            if not name.startswith("signatures_"):
+                table.merge()
+            table.checkpoint()
         return merged
+
+    def vacuum(self, days: float) -> int:
+        """Delete files that the lake of the last days does not need; returns how many.
+
+        The lake as it was before, `as_of` an earlier moment, cannot be read any more.
+
+        Args:
+            days: how many; with less than one nobody may read or write meanwhile.
+
+        Raises:
+            InvalidInputError: less than no days.
+            SourceError: files cannot be deleted.
+        """
+        if days < 0:
+            raise InvalidInputError(f"days must be 0 or more, not {days:g}")
+        return sum(table.vacuum(days) for table in self._known.values())
 
     def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
         """The stored pixel index of that parcel version on that grid, or None."""
@@ -335,10 +371,15 @@ class Lake:
             path for path in self._store.files("scenes") if not self._later(path.rpartition("/")[2].split("-")[0])
         ]
         versions = self._parcel_files()
+        current = _in_force(versions)
+        in_force = {(found.aoi, found.year, found.ptype, found.version) for found in current}
         snapshot = Snapshot(
             tuple(scenes),
-            tuple(found.path for found in _in_force(versions)),
+            tuple(found.path for found in current),
             tuple(found.path for found in versions),
+            tuple(
+                found.path for found in versions if (found.aoi, found.year, found.ptype, found.version) not in in_force
+            ),
             tuple((name, None if table is None else table.version()) for name, table in tables.items()),
         )
         return snapshot, tables
@@ -372,16 +413,31 @@ class Lake:
         Args:
             parcel: pid, and perhaps aoi and year, of the only parcel whose signatures are wanted.
         """
+        opened = self._open()
+        cursor = opened.connection.cursor()
+        if parcel and parcel.get("pid") is not None:
+            _narrow(cursor, opened.files, parcel)
+        return cursor
+
+    def _open(self) -> _Opened:
+        """DuckDB over the current snapshot."""
         taken = self._take()
         with self._lock:
-            if self._opened is None or self._opened[0] != taken[0]:
+            if self._opened is None or self._opened.snapshot != taken[0]:
                 with queries.translated():
-                    self._opened = (taken[0], *self._connect(taken))
-            _, connection, files = self._opened
-            cursor = connection.cursor()
-        if parcel and parcel.get("pid") is not None:
-            _narrow(cursor, files, parcel)
-        return cursor
+                    self._opened = _Opened(taken[0], *self._connect(taken))
+            return self._opened
+
+    def _series(self, card: str, params: dict[str, Any]) -> pa.Table | None:
+        """The long rows of one parcel, or None where SQL is to find them."""
+        opened = self._open()
+        if card not in opened.held:
+            cursor = opened.connection.cursor()
+            counting = _rows(cursor, queries.get("lookup.counting").sql, {"card": card})["extraction"]
+            outdated = _rows(cursor, queries.get("lookup.outdated").sql, {})["pid"].to_pylist()
+            files = opened.files[f"signatures_{card}"]
+            opened.held[card] = lookup.Held(self._store, files, counting.combine_chunks(), frozenset(outdated))
+        return lookup.series(card, opened.held[card], params)
 
     def _connect(
         self, taken: tuple[Snapshot, dict[str, DeltaTable | None]]
@@ -389,12 +445,19 @@ class Lake:
         """A new in-memory DuckDB with every view, and the file statistics by which look-ups are narrowed."""
         snapshot, tables = taken
         connection = duckdb.connect()
+        if is_remote(self.url):
+            connection.register_filesystem(S3Files(self.url))
         # global, because a cursor does not inherit what is set for its connection only
         connection.execute("set global enable_geoparquet_conversion = false")  # geometries stay WKB in every version
         connection.execute("set global parquet_metadata_cache = true")
         connection.execute("set global timezone = 'UTC'")
         _view(connection, "stac_scenes", list(snapshot.scenes), schemas.SCENES)
-        for name, paths in {"fiboa_parcels": snapshot.parcels, "parcel_versions": snapshot.outlines}.items():
+        parcels = {
+            "fiboa_parcels": snapshot.parcels,
+            "parcel_versions": snapshot.outlines,
+            "former_parcels": snapshot.former,
+        }
+        for name, paths in parcels.items():
             _view(connection, name, list(paths), _partitioned(schemas.PARCELS), union_by_name=True)
         files = {}
         for name, known in self._known.items():
@@ -476,16 +539,9 @@ def _partitioned(schema: pa.Schema) -> pa.Schema:
 
 def _narrow(cursor: duckdb.DuckDBPyConnection, files: dict[str, list[dict[str, Any]]], params: dict[str, Any]) -> None:
     """Let this cursor see only the signature files that can hold the parcel asked for."""
-    pid = str(params["pid"])
-    partition = {name: str(params[name]) for name in ("aoi", "year") if params.get(name) is not None}
     for card in schemas.CARD_BANDS:
         held = files[f"signatures_{card}"]
-        keep = [
-            file["path"]
-            for file in held
-            if (file.get("min.pid") is None or file["min.pid"] <= pid <= file["max.pid"])
-            and all(str(file[f"partition.{name}"]) == value for name, value in partition.items())
-        ]
+        keep = [file["path"] for file in lookup.of_parcel(held, params)]
         if len(keep) < len(held):
             cursor.execute("set variable files = $files", {"files": keep or [held[0]["path"]]})
             cursor.execute(queries.get(f"lookup.{card}").sql)

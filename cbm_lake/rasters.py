@@ -19,9 +19,9 @@ import numpy as np
 import rasterio
 from affine import Affine
 from rasterio.errors import RasterioError
+from rasterio.session import Session
 
-from cbm_lake import eopf
-from cbm_lake.access import Access, is_remote
+from cbm_lake import access, eopf
 from cbm_lake.errors import SourceError
 from cbm_lake.tiff import Tiff
 
@@ -130,10 +130,22 @@ def _own_nodata(declared: float | None, dtype: str) -> float | None:
     return float(declared) if float(declared).is_integer() and limits.min <= declared <= limits.max else None
 
 
-def _settings(href: str, threads: int) -> Any:
-    """GDAL's settings, to be used in a with statement."""
-    stores = Access.of(href).gdal() if is_remote(href) else {}
-    return rasterio.Env(**{**_GDAL_OPTIONS, **stores, "GDAL_NUM_THREADS": str(threads)})
+class _Bucket(Session):  # type: ignore[misc]
+    """Settings of an object store; rasterio's own session of that kind needs boto3."""
+
+    def __init__(self, href: str) -> None:
+        self._settings = access.gdal_settings(href)
+
+    def get_credential_options(self) -> dict[str, str]:
+        return self._settings
+
+
+@contextmanager
+def _settings(href: str, threads: int) -> Iterator[None]:
+    """GDAL's settings for a request, and leave to make it."""
+    environment = rasterio.Env(_Bucket(href), **_GDAL_OPTIONS, GDAL_NUM_THREADS=str(threads))
+    with access.limited(href), environment:
+        yield
 
 
 def opened(href: str, threads: int = 1) -> Any:
@@ -148,7 +160,7 @@ def opened(href: str, threads: int = 1) -> Any:
     """
     try:
         with _settings(href, threads):
-            return rasterio.open(f"/vsis3/{href.removeprefix('s3://')}" if is_remote(href) else href)
+            return rasterio.open(access.gdal_path(href))
     except RasterioError as error:
         raise SourceError(
             f"raster {href} cannot be opened: {_reason(error)}; fetch it again or leave out this scene"
@@ -159,7 +171,7 @@ def _reason(error: BaseException) -> str:
     """What went wrong in the first place."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(str(error).split())
+    return access.explained(error)
 
 
 class Window(NamedTuple):
@@ -335,7 +347,9 @@ def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
         properties=False,
         band_coords=False,
         errors_as_nodata=(),
-        gdal_env=stackstac.DEFAULT_GDAL_ENV.updated({**_GDAL_OPTIONS, "GDAL_NUM_THREADS": "1"}),
+        gdal_env=stackstac.DEFAULT_GDAL_ENV.updated(
+            {"session": _Bucket(hrefs[0]), **_GDAL_OPTIONS, "GDAL_NUM_THREADS": "1"}
+        ),
     )
     return cast("xr.DataArray", stack.drop_attrs(deep=False))
 
@@ -343,6 +357,6 @@ def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
 def _stack_item(number: int, href: str, grid: Grid) -> dict[str, Any]:
     """The least STAC item that stackstac accepts."""
     rows, columns = grid.shape
-    asset = {"href": href, "proj:shape": [rows, columns], "proj:transform": list(grid.transform)[:6]}
+    asset = {"href": access.gdal_path(href), "proj:shape": [rows, columns], "proj:transform": list(grid.transform)[:6]}
     properties = {"datetime": f"2000-01-01T00:00:{number % 60:02}Z", "proj:epsg": grid.epsg}
     return {"type": "Feature", "id": str(number), "properties": properties, "assets": {"band": asset}, "bbox": None}

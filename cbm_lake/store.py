@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,18 +15,24 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+from obstore.exceptions import BaseError
 from pyarrow import fs
 
+from cbm_lake import access
 from cbm_lake.errors import InvalidInputError, SourceError
 
 _ATTEMPTS = 20
 _UNUSABLE = frozenset("[]^|?#%\\=")
 """What deltalake 1.6 mistakes or ends the process on in a local path, also when escaped; = would mark a partition."""
 _ROW_GROUP = 8_192
-"""Rows of one row group: a look-up decodes one or two of them."""
+"""Rows of one row group of what is appended."""
+_REWRITTEN = "rewritten-"
+"""How the names of files begin that `rewrite` made."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class Store:
     url: str
 
     def __post_init__(self) -> None:
-        if "://" not in self.url and not _UNUSABLE.isdisjoint(self.url):
+        if not _UNUSABLE.isdisjoint(self.url):
             raise InvalidInputError(
                 f"the lake cannot be in {self.url!r}: the table format takes no {' '.join(sorted(_UNUSABLE))} in a path"
             )
@@ -45,12 +52,19 @@ class Store:
         with translated("open", self.url):
             if "://" not in self.url:
                 return fs.LocalFileSystem(), self.url
+            if access.is_remote(self.url):
+                return access.filesystem(self.url), self.url.partition("://")[2].rstrip("/")
             try:
                 return fs.FileSystem.from_uri(self.url)  # type: ignore[no-any-return]
             except pa.ArrowInvalid as error:
                 raise InvalidInputError(
                     f"lake {self.url!r} is neither a folder nor a URL that can be opened: {error}"
                 ) from error
+
+    @cached_property
+    def options(self) -> dict[str, str] | None:
+        """What deltalake is told to reach the store."""
+        return access.Access.of(self.url).delta() if access.is_remote(self.url) else None
 
     def path(self, name: str) -> str:
         """The full path or URL of a file of this store."""
@@ -83,23 +97,45 @@ class Store:
             except FileNotFoundError:
                 return None
 
+    def open(self, path: str) -> pa.NativeFile:
+        """A file of this store, by its full path, to be read in places."""
+        filesystem, root = self._filesystem
+        return filesystem.open_input_file(root + path.removeprefix(self.url))
+
     def exists(self, name: str) -> bool:
         """Whether there is a file of that name."""
         filesystem, root = self._filesystem
         with translated("look for", self.path(name)):
             return bool(filesystem.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound)
 
+    def prove(self) -> None:
+        """See that commits to the store are safe, at the first write of a process.
+
+        Raises:
+            SourceError: it is an object store without conditional put.
+        """
+        if access.is_remote(self.url):
+            access.check_conditional_put(self.url)
+
     def write(self, name: str, table: pa.Table) -> None:
         """Write a Parquet file in one step: nobody ever sees half of it."""
         filesystem, root = self._filesystem
-        folder, _, file = f"{root}/{name}".rpartition("/")
-        draft = f"{folder}/.{file}.{uuid.uuid4().hex}"
+        self.prove()
+        options = {"compression": "zstd", "compression_level": 3}
         with translated("write", self.path(name)):
+            if access.is_remote(self.url):
+                content = pa.BufferOutputStream()
+                pq.write_table(table, content, **options)
+                with filesystem.open_output_stream(f"{root}/{name}") as file:  # an object is there whole or not at all
+                    file.write(content.getvalue())
+                return
+            folder, _, file = f"{root}/{name}".rpartition("/")
+            draft = f"{folder}/.{file}.{uuid.uuid4().hex}"
             filesystem.create_dir(folder, recursive=True)
             try:
-                pq.write_table(table, draft, filesystem=filesystem, compression="zstd", compression_level=3)
+                pq.write_table(table, draft, filesystem=filesystem, **options)
                 filesystem.move(draft, f"{folder}/{file}")
-            except OSError:
+            except (OSError, pa.ArrowException):
                 _discard(filesystem, draft)
                 raise
 
@@ -121,9 +157,17 @@ class Table:
         return self.store.path(self.name)
 
     def files(self, table: DeltaTable) -> list[dict[str, Any]]:
-        """The files of a snapshot as its log tells: path, partition.<column>, where known min.<key>, max.<key>."""
-        told: list[dict[str, Any]] = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-        return [{**file, "path": self.store.path(f"{self.name}/{unquote(file['path'])}")} for file in told]
+        """The files of a snapshot as its log tells: path, name in the log, size_bytes, partition.<column>.
+
+        Where known also min.<key> and max.<key> of the first key.
+        """
+        told = pa.table(table.get_add_actions(flatten=True))
+        wanted = {"path", "size_bytes", *(f"{end}.{name}" for end in ("min", "max") for name in self.keys[:1])}
+        wanted |= {f"partition.{name}" for name in self.partitions}
+        rows: list[dict[str, Any]] = told.select([name for name in told.column_names if name in wanted]).to_pylist()
+        return [
+            {**row, "name": row["path"], "path": self.store.path(f"{self.name}/{unquote(row['path'])}")} for row in rows
+        ]
 
     def moved_on(self, table: DeltaTable) -> bool:
         """Whether someone committed since: one look for the next entry of the log, so that it costs nothing to ask."""
@@ -133,7 +177,7 @@ class Table:
         """The table as it is, or as it was; None when it had not been made yet."""
         with translated("read", self.url):
             try:
-                table = DeltaTable(self.url)
+                table = DeltaTable(self.url, storage_options=self.store.options)
                 if as_of is not None:
                     if as_of < _created(table):
                         return None
@@ -144,14 +188,25 @@ class Table:
 
     def create(self) -> DeltaTable:
         """The table, made empty when it is not there."""
+        configuration = {
+            "delta.dataSkippingStatsColumns": ",".join(self.keys),
+            # what was is forgotten by `vacuum` alone: a log that forgets first would let it delete too much
+            "delta.enableExpiredLogCleanup": "false",
+            "delta.deletedFileRetentionDuration": "interval 36500 days",
+        }
+        self.store.prove()
         with translated("write", self.url):
-            return DeltaTable.create(
-                self.url,
-                self.schema,
-                mode="ignore",
-                partition_by=list(self.partitions),
-                configuration={"delta.dataSkippingStatsColumns": ",".join(self.keys)},
-            )
+            try:
+                return DeltaTable.create(
+                    self.url,
+                    self.schema,
+                    mode="ignore",
+                    partition_by=list(self.partitions),
+                    configuration=configuration,
+                    storage_options=self.store.options,
+                )
+            except CommitFailedError:  # another writer made it at the same moment
+                return DeltaTable(self.url, storage_options=self.store.options)
 
     def append(self, rows: pa.Table) -> None:
         """Add rows in one commit."""
@@ -209,23 +264,85 @@ class Table:
                         raise
                     time.sleep(random.uniform(0.01, 0.1) * attempt)  # noqa: S311 - spreads writers, no secret
 
-    def remove(self, key: str, values: Iterable[int]) -> int:
-        """Take out the rows whose column `key` has one of those values, in one commit; returns how many there were."""
-        listed = ", ".join(str(int(value)) for value in values)
-        table = self.open()
-        if table is None or not listed:
-            return 0
-        with translated("write", self.url):
-            done = table.delete(f"{key} in ({listed})", writer_properties=self._properties())
-            return int(done.get("num_deleted_rows") or 0)
+    def is_rewritten(self, file: dict[str, Any]) -> bool:
+        """Whether that file of a snapshot was written by `rewrite`."""
+        return str(file["name"]).rpartition("/")[2].startswith(_REWRITTEN)
 
-    def compact(self, by: str, target_size: int) -> dict[str, Any]:
-        """Merge the files of each partition into few large ones, ordered by a column; returns what was done."""
+    def rewrite(self, table: DeltaTable, files: Sequence[dict[str, Any]], parts: Iterable[Sequence[pa.Table]]) -> None:
+        """Put new files in the place of some of a snapshot's, in one commit: readers see the old ones or the new.
+
+        What others added meanwhile stays. Where they took one of the old files out, nothing changes.
+
+        Args:
+            table: the snapshot.
+            files: those that go, all of one partition, as `files` tells.
+            parts: for each new file its row groups.
+        """
+        folder = files[0]["name"][: files[0]["name"].rfind("/") + 1]
+        values: dict[str, str | None] = {name: str(files[0][f"partition.{name}"]) for name in self.partitions}
+        with translated("compact", self.url), ExitStack() as drafts:
+            added = [self._add(f"{folder}{_REWRITTEN}{uuid.uuid4()}.parquet", values, part, drafts) for part in parts]
+            now = int(time.time() * 1000)
+            # deltalake 1.6 lets two writers through who both take the same file out "without changing data"
+            gone = [RemoveAction(file["name"], True, now, file["size_bytes"], values) for file in files]
+            table.create_write_transaction([*added, *gone], "append", table.schema(), list(self.partitions))
+            drafts.pop_all()
+
+    def _add(
+        self, name: str, partition: dict[str, str | None], groups: Sequence[pa.Table], drafts: ExitStack
+    ) -> AddAction:
+        """Write a file of these row groups, which goes away with `drafts`; what the log is to say of it."""
+        filesystem, root = self.store._filesystem  # noqa: SLF001 - same module
+        path = f"{root}/{self.name}/{unquote(name)}"
+        drafts.callback(_discard, filesystem, path)
+        schema = pa.schema([field for field in self.schema if field.name not in self.partitions])
+        rows = pa.concat_tables(groups).select(schema.names).cast(schema)
+        with pq.ParquetWriter(path, schema, filesystem=filesystem, **self._options()) as file:
+            start = 0
+            for group in groups:
+                file.write_table(rows.slice(start, group.num_rows), row_group_size=group.num_rows)
+                start += group.num_rows
+        size = filesystem.get_file_info(path).size
+        return AddAction(name, size, partition, int(time.time() * 1000), True, _statistics(rows, self.keys))
+
+    def _options(self) -> dict[str, Any]:
+        """How `rewrite` writes Parquet: like `_properties`, and whole numbers, which repeat, by dictionary."""
+        split = {field.name: "BYTE_STREAM_SPLIT" for field in self.schema if pa.types.is_floating(field.type)}
+        return {
+            "compression": "zstd",
+            "compression_level": 3,
+            "column_encoding": split,
+            "use_dictionary": [field.name for field in self.schema if field.name not in (*split, *self.partitions)],
+            "write_statistics": list(self.keys),
+            "store_schema": False,  # the copy of the schema for Arrow makes the footer longer
+        }
+
+    def merge(self) -> int:
+        """Make the files of a small table one, in memory; returns how many were merged."""
         table = self.open()
-        if table is None or table.history(1)[0].get("operation") == "OPTIMIZE":  # nothing came in since
-            return {}
-        with translated("compact", self.url):
-            return table.optimize.z_order([by], target_size=target_size, writer_properties=self._properties())
+        files = [] if table is None else self.files(table)
+        if table is None or len(files) < 2:
+            return 0
+        with translated("read", self.url):
+            rows = table.to_pyarrow_table()
+        self.rewrite(table, files, [[rows]])
+        return len(files)
+
+    def checkpoint(self) -> None:
+        """Sum the log up in one file, so that who opens the table need not read every commit."""
+        table = self.open()
+        if table is not None:
+            with translated("write", self.url):
+                table.create_checkpoint()
+
+    def vacuum(self, days: float) -> int:
+        """Delete files that no version of the last days needs, and what broken-off writers left; returns how many."""
+        table = self.open()
+        if table is None:
+            return 0
+        with translated("vacuum", self.url):
+            gone = table.vacuum(int(days * 24), dry_run=False, enforce_retention_duration=False, full=True)
+            return len(gone)
 
     def _properties(self) -> WriterProperties:
         """Numbers byte-stream-split and zstd: 137 bytes a wide row of eight bands, against 174 of long rows.
@@ -262,10 +379,24 @@ def translated(action: str, path: str) -> Iterator[None]:
     """Turn what the storage libraries raise into one line that names the file and says what to do."""
     try:
         yield
-    except (OSError, DeltaError, pa.ArrowException) as error:
+    except (OSError, DeltaError, pa.ArrowException, BaseError) as error:
+        if access.is_remote(path):
+            raise SourceError(f"cannot {action} {path}: {access.explained(error)}; {access.ADVICE}") from error
         told, _, _ = str(error).partition("\n   0: ")  # what follows is a trace of the library's own calls
         reason = " ".join(told.split())
         raise SourceError(f"cannot {action} {path}: {reason}; check the path, its rights and the free space") from error
+
+
+def _statistics(rows: pa.Table, keys: Sequence[str]) -> str:
+    """What the log says of a file's rows, as JSON."""
+    bounds = {name: pc.min_max(rows[name]) for name in keys}
+    found = {
+        "numRecords": rows.num_rows,
+        "minValues": {name: bound["min"].as_py() for name, bound in bounds.items()},
+        "maxValues": {name: bound["max"].as_py() for name, bound in bounds.items()},
+        "nullCount": {name: rows[name].null_count for name in keys},
+    }
+    return json.dumps(found, default=lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}")
 
 
 def _discard(filesystem: fs.FileSystem, path: str) -> None:

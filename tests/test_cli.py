@@ -294,10 +294,15 @@ def test_export_writes_and_counts(filled, tmp_path):
     assert "write .parquet" in refused("export", "s2", tmp_path / "a.nope")
 
 
-def test_compact_says_how_many_files_became_fewer(filled):
-    assert run("compact", "s2") == "1 files fewer\n"
-    assert run("compact") == "0 files fewer\n"
+def test_compact_says_how_many_files_it_merged(filled):
+    assert run("compact", "s2") == "2 files merged\n"
+    assert run("compact") == "0 files merged\n"
     assert "unknown card 'nope'" in refused("compact", "nope")
+
+
+def test_vacuum_says_how_many_files_it_deleted(filled):
+    run("compact")
+    assert run("vacuum", "--days", "1") == "0 files deleted\n"
 
 
 def test_main_is_what_the_command_runs(lake, monkeypatch, capsys):

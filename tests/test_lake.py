@@ -1,10 +1,12 @@
 """The lake answers what was written to it, to everyone who asks, also as it was before."""
 
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from factories import (
     degrees,
     entry,
     fill,
+    outline,
     parcel_set,
     parcels,
     scene,
@@ -28,11 +31,13 @@ from factories import (
     signatures,
     write,
 )
+from factories import (
+    number as numbered,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cbm_lake import lake as lake_module
-from cbm_lake import queries
+from cbm_lake import compaction, lookup, queries
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake, open_lake
 
@@ -480,7 +485,7 @@ def test_a_connection_of_ones_own_goes_on_seeing_the_lake_as_it_was(filled):
 
 
 def signature_files(lake):
-    return sorted(Path(lake.url).glob("signatures/s2/**/*.parquet"))
+    return sorted(Path(lake.url).glob("signatures/s2/aoi=*/**/*.parquet"))
 
 
 @pytest.mark.parametrize("size", [0, 100, 2000])
@@ -524,7 +529,8 @@ def compacted(tmp_path_factory):
         write(lake, signatures(*rows), parcel_set(), "ABCD"[number])
     written = moment()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lake_module, "_COMPACT_BYTES", 400_000)
+        for name, rows in {"SLICE": 3500, "FILE": 2000, "GROUP": 400}.items():
+            patch.setattr(compaction, name, rows)
         lake.compact()
     return Lake(lake.url, as_of=written), lake
 
@@ -533,7 +539,7 @@ def opened(lake, **parcel):
     """Files that a question of one parcel, or of all, opens, and the pids in each of them."""
     cursor = lake._cursor(parcel)
     narrowed = cursor.sql("select unnest(getvariable('files')::varchar[])").fetchall()
-    names = [name for (name,) in narrowed] or [file["path"] for file in lake._opened[2]["signatures_s2"]]
+    names = [name for (name,) in narrowed] or [file["path"] for file in lake._opened.files["signatures_s2"]]
     assert cursor.sql("from signatures_s2").shape[0] == sum(pq.read_metadata(name).num_rows for name in names)
     return {name: pq.read_table(name, columns=["pid"])["pid"].to_pylist() for name in names}
 
@@ -548,15 +554,195 @@ def test_answers_stay_equal_row_for_row_when_files_are_merged(compacted):
 def test_merged_files_hold_pids_that_do_not_overlap(compacted):
     _, lake = compacted
     ranges = sorted((min(pids), max(pids)) for pids in opened(lake).values())
-    assert 1 < len(ranges) < 4
-    assert all(left[1] <= right[0] for left, right in pairwise(ranges))
+    assert len(ranges) == 4
+    assert all(left[1] < right[0] for left, right in pairwise(ranges))
 
 
-def test_compaction_says_how_many_files_became_fewer(filled):
+def test_no_parcel_lies_in_two_row_groups_and_its_rows_are_in_the_order_of_time(compacted):
+    _, lake = compacted
+    seen = []
+    for name in opened(lake):
+        with pq.ParquetFile(name) as file:
+            groups = [file.read_row_group(number) for number in range(file.num_row_groups)]
+        assert all(group.num_rows <= 400 for group in groups)
+        assert all(group.equals(group.sort_by([("pid", "ascending"), ("obstime", "ascending")])) for group in groups)
+        seen += [pid for group in groups for pid in set(group["pid"].to_pylist())]
+    assert sorted(seen) == list(MANY)
+
+
+@pytest.mark.parametrize("pid", ["0000", "0749", "1499"])
+def test_a_look_up_opens_one_file_and_reads_one_row_group(compacted, pid, tmp_path):
+    _, lake = compacted
+    folder = tmp_path / "lake"
+    shutil.copytree(lake.url, folder)
+    copy = Lake(str(folder))
+    (needed,) = opened(copy, pid=pid, aoi="ms", year=2024)
+    for name in signature_files(copy):
+        if str(name) != needed:
+            name.unlink()
+    lookup._group.cache_clear()
+    key = {"aoi": "ms", "year": 2024, "ptype": "", "pid": pid, "bands": None}
+    assert copy.query("time_series.s2", **key).equals(lake.query("time_series.s2", **key))
+    assert lookup._group.cache_info().misses == 2  # one in each of the two lakes
+
+
+def test_compaction_says_how_many_files_it_merged(filled):
     assert len(signature_files(filled)) == 2
-    assert filled.compact("s2") == 1
+    assert filled.compact("s2") == 2
     assert filled.compact() == 0
     assert len(opened(filled)) == 1
+
+
+def test_what_comes_after_compaction_is_found_beside_it_and_merged_the_next_time(filled):
+    filled.compact()
+    write(filled, signatures(signature("12", "C", day(2), red=7)), parcel_set(), "C")
+    means = "select B04_mean from s2 where pid = '12' order by obstime"
+    key = {"aoi": "ms", "year": 2024, "ptype": "", "pid": "12", "bands": ["B04"]}
+    assert filled.query("time_series.s2", **key)["mean"].to_pylist() == column(filled, means) == [400, 400, 7]
+    assert filled.compact() == 2
+    assert filled.query("time_series.s2", **key)["mean"].to_pylist() == column(filled, means) == [400, 400, 7]
+
+
+def test_attempts_are_counted_on_after_the_ledger_was_merged(filled):
+    before = filled.sql("select * from ledger order by scene").to_pylist()
+    filled.compact()
+    files = filled._known["ledger"].open().file_uris()
+    assert len(files) == 1
+    assert filled.sql("select * from ledger order by scene").to_pylist() == before
+    filled.record(entry("A", "failed"))
+    assert column(filled, "select attempt from extractions where scene = 'A'") == [2]
+    assert column(filled, "select count(*) from s2") == [6]
+
+
+def test_readers_see_the_same_before_during_and_after_compaction(filled):
+    expected = filled.sql("from s2 order by scene, pid")
+    running, seen = threading.Event(), []
+
+    def read():
+        lake = Lake(filled.url)
+        while not running.wait(0.001):
+            seen.append(lake.sql("from s2 order by scene, pid").equals(expected))
+
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(read)
+        for number in range(3):
+            write(filled, signatures(), parcel_set(), f"empty {number}")
+            filled.compact()
+        running.set()
+        reading.result()
+    assert seen
+    assert all(seen)
+
+
+def test_a_stopped_compaction_goes_on_where_it_was(lake, monkeypatch):
+    for year in (2023, 2024):
+        for name in "AB":
+            row = signature("12", f"{name}{year}", datetime(year, 5, 1, tzinfo=UTC), year=year)
+            write(lake, signatures(row), parcel_set(year=year), f"{name}{year}")
+    with monkeypatch.context() as patch:
+        cut = compaction._files
+        patch.setattr(compaction, "_files", lambda rows: cut(rows) if 2023 in rows["year"].to_pylist() else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            lake.compact("s2")
+    assert column(lake, "select count(*) from s2") == [4]
+    assert len(opened(lake)) == 3
+    assert lake.compact("s2") == 2
+    assert column(lake, "select scene from s2 order by 1") == ["A2023", "A2024", "B2023", "B2024"]
+
+
+POLARISATIONS = st.sets(st.sampled_from(["VV", "VH"]))
+SEEN = st.lists(
+    st.tuples(st.sampled_from(["12", "7"]), st.integers(0, 3), st.sampled_from(["", "m"]), POLARISATIONS),
+    unique_by=lambda row: row[:3],
+)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seen=SEEN, bands=st.sampled_from([None, [], ["VH"], ["VV", "VH", "B04"]]), many=st.booleans())
+def test_a_look_up_answers_as_sql_does(seen, bands, many, tmp_path_factory):
+    lake = Lake(str(tmp_path_factory.mktemp("series")))
+    for number in {row[1] for row in seen}:
+        for ptype in ("", "m"):
+            found = sorted((row for row in seen if row[1:3] == (number, ptype)), key=lambda row: row[0])
+            rows = [_radar(pid, number, ptype, held) for pid, _, _, held in found]
+            write(lake, signatures(*rows, card="bs"), parcel_set(ptype=ptype), str(number), "bs")
+    for kind in ("", "m"):
+        key = {"aoi": "ms", "year": 2024, "ptype": kind, "pid": "12", "bands": bands}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lookup, "_FILES", 1 if many else 16)
+            assert lake.query("time_series.bs", **key).equals(lake.sql(queries.get("time_series.bs").sql, **key))
+
+
+def _radar(pid, number, ptype, held):
+    """A row of bs in which only some polarisations hold something."""
+    row = signature(pid, str(number), day(number % 2), ptype=ptype)
+    return {name: value for name, value in row.items() if name[:3] not in ("B04", "B08", "scl")} | {
+        name: value for polarisation in held for name, value in band(polarisation, 0.5 + number).items()
+    }
+
+
+@pytest.mark.parametrize("reused", [True, False])
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_look_up_leaves_out_what_counts_no_more(lake, reused, merged):
+    declared = parcels()
+    shapes = declared["geometry"].to_pylist()
+    shapes[1] = outline(1, 50).wkb
+    changed = declared.set_column(
+        declared.schema.get_field_index("geometry"), declared.schema.field("geometry"), pa.array(shapes, pa.binary())
+    )
+    lake.add_parcels("ms", 2024, "", "v1", declared)
+    write(lake, signatures(*(signature(pid, red=1) for pid in sorted(PIDS))), parcel_set(version="v1"), "A")
+    lake.add_parcels("ms", 2024, "", "v2", changed)
+    base = numbered("A", parcels="v1") if reused else None
+    write(lake, signatures(signature("12", red=2)), parcel_set(version="v2"), "A", base=base)
+    if merged:
+        lake.compact()
+    for pid, means in {"12": [2], "0012": [1] if reused else []}.items():
+        key = {"aoi": "ms", "year": 2024, "ptype": "", "pid": pid, "bands": ["B04"]}
+        found = lake.query("time_series.s2", **key)
+        assert found["mean"].to_pylist() == means
+        assert found.equals(lake.sql(queries.get("time_series.s2").sql, **key))
+
+
+def test_questions_of_a_whole_country(filled):
+    key = {"aoi": "ms", "year": 2024, "ptype": ""}
+    seen = filled.query("national.one_date", **key, date="2024-01-11", band="B08")
+    assert seen["pid"].to_pylist() == sorted(PIDS)
+    assert seen["mean"].to_pylist() == [1200] * 3
+    assert filled.query("national.one_date", **key, date="2024-01-12", band="B08").num_rows == 0
+    cloudy = signature("12", "C", day(1) + timedelta(hours=1), red=1200, scl={4: 20, 8: 1})
+    write(filled, signatures(cloudy), parcel_set(), "C")
+    weeks = filled.query("national.ndvi_by_crop_and_week", **key).to_pylist()
+    assert weeks == [
+        {"crop": "wheat", "week": date(2024, 1, 1), "parcels": 3, "ndvi": 0.5},
+        {"crop": "wheat", "week": date(2024, 1, 8), "parcels": 3, "ndvi": 0.5},
+    ]
+
+
+@pytest.mark.parametrize("days", [-1, 0, 6, 7, 181, 365])
+def test_weeks_are_counted_as_calendars_count_them(lake, days):
+    moment = datetime(2024, 1, 1, 23, 59, tzinfo=UTC) + timedelta(days=days)
+    lake.add_parcels("ms", 2024, "", "v1", parcels(("12",), [("wheat", "1")]))
+    write(lake, signatures(signature("12", "A", moment)), parcel_set(), "A")
+    (row,) = lake.query("national.ndvi_by_crop_and_week", aoi="ms", year=2024, ptype="").to_pylist()
+    assert row["week"] == (moment - timedelta(days=moment.weekday())).date()
+
+
+def test_vacuum_keeps_what_the_last_days_need_and_no_more(filled):
+    before, expected = moment(), filled.sql("from s2 order by scene, pid")
+    filled.compact()
+    assert filled.vacuum(1) == 0
+    assert Lake(filled.url, as_of=before).sql("from s2 order by scene, pid").equals(expected)
+    assert filled.vacuum(0) >= 2
+    assert len(signature_files(filled)) == 1
+    assert Lake(filled.url).sql("from s2 order by scene, pid").equals(expected)
+    with pytest.raises(SourceError):
+        Lake(filled.url, as_of=before).sql("from s2")
+
+
+def test_vacuum_of_less_than_no_days_is_refused(lake):
+    with pytest.raises(InvalidInputError, match="days must be 0 or more, not -1"):
+        lake.vacuum(-1)
 
 
 def test_compaction_of_an_unknown_card_is_refused(lake):

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -203,35 +202,79 @@ def test_the_log_says_the_smallest_and_largest_pid_of_every_file(tmp_path):
     assert all(action["num_records"] for action in actions)
 
 
-def test_compaction_keeps_every_row_and_gives_files_whose_pids_do_not_overlap(tmp_path):
+def rewritten(target, table=None):
+    """Put everything of a table into one file, as compaction does."""
+    table = table or target.open()
+    target.rewrite(table, target.files(table), [[table.to_pyarrow_table()]])
+
+
+def test_a_table_is_rewritten_without_loss_and_the_log_tells_of_the_new_file(tmp_path):
     target = table(tmp_path)
-    pids = [f"{number:06}" for number in range(5000)]
-    for scene in "ABCDEF":
-        put(target, rows(scene, pids, ord(scene)), scene)
+    for scene in "ABC":
+        put(target, rows(scene, ["1", "2", "é"]), scene)
     before = held(target)
-    done = target.compact("pid", target_size=60_000)
+    rewritten(target)
     assert held(target) == before
-    ranges = sorted(
-        (action["min.pid"], action["max.pid"])
-        for action in pa.table(target.open().get_add_actions(flatten=True)).to_pylist()
-    )
-    assert 1 < len(ranges) < 6
-    assert done["numFilesRemoved"] == 6
-    assert all(left[1] <= right[0] for left, right in pairwise(ranges))
+    (action,) = pa.table(target.open().get_add_actions(flatten=True)).to_pylist()
+    assert (action["min.pid"], action["max.pid"], action["num_records"]) == ("1", "é", 9)
+    assert (action["min.extraction"], action["max.extraction"]) == (ord("A"), ord("C"))
+    (file,) = target.files(target.open())
+    assert target.is_rewritten(file)
 
 
-def test_a_scene_is_replaced_after_compaction_too(tmp_path):
+def test_a_scene_is_replaced_after_rewriting_too(tmp_path):
     target = table(tmp_path)
     for scene in "AB":
         put(target, rows(scene, "12"), scene)
-    target.compact("pid", target_size=2**20)
+    rewritten(target)
     put(target, rows("A", "2", 5.0), "A")
     assert held(target) == [("A", "2", 5.0), ("B", "1", 1.0), ("B", "2", 1.0)]
 
 
-def test_compaction_of_a_table_that_is_not_there_does_nothing(tmp_path):
-    assert table(tmp_path).compact("pid", target_size=2**20) == {}
+def test_what_others_add_during_rewriting_stays(tmp_path):
+    target = table(tmp_path)
+    for scene in "AB":
+        put(target, rows(scene, "1"), scene)
+    before = target.open()
+    put(target, rows("C", "1"), "C")
+    rewritten(target, before)
+    assert held(target) == [(scene, "1", 1.0) for scene in "ABC"]
+
+
+@pytest.mark.parametrize("meanwhile", ["replaced", "rewritten"])
+def test_rewriting_files_that_are_gone_by_then_is_refused_and_leaves_nothing(tmp_path, meanwhile):
+    target = table(tmp_path)
+    for scene in "AB":
+        put(target, rows(scene, "1"), scene)
+    before = target.open()
+    if meanwhile == "replaced":
+        put(target, rows("A", "1", 2.0), "A")
+    else:
+        rewritten(target)
+    expected, there = held(target), files(tmp_path)
+    with pytest.raises(SourceError, match=f"cannot compact {tmp_path}/t"):
+        rewritten(target, before)
+    assert held(target) == expected
+    assert files(tmp_path) == there
+
+
+def test_a_table_of_one_file_or_none_has_nothing_to_merge(tmp_path):
+    target = table(tmp_path)
+    assert target.merge() == target.vacuum(0) == 0
+    target.checkpoint()
     assert files(tmp_path) == []
+    put(target, rows("A", "12"), "A")
+    assert target.merge() == 0
+
+
+def test_merging_keeps_the_numbers_of_commits(tmp_path):
+    target = table(tmp_path)
+    for _ in range(3):
+        target.append_next(lambda seen: rows("A", str(seen)), "name")
+    assert target.merge() == 3
+    target.checkpoint()
+    target.append_next(lambda seen: rows("A", str(seen)), "name")
+    assert [pid for _, pid, _ in held(target)] == ["0", "1", "2", "3"]
 
 
 # -- disks that fail -------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def get_parcel_info(
     elif lon is not None and lat is not None:
         answer = parcel_info.by_location(aoi, year, lon, lat, ptype, wgs84=wgs84)
     elif polygon is not None:
-        answer = parcel_info.by_polygon(aoi, year, polygon, ptype, wgs84=wgs84)
+        answer = parcel_info.by_polygon(aoi, year, polygon, ptype, geom=True, wgs84=wgs84, only_ids=False)
     else:
         raise InvalidInputError("which parcel? give --pid, --lon and --lat, or --polygon")
     out.print_json(json.dumps(answer))

@@ -1,4 +1,4 @@
-"""cbm-lake status, compact, sql, export: the lake as a whole."""
+"""cbm-lake status, compact, vacuum, sql, export: the lake as a whole."""
 
 from __future__ import annotations
 
@@ -24,12 +24,24 @@ def status(shown: Shown = Format.table) -> None:
 
 @app.command()
 def compact(card: Annotated[str | None, typer.Argument(help="s2, bs or c6; all without it.")] = None) -> None:
-    """Merge signature files into few large ones ordered by parcel: look-ups become fast."""
+    """Merge signature files into files ordered by parcel: look-ups become fast."""
     from cbm_lake.lake import open_lake
 
     with err.status("compacting"):
-        fewer = open_lake().compact(card)
-    out.print(f"{fewer} files fewer")
+        merged = open_lake().compact(card)
+    out.print(f"{merged} files merged")
+
+
+@app.command()
+def vacuum(
+    days: Annotated[int, typer.Option("--days", min=1, help="Keep what the lake of so many days needs.")] = 30,
+) -> None:
+    """Delete files that only the lake of earlier days needs; how it was then can no longer be read."""
+    from cbm_lake.lake import open_lake
+
+    with err.status("deleting old files"):
+        gone = open_lake().vacuum(days)
+    out.print(f"{gone} files deleted")
 
 
 @app.command()

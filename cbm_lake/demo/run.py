@@ -205,9 +205,8 @@ def _cluster(steps: _Steps, workers: int | None, jobs: int) -> Iterator[str | No
 
 def _compact(steps: _Steps, lake: Lake) -> None:
     with steps("compacting") as step:
-        # Compaction rewrites even what is one file already, so it is left out where nothing came in.
-        fewer = lake.compact() if steps.news else 0
-        step.done(f"{fewer} files fewer" if fewer else "nothing to merge", new=fewer > 0)
+        merged = lake.compact()
+        step.done(f"{merged} files merged" if merged else "nothing to merge", new=merged > 0)
 
 
 def _write(steps: _Steps, lake: Lake, written: sample.Sample, root: Path) -> dict[str, Path]:

@@ -3,4 +3,4 @@ select epoch(obstime) as date_part, band, count, mean, std, min, p25, p50, p75, 
 from bs_long
 where pid = $pid and aoi = $aoi and year = $year and ptype = $ptype
     and ($bands::varchar[] is null or list_contains($bands::varchar[], band))
-order by date_part, band
+order by date_part, band, obsid

@@ -2,12 +2,8 @@
 -- taken in that version do not count for them. Only versions that have signatures are looked at, which is mostly none.
 create table outdated as
 select hash(older.aoi, older.year, older.ptype, older.parcels) as outlines, was.id as pid
-from (
-    select distinct aoi, year, ptype, parcels from counting
-    except
-    select distinct aoi::varchar, year::integer, ptype, version from fiboa_parcels
-) as older
-join parcel_versions as was
+from (select distinct aoi, year, ptype, parcels from counting) as older
+join former_parcels as was
     on was.aoi::varchar = older.aoi and was.year = older.year and was.ptype = older.ptype and was.version = older.parcels
 left join fiboa_parcels as now
     on now.aoi::varchar = older.aoi and now.year = older.year and now.ptype = older.ptype and now.id = was.id

@@ -1,0 +1,279 @@
+"""Who may read what: accounts in config/users.json, passwords, tokens, and what happens when they are guessed at.
+
+Passwords are kept as argon2 hashes, tokens as SHA-256 of 256 random bits. Checking takes the same time whether a name
+is known or not. The file is read again whenever it has changed, so that a removed account is out at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
+
+_HASHER: Final = PasswordHasher()
+_NOBODY: Final = _HASHER.hash(secrets.token_urlsafe())
+"""What the password of an unknown name is checked against."""
+_SHORTEST: Final = 8
+_REMEMBERED: Final = 300.0
+"""Seconds for which a password that was right need not be hashed again: argon2 is slow on purpose."""
+_FAILURES: Final = 10
+"""Wrong passwords for a name from an address within _LOCKED seconds; then that address is refused for that name."""
+_LOCKED: Final = 900.0
+
+
+class Token(BaseModel):
+    """A bearer token, of which only the hash is kept."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    expires: datetime
+
+
+class User(BaseModel):
+    """One entry of the file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    hash: str
+    """argon2, with its parameters and salt."""
+    aois: tuple[str, ...] = ()
+    """Areas whose data may be read."""
+    admin: bool = False
+    """May read all areas."""
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True)
+class Account:
+    """Someone who has shown who they are."""
+
+    name: str
+    aois: tuple[str, ...]
+    admin: bool
+
+    def may_read(self, aoi: str) -> bool:
+        """Whether the data of an area are theirs to see."""
+        return self.admin or aoi.lower() in self.aois
+
+
+class LockedOutError(Exception):
+    """Too many wrong passwords; `seconds` says for how long."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"too many wrong passwords; try again in {seconds:.0f} seconds")
+        self.seconds = seconds
+
+
+class Accounts:
+    """The accounts of a workspace, as its file says at this moment."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._lock = threading.Lock()
+        self._seen: tuple[Any, dict[str, User]] = (None, {})
+        self._secret = secrets.token_bytes(32)
+        self._remembered: dict[bytes, tuple[float, str, str]] = {}
+        self._failures: dict[tuple[str, str], list[float]] = {}
+
+    # -- administration ---------------------------------------------------------------------------------------------
+
+    def add(self, name: str, password: str, aois: tuple[str, ...] = (), *, admin: bool = False) -> None:
+        """Make an account, or give an existing one another password and other areas; its tokens end."""
+        if len(password) < _SHORTEST:
+            raise InvalidInputError(f"the password is too short; take at least {_SHORTEST} characters")
+        user = User(hash=_HASHER.hash(password), aois=_areas(aois), admin=admin)
+        with self._changing() as users:
+            users[_name(name)] = user
+
+    def remove(self, name: str) -> None:
+        """Delete an account.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        with self._changing() as users:
+            del users[self._known(users, name)]
+
+    def grant(self, name: str, aois: tuple[str, ...], *, admin: bool | None = None) -> None:
+        """Let an account read more areas; `admin` makes it an administrator's, or no longer.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        with self._changing() as users:
+            key = self._known(users, name)
+            user = users[key]
+            both = _areas((*user.aois, *aois))
+            users[key] = user.model_copy(update={"aois": both, "admin": user.admin if admin is None else admin})
+
+    def revoke(self, name: str, aois: tuple[str, ...]) -> None:
+        """Take areas, and with none named all tokens, from an account.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        with self._changing() as users:
+            key = self._known(users, name)
+            left = tuple(aoi for aoi in users[key].aois if aoi not in _areas(aois))
+            change: dict[str, Any] = {"aois": left} if aois else {"tokens": ()}
+            users[key] = users[key].model_copy(update=change)
+
+    def token(self, name: str, days: int = 90) -> str:
+        """A new bearer token of an account; it cannot be shown again.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        token, now = secrets.token_urlsafe(32), datetime.now(UTC)
+        made = Token(sha256=hashlib.sha256(token.encode()).hexdigest(), expires=now + timedelta(days=days))
+        with self._changing() as users:
+            key = self._known(users, name)
+            valid = [held for held in users[key].tokens if held.expires > now]
+            users[key] = users[key].model_copy(update={"tokens": (*valid, made)})
+        return token
+
+    def users(self) -> dict[str, User]:
+        """All accounts by name, in alphabetical order."""
+        return dict(sorted(self._users().items()))
+
+    # -- checking -----------------------------------------------------------------------------------------------------
+
+    def check(self, name: str, password: str, address: str = "") -> Account | None:
+        """Whose password this is, or None, without a hint what was wrong.
+
+        Raises:
+            LockedOutError: that address has given too many wrong ones for that name.
+        """
+        key, name = (name.strip().lower(), address), name.strip().lower()
+        self._refuse_locked(key)
+        user = self._users().get(name)
+        if self._matches(name, password, user) and user is not None:
+            with self._lock:
+                self._failures.pop(key, None)
+            return Account(name, user.aois, user.admin)
+        with self._lock:
+            self._failures.setdefault(key, []).append(time.monotonic())
+        return None
+
+    def check_token(self, token: str) -> Account | None:
+        """Whose token this is, or None when nobody's or expired."""
+        digest, now = hashlib.sha256(token.encode()).hexdigest(), datetime.now(UTC)
+        found = None
+        for name, user in self._users().items():
+            for held in user.tokens:
+                if hmac.compare_digest(held.sha256, digest) and held.expires > now:
+                    found = Account(name, user.aois, user.admin)
+        return found
+
+    def _refuse_locked(self, key: tuple[str, str]) -> None:
+        since = time.monotonic() - _LOCKED
+        with self._lock:
+            lately = {
+                held: [moment for moment in moments if moment > since] for held, moments in self._failures.items()
+            }
+            self._failures = {held: moments for held, moments in lately.items() if moments}
+            failures = self._failures.get(key, [])
+        if len(failures) >= _FAILURES:
+            raise LockedOutError(failures[-_FAILURES] - since)
+
+    def _matches(self, name: str, password: str, user: User | None) -> bool:
+        """Whether the password is right; one that was right lately is recognised without argon2."""
+        digest, now = hmac.digest(self._secret, f"{name}\0{password}".encode(), "sha256"), time.monotonic()
+        with self._lock:
+            until, _, against = self._remembered.get(digest, (0.0, "", ""))
+        if user is not None and now < until and against == user.hash:
+            return True
+        if not _verified(user.hash if user else _NOBODY, password) or user is None:
+            return False
+        with self._lock:
+            self._remembered = {k: v for k, v in self._remembered.items() if v[0] > now}
+            self._remembered[digest] = (now + _REMEMBERED, name, user.hash)
+        return True
+
+    # -- the file -----------------------------------------------------------------------------------------------------
+
+    def _users(self) -> dict[str, User]:
+        try:
+            state = self.file.stat()
+        except FileNotFoundError:
+            return {}
+        stamp = (state.st_ino, state.st_mtime_ns, state.st_size)
+        with self._lock:
+            if self._seen[0] != stamp:
+                self._seen = (stamp, self._read())
+            return self._seen[1]
+
+    def _read(self) -> dict[str, User]:
+        try:
+            document = json.loads(self.file.read_text("utf-8"))
+            return {name: User.model_validate(entry) for name, entry in document.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, AttributeError, ValidationError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"{self.file} cannot be read: {reason}; mend it or delete it for a new one") from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, User]]:
+        """The accounts, to be changed; written in one step, readable by the owner only, one writer at a time."""
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.file.with_suffix(".lock"), timeout=30):
+                users = self._read()
+                yield users
+                self._write({name: user.model_dump(mode="json") for name, user in sorted(users.items())})
+        except OSError as error:
+            raise ConfigError(f"{self.file} cannot be written ({error.strerror}); check its folder's rights") from error
+
+    def _write(self, document: dict[str, Any]) -> None:
+        handle, name = tempfile.mkstemp(dir=self.file.parent, suffix=".json")  # created with mode 0600
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(document, file, indent=4)
+            Path(name).replace(self.file)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    def _known(self, users: dict[str, User], name: str) -> str:
+        key = name.strip().lower()
+        if key not in users:
+            raise NotFoundError(f"there is no account {name!r}; there are: {', '.join(sorted(users)) or 'none yet'}")
+        return key
+
+
+def _verified(hashed: str, password: str) -> bool:
+    try:
+        return _HASHER.verify(hashed, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _name(name: str) -> str:
+    """A name as it is kept: lower case; HTTP Basic knows no colon in it."""
+    kept = name.strip().lower()
+    if not kept or ":" in kept or not kept.isprintable():
+        raise InvalidInputError(f"{name!r} cannot be a user's name; take letters, digits, . _ - and @")
+    return kept
+
+
+def _areas(aois: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({aoi.strip().lower() for aoi in aois if aoi.strip()}))

@@ -1,0 +1,155 @@
+"""What SQL may be run for a stranger: one SELECT over the lake's views, with functions that only compute.
+
+The statement is taken apart by DuckDB's own parser, and every part of what it says must be on a list here. What is on
+no list is refused, so that a new feature of DuckDB is refused until it is put here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import duckdb
+
+from cbm_lake.errors import InvalidInputError
+
+VIEWS: Final = frozenset({"scenes", "parcels", "s2", "bs", "c6", "s2_long", "bs_long", "c6_long", "extractions"})
+"""What may be read."""
+
+_LONGEST: Final = 20_000
+"""Characters of a statement."""
+_PLAIN: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+"""A name that DuckDB cannot take for a file."""
+_PARTS: Final = frozenset(
+    {
+        "SELECT_NODE", "SET_OPERATION_NODE", "BASE_TABLE", "TABLE_FUNCTION", "JOIN", "SUBQUERY", "EMPTY",
+        "EXPRESSION_LIST", "ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "DISTINCT_MODIFIER",
+        "ORDER_DEFAULT", "ASCENDING", "DESCENDING",
+    }
+)  # fmt: skip
+"""Kinds of query nodes, table references and modifiers."""
+_EXPRESSIONS: Final = frozenset(
+    {
+        "BETWEEN", "CASE", "CAST", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA",
+        "LAMBDA_REF", "OPERATOR", "PARAMETER", "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "TYPE", "WINDOW",
+    }
+)  # fmt: skip
+_TABLE_FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series"})
+_COMPUTING: Final = """
+    ndvi share_of
+    + - * / // % ^ ** || & | ~ << >> @ ! ~~ !~~ ~~* !~~* ~~~ -> ->> && <-> <@ @>
+    abs ceil ceiling floor round trunc sign sqrt cbrt exp ln log log2 log10 pow power mod gcd lcm greatest least
+    pi radians
+    degrees sin cos tan asin acos atan atan2 isnan isinf isfinite add subtract multiply divide random
+    count count_star sum avg mean min max median mode mad stddev stddev_pop stddev_samp var_pop var_samp
+    variance
+    covar_pop covar_samp corr regr_slope regr_intercept regr_r2 regr_count quantile quantile_cont quantile_disc
+    approx_quantile approx_count_distinct arg_max arg_min max_by min_by first last any_value arbitrary bool_and
+    bool_or
+    bit_and bit_or string_agg group_concat list array_agg histogram skewness kurtosis entropy product fsum
+    count_if
+    row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
+    lower upper length len strlen trim ltrim rtrim substring substr left right replace reverse concat concat_ws
+    split
+    split_part string_split str_split starts_with ends_with prefix suffix contains instr strpos position
+    like_escape
+    not_like_escape ilike_escape regexp_matches regexp_full_match regexp_replace regexp_extract ascii chr
+    unicode
+    levenshtein format printf lpad rpad repeat hash md5
+    date_part datepart extract date_trunc datetrunc date_diff datediff date_sub datesub year month day hour
+    minute second
+    week weekofyear isoyear isodow dayofweek dayofyear quarter yearweek epoch epoch_ms epoch_us to_timestamp
+    make_date
+    make_timestamp strftime strptime last_day dayname monthname age now current_date today to_days to_hours
+    to_minutes
+    to_months to_years to_weeks time_bucket timezone
+    list_value list_extract array_extract list_element list_slice array_slice list_contains list_has
+    list_has_any
+    list_has_all list_position list_sum list_avg list_min list_max list_count list_median list_sort list_reverse
+    list_distinct list_unique list_filter list_transform list_apply list_reduce list_aggregate list_concat
+    list_zip flatten
+    array_length list_where unnest range generate_series struct_pack struct_extract row map map_keys map_values
+    map_extract
+    cardinality element_at
+    coalesce ifnull nullif if constant_or_null typeof grouping grouping_id
+"""
+_FUNCTIONS: Final = frozenset(_COMPUTING.split())
+"""Functions, operators and macros that only compute with what they are given."""
+
+
+def check(statement: str) -> None:
+    """Let a statement pass that only reads the lake's views.
+
+    Raises:
+        InvalidInputError: it is not one SELECT, or something in it is not allowed; the message names it.
+    """
+    if len(statement) > _LONGEST:
+        raise InvalidInputError(f"the statement has {len(statement)} characters; at most {_LONGEST} are taken")
+    statements = _parsed(statement)
+    if len(statements) != 1:
+        raise InvalidInputError("send one statement at a time")
+    parts = list(_dicts(statements[0]))
+    named = {entry["key"] for part in parts for entry in part.get("cte_map", {}).get("map", [])}
+    for name in sorted(named):
+        if not _PLAIN.fullmatch(name):
+            raise InvalidInputError(f"{name!r} cannot name a subquery here; take letters, digits and _")
+    for part in parts:
+        _check_part(part, VIEWS | {name.lower() for name in named})
+
+
+def _parsed(statement: str) -> list[dict[str, Any]]:
+    with duckdb.connect() as connection:
+        try:
+            (text,) = connection.execute(
+                "select json_serialize_sql($text::varchar, skip_null := true, skip_empty := true)", {"text": statement}
+            ).fetchone() or ("",)
+        except duckdb.Error as error:
+            raise InvalidInputError(f"this SQL cannot be read: {str(error).partition(chr(10))[0]}") from error
+    document = json.loads(text)
+    if document["error"]:
+        reason = document.get("error_message", "no reason told").partition("\n")[0]
+        raise InvalidInputError(f"only a SELECT can be run: {reason}")
+    found: list[dict[str, Any]] = document["statements"]
+    return found
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    """Every part of a parsed statement, at any depth, itself first."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield part
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
+
+
+def _check_part(part: dict[str, Any], tables: frozenset[str]) -> None:
+    kind = part.get("type")
+    if "class" in part:
+        if part["class"] not in _EXPRESSIONS:
+            raise InvalidInputError(f"{part['class'].lower().replace('_', ' ')} expressions are not allowed here")
+        if part["class"] in ("FUNCTION", "WINDOW"):
+            _check_function(part)
+    elif isinstance(kind, str):
+        if kind not in _PARTS:
+            raise InvalidInputError(f"{kind.lower().replace('_', ' ')} is not allowed here")
+        if kind == "BASE_TABLE":
+            _check_table(part, tables)
+        if kind == "TABLE_FUNCTION" and part["function"]["function_name"].lower() not in _TABLE_FUNCTIONS:
+            raise InvalidInputError(f"the table function {part['function']['function_name']} is not allowed here")
+
+
+def _check_function(part: dict[str, Any]) -> None:
+    name = part["function_name"].lower()
+    if name not in _FUNCTIONS or len(part.get("qualified_name", {}).get("path", [name])) != 1:
+        raise InvalidInputError(f"the function {name} is not allowed here")
+
+
+def _check_table(part: dict[str, Any], tables: frozenset[str]) -> None:
+    path = part.get("qualified_name", {}).get("path", [part["table_name"]])
+    if len(path) != 1 or path[0].lower() not in tables or "at_clause" in part:
+        raise InvalidInputError(f"there is no table {'.'.join(path)!r} here; there are: {', '.join(sorted(VIEWS))}")

@@ -1,0 +1,2 @@
+-- Parcels of which not all signatures count that extractions wrote, since their outlines changed.
+select distinct pid from outdated
