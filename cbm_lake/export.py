@@ -139,7 +139,8 @@ def _geoparquet(relation: duckdb.DuckDBPyRelation, path: Path, geometry: str | N
     reader = relation.to_arrow_reader(_BATCH)
     kinds: set[str] = set()
     bounds, rows = [np.full(4, np.nan)], 0
-    with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
+    # readers by pyarrow would look for `geo` in a stored Arrow schema, which is written before `geo` is known
+    with pq.ParquetWriter(path, reader.schema, compression="zstd", store_schema=False) as writer:
         for batch in reader:
             shapes = shapely.from_wkb(batch[name].to_numpy(zero_copy_only=False))
             if not codes:

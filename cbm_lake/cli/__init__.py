@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cbm_lake.cli import card2db, check, estimate, extract, get, lake, parcels, qa, user
+from cbm_lake.cli import card2db, check, estimate, extract, foi, get, lake, parcels, qa, user
 from cbm_lake.cli.shared import err, out
 from cbm_lake.errors import LakeError
 
@@ -65,6 +65,7 @@ app.add_typer(card2db.app, name="card2db")
 app.add_typer(parcels.app, name="parcels")
 app.add_typer(extract.app, name="extract")
 app.add_typer(get.app, name="get")
+app.add_typer(foi.app, name="foi")
 app.add_typer(qa.app, name="qa")
 app.add_typer(user.app, name="user")
 app.add_typer(lake.app)

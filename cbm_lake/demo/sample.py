@@ -48,6 +48,19 @@ class Sample:
     items: dict[str, Path]
     """Card ("s2", "bs", "c6") to STAC item collection, hrefs absolute; those of single items are relative."""
 
+    @property
+    def kinds(self) -> Path:
+        """Parquet by parcel: pid, declared, crop, second, kind (whole, split, mixed, wrong_crop), pixels, share.
+
+        share is that of the second crop in the parcel's pixels; only parcels that hold a pixel's centre are there.
+        """
+        return self.folder / "kinds.parquet"
+
+    @property
+    def cover(self) -> Path:
+        """GeoTIFF, uint8: what truly grows or stands on each pixel; the classes are in cover.yml beside it."""
+        return self.folder / "cover.tif"
+
 
 @dataclass(frozen=True)
 class _Weather:
@@ -311,7 +324,30 @@ def _finish(world: _World, folder: Path, items: dict[str, list[Any]], truth: pd.
     _declaration(world.place.parcels).to_file(sample.parcels, layer="parcels", driver="GPKG")
     truth.to_parquet(sample.truth, index=False)
     _events(world).to_parquet(sample.events, index=False)
+    _kinds(world.place).to_parquet(sample.kinds, index=False)
+    _write_cover(world.place, sample.cover)
     return sample
+
+
+def _kinds(place: Landscape) -> pd.DataFrame:
+    """What every parcel truly is, and how much of it the second crop has."""
+    second = place.parcels["second"].to_numpy(dtype=str)[place.pixel_parcel]
+    grown = np.array(place.covers)[place.labels.ravel()[place.pixel]]
+    pixels = np.bincount(place.pixel_parcel, minlength=len(place.parcels))
+    taken = np.bincount(place.pixel_parcel, weights=grown == second, minlength=len(pixels))
+    table = pd.DataFrame(place.parcels[["pid", "declared", "crop", "second", "kinds"]]).rename(
+        columns={"kinds": "kind"}
+    )
+    return table.assign(pixels=pixels, share=taken / pixels.clip(1))[pixels > 0]
+
+
+def _write_cover(place: Landscape, path: Path) -> None:
+    """The covers as a raster of classes, numbered from 1, and the names of the classes as YAML."""
+    names = list(phenology.COVERS)
+    classes = np.array([names.index(cover) + 1 for cover in place.covers], np.uint8)
+    _write_cog(path, classes[place.labels], place.transform)
+    lines = [f"  {number}: {name}\n" for number, name in enumerate(names, start=1)]
+    path.with_suffix(".yml").write_text("category_map:\n" + "".join(lines), encoding="utf-8")
 
 
 def _declaration(parcels: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

@@ -1,0 +1,46 @@
+"""foi_c: whether a parcel holds large clusters of two classes or more, and what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from affine import Affine
+
+from cbm_lake.foi.components import Clusters
+from cbm_lake.foi.parcels import Geometries
+from cbm_lake.spans import Ints
+
+
+def of_several_classes(clusters: Clusters, parcels: int) -> npt.NDArray[np.bool_]:
+    """For each of so many parcels whether its clusters are of more than one class."""
+    first = np.ones(len(clusters.parcel), bool)
+    first[1:] = (np.diff(clusters.parcel) != 0) | (np.diff(clusters.code) != 0)
+    flags: npt.NDArray[np.bool_] = np.bincount(clusters.parcel[first], minlength=parcels) > 1
+    return flags
+
+
+def described(clusters: Clusters, classes: Mapping[int, str], parcels: int) -> pa.Array:
+    """For each of so many parcels "(class value, pixels), (…)"; null where there are no clusters."""
+    values = pa.array(np.array(list(classes))[clusters.code])
+    texts = [values.cast(pa.string()), pa.array(clusters.size).cast(pa.string())]
+    words = pc.binary_join_element_wise("(", texts[0], ", ", texts[1], ")", "")
+    number = np.bincount(clusters.parcel, minlength=parcels)
+    offsets = np.concatenate([[0], np.cumsum(number)])
+    joined = pc.binary_join(pa.LargeListArray.from_arrays(pa.array(offsets), words), ", ")
+    return pc.if_else(pa.array(number > 0), joined, None).cast(pa.string())
+
+
+def corners(shapes: Geometries, transform: Affine) -> Ints:
+    """Row and column of the pixel in which the upper left corner of each shape's box lies, (shapes, 2)."""
+    box: Any = shapely.bounds(shapes)
+    x = box[:, 0] if transform.a > 0 else box[:, 2]
+    y = box[:, 3] if transform.e < 0 else box[:, 1]
+    places = np.column_stack([(y - transform.f) / transform.e, (x - transform.c) / transform.a])
+    found: Ints = np.floor(np.where(np.isfinite(places), places, 0) + 1e-9).astype(np.int64)
+    return found

@@ -1,0 +1,167 @@
+"""Writes results: Shapefile with its short names, GeoPackage, GeoParquet, the lists of skipped parcels, the lake."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pyogrio
+import shapely
+from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj import CRS
+
+from cbm_lake.errors import ConfigError
+from cbm_lake.foi.parcels import Geometries
+
+log = logging.getLogger(__name__)
+
+GEOMETRY: Final = "geometry"
+_LETTERS: Final = 10
+"""So long may the name of a field be in a Shapefile."""
+_CUT: Final = 250
+"""So many characters of a text are kept in a Shapefile."""
+
+
+def beside(attributes: pa.Table, results: Mapping[str, Any]) -> pa.Table:
+    """The attributes, then the results; an attribute that has the name of a result, in whatever case, gives way."""
+    taken = {name.lower() for name in (*results, GEOMETRY)}
+    kept = [name for name in attributes.column_names if name.lower() not in taken]
+    lost = [name for name in attributes.column_names if name.lower() in taken]
+    if lost:
+        log.warning("columns of the parcels that results replace: %s", ", ".join(lost))
+    return pa.table({**{name: attributes[name] for name in kept}, **results})
+
+
+def with_outlines(rows: pa.Table, outlines: Geometries, crs: CRS | None) -> pa.Table:
+    """The rows with their outlines as GeoParquet 1.1 (https://geoparquet.org/releases/v1.1.0/)."""
+    kinds = {-1: None, shapely.GeometryType.POLYGON: "Polygon", shapely.GeometryType.MULTIPOLYGON: "MultiPolygon"}
+    there = {kinds[kind] for kind in set(shapely.get_type_id(outlines).tolist())} - {None}
+    column = {"encoding": "WKB", "geometry_types": sorted(map(str, there)), "crs": crs.to_json_dict() if crs else None}
+    if there:
+        column["bbox"] = shapely.total_bounds(outlines).tolist()
+    geo = {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
+    rows = rows.append_column(GEOMETRY, pa.array(shapely.to_wkb(outlines), pa.binary()))
+    return rows.replace_schema_metadata({"geo": json.dumps(geo)})
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What is written as .shp, .gpkg and .parquet."""
+
+    rows: pa.Table
+    """As `with_outlines` gives them."""
+    texts: Mapping[str, pa.ChunkedArray] = field(default_factory=dict)
+    """What stands in the Shapefile in the place of columns."""
+
+
+def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping[str, Sequence[Any]]]) -> list[Path]:
+    """Write all files of a check, none of which is seen before all are written; where they are.
+
+    Args:
+        folder: made where it is missing.
+        layers: by the name of their files, without ending.
+        lists: identifiers by heading, which stand side by side in a .csv, by the name of the file without ending.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    with _drafts(folder) as draft, ThreadPoolExecutor(2) as workers:
+        written = [
+            workers.submit(write_one, draft / name, layer)
+            for name, layer in layers.items()
+            for write_one in (_write_shapefile, _write_gpkg, _write_parquet)
+        ]
+        for name, columns in lists.items():
+            _write_lists(draft / f"{name}.csv", columns)
+        for one in written:
+            one.result()
+    endings = (".shp", ".gpkg", ".parquet")
+    return [folder / f"{name}{ending}" for name in layers for ending in endings] + [folder / f"{n}.csv" for n in lists]
+
+
+@contextmanager
+def _drafts(folder: Path) -> Iterator[Path]:
+    """A folder for files that move to `folder` together when all are written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".foi-", dir=folder))
+        try:
+            yield draft
+            for path in sorted(draft.iterdir()):
+                path.replace(folder / path.name)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except (OSError, DataSourceError, DataLayerError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{folder} cannot be written ({reason}); check its rights and the free space") from error
+
+
+def _write_lists(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Lists side by side, filled up with blanks."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip_longest(*columns.values(), fillvalue=""))
+
+
+def _write_parquet(path: Path, layer: Layer) -> None:
+    pq.write_table(layer.rows, f"{path}.parquet", compression="zstd")
+
+
+def _write_gpkg(path: Path, layer: Layer) -> None:
+    names = map(str.lower, layer.rows.column_names)
+    options = {"FID": "row"} if "fid" in names else {}
+    _write(Path(f"{path}.gpkg"), layer.rows, "GPKG", layer=path.name, **options)
+
+
+def _write_shapefile(path: Path, layer: Layer) -> None:
+    rows, metadata = layer.rows, layer.rows.schema.metadata
+    for name, values in layer.texts.items():
+        rows = rows.set_column(rows.column_names.index(name), name, values)
+    names = short_names([name for name in rows.column_names if name != GEOMETRY])
+    shorter = {long: short for long, short in names.items() if short != long}
+    if shorter:
+        log.info("%s.shp: names as they stand in it: %s", path.name, shorter)
+    renamed = rows.rename_columns([names.get(name, name) for name in rows.column_names])
+    _write(Path(f"{path}.shp"), renamed.replace_schema_metadata(metadata), "ESRI Shapefile")
+
+
+def _write(path: Path, rows: pa.Table, driver: str, **options: Any) -> None:
+    geo = json.loads(rows.schema.metadata[b"geo"])["columns"][GEOMETRY]
+    kinds = geo["geometry_types"]
+    kind = "Polygon" if kinds == ["Polygon"] or driver != "GPKG" else "MultiPolygon" if len(kinds) == 1 else "Unknown"
+    crs = CRS.from_json_dict(geo["crs"]) if geo["crs"] else None
+    encoding = {"encoding": "UTF-8"} if driver != "GPKG" else {}
+    known = (f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else crs.to_wkt()) if crs else None
+    pyogrio.write_arrow(
+        rows.replace_schema_metadata(None), path, driver=driver, geometry_name=GEOMETRY, geometry_type=kind, crs=known,
+        **encoding, **options,
+    )  # fmt: skip
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Names of at most 10 letters that differ also without regard to case: cut, and numbered where two are alike."""
+    short: dict[str, str] = {}
+    for name in names:
+        taken = {other.lower() for other in short.values()}
+        tries = [name[:_LETTERS], *(f"{name[: _LETTERS - 1 - len(str(i))]}_{i}" for i in range(1, len(names) + 1))]
+        short[name] = next(candidate for candidate in tries if candidate.lower() not in taken)
+    return short
+
+
+def cut(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The texts, each no longer than a Shapefile keeps."""
+    return pc.utf8_slice_codeunits(texts, 0, _CUT)

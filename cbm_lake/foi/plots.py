@@ -1,0 +1,187 @@
+"""Draws what a check found: a map of all parcels, and one parcel with its clusters over the raster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import matplotlib as mpl
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.foi import components, tracing
+from cbm_lake.foi.parcels import Geometries, Parcels
+from cbm_lake.foi.result import Foi
+from cbm_lake.foi.survey import Survey, buffered, reproject, survey
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.path import Path
+
+_YES: Final = "#EE6677"
+_NO: Final = "#4477AA"
+_UNKNOWN: Final = "#BBBBBB"
+"""Three colours of the bright scheme of Paul Tol (SRON/EPS/TN/09-002), which colour-blind readers can tell apart."""
+_CLASSES: Final = ("#DDCC77", "#44AA99", "#88CCEE", "#CC6677", "#AA4499", "#117733", "#332288", "#999933", "#882255")
+"""The muted scheme of the same."""
+_INK: Final = "#1f2a37"
+_MARGIN: Final = 4
+"""Pixels that are shown round a parcel."""
+_MEANING: Final = {"foi_h": ("heterogeneous", "homogeneous"), "foi_c": ("several classes", "one class at most")}
+
+
+def plot_map(found: Foi, by: Literal["foi_h", "foi_c"] = "foi_h") -> Figure:
+    """A figure: all parcels where they lie, coloured by foi_h or foi_c; grey where it cannot be told."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import PathPatch
+
+    if by not in _MEANING:
+        raise InvalidInputError(f"there is no map of {by!r}; choose foi_h or foi_c")
+    flags = np.asarray(pc.fill_null(found.table[by], -1))
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    axes = figure.subplots()
+    names = {0: (_MEANING[by][1], _NO), 1: (_MEANING[by][0], _YES), -1: ("skipped", _UNKNOWN)}
+    for flag, (name, colour) in names.items():
+        chosen = found.source.outlines[flags == flag]
+        label = f"{name} ({len(chosen):,})"
+        axes.add_patch(PathPatch(_path(chosen), facecolor=colour, edgecolor="white", linewidth=0.2, label=label))
+    left, bottom, right, top = shapely.total_bounds(found.source.outlines)
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", title=f"{found.name}: {by}")
+    axes.ticklabel_format(useOffset=False, style="plain")
+    axes.tick_params(labelsize=8)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=3)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def plot_clusters(found: Foi, pid: str | int) -> Figure:
+    """A figure: the raster round a parcel, its outline (dashed: with the buffer), and the clusters that count.
+
+    Args:
+        found: the check.
+        pid: the parcel's identifier.
+
+    Raises:
+        NotFoundError: no such parcel, or it lies off the raster.
+    """
+    from matplotlib.figure import Figure
+
+    row, parcel = _one(found, pid)
+    outline = reproject(parcel, found.raster.crs)
+    inner = buffered(parcel, found.raster, found.settings.buffer)
+    seen = survey(inner, found.raster, found.classes, zero_counts=found.settings.zero_counts)
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    axes = figure.subplots()
+    _draw_raster(axes, found, outline[0], pid)
+    _draw_outline(axes, outline, linestyle="-", linewidth=2)
+    if found.settings.buffer:
+        _draw_outline(axes, inner, linestyle="--", linewidth=1.2)
+    _draw_clusters(axes, found, seen)
+    _name_classes(axes, found, seen.counts[0])
+    told = {name: "skipped" if row[name] is None else row[name] for name in ("foi_h", "foi_c")}
+    axes.set_title(f"parcel {pid}: foi_h {told['foi_h']}, foi_c {told['foi_c']}", color=_INK)
+    axes.tick_params(labelsize=8)
+    axes.ticklabel_format(useOffset=False, style="plain")
+    return figure
+
+
+def _one(found: Foi, pid: str | int) -> tuple[dict[str, Any], Parcels]:
+    """The parcel's row of the result, and the parcel alone."""
+    rows = np.flatnonzero(np.asarray(pc.equal(found.source.ids.cast(pa.string()), str(pid)).fill_null(False)))
+    if not len(rows):
+        raise NotFoundError(f"{found.source.name} has no parcel {pid!r}; its identifiers are in its first column")
+    source, place = found.source, rows[:1]
+    return (
+        found.table.select(["foi_h", "foi_c"]).slice(int(place[0]), 1).to_pylist()[0],
+        Parcels(source.name, source.columns.take(place), source.outlines[place], source.crs),
+    )
+
+
+def _draw_raster(axes: Axes, found: Foi, outline: shapely.Geometry, pid: str | int) -> None:
+    """The classes round the outline, each in its colour; 0 and nodata stay white."""
+    raster = found.raster
+    if outline is None or not outline.intersects(shapely.box(*raster.bounds)):
+        raise NotFoundError(f"parcel {pid} lies off the raster {raster.path}; there is nothing to show")
+    left, bottom, right, top = outline.bounds
+    columns, rows = ~raster.transform * (np.array([left, right]), np.array([top, bottom]))
+    first = [max(int(min(edges)) - _MARGIN, 0) for edges in (rows, columns)]
+    last = [min(int(max(edges)) + 1 + _MARGIN, size) for edges, size in zip((rows, columns), raster.shape, strict=True)]
+    pixels = raster.window(first[0], first[1], last[0] - first[0], last[1] - first[1])
+    codes = np.full(pixels.shape, np.nan)
+    for code, value in enumerate(found.classes):
+        if value or found.settings.zero_counts:
+            codes[pixels == value] = code
+    (x, y), (far_x, far_y) = raster.transform * (first[1], first[0]), raster.transform * (last[1], last[0])
+    colours = mpl.colors.ListedColormap([_colour(code) for code in range(len(found.classes))])
+    axes.imshow(
+        codes, cmap=colours, vmin=-0.5, vmax=len(found.classes) - 0.5, extent=(x, far_x, far_y, y), alpha=0.75,
+        interpolation="nearest",
+    )  # fmt: skip
+
+
+def _draw_outline(axes: Axes, shapes: Geometries, **style: Any) -> None:
+    from matplotlib.patches import PathPatch
+
+    axes.add_patch(PathPatch(_path(shapes), facecolor="none", edgecolor=_INK, **style))
+
+
+def _draw_clusters(axes: Axes, found: Foi, seen: Survey) -> None:
+    """The outlines of the clusters that count, hatched, with their size in pixels in the middle."""
+    from matplotlib.patches import PathPatch
+
+    settings = found.settings
+    runs = components.runs(seen.index, seen.codes, settings.connectivity, settings.more_than, np.ones(1, bool))
+    clusters, shapes = tracing.outlines(runs, found.raster.transform)
+    for code, size, shape in zip(clusters.code, clusters.size, shapes, strict=True):
+        style = {"facecolor": "none", "hatch": "///", "linewidth": 1.5}
+        axes.add_patch(PathPatch(_path(np.array([shape])), edgecolor=_darker(_colour(int(code))), **style))
+        middle = shape.representative_point()
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+        axes.text(middle.x, middle.y, f"{size} px", ha="center", va="center", fontsize=8, color=_INK, bbox=box)
+
+
+def _name_classes(axes: Axes, found: Foi, counts: Any) -> None:
+    """A legend of the classes that the parcel has, with their shares, the largest first."""
+    from matplotlib.patches import Patch
+
+    names, total = list(found.classes.values()), max(int(counts.sum()), 1)
+    there = [int(code) for code in np.argsort(-counts, kind="stable") if counts[code]]
+    patches: list[Any] = [
+        Patch(color=_colour(code), alpha=0.75, label=f"{names[code]} {100 * counts[code] / total:.1f} %")
+        for code in there
+    ]
+    least = f"clusters of more\nthan {found.settings.more_than:g} pixels"
+    patches.append(Patch(facecolor="none", edgecolor=_INK, hatch="///", label=least))
+    axes.legend(handles=patches, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
+
+
+def _path(shapes: Geometries) -> Path:
+    """All polygons as one path, in which holes run the other way round, so that they stay empty."""
+    from matplotlib.path import Path
+
+    polygons = shapely.get_parts(shapely.orient_polygons(shapes[~shapely.is_missing(shapes)]))
+    points, ring = shapely.get_coordinates(shapely.get_rings(polygons), return_index=True)
+    if not len(points):
+        return Path(np.empty((0, 2)))
+    begins = np.flatnonzero(np.diff(ring, prepend=-1))
+    codes = np.full(len(points), Path.LINETO, Path.code_type)
+    codes[begins] = Path.MOVETO
+    codes[np.append(begins[1:], len(points)) - 1] = Path.CLOSEPOLY
+    return Path(points, codes)
+
+
+def _colour(code: int) -> str:
+    """The colour of a class; beyond nine they repeat, mixed with grey."""
+    return _mixed(_CLASSES[code % len(_CLASSES)], 0.5, min(0.3 * (code // len(_CLASSES)), 0.9))
+
+
+def _darker(colour: str) -> str:
+    return _mixed(colour, 0, 0.45)
+
+
+def _mixed(colour: str, grey: float, share: float) -> str:
+    red, green, blue = (part + (grey - part) * share for part in mpl.colors.to_rgb(colour))
+    return str(mpl.colors.to_hex((red, green, blue)))

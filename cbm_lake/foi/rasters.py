@@ -1,0 +1,103 @@
+"""Thematic rasters: what their header says, and the pixels of all parcels read block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import rasterio
+from affine import Affine
+from pyproj import CRS
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.spans import Pixels, SpanIndex
+
+_CHUNK: Final = 512
+"""Pixels a side of what is read at once, or a little more where the file's own blocks do not fit."""
+
+
+@dataclass(frozen=True)
+class Thematic:
+    """A raster with one class value per pixel."""
+
+    path: str
+    crs: CRS | None
+    transform: Affine
+    shape: tuple[int, int]
+    dtype: str
+    nodata: int | None
+    """The value that the file declares to be none."""
+    block: tuple[int, int]
+    """Rows and columns that are read together."""
+
+    @classmethod
+    def inspect(cls, path: str | Path) -> Thematic:
+        """Read the header.
+
+        Raises:
+            SourceError: the file is not there or cannot be read.
+            InvalidInputError: it has several bands, no integers, or is rotated.
+        """
+        with _opened(path) as file:
+            if file.count != 1:
+                raise InvalidInputError(f"raster {path} has {file.count} bands; give one with one band of classes")
+            if np.dtype(file.dtypes[0]).kind not in "iu":
+                raise InvalidInputError(f"raster {path} holds {file.dtypes[0]}; classes are whole numbers, convert it")
+            t = file.transform
+            if t.b or t.d:
+                raise InvalidInputError(f"raster {path} is rotated; warp it to a grid along the axes first")
+            rows, columns = (-(-_CHUNK // size) * size for size in file.block_shapes[0])
+            block = (min(rows, file.height), min(columns, file.width))
+            nodata = int(file.nodata) if file.nodata is not None and float(file.nodata).is_integer() else None
+            crs = CRS.from_wkt(file.crs.to_wkt()) if file.crs else None
+            return cls(str(path), crs, t, file.shape, file.dtypes[0], nodata, block)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Least x, least y, greatest x, greatest y."""
+        (x, y), (far_x, far_y) = self.transform * (0, 0), self.transform * self.shape[::-1]
+        return min(x, far_x), min(y, far_y), max(x, far_x), max(y, far_y)
+
+    @property
+    def pixel_area(self) -> float:
+        """In m2; where the coordinate system is unknown it is taken to be in metres."""
+        metres = self.crs.axis_info[0].unit_conversion_factor if self.crs is not None else 1.0
+        return float(abs(self.transform.a * self.transform.e)) * metres**2
+
+    def read(self, index: SpanIndex, progress: Callable[[int, int], None] | None = None) -> Pixels:
+        """The pixels of all parcels, one parcel after another; blocks without any are never read.
+
+        Raises:
+            SourceError: the file is damaged.
+        """
+        plan = index.blocks(self.block)
+        pool = plan.new_pool(self.dtype)
+        with _opened(self.path) as file:
+            for number, block in enumerate(plan):
+                window = Window(block.col, block.row, block.width, block.height)
+                plan.gather(file.read(1, window=window), number, pool)
+                if progress is not None:
+                    progress(number + 1, len(plan))
+        return pool
+
+    def window(self, row: int, col: int, height: int, width: int) -> Pixels:
+        """The pixels of a rectangle that lies inside."""
+        with _opened(self.path) as file:
+            pixels: Pixels = file.read(1, window=Window(col, row, width, height))
+            return pixels
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[rasterio.DatasetReader]:
+    try:
+        with rasterio.Env(GDAL_NUM_THREADS="2"), rasterio.open(path) as file:
+            yield file
+    except RasterioError as error:
+        reason = " ".join(str(error).split())
+        raise SourceError(f"raster {path} cannot be read ({reason}); check the file") from error

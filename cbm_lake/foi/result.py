@@ -1,0 +1,122 @@
+"""What a check found, and where it wrote it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cbm_lake.config import Workspace
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.foi.parcels import Parcels, lake_parcels, read_parcels
+from cbm_lake.foi.rasters import Thematic
+from cbm_lake.lake import Lake, open_lake
+from cbm_lake.store import Store
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How clusters were looked for."""
+
+    buffer: float
+    """In metres; negative makes parcels smaller."""
+    connectivity: int
+    more_than: float
+    """Clusters of more than so many pixels count."""
+    zero_counts: bool
+    """Whether 0 is a class like others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Foi:
+    """The parcels with their heterogeneity and cardinality."""
+
+    name: str
+    """Begins the names of the files."""
+    version: int
+    parcels: int
+    heterogeneous: int
+    """Parcels with foi_h = 1."""
+    of_several: int
+    """Parcels with foi_c = 1."""
+    skipped_foih: dict[str, list[Any]]
+    """Identifiers of the parcels of which foi_h cannot be told, by reason; none in version 1."""
+    skipped_foic: dict[str, list[Any]]
+    files: dict[str, Path]
+    """By their names without what begins them all: foih_v2.shp, skipped_foic.csv, …"""
+    lake_file: str | None
+    """Where the table is in the lake."""
+    table: pa.Table = field(repr=False)
+    """One row per parcel in the order given: its columns, what was found (null where it was skipped), outline."""
+    source: Parcels = field(repr=False)
+    raster: Thematic = field(repr=False)
+    classes: dict[int, str] = field(repr=False)
+    settings: Settings = field(repr=False)
+
+    def __str__(self) -> str:
+        skipped = sum(map(len, self.skipped_foih.values())), sum(map(len, self.skipped_foic.values()))
+        return (
+            f"{self.name}: {self.parcels:,} parcels, foi_h = 1 for {self.heterogeneous:,}, "
+            f"foi_c = 1 for {self.of_several:,}, skipped {skipped[0]:,} and {skipped[1]:,}"
+        )
+
+    def ranked(self, limit: int | None = None) -> pa.Table:
+        """The parcels with foi_h or foi_c, those first that have both, then by how little the largest class has.
+
+        Columns: rank, the identifier, foi_h, foi_c, total (pixels), largest (its class), largest_share, clusters.
+        """
+        flags = pc.add(pc.fill_null(self.table["foi_h"], 0), pc.fill_null(self.table["foi_c"], 0))
+        order = pa.table({"flags": flags, **{name: self.table[name] for name in ("largest_share", "total")}})
+        keys = [("flags", "descending"), ("largest_share", "ascending"), ("total", "descending")]
+        chosen = pc.sort_indices(order, sort_keys=keys)[: pc.sum(pc.greater(flags, 0)).as_py()]
+        ordered = self.table.take(chosen.slice(0, limit))
+        names = [self.source.columns.column_names[0], "foi_h", "foi_c", "total", "largest", "largest_share", "clusters"]
+        known = {name.lower(): name for name in ordered.column_names}
+        rows = ordered.select([known[name.lower()] for name in names])
+        return rows.add_column(0, "rank", pa.array(range(1, rows.num_rows + 1), pa.int64()))
+
+
+def chosen_parcels(
+    path: str | Path | None, aoi: str | None, year: int | None, ptype: str | None, lake: Lake | None, layer: str | None
+) -> tuple[Parcels, Lake | None]:
+    """The parcels of a file, or those of the lake, and the lake that the result is to be written to.
+
+    Raises:
+        InvalidInputError: neither or both are given.
+    """
+    if (path is None) == (aoi is None and year is None):
+        raise InvalidInputError("give either a file of parcels, or aoi and year of parcels in the lake")
+    if path is not None:
+        return read_parcels(path, layer), lake
+    if aoi is None or year is None:
+        raise InvalidInputError("parcels of the lake are named by both aoi and year: give both")
+    lake = lake or open_lake()
+    return lake_parcels(lake, aoi, year, ptype), lake
+
+
+def check_range(low: float, high: float) -> None:
+    """Raise InvalidInputError unless 0 <= low <= high <= 100."""
+    if not 0 <= low <= high <= 100:
+        raise InvalidInputError(f"heterogeneity from {low} to {high} % is no range; give 0 <= least <= greatest <= 100")
+
+
+def output_folder(folder: str | Path | None) -> Path:
+    """Where files go: foi/output_data/ in the workspace unless told."""
+    return Workspace.here().root / "foi" / "output_data" if folder is None else Path(folder)
+
+
+def to_lake(lake: Lake | None, name: str, table: pa.Table) -> str | None:
+    """Write the result of all parcels to the lake, if there is one; where it is."""
+    if lake is None:
+        return None
+    store = Store(lake.url)
+    store.write(f"foi/{name}.parquet", table)
+    return store.path(f"foi/{name}.parquet")
+
+
+def by_file(paths: list[Path], name: str) -> dict[str, Path]:
+    """Files by their names without the beginning."""
+    return {path.name.removeprefix(f"{name}_"): path for path in paths}

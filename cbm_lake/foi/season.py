@@ -1,0 +1,278 @@
+"""The season of an area as numbers per pixel, read from the lake's cubes block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from affine import Affine
+from rasterio.features import rasterize
+
+from cbm_lake.cube import Cube
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.extract.scene import geometries
+from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.rasters import CHUNK, Grid, Window
+from cbm_lake.store import Store
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+DECIBEL: Final = 0.05
+"""What radar's decibels are multiplied by: 10 dB then weigh as much as 0.5 of NDVI."""
+
+
+@dataclass(frozen=True)
+class Season:
+    """The cubes of one grid, cut to the dates of a season, and the parcels that lie there."""
+
+    grid: Grid
+    optical: xr.Dataset
+    classes: xr.Dataset
+    """Scene classes, date by date those of `optical`, on their own grid."""
+    radar: xr.Dataset | None
+    periods: int
+    """How many parts of about equally many dates the season is cut into."""
+    screen: tuple[int, ...]
+    """Scene classes in which the ground is not seen."""
+    shapes: npt.NDArray[np.object_]
+    """The parcels in the grid's coordinates, in the order of their file."""
+
+    def windows(self) -> list[Window]:
+        """The blocks of the grid that hold parcels, in rows."""
+        rows, columns = self.grid.shape
+        corners = ((row, col) for row in range(0, rows, CHUNK) for col in range(0, columns, CHUNK))
+        blocks = (Window(row, col, min(CHUNK, rows - row), min(CHUNK, columns - col)) for row, col in corners)
+        return [block for block in blocks if self._within(block).size]
+
+    def features(self, window: Window) -> Floats:
+        """NDVI medians of the periods and, with radar, those of VV and VH in dB x DECIBEL; (features, rows, columns).
+
+        A period in which a pixel was not seen is interpolated between those before and after it (at the ends it is as
+        the nearest); a pixel that was never seen is NaN.
+        """
+        layers = [medians(self.optical["time"], self.periods, lambda dates: self._ndvi(dates, window))]
+        if self.radar is not None:
+            layers += [_backscatter(self.radar[band], self.periods, window) for band in ("VV", "VH")]
+        return np.concatenate(layers)
+
+    def owners(self, window: Window, margin: float = 0.0) -> Ints:
+        """The number of the parcel that holds each pixel's centre, -1 for none; (rows, columns).
+
+        Args:
+            window: which block.
+            margin: metres by which the parcels are made smaller first.
+        """
+        inside = self._within(window)
+        shapes = shapely.buffer(self.shapes[inside], -margin)
+        numbered = [(shape, int(number)) for shape, number in zip(shapes, inside, strict=True) if not shape.is_empty]
+        size = (window.height, window.width)
+        if not numbered:
+            return np.full(size, -1, np.int64)
+        owners = rasterize(numbered, size, fill=-1, transform=_transform(self.grid, window), dtype="int32")
+        return np.asarray(owners, np.int64)
+
+    def _within(self, window: Window) -> Ints:
+        """The numbers of the parcels whose boxes touch a block."""
+        west, south, east, north = Grid(self.grid.epsg, _transform(self.grid, window), window[2:]).bounds
+        left, low, right, high = shapely.bounds(self.shapes).T
+        return np.flatnonzero((left < east) & (right > west) & (low < north) & (high > south))
+
+    def _ndvi(self, dates: Ints, window: Window) -> Floats:
+        """NDVI on some dates, NaN where the ground is not seen; (dates, rows, columns)."""
+        stored = self.optical.isel(time=dates)
+        red, nir = (_pixels(stored[band], window) for band in ("B04", "B08"))
+        seen = (red > 0) & (nir > 0) & self._clear(dates, window)
+        offset = stored["boa_offset"].to_numpy().astype(np.float32)[:, None, None]
+        red, nir = (np.maximum(band + offset, np.float32(1)) for band in (red, nir))
+        return np.where(seen, (nir - red) / (nir + red), np.float32(np.nan))
+
+    def _clear(self, dates: Ints, window: Window) -> npt.NDArray[np.bool_]:
+        """Where the scene class nearest to each pixel is one in which the ground is seen."""
+        rows = _nearest(self.optical["y"], self.classes["y"])[window.row : window.row + window.height]
+        columns = _nearest(self.optical["x"], self.classes["x"])[window.col : window.col + window.width]
+        inner = Window(rows[0], columns[0], rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)
+        held = _pixels(self.classes["SCL"].isel(time=dates), inner)
+        clear = (held > 0) & ~np.isin(held, self.screen)
+        return np.asarray(clear[:, rows - rows[0]][:, :, columns - columns[0]])
+
+
+def _backscatter(power: xr.DataArray, periods: int, window: Window) -> Floats:
+    """Medians of a band of backscatter in dB x DECIBEL."""
+
+    def read(dates: Ints) -> Floats:
+        values = _pixels(power.isel(time=dates), window)
+        return np.float32(10 * DECIBEL) * np.log10(np.where(values > 0, values, np.float32(np.nan)))
+
+    return medians(power["time"], periods, read)
+
+
+def medians(times: xr.DataArray, periods: int, read: Callable[[Ints], Floats]) -> Floats:
+    """Medians of each pixel over periods of about equally many dates, gaps filled over time; (periods, rows, columns).
+
+    Only the dates of one period are held at once.
+
+    Args:
+        times: the moments of the dates, in order.
+        periods: how many; no more than there are dates are made.
+        read: gives the values on the dates of those numbers, NaN where there is none; (dates, rows, columns).
+    """
+    parts = np.array_split(np.arange(len(times)), min(periods, len(times)))
+    middles = np.array([times.to_numpy()[part].astype(np.int64).mean() for part in parts])
+    return filled(np.stack([_median(read(part)) for part in parts]), middles)
+
+
+def _median(values: Floats) -> Floats:
+    """The median along the first axis of what is not NaN; sorting beats numpy.nanmedian many times over."""
+    ordered = np.sort(values, axis=0)  # NaN come last
+    count = np.isfinite(ordered).sum(axis=0, keepdims=True)
+    middle = ((count - 1).clip(0) // 2, count // 2)
+    low, high = (np.take_along_axis(ordered, place, axis=0)[0] for place in middle)
+    return np.asarray((low + high) / 2)
+
+
+def filled(values: Floats, at: npt.NDArray[np.float64]) -> Floats:
+    """The values with NaN along the first axis interpolated linearly; at the ends they are as the nearest number.
+
+    Args:
+        values: (n, …).
+        at: n places on the first axis, ascending.
+    """
+    last = len(values) - 1
+    seen = np.isfinite(values)
+    place = np.arange(last + 1).reshape(-1, *[1] * (values.ndim - 1))
+    before = np.maximum.accumulate(np.where(seen, place, -1), axis=0)
+    after = np.minimum.accumulate(np.where(seen, place, last + 1)[::-1], axis=0)[::-1]
+    first, second = np.where(before < 0, after, before).clip(max=last), np.where(after > last, before, after).clip(0)
+    span = at[second] - at[first]
+    weight = np.divide(at[place] - at[first], span, out=np.zeros(values.shape), where=span > 0).astype(np.float32)
+    low, high = (np.take_along_axis(values, chosen, axis=0) for chosen in (first, second))
+    return np.asarray(low + (high - low) * weight)
+
+
+def _transform(grid: Grid, window: Window) -> Affine:
+    return grid.transform * Affine.translation(window.col, window.row)
+
+
+def _pixels(band: xr.DataArray, window: Window) -> npt.NDArray[Any]:
+    """A block of all dates of a band."""
+    row, col, height, width = window
+    return np.asarray(band.isel(y=slice(row, row + height), x=slice(col, col + width)).to_numpy())
+
+
+def _nearest(fine: xr.DataArray, coarse: xr.DataArray) -> Ints:
+    """For each pixel of an axis the pixel of a coarser axis that holds its centre."""
+    step = float(coarse[1] - coarse[0])
+    return np.floor((fine.to_numpy() - float(coarse[0])) / step + 0.5).astype(np.int64).clip(0, len(coarse) - 1)
+
+
+# -- cubes --------------------------------------------------------------------------------------------------------
+
+
+def find(
+    lake: Lake,
+    parcels: ParcelSet,
+    dates: tuple[str, str],
+    *,
+    grid: str | None,
+    periods: int,
+    screen: Sequence[int],
+    radar: bool,
+) -> Season:
+    """The season of a parcel set between two days, both included.
+
+    Args:
+        lake: where the cubes are.
+        parcels: whose season.
+        dates: first and last day, as 2024-03-01.
+        grid: name of the cube's grid; None is the only one that holds parcels.
+        periods: see `Season`.
+        screen: see `Season`.
+        radar: whether backscatter is used; where there is none on that grid, it is not.
+
+    Raises:
+        NotFoundError: no cube holds B04, B08 and SCL there and then.
+        InvalidInputError: the parcels lie on several grids and none is named.
+    """
+    optical = _cut(_optical(lake, parcels, grid), dates)
+    where = _grid(optical)
+    classes = _cut(_classes(lake, optical), dates)
+    held = {scene: number for number, scene in enumerate(classes["scene"].to_numpy())}
+    numbers = [held.get(scene, -1) for scene in optical["scene"].to_numpy()]
+    known = np.flatnonzero(np.array(numbers, int) >= 0)
+    if not known.size:
+        raise NotFoundError(
+            f"no scene of {dates[0]} to {dates[1]} is in the cubes of {where.name}; extract s2 with a cube first"
+        )
+    backscatter = _radar(lake, where, dates) if radar else None
+    shapes = np.asarray(geometries(lake, parcels, where.epsg), object)
+    aligned = classes.isel(time=[numbers[number] for number in known])
+    return Season(where, optical.isel(time=known), aligned, backscatter, periods, tuple(screen), shapes)
+
+
+def _cut(cube: xr.Dataset, dates: tuple[str, str]) -> xr.Dataset:
+    return cube.sel(time=slice(*dates))
+
+
+def _optical(lake: Lake, parcels: ParcelSet, wanted: str | None) -> xr.Dataset:
+    """The cube of 10 m in which the parcels lie."""
+    cubes = {name: cube for name, cube in _cubes(lake).items() if {"B04", "B08"} <= set(cube)}
+    if wanted is not None:
+        cubes = {name: cube for name, cube in cubes.items() if name == wanted}
+    counts = {name: _held(lake, parcels, _grid(cube)) for name, cube in cubes.items()}
+    chosen = [name for name, count in counts.items() if count]
+    if not chosen:
+        asked = f"cube {wanted}" if wanted else "cube"
+        raise NotFoundError(f"no {asked} holds B04 and B08 of parcels of {parcels.name}; extract s2 with a cube first")
+    if len(chosen) > 1:
+        known = ", ".join(f"{name} ({counts[name]} parcels)" for name in chosen)
+        raise InvalidInputError(f"the parcels of {parcels.name} lie on several grids; give grid=, one of {known}")
+    return cubes[chosen[0]]
+
+
+def _cubes(lake: Lake) -> dict[str, xr.Dataset]:
+    """The Sentinel-2 cubes by the names of their grids."""
+    names = [folder.removesuffix(".zarr") for folder in Store(lake.url).folders("cubes/s2")]
+    return {name: Cube(lake.cube_url("s2", name)).open() for name in names}
+
+
+def _held(lake: Lake, parcels: ParcelSet, grid: Grid) -> int:
+    """How many parcels have their centres on a grid."""
+    west, south, east, north = grid.bounds
+    x, y = shapely.get_coordinates(shapely.centroid(geometries(lake, parcels, grid.epsg))).T
+    return int(((x > west) & (x < east) & (y > south) & (y < north)).sum())
+
+
+def _classes(lake: Lake, optical: xr.Dataset) -> xr.Dataset:
+    """The cube with the scene classes of the same ground."""
+    own = _grid(optical)
+    for cube in _cubes(lake).values():
+        other = _grid(cube)
+        # Clips of a tile often begin or end inside a pixel of 20 m.
+        reach = shapely.box(*other.bounds).buffer(other.transform.a, join_style="mitre")
+        if "SCL" in cube and other.epsg == own.epsg and reach.contains(shapely.box(*own.bounds)):
+            return cube
+    raise NotFoundError(f"no cube holds the scene classes (SCL) of {own.name}; extract s2 with a cube and all grids")
+
+
+def _radar(lake: Lake, grid: Grid, dates: tuple[str, str]) -> xr.Dataset | None:
+    """The backscatter of the same grid, if there is any."""
+    if f"{grid.name}.zarr" not in Store(lake.url).folders("cubes/bs"):
+        return None
+    cube = _cut(Cube(lake.cube_url("bs", grid.name)).open(), dates)
+    return cube if cube.sizes["time"] and {"VV", "VH"} <= set(cube) else None
+
+
+def _grid(cube: xr.Dataset) -> Grid:
+    """The grid of a cube, by its axes."""
+    x, y = cube["x"].to_numpy(), cube["y"].to_numpy()
+    step_x, step_y = x[1] - x[0], y[1] - y[0]
+    transform = Affine(step_x, 0, x[0] - step_x / 2, 0, step_y, y[0] - step_y / 2)
+    return Grid(int(cube.attrs["proj:code"].removeprefix("EPSG:")), transform, (len(y), len(x)))

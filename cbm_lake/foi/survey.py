@@ -1,0 +1,131 @@
+"""What both versions begin with: the outlines on the raster's grid, and the class of every pixel of every parcel."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from pyproj import CRS, Transformer
+
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.foi import components
+from cbm_lake.foi.parcels import Geometries, Parcels
+from cbm_lake.foi.rasters import Thematic
+from cbm_lake.spans import Pixels, SpanIndex, build_index
+
+log = logging.getLogger(__name__)
+
+_THREADS = 2
+_QUARTER = 16
+"""Corners by which a quarter of a circle is drawn, as shapely's buffers of single outlines have it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """The pixels of all parcels by class."""
+
+    index: SpanIndex
+    codes: components.Codes
+    """For every pixel the place of its class among the classes; -1 where it does not count."""
+    counts: npt.NDArray[np.int32]
+    """Pixels, (parcels, classes)."""
+
+
+def buffered(parcels: Parcels, raster: Thematic, distance: float) -> Geometries:
+    """The outlines, made smaller by a negative distance in metres, in the raster's coordinate system.
+
+    Raises:
+        InvalidInputError: there is a distance, but both coordinate systems are in degrees.
+    """
+    own = parcels.crs or raster.crs
+    if distance and own is not None and own.is_geographic:
+        if raster.crs is None or raster.crs.is_geographic:
+            raise InvalidInputError(f"{parcels.name} and the raster are in degrees, a buffer needs metres: warp them")
+        return _buffer(reproject(parcels, raster.crs), distance)
+    wanted = Parcels(parcels.name, parcels.columns, _buffer(parcels.outlines, distance), parcels.crs)
+    return reproject(wanted, raster.crs)
+
+
+def reproject(parcels: Parcels, crs: CRS | None) -> Geometries:
+    """The outlines in another coordinate system; unchanged where either is unknown or both are the same."""
+    if parcels.crs is None or crs is None:
+        if parcels.crs is not crs:
+            log.warning("%s or the raster names no coordinate system: they are taken for the same", parcels.name)
+        return parcels.outlines
+    if parcels.crs.equals(crs, ignore_axis_order=True):
+        return parcels.outlines
+    log.info("%s: reprojected from %s to %s", parcels.name, parcels.crs.name, crs.name)
+    transformer = Transformer.from_crs(parcels.crs, crs, always_xy=True)
+    shapes: Geometries = shapely.transform(parcels.outlines, transformer.transform, interleaved=False)
+    return shapes
+
+
+def _buffer(outlines: Geometries, distance: float) -> Geometries:
+    if not distance:
+        return outlines
+    parts = np.array_split(outlines, _THREADS)
+    with ThreadPoolExecutor(_THREADS) as workers:
+        return np.concatenate(list(workers.map(lambda part: shapely.buffer(part, distance, quad_segs=_QUARTER), parts)))
+
+
+def survey(
+    outlines: Geometries,
+    raster: Thematic,
+    classes: Mapping[int, str],
+    *,
+    zero_counts: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> Survey:
+    """Read the raster round the parcels and tell the class of every pixel whose centre lies in one.
+
+    Args:
+        outlines: in the raster's coordinate system.
+        raster: of class values.
+        classes: names by value.
+        zero_counts: whether 0 is a class like others, or never counts.
+        progress: told blocks read and blocks in all.
+
+    Raises:
+        InvalidInputError: parcels hold values that are no class; the declared nodata is none and does not count.
+    """
+    index = _index(outlines, raster)
+    pool = raster.read(index, progress)
+    values = np.array([value if value or zero_counts else _NEVER for value in classes], np.int64)
+    ignored = [] if zero_counts else [0]
+    ignored += [] if raster.nodata is None else [raster.nodata]
+    codes = components.encode(pool, values, np.array(ignored, np.int64))
+    _refuse_unknown(raster, classes, pool, codes)
+    return Survey(index, codes, components.count(codes, index.pixel_offsets, len(classes)))
+
+
+def _index(outlines: Geometries, raster: Thematic) -> SpanIndex:
+    """The pixels of all outlines, made in parts side by side."""
+    parts = np.array_split(outlines, _THREADS)
+    with ThreadPoolExecutor(_THREADS) as workers:
+        found = list(workers.map(lambda part: build_index(part, raster.transform, raster.shape), parts))
+    begins = np.cumsum([0, *(part.offsets[-1] for part in found)])
+    ends = [part.offsets[1:] + begin for part, begin in zip(found, begins, strict=False)]
+    spans = (np.concatenate([getattr(part, name) for part in found]) for name in ("row", "col", "length"))
+    return SpanIndex(raster.shape, raster.transform, np.concatenate([[0], *ends]), *spans)
+
+
+_NEVER = np.iinfo(np.int64).min
+"""Stands in the place of a class that no pixel can have."""
+
+
+def _refuse_unknown(raster: Thematic, classes: Mapping[int, str], pool: Pixels, codes: components.Codes) -> None:
+    unknown = codes == components.UNKNOWN
+    if not unknown.any():
+        return
+    values, numbers = np.unique(pool[unknown], return_counts=True)
+    listed = ", ".join(f"{value} ({number} pixels)" for value, number in list(zip(values, numbers, strict=True))[:10])
+    listed += f" and {len(values) - 10} more" if len(values) > 10 else ""
+    known = ", ".join(map(str, classes))
+    raise InvalidInputError(
+        f"raster {raster.path} has values in parcels that are no class: {listed}; the classes are {known}: add them"
+    )

@@ -1,0 +1,230 @@
+"""Version 2: shares and clusters in pixels, of parcels that may be made smaller by a buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.foi import cardinality, components, heterogeneity, outputs
+from cbm_lake.foi.classes import read_classes
+from cbm_lake.foi.parcels import Geometries, Parcels
+from cbm_lake.foi.rasters import Thematic
+from cbm_lake.foi.result import Foi, Settings, by_file, check_range, chosen_parcels, output_folder, to_lake
+from cbm_lake.foi.survey import Survey, buffered, reproject, survey
+from cbm_lake.lake import Lake
+
+Reasons = npt.NDArray[np.int8]
+
+BUFFER_ERROR: Final = "Buffer_error"
+ZERO_PIXELS: Final = "Zero pixels"
+OUTSIDE: Final = "Non overlapping"
+BUFFERED_OUTSIDE: Final = "Buffered non overlapping"
+REASONS: Final = (BUFFER_ERROR, ZERO_PIXELS, OUTSIDE, BUFFERED_OUTSIDE)
+"""Why a parcel is skipped: nothing is left of it, it has no pixels, it lies off the raster, what is left of it does."""
+_AS_SPELT: Final = {BUFFERED_OUTSIDE: "Bufferd non overlapping"}
+"""How the heading stands in the list of heterogeneity, which other programs read."""
+_DONE: Final = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Everything found, for all parcels."""
+
+    survey: Survey
+    clusters: components.Clusters
+    foih_skipped: Reasons
+    foic_skipped: Reasons
+    """Place in REASONS, or _DONE."""
+
+
+def v2(
+    vector_file: str | Path | None,
+    raster_file: str | Path,
+    yaml_file: str | Path | Mapping[Any, Any],
+    negative_buffer: float = 0,
+    min_heterogeneity_threshold: float = 30,
+    max_heterogeneity_threshold: float = 70,
+    connectivity_option: int = 8,
+    cluster_threshold: float = 20,
+    *,
+    aoi: str | None = None,
+    year: int | None = None,
+    ptype: str | None = None,
+    lake: Lake | None = None,
+    layer: str | None = None,
+    folder: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Foi:
+    """Tell of every parcel whether it is heterogeneous (foi_h) and of several classes (foi_c), by clusters of pixels.
+
+    Pixels count whose centre lies in the buffered parcel and whose value is neither 0 nor the raster's nodata.
+    Files <name>_foih_v2, <name>_foic_v2 (.shp, .gpkg, .parquet), <name>_skipped_foih.csv and <name>_skipped_foic.csv
+    are written, with _negative_buffer_<metres> after the name where there is a buffer.
+
+    Args:
+        vector_file: parcels, their identifier first; None: those of the lake, by aoi and year.
+        raster_file: one band of class values.
+        yaml_file: names of classes by value, `category_map: {1: grass, …}`, or such a dict.
+        negative_buffer: metres by which parcels grow; -10 leaves a margin of 10 m out.
+        min_heterogeneity_threshold: least share of a class in % that makes a parcel heterogeneous, included.
+        max_heterogeneity_threshold: greatest, included.
+        connectivity_option: 8: pixels that meet at a corner hang together; 4: only at a side.
+        cluster_threshold: clusters of more pixels count.
+        aoi: area, for parcels of the lake.
+        year: of their declaration.
+        ptype: which of several parcel sets.
+        lake: where the table of all parcels is also written, to foi/; with aoi that of the workspace unless told.
+        layer: of a file that has several.
+        folder: where files go, else foi/output_data in the workspace.
+        progress: told blocks of the raster read and blocks in all.
+
+    Raises:
+        InvalidInputError: thresholds, classes or parcels are wrong, or parcels hold values that are no class.
+        SourceError: a file cannot be read.
+        NotFoundError: the lake has no such parcels.
+        ConfigError: the folder cannot be written.
+    """
+    check_range(min_heterogeneity_threshold, max_heterogeneity_threshold)
+    _check_clusters(connectivity_option, cluster_threshold)
+    classes = read_classes(yaml_file)
+    raster = Thematic.inspect(raster_file)
+    parcels, lake = chosen_parcels(vector_file, aoi, year, ptype, lake, layer)
+    settings = Settings(negative_buffer, connectivity_option, cluster_threshold, zero_counts=False)
+    found = look(parcels, raster, classes, settings, progress)
+    flags = heterogeneity.between(found.survey.counts, min_heterogeneity_threshold, max_heterogeneity_threshold)
+    foih, foic = _foih(found, classes, flags), _foic(found, classes, len(parcels))
+    table = _together(parcels, classes, foih, foic, found)
+    name = f"{parcels.name}_negative_buffer_{abs(negative_buffer):g}" if negative_buffer else parcels.name
+    lists = {kind: _lists(parcels, skipped) for kind, skipped in _skipped(found).items()}
+    files = _write(output_folder(folder), name, parcels, foih, foic, found, lists)
+    return Foi(
+        name, 2, len(parcels), _ones(table["foi_h"]), _ones(table["foi_c"]), lists["foih"], lists["foic"],
+        by_file(files, name), to_lake(lake, f"{name}_foi_v2", table), table, parcels, raster, classes, settings,
+    )  # fmt: skip
+
+
+def _check_clusters(connectivity: int, threshold: float) -> None:
+    if connectivity not in (4, 8):
+        raise InvalidInputError(f"connectivity {connectivity!r} is neither 4 nor 8; give one of them")
+    if not threshold >= 0:
+        raise InvalidInputError(f"cluster threshold {threshold!r} is no number of pixels; give 0 or more")
+
+
+def look(
+    parcels: Parcels,
+    raster: Thematic,
+    classes: Mapping[int, str],
+    settings: Settings,
+    progress: Callable[[int, int], None] | None = None,
+) -> Found:
+    """Everything that the raster holds inside the parcels; nothing is written."""
+    shapes = buffered(parcels, raster, settings.buffer)
+    seen = survey(shapes, raster, classes, zero_counts=False, progress=progress)
+    corners = cardinality.corners(reproject(parcels, raster.crs) if settings.buffer else shapes, raster.transform)
+    clusters = components.clusters(seen.index, seen.codes, settings.connectivity, settings.more_than, corners)
+    lost = _lost(shapes, raster, buffered=bool(settings.buffer))
+    pixels = np.diff(seen.index.pixel_offsets)
+    return Found(seen, clusters, _with_pixels(lost, seen.counts.sum(axis=1)), _with_pixels(lost, pixels))
+
+
+def _lost(shapes: Geometries, raster: Thematic, *, buffered: bool) -> Reasons:
+    """Why parcels are skipped whatever the raster holds."""
+    empty = shapely.is_missing(shapes) | shapely.is_empty(shapes) | (shapely.area(shapes) == 0)
+    outside = ~shapely.intersects(shapely.box(*raster.bounds), shapes)
+    off = REASONS.index(BUFFERED_OUTSIDE if buffered else OUTSIDE)
+    return np.where(empty, REASONS.index(BUFFER_ERROR), np.where(outside, off, _DONE)).astype(np.int8)
+
+
+def _with_pixels(lost: Reasons, pixels: npt.NDArray[Any]) -> Reasons:
+    return np.where((lost == _DONE) & (pixels == 0), REASONS.index(ZERO_PIXELS), lost).astype(np.int8)
+
+
+def _skipped(found: Found) -> dict[str, Reasons]:
+    return {"foih": found.foih_skipped, "foic": found.foic_skipped}
+
+
+def _lists(parcels: Parcels, skipped: Reasons) -> dict[str, list[Any]]:
+    return {
+        reason: _identifiers(parcels.ids.take(np.flatnonzero(skipped == number)))
+        for number, reason in enumerate(REASONS)
+    }
+
+
+def _identifiers(ids: pa.ChunkedArray) -> list[Any]:
+    """Whole numbers without a point, all else as it is."""
+    return [int(value) if isinstance(value, float) and value.is_integer() else value for value in ids.to_pylist()]
+
+
+def _foih(found: Found, classes: Mapping[int, str], flags: npt.NDArray[np.bool_]) -> dict[str, pa.Array]:
+    """foi_h, then for each class its pixels and its share in %, then the pixels of all."""
+    counts = found.survey.counts
+    percent = heterogeneity.shares(counts)
+    columns = {"foi_h": pa.array(flags.astype(np.int32))}
+    for number, name in enumerate(classes.values()):
+        columns |= {name: pa.array(counts[:, number]), f"P_{name}": pa.array(percent[:, number])}
+    return columns | {"total": pa.array(counts.sum(axis=1).astype(np.int32))}
+
+
+def _foic(found: Found, classes: Mapping[int, str], parcels: int) -> dict[str, pa.Array]:
+    flags = cardinality.of_several_classes(found.clusters, parcels)
+    clusters = cardinality.described(found.clusters, classes, parcels)
+    return {"foi_c": pa.array(flags.astype(np.int32)), "clusters": clusters}
+
+
+def _together(
+    parcels: Parcels,
+    classes: Mapping[int, str],
+    foih: dict[str, pa.Array],
+    foic: dict[str, pa.Array],
+    found: Found,
+) -> pa.Table:
+    """All parcels with both results, null where they were skipped, and the reason."""
+    skipped = _skipped(found)
+    masks = {kind: pa.array(reasons == _DONE) for kind, reasons in skipped.items()}
+    columns = {name: pc.if_else(masks["foih"], values, None) for name, values in foih.items()}
+    columns |= {name: pc.if_else(masks["foic"], values, None) for name, values in foic.items()}
+    columns |= heterogeneity.largest(found.survey.counts, list(classes.values()))
+    columns |= {f"skipped_{kind}": pa.array([*REASONS, None]).take(pa.array(why)) for kind, why in _numbers(skipped)}
+    return outputs.with_outlines(outputs.beside(parcels.columns, columns), parcels.outlines, parcels.crs)
+
+
+def _numbers(skipped: dict[str, Reasons]) -> list[tuple[str, npt.NDArray[Any]]]:
+    return [(kind, np.where(reasons == _DONE, len(REASONS), reasons)) for kind, reasons in skipped.items()]
+
+
+def _write(
+    folder: Path,
+    name: str,
+    parcels: Parcels,
+    foih: dict[str, pa.Array],
+    foic: dict[str, pa.Array],
+    found: Found,
+    lists: dict[str, dict[str, list[Any]]],
+) -> list[Path]:
+    """Write all files; where they are."""
+    layers = {}
+    for kind, columns in (("foih", foih), ("foic", foic)):
+        done = np.flatnonzero(_skipped(found)[kind] == _DONE)
+        rows = outputs.beside(parcels.columns, columns).take(done)
+        table = outputs.with_outlines(rows, parcels.outlines[done], parcels.crs)
+        layers[f"{name}_{kind}_v2"] = outputs.Layer(table, _as_text(rows) if kind == "foic" else {})
+    spelt = {_AS_SPELT.get(reason, reason): ids for reason, ids in lists["foih"].items()}
+    return outputs.write(folder, layers, {f"{name}_skipped_foih": spelt, f"{name}_skipped_foic": lists["foic"]})
+
+
+def _as_text(rows: pa.Table) -> dict[str, Any]:
+    """What a Shapefile of the cardinality holds: the flag as text, and the beginning of the clusters."""
+    return {"foi_c": rows["foi_c"].cast(pa.string()), "clusters": outputs.cut(rows["clusters"])}
+
+
+def _ones(flags: pa.ChunkedArray) -> int:
+    return int(pc.sum(flags).as_py() or 0)
