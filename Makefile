@@ -10,7 +10,7 @@ demo: $(INSTALLED)  ## the main job end to end on a generated sample, in ./demo
 
 test: $(INSTALLED)  ## lint, types, import layers and every test
 	$(MAKE) lint
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -13,9 +13,10 @@ import io
 import os
 import re
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,15 +33,19 @@ if TYPE_CHECKING:
 _SCHEME: Final = "s3://"
 _REGION: Final = "us-east-1"
 """For which requests are signed where no region is told; stores other than Amazon's take any."""
-_PROBE: Final = ".put-if-absent"
+_FRESH: Final = timedelta(minutes=10)
+"""How long the keys of a profile are used before they are asked for again; boto3 renews them earlier than that."""
+_PROBE: Final = "put-if-absent"
 """An empty object in the lake, by which is tried whether the store refuses to put what is there."""
-_KEPT: Final = 4096
-"""Files of which size and time are kept."""
+_END: Final = 131_072
+"""Bytes of a Parquet file that are fetched at first: the footer of a large one, all of a small one."""
+_KEPT: Final = 512
+"""Files of which these are kept in memory: 64 MB at most."""
 _TOLD = re.compile(r"<Code>(?P<code>[^<]*)</Code>(?:.*?<Message>(?P<message>[^<]*)</Message>)?", re.DOTALL)
 """What a store says when it refuses."""
 _NO_KEYS = re.compile(r"169\.254\.169\.254|loading credentials|configuration options not defined")
 """How the libraries say that they found neither keys nor a machine's role."""
-_SILENT = re.compile(r"error sending request|connect error|timed out|Could not (connect|resolve)|dns error")
+_SILENT = re.compile(r"error sending request|connect error|timed out|too slow|Could not (connect|resolve)|dns error")
 """How they say that nobody is there."""
 _ADDRESS = re.compile(r"https?://[^/\s]+")
 _ORNAMENT = re.compile(r"\x1b\[[0-9;]*m|↳")
@@ -79,7 +84,9 @@ class Access:
         section = _section(bucket_of(url))
         host = section.host or _variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
         key, secret, token = section.access_key, section.secret_key.get_secret_value(), ""
-        if not key and not section.anonymous:
+        if section.anonymous:
+            key, secret = "", ""
+        elif not key:
             names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
             key, secret, token = (_variable(name) for name in names)
         return cls(
@@ -91,25 +98,37 @@ class Access:
     # -- for each library ---------------------------------------------------------------------------------------------
 
     def delta(self) -> dict[str, str]:
-        """Storage options of deltalake: commits are conditional puts, which need no lock service."""
-        names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+        """Storage options of deltalake: commits are conditional puts, which need no lock service.
+
+        Raises:
+            ConfigError: the environment has a token that deltalake would take along with other keys.
+        """
+        key, secret, token = self._keys()
+        if key and not token and _variable("AWS_SESSION_TOKEN"):
+            raise ConfigError(
+                "AWS_SESSION_TOKEN is of other keys than the lake's, and would go with these; unset it, "
+                "or give all of them as AWS_…"
+            )
         options = {
             "aws_conditional_put": "etag",
             "aws_endpoint_url": self.endpoint,
-            "aws_region": self.region or _REGION,
+            "aws_region": self._region,
             "aws_allow_http": "true" if self._is_plain else "",
             "aws_virtual_hosted_style_request": str(self._is_virtual).lower(),
             "aws_skip_signature": "true" if self.anonymous else "",
             "aws_request_payer": "true" if self.requester_pays else "",
             "max_retries": str(self.retries),
-            **dict(zip(names, self._keys(), strict=True)),
+            "aws_access_key_id": key,
+            "aws_secret_access_key": secret,
+            "aws_session_token": token,
         }
         return {name: value for name, value in options.items() if value}
 
     def obstore(self) -> dict[str, Any]:
         """Options of an S3Store of obstore."""
         config: dict[str, Any] = {
-            "region": self.region or _REGION,
+            "conditional_put": "etag",
+            "region": self._region,
             "virtual_hosted_style_request": self._is_virtual,
             "skip_signature": self.anonymous,
             "request_payer": self.requester_pays,
@@ -133,11 +152,14 @@ class Access:
             "AWS_S3_ENDPOINT": host,
             "AWS_HTTPS": "YES" if scheme == "https" else "NO",
             "AWS_VIRTUAL_HOSTING": "TRUE" if self._is_virtual else "FALSE",
-            "AWS_REGION": self.region or _REGION,
+            "AWS_REGION": self._region,
             "AWS_NO_SIGN_REQUEST": "YES" if self.anonymous else "NO",
             "AWS_REQUEST_PAYER": "requester" if self.requester_pays else "",
             "GDAL_HTTP_MAX_RETRY": str(self.retries),
             "GDAL_HTTP_RETRY_DELAY": "0.2",
+            "GDAL_HTTP_CONNECTTIMEOUT": "5",  # these as the other libraries have them; GDAL would wait for ever
+            "GDAL_HTTP_LOW_SPEED_TIME": "30",
+            "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
             "CPL_VSIL_CURL_NON_CACHED": "/vsis3/",  # else a file that could not be opened once never can be
             "GDAL_HTTP_MULTIRANGE": "SERIAL",  # one connection a read, so that `limited` counts right
             **(keys if key else {}),
@@ -156,20 +178,22 @@ class Access:
         """Whether the bucket stands in the host's name, as at Amazon; other stores have it in the path."""
         return not self.endpoint
 
+    @property
+    def _region(self) -> str:
+        profile = None if self.access_key or self.anonymous else _profile()
+        return self.region or (_session(profile).region_name if profile is not None else "") or _REGION
+
     def _keys(self) -> tuple[str, str, str]:
         """Key, secret and token as they hold now; empty where the libraries are to find a machine's role themselves."""
         profile = _profile()
         if self.access_key or self.anonymous or profile is None:
             return self.access_key, self.secret_key, self.session_token
-        found = _session(profile).get_credentials()
-        if found is None:
-            raise ConfigError(f"AWS profile {profile or 'default'} has no keys; mend ~/.aws or give access_key")
-        held = found.get_frozen_credentials()
-        return held.access_key, held.secret_key, held.token or ""
+        return _keys_of(profile)
 
     def _provided(self) -> Any:
         key, secret, token = self._keys()
-        return {"access_key_id": key, "secret_access_key": secret, "token": token or None, "expires_at": None}
+        until = None if self.access_key else datetime.now(UTC) + _FRESH
+        return {"access_key_id": key, "secret_access_key": secret, "token": token or None, "expires_at": until}
 
 
 def is_remote(url: str) -> bool:
@@ -238,7 +262,8 @@ def _check_conditional_put(url: str, access: Access) -> None:
     except AlreadyExistsError:
         return
     except (BaseError, OSError) as error:
-        raise SourceError(f"the lake {url} cannot be written: {explained(error)}; {ADVICE}") from error
+        if not (reason := explained(error)).startswith("NotImplemented"):  # what stores say that know of the condition
+            raise SourceError(f"the lake {url} cannot be written: {reason}; {ADVICE}") from error
     raise SourceError(
         f"the object store of {url} does not refuse to overwrite (no conditional put), so that two writers could lose "
         "each other's work; use a store that has it, or a lake on a file system"
@@ -263,11 +288,13 @@ def explained(error: BaseException) -> str:
 
 
 def _section(bucket: str) -> Any:
-    """The settings for a bucket; empty ones where there are none."""
+    """The settings for a bucket: section `lake` is for the lake's own, `s3` for the one it names, or all others."""
     config = Workspace.here().config
-    if is_remote(config.lake.url) and bucket == bucket_of(config.lake.url) and config.lake.is_given:
+    if config.s3.bucket == bucket:
+        return config.s3
+    if is_remote(config.lake.url) and bucket == bucket_of(config.lake.url):
         return config.lake
-    return config.s3 if config.s3.bucket in ("", bucket) else type(config.s3)()
+    return type(config.s3)() if config.s3.bucket else config.s3
 
 
 def _variable(*names: str) -> str:
@@ -281,6 +308,22 @@ def _profile() -> str | None:
     return os.environ.get("AWS_PROFILE") or ("" if file.exists() else None)
 
 
+def _keys_of(profile: str) -> tuple[str, str, str]:
+    """Key, secret and token of a profile as they hold now."""
+    found = _session(profile).get_credentials()
+    if found is None:
+        raise ConfigError(f"AWS profile {profile or 'default'} has no keys; mend ~/.aws or give access_key")
+    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+    try:
+        held = found.get_frozen_credentials()
+    except (BotoCoreError, ClientError, RuntimeError) as error:  # single sign-on that ran out, a role that was refused
+        raise ConfigError(
+            f"AWS profile {profile or 'default'} gives no keys: {explained(error)}; sign in again"
+        ) from error
+    return held.access_key, held.secret_key, held.token or ""
+
+
 @lru_cache
 def _session(profile: str) -> Any:
     """The session of a profile, which renews keys that run out."""
@@ -288,7 +331,12 @@ def _session(profile: str) -> Any:
         import boto3  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError as error:
         raise ConfigError("AWS profiles need the package boto3: pip install 'cbm-lake[s3]'") from error
-    return boto3.Session(profile_name=profile or None)
+    from botocore.exceptions import ProfileNotFound
+
+    try:
+        return boto3.Session(profile_name=profile or None)
+    except ProfileNotFound as error:
+        raise ConfigError(f"there is no AWS profile {profile}; mend AWS_PROFILE or ~/.aws") from error
 
 
 @lru_cache
@@ -324,12 +372,11 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
 
     def __init__(self, url: str, *, lasting: bool = True) -> None:
         super().__init__()
-        self._access = Access.of(url)
-        self._known = lru_cache(_KEPT)(self._asked) if lasting else self._asked
+        self._access, self._lasting = Access.of(url), lasting
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Size and time of a file."""
-        return self._known(path.removeprefix(_SCHEME))
+        return self._known(path)[0]
 
     def exists(self, path: str, **_: Any) -> bool:
         """Whether there is a file of that name."""
@@ -363,7 +410,7 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
 
         store, key = self._place(path.rstrip("/"))
         prefix = f"{key}/" if key else None
-        with self._access.limited():
+        with _request(self._access, path):
             if maxdepth is None:
                 listed: Any = {"objects": obstore.list(store, prefix).collect(), "common_prefixes": []}
             else:
@@ -381,26 +428,53 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
         """Delete a file."""
         import obstore
 
-        with self._access.limited():
+        with _request(self._access, path):
             obstore.delete(*self._place(path))
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> io.IOBase:
         """A file to read in places, or to write from the start."""
         if mode == "rb":
-            return _S3File(*self._place(path), self.info(path)["size"], self._access)
-        return _Draft(*self._place(path), self._access)
+            told, end = self._known(path)
+            return _S3File(path, *self._place(path), told["size"], end, self._access)
+        return _Draft(path, *self._place(path), self._access)
 
-    def _asked(self, path: str) -> dict[str, Any]:
+    def _known(self, path: str) -> tuple[dict[str, Any], bytes]:
+        """What is told of a file, and the last of its bytes where they never change."""
         import obstore
 
-        with self._access.limited():
-            try:
-                return _info(bucket_of(path), obstore.head(*self._place(path)))
-            except FileNotFoundError as error:
-                raise FileNotFoundError(path) from error
+        if self._lasting:
+            return _end(self._access, path.removeprefix(_SCHEME))
+        with _request(self._access, path):
+            return _info(bucket_of(path), obstore.head(*self._place(path))), b""
 
     def _place(self, path: str) -> tuple[Any, str]:
         return _bucket(bucket_of(path), "", self._access), path.removeprefix(_SCHEME).partition("/")[2]
+
+
+@lru_cache(_KEPT)
+def _end(access: Access, path: str) -> tuple[dict[str, Any], bytes]:
+    """What is told of a file, and the last of its bytes."""
+    import obstore
+
+    bucket, _, key = path.partition("/")
+    with _request(access, path):
+        found = obstore.get(_bucket(bucket, "", access), key, options={"range": {"suffix": _END}})
+        return _info(bucket, found.meta), bytes(found.bytes())
+
+
+@contextmanager
+def _request(access: Access, path: str) -> Iterator[None]:
+    """Leave for one request; what fails is an OSError of one line, as of a local file."""
+    from obstore.exceptions import BaseError
+
+    with access.limited():
+        try:
+            yield
+        except (BaseError, FileNotFoundError) as error:
+            reason = explained(error)
+            if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in reason:
+                raise FileNotFoundError(f"there is no {_SCHEME}{path.removeprefix(_SCHEME)}") from error
+            raise OSError(reason) from error
 
 
 def _info(bucket: str, told: Any) -> dict[str, Any]:
@@ -412,9 +486,10 @@ def _info(bucket: str, told: Any) -> dict[str, Any]:
 class _S3File(io.RawIOBase):
     """A file that several threads of DuckDB read at once, each from where it last sought."""
 
-    def __init__(self, store: Any, key: str, size: int, access: Access) -> None:
+    def __init__(self, path: str, store: Any, key: str, size: int, tail: bytes, access: Access) -> None:
         super().__init__()
-        self._store, self._key, self.size, self._access = store, key, size, access
+        self._path, self._store, self._key, self._access = path, store, key, access
+        self.size, self._tail = size, tail
         self._at = threading.local()
 
     def readable(self) -> bool:
@@ -439,21 +514,24 @@ class _S3File(io.RawIOBase):
         if end <= start:
             return b""
         self._at.position = end
-        with self._access.limited():
+        known = self.size - len(self._tail)
+        if start >= known:
+            return self._tail[start - known : end - known]
+        with _request(self._access, self._path):
             return bytes(obstore.get_range(self._store, self._key, start=start, end=end))
 
 
 class _Draft(io.BytesIO):
     """What becomes a file when it is closed, at once and whole."""
 
-    def __init__(self, store: Any, key: str, access: Access) -> None:
+    def __init__(self, path: str, store: Any, key: str, access: Access) -> None:
         super().__init__()
-        self._store, self._key, self._access = store, key, access
+        self._path, self._store, self._key, self._access = path, store, key, access
 
     def close(self) -> None:
         if not self.closed:
             import obstore
 
-            with self._access.limited(), self.getbuffer() as content:
+            with _request(self._access, self._path), self.getbuffer() as content:
                 obstore.put(self._store, self._key, content)
         super().close()

@@ -93,11 +93,6 @@ class _ObjectStore(_Section):
     connections: int = Field(default=16, ge=1)
     retries: int = Field(default=4, ge=0)
 
-    @property
-    def is_given(self) -> bool:
-        """Whether anything is said of who reaches what."""
-        return bool(self.host or self.access_key or self.anonymous)
-
 
 class S3(_ObjectStore):
     """The object store of the scenes, a DIAS for instance."""

@@ -80,6 +80,8 @@ class CubeSource:
         name = f"{self._array.store_path}/c/{self._slot}/{corner[0]}/{corner[1]}"
         try:
             values = self._array[self._slot, row : row + height, col : col + width]
+        except BaseError as error:
+            raise SourceError(f"cube file {name} cannot be read: {explained(error)}; {ADVICE}") from error
         except (OSError, RuntimeError, ValueError) as error:  # what zarr and its codecs raise for damaged bytes
             reason = " ".join(str(error).split())
             raise SourceError(f"cube file {name} is damaged ({reason}); delete it and extract again") from error

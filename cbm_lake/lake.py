@@ -6,6 +6,7 @@ import re
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -399,13 +400,23 @@ class Lake:
         """
         with self._lock:
             while True:
-                for name, table in self._known.items():
-                    held = self._held.get(name)
-                    if held is None or (self.as_of is None and table.moved_on(held)):
-                        self._held[name] = table.open(self.as_of)
+                first, *others = self._known
+                self._renew(first)
+                if is_remote(self.url):  # where each look is a request
+                    with ThreadPoolExecutor(len(others)) as pool:
+                        list(pool.map(self._renew, others))
+                else:
+                    for name in others:
+                        self._renew(name)
                 ledger = self._held["ledger"]
                 if ledger is None or self.as_of is not None or not self._ledger.moved_on(ledger):
                     return dict(self._held)
+
+    def _renew(self, name: str) -> None:
+        """Read a table again when its log has moved on."""
+        table, held = self._known[name], self._held.get(name)
+        if held is None or (self.as_of is None and table.moved_on(held)):
+            self._held[name] = table.open(self.as_of)
 
     def _cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
         """A cursor over the current snapshot: never a shared connection, which gives wrong rows under threads.

@@ -81,7 +81,10 @@ def translated() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason, _, others = str(error).strip().partition("\n")
+        if reason.startswith("Traceback"):  # of what reads the files of an object store
+            _, _, reason = others.splitlines()[-1].partition(": ")
+            raise SourceError(f"cannot read the lake: {reason}; check the object store and the keys to it") from error
         damaged = type(error) is duckdb.Error  # what its Parquet reader says of bytes that are no Parquet
         if damaged or isinstance(error, duckdb.IOException) or ".parquet" in reason:
             advice = "a Parquet file is damaged or missing; restore it, or load or extract it again"

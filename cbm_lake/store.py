@@ -61,9 +61,9 @@ class Store:
                     f"lake {self.url!r} is neither a folder nor a URL that can be opened: {error}"
                 ) from error
 
-    @cached_property
+    @property
     def options(self) -> dict[str, str] | None:
-        """What deltalake is told to reach the store."""
+        """What deltalake is told to reach the store; never kept, for keys of a role run out."""
         return access.Access.of(self.url).delta() if access.is_remote(self.url) else None
 
     def path(self, name: str) -> str:
@@ -92,13 +92,16 @@ class Store:
         filesystem, root = self._filesystem
         with translated("read", self.path(name)):
             try:
-                with pq.ParquetFile(f"{root}/{name}", filesystem=filesystem) as file:
+                remote = access.is_remote(self.url)  # where one long request is better than a hundred short ones
+                with pq.ParquetFile(f"{root}/{name}", filesystem=filesystem, pre_buffer=remote) as file:
                     return file.read(columns)  # read_table would add the columns of a path like aoi=…/year=…
             except FileNotFoundError:
                 return None
 
     def open(self, path: str) -> pa.NativeFile:
-        """A file of this store, by its full path, to be read in places."""
+        """A file of this store that never changes, by its full path, to be read in places."""
+        if access.is_remote(self.url):
+            return pa.PythonFile(access.S3Files(self.url).open(path), mode="r")
         filesystem, root = self._filesystem
         return filesystem.open_input_file(root + path.removeprefix(self.url))
 
@@ -285,8 +288,20 @@ class Table:
             now = int(time.time() * 1000)
             # deltalake 1.6 lets two writers through who both take the same file out "without changing data"
             gone = [RemoveAction(file["name"], True, now, file["size_bytes"], values) for file in files]
-            table.create_write_transaction([*added, *gone], "append", table.schema(), list(self.partitions))
+            if access.is_remote(self.url):
+                drafts.pop_all()  # the answer of a commit that was made can be lost, so `vacuum` alone may delete them
+            try:
+                table.create_write_transaction([*added, *gone], "append", table.schema(), list(self.partitions))
+            except (DeltaError, OSError):
+                if not self._has(added):
+                    raise
             drafts.pop_all()
+
+    def _has(self, added: Sequence[AddAction]) -> bool:
+        """Whether the log counts these files."""
+        table = self.open()
+        known = set() if table is None else {file["name"] for file in self.files(table)}
+        return known >= {action.path for action in added}
 
     def _add(
         self, name: str, partition: dict[str, str | None], groups: Sequence[pa.Table], drafts: ExitStack

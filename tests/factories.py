@@ -117,7 +117,8 @@ def entry(name, status="done", finished=DAY, *, card="s2", aoi="ms", year=2024, 
     key = {"card": card, "aoi": aoi, "year": year, "ptype": ptype, "parcels": parcels}
     return {
         **key, "scene": name, "extraction": number(name, **key), "base": None, "bands": ["B04", "B08"],
-        "rule": "centre", "boa_offset": -1000, "cube": False, "status": status, "problem": None if status == "done" else "broken", "rows": 3,
+        "rule": "centre", "boa_offset": -1000, "cube": False,
+        "status": status, "problem": None if status == "done" else "broken", "rows": 3,
         "started": finished, "finished": finished, "version": "0.1", **others,
     }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 import sys
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import factories
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pyogrio
 import pytest
@@ -105,7 +107,7 @@ def labelled(index, pixels, parcel, connectivity):
 
 def test_clusters_are_those_of_scipy_in_thousands_of_rasters_and_outlines():
     rng = np.random.default_rng(1)
-    for trial in range(250):
+    for trial in range(150):
         coarse = rng.integers(0, 2 + trial % 3, (40 // 4, 44 // 4))
         pixels = np.kron(coarse, np.ones((4, 4))) if trial % 2 else rng.integers(0, 2 + trial % 3, (40, 44))
         index, codes = pooled(some_outlines(rng), pixels.astype(np.uint8), Affine(1, 0, 0, 0, -1, 40))
@@ -571,6 +573,29 @@ def test_short_names_stay_distinguishable():
     assert list(short.values()) == ["Winterwhea", "Winterwh_1", "winterwh_2", "P_Winterwh", "P_Winter_1", "id"]
 
 
+def test_letters_with_accents_take_two_bytes_of_a_short_name():
+    names = ["Körnerleguminosen", "Körnermais", "KÖRNERMAIS"]
+    assert list(outputs.short_names(names).values()) == ["Körnerleg", "Körnermai", "KÖRNERM_1"]
+
+
+def test_columns_of_all_types_are_kept(files, tmp_path, caplog):
+    parcels, raster = files(halves(), [box(0, 0)])
+    frame = gpd.read_file(parcels).assign(
+        long="x" * 300, when=pd.Timestamp("2024-05-01"), took=pd.Timedelta("1D"), none=None, Körnerleguminosen=True
+    )
+    frame.to_parquet(tmp_path / "q.parquet")
+    found = foi.v2(tmp_path / "q.parquet", raster, CLASSES)
+    assert "long: 1 texts of more than 254 bytes" in caplog.text
+    row = gpd.read_file(found.files["foih_v2.gpkg"]).iloc[0]
+    assert (row["long"], row["took"], row["none"], row["Körnerleguminosen"]) == (
+        "x" * 300,
+        "1 days 00:00:00",
+        None,
+        True,
+    )
+    assert "Körnerleg" in gpd.read_file(found.files["foih_v2.shp"]).columns
+
+
 def test_names_that_collide_are_all_in_the_shapefile(files):
     parcels, raster = files(halves(), [box(0, 0)])
     found = foi.v2(parcels, raster, {1: "Winterwheat soft", 2: "Winterwheat hard"})
@@ -684,3 +709,8 @@ def test_an_original_notebook_names_its_files_by_text(files, monkeypatch, worksp
 def test_corners_are_those_of_the_outline():
     shapes = np.array([box(3, 5), None], object)
     assert cardinality.corners(shapes, GRID).tolist() == [[3, 5], [0, 0]]
+
+
+def test_thematic_is_the_function_also_when_its_module_was_imported_first():
+    code = "import cbm_lake.foi.thematic\nfrom cbm_lake import foi\nassert callable(foi.thematic), foi.thematic"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -194,7 +194,7 @@ def _cluster(steps: _Steps, workers: int | None, jobs: int) -> Iterator[str | No
         cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
-            dashboard_address=None,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             host="127.0.0.1",
             silence_logs=logging.ERROR,
         )

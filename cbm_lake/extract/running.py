@@ -147,13 +147,14 @@ def _local(jobs: int, workers: int | None) -> Iterator[Any]:
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         sys.exit(1)  # a worker that has just read the script as far as this call; its parent says what is wrong
     count = min(jobs, workers or _default_workers())
-    options = {"threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
+    quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # else port 8787 of all addresses would be taken
+    options = {"threads_per_worker": 1, "host": "127.0.0.1", "scheduler_kwargs": quiet}
     try:
         cluster = LocalCluster(n_workers=count, silence_logs=logging.CRITICAL, **options)
     except RuntimeError as error:
         raise InvalidInputError(
-            'worker processes cannot be started from here; put the call under `if __name__ == "__main__":`, since they '
-            "read the script too, or give workers=0"
+            f"worker processes cannot be started ({' '.join(str(error).split())}); in a script, put the call under "
+            '`if __name__ == "__main__":`, since they read the script too, or give workers=0'
         ) from error
     with cluster, Client(cluster) as client:
         yield client

@@ -9,6 +9,8 @@
 
 foi_h says that a class has a share that is neither nearly all nor next to nothing; foi_c, that there are large patches
 of two classes or more. What needs heavier libraries is imported when it is first used.
+
+`thematic` is imported at once: it has the name of its module, which would take its place when imported later.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from cbm_lake.foi.thematic import thematic
+
 if TYPE_CHECKING:
     from cbm_lake.foi.plots import plot_clusters, plot_map
     from cbm_lake.foi.result import Foi
     from cbm_lake.foi.signal import suspicious
-    from cbm_lake.foi.thematic import thematic
     from cbm_lake.foi.version1 import v1
     from cbm_lake.foi.version2 import v2
 
@@ -38,9 +41,6 @@ _LATER = {
 def __getattr__(name: str) -> Any:
     if name in _LATER:
         return getattr(importlib.import_module(f"cbm_lake.foi.{_LATER[name]}"), name)
-    if name == "thematic":  # bound at once: the import makes the module of that name an attribute too
-        globals()[name] = importlib.import_module("cbm_lake.foi.thematic").thematic
-        return globals()[name]
     raise AttributeError(f"module 'cbm_lake.foi' has no attribute {name!r}")
 
 

@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +34,14 @@ _LETTERS: Final = 10
 """So long may the name of a field be in a Shapefile."""
 _CUT: Final = 250
 """So many characters of a text are kept in a Shapefile."""
+_MOST: Final = 254
+"""So many bytes of any text fit."""
+_KNOWN: Final = (
+    pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string,
+    pa.types.is_binary, pa.types.is_large_binary, pa.types.is_date, pa.types.is_time, pa.types.is_timestamp,
+    pa.types.is_dictionary,
+)  # fmt: skip
+"""Types of columns that GDAL takes."""
 
 
 def beside(attributes: pa.Table, results: Mapping[str, Any]) -> pa.Table:
@@ -78,7 +87,8 @@ def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping
     Raises:
         ConfigError: the folder cannot be written.
     """
-    with _drafts(folder) as draft, ThreadPoolExecutor(2) as workers:
+    with _drafts(folder) as draft, warnings.catch_warnings(), ThreadPoolExecutor(2) as workers:
+        warnings.filterwarnings("ignore", "'crs' was not provided")  # this was logged when the parcels were read
         written = [
             workers.submit(write_one, draft / name, layer)
             for name, layer in layers.items()
@@ -129,8 +139,9 @@ def _write_gpkg(path: Path, layer: Layer) -> None:
 
 def _write_shapefile(path: Path, layer: Layer) -> None:
     rows, metadata = layer.rows, layer.rows.schema.metadata
-    for name, values in layer.texts.items():
-        rows = rows.set_column(rows.column_names.index(name), name, values)
+    for place, name in enumerate(rows.column_names):
+        values = layer.texts.get(name, rows[name])
+        rows = rows.set_column(place, name, _short_texts(values, f"{path.name}.shp: {name}"))
     names = short_names([name for name in rows.column_names if name != GEOMETRY])
     shorter = {long: short for long, short in names.items() if short != long}
     if shorter:
@@ -147,9 +158,19 @@ def _write(path: Path, rows: pa.Table, driver: str, **options: Any) -> None:
     encoding = {"encoding": "UTF-8"} if driver != "GPKG" else {}
     known = (f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else crs.to_wkt()) if crs else None
     pyogrio.write_arrow(
-        rows.replace_schema_metadata(None), path, driver=driver, geometry_name=GEOMETRY, geometry_type=kind, crs=known,
+        _as_gdal_takes(rows), path, driver=driver, geometry_name=GEOMETRY, geometry_type=kind, crs=known,
         **encoding, **options,
     )  # fmt: skip
+
+
+def _as_gdal_takes(rows: pa.Table) -> pa.Table:
+    """The rows with columns of types that GDAL does not know as text, without metadata."""
+    columns = {}
+    for field_, values in zip(rows.schema, rows.columns, strict=True):
+        plain = any(known(field_.type) for known in _KNOWN)
+        texts = [] if plain else [None if value is None else str(value) for value in values.to_pylist()]
+        columns[field_.name] = values if plain else pa.array(texts, pa.string())
+    return pa.table(columns)
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
@@ -157,9 +178,26 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     short: dict[str, str] = {}
     for name in names:
         taken = {other.lower() for other in short.values()}
-        tries = [name[:_LETTERS], *(f"{name[: _LETTERS - 1 - len(str(i))]}_{i}" for i in range(1, len(names) + 1))]
+        endings = ("", *(f"_{number}" for number in range(1, len(names) + 1)))
+        tries = (_cut_bytes(name, _LETTERS - len(ending)) + ending for ending in endings)
         short[name] = next(candidate for candidate in tries if candidate.lower() not in taken)
     return short
+
+
+def _short_texts(values: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
+    """The values, texts among them cut to what a Shapefile holds."""
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return values
+    long = pc.greater(pc.binary_length(values), _MOST)
+    if not pc.any(long).as_py():
+        return values
+    log.warning("%s: %d texts of more than %d bytes are cut", what, pc.sum(long).as_py(), _MOST)
+    return pa.chunked_array([[text and _cut_bytes(text, _MOST) for text in values.to_pylist()]], values.type)
+
+
+def _cut_bytes(text: str, number: int) -> str:
+    """As many whole letters as there is room for; one with an accent takes two bytes."""
+    return text.encode()[:number].decode(errors="ignore")
 
 
 def cut(texts: pa.ChunkedArray) -> pa.ChunkedArray:
