@@ -21,7 +21,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
 
 if TYPE_CHECKING:
-    from cbm_lake import card2db, cards, extract, get, parcels, qa, zonal
+    from cbm_lake import card2db, cards, extract, foi, get, parcels, qa, zonal
     from cbm_lake.cost import estimate
     from cbm_lake.lake import Lake, open_lake
 
@@ -37,6 +37,7 @@ __all__ = [
     "cards",
     "estimate",
     "extract",
+    "foi",
     "get",
     "open_lake",
     "parcels",
@@ -44,7 +45,7 @@ __all__ = [
     "zonal",
 ]
 
-_MODULES = ("card2db", "cards", "extract", "get", "parcels", "qa", "zonal")
+_MODULES = ("card2db", "cards", "extract", "foi", "get", "parcels", "qa", "zonal")
 _NAMES = {"Lake": "lake", "estimate": "cost", "open_lake": "lake"}
 
 

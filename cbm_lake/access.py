@@ -310,17 +310,21 @@ def _profile() -> str | None:
 
 def _keys_of(profile: str) -> tuple[str, str, str]:
     """Key, secret and token of a profile as they hold now."""
-    found = _session(profile).get_credentials()
-    if found is None:
-        raise ConfigError(f"AWS profile {profile or 'default'} has no keys; mend ~/.aws or give access_key")
-    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    session = _session(profile)
+    from botocore.exceptions import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        BotoCoreError,
+        ClientError,
+    )
 
     try:
-        held = found.get_frozen_credentials()
+        found = session.get_credentials()
+        held = found and found.get_frozen_credentials()
     except (BotoCoreError, ClientError, RuntimeError) as error:  # single sign-on that ran out, a role that was refused
         raise ConfigError(
             f"AWS profile {profile or 'default'} gives no keys: {explained(error)}; sign in again"
         ) from error
+    if not held:
+        raise ConfigError(f"AWS profile {profile or 'default'} has no keys; mend ~/.aws or give access_key")
     return held.access_key, held.secret_key, held.token or ""
 
 

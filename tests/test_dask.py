@@ -196,7 +196,9 @@ def test_processes_of_a_script_without_main_guard_are_refused_with_what_to_do(la
     command = [sys.executable, str(script), lake.url, json.dumps({**YEAR, "workers": 2})]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("cbm_lake.errors.InvalidInputError: worker processes cannot be started")
+    assert done.stderr.splitlines()[-1].startswith(
+        "cbm_lake.errors.InvalidInputError: worker processes cannot be started"
+    )
     assert "__main__" in done.stderr.splitlines()[-1]
 
 

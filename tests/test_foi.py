@@ -456,6 +456,17 @@ def test_parcels_in_another_coordinate_system_are_reprojected(files):
     assert gpd.read_file(plain.files["foih_v2.gpkg"]).crs.to_epsg() == 4326
 
 
+def test_parcels_at_the_other_end_of_the_world_lie_off_the_raster(files, tmp_path):
+    _, raster = files(np.ones((20, 20)), [box(0, 0)])
+    near = gpd.GeoSeries([box(0, 0)], crs=32631).to_crs(4326)[0]
+    shapes = [near, shapely.box(100, -95, 101, -92), None]
+    gpd.GeoDataFrame({"id": [1, 2, 3]}, geometry=shapes, crs=4326).to_file(tmp_path / "far.gpkg")
+    plain, buffered = (foi.v2(tmp_path / "far.gpkg", raster, CLASSES, distance) for distance in (0, -10))
+    assert (plain.skipped_foih["Non overlapping"], plain.skipped_foih["Buffer_error"]) == ([2], [3])
+    assert (buffered.skipped_foih["Buffered non overlapping"], buffered.skipped_foih["Buffer_error"]) == ([2], [3])
+    assert flags(foi.v1(tmp_path / "far.gpkg", raster, CLASSES), "total")[1:] == [0, 0]
+
+
 @pytest.mark.parametrize("ending", ["gpkg", "parquet", "geojson"])
 def test_parcels_may_come_as(files, tmp_path, ending):
     parcels, raster = files(halves(), [box(0, 0), box(0, 10)], fid=[5, 6], total=[1, 2])

@@ -52,7 +52,10 @@ def buffered(parcels: Parcels, raster: Thematic, distance: float) -> Geometries:
 
 
 def reproject(parcels: Parcels, crs: CRS | None) -> Geometries:
-    """The outlines in another coordinate system; unchanged where either is unknown or both are the same."""
+    """The outlines in another coordinate system; unchanged where either is unknown or both are the same.
+
+    None for those that the other one cannot express, which lie far off.
+    """
     if parcels.crs is None or crs is None:
         if parcels.crs is not crs:
             log.warning("%s or the raster names no coordinate system: they are taken for the same", parcels.name)
@@ -62,6 +65,7 @@ def reproject(parcels: Parcels, crs: CRS | None) -> Geometries:
     log.info("%s: reprojected from %s to %s", parcels.name, parcels.crs.name, crs.name)
     transformer = Transformer.from_crs(parcels.crs, crs, always_xy=True)
     shapes: Geometries = shapely.transform(parcels.outlines, transformer.transform, interleaved=False)
+    shapes[~np.isfinite(shapely.bounds(shapes)).all(axis=1) & ~shapely.is_empty(shapes)] = None
     return shapes
 
 

@@ -131,14 +131,15 @@ def look(
     seen = survey(shapes, raster, classes, zero_counts=False, progress=progress)
     corners = cardinality.corners(reproject(parcels, raster.crs) if settings.buffer else shapes, raster.transform)
     clusters = components.clusters(seen.index, seen.codes, settings.connectivity, settings.more_than, corners)
-    lost = _lost(shapes, raster, buffered=bool(settings.buffer))
+    lost = _lost(parcels, shapes, raster, buffered=bool(settings.buffer))
     pixels = np.diff(seen.index.pixel_offsets)
     return Found(seen, clusters, _with_pixels(lost, seen.counts.sum(axis=1)), _with_pixels(lost, pixels))
 
 
-def _lost(shapes: Geometries, raster: Thematic, *, buffered: bool) -> Reasons:
+def _lost(parcels: Parcels, shapes: Geometries, raster: Thematic, *, buffered: bool) -> Reasons:
     """Why parcels are skipped whatever the raster holds."""
-    empty = shapely.is_missing(shapes) | shapely.is_empty(shapes) | (shapely.area(shapes) == 0)
+    far = shapely.is_missing(shapes) & ~shapely.is_missing(parcels.outlines)
+    empty = (shapely.is_missing(shapes) & ~far) | shapely.is_empty(shapes) | (shapely.area(shapes) == 0)
     outside = ~shapely.intersects(shapely.box(*raster.bounds), shapes)
     off = REASONS.index(BUFFERED_OUTSIDE if buffered else OUTSIDE)
     return np.where(empty, REASONS.index(BUFFER_ERROR), np.where(outside, off, _DONE)).astype(np.int8)
