@@ -4,6 +4,7 @@ import os
 import tempfile
 
 os.environ["CBM_LAKE_HOME"] = tempfile.mkdtemp(prefix="cbm-lake-")  # before the first import of the package
+os.environ["COLUMNS"] = "300"  # consoles look once how wide they are, and workers of pytest are 80 wide
 
 from pathlib import Path
 
