@@ -321,6 +321,13 @@ def test_class_255_gains_nothing_from_outside(files):
     assert flags(foi.v2(parcels, raster, {1: "grass", 255: "other"}), "foi_c") == [0]
 
 
+def test_pixels_beside_an_inner_corner_do_not_count(files):
+    # The original draws its mask with the pixels that the outline's right and lower edges touch: 36 here.
+    shape = box(0, 0, 7, 3).union(box(0, 0, 3, 6))
+    parcels, raster = files(np.ones((20, 20)), [shape])
+    assert flags(foi.v2(parcels, raster, CLASSES), "clusters") == ["(1, 30)"]
+
+
 def test_values_are_not_cut_to_8_bits(files):
     parcels, raster = files(halves(1, 257), [box(0, 0)], dtype="uint16")
     found = foi.v2(parcels, raster, {1: "grass", 257: "maize", 70_000: "never"})
@@ -507,6 +514,14 @@ def test_wrong_classes_are_refused(tmp_path, text, problem):
         read_classes(tmp_path / "c.yml")
 
 
+@pytest.mark.parametrize("version", [foi.v1, foi.v2])
+@pytest.mark.parametrize("name", ["foi_h", "FOI_C", "total", "clusters", "largest", "OBJECTID", "P_Maize"])
+def test_no_class_takes_the_name_of_a_result_or_of_the_identifier(files, version, name):
+    parcels, raster = files(halves(), [box(0, 0)])
+    with pytest.raises(InvalidInputError, match="rename"):
+        version(parcels, raster, {1: name, 2: "Maize"})
+
+
 def test_classes_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "c.yml").write_text("a: [")
     for name in ("c.yml", "none.yml"):
@@ -557,7 +572,12 @@ def test_parcels_that_do_not_serve_are_refused(files, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [(0, 70, 30), (0, -1, 70), (0, 30, 101), (0, 30, 70, 6), (0, 30, 70, 8, -1), (0, 30, 70, 8, float("nan"))]
+    "wrong",
+    [
+        *[(0, 70, 30), (0, -1, 70), (0, 30, 101), (0, 30, 70, 6)],
+        *[(0, 30, 70, 8, least) for least in (-1, np.nan, np.inf)],
+        *[(np.nan,), (-np.inf,)],
+    ],
 )
 def test_thresholds_out_of_range_are_refused(files, wrong):
     parcels, raster = files(np.ones((20, 20)), [box(0, 0)])

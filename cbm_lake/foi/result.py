@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +16,12 @@ from cbm_lake.foi.parcels import Parcels, lake_parcels, read_parcels
 from cbm_lake.foi.rasters import Thematic
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.store import Store
+
+_COLUMNS: Final = (
+    "foi_h", "foi_c", "total", "clusters", "temp_id", "largest", "largest_share", "skipped_foih", "skipped_foic",
+    "geometry",
+)  # fmt: skip
+"""What results are called, beside the classes."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,22 @@ def check_range(low: float, high: float) -> None:
     """Raise InvalidInputError unless 0 <= low <= high <= 100."""
     if not 0 <= low <= high <= 100:
         raise InvalidInputError(f"heterogeneity from {low} to {high} % is no range; give 0 <= least <= greatest <= 100")
+
+
+def check_names(classes: Mapping[int, str], parcels: Parcels) -> None:
+    """Raise InvalidInputError where two results, or a result and the parcels' identifier, would have one name."""
+    meaning = dict.fromkeys(_COLUMNS, "a column of the results")
+    for name in classes.values():
+        for column, what in ((name, "pixels"), (f"P_{name}", "share")):
+            other = meaning.setdefault(column.lower(), f"the {what} of class {name!r}")
+            if other != f"the {what} of class {name!r}":
+                raise InvalidInputError(f"class {name!r} needs a column {column!r}, which is {other}; rename the class")
+    identifier = parcels.columns.column_names[0]
+    if identifier.lower() in meaning:
+        told = meaning[identifier.lower()]
+        raise InvalidInputError(
+            f"{parcels.name}: the identifier {identifier!r} is called as {told}; rename one of them"
+        )
 
 
 def output_folder(folder: str | Path | None) -> Path:

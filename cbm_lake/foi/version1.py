@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,16 @@ from cbm_lake.foi import cardinality, components, heterogeneity, outputs, tracin
 from cbm_lake.foi.classes import read_classes
 from cbm_lake.foi.parcels import Geometries, Parcels
 from cbm_lake.foi.rasters import Thematic
-from cbm_lake.foi.result import Foi, Settings, by_file, check_range, chosen_parcels, output_folder, to_lake
+from cbm_lake.foi.result import (
+    Foi,
+    Settings,
+    by_file,
+    check_names,
+    check_range,
+    chosen_parcels,
+    output_folder,
+    to_lake,
+)
 from cbm_lake.foi.survey import Survey, reproject, survey
 from cbm_lake.lake import Lake
 
@@ -72,6 +82,7 @@ def v1(
     raster = Thematic.inspect(raster_classif_file)
     settings = Settings(0, _CONNECTIVITY, _pixels(area_threshold, raster), zero_counts=True)
     parcels, lake = chosen_parcels(reference_data, aoi, year, ptype, lake, layer)
+    check_names(classes, parcels)
     shapes = reproject(parcels, raster.crs)
     seen = survey(shapes, raster, classes, zero_counts=True, progress=progress)
     corners = cardinality.corners(shapes, raster.transform)
@@ -97,7 +108,7 @@ def v1(
 
 def _pixels(area: float, raster: Thematic) -> float:
     """An area in m2 as a number of pixels."""
-    if not area >= 0:
+    if not 0 <= area < math.inf:
         raise InvalidInputError(f"area threshold {area!r} is no area; give 0 m2 or more")
     if raster.crs is not None and raster.crs.is_geographic:
         raise InvalidInputError(f"raster {raster.path} is in degrees, so areas in m2 cannot be told; warp it to metres")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,16 @@ from cbm_lake.foi import cardinality, components, heterogeneity, outputs
 from cbm_lake.foi.classes import read_classes
 from cbm_lake.foi.parcels import Geometries, Parcels
 from cbm_lake.foi.rasters import Thematic
-from cbm_lake.foi.result import Foi, Settings, by_file, check_range, chosen_parcels, output_folder, to_lake
+from cbm_lake.foi.result import (
+    Foi,
+    Settings,
+    by_file,
+    check_names,
+    check_range,
+    chosen_parcels,
+    output_folder,
+    to_lake,
+)
 from cbm_lake.foi.survey import Survey, buffered, reproject, survey
 from cbm_lake.lake import Lake
 
@@ -94,10 +104,11 @@ def v2(
         ConfigError: the folder cannot be written.
     """
     check_range(min_heterogeneity_threshold, max_heterogeneity_threshold)
-    _check_clusters(connectivity_option, cluster_threshold)
+    _check_clusters(negative_buffer, connectivity_option, cluster_threshold)
     classes = read_classes(yaml_file)
     raster = Thematic.inspect(raster_file)
     parcels, lake = chosen_parcels(vector_file, aoi, year, ptype, lake, layer)
+    check_names(classes, parcels)
     settings = Settings(negative_buffer, connectivity_option, cluster_threshold, zero_counts=False)
     found = look(parcels, raster, classes, settings, progress)
     flags = heterogeneity.between(found.survey.counts, min_heterogeneity_threshold, max_heterogeneity_threshold)
@@ -112,10 +123,12 @@ def v2(
     )  # fmt: skip
 
 
-def _check_clusters(connectivity: int, threshold: float) -> None:
+def _check_clusters(buffer: float, connectivity: int, threshold: float) -> None:
+    if not math.isfinite(buffer):
+        raise InvalidInputError(f"negative buffer {buffer!r} is no distance; give metres, -10 to leave a margin out")
     if connectivity not in (4, 8):
         raise InvalidInputError(f"connectivity {connectivity!r} is neither 4 nor 8; give one of them")
-    if not threshold >= 0:
+    if not 0 <= threshold < math.inf:
         raise InvalidInputError(f"cluster threshold {threshold!r} is no number of pixels; give 0 or more")
 
 
