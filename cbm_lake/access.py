@@ -432,6 +432,7 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
         """Delete a file."""
         import obstore
 
+        self._let_change(path)
         with _request(self._access, path):
             obstore.delete(*self._place(path))
 
@@ -440,7 +441,13 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
         if mode == "rb":
             told, end = self._known(path)
             return _S3File(path, *self._place(path), told["size"], end, self._access)
+        self._let_change(path)
         return _Draft(path, *self._place(path), self._access)
+
+    def _let_change(self, path: str) -> None:
+        """Refuse it where files never change: SQL reads the lake and nothing more."""
+        if self._lasting:
+            raise PermissionError(f"{path} is not written or deleted by SQL; write to a folder of this machine")
 
     def _known(self, path: str) -> tuple[dict[str, Any], bytes]:
         """What is told of a file, and the last of its bytes where they never change."""

@@ -9,6 +9,8 @@ import sys
 import time
 from contextlib import contextmanager
 
+import dask
+import distributed
 import pytest
 
 from cbm_lake import card2db, extract, parcels
@@ -61,13 +63,14 @@ def assert_whole(lake, serial):
 
 
 class Cluster:
-    """A scheduler and workers as processes of their own, on loopback."""
+    """A scheduler, and workers that nobody starts again, as processes of their own, on loopback."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, workers):
         self.file = folder / "scheduler.json"
         self.log = (folder / "log.txt").open("w")
         self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
-        self.workers = []
+        alone = ("worker", "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        self.workers = [self.start(*alone) for _ in range(workers)]  # they wait for the scheduler's file
         deadline = time.monotonic() + 30
         while not self.file.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -78,12 +81,6 @@ class Cluster:
         command = [sys.executable, "-m", "dask", *words, "--scheduler-file", str(self.file)]
         return subprocess.Popen(command, stdout=self.log, stderr=self.log, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
-    def work(self, count):
-        """Start workers that nobody starts again."""
-        for _ in range(count):
-            self.workers.append(self.start("worker", "--nthreads", "1", "--no-nanny", "--no-dashboard"))
-        return self
-
     def close(self):
         for process in (*self.workers, self.scheduler):
             process.kill()
@@ -93,28 +90,28 @@ class Cluster:
 
 @contextmanager
 def cluster(folder, workers):
-    made = Cluster(folder)
+    made = Cluster(folder, workers)
     try:
-        yield made.work(workers)
+        yield made
     finally:
         made.close()
 
 
 def test_on_a_scheduler_with_workers_the_rows_are_those_of_a_serial_run(lake, serial, tmp_path):
-    with cluster(tmp_path, 2) as dask:
-        done = extract.s2(**YEAR, scheduler=dask.address, lake=lake)
+    with cluster(tmp_path, 2) as made:
+        done = extract.s2(**YEAR, scheduler=made.address, lake=lake)
     assert done.scenes == SCENES
     assert_whole(lake, serial)
 
 
 def test_a_killed_worker_costs_nothing_but_time(lake, serial, tmp_path):
-    with cluster(tmp_path, 2) as dask:
+    with cluster(tmp_path, 2) as made:
 
         def kill(done, _):
             if done == 1:
-                dask.workers[0].send_signal(signal.SIGKILL)
+                made.workers[0].send_signal(signal.SIGKILL)
 
-        assert extract.s2(**YEAR, scheduler=dask.address, lake=lake, progress=kill).scenes == SCENES
+        assert extract.s2(**YEAR, scheduler=made.address, lake=lake, progress=kill).scenes == SCENES
     assert_whole(lake, serial)
 
 
@@ -138,45 +135,179 @@ def client(folder, lake, **options):
 
 
 def test_a_killed_client_is_followed_by_another_that_ends_the_work(lake, serial, tmp_path):
-    with cluster(tmp_path, 1) as dask:
-        killed = client(tmp_path, lake, scheduler=dask.address)
+    with cluster(tmp_path, 1) as made:
+        killed = client(tmp_path, lake, scheduler=made.address)
         assert killed.stdout.readline()
         killed.kill()
         killed.communicate()
-        done = extract.s2(**YEAR, scheduler=dask.address, lake=lake)
+        done = extract.s2(**YEAR, scheduler=made.address, lake=lake)
     assert done.scenes < SCENES
     assert_whole(lake, serial)
 
 
 def test_two_clients_at_once_do_the_same_work_and_leave_it_once(lake, serial, tmp_path):
-    with cluster(tmp_path, 2) as dask:
-        started = [client(tmp_path, lake, scheduler=dask.address) for _ in range(2)]
+    with cluster(tmp_path, 2) as made:
+        started = [client(tmp_path, lake, scheduler=made.address) for _ in range(2)]
         errors = [process.communicate(timeout=120)[1] for process in started]
     assert [process.returncode for process in started] == [0, 0], errors
     assert_whole(lake, serial)
 
 
 def test_a_lost_scheduler_is_one_line_that_says_how_far_it_came(lake, serial, tmp_path):
-    with cluster(tmp_path, 1) as dask:
+    with cluster(tmp_path, 1) as made:
 
         def kill(done, _):
             if done == 2:
-                dask.scheduler.send_signal(signal.SIGKILL)
+                made.scheduler.send_signal(signal.SIGKILL)
 
-        with pytest.raises(SourceError, match=r"the Dask scheduler was lost: \d of 6 scenes are done") as caught:
-            extract.s2(**YEAR, scheduler=dask.address, lake=lake, progress=kill)
+        with pytest.raises(SourceError, match=r"the Dask scheduler was lost .*: \d of 6 scenes are done") as caught:
+            extract.s2(**YEAR, scheduler=made.address, lake=lake, progress=kill)
     assert "\n" not in str(caught.value)
     extract.s2(**YEAR, workers=0, lake=lake)
     assert_whole(lake, serial)
 
 
-def test_a_scheduler_without_workers_is_not_waited_for_for_ever(lake, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "_PATIENCE", 0.5)
+def test_a_scheduler_without_workers_is_not_waited_for_for_ever(lake, tmp_path):
     with (
-        cluster(tmp_path, 0) as dask,
-        pytest.raises(SourceError, match=f"{dask.address} has no workers; start some with: dask worker"),
+        cluster(tmp_path, 0) as made,
+        pytest.raises(SourceError, match=rf"{made.address} has no workers \(start some with: dask worker .*: 0 of 6"),
     ):
-        extract.s2(**YEAR, scheduler=dask.address, lake=lake)
+        extract.s2(**YEAR, scheduler=made.address, patience=0.5, lake=lake)
+
+
+def test_when_all_workers_have_died_the_others_are_not_waited_for_for_ever(lake, serial, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "_LOOK", 0.5)
+    with cluster(tmp_path, 1) as made:
+
+        def kill(done, _):
+            if done == 1:
+                made.workers[0].send_signal(signal.SIGKILL)
+
+        with pytest.raises(SourceError, match=r"has no workers .*: [12] of 6 scenes are done; run again for the other"):
+            extract.s2(**YEAR, scheduler=made.address, patience=10, lake=lake, progress=kill)
+    extract.s2(**YEAR, workers=0, lake=lake)
+    assert_whole(lake, serial)
+
+
+def die_at(name):
+    """What does the work of a scene, but kills its process at one of them."""
+
+    def work(job):
+        if job.scene.id == name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return extract.extract_scene(job)
+
+    return work
+
+
+def test_a_scene_that_kills_its_worker_is_recorded_and_the_others_are_done(lake, monkeypatch):
+    first = extract.plan("s2", **YEAR, lake=lake).jobs[0].scene.id
+    monkeypatch.setattr(running, "extract_scene", die_at(first))
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        pytest.raises(SourceError, match=r"1 of 6 scenes failed, 5 are done.*: its workers died, for want of memory"),
+    ):
+        extract.s2(**YEAR, workers=1, lake=lake)
+    assert lake.query("scenes.failed")["scene"].to_pylist() == [first]
+
+
+INTERRUPTED = """
+import os, signal
+from cbm_lake import extract
+from cbm_lake.cli import main
+
+run = extract.run
+
+
+def interrupted(todo, *, progress, **options):
+    def interrupt(done, total):
+        progress(done, total)
+        if done == 2:
+            os.killpg(0, signal.SIGINT)
+
+    return run(todo, progress=interrupt, **options)
+
+
+if __name__ == "__main__":
+    extract.run = interrupted
+    main()
+"""
+
+
+def test_an_interrupt_ends_in_one_line_and_the_next_run_does_the_rest(lake, serial, tmp_path):
+    (tmp_path / "script.py").write_text(INTERRUPTED)
+    options = [f"--{name}={YEAR[name]}" for name in ("start", "end", "aoi", "year")]
+    command = [sys.executable, "script.py", f"--lake={lake.url}", "extract", "s2", *options, "--bands=B04,B08"]
+    stopped = subprocess.run(
+        [*command, "--workers=2"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        start_new_session=True,
+        check=False,
+    )
+    assert stopped.returncode == 130
+    assert "stopped: 2 of 6 scenes are done; the same command goes on from there" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert extract.s2(**YEAR, workers=0, lake=lake).scenes <= SCENES - 2
+    assert_whole(lake, serial)
+
+
+def told(**others):
+    """What Dask says of the versions on a cluster of two workers, of which the last has others."""
+    packages = {
+        "python": "3.11.7.final.0",
+        "dask": "2026.3.0",
+        "distributed": distributed.__version__,
+        "msgpack": "1.1.0",
+    }
+    packages |= {"cloudpickle": "3.1.0", "cbm-lake": running.version("cbm-lake")}
+    workers = {"tcp://a:1": {"packages": packages}, "tcp://b:1": {"packages": {**packages, **others}}}
+    return {"client": {"packages": packages}, "scheduler": {"packages": packages}, "workers": workers}
+
+
+@pytest.mark.parametrize(
+    ("held", "words"), [("9.9", "worker tcp://b:1 has 9.9;"), (None, "worker tcp://b:1 has none;")]
+)
+def test_a_worker_with_another_version_of_the_package_is_refused(held, words):
+    with pytest.raises(SourceError, match=words):
+        running._check_versions(told(**{"cbm-lake": held}))
+
+
+def test_other_versions_than_the_packages_own_are_one_line_of_warning(caplog):
+    running._check_versions(told())
+    assert not caplog.records
+    running._check_versions(told(dask="2025.1.0", python="3.12.1.final.0"))
+    (record,) = caplog.records
+    assert "dask is 2026.3.0 here and 2025.1.0 there, python is 3.11.7.final.0 here and 3.12.1" in record.getMessage()
+
+
+def test_there_are_no_more_processes_than_jobs_cores_and_memory_allow(monkeypatch):
+    monkeypatch.setattr("dask.system.CPU_COUNT", 8)
+    for free, jobs, asked, count in [
+        (64, 100, None, 8),
+        (10, 100, None, 3),
+        (1, 100, None, 1),
+        (64, 5, None, 5),
+        (1, 9, 4, 4),
+    ]:
+        monkeypatch.setattr(running, "_free_memory", lambda free=free: free * 10**9)
+        assert running.worker_count(jobs, asked) == count
+
+
+def test_local_workers_share_the_free_memory_and_never_pause(monkeypatch):
+    monkeypatch.setattr(running, "_free_memory", lambda: 8 * 10**9)
+    with running._local(1, 1) as client:
+        nanny = next(iter(client.cluster.workers.values()))
+        assert nanny.memory_manager.memory_limit == 8 * 10**9
+        ((address, pid),) = client.run(os.getpid).items()
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while list(client.nthreads()) in ([], [address]) and time.monotonic() < deadline:
+            time.sleep(0.1)  # until another is started in its place, with the same settings
+        (memory,) = client.run(dask.config.get, "distributed.worker.memory").values()
+    assert (memory["pause"], memory["spill"], memory["target"]) == (False, False, False)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "nope://x:1", "127.0.0.1:notaport"])
@@ -221,6 +352,7 @@ def test_a_fault_in_one_scene_is_recorded_and_the_others_are_done(lake, monkeypa
         extract.s2(**YEAR, workers=0, lake=lake)
     assert lake.query("scenes.failed")["scene"].to_pylist() == [first]
     assert "Traceback" in caplog.text
+    assert f"scene {first} failed: ZeroDivisionError" in caplog.text
 
 
 def test_a_remote_scene_that_could_not_be_read_is_tried_once_more(lake, monkeypatch):

@@ -10,6 +10,7 @@ import time
 import traceback
 from datetime import UTC, datetime, timedelta
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -248,6 +249,13 @@ def test_the_end_of_a_file_that_never_changes_is_asked_for_once(store, size):
     assert len(store.seen()["asked"]) == 1
     file.seek(0)
     assert file.read() == content
+
+
+def test_sql_writes_nothing_into_an_object_store(store, url):
+    connection = Lake(url).connect()
+    with pytest.raises(duckdb.Error, match="is not written or deleted by SQL"):
+        connection.execute(f"copy (select 1 as a) to '{url}/a.parquet'")
+    assert Store(url).files("") == []
 
 
 # -- several writers ---------------------------------------------------------------------------------------------------
@@ -583,7 +591,7 @@ def _asked(connection):
 def test_a_deleted_file_is_named(store, url):
     connection = small(url).connect()
     (file,) = Store(url).files("signatures/s2")
-    S3Files(url).rm(file)
+    S3Files(url, lasting=False).rm(file)
     access._end.cache_clear()  # small files are kept
     for action in (lambda: _asked(connection), lambda: Lake(url).sql("from s2")):
         assert f"there is no {file}" in problem(action)

@@ -32,6 +32,9 @@ def _extract(
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", help="Running Dask scheduler, tcp://host:8786.")
     ] = None,
+    patience: Annotated[
+        float, typer.Option("--patience", help="Seconds for that scheduler to get workers; more where they queue.")
+    ] = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     from cbm_lake import extract
@@ -63,7 +66,7 @@ def _extract(
                 finished = done
                 progress(done, total)
 
-            done = extract.run(todo, workers=workers, scheduler=scheduler, progress=count)
+            done = extract.run(todo, workers=workers, scheduler=scheduler, patience=patience, progress=count)
     except KeyboardInterrupt as stop:
         err.print(f"stopped: {finished} of {len(todo.jobs)} scenes are done; the same command goes on from there")
         raise typer.Exit(130) from stop

@@ -14,7 +14,7 @@ from typing import Any
 
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.planning import plan
-from cbm_lake.extract.running import Scheduler, run
+from cbm_lake.extract.running import PATIENCE, Scheduler, run
 from cbm_lake.extract.scene import extract_scene
 from cbm_lake.lake import Lake, open_lake
 
@@ -55,6 +55,7 @@ def extract(
     rule: str = "centre",
     workers: int | None = None,
     scheduler: Scheduler = None,
+    patience: float = PATIENCE,
     lake: Lake | None = None,
     progress: Progress | None = None,
 ) -> Extracted:
@@ -70,8 +71,9 @@ def extract(
         bands: any 10 m or 20 m bands; None means the card's usual ones. The classification always comes along.
         cube: also keep the pixels round the parcels in the cube, for chips and for extracting again.
         rule: "centre" (as rasterstats) or "coverage" (weighted by the covered part; needs the extra `exact`).
-        workers: processes on this machine; None is one per core, 0 is this process itself.
+        workers: processes on this machine; None is one per core as far as free memory goes, 0 is this process itself.
         scheduler: address of a running Dask scheduler (tcp://host:8786), or a client of one, to use instead.
+        patience: seconds for which that scheduler is given time to get workers; more where they queue for a machine.
         lake: the lake; None is the workspace's.
         progress: called after each scene.
 
@@ -82,4 +84,4 @@ def extract(
     """
     lake = lake or open_lake()
     todo = plan(card, start, end, aoi=aoi, year=year, ptype=ptype, bands=bands, cube=cube, rule=rule, lake=lake)
-    return run(todo, workers=workers, scheduler=scheduler, progress=progress)
+    return run(todo, workers=workers, scheduler=scheduler, patience=patience, progress=progress)

@@ -81,6 +81,8 @@ class Outcome:
     """Why it failed, or None."""
     reading: bool = False
     """Whether it failed on something that could not be read or written, and so may be there the next time."""
+    lost: bool = False
+    """Whether its worker died, perhaps of another scene that was there too."""
 
 
 @dataclass(frozen=True)
