@@ -28,6 +28,8 @@ _PARCEL_FILE = re.compile(
 )
 
 
+_OF_SIGNATURES = "views.40"
+"""Definitions from here on need the signatures; those before do with scenes, parcels and the ledger."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
 
@@ -67,7 +69,7 @@ class Snapshot:
     """Version of each Delta table; None where the table had not been made yet."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Opened:
     """DuckDB over a snapshot."""
 
@@ -75,6 +77,8 @@ class _Opened:
     connection: duckdb.DuckDBPyConnection
     files: dict[str, list[dict[str, Any]]]
     """What the logs say of the files of each table, by which look-ups are narrowed."""
+    complete: bool = False
+    """Whether it has all views; what look-ups need, the ledger and the parcels, comes first."""
     held: dict[str, lookup.Held] = field(default_factory=dict)
     """The same of the cards that look-ups asked for."""
 
@@ -167,8 +171,9 @@ class Lake:
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
-        with queries.translated():
-            return self._connect(self._take())[0]
+        opened = self._begin(self._take())
+        self._complete(opened)
+        return opened.connection
 
     def parcel_sets(self) -> list[ParcelSet]:
         """The parcel sets in force: for each area, year and kind the one that was loaded last."""
@@ -402,7 +407,7 @@ class Lake:
             while True:
                 first, *others = self._known
                 self._renew(first)
-                if is_remote(self.url):  # where each look is a request
+                if is_remote(self.url) or len(self._held) < len(self._known):  # where a look takes time
                     with ThreadPoolExecutor(len(others)) as pool:
                         list(pool.map(self._renew, others))
                 else:
@@ -425,6 +430,8 @@ class Lake:
             parcel: pid, and perhaps aoi and year, of the only parcel whose signatures are wanted.
         """
         opened = self._open()
+        with self._lock:
+            self._complete(opened)
         cursor = opened.connection.cursor()
         if parcel and parcel.get("pid") is not None:
             _narrow(cursor, opened.files, parcel)
@@ -435,8 +442,7 @@ class Lake:
         taken = self._take()
         with self._lock:
             if self._opened is None or self._opened.snapshot != taken[0]:
-                with queries.translated():
-                    self._opened = _Opened(taken[0], *self._connect(taken))
+                self._opened = self._begin(taken)
             return self._opened
 
     def _series(self, card: str, params: dict[str, Any]) -> pa.Table | None:
@@ -450,34 +456,43 @@ class Lake:
             opened.held[card] = lookup.Held(self._store, files, counting.combine_chunks(), frozenset(outdated))
         return lookup.series(card, opened.held[card], params)
 
-    def _connect(
-        self, taken: tuple[Snapshot, dict[str, DeltaTable | None]]
-    ) -> tuple[duckdb.DuckDBPyConnection, dict[str, list[dict[str, Any]]]]:
-        """A new in-memory DuckDB with every view, and the file statistics by which look-ups are narrowed."""
+    def _begin(self, taken: tuple[Snapshot, dict[str, DeltaTable | None]]) -> _Opened:
+        """A new in-memory DuckDB with the views of scenes, parcels and the ledger."""
         snapshot, tables = taken
+        opened = {name: table for name, table in tables.items() if table is not None}
+        files = {name: known.files(opened[name]) if name in opened else [] for name, known in self._known.items()}
         connection = duckdb.connect()
         if is_remote(self.url):
             connection.register_filesystem(S3Files(self.url))
-        # global, because a cursor does not inherit what is set for its connection only
-        connection.execute("set global enable_geoparquet_conversion = false")  # geometries stay WKB in every version
-        connection.execute("set global parquet_metadata_cache = true")
-        connection.execute("set global timezone = 'UTC'")
-        _view(connection, "stac_scenes", list(snapshot.scenes), schemas.SCENES)
-        parcels = {
-            "fiboa_parcels": snapshot.parcels,
-            "parcel_versions": snapshot.outlines,
-            "former_parcels": snapshot.former,
-        }
-        for name, paths in parcels.items():
-            _view(connection, name, list(paths), _partitioned(schemas.PARCELS), union_by_name=True)
-        files = {}
-        for name, known in self._known.items():
-            table = tables[name]
-            files[name] = [] if table is None else known.files(table)
-            _view(connection, name, [file["path"] for file in files[name]], known.schema)
-        for definition in queries.definitions():
-            connection.execute(definition.sql)
-        return connection, files
+        parcels = _partitioned(schemas.PARCELS)
+        with queries.translated():
+            # global, because a cursor does not inherit what is set for its connection only
+            # geometries stay WKB in every version
+            connection.execute("set global enable_geoparquet_conversion = false")
+            connection.execute("set global parquet_metadata_cache = true")
+            connection.execute("set global timezone = 'UTC'")
+            _view(connection, "stac_scenes", snapshot.scenes, schemas.SCENES)
+            _view(connection, "fiboa_parcels", snapshot.parcels, parcels, union_by_name=True)
+            _view(connection, "parcel_versions", snapshot.outlines, parcels, union_by_name=True)
+            _view(connection, "former_parcels", snapshot.former, parcels, union_by_name=True)
+            _view(connection, "ledger", [file["path"] for file in files["ledger"]], schemas.EXTRACTIONS)
+            for definition in queries.definitions():
+                if definition.name < _OF_SIGNATURES:
+                    connection.execute(definition.sql)
+        return _Opened(snapshot, connection, files)
+
+    def _complete(self, opened: _Opened) -> None:
+        """Add the views of the signatures and of the other tables."""
+        if opened.complete:
+            return
+        with queries.translated():
+            for name, known in self._known.items():
+                if name != "ledger":
+                    _view(opened.connection, name, [file["path"] for file in opened.files[name]], known.schema)
+            for definition in queries.definitions():
+                if definition.name >= _OF_SIGNATURES:
+                    opened.connection.execute(definition.sql)
+        opened.complete = True
 
 
 def _in_force(versions: Iterable[ParcelSet]) -> list[ParcelSet]:
@@ -528,14 +543,14 @@ def _relation(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[st
 def _view(
     connection: duckdb.DuckDBPyConnection,
     name: str,
-    files: list[str],
+    files: Sequence[str],
     schema: pa.Schema,
     *,
     union_by_name: bool = False,
 ) -> None:
     """A view over Parquet files, or over an empty table of the right columns."""
     if files:
-        connection.read_parquet(files, hive_partitioning=True, union_by_name=union_by_name).create_view(name)
+        connection.read_parquet(list(files), hive_partitioning=True, union_by_name=union_by_name).create_view(name)
         return
     empty = schema.empty_table()
     connection.register(f"{name}_empty", empty)
