@@ -21,6 +21,7 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)  ## the figures of docs/performance.md
 	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.zonal
 	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.extraction
+	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.scaling
 	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.lookup
 
 $(INSTALLED): pyproject.toml constraints.txt
