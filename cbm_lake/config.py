@@ -133,6 +133,8 @@ class Config(BaseSettings):
     db: dict[str, Db] = {"main": Db()}
     s3: S3 = S3()
     lake: LakeSettings = LakeSettings()
+    tms: dict[str, str] = {}
+    """Further tile servers by name: a URL with {x}, {y}, {z}; WMTS:URL,layer=NAME; or a file of GDAL_WMS."""
 
     @classmethod
     def settings_customise_sources(

@@ -63,6 +63,11 @@ class CubeSource:
                 whole = shards[rows[0][0]] if len(rows) == len(rows[0]) == 1 else _joined(rows, shards)
                 yield whole[top : top + window.height, left : left + window.width]
 
+    def kept(self, window: Window) -> NDArray[Any] | None:
+        """The pixels of a window inside the raster as the cube has them, or None where it lacks some."""
+        corners = [corner for row in self._corners(window) for corner in row]
+        return self._read(window, corners[0]) if self._held.issuperset(corners) else None
+
     def _corners(self, window: Window) -> list[list[tuple[int, int]]]:
         """The shards that a window touches, by their numbers down and across."""
         (height, width), (row, col, rows, columns) = self._size, window
@@ -76,7 +81,11 @@ class CubeSource:
         return Window(row, col, min(height, rows - row), min(width, columns - col))
 
     def _stored(self, corner: tuple[int, int]) -> NDArray[Any]:
-        row, col, height, width = self._window(corner)
+        return self._read(self._window(corner), corner)
+
+    def _read(self, window: Window, corner: tuple[int, int]) -> NDArray[Any]:
+        """The pixels of a window out of shards that are there, of which `corner` is the first."""
+        row, col, height, width = window
         name = f"{self._array.store_path}/c/{self._slot}/{corner[0]}/{corner[1]}"
         try:
             values = self._array[self._slot, row : row + height, col : col + width]

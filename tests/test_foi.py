@@ -549,6 +549,48 @@ def test_rasters_that_do_not_serve_are_refused(files, tmp_path):
         foi.v2(parcels, raster, CLASSES)
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"negative_buffer": "a"}, "v2: negative_buffer='a' is not right"),
+        ({"negative_buffer": 10}, "would make parcels larger"),
+        ({"min_heterogeneity_threshold": None}, "v2: min_heterogeneity_threshold=None is not right"),
+        ({"raster_file": None}, "v2: raster_file=None is not right"),
+        ({"vector_file": 5}, "v2: vector_file=5 is not right"),
+        ({"vector_file": gpd.GeoDataFrame({"a": range(99)})}, "v2: vector_file=GeoDataFrame is not right"),
+        ({"yaml_file": {2**64: "grass"}}, f"{2**64} is no pixel value"),
+    ],
+)
+def test_arguments_that_are_none_are_refused_in_one_line(files, options, problem):
+    parcels, raster = files(np.ones((20, 20)), [box(0, 0)])
+    with pytest.raises(InvalidInputError, match=problem) as caught:
+        foi.v2(**{"vector_file": parcels, "raster_file": raster, "yaml_file": CLASSES, **options})
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_may_come_as_text_and_thresholds_beyond_all_pixels(files):
+    parcels, raster = files(halves(), [box(0, 0)])
+    told = foi.v2(parcels, raster, CLASSES, "0", "30", "70", "8", "20")
+    assert (told.heterogeneous, told.of_several) == (1, 1)
+    for threshold in (1e15, 1e19, 1e300):
+        assert foi.v2(parcels, raster, CLASSES, cluster_threshold=threshold).of_several == 0
+        assert foi.v1(parcels, raster, CLASSES, area_threshold=threshold).of_several == 0
+    with pytest.raises(InvalidInputError, match="-1 parcels cannot be listed"):
+        told.ranked(-1)
+
+
+def test_identifiers_that_stand_twice_and_parcels_off_the_raster_are_told(files, caplog):
+    parcels, raster = files(np.ones((20, 20)), [box(0, 0), box(0, 10)], id=["a", "a"])
+    foi.v2(parcels, raster, CLASSES)
+    assert (
+        "the first column, id, is taken for the identifier, but 1 parcels have one that another has too" in caplog.text
+    )
+    assert "no parcel has a pixel" not in caplog.text
+    far, raster = files(np.ones((20, 20)), [box(500, 500)])
+    foi.v2(far, raster, CLASSES)
+    assert "no parcel has a pixel of raster" in caplog.text
+
+
 def test_parcels_that_do_not_serve_are_refused(files, tmp_path):
     parcels, raster = files(np.ones((20, 20)), [box(0, 0)])
     with pytest.raises(SourceError, match="there is no file"):
@@ -561,7 +603,7 @@ def test_parcels_that_do_not_serve_are_refused(files, tmp_path):
         foi.v2(tmp_path / "points.gpkg", raster, CLASSES)
     gpd.read_file(parcels).to_file(tmp_path / "two.gpkg", layer="one")
     gpd.read_file(parcels).to_file(tmp_path / "two.gpkg", layer="other")
-    with pytest.raises(InvalidInputError, match="layers one, other; say which"):
+    with pytest.raises(InvalidInputError, match="layers one, other; name one of them as the layer"):
         foi.v2(tmp_path / "two.gpkg", raster, CLASSES)
     assert foi.v2(tmp_path / "two.gpkg", raster, CLASSES, layer="other").parcels == 1
     for wrong in ({}, {"vector_file": parcels, "aoi": "ms"}):

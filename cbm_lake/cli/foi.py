@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, out, show
+from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, err, out, show
 from cbm_lake.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Folder = Annotated[Path | None, typer.Option("--folder", help="Where files go, e
 Picture = Annotated[Path | None, typer.Option("--picture", help="Write a map, or of --pid a parcel, to .png, .pdf, …")]
 Pid = Annotated[str | None, typer.Option("--pid", help="Of this parcel --picture shows the clusters.")]
 By = Annotated[str, typer.Option("--by", help="What the map shows: foi_h or foi_c.")]
-Top = Annotated[int, typer.Option("--top", help="So many of the most suspicious parcels are listed.")]
+Top = Annotated[int, typer.Option("--top", min=0, help="So many of the most suspicious parcels are listed.")]
 
 
 @app.callback()
@@ -44,7 +44,7 @@ def foi_v2(
     classes: Classes,
     parcels: Parcels = None,
     negative_buffer: Annotated[
-        float, typer.Option("--negative-buffer", help="Metres: -10 leaves a margin of 10 m out.")
+        float, typer.Option("--negative-buffer", help="Metres, 0 or below: -10 leaves a margin of 10 m out.")
     ] = 0,
     least: Least = 30,
     greatest: Greatest = 70,
@@ -132,7 +132,7 @@ def foi_thematic(
     chosen |= {"radar": radar, "grid": grid, "seed": seed, "folder": folder}
     with bar("classifying pixels") as progress:
         made = thematic(aoi, year, ptype, **chosen, progress=progress)
-    for path in (made.raster, made.classes):
+    for path in filter(None, (made.raster, made.classes, made.report)):
         out.print(path, soft_wrap=True, markup=False, highlight=False)
     if made.accuracy is not None:
         told = f"{made.accuracy.overall:.1%} of pixels and {made.accuracy.by_parcel:.1%} of parcels as declared"
@@ -151,10 +151,10 @@ def _tell(found: Foi, picture: Path | None, pid: str | None, by: str, top: int, 
     show(found.ranked(top), shown, f"{found.name}: most suspicious first")
     if picture is not None:
         _draw(found, picture, pid, by)
-    if shown is Format.table:
-        out.print(str(found), markup=False, highlight=False, soft_wrap=True)
-        for path in (*found.files.values(), *filter(None, [found.lake_file])):
-            out.print(path, soft_wrap=True, markup=False, highlight=False)
+    console = out if shown is Format.table else err
+    console.print(str(found), markup=False, highlight=False, soft_wrap=True)
+    for path in (*found.files.values(), *filter(None, [found.lake_file])):
+        console.print(path, soft_wrap=True, markup=False, highlight=False)
 
 
 def _draw(found: Foi, picture: Path, pid: str | None, by: Any) -> None:

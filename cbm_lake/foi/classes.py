@@ -44,7 +44,10 @@ def _read(path: Path) -> Any:
 def _value(value: Any, source: Any) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"-?\d+", str(value).strip()):
         raise InvalidInputError(f"{_named(source)}: {value!r} is no pixel value; classes are whole numbers")
-    return int(value)
+    number = int(value)
+    if not -(2**63) <= number < 2**63:
+        raise InvalidInputError(f"{_named(source)}: {number} is no pixel value; rasters hold at most 64 bits")
+    return number
 
 
 def _check_names(classes: dict[int, str], source: Any) -> None:

@@ -106,7 +106,7 @@ def _read_vector(path: Path, layer: str | None) -> tuple[pa.Table, Geometries, C
     """By GDAL, straight to Arrow: integers with gaps stay integers, which pandas would make floats."""
     layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     if (layer is None and len(layers) != 1) or (layer is not None and layer not in layers):
-        raise InvalidInputError(f"{path} has the layers {', '.join(layers) or '(none)'}; say which by layer=")
+        raise InvalidInputError(f"{path} has the layers {', '.join(layers) or '(none)'}; name one of them as the layer")
     meta, table = pyogrio.read_arrow(path, layer=layer or layers[0])
     name = meta["geometry_name"] or "wkb_geometry"
     outlines = shapely.from_wkb(table[name].to_numpy(zero_copy_only=False), on_invalid="fix")
@@ -135,6 +135,11 @@ def _checked(parcels: Parcels, source: Any) -> Parcels:
         raise InvalidInputError(f"{source} holds no parcels; give a file that has some")
     if not parcels.columns.num_columns:
         raise InvalidInputError(f"{source} has no columns; its first one must be the parcels' identifier")
+    identifier = parcels.columns.column_names[0]
+    alike = len(parcels) - len(parcels.ids.unique())
+    if alike:
+        told = "%s: the first column, %s, is taken for the identifier, but %d parcels have one that another has too"
+        log.warning(told, source, identifier, alike)
     wrong = np.flatnonzero(~np.isin(shapely.get_type_id(parcels.outlines), _POLYGONAL))
     if len(wrong):
         listed = ", ".join(str(parcels.ids[int(row)]) for row in wrong[:10])

@@ -24,6 +24,10 @@ _COLUMNS: Final = (
 """What results are called, beside the classes."""
 
 
+MOST: Final = 1e15
+"""Pixels that no cluster has: greater thresholds are the same."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How clusters were looked for."""
@@ -75,6 +79,8 @@ class Foi:
 
         Columns: rank, the identifier, foi_h, foi_c, total (pixels), largest (its class), largest_share, clusters.
         """
+        if limit is not None and limit < 0:
+            raise InvalidInputError(f"{limit} parcels cannot be listed; give 0 or more")
         flags = pc.add(pc.fill_null(self.table["foi_h"], 0), pc.fill_null(self.table["foi_c"], 0))
         order = pa.table({"flags": flags, **{name: self.table[name] for name in ("largest_share", "total")}})
         keys = [("flags", "descending"), ("largest_share", "ascending"), ("total", "descending")]

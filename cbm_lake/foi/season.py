@@ -205,6 +205,8 @@ def find(
     where = _grid(optical)
     classes = _cut(_classes(lake, optical), dates)
     held = {scene: number for number, scene in enumerate(classes["scene"].to_numpy())}
+    for scene in lake.query("scenes.superseded", card="s2")["id"].to_pylist():
+        held.pop(scene, None)
     numbers = [held.get(scene, -1) for scene in optical["scene"].to_numpy()]
     known = np.flatnonzero(np.array(numbers, int) >= 0)
     if not known.size:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import pandas as pd
+
+from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, open_lake
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 BANDS: Final = ("B02", "B03", "B04", "B08")
 """The bands of 10 m: half a parcel is seen in them, where those of 20 m see its edges."""
@@ -17,6 +17,7 @@ SCREEN: Final = (3, 8, 9, 10, 11)
 """Scene classes in which the ground is not seen: shadow, clouds, cirrus, snow."""
 
 
+@checked
 def suspicious(
     aoi: str,
     year: int,

@@ -98,6 +98,8 @@ def survey(
         InvalidInputError: parcels hold values that are no class; the declared nodata is none and does not count.
     """
     index = _index(outlines, raster)
+    if not index.pixel_count:
+        log.warning("no parcel has a pixel of raster %s; check the coordinate systems of both", raster.path)
     pool = raster.read(index, progress)
     values = np.array([value if value or zero_counts else _NEVER for value in classes], np.int64)
     ignored = [] if zero_counts else [0]

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,11 @@ import pandas as pd
 import rasterio
 import shapely
 import yaml
+from pydantic import Field
+from rasterio.errors import RasterioError
 from rasterio.windows import Window as Rectangle
 
+from cbm_lake.arguments import checked
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError
 from cbm_lake.foi import season
@@ -76,7 +80,9 @@ class Made:
     """YAML with the category_map."""
     category_map: dict[int, str]
     accuracy: Accuracy | None
-    """For crops only; also written beside the raster as JSON."""
+    """For crops only."""
+    report: Path | None
+    """The accuracy as JSON."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ class _Pixels:
     """How many features, the first ones, are NDVI."""
 
 
+@checked
 def thematic(
     aoi: str,
     year: int,
@@ -99,12 +106,12 @@ def thematic(
     method: Literal["clusters", "crops"] = "clusters",
     clusters: int = 6,
     periods: int = 8,
-    start: str | None = None,
-    end: str | None = None,
+    start: date | None = None,
+    end: date | None = None,
     radar: bool = True,
     screen: Sequence[int] = SCREEN,
     grid: str | None = None,
-    seed: int = 0,
+    seed: Annotated[int, Field(ge=0)] = 0,
     folder: str | Path | None = None,
     progress: Progress | None = None,
     lake: Lake | None = None,
@@ -125,7 +132,7 @@ def thematic(
         clusters: how many, 2 to 255; those of the least NDVI come first. More of them see smaller differences, also
             those of one crop.
         periods: parts of about equally many dates into which the season is cut.
-        start: first day, as 2024-03-01; None is 1 January of the year.
+        start: first day, a date or text like 2024-03-01; None is 1 January of the year.
         end: last day; None is 31 December.
         radar: whether backscatter is used too, where there is a cube of it on the same grid.
         screen: scene classes in which the ground is not seen.
@@ -136,15 +143,17 @@ def thematic(
         lake: the lake; None is the workspace's.
 
     Raises:
-        ConfigError: scikit-learn is not installed.
+        ConfigError: scikit-learn is not installed, or the files cannot be written.
         NotFoundError: no such parcels, or no cube of them.
         InvalidInputError: a number out of range, several grids, or too few parcels to learn from.
     """
     _check(method, clusters, periods)
     lake = lake or open_lake()
     parcels = lake.parcel_set(aoi, year, ptype)
-    dates = (start or f"{year}-01-01", end or f"{year}-12-31")
+    dates = (str(start or f"{year}-01-01"), str(end or f"{year}-12-31"))
     found = season.find(lake, parcels, dates, grid=grid, periods=periods, screen=screen, radar=radar)
+    if periods > found.optical.sizes["time"]:
+        log.warning("there are only %d dates: each is a period", found.optical.sizes["time"])
     advance = _counted(progress, 2 * len(found.windows()))
     learned = _sample(found, seed, advance)
     if method == "clusters":
@@ -154,9 +163,13 @@ def thematic(
         model, names, accuracy = _crops(learned, declared, found.shapes, seed)
     stem = "_".join(filter(None, (parcels.aoi, str(parcels.year), parcels.ptype, method)))
     target = Path(folder or Workspace.here().root / "foi") / f"{stem}.tif"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _classify(found, model, target, advance)
-    return _described(target, names, accuracy)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _classify(found, model, target, advance)
+        return _described(target, names, accuracy)
+    except (OSError, RasterioError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{target} cannot be written ({reason}); check the folder and the free space") from error
 
 
 def check_raster(path: str | Path, category_map: str | Path | Mapping[Any, Any]) -> dict[int, int]:
@@ -298,7 +311,8 @@ def _learnable(parcel: Ints, declared: npt.NDArray[np.str_]) -> tuple[list[str],
         )
     skipped = {str(name): int(number) for name, number in zip(names[~enough], count[~enough], strict=True)}
     if skipped:
-        log.warning("crops declared on fewer than %d parcels are not learned: %s", FEWEST, ", ".join(skipped))
+        told = ", ".join(f"{name} ({number})" for name, number in skipped.items())
+        log.warning("crops of fewer than %d parcels with pixels well inside are not learned: %s", FEWEST, told)
     return [str(name) for name in names[enough]], skipped
 
 
@@ -394,13 +408,15 @@ def _described(target: Path, names: list[str], accuracy: Accuracy | None) -> Mad
     category_map = dict(enumerate(names, start=1))
     classes = target.with_suffix(".yml")
     classes.write_text(yaml.safe_dump({"category_map": category_map}, allow_unicode=True), encoding="utf-8")
-    if accuracy is not None:
-        document = {
-            "overall": accuracy.overall,
-            "by_parcel": accuracy.by_parcel,
-            "classes": accuracy.classes.to_dict("index"),
-            "confusion": accuracy.confusion.to_dict("index"),
-            "skipped": accuracy.skipped,
-        }
-        target.with_suffix(".json").write_text(json.dumps(document, indent=1), encoding="utf-8")
-    return Made(target, classes, category_map, accuracy)
+    if accuracy is None:
+        return Made(target, classes, category_map, None, None)
+    document = {
+        "overall": accuracy.overall,
+        "by_parcel": accuracy.by_parcel,
+        "classes": accuracy.classes.to_dict("index"),
+        "confusion": accuracy.confusion.to_dict("index"),
+        "skipped": accuracy.skipped,
+    }
+    report = target.with_suffix(".json")
+    report.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    return Made(target, classes, category_map, accuracy, report)

@@ -11,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.foi import cardinality, components, heterogeneity, outputs, tracing
 from cbm_lake.foi.classes import read_classes
 from cbm_lake.foi.parcels import Geometries, Parcels
 from cbm_lake.foi.rasters import Thematic
 from cbm_lake.foi.result import (
+    MOST,
     Foi,
     Settings,
     by_file,
@@ -32,6 +34,7 @@ from cbm_lake.lake import Lake
 _CONNECTIVITY: Final = 8
 
 
+@checked
 def v1(
     reference_data: str | Path | None,
     raster_classif_file: str | Path,
@@ -112,7 +115,7 @@ def _pixels(area: float, raster: Thematic) -> float:
         raise InvalidInputError(f"area threshold {area!r} is no area; give 0 m2 or more")
     if raster.crs is not None and raster.crs.is_geographic:
         raise InvalidInputError(f"raster {raster.path} is in degrees, so areas in m2 cannot be told; warp it to metres")
-    return area / raster.pixel_area
+    return min(area / raster.pixel_area, MOST)
 
 
 def _foih(seen: Survey, classes: Mapping[int, str], low: float, high: float) -> dict[str, pa.Array]:

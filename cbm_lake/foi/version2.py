@@ -14,12 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.foi import cardinality, components, heterogeneity, outputs
 from cbm_lake.foi.classes import read_classes
 from cbm_lake.foi.parcels import Geometries, Parcels
 from cbm_lake.foi.rasters import Thematic
 from cbm_lake.foi.result import (
+    MOST,
     Foi,
     Settings,
     by_file,
@@ -56,6 +58,7 @@ class Found:
     """Place in REASONS, or _DONE."""
 
 
+@checked
 def v2(
     vector_file: str | Path | None,
     raster_file: str | Path,
@@ -84,7 +87,7 @@ def v2(
         vector_file: parcels, their identifier first; None: those of the lake, by aoi and year.
         raster_file: one band of class values.
         yaml_file: names of classes by value, `category_map: {1: grass, …}`, or such a dict.
-        negative_buffer: metres by which parcels grow; -10 leaves a margin of 10 m out.
+        negative_buffer: 0, or metres below 0: -10 leaves a margin of 10 m out.
         min_heterogeneity_threshold: least share of a class in % that makes a parcel heterogeneous, included.
         max_heterogeneity_threshold: greatest, included.
         connectivity_option: 8: pixels that meet at a corner hang together; 4: only at a side.
@@ -109,7 +112,7 @@ def v2(
     raster = Thematic.inspect(raster_file)
     parcels, lake = chosen_parcels(vector_file, aoi, year, ptype, lake, layer)
     check_names(classes, parcels)
-    settings = Settings(negative_buffer, connectivity_option, cluster_threshold, zero_counts=False)
+    settings = Settings(negative_buffer, connectivity_option, min(cluster_threshold, MOST), zero_counts=False)
     found = look(parcels, raster, classes, settings, progress)
     flags = heterogeneity.between(found.survey.counts, min_heterogeneity_threshold, max_heterogeneity_threshold)
     foih, foic = _foih(found, classes, flags), _foic(found, classes, len(parcels))
@@ -128,6 +131,8 @@ def _check_clusters(buffer: float, connectivity: int, threshold: float) -> None:
         raise InvalidInputError(f"negative buffer {buffer!r} is no distance; give metres, -10 to leave a margin out")
     if connectivity not in (4, 8):
         raise InvalidInputError(f"connectivity {connectivity!r} is neither 4 nor 8; give one of them")
+    if buffer > 0:
+        raise InvalidInputError(f"negative buffer {buffer:g} would make parcels larger; give metres below 0, or 0")
     if not 0 <= threshold < math.inf:
         raise InvalidInputError(f"cluster threshold {threshold!r} is no number of pixels; give 0 or more")
 

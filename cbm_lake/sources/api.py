@@ -1,0 +1,278 @@
+"""A REST server as a source: ours, or the original's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urljoin
+
+import requests
+import shapely
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from cbm_lake.chips import Chip
+from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
+from cbm_lake.sources.protocol import Columns
+
+_SECONDS: Final = (5.0, 120.0)
+"""For how long a server may take to answer at all, and then between bytes."""
+_PIECE: Final = 1 << 20
+
+
+class ApiSource:
+    """Answers from a server; see `Source`.
+
+    Raises:
+        ConfigError: no address is given.
+    """
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        if not url:
+            raise ConfigError("no REST server is set; call set_api_account(url, username, password)")
+        self.url = url.rstrip("/")
+        self._session = _session()
+        self._session.auth = (user, password)
+        self._public = _session()
+
+    # -- parcels ------------------------------------------------------------------------------------------------------
+
+    def parcel_by_id(
+        self, aoi: str, year: int, pid: str, *, ptype: str | None = None, geometry: bool = False, wgs84: bool = False
+    ) -> Columns:
+        """See `Source.parcel_by_id`."""
+        what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "withGeometry": geometry, "wgs84": wgs84}
+        return _some(self._columns("parcelByID", what), "pid", f"no parcel {pid!r} in {aoi} {year} {ptype or ''}")
+
+    def parcels_by_location(
+        self,
+        aoi: str,
+        year: int,
+        lon: float,
+        lat: float,
+        *,
+        ptype: str | None = None,
+        geometry: bool = False,
+        wgs84: bool = False,
+    ) -> Columns:
+        """See `Source.parcels_by_location`."""
+        what = {"aoi": aoi, "year": year, "lon": lon, "lat": lat, "ptype": ptype}
+        found = self._columns("parcelByLocation", {**what, "withGeometry": geometry, "wgs84": wgs84})
+        return _some(found, "pid", f"no parcel of {aoi} {year} {ptype or ''} at longitude {lon}, latitude {lat}")
+
+    def parcels_by_polygon(
+        self,
+        aoi: str,
+        year: int,
+        polygon: Any,
+        *,
+        ptype: str | None = None,
+        geometry: bool = False,
+        wgs84: bool = False,
+        only_ids: bool = True,
+    ) -> Columns:
+        """See `Source.parcels_by_polygon`; a server of the original gives at most 100."""
+        what = {"aoi": aoi, "year": year, "polygon": _ring(polygon), "ptype": ptype}
+        flags = {"withGeometry": geometry, "wgs84": wgs84}
+        found = self._columns("parcelsByPolygon", {**what, **flags}, only_ids=str(only_ids))
+        if not found:
+            raise InvalidInputError("the server takes this for no polygon; first and last point must be equal")
+        return found
+
+    def parcel_peers(
+        self, aoi: str, year: int, pid: str, *, ptype: str | None = None, distance: float = 2000.0, limit: int = 10
+    ) -> Columns:
+        """See `Source.parcel_peers`."""
+        what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "distance": distance, "max": limit}
+        return self._columns("parcelPeers", what)
+
+    # -- time series --------------------------------------------------------------------------------------------------
+
+    def parcel_time_series(
+        self,
+        aoi: str,
+        year: int,
+        pid: str,
+        *,
+        ptype: str | None = None,
+        tstype: str = "s2",
+        band: str = "",
+        scl: bool = True,
+        ref: bool = False,
+    ) -> Columns:
+        """See `Source.parcel_time_series`."""
+        what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "tstype": tstype, "band": band, "ref": ref}
+        found = self._columns("parcelTimeSeries", what, scl=str(scl))
+        # what PostgreSQL 14 and later call the column in the original's server
+        return {("date_part" if name == "extract" else name): values for name, values in found.items()}
+
+    def weather_time_series(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
+        """See `Source.weather_time_series`."""
+        return self._columns("weatherTimeSeries", {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype})
+
+    def markers(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
+        """See `Source.markers`."""
+        return self._columns("markers", {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype})
+
+    # -- images -------------------------------------------------------------------------------------------------------
+
+    def raw_chips(
+        self,
+        lon: float,
+        lat: float,
+        start: date | str,
+        end: date | str,
+        *,
+        band: str,
+        chipsize: int = 1280,
+        folder: Path,
+        limit: int = 24,
+    ) -> list[Chip]:
+        """See `Source.raw_chips`; how many at once the server itself limits."""
+        what = {"lon": lon, "lat": lat, "start_date": start, "end_date": end, "band": band, "chipsize": chipsize}
+        found = self._columns("rawChipByLocation", what)
+        if not found:
+            raise InvalidInputError(
+                f"the server gives no chips from {start} to {end}: more than {limit}; ask for fewer days"
+            )
+        chips = []
+        for moment, link in zip(found["dates"], found["chips"], strict=True):
+            file = folder / _name(link)
+            if not file.exists():
+                self._fetch(link, file)
+            obstime = datetime.strptime(moment[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+            chips.append(Chip(file.name.partition(".")[0], obstime, band, file))
+        return chips
+
+    def background(
+        self, lon: float, lat: float, *, chipsize: int = 256, extend: int = 256, tms: str = "Google", file: Path
+    ) -> Path:
+        """See `Source.background`."""
+        what = {"lon": lon, "lat": lat, "chipsize": chipsize, "extend": extend, "tms": tms, "iformat": "tif"}
+        answer = self._asked("backgroundByLocation", what).text.strip().strip('"')
+        if not answer or answer == "{}":
+            raise NotFoundError(f"the server has no image of {tms} at longitude {lon}, latitude {lat}")
+        self._fetch(answer, file)
+        return file
+
+    def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
+        """See `Source.info`."""
+        found: dict[str, Any] = dict(self._columns("info", {}))
+        if aois is not None:
+            found["aois"] = {aoi: told for aoi, told in found.get("aois", {}).items() if aoi in aois}
+        return found
+
+    # -- the wire -----------------------------------------------------------------------------------------------------
+
+    def _columns(self, name: str, what: dict[str, Any], **others: str) -> Columns:
+        response = self._asked(name, what, **others)
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise SourceError(f"{self.url} answers {name} with what is no JSON; is it a cbm server?") from error
+        if not isinstance(answer, dict):
+            raise SourceError(f"{self.url} answers {name} with what is no JSON object; is it a cbm server?")
+        return answer
+
+    def _asked(self, name: str, what: dict[str, Any], **others: str) -> requests.Response:
+        """The answer to a question; only flags that are on, and texts that are not empty, are sent."""
+        given = {key: value for key, value in what.items() if value not in (None, "", False)}
+        url = f"{self.url}/query/{name}"
+        try:
+            response = self._session.get(url, params={**given, **others}, timeout=_SECONDS)
+        except requests.RequestException as error:
+            raise SourceError(
+                f"{self.url} does not answer ({_reason(error)}); check the address and the net"
+            ) from error
+        _check(response, name)
+        return response
+
+    def _fetch(self, link: str, file: Path) -> None:
+        """Write what a result link gives, in one step; such links want no login, so none is sent."""
+        url = urljoin(f"{self.url}/", link if "://" in link else link.lstrip("/"))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}")
+        try:
+            with os.fdopen(handle, "wb") as stream, self._public.get(url, stream=True, timeout=_SECONDS) as response:
+                _check(response, file.name)
+                for piece in response.iter_content(_PIECE):
+                    stream.write(piece)
+            Path(draft).replace(file)
+        except requests.RequestException as error:
+            raise SourceError(f"{file.name} cannot be fetched from {self.url} ({_reason(error)}); try again") from error
+        finally:
+            Path(draft).unlink(missing_ok=True)
+
+
+def _session() -> requests.Session:
+    """A session that tries again what a busy server or a lost connection refuses."""
+    session = requests.Session()
+    again = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504), raise_on_status=False)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=again))
+    return session
+
+
+def _check(response: requests.Response, name: str) -> None:
+    """Raise what a status means."""
+    if response.ok:
+        return
+    told = _told(response)
+    if response.status_code in (401, 403):
+        raise ConfigError(f"the server refuses {name}: {told}; check the account (set_api_account) and its areas")
+    if response.status_code == 404:
+        raise NotFoundError(f"the server has no {name}: {told}")
+    if response.status_code in (400, 422):
+        raise InvalidInputError(f"the server does not accept {name}: {told}")
+    raise SourceError(f"the server fails on {name} with status {response.status_code}: {told}; try again later")
+
+
+def _told(response: requests.Response) -> str:
+    """What a server says of an error, in one line."""
+    try:
+        told = response.json()
+    except ValueError:
+        told = re.sub(r"<[^>]+>", " ", response.text)
+    if isinstance(told, dict):
+        told = told.get("detail") or told.get("error") or json.dumps(told)
+    return " ".join(str(told).split())[:200] or str(response.reason)
+
+
+def _reason(error: requests.RequestException) -> str:
+    return type(error).__name__ if not error.args else f"{type(error).__name__}: {str(error.args[0])[:150]}"
+
+
+def _some(answer: Columns, column: str, problem: str) -> Columns:
+    if not answer.get(column):
+        raise NotFoundError(problem)
+    return answer
+
+
+def _ring(polygon: Any) -> str:
+    """A polygon as the server wants it: lon_lat,lon_lat,… ; the comma, since a hyphen would be taken for a sign."""
+    if isinstance(polygon, str) and not polygon.lstrip().startswith("{"):
+        return polygon
+    try:
+        shape = polygon if isinstance(polygon, shapely.Geometry) else shapely.from_geojson(_text(polygon))
+        points = shapely.get_coordinates(shape.exterior)
+    except (TypeError, ValueError, AttributeError, shapely.GEOSException) as error:
+        raise InvalidInputError(f"this is no polygon of one part: {error}") from error
+    return ",".join(f"{lon:.9f} {lat:.9f}" for lon, lat in points)
+
+
+def _text(polygon: Any) -> str:
+    return polygon if isinstance(polygon, str) else json.dumps(polygon)
+
+
+def _name(link: str) -> str:
+    """The file's name in a link."""
+    name = link.rpartition("/")[2]
+    if not name or name.startswith("."):
+        raise SourceError(f"the server names a file {name!r}; that is none")
+    return name

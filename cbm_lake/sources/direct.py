@@ -1,0 +1,325 @@
+"""The lake as a source."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from pyproj import Transformer
+
+from cbm_lake import backgrounds, cards, chips, schemas
+from cbm_lake.chips import Chip
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.sources import declared
+from cbm_lake.sources.declared import Declared, Row
+from cbm_lake.sources.protocol import Columns
+
+_BETWEEN_POINTS = re.compile(r"(?<=[\d.])-|\s+-\s+|\s*,\s*")
+"""What stands between two points: a hyphen that follows a number is no sign."""
+_STATISTICS: Final = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
+_SUFFIX: Final = {"s2": "", "bs": "b", "c6": "c"}
+"""Radar bands end in their card's letter: VVb is backscatter, VVc coherence."""
+_EQUAL_AREA: Final = 3035
+_PEER_AREA: Final = 3000.0
+"""Square metres above which a parcel can be a peer."""
+_MOST_PEERS: Final = 10_000
+_MOST_EXAMPLES: Final = 5
+
+
+class LakeSource:
+    """Answers from a lake; see `Source`.
+
+    Args:
+        lake: which.
+        hold: keep parcel sets in memory, for a server that is asked often.
+    """
+
+    def __init__(self, lake: Lake, *, hold: bool = False) -> None:
+        self.lake = lake
+        self._hold = hold
+
+    # -- parcels ------------------------------------------------------------------------------------------------------
+
+    def parcel_by_id(
+        self, aoi: str, year: int, pid: str, *, ptype: str | None = None, geometry: bool = False, wgs84: bool = False
+    ) -> Columns:
+        """See `Source.parcel_by_id`."""
+        parcels = self.lake.parcel_set(aoi, year, ptype)
+        return _columns([self._found(parcels, pid)], geometry=geometry, wgs84=wgs84)
+
+    def parcels_by_location(
+        self,
+        aoi: str,
+        year: int,
+        lon: float,
+        lat: float,
+        *,
+        ptype: str | None = None,
+        geometry: bool = False,
+        wgs84: bool = False,
+    ) -> Columns:
+        """See `Source.parcels_by_location`."""
+        if not (abs(lon) <= 180 and abs(lat) <= 90):
+            raise InvalidInputError(f"lon {lon}, lat {lat} is no place in degrees; longitude comes first")
+        parcels = self.lake.parcel_set(aoi, year, ptype)
+        rows = self._meeting(parcels, shapely.Point(lon, lat))
+        if not rows:
+            raise NotFoundError(f"no parcel of {parcels.name} at longitude {lon}, latitude {lat}")
+        return _columns(rows, geometry=geometry, wgs84=wgs84)
+
+    def parcels_by_polygon(
+        self,
+        aoi: str,
+        year: int,
+        polygon: Any,
+        *,
+        ptype: str | None = None,
+        geometry: bool = False,
+        wgs84: bool = False,
+        only_ids: bool = True,
+    ) -> Columns:
+        """See `Source.parcels_by_polygon`."""
+        parcels = self.lake.parcel_set(aoi, year, ptype)
+        answer = _columns(self._meeting(parcels, _polygon(polygon)), geometry=geometry, wgs84=wgs84)
+        return {name: answer[name] for name in answer if name in ("pid", "geom")} if only_ids else answer
+
+    def parcel_peers(
+        self, aoi: str, year: int, pid: str, *, ptype: str | None = None, distance: float = 2000.0, limit: int = 10
+    ) -> Columns:
+        """See `Source.parcel_peers`; distances are taken in EPSG:3035."""
+        if not (math.isfinite(distance) and distance >= 0):
+            raise InvalidInputError(f"distance {distance} is no number of metres")
+        parcels = self.lake.parcel_set(aoi, year, ptype)
+        known, parcel = self._declared(parcels), self._found(parcels, pid)
+        around = _reproject(shapely.from_wkb(parcel["geometry"]), known.epsg, _EQUAL_AREA)
+        # a little wider, since what is straight in one system is not in the other
+        box = _reproject(
+            shapely.box(*around.buffer(1.01 * distance + 1).bounds).segmentize(1000), _EQUAL_AREA, known.epsg
+        )
+        rows = [
+            row
+            for row in known.in_box(*box.bounds)
+            if row["crop_name"] == parcel["crop_name"] and row["pid"] != parcel["pid"] and row["area_m2"] > _PEER_AREA
+        ]
+        shapes = _reproject(shapely.from_wkb([row["geometry"] for row in rows]), known.epsg, _EQUAL_AREA)
+        metres = shapely.distance(shapes, around)
+        near = [place for place in np.argsort(metres, kind="stable") if metres[place] <= distance]
+        chosen = near[: max(0, min(int(limit), _MOST_PEERS))]
+        return {
+            "pids": [rows[place]["pid"] for place in chosen],
+            "distance": [float(metres[place]) for place in chosen],
+        }
+
+    def _declared(self, parcels: ParcelSet) -> Declared:
+        return declared.held(self.lake.url, parcels) if self._hold else declared.Asked(self.lake, parcels)
+
+    def _found(self, parcels: ParcelSet, pid: str) -> Row:
+        row = self._declared(parcels).find(str(pid))
+        if row is None:
+            raise NotFoundError(
+                f"no parcel {pid!r} in {parcels.name}; identifiers are text, exactly as the agency wrote them"
+            )
+        return row
+
+    def _meeting(self, parcels: ParcelSet, shape: shapely.Geometry) -> list[Row]:
+        """Parcels that meet a shape in degrees: boxes choose candidates, shapely decides in the parcels' own system."""
+        known = self._declared(parcels)
+        shape = _reproject(shape, 4326, known.epsg)
+        if not all(math.isfinite(value) for value in shape.bounds):
+            return []
+        return [row for row in known.in_box(*shape.bounds) if shapely.from_wkb(row["geometry"]).intersects(shape)]
+
+    # -- time series --------------------------------------------------------------------------------------------------
+
+    def parcel_time_series(
+        self,
+        aoi: str,
+        year: int,
+        pid: str,
+        *,
+        ptype: str | None = None,
+        tstype: str = "s2",
+        band: str = "",
+        scl: bool = True,
+        ref: bool = False,
+    ) -> Columns:
+        """See `Source.parcel_time_series`.
+
+        An image without histogram is left out where others of the parcel have one.
+        """
+        parcels = self.lake.parcel_set(aoi, year, ptype)
+        key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
+        if tstype == "scl":
+            rows = self.lake.query("time_series.scl", **key)
+            answer = {"obsid": rows["obsid"].to_pylist(), "hist": _histograms(rows["scl"])}
+        else:
+            rows = self.lake.query(f"time_series.{cards.get(tstype).name}", **key, bands=_bands(tstype, band))
+            answer = _series(rows, tstype, scl=scl, ref=ref)
+        if not rows.num_rows:
+            self._found(parcels, pid)
+        return answer
+
+    def weather_time_series(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
+        """See `Source.weather_time_series`."""
+        parcels = self.lake.parcel_set(aoi, year, ptype)
+        parcel = self._found(parcels, pid)
+        place = {"lon": parcel["centroid_lon"], "lat": parcel["centroid_lat"]}
+        found: Columns = self.lake.query("weather.at_place", aoi=parcels.aoi, **place).to_pydict()
+        return found
+
+    def markers(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
+        """See `Source.markers`."""
+        parcels = self.lake.parcel_set(aoi, year, ptype)
+        key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
+        found: Columns = self.lake.query("markers.by_pid", **key).to_pydict()
+        return found
+
+    # -- images -------------------------------------------------------------------------------------------------------
+
+    def raw_chips(
+        self,
+        lon: float,
+        lat: float,
+        start: date | str,
+        end: date | str,
+        *,
+        band: str,
+        chipsize: int = 1280,
+        folder: Path,
+        limit: int = 24,
+    ) -> list[Chip]:
+        """See `Source.raw_chips`."""
+        return chips.write(self.lake, lon, lat, start, end, band=band, chipsize=chipsize, folder=folder, limit=limit)
+
+    def background(
+        self, lon: float, lat: float, *, chipsize: int = 256, extend: int = 256, tms: str = "Google", file: Path
+    ) -> Path:
+        """See `Source.background`; where no tile server answers, it is true colour from the lake."""
+        return backgrounds.write(lon, lat, chipsize=chipsize, extend=extend, tms=tms, file=file, lake=self.lake)
+
+    # -- what there is ------------------------------------------------------------------------------------------------
+
+    def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
+        """See `Source.info`: the part that a lake knows, the areas; `aois` limits to some."""
+        cards_of = self.lake.query("status.cards").to_pylist()
+        areas: dict[str, Any] = {}
+        for parcels in self.lake.parcel_sets():
+            if aois is not None and parcels.aoi not in aois:
+                continue
+            area = areas.setdefault(parcels.aoi, {"years": [], "datasets": [], "time_series": []})
+            area["years"] = sorted({*area["years"], str(parcels.year)})
+            area["datasets"] = sorted({*area["datasets"], *([parcels.ptype] if parcels.ptype else [])})
+            area["time_series"] = [row["card"] for row in cards_of if row["aoi"] == parcels.aoi]
+            area["tms"] = backgrounds.names()
+            area["id_table_column"] = "pid"
+            example = f"id_examples_{parcels.year}" + (f"_{parcels.ptype}" if parcels.ptype else "")
+            ids = self.lake.read_parcels(parcels, ["id"])["id"]
+            area[example] = ids.slice(0, _MOST_EXAMPLES).to_pylist()
+        return {"aois": areas}
+
+
+# -- shapes of answers ------------------------------------------------------------------------------------------------
+
+
+def _columns(rows: Sequence[Row], *, geometry: bool, wgs84: bool) -> Columns:
+    answer: Columns = {
+        "area": [round(row["area_m2"]) for row in rows],
+        "clat": [row["centroid_lat"] for row in rows],
+        "clon": [row["centroid_lon"] for row in rows],
+        "cropcode": [row["crop_code"] for row in rows],
+        "cropname": [row["crop_name"] for row in rows],
+        "pid": [row["pid"] for row in rows],
+        "srid": [row["epsg"] for row in rows],
+    }
+    if geometry:
+        answer["geom"] = [_geojson(row, wgs84=wgs84) for row in rows]
+    return answer
+
+
+def _geojson(row: Row, *, wgs84: bool) -> str:
+    """GeoJSON text with 9 decimals; in a system other than degrees it names that system, as PostGIS does."""
+    shape = shapely.from_wkb(row["geometry"])
+    if wgs84:
+        shape = _reproject(shape, row["epsg"], 4326)
+    document = json.loads(shapely.to_geojson(shapely.transform(shape, lambda xy: np.round(xy, 9))))
+    if not wgs84 and row["epsg"] != 4326:
+        crs = {"type": "name", "properties": {"name": f"EPSG:{row['epsg']}"}}
+        document = {"type": document["type"], "crs": crs, "coordinates": document["coordinates"]}
+    return json.dumps(document, separators=(",", ":"))
+
+
+def _bands(tstype: str, band: str) -> list[str] | None:
+    """The band asked for by the lake's name; radar's may come with the letter of their card."""
+    suffix = _SUFFIX[tstype]
+    name = band.removesuffix(suffix) if suffix else band
+    return [*cards.get(tstype).check_bands((name,))] if band else None
+
+
+def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool) -> Columns:
+    answer: Columns = {name: rows[name].to_pylist() for name in _STATISTICS}
+    answer["count"] = [float(count) for count in answer["count"]]
+    answer["band"] = [band + _SUFFIX[tstype] for band in answer["band"]]
+    if tstype == "s2" and scl:
+        answer["hist"] = _histograms(rows["scl"])
+    if ref:
+        answer["reference"] = rows["reference"].to_pylist()
+    if any(answer.get("hist", ())) and not all(answer["hist"]):
+        kept = [place for place, histogram in enumerate(answer["hist"]) if histogram]
+        answer = {name: [values[place] for place in kept] for name, values in answer.items()}
+    return answer
+
+
+def _histograms(scl: pa.ChunkedArray) -> list[dict[str, int]]:
+    """Pixels of each scene class that occurs, by the class as text; the bands of a scene share one."""
+    names = [str(value) for value in schemas.CLASSES]
+    known: dict[tuple[int | None, ...], dict[str, int]] = {}
+    found = []
+    for counts in map(tuple, scl.to_pylist()):
+        if counts not in known:
+            known[counts] = {name: int(count) for name, count in zip(names, counts, strict=True) if count}
+        found.append(known[counts])
+    return found
+
+
+# -- geometry ---------------------------------------------------------------------------------------------------------
+
+
+def _reproject(shapes: Any, source: int, target: int) -> Any:
+    if source == target:
+        return shapes
+    transformer = Transformer.from_crs(source, target, always_xy=True)
+    return shapely.transform(shapes, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
+
+
+def _polygon(value: Any) -> shapely.Geometry:
+    """A polygon from a shapely geometry, GeoJSON, or lon_lat-lon_lat-… (a closed ring)."""
+    try:
+        if isinstance(value, shapely.Geometry):
+            shape = value
+        elif isinstance(value, str) and not value.lstrip().startswith("{"):
+            shape = _ring(_BETWEEN_POINTS.split(value))
+        else:
+            shape = shapely.from_geojson(value if isinstance(value, str) else json.dumps(value))
+    except (ValueError, TypeError, shapely.GEOSException) as error:
+        raise InvalidInputError(
+            f"this is no polygon: {error}; write lon_lat-lon_lat-…, first and last point equal"
+        ) from error
+    if shape is None or shape.geom_type not in ("Polygon", "MultiPolygon") or not shape.is_valid or shape.is_empty:
+        raise InvalidInputError(
+            "this is no polygon, or it is empty, not closed or crosses itself; first and last point must be equal"
+        )
+    return shape
+
+
+def _ring(points: Iterable[str]) -> shapely.Geometry | None:
+    numbers = [[float(number) for number in point.replace("_", " ").split()] for point in points]
+    return shapely.Polygon(numbers) if numbers[0] == numbers[-1] else None

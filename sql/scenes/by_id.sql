@@ -1,0 +1,4 @@
+-- The scene $scene of $card with its rasters.
+select id, obstime, reference, card, processing_baseline, boa_offset, footprint, assets
+from scenes
+where card = $card and id = $scene
