@@ -24,6 +24,7 @@ import zarr
 from pyarrow import fs
 
 from cbm_lake import queries, schemas
+from cbm_lake.access import zarr_store
 from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.lake import Lake
 from cbm_lake.store import Store, Table, translated
@@ -412,7 +413,7 @@ def _check_cube(looking: _Check, cube: str, names: list[str]) -> list[dict[str, 
 def _check_array(looking: _Check, cube: str, path: str, names: list[str]) -> int | None:
     """The length in time of a band; None when it cannot be opened, or is no band."""
     try:
-        found = zarr.open(looking.store.path(cube), path=path, mode="r")
+        found = zarr.open(zarr_store(looking.store.path(cube)), path=path, mode="r")
     except _UNREADABLE as error:
         advice = f"{_RESTORE}; or delete the cube and extract again: it is fetched from the scenes"
         looking.fault(

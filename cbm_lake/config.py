@@ -83,7 +83,7 @@ class Db(_Section):
 class _ObjectStore(_Section):
     """How a bucket is reached; see `access.Access`."""
 
-    host: str = ""
+    host: str = Field(default="", pattern=r"^\S*$")
     """Endpoint, with or without https://; empty is Amazon's."""
     region: str = ""
     access_key: str = ""

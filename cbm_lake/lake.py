@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -214,14 +214,26 @@ class Lake:
             )
         return shapely.box(*(table[name][0].as_py() for name in ("west", "south", "east", "north")))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever put there."""
+        taken = self.snapshot()
+        return not (taken.scenes or taken.outlines or any(version is not None for _, version in taken.versions))
+
     def snapshot(self) -> Snapshot:
         """Which files and table versions answer a question asked now."""
         return self._take()[0]
+
+    def _check_present(self) -> None:
+        """Raise InvalidInputError for the lake as it was: nothing is written into the past."""
+        if self.as_of is not None:
+            raise InvalidInputError(f"{self!r} is the lake as it was; open it without as_of to change it")
 
     # -- writing ------------------------------------------------------------------------------------------------
 
     def add_scenes(self, rows: pa.Table) -> int:
         """Catalogue scenes and return how many are new by card and id; rasters and offsets that changed are updated."""
+        self._check_present()
         held = dict(_by_key(self.sql("select card, id, assets, boa_offset from stac_scenes order by ingested")))
         fresh: dict[tuple[str, str], int] = {}
         known = set(held)
@@ -235,6 +247,7 @@ class Lake:
 
     def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table) -> bool:
         """Make `rows` the parcels of an area and year; False when that very version is in force already."""
+        self._check_present()
         current = {(found.aoi, found.year, found.ptype): found.version for found in self.parcel_sets()}
         if current.get((aoi, year, ptype)) == version:
             return False
@@ -246,11 +259,13 @@ class Lake:
 
     def prepare(self, card: str) -> None:
         """Make the tables that extraction writes, so that workers find them."""
+        self._check_present()
         for table in (self._signatures[card], self._ledger, self._slots, self._rasters):
             table.create()
 
     def write_signatures(self, card: str, rows: pa.Table, extraction: int) -> None:
         """Make `rows` the signatures of that extraction, in one commit; they count once the ledger has it."""
+        self._check_present()
         self._signatures[card].put(rows, "extraction", extraction)
 
     def record(self, entry: dict[str, Any], after: int | None = None) -> bool:
@@ -261,6 +276,7 @@ class Lake:
             after: number of the latest attempt at that scene and set that the writer knows of. When there are later
                 ones, nothing is added and the answer is False.
         """
+        self._check_present()
 
         def rows(seen: int) -> pa.Table | None:
             if after is not None and seen != after:
@@ -276,6 +292,7 @@ class Lake:
         A scene whose offset is another than before gets a new place: what stands at the old one was stored with the
         old offset.
         """
+        self._check_present()
 
         def rows(_: int) -> pa.Table | None:
             held = self.query("extractions.slots", card=card, grid=grid).to_pylist()
@@ -289,6 +306,7 @@ class Lake:
 
     def remember_rasters(self, headers: dict[str, str]) -> None:
         """Keep what the headers of rasters say, as JSON by href."""
+        self._check_present()
         now = datetime.now(UTC)
         rows = [{"href": href, "header": header, "seen": now} for href, header in headers.items()]
         if rows:
@@ -296,6 +314,7 @@ class Lake:
 
     def add_inspection(self, row: dict[str, Any]) -> None:
         """Keep a verdict on a parcel of a sample; see schemas.INSPECTIONS."""
+        self._check_present()
         self._inspections.append(pa.Table.from_pylist([row], schema=schemas.INSPECTIONS))
 
     def compact(self, card: str | None = None) -> int:
@@ -310,6 +329,7 @@ class Lake:
             SourceError: files cannot be read or written, or rows were replaced meanwhile; what was not finished stays
                 as it was.
         """
+        self._check_present()
         merged = 0
         for name in [cards.get(card).name] if card else list(self._signatures):
             gone = self.query("extractions.dropped", card=name)["extraction"].to_pylist()
@@ -332,6 +352,7 @@ class Lake:
             InvalidInputError: less than no days.
             SourceError: files cannot be deleted.
         """
+        self._check_present()
         if days < 0:
             raise InvalidInputError(f"days must be 0 or more, not {days:g}")
         return sum(table.vacuum(days) for table in self._known.values())
@@ -342,6 +363,7 @@ class Lake:
 
     def write_index(self, parcels: ParcelSet, grid: str, rows: pa.Table) -> None:
         """Store the pixel index of that parcel version on that grid."""
+        self._check_present()
         self._store.write(_index_name(parcels, grid), rows)
 
     def cube_url(self, card: str, grid: str) -> str:
@@ -501,12 +523,13 @@ def _in_force(versions: Iterable[ParcelSet]) -> list[ParcelSet]:
     return sorted(newest.values(), key=lambda found: found.name)
 
 
-def open_lake(url: str | None = None, as_of: datetime | str | None = None) -> Lake:
+def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
     """The lake at a folder or URL; without one, the lake of the current workspace.
 
     Args:
         url: folder, or s3:// URL.
-        as_of: a moment (datetime, or ISO text; without a time zone it is UTC): the lake as it was then.
+        as_of: a moment (date, datetime, or ISO text; UTC unless it says a zone): the lake as it was recorded then,
+            whatever season its data are of. It cannot be changed.
 
     Raises:
         InvalidInputError: `as_of` is no date.
@@ -514,16 +537,15 @@ def open_lake(url: str | None = None, as_of: datetime | str | None = None) -> La
     return Lake(url or Workspace.here().lake_url, _moment(as_of))
 
 
-def _moment(value: datetime | str | None) -> datetime | None:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise InvalidInputError(
-                f"as_of {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z"
-            ) from error
+def _moment(value: date | str | None) -> datetime | None:
     if value is None:
         return None
+    try:
+        value = datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise InvalidInputError(
+            f"as_of {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z"
+        ) from error
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

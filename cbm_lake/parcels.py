@@ -114,7 +114,7 @@ def load(
         SourceError: the file cannot be read, or the lake cannot be written.
         InvalidInputError: an argument is wrong, or the file holds parcels that cannot be told apart or have no area.
     """
-    aoi, year, ptype = _check_set(aoi, year, ptype)
+    aoi, year, ptype = check_set(aoi, year, ptype)
     source = _read(str(path), layer, pid)
     taken = _take_columns(source, pid, crop_name, crop_code)
     ids = _identifiers(source, taken["id"])
@@ -134,7 +134,12 @@ def load(
     return Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new)
 
 
-def _check_set(aoi: str, year: int, ptype: str | None) -> tuple[str, int, str]:
+def check_set(aoi: str, year: int, ptype: str | None) -> tuple[str, int, str]:
+    """What names a parcel set, as the lake keeps it.
+
+    Raises:
+        InvalidInputError: it cannot name one.
+    """
     aoi, ptype = aoi.lower(), ptype or ""
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", aoi):
         raise InvalidInputError(f"aoi {aoi!r} cannot name an area; use letters, digits, _ and -, a letter first")

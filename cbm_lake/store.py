@@ -54,12 +54,7 @@ class Store:
                 return fs.LocalFileSystem(), self.url
             if access.is_remote(self.url):
                 return access.filesystem(self.url), self.url.partition("://")[2].rstrip("/")
-            try:
-                return fs.FileSystem.from_uri(self.url)  # type: ignore[no-any-return]
-            except pa.ArrowInvalid as error:
-                raise InvalidInputError(
-                    f"lake {self.url!r} is neither a folder nor a URL that can be opened: {error}"
-                ) from error
+            raise InvalidInputError(f"lake {self.url!r} is neither a folder nor an s3:// URL")
 
     @property
     def options(self) -> dict[str, str] | None:

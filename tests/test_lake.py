@@ -399,6 +399,28 @@ def test_a_moment_without_zone_is_utc(lake, text, told):
     assert told in repr(open_lake(lake.url, as_of=text))
 
 
+def test_the_lake_as_it_was_cannot_be_changed(lake):
+    fill(lake)
+    then = open_lake(lake.url, as_of=datetime.now(UTC))
+    for change in (
+        lambda: then.add_scenes(scenes("Z")),
+        lambda: then.add_parcels("ms", 2025, "", "v1", parcels()),
+        lambda: then.write_signatures("s2", signatures(signature("1")), 1),
+        lambda: then.record(entry("Z")),
+        lambda: then.prepare("s2"),
+        then.compact,
+        lambda: then.vacuum(1),
+    ):
+        with pytest.raises(InvalidInputError, match="is the lake as it was; open it without as_of to change it"):
+            change()
+
+
+def test_a_moment_may_be_a_day_but_not_a_number(lake):
+    assert open_lake(lake.url, as_of=date(2024, 6, 30)).as_of == datetime(2024, 6, 30, tzinfo=UTC)
+    with pytest.raises(InvalidInputError, match="as_of 0 is no date"):
+        open_lake(lake.url, as_of=0)
+
+
 def test_a_moment_that_is_no_date_is_refused(lake):
     with pytest.raises(InvalidInputError, match="as_of 'yesterday' is no date; write it as 2024-06-30"):
         open_lake(lake.url, as_of="yesterday")

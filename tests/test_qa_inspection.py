@@ -43,6 +43,23 @@ def test_a_verdict_holds_for_all_buckets_of_a_parcel_and_says_who_when_and_as_of
     assert verdicts() == {("A", "a"): "conforming", ("B", "a"): "conforming", ("A", "b"): None, ("B", "c"): None}
 
 
+def test_the_record_of_the_lake_as_it_was_is_written_today(drawn):
+    then = open_lake(as_of="2024-01-01")
+    qa.inspect("s_1", "01", "conforming", lake=then)
+    (row,) = qa.inspections("s_1").to_pylist()
+    assert row["as_of"] == datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def test_a_verdict_on_a_bucket_or_holding_that_was_not_drawn_says_which_were(drawn):
+    with pytest.raises(NotFoundError, match="was not drawn for that holding and bucket, but for holding a, bucket A"):
+        qa.inspect("s_1", "01", "conforming", bucket="Z")
+    for arguments in (("s_1", "01", "conforming", 5), (None, "01", "conforming")):
+        with pytest.raises(InvalidInputError, match=r"inspect: .* is not right"):
+            qa.inspect(*arguments)
+    with pytest.raises(InvalidInputError, match="acceptance_number: lot='x' is not right"):
+        qa.acceptance_number("x", 1, 2)
+
+
 def test_the_latest_verdict_counts_and_earlier_ones_stay(drawn):
     qa.inspect("s_1", "01", "inconclusive")
     qa.inspect("s_1", "01", "nonconforming", bucket="B")

@@ -5,6 +5,7 @@ import json
 import random
 import re
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import numpy as np
@@ -192,6 +193,27 @@ def test_targets_can_be_raised_by_some_percent_and_are_cut_to_whole_numbers():
 # -- input --------------------------------------------------------------------------------------------------------
 
 
+def test_two_samples_of_one_name_at_once_both_stay(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        drawn = list(pool.map(lambda _: qa.sample(GOOD, extraction_id="x", folder=tmp_path), range(4)))
+    assert len({sample.files["sample"] for sample in drawn}) == 4
+    assert len(list(tmp_path.iterdir())) == sum(len(sample.files) for sample in drawn)
+
+
+@pytest.mark.parametrize("source", [None, 5, ["a"]])
+def test_what_is_no_list_is_refused(source):
+    with pytest.raises(InvalidInputError, match="give a path, an Arrow table or a DataFrame"):
+        qa.sample(source)
+
+
+def test_a_list_with_semicolons_is_told(tmp_path):
+    (tmp_path / "list.csv").write_text("gsa_par_id;gsa_hol_id;ua_grp_id;covered;ranking\n1;a;A;0;1\n")
+    with pytest.raises(InvalidInputError, match="is separated by semicolons; write it with commas"):
+        qa.sample(tmp_path / "list.csv")
+    with pytest.raises(SourceError, match="is a folder; give the path of a file"):
+        qa.sample(tmp_path)
+
+
 GOOD = table("001 a A 0", "002 b A,B 1", "003 a B 1")
 
 
@@ -251,9 +273,9 @@ def test_repeated_rows_are_refused_with_their_numbers(tmp_path):
 def test_an_empty_list_and_a_missing_file_are_refused(tmp_path):
     with pytest.raises(InvalidInputError, match="it holds no rows"):
         qa.sample(GOOD.slice(0, 0), folder=tmp_path)
-    with pytest.raises(SourceError, match="there is no file"):
+    with pytest.raises(SourceError, match="is not there; give the path of a file"):
         qa.sample(tmp_path / "none.csv", folder=tmp_path)
-    with pytest.raises(SourceError, match="there is no file"):
+    with pytest.raises(SourceError, match="is not there; give the path of a file"):
         qa.sample(GOOD, tmp_path / "none.csv", folder=tmp_path)
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n1,2,3\n")
     with pytest.raises(SourceError, match="cannot be read"):

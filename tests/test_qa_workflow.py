@@ -70,6 +70,38 @@ def test_the_parcels_of_a_sample_are_got_as_many_as_the_settings_allow(workspace
     assert got == sorted(drawn.parcels["gsa_par_id"].to_pylist())[:2]
 
 
+def test_what_cannot_be_used_is_not_kept(workspace, lake, season):
+    def go(**settings):
+        return qa.workflow("demo", 2024, workers=0, lake=lake, **settings)
+
+    go(parcels=str(season.parcels), pid="parcel_id", scenes=str(season.items["s2"]))
+    for wrong, problem in {
+        ("B99",): "has no band B99",
+        "2024-12-31": "the dates are reversed",
+    }.items():
+        given = {"bands": wrong} if isinstance(wrong, tuple) else {"start": wrong, "end": "2024-01-01"}
+        with pytest.raises(InvalidInputError, match=problem):
+            go(**given)
+    assert go()[-1].message == "give start= and end="
+    go(start="2024-01-01", end="2024-12-31", bands=("B04", "B08"))
+    assert "no parcel 'NOPE'" in go(pids=("NOPE",))[-1].message
+    assert "give sample=" in go()[-1].message
+    assert go(sample="nosuch")[-1].status == "missing"
+    assert "give sample=" in go()[-1].message
+    (pid,) = lake.sql("select pid from parcels order by pid limit 1")["pid"].to_pylist()
+    assert go(pids=(pid,))[-1].status == "done"
+    assert "nosuch" in go(sample="nosuch")[-1].message
+    with pytest.raises(InvalidInputError, match="either sample= or pids="):
+        go(sample="a", pids=("b",))
+
+
+@pytest.mark.parametrize("aoi", ["../../x", "müns ter"])
+def test_a_name_that_is_none_is_refused_and_leaves_no_file(workspace, lake, aoi):
+    with pytest.raises(InvalidInputError, match="cannot name an area"):
+        qa.workflow(aoi, 2024, lake=lake)
+    assert [path.name for path in workspace.config_file.parent.iterdir()] == ["main.json"]
+
+
 def test_an_unknown_setting_is_refused_and_known_ones_are_kept_in_config(workspace, lake):
     with pytest.raises(InvalidInputError, match=r"no setting nope; there are: bands, end, parcels"):
         qa.workflow("ms", 2024, lake=lake, nope=1)

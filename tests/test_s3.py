@@ -20,13 +20,13 @@ from affine import Affine
 from factories import PIDS, day, entry, fill, scenes, signature, signatures, write
 from s3_server import BUCKET, KEY, SECRET, object_store
 
-from cbm_lake import access, card2db, compaction, extract, parcels
+from cbm_lake import access, card2db, check, compaction, extract, parcels
 from cbm_lake.access import Access, S3Files, explained
 from cbm_lake.cube import Cube
 from cbm_lake.demo import sample
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Raster, Window, open_stack, source
+from cbm_lake.rasters import Grid, Raster, Window, open_stack, source
 from cbm_lake.store import Store
 
 ROWS = "from s2 order by scene, ptype, pid"
@@ -224,6 +224,15 @@ def test_a_compacted_lake_answers_as_before_also_of_the_past(store, url):
     assert lake.vacuum(1) == 0
     assert Lake(url, as_of=before).sql(ROWS).equals(rows)
     assert Lake(url).sql("select scene, count(*) as n from s2 group by 1 order by 1")["n"].to_pylist() == [3, 1]
+
+
+def test_check_looks_into_cubes_too(store, url, tmp_path):
+    lake = small(url)
+    Cube(lake.cube_url("s2", "g")).extend(Grid(32631, Affine(10, 0, 0, 0, -10, 0), (600, 600)), {"B04": "uint16"}, [])
+    assert "cubes" not in check.check(lake, deep=True)["part"].to_pylist()
+    S3Files(url, lasting=False).rm(f"{lake.cube_url('s2', 'g')}/B04/zarr.json")
+    store.put(f"{url.removeprefix(f's3://{BUCKET}/')}/cubes/s2/g.zarr/B04/zarr.json", b"no JSON")
+    assert "cubes" in check.check(lake)["part"].to_pylist()
 
 
 def test_a_file_that_is_read_by_several_threads_is_at_a_place_for_each(store):

@@ -18,6 +18,8 @@ def status(shown: Shown = Format.table) -> None:
     from cbm_lake.lake import open_lake
 
     lake = open_lake()
+    if lake.is_empty:
+        err.print(f"nothing is in {lake.url} yet; is it the right place?", soft_wrap=True, markup=False)
     for title, name in {"scenes": "scenes.status", "parcels": "status.parcels", "failed": "scenes.failed"}.items():
         show(lake.query(name), shown, title)
 

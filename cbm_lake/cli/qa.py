@@ -146,7 +146,7 @@ def qa_workflow(
         "sample": sample,
     }
     lists = {"bands": bands, "pids": pids}
-    given |= {name: tuple(value.split(",")) for name, value in lists.items() if value is not None}
+    given |= {name: tuple(filter(None, value.split(","))) for name, value in lists.items() if value is not None}
     with err.status("working") as shown:
         steps = workflow(
             aoi,

@@ -51,7 +51,7 @@ def plan(
     wanted = kind.check_bands(_names(bands) if bands is not None else kind.default_bands)
     if rule not in RULES:
         raise InvalidInputError(f"unknown rule {rule!r}; choose from {', '.join(RULES)}")
-    first, last = _days(start, end)
+    first, last = days(start, end)
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = _covering_scenes(lake, kind.name, first, last, parcels)
     drafts = _drafts(lake, kind, rows, parcels, wanted, rule, cube=cube)
@@ -70,8 +70,12 @@ def _names(bands: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.strip() for name in bands.split(",")) if isinstance(bands, str) else tuple(bands)
 
 
-def _days(start: date | str, end: date | str) -> tuple[datetime, datetime]:
-    """From the start of the first day to the start of the day after the last."""
+def days(start: date | str, end: date | str) -> tuple[datetime, datetime]:
+    """From the start of the first day to the start of the day after the last.
+
+    Raises:
+        InvalidInputError: one is no day, or they are reversed.
+    """
     first, last = _day(start), _day(end)
     if first > last:
         raise InvalidInputError(f"the dates are reversed: start {first} is after end {last}")
@@ -92,14 +96,14 @@ def _covering_scenes(
     lake: Lake, card: str, first: datetime, last: datetime, parcels: ParcelSet
 ) -> list[dict[str, Any]]:
     rows = lake.query("scenes.between", card=card, start=first, stop=last).to_pylist()
-    days = f"from {first:%Y-%m-%d} to {last - timedelta(days=1):%Y-%m-%d}"
+    told = f"from {first:%Y-%m-%d} to {last - timedelta(days=1):%Y-%m-%d}"
     if not rows:
-        raise NotFoundError(f"no scene of card {card} {days} is catalogued; add scenes with card2db first")
+        raise NotFoundError(f"no scene of card {card} {told} is catalogued; add scenes with card2db first")
     extent = lake.footprint(parcels.aoi)
     covering = [row for row in rows if shapely.from_wkb(row["footprint"]).intersects(extent)]
     if not covering:
         raise NotFoundError(
-            f"none of the {len(rows)} scenes of card {card} {days} covers the parcels of {parcels.name}"
+            f"none of the {len(rows)} scenes of card {card} {told} covers the parcels of {parcels.name}"
         )
     return covering
 

@@ -29,7 +29,9 @@ _CLASSES: Final = ("#DDCC77", "#44AA99", "#88CCEE", "#CC6677", "#AA4499", "#1177
 """The muted scheme of the same."""
 _INK: Final = "#1f2a37"
 _CROWD: Final = 2000
-"""On maps of more parcels they have no white edges."""
+"""On maps of more parcels they have no white edges: nothing else would be seen of them."""
+_FINEST: Final = 300
+"""Parcels that are a smaller part of a map's width are drawn with thick edges."""
 _MARGIN: Final = 4
 """Pixels that are shown round a parcel."""
 _MEANING: Final = {"foi_h": ("heterogeneous", "homogeneous"), "foi_c": ("several classes", "one class at most")}
@@ -46,17 +48,20 @@ def plot_map(found: Foi, by: Literal["foi_h", "foi_c"] = "foi_h") -> Figure:
     figure = Figure(figsize=(9, 8), layout="constrained")
     axes = figure.subplots()
     names = {0: (_MEANING[by][1], _NO), 1: (_MEANING[by][0], _YES), -1: ("skipped", _UNKNOWN)}
+    left, bottom, right, top = shapely.total_bounds(found.source.outlines)
+    usual = np.nanmedian(np.sqrt(shapely.area(found.source.outlines)))
+    tiny = usual < max(right - left, top - bottom) / _FINEST  # then nothing would be seen but by its edge
     patches = []
     for flag, (name, colour) in names.items():
         chosen = found.source.outlines[flags == flag]
-        edge = "white" if found.parcels <= _CROWD else colour  # of many parcels nothing but their edges would be seen
-        _draw(axes, chosen, facecolor=colour, edgecolor=edge, linewidth=0.2, zorder=flag + 2)
+        edge, width = (colour, 3) if tiny else ("white" if found.parcels <= _CROWD else colour, 0.2)
+        _draw(axes, chosen, facecolor=colour, edgecolor=edge, linewidth=width, zorder=flag + 2)
         patches.append(Patch(color=colour, label=f"{name} ({len(chosen):,})"))
-    left, bottom, right, top = shapely.total_bounds(found.source.outlines)
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", title=f"{found.name}: {by}")
     axes.ticklabel_format(useOffset=False, style="plain")
     axes.tick_params(labelsize=8)
-    axes.legend(handles=patches, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=3)
+    axes.set_xlabel(found.source.crs.name if found.source.crs else "unknown coordinate system", fontsize=8)
+    axes.legend(handles=patches, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

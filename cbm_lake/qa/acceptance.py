@@ -5,12 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil, comb
 
+from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError
 
 CONSUMER_RISK = 0.10
 """ISO 2859-2 keeps the probability that a lot of limiting quality is accepted usually below 10 %, always below 13 %."""
 
 
+@checked
 def acceptance_number(
     lot: int, sampled: int, limiting_quality: float, consumer_risk: float = CONSUMER_RISK
 ) -> int | None:

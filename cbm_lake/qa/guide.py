@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from cbm_lake import card2db, cards, extract, get, parcels
+from cbm_lake.arguments import checked
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
+from cbm_lake.extract.planning import days
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.qa.inspection import sampled_parcels
 from cbm_lake.qa.plots import plot_ndvi
@@ -42,9 +44,13 @@ class Settings:
     bands: tuple[str, ...] | None = None
     """Without them the usual ones."""
     sample: str | None = None
-    """extraction_id of a sample, whose parcels are got and viewed."""
+    """extraction_id of a sample, whose parcels are got and viewed; takes the place of earlier pids."""
     pids: tuple[str, ...] | None = None
-    """Instead of a sample: these parcels."""
+    """Instead of a sample: these parcels; takes the place of an earlier sample."""
+
+
+class _LackingError(NotFoundError):
+    """Something was not given yet."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class _Way:
         """Raise NotFoundError unless all those settings are given."""
         missing = [f"{name}=" for name in names if getattr(self.settings, name) is None]
         if missing:
-            raise NotFoundError(f"give {' and '.join(missing)}")
+            raise _LackingError(f"give {' and '.join(missing)}")
 
     def told(self, step: str) -> Callable[[int, int], None]:
         """What to call with the progress of a step."""
@@ -88,10 +94,11 @@ class _Way:
         if self.settings.pids:
             return list(self.settings.pids)
         if self.settings.sample is None:
-            raise NotFoundError("which parcels? give sample= (drawn by qa.sample) or pids=")
+            raise _LackingError("which parcels? give sample= (drawn by qa.sample) or pids=")
         return sampled_parcels(self.settings.sample)[: Workspace.here().config.set.plimit]
 
 
+@checked
 def workflow(
     aoi: str,
     year: int,
@@ -111,37 +118,68 @@ def workflow(
         workers: processes for the extraction; see `extract.extract`.
         lake: the lake; None is the workspace's.
         progress: called from steps that take long.
-        settings: of `Settings`; they are kept for later calls with the same aoi, year and ptype.
+        settings: of `Settings`; they are kept for later calls with the same aoi, year and ptype, those excepted that
+            the step which ended the way could not use.
 
     Raises:
-        InvalidInputError: a setting is unknown, or a step refuses its input.
+        InvalidInputError: a setting is unknown or wrong, or a step refuses its input.
         SourceError: a file, server or scene failed.
     """
-    way = _Way(lake or open_lake(), aoi.lower(), year, ptype, _kept(aoi, year, ptype, settings), workers, progress)
-    steps = []
-    for name, step in STEPS.items():
-        try:
+    aoi, year, kind = parcels.check_set(aoi, year, ptype)
+    file = Workspace.here().config_file.with_name("_".join(filter(None, ["workflow", aoi, str(year), kind])) + ".json")
+    held = _held(file)
+    way = _Way(lake or open_lake(), aoi, year, kind or None, _with(held, settings), workers, progress)
+    steps: list[Step] = []
+    useless: tuple[str, ...] = ()
+    try:
+        for name, step in STEPS.items():
+            useless = _USED.get(name, ())
             steps.append(Step(name, "done", step(way)))
-        except NotFoundError as lacking:
-            steps.append(Step(name, "missing", str(lacking)))
-            break
+        useless = ()
+    except _LackingError as lacking:
+        useless = ()
+        steps.append(Step(name, "missing", str(lacking)))
+    except NotFoundError as error:
+        steps.append(Step(name, "missing", str(error)))
+    finally:
+        _keep(file, replace(way.settings, **{name: getattr(held, name) for name in useless}))
     return steps
 
 
-def _kept(aoi: str, year: int, ptype: str | None, given: dict[str, Any]) -> Settings:
-    """The settings of earlier calls with those of this one, which are kept for the next."""
+def _held(file: Path) -> Settings:
+    """The settings of earlier calls."""
+    try:
+        return Settings(**json.loads(file.read_text("utf-8"))) if file.exists() else Settings()
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{file} cannot be read ({error}); mend or delete it") from error
+
+
+def _with(held: Settings, given: dict[str, Any]) -> Settings:
+    """The settings with those of this call."""
     known = {item.name for item in fields(Settings)}
     if unknown := sorted(set(given) - known):
         raise InvalidInputError(f"no setting {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
-    name = "_".join(filter(None, ["workflow", aoi.lower(), str(year), ptype]))
-    file = Workspace.here().config_file.with_name(f"{name}.json")
-    try:
-        held = Settings(**json.loads(file.read_text("utf-8"))) if file.exists() else Settings()
-        settings = replace(held, **{name: value for name, value in given.items() if value is not None})
-        file.write_text(json.dumps(asdict(settings), indent=4), "utf-8")
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{file} cannot be used ({error}); mend or delete it") from error
+    fresh = {name: value for name, value in given.items() if value is not None}
+    if fresh.get("sample") and fresh.get("pids"):
+        raise InvalidInputError("give either sample= or pids=, not both")
+    if "sample" in fresh or "pids" in fresh:
+        held = replace(held, sample=None, pids=None)
+    settings = replace(held, **fresh)
+    if fresh.get("bands"):
+        cards.S2.check_bands(tuple(fresh["bands"]))
+    if settings.start and settings.end:
+        days(settings.start, settings.end)
     return settings
+
+
+def _keep(file: Path, settings: Settings) -> None:
+    """Write the settings for later calls, if there are any."""
+    if settings == Settings() and not file.exists():
+        return
+    try:
+        file.write_text(json.dumps(asdict(settings), indent=4), "utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written ({error.strerror}); check the folder's rights") from error
 
 
 # -- the steps ----------------------------------------------------------------------------------------------------
@@ -159,7 +197,7 @@ def _parcels(way: _Way) -> str:
     try:
         way.lake.parcel_set(way.aoi, way.year, way.ptype)
     except NotFoundError as error:
-        raise NotFoundError(f"{error}: give parcels= (a file) and, where it is not guessed, pid= (a column)") from error
+        raise _LackingError(f"{error}: give parcels= (a file) and, where it is not guessed, pid= (a column)") from error
     return "loaded before"
 
 
@@ -172,7 +210,7 @@ def _catalogue(way: _Way) -> str:
     if way.settings.scenes is None:
         count = way.lake.sql("select count(*) as n from scenes where card = 's2'")["n"][0].as_py()
         if not count:
-            raise NotFoundError("no scene is catalogued; give scenes= (a folder, a STAC file, or a STAC API)")
+            raise _LackingError("no scene is catalogued; give scenes= (a folder, a STAC file, or a STAC API)")
         return f"{count} scenes, catalogued before"
     found = _ingest(way, way.settings.scenes)
     return f"{found.found} scenes found, {found.new} new"
@@ -194,7 +232,6 @@ def _ingest(way: _Way, scenes: str) -> card2db.Ingested:
 def _configure(way: _Way) -> str:
     way.need("start", "end")
     bands = way.settings.bands or cards.S2.default_bands
-    cards.S2.check_bands(tuple(bands))
     return f"{way.settings.start} to {way.settings.end}, {', '.join(bands)}"
 
 
@@ -244,3 +281,9 @@ STEPS: Final[dict[str, Callable[[_Way], str]]] = {
     "view": _view,
 }
 """The steps in their order."""
+_USED: Final = {
+    "parcels": ("parcels", "pid"),
+    "catalogue": ("scenes",),
+    "get": ("sample", "pids"),
+}
+"""The settings that a step alone uses: where they are wrong they are not kept."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cbm_lake import schemas
+from cbm_lake.arguments import checked
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, open_lake
@@ -26,6 +27,7 @@ VERDICTS: Final = ("conforming", "nonconforming", "inconclusive")
 """What can be said of a parcel."""
 
 
+@checked
 def inspect(
     sample_id: str,
     pid: str,
@@ -72,10 +74,19 @@ def inspect(
         "as_of": lake.as_of or now,
         "version": version("cbm-lake"),
     }
-    if not any(_concerns(row, drawn) for drawn in _sample_rows(sample_id, folder).to_pylist()):
-        place = f" of holding {holding!r}" * bool(holding) + f" in bucket {bucket!r}" * bool(bucket)
-        raise NotFoundError(f"no parcel {pid!r}{place} in sample {sample_id!r}; take one of its gsa_par_id")
-    lake.add_inspection(row)
+    _find(row, _sample_rows(sample_id, folder).to_pylist())
+    Lake(lake.url).add_inspection(row)  # the record is of today, whenever what was looked at is of
+
+
+def _find(row: dict[str, Any], sample: list[dict[str, Any]]) -> None:
+    """Raise NotFoundError unless a verdict is about a row of the sample."""
+    of_parcel = [drawn for drawn in sample if drawn["gsa_par_id"] == row["pid"]]
+    if not of_parcel:
+        raise NotFoundError(f"no parcel {row['pid']!r} in sample {row['sample_id']!r}; take one of its gsa_par_id")
+    if not any(_concerns(row, drawn) for drawn in of_parcel):
+        known = sorted({f"holding {drawn['gsa_hol_id']}, bucket {drawn['bucket_id']}" for drawn in of_parcel})
+        told = "; ".join(known)
+        raise NotFoundError(f"parcel {row['pid']!r} was not drawn for that holding and bucket, but for {told}")
 
 
 def inspections(sample_id: str, *, lake: Lake | None = None) -> pa.Table:
@@ -126,6 +137,7 @@ def export_verdicts(
     return export.write(duckdb.from_arrow(verdicts(sample_id, lake=lake, folder=folder)), Path(path))
 
 
+@checked
 def inspection_counts(
     sample_id: str,
     *,

@@ -99,6 +99,8 @@ def load(source: Source, name: str, numbers: Sequence[str]) -> Listed:
     """
     if isinstance(source, (str, Path)):
         return Listed(str(source), _read_file(Path(source), numbers))
+    if not (isinstance(source, pa.Table) or hasattr(source, "columns")):
+        raise InvalidInputError(f"{name} is {type(source).__name__}; give a path, an Arrow table or a DataFrame")
     with _readable(name):
         return Listed(
             name, source if isinstance(source, pa.Table) else pa.Table.from_pandas(source, preserve_index=False)
@@ -117,12 +119,14 @@ def look_through(listed: Listed, texts: Sequence[str], numbers: Sequence[str]) -
 def _read_file(path: Path, numbers: Sequence[str]) -> pa.Table:
     """A Parquet file as it is, any other as CSV with every column as text but the numbers."""
     if not path.is_file():
-        raise SourceError(f"there is no file {path}; check the path")
+        raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'not there'}; give the path of a file")
     with _readable(str(path)):
         if path.suffix.lower() in (".parquet", ".geoparquet"):
             return pq.ParquetFile(path).read()  # read_table would add the columns of a path like aoi=…/year=…
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
+        if len(header) == 1 and ";" in header[0]:
+            raise InvalidInputError(f"{path} is separated by semicolons; write it with commas")
         kinds = {column: pa.string() for column in header if column not in numbers}
         return pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=kinds))
 

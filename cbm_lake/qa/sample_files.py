@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +28,8 @@ def write(drawn: Sample, folder: Path) -> Sample:
     Raises:
         SourceError: a file cannot be written.
     """
-    stamp = f"{datetime.now():%Y-%m-%d_%H%M%S}"
+    with translated("write", str(folder)):
+        stamp = _reserved(folder, f"{drawn.extraction_id}_extracted_sample")
 
     def path(what: str, ending: str = "csv") -> Path:
         return folder / f"{drawn.extraction_id}_{what}_{stamp}.{ending}"
@@ -39,7 +41,6 @@ def write(drawn: Sample, folder: Path) -> Sample:
         "summary": path("summary", "txt"),
     }
     with translated("write", str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
         _write_csv(drawn.rows, files["sample"])
         pq.write_table(drawn.rows, files["sample_parquet"], compression="zstd")
         _write_csv(drawn.parcels, files["parcels"])
@@ -48,6 +49,19 @@ def write(drawn: Sample, folder: Path) -> Sample:
             files["interventions"] = path("HL_interventions")
             _write_csv(drawn.interventions, files["interventions"])
     return replace(drawn, files=files)
+
+
+def _reserved(folder: Path, name: str) -> str:
+    """A time stamp under which no other sample of that name is, nor one that is just being written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        stamp = f"{datetime.now():%Y-%m-%d_%H%M%S}"
+        try:
+            (folder / f"{name}_{stamp}.csv").touch(exist_ok=False)
+        except FileExistsError:
+            time.sleep(0.05)
+        else:
+            return stamp
 
 
 def _write_csv(rows: pa.Table, path: Path) -> None:

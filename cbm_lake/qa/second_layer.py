@@ -95,6 +95,7 @@ class SecondLayer:
         for name, columns in _READ.items():
             if name in self.sources:
                 self._connection.register(_REGISTERED[name], self._columns(name, columns))
+        self._connection.execute(queries.get("validation.hectares").sql)
         for name in {"lpis", "ua_claimed"} & set(self.sources):
             view = {"ua_claimed": "claims"}.get(name, name)
             self._connection.sql(queries.get(f"validation.{view}").sql).create_view(view)

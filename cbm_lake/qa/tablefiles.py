@@ -74,7 +74,7 @@ def read(source: str | Path | pa.Table, table: TableType) -> Source:
         return _from_arrow(f"{table.name} table", source, table)
     path = Path(source)
     if not path.is_file():
-        raise SourceError(f"there is no file {path}; check the path")
+        raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'not there'}; give the path of a file")
     if path.suffix.lower() == ".zip":
         with tempfile.TemporaryDirectory(prefix="cbm-lake-") as folder:
             return _read_file(_unzipped(path, folder), str(path), table)
