@@ -22,12 +22,13 @@ bench: $(INSTALLED)  ## the figures of docs/performance.md
 	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.zonal
 	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.extraction
 	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.scaling
+	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.chips
 	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.lookup
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e ".[exact,foi,s3,server]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e ".[exact,foi,migrate,s3,server,weather]"
 	touch $@
 
 clean:

@@ -21,9 +21,11 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
 
 if TYPE_CHECKING:
-    from cbm_lake import card2db, cards, extract, foi, get, parcels, qa, zonal
+    from cbm_lake import card2db, cards, extract, foi, get, parcels, qa, show, weather, zonal
     from cbm_lake.cost import estimate
     from cbm_lake.lake import Lake, open_lake
+    from cbm_lake.migration import migrate
+    from cbm_lake.sources import set_api_account
 
 __all__ = [
     "ConfigError",
@@ -39,14 +41,24 @@ __all__ = [
     "extract",
     "foi",
     "get",
+    "migrate",
     "open_lake",
     "parcels",
     "qa",
+    "set_api_account",
+    "show",
+    "weather",
     "zonal",
 ]
 
-_MODULES = ("card2db", "cards", "extract", "foi", "get", "parcels", "qa", "zonal")
-_NAMES = {"Lake": "lake", "estimate": "cost", "open_lake": "lake"}
+_MODULES = ("card2db", "cards", "extract", "foi", "get", "parcels", "qa", "show", "weather", "zonal")
+_NAMES = {
+    "Lake": "lake",
+    "estimate": "cost",
+    "migrate": "migration",
+    "open_lake": "lake",
+    "set_api_account": "sources",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,17 @@
-"""Background images: orthophotos round a place from tile servers, or true colour from the lake's own scenes."""
+"""Background images: orthophotos round a place from tile servers, or true colour from the lake's own scenes.
+
+GDAL fetches the tiles: of servers with a URL of {x}, {y}, {z} (or {quadkey}), of WMTS, and of whatever a description of
+GDAL_WMS or GDAL_WMTS names, in any coordinate system. Decided here is from which zoom level, and so how many.
+"""
 
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
-from datetime import UTC, datetime
+import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape
 
@@ -14,12 +19,12 @@ import numpy as np
 import rasterio
 from pyproj import Transformer
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.transform import from_bounds
-from rasterio.warp import reproject
-from rasterio.windows import from_bounds as window_of
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform_bounds
 
-from cbm_lake import access, chips
+from cbm_lake import access, chips, pictures
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
@@ -31,15 +36,25 @@ log = logging.getLogger(__name__)
 
 SENTINEL: Final = "sentinel"
 """Name of the background that the lake itself gives."""
-_SERVERS: Final = {
-    "google": "https://mt1.google.com/vt/lyrs=s&x={x}&y={y}&z={z}",
-    "bing": "https://ecn.t3.tiles.virtualearth.net/tiles/a{quadkey}.jpeg?g=1",
-    "osm": "https://tile.openstreetmap.org/{z}/{x}/{y}.png",
-    "esri": "https://services.arcgisonline.com/ArcGIS/rest/services/World_Imagery/MapServer/tile/{z}/{y}/{x}",
-    "ags": "https://server.arcgisonline.com/ArcGIS/rest/services/World_Imagery/MapServer/tile/{z}/{y}/{x}",
-}
-_HALF: Final = 20_037_508.342789244
-"""Metres from the centre of Web Mercator to its edge."""
+_SERVERS: Final = MappingProxyType(
+    {
+        "google": "https://mt1.google.com/vt/lyrs=s&x={x}&y={y}&z={z}",
+        "bing": "https://ecn.t3.tiles.virtualearth.net/tiles/a{quadkey}.jpeg?g=1",
+        "osm": "https://tile.openstreetmap.org/{z}/{x}/{y}.png",
+        "esri": "https://services.arcgisonline.com/ArcGIS/rest/services/World_Imagery/MapServer/tile/{z}/{y}/{x}",
+        "ags": "https://server.arcgisonline.com/ArcGIS/rest/services/World_Imagery/MapServer/tile/{z}/{y}/{x}",
+    }
+)
+_CREDITS: Final = MappingProxyType(
+    {
+        "google": "Imagery \u00a9 Google",
+        "bing": "Imagery \u00a9 Microsoft Bing",
+        "osm": "\u00a9 OpenStreetMap contributors",
+        "esri": "Esri, Maxar, Earthstar Geographics, and the GIS User Community",
+        "ags": "Esri, Maxar, Earthstar Geographics, and the GIS User Community",
+        SENTINEL: "Contains modified Copernicus Sentinel data",
+    }
+)
 _TILES: Final = """<GDAL_WMS>
   <Service name="{service}"><ServerUrl>{url}</ServerUrl></Service>
   <DataWindow>
@@ -51,20 +66,30 @@ _TILES: Final = """<GDAL_WMS>
   <Timeout>10</Timeout><MaxConnections>4</MaxConnections><ZeroBlockHttpCodes>204</ZeroBlockHttpCodes>
   <UserAgent>cbm-lake</UserAgent>
 </GDAL_WMS>"""
+_GDAL_OPTIONS: Final = {
+    "GDAL_HTTP_TIMEOUT": "10",
+    "GDAL_HTTP_CONNECTTIMEOUT": "5",
+    "GDAL_HTTP_USERAGENT": "cbm-lake",
+    "GDAL_ENABLE_WMS_CACHE": "NO",  # nothing is written to the folder where the program happens to run
+}
+_ATTEMPTS: Final = 3
+"""How often tiles are asked for."""
+_MOST_TILES: Final = 100
+"""Of one image; where it would take more, a coarser zoom level is taken."""
 _LARGEST: Final = 4096
 """Pixels a side."""
 _FARTHEST: Final = 50_000
 """Metres a side."""
 _TRIED: Final = 12
 """Scenes, those with the fewest clouds first, among which the clearest is looked for."""
-_BRIGHTEST: Final = 2800.0
-"""DN that is drawn white: farmland rarely reflects more than 0.28 in visible light."""
 _CLOUDED: Final = (0, 1, 3, 8, 9, 10, 11)
+"""Scene classes that hide the ground, and those without data."""
+_VISIBLE: Final = ("B04", "B03", "B02")
 
 
 def names() -> list[str]:
     """All backgrounds that can be asked for."""
-    return [*_SERVERS, *Workspace.here().config.tms, SENTINEL]
+    return list(dict.fromkeys([*_definitions(), SENTINEL]))
 
 
 def write(
@@ -85,13 +110,13 @@ def write(
         chipsize: pixels a side.
         extend: metres of Web Mercator a side.
         tms: name of a tile server (google, bing, osm, esri, ags, or one of the settings), or "sentinel".
-        file: where to.
+        file: where to; its tags say of which server it is and whom to credit.
         lake: whose clearest scene is drawn for "sentinel", and where the server does not answer.
 
     Raises:
         InvalidInputError: no such place, size or server.
         NotFoundError: the lake has no scene there.
-        SourceError: the server does not answer, and there is no lake.
+        SourceError: the server does not answer, and there is no lake, or none with a scene there.
     """
     if not (abs(lon) <= 180 and abs(lat) <= 85):
         raise InvalidInputError(f"lon {lon}, lat {lat} is no place on a web map; longitude comes first")
@@ -99,110 +124,147 @@ def write(
         raise InvalidInputError(f"chipsize is 1 to {_LARGEST} pixels and extend 1 to {_FARTHEST} metres")
     x, y = Transformer.from_crs(4326, 3857, always_xy=True).transform(lon, lat)
     bounds = x - extend / 2, y - extend / 2, x + extend / 2, y + extend / 2
-    if tms.lower() == SENTINEL:
-        pixels = _sentinel(lake, lon, lat, bounds, chipsize)
-    else:
-        try:
-            pixels = _tiles(tms, bounds, chipsize)
-        except SourceError as error:
-            if lake is None:
-                raise
-            log.warning("%s; true colour of the lake is taken instead", error)
-            pixels = _from_lake(lake, lon, lat, bounds, chipsize, error)
-    _save(file, pixels, bounds, tms)
+    if max(-bounds[0], bounds[2]) > chips.HALF_MAP:
+        raise InvalidInputError(f"the image at lon {lon}, lat {lat} lies across the antimeridian, where none are made")
+    drawn, pixels = _drawn(tms.lower(), lake, lon, lat, bounds, chipsize)
+    tags = {"tms": drawn, "attribution": _CREDITS.get(drawn, "")}
+    pictures.save_geotiff(file, pixels, 3857, from_bounds(*bounds, chipsize, chipsize), tags, photometric="RGB")
     return file
 
 
-def _from_lake(
-    lake: Lake, lon: float, lat: float, bounds: tuple[float, ...], chipsize: int, unanswered: SourceError
-) -> NDArray[np.uint8]:
-    """True colour, or the server's error where the lake has none."""
+def _drawn(
+    tms: str, lake: Lake | None, lon: float, lat: float, bounds: tuple[float, ...], size: int
+) -> tuple[str, NDArray[np.uint8]]:
+    """Of which background the pixels are, and they."""
+    if tms == SENTINEL:
+        if lake is None:
+            raise InvalidInputError("a Sentinel background needs a lake")
+        return SENTINEL, _sentinel(lake, lon, lat, bounds, size)
     try:
-        return _sentinel(lake, lon, lat, bounds, chipsize)
-    except NotFoundError as error:
-        raise unanswered from error
+        return tms, _tiles(tms, bounds, size)
+    except SourceError as unanswered:
+        if lake is None:
+            raise
+        try:
+            pixels = _sentinel(lake, lon, lat, bounds, size)
+        except NotFoundError as error:
+            raise unanswered from error
+        log.warning("%s; true colour of the lake is taken instead", unanswered)
+        return SENTINEL, pixels
 
 
 # -- tile servers -----------------------------------------------------------------------------------------------------
 
 
-def _tiles(name: str, bounds: tuple[float, ...], chipsize: int) -> NDArray[np.uint8]:
-    """Red, green and blue of a square, resampled by GDAL out of the tiles of the level that fits."""
+def _tiles(name: str, bounds: tuple[float, ...], size: int) -> NDArray[np.uint8]:
+    """Red, green and blue of a square of Web Mercator, out of the tiles of the zoom level that fits."""
+    definition = _definition(name)
+    attempts = 0
     try:
-        with rasterio.Env(GDAL_HTTP_MAX_RETRY="2", GDAL_HTTP_TIMEOUT="10"), rasterio.open(_definition(name)) as dataset:
-            window = window_of(*bounds, transform=dataset.transform)
-            shape = (min(dataset.count, 3), chipsize, chipsize)
-            indexes = list(range(1, shape[0] + 1))
-            found = dataset.read(indexes, window=window, out_shape=shape, resampling=Resampling.bilinear)
-    except RasterioError as error:
-        told = access.explained(error.__cause__ or error)
-        raise SourceError(f"tile server {name} does not answer: {told}; try another, or tms=sentinel") from error
-    return np.asarray(np.broadcast_to(found, (3, chipsize, chipsize)), np.uint8)
+        with rasterio.Env(**_GDAL_OPTIONS):
+            for level in _levels(definition, bounds, size):
+                attempts += 1
+                try:
+                    return _resampled(definition, level, bounds, size)
+                except RasterioError as error:
+                    log.debug("tile server %s, attempt %d: %s", name, attempts, _told(error))
+                    if attempts == _ATTEMPTS:
+                        raise
+    except (RasterioError, CRSError) as error:
+        raise SourceError(
+            f"tile server {name} does not answer: {_told(error)}; try another, or tms=sentinel"
+        ) from error
+    raise SourceError(f"tile server {name} has no coordinate system; mend its description")
+
+
+def _levels(definition: str, bounds: tuple[float, ...], size: int) -> Iterator[int | None]:
+    """The overview to read, again and again, the next coarser each time: servers lack the deepest levels in places.
+
+    None stands for the full resolution.
+    """
+    with rasterio.open(definition) as dataset:
+        if dataset.crs is None:
+            return
+        west, south, east, north = transform_bounds("EPSG:3857", dataset.crs, *bounds)
+        wanted = min(east - west, north - south) / size
+        pixels = dataset.transform.a
+        factors = [1, *dataset.overviews(1)]
+        block = dataset.block_shapes[0][0]
+    chosen = max(place for place, factor in enumerate(factors) if factor == 1 or factor * pixels <= wanted * 1.01)
+    while chosen + 1 < len(factors) and _count(east - west, factors[chosen] * pixels * block) > _MOST_TILES:
+        chosen += 1
+    for place in range(chosen, len(factors)):
+        yield place - 1 if place else None
+
+
+def _count(extent: float, tile: float) -> int:
+    """How many tiles of that side a square can touch."""
+    return (math.ceil(extent / tile) + 1) ** 2
+
+
+def _resampled(definition: str, level: int | None, bounds: tuple[float, ...], size: int) -> NDArray[np.uint8]:
+    options = {} if level is None else {"overview_level": level}
+    place = {"crs": "EPSG:3857", "transform": from_bounds(*bounds, size, size), "width": size, "height": size}
+    with (
+        rasterio.open(definition, **options) as dataset,
+        WarpedVRT(dataset, resampling=Resampling.bilinear, **place) as turned,
+    ):
+        found = turned.read([1, 2, 3] if dataset.count >= 3 else [1, 1, 1])
+    return np.asarray(found, np.uint8)
+
+
+def _told(error: BaseException) -> str:
+    """What went wrong in the first place."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return access.explained(error)
 
 
 def _definition(name: str) -> str:
     """What GDAL opens for a tile server."""
-    known: dict[str, str] = {**_SERVERS, **{key.lower(): value for key, value in Workspace.here().config.tms.items()}}
-    found = known.get(name.lower())
+    found = _definitions().get(name.lower())
     if found is None:
         raise InvalidInputError(f"there is no background {name!r}; choose from {', '.join(names())}")
-    if "{quadkey}" in found:
-        return _TILES.format(service="VirtualEarth", url=escape(found.replace("{quadkey}", "${quadkey}")), half=_HALF)
-    if "{x}" not in found:
+    if not re.search(r"\{(x|quadkey)\}", found):
         return found
-    url = found.replace("{x}", "${x}").replace("{y}", "${y}").replace("{z}", "${z}")
-    return _TILES.format(service="TMS", url=escape(url), half=_HALF)
+    url = re.sub(r"\{(x|y|z|quadkey)\}", r"${\1}", found)
+    service = "VirtualEarth" if "{quadkey}" in found else "TMS"
+    return _TILES.format(service=service, url=escape(url), half=chips.HALF_MAP)
+
+
+def _definitions() -> dict[str, str]:
+    """What is known of each server: those built in, files config/tms/<name>.xml, and the settings, which go first."""
+    workspace = Workspace.here()
+    files = {file.stem.lower(): str(file) for file in sorted(workspace.config_file.parent.glob("tms/*.xml"))}
+    return {**_SERVERS, **files, **{name.lower(): url for name, url in workspace.config.tms.items()}}
 
 
 # -- the lake ---------------------------------------------------------------------------------------------------------
 
 
-def _sentinel(lake: Lake | None, lon: float, lat: float, bounds: tuple[float, ...], chipsize: int) -> NDArray[np.uint8]:
-    """True colour of the clearest scene over a place."""
-    if lake is None:
-        raise InvalidInputError("a Sentinel background needs a lake")
-    metres = min(chips.LARGEST, 1.5 * (bounds[2] - bounds[0]) + 200)  # wider, since the map is turned and stretched
-    scene = _clearest(lake, lon, lat, round(metres))
-    found = chips.read(lake, scene, ("B04", "B03", "B02"), lon, lat, round(metres))
-    stored = np.stack([found[band].to_numpy() for band in ("B04", "B03", "B02")]).astype(np.float32)
-    shown = (stored / _BRIGHTEST).clip(0, 1) ** 0.8 * 255
-    target = np.zeros((3, chipsize, chipsize), np.float32)
-    reproject(
-        shown, target, src_transform=rasterio.Affine(*found.attrs["transform"]), src_crs=f"EPSG:{found.attrs['epsg']}",
-        dst_transform=from_bounds(*bounds, chipsize, chipsize), dst_crs="EPSG:3857", resampling=Resampling.bilinear,
-    )  # fmt: skip
-    return target.round().astype(np.uint8)
+def _sentinel(lake: Lake, lon: float, lat: float, bounds: tuple[float, ...], size: int) -> NDArray[np.uint8]:
+    """True colour of the clearest scene over a place of those that can be read."""
+    for scene in _clearest(lake, lon, lat, min(chips.LARGEST, bounds[2] - bounds[0])):
+        try:
+            return pictures.stretched(chips.mapped(lake, scene, _VISIBLE, bounds, size))
+        except SourceError as error:
+            log.warning("scene %s cannot be a background: %s", scene.id, error)
+    raise NotFoundError(f"the lake has no Sentinel-2 scene to be drawn at longitude {lon}, latitude {lat}")
 
 
-def _clearest(lake: Lake, lon: float, lat: float, metres: int) -> chips.Scene:
-    """The scene whose chip has the fewest clouded pixels; its classification decides."""
-    scenes = chips.covering(lake, lon, lat, "2015-01-01", f"{datetime.now(UTC):%Y-%m-%d}", chipsize=metres)
-    if not scenes:
-        raise NotFoundError(f"the lake has no Sentinel-2 scene at longitude {lon}, latitude {lat}")
-    cloudiness = {row["id"]: row["cloud_cover"] for row in lake.sql("select id, cloud_cover from scenes").to_pylist()}
-    likely = sorted(scenes, key=lambda scene: cloudiness.get(scene.id) or 0)[:_TRIED]
-
-    def clouded(scene: chips.Scene) -> float:
-        if "SCL" not in dict(scene.hrefs):
-            return 0.5
-        return float(np.isin(chips.read(lake, scene, ["SCL"], lon, lat, metres)["SCL"], _CLOUDED).mean())
-
-    return min(likely, key=clouded)
+def _clearest(lake: Lake, lon: float, lat: float, metres: float) -> list[chips.Scene]:
+    """Scenes over a place, those with the fewest clouded pixels there first; their classification decides."""
+    scenes = chips.covering(lake, lon, lat, "2015-01-01", "2100-01-01", chipsize=max(20, round(metres)))
+    drawable = [scene for scene in scenes if set(_VISIBLE) <= dict(scene.hrefs).keys()]
+    likely = sorted(drawable, key=lambda scene: 50.0 if scene.cloud_cover is None else scene.cloud_cover)[:_TRIED]
+    return sorted(likely, key=lambda scene: _clouded(lake, scene, lon, lat, max(20, round(metres))))
 
 
-def _save(file: Path, pixels: NDArray[np.uint8], bounds: tuple[float, ...], tms: str) -> None:
-    size = pixels.shape[1]
-    profile: dict[str, Any] = {
-        "driver": "GTiff", "count": 3, "dtype": "uint8", "height": size, "width": size, "crs": "EPSG:3857",
-        "transform": from_bounds(*bounds, size, size), "compress": "deflate", "photometric": "RGB",
-    }  # fmt: skip
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}", suffix=".tif")
-    os.close(handle)
+def _clouded(lake: Lake, scene: chips.Scene, lon: float, lat: float, metres: int) -> float:
+    """The share of a place that clouds hide or that has no data; half of it where classes are not known."""
     try:
-        with rasterio.open(draft, "w", **profile) as dataset:
-            dataset.write(pixels)
-            dataset.update_tags(tms=tms)
-        Path(draft).replace(file)
-    finally:
-        Path(draft).unlink(missing_ok=True)
+        classes: Any = chips.read(lake, scene, ["SCL"], lon, lat, metres)["SCL"]
+    except SourceError as error:
+        log.debug("no classes of scene %s: %s", scene.id, error)
+        return 0.5
+    return float(np.isin(classes, _CLOUDED).mean())

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import zarr
 from pyarrow import fs
 
-from cbm_lake import queries, schemas
+from cbm_lake import queries, schemas, tables
 from cbm_lake.access import zarr_store
 from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.lake import Lake
@@ -120,9 +120,9 @@ def check(lake: Lake, *, deep: bool = False, progress: Progress | None = None) -
     if not listing:
         raise NotFoundError(f"there is no lake at {lake.url}; give its folder or URL")
     looking = _Check(store, deep, listing, filesystem, root, progress or (lambda _, __: None))
-    tables = {name: _check_table(looking, name, schema) for name, schema in _tables().items()}
-    _check_ledger(looking, tables)
-    _check_cubes(looking, tables["slots"])
+    checked = {table.name: _check_table(looking, table.name, table.schema) for table in tables.of(store).values()}
+    _check_ledger(looking, checked)
+    _check_cubes(looking, checked["slots"])
     _check_parcels(looking)
     _check_scenes(looking)
     _check_leftovers(looking)
@@ -180,13 +180,6 @@ class _Files:
     """Whether the log tells which files the table has."""
     whole: bool
     """Whether all of them can be read."""
-
-
-def _tables() -> dict[str, pa.Schema]:
-    """Every Delta table by its folder."""
-    signatures = {f"signatures/{card}": schemas.signatures(card) for card in schemas.CARD_BANDS}
-    others = {"slots": schemas.SLOTS, "rasters": schemas.RASTERS, "qa/inspections": schemas.INSPECTIONS}
-    return {"extractions": schemas.EXTRACTIONS, **signatures, **others}
 
 
 def _check_table(looking: _Check, name: str, schema: pa.Schema) -> _Files:

@@ -1,11 +1,14 @@
-"""Chips: small windows of scenes round a place, out of the cube or the scenes' own files, as GeoTIFF or xarray."""
+"""Chips: small windows of scenes round a place, out of the cube or the scenes' own files, as GeoTIFF or xarray.
+
+Everything that is read here is harmonised: DN are reflectance x 10000 whatever the scene's processing baseline, DN 0 is
+nodata, and what the offset would make darker than nothing is DN 1. Scene classes and radar stay as they are.
+"""
 
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,13 +21,16 @@ import rasterio
 import shapely
 from affine import Affine
 from pyproj import Transformer
+from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
+from rasterio.transform import from_bounds
+from rasterio.warp import reproject, transform_bounds
 
-from cbm_lake import cards
+from cbm_lake import access, cards, eopf, pictures
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Grid, Raster, Window, source
+from cbm_lake.rasters import Grid, Raster, Window, opened, source, without_nodata
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,8 +40,21 @@ log = logging.getLogger(__name__)
 
 LARGEST: Final = 5120
 """Metres: the widest chip."""
+HALF_MAP: Final = 20_037_508.342789244
+"""Metres from the centre of Web Mercator to its edge."""
+TILE: Final = 256
+"""Pixels a side of a map tile."""
+_DEEPEST: Final = 22
+"""The last zoom level of map tiles: 4 cm."""
+_MOST_DECODED: Final = 4096 * 4096
+"""Pixels of a band that are decoded for one picture at most."""
+_YEARS: Final = (1970, 2200)
 _READERS: Final = 4
 """Scenes read at once."""
+_TAKEN = re.compile(r"_MSIL\d\w_(\d{8}T\d{6})_")
+"""When a Sentinel-2 datatake began, in its products' names; catalogues tell the moment of each tile."""
+_UNSAFE = re.compile(r"[^\w-]")
+"""What is not put into the name of a file."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +80,38 @@ class Scene:
     boa_offset: int
     """DN to add to the stored DN."""
     baseline: str
+    cloud_cover: float | None
+    """Percent of the whole scene."""
     overlap: float
     """Share of the chip that the scene's footprint covers."""
     hrefs: tuple[tuple[str, str], ...]
     """Path or URL of each band."""
+
+    def href(self, band: str) -> str:
+        """Path or URL of a band.
+
+        Raises:
+            SourceError: the scene was catalogued without it.
+        """
+        known = dict(self.hrefs)
+        if band not in known:
+            raise SourceError(f"scene {self.id} has no raster of {band}; it has {', '.join(known) or 'none at all'}")
+        return known[band]
+
+    @property
+    def moment(self) -> str:
+        """Equal for all products of one overflight that show the same place."""
+        found = _TAKEN.search(self.product)
+        return found[1] if found else f"{self.obstime:%Y%m%dT%H%M%S}"
 
 
 # -- which scenes -----------------------------------------------------------------------------------------------------
 
 
 def covering(
-    lake: Lake, lon: float, lat: float, start: date | str, end: date | str, *, card: str = "s2", chipsize: int = 1280
-) -> list[Scene]:
+    lake: Lake, lon: float, lat: float, start: date | str, end: date | str,
+    *, card: str = "s2", chipsize: int = 1280, products: Collection[str] | None = None,
+) -> list[Scene]:  # fmt: skip
     """The scenes whose footprint covers a place, by time; of those of one moment the one that covers more of the chip.
 
     Where two cover it alike, the one of the higher processing baseline. Superseded scenes are left out.
@@ -85,6 +124,7 @@ def covering(
         end: the last day, included.
         card: s2, bs or c6.
         chipsize: metres a side of the chip.
+        products: only these, by their names (`Scene.product`).
 
     Raises:
         InvalidInputError: no such place or card, a date that is none, or a chip too large.
@@ -93,17 +133,22 @@ def covering(
     first, last = _day(start), _day(end) + timedelta(days=1)
     place = {"lon": float(lon), "lat": float(lat)}
     rows = lake.query("scenes.covering", card=cards.get(card).name, start=first, stop=last, **place).to_pylist()
-    square = _square(lon, lat, chipsize)
-    best: dict[datetime, Scene] = {}
+    best: dict[str, Scene] = {}
+    for scene in _over(rows, shapely.Point(lon, lat), _square(lon, lat, chipsize)):
+        held = best.get(scene.moment)
+        if products is not None and scene.product not in products:
+            continue
+        if held is None or (round(scene.overlap, 6), scene.baseline) > (round(held.overlap, 6), held.baseline):
+            best[scene.moment] = scene
+    return sorted(best.values(), key=lambda scene: (scene.obstime, scene.id))
+
+
+def _over(rows: list[dict[str, Any]], point: shapely.Point, square: shapely.Geometry) -> Iterator[Scene]:
+    """The scenes whose footprint covers a point, and how much of a square they cover."""
     for row in rows:
-        footprint = shapely.from_wkb(row["footprint"])
-        if footprint.covers(shapely.Point(lon, lat)):
-            scene = _scene(row, shapely.area(shapely.intersection(footprint, square)) / square.area)
-            moment = scene.obstime.replace(microsecond=0)
-            held = best.get(moment)
-            if held is None or (scene.overlap, scene.baseline) > (held.overlap, held.baseline):
-                best[moment] = scene
-    return [best[moment] for moment in sorted(best)]
+        footprint = shapely.make_valid(shapely.from_wkb(row["footprint"]))
+        if footprint.covers(point):
+            yield _scene(row, shapely.area(shapely.intersection(footprint, square)) / square.area)
 
 
 def by_id(lake: Lake, scene: str, card: str = "s2") -> Scene:
@@ -119,11 +164,13 @@ def by_id(lake: Lake, scene: str, card: str = "s2") -> Scene:
 
 
 def _scene(row: dict[str, Any], overlap: float) -> Scene:
-    product = row["reference"].removesuffix(".SAFE").replace(".", "_")
+    product = _UNSAFE.sub("_", row["reference"].removesuffix(".SAFE"))
     hrefs = tuple((name, asset["href"]) for name, asset in row["assets"].items() if asset and asset["href"])
     baseline = row["processing_baseline"] or ""
     obstime = row["obstime"].astimezone(UTC)
-    return Scene(row["id"], product, obstime, row["card"], row["boa_offset"], baseline, overlap, hrefs)
+    return Scene(
+        row["id"], product, obstime, row["card"], row["boa_offset"], baseline, row["cloud_cover"], overlap, hrefs
+    )  # fmt: skip
 
 
 def _check(lon: float, lat: float, chipsize: float) -> None:
@@ -131,6 +178,9 @@ def _check(lon: float, lat: float, chipsize: float) -> None:
         raise InvalidInputError(f"lon {lon}, lat {lat} is no place in degrees; longitude comes first")
     if not 0 < chipsize <= LARGEST:
         raise InvalidInputError(f"chipsize {chipsize} is not between 1 and {LARGEST} metres")
+    west, _, east, _ = _square(lon, lat, chipsize).bounds
+    if west < -180 or east > 180:
+        raise InvalidInputError(f"the chip at lon {lon}, lat {lat} lies across the antimeridian, where none are made")
 
 
 def _square(lon: float, lat: float, metres: float) -> shapely.Geometry:
@@ -146,6 +196,8 @@ def _day(value: date | str) -> datetime:
         day = value if isinstance(value, date) else date.fromisoformat(value)
     except (ValueError, TypeError) as error:
         raise InvalidInputError(f"{value!r} is no day ({error}); write dates as 2024-03-01") from error
+    if not _YEARS[0] <= day.year <= _YEARS[1]:
+        raise InvalidInputError(f"{value} is not between the years {_YEARS[0]} and {_YEARS[1]}")
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
@@ -153,60 +205,153 @@ def _day(value: date | str) -> datetime:
 
 
 def read(lake: Lake, scene: Scene, bands: Sequence[str], lon: float, lat: float, chipsize: int = 1280) -> xr.Dataset:
-    """The bands of a scene round a place as a dataset (y, x) on one grid, harmonised: DN are reflectance x 10000.
+    """The bands of a scene round a place as a dataset (y, x) on the grid of the finest, harmonised.
 
-    Bands of 20 m come in pixels of 10 m, each repeated, where they are asked for with bands of 10 m. DN 0 is nodata;
-    what is darker than nothing after the offset is DN 1.
+    Each pixel of 10 m has the value of the pixel of 20 m that holds its centre. Outside the raster it is nodata, 0.
+    The attributes are scene, obstime, epsg and transform (a, b, c, d, e, f).
 
     Raises:
-        InvalidInputError: no such place, or the scene lacks a band.
-        SourceError: a file cannot be read.
+        InvalidInputError: no such place or size.
+        SourceError: the scene lacks a band, or a file cannot be read.
     """
     import xarray as xr
 
     _check(lon, lat, chipsize)
-    rasters = {band: _raster(lake, scene, band) for band in bands}
-    finest = min((raster.grid for raster in rasters.values()), key=lambda grid: grid.transform.a)
-    coarsest = max((raster.grid for raster in rasters.values()), key=lambda grid: grid.transform.a)
-    frame = _window(coarsest, lon, lat, chipsize)
-    parts = {}
-    for band, raster in rasters.items():
-        factor = round(coarsest.transform.a / raster.grid.transform.a)
-        pixels = _pixels(lake, scene, band, raster, Window(*(factor * value for value in frame)))
-        times = round(raster.grid.transform.a / finest.transform.a)
-        parts[band] = ("y", "x"), pixels.repeat(times, 0).repeat(times, 1)
-    factor = round(coarsest.transform.a / finest.transform.a)
-    place = finest.transform * Affine.translation(factor * frame.col, factor * frame.row)
-    axes = {
-        "x": place.c + (np.arange(factor * frame.width) + 0.5) * place.a,
-        "y": place.f + (np.arange(factor * frame.height) + 0.5) * place.e,
-    }
-    about = {
-        "scene": scene.id,
-        "obstime": scene.obstime.isoformat(),
-        "epsg": finest.epsg,
-        "transform": tuple(place)[:6],
-    }
-    return xr.Dataset(parts, coords=axes, attrs=about)
+    reader = _Reader(lake, [scene], bands)
+    finest = min((reader.raster(scene, band).grid for band in bands), key=lambda grid: grid.transform.a)
+    frame = _window(finest, lon, lat, chipsize)
+    place = finest.transform * Affine.translation(frame.col, frame.row)
+    x = place.c + (np.arange(frame.width) + 0.5) * place.a
+    y = place.f + (np.arange(frame.height) + 0.5) * place.e
+    parts = {band: (("y", "x"), reader.at(scene, band, finest.epsg, x, y)) for band in bands}
+    about = {"scene": scene.id, "obstime": scene.obstime.isoformat(), "epsg": finest.epsg}
+    return xr.Dataset(parts, coords={"x": x, "y": y}, attrs={**about, "transform": tuple(place)[:6]})
 
 
-def _raster(lake: Lake, scene: Scene, band: str) -> Raster:
-    """The header of a band: as the lake remembers it, else as the file says."""
-    hrefs = dict(scene.hrefs)
-    if band not in hrefs:
-        raise InvalidInputError(f"scene {scene.id} has no band {band!r}; it has {', '.join(hrefs) or 'none'}")
-    return _header(lake.url, hrefs[band])
+class _Reader:
+    """Reads windows of some scenes; the lake is asked once what it knows of their files and cubes."""
+
+    def __init__(self, lake: Lake, scenes: Sequence[Scene], bands: Sequence[str]) -> None:
+        self._lake = lake
+        self._slots: dict[tuple[str, str], dict[tuple[str, int], int]] = {}
+        hrefs = [href for scene in scenes for band, href in scene.hrefs if band in bands]
+        distant = [href for href in hrefs if "://" in href]  # those on this machine are read sooner than asked for
+        rows = lake.query("extractions.headers", hrefs=distant).to_pylist() if distant else []
+        self._headers = {row["href"]: Raster.from_json(row["header"]) for row in rows}
+
+    def raster(self, scene: Scene, band: str) -> Raster:
+        """The header of a band: as the lake remembers it, else as the file says."""
+        href = scene.href(band)
+        return self._headers.get(href) or _inspected(href)
+
+    def pixels(self, scene: Scene, band: str, window: Window) -> NDArray[Any]:
+        """The harmonised pixels of a window; 0 outside the raster."""
+        raster = self.raster(scene, band)
+        found = np.zeros((window.height, window.width), raster.dtype)
+        inside = _clipped(window, raster.grid)
+        if inside is not None:
+            top, left = inside.row - window.row, inside.col - window.col
+            stored = self._stored(scene, band, raster, inside)
+            found[top : top + inside.height, left : left + inside.width] = stored
+        return _harmonised(found, scene, band)
+
+    def at(self, scene: Scene, band: str, epsg: int, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+        """The harmonised pixels that hold the points of these axes (x eastwards, y southwards)."""
+        grid = self.raster(scene, band).grid
+        if grid.epsg != epsg:
+            raise SourceError(f"the bands of scene {scene.id} are in EPSG:{epsg} and EPSG:{grid.epsg}; leave it out")
+        columns = np.floor((x - grid.transform.c) / grid.transform.a).astype(int)
+        rows = np.floor((y - grid.transform.f) / grid.transform.e).astype(int)
+        corner, size = (int(rows[0]), int(columns[0])), (int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1)
+        return self.pixels(scene, band, Window(*corner, *size))[np.ix_(rows - rows[0], columns - columns[0])]
+
+    def mapped(self, scene: Scene, band: str, bounds: tuple[float, ...], size: int) -> NDArray[Any]:
+        """A band on a square of Web Mercator, `size` pixels a side; 0 where there is none of it."""
+        raster = self.raster(scene, band)
+        found: NDArray[Any] = np.zeros((size, size), raster.dtype)
+        window = _under(raster.grid, bounds)
+        if window is None:
+            return found
+        pixels = self._coarse(scene, band, raster, window, size)
+        scale = Affine.scale(window.width / pixels.shape[1], window.height / pixels.shape[0])
+        place = raster.grid.transform * Affine.translation(window.col, window.row) * scale
+        reproject(
+            pixels, found, src_transform=place, src_crs=f"EPSG:{raster.grid.epsg}", src_nodata=0, dst_nodata=0,
+            dst_transform=from_bounds(*bounds, size, size), dst_crs="EPSG:3857",
+            resampling=Resampling.nearest if band == _classes(scene) else Resampling.bilinear,
+        )  # fmt: skip
+        return found
+
+    def _coarse(self, scene: Scene, band: str, raster: Raster, window: Window, size: int) -> NDArray[Any]:
+        """The harmonised pixels of a window inside the raster, fewer of them where it has far more than `size` a side.
+
+        The file's overviews are used where it has any; their pixels are means of the stored DN.
+        """
+        step = max(1, max(window.height, window.width) // (2 * size))
+        if step == 1:
+            return self.pixels(scene, band, window)
+        if eopf.holds(raster.href):
+            _check_size(raster, window, 1)
+            whole: NDArray[Any] = self.pixels(scene, band, window)
+            places = ((np.arange(-(-size // step)) + 0.5) * size / -(-size // step) for size in whole.shape)
+            return whole[np.ix_(*(place.astype(int) for place in places))]
+        return _harmonised(_overview(raster, window, step, band == _classes(scene)), scene, band)
+
+    def _stored(self, scene: Scene, band: str, raster: Raster, window: Window) -> NDArray[Any]:
+        """The pixels of a window inside the raster: from the cube where it has them all, else from the file."""
+        slot = self._slot(scene, raster.grid.name)
+        if slot is not None:
+            try:
+                kept = CubeSource(self._lake.cube_url(scene.card, raster.grid.name), band, slot, raster).kept(window)
+            except SourceError as error:  # no such band in the cube, or it is damaged; the file is the truth
+                log.debug("%s; the scene's own file is read", error)
+                kept = None
+            if kept is not None:
+                return kept
+        [pixels] = source(raster).read([window])
+        return pixels
+
+    def _slot(self, scene: Scene, grid: str) -> int | None:
+        """The place of a scene on the time axis of a cube."""
+        key = scene.card, grid
+        if key not in self._slots:
+            rows = self._lake.query("extractions.slots", card=scene.card, grid=grid).to_pylist()
+            self._slots[key] = {(row["scene"], row["boa_offset"]): row["slot"] for row in rows}
+        return self._slots[key].get((scene.id, scene.boa_offset))
+
+
+def _overview(raster: Raster, window: Window, step: int, classes: bool) -> NDArray[Any]:
+    """The stored pixels of a window, of so many a side one: their mean, or of classes any of them."""
+    rows, columns = (window.row, window.row + window.height), (window.col, window.col + window.width)
+    shape = (-(-window.height // step), -(-window.width // step))
+    resampling = Resampling.nearest if classes else Resampling.average
+    with opened(raster.href) as dataset, access.limited(raster.href):
+        _check_size(raster, window, max((factor for factor in dataset.overviews(1) if factor <= step), default=1))
+        try:
+            pixels = dataset.read(1, window=(rows, columns), out_shape=shape, resampling=resampling)
+        except RasterioError as error:
+            raise SourceError(f"raster {raster.href} cannot be read: {access.explained(error)}") from error
+    return without_nodata(pixels, raster.nodata)
+
+
+def _check_size(raster: Raster, window: Window, factor: int) -> None:
+    """Raise InvalidInputError where too many pixels would be decoded from overviews of that factor."""
+    if window.height * window.width > _MOST_DECODED * factor**2:
+        raise InvalidInputError(f"{raster.href} has no overviews for a picture of all that; zoom in")
+
+
+def _classes(scene: Scene) -> str | None:
+    return cards.get(scene.card).classification
 
 
 @lru_cache(4096)
-def _header(lake: str, href: str) -> Raster:
+def _inspected(href: str) -> Raster:
     """What a file's header says; scenes never change."""
-    rows = Lake(lake).query("extractions.headers", hrefs=[href]).to_pylist()
-    return Raster.from_json(rows[0]["header"]) if rows else Raster.inspect(href)
+    return Raster.inspect(href)
 
 
 def _window(grid: Grid, lon: float, lat: float, chipsize: float) -> Window:
-    """The pixels of a chip that is centred on a place; it may lie across the raster's edge."""
+    """The pixels of a chip that is centred on a place as well as whole pixels can; it may lie across the edge."""
     x, y = Transformer.from_crs(4326, grid.epsg, always_xy=True).transform(lon, lat)
     if not (np.isfinite(x) and np.isfinite(y)):
         raise InvalidInputError(f"lon {lon}, lat {lat} is no place in EPSG:{grid.epsg}")
@@ -215,41 +360,91 @@ def _window(grid: Grid, lon: float, lat: float, chipsize: float) -> Window:
     return Window(round(row - size / 2), round(column - size / 2), size, size)
 
 
-def _pixels(lake: Lake, scene: Scene, band: str, raster: Raster, window: Window) -> NDArray[Any]:
-    """The harmonised pixels of a window; 0 outside the raster."""
-    rows, columns = raster.grid.shape
+def _under(grid: Grid, bounds: tuple[float, ...]) -> Window | None:
+    """The pixels of a raster under a square of Web Mercator, and one or two more on each side; None where none are."""
+    own = transform_bounds(f"EPSG:{grid.epsg}", "EPSG:3857", *grid.bounds)
+    shared = (*np.maximum(own[:2], bounds[:2]), *np.minimum(own[2:], bounds[2:]))
+    if shared[0] >= shared[2] or shared[1] >= shared[3]:
+        return None
+    west, south, east, north = transform_bounds("EPSG:3857", f"EPSG:{grid.epsg}", *shared)
+    left, top = ~grid.transform * (west, north)
+    right, bottom = ~grid.transform * (east, south)
+    row, column = int(np.floor(top)) - 2, int(np.floor(left)) - 2
+    return _clipped(Window(row, column, int(np.ceil(bottom)) + 2 - row, int(np.ceil(right)) + 2 - column), grid)
+
+
+def _clipped(window: Window, grid: Grid) -> Window | None:
+    """The part of a window inside the raster; None where there is none."""
     top, left = max(window.row, 0), max(window.col, 0)
-    bottom, right = min(window.row + window.height, rows), min(window.col + window.width, columns)
-    found = np.zeros((window.height, window.width), raster.dtype)
-    if top < bottom and left < right:
-        inside = Window(top, left, bottom - top, right - left)
-        stored = _stored(lake, scene, band, raster, inside)
-        found[top - window.row : bottom - window.row, left - window.col : right - window.col] = stored
-    return _harmonised(found, scene, band)
-
-
-def _stored(lake: Lake, scene: Scene, band: str, raster: Raster, window: Window) -> NDArray[Any]:
-    """The pixels of a window inside the raster: from the cube where it has them, else from the file."""
-    slot = _slots(lake, scene.card, raster.grid.name).get((scene.id, scene.boa_offset))
-    if slot is not None:
-        kept = CubeSource(lake.cube_url(scene.card, raster.grid.name), band, slot, raster).kept(window)
-        if kept is not None:
-            return kept
-    return next(iter(source(raster).read([window])))
-
-
-def _slots(lake: Lake, card: str, grid: str) -> dict[tuple[str, int], int]:
-    """The places of scenes on a cube's time axis."""
-    rows = lake.query("extractions.slots", card=card, grid=grid).to_pylist()
-    return {(row["scene"], row["boa_offset"]): row["slot"] for row in rows}
+    bottom = min(window.row + window.height, grid.shape[0])
+    right = min(window.col + window.width, grid.shape[1])
+    return Window(top, left, bottom - top, right - left) if top < bottom and left < right else None
 
 
 def _harmonised(pixels: NDArray[Any], scene: Scene, band: str) -> NDArray[Any]:
     """Stored DN as harmonised DN; classes and radar stay."""
-    if not scene.boa_offset or band == cards.get(scene.card).classification:
+    if not scene.boa_offset or band == _classes(scene) or pixels.dtype.kind == "f":
         return pixels
     shifted = np.clip(pixels.astype(np.int32) + scene.boa_offset, 1, np.iinfo(pixels.dtype).max)
     return np.where(pixels == 0, 0, shifted).astype(pixels.dtype)
+
+
+# -- maps -------------------------------------------------------------------------------------------------------------
+
+
+def mapped(
+    lake: Lake, scene: Scene, bands: Sequence[str], bounds: tuple[float, ...], size: int
+) -> dict[str, NDArray[Any]]:
+    """Bands of a scene on a square of Web Mercator (west, south, east, north), harmonised; 0 where there is nothing.
+
+    Zoomed out, the files' overviews are read, so that the work does not grow.
+
+    Raises:
+        InvalidInputError: the square is too large for files without overviews.
+        SourceError: the scene lacks a band, or a file cannot be read.
+    """
+    reader = _Reader(lake, [scene], bands)
+    return {band: reader.mapped(scene, band, bounds, size) for band in bands}
+
+
+def tile(
+    lake: Lake, scene: Scene, bands: str | Sequence[str], z: int, x: int, y: int, *, lut: str | None = None
+) -> bytes:
+    """A map tile (XYZ, 256 pixels, Web Mercator) of a scene as PNG, transparent where there is nothing.
+
+    Args:
+        lake: where the scene is.
+        scene: see `by_id`.
+        bands: three for red, green and blue (B08_B04_B03 or a list), or one, which is grey unless it is SCL.
+        z: zoom level.
+        x: column from the west.
+        y: row from the north.
+        lut: see `pictures.stretched`; None is the same stretch for all tiles, so that they fit together.
+
+    Raises:
+        InvalidInputError: no such tile, bands or lut, or too large a tile for files without overviews.
+        SourceError: the scene lacks a band, or a file cannot be read.
+    """
+    if not (0 <= z <= _DEEPEST and 0 <= x < 2**z and 0 <= y < 2**z):
+        raise InvalidInputError(f"there is no tile {z}/{x}/{y}")
+    side = 2 * HALF_MAP / 2**z
+    west, north = x * side - HALF_MAP, HALF_MAP - y * side
+    return _png(mapped(lake, scene, pictures.names_of(bands), (west, north - side, west + side, north), TILE), lut)
+
+
+def picture(
+    lake: Lake, scene: Scene, bands: str | Sequence[str], lon: float, lat: float, chipsize: int = 1280,
+    *, lut: str | None = "5_95",
+) -> bytes:  # fmt: skip
+    """A chip of a scene as PNG in the scene's own pixels; see `read` and `tile`."""
+    names = pictures.names_of(bands)
+    found = read(lake, scene, names, lon, lat, chipsize)
+    return _png({name: found[name].to_numpy() for name in names}, lut)
+
+
+def _png(found: dict[str, NDArray[Any]], lut: str | None) -> bytes:
+    nodata = np.all([values == 0 for values in found.values()], axis=0)
+    return pictures.png(pictures.stretched(found, lut, nodata), nodata)
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -267,10 +462,12 @@ def write(
     folder: Path,
     limit: int = 24,
     card: str = "s2",
+    products: Collection[str] | None = None,
 ) -> list[Chip]:
     """One band of every scene over a place as GeoTIFFs <product>.<band>.tif, in the scene's own pixels; by time.
 
-    What is in the folder is not read again. A scene that cannot be read is left out with a warning to the log.
+    Of radar they are <product>_<band>.tif. The tag boa_offset says what was added to the stored DN. What is in
+    the folder with that place, size and offset stays. A scene that cannot be read is left out, and the log warns of it.
 
     Args:
         lake: where the scenes are catalogued.
@@ -283,21 +480,24 @@ def write(
         folder: where to; it is made.
         limit: the greatest number of scenes that are read.
         card: s2, bs or c6.
+        products: names of the only products wanted, without .SAFE.
 
     Raises:
         InvalidInputError: no such place, band or date, or more scenes than the limit.
-        SourceError: no scene at all could be read.
+        SourceError: no scene at all could be read, or the folder takes nothing.
     """
-    scenes = covering(lake, lon, lat, start, end, card=card, chipsize=chipsize)
+    known = cards.get(card)
+    if band != known.classification:
+        known.check_bands((band,))
+    scenes = covering(lake, lon, lat, start, end, card=card, chipsize=chipsize, products=products)
+    scenes = [scene for scene in scenes if products is None or scene.product in products]
     chips = {scene: Chip(scene.product, scene.obstime, band, folder / _name(scene, band)) for scene in scenes}
-    missing = [scene for scene, chip in chips.items() if not _fits(chip.file, lon, lat, chipsize)]
+    missing = [scene for scene, chip in chips.items() if not _is_there(chip, scene, lon, lat, chipsize)]
     if len(missing) > limit:
         raise InvalidInputError(
             f"{len(missing)} scenes from {start} to {end} are more than {limit}; ask for fewer days"
         )
-    if missing:
-        folder.mkdir(parents=True, exist_ok=True)
-    lost = dict(_failures(lake, [(scene, chips[scene]) for scene in missing], lon, lat, chipsize))
+    lost = _failures(lake, [(scene, chips[scene]) for scene in missing], lon, lat, chipsize)
     if lost and len(lost) == len(scenes):
         raise next(iter(lost.values()))
     return [chip for scene, chip in chips.items() if scene not in lost]
@@ -305,32 +505,37 @@ def write(
 
 def _failures(
     lake: Lake, chips: Sequence[tuple[Scene, Chip]], lon: float, lat: float, chipsize: int
-) -> Iterable[tuple[Scene, SourceError]]:
-    """Write chips, some at a time; those whose scene cannot be read."""
+) -> dict[Scene, SourceError]:
+    """Write chips, some at a time; the scenes that cannot be read, and why."""
+    if not chips:
+        return {}
+    reader = _Reader(lake, [scene for scene, _ in chips], [chips[0][1].band])
 
     def attempt(item: tuple[Scene, Chip]) -> SourceError | None:
         try:
-            _write(lake, *item, lon, lat, chipsize)
+            _write(reader, *item, lon, lat, chipsize)
         except SourceError as error:
             log.warning("no chip of scene %s: %s", item[0].id, error)
-            return error
+            return SourceError(f"no chip of scene {item[0].id}: {error}")
         return None
 
     with ThreadPoolExecutor(_READERS) as pool:
         found = list(pool.map(attempt, chips))
-    return [(scene, error) for (scene, _), error in zip(chips, found, strict=True) if error]
+    return {scene: error for (scene, _), error in zip(chips, found, strict=True) if error}
 
 
-def _fits(file: Path, lon: float, lat: float, chipsize: float) -> bool:
-    """Whether a file is there and is the chip of that place and size."""
-    if not file.exists():
+def _is_there(chip: Chip, scene: Scene, lon: float, lat: float, chipsize: float) -> bool:
+    """Whether the file of a chip has that place, size and offset already."""
+    if not chip.file.exists():
         return False
     try:
-        with rasterio.open(file) as dataset:
+        with rasterio.open(chip.file) as dataset:
             grid = Grid(dataset.crs.to_epsg(), dataset.transform, dataset.shape)
+            tags = dataset.tags()
     except (RasterioError, AttributeError):
         return False
-    return _window(grid, lon, lat, chipsize) == Window(0, 0, *grid.shape)
+    same = tags.get("scene") == scene.id and tags.get("boa_offset") == str(scene.boa_offset)
+    return same and _window(grid, lon, lat, chipsize) == Window(0, 0, *grid.shape)
 
 
 def _name(scene: Scene, band: str) -> str:
@@ -338,21 +543,10 @@ def _name(scene: Scene, band: str) -> str:
     return f"{scene.product}{separator}{band}.tif"
 
 
-def _write(lake: Lake, scene: Scene, chip: Chip, lon: float, lat: float, chipsize: int) -> None:
-    raster = _raster(lake, scene, chip.band)
-    window = _window(raster.grid, lon, lat, chipsize)
-    pixels = _pixels(lake, scene, chip.band, raster, window)
-    profile = {
-        "driver": "GTiff", "count": 1, "dtype": pixels.dtype, "height": window.height, "width": window.width,
-        "crs": f"EPSG:{raster.grid.epsg}", "nodata": 0, "compress": "deflate",
-        "transform": raster.grid.transform * Affine.translation(window.col, window.row),
-    }  # fmt: skip
-    handle, draft = tempfile.mkstemp(dir=chip.file.parent, prefix=f".{chip.file.name}", suffix=".tif")
-    os.close(handle)
-    try:
-        with rasterio.open(draft, "w", **profile) as file:
-            file.write(pixels, 1)
-            file.update_tags(scene=scene.id, obstime=scene.obstime.isoformat(), band=chip.band, offset=scene.boa_offset)
-        Path(draft).replace(chip.file)
-    finally:
-        Path(draft).unlink(missing_ok=True)
+def _write(reader: _Reader, scene: Scene, chip: Chip, lon: float, lat: float, chipsize: int) -> None:
+    grid = reader.raster(scene, chip.band).grid
+    window = _window(grid, lon, lat, chipsize)
+    pixels = reader.pixels(scene, chip.band, window)
+    place = grid.transform * Affine.translation(window.col, window.row)
+    tags = {"scene": scene.id, "obstime": scene.obstime.isoformat(), "band": chip.band, "boa_offset": scene.boa_offset}
+    pictures.save_geotiff(chip.file, pixels[np.newaxis], grid.epsg, place, tags, nodata=0)

@@ -17,19 +17,23 @@ import pyarrow as pa
 import shapely
 from deltalake import DeltaTable
 
-from cbm_lake import cards, compaction, lookup, queries, schemas
+from cbm_lake import cards, compaction, lookup, queries, schemas, tables
 from cbm_lake.access import S3Files, is_remote
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.store import Store, Table, stamp
+from cbm_lake.store import Store, stamp
 
 _PARCEL_FILE = re.compile(
     r"/aoi=(?P<aoi>[^/]+)/year=(?P<year>\d+)/(?P<ptype>\w+)-(?P<stamp>\w+Z)-(?P<version>\w+)\.parquet$"
 )
 
 
+_FID = "ogc_fid"
+"""The column of parcels that came from a database of the original library: the number by which its tables know them."""
 _OF_SIGNATURES = "views.40"
 """Definitions from here on need the signatures; those before do with scenes, parcels and the ledger."""
+_FIRST = ("ledger", "obsids")
+"""Tables that those before need."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
 
@@ -90,22 +94,9 @@ class Lake:
         self.url = url
         self.as_of = as_of
         self._store = Store(url)
-        self._signatures = {
-            card: Table(
-                self._store,
-                f"signatures/{card}",
-                schemas.signatures(card),
-                keys=("pid", "scene", "ptype", "obstime", "extraction"),
-                partitions=("aoi", "year"),
-            )
-            for card in schemas.CARD_BANDS
-        }
-        self._ledger = Table(self._store, "extractions", schemas.EXTRACTIONS, keys=("scene", "aoi", "finished"))
-        self._slots = Table(self._store, "slots", schemas.SLOTS, keys=("card", "grid"))
-        self._inspections = Table(
-            self._store, "qa/inspections", schemas.INSPECTIONS, keys=("sample_id", "pid", "inspected")
-        )
-        self._rasters = Table(self._store, "rasters", schemas.RASTERS, keys=("href",))
+        self._known = tables.of(self._store)
+        self._signatures = {card: self._known[f"signatures_{card}"] for card in schemas.CARD_BANDS}
+        self._ledger, self._slots = self._known["ledger"], self._known["slots"]
         self._lock = threading.Lock()
         self._held: dict[str, DeltaTable | None] = {}
         self._opened: _Opened | None = None
@@ -260,13 +251,13 @@ class Lake:
     def prepare(self, card: str) -> None:
         """Make the tables that extraction writes, so that workers find them."""
         self._check_present()
-        for table in (self._signatures[card], self._ledger, self._slots, self._rasters):
+        for table in (self._signatures[card], self._ledger, self._slots, self._known["rasters"]):
             table.create()
 
     def write_signatures(self, card: str, rows: pa.Table, extraction: int) -> None:
         """Make `rows` the signatures of that extraction, in one commit; they count once the ledger has it."""
         self._check_present()
-        self._signatures[card].put(rows, "extraction", extraction)
+        self._known[f"signatures_{card}"].put(rows, "extraction", extraction)
 
     def record(self, entry: dict[str, Any], after: int | None = None) -> bool:
         """Add an attempt to the ledger; see schemas.EXTRACTIONS, of which `attempt` is filled in here.
@@ -310,12 +301,17 @@ class Lake:
         now = datetime.now(UTC)
         rows = [{"href": href, "header": header, "seen": now} for href, header in headers.items()]
         if rows:
-            self._rasters.append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))
+            self._known["rasters"].append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))
 
     def add_inspection(self, row: dict[str, Any]) -> None:
         """Keep a verdict on a parcel of a sample; see schemas.INSPECTIONS."""
         self._check_present()
-        self._inspections.append(pa.Table.from_pylist([row], schema=schemas.INSPECTIONS))
+        self._known["inspections"].append(pa.Table.from_pylist([row], schema=schemas.INSPECTIONS))
+
+    def put(self, name: str, rows: pa.Table, part: int) -> None:
+        """Make `rows` the part of that number of the table of that name (see `tables.of`), in one commit."""
+        self._check_present()
+        self._known[name].put(rows, "part", part)
 
     def compact(self, card: str | None = None) -> int:
         """Merge signature files into files ordered by parcel; returns how many were merged.
@@ -412,13 +408,6 @@ class Lake:
         )
         return snapshot, tables
 
-    @property
-    def _known(self) -> dict[str, Table]:
-        """Every Delta table by the name of its view."""
-        signatures = {f"signatures_{card}": table for card, table in self._signatures.items()}
-        others = {"slots": self._slots, "rasters": self._rasters, "inspections": self._inspections}
-        return {"ledger": self._ledger, **signatures, **others}
-
     def _tables(self) -> dict[str, DeltaTable | None]:
         """The Delta tables, read again only when their logs have moved on.
 
@@ -470,6 +459,8 @@ class Lake:
     def _series(self, card: str, params: dict[str, Any]) -> pa.Table | None:
         """The long rows of one parcel, or None where SQL is to find them."""
         opened = self._open()
+        if card == "s2" and lookup.of_parcel(opened.files["signatures_sc"], {"pid": "", **params}):
+            return None
         if card not in opened.held:
             cursor = opened.connection.cursor()
             counting = _rows(cursor, queries.get("lookup.counting").sql, {"card": card})["extraction"]
@@ -494,10 +485,14 @@ class Lake:
             connection.execute("set global parquet_metadata_cache = true")
             connection.execute("set global timezone = 'UTC'")
             _view(connection, "stac_scenes", snapshot.scenes, schemas.SCENES)
-            _view(connection, "fiboa_parcels", snapshot.parcels, parcels, union_by_name=True)
-            _view(connection, "parcel_versions", snapshot.outlines, parcels, union_by_name=True)
-            _view(connection, "former_parcels", snapshot.former, parcels, union_by_name=True)
-            _view(connection, "ledger", [file["path"] for file in files["ledger"]], schemas.EXTRACTIONS)
+            for name, paths in (
+                ("fiboa_parcels", snapshot.parcels),
+                ("parcel_versions", snapshot.outlines),
+                ("former_parcels", snapshot.former),
+            ):
+                _view(connection, name, paths, parcels, union_by_name=True)
+            for name in _FIRST:
+                _view(connection, name, [file["path"] for file in files[name]], self._known[name].schema)
             for definition in queries.definitions():
                 if definition.name < _OF_SIGNATURES:
                     connection.execute(definition.sql)
@@ -509,7 +504,7 @@ class Lake:
             return
         with queries.translated():
             for name, known in self._known.items():
-                if name != "ledger":
+                if name not in _FIRST:
                     _view(opened.connection, name, [file["path"] for file in opened.files[name]], known.schema)
             for definition in queries.definitions():
                 if definition.name >= _OF_SIGNATURES:
@@ -572,7 +567,10 @@ def _view(
 ) -> None:
     """A view over Parquet files, or over an empty table of the right columns."""
     if files:
-        connection.read_parquet(list(files), hive_partitioning=True, union_by_name=union_by_name).create_view(name)
+        found = connection.read_parquet(list(files), hive_partitioning=True, union_by_name=union_by_name)
+        if union_by_name and _FID not in found.columns:
+            found = found.project(f"*, null::bigint as {_FID}")
+        found.create_view(name)
         return
     empty = schema.empty_table()
     connection.register(f"{name}_empty", empty)
@@ -582,12 +580,13 @@ def _view(
 
 def _partitioned(schema: pa.Schema) -> pa.Schema:
     extra = [("aoi", pa.string()), ("year", pa.int64()), ("ptype", pa.string()), ("version", pa.string())]
+    extra.append((_FID, pa.int64()))
     return pa.schema([*schema, *(pa.field(name, kind) for name, kind in extra)])
 
 
 def _narrow(cursor: duckdb.DuckDBPyConnection, files: dict[str, list[dict[str, Any]]], params: dict[str, Any]) -> None:
     """Let this cursor see only the signature files that can hold the parcel asked for."""
-    for card in schemas.CARD_BANDS:
+    for card in (*schemas.CARD_BANDS, "sc"):
         held = files[f"signatures_{card}"]
         keep = [file["path"] for file in lookup.of_parcel(held, params)]
         if len(keep) < len(held):

@@ -138,24 +138,85 @@ INSPECTIONS: Final = pa.schema(
 )
 """One row per verdict given; the latest decides, earlier ones stay."""
 
+OBSIDS: Final = pa.schema(
+    [
+        pa.field("card", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("obsid", pa.int64(), nullable=False),
+        pa.field("part", pa.int64(), nullable=False),
+    ]
+)
+"""The numbers that scenes had in a database of the original library; of equal parts the last written counts."""
 
-def signatures(card: str) -> pa.Schema:
-    """The schema of a card's signatures: one wide row per parcel and scene, partitioned by aoi and year."""
-    keys = [
+WEATHER: Final = pa.schema(
+    [
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("cell", pa.string(), nullable=False),
+        pa.field("meteo_date", pa.date32(), nullable=False),
+        pa.field("tmin", pa.float32()),  # degrees Celsius
+        pa.field("tmax", pa.float32()),
+        pa.field("tmean", pa.float32()),
+        pa.field("prec", pa.float32()),  # mm
+        pa.field("part", pa.int64(), nullable=False),
+        pa.field("loaded", _TIME, nullable=False),
+    ]
+)
+"""One row per grid cell and day; what was loaded last counts."""
+
+WEATHER_CELLS: Final = pa.schema(
+    [
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("cell", pa.string(), nullable=False),
+        *(pa.field(name, pa.float64(), nullable=False) for name in ("west", "south", "east", "north")),  # degrees
+        pa.field("part", pa.int64(), nullable=False),
+        pa.field("loaded", _TIME, nullable=False),
+    ]
+)
+"""The box of each cell of a weather grid; what was loaded last counts."""
+
+MARKERS: Final = pa.schema(
+    [
         pa.field("aoi", pa.string(), nullable=False),
         pa.field("year", pa.int32(), nullable=False),
         pa.field("ptype", pa.string(), nullable=False),
         pa.field("pid", pa.string(), nullable=False),
-        pa.field("scene", pa.string(), nullable=False),
-        pa.field("obstime", _TIME, nullable=False),
-        pa.field("reference", pa.string(), nullable=False),
-        pa.field("rule", pa.string(), nullable=False),
-        pa.field("extraction", pa.int64(), nullable=False),
+        pa.field("foi_id", pa.string()),
+        pa.field("marker", pa.string()),
+        pa.field("marker_type", pa.string()),
+        *(pa.field(name, pa.date32()) for name in ("date_start", "date_main", "date_end")),
+        pa.field("duration_days", pa.int32()),
+        *(pa.field(name, pa.float64()) for name in ("value_1", "value_2", "value_3")),
+        pa.field("practice", pa.string()),
+        pa.field("part", pa.int64(), nullable=False),
     ]
+)
+"""One row per event that an analysis found on a parcel."""
+
+
+_OF_ROW = (
+    pa.field("aoi", pa.string(), nullable=False),
+    pa.field("year", pa.int32(), nullable=False),
+    pa.field("ptype", pa.string(), nullable=False),
+    pa.field("pid", pa.string(), nullable=False),
+    pa.field("scene", pa.string(), nullable=False),
+    pa.field("obstime", _TIME, nullable=False),
+    pa.field("reference", pa.string(), nullable=False),
+    pa.field("rule", pa.string(), nullable=False),
+    pa.field("extraction", pa.int64(), nullable=False),
+)
+"""What every signature carries beside its statistics."""
+
+
+def signatures(card: str) -> pa.Schema:
+    """The schema of a card's signatures: one wide row per parcel and scene, partitioned by aoi and year."""
     bands = [_statistic(band, name) for band in CARD_BANDS[card] for name in STATISTICS]
     classes = [pa.field(f"scl_{value}", pa.int32()) for value in CLASSES] if card == "s2" else []
-    return pa.schema(keys + bands + classes)
+    return pa.schema([*_OF_ROW, *bands, *classes])
 
 
 def _statistic(band: str, name: str) -> pa.Field:
     return pa.field(f"{band}_{name}", pa.int32() if name == "count" else pa.float32())
+
+
+SC: Final = pa.schema([*_OF_ROW, *(_statistic("SC", name) for name in STATISTICS)])
+"""Statistics of the scene classes' numbers, kept by the original library as a band: only migrated scenes have any."""

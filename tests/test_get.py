@@ -15,11 +15,13 @@ from factories import (
     X,
     Y,
     band,
+    day,
     degrees,
     fill,
     outline,
     parcel_set,
     parcels,
+    scenes,
     signature,
     signatures,
     write,
@@ -31,6 +33,7 @@ from shapely.geometry import mapping
 from cbm_lake import schemas
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
 from cbm_lake.get import parcel_info, time_series
+from cbm_lake.sources import direct
 
 KEYS = ["area", "clat", "clon", "cropcode", "cropname", "pid", "srid", "geom"]
 COLUMNS = ["date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max", "hist"]
@@ -263,21 +266,21 @@ def test_what_is_no_polygon_is_refused_in_one_line(loaded, polygon):
     ],
 )
 def test_a_polygon_west_of_greenwich_or_south_of_the_equator_is_understood(text, points):
-    assert parcel_info._polygon(text).equals(shapely.Polygon(points))
+    assert direct._polygon(text).equals(shapely.Polygon(points))
 
 
 @given(points=st.lists(st.tuples(st.floats(-180, 180), st.floats(-90, 90)), min_size=3, max_size=5))
 def test_any_ring_written_as_python_writes_numbers_comes_back(points):
     shape = shapely.Polygon(points)
     if shape.is_valid and not shape.is_empty:
-        assert parcel_info._polygon(as_text(shape)).equals(shape)
-        assert parcel_info._polygon(as_text(shape, ",").replace("_", " ")).equals(shape)
+        assert direct._polygon(as_text(shape)).equals(shape)
+        assert direct._polygon(as_text(shape, ",").replace("_", " ")).equals(shape)
 
 
 def test_what_is_done_is_told_to_the_log_when_asked_in_the_call_forms_of_old(filled, caplog, capsys):
     caplog.set_level("DEBUG", "cbm_lake.get")
     place, around = degrees(X + 50, Y + 50), in_degrees(0)
-    for debug, lines in ((False, 0), (True, 6)):
+    for debug, lines in ((False, 0), (True, 5)):
         parcel_info.by_pid("ms", 2024, "0012", None, True, False, debug)
         parcel_info.by_location("ms", 2024, *place, None, True, False, debug)
         parcel_info.by_polygon("ms", 2024, around, None, False, False, True, debug)
@@ -332,19 +335,42 @@ def test_radar_has_linear_values_and_no_histogram(loaded, card, workspace):
     row = {**signature("0012"), **band("VV", 0.25), **band("VH", 0.0625)}
     rows = pa.Table.from_pylist([row], schema=schemas.signatures(card))
     write(loaded, rows, parcel_set(), "A", card)
+    letter = {"bs": "b", "c6": "c"}[card]
     frame = time_series.by_pid("ms", 2024, "0012", card)
     assert list(frame.columns) == COLUMNS[:-1]
-    assert dict(zip(frame["band"], frame["mean"], strict=True)) == {"VV": 0.25, "VH": 0.0625}
+    for name in ("VV", f"VV{letter}"):
+        assert set(time_series.by_pid("ms", 2024, "0012", card, band=name)["band"]) == {f"VV{letter}"}
+        (workspace.temp / f"ms/2024/0012/time_series_{card}{name}.csv").unlink()
+    assert dict(zip(frame["band"], frame["mean"], strict=True)) == {f"VV{letter}": 0.25, f"VH{letter}": 0.0625}
     assert files(workspace) == [f"ms/2024/0012/time_series_{card}.csv"]
 
 
+UNKNOWN = dict.fromkeys((f"scl_{value}" for value in schemas.CLASSES), None)
+
+
 def test_a_histogram_counts_only_classes_that_are_there(loaded):
-    unknown = dict.fromkeys((f"scl_{value}" for value in schemas.CLASSES), None)
-    rows = [signature("0012", "A", scl={0: 1, 4: 20, 9: 5}), signature("0012", "B", **unknown)]
-    for row in rows:
-        write(loaded, signatures(row), parcel_set(), row["scene"])
+    write(loaded, signatures(signature("0012", "A", scl={0: 1, 4: 20, 9: 5})))
     frame = time_series.by_pid("ms", 2024, "0012", band="B04")
-    assert sorted(map(str, frame["hist"])) == ["{'0': 1, '4': 20, '9': 5}", "{}"]
+    assert [*map(str, frame["hist"])] == ["{'0': 1, '4': 20, '9': 5}"]
+
+
+def test_images_without_histogram_are_left_out_where_others_have_one(loaded):
+    write(loaded, signatures(signature("0012", "B", day(1), **UNKNOWN)), scene="B")
+    assert list(time_series.by_pid("ms", 2024, "0012", band="B04")["hist"]) == [{}]
+    write(loaded, signatures(signature("0012", "A", scl={4: 20})))
+    assert list(time_series.by_pid("ms", 2024, "0012", band="B04")["hist"]) == [{"4": 20}]
+
+
+def test_scene_classes_alone_come_with_the_numbers_of_their_scenes(loaded, workspace):
+    loaded.add_scenes(scenes("A", "B", "C"))
+    for name, classes in {"A": {4: 20}, "B": {9: 3, 5: 1}}.items():
+        write(loaded, signatures(signature("0012", name, scl=classes)), scene=name)
+    write(loaded, signatures(signature("0012", "C", **UNKNOWN)), scene="C")
+    frame = time_series.by_pid("ms", 2024, "0012", "scl")
+    numbers = {row["id"]: row["obsid"] for row in loaded.sql("select id, obsid from scenes").to_pylist()}
+    expected = sorted([(numbers["A"], {"4": 20}), (numbers["B"], {"5": 1, "9": 3})])
+    assert list(zip(frame["obsid"], frame["hist"], strict=True)) == expected
+    assert files(workspace) == ["ms/2024/0012/time_series_scl.csv"]
 
 
 def test_a_parcel_that_was_not_extracted_yet_has_no_rows_but_columns(loaded, workspace):
@@ -360,7 +386,7 @@ def test_an_unknown_parcel_has_no_time_series(filled, workspace):
     assert files(workspace) == []
 
 
-@pytest.mark.parametrize("tstype", ["S2", "scl", "ndvi", "crop_ndvi", "../x", ""])
+@pytest.mark.parametrize("tstype", ["S2", "SCL", "ndvi", "crop_ndvi", "../x", ""])
 def test_an_unknown_card_is_refused(filled, tstype):
     with pytest.raises(InvalidInputError, match="unknown card"):
         time_series.by_pid("ms", 2024, "0012", tstype)

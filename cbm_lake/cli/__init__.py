@@ -9,7 +9,22 @@ from typing import Annotated
 
 import typer
 
-from cbm_lake.cli import card2db, check, estimate, extract, foi, get, lake, parcels, qa, user
+from cbm_lake.cli import (
+    card2db,
+    check,
+    estimate,
+    extract,
+    foi,
+    get,
+    lake,
+    migrate,
+    parcels,
+    qa,
+    serve,
+    show,
+    user,
+    weather,
+)
 from cbm_lake.cli.shared import err, out
 from cbm_lake.errors import LakeError
 
@@ -67,7 +82,11 @@ app.add_typer(extract.app, name="extract")
 app.add_typer(get.app, name="get")
 app.add_typer(foi.app, name="foi")
 app.add_typer(qa.app, name="qa")
+app.add_typer(show.app, name="show")
 app.add_typer(user.app, name="user")
 app.add_typer(lake.app)
 app.add_typer(estimate.app)
 app.add_typer(check.app)
+app.add_typer(serve.app)
+app.command("migrate")(migrate.migrate)
+app.command("weather")(weather.weather)

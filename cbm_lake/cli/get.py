@@ -1,13 +1,14 @@
-"""cbm-lake get: the data of one parcel."""
+"""cbm-lake get: the data of one parcel or place."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import typer
 
-from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, out, show
+from cbm_lake.cli.shared import Aoi, End, Format, Ptype, Shown, Start, Year, err, out, show
 from cbm_lake.errors import InvalidInputError
 
 app = typer.Typer(no_args_is_help=True, help="Get the data of one parcel; files go to temp/<aoi>/<year>/<pid>/.")
@@ -45,7 +46,7 @@ def get_time_series(
     aoi: Aoi,
     year: Year,
     pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel.")],
-    tstype: Annotated[str, typer.Option("--tstype", help="s2, bs or c6.")] = "s2",
+    tstype: Annotated[str, typer.Option("--tstype", help="s2, bs, c6 or scl.")] = "s2",
     ptype: Ptype = None,
     band: Annotated[str, typer.Option("--band", help="One band only.")] = "",
     shown: Shown = Format.table,
@@ -59,3 +60,97 @@ def get_time_series(
     if "hist" in frame:
         frame["hist"] = frame["hist"].map(json.dumps)
     show(pa.Table.from_pandas(frame, preserve_index=False), shown)
+
+
+@app.command("peers")
+def get_peers(
+    aoi: Aoi,
+    year: Year,
+    pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel.")],
+    ptype: Ptype = None,
+    distance: Annotated[float, typer.Option("--distance", min=0, help="Metres from edge to edge.")] = 1000,
+    most: Annotated[int, typer.Option("--max", min=0, help="So many at most.")] = 10,
+    shown: Shown = Format.table,
+) -> None:
+    """Show the nearest parcels of the same crop."""
+    import pyarrow as pa
+
+    from cbm_lake.get import parcels_list
+
+    show(pa.table(parcels_list.peers(aoi, year, pid, ptype, distance, most)), shown)
+
+
+@app.command("weather")
+def get_weather(
+    aoi: Aoi,
+    year: Year,
+    pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel.")],
+    ptype: Ptype = None,
+    shown: Shown = Format.table,
+) -> None:
+    """Show the daily weather of a parcel's grid cell."""
+    import pyarrow as pa
+
+    from cbm_lake.get import time_series
+
+    show(pa.Table.from_pandas(time_series.weather(aoi, year, pid, ptype), preserve_index=False), shown)
+
+
+@app.command("chips")
+def get_chips(
+    aoi: Aoi,
+    year: Year,
+    start: Start,
+    end: End,
+    pid: Annotated[str | None, typer.Option("--pid", help="Round this parcel.")] = None,
+    lon: Annotated[float | None, typer.Option("--lon", help="Or round a place: degrees east …")] = None,
+    lat: Annotated[float | None, typer.Option("--lat", help="… and degrees north.")] = None,
+    bands: Annotated[str, typer.Option("--bands", help="B02,B03,…,SCL.")] = "B04",
+    chipsize: Annotated[int, typer.Option("--chipsize", help="Metres a side.")] = 1280,
+    ptype: Ptype = None,
+) -> None:
+    """Write chips, one GeoTIFF per scene and band, and print where they are."""
+    from cbm_lake.get import chip_images
+
+    with err.status("reading scenes"):
+        if pid is not None:
+            found = chip_images.by_pid(aoi, year, pid, start, end, bands.split(","), chipsize, ptype)
+        else:
+            found = chip_images.by_location(aoi, year, *_place(lon, lat), start, end, bands.split(","), chipsize)
+    _list(found["chips"])
+
+
+@app.command("background")
+def get_background(
+    aoi: Aoi,
+    year: Year,
+    pid: Annotated[str | None, typer.Option("--pid", help="Round this parcel.")] = None,
+    lon: Annotated[float | None, typer.Option("--lon", help="Or round a place: degrees east …")] = None,
+    lat: Annotated[float | None, typer.Option("--lat", help="… and degrees north.")] = None,
+    tms: Annotated[str, typer.Option("--tms", help="google, bing, osm, esri, ags, sentinel, or of the settings.")] = (
+        "Google"
+    ),
+    chipsize: Annotated[int, typer.Option("--chipsize", help="Pixels a side.")] = 512,
+    extend: Annotated[int, typer.Option("--extend", help="Metres a side.")] = 512,
+    ptype: Ptype = None,
+) -> None:
+    """Write an orthophoto, or true colour of the lake's scenes, and print where it is."""
+    from cbm_lake.get import background
+
+    with err.status("reading tiles"):
+        if pid is not None:
+            found = background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype)
+        else:
+            found = background.by_location(aoi, year, *_place(lon, lat), chipsize, extend, tms, ptype)
+    _list(found)
+
+
+def _place(lon: float | None, lat: float | None) -> tuple[float, float]:
+    if lon is None or lat is None:
+        raise InvalidInputError("where? give --pid, or --lon and --lat")
+    return lon, lat
+
+
+def _list(files: Iterable[Any]) -> None:
+    for file in files:
+        out.print(file, soft_wrap=True, markup=False, highlight=False)

@@ -1,5 +1,8 @@
-"""Get data of single parcels, also as files under temp/<aoi>/<year>/<pid>/."""
+"""Get data of single parcels and places, also as files under temp/<aoi>/<year>/<pid>/.
 
-from cbm_lake.get import folders, parcel_info, time_series
+Read from the lake, or from a REST server where the settings say so (`set_api_account`).
+"""
 
-__all__ = ["folders", "parcel_info", "time_series"]
+from cbm_lake.get import background, chip_images, folders, parcel_info, parcels_list, time_series
+
+__all__ = ["background", "chip_images", "folders", "parcel_info", "parcels_list", "time_series"]

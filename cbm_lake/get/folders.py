@@ -1,4 +1,4 @@
-"""Where the files of a parcel are: temp/<aoi>/<year>/<pid>/."""
+"""Where the files of a parcel or place are: temp/<aoi>/<year>/<pid>/."""
 
 from __future__ import annotations
 
@@ -10,10 +10,25 @@ from urllib.parse import quote
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError
 
+CHIPS = "chipimages"
+"""The folder of chips; the original's own code wrote chip_images, which is read too."""
+CHIPS_OF_OLD = "chip_images"
+
 
 def place(aoi: str, year: int, pid: str, name: str) -> Path:
     """Where a file of a parcel is, or is to be."""
     return Workspace.here().temp / aoi.lower() / str(year) / _folder(pid) / name
+
+
+def of_location(lon: float, lat: float) -> str:
+    """A place as the name of a folder: 3.1_43.5 with _ for the dots."""
+    return f"{lon}_{lat}".replace(".", "_")
+
+
+def chips(folder: Path) -> Path:
+    """The folder of chips in a folder: the one that is there, else the one to be made."""
+    old = folder / CHIPS_OF_OLD
+    return old if old.is_dir() and not (folder / CHIPS).is_dir() else folder / CHIPS
 
 
 def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:
@@ -22,10 +37,18 @@ def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:
     Raises:
         ConfigError: the folder cannot be written.
     """
-    file = place(aoi, year, pid, name)
+    return write_file(place(aoi, year, pid, name), text)
+
+
+def write_file(file: Path, text: str) -> Path:
+    """Write a file in one step and return where it is.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{name}")
+        handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
                 stream.write(text)

@@ -1,21 +1,18 @@
-"""What the satellites saw of a parcel over time."""
+"""What the satellites saw of a parcel over time, and its weather."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cbm_lake import cards, schemas
-from cbm_lake.errors import NotFoundError
-from cbm_lake.get import folders, parcel_info
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake import sources
+from cbm_lake.get import folders
+from cbm_lake.lake import Lake
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
-
-_COLUMNS = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
 
 
 def by_pid(
@@ -35,40 +32,28 @@ def by_pid(
         aoi: area.
         year: year of the declaration.
         pid: identifier of the parcel.
-        tstype: card: s2, bs or c6.
+        tstype: card: s2, bs or c6; or scl, the scene classes alone.
         ptype: which parcel set; None is the main one.
-        band: one band only; "" is all.
+        band: one band only; "" is all. Radar bands are VVb, VHb (bs), VVc, VHc (c6).
         debug: tell the log (level DEBUG) what is done.
-        lake: the lake; None is the workspace's.
+        lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Returns:
         date_part (seconds since 1970, UTC), band, count, mean, std, min, p25, p50, p75, max (harmonised DN for s2,
-        linear values for bs and c6); for s2 also hist: pixels of each scene class, {"4": 120}. No rows when nothing
-        was extracted yet.
+        linear values for bs and c6); for s2 also hist: pixels of each scene class, {"4": 120}. scl: obsid (the scene's
+        number) and hist. No rows when nothing was extracted yet.
 
     Raises:
         NotFoundError: no such parcel.
         InvalidInputError: unknown tstype or band.
     """
-    lake = lake or open_lake()
-    card = cards.get(tstype)
-    bands = [*card.check_bands((band,))] if band else None
-    parcels = lake.parcel_set(aoi, year, ptype)
-    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
-    frame = lake.query(f"time_series.{tstype}", **key, bands=bands).to_pandas()
-    if frame.empty and not lake.query("parcels.by_pid", **key).num_rows:
-        raise NotFoundError(
-            f"no parcel {pid!r} in {parcels.name}; identifiers are text, exactly as the agency wrote them"
-        )
-    columns = list(_COLUMNS)
-    frame["count"] = frame["count"].astype(float)  # as in the original's files, where every number is a float
-    if tstype == "s2":
-        frame["hist"] = [_histogram(counts) for counts in frame["scl"]]
-        columns.append("hist")
-    frame = frame[columns]
-    file = folders.write(parcels.aoi, parcels.year, str(pid), f"time_series_{tstype}{band}.csv", frame.to_csv())
+    import pandas as pd
+
+    source = sources.here(lake)
+    frame = pd.DataFrame(source.parcel_time_series(aoi, year, str(pid), ptype=ptype, tstype=tstype, band=band))
+    file = folders.write(aoi, year, str(pid), f"time_series_{tstype}{band}.csv", frame.to_csv())
     if debug:
-        log.debug("%d rows of parcel %s of %s written to %s", len(frame), pid, parcels.name, file)
+        log.debug("%d rows of parcel %s of %s %s written to %s", len(frame), pid, aoi, year, file)
     return frame
 
 
@@ -88,9 +73,33 @@ def by_location(
 
     Args and errors are those of `by_pid` and of `parcel_info.by_location`.
     """
-    found = parcel_info.by_location(aoi, year, lon, lat, ptype, geom=False, debug=debug, lake=lake)
+    found = sources.here(lake).parcels_by_location(aoi, year, lon, lat, ptype=ptype)
     return by_pid(aoi, year, found["pid"][0], tstype, ptype, band, debug, lake=lake)
 
 
-def _histogram(counts: Any) -> dict[str, int]:
-    return {str(value): int(count) for value, count in zip(schemas.CLASSES, counts, strict=True) if count and count > 0}
+def weather(
+    aoi: str, year: int, pid: str, ptype: str | None = None, debug: bool = False, *, lake: Lake | None = None
+) -> pd.DataFrame:
+    """The daily weather of the parcel's grid cell, all years; also written to time_series_weather.csv.
+
+    Args:
+        aoi: area.
+        year: year of the declaration.
+        pid: identifier of the parcel.
+        ptype: which parcel set; None is the main one.
+        debug: tell the log (level DEBUG) what is done.
+        lake: the lake; None is what the settings say.
+
+    Returns:
+        meteo_date (YYYY-MM-DD), tmin, tmax, tmean (degrees Celsius), prec (mm).
+
+    Raises:
+        NotFoundError: no such parcel.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(sources.here(lake).weather_time_series(aoi, year, str(pid), ptype=ptype))
+    file = folders.write(aoi, year, str(pid), "time_series_weather.csv", frame.to_csv())
+    if debug:
+        log.debug("%d days of parcel %s of %s %s written to %s", len(frame), pid, aoi, year, file)
+    return frame

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,8 @@ from cbm_lake.sources.protocol import Columns
 _SECONDS: Final = (5.0, 120.0)
 """For how long a server may take to answer at all, and then between bytes."""
 _PIECE: Final = 1 << 20
+_TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How a TIFF begins, in either order of bytes, of 32 and 64 bits."""
 
 
 class ApiSource:
@@ -40,6 +42,7 @@ class ApiSource:
         self._session = _session()
         self._session.auth = (user, password)
         self._public = _session()
+        self._public.auth = _nobody
 
     # -- parcels ------------------------------------------------------------------------------------------------------
 
@@ -82,7 +85,10 @@ class ApiSource:
         flags = {"withGeometry": geometry, "wgs84": wgs84}
         found = self._columns("parcelsByPolygon", {**what, **flags}, only_ids=str(only_ids))
         if not found:
-            raise InvalidInputError("the server takes this for no polygon; first and last point must be equal")
+            raise InvalidInputError(
+                f"the server takes this for no polygon, or knows no parcels of {aoi} {year} {ptype or ''}; "
+                "first and last point must be equal"
+            )
         return found
 
     def parcel_peers(
@@ -90,7 +96,7 @@ class ApiSource:
     ) -> Columns:
         """See `Source.parcel_peers`."""
         what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "distance": distance, "max": limit}
-        return self._columns("parcelPeers", what)
+        return self._of_parcel("parcelPeers", what)
 
     # -- time series --------------------------------------------------------------------------------------------------
 
@@ -108,17 +114,17 @@ class ApiSource:
     ) -> Columns:
         """See `Source.parcel_time_series`."""
         what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "tstype": tstype, "band": band, "ref": ref}
-        found = self._columns("parcelTimeSeries", what, scl=str(scl))
+        found = self._of_parcel("parcelTimeSeries", what, scl=str(scl))
         # what PostgreSQL 14 and later call the column in the original's server
         return {("date_part" if name == "extract" else name): values for name, values in found.items()}
 
     def weather_time_series(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
         """See `Source.weather_time_series`."""
-        return self._columns("weatherTimeSeries", {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype})
+        return self._of_parcel("weatherTimeSeries", {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype})
 
     def markers(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
         """See `Source.markers`."""
-        return self._columns("markers", {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype})
+        return self._of_parcel("markers", {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype})
 
     # -- images -------------------------------------------------------------------------------------------------------
 
@@ -142,11 +148,10 @@ class ApiSource:
                 f"the server gives no chips from {start} to {end}: more than {limit}; ask for fewer days"
             )
         chips = []
-        for moment, link in zip(found["dates"], found["chips"], strict=True):
+        for obstime, link in _listed(found):
             file = folder / _name(link)
-            if not file.exists():
+            if not _is_there(file, chipsize):
                 self._fetch(link, file)
-            obstime = datetime.strptime(moment[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
             chips.append(Chip(file.name.partition(".")[0], obstime, band, file))
         return chips
 
@@ -163,26 +168,46 @@ class ApiSource:
 
     def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
         """See `Source.info`."""
-        found: dict[str, Any] = dict(self._columns("info", {}))
+        found = self._object("info", {})
         if aois is not None:
             found["aois"] = {aoi: told for aoi, told in found.get("aois", {}).items() if aoi in aois}
         return found
 
     # -- the wire -----------------------------------------------------------------------------------------------------
 
+    def _of_parcel(self, name: str, what: dict[str, Any], **others: str) -> Columns:
+        """Columns about a parcel; empty ones leave open whether there is such a parcel, so that is asked too."""
+        found = self._columns(name, what, **others)
+        if not any(found.values()):
+            self.parcel_by_id(what["aoi"], what["year"], what["pid"], ptype=what["ptype"])
+            if not found:
+                raise SourceError(f"{self.url} cannot answer {name} of parcel {what['pid']!r}; its log may say why")
+        return found
+
     def _columns(self, name: str, what: dict[str, Any], **others: str) -> Columns:
+        """An answer of equally long lists."""
+        answer = self._object(name, what, **others)
+        lengths = {len(values) if isinstance(values, list) else -1 for values in answer.values()}
+        if len(lengths) > 1 or -1 in lengths:
+            raise SourceError(f"{self.url} answers {name} with what are not equally long lists; is it a cbm server?")
+        return answer
+
+    def _object(self, name: str, what: dict[str, Any], **others: str) -> dict[str, Any]:
+        """An answer that is a JSON object."""
         response = self._asked(name, what, **others)
         try:
             answer = response.json()
         except ValueError as error:
-            raise SourceError(f"{self.url} answers {name} with what is no JSON; is it a cbm server?") from error
+            raise SourceError(
+                f"{self.url} answers {name} (status {response.status_code}) with what is no JSON; is it a cbm server?"
+            ) from error
         if not isinstance(answer, dict):
             raise SourceError(f"{self.url} answers {name} with what is no JSON object; is it a cbm server?")
         return answer
 
     def _asked(self, name: str, what: dict[str, Any], **others: str) -> requests.Response:
         """The answer to a question; only flags that are on, and texts that are not empty, are sent."""
-        given = {key: value for key, value in what.items() if value not in (None, "", False)}
+        given = {key: value for key, value in what.items() if value is not None and value is not False and value != ""}
         url = f"{self.url}/query/{name}"
         try:
             response = self._session.get(url, params={**given, **others}, timeout=_SECONDS)
@@ -194,29 +219,43 @@ class ApiSource:
         return response
 
     def _fetch(self, link: str, file: Path) -> None:
-        """Write what a result link gives, in one step; such links want no login, so none is sent."""
+        """Write the GeoTIFF of a result link, in one step; such links want no login, so none is sent."""
         url = urljoin(f"{self.url}/", link if "://" in link else link.lstrip("/"))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}")
         try:
-            with os.fdopen(handle, "wb") as stream, self._public.get(url, stream=True, timeout=_SECONDS) as response:
-                _check(response, file.name)
-                for piece in response.iter_content(_PIECE):
-                    stream.write(piece)
-            Path(draft).replace(file)
-        except requests.RequestException as error:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}")
+            try:
+                with os.fdopen(handle, "wb") as stream, self._public.get(url, stream=True, timeout=_SECONDS) as answer:
+                    _check(answer, file.name)
+                    stream.writelines(_of_tiff(answer.iter_content(_PIECE), file.name))
+                Path(draft).replace(file)
+            finally:
+                Path(draft).unlink(missing_ok=True)
+        except requests.RequestException as error:  # before OSError, whose child it is
             raise SourceError(f"{file.name} cannot be fetched from {self.url} ({_reason(error)}); try again") from error
-        finally:
-            Path(draft).unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{file} cannot be written: {error.strerror}; check rights and free space") from error
 
 
 def _session() -> requests.Session:
     """A session that tries again what a busy server or a lost connection refuses."""
     session = requests.Session()
-    again = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504), raise_on_status=False)
+    # 500 is what the original answers to what it does not know; how long a server bids to wait may be many minutes
+    again = Retry(
+        total=3,
+        backoff_factor=0.5,
+        status_forcelist=(429, 502, 503, 504),
+        raise_on_status=False,
+        respect_retry_after_header=False,
+    )
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(max_retries=again))
     return session
+
+
+def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """No login, not even one of the user's .netrc."""
+    return request
 
 
 def _check(response: requests.Response, name: str) -> None:
@@ -252,6 +291,37 @@ def _some(answer: Columns, column: str, problem: str) -> Columns:
     if not answer.get(column):
         raise NotFoundError(problem)
     return answer
+
+
+def _listed(found: Columns) -> list[tuple[datetime, str]]:
+    """The moments and links of chips."""
+    try:
+        moments = [datetime.strptime(moment[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) for moment in found["dates"]]
+        return list(zip(moments, map(str, found["chips"]), strict=True))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(f"the server's list of chips cannot be understood: {error}") from error
+
+
+def _is_there(file: Path, chipsize: int) -> bool:
+    """Whether a chip of that many metres was fetched before."""
+    import rasterio
+
+    if not file.is_file():
+        return False
+    try:
+        with rasterio.open(file) as raster:
+            return bool(abs(raster.width * raster.res[0] - chipsize) <= 2 * raster.res[0])
+    except rasterio.RasterioIOError:
+        return False
+
+
+def _of_tiff(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """The pieces of a file, once its beginning is that of a TIFF."""
+    first = next(pieces, b"")
+    if first[:4] not in _TIFF:
+        raise SourceError(f"what the server gives for {name} is no GeoTIFF; the link may have expired: ask again")
+    yield first
+    yield from pieces
 
 
 def _ring(polygon: Any) -> str:

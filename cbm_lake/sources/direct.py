@@ -86,10 +86,11 @@ class LakeSource:
         geometry: bool = False,
         wgs84: bool = False,
         only_ids: bool = True,
+        limit: int | None = None,
     ) -> Columns:
-        """See `Source.parcels_by_polygon`."""
+        """See `Source.parcels_by_polygon`; no more than `limit` of them."""
         parcels = self.lake.parcel_set(aoi, year, ptype)
-        answer = _columns(self._meeting(parcels, _polygon(polygon)), geometry=geometry, wgs84=wgs84)
+        answer = _columns(self._meeting(parcels, _polygon(polygon))[:limit], geometry=geometry, wgs84=wgs84)
         return {name: answer[name] for name in answer if name in ("pid", "geom")} if only_ids else answer
 
     def parcel_peers(

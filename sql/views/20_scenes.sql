@@ -1,7 +1,7 @@
 -- Every catalogued scene. status: ingested, extracted or failed (over any parcel set, the latest word counts).
 -- superseded: the same acquisition is catalogued again with a newer processing baseline, or the same product under another id.
 -- Two products of one acquisition and baseline both stay: a tile that lies across two datastrips comes in two halves.
--- obsid: a number made of the scene's card and id, which programs of the original library want.
+-- obsid: the number that a migrated scene had in the original's catalogue, else one made of the scene's card and id.
 -- A copy without rasters never hides one that has them: processing_rank sorts by both.
 create view scenes as
 with known as (
@@ -13,6 +13,9 @@ tried as (
     select card, scene, arg_max(status, finished) as status, arg_max(problem, finished) as problem
     from extractions
     group by card, scene
+),
+numbered as (
+    select card, scene, max(obsid) as obsid from obsids group by card, scene
 )
 select
     known.id, known.datetime as obstime, known.reference, known.sensor, known.card,
@@ -26,8 +29,9 @@ select
     rank < max(rank) over (partition by known.card, known.acquisition)
         or row_number() over (partition by known.card, known.acquisition, rank, known.reference order by known.id desc) > 1
         as superseded,
-    (md5_number_lower(concat(known.card, '/', known.id)) >> 12)::bigint as obsid,
+    coalesce(numbered.obsid, (md5_number_lower(concat(known.card, '/', known.id)) >> 12)::bigint) as obsid,
     known.acquisition, known.geometry as footprint, known.bbox, known.assets, known.source, known.ingested
 from known
 left join tried on tried.card = known.card and tried.scene = known.id
+left join numbered on numbered.card = known.card and numbered.scene = known.id
 where known.copy = 1

@@ -1,4 +1,5 @@
 -- The signatures of card s2 as long rows, one per parcel, scene and band: the shape of the original's tables.
+-- Band SC, statistics of the scene classes' numbers, only where it was migrated.
 create view s2_long as
 select aoi, year, ptype, pid, scene as obsid, obstime, reference, scl, unnest(bands, recursive := true)
 from (
@@ -12,7 +13,9 @@ from (
         {'band': 'B08', 'count': B08_count, 'mean': B08_mean, 'std': B08_std, 'min': B08_min, 'max': B08_max, 'p25': B08_p25, 'p50': B08_p50, 'p75': B08_p75},
         {'band': 'B8A', 'count': B8A_count, 'mean': B8A_mean, 'std': B8A_std, 'min': B8A_min, 'max': B8A_max, 'p25': B8A_p25, 'p50': B8A_p50, 'p75': B8A_p75},
         {'band': 'B11', 'count': B11_count, 'mean': B11_mean, 'std': B11_std, 'min': B11_min, 'max': B11_max, 'p25': B11_p25, 'p50': B11_p50, 'p75': B11_p75},
-        {'band': 'B12', 'count': B12_count, 'mean': B12_mean, 'std': B12_std, 'min': B12_min, 'max': B12_max, 'p25': B12_p25, 'p50': B12_p50, 'p75': B12_p75}
+        {'band': 'B12', 'count': B12_count, 'mean': B12_mean, 'std': B12_std, 'min': B12_min, 'max': B12_max, 'p25': B12_p25, 'p50': B12_p50, 'p75': B12_p75},
+        {'band': 'SC', 'count': SC_count, 'mean': SC_mean, 'std': SC_std, 'min': SC_min, 'max': SC_max, 'p25': SC_p25, 'p50': SC_p50, 'p75': SC_p75}
     ].list_filter(lambda item: item.count is not null) as bands
     from s2
+    left join (select * exclude (obstime, reference) from sc) using (aoi, year, ptype, pid, scene)
 )

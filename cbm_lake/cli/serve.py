@@ -1,0 +1,53 @@
+"""cbm-lake serve: the REST service."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cbm_lake.cli.shared import err
+from cbm_lake.errors import ConfigError, InvalidInputError
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen at; 0.0.0.0 is all, for everyone.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    sql: Annotated[bool, typer.Option("--sql", help="Also answer SELECT statements (POST /v1/sql).")] = False,
+    certificate: Annotated[
+        Path | None, typer.Option("--ssl-certfile", exists=True, dir_okay=False, help="Certificate, for https.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--ssl-keyfile", exists=True, dir_okay=False, help="Its key.")] = None,
+    root_path: Annotated[str, typer.Option("--root-path", help="Path under which a proxy offers the service.")] = "",
+) -> None:
+    """Serve the lake to clients of the original library, to programs, and to browsers; `cbm-lake user` says to whom."""
+    try:
+        import uvicorn
+
+        from cbm_lake.server.accounts import Accounts
+        from cbm_lake.server.app import Settings, create_app
+    except ImportError as error:
+        raise ConfigError(f"serving needs more packages ({error}): pip install 'cbm-lake[server]'") from error
+    from cbm_lake.config import Workspace
+    from cbm_lake.lake import open_lake
+
+    if (certificate is None) != (key is None):
+        raise InvalidInputError("https needs both --ssl-certfile and --ssl-keyfile")
+    workspace = Workspace.here()
+    accounts = Accounts(workspace.root / "config" / "users.json")
+    if not accounts.users():
+        err.print("there is no account yet: nobody can log in; make one with: cbm-lake user add NAME --aoi AREA")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    app = create_app(open_lake(), accounts, Settings(workspace.temp / "results", workspace.data / "files", sql=sql))
+    uvicorn.run(
+        app, host=host, port=port, access_log=False, server_header=False, root_path=root_path, log_level="warning",
+        ssl_certfile=certificate, ssl_keyfile=key, timeout_keep_alive=30, h11_max_incomplete_event_size=131_072,
+        limit_concurrency=512,
+    )  # fmt: skip

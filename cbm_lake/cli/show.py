@@ -1,0 +1,176 @@
+"""cbm-lake show: figures of parcels, into files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cbm_lake.cli.shared import Aoi, End, Ptype, Start, Year, out
+from cbm_lake.errors import InvalidInputError
+
+app = typer.Typer(no_args_is_help=True, help="Draw figures of parcels: .png, .svg or .pdf, or interactive .html.")
+
+Pids = Annotated[list[str] | None, typer.Option("--pid", help="Identifier of a parcel; several times for several.")]
+Out = Annotated[Path, typer.Option("--out", help="File: .png, .svg, .pdf, or .html, which is interactive.")]
+Bands = Annotated[str, typer.Option("--bands", help='ndvi, "true colour", three bands (B08_B04_B03) or one.')]
+Size = Annotated[int | None, typer.Option("--chipsize", help="Metres a side; without it the parcel's surroundings.")]
+Lon = Annotated[float | None, typer.Option("--lon", help="Or a place: degrees east …")]
+Lat = Annotated[float | None, typer.Option("--lat", help="… and degrees north.")]
+Colours = Annotated[str | None, typer.Option("--cmap", help="Colour map of NDVI or one band: viridis, magma, …")]
+Screen = Annotated[str, typer.Option("--screen", help="Scene classes that count as clouds.")]
+_SCREEN = "3,8,9,10,11"
+
+
+@app.command("time-series")
+def show_time_series(
+    aoi: Aoi,
+    year: Year,
+    file: Out,
+    pid: Pids = None,
+    kind: Annotated[str, typer.Option("--kind", help="ndvi, s2, s1, bs, c6 or weather.")] = "ndvi",
+    bands: Annotated[str, typer.Option("--bands", help="Of s2: B04,B08.")] = "B04,B08",
+    ptype: Ptype = None,
+    screen: Screen = _SCREEN,
+) -> None:
+    """Draw parcels' curves over time."""
+    from cbm_lake.show import time_series
+
+    asked = aoi, year, _several(pid), ptype
+    if kind in ("bs", "c6", "s1"):
+        time_series.s1(*asked, ("bs", "c6") if kind == "s1" else kind, **_into(file))
+    elif kind == "s2":
+        time_series.s2(*asked, bands.split(","), screen=_classes(screen), **_into(file))
+    elif kind == "ndvi":
+        time_series.ndvi(*asked, screen=_classes(screen), **_into(file))
+    elif kind == "weather":
+        time_series.weather(*asked, **_into(file))
+    else:
+        raise InvalidInputError(f"--kind {kind} is not known; choose ndvi, s2, s1, bs, c6 or weather")
+    _told(file)
+
+
+@app.command("chips")
+def show_chips(
+    aoi: Aoi,
+    year: Year,
+    start: Start,
+    end: End,
+    file: Out,
+    pid: Pids = None,
+    lon: Lon = None,
+    lat: Lat = None,
+    bands: Annotated[
+        list[str] | None,
+        typer.Option("--bands", help='ndvi, "true colour", three bands (B08_B04_B03) or one; several times for rows.'),
+    ] = None,
+    chipsize: Size = None,
+    ptype: Ptype = None,
+    cmap: Colours = None,
+    columns: Annotated[int | None, typer.Option("--columns", help="Images side by side.")] = None,
+    screen: Screen = _SCREEN,
+) -> None:
+    """Draw the images of parcels or of a place, date by date."""
+    from cbm_lake.show import chip_images
+
+    views = bands or ["ndvi"]
+    looks = {"columns": columns, "screen": _classes(screen), **_into(file)}
+    if pid and len(views) > 1:
+        if len(pid) > 1 or cmap:
+            raise InvalidInputError("several --bands are for one --pid, each in its own colours; give one --bands")
+        chip_images.grid(aoi, year, pid[0], start, end, views, chipsize, ptype, **looks)
+    elif pid:
+        chip_images.by_pid(aoi, year, pid, start, end, views[0], chipsize, ptype, cmap=cmap, **looks)
+    elif lon is not None and lat is not None:
+        chip_images.by_location(aoi, year, lon, lat, start, end, views[0], chipsize or 1280, cmap=cmap, **looks)
+    else:
+        raise InvalidInputError("which parcel? give --pid, or --lon and --lat")
+    _told(file)
+
+
+@app.command("calendar")
+def show_calendar(
+    aoi: Aoi,
+    year: Year,
+    pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel.")],
+    file: Out,
+    start: Annotated[str | None, typer.Option("--start", help="First day; without it 1 January.")] = None,
+    end: Annotated[str | None, typer.Option("--end", help="Last day; without it 31 December.")] = None,
+    bands: Bands = "true colour",
+    chipsize: Size = None,
+    ptype: Ptype = None,
+    cmap: Colours = None,
+    screen: Screen = _SCREEN,
+) -> None:
+    """Draw a parcel's year: images month by month, and the NDVI below."""
+    from cbm_lake.show import calendar
+
+    looks = {"cmap": cmap, "screen": _classes(screen), **_into(file)}
+    calendar.by_pid(aoi, year, pid, ptype, start, end, bands, chipsize, **looks)
+    _told(file)
+
+
+@app.command("background")
+def show_background(
+    aoi: Aoi,
+    year: Year,
+    file: Out,
+    pid: Pids = None,
+    lon: Lon = None,
+    lat: Lat = None,
+    tms: Annotated[str, typer.Option("--tms", help="google, bing, osm, esri, ags, one of the settings, sentinel.")] = (
+        "Google"
+    ),
+    chipsize: Annotated[int, typer.Option("--chipsize", help="Pixels a side.")] = 512,
+    extend: Annotated[int | None, typer.Option("--extend", help="Metres of Web Mercator a side.")] = None,
+    ptype: Ptype = None,
+) -> None:
+    """Draw orthophotos of parcels or of a place."""
+    from cbm_lake.show import background
+
+    if pid:
+        background.by_pid(aoi, year, pid, ptype, chipsize, extend, tms, **_into(file))
+    elif lon is not None and lat is not None:
+        background.by_location(aoi, year, lon, lat, chipsize, extend or 512, tms, **_into(file))
+    else:
+        raise InvalidInputError("which parcel? give --pid, or --lon and --lat")
+    _told(file)
+
+
+@app.command("parcel-info")
+def show_parcel_info(
+    aoi: Aoi, year: Year, file: Out, pid: Pids = None, lon: Lon = None, lat: Lat = None, ptype: Ptype = None
+) -> None:
+    """Draw what is declared of parcels: outline, crop, area, place."""
+    from cbm_lake.show import parcel_info
+
+    if pid:
+        parcel_info.by_pid(aoi, year, pid, ptype, **_into(file))
+    elif lon is not None and lat is not None:
+        parcel_info.by_location(aoi, year, lon, lat, ptype, **_into(file))
+    else:
+        raise InvalidInputError("which parcel? give --pid, or --lon and --lat")
+    _told(file)
+
+
+def _several(pid: list[str] | None) -> list[str]:
+    if not pid:
+        raise InvalidInputError("which parcel? give --pid")
+    return pid
+
+
+def _into(file: Path) -> dict[str, Any]:
+    """The arguments that put a figure into a file."""
+    return {"file": file, "interactive": file.suffix.lower() == ".html"}
+
+
+def _classes(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",") if number.strip()]
+    except ValueError as error:
+        raise InvalidInputError(f"--screen {text} is no list of scene classes; write 3,8,9,10,11") from error
+
+
+def _told(file: Path) -> None:
+    out.print(f"{file} written", soft_wrap=True, highlight=False)

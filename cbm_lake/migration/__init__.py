@@ -1,0 +1,180 @@
+"""Takes a database of the original library over: `migrate`.
+
+    tables as files, or a database ─ dumps ─► parcels ─► catalogue ─► signatures, histograms ─► weather, markers
+
+What was migrated is served like what was extracted: wide rows that count by the ledger, scenes and parcels that
+keep the numbers by which the original knew them (obsid, ogc_fid).
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.lake import Lake, open_lake
+from cbm_lake.migration import catalogue as scenes
+from cbm_lake.migration import database, declared, events, series
+from cbm_lake.migration.dumps import Dumps
+from cbm_lake.migration.series import Counts, Progress
+from cbm_lake.parcels import check_set
+
+__all__ = ["Counts", "Migrated", "migrate"]
+
+log = logging.getLogger(__name__)
+
+_OFFSETS: Final = ("auto", "keep")
+Files: TypeAlias = "str | Path | Sequence[str | Path]"
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What became of every row."""
+
+    tables: dict[str, Counts]
+    """parcels, catalogue, signatures, hists, weather, markers: those that were given."""
+    refused: tuple[tuple[str, str, int], ...]
+    """Table, reason, and number of rows that were refused for it."""
+    listed: Path | None
+    """Where the refused rows are listed one by one; None where there are none."""
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The files of each table, or their names in a database."""
+
+    parcels: str | None
+    catalogue: str | None
+    signatures: tuple[str, ...]
+    hists: tuple[str, ...]
+    weather: str | None
+    weather_grid: str | None
+    markers: str | None
+
+
+def migrate(
+    aoi: str,
+    year: int,
+    ptype: str | None = None,
+    *,
+    parcels: str | Path | None = None,
+    pid: str = "id",
+    fid: str = "ogc_fid",
+    crs: str | None = None,
+    catalogue: str | Path | None = None,
+    signatures: Files = (),
+    hists: Files = (),
+    weather: str | Path | None = None,
+    weather_grid: str | Path | None = None,
+    markers: str | Path | None = None,
+    dsn: str | None = None,
+    boa_offset: str = "auto",
+    refused: str | Path = "refused.csv",
+    lake: Lake | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> Migrated:
+    """Take dumps of the original's tables into the lake; once more, nothing is doubled, and what broke off goes on.
+
+    Args:
+        aoi: name of the area.
+        year: of the declaration.
+        ptype: which of several parcel sets of that area and year; none is the main one.
+        parcels: table of the parcels; without it those that were migrated before.
+        pid: its column of the identifier.
+        fid: its column of the number by which the other tables know a parcel.
+        crs: coordinate system of parcels whose file names none.
+        catalogue: table of the scenes: id, obstime, reference, card [, sensor, footprint].
+        signatures: tables of long rows: pid (the number), obsid, band, count, mean, std, min, max, p25, p50, p75.
+        hists: tables of histograms: pid (the number), obsid, hist (JSON).
+        weather: table of days: meteo_date, tmin, tmax, tmean, prec, and grid_id where there are several cells.
+        weather_grid: its cells: grid_id, polygon.
+        markers: table of events: pid (the identifier), marker, marker_type, date_start, date_main, date_end, …
+        dsn: a PostgreSQL database; what is given above are then names of tables (schema.table).
+        boa_offset: auto: -1000 is added to statistics of Sentinel-2 products of baseline 04.00 and later, as their
+            names tell, for the original took them of the stored numbers; keep: they are harmonised already.
+        refused: CSV file to list refused rows in.
+        lake: where to; without it the lake of the current workspace.
+        progress: called with what is done, how far it is, and how far it goes.
+
+    Raises:
+        InvalidInputError: an argument or a column is wrong or missing.
+        NotFoundError: no parcels of that set, or none with numbers, are there.
+        SourceError: a dump or the database cannot be read, or the lake cannot be written.
+    """
+    if boa_offset not in _OFFSETS:
+        raise InvalidInputError(f"boa_offset {boa_offset!r} is none of {', '.join(_OFFSETS)}")
+    if (signatures or hists) and catalogue is None:
+        raise InvalidInputError("signatures are of scenes; give the catalogue by catalogue= too")
+    found = check_set(aoi, year, ptype)
+    lake = lake or open_lake()
+    given = _Given(
+        _text(parcels), _text(catalogue), _texts(signatures), _texts(hists), _text(weather), _text(weather_grid),
+        _text(markers),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="cbm-lake-migrate-") as scratch:
+        dumps = Dumps(Path(scratch))
+        if dsn:
+            given = _fetched(dsn, given, dumps.folder, progress)
+        tables: dict[str, Counts] = {}
+        if given.parcels:
+            loaded = declared.load(lake, dumps, given.parcels, found, pid=pid, fid=fid, crs=crs)
+            tables["parcels"] = Counts(loaded.parcels, 0, 0 if loaded.new else loaded.parcels)
+        tables |= _take(lake, dumps, given, found, progress, shifted=boa_offset == "auto")
+        dumps.write_refused(Path(refused))
+        reasons = tuple(dumps.refused())
+    return Migrated(tables, reasons, Path(refused) if reasons else None)
+
+
+def _take(
+    lake: Lake, dumps: Dumps, given: _Given, found: tuple[str, int, str], progress: Progress, *, shifted: bool
+) -> dict[str, Counts]:
+    """Take the tables that belong to parcels; what became of their rows."""
+    parcels = lake.parcel_set(*found)
+    tables: dict[str, Counts] = {}
+    if given.catalogue:
+        dumps.view("catalogue", [given.catalogue], scenes.COLUMNS, scenes.DEFAULTS)
+        read, known = scenes.take(lake, dumps, parcels.aoi, shifted=shifted)
+        tables["catalogue"] = Counts(read, read - len(known))
+    if given.signatures or given.hists:
+        declared.number(lake, dumps, parcels)
+        dumps.view("dump", given.signatures, series.SIGNATURES)
+        dumps.view("dump_hists", given.hists, series.HISTS)
+        tables |= series.Series(lake, dumps, parcels, known, progress).take()
+    if given.weather:
+        tables["weather"] = events.days(lake, dumps, parcels.aoi, given.weather, given.weather_grid)
+    if given.markers:
+        dumps.view("markers_dump", [given.markers], events.MARKERS, events.MARKERS_MAYBE)
+        tables["markers"] = events.markers(lake, dumps, parcels)
+    return tables
+
+
+def _fetched(dsn: str, given: _Given, folder: Path, progress: Progress) -> _Given:
+    """The tables of a database as files."""
+
+    def fetch(table: str | None, name: str) -> str | None:
+        if table is None:
+            return None
+        target = folder / f"{name}.csv.gz"
+        return database.fetch(dsn, table, target, lambda size: progress(f"fetching {table}", size, 0))
+
+    many = {
+        name: tuple(str(fetch(table, f"{name}{number}")) for number, table in enumerate(getattr(given, name)))
+        for name in ("signatures", "hists")
+    }
+    single = {
+        name: fetch(getattr(given, name), name)
+        for name in ("parcels", "catalogue", "weather", "weather_grid", "markers")
+    }
+    return _Given(**many, **single)  # type: ignore[arg-type]
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _texts(paths: Files) -> tuple[str, ...]:
+    return (str(paths),) if isinstance(paths, (str, Path)) else tuple(map(str, paths))

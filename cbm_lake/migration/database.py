@@ -1,0 +1,47 @@
+"""The tables of a PostgreSQL database as dumps, streamed so that none of them is ever in memory."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+from cbm_lake.errors import ConfigError, InvalidInputError, SourceError
+
+
+def fetch(dsn: str, table: str, target: Path, progress: Callable[[int], None]) -> str:
+    """Copy a table into a compressed CSV file with header; its path.
+
+    Args:
+        dsn: postgresql://user@host/database; the password comes from there, PGPASSWORD or ~/.pgpass.
+        table: its name, with the schema before it or not.
+        target: the file.
+        progress: told how many bytes came.
+
+    Raises:
+        ConfigError: package psycopg is not there.
+        InvalidInputError: the database has no such table.
+        SourceError: it cannot be reached, or broke off.
+    """
+    try:
+        import psycopg
+        from psycopg import sql
+    except ImportError as error:
+        raise ConfigError("reading a database wants package psycopg; pip install 'cbm-lake[migrate]'") from error
+    name = sql.Identifier(*table.split("."))
+    statement = sql.SQL("copy (select * from {}) to stdout (format csv, header)").format(name)
+    size = 0
+    try:
+        with psycopg.connect(dsn) as connection, connection.cursor() as cursor, gzip.open(target, "wb", 1) as file:
+            connection.read_only = True
+            with cursor.copy(statement) as copy:
+                for block in copy:
+                    file.write(block)
+                    size += len(block)
+                    progress(size)
+    except psycopg.errors.UndefinedTable as error:
+        raise InvalidInputError(f"the database has no table {table}; give it as schema.table") from error
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        raise SourceError(f"table {table} cannot be read ({reason}); check the address and the rights") from error
+    return str(target)

@@ -1,0 +1,173 @@
+"""Dumps of the original's tables, read by DuckDB as they came; and the list of what is refused of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from cbm_lake import queries
+from cbm_lake.errors import InvalidInputError, SourceError
+
+_MEMORY: Final = "2GB"
+"""What DuckDB may hold; beyond it, it sorts and groups on disk."""
+_LISTED: Final = 5_000_000
+"""Refused rows that are listed one by one; more are counted only."""
+
+
+@dataclass
+class Dumps:
+    """A DuckDB of its own in a scratch folder, in which the dumps are tables."""
+
+    folder: Path
+    connection: duckdb.DuckDBPyConnection = field(init=False)
+    sizes: dict[str, int] = field(default_factory=dict, init=False)
+    """Bytes of the files of each view."""
+
+    def __post_init__(self) -> None:
+        self.connection = duckdb.connect(str(self.folder / "work.duckdb"))
+        for name, value in (
+            ("memory_limit", _MEMORY),
+            ("temp_directory", str(self.folder)),
+            ("preserve_insertion_order", "false"),
+            ("timezone", "UTC"),
+        ):
+            self.connection.execute(f"set {name} = $value", {"value": value})
+        self.connection.execute('create table refused ("table" varchar, line varchar, reason varchar)')
+
+    def view(
+        self,
+        name: str,
+        paths: Sequence[str],
+        columns: Sequence[str],
+        defaults: Sequence[str] = (),
+        renamed: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make the files of one table a view.
+
+        Args:
+            name: of the view.
+            paths: CSV (also .gz) or Parquet files.
+            columns: that it must have.
+            defaults: columns that are null where a file has none of that name.
+            renamed: how the files call columns of other names.
+
+        Raises:
+            SourceError: a file cannot be read.
+            InvalidInputError: a column is missing.
+        """
+        parts = [self._named(path, columns, defaults, renamed or {}) for path in paths]
+        if not paths:
+            nulls = ", ".join(f'null::varchar as "{column}"' for column in (*columns, *defaults))
+            parts = [self.connection.sql(f"select {nulls} limit 0")]
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = whole.union(part)
+        whole.create_view(name, replace=True)
+        self.sizes[name] = sum(Path(path).stat().st_size for path in paths)
+
+    def table(self, name: str, rows: pa.Table) -> None:
+        """Make rows a table."""
+        self.connection.from_arrow(rows).create(name)
+
+    def view_staged(self, folder: Path, like: duckdb.DuckDBPyRelation) -> None:
+        """Make what was staged in a folder the view staged_rows; where it is nothing, an empty one."""
+        if any(folder.glob("*/*.parquet")):
+            found = self.connection.read_parquet(f"{folder}/*/*.parquet", hive_partitioning=True)
+            found.project("* replace (bucket::bigint as bucket)").create_view("staged_rows", replace=True)
+        else:
+            like.limit(0).create_view("staged_rows", replace=True)
+
+    def hold_portion(self, number: int) -> None:
+        """Make the staged rows of a portion the tables portion and portion_hists."""
+        for step, table in (("staged", "portion"), ("staged_hists", "portion_hists")):
+            self.view_staged(self.folder / step, self.run(step))
+            self.connection.execute(f"drop table if exists {table}")
+            self.run(table, bucket=number).create(table)
+
+    def _named(
+        self, path: str, columns: Sequence[str], defaults: Sequence[str], renamed: Mapping[str, str]
+    ) -> duckdb.DuckDBPyRelation:
+        found = self.read(path)
+        known = {name.lower(): name for name in found.columns}
+        known |= {ours: known[theirs] for ours, theirs in renamed.items()}
+        missing = [name for name in columns if name not in known]
+        if missing:
+            raise InvalidInputError(
+                f"{path} has no column {', '.join(missing)}; it has {', '.join(found.columns)}; give another dump"
+            )
+        chosen = [
+            f'"{known[name]}"::varchar as "{name}"' if name in known else f'null::varchar as "{name}"'
+            for name in (*columns, *defaults)
+        ]
+        return found.project(", ".join(chosen))
+
+    def read(self, path: str) -> duckdb.DuckDBPyRelation:
+        """A file as a relation; the columns of a CSV are all text.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+        if not Path(path).exists():
+            raise SourceError(f"there is no file {path}; check the path")
+        try:
+            if Path(path).suffix.lower() in (".parquet", ".geoparquet"):
+                return self.connection.read_parquet(path)
+            return self.connection.read_csv(
+                path, header=True, all_varchar=True, ignore_errors=True, store_rejects=True, rejects_limit=0
+            )
+        except duckdb.Error as error:
+            reason = " ".join(str(error).split())[:300]
+            raise SourceError(f"{path} cannot be read ({reason}); give a CSV with header, or Parquet") from error
+
+    def run(self, query: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
+        """The answer of a named step of sql/migrate."""
+        with queries.translated():
+            return self.connection.sql(queries.get(f"migrate.{query}").sql, params=params or None)
+
+    def rows(self, query: str, /, **params: Any) -> pa.Table:
+        """The same in memory."""
+        with queries.translated():
+            return self.run(query, **params).to_arrow_table()
+
+    # -- what is refused ----------------------------------------------------------------------------------------------
+
+    def refuse(self, query: str, /, **params: Any) -> None:
+        """Put what a named step finds on the list."""
+        self.run(query, **params).insert_into("refused")
+
+    def refuse_rows(self, table: str, rows: Iterable[tuple[str, str]]) -> None:
+        """Put rows, each with the reason, on the list."""
+        found = [(table, line, reason) for line, reason in rows]
+        if found:
+            self.connection.executemany("insert into refused values (?, ?, ?)", found)
+
+    def refuse_unreadable(self, name: str) -> int:
+        """Put the lines of CSV files that have not as many fields as the header on the list; how many they are."""
+        if not self.connection.sql("select 1 from duckdb_tables() where table_name = 'reject_errors'").fetchall():
+            return 0
+        found = self.rows("unreadable", name=name)
+        self.connection.from_arrow(found).insert_into("refused")
+        self.connection.execute("drop table reject_errors")
+        self.connection.execute("drop table reject_scans")
+        return int(found.num_rows)
+
+    def refused(self) -> list[tuple[str, str, int]]:
+        """How many rows of each table were refused, for each reason."""
+        return self.connection.sql('select "table", reason, count(*) from refused group by all order by all').fetchall()
+
+    def count(self, view: str) -> int:
+        """How many rows a view has."""
+        ((rows,),) = self.connection.table(view).aggregate("count(*)").fetchall()
+        return int(rows)
+
+    def write_refused(self, path: Path) -> None:
+        """The list as CSV; no file where nothing was refused."""
+        if self.count("refused"):
+            self.connection.table("refused").limit(_LISTED).order("all").to_csv(str(path), header=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,220 @@
+"""The original's long signatures and histograms as extractions of the lake.
+
+    dumps ─ staged, one pass ─► portions of scenes ─ pivoted ─► wide rows of one scene ─► signatures, then the ledger
+
+A scene is done when the ledger says so, as when it is extracted; its number depends on what the dump holds of it, so
+that the same dump does nothing the second time and another one replaces what the first brought.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cbm_lake import queries, schemas
+from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.migration.catalogue import Numbered
+from cbm_lake.migration.dumps import Dumps
+
+SIGNATURES: Final = ("pid", "obsid", "band", "count", "mean", "std", "min", "max", "p25", "p50", "p75")
+HISTS: Final = ("pid", "obsid", "hist")
+_PORTION: Final = 60_000_000
+"""Bytes of a dump that are pivoted at once: half a million to four million rows, as they are packed."""
+_MOST_PORTIONS: Final = 512
+_MIGRATED: Final = " migrated"
+"""How the version in the ledger ends where a scene was migrated."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how far it is, and how far it goes."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the rows of a table."""
+
+    read: int
+    refused: int
+    already: int = 0
+    """Of those that count, how many the lake had from an earlier run."""
+
+    @property
+    def taken(self) -> int:
+        """Rows that the lake holds."""
+        return self.read - self.refused
+
+
+class Series:
+    """Takes the views "dump" and "dump_hists" into the lake.
+
+    Args:
+        lake: where to.
+        dumps: where from; the table fids (fid, pid) is in it.
+        parcels: whose signatures they are.
+        scenes: by number.
+        progress: told how far it is.
+    """
+
+    def __init__(
+        self, lake: Lake, dumps: Dumps, parcels: ParcelSet, scenes: dict[int, Numbered], progress: Progress
+    ) -> None:
+        self._lake, self._dumps, self._parcels, self._scenes = lake, dumps, parcels, scenes
+        self._progress = progress
+        self._read: dict[str, int] = {}
+        self._done = self._known_extractions()
+
+    def take(self) -> dict[str, Counts]:
+        """Write what is not there yet; what became of the rows of signatures and hists."""
+        _write_names(self._dumps, self._scenes)
+        portions = self._stage()
+        already = {"signatures": 0, "hists": 0}
+        for number in range(portions):
+            for name, rows in self._portion(number).items():
+                already[name] += rows
+            self._progress("migrating scenes", number + 1, portions)
+        return {name: self._counts(name, already[name]) for name in already}
+
+    def _counts(self, name: str, already: int) -> Counts:
+        refused = sum(rows for table, _, rows in self._dumps.refused() if table == name)
+        return Counts(self._read[name], refused, already)
+
+    def _known_extractions(self) -> dict[tuple[str, str], tuple[int, str]]:
+        """By card and scene, the extraction that counts over this parcel set and the version that wrote it."""
+        key = {"aoi": self._parcels.aoi, "year": self._parcels.year, "ptype": self._parcels.ptype}
+        return {
+            (card, row["scene"]): (row["extraction"], row["version"])
+            for card in schemas.CARD_BANDS
+            for row in self._lake.query("migrate.done", card=card, **key).to_pylist()
+        }
+
+    # -- staging ------------------------------------------------------------------------------------------------------
+
+    def _stage(self) -> int:
+        """Read the dumps once, judge every row, and spread the good ones over portions; how many portions there are."""
+        dumps = self._dumps
+        size = dumps.sizes["dump"] + dumps.sizes["dump_hists"]
+        portions = max(1, min(_MOST_PORTIONS, size // _PORTION, len(self._scenes)))
+        dumps.connection.execute(
+            "create or replace table portions as select $count::bigint as buckets", {"count": portions}
+        )
+        for name, step in (("signatures", "staged"), ("hists", "staged_hists")):
+            folder = dumps.folder / step
+            relation = dumps.run(step)
+            self._watch(partial(relation.to_parquet, str(folder), partition_by=["bucket"]), f"reading {name}")
+            dumps.view_staged(folder, relation)
+            self._read[name] = dumps.count("staged_rows") + dumps.refuse_unreadable(name)
+            dumps.refuse("refused", name=name)
+        return portions
+
+    def _watch(self, work: Callable[[], object], title: str) -> None:
+        """Do a long work of DuckDB and tell how far it is."""
+        with ThreadPoolExecutor(1) as pool, queries.translated():
+            running = pool.submit(work)
+            while wait([running], timeout=0.5).not_done:
+                self._progress(title, max(0, int(self._dumps.connection.query_progress())), 100)
+            running.result()
+        self._progress(title, 100, 100)
+
+    # -- portions -----------------------------------------------------------------------------------------------------
+
+    def _portion(self, number: int) -> dict[str, int]:
+        """Write the scenes of a portion that are not there yet; how many rows of those that count were there."""
+        self._dumps.hold_portion(number)
+        self._dumps.refuse("doubled")
+        already = {"signatures": 0, "hists": 0}
+        work, refused = {}, []
+        for row in self._dumps.rows("digests").to_pylist():
+            scene = self._scenes[row["obsid"]]
+            extraction = self._extraction(scene, row["digest"])
+            held, by = self._done.get((scene.card, scene.id), (None, _MIGRATED))
+            if held == extraction:
+                already = {name: rows + row[name] for name, rows in already.items()}
+            elif by.endswith(_MIGRATED):
+                work[row["obsid"]] = extraction
+            else:
+                refused.append(row["obsid"])
+        if refused:
+            self._dumps.refuse("held", obsids=refused)
+        self._write(work)
+        return already
+
+    def _extraction(self, scene: Numbered, digest: int) -> int:
+        """The number of what the dump holds of a scene over this version of the parcels."""
+        parcels = self._parcels
+        what = ["migrated", scene.card, scene.id, parcels.aoi, parcels.year, parcels.ptype, parcels.version, digest]
+        return int.from_bytes(hashlib.sha256(json.dumps(what).encode()).digest()[:8]) >> 1
+
+    def _write(self, work: dict[int, int]) -> None:
+        """Write and record scenes, given their extractions by their numbers."""
+        if not work:
+            return
+        started = datetime.now(UTC)
+        wide = {card: self._dumps.rows(f"wide_{card}") for card in (*schemas.CARD_BANDS, "sc")}
+        for obsid, extraction in work.items():
+            scene = self._scenes[obsid]
+            rows = self._wide(scene.card, wide[scene.card], obsid, extraction)
+            self._lake.write_signatures(scene.card, rows, extraction)
+            if scene.card == "s2":
+                classes = self._wide("sc", wide["sc"], obsid, extraction)
+                if classes.num_rows:
+                    self._lake.write_signatures("sc", classes, extraction)
+            self._lake.record(self._entry(scene, extraction, rows, started))
+
+    def _wide(self, card: str, portion: pa.Table, obsid: int, extraction: int) -> pa.Table:
+        """The rows of one scene in the schema of its table; bands that the dump has not are null."""
+        scene = self._scenes[obsid]
+        rows = portion.filter(pc.equal(portion["obsid"], obsid))
+        keys = {
+            "aoi": self._parcels.aoi, "year": self._parcels.year, "ptype": self._parcels.ptype, "scene": scene.id,
+            "obstime": scene.obstime, "reference": scene.reference, "rule": "centre", "extraction": extraction,
+        }  # fmt: skip
+        schema = schemas.SC if card == "sc" else schemas.signatures(card)
+        columns = [
+            pa.repeat(pa.scalar(keys[item.name], item.type), rows.num_rows)
+            if item.name in keys
+            else rows[item.name].cast(item.type)
+            for item in schema
+        ]
+        return pa.table(columns, schema=schema)
+
+    def _entry(self, scene: Numbered, extraction: int, rows: pa.Table, started: datetime) -> dict[str, Any]:
+        """What the ledger is told."""
+        bands = [band for band in schemas.CARD_BANDS[scene.card] if rows[f"{band}_count"].null_count < rows.num_rows]
+        return {
+            "card": scene.card, "scene": scene.id, "aoi": self._parcels.aoi, "year": self._parcels.year,
+            "ptype": self._parcels.ptype, "parcels": self._parcels.version, "extraction": extraction, "base": None,
+            "bands": bands, "rule": "centre", "boa_offset": scene.boa_offset, "cube": False, "status": "done",
+            "problem": None, "rows": rows.num_rows, "started": started, "finished": datetime.now(UTC),
+            "version": version("cbm-lake") + _MIGRATED,
+        }  # fmt: skip
+
+
+def _write_names(dumps: Dumps, scenes: dict[int, Numbered]) -> None:
+    """Tables of the scenes by number, and of the bands by every name that the original gave them."""
+    known = [{"obsid": number, "card": scene.card, "shift": scene.shift} for number, scene in scenes.items()]
+    names = [{"card": card, "given": given, "band": band} for card, given, band in _given_names()]
+    known_schema = pa.schema([("obsid", pa.int64()), ("card", pa.string()), ("shift", pa.int32())])
+    dumps.table("known", pa.Table.from_pylist(known, schema=known_schema))
+    dumps.table("names", pa.Table.from_pylist(names))
+
+
+def _given_names() -> Iterator[tuple[str, str, str]]:
+    """Card, name in capitals in the dump, and name in the lake, of every band."""
+    for card, bands in schemas.CARD_BANDS.items():
+        for band in bands:
+            yield card, band, band
+            if card == "s2" and band[1] == "0":
+                yield card, f"B{band[2]}", band
+            elif card != "s2":
+                yield card, f"{band}{'B' if card == 'bs' else 'C'}", band
+    yield "s2", "SC", "SC"
+    yield "s2", "SCL", "SC"

@@ -1,0 +1,164 @@
+"""The service's own endpoints, /v1/…: the same lake in the formats of today, and, where it is allowed, SQL."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from typing import Annotated, Any, Final, Literal
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from fastapi import APIRouter, Header, HTTPException, Query, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response, StreamingResponse
+
+from cbm_lake import queries
+from cbm_lake.export import as_text
+from cbm_lake.server import security
+from cbm_lake.server.legacy import Aoi, Pid, Ptype, Year
+from cbm_lake.server.security import User
+from cbm_lake.server.sqlbox import Limits, Question
+
+router = APIRouter(prefix="/v1", tags=["lake"])
+log = logging.getLogger(__name__)
+
+_ARROW: Final = "application/vnd.apache.arrow.stream"
+_PARQUET: Final = "application/vnd.apache.parquet"
+_BATCH: Final = 10_000
+"""Rows that are held in memory at once."""
+
+Batches = Iterator[pa.RecordBatch]
+Accept = Annotated[str, Header()]
+
+
+@router.get("/parcels")
+def parcels(
+    request: Request, user: User, aoi: Aoi, year: Year, ptype: Ptype = "",
+    geometry: Annotated[bool, Query(description="With the outlines, WKB in the area's own system.")] = False,
+    accept: Accept = "application/json",
+) -> Response:  # fmt: skip
+    """All declared parcels of an area by their identifiers, as JSON lines, CSV, Arrow or Parquet by Accept."""
+    lake, area = request.app.state.source.lake, security.allowed(user, aoi)
+    lake.parcel_set(area, year, ptype)
+    key = {"aoi": area, "year": year, "ptype": ptype, "outlines": geometry}
+    reader = lake.relation(queries.get("parcels.declared").sql, **key).to_arrow_reader(_BATCH)
+    return _streamed(reader, accept)
+
+
+@router.get("/timeseries")
+def time_series(
+    request: Request, user: User, aoi: Aoi, year: Year, pid: Pid, ptype: Ptype = "",
+    card: Literal["s2", "bs", "c6"] = "s2", accept: Accept = "application/json",
+) -> Response:  # fmt: skip
+    """A parcel's statistics as wide rows, one per scene, as JSON lines, CSV, Arrow or Parquet by Accept."""
+    lake, area = request.app.state.source.lake, security.allowed(user, aoi)
+    lake.parcel_set(area, year, ptype)
+    rows = lake.query(f"time_series.{card}", aoi=area, year=year, ptype=ptype, pid=pid, bands=None)
+    return _streamed(pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(_BATCH)), accept)
+
+
+class Asked(BaseModel):
+    """A statement and its parameters."""
+
+    statement: str = Field(max_length=20_000)
+    params: dict[str, str | int | float | bool | list[str] | list[int] | None] = {}
+
+
+@router.post("/sql")
+def sql(request: Request, user: User, asked: Asked, accept: Accept = "application/json") -> Response:
+    """The rows of one SELECT over the views of the lake, of the areas that the user may read."""
+    box = request.app.state.box
+    if box is None:
+        raise HTTPException(404, "SQL is not offered here; the administrator starts the server with --sql to allow it")
+    source = request.app.state.source
+    areas = None if user.admin else user.aois
+    log.info("sql by %s: %s %s", user.name, " ".join(asked.statement.split()), sorted(asked.params))
+    answer = box.ask(Question(source.lake.url, asked.statement, asked.params, areas, Limits()))
+    schema = next(answer)
+    return _streamed(_Reader(schema, answer), accept)
+
+
+class _Reader:
+    """A schema, and batches that come."""
+
+    def __init__(self, schema: pa.Schema, batches: Iterator[Any]) -> None:
+        self.schema, self._batches = schema, batches
+
+    def __iter__(self) -> Batches:
+        return self._batches
+
+
+def _streamed(reader: Any, accept: str) -> Response:
+    """The batches in the format that is accepted, as they come."""
+    if _ARROW in accept:
+        return StreamingResponse(_arrow(reader), media_type=_ARROW)
+    if _PARQUET in accept:
+        return StreamingResponse(_parquet(reader), media_type=_PARQUET)
+    if "text/csv" in accept:
+        return StreamingResponse(_csv(reader), media_type="text/csv")
+    return StreamingResponse(_json(reader), media_type="application/x-ndjson")
+
+
+class _Pieces(io.RawIOBase):
+    """What a writer writes, to be taken piece by piece."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._written = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        self._pieces.append(bytes(piece))
+        self._written += len(self._pieces[-1])
+        return len(self._pieces[-1])
+
+    def tell(self) -> int:
+        return self._written
+
+    def take(self) -> bytes:
+        taken, self._pieces = b"".join(self._pieces), []
+        return taken
+
+
+def _arrow(reader: Any) -> Iterator[bytes]:
+    out = _Pieces()
+    with pa.ipc.new_stream(pa.PythonFile(out, "w"), reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+            yield out.take()
+    yield out.take()
+
+
+def _parquet(reader: Any) -> Iterator[bytes]:
+    out = _Pieces()
+    with pq.ParquetWriter(pa.PythonFile(out, "w"), reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+            yield out.take()
+    yield out.take()
+
+
+def _csv(reader: Any) -> Iterator[bytes]:
+    first = True
+    for batch in reader:
+        out = io.BytesIO()
+        rows = as_text(pa.Table.from_batches([batch], reader.schema))
+        pyarrow.csv.write_csv(rows, out, pyarrow.csv.WriteOptions(include_header=first))
+        first = False
+        yield out.getvalue()
+    if first:
+        yield (",".join(f'"{name}"' for name in reader.schema.names) + "\n").encode()
+
+
+def _json(reader: Any) -> Iterator[bytes]:
+    import base64
+
+    import orjson
+
+    for batch in reader:
+        lines = [orjson.dumps(row, default=lambda value: base64.b64encode(value).decode()) for row in batch.to_pylist()]
+        yield b"\n".join([*lines, b""])

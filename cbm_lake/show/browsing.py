@@ -1,0 +1,84 @@
+"""Images and maps for notebooks, by holoviews: zoom, and a slider over the dates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from cbm_lake.show import pictures, style
+from cbm_lake.show.pictures import Row
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def images(rows: Sequence[Row], heading: str) -> Any:
+    """The rows side by side, with one slider over the dates for all."""
+    import holoviews as hv
+
+    hv.extension("bokeh", logo=False)
+    maps = []
+    for row in rows:
+        frames = {
+            f"{image.obstime:%Y-%m-%d}": picture(
+                pictures.rgba(row, image),
+                row.images.bounds,
+                row.outline,
+                " · ".join(filter(None, [row.label, pictures.cloud_words(image)])),
+            )
+            for image in row.images.images
+        }
+        maps.append(hv.HoloMap(frames, kdims="date"))
+    return beside(maps).opts(title=heading) if len(maps) > 1 else maps[0]
+
+
+def beside(maps: Sequence[Any]) -> Any:
+    """Elements side by side, three in a row; one stays by itself."""
+    import holoviews as hv
+
+    hv.extension("bokeh", logo=False)
+    return hv.Layout(list(maps)).cols(3).opts(shared_axes=False) if len(maps) > 1 else maps[0]
+
+
+def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Any:
+    """A parcel with what is known of it under the pointer."""
+    import holoviews as hv
+
+    hv.extension("bokeh", logo=False)
+    names = {name.replace(" ", "_"): value for name, value in facts.items()}
+    rows = [
+        {
+            "x": shapely.get_coordinates(part.exterior)[:, 0],
+            "y": shapely.get_coordinates(part.exterior)[:, 1],
+            "holes": [[shapely.get_coordinates(ring) for ring in part.interiors]],
+            **names,
+        }
+        for part in shapely.get_parts(shape)
+    ]
+    looks = {"color": style.NDVI, "alpha": 0.35, "line_color": style.INK, "line_width": 2, "tools": ["hover"]}
+    west, south, east, north = shape.bounds
+    half, x, y = 0.6 * max(east - west, north - south, 1), (west + east) / 2, (south + north) / 2
+    return hv.Polygons(rows, ["x", "y"], list(names)).opts(
+        title=title, width=470, height=450, data_aspect=1, xlim=(x - half, x + half), ylim=(y - half, y + half),
+        xlabel="easting (m)", ylabel="northing (m)", xformatter="%d",
+        yformatter="%d", xticks=3, yticks=4, active_tools=[], **looks,
+    )  # fmt: skip
+
+
+def picture(pixels: NDArray[np.uint8], bounds: Sequence[float], shape: shapely.Geometry | None, title: str) -> Any:
+    """Pixels where they lie, with an outline."""
+    import holoviews as hv
+
+    west, south, east, north = bounds
+    layers = [hv.RGB(pixels, bounds=(west, south, east, north), kdims=["x", "y"])]
+    if shape is not None:
+        rings = [shapely.get_coordinates(ring) for ring in shapely.get_rings(shapely.get_parts(shape))]
+        layers += [hv.Path(rings, ["x", "y"]).opts(color=colour, line_width=width)
+                   for colour, width in (("white", 4), (style.INK, 2))]  # fmt: skip
+    return hv.Overlay(layers).opts(
+        title=title, width=470, height=450, data_aspect=1, xlabel="easting (m)", ylabel="northing (m)",
+        xformatter="%d", yformatter="%d", xticks=3, yticks=4, active_tools=[], fontsize={"title": 10},
+    )  # fmt: skip

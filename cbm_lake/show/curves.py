@@ -1,0 +1,233 @@
+"""Draws curves over time, in one panel or several: for files by matplotlib, for notebooks by holoviews."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from cbm_lake.show import computing, style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve."""
+
+    label: str
+    colour: str
+    rows: pd.DataFrame
+    """time, value, low, high, cloud, by time."""
+    dash: style.Dash = "-"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves of one unit."""
+
+    unit: str
+    lines: tuple[Line, ...]
+    limits: tuple[float, float] | None = None
+    """Least range of values that is shown; data outside widen it."""
+    missing: str = "no data"
+    """What is said where no line has rows."""
+    bars: bool = False
+    """Values stand as bars on the axis, one a day."""
+    marks: bool = True
+    """Observations are marked, clouded ones apart."""
+    compared: bool = False
+    """Each line is another parcel."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return all(line.rows.empty for line in self.lines)
+
+
+CLOUD: Final = "#a9b2bc"
+"""Edges of what clouds hide."""
+_BANDS: Final = 4
+"""The greatest number of parcels whose bands are drawn together."""
+_MONTH: Final = 30.0
+"""Days that are shown at least."""
+_TALL: Final = 3.2
+"""Inches of a single panel."""
+
+
+def draw(panels: Sequence[Panel], heading: str, spread: str) -> Figure:
+    """A figure of panels one below the other on one time axis, under a heading; spread says what the bands are."""
+    height = 1.35 + (_TALL if len(panels) == 1 else 2.3 * len(panels))
+    names = _names(panels)
+    height += 0.2 * max(0, len(names) // 3)
+    figure = style.figure(style.WIDTH, height)
+    rows = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    for axes, panel in zip(rows, panels, strict=True):
+        draw_panel(axes, panel)
+    _widen(rows[-1], panels)
+    style.date_axis(rows[-1])
+    title = style.fitted(heading, style.WIDTH - 0.3)
+    figure.suptitle(title, x=0.012, ha="left", size=style.TITLE, color=style.INK, weight="bold")
+    _key(figure, panels, names, spread)
+    return figure
+
+
+def draw_panel(axes: Axes, panel: Panel) -> None:
+    """One panel into axes: its unit above, its curves, or why there are none."""
+    style.frame(axes)
+    axes.set_title(panel.unit, loc="left", size=style.TEXT, color=style.PALE)
+    if panel.empty:
+        axes.set_yticks([])
+        style.say(axes, panel.missing)
+        return
+    limits = _range(panel)
+    for line in panel.lines:
+        if panel.bars:
+            axes.bar(line.rows["time"], line.rows["value"], width=0.9, color=line.colour)
+        else:
+            _curve(axes, line, limits, panel)
+    axes.set_ylim(limits)
+    if panel.marks and not any(computing.clear(line.rows).any() for line in panel.lines):
+        axes.text(0.5, 0.94, "no cloud-free observation", transform=axes.transAxes, ha="center", va="top",
+                  size=style.TEXT, color=style.PALE, backgroundcolor="white")  # fmt: skip
+
+
+def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) -> None:
+    """The band between low and high, the line through cloud-free observations, and hollow marks where clouds were.
+
+    Of more than a few curves the bands would hide each other. Clouds brighter than the panel stand at its edge.
+    """
+    seen = computing.clear(line.rows)
+    shown, hidden = line.rows[seen], line.rows[~seen]
+    if len(panel.lines) <= _BANDS or not panel.compared:
+        axes.fill_between(
+            shown["time"], shown["low"], shown["high"], color=line.colour, alpha=0.16, linewidth=0, label="_band"
+        )
+    size = _mark(len(line.rows))
+    look: dict[str, Any] = {"linewidth": 1.6, "label": line.label}
+    if panel.marks:
+        look |= {"marker": "o", "markersize": size, "markeredgecolor": "white", "markeredgewidth": size / 12}
+    axes.plot(shown["time"], shown["value"], line.dash, color=line.colour, **look)
+    edge = line.colour if len(panel.lines) > 1 else CLOUD
+    if len(hidden):
+        axes.plot(
+            hidden["time"], hidden["value"].clip(*limits), "o", markersize=0.8 * size, markerfacecolor="white",
+            markeredgecolor=edge, markeredgewidth=0.9, alpha=0.55 if len(panel.lines) > 1 else 1, zorder=1.5,
+            clip_on=False, label="_clouded",
+        )  # fmt: skip
+
+
+def _mark(number: int) -> float:
+    """Points of a mark: 6.5 for few observations, 2.6 for hundreds."""
+    return float(np.clip(45 / np.sqrt(max(number, 1)), 2.6, 6.5))
+
+
+def _range(panel: Panel) -> tuple[float, float]:
+    """The panel's limits, widened to hold cloud-free values and bands; clouded ones only where there are no others."""
+    seen = [line.rows[computing.clear(line.rows)] for line in panel.lines]
+    rows = seen if any(len(part) for part in seen) else [line.rows for line in panel.lines]
+    joined = np.concatenate([np.asarray(part[["value", "low", "high"]], np.float64).ravel() for part in rows])
+    joined = joined[np.isfinite(joined)]
+    low, high = float(joined.min(initial=np.inf)), float(joined.max(initial=-np.inf))
+    if panel.limits:
+        low, high = min(low, panel.limits[0]), max(high, panel.limits[1])
+    if panel.bars:
+        return 0.0, 1.06 * max(high, 1.0)
+    edge = 0.04 * max(high - low, 1e-6)
+    return low - edge, high + edge
+
+
+def _widen(axes: Axes, panels: Sequence[Panel]) -> None:
+    """Show a month at least, so that a single observation has days beside it."""
+    times = [np.asarray(line.rows["time"], "datetime64[s]") for panel in panels for line in panel.lines]
+    days = np.concatenate(times).astype(float) / 86400
+    if days.size and np.ptp(days) < _MONTH:
+        middle = (days.min() + days.max()) / 2
+        axes.set_xlim(middle - _MONTH / 2, middle + _MONTH / 2)
+
+
+def _names(panels: Sequence[Panel]) -> dict[str, Line]:
+    """The curves by what they are called, each once."""
+    return {line.label: line for panel in panels for line in panel.lines}
+
+
+def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread: str) -> None:
+    """What the colours and marks mean, below the panels."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    seen = {line.label for panel in panels for line in panel.lines if not line.rows.empty}
+    handles: list[Any] = []
+    for name, line in names.items():
+        text = style.fitted(name, 5.5 if len(names) < 3 else 2.8, style.SMALL, 1) + " (no data)" * (name not in seen)
+        handles.append(Line2D([], [], color=line.colour, linestyle=line.dash, linewidth=2, label=text))
+    marked = [line for panel in panels if panel.marks for line in panel.lines]
+    if any(not computing.clear(line.rows).all() for line in marked):
+        told = "clouded or not known" if any(line.rows["cloud"].isna().any() for line in marked) else "clouded"
+        hollow: dict[str, Any] = {"marker": "o", "markersize": 5, "markerfacecolor": "white", "markeredgecolor": CLOUD}
+        handles.append(Line2D([], [], linestyle="", label=told, **hollow))
+    if any(line.rows["low"].notna().any() for line in marked) and (len(names) <= _BANDS or not panels[0].compared):
+        handles.append(Patch(color=style.PALE, alpha=0.25, linewidth=0, label=spread))
+    columns = 3 if len(names) > 2 else 4
+    figure.legend(
+        handles=handles, loc="outside lower left", ncols=min(len(handles), columns), frameon=False,
+        fontsize=style.SMALL, labelcolor=style.INK, handlelength=1.6,
+    )  # fmt: skip
+
+
+# -- notebooks ----------------------------------------------------------------------------------------------------
+
+
+def interactive(panels: Sequence[Panel], heading: str) -> Any:
+    """The same for notebooks, by holoviews: zoom, and the numbers of a point under the pointer."""
+    import holoviews as hv
+
+    hv.extension("bokeh", logo=False)
+    elements = []
+    for number, panel in enumerate(panels):
+        title = heading if not number else ""
+        layers = [layer for line in panel.lines for layer in _layers(line, panel)]
+        if panel.empty:
+            layers = [hv.Curve({"time": [], "value": []}, "time", "value")]
+            title = f"{title} · {panel.missing}".removeprefix(" · ")
+        elements.append(
+            hv.Overlay(layers).opts(
+                xlabel="",
+                ylabel=panel.unit,
+                ylim=(None, None) if panel.empty else _range(panel),
+                title=title,
+                width=900,
+                height=380 if len(panels) == 1 else 260,
+                show_grid=True,
+                legend_position="right",
+                active_tools=[],
+                padding=(0.02, 0),
+            )
+        )
+    return elements[0] if len(elements) == 1 else hv.Layout(elements).cols(1)
+
+
+def _layers(line: Line, panel: Panel) -> list[Any]:
+    """A line as layers of holoviews, each observation with its date, value and clouds to be read."""
+    import holoviews as hv
+
+    if line.rows.empty:
+        return []
+    seen = computing.clear(line.rows)
+    shown, hidden = line.rows[seen], line.rows[~seen]
+    if panel.bars:
+        return [hv.Spikes(shown, "time", "value", label=line.label).opts(color=line.colour, line_width=2)]
+    band = hv.Area(shown, "time", ["low", "high"]).opts(fill_color=line.colour, fill_alpha=0.16, line_alpha=0)
+    curve = hv.Curve(shown, "time", "value", label=line.label).opts(color=line.colour, line_width=2)
+    layers = [band, curve] if shown["low"].notna().any() else [curve]
+    if panel.marks:
+        fields = ["value", "low", "high", "cloud", "count"]
+        layers.append(hv.Scatter(shown, "time", fields).opts(color=line.colour, size=6, tools=["hover"]))
+        look = {"fill_color": "white", "line_color": CLOUD, "size": 6, "tools": ["hover"]}
+        layers.append(hv.Scatter(hidden, "time", fields).opts(**look))
+    return layers

@@ -1,0 +1,120 @@
+"""What is declared of parcels, as a card: the outline, and the facts beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import shapely
+
+from cbm_lake import get
+from cbm_lake.show import browsing, computing, pictures, reading, style
+from cbm_lake.show.reading import Parcel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SIDE, _GAP = 3.2, 0.45
+"""Inches: a map, and between maps."""
+_WORDS: Final = 5.0
+"""Inches for the facts."""
+
+
+def by_pid(
+    aoi: str,
+    year: int,
+    pid: str | Sequence[str],
+    ptype: str | None = None,
+    *,
+    file: str | Path | None = None,
+    interactive: bool = False,
+) -> Any:
+    """A figure of what is declared of a parcel: outline, crop, area, place; of several parcels one below the other.
+
+    Args:
+        aoi: area.
+        year: year of the declaration.
+        pid: identifier of a parcel, or several.
+        ptype: which parcel set; None is the main one.
+        file: also write it there: .png, .svg, .pdf; .html of an interactive one.
+        interactive: an object of holoviews for notebooks instead of a matplotlib figure.
+
+    Raises:
+        NotFoundError: no such parcel.
+        InvalidInputError: a file of another kind.
+    """
+    style.suffix(file, interactive=interactive)
+    chosen = reading.parcels(aoi, year, pid, ptype)
+    if interactive:
+        maps = [browsing.outline(_plain(parcel), parcel.label, facts(parcel)) for parcel in chosen]
+        return style.save(browsing.beside(maps), file)
+    height = len(chosen) * (_SIDE + _GAP) - _GAP + 0.3
+    figure = style.figure(_SIDE + _WORDS + 0.45, height, constrained=False)
+    for number, parcel in enumerate(chosen):
+        _card(figure, parcel, height - 0.15 - _SIDE - number * (_SIDE + _GAP))
+    return style.save(figure, file)
+
+
+def by_location(
+    aoi: str,
+    year: int,
+    lon: float,
+    lat: float,
+    ptype: str | None = None,
+    *,
+    file: str | Path | None = None,
+    interactive: bool = False,
+) -> Any:
+    """A figure of the parcels at a place in degrees. Args and errors are those of `by_pid`."""
+    style.suffix(file, interactive=interactive)
+    found = get.parcel_info.by_location(aoi, year, lon, lat, ptype)
+    return by_pid(aoi, year, found["pid"], ptype, file=file, interactive=interactive)
+
+
+def facts(parcel: Parcel) -> dict[str, str]:
+    """What is known of a parcel, in words; lengths are measured on the UTM map of its place."""
+    plain = _plain(parcel)
+    parts, rings = shapely.get_parts(plain), len(shapely.get_rings(shapely.get_parts(plain)))
+    holes = rings - len(parts)
+    pieces = f"{len(parts)} part{'s' * (len(parts) != 1)}" + (f", {holes} hole{'s' * (holes != 1)}" if holes else "")
+    return {
+        "crop": parcel.crop or "none declared",
+        "crop code": parcel.code or "none declared",
+        "area": f"{reading.hectares(parcel.area)} ({parcel.area:,.0f} m²)",
+        "perimeter": f"{plain.length:,.0f} m",
+        "outline": f"{pieces}, {shapely.get_num_coordinates(plain) - rings:,} corners",
+        "centre": reading.degrees(parcel.lon, parcel.lat),
+        "declared in": f"{parcel.aoi} {parcel.year}" + (f", {parcel.ptype}" if parcel.ptype else ""),
+        "coordinates": f"EPSG:{parcel.epsg}",
+    }
+
+
+def _plain(parcel: Parcel) -> shapely.Geometry:
+    """The outline on the UTM map of its place."""
+    return parcel.outline_in(computing.utm(parcel.lon, parcel.lat))
+
+
+def _card(figure: Figure, parcel: Parcel, bottom: float) -> None:
+    """A parcel's map at the left, its facts at the right."""
+    width, height = figure.get_size_inches()
+    axes = pictures.axes_in(figure, (0.15, bottom, _SIDE, _SIDE))
+    shape = _plain(parcel)
+    west, south, east, north = shape.bounds
+    half = 0.62 * max(east - west, north - south, 1)
+    x, y = (west + east) / 2, (south + north) / 2
+    axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half), xticks=[], yticks=[], aspect="equal")
+    axes.set_facecolor("#f5f7f9")
+    axes.spines[:].set_visible(False)
+    pictures.fill(axes, shape, style.NDVI)
+    pictures.draw_outline(axes, shape)
+    pictures.scale_bar(axes)
+    left, top = (0.15 + _SIDE + 0.3) / width, bottom + _SIDE
+    title = style.fitted(f"Parcel {parcel.pid}", _WORDS - 0.3, style.TITLE, 1)
+    figure.text(left, top / height, title, size=style.TITLE, va="top", color=style.INK, weight="bold")
+    place = top - 0.42
+    for name, value in facts(parcel).items():
+        text = style.fitted(value, _WORDS - 1.35, style.TEXT, 2)
+        figure.text(left, place / height, name, size=style.TEXT, va="top", color=style.PALE)
+        figure.text(left + 1.05 / width, place / height, text, size=style.TEXT, va="top", color=style.INK)
+        place -= 0.3 + 0.17 * text.count("\n")

@@ -1,0 +1,410 @@
+"""What figures are drawn from: asked of `get`, which keeps it in temp/<aoi>/<year>/<pid>/."""
+
+from __future__ import annotations
+
+import ast
+import calendar
+import json
+import logging
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import rasterio
+import shapely
+from affine import Affine
+from pyproj import Transformer
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+
+from cbm_lake import get
+from cbm_lake.cards import CLOUD_CLASSES
+from cbm_lake.config import Workspace
+from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
+from cbm_lake.show import computing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+_MOMENT: Final = re.compile(r"(?<!\d)(\d{8})(?:T(\d{6}))?(?!\d)")
+_LONGEST: Final = 60
+"""Letters of a crop's name."""
+_PIXEL: Final = 10.0
+"""Metres a side of the pixels in which images are drawn."""
+LARGEST: Final = 5120
+"""Metres: the widest image."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A parcel as declared."""
+
+    aoi: str
+    year: int
+    pid: str
+    ptype: str | None
+    crop: str | None
+    code: str | None
+    area: float
+    """m²."""
+    lon: float
+    lat: float
+    epsg: int
+    outline: shapely.Geometry
+
+    @property
+    def label(self) -> str:
+        """Identifier, crop (its beginning) and hectares."""
+        crop = textwrap.shorten(self.crop or self.code or "no crop declared", _LONGEST, placeholder=" …")
+        return " · ".join([self.pid, crop, hectares(self.area)])
+
+    def outline_in(self, epsg: int) -> shapely.Geometry:
+        """The outline in another coordinate system."""
+        turn = Transformer.from_crs(self.epsg, epsg, always_xy=True)
+        return shapely.transform(self.outline, lambda xy: np.column_stack(turn.transform(xy[:, 0], xy[:, 1])))
+
+    @property
+    def widest(self) -> float:
+        """Metres from edge to edge on a plain map round the parcel, the larger of width and height."""
+        west, south, east, north = self.outline_in(computing.utm(self.lon, self.lat)).bounds
+        return float(max(east - west, north - south))
+
+
+@dataclass(frozen=True)
+class Image:
+    """What one scene saw of a place."""
+
+    obstime: datetime
+    bands: dict[str, NDArray[Any]]
+    cloud: float
+    """Share of clouded pixels, of the parcel where there is one; NaN where it is not known."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a place on one grid, by time."""
+
+    epsg: int
+    transform: Affine
+    size: int
+    """Pixels a side."""
+    images: tuple[Image, ...]
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north."""
+        metres = self.size * self.transform.a
+        return self.transform.c, self.transform.f - metres, self.transform.c + metres, self.transform.f
+
+
+def heading(chosen: Sequence[Parcel]) -> str:
+    """What stands above a figure: the parcel, or how many."""
+    first = chosen[0]
+    place = f"{first.aoi} {first.year}"
+    return f"Parcel {first.label} · {place}" if len(chosen) == 1 else f"{len(chosen)} parcels of {place}"
+
+
+def hectares(area: float) -> str:
+    """An area in words: 2.68 ha, 0.0120 ha, 1,240 ha."""
+    value = area / 10_000
+    digits = 0 if value >= 1000 else 1 if value >= 100 else 2 if value >= 0.1 else 4
+    return f"{value:,.{digits}f} ha"
+
+
+def degrees(lon: float, lat: float) -> str:
+    """A place in words: 50.9566° N, 3.7906° E."""
+    return f"{abs(lat):.4f}° {'N' if lat >= 0 else 'S'}, {abs(lon):.4f}° {'E' if lon >= 0 else 'W'}"
+
+
+# -- parcels ------------------------------------------------------------------------------------------------------
+
+
+def parcels(aoi: str, year: int, pid: str | Sequence[str], ptype: str | None = None) -> list[Parcel]:
+    """The parcels of those identifiers, in that order, each once.
+
+    Raises:
+        InvalidInputError: no identifier at all.
+        NotFoundError: one of them is not there.
+    """
+    wanted = [pid] if isinstance(pid, (str, int)) else list(pid)
+    if not wanted:
+        raise InvalidInputError("which parcel? the list of identifiers is empty")
+    return [_parcel(aoi, year, each, ptype) for each in dict.fromkeys(map(str, wanted))]
+
+
+def _parcel(aoi: str, year: int, pid: str, ptype: str | None) -> Parcel:
+    held = _held(aoi, year, pid, "info.json", ptype)
+    answer = json.loads(held.read_text("utf-8")) if held else {}
+    if not answer.get("pid") or not answer.get("geom"):
+        answer = get.parcel_info.by_pid(aoi, year, pid, ptype, geom=True)
+    if not answer.get("pid"):
+        raise NotFoundError(f"no parcel {pid!r} in {aoi} {year}; identifiers are text, as the agency wrote them")
+    return _declared(aoi, year, ptype, {name: values[0] for name, values in answer.items()})
+
+
+def _declared(aoi: str, year: int, ptype: str | None, row: dict[str, Any]) -> Parcel:
+    """A parcel of a row of the contract; an outline that names no system is in degrees unless it lies far outside."""
+    geometry = json.loads(row["geom"])
+    outline = shapely.from_geojson(json.dumps({key: geometry[key] for key in ("type", "coordinates")}))
+    degrees = "crs" not in geometry and max(map(abs, outline.bounds)) <= 180
+    return Parcel(
+        aoi, int(year), str(row["pid"]), ptype, row["cropname"] or None, row["cropcode"] and str(row["cropcode"]),
+        float(row["area"]), float(row["clon"]), float(row["clat"]), 4326 if degrees else int(row["srid"]), outline,
+    )  # fmt: skip
+
+
+def _held(aoi: str, year: int, pid: str, name: str, ptype: str | None) -> Path | None:
+    """A file that a server's answer was kept in; a lake is asked again, since it may have grown since.
+
+    Files do not say of which parcel set they are, so those of other sets than the main one are asked for again too.
+    """
+    file = get.folders.place(aoi, year, pid, name)
+    server = Workspace.here().config.set.data_source == "api"
+    return file if server and not ptype and file.exists() else None
+
+
+# -- time series --------------------------------------------------------------------------------------------------
+
+
+def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
+    """The statistics of a parcel by `time` (naive UTC) and band, else in the columns of the contract; may be empty."""
+    import pandas as pd
+
+    held = _held(parcel.aoi, parcel.year, parcel.pid, f"time_series_{tstype}.csv", parcel.ptype)
+    if held:
+        frame = pd.read_csv(held, index_col=0)
+        if "hist" in frame:
+            frame["hist"] = [ast.literal_eval(text) if isinstance(text, str) else {} for text in frame["hist"]]
+    else:
+        frame = get.time_series.by_pid(parcel.aoi, parcel.year, parcel.pid, tstype, parcel.ptype)
+    frame = frame.assign(time=pd.to_datetime(frame["date_part"].astype(float), unit="s"))
+    return frame.assign(band=[computing.band_name(band) for band in frame["band"]])
+
+
+def weather(parcel: Parcel) -> pd.DataFrame:
+    """The daily weather of a parcel: meteo_date, tmin, tmax, tmean (°C), prec (mm), and `time`; may be empty."""
+    import pandas as pd
+
+    held = _held(parcel.aoi, parcel.year, parcel.pid, "time_series_weather.csv", parcel.ptype)
+    if held:
+        frame = pd.read_csv(held, index_col=0)
+    else:
+        frame = get.time_series.weather(parcel.aoi, parcel.year, parcel.pid, parcel.ptype)
+    return frame.assign(time=pd.to_datetime(frame["meteo_date"]))
+
+
+# -- images -------------------------------------------------------------------------------------------------------
+
+
+def chipsize_for(chosen: Iterable[Parcel]) -> int:
+    """Metres a side of images in which the parcels fill about half of the width: 160 to 5120."""
+    widest = max(parcel.widest for parcel in chosen)
+    return int(min(max(np.ceil(1.6 * widest / 20) * 20, 160), LARGEST))
+
+
+def images_of(
+    parcel: Parcel, start: str | date, end: str | date, bands: Sequence[str], chipsize: int,
+    screen: Sequence[int] = CLOUD_CLASSES,
+) -> Images:  # fmt: skip
+    """The images of a parcel from a first to a last day; clouds are counted inside its outline."""
+    first, last = _days(start, end)
+    folder = chip_folder(parcel)
+    whose = parcel.aoi, parcel.year, parcel.pid
+
+    def fetch(names: Sequence[str], begin: date, finish: date) -> None:
+        get.chip_images.by_pid(*whose, str(begin), str(finish), names, chipsize, parcel.ptype)
+
+    _fetch(folder, chipsize, fetch, bands, (first, last))
+    outline = parcel.outline
+    return _images(folder, (first, last), bands, (parcel.lon, parcel.lat, chipsize), screen, (outline, parcel.epsg))
+
+
+def images_at(
+    aoi: str, year: int, lon: float, lat: float, start: str | date, end: str | date, bands: Sequence[str],
+    chipsize: int, screen: Sequence[int] = CLOUD_CLASSES,
+) -> tuple[Images, Path]:  # fmt: skip
+    """The images of a place, and the folder where they are; clouds are counted in the whole image."""
+    first, last = _days(start, end)
+    folder = get.folders.chips(Workspace.here().temp / get.folders.of_location(lon, lat))
+
+    def fetch(names: Sequence[str], begin: date, finish: date) -> None:
+        get.chip_images.by_location(aoi, year, lon, lat, str(begin), str(finish), names, chipsize)
+
+    _fetch(folder, chipsize, fetch, bands, (first, last))
+    return _images(folder, (first, last), bands, (lon, lat, chipsize), screen, None), folder
+
+
+def day(value: str | date) -> date:
+    """A day of text or a date.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    try:
+        return value if isinstance(value, date) else date.fromisoformat(value)
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(f"{value!r} is no day ({error}); write dates as 2024-03-01") from error
+
+
+def chip_folder(parcel: Parcel) -> Path:
+    """Where the images of a parcel are."""
+    return get.folders.chips(get.folders.place(parcel.aoi, parcel.year, parcel.pid, ""))
+
+
+Fetch = Callable[[Sequence[str], date, date], None]
+
+
+def _fetch(folder: Path, chipsize: int, fetch: Fetch, bands: Sequence[str], days: tuple[date, date]) -> None:
+    """Have `get` fetch what is missing, then mark what is there; without scene classes clouds are simply not known."""
+    marks = [f"chipsize_{chipsize}", f"daterange_{days[0]}_{days[1]}"]
+    lists = [f"images_list.{band}.csv" for band in bands]
+    server = Workspace.here().config.set.data_source == "api"
+    if server and all((folder / name).exists() for name in [*marks, *lists]):
+        return
+    _in_parts(fetch, bands, *days)
+    try:
+        _in_parts(fetch, ["SCL"], *days)
+    except LakeError as error:
+        log.warning("clouds are not known: %s", error)
+    if folder.is_dir():
+        for old in [*folder.glob("chipsize_*"), *folder.glob("daterange_*")]:
+            old.unlink(missing_ok=True)
+        for mark in marks:
+            (folder / mark).touch()
+
+
+def _in_parts(fetch: Fetch, bands: Sequence[str], first: date, last: date) -> None:
+    """Fetch the images of some days: at once, or where those are too many for `get`, in halves."""
+    try:
+        fetch(bands, first, last)
+    except NotFoundError as error:
+        log.debug("no %s from %s to %s: %s", bands, first, last, error)
+    except InvalidInputError:
+        if first >= last:
+            raise
+        middle = first + (last - first) // 2
+        _in_parts(fetch, bands, first, middle)
+        _in_parts(fetch, bands, middle + timedelta(days=1), last)
+
+
+def _days(start: str | date, end: str | date) -> tuple[date, date]:
+    first, last = day(start), day(end)
+    if last < first:
+        raise InvalidInputError(f"the last day, {last}, comes before the first, {first}")
+    return first, last
+
+
+def months(start: str | date, end: str | date) -> list[tuple[date, date]]:
+    """The days from a first to a last one, cut by month.
+
+    Raises:
+        InvalidInputError: no days, or the last comes before the first.
+    """
+    first, last = _days(start, end)
+    found = []
+    while first <= last:
+        final = first.replace(day=calendar.monthrange(first.year, first.month)[1])
+        found.append((first, min(final, last)))
+        first = final + timedelta(days=1)
+    return found
+
+
+def _images(
+    folder: Path, days: tuple[date, date], bands: Sequence[str], place: tuple[float, float, int],
+    screen: Sequence[int], shape: tuple[shapely.Geometry, int] | None,
+) -> Images:  # fmt: skip
+    """The chips of a folder as images on one grid; those that lack a band are left out."""
+    files = {band: _moments(folder, band, days) for band in {*bands, "SCL"}}
+    times = sorted(set.intersection(*(set(files[band]) for band in bands)))
+    if not times:
+        raise NotFoundError(
+            f"no images of {', '.join(bands)} from {days[0]} to {days[1]} at longitude {place[0]:.4f}, latitude "
+            f"{place[1]:.4f}; ask for other days, or catalogue scenes with cbm-lake card2db"
+        )
+    epsg, transform, size = _grid(files[bands[0]][times[0]], *place)
+    found = []
+    inside = computing.mask(shape[0], shape[1], epsg, transform, size) if shape else None
+    for moment in times:
+        pixels = {band: _pixels(files[band][moment], epsg, transform, size) for band in bands}
+        classes = files["SCL"].get(moment)
+        cloud = np.nan
+        if classes is not None:
+            cloud = computing.clouded(_pixels(classes, epsg, transform, size), inside, screen)
+        if any(band.any() for band in pixels.values()):
+            found.append(Image(moment, pixels, cloud))
+    return Images(epsg, transform, size, tuple(found))
+
+
+def _moments(folder: Path, band: str, days: tuple[date, date]) -> dict[datetime, Path]:
+    """The files of a band by moment."""
+    found = {}
+    for file in sorted(folder.glob(f"*.{band}.tif")):
+        moment = _moment(file)
+        if moment and days[0] <= moment.date() <= days[1]:
+            found[moment] = file
+    return found
+
+
+def _moment(file: Path) -> datetime | None:
+    """When a chip was taken: as its product's name says."""
+    match = _MOMENT.search(file.name)
+    if match is None:
+        log.warning("%s has no date in its name and is left out", file)
+        return None
+    return datetime.strptime(match[1] + (match[2] or "000000"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+
+
+def _grid(file: Path, lon: float, lat: float, chipsize: int) -> tuple[int, Affine, int]:
+    """Pixels of 10 m that fit those of a chip, in a square round a place."""
+    with _opened(file) as dataset:
+        epsg, origin = dataset.crs.to_epsg(), dataset.transform
+    x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(lon, lat)
+    size = max(1, round(chipsize / _PIXEL))
+    left = origin.c + round((x - origin.c) / _PIXEL - size / 2) * _PIXEL
+    top = origin.f - round((origin.f - y) / _PIXEL - size / 2) * _PIXEL
+    return epsg, Affine(_PIXEL, 0, left, 0, -_PIXEL, top), size
+
+
+def _pixels(file: Path, epsg: int, transform: Affine, size: int) -> NDArray[Any]:
+    """A chip in the pixels of a grid, the nearest of its own; 0 outside."""
+    where = {"crs": f"EPSG:{epsg}", "transform": transform, "width": size, "height": size, "nodata": 0}
+    with _opened(file) as dataset, WarpedVRT(dataset, **where) as turned:
+        return np.asarray(turned.read(1))
+
+
+def _opened(file: Path) -> Any:
+    try:
+        return rasterio.open(file)
+    except RasterioError as error:
+        raise SourceError(f"{file} cannot be read: {error}; delete it, and it will be fetched again") from error
+
+
+# -- backgrounds --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Background:
+    """An orthophoto: red, green and blue, and where it lies in Web Mercator."""
+
+    pixels: NDArray[np.uint8]
+    bounds: tuple[float, float, float, float]
+
+
+def background(file: Path) -> Background:
+    """An orthophoto out of its file.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    with _opened(file) as dataset:
+        bands = list(range(1, min(dataset.count, 3) + 1))
+        pixels = np.broadcast_to(dataset.read(bands), (3, *dataset.shape))
+        return Background(np.moveaxis(pixels, 0, -1).astype(np.uint8), tuple(dataset.bounds))

@@ -1,0 +1,128 @@
+"""The looks that all figures share: colours, type sizes, titles, date axes, and how figures become files."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from matplotlib.figure import Figure
+
+from cbm_lake.errors import ConfigError, InvalidInputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, PALE, GRID = "#1f2a37", "#6b7683", "#e8ebef"
+"""Words and outlines; what is told in passing, and clouds; lines of the grid."""
+CURVES: Final = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#777777")
+"""Bright scheme of Paul Tol (SRON/EPS/TN/09-002), which colour-blind readers can tell apart."""
+Dash = Literal["-", "--", ":", "-."]
+DASHES: Final[tuple[Dash, ...]] = ("-", "--", ":", "-.")
+"""Styles of line, for more curves than there are colours."""
+NDVI: Final = "#228833"
+BANDS: Final = {
+    "B02": "#4477AA", "B03": "#228833", "B04": "#EE6677", "B05": "#CCBB44", "B06": "#999933", "B07": "#117733",
+    "B08": "#AA3377", "B8A": "#882255", "B11": "#66CCEE", "B12": "#777777", "VV": "#4477AA", "VH": "#EE6677",
+}  # fmt: skip
+TITLE, TEXT, SMALL = 13, 9.5, 8.5
+"""Sizes in points, for figures nine inches wide."""
+WIDTH: Final = 9.0
+"""Inches."""
+DPI: Final = 150
+_WIDE: Final = 0.66
+"""Mean width of a letter of the title's typeface, as a share of its height."""
+_OFFSETS: Final = ["", "%Y", "%B %Y", "%-d %B %Y", "%-d %B %Y", "%-d %B %Y"]
+_FORMATS: Final = (".png", ".svg", ".pdf", ".html")
+
+
+def curve_colour(number: int) -> str:
+    """The colour of the curve with that number; beyond seven they come again."""
+    return CURVES[number % len(CURVES)]
+
+
+def dash(number: int) -> Dash:
+    """The style of line of the curve with that number, another one with each round of the colours."""
+    return DASHES[number // len(CURVES) % len(DASHES)]
+
+
+def fitted(text: str, inches: float, points: float = TITLE, lines: int = 2) -> str:
+    """The text in as many lines as it needs, at most that many; what is left over is cut with an ellipsis."""
+    letters = max(int(inches * 72 / (points * _WIDE)), 12)
+    return "\n".join(textwrap.wrap(text, letters, max_lines=lines, placeholder=" …", break_on_hyphens=False))
+
+
+def figure(width: float, height: float, *, constrained: bool = True) -> Figure:
+    """An empty figure of that size in inches, known to no global state."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    engine = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1) if constrained else None
+    return Figure(figsize=(width, height), dpi=DPI, layout=engine)
+
+
+def frame(axes: Axes) -> None:
+    """Axes with two thin sides and a pale grid."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#c3cad2")
+    axes.tick_params(labelsize=TEXT, labelcolor=INK, color="#c3cad2")
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def date_axis(axes: Axes, *, year: bool = True) -> None:
+    """Days, months or years below the axes, whichever can be read; `year` says at the end what they have in common."""
+    from matplotlib import dates
+
+    locator: Any = dates.AutoDateLocator(minticks=4, maxticks=12)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    plain: Any = dates.ConciseDateFormatter(locator, offset_formats=_OFFSETS, show_offset=year)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(plain)
+    axes.xaxis.get_offset_text().set(size=TEXT, color=PALE)
+
+
+def say(axes: Axes, words: str) -> None:
+    """Words in the middle of axes that have nothing else to show."""
+    box = {"facecolor": "white", "edgecolor": GRID, "boxstyle": "round,pad=0.5"}
+    told = axes.text(
+        0.5, 0.5, textwrap.fill(words, 72), transform=axes.transAxes, ha="center", va="center", size=TEXT + 0.5,
+        color=PALE, bbox=box, zorder=10,
+    )  # fmt: skip
+    told.set_in_layout(False)
+
+
+def suffix(file: str | Path | None, *, interactive: bool) -> None:
+    """Refuse, before any work is done, a file that could not be written.
+
+    Raises:
+        InvalidInputError: not .png, .svg, .pdf, or, for an interactive figure, .html.
+    """
+    if file is None:
+        return
+    ending = Path(file).suffix.lower()
+    if ending not in _FORMATS or (ending == ".html") != interactive:
+        raise InvalidInputError(
+            f"{file} cannot be written; figures are .png, .svg or .pdf, and .html where interactive"
+        )
+
+
+def save(drawn: Any, file: str | Path | None) -> Any:
+    """Write a figure, where a file is named, and return it.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    if file is None:
+        return drawn
+    path = Path(file)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(drawn, Figure):
+            drawn.savefig(path, facecolor="white")
+        else:
+            import panel
+
+            pane: Any = panel.panel(drawn)
+            pane.save(path, embed=True, progress=False, resources="inline")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}; check the folder's rights") from error
+    return drawn

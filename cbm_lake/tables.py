@@ -1,0 +1,33 @@
+"""Which Delta tables a lake has, and by what their files are passed over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cbm_lake import schemas
+from cbm_lake.store import Store, Table
+
+_OF_SIGNATURES: dict[str, Any] = {
+    "keys": ("pid", "scene", "ptype", "obstime", "extraction"),
+    "partitions": ("aoi", "year"),
+}
+
+
+def of(store: Store) -> dict[str, Table]:
+    """Every Delta table of a lake by the name of its view; the ledger, which speaks of the others, first."""
+    signatures = {
+        f"signatures_{card}": Table(store, f"signatures/{card}", schemas.signatures(card), **_OF_SIGNATURES)
+        for card in schemas.CARD_BANDS
+    }
+    return {
+        "ledger": Table(store, "extractions", schemas.EXTRACTIONS, keys=("scene", "aoi", "finished")),
+        **signatures,
+        "signatures_sc": Table(store, "signatures/sc", schemas.SC, **_OF_SIGNATURES),
+        "slots": Table(store, "slots", schemas.SLOTS, keys=("card", "grid")),
+        "rasters": Table(store, "rasters", schemas.RASTERS, keys=("href",)),
+        "inspections": Table(store, "qa/inspections", schemas.INSPECTIONS, keys=("sample_id", "pid", "inspected")),
+        "obsids": Table(store, "obsids", schemas.OBSIDS, keys=("scene",)),
+        "weather_days": Table(store, "weather/days", schemas.WEATHER, keys=("cell", "meteo_date"), partitions=("aoi",)),
+        "weather_boxes": Table(store, "weather/cells", schemas.WEATHER_CELLS, keys=("cell",)),
+        "marked": Table(store, "markers", schemas.MARKERS, keys=("pid",), partitions=("aoi", "year")),
+    }

@@ -1,0 +1,34 @@
+-- The long signatures of the dump ("dump", every column as it came) with their parcel, scene and band by the lake's names
+-- and the shift of their scene added, or why they are refused. Tables: fids (fid, pid), known (obsid, card, shift), names (card, given, band).
+-- bucket spreads scenes over portions; what is refused goes to bucket -1.
+with given as (
+    select
+        coalesce(try_cast(pid as bigint), try_cast(try_cast(pid as double) as bigint)) as fid,
+        coalesce(try_cast(obsid as bigint), try_cast(try_cast(obsid as double) as bigint)) as obsid,
+        upper(trim(band::varchar)) as given, try_cast(try_cast(count as double) as integer) as count,
+        try_cast(mean as double) as mean, try_cast(std as double) as std, try_cast(min as double) as min, try_cast(max as double) as max,
+        try_cast(p25 as double) as p25, try_cast(p50 as double) as p50, try_cast(p75 as double) as p75,
+        concat_ws(',', pid, obsid, band) as line
+    from dump
+),
+judged as (
+    select
+        fids.pid, given.obsid, known.card, names.band, given.line,
+        given.count, given.std, if(names.band = 'SC', 0, known.shift) as shift,
+        given.mean, given.min, given.max, given.p25, given.p50, given.p75,
+        case
+            when fids.pid is null then 'no parcel has this number'
+            when known.card is null then 'no scene of the catalogue that was taken has this number'
+            when names.band is null then 'its scene is of card ' || known.card || ', which has no such band'
+            when given.count is null or given.count < 0 then 'it has no count'
+        end as reason
+    from given
+    left join fids using (fid)
+    left join known using (obsid)
+    left join names on names.card = known.card and names.given = given.given
+)
+select
+    pid, obsid, card, band, count, (mean + shift)::float as mean, std::float as std, (min + shift)::float as min,
+    (max + shift)::float as max, (p25 + shift)::float as p25, (p50 + shift)::float as p50, (p75 + shift)::float as p75,
+    line, reason, if(reason is null, obsid % (select buckets from portions), -1) as bucket
+from judged
