@@ -193,6 +193,32 @@ def test_targets_can_be_raised_by_some_percent_and_are_cut_to_whole_numbers():
 # -- input --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("holdings", "selected"), [(67, 2), (100, 3), (134, 4)])
+def test_three_percent_are_so_many_holdings(tmp_path, holdings, selected):
+    rows = table(*(f"{number:03d} h{number} A 1" for number in range(holdings)))
+    drawn = qa.sample(rows, {"A": holdings}, three_percent=True, extraction_id="x", folder=tmp_path)
+    assert len(set(drawn.parcels["gsa_hol_id"].to_pylist())) == drawn.totals.selected_holdings == selected
+
+
+def test_totals_count_parcels_and_not_rows(tmp_path):
+    totals = qa.sample(GOOD, extraction_id="x", folder=tmp_path).totals
+    assert (totals.parcels, totals.holdings) == (3, 2)
+
+
+@pytest.mark.parametrize("twice", ["gsa_par_id", "ranking", "covered"])
+def test_a_column_that_stands_twice_is_told(tmp_path, twice):
+    names = ["gsa_par_id", "gsa_hol_id", "ua_grp_id", "covered", "ranking", twice]
+    (tmp_path / "list.csv").write_text(",".join(names) + "\n1,a,A,0,1,1\n")
+    with pytest.raises(InvalidInputError, match=f"column '{twice}' stands there twice"):
+        qa.sample(tmp_path / "list.csv", folder=tmp_path)
+
+
+def test_a_parcel_list_given_for_the_targets_is_told_soon(tmp_path):
+    rows = table(*(f"{number:06d} h{number} G{number % 7} 1" for number in range(30_000)))
+    with pytest.raises(InvalidInputError, match="column 'target' is missing"):
+        qa.sample(rows, rows, folder=tmp_path)
+
+
 def test_two_samples_of_one_name_at_once_both_stay(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         drawn = list(pool.map(lambda _: qa.sample(GOOD, extraction_id="x", folder=tmp_path), range(4)))

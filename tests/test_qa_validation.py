@@ -17,8 +17,10 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS, Transformer
+from typer.testing import CliRunner
 
 from cbm_lake import queries
+from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.qa import outlines, tables
 from cbm_lake.qa.first_layer import AREAS, NULLS
@@ -795,6 +797,38 @@ def test_every_rule_runs_on_empty_tables(query):
     names = set().union(*(part.named_parameters for part in connection.extract_statements(query.sql)))
     answer = connection.sql(query.sql, params=dict.fromkeys(names)).to_arrow_table()
     assert answer.num_rows == (1 if "statistics" in query.name else 0)
+
+
+@pytest.mark.parametrize(("columns", "status"), [({}, 0), ({"main_crop": [""]}, 1), ({"gsa_hol_id": [None]}, 1)])
+def test_the_command_says_by_its_status_whether_there_are_findings(tmp_path, workspace, columns, status):
+    file = csv(tmp_path, "gsa", **columns)
+    for ending in ("html", "json", "parquet"):
+        report = tmp_path / f"report.{ending}"
+        command = ["qa", "validate", f"--input-file={file}", "--table-type=gsa", f"--report={report}"]
+        assert CliRunner().invoke(app, command).exit_code == status
+        assert report.stat().st_size > 0
+
+
+@pytest.mark.parametrize("srid", [999999, None])
+def test_the_command_ends_with_2_where_nothing_can_be_read(tmp_path, workspace, srid):
+    if srid:
+        csv(tmp_path, "gsa", wkt=[f"SRID={srid};POLYGON ((0 0, 1 1, 2 0, 0 0))"])
+    else:
+        csv(tmp_path, "gsa", text="")
+    for path in (tmp_path / "gsa.csv", tmp_path / "none.csv", tmp_path):
+        done = CliRunner().invoke(app, ["qa", "validate", f"--input-file={path}", "--table-type=gsa"])
+        assert done.exit_code == 2
+        assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(("crs", "count"), [(3035, 1), (4326, 1)])
+def test_a_bow_tie_has_no_area_in_any_coordinate_system(crs, count):
+    tie = shapely.Polygon([(X, Y), (X + 100, Y + 100), (X + 100, Y), (X, Y + 100)])
+    square = shapely.box(X + 500, Y, X + 600, Y + 100)
+    move = Transformer.from_crs(3035, crs, always_xy=True).transform
+    shapes = [shapely.transform(shape, move, interleaved=False) for shape in (tie, square)]
+    answer = validate_tables(lpis=arrow("lpis", shapes, crs, lpis_rp_id=["1", "2"], tot_area=[1.2, 1.2]))
+    assert found(answer)["invalid_tot_area", "tot_area"]["count"] == count
 
 
 def test_every_page_template_is_shipped_beside_the_code():

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import math
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ import sys
 import threading
 import time
 
+import geopandas as gpd
+import imagecodecs
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -200,7 +203,7 @@ def test_every_route_of_the_description_wants_a_login(url):
     assert set(ROUTES) <= set(paths)
     for path, methods in paths.items():
         for method in methods:
-            answer = requests.request(method, url + path.format(aoi="ms", name="list.csv"), json={}, timeout=9)
+            answer = requests.request(method, url + re.sub(r"{\w+}", "1", path), json={}, timeout=9)
             assert answer.status_code in (401, 429), (method, path)
 
 
@@ -331,6 +334,40 @@ def test_sql_is_off_until_it_is_allowed_and_then_shows_ones_own_areas_only(url, 
             assert sql(address, attack).status_code == 400
 
 
+def test_parcels_are_features_of_the_ogc_api_page_by_page(url, lake):
+    def at(path, who=WHO, **params):
+        return requests.get(path if "://" in path else f"{url}/ogc{path}", params=params, auth=who, timeout=9)
+
+    assert {link["rel"] for link in at("").json()["links"]} >= {"self", "conformance", "data", "service-desc"}
+    assert any(part.endswith("conf/geojson") for part in at("/conformance").json()["conformsTo"])
+    (collection,) = at("/collections").json()["collections"]
+    assert collection["id"] == "parcels_ms_2024"
+    assert at("/collections", OTHER).json()["collections"] == []
+    assert at("/collections/parcels_ms_2024", OTHER).status_code == 401
+    pages, link = [], f"{url}/ogc/collections/parcels_ms_2024/items?limit=2"
+    while link:
+        page = at(link).json()
+        assert page["numberMatched"] == len(PIDS)
+        pages += page["features"]
+        link = next((other["href"] for other in page["links"] if other["rel"] == "next"), None)
+    assert [feature["id"] for feature in pages] == sorted(PIDS)
+    frame = gpd.GeoDataFrame.from_features(pages, crs=4326).to_crs(32631)
+    place = list(frame["pid"]).index("0012")
+    assert frame.geometry[place].symmetric_difference(outline(0)).area < 0.1
+    one = at("/collections/parcels_ms_2024/items/0012").json()
+    assert one["geometry"] == pages[place]["geometry"]
+    west, south, east, north = shapely.transform(
+        outline(0).buffer(-1), lambda xy: [degrees(*point) for point in xy]
+    ).bounds
+    near = at("/collections/parcels_ms_2024/items", bbox=f"{west},{south},{east},{north}").json()
+    assert [feature["id"] for feature in near["features"]] == ["0012"]
+    for wrong in ("1,2", "a,b,c,d", "5,0,1,1", "0,0,500,1"):
+        assert at("/collections/parcels_ms_2024/items", bbox=wrong).status_code == 400
+    assert at("/collections/parcels_ms_2024/items", limit=0).status_code == 400
+    assert at("/collections/nope").status_code == 404
+    assert at("/collections/parcels_ms_2024/items/nobody").status_code == 404
+
+
 # -- images -----------------------------------------------------------------------------------------------------------
 
 
@@ -375,6 +412,24 @@ def test_chips_are_fetched_by_links_without_a_login_and_georeferenced(seen, tmp_
         sea = {**params, "lon": 0, "lat": 0}
         answer = requests.get(f"{address}/query/rawChipByLocation", params=sea, auth=WHO, timeout=9)
         assert answer.json() == {"dates": [], "chips": []}
+
+
+def test_scenes_come_as_map_tiles(seen, tmp_path):
+    lake, place = seen
+    scene = lake.sql("select id from scenes order by obstime limit 1")["id"][0].as_py()
+    z, metres = 14, 2 * math.pi * 6378137
+    x, y = Transformer.from_crs(4326, 3857, always_xy=True).transform(place["lon"], place["lat"])
+    column, row = (int((value / metres + 0.5) * 2**z) for value in (x, -y))
+    with served(lake, tmp_path) as address:
+        path = f"{address}/v1/tiles/s2/{scene}/{z}/{column}/{row}.png"
+        answer = requests.get(path, params={"bands": "B08"}, auth=WHO, timeout=30)
+        assert answer.headers["content-type"] == "image/png"
+        picture = imagecodecs.png_decode(answer.content)
+        assert picture.shape[:2] == (256, 256)
+        assert np.ptp(picture[..., 0]) > 0
+        assert requests.get(path.replace(scene, "nope"), auth=WHO, timeout=9).status_code == 404
+        assert requests.get(path.replace(f"/{z}/", "/99/"), auth=WHO, timeout=9).status_code == 400
+        assert requests.get(path, timeout=9).status_code == 401
 
 
 def test_results_expire(seen, tmp_path):

@@ -90,10 +90,10 @@ def show(rows: pa.Table, shown: Format, title: str | None = None) -> None:
         for row in rows.to_pylist():
             sys.stdout.write(json.dumps(_plain(row)) + "\n")
     else:
-        table = Table(*rows.column_names, title=title, title_justify="left")
+        table = Table(*rows.column_names, title=Text(title) if title else None, title_justify="left")
         for row in rows.slice(0, 200).to_pylist():
             table.add_row(*(Text(_cell(value)) for value in row.values()))
-        out.print(table if rows.num_rows else f"{title or 'answer'}: no rows")
+        out.print(table if rows.num_rows else Text(f"{title or 'answer'}: no rows"))
         if rows.num_rows > 200:
             out.print(f"… {rows.num_rows - 200:,} more rows; --format csv or `export` gives all")
 

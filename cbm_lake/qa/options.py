@@ -25,11 +25,11 @@ class Options(BaseModel):
     """What very-high-resolution coverage means: 0 nothing, 1 covered parcels first, 2 covered parcels only."""
     noncontributing: int = Field(default=0, ge=0, le=1, alias="noncontributing_filtering")
     """1: a holding's best parcel stays on the list when its buckets are full; 0: it leaves like every other."""
-    extraction_id: str = Field(default="", pattern=r"^[^/\\\x00]*$")
+    extraction_id: str = Field(default="", pattern=r"^[^/\\\x00-\x1f]*$")
     """Begins the names of the files; made up when empty."""
     target_rule: Literal["simple", "buffer", "minimal", "ulm", "ulm_minimal"] = "simple"
     """How targets follow from the number of rows where there is no target list; see targets.RULES."""
-    raise_by: float = Field(default=0, ge=-100, allow_inf_nan=False)
+    raise_by: float = Field(default=0, ge=-100, le=1000)
     """Percent by which all targets are raised."""
     holding_groups: tuple[str, ...] = ()
     """Groups whose interventions are checked for the whole holding."""
@@ -92,7 +92,7 @@ def _read(config: Path) -> dict[str, Any]:
         else:
             parser = configparser.ConfigParser(interpolation=None)
             parser.read_string(text)
-            document = {name: value for section in parser.values() for name, value in section.items()}
+            document = {name: value for section in parser.values() for name, value in section.items() if value}
     except (OSError, ValueError, configparser.Error) as error:
         reason = " ".join(str(error).split())
         raise SourceError(f"{config} cannot be read ({reason}); give an INI file with a section, or JSON") from error

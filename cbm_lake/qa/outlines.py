@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.qa.tablefiles import Shapes
@@ -174,7 +175,7 @@ def _crs(given: Geometries, named: CRS | None) -> tuple[CRS, str | None]:
             f"the outlines are of several coordinate systems: {', '.join(map(str, srids))}; use one"
         )
     if len(srids):
-        return CRS.from_epsg(int(srids[0])), None
+        return _of_number(int(srids[0])), None
     if named is not None:
         return (named.sub_crs_list[0] if named.is_compound else named), None
     left, lower, right, upper = shapely.total_bounds(given)
@@ -182,12 +183,22 @@ def _crs(given: Geometries, named: CRS | None) -> tuple[CRS, str | None]:
     return CRS.from_epsg(_DEGREES if degrees else _EQUAL_AREA), f"EPSG:{_DEGREES if degrees else _EQUAL_AREA}"
 
 
+def _of_number(srid: int) -> CRS:
+    try:
+        return CRS.from_epsg(srid)
+    except CRSError as error:
+        raise InvalidInputError(f"the outlines have the unknown SRID {srid}; give an EPSG number") from error
+
+
 def _transformer(crs: CRS) -> Callable[..., Any] | None:
     """How coordinates get to EPSG:3035; None where they are there already."""
     target = CRS.from_epsg(_EQUAL_AREA)
     if crs.equals(target, ignore_axis_order=True):
         return None
-    return Transformer.from_crs(crs, target, always_xy=True).transform
+    try:
+        return Transformer.from_crs(crs, target, always_xy=True).transform
+    except ProjError as error:
+        raise InvalidInputError(f"outlines in {crs.name} cannot be moved to EPSG:3035; reproject them first") from error
 
 
 def _measured(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,8 +178,13 @@ def _of_wrong_type(column: str, values: pa.ChunkedArray, kind: pa.DataType) -> s
     return f"column {column!r} has other values than whole numbers ({_numbered(wrong)}, the first is {first!r})"
 
 
+def _is(rows: pa.Table, column: str, kind: Callable[[pa.DataType], bool]) -> bool:
+    """Whether a column is there, once, and of a kind."""
+    return rows.column_names.count(column) == 1 and kind(rows[column].type)
+
+
 def _beyond_0_and_1(rows: pa.Table) -> str | None:
-    if "covered" not in rows.column_names or not pa.types.is_integer(rows["covered"].type):
+    if not _is(rows, "covered", pa.types.is_integer):
         return None
     wrong = pc.fill_null(pc.invert(pc.is_in(rows["covered"], pa.array([0, 1], pa.int64()))), fill_value=False)
     wrong = pc.and_(wrong, pc.is_valid(rows["covered"]))
@@ -187,7 +193,7 @@ def _beyond_0_and_1(rows: pa.Table) -> str | None:
 
 def repeated(rows: pa.Table, key: Sequence[str]) -> str | None:
     """A problem when rows have the values of an earlier one in all columns of the key; None when there are none."""
-    if any(column not in rows.column_names or not _is_text(rows[column].type) for column in key):
+    if not all(_is(rows, column, _is_text) for column in key):
         return None
     numbers = np.zeros(rows.num_rows, np.int64)
     for column in key:
@@ -203,15 +209,15 @@ def repeated(rows: pa.Table, key: Sequence[str]) -> str | None:
 
 
 def _unfit_targets(rows: pa.Table, groups: Sequence[str]) -> Iterator[str]:
-    if "target" in rows.column_names and pa.types.is_integer(rows["target"].type):
+    if _is(rows, "target", pa.types.is_integer):
         negative = pc.fill_null(pc.less(rows["target"], 0), fill_value=False)
         if pc.any(negative).as_py():
             yield f"column 'target' has values below 0 ({_numbered(negative)})"
-    if "ua_grp_id" not in rows.column_names or not _is_text(rows["ua_grp_id"].type):
+    if not _is(rows, "ua_grp_id", _is_text):
         return
-    found = [name for name in rows["ua_grp_id"].to_pylist() if name]
+    found = Counter(name for name in rows["ua_grp_id"].to_pylist() if name)
     for words, names in {
-        "groups stand there twice": {name for name in found if found.count(name) > 1},
+        "groups stand there twice": {name for name, times in found.items() if times > 1},
         "groups of the parcel list have no target": set(groups) - set(found),
         "groups are not in the parcel list": set(found) - set(groups),
     }.items():

@@ -71,7 +71,7 @@ RULES: Final = (
     Rule(
         0, "{owner}_unusable_geom_cnt", "unusable_outlines", _OUTLINED, _OUTLINED,
         "Outlines of {owner} that cannot be used: {count}",
-        "The outline is no polygon, cannot be read, or lies outside of Europe (wrong coordinate system?).",
+        "The outline is no polygon, cannot be read, or has coordinates that EPSG:3035 cannot express.",
         "Give polygons or multipolygons, and the coordinate system that they are in.",
     ),
     Rule(

@@ -187,6 +187,6 @@ def _assumption(name: str, assumed: str) -> Finding:
         name,
         f"The outlines of {name} are taken as {assumed}",
         "The file does not name the coordinate system of its outlines; it was judged by their numbers.",
-        "If it is another, give a GeoPackage or GeoParquet, or write SRID=…; before the WKT.",
+        'If it is another, give a GeoPackage or GeoParquet, or write "SRID=…;" before the WKT, the whole in quotes.',
         column="geometry",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,6 +40,9 @@ class Declared(Protocol):
     def in_box(self, xmin: float, ymin: float, xmax: float, ymax: float) -> Sequence[Row]:
         """Those whose box meets a box in their own coordinate system, in the order of their identifiers."""
 
+    def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
+        """Some of them in the order of their identifiers, and how many there are in all."""
+
 
 class Asked:
     """Each question is a statement over the files: little to load, twenty milliseconds an answer."""
@@ -59,6 +62,11 @@ class Asked:
         box = {"xmin": xmin, "ymin": ymin, "xmax": xmax, "ymax": ymax}
         found: list[Row] = self._lake.query("parcels.in_box", **self._key, **box).to_pylist()
         return found
+
+    def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
+        """See `Declared`."""
+        rows = self._lake.query("parcels.declared", **self._key, outlines=True)
+        return rows.slice(offset, limit).to_pylist(), rows.num_rows
 
 
 class Held:
@@ -85,6 +93,15 @@ class Held:
         """See `Declared`."""
         meets = (self._xmin <= xmax) & (self._xmax >= xmin) & (self._ymin <= ymax) & (self._ymax >= ymin)
         return sorted(self._taken(np.flatnonzero(meets)), key=lambda row: str(row["pid"]))
+
+    def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
+        """See `Declared`."""
+        return self._taken(self._order[offset : offset + limit]), self._rows.num_rows
+
+    @cached_property
+    def _order(self) -> Any:
+        """The places of the parcels in the order of their identifiers."""
+        return pc.sort_indices(self._rows["pid"]).to_numpy()
 
     def _taken(self, places: Any) -> list[Row]:
         rows: list[Row] = self._rows.take(places).to_pylist()

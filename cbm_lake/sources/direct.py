@@ -120,6 +120,31 @@ class LakeSource:
             "distance": [float(metres[place]) for place in chosen],
         }
 
+    def parcels_of_page(
+        self, parcels: ParcelSet, box: tuple[float, float, float, float] | None, offset: int, limit: int
+    ) -> tuple[list[Row], int]:
+        """Some of the parcels that meet a box in degrees, by their identifiers, and how many there are in all.
+
+        Rows also have `shape`, the outline in degrees.
+        """
+        known = self._declared(parcels)
+        if box is None:
+            rows, total = known.page(offset, limit)
+        else:
+            met = self._meeting(parcels, shapely.box(*box))
+            rows, total = met[offset : offset + limit], len(met)
+        shapes = _reproject(shapely.from_wkb([row["geometry"] for row in rows]), known.epsg, 4326)
+        return [{**row, "shape": shape} for row, shape in zip(rows, shapes, strict=True)], total
+
+    def declared_parcel(self, parcels: ParcelSet, pid: str) -> Row:
+        """The parcel of a set with that identifier, with its `shape` in degrees.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        row = self._found(parcels, pid)
+        return {**row, "shape": _reproject(shapely.from_wkb(row["geometry"]), row["epsg"], 4326)}
+
     def _declared(self, parcels: ParcelSet) -> Declared:
         return declared.held(self.lake.url, parcels) if self._hold else declared.Asked(self.lake, parcels)
 

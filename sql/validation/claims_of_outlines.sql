@@ -6,7 +6,7 @@ from claims
 join (
     select id as gsa_par_id, max(round(area::decimal(28, 8) / 10000, 4)::decimal(28, 4)) as hectares
     from outlines
-    where owner = 'gsa' and area > 0
+    where owner = 'gsa' and round(area, 4) > 0
     group by id
 ) using (gsa_par_id)
 where claim_area > 0 and claim_area > hectares

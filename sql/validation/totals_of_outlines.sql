@@ -5,7 +5,7 @@ from lpis
 join (
     select row, round(area::decimal(28, 8) / 10000, 4)::decimal(28, 4) as hectares
     from outlines
-    where owner = 'lpis' and area > 0
+    where owner = 'lpis' and round(area, 4) > 0
 ) using (row)
 where tot_area > 0 and tot_area > hectares
 order by tot_area - hectares desc, row
