@@ -28,7 +28,7 @@ bench: $(INSTALLED)  ## the figures of docs/performance.md
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e ".[exact,foi,migrate,s3,server,weather]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e ".[exact,foi,migrate,notebook,report,s3,server,weather]"
 	touch $@
 
 clean:

@@ -220,10 +220,11 @@ def _vector_file(relation: duckdb.DuckDBPyRelation, path: Path, geometry: str | 
     from pyogrio.errors import DataLayerError, DataSourceError
 
     frame = _frame(relation, geometry or "geometry")
-    options = {}
     if path.suffix == ".geojson":
         frame = frame.to_crs(4326)  # RFC 7946 knows no other
         options = {"RFC7946": "YES", "COORDINATE_PRECISION": "9"}
+    else:
+        options = {"FID": "row_number"}  # GeoPackage's own key would be "fid", which the parcels have as a column
     try:
         frame.to_file(path, engine="pyogrio", layer=re.sub(r"\W", "_", path.stem), **options)
     except (DataSourceError, DataLayerError) as error:

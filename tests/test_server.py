@@ -11,10 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 
-import geopandas as gpd
 import imagecodecs
 import numpy as np
 import pandas as pd
@@ -24,9 +22,9 @@ import pytest
 import rasterio
 import requests
 import shapely
-import uvicorn
 from factories import PIDS, X, Y, day, degrees, fill, outline, signature, signatures, write
 from pyproj import Transformer
+from rest_server import OTHER, WHO, served
 from typer.testing import CliRunner
 
 import cbm_lake
@@ -36,38 +34,11 @@ from cbm_lake.demo import sample
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
 from cbm_lake.server.accounts import Accounts
-from cbm_lake.server.app import Settings, create_app
 from cbm_lake.sources import ApiSource, LakeSource
 
 runner = CliRunner()
-WHO = ("ada", "correct horse")
-OTHER = ("bob", "battery staple")
 KEY = {"aoi": "ms", "year": 2024}
 DAYS = {"start_date": "2024-01-01", "end_date": "2024-12-31"}
-
-
-@contextlib.contextmanager
-def served(lake, folder, **settings):
-    """The address of a service over a lake; ada may read ms, bob another area, root all."""
-    accounts = Accounts(folder / "users.json")
-    accounts.add(*WHO, aois=("ms", "demo"))
-    accounts.add(*OTHER, aois=("be",))
-    accounts.add("carl", "another password", aois=("ms",))
-    accounts.add("root", "very long password", admin=True)
-    (folder / "files" / "ms").mkdir(parents=True, exist_ok=True)
-    (folder / "files" / "ms" / "list.csv").write_text("a")
-    service = create_app(lake, accounts, Settings(folder / "results", folder / "files", **settings))
-    server = uvicorn.Server(uvicorn.Config(service, host="127.0.0.1", port=0, log_level="error", lifespan="on"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
 
 
 @pytest.fixture(scope="module")
@@ -332,40 +303,6 @@ def test_sql_is_off_until_it_is_allowed_and_then_shows_ones_own_areas_only(url, 
         assert json.loads(sql(address, "select count(*) as n from parcels", OTHER).text) == {"n": 0}
         for attack in ("select * from read_text('/etc/passwd')", "copy parcels to '/tmp/x.csv'", "select 1; select 2"):
             assert sql(address, attack).status_code == 400
-
-
-def test_parcels_are_features_of_the_ogc_api_page_by_page(url, lake):
-    def at(path, who=WHO, **params):
-        return requests.get(path if "://" in path else f"{url}/ogc{path}", params=params, auth=who, timeout=9)
-
-    assert {link["rel"] for link in at("").json()["links"]} >= {"self", "conformance", "data", "service-desc"}
-    assert any(part.endswith("conf/geojson") for part in at("/conformance").json()["conformsTo"])
-    (collection,) = at("/collections").json()["collections"]
-    assert collection["id"] == "parcels_ms_2024"
-    assert at("/collections", OTHER).json()["collections"] == []
-    assert at("/collections/parcels_ms_2024", OTHER).status_code == 401
-    pages, link = [], f"{url}/ogc/collections/parcels_ms_2024/items?limit=2"
-    while link:
-        page = at(link).json()
-        assert page["numberMatched"] == len(PIDS)
-        pages += page["features"]
-        link = next((other["href"] for other in page["links"] if other["rel"] == "next"), None)
-    assert [feature["id"] for feature in pages] == sorted(PIDS)
-    frame = gpd.GeoDataFrame.from_features(pages, crs=4326).to_crs(32631)
-    place = list(frame["pid"]).index("0012")
-    assert frame.geometry[place].symmetric_difference(outline(0)).area < 0.1
-    one = at("/collections/parcels_ms_2024/items/0012").json()
-    assert one["geometry"] == pages[place]["geometry"]
-    west, south, east, north = shapely.transform(
-        outline(0).buffer(-1), lambda xy: [degrees(*point) for point in xy]
-    ).bounds
-    near = at("/collections/parcels_ms_2024/items", bbox=f"{west},{south},{east},{north}").json()
-    assert [feature["id"] for feature in near["features"]] == ["0012"]
-    for wrong in ("1,2", "a,b,c,d", "5,0,1,1", "0,0,500,1"):
-        assert at("/collections/parcels_ms_2024/items", bbox=wrong).status_code == 400
-    assert at("/collections/parcels_ms_2024/items", limit=0).status_code == 400
-    assert at("/collections/nope").status_code == 404
-    assert at("/collections/parcels_ms_2024/items/nobody").status_code == 404
 
 
 # -- images -----------------------------------------------------------------------------------------------------------

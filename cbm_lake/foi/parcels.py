@@ -22,7 +22,7 @@ from pyproj import CRS
 from shapely.errors import ShapelyError
 
 from cbm_lake.errors import InvalidInputError, SourceError
-from cbm_lake.lake import Lake
+from cbm_lake.lake import Lake, ParcelSet
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ class Parcels:
     outlines: Geometries
     """Polygons and multipolygons; None where there is none."""
     crs: CRS | None
+    declared: ParcelSet | None = None
+    """Which parcel set of the lake they are, if they are one."""
 
     def __len__(self) -> int:
         return len(self.outlines)
@@ -86,7 +88,7 @@ def lake_parcels(lake: Lake, aoi: str, year: int, ptype: str | None = None) -> P
     crs = CRS.from_epsg(table["epsg"][0].as_py()) if table.num_rows else None
     kept = table.select([name for name in table.column_names if name not in ("geometry", "bbox")])
     plain = kept.select([field.name for field in kept.schema if not pa.types.is_nested(field.type)])
-    return _checked(Parcels(chosen.name.replace(" ", "_"), plain, outlines, crs), chosen.name)
+    return _checked(Parcels(chosen.name.replace(" ", "_"), plain, outlines, crs, chosen), chosen.name)
 
 
 def _read_parquet(path: Path) -> tuple[pa.Table, Geometries, CRS | None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
@@ -22,8 +23,8 @@ _COLUMNS: Final = (
     "geometry",
 )  # fmt: skip
 """What results are called, beside the classes."""
-
-
+_AOI: Final = b"cbm_lake.aoi"
+"""Under which key a file in the lake says of which area its parcels are."""
 MOST: Final = 1e15
 """Pixels that no cluster has: greater thresholds are the same."""
 
@@ -137,13 +138,33 @@ def output_folder(folder: str | Path | None) -> Path:
     return Workspace.here().root / "foi" / "output_data" if folder is None else Path(folder)
 
 
-def to_lake(lake: Lake | None, name: str, table: pa.Table) -> str | None:
-    """Write the result of all parcels to the lake, if there is one; where it is."""
+def to_lake(lake: Lake | None, name: str, table: pa.Table, parcels: Parcels) -> str | None:
+    """Write the result of all parcels to the lake, if there is one, with the area they are of; where it is."""
     if lake is None:
         return None
     store = Store(lake.url)
+    area = parcels.declared.aoi if parcels.declared else ""
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _AOI: area})
     store.write(f"foi/{name}.parquet", table)
     return store.path(f"foi/{name}.parquet")
+
+
+def in_lake(lake: Lake) -> dict[str, str]:
+    """The names of the results that a lake has, each with the area of its parcels, "" where they were no area's."""
+    store = Store(lake.url)
+    found = {}
+    for path in store.files("foi"):
+        with store.open(path) as file:
+            metadata = pq.read_schema(file).metadata or {}
+        found[path.rpartition("/")[2].removesuffix(".parquet")] = metadata.get(_AOI, b"").decode()
+    return found
+
+
+def batches(lake: Lake, name: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a result in the lake, some ten thousand at a time, with their outlines (WKB, `geometry`)."""
+    store = Store(lake.url)
+    with store.open(store.path(f"foi/{name}.parquet")) as file:
+        yield from pq.ParquetFile(file).iter_batches()
 
 
 def by_file(paths: list[Path], name: str) -> dict[str, Path]:

@@ -105,7 +105,7 @@ def v1(
     flagged = int(pc.sum(foih["foi_h"]).as_py())
     return Foi(
         parcels.name, 1, len(parcels), flagged, int(several.sum()), {}, {}, by_file(files, parcels.name),
-        to_lake(lake, f"{parcels.name}_foi_v1", table), table, parcels, raster, classes, settings,
+        to_lake(lake, f"{parcels.name}_foi_v1", table, parcels), table, parcels, raster, classes, settings,
     )  # fmt: skip
 
 

@@ -122,7 +122,8 @@ def v2(
     files = _write(output_folder(folder), name, parcels, foih, foic, found, lists)
     return Foi(
         name, 2, len(parcels), _ones(table["foi_h"]), _ones(table["foi_c"]), lists["foih"], lists["foic"],
-        by_file(files, name), to_lake(lake, f"{name}_foi_v2", table), table, parcels, raster, classes, settings,
+        by_file(files, name), to_lake(lake, f"{name}_foi_v2", table, parcels), table, parcels, raster, classes,
+        settings,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Re
 
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.server import features, legacy, modern, security
+from cbm_lake.server import features, legacy, modern, security, tiles
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.server.results import Results
 from cbm_lake.server.security import Rate, RefusedError, User
@@ -73,7 +73,7 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     app.include_router(legacy.router)
     app.include_router(modern.router)
     app.include_router(features.router)
-    app.include_router(features.tiles)
+    app.include_router(tiles.router)
     _add_files(app)
     return app
 

@@ -1,30 +1,26 @@
-"""OGC API - Features (https://docs.ogc.org/is/17-069r4/17-069r4.html) over the parcels, and map tiles of scenes."""
+"""OGC API - Features (https://docs.ogc.org/is/17-069r4/17-069r4.html) over parcels, FOI results and verdicts."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
 import orjson
-import shapely
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
-from cbm_lake import chips
-from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import ParcelSet
-from cbm_lake.server import security
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.server import collections as offered
+from cbm_lake.server.collections import Collection
 from cbm_lake.server.security import User
 from cbm_lake.sources import LakeSource
 
 router = APIRouter(prefix="/ogc", tags=["OGC API - Features"])
-tiles = APIRouter(prefix="/v1", tags=["lake"])
 
 _CONFORMS: Final = [
     f"http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/{part}" for part in ("core", "oas30", "geojson")
 ]
 _CRS84: Final = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _GEOJSON: Final = "application/geo+json"
-_PROPERTIES: Final = ("crop_name", "crop_code", "area_m2")
 
 Bbox = Annotated[str, Query(max_length=200, description="west,south,east,north in degrees.")]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="Features of a page at most.")]
@@ -52,52 +48,38 @@ def conformance(user: User) -> Response:
 
 @router.get("/collections")
 def collections(request: Request, user: User) -> Response:
-    """The parcel sets that the user may read."""
-    sets = [parcels for parcels in _source(request).lake.parcel_sets() if user.may_read(parcels.aoi)]
+    """The parcel sets, FOI results and verdicts that the user may read."""
     root = _root(request)
-    found = [_collection(request, parcels) for parcels in sets]
+    found = [_described(request, one) for one in offered.all_of(_source(request), user)]
     return _json({"collections": found, "links": [_link(f"{root}/collections", "self", "application/json")]})
 
 
 @router.get("/collections/{name}")
 def collection(request: Request, user: User, name: str) -> Response:
-    """A parcel set."""
-    return _json(_collection(request, _named(request, user, name)))
+    """One of them."""
+    return _json(_described(request, _named(request, user, name)))
 
 
 @router.get("/collections/{name}/items")
 def items(request: Request, user: User, name: str, bbox: Bbox = "", limit: Limit = 10, offset: Offset = 0) -> Response:
-    """A page of parcels, by their identifiers, with their outlines in degrees."""
-    parcels = _named(request, user, name)
-    found, total = _source(request).parcels_of_page(parcels, _box(bbox), offset, limit)
+    """A page of features with their outlines in degrees."""
+    found, total = _named(request, user, name).page(_box(bbox), offset, limit)
     base = f"{_root(request)}/collections/{name}/items"
     asked = f"bbox={bbox}&" if bbox else ""
     links = [_link(f"{base}?{asked}limit={limit}&offset={offset}", "self", _GEOJSON)]
     if offset + len(found) < total:
         links.append(_link(f"{base}?{asked}limit={limit}&offset={offset + limit}", "next", _GEOJSON))
     page = {"numberMatched": total, "numberReturned": len(found), "links": links}
-    return _json({"type": "FeatureCollection", "features": [_feature(row) for row in found], **page}, _GEOJSON)
+    return _json({"type": "FeatureCollection", "features": found, **page}, _GEOJSON)
 
 
-@router.get("/collections/{name}/items/{pid}")
-def item(request: Request, user: User, name: str, pid: str) -> Response:
-    """A parcel."""
-    row = _source(request).declared_parcel(_named(request, user, name), pid)
+@router.get("/collections/{name}/items/{feature}")
+def item(request: Request, user: User, name: str, feature: str) -> Response:
+    """A feature."""
+    found = _named(request, user, name).one(feature)
     base = f"{_root(request)}/collections/{name}"
-    links = [_link(f"{base}/items/{pid}", "self", _GEOJSON), _link(base, "collection", "application/json")]
-    return _json({**_feature(row), "links": links}, _GEOJSON)
-
-
-@tiles.get("/tiles/{card}/{scene}/{z}/{x}/{y}.png")
-def tile(
-    request: Request, user: User, card: str, scene: str, z: int, x: int, y: int,
-    bands: Annotated[str, Query(max_length=50, description="B04_B03_B02, or one.")] = "B04_B03_B02",
-) -> Response:  # fmt: skip
-    """A map tile (256 pixels, Web Mercator) of a scene."""
-    lake = _source(request).lake
-    with request.app.state.heavy:
-        picture = chips.tile(lake, chips.by_id(lake, scene, card), bands.split("_"), z, x, y)
-    return Response(picture, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
+    links = [_link(f"{base}/items/{feature}", "self", _GEOJSON), _link(base, "collection", "application/json")]
+    return _json({**found, "links": links}, _GEOJSON)
 
 
 def _source(request: Request) -> LakeSource:
@@ -110,44 +92,27 @@ def _root(request: Request) -> str:
 
 
 def _json(answer: Any, kind: str = "application/json") -> Response:
-    return Response(orjson.dumps(answer), media_type=kind)
+    return Response(orjson.dumps(answer, default=str), media_type=kind)
 
 
 def _link(href: str, rel: str, kind: str) -> dict[str, str]:
     return {"href": href, "rel": rel, "type": kind}
 
 
-def _id(parcels: ParcelSet) -> str:
-    """A parcel set as the name of a collection: parcels_ms_2024, parcels_ms_2024_m."""
-    return "_".join(filter(None, ("parcels", parcels.aoi, str(parcels.year), parcels.ptype)))
+def _named(request: Request, user: User, name: str) -> Collection:
+    return offered.named(_source(request), user, name)
 
 
-def _named(request: Request, user: User, name: str) -> ParcelSet:
-    for parcels in _source(request).lake.parcel_sets():
-        if _id(parcels) == name:
-            security.allowed(user, parcels.aoi)
-            return parcels
-    raise NotFoundError(f"there is no collection {name!r}; /ogc/collections says which there are")
-
-
-def _collection(request: Request, parcels: ParcelSet) -> dict[str, Any]:
-    name = _id(parcels)
-    base = f"{_root(request)}/collections/{name}"
-    extent = _source(request).lake.footprint(parcels.aoi).bounds
+def _described(request: Request, one: Collection) -> dict[str, Any]:
+    base = f"{_root(request)}/collections/{one.id}"
     return {
-        "id": name,
-        "title": f"Parcels of {parcels.name}",
-        "extent": {"spatial": {"bbox": [list(extent)], "crs": _CRS84}},
+        "id": one.id,
+        "title": one.title,
+        "extent": {"spatial": {"bbox": [list(one.bounds())], "crs": _CRS84}},
         "itemType": "feature",
         "crs": [_CRS84],
         "links": [_link(base, "self", "application/json"), _link(f"{base}/items", "items", _GEOJSON)],
     }
-
-
-def _feature(row: dict[str, Any]) -> dict[str, Any]:
-    properties = {"pid": row["pid"], **{name: row[name] for name in _PROPERTIES}}
-    shape = orjson.Fragment(shapely.to_geojson(row["shape"]))
-    return {"type": "Feature", "id": row["pid"], "geometry": shape, "properties": properties}
 
 
 def _box(text: str) -> tuple[float, float, float, float] | None:

@@ -127,14 +127,20 @@ class LakeSource:
 
         Rows also have `shape`, the outline in degrees.
         """
-        known = self._declared(parcels)
         if box is None:
-            rows, total = known.page(offset, limit)
+            rows, total = self._declared(parcels).page(offset, limit)
         else:
             met = self._meeting(parcels, shapely.box(*box))
             rows, total = met[offset : offset + limit], len(met)
-        shapes = _reproject(shapely.from_wkb([row["geometry"] for row in rows]), known.epsg, 4326)
-        return [{**row, "shape": shape} for row, shape in zip(rows, shapes, strict=True)], total
+        return self._shaped(parcels, rows), total
+
+    def parcels_of_box(self, parcels: ParcelSet, box: tuple[float, float, float, float]) -> list[Row]:
+        """The parcels that meet a box in degrees, with `shape`, the outline in degrees."""
+        return self._shaped(parcels, self._meeting(parcels, shapely.box(*box)))
+
+    def _shaped(self, parcels: ParcelSet, rows: Sequence[Row]) -> list[Row]:
+        shapes = _reproject(shapely.from_wkb([row["geometry"] for row in rows]), self._declared(parcels).epsg, 4326)
+        return [{**row, "shape": shape} for row, shape in zip(rows, shapes, strict=True)]
 
     def declared_parcel(self, parcels: ParcelSet, pid: str) -> Row:
         """The parcel of a set with that identifier, with its `shape` in degrees.

@@ -1,0 +1,236 @@
+"""What is offered as features: parcel sets, results of FOI, verdicts of the quality assessment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from pyproj import CRS, Transformer
+
+from cbm_lake import queries
+from cbm_lake.errors import NotFoundError
+from cbm_lake.foi import result as foi
+from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.server.accounts import Account
+from cbm_lake.server.security import RefusedError
+from cbm_lake.sources import LakeSource
+
+Box = tuple[float, float, float, float]
+"""West, south, east, north in degrees."""
+Feature = dict[str, Any]
+_OF_PARCELS: Final = ("crop_name", "crop_code", "area_m2")
+_BATCH: Final = 10_000
+
+
+class Collection(Protocol):
+    """Features of one kind."""
+
+    @property
+    def id(self) -> str:
+        """By what it is asked for."""
+
+    @property
+    def title(self) -> str:
+        """What it is called for people."""
+
+    @property
+    def aoi(self) -> str:
+        """Of which area; "" where that is not known, for administrators only."""
+
+    def bounds(self) -> Box:
+        """The box of all."""
+
+    def page(self, box: Box | None, offset: int, limit: int) -> tuple[list[Feature], int]:
+        """Some of those that meet a box, and how many there are in all."""
+
+    def one(self, name: str) -> Feature:
+        """That feature.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+
+
+def all_of(source: LakeSource, user: Account) -> list[Collection]:
+    """The collections that a user may read."""
+    return [one for kind in _KINDS.values() for one in kind(source) if _may(user, one.aoi)]
+
+
+def named(source: LakeSource, user: Account, name: str) -> Collection:
+    """A collection.
+
+    Raises:
+        NotFoundError: there is none of that name.
+        RefusedError: it is not theirs to read.
+    """
+    kind = _KINDS.get(name.partition("_")[0])
+    for one in kind(source) if kind else ():
+        if one.id == name:
+            if not _may(user, one.aoi):
+                raise RefusedError
+            return one
+    raise NotFoundError(f"there is no collection {name!r}; /ogc/collections says which there are")
+
+
+def _may(user: Account, aoi: str) -> bool:
+    return user.may_read(aoi) if aoi else user.admin
+
+
+def _parcel_sets(source: LakeSource) -> Sequence[Collection]:
+    return [Parcels(source, parcels) for parcels in source.lake.parcel_sets()]
+
+
+class Parcels:
+    """A parcel set."""
+
+    def __init__(self, source: LakeSource, parcels: ParcelSet) -> None:
+        self.id, self.title, self.aoi = _id("parcels", parcels), f"Parcels of {parcels.name}", parcels.aoi
+        self._source, self._parcels = source, parcels
+
+    def bounds(self) -> Box:
+        """See `Collection`."""
+        return _bounds(self._source.lake, self.aoi)
+
+    def page(self, box: Box | None, offset: int, limit: int) -> tuple[list[Feature], int]:
+        """See `Collection`."""
+        rows, total = self._source.parcels_of_page(self._parcels, box, offset, limit)
+        return [self._feature(row) for row in rows], total
+
+    def one(self, name: str) -> Feature:
+        """See `Collection`."""
+        return self._feature(self._source.declared_parcel(self._parcels, name))
+
+    def _feature(self, row: dict[str, Any]) -> Feature:
+        properties = {"pid": row["pid"], **{name: row[name] for name in _OF_PARCELS}}
+        return _feature(row["pid"], row["shape"], properties)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows with outlines, of which only a few thousand at a time are in memory."""
+
+    id: str
+    title: str
+    aoi: str
+    key: str
+    """The column that tells them apart; "" is the first."""
+    batches: Callable[[], Iterator[pa.RecordBatch]]
+    bounds: Callable[[], Box]
+
+    def page(self, box: Box | None, offset: int, limit: int) -> tuple[list[Feature], int]:
+        """See `Collection`."""
+        taken: list[Feature] = []
+        seen = 0
+        for batch in self.batches():
+            rows = batch if box is None else batch.filter(pa.array(_meets(batch, box)))
+            if len(taken) < limit and seen + rows.num_rows > offset:
+                taken += self._features(rows.slice(max(0, offset - seen), limit - len(taken)))
+            seen += rows.num_rows
+        return taken, seen
+
+    def one(self, name: str) -> Feature:
+        """See `Collection`."""
+        for batch in self.batches():
+            rows = batch.filter(pc.equal(pc.cast(self._keys(batch), pa.string()), name))
+            if rows.num_rows:
+                return self._features(rows.slice(0, 1))[0]
+        raise NotFoundError(f"there is no feature {name!r} in {self.id}")
+
+    def _keys(self, batch: pa.RecordBatch) -> pa.Array:
+        return batch.column(self.key or 0)
+
+    def _features(self, rows: pa.RecordBatch) -> list[Feature]:
+        shapes = _transformed(_shapes(rows), _crs(rows), 4326)
+        plain = rows.drop_columns(["geometry"]).to_pylist()
+        keys = map(str, self._keys(rows).to_pylist())
+        return [_feature(*row) for row in zip(keys, shapes, plain, strict=True)]
+
+
+def _results(source: LakeSource) -> Sequence[Collection]:
+    lake = source.lake
+    return [_result(lake, name, aoi) for name, aoi in foi.in_lake(lake).items()]
+
+
+def _result(lake: Lake, name: str, aoi: str) -> Rows:
+    """A result of FOI."""
+
+    def bounds() -> Box:
+        first = next(iter(foi.batches(lake, name)))
+        box = json.loads(first.schema.metadata[b"geo"])["columns"]["geometry"].get("bbox", (-180, -90, 180, 90))
+        return Transformer.from_crs(_crs(first), 4326, always_xy=True).transform_bounds(*box)
+
+    return Rows(f"foi_{name}", f"FOI: {name}", aoi, "", lambda: foi.batches(lake, name), bounds)
+
+
+def _verdicts(source: LakeSource) -> Sequence[Collection]:
+    lake = source.lake
+    found = [_inspections(lake, parcels) for parcels in lake.parcel_sets()]
+    return [one for one in found if one.page(None, 0, 1)[1]]
+
+
+def _inspections(lake: Lake, parcels: ParcelSet) -> Rows:
+    """The verdicts on the parcels of a set."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+        yield from lake.relation(queries.get("qa.inspected").sql, **key).to_arrow_reader(_BATCH)
+
+    title = f"Verdicts on the parcels of {parcels.name}"
+    return Rows(_id("inspections", parcels), title, parcels.aoi, "id", batches, lambda: _bounds(lake, parcels.aoi))
+
+
+def _id(kind: str, parcels: ParcelSet) -> str:
+    """A parcel set as the name of a collection: parcels_ms_2024, parcels_ms_2024_m."""
+    return "_".join(filter(None, (kind, parcels.aoi, str(parcels.year), parcels.ptype)))
+
+
+def _feature(name: str, shape: Any, properties: dict[str, Any]) -> Feature:
+    outline = None if shape is None else orjson.Fragment(shapely.to_geojson(shape))
+    return {"type": "Feature", "id": name, "geometry": outline, "properties": properties}
+
+
+def _bounds(lake: Lake, aoi: str) -> Box:
+    box: Box = lake.footprint(aoi).bounds
+    return box
+
+
+_KINDS: Final[dict[str, Callable[[LakeSource], Sequence[Collection]]]] = {
+    "parcels": _parcel_sets,
+    "foi": _results,
+    "inspections": _verdicts,
+}
+"""What begins the name of a collection."""
+
+
+# -- outlines of rows -------------------------------------------------------------------------------------------------
+
+
+def _shapes(rows: pa.RecordBatch) -> Any:
+    return shapely.from_wkb(rows.column("geometry").to_numpy(zero_copy_only=False))
+
+
+def _crs(rows: pa.RecordBatch) -> CRS:
+    """The system of the outlines: of the file's metadata, or else of its column epsg."""
+    geo = (rows.schema.metadata or {}).get(b"geo")
+    if geo:
+        return CRS.from_user_input(json.loads(geo)["columns"]["geometry"]["crs"] or 4326)
+    return CRS.from_epsg(rows.column("epsg")[0].as_py() if rows.num_rows else 4326)
+
+
+def _meets(rows: pa.RecordBatch, box: Box) -> Any:
+    """Which outlines meet a box in degrees."""
+    frame = _transformed(np.array([shapely.box(*box)]), CRS.from_epsg(4326), _crs(rows))[0]
+    shapely.prepare(frame)
+    return shapely.intersects(frame, _shapes(rows))
+
+
+def _transformed(shapes: Any, source: CRS, target: Any) -> Any:
+    transformer = Transformer.from_crs(source, target, always_xy=True)
+    return shapely.transform(shapes, transformer.transform, interleaved=False)

@@ -1,0 +1,90 @@
+"""Map tiles in Web Mercator: pictures of scenes (PNG), and parcels as vectors (MVT)."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Final
+
+import mapbox_vector_tile
+import numpy as np
+import shapely
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from cbm_lake import chips
+from cbm_lake.server import security
+from cbm_lake.server.legacy import Ptype
+from cbm_lake.server.security import User
+
+router = APIRouter(prefix="/v1/tiles", tags=["tiles"])
+
+_HEADERS: Final = {"Cache-Control": "private, max-age=86400"}
+_UNITS: Final = 4096
+"""Steps of the coordinates along a side of a vector tile."""
+_MARGIN: Final = 64
+"""By so many an outline may go over the side, so that its line does not show there."""
+_LEAST: Final = 16
+"""A parcel of a smaller box, which is one pixel of a screen, is left out."""
+_PROPERTIES: Final = ("pid", "crop_name", "crop_code")
+
+Zoom = Annotated[int, Path(ge=0, le=22)]
+Place = Annotated[int, Path(ge=0, le=2**22 - 1)]
+
+
+@router.get("/{card}/{scene}/{z}/{x}/{y}.png")
+def scene_tile(
+    request: Request, user: User, card: str, scene: str, z: Zoom, x: Place, y: Place,
+    bands: Annotated[str, Query(max_length=50, description="B04_B03_B02, or one.")] = "B04_B03_B02",
+) -> Response:  # fmt: skip
+    """A picture (256 pixels) of a scene."""
+    lake = request.app.state.source.lake
+    with request.app.state.heavy:
+        picture = chips.tile(lake, chips.by_id(lake, scene, card), bands.split("_"), z, x, y)
+    return Response(picture, media_type="image/png", headers=_HEADERS)
+
+
+@router.get("/parcels/{aoi}/{year}/{z}/{x}/{y}.mvt")
+def parcel_tile(
+    request: Request, user: User, aoi: str, year: int, z: Zoom, x: Place, y: Place, ptype: Ptype = ""
+) -> Response:
+    """The parcels as a vector tile (layer "parcels"; https://github.com/mapbox/vector-tile-spec), those that are large
+    enough to be seen."""
+    source = request.app.state.source
+    parcels = source.lake.parcel_set(security.allowed(user, aoi), year, ptype)
+    with request.app.state.heavy:
+        rows = source.parcels_of_box(parcels, _degrees(z, x, y))
+        tile = _encoded(rows, z, x, y)
+    return Response(tile, media_type="application/vnd.mapbox-vector-tile", headers=_HEADERS)
+
+
+def _degrees(z: int, x: int, y: int) -> tuple[float, float, float, float]:
+    """A tile and its margin in degrees."""
+    margin = _MARGIN / _UNITS
+    west, east = ((column / 2**z) * 360 - 180 for column in (x - margin, x + 1 + margin))
+    south, north = (
+        math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * row / 2**z)))) for row in (y + 1 + margin, y - margin)
+    )
+    return max(west, -180), south, min(east, 180), north
+
+
+def _encoded(rows: list[dict[str, Any]], z: int, x: int, y: int) -> bytes:
+    """Parcels, with `shape` in degrees, as a tile."""
+
+    def units(lon: Any, lat: Any) -> tuple[Any, Any]:
+        column = (lon + 180) / 360
+        row = (1 - np.arcsinh(np.tan(np.radians(lat))) / np.pi) / 2
+        return (column * 2**z - x) * _UNITS, (row * 2**z - y) * _UNITS
+
+    shapes = shapely.transform(np.array([row["shape"] for row in rows], dtype=object), units, interleaved=False)
+    west, south, east, north = shapely.bounds(shapes).T
+    large = np.maximum(east - west, north - south) >= _LEAST
+    shapes = shapely.clip_by_rect(shapes, -_MARGIN, -_MARGIN, _UNITS + _MARGIN, _UNITS + _MARGIN)
+    seen = np.flatnonzero(large & ~shapely.is_empty(shapes))
+    features = [
+        {"geometry": shapes[place], "properties": {name: rows[place][name] or "" for name in _PROPERTIES}}
+        for place in seen
+    ]
+    encoded: bytes = mapbox_vector_tile.encode(
+        {"name": "parcels", "features": features}, default_options={"extents": _UNITS, "y_coord_down": True}
+    )
+    return encoded
