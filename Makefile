@@ -3,14 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-slow lint bench clean
 
 demo: $(INSTALLED)  ## the main job end to end on a generated sample, in ./demo
 	CBM_LAKE_HOME=demo $(BIN)/cbm-lake demo demo
 
-test: $(INSTALLED)  ## lint, types, import layers and every test
+test: $(INSTALLED)  ## lint, types, import layers and the tests
 	$(MAKE) lint
 	$(BIN)/pytest -q -n auto --dist loadfile
+
+test-slow: $(INSTALLED)  ## the tests that take long: many processes, kills at any moment, long histories
+	$(BIN)/pytest -q -n auto -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

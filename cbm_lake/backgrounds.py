@@ -115,8 +115,8 @@ def write(
 
     Raises:
         InvalidInputError: no such place, size or server.
-        NotFoundError: the lake has no scene there.
-        SourceError: the server does not answer, and there is no lake, or none with a scene there.
+        NotFoundError: the lake has no scene there, and no server was asked, or it does not answer.
+        SourceError: the server does not answer, and there is no lake.
     """
     if not (abs(lon) <= 180 and abs(lat) <= 85):
         raise InvalidInputError(f"lon {lon}, lat {lat} is no place on a web map; longitude comes first")
@@ -148,7 +148,7 @@ def _drawn(
         try:
             pixels = _sentinel(lake, lon, lat, bounds, size)
         except NotFoundError as error:
-            raise unanswered from error
+            raise NotFoundError(f"{unanswered}; and instead of it: {error}") from unanswered
         log.warning("%s; true colour of the lake is taken instead", unanswered)
         return SENTINEL, pixels
 
@@ -217,7 +217,8 @@ def _told(error: BaseException) -> str:
     """What went wrong in the first place."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return access.explained(error)
+    answer = re.search(r"error: (.+?)\.?$", str(error), re.MULTILINE)  # GDAL writes a paragraph round it
+    return answer[1] if answer else access.explained(error)
 
 
 def _definition(name: str) -> str:

@@ -120,6 +120,7 @@ def test_for_an_unknown_name_the_same_work_is_done_as_for_a_wrong_password(accou
     assert known.split("$")[:4] == unknown.split("$")[:4]  # the same parameters of argon2
 
 
+@pytest.mark.slow
 def test_writers_at_once_lose_no_account(tmp_path):
     code = "import sys; from pathlib import Path; from cbm_lake.server.accounts import Accounts\n"
     code += "[Accounts(Path(sys.argv[1])).add(f'{sys.argv[2]}{n}', 'long enough', ('ms',)) for n in range(4)]"

@@ -134,6 +134,7 @@ def client(folder, lake, **options):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_a_killed_client_is_followed_by_another_that_ends_the_work(lake, serial, tmp_path):
     with cluster(tmp_path, 1) as made:
         killed = client(tmp_path, lake, scheduler=made.address)
@@ -145,6 +146,7 @@ def test_a_killed_client_is_followed_by_another_that_ends_the_work(lake, serial,
     assert_whole(lake, serial)
 
 
+@pytest.mark.slow
 def test_two_clients_at_once_do_the_same_work_and_leave_it_once(lake, serial, tmp_path):
     with cluster(tmp_path, 2) as made:
         started = [client(tmp_path, lake, scheduler=made.address) for _ in range(2)]
@@ -175,6 +177,7 @@ def test_a_scheduler_without_workers_is_not_waited_for_for_ever(lake, tmp_path):
         extract.s2(**YEAR, scheduler=made.address, patience=0.5, lake=lake)
 
 
+@pytest.mark.slow
 def test_when_all_workers_have_died_the_others_are_not_waited_for_for_ever(lake, serial, tmp_path, monkeypatch):
     monkeypatch.setattr(running, "_LOOK", 0.5)
     with cluster(tmp_path, 1) as made:
@@ -234,6 +237,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_in_one_line_and_the_next_run_does_the_rest(lake, serial, tmp_path):
     (tmp_path / "script.py").write_text(INTERRUPTED)
     options = [f"--{name}={YEAR[name]}" for name in ("start", "end", "aoi", "year")]
@@ -321,6 +325,7 @@ def test_fewer_than_no_workers_are_refused(lake):
         extract.s2(**YEAR, workers=-1, lake=lake)
 
 
+@pytest.mark.slow
 def test_processes_of_a_script_without_main_guard_are_refused_with_what_to_do(lake, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(CLIENT.replace('if __name__ == "__main__":', "if True:"))

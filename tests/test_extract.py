@@ -348,6 +348,7 @@ def test_after_a_failed_attempt_the_next_run_keeps_the_bands_that_were_done(fill
     assert min(counts.to_pylist()[0].values()) > 20
 
 
+@pytest.mark.slow
 def test_of_two_runs_with_other_bands_the_later_is_refused_and_adds_its_own_when_run_again(filled):
     first, second = (extract.plan("s2", **YEAR, bands=[band], cube=False, lake=filled) for band in ("B04", "B08"))
     extract.run(first, workers=0)
@@ -359,6 +360,7 @@ def test_of_two_runs_with_other_bands_the_later_is_refused_and_adds_its_own_when
     assert counts["both"][0].as_py()
 
 
+@pytest.mark.slow
 def test_two_runs_of_the_same_work_leave_one_copy(filled, extracted):
     plans = [extract.plan("s2", **YEAR, bands=BANDS, lake=filled) for _ in range(2)]
     for todo in plans:
@@ -367,6 +369,7 @@ def test_two_runs_of_the_same_work_leave_one_copy(filled, extracted):
     assert filled.sql("from signatures_s2").num_rows == filled.sql("from s2").num_rows
 
 
+@pytest.mark.slow
 def test_planners_at_once_give_every_scene_a_place_of_its_own(filled):
     def reserve(number):
         scene = {"scene": f"S{number}", "obstime": datetime(2024, 1, number, tzinfo=UTC), "boa_offset": 0}
@@ -591,6 +594,7 @@ def test_killed_between_rows_and_ledger_nothing_is_lost_or_doubled(filled, extra
     assert rows(filled).equals(rows(extracted))
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_of_a_parallel_run_the_next_run_completes_it(filled, extracted):
     code = (
         "import sys\nfrom cbm_lake import extract\nfrom cbm_lake.lake import Lake\n"

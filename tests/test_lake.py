@@ -327,6 +327,7 @@ for name in sys.argv[3].split(","):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_write_the_same_and_other_scenes_at_once_lose_and_double_nothing(lake):
     here = str(Path(__file__).parent)
     shares = ("A,B,C", "C,D,A", "E,F,B")

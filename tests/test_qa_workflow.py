@@ -70,6 +70,7 @@ def test_the_parcels_of_a_sample_are_got_as_many_as_the_settings_allow(workspace
     assert got == sorted(drawn.parcels["gsa_par_id"].to_pylist())[:2]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_used_is_not_kept(workspace, lake, season):
     def go(**settings):
         return qa.workflow("demo", 2024, workers=0, lake=lake, **settings)

@@ -575,6 +575,7 @@ def test_a_store_that_is_busy_is_asked_again(store, tmp_path, url):
         everything(url)[name]()
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_in_the_midst_of_work_is_told_in_one_line(workspace, monkeypatch):
     with object_store() as server:
         for name, value in server.settings("s3").items():

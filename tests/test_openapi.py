@@ -1,0 +1,38 @@
+"""The REST service against its own description: whatever is asked, nothing fails inside."""
+
+import pytest
+import schemathesis
+from factories import fill
+from hypothesis import HealthCheck, given, settings
+from rest_server import ROOT, served
+
+from cbm_lake import backgrounds
+from cbm_lake.lake import Lake
+
+
+@pytest.fixture(scope="module")
+def description(tmp_path_factory):
+    lake = fill(Lake(str(tmp_path_factory.mktemp("lake"))))
+    nobody = {name: "http://127.0.0.1:1/{z}/{x}/{y}.png" for name in ("google", "bing", "osm", "esri", "ags")}
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        served(lake, tmp_path_factory.mktemp("server"), sql=True, rate=1e6) as address,
+    ):
+        patch.setattr(backgrounds, "_SERVERS", nobody)
+        yield schemathesis.openapi.from_url(f"{address}/openapi.json")
+
+
+def test_nothing_that_can_be_asked_fails_inside(description):
+    asked = 0
+    for operation in description.get_all_operations():
+
+        @settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(case=operation.ok().as_strategy())
+        def ask(case):
+            nonlocal asked
+            asked += 1
+            answer = case.call(auth=ROOT)
+            assert answer.status_code < 500, f"{case.as_curl_command()}: {answer.text}"
+
+        ask()
+    assert asked > 100
