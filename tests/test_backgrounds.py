@@ -283,7 +283,7 @@ def test_the_lake_stands_in_for_a_server_that_does_not_answer(filled, workspace,
 
 def test_a_lake_without_a_scene_there_does_not_hide_why_the_server_failed(filled, workspace, tmp_path):
     workspace.configure("tms", nowhere="http://127.0.0.1:9/{z}/{x}/{y}.png")
-    with pytest.raises(NotFoundError, match="nowhere does not answer.* no Sentinel-2 scene"):
+    with pytest.raises(NotFoundError, match=r"nowhere does not answer.* no Sentinel-2 scene"):
         backgrounds.write(10, 10, tms="nowhere", file=tmp_path / "b.tif", lake=filled)
     with pytest.raises(NotFoundError, match="no Sentinel-2 scene"):
         backgrounds.write(10, 10, tms="sentinel", file=tmp_path / "b.tif", lake=filled)

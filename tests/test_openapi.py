@@ -1,6 +1,9 @@
 """The REST service against its own description: whatever is asked, nothing fails inside."""
 
+import re
+
 import pytest
+import requests
 import schemathesis
 from factories import fill
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +16,7 @@ from cbm_lake.lake import Lake
 @pytest.fixture(scope="module")
 def description(tmp_path_factory):
     lake = fill(Lake(str(tmp_path_factory.mktemp("lake"))))
-    nobody = {name: "http://127.0.0.1:1/{z}/{x}/{y}.png" for name in ("google", "bing", "osm", "esri", "ags")}
+    nobody = dict.fromkeys(("google", "bing", "osm", "esri", "ags"), "http://127.0.0.1:1/{z}/{x}/{y}.png")
     with (
         pytest.MonkeyPatch.context() as patch,
         served(lake, tmp_path_factory.mktemp("server"), sql=True, rate=1e6) as address,
@@ -36,3 +39,9 @@ def test_nothing_that_can_be_asked_fails_inside(description):
 
         ask()
     assert asked > 100
+
+
+def test_the_page_lists_every_question_and_loads_nothing(description):
+    page = requests.get(f"{description.get_base_url()}/apidocs", timeout=9).text
+    assert all(path in page for path in description.raw_schema["paths"])
+    assert not re.search(r"<script|<link|src=|url\(", page)

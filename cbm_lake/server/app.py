@@ -14,11 +14,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.server import features, legacy, modern, security, tiles
+from cbm_lake.server import documentation, features, legacy, modern, security, tiles
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.server.results import Results
 from cbm_lake.server.security import Rate, RefusedError, User
@@ -129,8 +129,8 @@ def _add_files(app: FastAPI) -> None:
         return {aoi: _names(root / aoi) for aoi in areas if user.may_read(aoi)}
 
     @app.get("/apidocs", include_in_schema=False)
-    def documentation() -> Response:
-        return RedirectResponse("/openapi.json")
+    def apidocs() -> Response:
+        return HTMLResponse(documentation.page(app.openapi()))
 
 
 def _names(folder: Path) -> list[str]:

@@ -1,0 +1,47 @@
+"""The page that lists every question the service answers, made of its OpenAPI description; it loads nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment
+
+
+def page(description: dict[str, Any]) -> str:
+    """The page as HTML."""
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            groups[operation.get("tags", ["other"])[0]].append(_operation(path, method, operation))
+    template = files("cbm_lake.server").joinpath("apidocs.html").read_text("utf-8")
+    return (
+        Environment(autoescape=True, trim_blocks=True)
+        .from_string(template)
+        .render(title=description["info"]["title"], groups=groups)
+    )
+
+
+def _operation(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "path": path,
+        "method": method.upper(),
+        "says": operation.get("description") or operation["summary"],
+        "parameters": [_parameter(one) for one in operation.get("parameters", ())],
+        "body": "requestBody" in operation and operation["operationId"],
+    }
+
+
+def _parameter(one: dict[str, Any]) -> dict[str, Any]:
+    schema = one["schema"]
+    kinds = [schema, *schema.get("anyOf", ())]
+    named = [", ".join(map(str, kind["enum"])) if "enum" in kind else kind.get("type", "") for kind in kinds]
+    default = "" if one.get("required") else repr(schema.get("default", ""))
+    return {
+        "name": one["name"],
+        "place": one["in"],
+        "type": " or ".join(name for name in named if name and name != "null"),
+        "default": "must be given" if one.get("required") else default.strip("'"),
+        "says": one.get("description", ""),
+    }
