@@ -584,7 +584,7 @@ def _running(programs, folder):
             server.wait(20)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_database_is_read_like_its_dumps(dumps, lake, database):
     import psycopg
     import shapely

@@ -546,7 +546,7 @@ def test_nothing_is_lost_or_doubled(children):
     explore(children, 6, 9, derandomize=True, phases=[Phase.generate])  # so short that it needs no shrinking
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_nothing_is_lost_or_doubled_in_long_histories(children):
     explore(children, 25, 30)
 

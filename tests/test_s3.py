@@ -159,7 +159,7 @@ def test_cubes_equal_those_on_a_disk(store, lakes):
     xr.testing.assert_identical(cube(there).load(), cube(here).load())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_what_is_done_is_not_done_again_and_other_parcels_are_extracted_from_the_cube(store, lakes):
     _, there, written = lakes
     parcels.load(str(written.parcels), "demo", 2024, ptype="m", pid="parcel_id", lake=there)
@@ -172,7 +172,7 @@ def test_what_is_done_is_not_done_again_and_other_parcels_are_extracted_from_the
     assert second.equals(first)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_compaction_vacuum_and_time_travel_change_no_answer(store, lakes):
     here, there, _ = lakes
     rows, before = there.sql(ROWS), datetime.now(UTC)
@@ -270,7 +270,7 @@ def test_sql_writes_nothing_into_an_object_store(store, url):
 # -- several writers ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_processes_that_write_at_once_lose_nothing(store, url):
     Lake(url).prepare("s2")
     each, environment = 3, {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -213,7 +213,7 @@ def test_the_locked_process_lets_nothing_out_when_the_list_is_passed_by(box, lak
 
 
 @pytest.mark.parametrize(
-    "statement", [pytest.param(b, marks=pytest.mark.slow) if n else b for n, b in enumerate(BOMBS)]
+    "statement", [pytest.param(b, marks=pytest.mark.exhaustive) if n else b for n, b in enumerate(BOMBS)]
 )
 def test_a_bomb_ends_in_time_with_one_line(box, lake, statement):
     with pytest.raises(InvalidInputError, match=BOMBS[statement]) as caught:

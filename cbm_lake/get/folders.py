@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from cbm_lake.config import Workspace
-from cbm_lake.errors import ConfigError
+from cbm_lake.errors import ConfigError, NotFoundError
 
 CHIPS = "chipimages"
 """The folder of chips; the original's own code wrote chip_images, which is read too."""
@@ -18,6 +19,33 @@ CHIPS_OF_OLD = "chip_images"
 def place(aoi: str, year: int, pid: str, name: str) -> Path:
     """Where a file of a parcel is, or is to be."""
     return Workspace.here().temp / aoi.lower() / str(year) / _folder(pid) / name
+
+
+def kept(root: Path) -> dict[str, dict[str, list[str]]]:
+    """The parcels that have a folder below temp/ or data/, by area and year."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for folder in sorted(root.glob("*/[0-9][0-9][0-9][0-9]/*/")):
+        found.setdefault(folder.parent.parent.name, {}).setdefault(folder.parent.name, []).append(unquote(folder.name))
+    return found
+
+
+def keep(aoi: str, year: int, pid: str) -> Path:
+    """Move what was got of a parcel from temp/ to data/, where nothing is cleared away; where it is then.
+
+    Raises:
+        NotFoundError: nothing was got.
+        ConfigError: the folder cannot be written.
+    """
+    source = place(aoi, year, pid, "")
+    target = Workspace.here().data / source.relative_to(Workspace.here().temp)
+    if not source.is_dir():
+        raise NotFoundError(f"nothing was got of parcel {pid!r} of {aoi} {year}; get it first")
+    try:
+        shutil.copytree(source, target, dirs_exist_ok=True)
+        shutil.rmtree(source)
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error}; check the folder's rights and free space") from error
+    return target
 
 
 def of_location(lon: float, lat: float) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from cbm_lake.config import Db
 from cbm_lake.errors import ConfigError, InvalidInputError, SourceError
 
 
@@ -23,11 +25,9 @@ def fetch(dsn: str, table: str, target: Path, progress: Callable[[int], None]) -
         InvalidInputError: the database has no such table.
         SourceError: it cannot be reached, or broke off.
     """
-    try:
-        import psycopg
-        from psycopg import sql
-    except ImportError as error:
-        raise ConfigError("reading a database wants package psycopg; pip install 'cbm-lake[migrate]'") from error
+    psycopg = _driver()
+    from psycopg import sql
+
     name = sql.Identifier(*table.split("."))
     statement = sql.SQL("copy (select * from {}) to stdout (format csv, header)").format(name)
     size = 0
@@ -45,3 +45,30 @@ def fetch(dsn: str, table: str, target: Path, progress: Callable[[int], None]) -
         reason = " ".join(str(error).split())
         raise SourceError(f"table {table} cannot be read ({reason}); check the address and the rights") from error
     return str(target)
+
+
+def prove(database: Db) -> str:
+    """Connect, and say to what.
+
+    Raises:
+        ConfigError: package psycopg is not there.
+        SourceError: it cannot be reached.
+    """
+    psycopg = _driver()
+    try:
+        with psycopg.connect(
+            host=database.host, port=database.port, dbname=database.name, user=database.user,
+            password=database.password.get_secret_value(), connect_timeout=5,
+        ) as connection:  # fmt: skip
+            return f"{database.name} on {database.host} answers; PostgreSQL {connection.info.server_version // 10_000}"
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        raise SourceError(f"the database does not answer ({reason}); check host, port, user and password") from error
+
+
+def _driver() -> Any:
+    try:
+        import psycopg
+    except ImportError as error:
+        raise ConfigError("reading a database wants package psycopg; pip install 'cbm-lake[migrate]'") from error
+    return psycopg

@@ -1,0 +1,101 @@
+"""Everything that is wanted of several parcels at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.get import background, chip_images, parcel_info, time_series
+from cbm_lake.lake import Lake
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to get of each parcel."""
+
+    series: Sequence[str] = ("s2",)
+    """Time series: s2, scl, bs, c6, weather."""
+    bands: Sequence[str] = ()
+    """Bands of which chips are taken."""
+    start_date: date | str = ""
+    """Of chips, the first day."""
+    end_date: date | str = ""
+    """Of chips, the last day, included."""
+    chipsize: int = 1280
+    """Metres a side of chips."""
+    backgrounds: Sequence[str] = ()
+    """Names of tile servers."""
+
+
+def by_pids(
+    aoi: str,
+    year: int,
+    pids: Sequence[str],
+    wanted: Wanted | None = None,
+    ptype: str | None = None,
+    *,
+    lake: Lake | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> pd.DataFrame:
+    """Get parcels one after the other, files under temp/<aoi>/<year>/<pid>/; one that fails does not stop the others.
+
+    Args:
+        aoi: area.
+        year: of the declaration.
+        pids: identifiers; one that is named twice is got once.
+        wanted: what of each, beside the information that always comes; the series of Sentinel-2 without it.
+        ptype: which parcel set.
+        lake: the lake; None is what the settings say, the workspace's lake or a server.
+        progress: told how many steps are done, of how many.
+
+    Returns:
+        One row per step: pid, what, problem (None where it was got).
+
+    Raises:
+        InvalidInputError: no parcel is named, or chips are wanted without dates.
+    """
+    import pandas as pd
+
+    wanted = wanted or Wanted()
+    if not pids:
+        raise InvalidInputError("no parcel is named; give at least one identifier")
+    if wanted.bands and not (wanted.start_date and wanted.end_date):
+        raise InvalidInputError("chips need a first and a last day; give start_date and end_date")
+    steps = [step for pid in dict.fromkeys(map(str, pids)) for step in _steps(aoi, year, pid, wanted, ptype, lake)]
+    rows = []
+    for number, (pid, what, step) in enumerate(steps):
+        progress(number, len(steps))
+        rows.append({"pid": pid, "what": what, "problem": _problem(step)})
+    progress(len(steps), len(steps))
+    return pd.DataFrame(rows)
+
+
+def _steps(
+    aoi: str, year: int, pid: str, wanted: Wanted, ptype: str | None, lake: Lake | None
+) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """What there is to do for a parcel, by name."""
+    key: dict[str, Any] = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "lake": lake}
+    yield pid, "information", partial(parcel_info.by_pid, **key)
+    for kind in wanted.series:
+        by_kind = time_series.weather if kind == "weather" else partial(time_series.by_pid, tstype=kind)
+        yield pid, f"series {kind}", partial(by_kind, **key)
+    for tms in wanted.backgrounds:
+        yield pid, f"background {tms}", partial(background.by_pid, tms=tms, **key)
+    if wanted.bands:
+        key |= {"start_date": wanted.start_date, "end_date": wanted.end_date, "chipsize": wanted.chipsize}
+        yield pid, f"chips {', '.join(wanted.bands)}", partial(chip_images.by_pid, **key, band=list(wanted.bands))
+
+
+def _problem(step: Callable[[], Any]) -> str | None:
+    try:
+        step()
+    except LakeError as error:
+        return str(error)
+    return None

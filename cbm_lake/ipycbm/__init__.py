@@ -1,0 +1,40 @@
+"""Widgets for notebooks, and for the page that `cbm-lake app` serves.
+
+    from cbm_lake import ipycbm
+
+    ipycbm.config()      # settings, and whether servers answer
+    ipycbm.card2db()     # parcels and scenes into the lake
+    ipycbm.extract()     # statistics, with progress
+    ipycbm.get()         # data of single parcels: by identifier, place, marker, polygon, list
+    ipycbm.view()        # look at what was got
+    ipycbm.foi()         # feature of interest
+    ipycbm.qa()          # quality assessment
+
+Each is a form over functions of the library, whose names and arguments it bears. Modules are imported when a widget is
+made. The first one in a process offers to delete what an earlier one left in temp/; it never does so unasked.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["card2db", "config", "extract", "foi", "get", "qa", "view"]
+
+
+def _widget(name: str) -> Callable[[], Any]:
+    def made() -> Any:
+        from cbm_lake.ipycbm import cleaning
+
+        widget = importlib.import_module(f"cbm_lake.ipycbm.{name}_panel").panel()
+        return cleaning.offered(widget)
+
+    made.__name__ = made.__qualname__ = name
+    made.__doc__ = f"The widget of cbm_lake.{name}; shown when it is the last line of a cell."
+    return made
+
+
+card2db, config, extract, foi, get, qa, view = map(
+    _widget, ("card2db", "config", "extract", "foi", "get", "qa", "view")
+)

@@ -1,0 +1,127 @@
+"""Parcels and scenes into the lake, and what is in it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import ipywidgets
+
+from cbm_lake import card2db, parcels
+from cbm_lake.cards import CARDS
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.ipycbm import maps
+from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet
+from cbm_lake.ipycbm.panel import Panel, text
+from cbm_lake.lake import open_lake
+
+Progress = Callable[[int, int], None]
+_FILES: Final[dict[str, Callable[..., Any]]] = {
+    "STAC items (.json, folder)": card2db.items,
+    "STAC-GeoParquet": lambda path, **_: card2db.geoparquet(path),
+    "Sentinel-2 products (SAFE)": lambda path, card, progress: card2db.safe(path, progress=progress),
+}
+
+
+def panel() -> ipywidgets.Widget:
+    """A tab for each way in, and for looking at what is there."""
+    known = ParcelSet()
+    tabs = {
+        "parcels": _parcels(known),
+        "scenes of a STAC API": _stac(known),
+        "scenes on disk": _disk(),
+        "what is there": _there(known),
+    }
+    return ipywidgets.VBox([known, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
+
+
+def _text(label: str, hint: str = "", value: str = "") -> ipywidgets.Text:
+    return ipywidgets.Text(value=value, description=label, placeholder=hint, style=STYLE, layout={"width": "520px"})
+
+
+def _parcels(known: ParcelSet) -> Panel:
+    def load(path: str, file: Any, aoi: str, year: int, ptype: str, pid: str, crop_name: str, crop_code: str) -> str:
+        named = {"pid": pid, "crop_name": crop_name, "crop_code": crop_code}
+        columns: dict[str, Any] = {name: column.strip() or None for name, column in named.items()}
+        with tempfile.TemporaryDirectory() as folder:
+            source = uploaded(file, Path(folder)) if file else Path(text(path, needed="the file of parcels"))
+            return str(parcels.load(source, text(aoi, needed="the area"), year, ptype.strip() or None, **columns))
+
+    return Panel(
+        "load",
+        load,
+        after=lambda _: known.refresh(),
+        path=_text("file", "path of a .gpkg, .shp, .zip, .parquet, .geojson here"),
+        file=ipywidgets.FileUpload(accept=".gpkg,.zip,.parquet,.geojson", description="or send one"),
+        aoi=_text("area", "two letters, for instance"),
+        year=ipywidgets.IntText(value=date.today().year, description="year", style=STYLE),
+        ptype=_text("kind", "empty is the main one"),
+        pid=_text("identifier", "its column; guessed where it has a usual name"),
+        crop_name=_text("crop", "column of its name"),
+        crop_code=_text("crop code", "column of its code"),
+    )
+
+
+def uploaded(files: Any, folder: Path) -> Path:
+    """Write a file that was sent into a folder; where it is."""
+    name = Path(files[0]["name"]).name
+    target = folder / (name if name.strip(".") else "sent")
+    target.write_bytes(bytes(files[0]["content"]))
+    return target
+
+
+def _card() -> ipywidgets.Dropdown:
+    return ipywidgets.Dropdown(options=list(CARDS), description="card", style=STYLE)
+
+
+def _stac(known: ParcelSet) -> Panel:
+    def search(url: str, collection: str, card: str, days: tuple[date, date], progress: Progress) -> Any:
+        where = known.value["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
+        found = card2db.stac(*where, progress=progress)
+        return [str(found), footprints(card)]
+
+    year = date.today().year
+    return Panel(
+        "search and catalogue",
+        search,
+        stops=True,
+        url=_text("address", value="earth-search"),
+        collection=_text("collection", "that of the card where it is usual"),
+        card=_card(),
+        days=Days(date(year, 1, 1), date(year, 12, 31)),
+    )
+
+
+def _disk() -> Panel:
+    def read(path: str, kind: str, card: str, progress: Progress) -> Any:
+        found = _FILES[kind](text(path, needed="the path"), card=card, progress=progress)
+        return [str(found), footprints(card)]
+
+    kinds = ipywidgets.Dropdown(options=list(_FILES), description="what", style=STYLE)
+    return Panel("catalogue", read, stops=True, path=_text("path"), kind=kinds, card=_card())
+
+
+def _there(known: ParcelSet) -> Panel:
+    def look(card: str, days: tuple[date, date], clouds: int) -> Any:
+        lake = open_lake()
+        found = lake.query("scenes.listed", card=card, start=days[0], stop=days[1] + timedelta(days=1), clouds=clouds)
+        if not found.num_rows:
+            raise InvalidInputError("no scene of these days is catalogued; choose others, or catalogue some")
+        return [lake.query("status.parcels"), lake.query("scenes.status"), found, footprints(card)]
+
+    year = date.today().year
+    return Panel(
+        "look",
+        look,
+        card=_card(),
+        days=Days(date(year - 10, 1, 1), date(year, 12, 31)),
+        clouds=ipywidgets.IntSlider(value=100, description="clouds up to %", style=STYLE),
+    )
+
+
+def footprints(card: str) -> ipywidgets.Widget:
+    """Where the scenes of a card are, on a map."""
+    return maps.outlines(open_lake().query("scenes.footprints", card=card))

@@ -1,0 +1,108 @@
+"""Inputs of several parts: which parcel set, days, a list of identifiers, a place on a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import ipywidgets
+
+from cbm_lake import sources
+from cbm_lake.errors import InvalidInputError, LakeError
+
+WIDE = {"width": "auto", "flex": "1"}
+STYLE = {"description_width": "110px"}
+
+
+def offer(dropdown: ipywidgets.Dropdown, options: Sequence[Any], *, last: bool = False) -> None:
+    """Put other options into a dropdown; one is always chosen, what was before if it is among them."""
+    before = dropdown.value
+    dropdown.options = options
+    values = [option[1] if isinstance(option, tuple) else option for option in options]
+    if before in values:
+        dropdown.value = before
+    elif values:
+        dropdown.value = values[-1 if last else 0]
+
+
+class ParcelSet(ipywidgets.HBox):
+    """Which area, year and kind of parcels; `value` is {"aoi", "year", "ptype"}."""
+
+    def __init__(self) -> None:
+        self.problem = ipywidgets.HTML()
+        self._areas = self._known()
+        self.aoi = ipywidgets.Dropdown(options=sorted(self._areas), description="area", style=STYLE)
+        self.year = ipywidgets.Dropdown(description="year", style=STYLE)
+        self.ptype = ipywidgets.Dropdown(description="kind", style=STYLE)
+        self.aoi.observe(lambda _: self._narrow(), "value")
+        self._narrow()
+        super().__init__([self.aoi, self.year, self.ptype, self.problem], layout={"flex_flow": "row wrap"})
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """The arguments of the library's functions.
+
+        Raises:
+            InvalidInputError: there is no area to choose.
+        """
+        if not self.aoi.value:
+            raise InvalidInputError("there are no parcels yet; load some with ipycbm.card2db()")
+        return {"aoi": self.aoi.value, "year": int(self.year.value), "ptype": self.ptype.value or None}
+
+    def refresh(self) -> None:
+        """Look again what there is."""
+        self._areas = self._known()
+        offer(self.aoi, sorted(self._areas))
+        self._narrow()
+
+    def _known(self) -> dict[str, Any]:
+        try:
+            known: dict[str, Any] = sources.here().info(None)["aois"]
+        except LakeError as error:
+            self.problem.value = str(error)
+            return {}
+        return known
+
+    def _narrow(self) -> None:
+        area = self._areas.get(self.aoi.value, {"years": [], "datasets": []})
+        offer(self.year, area["years"], last=True)
+        offer(self.ptype, [("main", ""), *((name, name) for name in area["datasets"])])
+
+
+class Days(ipywidgets.HBox):
+    """A first and a last day; `value` is a pair of dates."""
+
+    def __init__(self, first: date, last: date) -> None:
+        self.first = ipywidgets.DatePicker(value=first, description="first day", style=STYLE)
+        self.last = ipywidgets.DatePicker(value=last, description="last day", style=STYLE)
+        super().__init__([self.first, self.last])
+
+    @property
+    def value(self) -> tuple[date, date]:
+        """The days.
+
+        Raises:
+            InvalidInputError: one is missing, or they are the wrong way round.
+        """
+        first, last = self.first.value, self.last.value
+        if first is None or last is None or first > last:
+            raise InvalidInputError(f"{first or 'no day'} to {last or 'no day'} is no time; choose two days")
+        return first, last
+
+
+class Ticks(ipywidgets.HBox):
+    """Words to be ticked; `value` is those that are."""
+
+    def __init__(self, words: dict[str, str], ticked: tuple[str, ...], label: str) -> None:
+        self.boxes = {
+            word: ipywidgets.Checkbox(value=word in ticked, description=told, indent=False, layout={"width": "auto"})
+            for word, told in words.items()
+        }
+        super().__init__([ipywidgets.Label(label, layout={"width": "110px"}), *self.boxes.values()])
+        self.layout.flex_flow = "row wrap"
+
+    @property
+    def value(self) -> tuple[str, ...]:
+        """The words."""
+        return tuple(word for word, box in self.boxes.items() if box.value)

@@ -1,0 +1,121 @@
+"""The settings of config/main.json, section by section, and whether what they name answers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import ipywidgets
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from cbm_lake import lake, sources
+from cbm_lake.config import Workspace
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.ipycbm.choice import STYLE
+from cbm_lake.ipycbm.panel import Panel
+from cbm_lake.store import Store
+
+_TITLES: Final = {
+    "set": "general", "paths": "folders", "lake": "lake", "api": "REST server", "s3": "scenes on S3",
+    "db": "database of old", "tms": "tile servers",
+}  # fmt: skip
+_CHOICES: Final = {"data_source": ("direct", "api")}
+
+
+def panel() -> ipywidgets.Widget:
+    """A tab for each section."""
+    config = Workspace.here().config
+    tabs = ipywidgets.Tab([_section(name, getattr(config, name)) for name in _TITLES], titles=list(_TITLES.values()))
+    return ipywidgets.VBox([ipywidgets.HTML(f"<b>Settings</b> in {Workspace.here().config_file}"), tabs])
+
+
+def _section(name: str, section: Any) -> ipywidgets.Widget:
+    if name == "tms":
+        return _tile_servers(section)
+    if name == "db":
+        form = _form(section["main"], lambda **values: _save_database(values))
+        return ipywidgets.VBox([form, Panel("test the connection", _test_database)])
+    form = _form(section, lambda **values: _save(name, values))
+    tests = {"lake": _test_lake, "api": _test_api, "s3": _test_s3}
+    return ipywidgets.VBox([form, Panel("test the connection", tests[name])] if name in tests else [form])
+
+
+def _form(section: BaseModel, save: Any) -> Panel:
+    fields = type(section).model_fields
+    return Panel("save", save, **{name: _input(name, field, getattr(section, name)) for name, field in fields.items()})
+
+
+def _input(name: str, field: FieldInfo, value: Any) -> ipywidgets.Widget:
+    """The widget of a setting; of a secret only whether there is one."""
+    told: dict[str, Any] = {"description": name.replace("_", " "), "style": STYLE}
+    if isinstance(value, SecretStr):
+        kept = "kept as it is unless you write another" if value.get_secret_value() else "none yet"
+        return ipywidgets.Password(placeholder=kept, **told)
+    if name in _CHOICES:
+        return ipywidgets.Dropdown(options=_CHOICES[name], value=value, **told)
+    if isinstance(value, bool):
+        return ipywidgets.Checkbox(value=value, **told)
+    if isinstance(value, int):
+        return ipywidgets.IntText(value=value, **told)
+    return ipywidgets.Text(value=str(value), **told)
+
+
+def _named(section: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+    """The values by their names in the file; secrets that were not written stay as they are."""
+    fields = section.model_fields
+    secret = {name for name, field in fields.items() if field.annotation is SecretStr}
+    return {fields[name].alias or name: value for name, value in values.items() if value or name not in secret}
+
+
+def _save(name: str, values: dict[str, Any]) -> str:
+    workspace = Workspace.here()
+    workspace.configure(name, **_named(type(getattr(workspace.config, name)), values))
+    return "saved"
+
+
+def _save_database(values: dict[str, Any]) -> str:
+    workspace = Workspace.here()
+    section = workspace.config.db["main"]
+    kept = section.model_dump(mode="json", by_alias=True) | {"pass": section.password.get_secret_value()}
+    workspace.configure("db", main=kept | _named(type(section), values))
+    return "saved"
+
+
+def _tile_servers(known: dict[str, str]) -> ipywidgets.Widget:
+    def save(name: str, url: str) -> str:
+        if not name.strip() or not url.strip():
+            raise InvalidInputError("a tile server needs a name and an address with {x}, {y} and {z}")
+        Workspace.here().configure("tms", **{name.strip(): url.strip()})
+        return f"{name.strip()} is saved"
+
+    listed = ipywidgets.HTML("<br>".join(f"{name}: <code>{url}</code>" for name, url in known.items()))
+    name = ipywidgets.Text(description="name", style=STYLE)
+    url = ipywidgets.Text(description="address", placeholder="https://…/{z}/{x}/{y}.png", style=STYLE)
+    return ipywidgets.VBox([listed, Panel("save", save, name=name, url=url)])
+
+
+# -- tests ------------------------------------------------------------------------------------------------------------
+
+
+def _test_lake() -> str:
+    opened = lake.open_lake()
+    return f"the lake {opened.url} has {len(opened.parcel_sets())} parcel sets"
+
+
+def _test_api() -> str:
+    config = Workspace.here().config.api
+    source = sources.ApiSource(config.url, config.user, config.password.get_secret_value())
+    return f"{config.url} answers; areas: {', '.join(source.info(None)['aois']) or 'none'}"
+
+
+def _test_s3() -> str:
+    bucket = Workspace.here().config.s3.bucket
+    if not bucket:
+        raise InvalidInputError("give a bucket, so that there is something to look into")
+    return f"s3://{bucket} answers; {len(Store(f's3://{bucket}').folders(''))} folders at its top"
+
+
+def _test_database() -> str:
+    from cbm_lake.migration import database
+
+    return database.prove(Workspace.here().config.db["main"])

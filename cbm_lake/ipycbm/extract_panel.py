@@ -1,0 +1,83 @@
+"""Take the statistics of all parcels, with progress and a button that stops; what became of each scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any, Final
+
+import ipywidgets
+import pyarrow as pa
+
+from cbm_lake import extract
+from cbm_lake.cards import CARDS
+from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet
+from cbm_lake.ipycbm.panel import Panel
+from cbm_lake.lake import open_lake
+
+_WIDTH: Final = {"width": "520px"}
+_PROCESSES: Final = [("one per core", None), ("this one itself", 0), *((str(n), n) for n in (1, 2, 4, 8, 16))]
+
+
+def panel() -> ipywidgets.Widget:
+    """What to extract; how it stands."""
+    known = ParcelSet()
+    tabs = {"extract": _run(known), "how it stands": Panel("look", _status)}
+    return ipywidgets.VBox([known, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
+
+
+def _run(known: ParcelSet) -> ipywidgets.Widget:
+    year = date.today().year
+    inputs = {
+        "card": ipywidgets.Dropdown(options=list(CARDS), description="card", style=STYLE),
+        "days": Days(date(year, 1, 1), date(year, 12, 31)),
+        "bands": ipywidgets.Text(
+            description="bands", placeholder="the usual ones; or B04, B08, …", style=STYLE, layout=_WIDTH
+        ),
+        "cube": ipywidgets.Checkbox(value=True, description="keep the pixels in the cube, for chips", style=STYLE),
+    }
+
+    def follow(_: Any = None) -> None:
+        if known.year.value:
+            declared, days = int(known.year.value), inputs["days"]
+            days.first.value, days.last.value = date(declared, 1, 1), date(declared, 12, 31)
+
+    known.year.observe(follow, "value")
+    follow()
+
+    def plan(card: str, days: tuple[date, date], bands: str, cube: bool) -> extract.Plan:
+        wanted = [band.strip() for band in bands.replace(",", " ").split()] or None
+        return extract.plan(card, *days, **known.value, bands=wanted, cube=cube, lake=open_lake())
+
+    def told(**values: Any) -> str:
+        todo = plan(**values)
+        rest = f"{todo.done} are done already, {len(todo.failed)} cannot be read"
+        return f"{len(todo.jobs)} scenes are to be extracted, {rest}"
+
+    def run(workers: int | None, scheduler: str, progress: Callable[[int, int], None], **values: Any) -> Any:
+        todo = plan(**values)
+        progress(0, len(todo.jobs) + len(todo.failed))
+        if scheduler.strip():
+            return str(extract.run(todo, scheduler=scheduler.strip(), progress=progress))
+        return str(extract.run(todo, workers=workers, progress=progress))
+
+    where = {
+        "workers": ipywidgets.Dropdown(options=_PROCESSES, value=None, description="processes", style=STYLE),
+        "scheduler": ipywidgets.Text(
+            description="or a cluster", placeholder="tcp://host:8786, a Dask scheduler", style=STYLE, layout=_WIDTH
+        ),
+    }
+    dry = Panel("only say what is to be done", told)
+    dry.inputs = inputs
+    return ipywidgets.VBox([Panel("extract", run, stops=True, **inputs, **where), dry])
+
+
+def _status() -> list[pa.Table | str]:
+    """The parcel sets, the scenes of each card, and the scenes that failed, with why."""
+    lake = open_lake()
+    failed = lake.query("scenes.failed")
+    return [
+        lake.query("status.parcels"),
+        lake.query("scenes.status"),
+        failed if failed.num_rows else "no scene has failed",
+    ]

@@ -1,0 +1,143 @@
+"""Get data of single parcels: which, by their identifiers, a place, a polygon or a list; then what."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any, Final
+
+import ipywidgets
+
+from cbm_lake import backgrounds, get, sources
+from cbm_lake.config import Workspace
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.get.several import Wanted
+from cbm_lake.ipycbm import maps
+from cbm_lake.ipycbm.choice import STYLE, WIDE, Days, ParcelSet, Ticks
+from cbm_lake.ipycbm.panel import Panel
+
+_SERIES: Final = {
+    "s2": "Sentinel-2",
+    "scl": "scene classes",
+    "bs": "backscatter",
+    "c6": "coherence",
+    "weather": "weather",
+}
+_BANDS: Final = ("B02", "B03", "B04", "B05", "B08", "B11", "SCL", "VV", "VH")
+_FOLDERS: Final = (("temp (may be cleared away)", "temp"), ("data (kept)", "data"))
+
+
+def panel() -> ipywidgets.Widget:
+    """Which parcels, what of them, and a button."""
+    parcels = ParcelSet()
+    ways = _ways(parcels)
+    which = ipywidgets.Tab([widget for widget, _ in ways.values()], titles=list(ways))
+
+    def pids() -> list[str]:
+        """Those of the tab that is open."""
+        found = list(ways.values())[which.selected_index or 0][1]()
+        limit = Workspace.here().config.set.plimit
+        if len(found) > limit:
+            raise InvalidInputError(
+                f"{len(found)} parcels are more than {limit}, the limit of the settings (set.plimit)"
+            )
+        return found
+
+    def run(
+        series: tuple[str, ...], bands: tuple[str, ...], days: tuple[date, date], chipsize: int,
+        images: tuple[str, ...], folder: str, progress: Callable[[int, int], None],
+    ) -> Any:  # fmt: skip
+        key, chosen = parcels.value, pids()
+        wanted = Wanted(series, bands, *days, chipsize, images)
+        rows = get.several.by_pids(key["aoi"], key["year"], chosen, wanted, key["ptype"], progress=progress)
+        if folder == "data":
+            got = rows[rows["problem"].isna()]["pid"].unique()
+            for pid in got:
+                get.folders.keep(key["aoi"], key["year"], pid)
+        return rows
+
+    year = date.today().year
+    form = Panel(
+        "get",
+        run,
+        stops=True,
+        series=Ticks(dict(_SERIES), ("s2",), "time series"),
+        bands=Ticks({band: band for band in _BANDS}, (), "chips of"),
+        days=Days(date(year, 1, 1), date(year, 12, 31)),
+        chipsize=ipywidgets.BoundedIntText(value=1280, min=100, max=50_000, description="metres a side", style=STYLE),
+        images=Ticks({name: name for name in backgrounds.names()}, (), "backgrounds"),
+        folder=ipywidgets.Dropdown(options=_FOLDERS, description="folder", style=STYLE),
+    )
+    _follow(parcels, form.inputs["days"])
+    return ipywidgets.VBox([parcels, which, form])
+
+
+def _follow(parcels: ParcelSet, days: Days) -> None:
+    """The days become those of the year that is chosen."""
+
+    def set_year(_: Any = None) -> None:
+        if parcels.year.value:
+            year = int(parcels.year.value)
+            days.first.value, days.last.value = date(year, 1, 1), date(year, 12, 31)
+
+    parcels.year.observe(set_year, "value")
+    set_year()
+
+
+def _ways(parcels: ParcelSet) -> dict[str, tuple[ipywidgets.Widget, Callable[[], list[str]]]]:
+    """The ways to choose parcels: what is shown, and what gives their identifiers."""
+    typed = ipywidgets.Textarea(placeholder="identifiers, with commas or lines between them", layout=WIDE)
+    lon = ipywidgets.FloatText(description="longitude", style=STYLE)
+    lat = ipywidgets.FloatText(description="latitude", style=STYLE)
+    marker, polygon = maps.Marker(parcels), maps.Polygon(parcels)
+    file = ipywidgets.FileUpload(accept=".txt,.csv,.geojson,.json", description="list of identifiers", layout=WIDE)
+    return {
+        "identifiers": (typed, lambda: split(typed.value)),
+        "place": (ipywidgets.HBox([lon, lat]), lambda: at(parcels.value, lon.value, lat.value)),
+        "marker": (marker, lambda: at(parcels.value, *marker.value)),
+        "polygon": (polygon, lambda: within(parcels.value, polygon.value)),
+        "file": (file, lambda: uploaded(file.value)),
+    }
+
+
+def split(typed: str) -> list[str]:
+    """Identifiers out of a text.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    found = [pid for pid in (part.strip() for part in re.split(r"[,;\n]", typed)) if pid]
+    if not found:
+        raise InvalidInputError("no identifier is given; write one or more, with commas or lines between them")
+    return list(dict.fromkeys(found))
+
+
+def at(key: dict[str, Any], lon: float, lat: float) -> list[str]:
+    """The parcels at a place."""
+    found = sources.here().parcels_by_location(key["aoi"], key["year"], lon, lat, ptype=key["ptype"])
+    return [str(pid) for pid in found["pid"]]
+
+
+def within(key: dict[str, Any], polygon: dict[str, Any]) -> list[str]:
+    """The parcels that a polygon meets."""
+    found = sources.here().parcels_by_polygon(key["aoi"], key["year"], json.dumps(polygon), ptype=key["ptype"])
+    return [str(pid) for pid in found["pid"]]
+
+
+def uploaded(files: Any) -> list[str]:
+    """The identifiers of a file: one a line, or the first column of a table.
+
+    Raises:
+        InvalidInputError: there is no file, or nothing in it.
+    """
+    if not files:
+        raise InvalidInputError("no file is chosen; choose a text file with an identifier in each line")
+    try:
+        text = bytes(files[0]["content"]).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{files[0]['name']} is no text (UTF-8); save it as CSV") from error
+    first = [re.split(r"[,;\t]", line)[0].strip().strip('"') for line in text.splitlines()]
+    rows = [pid for pid in first if pid]
+    return split("\n".join(rows[1:] if rows and rows[0].lower() in ("pid", "id", "parcel_id", "gsa_par_id") else rows))

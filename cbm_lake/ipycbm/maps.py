@@ -1,0 +1,140 @@
+"""Maps: a marker, a polygon, and all parcels of a country coloured by what is known of them."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import ipywidgets
+import pyarrow as pa
+import shapely
+
+from cbm_lake.errors import ConfigError, InvalidInputError, LakeError
+from cbm_lake.lake import open_lake
+
+if TYPE_CHECKING:
+    from cbm_lake.ipycbm.choice import ParcelSet
+
+_HEIGHT: Final = "360px"
+_FEW_POINTS: Final = 10_000
+_MOST_OUTLINES: Final = 500
+
+
+def _leaflet() -> Any:
+    try:
+        import ipyleaflet
+    except ImportError as error:
+        raise ConfigError("maps want package ipyleaflet; pip install 'cbm-lake[notebook]'") from error
+    return ipyleaflet
+
+
+def _map(parcels: ParcelSet) -> Any:
+    """A map that shows the area that is chosen."""
+    drawn = _leaflet().Map(center=(50, 10), zoom=4, scroll_wheel_zoom=True, layout={"height": _HEIGHT})
+
+    def go(_: Any = None) -> None:
+        try:
+            west, south, east, north = open_lake().footprint(parcels.value["aoi"]).bounds
+        except LakeError:  # from a server, or empty: the map stays where it is
+            return
+        drawn.center, drawn.zoom = ((south + north) / 2, (west + east) / 2), _zoom(east - west)
+
+    parcels.aoi.observe(go, "value")
+    go()
+    return drawn
+
+
+def _zoom(degrees: float) -> int:
+    """At which that many degrees fill about a map's width."""
+    zoom = 16
+    while zoom > 3 and degrees * 256 * 2**zoom / 360 > 800:
+        zoom -= 1
+    return zoom
+
+
+class Marker(ipywidgets.VBox):
+    """A marker to be moved; `value` is its (lon, lat)."""
+
+    def __init__(self, parcels: ParcelSet) -> None:
+        leaflet = _leaflet()
+        self.map = _map(parcels)
+        self.marker = leaflet.Marker(location=self.map.center, draggable=True)
+        self.map.add(self.marker)
+        self.map.on_interaction(self._moved)
+        self.map.observe(lambda change: self._put(change["new"]), "center")
+        super().__init__([ipywidgets.Label("click on the map, or pull the marker, to the parcel"), self.map])
+        self._clicked = False
+
+    @property
+    def value(self) -> tuple[float, float]:
+        """Where it is."""
+        lat, lon = self.marker.location
+        return lon, lat
+
+    def _moved(self, **event: Any) -> None:
+        if event.get("type") == "click":
+            self._clicked = True
+            self.marker.location = event["coordinates"]
+
+    def _put(self, centre: Any) -> None:
+        if not self._clicked:
+            self.marker.location = centre
+
+
+class Polygon(ipywidgets.VBox):
+    """A polygon to be drawn; `value` is it as GeoJSON."""
+
+    def __init__(self, parcels: ParcelSet) -> None:
+        leaflet = _leaflet()
+        self.map = _map(parcels)
+        self.drawing = leaflet.DrawControl(polyline={}, circlemarker={})
+        self.map.add(self.drawing)
+        super().__init__([ipywidgets.Label("draw a polygon round the parcels"), self.map])
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """The last one that was drawn.
+
+        Raises:
+            InvalidInputError: there is none, or it has very many points.
+        """
+        shapes = [one["geometry"] for one in self.drawing.data if one["geometry"]["type"] == "Polygon"]
+        if not shapes:
+            raise InvalidInputError("no polygon is drawn; draw one on the map")
+        points = sum(map(len, shapes[-1]["coordinates"]))
+        if points > _FEW_POINTS:
+            raise InvalidInputError(f"the polygon has {points} points; draw one of at most {_FEW_POINTS}")
+        found: dict[str, Any] = shapes[-1]
+        return found
+
+
+def outlines(rows: pa.Table) -> Any:
+    """A map of footprints: `footprint` is WKB in degrees, the other columns are told where one points."""
+    leaflet = _leaflet()
+    shapes = shapely.from_wkb(rows["footprint"].to_numpy())
+    told = rows.drop_columns(["footprint"]).slice(0, _MOST_OUTLINES).to_pylist()
+    features = [
+        {
+            "type": "Feature",
+            "geometry": json.loads(shapely.to_geojson(shape)),
+            "properties": {name: str(value) for name, value in row.items()},
+        }
+        for shape, row in zip(shapes, told, strict=False)
+    ]
+    west, south, east, north = shapely.total_bounds(shapes) if len(shapes) else (0, 35, 30, 60)
+    centre = (south + north) / 2, (west + east) / 2
+    drawn = leaflet.Map(center=centre, zoom=_zoom(east - west), layout={"height": _HEIGHT})
+    layer = leaflet.GeoJSON(
+        data={"type": "FeatureCollection", "features": features},
+        style={"color": "#2f7d4f", "weight": 2, "fillOpacity": 0.05},
+        hover_style={"fillOpacity": 0.3},
+    )
+    under = ipywidgets.HTML("point at a footprint")
+
+    def tell(feature: dict[str, Any], **_: Any) -> None:
+        under.value = ", ".join(f"{name} {html.escape(value)}" for name, value in feature["properties"].items())
+
+    layer.on_hover(tell)
+    drawn.add(layer)
+    return ipywidgets.VBox([drawn, under])

@@ -1,0 +1,243 @@
+"""Look at parcels: information, time series, chips, calendar, map, backgrounds, notes."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import ipywidgets
+
+from cbm_lake import backgrounds, get, show
+from cbm_lake.config import Workspace
+from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
+from cbm_lake.ipycbm.choice import STYLE, Days, offer
+from cbm_lake.ipycbm.panel import Panel, rendered
+from cbm_lake.show import computing
+
+_VIEWS: Final = ("true colour", "B08_B04_B03", "ndvi", "B04", "B08", "B11")
+_NOTES: Final = "notes.txt"
+
+Parcel = tuple[str, int, str]
+"""Area, year, identifier."""
+
+
+def panel() -> ipywidgets.Widget:
+    """Which parcel, and a tab for each way to look at it."""
+    chosen = Kept()
+    tabs = {
+        "information": _simple("show", chosen, show.parcel_info.by_pid),
+        "time series": _series(chosen),
+        "chips": _chips(chosen),
+        "calendar": _calendar(chosen),
+        "background": _background(chosen),
+        "notes": _notes(chosen),
+        "delete": _delete(chosen),
+    }
+    return ipywidgets.VBox([chosen, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
+
+
+class Kept(ipywidgets.HBox):
+    """A parcel among those that lie in temp/ and data/; `value` is it."""
+
+    def __init__(self) -> None:
+        self.aoi = ipywidgets.Dropdown(description="area", style=STYLE)
+        self.year = ipywidgets.Dropdown(description="year", style=STYLE)
+        self.pid = ipywidgets.Combobox(description="parcel", placeholder="type to search", style=STYLE)
+        again = ipywidgets.Button(icon="refresh", tooltip="look again", layout={"width": "40px"})
+        again.on_click(lambda _: self.refresh())
+        self.aoi.observe(lambda _: self._choose_year(), "value")
+        self.year.observe(lambda _: self._choose_pid(), "value")
+        self.refresh()
+        super().__init__([self.aoi, self.year, self.pid, again], layout={"flex_flow": "row wrap"})
+
+    def refresh(self) -> None:
+        """Look again what was got."""
+        workspace = Workspace.here()
+        self._found = merged(get.folders.kept(workspace.temp), get.folders.kept(workspace.data))
+        offer(self.aoi, sorted(self._found))
+        self._choose_year()
+
+    @property
+    def value(self) -> Parcel:
+        """The parcel.
+
+        Raises:
+            InvalidInputError: none is chosen.
+        """
+        if not self.aoi.value or not self.pid.value:
+            raise InvalidInputError("no parcel is chosen; get some with ipycbm.get(), then choose one here")
+        return self.aoi.value, int(self.year.value), self.pid.value
+
+    def _choose_year(self) -> None:
+        offer(self.year, sorted(self._found.get(self.aoi.value, {})), last=True)
+        self._choose_pid()
+
+    def _choose_pid(self) -> None:
+        pids = self._found.get(self.aoi.value, {}).get(self.year.value, [])
+        self.pid.options, self.pid.value = pids, pids[0] if pids else ""
+
+
+def merged(*found: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
+    """The parcels of several folders, each once."""
+    whole: dict[str, dict[str, list[str]]] = {}
+    for areas in found:
+        for aoi, years in areas.items():
+            for year, pids in years.items():
+                known = whole.setdefault(aoi, {})
+                known[year] = sorted({*known.get(year, []), *pids})
+    return whole
+
+
+# -- ways to look -----------------------------------------------------------------------------------------------------
+
+
+def _simple(label: str, chosen: Kept, drawn: Callable[..., Any]) -> Panel:
+    return Panel(label, lambda: drawn(*chosen.value))
+
+
+def _series(chosen: Kept) -> Panel:
+    kinds: dict[str, Callable[..., Any]] = {
+        "NDVI": show.time_series.ndvi,
+        "Sentinel-2 bands": show.time_series.s2,
+        "Sentinel-1": show.time_series.s1,
+        "weather": show.time_series.weather,
+    }
+
+    def draw(kind: str, zoomable: bool) -> Any:
+        return kinds[kind](*chosen.value, interactive=zoomable)
+
+    return Panel(
+        "show",
+        draw,
+        kind=ipywidgets.Dropdown(options=list(kinds), description="what", style=STYLE),
+        zoomable=ipywidgets.Checkbox(value=True, description="zoomable", style=STYLE),
+    )
+
+
+def _days(chosen: Kept) -> Days:
+    days = Days(date(date.today().year, 1, 1), date(date.today().year, 12, 31))
+
+    def follow(_: Any = None) -> None:
+        if chosen.year.value:
+            year = int(chosen.year.value)
+            days.first.value, days.last.value = date(year, 1, 1), date(year, 12, 31)
+
+    chosen.year.observe(follow, "value")
+    follow()
+    return days
+
+
+def _chips(chosen: Kept) -> Panel:
+    def draw(days: tuple[date, date], view: str, one_by_one: bool) -> Any:
+        sheet = show.chip_images.by_pid(*chosen.value, *days, bands=view)
+        return slider(_single(chosen.value, days, view)) if one_by_one else sheet
+
+    return Panel(
+        "show",
+        draw,
+        days=_days(chosen),
+        view=ipywidgets.Dropdown(options=_VIEWS, description="colours", style=STYLE),
+        one_by_one=ipywidgets.Checkbox(description="one by one, with a slider", style=STYLE),
+    )
+
+
+def _single(parcel: Parcel, days: tuple[date, date], view: str) -> dict[str, ipywidgets.Image]:
+    """The images of a parcel one by one, which the sheet left in its folder, by their dates."""
+    name = computing.view(view).name
+    files = sorted(get.folders.chips(get.folders.place(*parcel, "")).glob(f"{name}_????-??-??.png"))
+    dated = {file.stem.removeprefix(f"{name}_"): file for file in files}
+    first, last = (day.isoformat() for day in days)
+    return {day: ipywidgets.Image.from_file(file) for day, file in dated.items() if first <= day <= last}
+
+
+def slider(figures: dict[str, Any]) -> ipywidgets.Widget:
+    """Figures of which one is seen at a time, by their titles."""
+    if not figures:
+        raise NotFoundError("there are no images between these days; choose others")
+    images = [rendered(figure) for figure in figures.values()]
+    place = ipywidgets.SelectionSlider(options=[(title, n) for n, title in enumerate(figures)], layout={"width": "60%"})
+    stack = ipywidgets.Stack(images, selected_index=0)
+    ipywidgets.jslink((place, "index"), (stack, "selected_index"))
+    return ipywidgets.VBox([place, stack])
+
+
+def _calendar(chosen: Kept) -> Panel:
+    def draw(view: str) -> Any:
+        return show.calendar.by_pid(*chosen.value, bands=view)
+
+    return Panel("show", draw, view=ipywidgets.Dropdown(options=_VIEWS, description="colours", style=STYLE))
+
+
+def _background(chosen: Kept) -> Panel:
+    def draw(servers: tuple[str, ...]) -> Any:
+        if not servers:
+            raise InvalidInputError("no background is chosen; choose one or more")
+        return slider({tms: show.background.by_pid(*chosen.value, tms=tms) for tms in servers})
+
+    names = backgrounds.names()
+    return Panel(
+        "show",
+        draw,
+        servers=ipywidgets.SelectMultiple(options=names, value=names[-1:], description="backgrounds", style=STYLE),
+    )
+
+
+def _notes(chosen: Kept) -> ipywidgets.Widget:
+    written = ipywidgets.Textarea(layout={"width": "auto", "height": "140px"})
+
+    def load(_: Any = None) -> None:
+        file = _file(chosen) if chosen.pid.value else None
+        written.value = file.read_text("utf-8") if file and file.exists() else ""
+
+    def save(text: str) -> str:
+        get.folders.write_file(_file(chosen), text)
+        return f"kept in {_file(chosen)}"
+
+    chosen.pid.observe(load, "value")
+    load()
+    return Panel("keep the notes", save, text=written)
+
+
+def _file(chosen: Kept) -> Path:
+    """The notes of a parcel, in data/ where it is there, else in temp/."""
+    folders = _folders(chosen.value)
+    return folders[-1] / _NOTES
+
+
+def _folders(parcel: Parcel) -> list[Path]:
+    """Where there is something of a parcel.
+
+    Raises:
+        NotFoundError: nowhere.
+    """
+    workspace = Workspace.here()
+    temp = get.folders.place(*parcel, "")
+    found = [folder for folder in (temp, workspace.data / temp.relative_to(workspace.temp)) if folder.is_dir()]
+    if not found:
+        raise NotFoundError(f"there is no folder of parcel {parcel[2]!r}; get it first")
+    return found
+
+
+def _delete(chosen: Kept) -> Panel:
+    def delete(sure: bool) -> Any:
+        aoi, year, pid = chosen.value
+        if not sure:
+            raise InvalidInputError(f"tick the box if the files of parcel {pid} are to be deleted")
+        for folder in _folders((aoi, year, pid)):
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise ConfigError(f"{folder} cannot be deleted: {error.strerror}; check its rights") from error
+        return ipywidgets.HTML(f"the files of parcel {html.escape(pid)} of {aoi} {year} are deleted")
+
+    box = ipywidgets.Checkbox(description="yes, delete the files of this parcel", indent=False)
+
+    def after(_: Any) -> None:
+        box.value = False
+        chosen.refresh()
+
+    return Panel("delete", delete, after=after, sure=box)
