@@ -21,7 +21,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
 
 if TYPE_CHECKING:
-    from cbm_lake import card2db, cards, extract, foi, get, parcels, qa, show, weather, zonal
+    from cbm_lake import card2db, cards, extract, foi, get, parcels, qa, report, show, weather, zonal
     from cbm_lake.cost import estimate
     from cbm_lake.lake import Lake, open_lake
     from cbm_lake.migration import migrate
@@ -45,13 +45,14 @@ __all__ = [
     "open_lake",
     "parcels",
     "qa",
+    "report",
     "set_api_account",
     "show",
     "weather",
     "zonal",
 ]
 
-_MODULES = ("card2db", "cards", "extract", "foi", "get", "parcels", "qa", "show", "weather", "zonal")
+_MODULES = ("card2db", "cards", "extract", "foi", "get", "parcels", "qa", "report", "show", "weather", "zonal")
 _NAMES = {
     "Lake": "lake",
     "estimate": "cost",

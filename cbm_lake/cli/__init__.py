@@ -20,6 +20,7 @@ from cbm_lake.cli import (
     migrate,
     parcels,
     qa,
+    report,
     serve,
     show,
     user,
@@ -82,6 +83,7 @@ app.add_typer(extract.app, name="extract")
 app.add_typer(get.app, name="get")
 app.add_typer(foi.app, name="foi")
 app.add_typer(qa.app, name="qa")
+app.add_typer(report.app, name="report")
 app.add_typer(show.app, name="show")
 app.add_typer(user.app, name="user")
 app.add_typer(lake.app)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
+import uuid
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -18,7 +17,7 @@ CHIPS_OF_OLD = "chip_images"
 
 def place(aoi: str, year: int, pid: str, name: str) -> Path:
     """Where a file of a parcel is, or is to be."""
-    return Workspace.here().temp / aoi.lower() / str(year) / _folder(pid) / name
+    return Workspace.here().temp / aoi.lower() / str(year) / name_of(pid) / name
 
 
 def kept(root: Path) -> dict[str, dict[str, list[str]]]:
@@ -69,6 +68,15 @@ def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:
 
 
 def write_file(file: Path, text: str) -> Path:
+    """Write a text in one step and return where it is.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    return write_bytes(file, text.encode("utf-8"))
+
+
+def write_bytes(file: Path, content: bytes) -> Path:
     """Write a file in one step and return where it is.
 
     Raises:
@@ -76,13 +84,12 @@ def write_file(file: Path, text: str) -> Path:
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}")
+        draft = file.with_name(f".{uuid.uuid4().hex}")  # with the rights that a new file of the user's has
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-                stream.write(text)
-            Path(draft).replace(file)
+            draft.write_bytes(content)
+            draft.replace(file)
         finally:
-            Path(draft).unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(
             f"{file} cannot be written: {error.strerror}; check the folder's rights and free space"
@@ -90,7 +97,7 @@ def write_file(file: Path, text: str) -> Path:
     return file
 
 
-def _folder(pid: str) -> str:
+def name_of(pid: str) -> str:
     """The pid as one folder name: what a path could mistake (/, ..) is written as %2F, %2E."""
     name = quote(pid, safe=" +,;=@()[]!'")
     return name.replace(".", "%2E") if set(name) <= {"."} else name

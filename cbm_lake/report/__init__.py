@@ -1,0 +1,162 @@
+"""Reports: a parcel on a few pages, as PDF and HTML, with the evidence by which anyone can recompute every number.
+
+import cbm_lake as cbm
+
+cbm.report.parcel("ms", 2024, "000123")                   # report_ms_2024_000123.pdf and .html
+cbm.report.batch("ms", 2024, ["000123", "000124"])
+cbm.report.verify("report_ms_2024_000123.pdf").equal
+cbm.report.from_notebook("analysis.ipynb")
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cbm_lake import get
+from cbm_lake.config import Workspace
+from cbm_lake.errors import InvalidInputError, LakeError, SourceError
+from cbm_lake.report import evidence, facts, figures, pages, words
+from cbm_lake.report.evidence import Verdict, verify
+from cbm_lake.report.notebook import from_notebook
+
+__all__ = ["Report", "Verdict", "batch", "export_to_pdf", "from_notebook", "listed", "parcel", "verify"]
+
+FORMATS: Final = ("pdf", "html", "json")
+_BACKGROUND: Final = "sentinel"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that was made."""
+
+    pid: str
+    files: dict[str, Path]
+    """By their formats."""
+    missing: dict[str, str]
+    """Figures that could not be drawn, and why."""
+
+    def __str__(self) -> str:
+        return f"parcel {self.pid}: {', '.join(map(str, self.files.values()))}"
+
+
+def parcel(
+    aoi: str,
+    year: int,
+    pid: str,
+    ptype: str | None = None,
+    *,
+    folder: str | Path | None = None,
+    formats: Sequence[str] = ("pdf", "html"),
+    tms: str = _BACKGROUND,
+) -> Report:
+    """Write the report of a parcel of the workspace's lake; what cannot be drawn is said in its place.
+
+    Args:
+        aoi: area.
+        year: of the declaration.
+        pid: identifier.
+        ptype: which parcel set; None is the main one.
+        folder: where it goes; None is temp/<aoi>/<year>/<pid>/.
+        formats: pdf, html, json (the evidence alone).
+        tms: name of the background under the outline.
+
+    Raises:
+        NotFoundError: no such parcel.
+        InvalidInputError: a format that there is not.
+        ConfigError: the folder cannot be written, or a package is missing.
+    """
+    unknown = set(formats) - set(FORMATS)
+    if unknown or not formats:
+        raise InvalidInputError(
+            f"no report can be {', '.join(sorted(unknown)) or 'of no format'}; choose from {FORMATS}"
+        )
+    moment = facts.now()
+    lake = facts.open_at(moment)
+    declared = lake.parcel_set(aoi, year, ptype)
+    key = {"aoi": declared.aoi, "year": declared.year, "ptype": declared.ptype, "pid": str(pid)}
+    found = facts.gather(lake, key)
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures, missing = figures.draw(key, Path(scratch), tms)
+    others = {"foi": facts.foi_results(lake, key), "notes": _notes(aoi, year, str(pid))}
+    sealed = evidence.seal(key, moment, facts.snapshot(lake), found, others, pictures)
+    texts = words.of(sealed, missing, Workspace.here().config.set.user)
+    made = {
+        "pdf": lambda: pages.pdf(texts, pictures, sealed),
+        "html": lambda: pages.html(texts, pictures, sealed).encode("utf-8"),
+        "json": lambda: facts.text(sealed).encode("utf-8"),
+    }
+    target = Path(folder) if folder else get.folders.place(aoi, year, str(pid), "")
+    stem = f"report_{declared.aoi}_{year}_{get.folders.name_of(str(pid))}"
+    files = {form: get.folders.write_bytes(target / f"{stem}.{form}", made[form]()) for form in dict.fromkeys(formats)}
+    return Report(str(pid), files, missing)
+
+
+def batch(
+    aoi: str,
+    year: int,
+    pids: Sequence[str],
+    ptype: str | None = None,
+    *,
+    folder: str | Path | None = None,
+    formats: Sequence[str] = ("pdf",),
+    tms: str = _BACKGROUND,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Report]:
+    """Write the reports of many parcels; one that fails does not stop the others.
+
+    Args and errors are those of `parcel`; progress is told how many are done, of how many.
+
+    Raises:
+        SourceError: some could not be made; says which and why, all others are written.
+    """
+    made: list[Report] = []
+    failed: list[str] = []
+    for number, pid in enumerate(pids):
+        try:
+            made.append(parcel(aoi, year, pid, ptype, folder=folder, formats=formats, tms=tms))
+        except LakeError as error:
+            failed.append(f"{pid}: {error}")
+        progress(number + 1, len(pids))
+    if failed:
+        raise SourceError(
+            f"{len(failed)} of {len(pids)} reports could not be made, the others are: {'; '.join(failed)}"
+        )
+    return made
+
+
+def listed(pids: Sequence[str]) -> list[str]:
+    """Identifiers, of which one that begins with @ names a file that has one in each line.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    found: list[str] = []
+    for pid in pids:
+        if not pid.startswith("@"):
+            found.append(pid)
+            continue
+        try:
+            lines = Path(pid[1:]).read_text("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SourceError(
+                f"{pid[1:]} cannot be read ({error}); give a text file with a pid in each line"
+            ) from error
+        found += [line.strip() for line in lines if line.strip()]
+    return list(dict.fromkeys(found))
+
+
+def export_to_pdf(aoi: str, year: int, pid: str, folder: str | Path | None = None, ptype: str | None = None) -> Path:
+    """Write report_<aoi>_<year>_<pid>.pdf, by the original's name and arguments; where it is."""
+    return parcel(aoi, year, pid, ptype, folder=folder, formats=("pdf",)).files["pdf"]
+
+
+def _notes(aoi: str, year: int, pid: str) -> str:
+    """What the analyst wrote of the parcel, in data/ or temp/."""
+    workspace = Workspace.here()
+    temp = get.folders.place(aoi, year, pid, "notes.txt")
+    files = (workspace.data / temp.relative_to(workspace.temp), temp)
+    return next((file.read_text("utf-8") for file in files if file.is_file()), "")

@@ -1,0 +1,142 @@
+"""What a report says of a parcel, as plain numbers and texts out of the lake as it was at one moment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from typing import Any, Final
+
+import shapely
+from pyproj import Transformer
+
+from cbm_lake.cards import CLOUD_CLASSES
+from cbm_lake.errors import NotFoundError
+from cbm_lake.foi import result as foi
+from cbm_lake.lake import Lake, open_lake
+from cbm_lake.sources import LakeSource
+
+FORMAT: Final = 1
+"""Of the evidence; a later one may say more."""
+_DIGITS: Final = 9
+"""Digits to which numbers are written: more than float32, in which they are kept, has."""
+_MOST_PEERS: Final = 10
+
+Facts = dict[str, Any]
+Key = dict[str, Any]
+"""aoi, year, ptype, pid."""
+
+
+def gather(lake: Lake, key: Key) -> Facts:
+    """Everything that a report says of a parcel, ready for JSON: texts, numbers, ISO moments.
+
+    Args:
+        lake: as it was at a moment, so that the same can be asked again.
+        key: aoi, year, ptype, pid.
+
+    Raises:
+        NotFoundError: no such parcel.
+    """
+    screen = {"screen": list(CLOUD_CLASSES)}
+    source = LakeSource(lake)
+    found = {
+        "parcel": _parcel(lake, key),
+        "optical": _rows(lake, "report.optical", key | screen),
+        "radar": _rows(lake, "time_series.radar", key),
+        "scenes": _rows(lake, "report.scenes", key),
+        "markers": _rows(lake, "markers.by_pid", key),
+        "peers": _peers(source, key),
+        "mask": list(CLOUD_CLASSES),
+    }
+    return {name: plain(value) for name, value in found.items()}
+
+
+def foi_results(lake: Lake, key: Key) -> list[Facts]:
+    """What the FOI checks in the lake say of a parcel. They are files of their own, which a later check replaces."""
+    found = []
+    for name, aoi in foi.in_lake(lake).items():
+        if aoi == key["aoi"]:
+            rows = (row for batch in foi.batches(lake, name) for row in _of_parcel(batch, key["pid"]))
+            found += [plain({"check": name, **row}) for row in rows]
+    return found
+
+
+def open_at(moment: str, url: str | None = None) -> Lake:
+    """The lake as it was recorded at a moment."""
+    return open_lake(url, as_of=moment)
+
+
+def now() -> str:
+    """This moment, as evidence writes it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def snapshot(lake: Lake) -> Facts:
+    """Which versions of its tables a lake is made of, and by what."""
+    taken = lake.snapshot()
+    return {"versions": dict(taken.versions), "scenes": len(taken.scenes), "cbm_lake": version("cbm-lake")}
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value as JSON, with its keys in order."""
+    return hashlib.sha256(text(value).encode()).hexdigest()
+
+
+def text(value: Any) -> str:
+    """A value as JSON, with its keys in order."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: moments as ISO texts, numbers that are none as null, others to nine digits."""
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}") if abs(value) < float("inf") else None
+    return value
+
+
+def _rows(lake: Lake, query: str, params: Key) -> list[Facts]:
+    rows: list[Facts] = lake.query(query, **params).to_pylist()
+    return rows
+
+
+def _parcel(lake: Lake, key: Key) -> Facts:
+    rows = _rows(lake, "parcels.by_pid", key)
+    if not rows:
+        name = f"{key['aoi']} {key['year']} {key['ptype']}".rstrip()
+        raise NotFoundError(
+            f"no parcel {key['pid']!r} in {name}; identifiers are text, exactly as the agency wrote them"
+        )
+    row = rows[0]
+    outline = row.pop("geometry")
+    shape = shapely.from_wkb(outline)
+    turn = Transformer.from_crs(row["epsg"], 4326, always_xy=True)
+    degrees = shapely.transform(shape, turn.transform, interleaved=False)
+    declared = lake.parcel_set(key["aoi"], key["year"], key["ptype"])
+    known = {name: value for name, value in row.items() if name != "bbox"}
+    return {
+        **known,
+        "version": declared.version,
+        "outline_sha256": hashlib.sha256(outline).hexdigest(),
+        "perimeter": float(shape.length) if row["epsg"] != 4326 else None,
+        "bounds": list(degrees.bounds),
+    }
+
+
+def _peers(source: LakeSource, key: Key) -> Facts:
+    try:
+        return source.parcel_peers(key["aoi"], key["year"], key["pid"], ptype=key["ptype"], limit=_MOST_PEERS)
+    except NotFoundError:
+        return {"pids": [], "distance": []}
+
+
+def _of_parcel(batch: Any, pid: str) -> list[Facts]:
+    """The rows of a parcel, by the first column, in a batch of a FOI result; without its outline."""
+    rows = batch.drop_columns(["geometry"])
+    return [row for row in rows.to_pylist() if str(next(iter(row.values()))) == pid]

@@ -1,0 +1,85 @@
+"""Facts and figures as pages: PDF by typst, HTML by jinja2. Data go to both as data, never as markup."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+
+from cbm_lake.errors import ConfigError, SourceError
+from cbm_lake.report.evidence import ELEMENT, NAME
+from cbm_lake.report.facts import Facts
+
+NOTHING: Final = "\u2013"
+"""Stands where there is no value."""
+_PICTURE: Final = re.compile(r'<img id="(\w+)" src="data:image/png;base64,([\w+/=]+)"')
+
+
+def pdf(words: Facts, pictures: dict[str, bytes], sealed: Facts) -> bytes:
+    """A report as PDF/A-3, its evidence attached."""
+    try:
+        import typst
+    except ImportError as error:
+        raise ConfigError("a PDF wants package typst; pip install 'cbm-lake[report]'") from error
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for picture, content in pictures.items():
+            (folder / f"{picture}.png").write_bytes(content)
+        (folder / "words.json").write_text(json.dumps(words), "utf-8")
+        (folder / NAME).write_text(json.dumps(sealed, indent=1), "utf-8")
+        (folder / "page.typ").write_text(_template("page.typ"), "utf-8")
+        try:
+            made: bytes = typst.compile(
+                str(folder / "page.typ"), root=str(folder), font_paths=[_fonts()], pdf_standards=["a-3b"]
+            )
+        except typst.TypstError as error:
+            raise SourceError(f"the report cannot be set: {error}") from error
+    return made
+
+
+def html(words: Facts, pictures: dict[str, bytes], sealed: Facts) -> str:
+    """A report as one HTML file that needs nothing else."""
+    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    encoded = {name: base64.b64encode(content).decode() for name, content in pictures.items()}
+    # a JSON text may hold </script>, which would end the element; < is written as JSON allows too
+    attached = json.dumps(sealed).replace("<", "\\u003c")
+    data = {"pictures": encoded, "element": ELEMENT, "attached": Markup(attached)}  # noqa: S704 - see above
+    return page.from_string(_template("page.html")).render(**words, **data)
+
+
+def pictures_of(page: str) -> Iterator[tuple[str, bytes]]:
+    """The figures in a page of ours, by name."""
+    for name, content in _PICTURE.findall(page):
+        yield name, base64.b64decode(content)
+
+
+def _template(name: str) -> str:
+    return files("cbm_lake.report").joinpath(name).read_text("utf-8")
+
+
+def _fonts() -> str:
+    """The fonts that matplotlib brings, so that figures and words look alike on every machine."""
+    import matplotlib
+
+    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")
+
+
+def rows(table: list[dict[str, Any]], names: dict[str, str]) -> list[list[str]]:
+    """Rows of a table as texts, under the headings that `names` gives to its columns."""
+    return [list(names.values()), *([_text(row.get(name)) for name in names] for row in table)]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, float):
+        return f"{value:,.3f}".rstrip("0").rstrip(".") if abs(value) < 1000 else f"{value:,.0f}"
+    return str(value)

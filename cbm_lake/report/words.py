@@ -1,0 +1,125 @@
+"""What stands on the pages: the facts in plain words."""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import datetime
+from typing import Any, Final
+
+from cbm_lake.report.facts import Facts
+from cbm_lake.report.pages import NOTHING, rows
+
+_SCENES: Final = {
+    "day": "day", "card": "card", "product": "product", "baseline": "baseline", "offset": "offset", "rule": "pixels",
+    "version": "cbm-lake",
+}  # fmt: skip
+_MARKERS: Final = {
+    "marker": "marker", "date_start": "from", "date_main": "main", "date_end": "to", "duration_days": "days",
+    "value_1": "value",
+}  # fmt: skip
+_FOI: Final = {"check": "check", "foi_h": "heterogeneous", "foi_c": "several classes", "largest_share": "largest share"}
+_SEASON: Final = {"day": "day", "ndvi": "NDVI", "cloud": "clouds", "count": "pixels", "used": "used"}
+
+
+def of(sealed: Facts, missing: dict[str, str], maker: str) -> Facts:
+    """All texts of a report."""
+    found, key = sealed["facts"], sealed["key"]
+    parcel = found["parcel"]
+    crop = parcel["crop_name"] or parcel["crop_code"] or "no crop declared"
+    return {
+        "title": f"Parcel {key['pid']}",
+        "subtitle": f"{key['aoi'].upper()} {key['year']}{' ' + key['ptype'] if key['ptype'] else ''} · {crop}",
+        "made": f"{sealed['as_of'][:16].replace('T', ' ')} UTC{' by ' + maker if maker else ''}",
+        "date": dict(zip(("year", "month", "day"), map(int, sealed["as_of"][:10].split("-")), strict=True)),
+        "facts": _declared(found, key),
+        "summary": _summary(found),
+        "missing": missing,
+        "markers": rows(found["markers"], _MARKERS),
+        "foi": rows([{**row, "check": _short(row["check"])} for row in sealed["others"]["foi"]], _FOI),
+        "peers": _peers(found["peers"]),
+        "notes": sealed["others"]["notes"],
+        "season": rows([_seen(row) for row in found["optical"]], _SEASON),
+        "scenes": rows([_scene(row) for row in found["scenes"]], _SCENES),
+        "evidence": _evidence(sealed),
+    }
+
+
+def _declared(found: Facts, key: Facts) -> list[list[str]]:
+    parcel = found["parcel"]
+    return [
+        ["crop", parcel["crop_name"] or "none declared"],
+        ["crop code", parcel["crop_code"] or "none declared"],
+        ["area", f"{parcel['area_m2'] / 10_000:,.4f} ha"],
+        ["perimeter", f"{parcel['perimeter']:,.0f} m" if parcel["perimeter"] else NOTHING],
+        ["centre", f"{parcel['centroid_lat']:.5f}° N, {parcel['centroid_lon']:.5f}° E"],
+        ["declared in", f"{key['aoi']} {key['year']} {key['ptype']}".rstrip()],
+        ["coordinates", f"EPSG:{parcel['epsg']}"],
+    ]
+
+
+def _summary(found: Facts) -> list[str]:
+    """The season in a few sentences."""
+    seen = found["optical"]
+    clear = [row for row in seen if _clear(row)]
+    told = [f"{len(seen)} scenes of Sentinel-2 cover the parcel; on {len(clear)} days it was seen without clouds."]
+    if clear:
+        highest, lowest = max(clear, key=_ndvi), min(clear, key=_ndvi)
+        told.append(
+            f"NDVI was highest on {_day(highest)} ({highest['ndvi']:.2f}) and lowest on {_day(lowest)} "
+            f"({lowest['ndvi']:.2f})."
+        )
+    if seen and not any(row["observable"] for row in seen):
+        told.append("The parcel has fewer than 8 full pixels: what is said of it here is worth little.")
+    radar = {row["obstime"] for row in found["radar"]}
+    told.append(f"Sentinel-1 saw it on {len(radar)} dates." if radar else "There is no Sentinel-1 of it in the lake.")
+    return told
+
+
+def _clear(row: Facts) -> bool:
+    return row["ndvi"] is not None and row["cloud"] == 0 and bool(row["observable"])
+
+
+def _ndvi(row: Facts) -> float:
+    return float(row["ndvi"])
+
+
+def _day(row: Facts) -> str:
+    return datetime.fromisoformat(row["obstime"]).strftime("%-d %B %Y")
+
+
+def _seen(row: Facts) -> dict[str, Any]:
+    clouds = NOTHING if row["cloud"] is None else f"{row['cloud']:.0%}"
+    return {**row, "day": row["obstime"][:10], "cloud": clouds, "used": "yes" if _clear(row) else "no"}
+
+
+def _scene(row: Facts) -> dict[str, Any]:
+    offset = row["boa_offset"]
+    told = NOTHING if row["card"] != "s2" else "none" if not offset else f"{offset:+g}, removed"
+    return {**row, "day": (row["obstime"] or "")[:10], "offset": told, "product": row["product"] or row["scene"]}
+
+
+def _peers(peers: Facts) -> str:
+    pairs = [f"{pid} ({metres:,.0f} m)" for pid, metres in zip(peers["pids"], peers["distance"], strict=True)]
+    return ", ".join(pairs)
+
+
+def _short(name: str) -> str:
+    return textwrap.shorten(name.replace("_", " "), 60, placeholder=" …")
+
+
+def _evidence(sealed: Facts) -> list[list[str]]:
+    versions = ", ".join(
+        f"{name} {number}" for name, number in sealed["snapshot"]["versions"].items() if number is not None
+    )
+    mask = ", ".join(map(str, sealed["facts"]["mask"]))
+    return [
+        ["lake as of", sealed["as_of"]],
+        ["versions of its tables", versions],
+        ["parcels", f"version {sealed['facts']['parcel']['version']}"],
+        ["outline", f"SHA-256 {sealed['facts']['parcel']['outline_sha256']}"],
+        ["clouds", f"scene classes {mask} count as clouds; a day is used when none of the parcel's pixels is one"],
+        ["numbers", "DN are reflectance x 10000, offsets removed; S1: 10 log10 of the mean of linear power"],
+        ["made with", f"cbm-lake {sealed['snapshot']['cbm_lake']}"],
+        ["facts", f"SHA-256 {sealed['sha256_of_facts']}"],
+        ["evidence", f"SHA-256 {sealed['sha256']}"],
+    ]

@@ -1,0 +1,23 @@
+-- The scenes of which parcel $pid of $aoi, $year and $ptype has signatures that count: the product, its processing baseline and
+-- offset, how the pixels were chosen, and when and by which version of cbm-lake it was extracted.
+with seen as (
+    select 's2' as card, scene, any_value(rule) as rule from s2
+    where pid = $pid and aoi = $aoi and year = $year and ptype = $ptype group by scene
+    union all by name
+    select 'bs' as card, scene, any_value(rule) as rule from bs
+    where pid = $pid and aoi = $aoi and year = $year and ptype = $ptype group by scene
+    union all by name
+    select 'c6' as card, scene, any_value(rule) as rule from c6
+    where pid = $pid and aoi = $aoi and year = $year and ptype = $ptype group by scene
+),
+extracted as (
+    select card, scene, max(finished) as finished, arg_max(version, finished) as version
+    from done where aoi = $aoi and year = $year and ptype = $ptype group by card, scene
+)
+select
+    seen.card, seen.scene, scenes.obstime, scenes.reference as product, scenes.processing_baseline as baseline,
+    scenes.boa_offset, scenes.cloud_cover, seen.rule, extracted.finished as extracted, extracted.version
+from seen
+left join scenes on scenes.card = seen.card and scenes.id = seen.scene
+left join extracted on extracted.card = seen.card and extracted.scene = seen.scene
+order by scenes.obstime, seen.card, seen.scene
