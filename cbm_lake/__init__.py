@@ -21,7 +21,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
 
 if TYPE_CHECKING:
-    from cbm_lake import card2db, cards, extract, foi, get, parcels, qa, report, show, weather, zonal
+    from cbm_lake import card2db, cards, extract, foi, get, guard, markers, parcels, qa, report, show, weather, zonal
     from cbm_lake.cost import estimate
     from cbm_lake.lake import Lake, open_lake
     from cbm_lake.migration import migrate
@@ -41,6 +41,8 @@ __all__ = [
     "extract",
     "foi",
     "get",
+    "guard",
+    "markers",
     "migrate",
     "open_lake",
     "parcels",
@@ -52,7 +54,21 @@ __all__ = [
     "zonal",
 ]
 
-_MODULES = ("card2db", "cards", "extract", "foi", "get", "parcels", "qa", "report", "show", "weather", "zonal")
+_MODULES = (
+    "card2db",
+    "cards",
+    "extract",
+    "foi",
+    "get",
+    "guard",
+    "markers",
+    "parcels",
+    "qa",
+    "report",
+    "show",
+    "weather",
+    "zonal",
+)
 _NAMES = {
     "Lake": "lake",
     "estimate": "cost",

@@ -32,7 +32,7 @@ _FID = "ogc_fid"
 """The column of parcels that came from a database of the original library: the number by which its tables know them."""
 _OF_SIGNATURES = "views.40"
 """Definitions from here on need the signatures; those before do with scenes, parcels and the ledger."""
-_FIRST = ("ledger", "obsids")
+_FIRST = ("ledger", "obsids", "suspects")
 """Tables that those before need."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
@@ -307,6 +307,11 @@ class Lake:
         """Keep a verdict on a parcel of a sample; see schemas.INSPECTIONS."""
         self._check_present()
         self._known["inspections"].append(pa.Table.from_pylist([row], schema=schemas.INSPECTIONS))
+
+    def add_suspects(self, rows: pa.Table) -> None:
+        """Keep verdicts on scenes; see schemas.SUSPECTS."""
+        self._check_present()
+        self._known["suspects"].append(rows)
 
     def put(self, name: str, rows: pa.Table, part: int) -> None:
         """Make `rows` the part of that number of the table of that name (see `tables.of`), in one commit."""

@@ -194,7 +194,23 @@ def _read_vector(path: str, ending: str, layer: str | None, pid: str | None) -> 
         key = table.column_names.index(meta["fid_column"])
         asked = pid == meta["fid_column"] and pid not in meta["fields"]  # a GeoPackage's key may be the identifier
         columns = _without(table if asked else table.remove_column(key), name)
-        return _Source(path, columns, geometries, _crs(meta["crs"]))
+        return _Source(path, decoded(columns, path, meta["encoding"]), geometries, _crs(meta["crs"]))
+
+
+def decoded(columns: pa.Table, path: str | Path, encoding: str) -> pa.Table:
+    """The columns with texts of another encoding than UTF-8, which GDAL hands on as they stand, decoded.
+
+    So stand those of a Shapefile that does not say which encoding is its own.
+    """
+    for place, field in enumerate(columns.schema):
+        try:
+            columns.column(place).validate(full=True)
+        except pa.ArrowInvalid:
+            log.warning("%s: column %s is not in UTF-8; its texts are taken for %s", path, field.name, encoding)
+            stored = columns.column(place).cast(pa.binary()).to_pylist()
+            texts = [None if text is None else text.decode(encoding) for text in stored]
+            columns = columns.set_column(place, field.name, pa.array(texts, pa.string()))
+    return columns
 
 
 def _decode(wkb: NDArray[np.object_]) -> Geometries:

@@ -138,6 +138,20 @@ INSPECTIONS: Final = pa.schema(
 )
 """One row per verdict given; the latest decides, earlier ones stay."""
 
+SUSPECTS: Final = pa.schema(
+    [
+        pa.field("card", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # suspect or cleared
+        pa.field("kind", pa.string()),  # what is wrong
+        pa.field("shift", pa.float64()),  # DN
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("found", _TIME, nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+    ]
+)
+"""One row per verdict of the offset guard, or of a person; the latest decides, earlier ones stay."""
+
 OBSIDS: Final = pa.schema(
     [
         pa.field("card", pa.string(), nullable=False),
@@ -188,6 +202,8 @@ MARKERS: Final = pa.schema(
         *(pa.field(name, pa.float64()) for name in ("value_1", "value_2", "value_3")),
         pa.field("practice", pa.string()),
         pa.field("part", pa.int64(), nullable=False),
+        pa.field("confidence", pa.float64()),  # 0 to 1; null where nothing is known of it
+        pa.field("observable", pa.bool_()),  # whether the parcel was seen well enough
     ]
 )
 """One row per event that an analysis found on a parcel."""

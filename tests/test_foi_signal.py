@@ -61,7 +61,7 @@ def by_hand(rows, bands=("B04", "B08"), peers=5):
     return {pid: tuple(map(np.median, both)) for pid, both in found.items() if both[0]}
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 1000), peers=st.sampled_from([3, 5, 9]), bands=st.sampled_from([("B04",), ("B04", "B08")]))
 def test_z_scores_are_those_of_a_calculation_by_hand(seed, peers, bands, workspace, tmp_path):
     lake = Lake(str(tmp_path / f"lake-{seed}-{peers}-{len(bands)}"))

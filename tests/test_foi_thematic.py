@@ -13,6 +13,7 @@ import rasterio
 import yaml
 import zarr
 from affine import Affine
+from foi_rules import files_of_at_most
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -39,15 +40,19 @@ CURVES = {
 }
 DAYS = [datetime(2024, 3, 10, 10, 40, tzinfo=UTC) + timedelta(days=25 * number) for number in range(DATES)]
 OFFSETS = [0, 0, *[-1000] * (DATES - 2)]
+HOW = {"clusters": 2, "periods": 4}
+"""Enough to tell these crops apart."""
 
 
 pytestmark = pytest.mark.usefixtures("few_trees")
 
 
-@pytest.fixture
-def few_trees(monkeypatch):
+@pytest.fixture(scope="module")
+def few_trees():
     """Small forests, which are fast and see these crops as well."""
-    monkeypatch.setattr(importlib.import_module("cbm_lake.foi.thematic"), "TREES", 10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.import_module("cbm_lake.foi.thematic"), "TREES", 10)
+        yield
 
 
 def declared(number):
@@ -122,6 +127,15 @@ def full(tmp_path_factory):
     lake = Lake(str(tmp_path_factory.mktemp("thematic")))
     filled(lake, radar=True)
     return lake
+
+
+@pytest.fixture(scope="module")
+def rasters(full, few_trees, tmp_path_factory):
+    """What each method makes of that lake, with two clusters."""
+    return {
+        method: thematic("ms", 2024, **HOW, method=method, folder=tmp_path_factory.mktemp(method), lake=full)
+        for method in ("clusters", "crops")
+    }
 
 
 def read(path):
@@ -229,8 +243,8 @@ def test_of_each_parcel_so_many_pixels_are_taken_those_with_the_least_luck(owner
 
 
 @pytest.mark.parametrize("radar", [False, True])
-def test_clusters_part_the_crops_and_the_split_parcel_is_in_two(full, tmp_path, radar):
-    made = thematic("ms", 2024, clusters=2, radar=radar, folder=tmp_path, lake=full)
+def test_clusters_part_the_crops_and_the_split_parcel_is_in_two(full, rasters, tmp_path, radar):
+    made = rasters["clusters"] if radar else thematic("ms", 2024, **HOW, radar=False, folder=tmp_path, lake=full)
     labels, (maize, owner) = read(made.raster), grown()
     inside = (owner >= 0) & (labels > 0)
     assert inside.sum() > 0.95 * (owner >= 0).sum()
@@ -239,8 +253,8 @@ def test_clusters_part_the_crops_and_the_split_parcel_is_in_two(full, tmp_path, 
     assert made.accuracy is None
 
 
-def test_crops_are_seen_as_they_grow_and_not_as_they_were_declared(full, tmp_path):
-    made = thematic("ms", 2024, method="crops", folder=tmp_path, lake=full)
+def test_crops_are_seen_as_they_grow_and_not_as_they_were_declared(rasters):
+    made = rasters["crops"]
     labels, (maize, owner) = read(made.raster), grown()
     inside = (owner >= 0) & (labels > 0)
     assert made.category_map == {1: "maize", 2: "wheat"}
@@ -260,8 +274,8 @@ def test_no_parcel_is_classified_by_what_was_learned_from_its_own_pixels():
     assert 0.2 < accuracy.overall < 0.8  # a forest that knows the parcel is right everywhere
 
 
-def test_the_accuracy_adds_up_and_lies_beside_the_raster(full, tmp_path):
-    made = thematic("ms", 2024, method="crops", folder=tmp_path, lake=full)
+def test_the_accuracy_adds_up_and_lies_beside_the_raster(rasters):
+    made = rasters["crops"]
     matrix = made.accuracy.confusion.to_numpy()
     assert made.accuracy.overall == pytest.approx(np.trace(matrix) / matrix.sum())
     assert made.accuracy.by_parcel == pytest.approx((COUNT - 1) / COUNT, abs=0.5 / COUNT)
@@ -280,10 +294,10 @@ def test_the_accuracy_adds_up_and_lies_beside_the_raster(full, tmp_path):
     assert written["confusion"]["wheat"]["maize"] == made.accuracy.confusion.loc["wheat", "maize"]
 
 
-def test_v2_takes_the_raster_and_flags_the_split_parcel_only(full, tmp_path):
+def test_v2_takes_the_raster_and_flags_the_split_parcel_only(full, rasters, tmp_path):
     from cbm_lake.foi.version2 import v2
 
-    made = thematic("ms", 2024, clusters=2, folder=tmp_path / "foi", lake=full)
+    made = rasters["clusters"]
     table = v2(
         None, made.raster, made.classes, -10, aoi="ms", year=2024, lake=full, folder=tmp_path / "out"
     ).table.to_pandas()
@@ -291,25 +305,33 @@ def test_v2_takes_the_raster_and_flags_the_split_parcel_only(full, tmp_path):
     assert table.loc[table["foi_c"].astype(int) == 1].iloc[:, 0].tolist() == [PIDS[SPLIT]]
 
 
-def test_the_raster_lies_on_the_cube_and_the_classes_beside_it(full, tmp_path):
-    made = thematic("ms", 2024, clusters=3, folder=tmp_path, lake=full)
+def test_the_raster_lies_on_the_cube_and_the_classes_beside_it(rasters):
+    made = rasters["clusters"]
     with rasterio.open(made.raster) as raster:
         assert (raster.crs.to_epsg(), raster.transform, raster.shape) == (32631, FINE.transform, SHAPE)
         assert (raster.count, raster.dtypes, raster.nodata) == (1, ("uint8",), 0)
     assert yaml.safe_load(made.classes.read_text("utf-8")) == {"category_map": made.category_map}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ms_2024_clusters.tif", "ms_2024_clusters.yml"]
+    assert {path.name for path in made.raster.parent.iterdir()} == {"ms_2024_clusters.tif", "ms_2024_clusters.yml"}
     counts = check_raster(made.raster, made.classes)
     assert sum(counts.values()) == SHAPE[0] * SHAPE[1]
 
 
+def test_a_raster_whose_last_bytes_found_no_room_is_told_and_not_left(full, rasters, tmp_path):
+    with (
+        files_of_at_most(rasters["clusters"].raster.stat().st_size - 1),
+        pytest.raises(ConfigError, match="cannot be written"),
+    ):
+        thematic("ms", 2024, **HOW, folder=tmp_path / "out", lake=full)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 @pytest.mark.parametrize("method", ["clusters", "crops"])
-def test_the_same_seed_gives_the_same_raster_and_progress_counts_blocks_twice(full, tmp_path, method):
+def test_the_same_seed_gives_the_same_raster_and_progress_counts_blocks_twice(full, rasters, tmp_path, method):
     steps = []
-    one = thematic(
-        "ms", 2024, method=method, folder=tmp_path / "a", lake=full, progress=lambda *step: steps.append(step)
+    again = thematic(
+        "ms", 2024, **HOW, method=method, folder=tmp_path, lake=full, progress=lambda *step: steps.append(step)
     )
-    two = thematic("ms", 2024, method=method, folder=tmp_path / "b", lake=full)
-    assert np.array_equal(read(one.raster), read(two.raster))
+    assert np.array_equal(read(again.raster), read(rasters[method].raster))
     assert steps == [(1, 2), (2, 2)]
 
 
@@ -318,7 +340,7 @@ def test_rare_crops_are_told_and_not_learned(full, tmp_path, caplog):
     lake = Lake(str(tmp_path / "lake"))
     filled(lake)
     lake.add_parcels("ms", 2024, "", "v2", factories.parcels(PIDS, names))
-    made = thematic("ms", 2024, method="crops", folder=tmp_path, lake=lake)
+    made = thematic("ms", 2024, **HOW, method="crops", folder=tmp_path, lake=lake)
     assert made.accuracy.skipped == {"rye": 2}
     assert made.category_map == {1: "maize", 2: "wheat"}
     assert "rye" in caplog.text
@@ -344,11 +366,11 @@ def test_impossible_settings_are_refused(wrong, full):
 
 def test_too_few_pixels_or_crops_are_refused(full, lake, tmp_path):
     with pytest.raises(InvalidInputError, match="too few for 255 clusters"):
-        thematic("ms", 2024, clusters=255, lake=full, folder=tmp_path)
+        thematic("ms", 2024, **HOW | {"clusters": 255}, lake=full, folder=tmp_path)
     filled(lake)
     lake.add_parcels("ms", 2024, "", "v2", factories.parcels(PIDS, [("wheat", "1")] * COUNT))
     with pytest.raises(InvalidInputError, match="1 crops are declared"):
-        thematic("ms", 2024, method="crops", lake=lake, folder=tmp_path)
+        thematic("ms", 2024, **HOW, method="crops", lake=lake, folder=tmp_path)
 
 
 def test_without_cubes_or_classes_the_error_says_what_to_extract(lake):

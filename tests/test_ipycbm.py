@@ -3,8 +3,11 @@
 import html
 import json
 import re
+import subprocess
+import sys
 import threading
 from datetime import date
+from pathlib import Path
 
 import ipywidgets
 import numpy as np
@@ -14,12 +17,12 @@ import pytest
 from factories import PIDS, degrees, fill, outline
 from matplotlib.figure import Figure
 
-from cbm_lake import ipycbm, show
+from cbm_lake import get, ipycbm, show
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get import folders, parcel_info
 from cbm_lake.ipycbm import card2db_panel, choice, cleaning, config_panel, extract_panel, get_panel, maps, view_panel
-from cbm_lake.ipycbm.panel import Panel, rendered
+from cbm_lake.ipycbm.panel import Panel, StoppedError, rendered
 from cbm_lake.lake import open_lake
 
 
@@ -92,6 +95,23 @@ def test_a_second_click_while_it_runs_starts_nothing():
     assert calls == [1]
 
 
+def test_closing_waits_for_no_action():
+    code = """
+import threading
+from cbm_lake.ipycbm.panel import Panel
+form = Panel("go", threading.Event().wait)
+form.submit()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def test_the_page_works_in_the_workspace_and_not_where_its_notebook_is(workspace):
+    code = "from cbm_lake import ipycbm; import os, sys; print(os.getcwd())"
+    where = Path(ipycbm.__file__).parent
+    ran = subprocess.run([sys.executable, "-c", code], cwd=where, check=True, capture_output=True, text=True)
+    assert Path(ran.stdout.strip()) == workspace.root
+
+
 def test_stop_is_heard_at_the_next_step_and_the_form_says_how_far_it_came():
     begun, gate = threading.Event(), threading.Event()
 
@@ -106,6 +126,7 @@ def test_stop_is_heard_at_the_next_step_and_the_form_says_how_far_it_came():
     begun.wait(20)
     assert (form.bar.max, form.stop.disabled) == (100, False)
     form.stop.click()
+    assert "stops after" in form.message.value
     gate.set()
     running.result(20)
     assert "stopped after 1 of 100" in form.message.value
@@ -181,6 +202,21 @@ def test_a_wrong_setting_is_told_and_not_saved(workspace):
     assert Workspace.here().config.set.plimit == 25
 
 
+def test_tile_servers_are_added_and_listed_without_markup(workspace):
+    form = next(form for form in all_of(config_panel.panel(), Panel) if set(form.inputs) == {"name", "url"})
+    press(form, name="<b>", url="https://127.0.0.1/{z}/{x}/{y}.png")
+    assert (
+        "&lt;b&gt;: <code>https" in rendered(ipywidgets.HTML(config_panel._listed(Workspace.here().config.tms))).value
+    )
+    press(form, name="", url="")
+    assert "needs a name" in form.message.value
+
+
+def test_the_parcel_sets_are_listed(lake):
+    form = config_panel.panel().children[1].children[-1]
+    assert press(form)["parcels"].to_pylist() == [3]
+
+
 def test_the_connections_are_tried(lake):
     tests = [form for form in all_of(config_panel.panel(), Panel) if form.button.description == "test the connection"]
     told = [press(form) or form.message.value for form in tests]
@@ -199,6 +235,11 @@ def test_parcels_are_got_by_their_identifiers_into_the_folder_that_is_chosen(lak
     rows = press(form, folder="data")
     assert rows[rows["problem"].isna()]["pid"].unique().tolist() == ["0012", "a/b"]
     assert "no parcel 'nobody'" in rows["problem"].dropna().iloc[0]
+    told = get_panel.summary(rows)
+    assert told["parcel"].tolist() == ["0012", "a/b", "nobody"]
+    assert told["got"].tolist() == ["information, series s2", "information, series s2", ""]
+    assert told["not got"].str.count("no parcel 'nobody'").tolist() == [0, 0, 1]
+    assert "None" not in form.result.children[0].value
     assert folders.kept(Workspace.here().data) == {"ms": {"2024": ["0012", "a/b"]}}
 
 
@@ -227,6 +268,31 @@ def test_a_huge_polygon_and_none_are_refused(lake):
         _ = polygon.value
 
 
+def test_a_place_and_a_polygon_without_parcels_are_told(lake):
+    key = {"aoi": "ms", "year": 2024, "ptype": None}
+    with pytest.raises(NotFoundError, match="no parcel"):
+        get_panel.at(key, 0, 0)
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    with pytest.raises(NotFoundError, match="no parcel at the polygon"):
+        get_panel.within(key, square)
+
+
+def test_what_was_got_before_a_stop_is_kept(lake):
+    form = get_panel.panel().children[2]
+    steps = []
+
+    def stop(done, total):
+        steps.append((done, total))
+        if done == 3:
+            raise StoppedError("stopped")
+
+    with pytest.raises(StoppedError):
+        get_panel.got({"aoi": "ms", "year": 2024, "ptype": None}, list(PIDS), get.several.Wanted(), "data", stop)
+    assert folders.kept(Workspace.here().data) == {"ms": {"2024": ["0012"]}}
+    assert steps == [(0, 6), (1, 6), (2, 6), (2, 6), (3, 6)]
+    assert form.inputs["folder"].value == "temp"
+
+
 def test_files_of_identifiers_are_read_and_others_refused():
     def file(content):
         return ({"name": "list.csv", "content": memoryview(content)},)
@@ -252,6 +318,7 @@ def test_a_server_that_is_lost_is_one_line_in_the_form(lake, workspace):
     workspace.configure("set", data_source="api")
     _, which, form = panel.children
     which.children[0].value = "0012"
+    form.inputs["series"].boxes["s2"].value = False  # each step waits for some tries
     rows = press(form)
     assert "does not answer" in rows["problem"].iloc[0]
 
@@ -278,6 +345,37 @@ def test_what_was_got_is_viewed_noted_and_deleted(lake):
         _ = chosen.value
 
 
+def test_the_map_shows_what_was_got_and_a_click_chooses(lake, workspace):
+    for pid in ("12", "0012"):
+        parcel_info.by_pid("ms", 2024, pid)
+    folders.keep("ms", 2024, "12")
+    (workspace.temp / "ms" / "2024" / "empty").mkdir()
+    chosen, tabs = view_panel.panel().children
+    form = dict(zip(tabs.titles, tabs.children, strict=True))["map"]
+    shown = press(form)
+    layer = shown.children[1].layers[1]
+    assert {one["properties"]["pid"] for one in layer.data["features"]} == {"12", "0012"}
+    west, south = layer.data["features"][0]["geometry"]["coordinates"][0][0]
+    assert (west, south) == (pytest.approx(3, abs=0.01), pytest.approx(43.35, abs=0.01))
+    layer._click_callbacks(feature=features_of(layer, "12"), event="click")
+    assert chosen.value == ("ms", 2024, "12")
+
+
+def features_of(layer, pid):
+    return next(one for one in layer.data["features"] if one["properties"]["pid"] == pid)
+
+
+def test_an_identifier_that_is_being_typed_does_no_harm(lake):
+    parcel_info.by_pid("ms", 2024, "12")
+    chosen, tabs = view_panel.panel().children
+    notes = dict(zip(tabs.titles, tabs.children, strict=True))["notes"]
+    chosen.pid.value = "1"
+    assert notes.message.value == ""
+    press(notes, text="lost?")
+    assert "get it first" in notes.message.value
+    assert notes.inputs["text"].value == "lost?"
+
+
 def test_what_can_be_zoomed_brings_its_own_scripts(lake):
     shown = rendered(show.time_series.ndvi("ms", 2024, "12", interactive=True))
     assert "srcdoc" in shown.value
@@ -294,14 +392,39 @@ def test_parcels_are_loaded_and_scenes_catalogued(workspace, tmp_path):
     file.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     panel = card2db_panel.panel()
     form = button(panel, "load")
-    press(form, path=str(file), aoi="ms", year=2024, crop_name="crop")
-    assert form.message.value == ""
+    told = press(form, path=str(file), aoi="ms", year=2024, crop_name="crop")
+    assert re.fullmatch(r"1 parcels, \d\d\.\d ha, EPSG:\d+: loaded", told)
     assert panel.children[0].value["aoi"] == "ms"  # what is new can be chosen at once
     press(form, path=str(tmp_path / "nothing.gpkg"))
     assert "nothing.gpkg" in form.message.value
     look = button(panel, "look")
     press(look)
     assert "no scene of these days" in look.message.value
+
+
+def test_scenes_are_catalogued_and_their_footprints_shown(lake, tmp_path):
+    scene = {
+        "type": "Feature", "stac_version": "1.0.0", "id": "S2A_31TEJ_20240601_0_L2A", "collection": "sentinel-2-l2a",
+        "bbox": [2.9, 43, 3.1, 44], "links": [], "stac_extensions": [],
+        "geometry": {"type": "Polygon", "coordinates": [[[2.9, 43], [3.1, 43], [3.1, 44], [2.9, 44], [2.9, 43]]]},
+        "properties": {
+            "datetime": "2024-06-01T10:40:21Z", "proj:epsg": 32631, "s2:processing_baseline": "05.10",
+            "s2:product_uri": "S2A_MSIL2A_20240601T104021_N0510_R008_T31TEJ_20240601T150000.SAFE",
+            "earthsearch:boa_offset_applied": False, "eo:cloud_cover": 3,
+        },
+        "assets": {"red": {"href": "B04.tif"}, "nir": {"href": "B08.tif"}, "scl": {"href": "SCL.tif"}},
+    }  # fmt: skip
+    file = tmp_path / "scenes.json"
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": [scene]}))
+    panel = card2db_panel.panel()
+    shown = press(button(panel, "catalogue"), path=str(file))
+    assert shown[0] == "1 scenes found, 1 new"
+    look = button(panel, "look")
+    tables = press(look, clouds=10)
+    assert tables[-1]["id"].to_pylist() == ["S2A_31TEJ_20240601_0_L2A"]  # the others have clouds
+    empty = button(panel, "catalogue")
+    press(empty, path="")
+    assert "nothing is given for the path" in empty.message.value
 
 
 def test_how_the_lake_stands_and_what_is_to_be_done_is_told(lake):
@@ -313,5 +436,6 @@ def test_how_the_lake_stands_and_what_is_to_be_done_is_told(lake):
     press(dry)
     assert "fault" not in dry.message.value
     run = button(panel, "extract")
+    assert run.inputs["workers"].label == "one per core"
     press(run, bands="B99", workers=0)
     assert "B99" in run.message.value

@@ -16,8 +16,11 @@ from cbm_lake.cli import (
     extract,
     foi,
     get,
+    guard,
     lake,
+    markers,
     migrate,
+    page,
     parcels,
     qa,
     report,
@@ -82,6 +85,8 @@ app.add_typer(parcels.app, name="parcels")
 app.add_typer(extract.app, name="extract")
 app.add_typer(get.app, name="get")
 app.add_typer(foi.app, name="foi")
+app.add_typer(guard.app, name="guard")
+app.add_typer(markers.app, name="markers")
 app.add_typer(qa.app, name="qa")
 app.add_typer(report.app, name="report")
 app.add_typer(show.app, name="show")
@@ -90,5 +95,6 @@ app.add_typer(lake.app)
 app.add_typer(estimate.app)
 app.add_typer(check.app)
 app.add_typer(serve.app)
+app.add_typer(page.app)
 app.command("migrate")(migrate.migrate)
 app.command("weather")(weather.weather)

@@ -26,16 +26,26 @@ def read_classes(source: str | Path | Mapping[Any, Any]) -> dict[int, str]:
     told = document.get("category_map", document) if isinstance(document, Mapping) else None
     if not isinstance(told, Mapping) or not told:
         raise InvalidInputError(f"{_named(source)}: no classes; write category_map: and below it value: name, one each")
-    classes = {_value(value, source): str(name).strip() for value, name in told.items()}
+    classes = {_value(value, source): "" if name is None else str(name).strip() for value, name in told.items()}
     if len(classes) < len(told):
         raise InvalidInputError(f"{_named(source)}: a pixel value stands there twice; leave one class of it")
     _check_names(classes, source)
     return classes
 
 
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """Refuses a key that stands in a map twice, where YAML's usual reader takes the last one without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = {(key.tag, str(key.value)) for key, _ in node.value}
+        if len(keys) < len(node.value):
+            raise yaml.MarkedYAMLError(problem="a value stands there twice", problem_mark=node.start_mark)
+        return dict(super().construct_mapping(node, deep))
+
+
 def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text("utf-8"))
+        return yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise SourceError(f"classes {path} cannot be read ({reason}); check the file") from error

@@ -14,16 +14,19 @@ Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 _TIE = 1e-6
+_LOST = 1e-13
+"""More than a product of a number up to 100 loses by rounding, and far less than shares differ."""
 
 
 def between(counts: Counts, low: float, high: float) -> Flags:
     """Whether any class that is there has low <= share <= high, in % of the counted pixels, unrounded.
 
-    Both sides are multiplied by the number of pixels, so that 29 of 100 pixels are exactly 29 %.
+    Both sides are multiplied by the number of pixels, so that 29 of 100 pixels are exactly 29 %; what a bound like 1.1
+    loses as a binary number is given back.
     """
     total = counts.sum(axis=1, keepdims=True)
-    hundredfold = 100.0 * counts
-    inside = (counts > 0) & (hundredfold >= low * total) & (hundredfold <= high * total)
+    hundredfold, lost = 100.0 * counts, _LOST * total
+    inside = (counts > 0) & (hundredfold >= low * total - lost) & (hundredfold <= high * total + lost)
     flags: Flags = np.any(inside, axis=1)
     return flags
 

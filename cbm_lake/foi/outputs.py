@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import shutil
-import tempfile
+import struct
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import chain, count, zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +19,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyogrio
 import shapely
-from pyogrio.errors import DataLayerError, DataSourceError
+from pyogrio.errors import DataSourceError
 from pyproj import CRS
 
-from cbm_lake.errors import ConfigError
+from cbm_lake.foi.drafts import drafts
 from cbm_lake.foi.parcels import Geometries
 
 log = logging.getLogger(__name__)
@@ -32,6 +30,8 @@ log = logging.getLogger(__name__)
 GEOMETRY: Final = "geometry"
 _LETTERS: Final = 10
 """So long may the name of a field be in a Shapefile."""
+_LONG: Final = 1000
+"""Far longer than any name of a field is."""
 _CUT: Final = 250
 """So many characters of a text are kept in a Shapefile."""
 _MOST: Final = 254
@@ -87,7 +87,7 @@ def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping
     Raises:
         ConfigError: the folder cannot be written.
     """
-    with _drafts(folder) as draft, warnings.catch_warnings(), ThreadPoolExecutor(2) as workers:
+    with drafts(folder) as draft, warnings.catch_warnings(), ThreadPoolExecutor(2) as workers:
         warnings.filterwarnings("ignore", "'crs' was not provided")  # this was logged when the parcels were read
         written = [
             workers.submit(write_one, draft / name, layer)
@@ -100,23 +100,6 @@ def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping
             one.result()
     endings = (".shp", ".gpkg", ".parquet")
     return [folder / f"{name}{ending}" for name in layers for ending in endings] + [folder / f"{n}.csv" for n in lists]
-
-
-@contextmanager
-def _drafts(folder: Path) -> Iterator[Path]:
-    """A folder for files that move to `folder` together when all are written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".foi-", dir=folder))
-        try:
-            yield draft
-            for path in sorted(draft.iterdir()):
-                path.replace(folder / path.name)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    except (OSError, DataSourceError, DataLayerError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{folder} cannot be written ({reason}); check its rights and the free space") from error
 
 
 def _write_lists(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -132,9 +115,11 @@ def _write_parquet(path: Path, layer: Layer) -> None:
 
 
 def _write_gpkg(path: Path, layer: Layer) -> None:
-    names = map(str.lower, layer.rows.column_names)
-    options = {"FID": "row"} if "fid" in names else {}
-    _write(Path(f"{path}.gpkg"), layer.rows, "GPKG", layer=path.name, **options)
+    names = _distinct({name: name for name in layer.rows.column_names}, _LONG)
+    taken = {name.lower() for name in names.values()}
+    number = next(name for name in ("fid" + "_" * more for more in count()) if name not in taken)
+    rows = layer.rows.rename_columns(list(names.values())).replace_schema_metadata(layer.rows.schema.metadata)
+    _write(Path(f"{path}.gpkg"), rows, "GPKG", layer=path.name, FID=number, GEOMETRY_NAME=GEOMETRY)
 
 
 def _write_shapefile(path: Path, layer: Layer) -> None:
@@ -161,6 +146,20 @@ def _write(path: Path, rows: pa.Table, driver: str, **options: Any) -> None:
         _as_gdal_takes(rows), path, driver=driver, geometry_name=GEOMETRY, geometry_type=kind, crs=known,
         **encoding, **options,
     )  # fmt: skip
+    if not _whole(path, rows):
+        raise DataSourceError(f"{path.name} is not whole after it was written")
+
+
+def _whole(path: Path, rows: pa.Table) -> bool:
+    """Whether a file holds the rows: GDAL does not tell of what it cannot write when it closes a file."""
+    info = pyogrio.read_info(path)
+    if (info["features"], len(info["fields"])) != (rows.num_rows, rows.num_columns - 1):
+        return False
+    if path.suffix != ".shp":
+        return bool(info["capabilities"]["fast_spatial_filter"])  # the spatial index is written last
+    with path.with_suffix(".dbf").open("rb") as file:
+        number, begins, length = struct.unpack("<4xIHH", file.read(12))
+    return bool(number == rows.num_rows and path.with_suffix(".dbf").stat().st_size >= begins + number * length)
 
 
 def _as_gdal_takes(rows: pa.Table) -> pa.Table:
@@ -174,13 +173,23 @@ def _as_gdal_takes(rows: pa.Table) -> pa.Table:
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Names of at most 10 letters that differ also without regard to case: cut, and numbered where two are alike."""
+    """Names of at most 10 letters that differ also without regard to case: cut, and numbered where two are alike.
+
+    A colon, which GDAL does not write, becomes _.
+    """
+    plain = {name: name.replace(":", "_") for name in names}
+    return _distinct(plain, _LETTERS)
+
+
+def _distinct(names: Mapping[str, str], letters: int) -> dict[str, str]:
+    """A name of its own for each key: what stands there, cut to so many letters and numbered where need be."""
     short: dict[str, str] = {}
-    for name in names:
-        taken = {other.lower() for other in short.values()}
-        endings = ("", *(f"_{number}" for number in range(1, len(names) + 1)))
-        tries = (_cut_bytes(name, _LETTERS - len(ending)) + ending for ending in endings)
-        short[name] = next(candidate for candidate in tries if candidate.lower() not in taken)
+    taken: set[str] = set()
+    for key, name in names.items():
+        endings = chain([""], (f"_{number}" for number in count(1)))
+        tries = (_cut_bytes(name, letters - len(ending)) + ending for ending in endings)
+        short[key] = next(candidate for candidate in tries if candidate.lower() not in taken)
+        taken.add(short[key].lower())
     return short
 
 

@@ -23,6 +23,7 @@ from shapely.errors import ShapelyError
 
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.parcels import decoded
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,8 @@ def _read_vector(path: Path, layer: str | None) -> tuple[pa.Table, Geometries, C
     name = meta["geometry_name"] or "wkb_geometry"
     outlines = shapely.from_wkb(table[name].to_numpy(zero_copy_only=False), on_invalid="fix")
     crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
-    return table.drop_columns(name).replace_schema_metadata(None), np.asarray(outlines, dtype=object), crs
+    columns = table.drop_columns(name).replace_schema_metadata(None)
+    return decoded(columns, path, meta["encoding"]), np.asarray(outlines, dtype=object), crs
 
 
 @contextmanager

@@ -82,7 +82,7 @@ def plot_clusters(found: Foi, pid: str | int) -> Figure:
     outline = reproject(parcel, found.raster.crs)
     inner = buffered(parcel, found.raster, found.settings.buffer)
     seen = survey(inner, found.raster, found.classes, zero_counts=found.settings.zero_counts)
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    figure = Figure(figsize=(9, 6.5), layout="compressed")
     axes = figure.subplots()
     _draw_raster(axes, found, outline[0], pid)
     _draw(axes, outline, facecolor="none", edgecolor=_INK, linewidth=2)
@@ -94,6 +94,7 @@ def plot_clusters(found: Foi, pid: str | int) -> Figure:
     axes.set_title(f"parcel {pid}: foi_h {told['foi_h']}, foi_c {told['foi_c']}", color=_INK)
     axes.tick_params(labelsize=8)
     axes.ticklabel_format(useOffset=False, style="plain")
+    figure.draw_without_rendering()  # makes room for the labels, of which the first drawing knows too late
     return figure
 
 

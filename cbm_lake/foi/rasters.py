@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import rasterio
 from affine import Affine
 from pyproj import CRS
@@ -47,7 +47,7 @@ class Thematic:
         with _opened(path) as file:
             if file.count != 1:
                 raise InvalidInputError(f"raster {path} has {file.count} bands; give one with one band of classes")
-            if np.dtype(file.dtypes[0]).kind not in "iu":
+            if not re.fullmatch(r"u?int\d+", file.dtypes[0]):
                 raise InvalidInputError(f"raster {path} holds {file.dtypes[0]}; classes are whole numbers, convert it")
             t = file.transform
             if t.b or t.d:
@@ -56,7 +56,8 @@ class Thematic:
             block = (min(rows, file.height), min(columns, file.width))
             nodata = int(file.nodata) if file.nodata is not None and float(file.nodata).is_integer() else None
             crs = CRS.from_wkt(file.crs.to_wkt()) if file.crs else None
-            return cls(str(path), crs, t, file.shape, file.dtypes[0], nodata, block)
+            known = None if crs is None or crs.is_engineering else crs
+            return cls(str(path), known, t, file.shape, file.dtypes[0], nodata, block)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -67,8 +68,7 @@ class Thematic:
     @property
     def pixel_area(self) -> float:
         """In m2; where the coordinate system is unknown it is taken to be in metres."""
-        metres = self.crs.axis_info[0].unit_conversion_factor if self.crs is not None else 1.0
-        return float(abs(self.transform.a * self.transform.e)) * metres**2
+        return float(abs(self.transform.a * self.transform.e)) * unit(self.crs) ** 2
 
     def read(self, index: SpanIndex, progress: Callable[[int, int], None] | None = None) -> Pixels:
         """The pixels of all parcels, one parcel after another; blocks without any are never read.
@@ -91,6 +91,11 @@ class Thematic:
         with _opened(self.path) as file:
             pixels: Pixels = file.read(1, window=Window(col, row, width, height))
             return pixels
+
+
+def unit(crs: CRS | None) -> float:
+    """How many metres a unit of a projected coordinate system has; 1 where it is unknown."""
+    return float(crs.axis_info[0].unit_conversion_factor) if crs is not None else 1.0
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from pyproj import CRS, Transformer
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.foi import components
 from cbm_lake.foi.parcels import Geometries, Parcels
-from cbm_lake.foi.rasters import Thematic
+from cbm_lake.foi.rasters import Thematic, unit
 from cbm_lake.spans import Pixels, SpanIndex, build_index
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,9 @@ def buffered(parcels: Parcels, raster: Thematic, distance: float) -> Geometries:
     if distance and own is not None and own.is_geographic:
         if raster.crs is None or raster.crs.is_geographic:
             raise InvalidInputError(f"{parcels.name} and the raster are in degrees, a buffer needs metres: warp them")
-        return _buffer(reproject(parcels, raster.crs), distance)
-    wanted = Parcels(parcels.name, parcels.columns, _buffer(parcels.outlines, distance), parcels.crs)
-    return reproject(wanted, raster.crs)
+        return _buffer(reproject(parcels, raster.crs), distance / unit(raster.crs))
+    outlines = _buffer(parcels.outlines, distance / unit(own)) if distance else parcels.outlines
+    return reproject(replace(parcels, outlines=outlines), raster.crs)
 
 
 def reproject(parcels: Parcels, crs: CRS | None) -> Geometries:
@@ -70,8 +70,7 @@ def reproject(parcels: Parcels, crs: CRS | None) -> Geometries:
 
 
 def _buffer(outlines: Geometries, distance: float) -> Geometries:
-    if not distance:
-        return outlines
+    """The outlines made smaller by a negative distance in units of their coordinate system."""
     parts = np.array_split(outlines, _THREADS)
     with ThreadPoolExecutor(_THREADS) as workers:
         return np.concatenate(list(workers.map(lambda part: shapely.buffer(part, distance, quad_segs=_QUARTER), parts)))

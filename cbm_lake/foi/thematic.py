@@ -6,7 +6,6 @@ import importlib.util
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,7 +18,6 @@ import rasterio
 import shapely
 import yaml
 from pydantic import Field
-from rasterio.errors import RasterioError
 from rasterio.windows import Window as Rectangle
 
 from cbm_lake.arguments import checked
@@ -27,6 +25,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError
 from cbm_lake.foi import season
 from cbm_lake.foi.classes import read_classes
+from cbm_lake.foi.drafts import drafts
 from cbm_lake.foi.rasters import Thematic
 from cbm_lake.foi.season import Floats, Ints, Season
 from cbm_lake.foi.signal import SCREEN
@@ -162,14 +161,15 @@ def thematic(
         declared = lake.read_parcels(parcels, ["crop:name"])["crop:name"].to_pandas().fillna("").to_numpy(dtype=str)
         model, names, accuracy = _crops(learned, declared, found.shapes, seed)
     stem = "_".join(filter(None, (parcels.aoi, str(parcels.year), parcels.ptype, method)))
-    target = Path(folder or Workspace.here().root / "foi") / f"{stem}.tif"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _classify(found, model, target, advance)
-        return _described(target, names, accuracy)
-    except (OSError, RasterioError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{target} cannot be written ({reason}); check the folder and the free space") from error
+    target = Path(folder or Workspace.here().root / "foi")
+    category_map = dict(enumerate(names, start=1))
+    with drafts(target) as draft:
+        _classify(found, model, draft / f"{stem}.tif", advance)
+        (draft / f"{stem}.yml").write_text(_yaml(category_map), encoding="utf-8")
+        if accuracy is not None:
+            (draft / f"{stem}.json").write_text(_json(accuracy), encoding="utf-8")
+    report = None if accuracy is None else target / f"{stem}.json"
+    return Made(target / f"{stem}.tif", target / f"{stem}.yml", category_map, accuracy, report)
 
 
 def check_raster(path: str | Path, category_map: str | Path | Mapping[Any, Any]) -> dict[int, int]:
@@ -362,13 +362,16 @@ def _classify(found: Season, model: Model, target: Path, advance: Callable[[], N
     """Write the class of every pixel of the blocks that hold parcels."""
     windows = found.windows()
     area = _around(windows)
-    with _written(target, found, area) as raster:
+    with _new(target, found, area) as raster:
         for window in windows:
             values = found.features(window)
             labels = _labels(values.reshape(len(values), -1).T, found.owners(window).ravel(), model)
             place = Rectangle(window.col - area.col_off, window.row - area.row_off, window.width, window.height)
             raster.write(labels.reshape(values.shape[1:]), 1, window=place)
             advance()
+    with rasterio.open(target) as raster:  # what could not be written at closing is not told by GDAL, but fails here
+        for _, block in raster.block_windows(1):
+            raster.read(1, window=block)
 
 
 def _labels(pixels: Floats, parcel: Ints, model: Model) -> npt.NDArray[np.uint8]:
@@ -389,27 +392,21 @@ def _around(windows: list[Window]) -> Rectangle:
     return Rectangle(left, top, right - left, bottom - top)
 
 
-@contextmanager
-def _written(target: Path, found: Season, area: Rectangle) -> Iterator[Any]:
-    """A raster under a passing name, which gets its own when all is written."""
-    draft = target.with_name(f".{target.name}")
+def _new(target: Path, found: Season, area: Rectangle) -> Any:
+    """A raster to be written."""
     transform = found.grid.transform * found.grid.transform.translation(area.col_off, area.row_off)
-    with rasterio.open(
-        draft, "w", driver="GTiff", height=area.height, width=area.width, count=1, dtype="uint8",
+    return rasterio.open(
+        target, "w", driver="GTiff", height=area.height, width=area.width, count=1, dtype="uint8",
         crs=found.grid.epsg, transform=transform, nodata=0, compress="DEFLATE", tiled=True, blockxsize=512,
         blockysize=512, bigtiff="IF_SAFER",
-    ) as raster:  # fmt: skip
-        yield raster
-    draft.replace(target)
+    )  # fmt: skip
 
 
-def _described(target: Path, names: list[str], accuracy: Accuracy | None) -> Made:
-    """Write the classes, and the accuracy where there is one, beside the raster."""
-    category_map = dict(enumerate(names, start=1))
-    classes = target.with_suffix(".yml")
-    classes.write_text(yaml.safe_dump({"category_map": category_map}, allow_unicode=True), encoding="utf-8")
-    if accuracy is None:
-        return Made(target, classes, category_map, None, None)
+def _yaml(category_map: dict[int, str]) -> str:
+    return str(yaml.safe_dump({"category_map": category_map}, allow_unicode=True))
+
+
+def _json(accuracy: Accuracy) -> str:
     document = {
         "overall": accuracy.overall,
         "by_parcel": accuracy.by_parcel,
@@ -417,6 +414,4 @@ def _described(target: Path, names: list[str], accuracy: Accuracy | None) -> Mad
         "confusion": accuracy.confusion.to_dict("index"),
         "skipped": accuracy.skipped,
     }
-    report = target.with_suffix(".json")
-    report.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    return Made(target, classes, category_map, accuracy, report)
+    return json.dumps(document, indent=1)

@@ -115,7 +115,7 @@ def _pixels(area: float, raster: Thematic) -> float:
         raise InvalidInputError(f"area threshold {area!r} is no area; give 0 m2 or more")
     if raster.crs is not None and raster.crs.is_geographic:
         raise InvalidInputError(f"raster {raster.path} is in degrees, so areas in m2 cannot be told; warp it to metres")
-    return min(area / raster.pixel_area, MOST)
+    return min(round(area / raster.pixel_area, 6), MOST)  # 2000 m2 of pixels of 0.1 m are 200,000, not a little less
 
 
 def _foih(seen: Survey, classes: Mapping[int, str], low: float, high: float) -> dict[str, pa.Array]:

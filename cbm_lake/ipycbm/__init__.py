@@ -17,10 +17,20 @@ made. The first one in a process offers to delete what an earlier one left in te
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from cbm_lake.config import Workspace
+
 __all__ = ["card2db", "config", "extract", "foi", "get", "qa", "view"]
+
+
+if Path.cwd() == Path(__file__).parent:
+    # The page's process begins beside its notebook: there panel.py would be taken for the package panel, which figures
+    # that can be zoomed need, and paths that a person writes would be looked for there.
+    os.chdir(Workspace.here().root)
 
 
 def _widget(name: str) -> Callable[[], Any]:

@@ -31,7 +31,7 @@ def panel() -> ipywidgets.Widget:
     known = ParcelSet()
     tabs = {
         "parcels": _parcels(known),
-        "scenes of a STAC API": _stac(known),
+        "scenes by STAC": _stac(known),
         "scenes on disk": _disk(),
         "what is there": _there(known),
     }
@@ -48,7 +48,7 @@ def _parcels(known: ParcelSet) -> Panel:
         columns: dict[str, Any] = {name: column.strip() or None for name, column in named.items()}
         with tempfile.TemporaryDirectory() as folder:
             source = uploaded(file, Path(folder)) if file else Path(text(path, needed="the file of parcels"))
-            return str(parcels.load(source, text(aoi, needed="the area"), year, ptype.strip() or None, **columns))
+            return loaded(parcels.load(source, text(aoi, needed="the area"), year, ptype.strip() or None, **columns))
 
     return Panel(
         "load",
@@ -63,6 +63,18 @@ def _parcels(known: ParcelSet) -> Panel:
         crop_name=_text("crop", "column of its name"),
         crop_code=_text("crop code", "column of its code"),
     )
+
+
+def loaded(found: parcels.Loaded) -> str:
+    """What loading came to, in words."""
+    mended = f", {found.repaired} outlines were mended" if found.repaired else ""
+    news = "loaded" if found.new else "the same as those that are there"
+    return f"{found.parcels:,} parcels, {found.area_ha:,.1f} ha, EPSG:{found.epsg}: {news}{mended}"
+
+
+def catalogued(found: card2db.Ingested) -> list[str]:
+    """What cataloguing came to, and what was refused, in words."""
+    return [f"{found.found} scenes found, {found.new} new", *found.skipped]
 
 
 def uploaded(files: Any, folder: Path) -> Path:
@@ -81,7 +93,7 @@ def _stac(known: ParcelSet) -> Panel:
     def search(url: str, collection: str, card: str, days: tuple[date, date], progress: Progress) -> Any:
         where = known.value["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
         found = card2db.stac(*where, progress=progress)
-        return [str(found), footprints(card)]
+        return [*catalogued(found), footprints(card)]
 
     year = date.today().year
     return Panel(
@@ -98,7 +110,7 @@ def _stac(known: ParcelSet) -> Panel:
 def _disk() -> Panel:
     def read(path: str, kind: str, card: str, progress: Progress) -> Any:
         found = _FILES[kind](text(path, needed="the path"), card=card, progress=progress)
-        return [str(found), footprints(card)]
+        return [*catalogued(found), footprints(card)]
 
     kinds = ipywidgets.Dropdown(options=list(_FILES), description="what", style=STYLE)
     return Panel("catalogue", read, stops=True, path=_text("path"), kind=kinds, card=_card())
@@ -110,7 +122,7 @@ def _there(known: ParcelSet) -> Panel:
         found = lake.query("scenes.listed", card=card, start=days[0], stop=days[1] + timedelta(days=1), clouds=clouds)
         if not found.num_rows:
             raise InvalidInputError("no scene of these days is catalogued; choose others, or catalogue some")
-        return [lake.query("status.parcels"), lake.query("scenes.status"), found, footprints(card)]
+        return [lake.query("status.parcels"), lake.query("scenes.status"), footprints(card), found]
 
     year = date.today().year
     return Panel(

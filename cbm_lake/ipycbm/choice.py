@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -52,6 +53,7 @@ class ParcelSet(ipywidgets.HBox):
 
     def refresh(self) -> None:
         """Look again what there is."""
+        self.problem.value = ""
         self._areas = self._known()
         offer(self.aoi, sorted(self._areas))
         self._narrow()
@@ -60,7 +62,7 @@ class ParcelSet(ipywidgets.HBox):
         try:
             known: dict[str, Any] = sources.here().info(None)["aois"]
         except LakeError as error:
-            self.problem.value = str(error)
+            self.problem.value = html.escape(str(error))
             return {}
         return known
 

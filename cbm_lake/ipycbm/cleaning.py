@@ -13,6 +13,7 @@ import ipywidgets
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError
 from cbm_lake.get import folders
+from cbm_lake.ipycbm.panel import told
 
 _ASKED: set[Path] = set()
 """The folders about which this process has asked."""
@@ -32,8 +33,8 @@ def question(temp: Path, left: dict[str, dict[str, list[str]]]) -> ipywidgets.Wi
     """Whether the folders of parcels in temp/ are to go."""
     count = sum(len(pids) for years in left.values() for pids in years.values())
     newest = max(folder.stat().st_mtime for folder in temp.glob("*/*/*/"))
-    told = f"{count} parcels, the newest of {datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}"
-    asked = ipywidgets.HTML(f"{html.escape(str(temp))} holds data of {told}. Delete it?")
+    what = f"{count} parcels, the newest of {datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}"
+    asked = ipywidgets.HTML(f"{html.escape(str(temp))} holds data of {what}. Delete it?")
     delete = ipywidgets.Button(description=f"delete {count} folders", button_style="danger", layout={"width": "auto"})
     keep = ipywidgets.Button(description="keep", layout={"width": "auto"})
     box = ipywidgets.VBox(
@@ -42,7 +43,8 @@ def question(temp: Path, left: dict[str, dict[str, list[str]]]) -> ipywidgets.Wi
 
     def answered(pressed: Any) -> None:
         if pressed is delete:
-            asked.value = f"{clear(temp)} folders were deleted"
+            with told(asked):
+                asked.value = f"{clear(temp)} folders were deleted"
         box.children = (asked,) if pressed is delete else ()
         box.layout.border = "0"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any, Final
 
 import ipywidgets
@@ -25,8 +26,10 @@ _CHOICES: Final = {"data_source": ("direct", "api")}
 def panel() -> ipywidgets.Widget:
     """A tab for each section."""
     config = Workspace.here().config
-    tabs = ipywidgets.Tab([_section(name, getattr(config, name)) for name in _TITLES], titles=list(_TITLES.values()))
-    return ipywidgets.VBox([ipywidgets.HTML(f"<b>Settings</b> in {Workspace.here().config_file}"), tabs])
+    sections = [_section(name, getattr(config, name)) for name in _TITLES]
+    tabs = ipywidgets.Tab([*sections, Panel("look", _datasets)], titles=[*_TITLES.values(), "datasets"])
+    where = html.escape(str(Workspace.here().config_file))
+    return ipywidgets.VBox([ipywidgets.HTML(f"<b>Settings</b> in {where}"), tabs])
 
 
 def _section(name: str, section: Any) -> ipywidgets.Widget:
@@ -88,10 +91,24 @@ def _tile_servers(known: dict[str, str]) -> ipywidgets.Widget:
         Workspace.here().configure("tms", **{name.strip(): url.strip()})
         return f"{name.strip()} is saved"
 
-    listed = ipywidgets.HTML("<br>".join(f"{name}: <code>{url}</code>" for name, url in known.items()))
+    listed = ipywidgets.HTML(_listed(known))
     name = ipywidgets.Text(description="name", style=STYLE)
     url = ipywidgets.Text(description="address", placeholder="https://…/{z}/{x}/{y}.png", style=STYLE)
-    return ipywidgets.VBox([listed, Panel("save", save, name=name, url=url)])
+
+    def after(_: Any) -> None:
+        listed.value = _listed(Workspace.here().config.tms)
+
+    return ipywidgets.VBox([listed, Panel("save", save, after=after, name=name, url=url)])
+
+
+def _listed(servers: dict[str, str]) -> str:
+    return "<br>".join(f"{html.escape(name)}: <code>{html.escape(url)}</code>" for name, url in servers.items())
+
+
+def _datasets() -> Any:
+    """The parcel sets of the lake, and how much of each is extracted."""
+    found = lake.open_lake().query("status.parcels")
+    return found if found.num_rows else "there are no parcels yet; load some with ipycbm.card2db()"
 
 
 # -- tests ------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from cbm_lake.ipycbm.panel import Panel
 from cbm_lake.lake import open_lake
 
 _WIDTH: Final = {"width": "520px"}
-_PROCESSES: Final = [("one per core", None), ("this one itself", 0), *((str(n), n) for n in (1, 2, 4, 8, 16))]
+_PROCESSES: Final = [("one per core", ""), ("this one itself", 0), *((str(n), n) for n in (1, 2, 4, 8, 16))]
 
 
 def panel() -> ipywidgets.Widget:
@@ -34,7 +34,9 @@ def _run(known: ParcelSet) -> ipywidgets.Widget:
         "bands": ipywidgets.Text(
             description="bands", placeholder="the usual ones; or B04, B08, …", style=STYLE, layout=_WIDTH
         ),
-        "cube": ipywidgets.Checkbox(value=True, description="keep the pixels in the cube, for chips", style=STYLE),
+        "cube": ipywidgets.Checkbox(
+            value=True, description="keep the pixels in the cube, for chips", style=STYLE, layout={"width": "auto"}
+        ),
     }
 
     def follow(_: Any = None) -> None:
@@ -54,15 +56,17 @@ def _run(known: ParcelSet) -> ipywidgets.Widget:
         rest = f"{todo.done} are done already, {len(todo.failed)} cannot be read"
         return f"{len(todo.jobs)} scenes are to be extracted, {rest}"
 
-    def run(workers: int | None, scheduler: str, progress: Callable[[int, int], None], **values: Any) -> Any:
+    def run(workers: Any, scheduler: str, progress: Callable[[int, int], None], **values: Any) -> str:
         todo = plan(**values)
         progress(0, len(todo.jobs) + len(todo.failed))
-        if scheduler.strip():
-            return str(extract.run(todo, scheduler=scheduler.strip(), progress=progress))
-        return str(extract.run(todo, workers=workers, progress=progress))
+        where = (
+            {"scheduler": scheduler.strip()} if scheduler.strip() else {"workers": workers if workers != "" else None}
+        )
+        done = extract.run(todo, **where, progress=progress)
+        return f"{done.scenes} scenes extracted, {done.skipped} before; {done.rows:,} signatures written"
 
     where = {
-        "workers": ipywidgets.Dropdown(options=_PROCESSES, value=None, description="processes", style=STYLE),
+        "workers": ipywidgets.Dropdown(options=_PROCESSES, description="processes", style=STYLE),
         "scheduler": ipywidgets.Text(
             description="or a cluster", placeholder="tcp://host:8786, a Dask scheduler", style=STYLE, layout=_WIDTH
         ),

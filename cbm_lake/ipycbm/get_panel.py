@@ -9,14 +9,18 @@ from datetime import date
 from typing import Any, Final
 
 import ipywidgets
+import pandas as pd
 
 from cbm_lake import backgrounds, get, sources
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get.several import Wanted
 from cbm_lake.ipycbm import maps
 from cbm_lake.ipycbm.choice import STYLE, WIDE, Days, ParcelSet, Ticks
-from cbm_lake.ipycbm.panel import Panel
+from cbm_lake.ipycbm.panel import Panel, rendered
+from cbm_lake.sources.protocol import Columns
+
+Progress = Callable[[int, int], None]
 
 _SERIES: Final = {
     "s2": "Sentinel-2",
@@ -47,22 +51,17 @@ def panel() -> ipywidgets.Widget:
 
     def run(
         series: tuple[str, ...], bands: tuple[str, ...], days: tuple[date, date], chipsize: int,
-        images: tuple[str, ...], folder: str, progress: Callable[[int, int], None],
+        images: tuple[str, ...], folder: str, progress: Progress,
     ) -> Any:  # fmt: skip
-        key, chosen = parcels.value, pids()
         wanted = Wanted(series, bands, *days, chipsize, images)
-        rows = get.several.by_pids(key["aoi"], key["year"], chosen, wanted, key["ptype"], progress=progress)
-        if folder == "data":
-            got = rows[rows["problem"].isna()]["pid"].unique()
-            for pid in got:
-                get.folders.keep(key["aoi"], key["year"], pid)
-        return rows
+        return got(parcels.value, pids(), wanted, folder, progress)
 
     year = date.today().year
     form = Panel(
         "get",
         run,
         stops=True,
+        shown=lambda rows: rendered(summary(rows)),
         series=Ticks(dict(_SERIES), ("s2",), "time series"),
         bands=Ticks({band: band for band in _BANDS}, (), "chips of"),
         days=Days(date(year, 1, 1), date(year, 12, 31)),
@@ -72,6 +71,33 @@ def panel() -> ipywidgets.Widget:
     )
     _follow(parcels, form.inputs["days"])
     return ipywidgets.VBox([parcels, which, form])
+
+
+def got(key: dict[str, Any], pids: list[str], wanted: Wanted, folder: str, progress: Progress) -> pd.DataFrame:
+    """Get parcels one after the other, each moved to data/ at once where that is chosen; a row for each step."""
+    rows = []
+    for number, pid in enumerate(pids):
+
+        def step(done: int, steps: int, before: int = number) -> None:
+            progress(before * steps + done, len(pids) * steps)
+
+        found = get.several.by_pids(key["aoi"], key["year"], [pid], wanted, key["ptype"], progress=step)
+        if folder == "data" and found["problem"].isna().any():
+            get.folders.keep(key["aoi"], key["year"], pid)
+        rows.append(found)
+    return pd.concat(rows, ignore_index=True)
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row for each parcel: what was got, and what was not, each reason once."""
+    told = []
+    for pid, steps in rows.groupby("pid", sort=False):
+        lacking = steps[steps["problem"].notna()]
+        reasons = lacking.groupby("problem", sort=False)["what"].agg(", ".join)
+        known = ", ".join(steps[steps["problem"].isna()]["what"])
+        problems = "; ".join(f"{what}: {problem}" for problem, what in reasons.items())
+        told.append({"parcel": pid, "got": known, "not got": problems})
+    return pd.DataFrame(told)
 
 
 def _follow(parcels: ParcelSet, days: Days) -> None:
@@ -117,12 +143,23 @@ def split(typed: str) -> list[str]:
 def at(key: dict[str, Any], lon: float, lat: float) -> list[str]:
     """The parcels at a place."""
     found = sources.here().parcels_by_location(key["aoi"], key["year"], lon, lat, ptype=key["ptype"])
-    return [str(pid) for pid in found["pid"]]
+    return _some(found, f"{lat:.6f}, {lon:.6f}")
 
 
 def within(key: dict[str, Any], polygon: dict[str, Any]) -> list[str]:
     """The parcels that a polygon meets."""
     found = sources.here().parcels_by_polygon(key["aoi"], key["year"], json.dumps(polygon), ptype=key["ptype"])
+    return _some(found, "the polygon")
+
+
+def _some(found: Columns, where: str) -> list[str]:
+    """The identifiers of an answer.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    if not found["pid"]:
+        raise NotFoundError(f"no parcel at {where}; look where the parcels of the area are")
     return [str(pid) for pid in found["pid"]]
 
 

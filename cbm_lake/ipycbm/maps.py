@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets
@@ -17,11 +18,18 @@ if TYPE_CHECKING:
     from cbm_lake.ipycbm.choice import ParcelSet
 
 _HEIGHT: Final = "360px"
+_WIDTH: Final = 800
+"""Pixels that a map has at least."""
 _FEW_POINTS: Final = 10_000
 _MOST_OUTLINES: Final = 500
 
 
-def _leaflet() -> Any:
+def leaflet() -> Any:
+    """The package of maps.
+
+    Raises:
+        ConfigError: it is missing.
+    """
     try:
         import ipyleaflet
     except ImportError as error:
@@ -31,35 +39,37 @@ def _leaflet() -> Any:
 
 def _map(parcels: ParcelSet) -> Any:
     """A map that shows the area that is chosen."""
-    drawn = _leaflet().Map(center=(50, 10), zoom=4, scroll_wheel_zoom=True, layout={"height": _HEIGHT})
+    drawn = leaflet().Map(center=(50, 10), zoom=4, scroll_wheel_zoom=True, layout={"height": _HEIGHT})
 
     def go(_: Any = None) -> None:
         try:
-            west, south, east, north = open_lake().footprint(parcels.value["aoi"]).bounds
+            place = showing(open_lake().footprint(parcels.value["aoi"]).bounds)
         except LakeError:  # from a server, or empty: the map stays where it is
             return
-        drawn.center, drawn.zoom = ((south + north) / 2, (west + east) / 2), _zoom(east - west)
+        drawn.center, drawn.zoom = place["center"], place["zoom"]
 
     parcels.aoi.observe(go, "value")
     go()
     return drawn
 
 
-def _zoom(degrees: float) -> int:
-    """At which that many degrees fill about a map's width."""
-    zoom = 16
-    while zoom > 3 and degrees * 256 * 2**zoom / 360 > 800:
-        zoom -= 1
-    return zoom
+def showing(box: tuple[float, float, float, float], height: int = 360) -> dict[str, Any]:
+    """The middle and the zoom of a map, so many pixels high, that shows a box (west, south, east, north in degrees)."""
+    west, south, east, north = box
+    middle = (south + north) / 2
+    tall = (north - south) / math.cos(math.radians(min(abs(middle), 80)))
+    degrees_a_pixel = max((east - west) / _WIDTH, tall / height, 1e-9)
+    zoom = math.floor(math.log2(360 / 256 / degrees_a_pixel))
+    return {"center": (middle, (west + east) / 2), "zoom": min(max(zoom, 2), 17)}
 
 
 class Marker(ipywidgets.VBox):
     """A marker to be moved; `value` is its (lon, lat)."""
 
     def __init__(self, parcels: ParcelSet) -> None:
-        leaflet = _leaflet()
+        package = leaflet()
         self.map = _map(parcels)
-        self.marker = leaflet.Marker(location=self.map.center, draggable=True)
+        self.marker = package.Marker(location=self.map.center, draggable=True)
         self.map.add(self.marker)
         self.map.on_interaction(self._moved)
         self.map.observe(lambda change: self._put(change["new"]), "center")
@@ -86,9 +96,9 @@ class Polygon(ipywidgets.VBox):
     """A polygon to be drawn; `value` is it as GeoJSON."""
 
     def __init__(self, parcels: ParcelSet) -> None:
-        leaflet = _leaflet()
+        package = leaflet()
         self.map = _map(parcels)
-        self.drawing = leaflet.DrawControl(polyline={}, circlemarker={})
+        self.drawing = package.DrawControl(polyline={}, circlemarker={})
         self.map.add(self.drawing)
         super().__init__([ipywidgets.Label("draw a polygon round the parcels"), self.map])
 
@@ -111,7 +121,7 @@ class Polygon(ipywidgets.VBox):
 
 def outlines(rows: pa.Table) -> Any:
     """A map of footprints: `footprint` is WKB in degrees, the other columns are told where one points."""
-    leaflet = _leaflet()
+    package = leaflet()
     shapes = shapely.from_wkb(rows["footprint"].to_numpy())
     told = rows.drop_columns(["footprint"]).slice(0, _MOST_OUTLINES).to_pylist()
     features = [
@@ -122,10 +132,9 @@ def outlines(rows: pa.Table) -> Any:
         }
         for shape, row in zip(shapes, told, strict=False)
     ]
-    west, south, east, north = shapely.total_bounds(shapes) if len(shapes) else (0, 35, 30, 60)
-    centre = (south + north) / 2, (west + east) / 2
-    drawn = leaflet.Map(center=centre, zoom=_zoom(east - west), layout={"height": _HEIGHT})
-    layer = leaflet.GeoJSON(
+    place = showing(shapely.total_bounds(shapes) if len(shapes) else (0, 35, 30, 60))
+    drawn = package.Map(**place, layout={"height": _HEIGHT})
+    layer = package.GeoJSON(
         data={"type": "FeatureCollection", "features": features},
         style={"color": "#2f7d4f", "weight": 2, "fillOpacity": 0.05},
         hover_style={"fillOpacity": 0.3},

@@ -6,8 +6,9 @@ import html
 import io
 import logging
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Final
 
 import ipywidgets
@@ -18,9 +19,6 @@ from cbm_lake.errors import InvalidInputError, LakeError
 
 log = logging.getLogger(__name__)
 
-_FORMS: Final = ThreadPoolExecutor(16, thread_name_prefix="form")
-_WORK: Final = ThreadPoolExecutor(16, thread_name_prefix="work")
-"""Apart from the forms, each of which waits for one of them."""
 _ROWS: Final = 200
 """Rows of a table that are shown."""
 _CELL: Final = "padding: 2px 10px; text-align: left"
@@ -65,7 +63,7 @@ class Panel(ipywidgets.VBox):
         self.message = ipywidgets.HTML()
         self.result = ipywidgets.VBox()
         self.button.on_click(lambda _: self.submit())
-        self.stop.on_click(lambda _: self._stopped.set())
+        self.stop.on_click(lambda _: self._stop())
         buttons = [self.button, self.stop, self.bar] if stops else [self.button]
         super().__init__([*inputs.values(), ipywidgets.HBox(buttons), self.message, self.result])
 
@@ -77,31 +75,40 @@ class Panel(ipywidgets.VBox):
             self._stopped.clear()
             self.say("…")
             self._busy(True)
-            self._running = _FORMS.submit(self._run)
+            self._running = Future()
+            threading.Thread(target=self._run, args=(self._running,), daemon=True).start()
         return self._running
 
-    def say(self, text: str, *, wrong: bool = False) -> None:
+    def say(self, line: str) -> None:
         """Show one line."""
-        colour = "#b3261e" if wrong else "#2f5d43"
-        self.message.value = f'<span style="color: {colour}">{html.escape(text)}</span>' if text else ""
+        self.message.value = _line(line, "#2f5d43") if line else ""
 
-    def _run(self) -> Any:
-        """The action, and what is shown of it; always ends with the buttons as they were."""
-        work = _WORK.submit(self._work)
-        error = work.exception()
-        if error is None:
-            self.result.children = (work.result()[1],)
-            self.say("")
-        else:
-            self.say(explained(error), wrong=True)
-        self._busy(False)
-        return None if error else work.result()[0]
+    def _run(self, running: Future[Any]) -> None:
+        """The action, and what is shown of it; always ends with the buttons as they were.
+
+        In a thread that dies with the process: a kernel that is shut down waits for nobody, and what the library does
+        can be killed at any moment.
+        """
+        answer = None
+        try:
+            with told(self.message):
+                answer, shown = self._work()
+                self.result.children = (shown,)
+                self.say("")
+        finally:
+            self._busy(False)
+            running.set_result(answer)
 
     def _work(self) -> tuple[Any, ipywidgets.Widget]:
         values = {name: widget.value for name, widget in self.inputs.items()}
         answer = self.action(**values, **({"progress": self._progress} if self._stops else {}))
         self.after(answer)
         return answer, self._shown(answer)
+
+    def _stop(self) -> None:
+        self._stopped.set()
+        self.stop.disabled = True
+        self.say("stops after the step that is running …")
 
     def _progress(self, done: int, total: int) -> None:
         if self._stopped.is_set():
@@ -114,6 +121,19 @@ class Panel(ipywidgets.VBox):
         self.bar.layout.visibility = "visible" if running else "hidden"
         if not running:
             self.bar.value = 0
+
+
+@contextmanager
+def told(where: ipywidgets.HTML) -> Iterator[None]:
+    """Shows there whatever is raised inside; what a callback raises would be lost otherwise."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the border between the library and the page
+        where.value = _line(explained(error), "#b3261e")
+
+
+def _line(text: str, colour: str) -> str:
+    return f'<span style="color: {colour}">{html.escape(text)}</span>'
 
 
 def explained(error: BaseException) -> str:
@@ -145,8 +165,12 @@ def rendered(value: Any) -> ipywidgets.Widget:
 def _table(frame: pd.DataFrame) -> str:
     """Rows as HTML, with nothing in them taken for markup; how many were left out."""
     style = f"<style>.cbm-lake td, .cbm-lake th {{ {_CELL} }}</style>"
-    more = "" if len(frame) <= _ROWS else f"<p>the first {_ROWS} rows</p>"
-    rows: str = frame.head(_ROWS).to_html(index=False, border=0, classes="cbm-lake", na_rep="", escape=True)
+    more = f"<p>the first {_ROWS} rows</p>" if len(frame) > _ROWS else ""
+    frame = frame.head(_ROWS)
+    frame = frame.assign(**dict(frame.select_dtypes("object").fillna("").items()))
+    rows: str = frame.to_html(
+        index=False, border=0, classes="cbm-lake", na_rep="", escape=True, float_format="{:.6g}".format
+    )
     return style + rows + more
 
 

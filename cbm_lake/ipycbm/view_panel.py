@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import html
+import json
 import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+import geopandas as gpd
 import ipywidgets
+import shapely
 
 from cbm_lake import backgrounds, get, show
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
+from cbm_lake.ipycbm import overview
 from cbm_lake.ipycbm.choice import STYLE, Days, offer
-from cbm_lake.ipycbm.panel import Panel, rendered
+from cbm_lake.ipycbm.panel import Panel, rendered, told
+from cbm_lake.ipycbm.parcel_map import MOST, parcel_map
 from cbm_lake.show import computing
 
 _VIEWS: Final = ("true colour", "B08_B04_B03", "ndvi", "B04", "B08", "B11")
@@ -33,9 +38,11 @@ def panel() -> ipywidgets.Widget:
         "time series": _series(chosen),
         "chips": _chips(chosen),
         "calendar": _calendar(chosen),
+        "map": _map(chosen),
         "background": _background(chosen),
         "notes": _notes(chosen),
         "delete": _delete(chosen),
+        "all parcels": overview.panel(),
     }
     return ipywidgets.VBox([chosen, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
 
@@ -47,19 +54,29 @@ class Kept(ipywidgets.HBox):
         self.aoi = ipywidgets.Dropdown(description="area", style=STYLE)
         self.year = ipywidgets.Dropdown(description="year", style=STYLE)
         self.pid = ipywidgets.Combobox(description="parcel", placeholder="type to search", style=STYLE)
+        self.problem = ipywidgets.HTML()
         again = ipywidgets.Button(icon="refresh", tooltip="look again", layout={"width": "40px"})
         again.on_click(lambda _: self.refresh())
         self.aoi.observe(lambda _: self._choose_year(), "value")
         self.year.observe(lambda _: self._choose_pid(), "value")
         self.refresh()
-        super().__init__([self.aoi, self.year, self.pid, again], layout={"flex_flow": "row wrap"})
+        super().__init__([self.aoi, self.year, self.pid, again, self.problem], layout={"flex_flow": "row wrap"})
 
     def refresh(self) -> None:
         """Look again what was got."""
-        workspace = Workspace.here()
-        self._found = merged(get.folders.kept(workspace.temp), get.folders.kept(workspace.data))
+        self._found: dict[str, dict[str, list[str]]] = {}
+        with told(self.problem):
+            workspace = Workspace.here()
+            self._found = merged(get.folders.kept(workspace.temp), get.folders.kept(workspace.data))
+            self.problem.value = ""
         offer(self.aoi, sorted(self._found))
         self._choose_year()
+
+    @property
+    def beside(self) -> list[Parcel]:
+        """All parcels of the area and year that is chosen, it first."""
+        aoi, year, pid = self.value
+        return [(aoi, year, one) for one in dict.fromkeys([pid, *self.pid.options])]
 
     @property
     def value(self) -> Parcel:
@@ -172,6 +189,32 @@ def _calendar(chosen: Kept) -> Panel:
     return Panel("show", draw, view=ipywidgets.Dropdown(options=_VIEWS, description="colours", style=STYLE))
 
 
+def _map(chosen: Kept) -> Panel:
+    """A map of the parcels of the area and year that were got, of which a click chooses another."""
+
+    def draw() -> ipywidgets.Widget:
+        shapes = {pid: _outline((aoi, year, pid)) for aoi, year, pid in chosen.beside[:MOST]}
+        colours = {pid: "#b3261e" if pid == chosen.pid.value else "#2f7d4f" for pid in shapes}
+        return parcel_map(gpd.GeoSeries(shapes, crs=4326), colours, choose)
+
+    def choose(pid: str) -> None:
+        chosen.pid.value = pid
+
+    return Panel("show", draw)
+
+
+def _outline(parcel: Parcel) -> shapely.Geometry | None:
+    """The outline that was got, in degrees; None where there is none."""
+    for folder in _folders(parcel):
+        file = folder / "info.json"
+        answer = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        if answer.get("geom"):
+            shape = shapely.from_geojson(answer["geom"][0])
+            in_degrees = max(map(abs, shape.bounds)) <= 180
+            return shape if in_degrees else gpd.GeoSeries([shape], crs=answer["srid"][0]).to_crs(4326)[0]
+    return None
+
+
 def _background(chosen: Kept) -> Panel:
     def draw(servers: tuple[str, ...]) -> Any:
         if not servers:
@@ -182,24 +225,31 @@ def _background(chosen: Kept) -> Panel:
     return Panel(
         "show",
         draw,
-        servers=ipywidgets.SelectMultiple(options=names, value=names[-1:], description="backgrounds", style=STYLE),
+        servers=ipywidgets.SelectMultiple(
+            options=names, value=names[-1:], rows=len(names), description="backgrounds", style=STYLE
+        ),
     )
 
 
 def _notes(chosen: Kept) -> ipywidgets.Widget:
     written = ipywidgets.Textarea(layout={"width": "auto", "height": "140px"})
 
-    def load(_: Any = None) -> None:
-        file = _file(chosen) if chosen.pid.value else None
-        written.value = file.read_text("utf-8") if file and file.exists() else ""
-
     def save(text: str) -> str:
         get.folders.write_file(_file(chosen), text)
         return f"kept in {_file(chosen)}"
 
+    form = Panel("keep the notes", save, text=written)
+
+    def load(_: Any = None) -> None:
+        written.value = ""
+        if chosen.pid.value in chosen.pid.options:  # and not half of one that is being typed
+            with told(form.message):
+                file = _file(chosen)
+                written.value = file.read_text("utf-8") if file.exists() else ""
+
     chosen.pid.observe(load, "value")
     load()
-    return Panel("keep the notes", save, text=written)
+    return form
 
 
 def _file(chosen: Kept) -> Path:
@@ -234,7 +284,9 @@ def _delete(chosen: Kept) -> Panel:
                 raise ConfigError(f"{folder} cannot be deleted: {error.strerror}; check its rights") from error
         return ipywidgets.HTML(f"the files of parcel {html.escape(pid)} of {aoi} {year} are deleted")
 
-    box = ipywidgets.Checkbox(description="yes, delete the files of this parcel", indent=False)
+    box = ipywidgets.Checkbox(
+        description="yes, delete the files of this parcel", indent=False, layout={"width": "auto"}
+    )
 
     def after(_: Any) -> None:
         box.value = False

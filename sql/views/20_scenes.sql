@@ -1,6 +1,7 @@
 -- Every catalogued scene. status: ingested, extracted or failed (over any parcel set, the latest word counts).
 -- superseded: the same acquisition is catalogued again with a newer processing baseline, or the same product under another id.
 -- Two products of one acquisition and baseline both stay: a tile that lies across two datastrips comes in two halves.
+-- suspect: what is wrong with it, where its data say that something is; see guard.
 -- obsid: the number that a migrated scene had in the original's catalogue, else one made of the scene's card and id.
 -- A copy without rasters never hides one that has them: processing_rank sorts by both.
 create view scenes as
@@ -29,6 +30,7 @@ select
     rank < max(rank) over (partition by known.card, known.acquisition)
         or row_number() over (partition by known.card, known.acquisition, rank, known.reference order by known.id desc) > 1
         as superseded,
+    (select any_value(kind) from suspected where suspected.card = known.card and suspected.scene = known.id) as suspect,
     coalesce(numbered.obsid, (md5_number_lower(concat(known.card, '/', known.id)) >> 12)::bigint) as obsid,
     known.acquisition, known.geometry as footprint, known.bbox, known.assets, known.source, known.ingested
 from known

@@ -2,4 +2,4 @@
 create table counting as
 select distinct card, extraction, aoi, year, ptype, parcels, hash(aoi, year, ptype, parcels) as outlines
 from chain
-where (card, scene, aoi, year, ptype) not in (from superseded)
+where (card, scene, aoi, year, ptype) not in (from superseded) and (card, scene) not in (select card, scene from suspected)

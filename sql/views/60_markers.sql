@@ -1,6 +1,8 @@
--- Events that an analysis found on parcels (mowing, ploughing, …): when each began, was at its height and ended, and its values.
+-- Events that an analysis found on parcels (mowing, ploughing, …): when each began, was at its height and ended, its values, how sure
+-- it is (0 to 1) and whether the parcel was seen well enough; the last two only where this library found them.
 create view markers as
 select
     aoi::varchar as aoi, year::integer as year, ptype, pid, foi_id, marker, marker_type,
-    date_start, date_main, date_end, duration_days, value_1, value_2, value_3, practice
-from marked
+    date_start, date_main, date_end, duration_days, value_1, value_2, value_3, practice, confidence, observable
+-- tables made before these two columns were lack them
+from (select * from marked union all by name select null::double as confidence, null::boolean as observable where false)

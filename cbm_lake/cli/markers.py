@@ -1,0 +1,97 @@
+"""cbm-lake markers: what the signatures tell of each parcel, and the traffic light."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, err, out, show
+
+app = typer.Typer(no_args_is_help=True)
+
+
+class Colour(StrEnum):
+    """What a light can show."""
+
+    green = "green"
+    yellow = "yellow"
+    red = "red"
+
+
+Pids = Annotated[list[str] | None, typer.Option("--pid", help="Only this parcel; may be repeated.")]
+Parameters = Annotated[
+    Path | None, typer.Option("--parameters", help="YAML of what differs from the defaults, see docs/markers.md.")
+]
+
+
+@app.callback()
+def markers() -> None:
+    """Mowing, ploughing, harvest and others from signatures; traffic light; phenology."""
+
+
+@app.command("find")
+def find(
+    aoi: Aoi,
+    year: Year,
+    ptype: Ptype = None,
+    pid: Pids = None,
+    parameters: Parameters = None,
+    shown: Shown = Format.table,
+) -> None:
+    """Find the markers of all parcels, write them into the lake, and say how many there are of each."""
+    from cbm_lake import markers
+
+    with err.status("finding markers"):
+        found = markers.find(aoi, year, ptype, parameters=parameters, pids=pid)
+    if pid or shown is not Format.table:
+        show(found.drop_columns(["part", "foi_id"]), shown, f"markers of {aoi} {year}")
+        return
+    for marker, count in sorted(Counter(found["marker"].to_pylist()).items()):
+        out.print(f"{count:9,} {marker}", highlight=False)
+    unseen = Counter(zip(found["marker"].to_pylist(), found["observable"].to_pylist(), strict=True))["observed", False]
+    out.print(f"{unseen:,} parcels were not seen on enough clear dates", highlight=False)
+
+
+@app.command("lights")
+def lights(
+    aoi: Aoi,
+    year: Year,
+    ptype: Ptype = None,
+    pid: Pids = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option("--scenario", help="Only this scenario; may be repeated.")
+    ] = None,
+    colour: Annotated[Colour | None, typer.Option("--colour", help="Only parcels of this colour.")] = None,
+    parameters: Parameters = None,
+    shown: Shown = Format.table,
+) -> None:
+    """Give each parcel a colour in each scenario, with the reason, from the markers found before."""
+    from cbm_lake import markers
+
+    found = markers.traffic_light(aoi, year, ptype, scenarios=scenario, parameters=parameters, pids=pid)
+    if colour is not None:
+        found = found.filter(found["colour"].to_numpy() == colour)
+    show(found, shown, f"traffic light of {aoi} {year}")
+
+
+@app.command("phenology")
+def phenology(
+    aoi: Aoi,
+    year: Year,
+    ptype: Ptype = None,
+    pid: Pids = None,
+    curves: Annotated[bool, typer.Option("--curves", help="The smooth NDVI itself, gaps filled, instead.")] = False,
+    parameters: Parameters = None,
+    shown: Shown = Format.table,
+) -> None:
+    """Show start, peak and end of each parcel's season."""
+    from cbm_lake import markers
+
+    verb = markers.smoothed if curves else markers.phenology
+    with err.status("smoothing"):
+        found = verb(aoi, year, ptype, parameters=parameters, pids=pid)
+    show(found, shown, f"phenology of {aoi} {year}")

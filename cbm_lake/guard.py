@@ -1,0 +1,213 @@
+"""The offset guard: scenes whose reflectance offset was handled wrongly are found by what they say, not by their flags.
+
+Since processing baseline 04.00 Sentinel-2 products carry 1000 DN more than reflectance x 10000 (BOA_ADD_OFFSET = -1000,
+ESA, Sentinel-2 Products Specification Document). A provider may have taken it away already and say otherwise, or take
+it away twice; then every band of every parcel jumps by 1000 against the days before and after, which neither plants nor
+weather can do. What haze or snow adds differs from band to band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from cbm_lake import schemas
+from cbm_lake.arguments import checked
+from cbm_lake.cards import CLOUD_CLASSES
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.lake import Lake, ParcelSet, open_lake
+
+OFFSET: Final = 1000.0
+"""DN by which a wrong scene is off."""
+_SETS: Final = {
+    "all bands": ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"),
+    "10 m bands": ("B02", "B03", "B04", "B08"),
+    "20 m bands": ("B05", "B06", "B07", "B8A", "B11", "B12"),
+}
+"""Bands that one file or one step of processing has in common."""
+_FROM, _TO = 650.0, 1350.0
+"""Between these the shift of a wrong scene lies."""
+_APART: Final = 350.0
+"""DN by which a band may be off what growth and a common shift explain."""
+_FLOOR: Final = 500.0
+"""DN by which the darkest pixels may have moved otherwise; haze and snow leave some pixels dark in some bands."""
+_PARCELS: Final = 10
+"""With fewer that were clear on this date and others, nothing can be said."""
+_SAMPLE: Final = 5_000
+"""Parcels are enough for a country."""
+_ERRORS: Final = 5.0
+"""Standard errors by which a shift must be off zero."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the data say of a scene."""
+
+    scene: str
+    obstime: datetime
+    parcels: int
+    """That were clear on this day and on another."""
+    verdict: str
+    """ok, suspect, undecided."""
+    kind: str | None
+    """What is wrong, of a suspect."""
+    shift: float | None
+    """DN, the median over the bands of the set."""
+    floor_shift: float | None
+    """DN by which the darkest pixels (1 % of the parcels' smallest values) are off those of its neighbours; of the 10 m
+    and the 20 m bands the lesser."""
+    reason: str
+    """In words, with the shift of every band."""
+
+
+@checked
+def scenes(aoi: str, year: int, ptype: str | None = None, *, mark: bool = True, lake: Lake | None = None) -> pa.Table:
+    """What is known of every extracted Sentinel-2 scene of an area and year; suspects are marked in the lake.
+
+    A suspect's signatures are left out of the views s2 and s2_long, and so of everything that is asked, until `clear`.
+
+    Args:
+        aoi: area.
+        year: of the declaration.
+        ptype: which parcel set; None is the main one.
+        mark: whether suspects are written to the lake.
+        lake: which; None is the workspace's.
+
+    Returns:
+        One row per scene, with the columns of `Finding`.
+
+    Raises:
+        NotFoundError: no such parcels, or nothing of them was extracted.
+    """
+    lake = lake or open_lake()
+    parcels = lake.parcel_set(aoi, year, ptype)
+    findings = judged(lake, parcels)
+    if not findings:
+        raise NotFoundError(f"no scene of Sentinel-2 was extracted over {parcels.name}; extract some first")
+    known = set(lake.query("guard.suspects")["scene"].to_pylist())
+    if mark:
+        fresh = [found for found in findings if found.verdict == "suspect" and found.scene not in known]
+        _write(lake, [_row(found.scene, "suspect", found.kind, found.reason, found.shift) for found in fresh])
+    return pa.Table.from_pylist([asdict(found) for found in findings], schema=_FINDINGS)
+
+
+def suspects(*, lake: Lake | None = None) -> pa.Table:
+    """The scenes that are marked: scene, kind, shift, reason, found, version."""
+    return (lake or open_lake()).query("guard.suspects")
+
+
+@checked
+def clear(scene: str, reason: str, *, lake: Lake | None = None) -> None:
+    """Take the mark off a scene that a person looked at; what was found and why it was cleared stay in the history.
+
+    Raises:
+        NotFoundError: it is not marked.
+        InvalidInputError: no reason is given.
+    """
+    lake = lake or open_lake()
+    if not reason.strip():
+        raise InvalidInputError("say why the scene is right; the reason is kept")
+    if scene not in suspects(lake=lake)["scene"].to_pylist():
+        raise NotFoundError(f"scene {scene!r} is not marked; the marked ones are listed by: cbm-lake guard list")
+    _write(lake, [_row(scene, "cleared", None, reason.strip(), None)])
+
+
+def judged(lake: Lake, parcels: ParcelSet) -> list[Finding]:
+    """What the data say of every scene; what is found wrong once no longer counts as a neighbour of others."""
+    params = _params(lake, parcels)
+    (slopes,) = lake.query("guard.slopes", **params).to_pylist()
+    wrong: dict[str, Finding] = {}
+    while True:
+        rows = lake.query("guard.residuals", **params, left_out=sorted(wrong)).to_pylist()
+        findings = [_finding(row, slopes) for row in rows]
+        suspect = [found for found in findings if found.verdict == "suspect"]
+        if not suspect:
+            return sorted([*wrong.values(), *findings], key=lambda found: (found.obstime, found.scene))
+        surest = min(suspect, key=lambda found: abs(abs(found.shift or 0.0) - OFFSET))
+        wrong[surest.scene] = surest
+
+
+def _params(lake: Lake, parcels: ParcelSet) -> dict[str, Any]:
+    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    step = max(1, lake.query("guard.count", **key)["parcels"][0].as_py() // _SAMPLE)
+    return {**key, "screen": list(CLOUD_CLASSES), "step": step}
+
+
+def _finding(row: dict[str, Any], slopes: dict[str, float | None]) -> Finding:
+    """The verdict on a scene."""
+    shifts = {band: row[f"{band}_shift"] for band in _SETS["all bands"] if row[f"{band}_shift"] is not None}
+    told = ", ".join(f"{band} {shift:+.0f}" for band, shift in shifts.items())
+    known = {"scene": row["scene"], "obstime": row["obstime"], "parcels": row["compared"]}
+    floors = {"10 m bands": row["floor_ten"], "20 m bands": row["floor_twenty"]}
+    floor = min((value for value in floors.values() if value is not None), key=abs, default=None)
+    if row["compared"] < _PARCELS or len(shifts) < 2:
+        reason = f"only {row['compared']} parcels were clear on this day and on others"
+        return Finding(**known, verdict="undecided", kind=None, shift=None, floor_shift=floor, reason=reason)
+    growth = {band: slopes[f"{band}_slope"] or 0.0 for band in shifts}
+    for name, bands in _SETS.items():
+        shift = _common(shifts, growth, [band for band in bands if band in shifts])
+        sure = shift is not None and abs(shift) > _ERRORS * max(row[f"{band}_error"] for band in shifts)
+        if shift is not None and sure and _floors_moved(shift, floors, name):
+            kind = _kind(shift, row["boa_offset"], name)
+            return Finding(**known, verdict="suspect", kind=kind, shift=shift, floor_shift=floor, reason=told)
+    off = float(np.median(list(shifts.values())))
+    return Finding(**known, verdict="ok", kind=None, shift=off, floor_shift=floor, reason=told)
+
+
+def _common(shifts: dict[str, float], growth: dict[str, float], bands: Sequence[str]) -> float | None:
+    """By how much the bands of a set moved together, beside what growth moved all; None where that is not the offset.
+
+    Least squares of shift = a x growth + c x (band is of the set) over the bands; every band must then fit.
+    """
+    if len(bands) < 2 or len(bands) == len(shifts) < 3:
+        return None
+    inside = np.array([float(band in bands) for band in shifts])
+    model = np.column_stack([np.array(list(growth.values())), inside])
+    moved = np.array(list(shifts.values()))
+    (_, shift), *_ = np.linalg.lstsq(model, moved, rcond=None)
+    fits = np.abs(moved - model @ np.linalg.lstsq(model, moved, rcond=None)[0]) <= _APART
+    return float(shift) if _FROM <= abs(shift) <= _TO and bool(fits.all()) else None
+
+
+def _floors_moved(shift: float, floors: dict[str, float | None], name: str) -> bool:
+    """Whether the darkest pixels of the bands of a set moved with the others."""
+    wanted = [floor for bands, floor in floors.items() if name in ("all bands", bands) and floor is not None]
+    return all(abs(floor - shift) <= _FLOOR for floor in wanted)
+
+
+def _kind(shift: float, boa_offset: float | None, name: str) -> str:
+    if shift > 0:
+        return f"the offset was not removed ({name})"
+    return f"the offset was removed {'twice, or was not there' if boa_offset else 'and the flags deny it'} ({name})"
+
+
+# -- the record -------------------------------------------------------------------------------------------------------
+
+_FINDINGS: Final = pa.schema(
+    {
+        "scene": pa.string(),
+        "obstime": pa.timestamp("us", "UTC"),
+        "parcels": pa.int64(),
+        "verdict": pa.string(),
+        "kind": pa.string(),
+        "shift": pa.float64(),
+        "floor_shift": pa.float64(),
+        "reason": pa.string(),
+    }
+)
+
+
+def _row(scene: str, status: str, kind: str | None, reason: str, shift: float | None) -> dict[str, Any]:
+    made = {"found": datetime.now(UTC), "version": version("cbm-lake")}
+    return {"card": "s2", "scene": scene, "status": status, "kind": kind, "shift": shift, "reason": reason, **made}
+
+
+def _write(lake: Lake, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        lake.add_suspects(pa.Table.from_pylist(rows, schema=schemas.SUSPECTS))

@@ -1,0 +1,243 @@
+"""All parcels of a country as a picture of what a map shows, and curves, drawn fast enough to follow the mouse.
+
+The map's picture is made here and not in the browser: no outline leaves the kernel, half a million parcels need no
+graphics card, and nothing is loaded from elsewhere.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import Transformer
+
+from cbm_lake.errors import NotFoundError
+from cbm_lake.show.style import CURVES
+from cbm_lake.spans import build_index
+
+Box = tuple[float, float, float, float]
+"""West, south, east, north."""
+
+_WEB: Final = 3857
+_UNKNOWN: Final = (150, 150, 150, 110)
+_OPAQUE: Final = 210
+_CLASSES: Final = len(CURVES) - 1
+"""Words that get a colour of their own; the others share the last one."""
+_RAMP: Final = np.array([
+    (68, 1, 84), (65, 68, 135), (42, 120, 142), (34, 168, 132), (122, 209, 81), (253, 231, 37)
+])  # fmt: skip
+"""Colours from low to high: viridis of matplotlib at every fifth of its length."""
+_TRIMMED: Final = (2, 98)
+"""Percentiles between which the colours of numbers run."""
+_SMALL: Final = 2.0
+"""Pixels; parcels that are narrower are drawn as one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outlines:
+    """Parcels on the map that browsers show (EPSG:3857)."""
+
+    pids: pa.Array
+    shapes: NDArray[np.object_]
+
+    @classmethod
+    def of(cls, rows: pa.Table) -> Outlines:
+        """The parcels of rows with pid, geometry (WKB) and epsg, which may differ.
+
+        Raises:
+            NotFoundError: there are none.
+        """
+        if not rows.num_rows:
+            raise NotFoundError("there are no parcels to be drawn; load some with ipycbm.card2db()")
+        shapes = shapely.from_wkb(rows["geometry"].to_numpy())
+        codes = rows["epsg"].to_numpy()
+        for code in np.unique(codes):
+            move = Transformer.from_crs(int(code), _WEB, always_xy=True).transform
+            shapes[codes == code] = shapely.transform(shapes[codes == code], move, interleaved=False)
+        return cls(rows["pid"].combine_chunks(), shapes)
+
+    @cached_property
+    def boxes(self) -> NDArray[np.float64]:
+        """West, south, east, north of each; not a number where a parcel has no outline."""
+        found: NDArray[np.float64] = shapely.bounds(self.shapes)
+        return found
+
+    @property
+    def extent(self) -> Box:
+        """The box round all of them, in degrees."""
+        (west, east), (south, north) = _degrees(*np.reshape(shapely.total_bounds(self.shapes), (2, 2)).T)
+        return west, south, east, north
+
+    def at(self, lon: float, lat: float) -> str | None:
+        """The parcel at a place in degrees, the smallest where several are."""
+        x, y = _metres(lon, lat)
+        west, south, east, north = self.boxes.T
+        near = np.flatnonzero((west <= x) & (x <= east) & (south <= y) & (y <= north))
+        met = near[shapely.intersects(self.shapes[near], shapely.Point(x, y))]
+        if not len(met):
+            return None
+        pid: str = self.pids[int(met[np.argmin(shapely.area(self.shapes[met]))])].as_py()
+        return pid
+
+    def painted(self, view: Box, width: int, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What a map that shows the view (degrees) is covered with.
+
+        Args:
+            view: box in degrees.
+            width: pixels; the height follows from the view.
+            colours: (parcels, 4), red, green, blue, opacity of each.
+
+        Returns:
+            (y, x, 4), the parts between parcels transparent.
+        """
+        west, south, east, north = (float(value) for place in (view[:2], view[2:]) for value in _metres(*place))
+        pixel = max(east - west, 1e-6) / width
+        height = min(max(round((north - south) / pixel), 1), 4 * width)
+        picture = np.zeros((height * width, 4), np.uint8)
+        left, low, right, high = self.boxes.T
+        seen = np.flatnonzero((left <= east) & (right >= west) & (low <= north) & (high >= south))
+        self._dots(seen, (west, north, pixel), picture, width, colours)
+        large = seen[(right - left)[seen] > _SMALL * pixel]
+        index = build_index(self.shapes[large], Affine(pixel, 0, west, 0, -pixel, north), (height, width))
+        owner = np.repeat(large, np.diff(index.pixel_offsets))
+        start = index.row.astype(np.int64) * width + index.col
+        length = index.length.astype(np.int64)
+        before = np.cumsum(length) - length
+        picture[np.repeat(start - before, length) + np.arange(length.sum())] = colours[owner]
+        return picture.reshape(height, width, 4)
+
+    def _dots(
+        self, seen: NDArray[np.intp], corner: tuple[float, float, float], picture: NDArray[np.uint8], width: int,
+        colours: NDArray[np.uint8],
+    ) -> None:  # fmt: skip
+        """A pixel in the middle of each parcel, so that the small ones can be seen too."""
+        west, north, pixel = corner
+        left, low, right, high = self.boxes[seen].T
+        column = np.floor(((left + right) / 2 - west) / pixel).astype(np.int64)
+        row = np.floor((north - (low + high) / 2) / pixel).astype(np.int64)
+        inside = (column >= 0) & (column < width) & (row >= 0) & (row < len(picture) // width)
+        picture[row[inside] * width + column[inside]] = colours[seen[inside]]
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """A colour for each parcel, and what the colours mean."""
+
+    colours: NDArray[np.uint8]
+    """(parcels, 4)."""
+    key: Sequence[tuple[str, str]]
+    """What a colour says, and it as HTML writes it."""
+
+
+def coloured(values: pa.Array | pa.ChunkedArray) -> Colouring:
+    """Colours by numbers, from low to high, or by words, of which the most frequent have their own."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    kind = values.type
+    is_number = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
+    return _by_number(values) if is_number else _by_word(pc.cast(values, pa.string()))
+
+
+def _by_number(values: pa.Array) -> Colouring:
+    numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    known = np.isfinite(numbers)
+    low, high = np.percentile(numbers[known], _TRIMMED) if known.any() else (0.0, 1.0)
+    share = np.clip((np.where(known, numbers, low) - low) / ((high - low) or 1), 0, 1)
+    steps = np.linspace(0, 1, len(_RAMP))
+    colours = np.full((len(numbers), 4), _OPAQUE, np.uint8)
+    for band in range(3):
+        colours[:, band] = np.interp(share, steps, _RAMP[:, band])
+    colours[~known] = _UNKNOWN
+    key = [(f"{low + step * (high - low):.4g}", _written(colour)) for step, colour in zip(steps, _RAMP, strict=True)]
+    return Colouring(colours, [*key, *_nothing(known)])
+
+
+def _by_word(words: pa.Array) -> Colouring:
+    counted = sorted(
+        (row for row in pc.value_counts(words).to_pylist() if row["values"] is not None),
+        key=lambda row: (-row["counts"], row["values"]),
+    )
+    named = [row["values"] for row in counted[:_CLASSES]]
+    palette = np.array([(*bytes.fromhex(colour[1:]), _OPAQUE) for colour in CURVES] + [_UNKNOWN], np.uint8)
+    place = pc.index_in(words, pa.array(named, pa.string())).to_numpy(zero_copy_only=False)
+    known = words.is_valid().to_numpy(zero_copy_only=False)
+    number = np.where(known, np.where(np.isnan(place), _CLASSES, place), len(CURVES)).astype(np.int64)
+    key = list(zip(named, CURVES, strict=False))
+    others = len(counted) - len(named)
+    if others:
+        key.append((f"{others:,} others", CURVES[-1]))
+    return Colouring(palette[number], [*key, *_nothing(known)])
+
+
+def _nothing(known: NDArray[np.bool_]) -> list[tuple[str, str]]:
+    return [] if known.all() else [("not known", _written(np.array(_UNKNOWN)))]
+
+
+def _written(colour: NDArray[Any]) -> str:
+    return f"#{bytes(colour[:3].tolist()).hex()}"
+
+
+def key(colouring: Colouring) -> str:
+    """The meaning of the colours as HTML."""
+    box = "display: inline-block; width: 12px; height: 12px; margin: 0 4px 0 12px; background:"
+    return " ".join(f'<span style="{box} {colour}"></span>{html.escape(word)}' for word, colour in colouring.key)
+
+
+# -- curves -----------------------------------------------------------------------------------------------------------
+
+_WIDE, _HIGH, _EDGE = 640, 190, 34
+"""Pixels: a curve, and what is left round it for words."""
+
+
+def curve(times: Sequence[datetime], values: Sequence[float], pale: Sequence[bool]) -> str:
+    """NDVI over time as SVG; pale ones are drawn as such and left out of the line."""
+    first, last = min(times).timestamp(), max(times).timestamp()
+
+    def place(moment: datetime, value: float) -> tuple[float, float]:
+        across = (moment.timestamp() - first) / ((last - first) or 1)
+        return _EDGE + across * (_WIDE - 2 * _EDGE), _HIGH - 22 - min(max(value, -0.2), 1) / 1.2 * (_HIGH - 40) - 22
+
+    points = [place(*one) for one in zip(times, values, strict=True)]
+    line = " ".join(f"{x:.1f},{y:.1f}" for (x, y), cloudy in zip(points, pale, strict=True) if not cloudy)
+    dots = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{"#c3cad2" if cloudy else "#228833"}">'
+        f"<title>{moment:%Y-%m-%d}: {value:.3f}</title></circle>"
+        for (x, y), moment, value, cloudy in zip(points, times, values, pale, strict=True)
+    )
+    levels = "".join(_level(place(times[0], value)[1], f"{value:g}") for value in (0, 0.5, 1))
+    ends = _word(_EDGE, _HIGH - 4, f"{min(times):%Y-%m-%d}", "start")
+    ends += _word(_WIDE - _EDGE, _HIGH - 4, f"{max(times):%Y-%m-%d}", "end")
+    drawn = f'<polyline points="{line}" fill="none" stroke="#228833" stroke-width="1.4"/>'
+    return f'<svg viewBox="0 0 {_WIDE} {_HIGH}" width="{_WIDE}" height="{_HIGH}">{levels}{drawn}{dots}{ends}</svg>'
+
+
+def _level(y: float, told: str) -> str:
+    line = f'<line x1="{_EDGE}" x2="{_WIDE - _EDGE}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e8ebef"/>'
+    return line + _word(_EDGE - 6, y + 4, told, "end")
+
+
+def _word(x: float, y: float, told: str, anchor: str) -> str:
+    return f'<text x="{x}" y="{y:.1f}" font-size="11" fill="#6b7683" text-anchor="{anchor}">{told}</text>'
+
+
+def _metres(lon: float, lat: float) -> tuple[float, float]:
+    """A place of the world that the map can show."""
+    x, y = Transformer.from_crs(4326, _WEB, always_xy=True).transform(
+        min(max(lon, -180), 180), min(max(lat, -85.06), 85.06)
+    )
+    return float(x), float(y)
+
+
+def _degrees(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[list[float], list[float]]:
+    lon, lat = Transformer.from_crs(_WEB, 4326, always_xy=True).transform(x, y)
+    return lon.tolist(), lat.tolist()

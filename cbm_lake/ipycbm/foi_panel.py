@@ -1,0 +1,190 @@
+"""FOI step by step: a thematic raster, the check by it, the parcels that it suspects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import geopandas as gpd
+import ipywidgets
+import pandas as pd
+import pyarrow.compute as pc
+
+from cbm_lake import foi
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.ipycbm.choice import STYLE, ParcelSet
+from cbm_lake.ipycbm.files import File, downloads
+from cbm_lake.ipycbm.panel import Panel, rendered
+from cbm_lake.ipycbm.parcel_map import parcel_map
+
+if TYPE_CHECKING:
+    from cbm_lake.foi.result import Foi
+    from cbm_lake.foi.thematic import Made
+
+Progress = Callable[[int, int], None]
+
+_LISTED: Final = 50
+_COLOURS: Final = {2: "#b3261e", 1: "#d97706"}
+"""Of parcels with both flags, and with one."""
+
+
+def panel() -> ipywidgets.Widget:
+    """The steps, one below the other."""
+    source = Source()
+    raster = File("raster", ".tif,.tiff")
+    classes = File("classes", ".yml,.yaml")
+    look = Look()
+    versions = ipywidgets.Tab([_v2(source, raster, classes, look), _v1(source, raster, classes, look)])
+    versions.titles = ("version 2", "version 1")
+    return ipywidgets.VBox([
+        _title("1. Parcels"), source,
+        _title("2. A raster with one class per pixel: yours, or one made here"), _make(source, raster, classes),
+        raster, classes,
+        _title("3. The check"), versions,
+        _title("4. One parcel"), look,
+    ])  # fmt: skip
+
+
+class Source(ipywidgets.Tab):
+    """Parcels of the lake or of a file; `value` is the arguments that say so."""
+
+    def __init__(self) -> None:
+        self.parcels = ParcelSet()
+        self.file = File("parcels", ".zip,.gpkg,.parquet,.geojson")
+        super().__init__([self.parcels, self.file], titles=["of the lake", "of a file"])
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """The arguments vector_file, aoi, year and ptype.
+
+        Raises:
+            InvalidInputError: nothing is chosen.
+        """
+        if self.selected_index == 0:
+            return {"vector_file": None, **self.parcels.value}
+        return {"vector_file": self.file.value}
+
+
+def _title(text: str) -> ipywidgets.HTML:
+    return ipywidgets.HTML(f"<h3 style='margin: 12px 0 0'>{text}</h3>")
+
+
+def _make(source: Source, raster: File, classes: File) -> Panel:
+    """Makes the raster from the lake and puts it, and its classes, where they are asked for."""
+
+    def make(method: Any, clusters: int, periods: int, progress: Progress) -> Made:
+        return foi.thematic(
+            **source.parcels.value, method=method, clusters=clusters, periods=periods, progress=progress
+        )
+
+    def put(made: Made) -> None:
+        raster.path.value, classes.path.value = str(made.raster), str(made.classes)
+
+    methods = [("clusters: pixels alike", "clusters"), ("crops: learnt as declared", "crops")]
+    return Panel(
+        "make a raster",
+        make,
+        stops=True,
+        after=put,
+        shown=lambda made: rendered(f"{made.raster}: {', '.join(made.category_map.values())}"),
+        method=ipywidgets.Dropdown(options=methods, description="method", style=STYLE),
+        clusters=ipywidgets.BoundedIntText(value=6, min=2, max=250, description="clusters", style=STYLE),
+        periods=ipywidgets.BoundedIntText(value=8, min=1, max=50, description="periods", style=STYLE),
+    )
+
+
+def _v2(source: Source, raster: File, classes: File, look: Look) -> Panel:
+    def check(buffer: float, share: tuple[int, int], connectivity: int, threshold: float, progress: Progress) -> Foi:
+        chosen = source.value
+        vector = chosen.pop("vector_file")
+        settings = (buffer, *share, connectivity, threshold)
+        return foi.v2(vector, _path(raster), _path(classes), *settings, **chosen, progress=progress)
+
+    return Panel(
+        "check",
+        check,
+        stops=True,
+        after=look.take,
+        shown=lambda found: results(found, look.choose),
+        buffer=ipywidgets.BoundedFloatText(value=-10, min=-500, max=0, description="buffer, m", style=STYLE),
+        share=_share(),
+        connectivity=ipywidgets.Dropdown(options=[8, 4], description="connectivity", style=STYLE),
+        threshold=ipywidgets.BoundedFloatText(value=20, min=0, max=1e9, description="clusters above, px", style=STYLE),
+    )
+
+
+def _v1(source: Source, raster: File, classes: File, look: Look) -> Panel:
+    def check(share: tuple[int, int], area: float, progress: Progress) -> Foi:
+        chosen = source.value
+        vector = chosen.pop("vector_file")
+        return foi.v1(vector, _path(raster), _path(classes), *share, area, **chosen, progress=progress)
+
+    return Panel(
+        "check",
+        check,
+        stops=True,
+        after=look.take,
+        shown=lambda found: results(found, look.choose),
+        share=_share(),
+        area=ipywidgets.BoundedFloatText(value=2000, min=0, max=1e12, description="clusters above, m²", style=STYLE),
+    )
+
+
+def _share() -> ipywidgets.IntRangeSlider:
+    return ipywidgets.IntRangeSlider(
+        value=(30, 70), min=0, max=100, description="share, %", style=STYLE, layout={"width": "420px"}
+    )
+
+
+def _path(file: File) -> Path:
+    """Of a file that is needed, so that there is one."""
+    path = file.value
+    assert path is not None  # noqa: S101 - File raises where it is needed and missing
+    return path
+
+
+def results(found: Foi, choose: Callable[[str], None]) -> ipywidgets.Widget:
+    """What a check found: how many, the most suspicious, maps, and the files."""
+    maps = ipywidgets.Tab([
+        parcel_map(*_suspected(found), choose),
+        rendered(foi.plot_map(found, "foi_h")),
+        rendered(foi.plot_map(found, "foi_c")),
+    ], titles=["suspected parcels", "foi_h", "foi_c"])  # fmt: skip
+    counted = ipywidgets.HTML(f"<b>{rendered(str(found)).value}</b>")
+    return ipywidgets.VBox([counted, maps, rendered(found.ranked(_LISTED)), downloads(found.files.values())])
+
+
+def _suspected(found: Foi) -> tuple[gpd.GeoSeries, dict[str, str]]:
+    """The outlines of the parcels with a flag, those with both first, and their colours."""
+    flags = pc.add(pc.fill_null(found.table["foi_h"], 0), pc.fill_null(found.table["foi_c"], 0)).to_pandas()
+    pids = found.source.ids.to_pandas().astype(str)
+    order = flags[flags > 0].sort_values(ascending=False, kind="stable").index
+    outlines = gpd.GeoSeries(found.source.outlines[order], index=pd.Index(pids[order]), crs=found.source.crs)
+    return outlines, {pids[row]: _COLOURS[int(flags[row])] for row in order}
+
+
+class Look(Panel):
+    """A parcel of the last check: the raster round it, its outline, the clusters that count."""
+
+    def __init__(self) -> None:
+        self.found: Foi | None = None
+        self.pid = ipywidgets.Combobox(description="parcel", placeholder="check first; type to search", style=STYLE)
+        super().__init__("show", self._draw, pid=self.pid)
+
+    def take(self, found: Foi) -> None:
+        """Offer the parcels of a check, the most suspicious first."""
+        self.found = found
+        ranked = found.ranked()
+        self.pid.options = [str(pid) for pid in ranked.column(1).to_pylist()]
+        self.pid.value = self.pid.options[0] if self.pid.options else ""
+
+    def choose(self, pid: str) -> None:
+        """Show a parcel."""
+        self.pid.value = pid
+        self.submit()
+
+    def _draw(self, pid: str) -> Any:
+        if self.found is None:
+            raise InvalidInputError("nothing is checked yet; check first, then choose a parcel")
+        return foi.plot_clusters(self.found, pid)

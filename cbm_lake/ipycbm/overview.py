@@ -1,0 +1,222 @@
+"""All parcels of an area on a map, coloured by what is known of them; a click shows the NDVI of a parcel."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import imagecodecs
+import ipywidgets
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from cbm_lake.cards import CLOUD_CLASSES
+from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
+from cbm_lake.ipycbm import drawing, maps
+from cbm_lake.ipycbm.choice import STYLE, ParcelSet, offer
+from cbm_lake.ipycbm.files import File
+from cbm_lake.ipycbm.panel import Panel, told
+from cbm_lake.lake import Lake, open_lake
+
+if TYPE_CHECKING:
+    from cbm_lake.ipycbm.drawing import Box, Colouring, Outlines
+
+_WHAT: Final = (
+    ("crop", "crop_name"),
+    ("crop code", "crop_code"),
+    ("area, m²", "area_m2"),
+    ("NDVI of a day", "ndvi"),
+    ("a column of a file", "file"),
+)
+_PIXELS: Final = 1200
+"""Width of the picture that is laid over the map."""
+_HEIGHT: Final = 520
+"""Pixels of the map."""
+_CLOUD: Final = 0.2
+"""Share of a parcel that may be clouded where its NDVI is shown."""
+
+Tell = Callable[[str], str]
+"""What is shown, as HTML, of a parcel that was clicked."""
+
+
+def panel() -> ipywidgets.Widget:
+    """Which parcels, by what they are coloured, and the map."""
+    known = ParcelSet()
+    what = ipywidgets.Dropdown(options=_WHAT, description="coloured by", style=STYLE)
+    day = ipywidgets.Dropdown(description="day", style=STYLE, layout={"display": "none"})
+    table = File("table", ".parquet,.csv", needed=False)
+    column = ipywidgets.Text(description="column", placeholder="its name", style=STYLE)
+
+    def draw(what: str, day: Any, table: Path | None, column: str, gpu: bool) -> ipywidgets.Widget:
+        key, lake = known.value, open_lake()
+        rows = lake.query("parcels.declared", **_named(key), outlines=True)
+        values = _values(lake, rows, key, what, day, table, column)
+        shown = by_lonboard if gpu else Overview
+        return shown(drawing.Outlines.of(rows), drawing.coloured(values), lambda pid: tell(lake, key, pid))
+
+    form = Panel(
+        "draw the map",
+        draw,
+        what=what,
+        day=day,
+        table=table,
+        column=column,
+        gpu=ipywidgets.Checkbox(
+            description="drawn by the browser with lonboard (in Jupyter only; it must reach cdn.jsdelivr.net)",
+            style=STYLE,
+            layout={"width": "auto"},
+        ),
+    )
+
+    def follow(_: Any = None) -> None:
+        day.layout.display = None if what.value == "ndvi" else "none"
+        table.layout.display = column.layout.display = None if what.value == "file" else "none"
+        if what.value == "ndvi":
+            with told(form.message):
+                offer(day, days(known.value), last=True)
+
+    for one in (what, known.aoi, known.year, known.ptype):
+        one.observe(follow, "value")
+    follow()
+    return ipywidgets.VBox([known, form])
+
+
+def _named(key: dict[str, Any]) -> dict[str, Any]:
+    """The key as queries want it."""
+    return {**key, "ptype": key["ptype"] or ""}
+
+
+def days(key: dict[str, Any]) -> list[str]:
+    """The days of which there are signatures of Sentinel-2."""
+    return [str(day) for day in open_lake().query("scenes.days", card="s2", **_named(key))["day"].to_pylist()]
+
+
+def _values(
+    lake: Lake, rows: pa.Table, key: dict[str, Any], what: str, day: Any, table: Path | None, column: str
+) -> Any:
+    """By what parcels are coloured, in the order of the rows; null where it is not known."""
+    if what == "ndvi":
+        if not day:
+            raise NotFoundError("nothing is extracted of these parcels yet; extract Sentinel-2 with ipycbm.extract()")
+        found = lake.query("parcels.ndvi_on", **_named(key), day=day, screen=list(CLOUD_CLASSES), cloud=_CLOUD)
+        return matched(rows["pid"], found["pid"], found["value"])
+    if what == "file":
+        if table is None:
+            raise InvalidInputError("no table is given; write the path of a .parquet or .csv, or send one")
+        return matched(rows["pid"], *of_file(table, column.strip()))
+    return rows[what]
+
+
+def matched(pids: Any, known: Any, values: Any) -> pa.Array:
+    """The values in the order of the pids; null where there is none."""
+    place = pa.compute.index_in(pids.combine_chunks(), pa.chunked_array(known).combine_chunks())
+    return pa.chunked_array(values).combine_chunks().take(place)
+
+
+def of_file(file: Path, column: str) -> tuple[Any, Any]:
+    """The identifiers of a table (its column pid, else the first) and one of its other columns.
+
+    Raises:
+        InvalidInputError: there is no such column.
+        SourceError: the file cannot be read.
+    """
+    try:
+        rows = _csv(file) if file.suffix == ".csv" else pq.read_table(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SourceError(f"{file} cannot be read: {error}; give a .parquet or a .csv") from error
+    if column not in rows.column_names:
+        names = ", ".join(rows.column_names)
+        raise InvalidInputError(f"{file.name} has no column {column!r}; there are: {names}")
+    pids = rows["pid" if "pid" in rows.column_names else rows.column_names[0]]
+    return pids.cast(pa.string()), rows[column]
+
+
+def _csv(file: Path) -> pa.Table:
+    """Identifiers stay as they are written."""
+    with file.open("rb") as opened:
+        first = opened.readline().decode("utf-8-sig", "replace").split(",")[0].strip().strip('"')
+    options = pyarrow.csv.ConvertOptions(column_types={"pid": pa.string(), first: pa.string()})
+    return pyarrow.csv.read_csv(file, convert_options=options)
+
+
+def tell(lake: Lake, key: dict[str, Any], pid: str) -> str:
+    """NDVI of a parcel over the year, as HTML."""
+    rows = lake.query("time_series.ndvi", **_named(key), pid=pid, screen=list(CLOUD_CLASSES))
+    rows = rows.filter(rows["ndvi"].is_valid())
+    heading = f"<b>parcel {html.escape(pid)}</b>"
+    if not rows.num_rows:
+        return f"{heading}: nothing is extracted of it yet"
+    pale = [(cloud or 0) > 0 for cloud in rows["cloud"].to_pylist()]
+    drawn = drawing.curve(rows["obstime"].to_pylist(), rows["ndvi"].to_pylist(), pale)
+    return f"{heading}: NDVI of {rows.num_rows} scenes, pale where there are clouds<br>{drawn}"
+
+
+class Overview(ipywidgets.VBox):
+    """A map of all parcels; `under` tells of the one that was clicked."""
+
+    def __init__(self, found: Outlines, colouring: Colouring, tell: Tell) -> None:
+        leaflet = maps.leaflet()
+        self._found, self._colours, self._tell = found, colouring.colours, tell
+        self.map = leaflet.Map(
+            **maps.showing(found.extent, _HEIGHT), scroll_wheel_zoom=True, layout={"height": f"{_HEIGHT}px"}
+        )
+        self.layer = leaflet.ImageOverlay(**self._picture(found.extent))
+        self.map.add(self.layer)
+        self.map.observe(lambda change: self._follow(change["new"]), "bounds")
+        self.map.on_interaction(self._clicked)
+        self.under = ipywidgets.HTML("a click on a parcel shows its NDVI")
+        super().__init__([ipywidgets.HTML(drawing.key(colouring)), self.map, self.under])
+
+    def _picture(self, view: Box) -> dict[str, Any]:
+        """What the overlay is to have."""
+        painted = self._found.painted(view, _PIXELS, self._colours)
+        image = base64.b64encode(imagecodecs.png_encode(painted, level=1)).decode("ascii")  # soon rather than small
+        west, south, east, north = view
+        return {"url": f"data:image/png;base64,{image}", "bounds": ((south, west), (north, east))}
+
+    def _follow(self, bounds: Any) -> None:
+        """Draw what the map shows now."""
+        if not bounds:
+            return
+        (south, west), (north, east) = bounds
+        with told(self.under), self.layer.hold_trait_notifications():
+            for name, value in self._picture((west, south, east, north)).items():
+                setattr(self.layer, name, value)
+
+    def _clicked(self, **event: Any) -> None:
+        if event.get("type") != "click":
+            return
+        lat, lon = event["coordinates"]
+        with told(self.under):
+            pid = self._found.at(lon, lat)
+            self.under.value = "there is no parcel" if pid is None else self._tell(pid)
+
+
+def by_lonboard(found: Outlines, colouring: Colouring, tell: Tell) -> ipywidgets.Widget:
+    """The same map drawn by the browser's graphics card, from GeoArrow.
+
+    Raises:
+        ConfigError: package lonboard is missing.
+    """
+    try:
+        import geopandas as gpd
+        import lonboard
+    except ImportError as error:
+        raise ConfigError("this map wants package lonboard; pip install 'cbm-lake[notebook]'") from error
+    frame = gpd.GeoDataFrame({"pid": found.pids.to_pandas()}, geometry=found.shapes, crs=3857).to_crs(4326)
+    layer = lonboard.SolidPolygonLayer.from_geopandas(
+        frame, get_fill_color=colouring.colours, pickable=True, auto_downcast=False
+    )
+    under = ipywidgets.HTML("a click on a parcel shows its NDVI")
+
+    def clicked(change: dict[str, Any]) -> None:
+        if change["new"] is not None:
+            with told(under):
+                under.value = tell(found.pids[change["new"]].as_py())
+
+    layer.observe(clicked, "selected_index")
+    return ipywidgets.VBox([ipywidgets.HTML(drawing.key(colouring)), lonboard.Map([layer], height=_HEIGHT), under])

@@ -1,0 +1,47 @@
+"""All widgets on one page, as `cbm-lake app` serves them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final
+
+import ipywidgets
+
+from cbm_lake.config import Workspace
+from cbm_lake.errors import LakeError
+from cbm_lake.ipycbm import cleaning
+from cbm_lake.ipycbm.panel import explained
+
+TABS: Final = {
+    "settings": "config_panel",
+    "catalogue": "card2db_panel",
+    "extract": "extract_panel",
+    "get": "get_panel",
+    "view": "view_panel",
+    "FOI": "foi_panel",
+    "QA": "qa_panel",
+}
+"""Titles and the modules whose `panel()` they show, in the order of the work."""
+
+
+def page(first: str = "get") -> ipywidgets.Widget:
+    """A tab for every task; a tab is made when it is first opened, so that the page is there soon."""
+    tabs = ipywidgets.Tab([ipywidgets.VBox() for _ in TABS], titles=list(TABS))
+
+    def show(number: int | None) -> None:
+        if number is not None and not tabs.children[number].children:
+            tabs.children[number].children = (_made(list(TABS.values())[number]),)
+
+    tabs.observe(lambda change: show(change["new"]), "selected_index")
+    tabs.selected_index = list(TABS).index(first)
+    title = ipywidgets.HTML(f"<h1 style='margin: 0'>cbm-lake</h1>{Workspace.here().lake_url}")
+    return cleaning.offered(ipywidgets.VBox([title, tabs]))
+
+
+def _made(module: str) -> ipywidgets.Widget:
+    """The widget of a task, or why there is none."""
+    try:
+        widget: ipywidgets.Widget = importlib.import_module(f"cbm_lake.ipycbm.{module}").panel()
+    except (LakeError, ImportError) as error:
+        return ipywidgets.HTML(f"<p style='color: #b3261e'>{explained(error)}</p>")
+    return widget

@@ -1,0 +1,61 @@
+"""A map of some parcels in colours, on which one can be chosen."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import geopandas as gpd
+import ipywidgets
+import shapely
+
+from cbm_lake.errors import ConfigError
+
+_SIZE: Final = 760, 360
+"""Width and height in pixels of the screen that the outlines may fill."""
+MOST: Final = 2_000
+"""Parcels that a map shows; with more a browser becomes slow."""
+
+
+def parcel_map(shapes: gpd.GeoSeries, colours: Mapping[str, str], chosen: Callable[[str], None]) -> ipywidgets.Widget:
+    """A map of outlines, of which a click chooses one.
+
+    Args:
+        shapes: outlines by the parcels' identifiers, the most important first, in any coordinate system.
+        colours: of each parcel, as HTML writes them.
+        chosen: called with the identifier of the parcel that was clicked.
+    """
+    try:
+        import ipyleaflet
+    except ImportError as error:
+        raise ConfigError("maps want package ipyleaflet; pip install 'cbm-lake[notebook]'") from error
+
+    shown = shapes[~(shapes.is_empty | shapes.isna())].iloc[:MOST].to_crs(4326)
+    if shown.empty:
+        return ipywidgets.HTML("no parcel to show on a map")
+    layer = ipyleaflet.GeoJSON(
+        data={"type": "FeatureCollection", "features": [_feature(str(pid), shape) for pid, shape in shown.items()]},
+        style={"weight": 2, "fillOpacity": 0.5},
+        hover_style={"fillOpacity": 0.8},
+        style_callback=lambda feature: {"color": colours[feature["properties"]["pid"]]},
+    )
+    layer.on_click(lambda feature, **_: chosen(feature["properties"]["pid"]))
+    west, south, east, north = shown.total_bounds
+    centre = (south + north) / 2, (west + east) / 2
+    zoom = _zoom(east - west, (north - south) / math.cos(math.radians(centre[0])))
+    drawn = ipyleaflet.Map(center=centre, zoom=zoom, layout={"height": f"{_SIZE[1] + 40}px"})
+    drawn.add(layer)
+    more = "" if len(shapes) <= MOST else f" (the first {MOST:,} of {len(shapes):,})"
+    return ipywidgets.VBox([ipywidgets.Label(f"a click on a parcel chooses it{more}"), drawn])
+
+
+def _zoom(width: float, height: float) -> int:
+    """The greatest level at which so many degrees of longitude fit; level 0 shows 360 on 256 pixels."""
+    fitting = (size * 360 / 256 / max(degrees, 1e-5) for size, degrees in zip(_SIZE, (width, height), strict=True))
+    return max(0, min(18, int(math.log2(min(fitting)))))
+
+
+def _feature(pid: str, shape: shapely.Geometry) -> dict[str, Any]:
+    return {"type": "Feature", "geometry": json.loads(shapely.to_geojson(shape)), "properties": {"pid": pid}}

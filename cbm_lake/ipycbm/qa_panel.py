@@ -1,0 +1,250 @@
+"""Quality assessment step by step: validate what is delivered, draw the sample, inspect it; or the whole at once."""
+
+from __future__ import annotations
+
+import html
+import re
+import tempfile
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import geopandas as gpd
+import ipywidgets
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cbm_lake import qa, show
+from cbm_lake.config import Workspace
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.ipycbm.choice import STYLE, WIDE, ParcelSet, offer
+from cbm_lake.ipycbm.files import File, downloads
+from cbm_lake.ipycbm.panel import Panel, rendered
+from cbm_lake.ipycbm.parcel_map import parcel_map
+from cbm_lake.lake import open_lake
+from cbm_lake.qa.inspection import VERDICTS
+from cbm_lake.qa.sample import OUTPUT
+from cbm_lake.qa.targets import RULES
+
+Progress = Callable[[int, int], None]
+
+_TABLES: Final = ("gsa", "lpis", "gsa_lpis", "inter", "ua", "regions")
+_COVERAGE: Final = (("takes no part", 0), ("covered parcels first", 1), ("covered parcels only", 2))
+_NAME: Final = re.compile(r"(.+)_extracted_sample_\d{4}-\d\d-\d\d_\d{6}\.parquet")
+"""Of a sample's file, and in it what the sample is called."""
+_COLOURS: Final = {None: "#6b7280", "conforming": "#2f7d4f", "nonconforming": "#b3261e", "inconclusive": "#d97706"}
+
+
+def panel() -> ipywidgets.Widget:
+    """A tab for each step."""
+    desk = Desk()
+    tabs = {
+        "validate": _validate(),
+        "sample": _sample(desk),
+        "inspect": desk,
+        "guide": _guide(),
+    }
+    return ipywidgets.Tab(list(tabs.values()), titles=list(tabs))
+
+
+def _validate() -> Panel:
+    table_file = File("table", ".csv,.parquet,.gpkg,.zip")
+
+    def validate(
+        table: Path, table_type: str, interventions: Path | None, population: Path | None, progress: Progress
+    ) -> qa.Validation:
+        return qa.validate(table, table_type, interventions, population, progress)
+
+    return Panel(
+        "validate",
+        validate,
+        stops=True,
+        shown=_findings,
+        table=table_file,
+        table_type=ipywidgets.Dropdown(options=_TABLES, description="of type", style=STYLE),
+        interventions=File("interventions", ".csv,.parquet", needed=False),
+        population=File("parcels", ".csv,.parquet,.gpkg,.zip", needed=False),
+    )
+
+
+def _findings(found: qa.Validation) -> ipywidgets.Widget:
+    """What came of every step, the findings, and the report as files."""
+    folder = Path(tempfile.mkdtemp(prefix="report-", dir=Workspace.here().temp))
+    files = [folder / f"validation{ending}" for ending in (".html", ".json", ".parquet")]
+    for path in files:
+        found.write(path)
+    steps = "".join(f"<li>{html.escape(str(step))}</li>" for step in found.steps)
+    rows = found.findings.select(["severity", "table", "column", "count", "message"])
+    summary = ipywidgets.HTML(f"<b>{html.escape(found.summary)}</b><ol>{steps}</ol>")
+    return ipywidgets.VBox([summary, rendered(rows), downloads(files)])
+
+
+def _sample(desk: Desk) -> Panel:
+    """Draws a sample and puts it on the desk."""
+
+    def draw(parcels: Path, targets: Path | None, holding_groups: str, extraction_id: str, **options: Any) -> qa.Sample:
+        groups = [group.strip() for group in holding_groups.split(",") if group.strip()]
+        named: dict[str, Any] = {"extraction_id": extraction_id.strip() or None, "holding_groups": groups}
+        return qa.sample(parcels, targets, **named, **options)
+
+    return Panel(
+        "draw the sample",
+        draw,
+        shown=_drawn,
+        after=lambda drawn: desk.refresh(drawn.extraction_id),
+        parcels=File("parcel list", ".csv,.parquet"),
+        targets=File("targets", ".csv,.parquet", needed=False),
+        target_rule=ipywidgets.Dropdown(options=list(RULES), description="target rule", style=STYLE),
+        raise_by=ipywidgets.BoundedFloatText(value=0, min=-100, max=1000, description="raised by, %", style=STYLE),
+        three_percent=ipywidgets.Checkbox(value=False, description="from 3 % of the holdings", style=STYLE),
+        covered_priority=ipywidgets.Dropdown(options=_COVERAGE, description="coverage", style=STYLE),
+        noncontributing=ipywidgets.Dropdown(
+            options=[("leaves the list", 0), ("keeps its best parcel", 1)], description="full holding", style=STYLE
+        ),
+        holding_groups=ipywidgets.Text(description="whole holdings", placeholder="groups, with commas", style=STYLE),
+        extraction_id=ipywidgets.Text(description="name", placeholder="made up where empty", style=STYLE),
+    )
+
+
+def _drawn(drawn: qa.Sample) -> ipywidgets.Widget:
+    told = f"sample {drawn.extraction_id}: {drawn.totals.selected_parcels:,} of {drawn.totals.parcels:,} parcels"
+    return ipywidgets.VBox([
+        ipywidgets.HTML(f"<b>{html.escape(told)}</b>"),
+        rendered(drawn.buckets),
+        rendered(qa.plot_buckets(drawn)),
+        downloads(drawn.files.values()),
+    ])  # fmt: skip
+
+
+def samples() -> list[str]:
+    """The names of the samples in output/, the newest first."""
+    found = sorted((Workspace.here().root / OUTPUT).glob("*.parquet"), key=lambda path: path.stat().st_mtime)
+    names = [match[1] for path in reversed(found) if (match := _NAME.fullmatch(path.name))]
+    return list(dict.fromkeys(names))
+
+
+class Desk(ipywidgets.VBox):
+    """The inspection of a sample: how far it is, one parcel, a verdict on it; then the next."""
+
+    def __init__(self) -> None:
+        self.parcels = ParcelSet()
+        self.sample = ipywidgets.Dropdown(options=samples(), description="sample", style=STYLE)
+        self.pid = ipywidgets.Combobox(description="parcel", placeholder="type to search", style=STYLE)
+        quality = ipywidgets.BoundedFloatText(value=0, min=0, max=99, description="limiting %", style=STYLE)
+        self.look = Panel("look", self._look, pid=self.pid)
+        self.stand = Panel(
+            "open",
+            self._open,
+            shown=self._overview,
+            after=lambda _: self.look.submit(),
+            sample=self.sample,
+            limiting_quality=quality,
+        )
+        self.record = Panel(
+            "record",
+            self._record,
+            after=lambda _: self._next(),
+            verdict=ipywidgets.ToggleButtons(options=VERDICTS, value=None),
+            note=ipywidgets.Textarea(placeholder="note", layout=WIDE),
+            who=ipywidgets.Text(description="inspector", placeholder="the user of the settings", style=STYLE),
+        )
+        super().__init__([self.parcels, self.stand, self.look, self.record])
+
+    def refresh(self, sample: str) -> None:
+        """Offer the samples that there are now, and choose one."""
+        offer(self.sample, samples())
+        self.sample.value = sample
+
+    def choose(self, pid: str) -> None:
+        """Look at a parcel."""
+        self.pid.value = pid
+        self.look.submit()
+
+    def _open(self, sample: str | None, limiting_quality: float) -> tuple[pa.Table, pa.Table]:
+        """The verdicts, and the counts by group; the next look is at the first parcel without a verdict."""
+        name = self._name()
+        judged = qa.verdicts(name)
+        still = [row["gsa_par_id"] for row in judged.to_pylist() if row["verdict"] is None]
+        all_pids = dict.fromkeys([*still, *judged["gsa_par_id"].to_pylist()])
+        self.pid.options = list(all_pids)
+        if self.pid.value not in still:
+            self.pid.value = next(iter(all_pids), "")
+        return judged, qa.inspection_counts(name, limiting_quality=limiting_quality or None)
+
+    def _name(self) -> str:
+        if not self.sample.value:
+            raise InvalidInputError("there is no sample yet; draw one first")
+        return str(self.sample.value)
+
+    def _overview(self, found: tuple[pa.Table, pa.Table]) -> ipywidgets.Widget:
+        judged, counts = found
+        verdict = dict(zip(judged["gsa_par_id"].to_pylist(), judged["verdict"].to_pylist(), strict=True))
+        colours = {pid: _COLOURS[given] for pid, given in verdict.items()}
+        legend = " · ".join(f'<b style="color: {colour}">{name or "open"}</b>' for name, colour in _COLOURS.items())
+        path = Path(tempfile.mkdtemp(prefix="verdicts-", dir=Workspace.here().temp)) / f"{self._name()}_verdicts.csv"
+        qa.export_verdicts(self._name(), path)
+        return ipywidgets.VBox([
+            ipywidgets.HTML(legend),
+            parcel_map(self._outlines(list(verdict)), colours, self.choose),
+            rendered(counts),
+            downloads([path]),
+        ])  # fmt: skip
+
+    def _outlines(self, pids: list[str]) -> gpd.GeoSeries:
+        """The outlines of those parcels that the lake has."""
+        lake = open_lake()
+        try:
+            rows = lake.read_parcels(lake.parcel_set(**self.parcels.value), ["id", "geometry", "epsg"])
+        except (NotFoundError, InvalidInputError):  # a sample needs no lake
+            return gpd.GeoSeries([], crs=4326)
+        rows = rows.filter(pc.is_in(rows["id"], pa.array(pids, pa.string())))
+        crs = rows["epsg"][0].as_py() if rows.num_rows else 4326
+        return gpd.GeoSeries.from_wkb(rows["geometry"].to_numpy(), index=rows["id"].to_pandas(), crs=crs)
+
+    def _look(self, pid: str) -> Any:
+        if not pid:
+            raise InvalidInputError("no parcel is chosen; open a sample, then click on the map or type")
+        key = self.parcels.value
+        figures = show.parcel_info.by_pid, show.time_series.ndvi
+        return [figure(key["aoi"], key["year"], pid, key["ptype"]) for figure in figures]
+
+    def _record(self, verdict: str | None, note: str, who: str) -> str:
+        if verdict is None:
+            raise InvalidInputError(f"no verdict is chosen; take {', '.join(VERDICTS)}")
+        qa.inspect(self._name(), self.pid.value, verdict, note.strip(), who=who.strip() or None)
+        return f"{self.pid.value}: {verdict}"
+
+    def _next(self) -> None:
+        """Make ready for the next parcel without a verdict; the last one's pictures go at once, lest they be judged."""
+        self.look.result.children = ()
+        self.record.inputs["verdict"].value, self.record.inputs["note"].value = None, ""
+        self.stand.submit()
+
+
+def _guide() -> Panel:
+    """Goes from parcels and scenes to pictures of a sample's parcels as far as it can, and says what is missing."""
+
+    def go(aoi: str, year: int, workers: int, progress: Progress, **settings: str) -> str:
+        given: dict[str, Any] = {name: value.strip() or None for name, value in settings.items()}
+        steps = qa.workflow(aoi, year, workers=workers, progress=lambda _, done, all_: progress(done, all_), **given)
+        return "\n".join(map(str, steps))
+
+    def field(label: str, hint: str) -> ipywidgets.Text:
+        return ipywidgets.Text(description=label, placeholder=hint, style=STYLE, layout={"width": "520px"})
+
+    return Panel(
+        "go on",
+        go,
+        stops=True,
+        shown=lambda text: ipywidgets.HTML(f"<pre>{html.escape(text)}</pre>"),
+        aoi=field("area", "two letters, for instance"),
+        year=ipywidgets.IntText(value=date.today().year, description="year", style=STYLE),
+        parcels=field("parcels", "file of the declared parcels; empty where they are in the lake"),
+        pid=field("identifier", "its column"),
+        scenes=field("scenes", "folder of SAFE products, STAC file, .parquet, or a STAC API"),
+        start=field("first day", "2024-03-01"),
+        end=field("last day", "2024-10-31"),
+        sample=field("sample", "its name; its parcels are got and viewed"),
+        workers=ipywidgets.BoundedIntText(value=0, min=0, max=256, description="processes", style=STYLE),
+    )

@@ -1,0 +1,193 @@
+"""The traffic light: what the markers of a parcel mean for what is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cbm_lake.arguments import checked
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.lake import Lake, ParcelSet, open_lake
+from cbm_lake.markers.finding import part_of
+from cbm_lake.markers.parameters import Parameters, Rule, Scenario, Season, read
+from cbm_lake.markers.series import check_known
+
+Flags = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+
+@checked
+def traffic_light(
+    aoi: str,
+    year: int,
+    ptype: str | None = None,
+    *,
+    scenarios: Sequence[str] | None = None,
+    parameters: Mapping[str, Any] | str | Path | None = None,
+    pids: Sequence[str] | None = None,
+    lake: Lake | None = None,
+) -> pa.Table:
+    """The colour of each parcel in each scenario that asks something of it, with the reason.
+
+    The markers are those that `find` left in the lake; nothing is searched for anew.
+
+    Args:
+        aoi: area.
+        year: year of the declaration.
+        ptype: which parcel set; None is the main one.
+        scenarios: names of scenarios; None is all.
+        parameters: what differs from cbm_lake/markers/defaults.yaml; the scenarios and their rules count.
+        pids: only these parcels.
+        lake: the lake; None is the workspace's.
+
+    Returns:
+        pid, crop_name, scenario, colour (green, yellow or red), reason, and the marker that decided: how many there
+        were (events), date_start of the first and date_end of the last, and the greatest confidence; null where the
+        rule asks for no marker or for its absence.
+
+    Raises:
+        NotFoundError: no such parcels were loaded, one of `pids` is not among them, or no markers were found yet.
+        InvalidInputError: there is no such scenario, or a parameter is unknown or out of range.
+    """
+    chosen = read(parameters)
+    unknown = sorted(set(scenarios or ()) - set(chosen.scenarios))
+    if unknown:
+        raise InvalidInputError(f"there is no scenario {unknown[0]!r}; there are: {', '.join(chosen.scenarios)}")
+    lake = lake or open_lake()
+    evidence = _evidence(lake, lake.parcel_set(aoi, year, ptype), pids)
+    parts = [_judged(evidence, name, chosen) for name in scenarios or chosen.scenarios]
+    return pa.concat_tables(parts).sort_by([("pid", "ascending")])
+
+
+@dataclass(frozen=True, eq=False)
+class _Evidence:
+    """The markers of some parcels as columns, one entry each."""
+
+    year: int
+    pids: pa.Array
+    crops: pa.Array
+    codes: pa.Array
+    place: Ints
+    """Of the parcel."""
+    marker: npt.NDArray[np.object_]
+    kind: npt.NDArray[np.object_]
+    start: npt.NDArray[np.datetime64]
+    end: npt.NDArray[np.datetime64]
+    confidence: npt.NDArray[np.float64]
+    unseen: Flags
+    """Whether each parcel was not observable."""
+    gap: npt.NDArray[np.float64]
+    """Longest time of each parcel without clear view, in days."""
+
+
+def _evidence(lake: Lake, parcels: ParcelSet, pids: Sequence[str] | None) -> _Evidence:
+    key = {"aoi": parcels.aoi, "year": parcels.year}
+    wanted = None if pids is None else list(pids)
+    declared = lake.query("markers.declared", **key, ptype=parcels.ptype, pids=wanted)
+    check_known(declared["pid"], wanted or (), parcels)
+    rows = lake.query("markers.of_parcels", **key, part=part_of(parcels))
+    if not rows.num_rows:
+        raise NotFoundError(f"no markers of {parcels.name} were found yet; find them first")
+    known = declared["pid"].combine_chunks()
+    rows = rows.filter(pc.is_in(rows["pid"], known))
+    place = pc.index_in(rows["pid"], known).to_numpy().astype(np.int64)
+    marker = rows["marker"].to_numpy()
+    observed = marker == "observed"
+    unseen, gap = np.ones(len(known), bool), np.full(len(known), np.inf)
+    unseen[place[observed]] = ~rows["observable"].to_numpy()[observed].astype(bool)
+    gap[place[observed]] = rows["value_3"].to_numpy()[observed]
+    return _Evidence(
+        parcels.year,
+        known,
+        declared["crop_name"].combine_chunks(),
+        declared["crop_code"].combine_chunks(),
+        place,
+        marker,
+        rows["marker_type"].to_numpy(),
+        rows["date_start"].to_numpy().astype("datetime64[D]"),
+        rows["date_end"].to_numpy().astype("datetime64[D]"),
+        np.nan_to_num(rows["confidence"].to_numpy()),
+        unseen,
+        gap,
+    )
+
+
+def _judged(evidence: _Evidence, name: str, chosen: Parameters) -> pa.Table:
+    """The colours of one scenario."""
+    scenario = chosen.scenarios[name]
+    asked = _asked(evidence, scenario)
+    decided = np.full(len(asked), -1)
+    events = np.zeros(len(asked), np.int64)
+    first, last = (np.full(len(asked), np.datetime64("NaT", "D")) for _ in range(2))
+    sure = np.full(len(asked), np.nan)
+    for number, rule in enumerate(scenario.rules):
+        counted = _counted(evidence, rule)
+        holds = asked & (decided < 0) & _holds(evidence, rule, counted)
+        decided[holds] = number
+        some = counted & holds[evidence.place]
+        np.add.at(events, evidence.place[some], 1)
+        np.fmin.at(first, evidence.place[some], evidence.start[some])
+        np.fmax.at(last, evidence.place[some], evidence.end[some])
+        np.fmax.at(sure, evidence.place[some], evidence.confidence[some])
+    held = np.flatnonzero(decided >= 0)
+    none = events[held] == 0
+    rules = [scenario.rules[number] for number in decided[held]]
+    return pa.table(
+        {
+            "pid": evidence.pids.take(pa.array(held)),
+            "crop_name": evidence.crops.take(pa.array(held)),
+            "scenario": pa.array([name] * len(held), pa.string()),
+            "colour": pa.array([rule.colour for rule in rules], pa.string()),
+            "reason": pa.array([rule.reason for rule in rules], pa.string()),
+            "events": pa.array(events[held], mask=none),
+            "date_start": pa.array(first[held], pa.date32()),
+            "date_end": pa.array(last[held], pa.date32()),
+            "confidence": pa.array(sure[held], pa.float64(), from_pandas=True),
+        }
+    )
+
+
+def _asked(evidence: _Evidence, scenario: Scenario) -> Flags:
+    """Of which parcels a scenario asks something: by the name or code of their crop, of all where it names neither."""
+    if scenario.crops is None and scenario.codes is None:
+        return np.ones(len(evidence.pids), bool)
+    names = pc.utf8_lower(evidence.crops)
+    asked = pc.is_in(evidence.codes, pa.array(scenario.codes or (), pa.string())).to_numpy(zero_copy_only=False)
+    for crop in scenario.crops or ():
+        named = pc.fill_null(pc.match_substring(names, crop.lower()), False)
+        asked = asked | named.to_numpy(zero_copy_only=False)
+    return np.asarray(asked, bool)
+
+
+def _counted(evidence: _Evidence, rule: Rule) -> Flags:
+    """Which markers a rule counts."""
+    counted = np.asarray(evidence.marker == rule.marker) & (evidence.confidence >= rule.confidence)
+    if rule.type is not None:
+        counted &= evidence.kind == rule.type
+    if rule.from_ is not None or rule.to is not None:
+        first, last = Season(start=rule.from_ or "01-01", end=rule.to or "12-31").days(evidence.year)
+        start, end = np.datetime64(first, "D"), np.datetime64(last, "D")
+        counted &= (evidence.start <= end) & (evidence.end >= start)
+    return counted
+
+
+def _holds(evidence: _Evidence, rule: Rule, counted: Flags) -> Flags:
+    """For which parcels all that a rule says is so."""
+    number = np.bincount(evidence.place[counted], minlength=len(evidence.pids))
+    holds = np.ones(len(evidence.pids), bool)
+    if rule.unseen is not None:
+        holds &= evidence.unseen == rule.unseen
+    if rule.gap is not None:
+        holds &= evidence.gap > rule.gap
+    if rule.at_least is not None:
+        holds &= number >= rule.at_least
+    if rule.at_most is not None:
+        holds &= number <= rule.at_most
+    return holds

@@ -1,0 +1,220 @@
+"""The parameters of the markers: defaults.yaml, with what a caller changes, held against their types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cbm_lake.errors import InvalidInputError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Days = Annotated[int, Field(ge=0)]
+EPOCH: Final = date(1970, 1, 1)
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def _is_a_day(text: str) -> str:
+    date.fromisoformat(f"2023-{text}")
+    return text
+
+
+MonthDay = Annotated[str, AfterValidator(_is_a_day)]
+"""A day of any year: 05-01."""
+
+
+class Season(_Group):
+    """Days of the year, as month-day."""
+
+    start: MonthDay
+    end: MonthDay
+
+    def days(self, year: int) -> tuple[int, int]:
+        """The first and last day, since 1970-01-01; a start after the end lies in the year before."""
+        first = year if self.start <= self.end else year - 1
+        start, end = (date.fromisoformat(text) for text in (f"{first}-{self.start}", f"{year}-{self.end}"))
+        return (start - EPOCH).days, (end - EPOCH).days
+
+
+class Clear(_Group):
+    """What counts as a clear view of a parcel."""
+
+    screen: tuple[Annotated[int, Field(ge=1, le=11)], ...]
+    cloud: Share
+    pixels: Annotated[int, Field(ge=1)]
+    brightest: Positive
+    corrupted: float
+    dates: Annotated[int, Field(ge=1)]
+
+
+class Spike(_Group):
+    """When one low value is a missed cloud."""
+
+    depth: Share
+    regain: Share
+    days: Days
+
+
+class Mowing(_Group):
+    """When a fall of the NDVI is a cut."""
+
+    season: Season
+    drop: Share
+    high: Share
+    window: Days
+    regain: Share
+    regrowth: Days
+    apart: Days
+    samples: Annotated[int, Field(ge=3)]
+    false_alarm: Annotated[float, Field(gt=0, lt=0.5)]
+    least_deviation: Positive
+    coherence_rise: Share
+    fusion: Days
+    blind: Days
+
+
+class Cover(_Group):
+    """When ground is vegetated and when bare."""
+
+    vegetated: Share
+    bare: Share
+    days: Days
+
+
+class Work(_Group):
+    """What tells ploughing, sowing and harvest."""
+
+    season: Season
+    grown: Share
+    fall: Share
+    away: Days
+    ploughed: Share
+    coherence_change: Share
+    coherence_base: Days
+    coherence_days: Annotated[int, Field(ge=1)]
+    harvest_days: Days
+    sowing_days: Days
+
+
+class Smooth(_Group):
+    """Gap filling, smoothing, and the season read from them."""
+
+    step: Annotated[int, Field(ge=1, le=30)]
+    lambda_: Annotated[float, Field(gt=0, alias="lambda")]
+    start: Share
+    end: Share
+    amplitude: Share
+
+
+class Peers(_Group):
+    """With which parcels one is compared."""
+
+    least: Annotated[int, Field(ge=2)]
+    outlier: Positive
+
+
+class Rule(_Group):
+    """One line of a scenario; all that it says must hold."""
+
+    colour: Literal["green", "yellow", "red"]
+    reason: str
+    marker: str | None = None
+    type: str | None = None
+    from_: Annotated[MonthDay | None, Field(alias="from")] = None
+    to: MonthDay | None = None
+    confidence: Share = 0.0
+    at_least: int | None = None
+    at_most: int | None = None
+    unseen: bool | None = None
+    gap: Days | None = None
+
+    @model_validator(mode="after")
+    def _counts_a_marker(self) -> Rule:
+        if (self.marker is None) != (self.at_least is None and self.at_most is None):
+            raise ValueError("a rule that names a marker says at_least or at_most how many, and the other way round")
+        return self
+
+
+class Scenario(_Group):
+    """What is asked of the parcels of some crops."""
+
+    crops: tuple[str, ...] | None = None
+    codes: tuple[str, ...] | None = None
+    rules: tuple[Rule, ...]
+
+
+class Parameters(_Group):
+    """All parameters; defaults.yaml says what each is and where it comes from."""
+
+    season: Season
+    clear: Clear
+    spike: Spike
+    mowing: Mowing
+    cover: Cover
+    work: Work
+    smooth: Smooth
+    peers: Peers
+    scenarios: dict[str, Scenario]
+
+
+@cache
+def defaults() -> dict[str, Any]:
+    """The parameters as published, as they stand in the YAML."""
+    text = Path(__file__).with_name("defaults.yaml").read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+def read(given: Mapping[str, Any] | str | Path | None = None) -> Parameters:
+    """The defaults with what is given in their place.
+
+    Args:
+        given: groups of parameters as in defaults.yaml, or a YAML file of such; what it leaves out stays. A scenario is
+            replaced as a whole, and `null` takes it out.
+
+    Raises:
+        InvalidInputError: a parameter is unknown or out of range, or the file cannot be read.
+    """
+    document = _merged(defaults(), _document(given))
+    document["scenarios"] = {name: held for name, held in document["scenarios"].items() if held is not None}
+    try:
+        return Parameters.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place, given = ".".join(map(str, first["loc"])), first["input"]
+        value = "" if isinstance(given, Mapping) else f"={given!r}"
+        wanted = first["msg"].removeprefix("Value error, ")
+        raise InvalidInputError(f"parameter {place}{value} is not right: {wanted}; see defaults.yaml") from error
+
+
+def _document(given: Mapping[str, Any] | str | Path | None) -> Mapping[str, Any]:
+    if given is None or isinstance(given, Mapping):
+        return given or {}
+    try:
+        found = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInputError(f"parameters cannot be read from {given} ({reason}); give a YAML file") from error
+    if not isinstance(found, Mapping):
+        raise InvalidInputError(f"{given} holds no parameters; write them as in defaults.yaml, groups with names")
+    return found
+
+
+def _merged(held: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, `given` first; groups are merged, a scenario is not."""
+    result = dict(held)
+    for name, value in given.items():
+        below = result.get(name)
+        if isinstance(below, Mapping) and isinstance(value, Mapping) and "rules" not in value:
+            value = _merged(below, value)  # noqa: PLW2901 - what is given, made whole
+        result[name] = value
+    return result

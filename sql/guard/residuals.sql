@@ -1,0 +1,63 @@
+-- For each Sentinel-2 scene extracted over $aoi, $year and $ptype, but those of $left_out: the median over parcels of how far a band's
+-- mean lies from the median of the same parcel's two clear days before and two after (shift, DN), with the standard error of that
+-- median (1.2533 x 1.4826 x MAD / sqrt(n)); how many parcels were compared; and by how much the darkest pixels (the 1 % quantile over
+-- parcels of the smallest value, of the visible 10 m bands and of the red-edge and short-wave 20 m bands) are off those of the two
+-- scenes before and two after.
+-- Clear: none of the parcel's pixels is of the scene classes $screen, and it has at least 8. One of $step parcels is taken.
+with counted as (
+    select extraction, scene from chain where card = 's2' and (card, scene, aoi, year, ptype) not in (from superseded)
+),
+clear as (
+    select signatures_s2.*
+    from signatures_s2
+    join counted using (extraction, scene)
+    where aoi = $aoi and year = $year and ptype = $ptype and hash(pid) % $step = 0 and scene not in (select unnest($left_out::varchar[]))
+        and greatest(B02_count, B03_count, B04_count, B05_count, B08_count, B8A_count, B11_count) >= 8
+        and coalesce(share_of(
+            [scl_0, scl_1, scl_2, scl_3, scl_4, scl_5, scl_6, scl_7, scl_8, scl_9, scl_10, scl_11], $screen::integer[]
+        ), 0) = 0
+),
+residuals as (
+    select
+        scene, obstime, least(B02_min, B03_min, B04_min) as dark_ten, least(B05_min, B11_min, B12_min) as dark_twenty,
+        B02_mean - median(B02_mean) over near as B02,
+        B03_mean - median(B03_mean) over near as B03,
+        B04_mean - median(B04_mean) over near as B04,
+        B05_mean - median(B05_mean) over near as B05,
+        B06_mean - median(B06_mean) over near as B06,
+        B07_mean - median(B07_mean) over near as B07,
+        B08_mean - median(B08_mean) over near as B08,
+        B8A_mean - median(B8A_mean) over near as B8A,
+        B11_mean - median(B11_mean) over near as B11,
+        B12_mean - median(B12_mean) over near as B12
+    from clear
+    window near as (partition by pid order by obstime rows between 2 preceding and 2 following exclude current row)
+),
+floors as (
+    select
+        scene, ten - median(ten) over near as ten, twenty - median(twenty) over near as twenty
+    from (
+        select scene, min(obstime) as obstime, quantile_cont(dark_ten, 0.01) as ten, quantile_cont(dark_twenty, 0.01) as twenty
+        from residuals group by scene
+    )
+    window near as (order by obstime, scene rows between 2 preceding and 2 following exclude current row)
+)
+select
+    scene, min(obstime) as obstime, count(*) as compared, any_value(scenes.boa_offset) as boa_offset,
+    any_value(floors.ten) as floor_ten,
+    any_value(floors.twenty) as floor_twenty,
+    median(B02) as B02_shift, 1.8582 * mad(B02) / sqrt(count(B02)) as B02_error,
+    median(B03) as B03_shift, 1.8582 * mad(B03) / sqrt(count(B03)) as B03_error,
+    median(B04) as B04_shift, 1.8582 * mad(B04) / sqrt(count(B04)) as B04_error,
+    median(B05) as B05_shift, 1.8582 * mad(B05) / sqrt(count(B05)) as B05_error,
+    median(B06) as B06_shift, 1.8582 * mad(B06) / sqrt(count(B06)) as B06_error,
+    median(B07) as B07_shift, 1.8582 * mad(B07) / sqrt(count(B07)) as B07_error,
+    median(B08) as B08_shift, 1.8582 * mad(B08) / sqrt(count(B08)) as B08_error,
+    median(B8A) as B8A_shift, 1.8582 * mad(B8A) / sqrt(count(B8A)) as B8A_error,
+    median(B11) as B11_shift, 1.8582 * mad(B11) / sqrt(count(B11)) as B11_error,
+    median(B12) as B12_shift, 1.8582 * mad(B12) / sqrt(count(B12)) as B12_error
+from residuals
+left join floors using (scene)
+left join (select id as scene, boa_offset from scenes where card = 's2') as scenes using (scene)
+group by scene
+order by obstime, scene
