@@ -3,9 +3,9 @@
     python -m benchmarks.server [--parcels 100000] [--requests 5000] [--soak 50000] [--lake FOLDER]
 
 The service is `cbm-lake serve` as an administrator starts it, in a process of its own, on loopback; whoever asks is
-another process, which shares the same cores. Each kind of question is asked for parcels and places not asked for before.
-The bare limit in the same run is a question that only logs in (an unknown name: no lake is read). With --lake, a lake that
-benchmarks.lookup kept is served. The line "calibration" says how busy the machine was.
+another process, which shares the same cores. Each kind of question is asked for parcels and places that are new.
+The bare limit in the same run is a question that only logs in (an unknown name: no lake is read). With --lake, a lake
+that benchmarks.lookup kept is served. The line "calibration" says how busy the machine was.
 """
 
 from __future__ import annotations

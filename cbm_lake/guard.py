@@ -121,7 +121,7 @@ def clear(scene: str, reason: str, *, lake: Lake | None = None) -> None:
 def judged(lake: Lake, parcels: ParcelSet) -> list[Finding]:
     """What the data say of every scene; what is found wrong once no longer counts as a neighbour of others."""
     params = _params(lake, parcels)
-    (slopes,) = lake.query("guard.slopes", **params).to_pylist()
+    slopes = next(iter(lake.query("guard.slopes", **params).to_pylist()), {})
     wrong: dict[str, Finding] = {}
     while True:
         rows = lake.query("guard.residuals", **params, left_out=sorted(wrong)).to_pylist()
@@ -141,7 +141,9 @@ def _params(lake: Lake, parcels: ParcelSet) -> dict[str, Any]:
 
 def _finding(row: dict[str, Any], slopes: dict[str, float | None]) -> Finding:
     """The verdict on a scene."""
-    shifts = {band: row[f"{band}_shift"] for band in _SETS["all bands"] if row[f"{band}_shift"] is not None}
+    shifts = {
+        band: row[f"{band.lower()}_shift"] for band in _SETS["all bands"] if row[f"{band.lower()}_shift"] is not None
+    }
     told = ", ".join(f"{band} {shift:+.0f}" for band, shift in shifts.items())
     known = {"scene": row["scene"], "obstime": row["obstime"], "parcels": row["compared"]}
     floors = {"10 m bands": row["floor_ten"], "20 m bands": row["floor_twenty"]}
@@ -149,10 +151,10 @@ def _finding(row: dict[str, Any], slopes: dict[str, float | None]) -> Finding:
     if row["compared"] < _PARCELS or len(shifts) < 2:
         reason = f"only {row['compared']} parcels were clear on this day and on others"
         return Finding(**known, verdict="undecided", kind=None, shift=None, floor_shift=floor, reason=reason)
-    growth = {band: slopes[f"{band}_slope"] or 0.0 for band in shifts}
+    growth = {band: slopes.get(f"{band.lower()}_slope") or 0.0 for band in shifts}
     for name, bands in _SETS.items():
         shift = _common(shifts, growth, [band for band in bands if band in shifts])
-        sure = shift is not None and abs(shift) > _ERRORS * max(row[f"{band}_error"] for band in shifts)
+        sure = shift is not None and abs(shift) > _ERRORS * max(row[f"{band.lower()}_error"] for band in shifts)
         if shift is not None and sure and _floors_moved(shift, floors, name):
             kind = _kind(shift, row["boa_offset"], name)
             return Finding(**known, verdict="suspect", kind=kind, shift=shift, floor_shift=floor, reason=told)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
-from cbm_lake.ipycbm import drawing, overview
+from cbm_lake.ipycbm import choice, drawing, maps, overview
 from cbm_lake.lake import open_lake
 
 RED, BLUE = (255, 0, 0, 210), (0, 0, 255, 210)
@@ -181,6 +181,16 @@ def test_the_picture_follows_the_map(lake):
     picture = imagecodecs.png_decode(base64.b64decode(shown.layer.url.partition(",")[2]))
     assert picture.shape[1:] == (1200, 4)
     assert picture[..., 3].any()
+
+
+def test_parcels_are_shown_on_the_map_on_which_one_chooses(lake):
+    known = choice.ParcelSet()
+    marker = maps.Marker(known)
+    form = overview.beneath(marker.map, known)
+    for _ in range(2):
+        assert form.submit().result(60) == "3 parcels"
+        layers = [type(layer).__name__ for layer in marker.map.layers]
+        assert sorted(layers) == ["ImageOverlay", "Marker", "TileLayer"]
 
 
 def test_parcels_are_coloured_by_the_ndvi_of_a_day(lake):

@@ -110,7 +110,7 @@ def _v2(source: Source, raster: File, classes: File, look: Look) -> Panel:
         buffer=ipywidgets.BoundedFloatText(value=-10, min=-500, max=0, description="buffer, m", style=STYLE),
         share=_share(),
         connectivity=ipywidgets.Dropdown(options=[8, 4], description="connectivity", style=STYLE),
-        threshold=ipywidgets.BoundedFloatText(value=20, min=0, max=1e9, description="clusters above, px", style=STYLE),
+        threshold=ipywidgets.BoundedFloatText(value=20, min=0, max=1e9, description="clusters, px >", style=STYLE),
     )
 
 
@@ -127,7 +127,7 @@ def _v1(source: Source, raster: File, classes: File, look: Look) -> Panel:
         after=look.take,
         shown=lambda found: results(found, look.choose),
         share=_share(),
-        area=ipywidgets.BoundedFloatText(value=2000, min=0, max=1e12, description="clusters above, m²", style=STYLE),
+        area=ipywidgets.BoundedFloatText(value=2000, min=0, max=1e12, description="clusters, m² >", style=STYLE),
     )
 
 

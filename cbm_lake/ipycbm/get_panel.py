@@ -15,7 +15,7 @@ from cbm_lake import backgrounds, get, sources
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get.several import Wanted
-from cbm_lake.ipycbm import maps
+from cbm_lake.ipycbm import maps, overview
 from cbm_lake.ipycbm.choice import STYLE, WIDE, Days, ParcelSet, Ticks
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.sources.protocol import Columns
@@ -122,8 +122,14 @@ def _ways(parcels: ParcelSet) -> dict[str, tuple[ipywidgets.Widget, Callable[[],
     return {
         "identifiers": (typed, lambda: split(typed.value)),
         "place": (ipywidgets.HBox([lon, lat]), lambda: at(parcels.value, lon.value, lat.value)),
-        "marker": (marker, lambda: at(parcels.value, *marker.value)),
-        "polygon": (polygon, lambda: within(parcels.value, polygon.value)),
+        "marker": (
+            ipywidgets.VBox([marker, overview.beneath(marker.map, parcels)]),
+            lambda: at(parcels.value, *marker.value),
+        ),
+        "polygon": (
+            ipywidgets.VBox([polygon, overview.beneath(polygon.map, parcels)]),
+            lambda: within(parcels.value, polygon.value),
+        ),
         "file": (file, lambda: uploaded(file.value)),
     }
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import imagecodecs
 import ipywidgets
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -23,6 +24,8 @@ from cbm_lake.ipycbm.panel import Panel, told
 from cbm_lake.lake import Lake, open_lake
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from cbm_lake.ipycbm.drawing import Box, Colouring, Outlines
 
 _WHAT: Final = (
@@ -155,21 +158,30 @@ def tell(lake: Lake, key: dict[str, Any], pid: str) -> str:
     return f"{heading}: NDVI of {rows.num_rows} scenes, pale where there are clouds<br>{drawn}"
 
 
-class Overview(ipywidgets.VBox):
-    """A map of all parcels; `under` tells of the one that was clicked."""
+class Layer:
+    """Parcels as a picture that lies over a map and follows it."""
 
-    def __init__(self, found: Outlines, colouring: Colouring, tell: Tell) -> None:
-        leaflet = maps.leaflet()
-        self._found, self._colours, self._tell = found, colouring.colours, tell
-        self.map = leaflet.Map(
-            **maps.showing(found.extent, _HEIGHT), scroll_wheel_zoom=True, layout={"height": f"{_HEIGHT}px"}
-        )
-        self.layer = leaflet.ImageOverlay(**self._picture(found.extent))
-        self.map.add(self.layer)
-        self.map.observe(lambda change: self._follow(change["new"]), "bounds")
-        self.map.on_interaction(self._clicked)
-        self.under = ipywidgets.HTML("a click on a parcel shows its NDVI")
-        super().__init__([ipywidgets.HTML(drawing.key(colouring)), self.map, self.under])
+    def __init__(self, drawn: Any, found: Outlines, colours: NDArray[np.uint8], problem: ipywidgets.HTML) -> None:
+        self._found, self._colours, self._problem = found, colours, problem
+        self._map = drawn
+        self.overlay = maps.leaflet().ImageOverlay(**self._picture(found.extent))
+        drawn.add(self.overlay)
+        drawn.observe(self._follow, "bounds")
+        self._follow()
+
+    def remove(self) -> None:
+        """Take it off the map."""
+        self._map.unobserve(self._follow, "bounds")
+        self._map.remove(self.overlay)
+
+    def _follow(self, _: Any = None) -> None:
+        """Draw what the map shows now."""
+        if not self._map.bounds:
+            return
+        (south, west), (north, east) = self._map.bounds
+        with told(self._problem), self.overlay.hold_trait_notifications():
+            for name, value in self._picture((west, south, east, north)).items():
+                setattr(self.overlay, name, value)
 
     def _picture(self, view: Box) -> dict[str, Any]:
         """What the overlay is to have."""
@@ -178,14 +190,35 @@ class Overview(ipywidgets.VBox):
         west, south, east, north = view
         return {"url": f"data:image/png;base64,{image}", "bounds": ((south, west), (north, east))}
 
-    def _follow(self, bounds: Any) -> None:
-        """Draw what the map shows now."""
-        if not bounds:
-            return
-        (south, west), (north, east) = bounds
-        with told(self.under), self.layer.hold_trait_notifications():
-            for name, value in self._picture((west, south, east, north)).items():
-                setattr(self.layer, name, value)
+
+def beneath(drawn: Any, known: ParcelSet) -> Panel:
+    """A button that shows the parcels, coloured by crop, on a map that is there."""
+    before: list[Layer] = []
+
+    def show() -> str:
+        rows = open_lake().query("parcels.declared", **_named(known.value), outlines=True)
+        found, colouring = drawing.Outlines.of(rows), drawing.coloured(rows["crop_name"])
+        while before:
+            before.pop().remove()
+        before.append(Layer(drawn, found, colouring.colours, form.message))
+        return f"{rows.num_rows:,} parcels"
+
+    form = Panel("show the parcels", show)
+    return form
+
+
+class Overview(ipywidgets.VBox):
+    """A map of all parcels; `under` tells of the one that was clicked."""
+
+    def __init__(self, found: Outlines, colouring: Colouring, tell: Tell) -> None:
+        self._found, self._tell = found, tell
+        self.under = ipywidgets.HTML("a click on a parcel shows its NDVI")
+        self.map = maps.leaflet().Map(
+            **maps.showing(found.extent, _HEIGHT), scroll_wheel_zoom=True, layout={"height": f"{_HEIGHT}px"}
+        )
+        self.layer = Layer(self.map, found, colouring.colours, self.under).overlay
+        self.map.on_interaction(self._clicked)
+        super().__init__([ipywidgets.HTML(drawing.key(colouring)), self.map, self.under])
 
     def _clicked(self, **event: Any) -> None:
         if event.get("type") != "click":

@@ -133,7 +133,9 @@ def told(where: ipywidgets.HTML) -> Iterator[None]:
 
 
 def _line(text: str, colour: str) -> str:
-    return f'<span style="color: {colour}">{html.escape(text)}</span>'
+    """Words in a colour; with a bar to scroll where they are very many."""
+    box = "max-height: 120px; overflow: auto; line-height: 1.4"
+    return f'<div style="color: {colour}; {box}">{html.escape(text)}</div>'
 
 
 def explained(error: BaseException) -> str:

@@ -137,7 +137,7 @@ class Desk(ipywidgets.VBox):
             "open",
             self._open,
             shown=self._overview,
-            after=lambda _: self.look.submit(),
+            after=lambda _: self._show(),
             sample=self.sample,
             limiting_quality=quality,
         )
@@ -171,6 +171,9 @@ class Desk(ipywidgets.VBox):
         if self.pid.value not in still:
             self.pid.value = next(iter(all_pids), "")
         return judged, qa.inspection_counts(name, limiting_quality=limiting_quality or None)
+
+    def _show(self) -> None:
+        self.look.submit()
 
     def _name(self) -> str:
         if not self.sample.value:

@@ -46,16 +46,16 @@ select
     scene, min(obstime) as obstime, count(*) as compared, any_value(scenes.boa_offset) as boa_offset,
     any_value(floors.ten) as floor_ten,
     any_value(floors.twenty) as floor_twenty,
-    median(B02) as B02_shift, 1.8582 * mad(B02) / sqrt(count(B02)) as B02_error,
-    median(B03) as B03_shift, 1.8582 * mad(B03) / sqrt(count(B03)) as B03_error,
-    median(B04) as B04_shift, 1.8582 * mad(B04) / sqrt(count(B04)) as B04_error,
-    median(B05) as B05_shift, 1.8582 * mad(B05) / sqrt(count(B05)) as B05_error,
-    median(B06) as B06_shift, 1.8582 * mad(B06) / sqrt(count(B06)) as B06_error,
-    median(B07) as B07_shift, 1.8582 * mad(B07) / sqrt(count(B07)) as B07_error,
-    median(B08) as B08_shift, 1.8582 * mad(B08) / sqrt(count(B08)) as B08_error,
-    median(B8A) as B8A_shift, 1.8582 * mad(B8A) / sqrt(count(B8A)) as B8A_error,
-    median(B11) as B11_shift, 1.8582 * mad(B11) / sqrt(count(B11)) as B11_error,
-    median(B12) as B12_shift, 1.8582 * mad(B12) / sqrt(count(B12)) as B12_error
+    median(B02) as b02_shift, 1.8582 * mad(B02) / sqrt(count(B02)) as b02_error,
+    median(B03) as b03_shift, 1.8582 * mad(B03) / sqrt(count(B03)) as b03_error,
+    median(B04) as b04_shift, 1.8582 * mad(B04) / sqrt(count(B04)) as b04_error,
+    median(B05) as b05_shift, 1.8582 * mad(B05) / sqrt(count(B05)) as b05_error,
+    median(B06) as b06_shift, 1.8582 * mad(B06) / sqrt(count(B06)) as b06_error,
+    median(B07) as b07_shift, 1.8582 * mad(B07) / sqrt(count(B07)) as b07_error,
+    median(B08) as b08_shift, 1.8582 * mad(B08) / sqrt(count(B08)) as b08_error,
+    median(B8A) as b8a_shift, 1.8582 * mad(B8A) / sqrt(count(B8A)) as b8a_error,
+    median(B11) as b11_shift, 1.8582 * mad(B11) / sqrt(count(B11)) as b11_error,
+    median(B12) as b12_shift, 1.8582 * mad(B12) / sqrt(count(B12)) as b12_error
 from residuals
 left join floors using (scene)
 left join (select id as scene, boa_offset from scenes where card = 's2') as scenes using (scene)

@@ -1,18 +1,19 @@
 -- How the bands' means go with NDVI over the parcels and days of $aoi, $year and $ptype that were clear of the scene classes $screen (DN
 -- for NDVI from 0 to 1): the direction in which growth and harvest move them. One of $step parcels is taken.
 select
-    regr_slope(B02_mean, ndvi) as B02_slope,
-    regr_slope(B03_mean, ndvi) as B03_slope,
-    regr_slope(B04_mean, ndvi) as B04_slope,
-    regr_slope(B05_mean, ndvi) as B05_slope,
-    regr_slope(B06_mean, ndvi) as B06_slope,
-    regr_slope(B07_mean, ndvi) as B07_slope,
-    regr_slope(B08_mean, ndvi) as B08_slope,
-    regr_slope(B8A_mean, ndvi) as B8A_slope,
-    regr_slope(B11_mean, ndvi) as B11_slope,
-    regr_slope(B12_mean, ndvi) as B12_slope
+    regr_slope(B02_mean, ndvi) as b02_slope,
+    regr_slope(B03_mean, ndvi) as b03_slope,
+    regr_slope(B04_mean, ndvi) as b04_slope,
+    regr_slope(B05_mean, ndvi) as b05_slope,
+    regr_slope(B06_mean, ndvi) as b06_slope,
+    regr_slope(B07_mean, ndvi) as b07_slope,
+    regr_slope(B08_mean, ndvi) as b08_slope,
+    regr_slope(B8A_mean, ndvi) as b8a_slope,
+    regr_slope(B11_mean, ndvi) as b11_slope,
+    regr_slope(B12_mean, ndvi) as b12_slope
 from (
     select *, ndvi(B04_mean, B08_mean) as ndvi from s2
     where aoi = $aoi and year = $year and ptype = $ptype and observable and hash(pid) % $step = 0
         and coalesce(share_of(scl, $screen::integer[]), 0) = 0
 )
+having count(*) > 0
