@@ -121,7 +121,7 @@ def clear(scene: str, reason: str, *, lake: Lake | None = None) -> None:
 def judged(lake: Lake, parcels: ParcelSet) -> list[Finding]:
     """What the data say of every scene; what is found wrong once no longer counts as a neighbour of others."""
     params = _params(lake, parcels)
-    slopes = next(iter(lake.query("guard.slopes", **params).to_pylist()), {})
+    slopes: dict[str, float | None] = next(iter(lake.query("guard.slopes", **params).to_pylist()), {})
     wrong: dict[str, Finding] = {}
     while True:
         rows = lake.query("guard.residuals", **params, left_out=sorted(wrong)).to_pylist()
