@@ -22,19 +22,20 @@ import pytest
 import rasterio
 import requests
 import shapely
-from factories import PIDS, X, Y, day, degrees, fill, outline, signature, signatures, write
+from factories import PIDS, X, Y, day, degrees, fill, outline, scene, scenes, signature, signatures, write
 from pyproj import Transformer
 from rest_server import OTHER, WHO, served
 from typer.testing import CliRunner
 
 import cbm_lake
-from cbm_lake import card2db, extract, get, parcels
+from cbm_lake import card2db, extract, get, parcels, schemas, tables
 from cbm_lake.cli import app
 from cbm_lake.demo import sample
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.sources import ApiSource, LakeSource
+from cbm_lake.store import Store
 
 runner = CliRunner()
 KEY = {"aoi": "ms", "year": 2024}
@@ -309,11 +310,14 @@ def test_sql_is_off_until_it_is_allowed_and_then_shows_ones_own_areas_only(url, 
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory):
+def written(tmp_path_factory):
+    return sample.write(tmp_path_factory.mktemp("sample"), dates=3, size=160)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory, written):
     """A lake with real scenes over it, and a place in it."""
-    folder = tmp_path_factory.mktemp("seen")
-    written = sample.write(folder / "sample", dates=3, size=160)
-    made = Lake(str(folder / "lake"))
+    made = Lake(str(tmp_path_factory.mktemp("seen") / "lake"))
     card2db.items(str(written.items["s2"]), lake=made)
     parcels.load(str(written.parcels), "demo", 2024, pid="parcel_id", lake=made)
     extract.s2("2024-01-01", "2024-12-31", aoi="demo", year=2024, bands=("B04", "B08"), workers=0, lake=made)
@@ -367,6 +371,37 @@ def test_scenes_come_as_map_tiles(seen, tmp_path):
         assert requests.get(path.replace(scene, "nope"), auth=WHO, timeout=9).status_code == 404
         assert requests.get(path.replace(f"/{z}/", "/99/"), auth=WHO, timeout=9).status_code == 400
         assert requests.get(path, timeout=9).status_code == 401
+
+
+def test_a_scene_that_cannot_be_read_does_not_hide_the_others(seen, written, tmp_path):
+    _, place = seen
+    items = json.loads(written.items["s2"].read_text())
+    (tmp_path / "items.json").write_text(json.dumps(items).replace(f"{items['features'][0]['id']}/B04.tif", "gone.tif"))
+    lake = Lake(str(tmp_path / "lake"))
+    card2db.items(str(tmp_path / "items.json"), lake=lake)
+    params = {"lon": place["lon"], "lat": place["lat"], **DAYS, "bands": "B04", "chipsize": 320}
+    with served(lake, tmp_path) as address:
+        answer = requests.get(f"{address}/query/chipsByLocation", params=params, auth=WHO, timeout=30)
+    assert (answer.status_code, answer.text.count("<img"), answer.text.count("cannot be read")) == (200, 2, 1)
+
+
+def test_the_outline_is_on_the_picture_when_asked(seen, tmp_path):
+    lake, place = seen
+    key = {"aoi": "demo", "year": 2024, "pid": place["pid"], "tms": "sentinel", "chipsize": 128, "extend": 800}
+
+    def yellow(address, **more):
+        page = requests.get(f"{address}/query/backgroundByParcelID", params=key | more, auth=WHO, timeout=30).text
+        assert "<img" in page, page
+        link = re.search(r'src="([^"]+)"', page)[1]
+        picture = imagecodecs.png_decode(requests.get(link, timeout=9).content)
+        return int((picture[..., :3] == (255, 220, 0)).all(axis=-1).sum())
+
+    with served(lake, tmp_path) as address:
+        assert yellow(address) == 0
+        drawn = yellow(address, withGeometry="True")
+    shape = shapely.from_wkb(LakeSource(lake)._found(lake.parcel_set("demo", 2024), place["pid"])["geometry"])
+    pixels = shape.length / math.cos(math.radians(place["lat"])) / (800 / 128)
+    assert 0.7 * pixels < drawn < 2 * pixels
 
 
 def test_results_expire(seen, tmp_path):
@@ -423,6 +458,51 @@ def test_the_api_and_the_lake_give_the_same(url, lake):
             source.parcels_by_location("ms", 2024, 0, 0)
         with pytest.raises(InvalidInputError):
             source.parcels_by_polygon("ms", 2024, "garbage")
+
+
+def test_radar_weather_and_markers_come_through_the_api_as_from_the_lake(lake, tmp_path):
+    made = fill(Lake(str(tmp_path / "lake")))
+    wide = {f"{band}_{key}": 0.1 for band in ("VV", "VH") for key in ("mean", "std", "min", "max", "p25", "p50", "p75")}
+    counts = {"VV_count": 9, "VH_count": 9}
+    row = {**signature("0012", "R", day(1)), **wide, **counts}
+    names = schemas.signatures("bs").names
+    rows = signatures({name: value for name, value in row.items() if name in names}, card="bs")
+    made.add_scenes(scenes(scene("R", day(1), card="bs")))
+    write(made, rows, scene="R", card="bs")
+    cell = {"aoi": "ms", "cell": "1", "loaded": day(1), "part": 1}
+    made.put(
+        "weather_boxes",
+        as_table([{**cell, "west": 2.0, "south": 42.0, "east": 4.0, "north": 45.0}], "weather_boxes"),
+        1,
+    )
+    days = [
+        {**cell, "meteo_date": day(n).date(), "tmin": 1.0, "tmax": 9.0, "tmean": 5.0, "prec": 0.5} for n in range(3)
+    ]
+    made.put("weather_days", as_table(days, "weather_days"), 1)
+    event = {
+        "aoi": "ms",
+        "year": 2024,
+        "ptype": "",
+        "pid": "0012",
+        "marker": "mowing",
+        "date_start": day(2).date(),
+        "part": 1,
+    }
+    made.put("marked", as_table([event], "marked"), 1)
+    with served(made, tmp_path) as address:
+        api, direct = ApiSource(address, *WHO), LakeSource(made)
+        for band in ("", "VV", "VHb"):
+            told = api.parcel_time_series("ms", 2024, "0012", tstype="bs", band=band)
+            assert told == direct.parcel_time_series("ms", 2024, "0012", tstype="bs", band=band)
+            assert set(told["band"]) == ({"VVb", "VHb"} if not band else {f"{band[:2]}b"})
+        assert api.weather_time_series("ms", 2024, "0012") == direct.weather_time_series("ms", 2024, "0012")
+        assert len(api.weather_time_series("ms", 2024, "0012")["tmin"]) == 3
+        assert api.markers("ms", 2024, "0012") == direct.markers("ms", 2024, "0012")
+        assert api.markers("ms", 2024, "0012")["marker"] == ["mowing"]
+
+
+def as_table(rows, name):
+    return pa.Table.from_pylist(rows, schema=tables.of(Store("."))[name].schema)
 
 
 def test_an_account_that_is_set_is_read_from_in_the_call_forms_of_old(url, lake, workspace):

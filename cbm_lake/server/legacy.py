@@ -5,24 +5,35 @@ from __future__ import annotations
 import csv
 import html
 import io
+import logging
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+import numpy as np
 import orjson
+import shapely
 from fastapi import APIRouter, Body, HTTPException, Query, Request
+from numpy.typing import NDArray
+from pyproj import Transformer
+from rasterio.features import rasterize
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from cbm_lake import backgrounds, chips
-from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake import backgrounds, chips, pictures
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.lake import Lake
 from cbm_lake.server import security
 from cbm_lake.server.security import User
 from cbm_lake.sources import Columns, LakeSource
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/query", tags=["original"])
 
 _MOST_PARCELS: Final = 100
 """Parcels of a polygon."""
+_YELLOW: Final = (255, 220, 0)
 _MOST_CHIPS: Final = 24
 _FIRST: Final = "2014-01-01"
 """Before the first Sentinel scene."""
@@ -279,18 +290,40 @@ def chips_by_location(
         return _json({})
     results, stretch = request.app.state.results, None if lut == "None" else lut
     folder = results.folder(user.name, lon, lat, bands, chipsize, lut, "pictures")
-    cells = []
+    asked = _source(request).lake, bands.split("_"), (lon, lat), chipsize, stretch
     with request.app.state.heavy:
-        for scene in found:
-            file = folder / f"{scene.product}.png"
-            if not file.exists():
-                file.write_bytes(
-                    chips.picture(_source(request).lake, scene, bands.split("_"), lon, lat, chipsize, lut=stretch)
-                )
-            told = html.escape(f"{scene.obstime:%Y-%m-%d %H:%M}")
-            cells.append(f'<td>{told}<br><img src="{html.escape(results.link(file))}" alt="{told}"></td>')
+        problems = [_drawn(folder / f"{scene.product}.png", scene, *asked) for scene in found]
+    if found and all(problems):
+        raise SourceError(f"no scene can be read: {problems[0]}")
+    cells = []
+    for scene, problem in zip(found, problems, strict=True):
+        told = html.escape(f"{scene.obstime:%Y-%m-%d %H:%M}")
+        link = html.escape(results.link(folder / f"{scene.product}.png"))
+        cells.append(
+            f"<td>{told}<br>" + ("cannot be read" if problem else f'<img src="{link}" alt="{told}">') + "</td>"
+        )
     rows = ["".join(cells[place : place + 8]) for place in range(0, len(cells), 8)]
     return HTMLResponse("<!doctype html><title>chips</title><table><tr>" + "</tr><tr>".join(rows) + "</tr></table>")
+
+
+def _drawn(
+    file: Path,
+    scene: chips.Scene,
+    lake: Lake,
+    bands: list[str],
+    place: tuple[float, float],
+    chipsize: int,
+    lut: str | None,
+) -> str | None:
+    """Write a picture of a scene, unless it is there; None, or why it cannot be."""
+    if file.exists():
+        return None
+    try:
+        file.write_bytes(chips.picture(lake, scene, bands, *place, chipsize, lut=lut))
+    except SourceError as error:  # the other scenes are shown all the same
+        log.warning("%s", error)
+        return str(error)
+    return None
 
 
 @router.post("/rawChipsBatch")
@@ -394,12 +427,17 @@ def background_by_parcel_id(
 ) -> Response:  # fmt: skip
     """An orthophoto round a parcel."""
     place = _centroid(request, user, aoi, year, pid, ptype)
-    return _background(request, user, place, chipsize, extend, tms, "tif" if raw is not None else iformat)
+    outline = None
+    if _is_true(withGeometry):
+        parcels = _source(request).lake.parcel_set(security.allowed(user, aoi), year, ptype)
+        outline = _source(request).declared_parcel(parcels, pid)["shape"]
+    return _background(request, user, place, chipsize, extend, tms, "tif" if raw is not None else iformat, outline)
 
 
 def _background(
-    request: Request, user: User, place: tuple[float, float], chipsize: int, extend: float, tms: str, iformat: str
-) -> Response:
+    request: Request, user: User, place: tuple[float, float], chipsize: int, extend: float, tms: str, iformat: str,
+    outline: shapely.Geometry | None = None,
+) -> Response:  # fmt: skip
     if iformat not in ("tif", "png") or tms.lower() not in {name.lower() for name in backgrounds.names()}:
         return _json({})
     results = request.app.state.results
@@ -408,27 +446,35 @@ def _background(
         if not file.exists():
             backgrounds.write(*place, chipsize=chipsize, extend=extend, tms=tms, file=file, lake=_source(request).lake)
         if iformat == "png":
-            file = _as_png(file)
+            file = _as_png(file, outline)
     address = str(request.base_url).rstrip("/") + results.link(file)
     if iformat == "tif":
         return PlainTextResponse(address)
     return HTMLResponse(f'<!doctype html><title>{html.escape(tms)}</title><img src="{html.escape(address)}" alt="">')
 
 
-def _as_png(file: Any) -> Any:
+def _as_png(file: Path, outline: shapely.Geometry | None) -> Path:
+    """A background as PNG, with the outline (degrees) of a parcel where there is one."""
     import rasterio
 
-    picture = file.with_suffix(".png")
+    picture = file.with_suffix(".png") if outline is None else file.with_name(f"{file.stem}_outline.png")
     if not picture.exists():
         with rasterio.open(file) as dataset:
             pixels = dataset.read()
+            if outline is not None:
+                pixels[:, _line(outline, dataset)] = np.array(_YELLOW, dtype=pixels.dtype)[:, None]
         draft = picture.with_name(f".{picture.name}")
-        with rasterio.open(
-            draft, "w", "PNG", width=pixels.shape[2], height=pixels.shape[1], count=3, dtype="uint8"
-        ) as png:
-            png.write(pixels)
+        draft.write_bytes(pictures.png(pixels))
         draft.replace(picture)
     return picture
+
+
+def _line(outline: shapely.Geometry, dataset: Any) -> NDArray[np.bool_]:
+    """The pixels of a background, in Web Mercator, on which a parcel's outline lies."""
+    turn = Transformer.from_crs(4326, dataset.crs, always_xy=True)
+    border = shapely.transform(outline, turn.transform, interleaved=False).boundary
+    pixels = rasterize([border], dataset.shape, transform=dataset.transform, all_touched=True, dtype="uint8")
+    return np.asarray(pixels, dtype=bool)
 
 
 # -- what there is ----------------------------------------------------------------------------------------------------

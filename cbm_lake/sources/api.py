@@ -19,7 +19,7 @@ from urllib3.util import Retry
 
 from cbm_lake.chips import Chip
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
-from cbm_lake.sources.protocol import Columns
+from cbm_lake.sources.protocol import SUFFIX, Columns
 
 _SECONDS: Final = (5.0, 120.0)
 """For how long a server may take to answer at all, and then between bytes."""
@@ -113,7 +113,9 @@ class ApiSource:
         ref: bool = False,
     ) -> Columns:
         """See `Source.parcel_time_series`."""
-        what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "tstype": tstype, "band": band, "ref": ref}
+        suffix = SUFFIX.get(tstype, "")
+        name = f"{band.removesuffix(suffix)}{suffix}" if band else ""  # the original knows VVb, not VV
+        what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "tstype": tstype, "band": name, "ref": ref}
         found = self._of_parcel("parcelTimeSeries", what, scl=str(scl))
         # what PostgreSQL 14 and later call the column in the original's server
         return {("date_part" if name == "extract" else name): values for name, values in found.items()}

@@ -21,13 +21,11 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, ParcelSet
 from cbm_lake.sources import declared
 from cbm_lake.sources.declared import Declared, Row
-from cbm_lake.sources.protocol import Columns
+from cbm_lake.sources.protocol import SUFFIX, Columns
 
 _BETWEEN_POINTS = re.compile(r"(?<=[\d.])-|\s+-\s+|\s*,\s*")
 """What stands between two points: a hyphen that follows a number is no sign."""
 _STATISTICS: Final = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
-_SUFFIX: Final = {"s2": "", "bs": "b", "c6": "c"}
-"""Radar bands end in their card's letter: VVb is backscatter, VVc coherence."""
 _EQUAL_AREA: Final = 3035
 _PEER_AREA: Final = 3000.0
 """Square metres above which a parcel can be a peer."""
@@ -291,7 +289,7 @@ def _geojson(row: Row, *, wgs84: bool) -> str:
 
 def _bands(tstype: str, band: str) -> list[str] | None:
     """The band asked for by the lake's name; radar's may come with the letter of their card."""
-    suffix = _SUFFIX[tstype]
+    suffix = SUFFIX[tstype]
     name = band.removesuffix(suffix) if suffix else band
     return [*cards.get(tstype).check_bands((name,))] if band else None
 
@@ -299,7 +297,7 @@ def _bands(tstype: str, band: str) -> list[str] | None:
 def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool) -> Columns:
     answer: Columns = {name: rows[name].to_pylist() for name in _STATISTICS}
     answer["count"] = [float(count) for count in answer["count"]]
-    answer["band"] = [band + _SUFFIX[tstype] for band in answer["band"]]
+    answer["band"] = [band + SUFFIX[tstype] for band in answer["band"]]
     if tstype == "s2" and scl:
         answer["hist"] = _histograms(rows["scl"])
     if ref:

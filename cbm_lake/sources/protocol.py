@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from cbm_lake.chips import Chip
 
 Columns: TypeAlias = "dict[str, list[Any]]"
 """Equally long lists by name."""
+SUFFIX: Final = {"s2": "", "bs": "b", "c6": "c"}
+"""In time series radar bands end in their card's letter: VVb is backscatter, VVc coherence."""
 
 
 class Source(Protocol):
