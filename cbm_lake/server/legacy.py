@@ -490,7 +490,7 @@ def info(request: Request, user: User, aoi: Annotated[str, Query(max_length=50)]
     base = str(request.base_url).rstrip("/")
     for name, area in areas.items():
         area["request_examples"] = _examples(base, name, area)
-    helpers = {"documentation": f"{base}/docs", "swagger": f"{base}/docs"}
+    helpers = {"documentation": f"{base}/apidocs", "swagger": f"{base}/apidocs"}
     return _json({"server": {"name": "cbm-lake", "url": base}, "helpers": helpers, "aois": areas})
 
 
