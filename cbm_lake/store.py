@@ -208,8 +208,12 @@ class Table:
 
     def append(self, rows: pa.Table) -> None:
         """Add rows in one commit."""
-        with translated("write", self.url):
+
+        def write() -> bool:
             write_deltalake(self.create(), rows, mode="append", writer_properties=self._properties())
+            return True
+
+        self._retried(write)
 
     def put(self, rows: pa.Table, key: str, value: int) -> None:
         """Make `rows` all that the table holds where column `key` has that value, in one commit, whoever else writes.
@@ -248,15 +252,23 @@ class Table:
 
     def _numbered(self, name: str, write: Callable[[DeltaTable, int, dict[str, Any]], bool]) -> bool:
         """Let `write` make the next commit of a name; again from the start when another writer was quicker."""
+
+        def commit() -> bool:
+            table = self.create()
+            seen = table.transaction_version(name) or 0
+            properties = CommitProperties(app_transactions=[Transaction(name, seen + 1)])
+            return write(table, seen, {"commit_properties": properties, "writer_properties": self._properties()})
+
+        return self._retried(commit)
+
+    def _retried(self, commit: Callable[[], bool]) -> bool:
+        """Make a commit; again from the start when another writer was quicker, or made the table at the same moment."""
         with translated("write", self.url):
             attempt = 0
             while True:
                 attempt += 1
-                table = self.create()
-                seen = table.transaction_version(name) or 0
-                commit = CommitProperties(app_transactions=[Transaction(name, seen + 1)])
                 try:
-                    return write(table, seen, {"commit_properties": commit, "writer_properties": self._properties()})
+                    return commit()
                 except CommitFailedError:
                     if attempt == _ATTEMPTS:
                         raise
