@@ -13,7 +13,7 @@ test: $(INSTALLED)  ## lint, types, import layers and the tests
 	$(BIN)/pytest -q -n auto --dist loadfile
 
 test-slow: $(INSTALLED)  ## the tests that take long: many processes, kills at any moment, long histories
-	$(BIN)/pytest -q -n auto -m slow
+	$(BIN)/pytest -q -n auto --dist loadfile -m "slow and not exhaustive"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

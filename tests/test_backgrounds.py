@@ -186,6 +186,7 @@ def test_a_server_that_gives_no_tiles_is_an_error_and_leaves_no_file(tiles, tmp_
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_slow_server_is_given_up(tiles, tmp_path, monkeypatch):
     tiles.delay = 1.2
     monkeypatch.setattr(backgrounds, "_TILES", backgrounds._TILES.replace("<Timeout>10<", "<Timeout>1<"))

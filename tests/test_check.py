@@ -318,6 +318,7 @@ def test_no_fault_hides_another(whole):
     assert parts == {"parcels", "scenes", "indexes", "signatures/s2", "extractions", "slots", "cubes"}
 
 
+@pytest.mark.slow
 def test_thousands_of_files_take_seconds(lake):
     rows = factories.scenes("A")
     for number in range(1000):

@@ -22,6 +22,7 @@ from cbm_lake.lake import Lake
 
 YEAR = {"start": "2024-01-01", "end": "2024-12-31", "aoi": "demo", "year": 2024, "bands": ("B04", "B08")}
 SCENES = 6
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -210,6 +210,7 @@ def test_a_place_that_cannot_be_written_is_one_line(filled, out, ending):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["parquet", "csv", "gpkg", "geojson"])
 def test_a_full_disk_leaves_nothing(lake, out, ending):
     many = [f"{number:06}" for number in range(3000)]

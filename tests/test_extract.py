@@ -161,6 +161,7 @@ def test_the_cube_holds_the_stored_pixels_of_the_files_round_the_parcels(extract
     assert list(cube.time.values) == sorted(cube.time.values)
 
 
+@pytest.mark.slow
 def test_without_a_cube_by_dask_and_in_this_process_the_rows_are_the_same(extracted, tmp_path, scenes):
     lake = fill(tmp_path / "lake", scenes)
     calls = []
@@ -203,6 +204,7 @@ def test_a_second_run_finds_nothing_to_do(extracted):
     assert rows(extracted).equals(before)
 
 
+@pytest.mark.slow
 def test_one_more_band_keeps_those_that_were_there(filled):
     extract.s2(**YEAR, bands=["B04"], workers=0, lake=filled)
     before = rows(filled).select(["scene", "pid", "B04_mean", "scl_4"])
@@ -262,6 +264,7 @@ def test_of_a_new_version_only_the_parcels_that_changed_are_extracted(filled, sc
     assert filled.query("status.parcels")["older"].to_pylist() == [0]
 
 
+@pytest.mark.slow
 def test_going_back_to_an_older_version_takes_what_stands(filled, scenes, tmp_path):
     before = gpd.read_file(scenes.parcels)
     declare(filled, before, tmp_path)
@@ -276,6 +279,7 @@ def test_going_back_to_an_older_version_takes_what_stands(filled, scenes, tmp_pa
     assert rows(filled).equals(first)
 
 
+@pytest.mark.slow
 def test_more_bands_after_a_change_take_all_parcels_and_the_old_rows_go_at_compaction(filled, scenes, tmp_path):
     extract.s2(**YEAR, bands=["B04"], cube=False, workers=0, lake=filled)
     after = moved(gpd.read_file(scenes.parcels), 3)
@@ -290,6 +294,7 @@ def test_more_bands_after_a_change_take_all_parcels_and_the_old_rows_go_at_compa
     assert rows(filled).equals(expected)
 
 
+@pytest.mark.slow
 def test_a_new_version_is_extracted_from_the_cube_when_the_scenes_are_gone(tmp_path):
     own = sample.write(tmp_path / "sample", dates=3, size=160)
     lake = fill(tmp_path / "lake", own)
@@ -304,6 +309,7 @@ def test_a_new_version_is_extracted_from_the_cube_when_the_scenes_are_gone(tmp_p
     assert rows(lake).equals(expected)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_of_the_cube_is_named(tmp_path, filled, scenes):
     extract.s2(**YEAR, bands=["B04"], workers=0, lake=filled)
     shard = next(Path(filled.url).rglob("B04/c/2/0/0"))
@@ -318,6 +324,7 @@ def test_a_damaged_file_of_the_cube_is_named(tmp_path, filled, scenes):
 # -- runs that meet -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_parcel_sets_share_the_cube_and_neither_erases_what_the_other_stored(tmp_path, scenes):
     lake = fill(tmp_path / "lake", scenes)
     whole = gpd.read_file(scenes.parcels)
@@ -382,6 +389,7 @@ def test_planners_at_once_give_every_scene_a_place_of_its_own(filled):
     assert sorted(held["scene"].to_pylist()) == sorted(f"S{number}" for number in range(1, 13))
 
 
+@pytest.mark.slow
 def test_a_scene_whose_offset_is_corrected_in_the_catalogue_is_extracted_again(filled):
     extract.s2(**YEAR, bands=["B04"], workers=0, lake=filled)
     before = filled.sql("select scene, max(B04_max) as top from s2 group by scene order by min(obstime)").to_pylist()
@@ -490,6 +498,7 @@ def test_a_scene_without_any_data_is_done_with_no_rows(filled, tmp_path):
     assert state == [{"status": "done", "rows": 0}]
 
 
+@pytest.mark.slow
 def test_a_scene_in_another_utm_zone_gives_right_numbers_on_its_own_grid(filled, tmp_path):
     from rasterio.warp import calculate_default_transform, reproject
 
@@ -550,7 +559,6 @@ def test_parcels_outside_all_scenes_are_said_to_be_so(filled, scenes, tmp_path):
         ({"aoi": "xx"}, NotFoundError, "no parcels of xx 2024 in this lake; there are: demo 2024"),
         ({"year": 1999}, NotFoundError, "no parcels of demo 1999"),
         ({"start": date(2019, 1, 1), "end": date(2019, 2, 1)}, NotFoundError, "no scene of card s2 from 2019-01-01"),
-        ({"scheduler": "tcp://127.0.0.1:1"}, SourceError, "no Dask scheduler answers at tcp://127.0.0.1:1"),
     ],
 )  # fmt: skip
 def test_absurd_requests_are_refused_in_one_line(filled, change, error, message):
@@ -584,6 +592,7 @@ extract.s2("2024-01-01", "2024-12-31", aoi="demo", year=2024, bands=["B04", "B08
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 2])
 def test_killed_between_rows_and_ledger_nothing_is_lost_or_doubled(filled, extracted, after):
     killed = subprocess.run([sys.executable, "-c", KILLED, filled.url, str(after)], check=False)
@@ -629,6 +638,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_of_error_and_leaves_whole_scenes_only(small_disk, scenes, extracted):
     lake = fill(small_disk / "lake", scenes)
     room = os.statvfs(small_disk)

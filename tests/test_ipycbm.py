@@ -376,6 +376,7 @@ def test_an_identifier_that_is_being_typed_does_no_harm(lake):
     assert notes.inputs["text"].value == "lost?"
 
 
+@pytest.mark.slow
 def test_what_can_be_zoomed_brings_its_own_scripts(lake):
     shown = rendered(show.time_series.ndvi("ms", 2024, "12", interactive=True))
     assert "srcdoc" in shown.value

@@ -356,6 +356,7 @@ def test_a_reader_sees_what_another_lake_object_wrote_since(lake):
 # -- as of -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_table_is_seen_as_it_was_at_every_moment(lake):
     def state(as_of):
         then = open_lake(lake.url, as_of=as_of)
@@ -637,6 +638,7 @@ def test_attempts_are_counted_on_after_the_ledger_was_merged(filled):
     assert column(filled, "select count(*) from s2") == [6]
 
 
+@pytest.mark.slow
 def test_readers_see_the_same_before_during_and_after_compaction(filled):
     expected = filled.sql("from s2 order by scene, pid")
     running, seen = threading.Event(), []

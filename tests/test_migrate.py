@@ -292,6 +292,7 @@ def test_what_the_lake_extracted_itself_is_not_hidden(dumps, lake):
     assert held == {"pid": "12", "B04_mean": 1.0}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_where_it_was(dumps, lake):
     code = """
         import os, signal, sys
@@ -529,6 +530,7 @@ ROWS = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ROWS)
 def test_any_long_rows_come_back_as_they_went_in(dumps, tmp_path_factory, drawn):

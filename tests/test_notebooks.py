@@ -9,8 +9,8 @@ import small_demo
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-QUICK = ("1_get_started", "3_sql_and_analytics")
-SLOW = ("2_catalogue_and_extract", "4_view", "5_foi", "6_qa", "7_rest_client", "8_cluster")
+QUICK = ("1_get_started",)
+SLOW = ("2_catalogue_and_extract", "3_sql_and_analytics", "4_view", "5_foi", "6_qa", "7_rest_client", "8_cluster")
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ def flemish_tables(parcels, ranking):
     return frame, pd.DataFrame(ranking, columns=["parcel_id", "ranking"])
 
 
+@pytest.mark.slow
 @given(flemish_lists(), st.booleans(), st.sampled_from([-1, 0, 1, 2, 3, 0.3, 0.5]))
 @settings(max_examples=300, deadline=None)
 def test_the_flemish_way_is_that_of_its_literal_rules(lists, skip, capping):

@@ -8,6 +8,7 @@ import pytest
 
 from cbm_lake import queries
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.lake import Lake
 
 SQL = Path(__file__).parent.parent / "sql"
 QUESTIONS = [*queries.load().values()]
@@ -34,18 +35,25 @@ def ids(query):
     return query.name
 
 
-@pytest.fixture
-def sample_files(tmp_path):
+@pytest.fixture(scope="module")
+def sample_files(tmp_path_factory):
     """Empty files of the columns that the demonstration's queries read."""
     import duckdb
 
+    folder = tmp_path_factory.mktemp("sample")
     truth = "pid varchar, obstime timestamptz, ndvi double, crop varchar, second varchar, kinds varchar"
     tables = {"truth": truth, "events": "pid varchar, date date, crop varchar, event varchar"}
     connection = duckdb.connect()
     for name, columns in tables.items():
         connection.execute(f"create table {name} ({columns})")
-        connection.execute(f"copy {name} to '{tmp_path}/{name}.parquet'")
-    return {name: f"{tmp_path}/{name}.parquet" for name in tables}
+        connection.execute(f"copy {name} to '{folder}/{name}.parquet'")
+    return {name: f"{folder}/{name}.parquet" for name in tables}
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A lake with nothing in it, which no test writes to."""
+    return Lake(str(tmp_path_factory.mktemp("empty")))
 
 
 def test_there_are_queries():
@@ -68,8 +76,8 @@ def test_every_file_is_one_statement(query):
 
 
 @pytest.mark.parametrize("query", QUESTIONS, ids=ids)
-def test_every_question_runs_on_an_empty_lake_and_names_its_columns(query, lake, sample_files):
-    answer = lake.query(query.name, **{name: sample_files.get(name) for name in parameters(query)})
+def test_every_question_runs_on_an_empty_lake_and_names_its_columns(query, empty, sample_files):
+    answer = empty.query(query.name, **{name: sample_files.get(name) for name in parameters(query)})
     assert answer.num_rows == 0
     assert len(answer.column_names) == len(set(answer.column_names)) > 0
     assert all(re.fullmatch("[a-z][a-z0-9_]*", name) for name in answer.column_names)
@@ -88,9 +96,9 @@ def test_every_question_runs_on_an_empty_lake_and_names_its_columns(query, lake,
         ("scenes.failed", "card scene aoi year ptype problem finished"),
     ],
 )
-def test_the_questions_that_code_relies_on_have_their_columns_in_order(name, columns, lake):
+def test_the_questions_that_code_relies_on_have_their_columns_in_order(name, columns, empty):
     query = queries.get(name)
-    assert lake.query(name, **dict.fromkeys(parameters(query))).column_names == columns.split()
+    assert empty.query(name, **dict.fromkeys(parameters(query))).column_names == columns.split()
 
 
 def test_an_unknown_query_is_refused_with_the_list():

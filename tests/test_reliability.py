@@ -46,6 +46,8 @@ from cbm_lake.extract import scene as scene_work
 from cbm_lake.lake import Lake
 from cbm_lake.store import Store, Table
 
+pytestmark = pytest.mark.slow
+
 PIDS = ("0012", "12", "a/b", "é")
 SCENES = {  # name: acquisition, baseline
     "X02": ("X", "02.14"),
@@ -541,7 +543,6 @@ def explore(children, examples, steps, **options):
     run_state_machine_as_test(Reliability, settings=chosen)
 
 
-@pytest.mark.slow
 def test_nothing_is_lost_or_doubled(children):
     explore(children, 6, 9, derandomize=True, phases=[Phase.generate])  # so short that it needs no shrinking
 
@@ -617,7 +618,6 @@ for job in plan(Lake(sys.argv[2]), "", int(sys.argv[3])):
 """
 
 
-@pytest.mark.slow
 def test_two_runs_over_the_same_scenes_at_once_leave_each_scene_whole_and_once(lake):
     declare(lake, "", "v1121")
     for name in ("X05", "Y05"):

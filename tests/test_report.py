@@ -93,6 +93,7 @@ def test_rows_that_the_lake_has_lost_are_told(lake, tmp_path, plain):
     assert told[0].startswith("optical[2] was {")
 
 
+@pytest.mark.slow
 def test_a_figure_that_was_changed_is_found(lake, tmp_path):
     file = report.parcel("ms", 2024, "12", folder=tmp_path, formats=("html",)).files["html"]
     page = file.read_text()

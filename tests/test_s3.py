@@ -29,6 +29,8 @@ from cbm_lake.lake import Lake
 from cbm_lake.rasters import Grid, Raster, Window, open_stack, source
 from cbm_lake.store import Store
 
+pytestmark = pytest.mark.slow
+
 ROWS = "from s2 order by scene, ptype, pid"
 OF_SET = "select * exclude (ptype) from s2 where ptype = $ptype"
 YEAR = {"start": "2024-01-01", "end": "2024-12-31", "aoi": "demo", "year": 2024, "bands": ("B04", "B08")}

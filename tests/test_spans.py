@@ -387,6 +387,7 @@ def run_kernel(folder: Path, cache: Path) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_compiling_is_announced_once_and_not_when_the_kernels_are_on_disk(tmp_path):
     assert run_kernel(tmp_path, tmp_path / "cache").count("compiling the statistics kernels") == 1
     assert run_kernel(tmp_path, tmp_path / "cache") == ""

@@ -176,6 +176,7 @@ def test_what_an_analyst_asks_passes_the_list(lake, statement):
     assert lake.sql(statement).num_rows == ALLOWED[statement]
 
 
+@pytest.mark.slow
 def test_what_passes_is_answered_by_the_locked_process(box, lake):
     for statement in list(ALLOWED)[:4]:
         assert ask(box, lake, statement).num_rows == ALLOWED[statement]
@@ -192,6 +193,7 @@ def test_there_are_enough_attacks():
     assert len(set(ATTACKS)) >= 60
 
 
+@pytest.mark.slow
 def test_the_locked_process_lets_nothing_out_when_the_list_is_passed_by(box, lake, tmp_path, monkeypatch):
     """The second wall: without the list, nothing outside the lake's folder is read, and nothing is written anywhere."""
     monkeypatch.setattr(statements, "check", lambda statement: None)
@@ -251,6 +253,7 @@ def test_what_duckdb_says_of_a_wrong_statement_is_told_in_one_line(box, lake):
         ask(box, lake, f"select {'1 + ' * 9000} 1")
 
 
+@pytest.mark.slow
 def test_every_answer_is_given_by_a_process_of_its_own(box, lake):
     assert math.isclose(ask(box, lake, "select 0.5 as half")["half"].to_pylist()[0], 0.5)
     first, second = (ask(box, lake, "select count(*) as n from s2") for _ in range(2))

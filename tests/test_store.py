@@ -179,11 +179,13 @@ def writers(folder, *scenes):
     assert [process.wait(60) for process in started] == [0] * len(scenes)
 
 
+@pytest.mark.slow
 def test_two_processes_that_write_the_same_scenes_at_once_leave_one_copy(tmp_path):
     writers(tmp_path, "A,B,C,D", "A,B,C,D")
     assert held(table(tmp_path)) == [(scene, pid, 1.0) for scene in "ABCD" for pid in "123"]
 
 
+@pytest.mark.slow
 def test_three_processes_that_write_different_scenes_at_once_lose_none(tmp_path):
     writers(tmp_path, "A,B,C", "D,E,F", "G,H,I")
     assert held(table(tmp_path)) == [(scene, pid, 1.0) for scene in "ABCDEFGHI" for pid in "123"]
