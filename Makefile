@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint docs bench clean
 
 demo: $(INSTALLED)  ## the main job end to end on a generated sample, in ./demo
 	CBM_LAKE_HOME=demo $(BIN)/cbm-lake demo demo
@@ -20,6 +20,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	CBM_LAKE_HOME=.venv/workspace $(BIN)/mypy
 	CBM_LAKE_HOME=.venv/workspace $(BIN)/lint-imports
+
+docs: $(INSTALLED)  ## the documentation as a site in .venv/site, links checked
+	$(BIN)/mkdocs build
 
 bench: $(INSTALLED)  ## the figures of docs/performance.md
 	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.zonal

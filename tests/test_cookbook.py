@@ -1,4 +1,4 @@
-"""Every query of the cookbook answers on a small demonstration."""
+"""Every query of the cookbook, and that of the README, answers on a small demonstration."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,12 @@ from cbm_lake import markers, weather
 from cbm_lake.lake import open_lake
 
 PAGE = Path(__file__).parent.parent / "docs" / "cookbook.md"
-RECIPES = re.findall(r"^### \d+\. ([^\n]+)$.*?^```sql\n(.*?)^```", PAGE.read_text(), re.S | re.M)
+RECIPES = [
+    *re.findall(r"^### \d+\. ([^\n]+)$.*?^```sql\n(.*?)^```", PAGE.read_text(), re.S | re.M),
+    *re.findall(
+        r"^## ([^\n]+)\n\n[^#]*?^```sql\n(.*?)^```", (PAGE.parent.parent / "README.md").read_text(), re.S | re.M
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +35,8 @@ def season(tmp_path_factory):
 
 
 def test_there_are_at_least_twenty():
-    assert len(RECIPES) >= 20
+    assert len(RECIPES) > 20
+    assert RECIPES[-1][0] == "Ten lines of SQL"
 
 
 @pytest.mark.parametrize(("title", "statement"), RECIPES, ids=[title for title, _ in RECIPES])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -49,9 +50,18 @@ def main() -> None:
         sys.exit(1)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(version("cbm-lake"))
+        raise typer.Exit
+
+
 @app.callback()
 def settings(
     lake: Annotated[str | None, typer.Option("--lake", help="Folder or URL of the lake; else the workspace's.")] = None,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and end.")
+    ] = False,
 ) -> None:
     """Options of every command."""
     if lake is not None:

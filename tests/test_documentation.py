@@ -1,0 +1,103 @@
+"""The documentation names everything that there is, and nothing else; its links lead somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+from pydantic import BaseModel
+
+from cbm_lake import ipycbm, queries
+from cbm_lake.cli import app
+from cbm_lake.config import Config
+from cbm_lake.lake import Lake
+from cbm_lake.server.accounts import Accounts
+from cbm_lake.server.app import Settings, create_app
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+
+
+def told(heading):
+    """What stands between backticks in the first cell that has any, of each row of a table of the reference."""
+    section = (DOCS / "reference.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    cells = (next((cell for cell in row.split("|") if "`" in cell), "") for row in rows)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def commands(group, path):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}"
+
+
+def settings(model, path=""):
+    """The names of all settings, `<name>` standing for one that the user gives."""
+    for name, field in model.model_fields.items():
+        key = path + (field.alias or name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from settings(field.annotation, f"{key}.")
+        elif key in {"db", "tms"}:
+            yield f"{key}.<name>"
+            for part in field.annotation.__args__[1:]:
+                yield from settings(part, f"{key}.<name>.") if hasattr(part, "model_fields") else ()
+        else:
+            yield key
+
+
+def test_every_command_is_told():
+    assert told("Commands") == set(commands(typer.main.get_command(app), "cbm-lake"))
+
+
+def test_every_setting_is_told():
+    assert told("Settings") == set(settings(Config))
+
+
+def test_every_widget_is_told():
+    assert told("Widgets") == {f"ipycbm.{name}()" for name in ipycbm.__all__}
+
+
+def test_every_question_over_http_is_told(lake, tmp_path):
+    service = create_app(lake, Accounts(tmp_path / "users.json"), Settings(tmp_path, tmp_path, sql=True))
+    beside = {"/static/tmp/{key}/{name}", "/openapi.json", "/apidocs"}
+    assert told("Questions over HTTP") == {*service.openapi()["paths"], *beside}
+
+
+def test_every_named_query_is_told():
+    assert told("Named queries") == set(queries.load())
+
+
+def test_every_view_of_a_lake_is_told(tmp_path):
+    shown = Lake(str(tmp_path / "lake")).sql("select view_name from duckdb_views() where not internal")
+    section = (DOCS / "lake.md").read_text().split("## Views")[1].split("\n## ")[0]
+    views = {query.name.partition("_")[2] for query in queries.definitions()}
+    for name in views & set(shown["view_name"].to_pylist()):
+        assert f"`{name}`" in section, f"view {name} is not told of in docs/lake.md"
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_commands_in_the_pages_exist(page):
+    known = {*commands(typer.main.get_command(app), "cbm-lake")}
+    groups = {name.rpartition(" ")[0] for name in known}
+    for line in re.findall(r"^(?:    |`)?(?:[A-Z_]+=\S+ )?cbm-lake ([a-z0-9 -]+)", page.read_text(), re.M):
+        words = ["cbm-lake", *line.split(" -")[0].split()]
+        assert any(" ".join(words[:size]) in known | groups for size in (2, 3)), line
+
+
+def test_the_site_is_built_and_every_link_in_it_leads_somewhere(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
+        cwd=ROOT, env={"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "cookbook.html").is_file()
+
+
+def test_the_readme_links_to_what_is_there():
+    for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / target).exists(), target
