@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fsspec import AbstractFileSystem
 
 from cbm_lake.config import Workspace
-from cbm_lake.errors import ConfigError, InvalidInputError, SourceError
+from cbm_lake.errors import ConfigError, InvalidInputError, SourceError, of_extra
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -331,10 +331,8 @@ def _keys_of(profile: str) -> tuple[str, str, str]:
 @lru_cache
 def _session(profile: str) -> Any:
     """The session of a profile, which renews keys that run out."""
-    try:
+    with of_extra("s3", "a profile of AWS"):
         import boto3  # type: ignore[import-untyped,import-not-found,unused-ignore]
-    except ImportError as error:
-        raise ConfigError("AWS profiles need the package boto3: pip install 'cbm-lake[s3]'") from error
     from botocore.exceptions import ProfileNotFound
 
     try:

@@ -1,5 +1,10 @@
 """The errors of cbm-lake, chosen by what the caller can do about them."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LakeError(Exception):
     """Something that cbm-lake was asked for cannot be done; the message says what, which and what to do."""
@@ -19,3 +24,17 @@ class SourceError(LakeError):
 
 class InvalidInputError(LakeError, ValueError):
     """An argument or file is outside what is accepted: correct it."""
+
+
+@contextmanager
+def of_extra(extra: str, purpose: str) -> Iterator[None]:
+    """Imports of packages that come with an extra.
+
+    Raises:
+        ConfigError: one is not installed; the message says what brings it.
+    """
+    try:
+        yield
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        raise ConfigError(f"{purpose} needs package {package}: pip install 'cbm-lake[{extra}]'") from error

@@ -20,7 +20,7 @@ from affine import Affine
 from numba import types
 from numba.extending import overload
 
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, of_extra
 from cbm_lake.spans import (
     Block,
     BlockPlan,
@@ -200,10 +200,8 @@ def coverage_statistics(geometries: Any, array: Pixels, transform: Affine, nodat
         transform: from (column, row) to map coordinates, without rotation.
         nodata: the pixel value that does not count; None: all count. NaN never counts.
     """
-    try:
+    with of_extra("exact", "the method 'coverage'"):
         import exactextract
-    except ImportError as err:
-        raise InvalidInputError("the method 'coverage' needs exactextract: pip install 'cbm-lake[exact]'") from err
     import shapely
 
     raster = _coverage_raster(_two_dimensional(array), transform, nodata)

@@ -305,6 +305,21 @@ def test_vacuum_says_how_many_files_it_deleted(filled):
     assert run("vacuum", "--days", "1") == "0 files deleted\n"
 
 
+@pytest.mark.parametrize(
+    ("package", "extra", "words"),
+    [
+        ("argon2", "server", "user list"),
+        ("uvicorn", "server", "serve"),
+        ("psycopg", "migrate", "migrate --aoi ms --year 2020 --dsn postgresql://127.0.0.1:1/x --catalogue scenes"),
+        ("nbconvert", "report", "report notebook analysis.ipynb"),
+    ],
+)
+def test_a_package_that_is_missing_is_told_with_the_extra_that_brings_it(package, extra, words, lake, monkeypatch):
+    monkeypatch.delitem(sys.modules, "cbm_lake.server.accounts", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert refused(*words.split()).endswith(f" needs package {package}: pip install 'cbm-lake[{extra}]'")
+
+
 def test_main_is_what_the_command_runs(lake, monkeypatch, capsys):
     def fail():
         raise InvalidInputError("what [and] which")

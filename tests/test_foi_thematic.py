@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 
 import factories
@@ -350,10 +351,7 @@ def test_rare_crops_are_told_and_not_learned(full, tmp_path, caplog):
 
 
 def test_without_scikit_learn_one_error_names_the_extra(monkeypatch, full):
-    known = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == "sklearn" else known(name, *rest)
-    )
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ConfigError, match=r"cbm-lake\[foi\]"):
         thematic("ms", 2024, lake=full)
 

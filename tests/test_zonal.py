@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cbm_lake import zonal
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import ConfigError, InvalidInputError
 
 UTM = Affine(10, 0, 600000, 0, -10, 5000040)
 PIXEL = Affine(1, 0, 0, 0, 1, 0)
@@ -315,7 +315,7 @@ def test_coverage_agrees_with_the_centre_rule_on_whole_pixels_on_every_grid(tran
 
 def test_without_exactextract_coverage_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "exactextract", None)
-    with pytest.raises(InvalidInputError, match=r"pip install 'cbm-lake\[exact\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'cbm-lake\[exact\]'"):
         zonal.zonal_stats([], np.zeros((2, 2), np.uint8), PIXEL, method="coverage")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cbm_lake.cli.shared import out
-from cbm_lake.errors import ConfigError, InvalidInputError
+from cbm_lake.errors import ConfigError, InvalidInputError, of_extra
 
 if TYPE_CHECKING:
     import ssl
@@ -32,11 +32,8 @@ def serve_page(
     key: Annotated[Path | None, typer.Option("--ssl-keyfile", exists=True, dir_okay=False, help="Its key.")] = None,
 ) -> None:
     """Serve the widgets as a page; on another address than loopback to administrators only (`cbm-lake user`)."""
-    try:
+    with of_extra("notebook,server", "the page"):
         from cbm_lake.ipycbm import website
-    except ImportError as error:
-        message = f"the page needs more packages ({error}): pip install 'cbm-lake[notebook,server]'"
-        raise ConfigError(message) from error
     accounts = None if _is_loopback(host) else _accounts()
     secured = _context(certificate, key)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cbm_lake.cli.shared import err
-from cbm_lake.errors import ConfigError, InvalidInputError
+from cbm_lake.errors import InvalidInputError, of_extra
 
 app = typer.Typer()
 
@@ -28,13 +28,11 @@ def serve(
     root_path: Annotated[str, typer.Option("--root-path", help="Path under which a proxy offers the service.")] = "",
 ) -> None:
     """Serve the lake to clients of the original library, to programs, and to browsers; `cbm-lake user` says to whom."""
-    try:
+    with of_extra("server", "the service"):
         import uvicorn
 
         from cbm_lake.server.accounts import Accounts
         from cbm_lake.server.app import Settings, create_app
-    except ImportError as error:
-        raise ConfigError(f"serving needs more packages ({error}): pip install 'cbm-lake[server]'") from error
     from cbm_lake.config import Workspace
     from cbm_lake.lake import open_lake
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cbm_lake.cli.shared import out
+from cbm_lake.errors import of_extra
 
 if TYPE_CHECKING:
     from cbm_lake.server.accounts import Accounts
@@ -76,6 +77,8 @@ def token(name: Name, days: Annotated[int, typer.Option("--days", min=1, help="F
 
 def _accounts() -> Accounts:
     from cbm_lake.config import Workspace
-    from cbm_lake.server.accounts import Accounts
+
+    with of_extra("server", "an account"):
+        from cbm_lake.server.accounts import Accounts
 
     return Accounts(Workspace.here().config_file.with_name("users.json"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from rasterio.windows import Window as Rectangle
 
 from cbm_lake.arguments import checked
 from cbm_lake.config import Workspace
-from cbm_lake.errors import ConfigError, InvalidInputError
+from cbm_lake.errors import InvalidInputError, of_extra
 from cbm_lake.foi import season
 from cbm_lake.foi.classes import read_classes
 from cbm_lake.foi.drafts import drafts
@@ -209,8 +208,8 @@ def _squares(shape: tuple[int, int], size: int) -> Iterator[tuple[int, int, int,
 
 
 def _check(method: str, clusters: int, periods: int) -> None:
-    if importlib.util.find_spec("sklearn") is None:
-        raise ConfigError("thematic rasters need scikit-learn, which is not installed: pip install 'cbm-lake[foi]'")
+    with of_extra("foi", "a thematic raster"):
+        import sklearn  # noqa: F401 - looked for before hours of reading
     if method not in ("clusters", "crops"):
         raise InvalidInputError(f"unknown method {method!r}; give clusters or crops")
     if not 2 <= clusters <= 255 or periods < 1:

@@ -11,7 +11,7 @@ import ipywidgets
 import pyarrow as pa
 import shapely
 
-from cbm_lake.errors import ConfigError, InvalidInputError, LakeError
+from cbm_lake.errors import InvalidInputError, LakeError, of_extra
 from cbm_lake.lake import open_lake
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ def leaflet() -> Any:
     Raises:
         ConfigError: it is missing.
     """
-    try:
+    with of_extra("notebook", "a map"):
         import ipyleaflet
-    except ImportError as error:
-        raise ConfigError("maps want package ipyleaflet; pip install 'cbm-lake[notebook]'") from error
     return ipyleaflet
 
 

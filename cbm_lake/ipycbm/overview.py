@@ -16,7 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from cbm_lake.cards import CLOUD_CLASSES
-from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, of_extra
 from cbm_lake.ipycbm import drawing, maps
 from cbm_lake.ipycbm.choice import STYLE, ParcelSet, offer
 from cbm_lake.ipycbm.files import File
@@ -235,11 +235,10 @@ def by_lonboard(found: Outlines, colouring: Colouring, tell: Tell) -> ipywidgets
     Raises:
         ConfigError: package lonboard is missing.
     """
-    try:
-        import geopandas as gpd
+    import geopandas as gpd
+
+    with of_extra("notebook", "this map"):
         import lonboard
-    except ImportError as error:
-        raise ConfigError("this map wants package lonboard; pip install 'cbm-lake[notebook]'") from error
     frame = gpd.GeoDataFrame({"pid": found.pids.to_pandas()}, geometry=found.shapes, crs=3857).to_crs(4326)
     layer = lonboard.SolidPolygonLayer.from_geopandas(
         frame, get_fill_color=colouring.colours, pickable=True, auto_downcast=False

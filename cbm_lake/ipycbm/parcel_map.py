@@ -11,7 +11,7 @@ import geopandas as gpd
 import ipywidgets
 import shapely
 
-from cbm_lake.errors import ConfigError
+from cbm_lake.errors import of_extra
 
 _SIZE: Final = 760, 360
 """Width and height in pixels of the screen that the outlines may fill."""
@@ -27,10 +27,8 @@ def parcel_map(shapes: gpd.GeoSeries, colours: Mapping[str, str], chosen: Callab
         colours: of each parcel, as HTML writes them.
         chosen: called with the identifier of the parcel that was clicked.
     """
-    try:
+    with of_extra("notebook", "a map"):
         import ipyleaflet
-    except ImportError as error:
-        raise ConfigError("maps want package ipyleaflet; pip install 'cbm-lake[notebook]'") from error
 
     shown = shapes[~(shapes.is_empty | shapes.isna())].iloc[:MOST].to_crs(4326)
     if shown.empty:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cbm_lake.config import Db
-from cbm_lake.errors import ConfigError, InvalidInputError, SourceError
+from cbm_lake.errors import InvalidInputError, SourceError, of_extra
 
 
 def fetch(dsn: str, table: str, target: Path, progress: Callable[[int], None]) -> str:
@@ -67,8 +67,6 @@ def prove(database: Db) -> str:
 
 
 def _driver() -> Any:
-    try:
+    with of_extra("migrate", "reading a database"):
         import psycopg
-    except ImportError as error:
-        raise ConfigError("reading a database wants package psycopg; pip install 'cbm-lake[migrate]'") from error
     return psycopg

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
 
-from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, SourceError
+from cbm_lake.errors import InvalidInputError, LakeError, SourceError, of_extra
 from cbm_lake.report import facts
 from cbm_lake.report.facts import Facts
 
@@ -131,11 +131,9 @@ def _kinds(sealed: Facts) -> Any:
 def _from_pdf(content: bytes) -> str:
     import io
 
-    try:
+    with of_extra("report", "reading a PDF"):
         from pypdf import PdfReader
         from pypdf.errors import PyPdfError
-    except ImportError as error:
-        raise ConfigError("reading a PDF wants package pypdf; pip install 'cbm-lake[report]'") from error
     try:
         attached = PdfReader(io.BytesIO(content)).attachments
     except PyPdfError as error:

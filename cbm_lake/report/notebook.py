@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from cbm_lake.errors import ConfigError, InvalidInputError, SourceError
+from cbm_lake.errors import ConfigError, InvalidInputError, SourceError, of_extra
 from cbm_lake.get import folders
 
 _MOST: Final = 100_000_000
@@ -34,13 +34,11 @@ def from_notebook(
         InvalidInputError: it is no notebook, or a cell fails.
         ConfigError: a package is missing, or the folder cannot be written.
     """
-    try:
+    with of_extra("report", "a notebook's report"):
         import nbformat
         from nbclient import NotebookClient
         from nbclient.exceptions import CellExecutionError
         from nbconvert import HTMLExporter
-    except ImportError as error:
-        raise ConfigError(f"notebooks want more packages ({error}); pip install 'cbm-lake[notebook]'") from error
     source = Path(path)
     try:
         if source.stat().st_size > _MOST:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from cbm_lake.errors import ConfigError, SourceError
+from cbm_lake.errors import SourceError, of_extra
 from cbm_lake.report.evidence import ELEMENT, NAME
 from cbm_lake.report.facts import Facts
 
@@ -25,10 +25,8 @@ _PICTURE: Final = re.compile(r'<img id="(\w+)" src="data:image/png;base64,([\w+/
 
 def pdf(words: Facts, pictures: dict[str, bytes], sealed: Facts) -> bytes:
     """A report as PDF/A-3, its evidence attached."""
-    try:
+    with of_extra("report", "a PDF"):
         import typst
-    except ImportError as error:
-        raise ConfigError("a PDF wants package typst; pip install 'cbm-lake[report]'") from error
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for picture, content in pictures.items():
