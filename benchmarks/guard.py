@@ -1,6 +1,10 @@
-"""How often the offset guard is wrong: faults planted into made-up seasons, and seasons without any.
+"""How often the offset guard is wrong: faults planted into made-up and real seasons, and seasons without any.
 
-    python -m benchmarks.guard [--seasons 20]
+    python -m benchmarks.guard [--seasons 20] [--swiss FOLDER]
+
+--swiss is the folder CH_poly of simonopravil/gee-mowing-detection: the bands of 70 real meadows on 164 and 149 dates
+of two years, with its cloud mask. All that a day saw is taken for one scene. Faults are put into six dates with ten
+clear meadows.
 
 A season has 24 dates, half of them partly clouded, some with haze or snow that no mask names, over parcels whose crops
 green and are harvested at their own times. In each, one scene (or two neighbours) is put wrong in each way. Missed: a
@@ -15,9 +19,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import shapely
 
@@ -61,6 +67,11 @@ HAZE = {
     "B12": 80,
 }
 SETS = {"all": tuple(SOIL), "10 m": ("B02", "B03", "B04", "B08"), "20 m": ("B05", "B06", "B07", "B8A", "B11", "B12")}
+MEADOWS = {
+    "blue": "B02", "green": "B03", "red": "B04", "re1": "B05", "re2": "B06", "re3": "B07", "nir": "B08",
+    "swir1": "B11", "swir2": "B12",
+}  # fmt: skip
+"""Columns of the meadows' files."""
 START = datetime(2024, 3, 2, 10, 40, tzinfo=UTC)
 DATES = 24
 
@@ -69,7 +80,12 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seasons", type=int, default=20)
-    seasons = parser.parse_args().seasons
+    parser.add_argument("--swiss", type=Path)
+    given = parser.parse_args()
+    if given.swiss:
+        swiss(given.swiss)
+        return
+    seasons = given.seasons
     heads = ("parcels", "planted", "bands", "seasons", "missed", "undecided", "false alarms")
     print("{:>8} {:>10} {:>6} {:>8} {:>8} {:>10} {:>15}".format(*heads))
     for parcels in (12, 50, 500):
@@ -98,6 +114,49 @@ def count(parcels: int, shift: int, name: str, seasons: int) -> None:
         looked += len(others)
     told = f"{parcels:8} {shift:+10} {name:>6} {seasons:8} {missed:8} {undecided:10} {alarms:6} of {looked:5}"
     print(f"{told}   {(time.perf_counter() - start) / seasons:.1f} s a season")
+
+
+def swiss(folder: Path) -> None:
+    """A line for each fault in each real year."""
+    print("{:>5} {:>8} {:>6} {:>10} {:>14}".format("year", "planted", "bands", "found", "false alarms"))
+    for year in (2020, 2021):
+        days = read(folder, year)
+        seen = days[days["mask"] == 1].groupby("Date").plotID.nunique()
+        can = seen[seen >= 10].index
+        for shift, name in [(0, "-"), *((shift, name) for shift in (1000, -1000) for name in SETS)]:
+            rng = np.random.default_rng(year)
+            wrong = dict.fromkeys(rng.choice(can, 6, replace=False), shift) if shift else {}
+            with tempfile.TemporaryDirectory() as place:
+                os.environ["CBM_LAKE_HOME"] = place
+                lake = meadows(Lake(place), days, year, wrong, SETS.get(name, ()))
+                verdicts = guard.scenes("ms", year, mark=False, lake=lake).to_pylist()
+            told = {row["scene"] for row in verdicts if row["verdict"] == "suspect"}
+            looked = sum(row["verdict"] != "undecided" for row in verdicts) - len(wrong)
+            found, alarms = len(told & wrong.keys()), len(told - wrong.keys())
+            print(f"{year:5} {shift:+8} {name:>6} {found:4} of {len(wrong):2} {alarms:4} of {looked:5}")
+
+
+def read(folder: Path, year: int) -> pd.DataFrame:
+    """What was seen of the meadows in a year: a row per meadow and day."""
+    every = pd.concat([pd.read_csv(path) for path in sorted(folder.glob("*.csv"))])
+    some = every[(every.year == year) & (every.red > 0) & (every.nir > 0)]
+    return some.drop_duplicates(["plotID", "Date"]).sort_values(["Date", "plotID"])
+
+
+def meadows(lake: Lake, days: pd.DataFrame, year: int, wrong: dict[str, int], bands: Sequence[str]) -> Lake:
+    """A season over the meadows, a scene for each day, named by it, some put wrong by so many DN in some bands."""
+    lake.add_parcels("ms", year, "", "v1", _parcels(sorted(days.plotID.unique())))
+    lake.prepare("s2")
+    for number, (day, rows) in enumerate(days.groupby("Date")):
+        count, clear = len(rows), rows["mask"].to_numpy() == 1
+        columns: dict[str, Any] = {"pid": rows.plotID.tolist()}
+        for column, band in MEADOWS.items():
+            off = wrong.get(day, 0) if band in bands else 0
+            columns |= {f"{band}_count": np.full(count, 100), f"{band}_mean": 10_000 * rows[column].to_numpy() + off}
+        columns |= {"scl_4": np.where(clear, 100, 0), "scl_9": np.where(clear, 0, 100)}
+        columns |= {f"scl_{value}": np.zeros(count, int) for value in range(12) if value not in (4, 9)}
+        _write(lake, number, datetime.fromisoformat(day).replace(tzinfo=UTC), columns, name=day)
+    return lake
 
 
 def scene(number: int) -> str:
@@ -160,11 +219,11 @@ def _rows(pids: list[str], number: int, obstime: datetime, green: Any, level: An
     return columns
 
 
-def _write(lake: Lake, number: int, obstime: datetime, columns: Any) -> None:
-    name, count = scene(number), len(columns["pid"])
+def _write(lake: Lake, number: int, obstime: datetime, columns: Any, name: str | None = None) -> None:
+    name, count = name or scene(number), len(columns["pid"])
     known = {
-        "aoi": "ms", "year": 2024, "ptype": "", "scene": name, "obstime": obstime, "reference": name, "rule": "centre",
-        "extraction": number + 1,
+        "aoi": "ms", "year": obstime.year, "ptype": "", "scene": name, "obstime": obstime, "reference": name,
+        "rule": "centre", "extraction": number + 1,
     }  # fmt: skip
     arrays = [
         pa.array(columns[field.name]).cast(field.type)
@@ -173,7 +232,7 @@ def _write(lake: Lake, number: int, obstime: datetime, columns: Any) -> None:
         for field in schemas.signatures("s2")
     ]
     lake.write_signatures("s2", pa.table(arrays, schema=schemas.signatures("s2")), number + 1)
-    key = {"card": "s2", "scene": name, "aoi": "ms", "year": 2024, "ptype": "", "parcels": "v1"}
+    key = {"card": "s2", "scene": name, "aoi": "ms", "year": obstime.year, "ptype": "", "parcels": "v1"}
     done = {"base": None, "bands": list(SOIL), "rule": "centre", "cube": False, "status": "done", "problem": None}
     moments = {"started": obstime, "finished": obstime, "version": "1"}
     lake.record({**key, **done, **moments, "extraction": number + 1, "rows": count})

@@ -214,14 +214,15 @@ class Workspace:
 
         Args:
             section: a key of config/main.json, for instance "api".
-            values: settings of that section by their names in the file.
+            values: settings of that section by their names in the file; None takes one out, a dict changes only what
+                it names.
 
         Raises:
             ConfigError: a setting is unknown or wrong, or the file cannot be read or written; it stays as it was.
         """
         document = self._read()
         self._validate(document)
-        document[section] = {**document.get(section, {}), **values}
+        document[section] = _changed(document.get(section, {}), values)
         self._validate(document)
         with self._writing():
             self._write(document)
@@ -283,6 +284,17 @@ def _renamed(document: dict[str, Any]) -> dict[str, Any]:
         return document
     others = {name: section for name, section in document.items() if name != "obst"}
     return {**others, "s3": {**document["obst"], **document.get("s3", {})}}
+
+
+def _changed(kept: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Settings with some of them changed; None takes one out."""
+    changed = {name: value for name, value in kept.items() if values.get(name, value) is not None}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            changed[name] = _changed(kept.get(name, {}), value)
+        elif value is not None:
+            changed[name] = value
+    return changed
 
 
 def _first_problem(error: Exception) -> str:

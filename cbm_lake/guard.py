@@ -3,7 +3,7 @@
 Since processing baseline 04.00 Sentinel-2 products carry 1000 DN more than reflectance x 10000 (BOA_ADD_OFFSET = -1000,
 ESA, Sentinel-2 Products Specification Document). A provider may have taken it away already and say otherwise, or take
 it away twice; then every band of every parcel jumps by 1000 against the days before and after, which neither plants nor
-weather can do. What haze or snow adds differs from band to band.
+weather can do: growth moves the bands along one direction, haze adds less the longer the wavelength.
 """
 
 from __future__ import annotations
@@ -41,8 +41,18 @@ _PARCELS: Final = 10
 """With fewer that were clear on this date and others, nothing can be said."""
 _SAMPLE: Final = 5_000
 """Parcels are enough for a country."""
-_ERRORS: Final = 5.0
-"""Standard errors by which a shift must be off zero."""
+_ERRORS: Final = 3.0
+"""Standard errors (the median of the bands') by which a shift must be off zero."""
+_WAVELENGTHS: Final = {
+    "B02": 490, "B03": 560, "B04": 665, "B05": 705, "B06": 740, "B07": 783, "B08": 842, "B8A": 865, "B11": 1610,
+    "B12": 2190,
+}  # fmt: skip
+"""Nanometres: the bands' centres (ESA, Sentinel-2 User Handbook)."""
+_ANGSTROM: Final = 1.3
+"""How the light that haze scatters falls with the wavelength: as its power of minus so much, which is usual over land
+(Ångström 1929, Geografiska Annaler 11, 156)."""
+_HAZY: Final = 6
+"""With fewer bands growth, haze and an offset cannot be told apart, and haze is left out."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class Finding:
     kind: str | None
     """What is wrong, of a suspect."""
     shift: float | None
-    """DN, the median over the bands of the set."""
+    """DN, common to the bands of the set; of a scene that is right the median over the bands."""
     floor_shift: float | None
     """DN by which the darkest pixels (1 % of the parcels' smallest values) are off those of its neighbours; of the 10 m
     and the 20 m bands the lesser."""
@@ -135,7 +145,7 @@ def judged(lake: Lake, parcels: ParcelSet) -> list[Finding]:
 
 def _params(lake: Lake, parcels: ParcelSet) -> dict[str, Any]:
     key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
-    step = max(1, lake.query("guard.count", **key)["parcels"][0].as_py() // _SAMPLE)
+    step = max(1, sum(lake.query("guard.count", **key)["parcels"].to_pylist()) // _SAMPLE)
     return {**key, "screen": list(CLOUD_CLASSES), "step": step}
 
 
@@ -152,10 +162,10 @@ def _finding(row: dict[str, Any], slopes: dict[str, float | None]) -> Finding:
         reason = f"only {row['compared']} parcels were clear on this day and on others"
         return Finding(**known, verdict="undecided", kind=None, shift=None, floor_shift=floor, reason=reason)
     growth = {band: slopes.get(f"{band.lower()}_slope") or 0.0 for band in shifts}
+    error = float(np.median([row[f"{band.lower()}_error"] for band in shifts]))
     for name, bands in _SETS.items():
         shift = _common(shifts, growth, [band for band in bands if band in shifts])
-        sure = shift is not None and abs(shift) > _ERRORS * max(row[f"{band.lower()}_error"] for band in shifts)
-        if shift is not None and sure and _floors_moved(shift, floors, name):
+        if shift is not None and abs(shift) > _ERRORS * error and _floors_moved(shift, floors, name):
             kind = _kind(shift, row["boa_offset"], name)
             return Finding(**known, verdict="suspect", kind=kind, shift=shift, floor_shift=floor, reason=told)
     off = float(np.median(list(shifts.values())))
@@ -163,18 +173,20 @@ def _finding(row: dict[str, Any], slopes: dict[str, float | None]) -> Finding:
 
 
 def _common(shifts: dict[str, float], growth: dict[str, float], bands: Sequence[str]) -> float | None:
-    """By how much the bands of a set moved together, beside what growth moved all; None where that is not the offset.
+    """By how much the bands of a set moved together, beside growth and haze; None where that is not the offset.
 
-    Least squares of shift = a x growth + c x (band is of the set) over the bands; every band must then fit.
+    Least squares of shift = a x growth + h x haze + c x (band is of the set) over the bands; every band must then fit.
     """
-    if len(bands) < 2 or len(bands) == len(shifts) < 3:
+    causes = [[growth[band] for band in shifts]]
+    if len(shifts) >= _HAZY:
+        causes.append([(_WAVELENGTHS[band] / _WAVELENGTHS["B02"]) ** -_ANGSTROM for band in shifts])
+    if len(bands) < 2 or len(shifts) < len(causes) + 2:
         return None
-    inside = np.array([float(band in bands) for band in shifts])
-    model = np.column_stack([np.array(list(growth.values())), inside])
+    model = np.column_stack([*causes, [float(band in bands) for band in shifts]])
     moved = np.array(list(shifts.values()))
-    (_, shift), *_ = np.linalg.lstsq(model, moved, rcond=None)
-    fits = np.abs(moved - model @ np.linalg.lstsq(model, moved, rcond=None)[0]) <= _APART
-    return float(shift) if _FROM <= abs(shift) <= _TO and bool(fits.all()) else None
+    found = np.linalg.lstsq(model, moved, rcond=None)[0]
+    fits = np.abs(moved - model @ found) <= _APART
+    return float(found[-1]) if _FROM <= abs(found[-1]) <= _TO and bool(fits.all()) else None
 
 
 def _floors_moved(shift: float, floors: dict[str, float | None], name: str) -> bool:

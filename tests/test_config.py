@@ -128,6 +128,15 @@ def test_configure_keeps_a_password_that_it_writes(main):
     assert Workspace(workspace.root).config.api.password.get_secret_value() == "secret1"
 
 
+def test_configure_takes_out_what_is_none_and_changes_of_a_dict_only_what_it_names(main):
+    workspace = main({"tms": {"a": "x", "b": "y"}, "db": {"main": {"host": "h"}, "old": {"host": "o"}}})
+    workspace = workspace.configure("tms", a=None).configure("db", main={"port": 5433})
+    assert written(workspace) == {
+        "tms": {"b": "y"},
+        "db": {"main": {"host": "h", "port": 5433}, "old": {"host": "o"}},
+    }
+
+
 def test_configure_refuses_a_wrong_setting_before_it_writes(main):
     workspace = main(ORIGINAL)
     before = workspace.config_file.read_bytes()

@@ -1,6 +1,8 @@
 """The offset guard: scenes put wrong are found, others are not, and suspects count for nothing until cleared."""
 
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,10 @@ from cbm_lake import guard, schemas
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import open_lake
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # benchmarks are no part of what is installed
+
+from benchmarks import guard as truth
 
 runner = CliRunner()
 BANDS = {
@@ -62,7 +68,7 @@ def found(lake, **options):
 
 @pytest.mark.parametrize("shift", [1000, -1000])
 @pytest.mark.parametrize("bands", [tuple(BANDS), ("B02", "B04", "B08"), ("B05", "B11", "B12")])
-@pytest.mark.parametrize("numbers", [(5,), (4, 5), (0,), (11,)])
+@pytest.mark.parametrize("numbers", [(4, 5), (0, 11)])
 def test_each_fault_of_each_set_of_bands_is_found_and_nothing_else(workspace, shift, bands, numbers):
     lake = season(open_lake(), {number: dict.fromkeys(bands, shift) for number in numbers}, haze=(8,), clouds=(2, 10))
     told = found(lake, mark=False)
@@ -121,6 +127,9 @@ def test_the_past_is_not_marked_and_an_empty_area_is_told(workspace):
     with pytest.raises(InvalidInputError, match="as it was"):
         guard.scenes("ms", 2024, lake=open_lake(as_of=datetime.now(UTC).isoformat()))
     lake.add_parcels("be", 2024, "", "v1", parcels())
+    lake.add_parcels("be", 2025, "", "v1", parcels([], []))
+    with pytest.raises(NotFoundError, match="no scene of Sentinel-2 was extracted over be 2025"):
+        guard.scenes("be", 2025, lake=lake)
     with pytest.raises(NotFoundError, match="no scene of Sentinel-2 was extracted over be 2024"):
         guard.scenes("be", 2024, lake=lake)
 
@@ -141,3 +150,18 @@ def test_parcels_with_other_versions_do_not_disturb(workspace):
     assert parcel_set().version == "v1"
     lake.add_parcels("ms", 2024, "", "v2", parcels(["000"], [("maize", "2")]))
     assert found(lake, mark=False) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shift", [1000, -1000])
+def test_faults_in_the_season_of_real_meadows_are_found_and_nobody_is_alarmed(shift, realdata, workspace):
+    folder = realdata / "timeseries" / "gmd_mowing" / "CH_poly"
+    if not folder.is_dir():
+        pytest.skip("no Swiss meadows among the real data")
+    days = truth.read(folder, 2020)
+    wrong = dict.fromkeys(("2020-04-06", "2020-05-21", "2020-07-20", "2020-09-13"), shift)
+    assert all((days[days["mask"] == 1].Date == day).sum() >= 10 for day in wrong)
+    lake = truth.meadows(open_lake(), days, 2020, wrong, truth.SETS["all"])
+    rows = guard.scenes("ms", 2020, mark=False, lake=lake).to_pylist()
+    assert sum(row["verdict"] != "undecided" for row in rows) > 80
+    assert {row["scene"] for row in rows if row["verdict"] == "suspect"} == wrong.keys()

@@ -210,6 +210,20 @@ def test_tile_servers_are_added_and_listed_without_markup(workspace):
     )
     press(form, name="", url="")
     assert "needs a name" in form.message.value
+    assert press(form, name="<b>", url="") == "<b> is taken out"
+    assert Workspace.here().config.tms == {}
+    press(form, name="<b>", url="")
+    assert "needs a name" in form.message.value
+
+
+def test_a_database_is_saved_without_the_password_of_the_environment(workspace, monkeypatch):
+    workspace.configure("db", main={"host": "old", "port": 5433})
+    monkeypatch.setenv("CBM_LAKE_DB__MAIN__PASS", "from outside")
+    form = next(form for form in all_of(config_panel.panel(), Panel) if "sche" in form.inputs)
+    assert press(form, host="new") == "saved"
+    assert "from outside" not in workspace.config_file.read_text()
+    kept = Workspace.here().config.db["main"]
+    assert (kept.host, kept.port, kept.password.get_secret_value()) == ("new", 5433, "from outside")
 
 
 def test_the_parcel_sets_are_listed(lake):

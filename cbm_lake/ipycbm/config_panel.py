@@ -78,22 +78,23 @@ def _save(name: str, values: dict[str, Any]) -> str:
 
 def _save_database(values: dict[str, Any]) -> str:
     workspace = Workspace.here()
-    section = workspace.config.db["main"]
-    kept = section.model_dump(mode="json", by_alias=True) | {"pass": section.password.get_secret_value()}
-    workspace.configure("db", main=kept | _named(type(section), values))
+    workspace.configure("db", main=_named(type(workspace.config.db["main"]), values))
     return "saved"
 
 
 def _tile_servers(known: dict[str, str]) -> ipywidgets.Widget:
     def save(name: str, url: str) -> str:
-        if not name.strip() or not url.strip():
+        name, url = name.strip(), url.strip()
+        if not name or (not url and name not in Workspace.here().config.tms):
             raise InvalidInputError("a tile server needs a name and an address with {x}, {y} and {z}")
-        Workspace.here().configure("tms", **{name.strip(): url.strip()})
-        return f"{name.strip()} is saved"
+        Workspace.here().configure("tms", **{name: url or None})
+        return f"{name} is {'saved' if url else 'taken out'}"
 
     listed = ipywidgets.HTML(_listed(known))
     name = ipywidgets.Text(description="name", style=STYLE)
-    url = ipywidgets.Text(description="address", placeholder="https://…/{z}/{x}/{y}.png", style=STYLE)
+    url = ipywidgets.Text(
+        description="address", placeholder="https://…/{z}/{x}/{y}.png; empty takes it out", style=STYLE
+    )
 
     def after(_: Any) -> None:
         listed.value = _listed(Workspace.here().config.tms)

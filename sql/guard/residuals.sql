@@ -5,12 +5,14 @@
 -- scenes before and two after.
 -- Clear: none of the parcel's pixels is of the scene classes $screen, and it has at least 8. One of $step parcels is taken.
 with counted as (
-    select extraction, scene from chain where card = 's2' and (card, scene, aoi, year, ptype) not in (from superseded)
+    select extraction, scene, hash(aoi, year, ptype, parcels) as outlines from chain
+    where card = 's2' and (card, scene, aoi, year, ptype) not in (from superseded)
 ),
 clear as (
     select signatures_s2.*
     from signatures_s2
     join counted using (extraction, scene)
+    anti join outdated using (outlines, pid)
     where aoi = $aoi and year = $year and ptype = $ptype and hash(pid) % $step = 0 and scene not in (select unnest($left_out::varchar[]))
         and greatest(B02_count, B03_count, B04_count, B05_count, B08_count, B8A_count, B11_count) >= 8
         and coalesce(share_of(
