@@ -9,7 +9,7 @@ from factories import PIDS, day, fill, parcel_set, parcels, signature, signature
 from pypdf import PdfReader
 from typer.testing import CliRunner
 
-from cbm_lake import report
+from cbm_lake import markers, report
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.get import folders
@@ -46,6 +46,22 @@ def test_a_report_says_what_the_lake_says_with_figures_and_evidence(lake, tmp_pa
     assert attached == json.loads(made.files["json"].read_text()) == evidence.read(made.files["html"])
     assert [row["scene"] for row in attached["facts"]["scenes"]] == ["A", "B"]
     assert all(report.verify(file).equal for file in made.files.values())
+
+
+def test_the_colours_of_the_parcel_are_told_and_recomputed(lake, tmp_path, plain):
+    markers.find("ms", 2024)
+    files = report.parcel("ms", 2024, "12", folder=tmp_path).files
+    told = evidence.read(files["html"])["facts"]["lights"]
+    expected = markers.traffic_light("ms", 2024, pids=["12"]).to_pylist()
+    assert [(row["scenario"], row["colour"], row["reason"]) for row in told] == [
+        (row["scenario"], row["colour"], row["reason"]) for row in expected
+    ]
+    assert expected
+    text = " ".join(page.extract_text() for page in PdfReader(files["pdf"]).pages)
+    for row in expected:
+        assert row["scenario"] in text
+        assert f'class="lamp {row["colour"]}">{row["colour"]}</td>' in files["html"].read_text()
+    assert all(report.verify(file).equal for file in files.values())
 
 
 def test_what_was_recorded_later_changes_nothing_as_of_then(lake, tmp_path, plain):

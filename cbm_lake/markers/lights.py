@@ -92,7 +92,7 @@ def _evidence(lake: Lake, parcels: ParcelSet, pids: Sequence[str] | None) -> _Ev
     wanted = None if pids is None else list(pids)
     declared = lake.query("markers.declared", **key, ptype=parcels.ptype, pids=wanted)
     check_known(declared["pid"], wanted or (), parcels)
-    rows = lake.query("markers.of_parcels", **key, part=part_of(parcels))
+    rows = lake.query("markers.of_parcels", **key, part=part_of(parcels), pids=wanted)
     if not rows.num_rows:
         raise NotFoundError(f"no markers of {parcels.name} were found yet; find them first")
     known = declared["pid"].combine_chunks()

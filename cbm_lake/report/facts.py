@@ -11,6 +11,7 @@ from typing import Any, Final
 import shapely
 from pyproj import Transformer
 
+from cbm_lake import markers
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import NotFoundError
 from cbm_lake.foi import result as foi
@@ -45,7 +46,8 @@ def gather(lake: Lake, key: Key) -> Facts:
         "optical": _rows(lake, "report.optical", key | screen),
         "radar": _rows(lake, "time_series.radar", key),
         "scenes": _rows(lake, "report.scenes", key),
-        "markers": _rows(lake, "markers.by_pid", key),
+        "markers": _rows(lake, "report.markers", key),
+        "lights": _lights(lake, key),
         "peers": _peers(source, key),
         "mask": list(CLOUD_CLASSES),
     }
@@ -127,6 +129,15 @@ def _parcel(lake: Lake, key: Key) -> Facts:
         "perimeter": float(shape.length) if row["epsg"] != 4326 else None,
         "bounds": list(degrees.bounds),
     }
+
+
+def _lights(lake: Lake, key: Key) -> list[Facts]:
+    """The colour of the parcel in each scenario that asks something of it, by the default rules."""
+    try:
+        found = markers.traffic_light(key["aoi"], key["year"], key["ptype"], pids=[key["pid"]], lake=lake)
+    except NotFoundError:  # no markers were found yet
+        return []
+    return list(found.drop_columns(["pid", "crop_name"]).to_pylist())
 
 
 def _peers(source: LakeSource, key: Key) -> Facts:

@@ -15,8 +15,9 @@ _SCENES: Final = {
 }  # fmt: skip
 _MARKERS: Final = {
     "marker": "marker", "date_start": "from", "date_main": "main", "date_end": "to", "duration_days": "days",
-    "value_1": "value",
+    "value_1": "value", "confidence": "confidence",
 }  # fmt: skip
+_LIGHTS: Final = {"scenario": "scenario", "colour": "colour", "reason": "why"}
 _FOI: Final = {"check": "check", "foi_h": "heterogeneous", "foi_c": "several classes", "largest_share": "largest share"}
 _SEASON: Final = {"day": "day", "ndvi": "NDVI", "cloud": "clouds", "count": "pixels", "used": "used"}
 
@@ -34,7 +35,8 @@ def of(sealed: Facts, missing: dict[str, str], maker: str) -> Facts:
         "facts": _declared(found, key),
         "summary": _summary(found),
         "missing": missing,
-        "markers": rows(found["markers"], _MARKERS),
+        "markers": rows([{**row, "marker": row["marker"].replace("_", " ")} for row in found["markers"]], _MARKERS),
+        "lights": rows(found["lights"], _LIGHTS),
         "foi": rows([{**row, "check": _short(row["check"])} for row in sealed["others"]["foi"]], _FOI),
         "peers": _peers(found["peers"]),
         "notes": sealed["others"]["notes"],
@@ -89,7 +91,8 @@ def _day(row: Facts) -> str:
 
 def _seen(row: Facts) -> dict[str, Any]:
     clouds = NOTHING if row["cloud"] is None else f"{row['cloud']:.0%}"
-    return {**row, "day": row["obstime"][:10], "cloud": clouds, "used": "yes" if _clear(row) else "no"}
+    ndvi = NOTHING if row["ndvi"] is None else f"{row['ndvi']:.3f}"
+    return {**row, "day": row["obstime"][:10], "ndvi": ndvi, "cloud": clouds, "used": "yes" if _clear(row) else "no"}
 
 
 def _scene(row: Facts) -> dict[str, Any]:
