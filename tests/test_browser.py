@@ -255,14 +255,20 @@ def get_by_polygon(visit, demo):
 
 def view(visit):
     visit.tab("view", "time series")
+    visit.press("show")
+    drawn = visit.page.frame_locator("iframe:visible").locator(".bk-events").first
+    drawn.wait_for()
+    drawn.hover()
+    visit.page.mouse.wheel(0, -300)  # zooms
+    visit.shoot("5_ndvi_zoomable")
     visit.page.get_by_label("zoomable").locator("visible=true").uncheck()
     visit.press("show")
     visit.see_picture()
-    visit.shoot("5_ndvi")
+    visit.shoot("6_ndvi")
     visit.tab("chips")
     visit.press("show")
     visit.see_picture()
-    visit.shoot("6_chips")
+    visit.shoot("7_chips")
 
 
 def check_foi(visit, demo):
@@ -273,7 +279,7 @@ def check_foi(visit, demo):
     visit.see(re.compile("foi_h = 1 for"))
     visit.page.locator("path.leaflet-interactive:visible").first.click()  # a suspected parcel on the map
     visit.see_picture()
-    visit.shoot("7_foi")
+    visit.shoot("8_foi")
     assert (demo / "foi" / "output_data" / "demo_2024_negative_buffer_10_foih_v2.shp").exists()
 
 
@@ -289,7 +295,7 @@ def assess(visit, demo):
     visit.fill("name", "first")
     visit.press("draw the sample")
     visit.see(re.compile("sample first:"))
-    visit.shoot("8_qa_sample")
+    visit.shoot("9_qa_sample")
     visit.tab("inspect")
     visit.press("open")
     visit.page.locator(".leaflet-container:visible").wait_for()
@@ -301,7 +307,7 @@ def assess(visit, demo):
     visit.see(re.compile(": nonconforming"))
     wait(lambda: parcel.input_value() != judged)
     visit.see_picture(2)  # of the next one
-    visit.shoot("9_qa_inspect")
+    visit.shoot("10_qa_inspect")
     assert open_lake().query("qa.inspections", sample_id="first")["verdict"].to_pylist() == ["nonconforming"]
 
 
@@ -312,7 +318,7 @@ def leave(visit, demo):
     visit.page.get_by_label("processes").locator("visible=true").select_option(label="this one itself")
     visit.page.get_by_role("button", name="extract", exact=True).locator("visible=true").dblclick()
     visit.see(re.compile("^[0-9] of 9"))
-    visit.shoot("10_extract")
+    visit.shoot("11_extract")
     visit.page.goto("about:blank")
     chosen = {"card": "s2", "start": "2024-01-01", "end": "2024-12-31", "aoi": "second", "year": 2024}
     wait(lambda: not kernels(demo))
