@@ -17,7 +17,6 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import rasterio
-from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.errors import CRSError, RasterioError
 from rasterio.transform import from_bounds
@@ -28,6 +27,7 @@ from cbm_lake import access, chips, pictures
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
+from cbm_lake.reprojection import transformer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,7 +122,7 @@ def write(
         raise InvalidInputError(f"lon {lon}, lat {lat} is no place on a web map; longitude comes first")
     if not (1 <= chipsize <= _LARGEST and 1 <= extend <= _FARTHEST):
         raise InvalidInputError(f"chipsize is 1 to {_LARGEST} pixels and extend 1 to {_FARTHEST} metres")
-    x, y = Transformer.from_crs(4326, 3857, always_xy=True).transform(lon, lat)
+    x, y = transformer(4326, 3857).transform(lon, lat)
     bounds = x - extend / 2, y - extend / 2, x + extend / 2, y + extend / 2
     if max(-bounds[0], bounds[2]) > chips.HALF_MAP:
         raise InvalidInputError(f"the image at lon {lon}, lat {lat} lies across the antimeridian, where none are made")

@@ -20,7 +20,6 @@ import numpy as np
 import rasterio
 import shapely
 from affine import Affine
-from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.transform import from_bounds
@@ -31,6 +30,7 @@ from cbm_lake.cube import CubeSource
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import Grid, Raster, Window, opened, source, without_nodata
+from cbm_lake.reprojection import transformer
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -352,7 +352,7 @@ def _inspected(href: str) -> Raster:
 
 def _window(grid: Grid, lon: float, lat: float, chipsize: float) -> Window:
     """The pixels of a chip that is centred on a place as well as whole pixels can; it may lie across the edge."""
-    x, y = Transformer.from_crs(4326, grid.epsg, always_xy=True).transform(lon, lat)
+    x, y = transformer(4326, grid.epsg).transform(lon, lat)
     if not (np.isfinite(x) and np.isfinite(y)):
         raise InvalidInputError(f"lon {lon}, lat {lat} is no place in EPSG:{grid.epsg}")
     size = max(1, round(chipsize / grid.transform.a))

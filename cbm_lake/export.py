@@ -19,6 +19,7 @@ import shapely
 
 from cbm_lake import queries
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.reprojection import reprojected
 from cbm_lake.store import translated
 
 if TYPE_CHECKING:
@@ -186,8 +187,7 @@ def _to_degrees(shapes: NDArray[Any], codes: NDArray[Any]) -> NDArray[Any]:
     """Outlines, each in the system of its code, in EPSG:4326."""
     moved = shapes.copy()
     for code in set(codes[~np.isnan(codes.astype(float))].tolist()):
-        transformer = pyproj.Transformer.from_crs(int(code), 4326, always_xy=True)
-        moved[codes == code] = shapely.transform(shapes[codes == code], transformer.transform, interleaved=False)
+        moved[codes == code] = reprojected(shapes[codes == code], int(code), 4326)
     return moved
 
 

@@ -22,13 +22,14 @@ import pyarrow.parquet as pq
 import pyogrio
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 from shapely.errors import ShapelyError
 
 from cbm_lake import schemas
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.reprojection import reprojected
 
 log = logging.getLogger(__name__)
 
@@ -437,8 +438,7 @@ def _reproject(source: _Source, ids: pa.Array, outlines: Geometries, crs: CRS, t
 
 
 def _transform(geometries: Geometries, source: CRS | int, target: CRS | int) -> Geometries:
-    change = Transformer.from_crs(source, target, always_xy=True).transform
-    return np.asarray(shapely.transform(geometries, change, interleaved=False))
+    return np.asarray(reprojected(geometries, source, target))
 
 
 def _mend(source: _Source, ids: pa.Array, outlines: Geometries) -> tuple[Geometries, int]:

@@ -12,6 +12,7 @@ import shapely
 
 from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.reprojection import reprojected
 
 _METADATA: Final = "MTD_MSIL2A.xml"
 _RASTER = re.compile(r"_(?P<key>B\d\d|B8A|SCL)(?:_(?P<metres>\d\d)m)?$")
@@ -117,7 +118,6 @@ def _ground(name: str, assets: dict[str, dict[str, Any]]) -> tuple[str, shapely.
 
     Metadata give the outline of the whole tile even where a product was cropped; the rasters tell what is there.
     """
-    import pyproj
     import rasterio
 
     problem = "it has no raster of a band"
@@ -128,9 +128,8 @@ def _ground(name: str, assets: dict[str, dict[str, Any]]) -> tuple[str, shapely.
                     epsg = raster.crs.to_epsg()
                     crs = f"EPSG:{epsg}" if epsg else raster.crs.to_wkt()
                     box = shapely.box(*raster.bounds)
-                    transformer = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
                     dense = shapely.segmentize(box, box.length / 32)  # straight in metres is bent in degrees
-                    return crs, shapely.transform(dense, transformer.transform, interleaved=False)
+                    return crs, reprojected(dense, crs, 4326)
                 problem = f"{asset['href']} has no coordinate system"
         except rasterio.errors.RasterioIOError as error:
             problem = str(error).splitlines()[0]

@@ -149,13 +149,11 @@ def _palette(crops: Iterable[str]) -> dict[str, str]:
 
 def _parcels(views: Views) -> pd.DataFrame:
     """The parcels with their latest clear NDVI and, in the coordinates of the images, their outlines."""
-    from pyproj import Transformer
+    from cbm_lake.reprojection import reprojected
 
     frame = views.table("parcels.latest_ndvi", **views.screen)
-    transformer = Transformer.from_crs(int(frame["epsg"].iloc[0]), EPSG, always_xy=True)
     shapes = shapely.from_wkb(frame["geometry"])
-    turned = shapely.transform(shapes, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
-    return frame.assign(outline=turned)
+    return frame.assign(outline=reprojected(shapes, int(frame["epsg"].iloc[0]), EPSG))
 
 
 def _outlines(shape: shapely.Geometry) -> list[dict[str, Any]]:

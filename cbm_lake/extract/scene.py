@@ -187,15 +187,12 @@ def _source(job: Job, band: str) -> Source:
 
 def geometries(lake: Lake, parcels: ParcelSet, epsg: int) -> Any:
     """The parcels' geometries in another coordinate system, in the order of their file."""
-    from pyproj import Transformer
+    from cbm_lake.reprojection import reprojected
 
     table = lake.read_parcels(parcels, ["geometry", "epsg"])
     shapes = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
     own = table["epsg"][0].as_py() if table.num_rows else epsg
-    if own == epsg:
-        return shapes
-    transformer = Transformer.from_crs(own, epsg, always_xy=True)
-    return shapely.transform(shapes, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
+    return reprojected(shapes, own, epsg)
 
 
 def _index(job: Job, grid: str) -> zonal.SpanIndex:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.foi import components
 from cbm_lake.foi.parcels import Geometries, Parcels
 from cbm_lake.foi.rasters import Thematic, unit
+from cbm_lake.reprojection import reprojected
 from cbm_lake.spans import Pixels, SpanIndex, build_index
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,7 @@ def reproject(parcels: Parcels, crs: CRS | None) -> Geometries:
     if parcels.crs.equals(crs, ignore_axis_order=True):
         return parcels.outlines
     log.info("%s: reprojected from %s to %s", parcels.name, parcels.crs.name, crs.name)
-    transformer = Transformer.from_crs(parcels.crs, crs, always_xy=True)
-    shapes: Geometries = shapely.transform(parcels.outlines, transformer.transform, interleaved=False)
+    shapes: Geometries = reprojected(parcels.outlines, parcels.crs, crs)
     shapes[~np.isfinite(shapely.bounds(shapes)).all(axis=1) & ~shapely.is_empty(shapes)] = None
     return shapes
 

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import Transformer
 
 from cbm_lake.errors import NotFoundError
+from cbm_lake.reprojection import reprojected, transformer
 from cbm_lake.show.style import CURVES
 from cbm_lake.spans import build_index
 
@@ -62,8 +62,7 @@ class Outlines:
         shapes = shapely.from_wkb(rows["geometry"].to_numpy())
         codes = rows["epsg"].to_numpy()
         for code in np.unique(codes):
-            move = Transformer.from_crs(int(code), _WEB, always_xy=True).transform
-            shapes[codes == code] = shapely.transform(shapes[codes == code], move, interleaved=False)
+            shapes[codes == code] = reprojected(shapes[codes == code], int(code), _WEB)
         return cls(rows["pid"].combine_chunks(), shapes)
 
     @cached_property
@@ -232,12 +231,10 @@ def _word(x: float, y: float, told: str, anchor: str) -> str:
 
 def _metres(lon: float, lat: float) -> tuple[float, float]:
     """A place of the world that the map can show."""
-    x, y = Transformer.from_crs(4326, _WEB, always_xy=True).transform(
-        min(max(lon, -180), 180), min(max(lat, -85.06), 85.06)
-    )
+    x, y = transformer(4326, _WEB).transform(min(max(lon, -180), 180), min(max(lat, -85.06), 85.06))
     return float(x), float(y)
 
 
 def _degrees(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[list[float], list[float]]:
-    lon, lat = Transformer.from_crs(_WEB, 4326, always_xy=True).transform(x, y)
+    lon, lat = transformer(_WEB, 4326).transform(x, y)
     return lon.tolist(), lat.tolist()

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.qa.tablefiles import Shapes
+from cbm_lake.reprojection import transformer
 
 Geometries = NDArray[np.object_]
 Progress = Callable[[int, int], None]
@@ -196,7 +197,7 @@ def _transformer(crs: CRS) -> Callable[..., Any] | None:
     if crs.equals(target, ignore_axis_order=True):
         return None
     try:
-        return Transformer.from_crs(crs, target, always_xy=True).transform
+        return transformer(crs, target).transform
     except ProjError as error:
         raise InvalidInputError(f"outlines in {crs.name} cannot be moved to EPSG:3035; reproject them first") from error
 

@@ -9,13 +9,13 @@ from importlib.metadata import version
 from typing import Any, Final
 
 import shapely
-from pyproj import Transformer
 
 from cbm_lake import markers
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import NotFoundError
 from cbm_lake.foi import result as foi
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.reprojection import reprojected
 from cbm_lake.sources import LakeSource
 
 FORMAT: Final = 1
@@ -118,8 +118,7 @@ def _parcel(lake: Lake, key: Key) -> Facts:
     row = rows[0]
     outline = row.pop("geometry")
     shape = shapely.from_wkb(outline)
-    turn = Transformer.from_crs(row["epsg"], 4326, always_xy=True)
-    degrees = shapely.transform(shape, turn.transform, interleaved=False)
+    degrees = reprojected(shape, row["epsg"], 4326)
     declared = lake.parcel_set(key["aoi"], key["year"], key["ptype"])
     known = {name: value for name, value in row.items() if name != "bbox"}
     return {

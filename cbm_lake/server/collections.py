@@ -12,12 +12,13 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from cbm_lake import queries
 from cbm_lake.errors import NotFoundError
 from cbm_lake.foi import result as foi
 from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.reprojection import reprojected, transformer
 from cbm_lake.server.accounts import Account
 from cbm_lake.server.security import RefusedError
 from cbm_lake.sources import LakeSource
@@ -147,7 +148,7 @@ class Rows:
         return batch.column(self.key or 0)
 
     def _features(self, rows: pa.RecordBatch) -> list[Feature]:
-        shapes = _transformed(_shapes(rows), _crs(rows), 4326)
+        shapes = reprojected(_shapes(rows), _crs(rows), 4326)
         plain = rows.drop_columns(["geometry"]).to_pylist()
         keys = map(str, self._keys(rows).to_pylist())
         return [_feature(*row) for row in zip(keys, shapes, plain, strict=True)]
@@ -164,7 +165,7 @@ def _result(lake: Lake, name: str, aoi: str) -> Rows:
     def bounds() -> Box:
         first = next(iter(foi.batches(lake, name)))
         box = json.loads(first.schema.metadata[b"geo"])["columns"]["geometry"].get("bbox", (-180, -90, 180, 90))
-        return Transformer.from_crs(_crs(first), 4326, always_xy=True).transform_bounds(*box)
+        return transformer(_crs(first), 4326).transform_bounds(*box)
 
     return Rows(f"foi_{name}", f"FOI: {name}", aoi, "", lambda: foi.batches(lake, name), bounds)
 
@@ -226,11 +227,6 @@ def _crs(rows: pa.RecordBatch) -> CRS:
 
 def _meets(rows: pa.RecordBatch, box: Box) -> Any:
     """Which outlines meet a box in degrees."""
-    frame = _transformed(np.array([shapely.box(*box)]), CRS.from_epsg(4326), _crs(rows))[0]
+    frame = reprojected(np.array([shapely.box(*box)]), CRS.from_epsg(4326), _crs(rows))[0]
     shapely.prepare(frame)
     return shapely.intersects(frame, _shapes(rows))
-
-
-def _transformed(shapes: Any, source: CRS, target: Any) -> Any:
-    transformer = Transformer.from_crs(source, target, always_xy=True)
-    return shapely.transform(shapes, transformer.transform, interleaved=False)

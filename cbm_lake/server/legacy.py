@@ -16,13 +16,13 @@ import orjson
 import shapely
 from fastapi import APIRouter, Body, HTTPException, Query, Request
 from numpy.typing import NDArray
-from pyproj import Transformer
 from rasterio.features import rasterize
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from cbm_lake import backgrounds, chips, pictures
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
+from cbm_lake.reprojection import reprojected
 from cbm_lake.server import security
 from cbm_lake.server.security import User
 from cbm_lake.sources import Columns, LakeSource
@@ -471,8 +471,7 @@ def _as_png(file: Path, outline: shapely.Geometry | None) -> Path:
 
 def _line(outline: shapely.Geometry, dataset: Any) -> NDArray[np.bool_]:
     """The pixels of a background, in Web Mercator, on which a parcel's outline lies."""
-    turn = Transformer.from_crs(4326, dataset.crs, always_xy=True)
-    border = shapely.transform(outline, turn.transform, interleaved=False).boundary
+    border = reprojected(outline, 4326, dataset.crs).boundary
     pixels = rasterize([border], dataset.shape, transform=dataset.transform, all_touched=True, dtype="uint8")
     return np.asarray(pixels, dtype=bool)
 

@@ -12,6 +12,7 @@ import shapely
 
 from cbm_lake.cards import S2
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.reprojection import reprojected
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,12 +217,11 @@ def colours(kind: View, bands: dict[str, NDArray[Any]], between: Limits) -> NDAr
 
 def mask(outline: shapely.Geometry, source: int, epsg: int, transform: Affine, size: int) -> NDArray[np.bool_]:
     """Pixels of a square grid that the outline touches, so that even a tiny parcel has some."""
-    from pyproj import Transformer
     from rasterio.features import rasterize
 
-    turn = Transformer.from_crs(source, epsg, always_xy=True)
-    shape = shapely.transform(outline, lambda xy: np.column_stack(turn.transform(xy[:, 0], xy[:, 1])))
-    touched = rasterize([(shape, 1)], (size, size), transform=transform, all_touched=True, dtype="uint8")
+    touched = rasterize(
+        [(reprojected(outline, source, epsg), 1)], (size, size), transform=transform, all_touched=True, dtype="uint8"
+    )
     return np.asarray(touched, bool)
 
 

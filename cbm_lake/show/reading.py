@@ -18,7 +18,6 @@ import numpy as np
 import rasterio
 import shapely
 from affine import Affine
-from pyproj import Transformer
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
@@ -26,6 +25,7 @@ from cbm_lake import get
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
+from cbm_lake.reprojection import reprojected, transformer
 from cbm_lake.show import computing
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ class Parcel:
 
     def outline_in(self, epsg: int) -> shapely.Geometry:
         """The outline in another coordinate system."""
-        turn = Transformer.from_crs(self.epsg, epsg, always_xy=True)
-        return shapely.transform(self.outline, lambda xy: np.column_stack(turn.transform(xy[:, 0], xy[:, 1])))
+        return reprojected(self.outline, self.epsg, epsg)
 
     @property
     def widest(self) -> float:
@@ -366,7 +365,7 @@ def _grid(file: Path, lon: float, lat: float, chipsize: int) -> tuple[int, Affin
     """Pixels of 10 m that fit those of a chip, in a square round a place."""
     with _opened(file) as dataset:
         epsg, origin = dataset.crs.to_epsg(), dataset.transform
-    x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(lon, lat)
+    x, y = transformer(4326, epsg).transform(lon, lat)
     size = max(1, round(chipsize / _PIXEL))
     left = origin.c + round((x - origin.c) / _PIXEL - size / 2) * _PIXEL
     top = origin.f - round((origin.f - y) / _PIXEL - size / 2) * _PIXEL

@@ -13,12 +13,12 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import shapely
-from pyproj import Transformer
 
 from cbm_lake import backgrounds, cards, chips, schemas
 from cbm_lake.chips import Chip
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.reprojection import reprojected
 from cbm_lake.sources import declared
 from cbm_lake.sources.declared import Declared, Row
 from cbm_lake.sources.protocol import SUFFIX, Columns
@@ -99,9 +99,9 @@ class LakeSource:
             raise InvalidInputError(f"distance {distance} is no number of metres")
         parcels = self.lake.parcel_set(aoi, year, ptype)
         known, parcel = self._declared(parcels), self._found(parcels, pid)
-        around = _reproject(shapely.from_wkb(parcel["geometry"]), known.epsg, _EQUAL_AREA)
+        around = reprojected(shapely.from_wkb(parcel["geometry"]), known.epsg, _EQUAL_AREA)
         # a little wider, since what is straight in one system is not in the other
-        box = _reproject(
+        box = reprojected(
             shapely.box(*around.buffer(1.01 * distance + 1).bounds).segmentize(1000), _EQUAL_AREA, known.epsg
         )
         rows = [
@@ -109,7 +109,7 @@ class LakeSource:
             for row in known.in_box(*box.bounds)
             if row["crop_name"] == parcel["crop_name"] and row["pid"] != parcel["pid"] and row["area_m2"] > _PEER_AREA
         ]
-        shapes = _reproject(shapely.from_wkb([row["geometry"] for row in rows]), known.epsg, _EQUAL_AREA)
+        shapes = reprojected(shapely.from_wkb([row["geometry"] for row in rows]), known.epsg, _EQUAL_AREA)
         metres = shapely.distance(shapes, around)
         near = [place for place in np.argsort(metres, kind="stable") if metres[place] <= distance]
         chosen = near[: max(0, min(int(limit), _MOST_PEERS))]
@@ -137,7 +137,7 @@ class LakeSource:
         return self._shaped(parcels, self._meeting(parcels, shapely.box(*box)))
 
     def _shaped(self, parcels: ParcelSet, rows: Sequence[Row]) -> list[Row]:
-        shapes = _reproject(shapely.from_wkb([row["geometry"] for row in rows]), self._declared(parcels).epsg, 4326)
+        shapes = reprojected(shapely.from_wkb([row["geometry"] for row in rows]), self._declared(parcels).epsg, 4326)
         return [{**row, "shape": shape} for row, shape in zip(rows, shapes, strict=True)]
 
     def declared_parcel(self, parcels: ParcelSet, pid: str) -> Row:
@@ -147,7 +147,7 @@ class LakeSource:
             NotFoundError: there is none.
         """
         row = self._found(parcels, pid)
-        return {**row, "shape": _reproject(shapely.from_wkb(row["geometry"]), row["epsg"], 4326)}
+        return {**row, "shape": reprojected(shapely.from_wkb(row["geometry"]), row["epsg"], 4326)}
 
     def _declared(self, parcels: ParcelSet) -> Declared:
         return declared.held(self.lake.url, parcels) if self._hold else declared.Asked(self.lake, parcels)
@@ -163,7 +163,7 @@ class LakeSource:
     def _meeting(self, parcels: ParcelSet, shape: shapely.Geometry) -> list[Row]:
         """Parcels that meet a shape in degrees: boxes choose candidates, shapely decides in the parcels' own system."""
         known = self._declared(parcels)
-        shape = _reproject(shape, 4326, known.epsg)
+        shape = reprojected(shape, 4326, known.epsg)
         if not all(math.isfinite(value) for value in shape.bounds):
             return []
         return [row for row in known.in_box(*shape.bounds) if shapely.from_wkb(row["geometry"]).intersects(shape)]
@@ -279,7 +279,7 @@ def _geojson(row: Row, *, wgs84: bool) -> str:
     """GeoJSON text with 9 decimals; in a system other than degrees it names that system, as PostGIS does."""
     shape = shapely.from_wkb(row["geometry"])
     if wgs84:
-        shape = _reproject(shape, row["epsg"], 4326)
+        shape = reprojected(shape, row["epsg"], 4326)
     document = json.loads(shapely.to_geojson(shapely.transform(shape, lambda xy: np.round(xy, 9))))
     if not wgs84 and row["epsg"] != 4326:
         crs = {"type": "name", "properties": {"name": f"EPSG:{row['epsg']}"}}
@@ -321,13 +321,6 @@ def _histograms(scl: pa.ChunkedArray) -> list[dict[str, int]]:
 
 
 # -- geometry ---------------------------------------------------------------------------------------------------------
-
-
-def _reproject(shapes: Any, source: int, target: int) -> Any:
-    if source == target:
-        return shapes
-    transformer = Transformer.from_crs(source, target, always_xy=True)
-    return shapely.transform(shapes, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1])))
 
 
 def _polygon(value: Any) -> shapely.Geometry:
