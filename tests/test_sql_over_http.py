@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from factories import fill, parcel_set, signature, signatures, write
 
+from cbm_lake import queries
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake
 from cbm_lake.server import statements
@@ -236,6 +237,12 @@ def test_only_the_rows_of_granted_areas_are_seen(box, tmp_path):
     assert seen == {("ms",): (6, 3, 12), ("nl",): (1, 0, 2), (): (0, 0, 0), None: (7, 3, 14)}
     for attack in ("ms' or '1'='1", "') or true --"):
         assert ask(box, lake, "from s2", (attack,)).num_rows == 0
+
+
+def test_of_every_view_but_the_scenes_only_granted_areas_are_seen(lake):
+    assert {query.name.partition(".")[2] for query in queries.granted()} == statements.VIEWS - {"scenes"}
+    for view in statements.VIEWS - {"scenes"}:
+        assert "aoi" in lake.sql(f"from {view} limit 0").column_names
 
 
 def test_parameters_are_values(box, lake):

@@ -15,7 +15,12 @@ import duckdb
 
 from cbm_lake.errors import InvalidInputError
 
-VIEWS: Final = frozenset({"scenes", "parcels", "s2", "bs", "c6", "s2_long", "bs_long", "c6_long", "extractions"})
+VIEWS: Final = frozenset(
+    {
+        "scenes", "parcels", "s2", "bs", "c6", "sc", "s2_long", "bs_long", "c6_long", "extractions", "markers", "weather",
+        "weather_cells",
+    }
+)  # fmt: skip
 """What may be read."""
 
 _LONGEST: Final = 20_000
