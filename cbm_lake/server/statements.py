@@ -17,8 +17,8 @@ from cbm_lake.errors import InvalidInputError
 
 VIEWS: Final = frozenset(
     {
-        "scenes", "parcels", "s2", "bs", "c6", "sc", "s2_long", "bs_long", "c6_long", "extractions", "markers", "weather",
-        "weather_cells",
+        "scenes", "parcels", "s2", "bs", "c6", "sc", "s2_long", "bs_long", "c6_long", "extractions", "markers",
+        "weather", "weather_cells",
     }
 )  # fmt: skip
 """What may be read."""
