@@ -621,3 +621,8 @@ def test_the_program_knows_the_command(capsys, monkeypatch):
     assert caught.value.code == 0
     told = capsys.readouterr().out
     assert all(name in told for name in ("time-series", "chips", "calendar", "background", "parcel-info"))
+
+
+def test_a_notebook_is_given_a_picture_whatever_it_knows_of_matplotlib():
+    drawn = style.figure(4, 3)
+    assert drawn._repr_png_().startswith(b"\x89PNG")

@@ -15,6 +15,7 @@ from cbm_lake.foi import components, tracing
 from cbm_lake.foi.parcels import Geometries, Parcels
 from cbm_lake.foi.result import Foi
 from cbm_lake.foi.survey import Survey, buffered, reproject, survey
+from cbm_lake.show.style import Drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,13 +40,12 @@ _MEANING: Final = {"foi_h": ("heterogeneous", "homogeneous"), "foi_c": ("several
 
 def plot_map(found: Foi, by: Literal["foi_h", "foi_c"] = "foi_h") -> Figure:
     """A figure: all parcels where they lie, coloured by foi_h or foi_c; grey where it cannot be told."""
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     if by not in _MEANING:
         raise InvalidInputError(f"there is no map of {by!r}; choose foi_h or foi_c")
     flags = np.asarray(pc.fill_null(found.table[by], -1))
-    figure = Figure(figsize=(9, 8), layout="constrained")
+    figure = Drawn(figsize=(9, 8), layout="constrained")
     axes = figure.subplots()
     names = {0: (_MEANING[by][1], _NO), 1: (_MEANING[by][0], _YES), -1: ("skipped", _UNKNOWN)}
     left, bottom, right, top = shapely.total_bounds(found.source.outlines)
@@ -76,13 +76,12 @@ def plot_clusters(found: Foi, pid: str | int) -> Figure:
     Raises:
         NotFoundError: no such parcel, or it lies off the raster.
     """
-    from matplotlib.figure import Figure
 
     row, parcel = _one(found, pid)
     outline = reproject(parcel, found.raster.crs)
     inner = buffered(parcel, found.raster, found.settings.buffer)
     seen = survey(inner, found.raster, found.classes, zero_counts=found.settings.zero_counts)
-    figure = Figure(figsize=(9, 6.5), layout="compressed")
+    figure = Drawn(figsize=(9, 6.5), layout="compressed")
     axes = figure.subplots()
     _draw_raster(axes, found, outline[0], pid)
     _draw(axes, outline, facecolor="none", edgecolor=_INK, linewidth=2)

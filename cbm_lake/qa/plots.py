@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from cbm_lake.qa.sample import Sample
+from cbm_lake.show.style import Drawn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,10 +24,9 @@ def plot_buckets(drawn: Sample) -> Figure:
 
     It needs matplotlib; `figure.savefig(path)` writes it.
     """
-    from matplotlib.figure import Figure
 
     buckets = drawn.buckets.to_pylist()
-    figure = Figure(figsize=(11, max(3.5, 1.3 + 0.27 * len(buckets))), layout="constrained")
+    figure = Drawn(figsize=(11, max(3.5, 1.3 + 0.27 * len(buckets))), layout="constrained")
     shares, courses = figure.subplots(1, 2)
     _shares(shares, buckets)
     _courses(courses, drawn, buckets)
@@ -44,9 +44,8 @@ def plot_ndvi(rows: pa.Table, title: str) -> Figure:
         rows: of the query time_series.ndvi.
         title: above the figure.
     """
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Drawn(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots()
     times, values = (np.asarray(rows[name]) for name in ("obstime", "ndvi"))
     clear = np.asarray(rows["cloud"].fill_null(1.0)) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -52,12 +53,21 @@ def fitted(text: str, inches: float, points: float = TITLE, lines: int = 2) -> s
     return "\n".join(textwrap.wrap(text, letters, max_lines=lines, placeholder=" …", break_on_hyphens=False))
 
 
+class Drawn(Figure):
+    """A figure that a notebook shows without being told of matplotlib first."""
+
+    def _repr_png_(self) -> bytes:
+        out = io.BytesIO()
+        self.savefig(out, format="png", bbox_inches="tight", dpi=DPI / 2)
+        return out.getvalue()
+
+
 def figure(width: float, height: float, *, constrained: bool = True) -> Figure:
     """An empty figure of that size in inches, known to no global state."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     engine = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1) if constrained else None
-    return Figure(figsize=(width, height), dpi=DPI, layout=engine)
+    return Drawn(figsize=(width, height), dpi=DPI, layout=engine)
 
 
 def frame(axes: Axes) -> None:
