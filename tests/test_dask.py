@@ -233,6 +233,7 @@ def interrupted(todo, *, progress, **options):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
     extract.run = interrupted
     main()
 """
