@@ -144,7 +144,7 @@ def _compact(url: str) -> None:
 
 def _bytes(url: str) -> int:
     """Of the signature files that count now."""
-    table = Lake(url)._signatures["s2"]  # noqa: SLF001
+    table = Lake(url)._tables["signatures_s2"]  # noqa: SLF001
     held = table.open()
     return 0 if held is None else sum(file["size_bytes"] for file in table.files(held))
 

@@ -21,7 +21,8 @@ from cbm_lake import schemas
 from cbm_lake.arguments import checked
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import Lake, ParcelSet, open_lake
+from cbm_lake.lake import Lake, open_lake
+from cbm_lake.snapshots import ParcelSet
 
 OFFSET: Final = 1000.0
 """DN by which a wrong scene is off."""

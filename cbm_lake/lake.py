@@ -1,13 +1,10 @@
-"""The lake: its tables, snapshots of them, and SQL over a snapshot."""
+"""The lake: the one door to its tables, for those who read them with SQL and for those who write."""
 
 from __future__ import annotations
 
-import re
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,76 +12,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import shapely
-from deltalake import DeltaTable
 
-from cbm_lake import cards, compaction, lookup, queries, schemas, tables
-from cbm_lake.access import S3Files, is_remote
+from cbm_lake import cards, compaction, database, lookup, queries, schemas
 from cbm_lake.config import Workspace
+from cbm_lake.database import Database
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.snapshots import Moments, ParcelSet, Snapshot
 from cbm_lake.store import Store, stamp
-
-_PARCEL_FILE = re.compile(
-    r"/aoi=(?P<aoi>[^/]+)/year=(?P<year>\d+)/(?P<ptype>\w+)-(?P<stamp>\w+Z)-(?P<version>\w+)\.parquet$"
-)
-
-
-_FID = "ogc_fid"
-"""The column of parcels that came from a database of the original library: the number by which its tables know them."""
-_OF_SIGNATURES = "views.40"
-"""Definitions from here on need the signatures; those before do with scenes, parcels and the ledger."""
-_FIRST = ("ledger", "obsids", "suspects")
-"""Tables that those before need."""
-_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
-"""What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
-
-
-@dataclass(frozen=True)
-class ParcelSet:
-    """One version of the declared parcels of an area and year."""
-
-    aoi: str
-    year: int
-    ptype: str
-    """Which of several parcel sets; "" is the main one."""
-    version: str
-    """Hash of the content: the same parcels always have the same version."""
-    loaded: str
-    """When, as it stands in the file's name."""
-    path: str
-
-    @property
-    def name(self) -> str:
-        """As a person says it: ms 2024, or ms 2024 m."""
-        return f"{self.aoi} {self.year} {self.ptype}".rstrip()
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Which files make up the lake at one moment; equal snapshots give equal answers."""
-
-    scenes: tuple[str, ...]
-    parcels: tuple[str, ...]
-    """Those in force."""
-    outlines: tuple[str, ...]
-    """Parcel files of all versions."""
-    former: tuple[str, ...]
-    """Parcel files of the versions that are in force no longer."""
-    versions: tuple[tuple[str, int | None], ...]
-    """Version of each Delta table; None where the table had not been made yet."""
-
-
-@dataclass
-class _Opened:
-    """DuckDB over a snapshot."""
-
-    snapshot: Snapshot
-    connection: duckdb.DuckDBPyConnection
-    files: dict[str, list[dict[str, Any]]]
-    """What the logs say of the files of each table, by which look-ups are narrowed."""
-    complete: bool = False
-    """Whether it has all views; what look-ups need, the ledger and the parcels, comes first."""
-    held: dict[str, lookup.Held] = field(default_factory=dict)
-    """The same of the cards that look-ups asked for."""
 
 
 class Lake:
@@ -94,12 +28,10 @@ class Lake:
         self.url = url
         self.as_of = as_of
         self._store = Store(url)
-        self._known = tables.of(self._store)
-        self._signatures = {card: self._known[f"signatures_{card}"] for card in schemas.CARD_BANDS}
-        self._ledger, self._slots = self._known["ledger"], self._known["slots"]
+        self._moments = Moments(self._store, as_of)
+        self._tables = self._moments.tables
         self._lock = threading.Lock()
-        self._held: dict[str, DeltaTable | None] = {}
-        self._opened: _Opened | None = None
+        self._opened: Database | None = None
 
     def __repr__(self) -> str:
         return f"Lake({self.url!r}{f', as_of={self.as_of:%Y-%m-%dT%H:%M:%SZ}' if self.as_of else ''})"
@@ -117,7 +49,7 @@ class Lake:
             InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
             SourceError: a file of the lake cannot be read.
         """
-        return _rows(self._cursor(), statement, params)
+        return database.rows(self._cursor(), statement, params)
 
     def query(self, name: str, /, **params: Any) -> pa.Table:
         """The rows of the named query sql/<folder>/<file>.sql.
@@ -128,9 +60,9 @@ class Lake:
             SourceError: a file of the lake cannot be read.
         """
         query = queries.get(name)
-        if name in lookup.QUESTIONS and (found := self._series(lookup.QUESTIONS[name], params)) is not None:
+        if name in lookup.QUESTIONS and (found := self._database().series(lookup.QUESTIONS[name], params)) is not None:
             return found
-        return _rows(self._cursor(params if query.of_one_parcel else None), query.sql, params)
+        return database.rows(self._cursor(params if query.of_one_parcel else None), query.sql, params)
 
     def relation(self, statement: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
         """The same as a DuckDB relation, for results that should not be held in memory at once.
@@ -138,7 +70,7 @@ class Lake:
         Raises:
             InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
         """
-        return _relation(self._cursor(), statement, params)
+        return database.relation(self._cursor(), statement, params)
 
     def export(self, what: str, path: str | Path, /, **params: Any) -> int:
         """Write rows to a file for other tools; its ending says the format. Returns how many rows.
@@ -162,13 +94,11 @@ class Lake:
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
-        opened = self._begin(self._take())
-        self._complete(opened)
-        return opened.connection
+        return Database(self._store, self._tables, self.snapshot()).connection
 
     def parcel_sets(self) -> list[ParcelSet]:
         """The parcel sets in force: for each area, year and kind the one that was loaded last."""
-        return _in_force(self._parcel_files())
+        return self._moments.parcel_sets()
 
     def parcel_set(self, aoi: str, year: int, ptype: str | None = None) -> ParcelSet:
         """The parcel set of an area and year.
@@ -213,7 +143,7 @@ class Lake:
 
     def snapshot(self) -> Snapshot:
         """Which files and table versions answer a question asked now."""
-        return self._take()[0]
+        return self._moments.take()
 
     def _check_present(self) -> None:
         """Raise InvalidInputError for the lake as it was: nothing is written into the past."""
@@ -251,13 +181,13 @@ class Lake:
     def prepare(self, card: str) -> None:
         """Make the tables that extraction writes, so that workers find them."""
         self._check_present()
-        for table in (self._signatures[card], self._ledger, self._slots, self._known["rasters"]):
-            table.create()
+        for name in (f"signatures_{card}", "ledger", "slots", "rasters"):
+            self._tables[name].create()
 
     def write_signatures(self, card: str, rows: pa.Table, extraction: int) -> None:
         """Make `rows` the signatures of that extraction, in one commit; they count once the ledger has it."""
         self._check_present()
-        self._known[f"signatures_{card}"].put(rows, "extraction", extraction)
+        self._tables[f"signatures_{card}"].put(rows, "extraction", extraction)
 
     def record(self, entry: dict[str, Any], after: int | None = None) -> bool:
         """Add an attempt to the ledger; see schemas.EXTRACTIONS, of which `attempt` is filled in here.
@@ -275,7 +205,7 @@ class Lake:
             return pa.Table.from_pylist([{**entry, "attempt": seen + 1}], schema=schemas.EXTRACTIONS)
 
         key = (entry[name] for name in ("card", "aoi", "year", "ptype", "scene"))
-        return self._ledger.append_next(rows, "/".join(map(str, key)))
+        return self._tables["ledger"].append_next(rows, "/".join(map(str, key)))
 
     def reserve_slots(self, card: str, grid: str, scenes: Sequence[dict[str, Any]]) -> pa.Table:
         """All places on the time axis of a cube, after giving one to each scene (scene, obstime, boa_offset) without.
@@ -292,7 +222,7 @@ class Lake:
             placed = [{"card": card, "grid": grid, "slot": len(held) + n, **scene} for n, scene in enumerate(new)]
             return pa.Table.from_pylist(placed, schema=schemas.SLOTS) if placed else None
 
-        self._slots.append_next(rows, f"{card}/{grid}")
+        self._tables["slots"].append_next(rows, f"{card}/{grid}")
         return self.query("extractions.slots", card=card, grid=grid)
 
     def remember_rasters(self, headers: dict[str, str]) -> None:
@@ -301,22 +231,22 @@ class Lake:
         now = datetime.now(UTC)
         rows = [{"href": href, "header": header, "seen": now} for href, header in headers.items()]
         if rows:
-            self._known["rasters"].append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))
+            self._tables["rasters"].append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))
 
     def add_inspection(self, row: dict[str, Any]) -> None:
         """Keep a verdict on a parcel of a sample; see schemas.INSPECTIONS."""
         self._check_present()
-        self._known["inspections"].append(pa.Table.from_pylist([row], schema=schemas.INSPECTIONS))
+        self._tables["inspections"].append(pa.Table.from_pylist([row], schema=schemas.INSPECTIONS))
 
     def add_suspects(self, rows: pa.Table) -> None:
         """Keep verdicts on scenes; see schemas.SUSPECTS."""
         self._check_present()
-        self._known["suspects"].append(rows)
+        self._tables["suspects"].append(rows)
 
     def put(self, name: str, rows: pa.Table, part: int) -> None:
         """Make `rows` the part of that number of the table of that name (see `tables.of`), in one commit."""
         self._check_present()
-        self._known[name].put(rows, "part", part)
+        self._tables[name].put(rows, "part", part)
 
     def compact(self, card: str | None = None) -> int:
         """Merge signature files into files ordered by parcel; returns how many were merged.
@@ -332,10 +262,10 @@ class Lake:
         """
         self._check_present()
         merged = 0
-        for name in [cards.get(card).name] if card else list(self._signatures):
+        for name in [cards.get(card).name] if card else list(schemas.CARD_BANDS):
             gone = self.query("extractions.dropped", card=name)["extraction"].to_pylist()
-            merged += compaction.compact(self._signatures[name], self._cursor(), gone)
-        for name, table in self._known.items():
+            merged += compaction.compact(self._tables[f"signatures_{name}"], self._cursor(), gone)
+        for name, table in self._tables.items():
             if not name.startswith("signatures_"):
                 table.merge()
             table.checkpoint()
@@ -356,7 +286,7 @@ class Lake:
         self._check_present()
         if days < 0:
             raise InvalidInputError(f"days must be 0 or more, not {days:g}")
-        return sum(table.vacuum(days) for table in self._known.values())
+        return sum(table.vacuum(days) for table in self._tables.values())
 
     def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
         """The stored pixel index of that parcel version on that grid, or None."""
@@ -379,148 +309,17 @@ class Lake:
             raise NotFoundError(f"parcel file {parcels.path} has gone; load the parcels of {parcels.name} again")
         return table
 
-    # -- snapshots ----------------------------------------------------------------------------------------------
-
-    def _parcel_files(self) -> list[ParcelSet]:
-        """Every version that counts at this moment, oldest first."""
-        found = []
-        for path in self._store.files("parcels"):
-            parts = _PARCEL_FILE.search(path)
-            if parts and not self._later(parts["stamp"]):
-                ptype = "" if parts["ptype"] == "main" else parts["ptype"]
-                found.append(ParcelSet(parts["aoi"], int(parts["year"]), ptype, parts["version"], parts["stamp"], path))
-        return sorted(found, key=lambda version: version.loaded)
-
-    def _later(self, moment: str) -> bool:
-        return self.as_of is not None and moment > stamp(self.as_of)
-
-    def _take(self) -> tuple[Snapshot, dict[str, DeltaTable | None]]:
-        tables = self._tables()
-        scenes = [
-            path for path in self._store.files("scenes") if not self._later(path.rpartition("/")[2].split("-")[0])
-        ]
-        versions = self._parcel_files()
-        current = _in_force(versions)
-        in_force = {(found.aoi, found.year, found.ptype, found.version) for found in current}
-        snapshot = Snapshot(
-            tuple(scenes),
-            tuple(found.path for found in current),
-            tuple(found.path for found in versions),
-            tuple(
-                found.path for found in versions if (found.aoi, found.year, found.ptype, found.version) not in in_force
-            ),
-            tuple((name, None if table is None else table.version()) for name, table in tables.items()),
-        )
-        return snapshot, tables
-
-    def _tables(self) -> dict[str, DeltaTable | None]:
-        """The Delta tables, read again only when their logs have moved on.
-
-        The ledger is read before the signatures that it speaks of, and looked at again after them: what counts by it
-        has been written by then, and has not been compacted away since.
-        """
-        with self._lock:
-            while True:
-                first, *others = self._known
-                self._renew(first)
-                if is_remote(self.url) or len(self._held) < len(self._known):  # where a look takes time
-                    with ThreadPoolExecutor(len(others)) as pool:
-                        list(pool.map(self._renew, others))
-                else:
-                    for name in others:
-                        self._renew(name)
-                ledger = self._held["ledger"]
-                if ledger is None or self.as_of is not None or not self._ledger.moved_on(ledger):
-                    return dict(self._held)
-
-    def _renew(self, name: str) -> None:
-        """Read a table again when its log has moved on."""
-        table, held = self._known[name], self._held.get(name)
-        if held is None or (self.as_of is None and table.moved_on(held)):
-            self._held[name] = table.open(self.as_of)
-
     def _cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
-        """A cursor over the current snapshot: never a shared connection, which gives wrong rows under threads.
+        """A cursor over the current snapshot; see Database.cursor."""
+        return self._database().cursor(parcel)
 
-        Args:
-            parcel: pid, and perhaps aoi and year, of the only parcel whose signatures are wanted.
-        """
-        opened = self._open()
+    def _database(self) -> Database:
+        """DuckDB over the current snapshot; the same one until the lake has moved on."""
+        snapshot = self.snapshot()
         with self._lock:
-            self._complete(opened)
-        cursor = opened.connection.cursor()
-        if parcel and parcel.get("pid") is not None:
-            _narrow(cursor, opened.files, parcel)
-        return cursor
-
-    def _open(self) -> _Opened:
-        """DuckDB over the current snapshot."""
-        taken = self._take()
-        with self._lock:
-            if self._opened is None or self._opened.snapshot != taken[0]:
-                self._opened = self._begin(taken)
+            if self._opened is None or self._opened.snapshot != snapshot:
+                self._opened = Database(self._store, self._tables, snapshot)
             return self._opened
-
-    def _series(self, card: str, params: dict[str, Any]) -> pa.Table | None:
-        """The long rows of one parcel, or None where SQL is to find them."""
-        opened = self._open()
-        if card == "s2" and lookup.of_parcel(opened.files["signatures_sc"], {"pid": "", **params}):
-            return None
-        if card not in opened.held:
-            cursor = opened.connection.cursor()
-            counting = _rows(cursor, queries.get("lookup.counting").sql, {"card": card})["extraction"]
-            outdated = _rows(cursor, queries.get("lookup.outdated").sql, {})["pid"].to_pylist()
-            files = opened.files[f"signatures_{card}"]
-            opened.held[card] = lookup.Held(self._store, files, counting.combine_chunks(), frozenset(outdated))
-        return lookup.series(card, opened.held[card], params)
-
-    def _begin(self, taken: tuple[Snapshot, dict[str, DeltaTable | None]]) -> _Opened:
-        """A new in-memory DuckDB with the views of scenes, parcels and the ledger."""
-        snapshot, tables = taken
-        opened = {name: table for name, table in tables.items() if table is not None}
-        files = {name: known.files(opened[name]) if name in opened else [] for name, known in self._known.items()}
-        connection = duckdb.connect()
-        if is_remote(self.url):
-            connection.register_filesystem(S3Files(self.url))
-        parcels = _partitioned(schemas.PARCELS)
-        with queries.translated():
-            # global, because a cursor does not inherit what is set for its connection only
-            # geometries stay WKB in every version
-            connection.execute("set global enable_geoparquet_conversion = false")
-            connection.execute("set global parquet_metadata_cache = true")
-            connection.execute("set global timezone = 'UTC'")
-            _view(connection, "stac_scenes", snapshot.scenes, schemas.SCENES)
-            for name, paths in (
-                ("fiboa_parcels", snapshot.parcels),
-                ("parcel_versions", snapshot.outlines),
-                ("former_parcels", snapshot.former),
-            ):
-                _view(connection, name, paths, parcels, union_by_name=True)
-            for name in _FIRST:
-                _view(connection, name, [file["path"] for file in files[name]], self._known[name].schema)
-            for definition in queries.definitions():
-                if definition.name < _OF_SIGNATURES:
-                    connection.execute(definition.sql)
-        return _Opened(snapshot, connection, files)
-
-    def _complete(self, opened: _Opened) -> None:
-        """Add the views of the signatures and of the other tables."""
-        if opened.complete:
-            return
-        with queries.translated():
-            for name, known in self._known.items():
-                if name not in _FIRST:
-                    _view(opened.connection, name, [file["path"] for file in opened.files[name]], known.schema)
-            for definition in queries.definitions():
-                if definition.name >= _OF_SIGNATURES:
-                    opened.connection.execute(definition.sql)
-        opened.complete = True
-
-
-def _in_force(versions: Iterable[ParcelSet]) -> list[ParcelSet]:
-    """For each area, year and kind the version that was loaded last; they come oldest first."""
-    newest = {(found.aoi, found.year, found.ptype): found for found in versions}
-    return sorted(newest.values(), key=lambda found: found.name)
 
 
 def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
@@ -547,56 +346,6 @@ def _moment(value: date | str | None) -> datetime | None:
             f"as_of {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z"
         ) from error
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _rows(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> pa.Table:
-    with queries.translated():
-        return _relation(cursor, statement, params).to_arrow_table()
-
-
-def _relation(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> duckdb.DuckDBPyRelation:
-    with queries.translated():
-        kinds = [part.type for part in cursor.extract_statements(statement)]
-        if len(kinds) != 1 or kinds[0] not in _READING:
-            raise InvalidInputError("this SQL is not one statement that gives rows; the lake is read by one SELECT")
-        return cursor.sql(statement, params=params or None)
-
-
-def _view(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    files: Sequence[str],
-    schema: pa.Schema,
-    *,
-    union_by_name: bool = False,
-) -> None:
-    """A view over Parquet files, or over an empty table of the right columns."""
-    if files:
-        found = connection.read_parquet(list(files), hive_partitioning=True, union_by_name=union_by_name)
-        if union_by_name and _FID not in found.columns:
-            found = found.project(f"*, null::bigint as {_FID}")
-        found.create_view(name)
-        return
-    empty = schema.empty_table()
-    connection.register(f"{name}_empty", empty)
-    connection.execute(f"create table {name} as from {name}_empty")
-    connection.unregister(f"{name}_empty")
-
-
-def _partitioned(schema: pa.Schema) -> pa.Schema:
-    extra = [("aoi", pa.string()), ("year", pa.int64()), ("ptype", pa.string()), ("version", pa.string())]
-    extra.append((_FID, pa.int64()))
-    return pa.schema([*schema, *(pa.field(name, kind) for name, kind in extra)])
-
-
-def _narrow(cursor: duckdb.DuckDBPyConnection, files: dict[str, list[dict[str, Any]]], params: dict[str, Any]) -> None:
-    """Let this cursor see only the signature files that can hold the parcel asked for."""
-    for card in (*schemas.CARD_BANDS, "sc"):
-        held = files[f"signatures_{card}"]
-        keep = [file["path"] for file in lookup.of_parcel(held, params)]
-        if len(keep) < len(held):
-            cursor.execute("set variable files = $files", {"files": keep or [held[0]["path"]]})
-            cursor.execute(queries.get(f"lookup.{card}").sql)
 
 
 def _by_key(scenes: pa.Table) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:

@@ -16,7 +16,7 @@ import shapely
 from pyproj import Transformer
 
 from cbm_lake import schemas
-from cbm_lake.lake import ParcelSet
+from cbm_lake.snapshots import ParcelSet
 
 X, Y, SIDE, STEP = 500_000, 4_800_000, 100, 110
 PIDS = ("0012", "12", "a/b")

@@ -470,7 +470,7 @@ def truncated_jp2(source, target):
 
 
 @pytest.mark.parametrize("change", [absent, not_a_raster, truncated, truncated_jp2])
-@pytest.mark.parametrize("cube", [True, False])
+@pytest.mark.parametrize("cube", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_broken_raster_fails_its_scene_only_and_is_tried_again(filled, tmp_path, change, cube):
     lake, broken = damage(filled, tmp_path, change)
     with pytest.raises(SourceError, match=rf"1 of 6 scenes failed, 5 are done.*{broken}.*B04.tif") as caught:

@@ -243,6 +243,7 @@ def test_of_each_parcel_so_many_pixels_are_taken_those_with_the_least_luck(owner
 # -- rasters ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("radar", [False, True])
 def test_clusters_part_the_crops_and_the_split_parcel_is_in_two(full, rasters, tmp_path, radar):
     made = rasters["clusters"] if radar else thematic("ms", 2024, **HOW, radar=False, folder=tmp_path, lake=full)

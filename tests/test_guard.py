@@ -66,7 +66,7 @@ def found(lake, **options):
     return {row["scene"]: row for row in rows if row["verdict"] == "suspect"}
 
 
-@pytest.mark.parametrize("shift", [1000, -1000])
+@pytest.mark.parametrize("shift", [1000, pytest.param(-1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("bands", [tuple(BANDS), ("B02", "B04", "B08"), ("B05", "B11", "B12")])
 @pytest.mark.parametrize("numbers", [(4, 5), (0, 11)])
 def test_each_fault_of_each_set_of_bands_is_found_and_nothing_else(workspace, shift, bands, numbers):

@@ -83,7 +83,7 @@ def test_a_view_has_the_same_columns_of_the_same_types_empty_and_full(tmp_path, 
     empty, full = Lake(str(tmp_path / "empty")), fill(Lake(str(tmp_path / "full")))
     for card in ("bs", "c6"):
         row = signature("12", **band("VV", 0.1))
-        rows = pa.Table.from_pylist([row], schema=full._signatures[card].schema)
+        rows = pa.Table.from_pylist([row], schema=full._tables[f"signatures_{card}"].schema)
         write(full, rows, parcel_set(), "A", card)
     described = f"select column_name, column_type from (describe {view})"  # noqa: S608
     assert full.sql(described).to_pylist() == empty.sql(described).to_pylist()
@@ -563,7 +563,7 @@ def opened(lake, **parcel):
     """Files that a question of one parcel, or of all, opens, and the pids in each of them."""
     cursor = lake._cursor(parcel)
     narrowed = cursor.sql("select unnest(getvariable('files')::varchar[])").fetchall()
-    names = [name for (name,) in narrowed] or [file["path"] for file in lake._opened.files["signatures_s2"]]
+    names = [name for (name,) in narrowed] or [file["path"] for file in lake._opened._files["signatures_s2"]]
     assert cursor.sql("from signatures_s2").shape[0] == sum(pq.read_metadata(name).num_rows for name in names)
     return {name: pq.read_table(name, columns=["pid"])["pid"].to_pylist() for name in names}
 
@@ -630,7 +630,7 @@ def test_what_comes_after_compaction_is_found_beside_it_and_merged_the_next_time
 def test_attempts_are_counted_on_after_the_ledger_was_merged(filled):
     before = filled.sql("select * from ledger order by scene").to_pylist()
     filled.compact()
-    files = filled._known["ledger"].open().file_uris()
+    files = filled._tables["ledger"].open().file_uris()
     assert len(files) == 1
     assert filled.sql("select * from ledger order by scene").to_pylist() == before
     filled.record(entry("A", "failed"))

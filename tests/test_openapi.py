@@ -25,6 +25,7 @@ def description(tmp_path_factory):
         yield schemathesis.openapi.from_url(f"{address}/openapi.json")
 
 
+@pytest.mark.slow
 def test_nothing_that_can_be_asked_fails_inside(description):
     asked = 0
     for operation in description.get_all_operations():

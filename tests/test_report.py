@@ -147,6 +147,7 @@ HOSTILE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_text_is_taken_for_markup(workspace, tmp_path, plain, text):
     lake = open_lake()

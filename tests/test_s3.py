@@ -320,7 +320,7 @@ def test_commits_of_which_the_answer_was_lost_lose_and_double_nothing(store, url
     lake = fill(Lake(f"{url}/{answers}"))
     rows = lake.sql(ROWS)
     store.set(lost=answers)
-    assert compaction.compact(lake._signatures["s2"], lake.connect(), []) == 2
+    assert compaction.compact(lake._tables["signatures_s2"], lake.connect(), []) == 2
     store.set(lost=1)
     write(lake, signatures(*(signature(pid, "B", day(1)) for pid in sorted(PIDS))), scene="B")
     for _ in range(2):
@@ -613,7 +613,7 @@ def test_secrets_are_in_no_text_of_what_holds_them(store, url):
     lake = small(url)
     found = Access.of(url)
     texts = [repr(found), str(found), repr(lake), repr(lake._store), repr(S3Files(url)), repr(lake._store._filesystem)]
-    texts += [repr(lake._held), repr(found.obstore()["config"])]
+    texts += [repr(lake._moments._held), repr(found.obstore()["config"])]
     for text in texts:
         assert SECRET not in text
         assert KEY not in text

@@ -229,6 +229,7 @@ def test_rows_beyond_the_limit_are_not_sent(box, lake):
     assert table.num_rows == 25_000
 
 
+@pytest.mark.slow
 def test_only_the_rows_of_granted_areas_are_seen(box, tmp_path):
     lake = fill(Lake(str(tmp_path / "lake")))
     write(lake, signatures(signature("77", aoi="nl")), parcel_set("nl"))

@@ -17,8 +17,9 @@ from cbm_lake.cube import Cube, Slot
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.extract.jobs import RULES, Base, Job, Outcome, Plan, Progress, Scene
 from cbm_lake.extract.scene import geometries, record
-from cbm_lake.lake import Lake, ParcelSet, open_lake
+from cbm_lake.lake import Lake, open_lake
 from cbm_lake.rasters import Grid, Raster
+from cbm_lake.snapshots import ParcelSet
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,9 @@ from cbm_lake import cards, schemas, zonal
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract.jobs import Job, Outcome
-from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.lake import Lake
 from cbm_lake.rasters import Raster, Source, Window, source
+from cbm_lake.snapshots import ParcelSet
 
 
 def extract_scene(job: Job) -> Outcome:

@@ -22,8 +22,9 @@ from pyproj import CRS
 from shapely.errors import ShapelyError
 
 from cbm_lake.errors import InvalidInputError, SourceError
-from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.lake import Lake
 from cbm_lake.parcels import decoded
+from cbm_lake.snapshots import ParcelSet
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,9 @@ from rasterio.features import rasterize
 from cbm_lake.cube import Cube
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.extract.scene import geometries
-from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.lake import Lake
 from cbm_lake.rasters import CHUNK, Grid, Window
+from cbm_lake.snapshots import ParcelSet
 from cbm_lake.store import Store
 
 if TYPE_CHECKING:

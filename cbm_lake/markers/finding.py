@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from cbm_lake import schemas
 from cbm_lake.arguments import checked
-from cbm_lake.lake import Lake, ParcelSet, open_lake
+from cbm_lake.lake import Lake, open_lake
 from cbm_lake.markers import series, smoothing
 from cbm_lake.markers.events import Events, of_parcels
 from cbm_lake.markers.kernels import FIELDS
@@ -25,6 +25,7 @@ from cbm_lake.markers.parameters import Parameters
 from cbm_lake.markers.parameters import read as read_parameters
 from cbm_lake.markers.peers import compare, scores
 from cbm_lake.markers.series import Seen
+from cbm_lake.snapshots import ParcelSet
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 
 from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import Lake, ParcelSet, open_lake
+from cbm_lake.lake import Lake, open_lake
 from cbm_lake.markers.finding import part_of
 from cbm_lake.markers.parameters import Parameters, Rule, Scenario, Season, read
 from cbm_lake.markers.series import check_known
+from cbm_lake.snapshots import ParcelSet
 
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]

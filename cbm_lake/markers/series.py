@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cbm_lake.errors import NotFoundError
-from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.lake import Lake
 from cbm_lake.markers import kernels
 from cbm_lake.markers.parameters import Clear, Parameters, Spike
+from cbm_lake.snapshots import ParcelSet
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

@@ -16,9 +16,10 @@ from shapely.errors import ShapelyError
 
 from cbm_lake import parcels
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.lake import Lake
 from cbm_lake.migration.catalogue import geometry
 from cbm_lake.migration.dumps import Dumps
+from cbm_lake.snapshots import ParcelSet
 
 _FID: Final = "ogc_fid"
 """How the lake's parcel files call the number; the view parcels reads it."""

@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 
 from cbm_lake import schemas, weather
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.lake import Lake
 from cbm_lake.migration.dumps import Dumps
 from cbm_lake.migration.series import Counts
+from cbm_lake.snapshots import ParcelSet
 
 MARKERS: Final = ("pid", "marker", "marker_type", "date_start", "date_main", "date_end")
 MARKERS_MAYBE: Final = ("foi_id", "duration_days", "value_1", "value_2", "value_3", "practice")

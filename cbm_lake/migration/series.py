@@ -22,9 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake import queries, schemas
-from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.lake import Lake
 from cbm_lake.migration.catalogue import Numbered
 from cbm_lake.migration.dumps import Dumps
+from cbm_lake.snapshots import ParcelSet
 
 SIGNATURES: Final = ("pid", "obsid", "band", "count", "mean", "std", "min", "max", "p25", "p50", "p75")
 HISTS: Final = ("pid", "obsid", "hist")

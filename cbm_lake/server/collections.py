@@ -17,10 +17,11 @@ from pyproj import CRS
 from cbm_lake import queries
 from cbm_lake.errors import NotFoundError
 from cbm_lake.foi import result as foi
-from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.lake import Lake
 from cbm_lake.reprojection import reprojected, transformer
 from cbm_lake.server.accounts import Account
 from cbm_lake.server.security import RefusedError
+from cbm_lake.snapshots import ParcelSet
 from cbm_lake.sources import LakeSource
 
 Box = tuple[float, float, float, float]

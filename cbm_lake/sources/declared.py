@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake.errors import NotFoundError
-from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.lake import Lake
+from cbm_lake.snapshots import ParcelSet
 
 Row = dict[str, Any]
 """pid, crop_name, crop_code, epsg, geometry (WKB), area_m2, centroid_lon, centroid_lat."""

@@ -17,8 +17,9 @@ import shapely
 from cbm_lake import backgrounds, cards, chips, schemas
 from cbm_lake.chips import Chip
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import Lake, ParcelSet
+from cbm_lake.lake import Lake
 from cbm_lake.reprojection import reprojected
+from cbm_lake.snapshots import ParcelSet
 from cbm_lake.sources import declared
 from cbm_lake.sources.declared import Declared, Row
 from cbm_lake.sources.protocol import SUFFIX, Columns

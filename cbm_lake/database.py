@@ -1,0 +1,164 @@
+"""DuckDB over a snapshot of a lake: its views, and the questions about one parcel narrowed to the files that matter."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from cbm_lake import lookup, queries, schemas
+from cbm_lake.access import S3Files, is_remote
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.snapshots import Snapshot
+from cbm_lake.store import Store, Table
+
+_FID = "ogc_fid"
+"""The column of parcels that came from a database of the original library: the number by which its tables know them."""
+_OF_SIGNATURES = "views.40"
+"""Definitions from here on need the signatures; those before do with scenes, parcels and the ledger."""
+_FIRST = ("ledger", "obsids", "suspects")
+"""Tables that those before need."""
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
+"""What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
+
+
+class Database:
+    """An in-memory DuckDB with the views of a snapshot."""
+
+    def __init__(self, store: Store, known: dict[str, Table], snapshot: Snapshot) -> None:
+        """Make the views of scenes, parcels and the ledger; those of the signatures come when they are asked for."""
+        self.snapshot = snapshot
+        self._store = store
+        self._known = known
+        self._files = {
+            name: table.files(snapshot.tables[name]) if name in snapshot.tables else [] for name, table in known.items()
+        }
+        self._lock = threading.Lock()
+        self._complete = False
+        self._held: dict[str, lookup.Held] = {}
+        self._connection = duckdb.connect()
+        if is_remote(store.url):
+            self._connection.register_filesystem(S3Files(store.url))
+        with queries.translated():
+            # global, because a cursor does not inherit what is set for its connection only
+            # geometries stay WKB in every version
+            self._connection.execute("set global enable_geoparquet_conversion = false")
+            self._connection.execute("set global parquet_metadata_cache = true")
+            self._connection.execute("set global timezone = 'UTC'")
+            self._begin()
+
+    def cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
+        """A cursor of one's own: a shared connection gives wrong rows under threads.
+
+        Args:
+            parcel: pid, and perhaps aoi and year, of the only parcel whose signatures are wanted.
+        """
+        cursor = self.connection.cursor()
+        if parcel and parcel.get("pid") is not None:
+            self._narrow(cursor, parcel)
+        return cursor
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection that has every view; a thread takes a cursor of it."""
+        with self._lock:
+            if not self._complete:
+                self._end()
+            self._complete = True
+        return self._connection
+
+    def series(self, card: str, params: dict[str, Any]) -> pa.Table | None:
+        """The long rows of one parcel, or None where SQL is to find them."""
+        if card == "s2" and lookup.of_parcel(self._files["signatures_sc"], {"pid": "", **params}):
+            return None
+        if card not in self._held:
+            cursor = self._connection.cursor()
+            counting = rows(cursor, queries.get("lookup.counting").sql, {"card": card})["extraction"]
+            outdated = rows(cursor, queries.get("lookup.outdated").sql, {})["pid"].to_pylist()
+            files = self._files[f"signatures_{card}"]
+            self._held[card] = lookup.Held(self._store, files, counting.combine_chunks(), frozenset(outdated))
+        return lookup.series(card, self._held[card], params)
+
+    def _begin(self) -> None:
+        """Make the views that look-ups need."""
+        parcels = _partitioned(schemas.PARCELS)
+        _view(self._connection, "stac_scenes", self.snapshot.scenes, schemas.SCENES)
+        for name, paths in (
+            ("fiboa_parcels", self.snapshot.parcels),
+            ("parcel_versions", self.snapshot.outlines),
+            ("former_parcels", self.snapshot.former),
+        ):
+            _view(self._connection, name, paths, parcels, union_by_name=True)
+        for name in _FIRST:
+            self._view(name)
+        for definition in queries.definitions():
+            if definition.name < _OF_SIGNATURES:
+                self._connection.execute(definition.sql)
+
+    def _end(self) -> None:
+        """Make the views of the signatures and of the other tables."""
+        with queries.translated():
+            for name in self._known:
+                if name not in _FIRST:
+                    self._view(name)
+            for definition in queries.definitions():
+                if definition.name >= _OF_SIGNATURES:
+                    self._connection.execute(definition.sql)
+
+    def _view(self, name: str) -> None:
+        """Make the view of a Delta table."""
+        _view(self._connection, name, [file["path"] for file in self._files[name]], self._known[name].schema)
+
+    def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:
+        """Let this cursor see only the signature files that can hold the parcel asked for."""
+        for card in (*schemas.CARD_BANDS, "sc"):
+            held = self._files[f"signatures_{card}"]
+            keep = [file["path"] for file in lookup.of_parcel(held, parcel)]
+            if len(keep) < len(held):
+                cursor.execute("set variable files = $files", {"files": keep or [held[0]["path"]]})
+                cursor.execute(queries.get(f"lookup.{card}").sql)
+
+
+def rows(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> pa.Table:
+    """The rows that a statement gives, its parameters bound."""
+    with queries.translated():
+        return relation(cursor, statement, params).to_arrow_table()
+
+
+def relation(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> duckdb.DuckDBPyRelation:
+    """The same before it is run; a statement that reads nothing, or several, is an InvalidInputError."""
+    with queries.translated():
+        kinds = [part.type for part in cursor.extract_statements(statement)]
+        if len(kinds) != 1 or kinds[0] not in _READING:
+            raise InvalidInputError("this SQL is not one statement that gives rows; the lake is read by one SELECT")
+        return cursor.sql(statement, params=params or None)
+
+
+def _view(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    files: Sequence[str],
+    schema: pa.Schema,
+    *,
+    union_by_name: bool = False,
+) -> None:
+    """A view over Parquet files, or over an empty table of the right columns."""
+    if files:
+        found = connection.read_parquet(list(files), hive_partitioning=True, union_by_name=union_by_name)
+        if union_by_name and _FID not in found.columns:
+            found = found.project(f"*, null::bigint as {_FID}")
+        found.create_view(name)
+        return
+    empty = schema.empty_table()
+    connection.register(f"{name}_empty", empty)
+    connection.execute(f"create table {name} as from {name}_empty")
+    connection.unregister(f"{name}_empty")
+
+
+def _partitioned(schema: pa.Schema) -> pa.Schema:
+    extra = [("aoi", pa.string()), ("year", pa.int64()), ("ptype", pa.string()), ("version", pa.string())]
+    extra.append((_FID, pa.int64()))
+    return pa.schema([*schema, *(pa.field(name, kind) for name, kind in extra)])

@@ -1,0 +1,141 @@
+"""What makes up a lake at a moment: its scene files, its parcel sets, and the versions of its tables."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from deltalake import DeltaTable
+
+from cbm_lake import tables
+from cbm_lake.access import is_remote
+from cbm_lake.store import Store, stamp
+
+_PARCEL_FILE = re.compile(
+    r"/aoi=(?P<aoi>[^/]+)/year=(?P<year>\d+)/(?P<ptype>\w+)-(?P<stamp>\w+Z)-(?P<version>\w+)\.parquet$"
+)
+
+
+@dataclass(frozen=True)
+class ParcelSet:
+    """One version of the declared parcels of an area and year."""
+
+    aoi: str
+    year: int
+    ptype: str
+    """Which of several parcel sets; "" is the main one."""
+    version: str
+    """Hash of the content: the same parcels always have the same version."""
+    loaded: str
+    """When, as it stands in the file's name."""
+    path: str
+
+    @property
+    def content(self) -> tuple[str, int, str, str]:
+        """What it is, whenever it was loaded."""
+        return self.aoi, self.year, self.ptype, self.version
+
+    @property
+    def name(self) -> str:
+        """As a person says it: ms 2024, or ms 2024 m."""
+        return f"{self.aoi} {self.year} {self.ptype}".rstrip()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Which files make up the lake at one moment; equal snapshots give equal answers."""
+
+    scenes: tuple[str, ...]
+    parcels: tuple[str, ...]
+    """Those in force."""
+    outlines: tuple[str, ...]
+    """Parcel files of all versions."""
+    former: tuple[str, ...]
+    """Parcel files of the versions that are in force no longer."""
+    versions: tuple[tuple[str, int | None], ...]
+    """Version of each Delta table; None where the table had not been made yet."""
+    tables: dict[str, DeltaTable] = field(compare=False, repr=False)
+    """Those that had been made, opened at that version."""
+
+
+class Moments:
+    """The snapshots of a store: as it is whenever it is asked, or always as it was at a moment."""
+
+    def __init__(self, store: Store, as_of: datetime | None) -> None:
+        self.tables = tables.of(store)
+        """Every table that a lake has, whether made yet or not, by the name of its view."""
+        self._store = store
+        self._as_of = as_of
+        self._lock = threading.Lock()
+        self._held: dict[str, DeltaTable | None] = {}
+
+    def take(self) -> Snapshot:
+        """What makes up the lake now."""
+        opened = self._open()
+        scenes = [
+            path for path in self._store.files("scenes") if not self._later(path.rpartition("/")[2].split("-")[0])
+        ]
+        sets = self._parcel_files()
+        current = _in_force(sets)
+        in_force = {found.content for found in current}
+        return Snapshot(
+            tuple(scenes),
+            tuple(found.path for found in current),
+            tuple(found.path for found in sets),
+            tuple(found.path for found in sets if found.content not in in_force),
+            tuple((name, None if table is None else table.version()) for name, table in opened.items()),
+            {name: table for name, table in opened.items() if table is not None},
+        )
+
+    def parcel_sets(self) -> list[ParcelSet]:
+        """The parcel sets in force: for each area, year and kind the one that was loaded last."""
+        return _in_force(self._parcel_files())
+
+    def _parcel_files(self) -> list[ParcelSet]:
+        """Every version that counts at this moment, oldest first."""
+        found = []
+        for path in self._store.files("parcels"):
+            parts = _PARCEL_FILE.search(path)
+            if parts and not self._later(parts["stamp"]):
+                ptype = "" if parts["ptype"] == "main" else parts["ptype"]
+                found.append(ParcelSet(parts["aoi"], int(parts["year"]), ptype, parts["version"], parts["stamp"], path))
+        return sorted(found, key=lambda version: version.loaded)
+
+    def _later(self, moment: str) -> bool:
+        return self._as_of is not None and moment > stamp(self._as_of)
+
+    def _open(self) -> dict[str, DeltaTable | None]:
+        """The Delta tables, read again only when their logs have moved on.
+
+        The ledger is read before the signatures that it speaks of, and looked at again after them: what counts by it
+        has been written by then, and has not been compacted away since.
+        """
+        with self._lock:
+            while True:
+                first, *others = self.tables
+                self._renew(first)
+                if is_remote(self._store.url) or len(self._held) < len(self.tables):  # where a look takes time
+                    with ThreadPoolExecutor(len(others)) as pool:
+                        list(pool.map(self._renew, others))
+                else:
+                    for name in others:
+                        self._renew(name)
+                ledger = self._held["ledger"]
+                if ledger is None or self._as_of is not None or not self.tables["ledger"].moved_on(ledger):
+                    return dict(self._held)
+
+    def _renew(self, name: str) -> None:
+        """Read a table again when its log has moved on."""
+        table, held = self.tables[name], self._held.get(name)
+        if held is None or (self._as_of is None and table.moved_on(held)):
+            self._held[name] = table.open(self._as_of)
+
+
+def _in_force(versions: Iterable[ParcelSet]) -> list[ParcelSet]:
+    """For each area, year and kind the version that was loaded last; they come oldest first."""
+    newest = {(found.aoi, found.year, found.ptype): found for found in versions}
+    return sorted(newest.values(), key=lambda found: found.name)
