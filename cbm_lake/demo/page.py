@@ -8,9 +8,9 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
-from cbm_lake import queries
+from cbm_lake import palette, queries
 from cbm_lake.demo import plots
-from cbm_lake.demo.plots import GRID, INK, Views
+from cbm_lake.demo.plots import Views
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,21 +92,21 @@ def _styled(figure: Any) -> Any:
     figure.outline_line_color = None
     figure.background_fill_color = figure.border_fill_color = None
     for axis in figure.axis:
-        axis.axis_line_color = axis.major_tick_line_color = "#c3cad2"
+        axis.axis_line_color = axis.major_tick_line_color = palette.EDGE
         axis.minor_tick_line_color = None
         axis.major_label_text_font = axis.axis_label_text_font = FONT
         axis.major_label_text_font_size = axis.axis_label_text_font_size = "9pt"
-        axis.major_label_text_color = axis.axis_label_text_color = "#4b5663"
+        axis.major_label_text_color = axis.axis_label_text_color = palette.PALE
         axis.axis_label_text_font_style = "normal"
         if isinstance(axis.formatter, DatetimeTickFormatter):
             axis.formatter = DatetimeTickFormatter(days="%-d %b", months="%b", years="%b", context=None)
             axis.ticker = MonthsTicker(months=list(range(12)))
-    figure.grid.grid_line_color = GRID
+    figure.grid.grid_line_color = palette.GRID
     for legend in figure.legend:
         legend.border_line_color = None
         legend.background_fill_alpha = 0.8
         legend.label_text_font, legend.label_text_font_size = FONT, "9pt"
-        legend.label_text_color = INK
+        legend.label_text_color = palette.INK
     return figure
 
 

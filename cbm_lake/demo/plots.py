@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import shapely
 
+from cbm_lake import palette
 from cbm_lake.cube import Cube
 from cbm_lake.demo.landscape import EPSG
 from cbm_lake.lake import Lake
@@ -20,23 +21,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CROP_COLOURS: Final = {
-    "winter wheat": "#CCBB44",
-    "maize": "#4477AA",
-    "grassland": "#228833",
-    "rapeseed": "#EE6677",
-    "sugar beet": "#AA3377",
-    "fallow": "#66CCEE",
+    "winter wheat": palette.YELLOW,
+    "maize": palette.BLUE,
+    "grassland": palette.GREEN,
+    "rapeseed": palette.RED,
+    "sugar beet": palette.PURPLE,
+    "fallow": palette.CYAN,
 }
-"""Bright scheme of Paul Tol (SRON/EPS/TN/09-002), which colour-blind readers can tell apart."""
-OTHER_COLOUR: Final = "#777777"
-RADAR_COLOURS: Final = {"VV": "#4477AA", "VH": "#EE6677"}
 OBSERVATIONS: Final = {
-    "clouded": {"color": "#b4bcc5", "size": 3},
-    "clear": {"color": "#228833", "size": 4},
-    "cut": {"color": "#AA3377", "size": 6},
+    "clouded": {"color": palette.CLOUD, "size": 3},
+    "clear": {"color": palette.GREEN, "size": 4},
+    "cut": {"color": palette.PURPLE, "size": 6},
 }
 """How the kinds of observations of demo.agreement are drawn, the most telling last."""
-INK, PALE, GRID = "#1f2a37", "#8a94a0", "#e8ebef"
 SCREEN: Final = (3, 8, 9, 10, 11)
 """Scene classes in which the ground is not seen: shadow, clouds, cirrus, snow."""
 MARGIN: Final = 120
@@ -83,7 +80,7 @@ class Views:
 
 def colour(crop: str) -> str:
     """The colour of a crop, the same in all figures."""
-    return CROP_COLOURS.get(crop, OTHER_COLOUR)
+    return CROP_COLOURS.get(crop, palette.GREY)
 
 
 # -- place --------------------------------------------------------------------------------------------------------
@@ -103,11 +100,11 @@ def parcel_map(views: Views) -> Any:
         for outline in _outlines(row["outline"])
     ]
     polygons = hv.Polygons(rows, kdims=["x", "y"], vdims=list(fields)).opts(
-        color=hv.dim("crop_name").categorize(_palette(frame["crop_name"]), OTHER_COLOUR),
+        color=hv.dim("crop_name").categorize(_palette(frame["crop_name"]), palette.GREY),
         line_color="white",
         line_width=0.8,
         tools=[_hover(frame, **fields)],
-        hover_line_color=INK,
+        hover_line_color=palette.INK,
     )
     return _place(polygons, frame)
 
@@ -214,10 +211,10 @@ def parcel_curve(views: Views, pid: str, declared: str, crops: pd.DataFrame) -> 
     drawn = views.drawn("demo.drawn", pid=pid, truth=views.truth)
     layers = [
         _quartiles(crops[crops["crop_name"] == declared]),
-        hv.Curve(drawn, "obstime", "ndvi").opts(color=INK, line_width=1),
+        hv.Curve(drawn, "obstime", "ndvi").opts(color=palette.INK, line_width=1),
     ]
-    hollow = {"fill_color": "white", "line_color": PALE, "line_width": 1.5}
-    looks = hollow, {"fill_color": colour(declared), "line_color": INK, "line_width": 0.6}
+    hollow = {"fill_color": "white", "line_color": palette.PALE, "line_width": 1.5}
+    looks = hollow, {"fill_color": colour(declared), "line_color": palette.INK, "line_width": 0.6}
     fields = {"obstime": "date", "ndvi": "NDVI", "cloud": "share clouded", "count": "pixels"}
     for chosen, look in zip((rows["cloud"] != 0, rows["cloud"] == 0), looks, strict=True):
         part = rows.loc[chosen, ["obstime", "ndvi", "cloud", "count"]]
@@ -243,11 +240,11 @@ def _radar(views: Views, pid: str, unit: str, title: str, limits: tuple[float, f
 
     rows = views.table("time_series.radar", pid=pid, ptype="")
     layers = _work(views, pid, limits[0] + 0.78 * (limits[1] - limits[0]))
-    for band, shade in RADAR_COLOURS.items():
+    for band in ("VV", "VH"):
         part = rows.loc[(rows["unit"] == unit) & (rows["band"] == band), ["obstime", "value"]]
         marks = hv.Scatter(part, "obstime", "value")
-        layers.append(hv.Curve(part, "obstime", "value").opts(color=shade, line_width=1.5))
-        layers.append(marks.opts(color=shade, size=5, tools=[_hover(part, obstime="date", value=title)]))
+        layers.append(hv.Curve(part, "obstime", "value").opts(color=palette.BANDS[band], line_width=1.5))
+        layers.append(marks.opts(color=palette.BANDS[band], size=5, tools=[_hover(part, obstime="date", value=title)]))
     return _season(hv.Overlay(layers), title, limits, 290)
 
 
@@ -255,7 +252,7 @@ def _quartiles(rows: pd.DataFrame) -> Any:
     """The middle half of a crop's parcels as a band."""
     import holoviews as hv
 
-    shade = colour(str(rows["crop_name"].iloc[0])) if len(rows) else OTHER_COLOUR
+    shade = colour(str(rows["crop_name"].iloc[0])) if len(rows) else palette.GREY
     return hv.Area(rows, "day", ["ndvi_p25", "ndvi_p75"]).opts(fill_color=shade, fill_alpha=0.17, line_alpha=0)
 
 
@@ -274,9 +271,9 @@ def _work(views: Views, pid: str, height: float) -> list[Any]:
     import holoviews as hv
 
     work = views.drawn("demo.work", pid=pid, events=views.events)
-    lines = hv.VLines(work["date"]).opts(color=PALE, line_dash="dotted", line_width=1.3)
+    lines = hv.VLines(work["date"]).opts(color=palette.PALE, line_dash="dotted", line_width=1.3)
     labels = hv.Labels({"x": work["date"], "y": [height] * len(work), "text": work["label"]}, ["x", "y"], "text")
-    looks = {"angle": 90, "text_align": "left", "text_font_size": "8.5pt", "text_color": "#5b6672"}
+    looks = {"angle": 90, "text_align": "left", "text_font_size": "8.5pt", "text_color": palette.PALE}
     return [lines, labels.opts(text_baseline="bottom", **looks)]
 
 
@@ -307,7 +304,7 @@ def agreement(views: Views) -> Any:
     for observations, look in OBSERVATIONS.items():
         part = rows.loc[rows["observations"] == observations, ["drawn", "extracted"]].drop_duplicates()
         layers.append(hv.Scatter(part, "drawn", "extracted", label=observations).opts(alpha=0.6, **look))
-    layers.append(hv.Slope(1, 0).opts(color=INK, line_width=1, line_dash="dashed"))
+    layers.append(hv.Slope(1, 0).opts(color=palette.INK, line_width=1, line_dash="dashed"))
     return hv.Overlay(layers).opts(
         xlabel="drawn NDVI",
         ylabel="extracted NDVI",

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from cbm_lake import palette
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.foi import components, tracing
 from cbm_lake.foi.parcels import Geometries, Parcels
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.path import Path
 
-_YES: Final = "#EE6677"
-_NO: Final = "#4477AA"
-_UNKNOWN: Final = "#BBBBBB"
-"""Three colours of the bright scheme of Paul Tol (SRON/EPS/TN/09-002), which colour-blind readers can tell apart."""
-_CLASSES: Final = ("#DDCC77", "#44AA99", "#88CCEE", "#CC6677", "#AA4499", "#117733", "#332288", "#999933", "#882255")
-"""The muted scheme of the same."""
-_INK: Final = "#1f2a37"
 _CROWD: Final = 2000
 """On maps of more parcels they have no white edges: nothing else would be seen of them."""
 _FINEST: Final = 300
@@ -47,7 +41,7 @@ def plot_map(found: Foi, by: Literal["foi_h", "foi_c"] = "foi_h") -> Figure:
     flags = np.asarray(pc.fill_null(found.table[by], -1))
     figure = Drawn(figsize=(9, 8), layout="constrained")
     axes = figure.subplots()
-    names = {0: (_MEANING[by][1], _NO), 1: (_MEANING[by][0], _YES), -1: ("skipped", _UNKNOWN)}
+    names = {0: (_MEANING[by][1], palette.BLUE), 1: (_MEANING[by][0], palette.RED), -1: ("skipped", palette.EDGE)}
     left, bottom, right, top = shapely.total_bounds(found.source.outlines)
     usual = np.nanmedian(np.sqrt(shapely.area(found.source.outlines)))
     tiny = usual < max(right - left, top - bottom) / _FINEST  # then nothing would be seen but by its edge
@@ -84,13 +78,13 @@ def plot_clusters(found: Foi, pid: str | int) -> Figure:
     figure = Drawn(figsize=(9, 6.5), layout="compressed")
     axes = figure.subplots()
     _draw_raster(axes, found, outline[0], pid)
-    _draw(axes, outline, facecolor="none", edgecolor=_INK, linewidth=2)
+    _draw(axes, outline, facecolor="none", edgecolor=palette.INK, linewidth=2)
     if found.settings.buffer:
-        _draw(axes, inner, facecolor="none", edgecolor=_INK, linewidth=1.2, linestyle="--")
+        _draw(axes, inner, facecolor="none", edgecolor=palette.INK, linewidth=1.2, linestyle="--")
     _draw_clusters(axes, found, seen)
     _name_classes(axes, found, seen.counts[0])
     told = {name: "skipped" if row[name] is None else row[name] for name in ("foi_h", "foi_c")}
-    axes.set_title(f"parcel {pid}: foi_h {told['foi_h']}, foi_c {told['foi_c']}", color=_INK)
+    axes.set_title(f"parcel {pid}: foi_h {told['foi_h']}, foi_c {told['foi_c']}", color=palette.INK)
     axes.tick_params(labelsize=8)
     axes.ticklabel_format(useOffset=False, style="plain")
     figure.draw_without_rendering()  # makes room for the labels, of which the first drawing knows too late
@@ -148,7 +142,7 @@ def _draw_clusters(axes: Axes, found: Foi, seen: Survey) -> None:
         _draw(axes, np.array([shape]), facecolor="none", edgecolor=edge, hatch="///", linewidth=1.5)
         middle = shape.representative_point()
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
-        axes.text(middle.x, middle.y, f"{size} px", ha="center", va="center", fontsize=8, color=_INK, bbox=box)
+        axes.text(middle.x, middle.y, f"{size} px", ha="center", va="center", fontsize=8, color=palette.INK, bbox=box)
 
 
 def _name_classes(axes: Axes, found: Foi, counts: Any) -> None:
@@ -162,7 +156,7 @@ def _name_classes(axes: Axes, found: Foi, counts: Any) -> None:
         for code in there
     ]
     least = f"clusters of more\nthan {found.settings.more_than:g} pixels"
-    patches.append(Patch(facecolor="none", edgecolor=_INK, hatch="///", label=least))
+    patches.append(Patch(facecolor="none", edgecolor=palette.INK, hatch="///", label=least))
     axes.legend(handles=patches, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
 
 
@@ -184,7 +178,7 @@ def _paths(shapes: Geometries) -> list[Path]:
 
 def _colour(code: int) -> str:
     """The colour of a class; beyond nine they repeat, mixed with grey."""
-    return _mixed(_CLASSES[code % len(_CLASSES)], 0.5, min(0.3 * (code // len(_CLASSES)), 0.9))
+    return _mixed(palette.CLASSES[code % len(palette.CLASSES)], 0.5, min(0.3 * (code // len(palette.CLASSES)), 0.9))
 
 
 def _darker(colour: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import ipywidgets
 
+from cbm_lake import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError
 from cbm_lake.get import folders
@@ -38,7 +39,7 @@ def question(temp: Path, left: dict[str, dict[str, list[str]]]) -> ipywidgets.Wi
     delete = ipywidgets.Button(description=f"delete {count} folders", button_style="danger", layout={"width": "auto"})
     keep = ipywidgets.Button(description="keep", layout={"width": "auto"})
     box = ipywidgets.VBox(
-        [asked, ipywidgets.HBox([keep, delete])], layout={"border": "1px solid #d9a400", "padding": "8px"}
+        [asked, ipywidgets.HBox([keep, delete])], layout={"border": f"1px solid {palette.DOUBTFUL}", "padding": "8px"}
     )
 
     def answered(pressed: Any) -> None:

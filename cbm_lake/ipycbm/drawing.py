@@ -20,9 +20,9 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
+from cbm_lake import palette
 from cbm_lake.errors import NotFoundError
 from cbm_lake.reprojection import reprojected, transformer
-from cbm_lake.show.style import CURVES
 from cbm_lake.spans import build_index
 
 Box = tuple[float, float, float, float]
@@ -31,7 +31,7 @@ Box = tuple[float, float, float, float]
 _WEB: Final = 3857
 _UNKNOWN: Final = (150, 150, 150, 110)
 _OPAQUE: Final = 210
-_CLASSES: Final = len(CURVES) - 1
+_CLASSES: Final = len(palette.CURVES) - 1
 """Words that get a colour of their own; the others share the last one."""
 _RAMP: Final = np.array([
     (68, 1, 84), (65, 68, 135), (42, 120, 142), (34, 168, 132), (122, 209, 81), (253, 231, 37)
@@ -167,14 +167,14 @@ def _by_word(words: pa.Array) -> Colouring:
         key=lambda row: (-row["counts"], row["values"]),
     )
     named = [row["values"] for row in counted[:_CLASSES]]
-    palette = np.array([(*bytes.fromhex(colour[1:]), _OPAQUE) for colour in CURVES] + [_UNKNOWN], np.uint8)
+    palette = np.array([(*bytes.fromhex(colour[1:]), _OPAQUE) for colour in palette.CURVES] + [_UNKNOWN], np.uint8)
     place = pc.index_in(words, pa.array(named, pa.string())).to_numpy(zero_copy_only=False)
     known = words.is_valid().to_numpy(zero_copy_only=False)
-    number = np.where(known, np.where(np.isnan(place), _CLASSES, place), len(CURVES)).astype(np.int64)
-    key = list(zip(named, CURVES, strict=False))
+    number = np.where(known, np.where(np.isnan(place), _CLASSES, place), len(palette.CURVES)).astype(np.int64)
+    key = list(zip(named, palette.CURVES, strict=False))
     others = len(counted) - len(named)
     if others:
-        key.append((f"{others:,} others", CURVES[-1]))
+        key.append((f"{others:,} others", palette.CURVES[-1]))
     return Colouring(palette[number], [*key, *_nothing(known)])
 
 
@@ -209,24 +209,24 @@ def curve(times: Sequence[datetime], values: Sequence[float], pale: Sequence[boo
     points = [place(*one) for one in zip(times, values, strict=True)]
     line = " ".join(f"{x:.1f},{y:.1f}" for (x, y), cloudy in zip(points, pale, strict=True) if not cloudy)
     dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{"#c3cad2" if cloudy else "#228833"}">'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{palette.EDGE if cloudy else palette.NDVI}">'
         f"<title>{moment:%Y-%m-%d}: {value:.3f}</title></circle>"
         for (x, y), moment, value, cloudy in zip(points, times, values, pale, strict=True)
     )
     levels = "".join(_level(place(times[0], value)[1], f"{value:g}") for value in (0, 0.5, 1))
     ends = _word(_EDGE, _HIGH - 4, f"{min(times):%Y-%m-%d}", "start")
     ends += _word(_WIDE - _EDGE, _HIGH - 4, f"{max(times):%Y-%m-%d}", "end")
-    drawn = f'<polyline points="{line}" fill="none" stroke="#228833" stroke-width="1.4"/>'
+    drawn = f'<polyline points="{line}" fill="none" stroke="{palette.NDVI}" stroke-width="1.4"/>'
     return f'<svg viewBox="0 0 {_WIDE} {_HIGH}" width="{_WIDE}" height="{_HIGH}">{levels}{drawn}{dots}{ends}</svg>'
 
 
 def _level(y: float, told: str) -> str:
-    line = f'<line x1="{_EDGE}" x2="{_WIDE - _EDGE}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e8ebef"/>'
+    line = f'<line x1="{_EDGE}" x2="{_WIDE - _EDGE}" y1="{y:.1f}" y2="{y:.1f}" stroke="{palette.GRID}"/>'
     return line + _word(_EDGE - 6, y + 4, told, "end")
 
 
 def _word(x: float, y: float, told: str, anchor: str) -> str:
-    return f'<text x="{x}" y="{y:.1f}" font-size="11" fill="#6b7683" text-anchor="{anchor}">{told}</text>'
+    return f'<text x="{x}" y="{y:.1f}" font-size="11" fill="{palette.PALE}" text-anchor="{anchor}">{told}</text>'
 
 
 def _metres(lon: float, lat: float) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import ipywidgets
 import pandas as pd
 import pyarrow.compute as pc
 
-from cbm_lake import foi
+from cbm_lake import foi, palette
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.ipycbm.choice import STYLE, ParcelSet
 from cbm_lake.ipycbm.files import File, downloads
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 _LISTED: Final = 50
-_COLOURS: Final = {2: "#b3261e", 1: "#d97706"}
+_COLOURS: Final = {2: palette.BAD, 1: palette.DOUBTFUL}
 """Of parcels with both flags, and with one."""
 
 

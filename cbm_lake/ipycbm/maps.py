@@ -11,6 +11,7 @@ import ipywidgets
 import pyarrow as pa
 import shapely
 
+from cbm_lake import palette
 from cbm_lake.errors import InvalidInputError, LakeError, of_extra
 from cbm_lake.lake import open_lake
 
@@ -134,7 +135,7 @@ def outlines(rows: pa.Table) -> Any:
     drawn = package.Map(**place, layout={"height": _HEIGHT})
     layer = package.GeoJSON(
         data={"type": "FeatureCollection", "features": features},
-        style={"color": "#2f7d4f", "weight": 2, "fillOpacity": 0.05},
+        style={"color": palette.GOOD, "weight": 2, "fillOpacity": 0.05},
         hover_style={"fillOpacity": 0.3},
     )
     under = ipywidgets.HTML("point at a footprint")

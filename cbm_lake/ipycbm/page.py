@@ -7,6 +7,7 @@ from typing import Final
 
 import ipywidgets
 
+from cbm_lake import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import LakeError
 from cbm_lake.ipycbm import cleaning
@@ -43,5 +44,5 @@ def _made(module: str) -> ipywidgets.Widget:
     try:
         widget: ipywidgets.Widget = importlib.import_module(f"cbm_lake.ipycbm.{module}").panel()
     except (LakeError, ImportError) as error:
-        return ipywidgets.HTML(f"<p style='color: #b3261e'>{explained(error)}</p>")
+        return ipywidgets.HTML(f"<p style='color: {palette.BAD}'>{explained(error)}</p>")
     return widget

@@ -15,6 +15,7 @@ import ipywidgets
 import pandas as pd
 import pyarrow as pa
 
+from cbm_lake import palette
 from cbm_lake.errors import InvalidInputError, LakeError
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class Panel(ipywidgets.VBox):
 
     def say(self, line: str) -> None:
         """Show one line."""
-        self.message.value = _line(line, "#2f5d43") if line else ""
+        self.message.value = _line(line, palette.GOOD) if line else ""
 
     def _run(self, running: Future[Any]) -> None:
         """The action, and what is shown of it; always ends with the buttons as they were.
@@ -129,7 +130,7 @@ def told(where: ipywidgets.HTML) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the border between the library and the page
-        where.value = _line(explained(error), "#b3261e")
+        where.value = _line(explained(error), palette.BAD)
 
 
 def _line(text: str, colour: str) -> str:

@@ -15,7 +15,7 @@ import ipywidgets
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake import qa, show
+from cbm_lake import palette, qa, show
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm.choice import STYLE, WIDE, ParcelSet, offer
@@ -33,7 +33,12 @@ _TABLES: Final = ("gsa", "lpis", "gsa_lpis", "inter", "ua", "regions")
 _COVERAGE: Final = (("takes no part", 0), ("covered parcels first", 1), ("covered parcels only", 2))
 _NAME: Final = re.compile(r"(.+)_extracted_sample_\d{4}-\d\d-\d\d_\d{6}\.parquet")
 """Of a sample's file, and in it what the sample is called."""
-_COLOURS: Final = {None: "#6b7280", "conforming": "#2f7d4f", "nonconforming": "#b3261e", "inconclusive": "#d97706"}
+_COLOURS: Final = {
+    None: palette.PALE,
+    "conforming": palette.GOOD,
+    "nonconforming": palette.BAD,
+    "inconclusive": palette.DOUBTFUL,
+}
 
 
 def panel() -> ipywidgets.Widget:

@@ -14,7 +14,7 @@ import geopandas as gpd
 import ipywidgets
 import shapely
 
-from cbm_lake import backgrounds, get, show
+from cbm_lake import backgrounds, get, palette, show
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import overview
@@ -194,7 +194,7 @@ def _map(chosen: Kept) -> Panel:
 
     def draw() -> ipywidgets.Widget:
         shapes = {pid: _outline((aoi, year, pid)) for aoi, year, pid in chosen.beside[:MOST]}
-        colours = {pid: "#b3261e" if pid == chosen.pid.value else "#2f7d4f" for pid in shapes}
+        colours = {pid: palette.BAD if pid == chosen.pid.value else palette.GOOD for pid in shapes}
         return parcel_map(gpd.GeoSeries(shapes, crs=4326), colours, choose)
 
     def choose(pid: str) -> None:

@@ -15,8 +15,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from cbm_lake.qa.acceptance import acceptance_number
+from cbm_lake.qa.drawn import Sample
 from cbm_lake.qa.flanders import fill_buckets
-from cbm_lake.qa.sample import Sample, sample
+from cbm_lake.qa.sample import sample
 
 if TYPE_CHECKING:
     from cbm_lake.qa.guide import Step, workflow

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbm_lake.qa.sample import Sample
+from cbm_lake import palette
+from cbm_lake.qa.drawn import Sample
 from cbm_lake.show.style import Drawn
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.figure import Figure
-
-_FULL: Final = "#228833"
-_SHORT: Final = "#CCBB44"
-"""Two colours of the bright scheme of Paul Tol (SRON/EPS/TN/09-002), which colour-blind readers can tell apart."""
-_INK: Final = "#1f2a37"
 
 
 def plot_buckets(drawn: Sample) -> Figure:
@@ -32,7 +28,8 @@ def plot_buckets(drawn: Sample) -> Figure:
     _courses(courses, drawn, buckets)
     full = sum(bucket["selected"] >= bucket["target"] for bucket in buckets)
     figure.suptitle(
-        f"{drawn.extraction_id}: {drawn.totals.selected_rows:,} rows, {full} of {len(buckets)} buckets full", color=_INK
+        f"{drawn.extraction_id}: {drawn.totals.selected_rows:,} rows, {full} of {len(buckets)} buckets full",
+        color=palette.INK,
     )
     return figure
 
@@ -49,8 +46,10 @@ def plot_ndvi(rows: pa.Table, title: str) -> Figure:
     axes = figure.subplots()
     times, values = (np.asarray(rows[name]) for name in ("obstime", "ndvi"))
     clear = np.asarray(rows["cloud"].fill_null(1.0)) == 0
-    axes.plot(times[clear], values[clear], "o-", color=_FULL, label="clear", markersize=5, linewidth=1.2)
-    axes.plot(times[~clear], values[~clear], "o", color=_INK, mfc="none", label="clouded", markersize=4, alpha=0.5)
+    axes.plot(times[clear], values[clear], "o-", color=palette.GREEN, label="clear", markersize=5, linewidth=1.2)
+    axes.plot(
+        times[~clear], values[~clear], "o", color=palette.INK, mfc="none", label="clouded", markersize=4, alpha=0.5
+    )
     axes.set(ylabel="NDVI", ylim=(-0.2, 1), title=title)
     axes.legend(frameon=False, loc="upper left", ncols=2)
     axes.spines[["top", "right"]].set_visible(False)
@@ -76,8 +75,8 @@ def _courses(axes: Any, drawn: Sample, buckets: list[dict[str, Any]]) -> None:
         own = added[names == bucket["bucket_id"]]
         course = _percent(np.array([*range(len(own) + 1), len(own)]), bucket["target"])
         axes.step([0, *own, drawn.rows.num_rows], course, where="post", color=_colour(bucket), linewidth=1.2)
-    axes.plot([], [], color=_FULL, label="full")
-    axes.plot([], [], color=_SHORT, label="not full")
+    axes.plot([], [], color=palette.GREEN, label="full")
+    axes.plot([], [], color=palette.YELLOW, label="not full")
     axes.set(xlabel="rows added", ylabel="% of the target", ylim=(0, 103), xlim=(0, None))
     axes.legend(frameon=False, loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)
@@ -89,4 +88,4 @@ def _percent(selected: Any, target: int) -> Any:
 
 
 def _colour(bucket: dict[str, Any]) -> str:
-    return _FULL if bucket["selected"] >= bucket["target"] else _SHORT
+    return palette.GREEN if bucket["selected"] >= bucket["target"] else palette.YELLOW

@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.qa.buckets import SHARE_OF_HOLDINGS, Ints, Mask, Ranked, select
+from cbm_lake.qa.drawn import Sample, Totals, write
 from cbm_lake.qa.options import Options, options
 from cbm_lake.qa.parcel_list import Source, codes, read_parcels, read_targets
-from cbm_lake.qa.sample_files import write
 from cbm_lake.qa.targets import RULES, raised
 
 log = logging.getLogger(__name__)
@@ -33,40 +33,6 @@ OUTPUT: Final = "output"
 METADATA_KEY: Final = b"cbm_lake.sample"
 """Where the schema of a sample's rows, also in its Parquet file, says how it was drawn, as JSON."""
 _COVERED_ONLY: Final = 2
-
-
-@dataclass(frozen=True)
-class Totals:
-    """How much of the list is in the sample; a parcel is a parcel of one holding."""
-
-    rows: int
-    selected_rows: int
-    parcels: int
-    selected_parcels: int
-    covered_parcels: int
-    """Selected parcels that are covered in some selected row."""
-    uncovered_parcels: int
-    holdings: int
-    selected_holdings: int
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A sample as it was drawn, and the files that hold it."""
-
-    extraction_id: str
-    options: Options
-    rows: pa.Table
-    """bucket_id, gsa_par_id, gsa_hol_id, ranking, covered, order_added; bucket by bucket, by order_added inside."""
-    parcels: pa.Table
-    """gsa_par_id, gsa_hol_id, ranking, covered, buckets, bucket_count; one row per gsa_par_id."""
-    buckets: pa.Table
-    """bucket_id, selected, target, total (rows of the group in the list); in order of appearance in the list."""
-    interventions: pa.Table | None
-    """The list's rows in holding-level groups of the holdings selected there, with selected 0/1; None without such."""
-    totals: Totals
-    files: Mapping[str, Path]
-    """sample, sample_parquet, parcels, summary and, with holding-level groups, interventions."""
 
 
 def sample(

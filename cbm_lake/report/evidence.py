@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -17,6 +19,8 @@ from cbm_lake.report.facts import Facts
 NAME: Final = "evidence.json"
 ELEMENT: Final = "cbm-lake-evidence"
 """The id of the script element that holds it in HTML."""
+_PICTURE: Final = re.compile(r'<img id="(\w+)" src="data:image/png;base64,([\w+/=]+)"')
+"""A figure in a page of ours, by its name."""
 _MOST: Final = 20
 """Differences that are told."""
 _LARGEST: Final = 200_000_000
@@ -184,9 +188,8 @@ def _pictures_of(path: Path, sealed: Facts) -> list[str]:
     """Whether the figures of a page are those that were sealed; in a PDF they are kept in another form."""
     if path.suffix.lower() != ".html":
         return []
-    from cbm_lake.report import pages
-
-    there = {name: hashlib.sha256(content).hexdigest() for name, content in pages.pictures_of(path.read_text("utf-8"))}
+    found = _PICTURE.findall(path.read_text("utf-8"))
+    there = {name: hashlib.sha256(base64.b64decode(content)).hexdigest() for name, content in found}
     return [f"the figure {name} was changed" for name, known in sealed["pictures"].items() if there.get(name) != known]
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import tempfile
-from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +18,6 @@ from cbm_lake.report.facts import Facts
 
 NOTHING: Final = "\u2013"
 """Stands where there is no value."""
-_PICTURE: Final = re.compile(r'<img id="(\w+)" src="data:image/png;base64,([\w+/=]+)"')
 
 
 def pdf(words: Facts, pictures: dict[str, bytes], sealed: Facts) -> bytes:
@@ -51,12 +48,6 @@ def html(words: Facts, pictures: dict[str, bytes], sealed: Facts) -> str:
     attached = json.dumps(sealed).replace("<", "\\u003c")
     data = {"pictures": encoded, "element": ELEMENT, "attached": Markup(attached)}  # noqa: S704 - see above
     return page.from_string(_template("page.html")).render(**words, **data)
-
-
-def pictures_of(page: str) -> Iterator[tuple[str, bytes]]:
-    """The figures in a page of ours, by name."""
-    for name, content in _PICTURE.findall(page):
-        yield name, base64.b64decode(content)
 
 
 def _template(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import shapely
 
-from cbm_lake import get
+from cbm_lake import get, palette
 from cbm_lake.show import browsing, pictures, reading, style
 from cbm_lake.show.reading import Background, Parcel
 
@@ -110,7 +110,7 @@ def _finish(
         _photo(figure, number, photo, outline, title)
         pictures.scale_bar(figure.axes[-1], metre=1 / math.cos(math.radians(latitudes[number])))
     figure.text(0.15 / figure.get_figwidth(), 0.1 / figure.get_figheight(), f"background: {tms}", size=style.SMALL,
-                color=style.PALE)  # fmt: skip
+                color=palette.PALE)  # fmt: skip
     return style.save(figure, file)
 
 
@@ -125,5 +125,5 @@ def _photo(figure: Figure, number: int, photo: Background, outline: shapely.Geom
     bottom = figure.get_figheight() - (row + 1) * (_SIDE + 0.5)
     axes = pictures.axes_in(figure, (0.15 + column * (_SIDE + 0.15), bottom, _SIDE, _SIDE))
     pictures.draw(axes, photo.pixels, photo.bounds, outline, width=2)
-    axes.spines[:].set(color="#c3cad2")
-    axes.set_title(style.fitted(title, _SIDE, 11, 1), loc="left", size=11, color=style.INK, weight="bold")
+    axes.spines[:].set(color=palette.EDGE)
+    axes.set_title(style.fitted(title, _SIDE, 11, 1), loc="left", size=11, color=palette.INK, weight="bold")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from cbm_lake.show import pictures, style
+from cbm_lake import palette
+from cbm_lake.show import pictures
 from cbm_lake.show.pictures import Row
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Any:
         }
         for part in shapely.get_parts(shape)
     ]
-    looks = {"color": style.NDVI, "alpha": 0.35, "line_color": style.INK, "line_width": 2, "tools": ["hover"]}
+    looks = {"color": palette.NDVI, "alpha": 0.35, "line_color": palette.INK, "line_width": 2, "tools": ["hover"]}
     west, south, east, north = shape.bounds
     half, x, y = 0.6 * max(east - west, north - south, 1), (west + east) / 2, (south + north) / 2
     return hv.Polygons(rows, ["x", "y"], list(names)).opts(
@@ -77,7 +78,7 @@ def picture(pixels: NDArray[np.uint8], bounds: Sequence[float], shape: shapely.G
     if shape is not None:
         rings = [shapely.get_coordinates(ring) for ring in shapely.get_rings(shapely.get_parts(shape))]
         layers += [hv.Path(rings, ["x", "y"]).opts(color=colour, line_width=width)
-                   for colour, width in (("white", 4), (style.INK, 2))]  # fmt: skip
+                   for colour, width in (("white", 4), (palette.INK, 2))]  # fmt: skip
     return hv.Overlay(layers).opts(
         title=title, width=470, height=450, data_aspect=1, xlabel="easting (m)", ylabel="northing (m)",
         xformatter="%d", yformatter="%d", xticks=3, yticks=4, active_tools=[], fontsize={"title": 10},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from cbm_lake import palette
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.show import browsing, computing, curves, pictures, reading, style
@@ -81,7 +82,7 @@ def by_pid(
         if curve.empty:
             raise
     missing = "no s2 statistics in these months; cbm-lake extract s2 makes them"
-    panel = Panel("NDVI", (Line("NDVI", style.NDVI, curve),), (0, 1), missing)
+    panel = Panel("NDVI", (Line("NDVI", palette.NDVI, curve),), (0, 1), missing)
     heading = f"Parcel {parcel.label} · {parcel.aoi} {parcel.year}"
     if interactive:
         chart = curves.interactive([panel], heading)
@@ -129,7 +130,7 @@ def _draw(shown: Row | None, panel: Panel, heading: str, months: Sequence[tuple[
             _day(figure, box, shown, moment, scaled=len(figure.axes) == 0)
     if shown is None:
         figure.text(0.5, (bottom + tall / 2) / height, "no images of these months; cbm-lake card2db catalogues scenes",
-                    ha="center", va="center", size=style.TEXT, color=style.PALE)  # fmt: skip
+                    ha="center", va="center", size=style.TEXT, color=palette.PALE)  # fmt: skip
     _curve(figure, panel, (_LEFT, _BOTTOM, length * inch, _CURVE), months)
     pictures.head(figure, style.fitted(heading, width - 0.3, lines=1))
     _foot(figure, shown)
@@ -151,9 +152,9 @@ def _month(figure: Figure, box: tuple[float, float, float, float], first: date, 
     if number % 2 == 0:
         place = (left / width, (_BOTTOM) / height)
         size = wide / width, (bottom + tall + 0.28 - _BOTTOM) / height
-        figure.add_artist(Rectangle(place, *size, transform=figure.transFigure, color="#f5f7f9", zorder=-1))
+        figure.add_artist(Rectangle(place, *size, transform=figure.transFigure, color=palette.GROUND, zorder=-1))
     name = f"{first:%b}" if number and first.month > 1 and months > 6 else f"{first:%b %Y}"
-    figure.text((left + 0.04) / width, (bottom + tall + 0.09) / height, name, size=style.TEXT, color=style.INK,
+    figure.text((left + 0.04) / width, (bottom + tall + 0.09) / height, name, size=style.TEXT, color=palette.INK,
                 weight="bold")  # fmt: skip
 
 
@@ -172,7 +173,7 @@ def _day(
     if clouds and "%" in clouds:
         share = clouds.removesuffix(" cloud")
         axes.annotate(share, (1, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", size=7, ha="right",
-                      color=style.PALE)  # fmt: skip
+                      color=palette.PALE)  # fmt: skip
     if scaled and box[2] > 1:
         pictures.scale_bar(axes)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from cbm_lake import palette
 from cbm_lake.show import computing, style
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ class Panel:
         return all(line.rows.empty for line in self.lines)
 
 
-CLOUD: Final = "#a9b2bc"
 """Edges of what clouds hide."""
 _BANDS: Final = 4
 """The greatest number of parcels whose bands are drawn together."""
@@ -72,7 +72,7 @@ def draw(panels: Sequence[Panel], heading: str, spread: str) -> Figure:
     _widen(rows[-1], panels)
     style.date_axis(rows[-1])
     title = style.fitted(heading, style.WIDTH - 0.3)
-    figure.suptitle(title, x=0.012, ha="left", size=style.TITLE, color=style.INK, weight="bold")
+    figure.suptitle(title, x=0.012, ha="left", size=style.TITLE, color=palette.INK, weight="bold")
     _key(figure, panels, names, spread)
     return figure
 
@@ -80,7 +80,7 @@ def draw(panels: Sequence[Panel], heading: str, spread: str) -> Figure:
 def draw_panel(axes: Axes, panel: Panel) -> None:
     """One panel into axes: its unit above, its curves, or why there are none."""
     style.frame(axes)
-    axes.set_title(panel.unit, loc="left", size=style.TEXT, color=style.PALE)
+    axes.set_title(panel.unit, loc="left", size=style.TEXT, color=palette.PALE)
     if panel.empty:
         axes.set_yticks([])
         style.say(axes, panel.missing)
@@ -94,7 +94,7 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
     axes.set_ylim(limits)
     if panel.marks and not any(computing.clear(line.rows).any() for line in panel.lines):
         axes.text(0.5, 0.94, "no cloud-free observation", transform=axes.transAxes, ha="center", va="top",
-                  size=style.TEXT, color=style.PALE, backgroundcolor="white")  # fmt: skip
+                  size=style.TEXT, color=palette.PALE, backgroundcolor="white")  # fmt: skip
 
 
 def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) -> None:
@@ -113,7 +113,7 @@ def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) ->
     if panel.marks:
         look |= {"marker": "o", "markersize": size, "markeredgecolor": "white", "markeredgewidth": size / 12}
     axes.plot(shown["time"], shown["value"], line.dash, color=line.colour, **look)
-    edge = line.colour if len(panel.lines) > 1 else CLOUD
+    edge = line.colour if len(panel.lines) > 1 else palette.CLOUD
     if len(hidden):
         axes.plot(
             hidden["time"], hidden["value"].clip(*limits), "o", markersize=0.8 * size, markerfacecolor="white",
@@ -169,14 +169,19 @@ def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread
     marked = [line for panel in panels if panel.marks for line in panel.lines]
     if any(not computing.clear(line.rows).all() for line in marked):
         told = "clouded or not known" if any(line.rows["cloud"].isna().any() for line in marked) else "clouded"
-        hollow: dict[str, Any] = {"marker": "o", "markersize": 5, "markerfacecolor": "white", "markeredgecolor": CLOUD}
+        hollow: dict[str, Any] = {
+            "marker": "o",
+            "markersize": 5,
+            "markerfacecolor": "white",
+            "markeredgecolor": palette.CLOUD,
+        }
         handles.append(Line2D([], [], linestyle="", label=told, **hollow))
     if any(line.rows["low"].notna().any() for line in marked) and (len(names) <= _BANDS or not panels[0].compared):
-        handles.append(Patch(color=style.PALE, alpha=0.25, linewidth=0, label=spread))
+        handles.append(Patch(color=palette.PALE, alpha=0.25, linewidth=0, label=spread))
     columns = 3 if len(names) > 2 else 4
     figure.legend(
         handles=handles, loc="outside lower left", ncols=min(len(handles), columns), frameon=False,
-        fontsize=style.SMALL, labelcolor=style.INK, handlelength=1.6,
+        fontsize=style.SMALL, labelcolor=palette.INK, handlelength=1.6,
     )  # fmt: skip
 
 
@@ -228,6 +233,6 @@ def _layers(line: Line, panel: Panel) -> list[Any]:
     if panel.marks:
         fields = ["value", "low", "high", "cloud", "count"]
         layers.append(hv.Scatter(shown, "time", fields).opts(color=line.colour, size=6, tools=["hover"]))
-        look = {"fill_color": "white", "line_color": CLOUD, "size": 6, "tools": ["hover"]}
+        look = {"fill_color": "white", "line_color": palette.CLOUD, "size": 6, "tools": ["hover"]}
         layers.append(hv.Scatter(hidden, "time", fields).opts(**look))
     return layers

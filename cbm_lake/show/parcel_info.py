@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import shapely
 
-from cbm_lake import get
+from cbm_lake import get, palette
 from cbm_lake.show import browsing, computing, pictures, reading, style
 from cbm_lake.show.reading import Parcel
 
@@ -104,17 +104,17 @@ def _card(figure: Figure, parcel: Parcel, bottom: float) -> None:
     half = 0.62 * max(east - west, north - south, 1)
     x, y = (west + east) / 2, (south + north) / 2
     axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half), xticks=[], yticks=[], aspect="equal")
-    axes.set_facecolor("#f5f7f9")
+    axes.set_facecolor(palette.GROUND)
     axes.spines[:].set_visible(False)
-    pictures.fill(axes, shape, style.NDVI)
+    pictures.fill(axes, shape, palette.NDVI)
     pictures.draw_outline(axes, shape)
     pictures.scale_bar(axes)
     left, top = (0.15 + _SIDE + 0.3) / width, bottom + _SIDE
     title = style.fitted(f"Parcel {parcel.pid}", _WORDS - 0.3, style.TITLE, 1)
-    figure.text(left, top / height, title, size=style.TITLE, va="top", color=style.INK, weight="bold")
+    figure.text(left, top / height, title, size=style.TITLE, va="top", color=palette.INK, weight="bold")
     place = top - 0.42
     for name, value in facts(parcel).items():
         text = style.fitted(value, _WORDS - 1.35, style.TEXT, 2)
-        figure.text(left, place / height, name, size=style.TEXT, va="top", color=style.PALE)
-        figure.text(left + 1.05 / width, place / height, text, size=style.TEXT, va="top", color=style.INK)
+        figure.text(left, place / height, name, size=style.TEXT, va="top", color=palette.PALE)
+        figure.text(left + 1.05 / width, place / height, text, size=style.TEXT, va="top", color=palette.INK)
         place -= 0.3 + 0.17 * text.count("\n")

@@ -15,6 +15,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 
+from cbm_lake import palette
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.show import computing, style
 from cbm_lake.show.computing import Limits, View
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-CLEAR, CLOUDED, UNKNOWN = "#228833", "#a9b2bc", "#c3cad2"
+CLEAR, CLOUDED, UNKNOWN = palette.GREEN, palette.CLOUD, palette.EDGE
 """Frames of images: cloud-free, clouded, not known."""
 INDEX_MAP, BAND_MAP = "YlGn", "viridis"
 """Colour maps whose lightness grows evenly, which colour-blind readers can read."""
@@ -87,7 +88,7 @@ def draw(
     """Pixels where they lie, and the outline over them; axes without numbers."""
     west, south, east, north = bounds
     axes.imshow(pixels, extent=(west, east, south, north), interpolation="nearest", aspect="equal")
-    axes.set_facecolor("#f2f4f6")
+    axes.set_facecolor(palette.GROUND)
     if outline is not None:
         draw_outline(axes, outline, width)
     axes.set(xlim=(west, east), ylim=(south, north), xticks=[], yticks=[])
@@ -97,7 +98,9 @@ def draw_outline(axes: Axes, outline: shapely.Geometry, width: float = 1.4) -> N
     """The rings of a parcel, dark on a pale halo, which is seen on every ground."""
     for ring in shapely.get_rings(shapely.get_parts(outline)):
         x, y = shapely.get_coordinates(ring).T
-        axes.plot(x, y, color=style.INK, linewidth=width, path_effects=_HALO, solid_joinstyle="round", label="_outline")
+        axes.plot(
+            x, y, color=palette.INK, linewidth=width, path_effects=_HALO, solid_joinstyle="round", label="_outline"
+        )
 
 
 def fill(axes: Axes, shape: shapely.Geometry, colour: str) -> None:
@@ -134,10 +137,10 @@ def scale_bar(axes: Axes, metre: float = 1.0) -> None:
     south, north = axes.get_ylim()
     metres = computing.nice((east - west) / metre * 0.4)
     x, y = west + 0.06 * (east - west), south + 0.07 * (north - south)
-    axes.plot([x, x + metres * metre], [y, y], color=style.INK, linewidth=2.2, solid_capstyle="butt",
+    axes.plot([x, x + metres * metre], [y, y], color=palette.INK, linewidth=2.2, solid_capstyle="butt",
               path_effects=[withStroke(linewidth=4.5, foreground="white")], label="_scale")  # fmt: skip
     axes.annotate(
-        computing.distance(metres), (x, y), (0, 3), textcoords="offset points", size=style.SMALL, color=style.INK,
+        computing.distance(metres), (x, y), (0, 3), textcoords="offset points", size=style.SMALL, color=palette.INK,
         va="bottom", path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )  # fmt: skip
 
@@ -153,9 +156,11 @@ def single(shown: Row, image: Image, heading: str) -> Figure:
     frame(axes, image)
     scale_bar(axes)
     day = f"{image.obstime:%-d %B %Y} · {shown.view.title}"
-    axes.set_title(" · ".join(filter(None, [day, cloud_words(image)])), loc="left", size=style.SMALL, color=style.PALE)
+    axes.set_title(
+        " · ".join(filter(None, [day, cloud_words(image)])), loc="left", size=style.SMALL, color=palette.PALE
+    )
     figure.text(_LEFT / width, 1 - 0.14 / height, style.fitted(heading, side, 11, 1), size=11, va="top",
-                color=style.INK, weight="bold")  # fmt: skip
+                color=palette.INK, weight="bold")  # fmt: skip
     if shown.view.scaled:
         _scale_of(figure, shown, (1.4, 0.47, 2.1, 0.09))
     return figure
@@ -165,9 +170,9 @@ def _scale_of(figure: Figure, shown: Row, box: tuple[float, float, float, float]
     """The colours of an index or a band with their numbers, in a box of inches."""
     bar = figure.colorbar(scale(shown), cax=axes_in(figure, box), orientation="horizontal")
     bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=style.SMALL, labelcolor=style.INK, color="#c3cad2")
+    bar.ax.tick_params(labelsize=style.SMALL, labelcolor=palette.INK, color=palette.EDGE)
     label = "NDVI" if shown.view.index else f"reflectance, {shown.view.title}"
-    bar.set_label(label, size=style.SMALL, color=style.PALE, labelpad=1)
+    bar.set_label(label, size=style.SMALL, color=palette.PALE, labelpad=1)
 
 
 # -- many images --------------------------------------------------------------------------------------------------
@@ -250,9 +255,9 @@ def _cell(axes: Axes, shown: Row, moment: datetime, words: int) -> None:
     image = shown.at(moment)
     axes.set(xticks=[], yticks=[])
     if image is None:
-        axes.spines[:].set(color=style.GRID)
+        axes.spines[:].set(color=palette.GRID)
         axes.text(0.5, 0.5, "no image", transform=axes.transAxes, ha="center", va="center", size=style.SMALL,
-                  color=style.PALE)  # fmt: skip
+                  color=palette.PALE)  # fmt: skip
     else:
         draw(axes, rgba(shown, image), shown.images.bounds, shown.outline)
         frame(axes, image)
@@ -266,7 +271,7 @@ def _cell(axes: Axes, shown: Row, moment: datetime, words: int) -> None:
 def above(axes: Axes, text: str, points: float, size: float, *, bold: bool) -> None:
     """Words so many points above the left upper corner of an image: bold where the ground is seen, else pale."""
     axes.annotate(text, (0, 1), (0, points), xycoords="axes fraction", textcoords="offset points", size=size,
-                  color=style.INK if bold else style.PALE, weight="bold" if bold else "normal")  # fmt: skip
+                  color=palette.INK if bold else palette.PALE, weight="bold" if bold else "normal")  # fmt: skip
 
 
 def _name(figure: Figure, label: str, middle: float, side: float) -> None:
@@ -274,13 +279,13 @@ def _name(figure: Figure, label: str, middle: float, side: float) -> None:
     width, height = figure.get_size_inches()
     text = "\n".join(style.fitted(part, side + _LINE, style.SMALL, 1) for part in label.split(" · "))
     figure.text((_LEFT + _NAMES - 0.1) / width, 1 - middle / height, text, rotation=90, ha="right", va="center",
-                size=style.SMALL, color=style.INK, linespacing=1.15, multialignment="center")  # fmt: skip
+                size=style.SMALL, color=palette.INK, linespacing=1.15, multialignment="center")  # fmt: skip
 
 
 def head(figure: Figure, heading: str) -> None:
     """The heading of a figure, in its left upper corner."""
     width, height = figure.get_size_inches()
-    figure.text(_LEFT / width, 1 - 0.14 / height, heading, size=style.TITLE, va="top", color=style.INK, weight="bold",
+    figure.text(_LEFT / width, 1 - 0.14 / height, heading, size=style.TITLE, va="top", color=palette.INK, weight="bold",
                 linespacing=1.15)  # fmt: skip
 
 
@@ -294,7 +299,7 @@ def key(figure: Figure, words: Sequence[str], top: float, *, parcel: bool) -> No
     handles += [Line2D([], [], linestyle="", label=label) for label in words]
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(_LEFT / width, top / height), frameon=False,
-        ncols=len(handles) if width > 6.5 else 1, fontsize=style.SMALL, labelcolor=style.PALE, borderaxespad=0,
+        ncols=len(handles) if width > 6.5 else 1, fontsize=style.SMALL, labelcolor=palette.PALE, borderaxespad=0,
         borderpad=0, handlelength=1.4, labelspacing=0.25,
     )  # fmt: skip
 

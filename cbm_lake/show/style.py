@@ -1,4 +1,4 @@
-"""The looks that all figures share: colours, type sizes, titles, date axes, and how figures become files."""
+"""The looks that all figures share: type sizes, titles, date axes, and how figures become files."""
 
 from __future__ import annotations
 
@@ -9,23 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from matplotlib.figure import Figure
 
+from cbm_lake import palette
 from cbm_lake.errors import ConfigError, InvalidInputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, PALE, GRID = "#1f2a37", "#6b7683", "#e8ebef"
-"""Words and outlines; what is told in passing, and clouds; lines of the grid."""
-CURVES: Final = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#777777")
-"""Bright scheme of Paul Tol (SRON/EPS/TN/09-002), which colour-blind readers can tell apart."""
 Dash = Literal["-", "--", ":", "-."]
 DASHES: Final[tuple[Dash, ...]] = ("-", "--", ":", "-.")
 """Styles of line, for more curves than there are colours."""
-NDVI: Final = "#228833"
-BANDS: Final = {
-    "B02": "#4477AA", "B03": "#228833", "B04": "#EE6677", "B05": "#CCBB44", "B06": "#999933", "B07": "#117733",
-    "B08": "#AA3377", "B8A": "#882255", "B11": "#66CCEE", "B12": "#777777", "VV": "#4477AA", "VH": "#EE6677",
-}  # fmt: skip
 TITLE, TEXT, SMALL = 13, 9.5, 8.5
 """Sizes in points, for figures nine inches wide."""
 WIDTH: Final = 9.0
@@ -39,12 +31,12 @@ _FORMATS: Final = (".png", ".svg", ".pdf", ".html")
 
 def curve_colour(number: int) -> str:
     """The colour of the curve with that number; beyond seven they come again."""
-    return CURVES[number % len(CURVES)]
+    return palette.CURVES[number % len(palette.CURVES)]
 
 
 def dash(number: int) -> Dash:
     """The style of line of the curve with that number, another one with each round of the colours."""
-    return DASHES[number // len(CURVES) % len(DASHES)]
+    return DASHES[number // len(palette.CURVES) % len(DASHES)]
 
 
 def fitted(text: str, inches: float, points: float = TITLE, lines: int = 2) -> str:
@@ -73,9 +65,9 @@ def figure(width: float, height: float, *, constrained: bool = True) -> Figure:
 def frame(axes: Axes) -> None:
     """Axes with two thin sides and a pale grid."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#c3cad2")
-    axes.tick_params(labelsize=TEXT, labelcolor=INK, color="#c3cad2")
-    axes.grid(color=GRID, linewidth=0.8)
+    axes.spines[["left", "bottom"]].set_color(palette.EDGE)
+    axes.tick_params(labelsize=TEXT, labelcolor=palette.INK, color=palette.EDGE)
+    axes.grid(color=palette.GRID, linewidth=0.8)
     axes.set_axisbelow(True)
 
 
@@ -87,15 +79,15 @@ def date_axis(axes: Axes, *, year: bool = True) -> None:
     axes.xaxis.set_major_locator(locator)
     plain: Any = dates.ConciseDateFormatter(locator, offset_formats=_OFFSETS, show_offset=year)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(plain)
-    axes.xaxis.get_offset_text().set(size=TEXT, color=PALE)
+    axes.xaxis.get_offset_text().set(size=TEXT, color=palette.PALE)
 
 
 def say(axes: Axes, words: str) -> None:
     """Words in the middle of axes that have nothing else to show."""
-    box = {"facecolor": "white", "edgecolor": GRID, "boxstyle": "round,pad=0.5"}
+    box = {"facecolor": "white", "edgecolor": palette.GRID, "boxstyle": "round,pad=0.5"}
     told = axes.text(
         0.5, 0.5, textwrap.fill(words, 72), transform=axes.transAxes, ha="center", va="center", size=TEXT + 0.5,
-        color=PALE, bbox=box, zorder=10,
+        color=palette.PALE, bbox=box, zorder=10,
     )  # fmt: skip
     told.set_in_layout(False)
 

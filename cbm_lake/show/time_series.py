@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cbm_lake import cards
+from cbm_lake import cards, palette
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.show import computing, curves, reading, style
@@ -52,7 +52,7 @@ def ndvi(
     series = [reading.series(parcel, "s2") for parcel in chosen]
     found = [computing.ndvi_curve(frame, screen) for frame in series]
     told = "cloud-free" if found[0]["cloud"].notna().any() else "clouds not known"
-    lines = (Line(told, style.NDVI, found[0]),) if len(chosen) == 1 else _by_parcel(chosen, found)
+    lines = (Line(told, palette.NDVI, found[0]),) if len(chosen) == 1 else _by_parcel(chosen, found)
     panel = Panel("NDVI", lines, (0, 1), _missing("s2"), compared=len(chosen) > 1)
     return _finish([panel], chosen, "s2", file, spread="between the quartiles of B08 and B04", interactive=interactive)
 
@@ -79,7 +79,7 @@ def s2(
     series = [reading.series(parcel, "s2") for parcel in chosen]
     found = {band: [computing.band_curve(frame, band, screen) for frame in series] for band in wanted}
     if len(chosen) == 1:
-        lines = tuple(Line(band, style.BANDS[band], rows[0]) for band, rows in found.items())
+        lines = tuple(Line(band, palette.BANDS[band], rows[0]) for band, rows in found.items())
         panels = [Panel("reflectance", lines, (0, 0.1), _missing("s2"))]
     else:
         told = "this band was not extracted"
@@ -136,8 +136,8 @@ def weather(
     warm = [_weather_rows(rows, "tmean", "tmin", "tmax") for rows in found]
     single = len(chosen) == 1
     wet = [_weather_rows(rows, "prec") if single else _summed(rows) for rows in found]
-    lines = (Line("daily mean, between least and greatest", "#EE6677", warm[0]),)
-    rain = (Line("precipitation", "#4477AA", wet[0]),)
+    lines = (Line("daily mean, between least and greatest", palette.RED, warm[0]),)
+    rain = (Line("precipitation", palette.BLUE, wet[0]),)
     panels = [
         Panel("temperature (°C)", lines if single else _by_parcel(chosen, warm), marks=False),
         Panel(
@@ -155,7 +155,7 @@ def _radar(chosen: Sequence[Parcel], kind: str) -> list[Panel]:
     series = [reading.series(parcel, kind) for parcel in chosen]
     found = {band: [computing.radar_curve(frame, band, decibel=decibel) for frame in series] for band in ("VV", "VH")}
     if len(chosen) == 1:
-        lines = tuple(Line(band, style.BANDS[band], rows[0]) for band, rows in found.items())
+        lines = tuple(Line(band, palette.BANDS[band], rows[0]) for band, rows in found.items())
         return [Panel(unit, lines, limits, _missing(kind))]
     return [
         Panel(f"{unit}, {band}", _by_parcel(chosen, rows), None if decibel else limits, _missing(kind), compared=True)

@@ -1,25 +1,58 @@
-"""Writes a sample to files: the extracted rows, the parcels, the summary, the interventions of whole holdings."""
+"""A drawn sample, and its files: the extracted rows, the parcels, the summary, the interventions of whole holdings."""
 
 from __future__ import annotations
 
 import csv
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cbm_lake.qa.options import Options
 from cbm_lake.store import translated
-
-if TYPE_CHECKING:
-    from cbm_lake.qa.sample import Sample
 
 _LINE: Final = "-" * 38
 _COVERAGE: Final = ("include all parcels", "prioritise covered parcels", "include only covered parcels")
 _CONTRIBUTION: Final = ("filter out when a bucket is filled", "retain when a bucket is filled")
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How much of the list is in the sample; a parcel is a parcel of one holding."""
+
+    rows: int
+    selected_rows: int
+    parcels: int
+    selected_parcels: int
+    covered_parcels: int
+    """Selected parcels that are covered in some selected row."""
+    uncovered_parcels: int
+    holdings: int
+    selected_holdings: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample as it was drawn, and the files that hold it."""
+
+    extraction_id: str
+    options: Options
+    rows: pa.Table
+    """bucket_id, gsa_par_id, gsa_hol_id, ranking, covered, order_added; bucket by bucket, by order_added inside."""
+    parcels: pa.Table
+    """gsa_par_id, gsa_hol_id, ranking, covered, buckets, bucket_count; one row per gsa_par_id."""
+    buckets: pa.Table
+    """bucket_id, selected, target, total (rows of the group in the list); in order of appearance in the list."""
+    interventions: pa.Table | None
+    """The list's rows in holding-level groups of the holdings selected there, with selected 0/1; None without such."""
+    totals: Totals
+    files: Mapping[str, Path]
+    """sample, sample_parquet, parcels, summary and, with holding-level groups, interventions."""
 
 
 def write(drawn: Sample, folder: Path) -> Sample:
