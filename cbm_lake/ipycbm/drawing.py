@@ -167,7 +167,7 @@ def _by_word(words: pa.Array) -> Colouring:
         key=lambda row: (-row["counts"], row["values"]),
     )
     named = [row["values"] for row in counted[:_CLASSES]]
-    palette = np.array([(*bytes.fromhex(colour[1:]), _OPAQUE) for colour in palette.CURVES] + [_UNKNOWN], np.uint8)
+    shades = np.array([(*bytes.fromhex(colour[1:]), _OPAQUE) for colour in palette.CURVES] + [_UNKNOWN], np.uint8)
     place = pc.index_in(words, pa.array(named, pa.string())).to_numpy(zero_copy_only=False)
     known = words.is_valid().to_numpy(zero_copy_only=False)
     number = np.where(known, np.where(np.isnan(place), _CLASSES, place), len(palette.CURVES)).astype(np.int64)
@@ -175,7 +175,7 @@ def _by_word(words: pa.Array) -> Colouring:
     others = len(counted) - len(named)
     if others:
         key.append((f"{others:,} others", palette.CURVES[-1]))
-    return Colouring(palette[number], [*key, *_nothing(known)])
+    return Colouring(shades[number], [*key, *_nothing(known)])
 
 
 def _nothing(known: NDArray[np.bool_]) -> list[tuple[str, str]]:
