@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class LakeError(Exception):
@@ -38,3 +39,10 @@ def of_extra(extra: str, purpose: str) -> Iterator[None]:
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         raise ConfigError(f"{purpose} needs package {package}: pip install 'cbm-lake[{extra}]'") from error
+
+
+def some(values: Iterable[Any], most: int = 10) -> str:
+    """The first of a list, and how many more there are: what a message has room for."""
+    texts = [str(value) for value in values]
+    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

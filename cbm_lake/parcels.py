@@ -6,10 +6,7 @@ import hashlib
 import json
 import logging
 import re
-import warnings
-import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,18 +15,16 @@ import geopandas as gpd
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-import pyogrio
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
-from shapely.errors import ShapelyError
 
-from cbm_lake import schemas
-from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake import schemas, vectors
+from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.reprojection import reprojected
+from cbm_lake.vectors import Features, Geometries
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +38,10 @@ CROP_CODE_NAMES: Final = ("crop:code", "crop_code", "cropcode", "code_cultu", "e
 _EQUAL_AREA: Final = 3035
 """EPSG code of the European equal-area projection: areas, and the lake's coordinates where the file's do not serve."""
 _DEGREES: Final = 4326
-_LISTED: Final = 10
 _POLYGONAL: Final = {shapely.GeometryType.POLYGON: "Polygon", shapely.GeometryType.MULTIPOLYGON: "MultiPolygon"}
 _COLLECTION: Final = shapely.GeometryType.GEOMETRYCOLLECTION
 _VIEW_NAMES: Final = ("pid", "crop_name", "crop_code", "area_m2", "aoi", "year", "ptype", "version")
 """Columns of the view `parcels` that are not in its files' schema."""
-_IN_ZIP: Final = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".gml")
-
-Geometries = NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -72,16 +63,6 @@ class Loaded:
     """Coordinate system of the parcels in the lake."""
     new: bool
     """False when the very same parcels were in force already."""
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A file as it was read: its columns, and apart from them its geometries."""
-
-    name: str
-    columns: pa.Table
-    geometries: Geometries
-    crs: CRS | None
 
 
 def load(
@@ -116,7 +97,7 @@ def load(
         InvalidInputError: an argument is wrong, or the file holds parcels that cannot be told apart or have no area.
     """
     aoi, year, ptype = check_set(aoi, year, ptype)
-    source = _read(str(path), layer, pid)
+    source = vectors.read(str(path), layer, key=pid)
     taken = _take_columns(source, pid, crop_name, crop_code)
     ids = _identifiers(source, taken["id"])
     found = _outlines(source, ids)
@@ -153,131 +134,10 @@ def check_set(aoi: str, year: int, ptype: str | None) -> tuple[str, int, str]:
     return aoi, int(year), ptype
 
 
-# -- reading ---------------------------------------------------------------------------------------------------------
-
-
-def _read(path: str, layer: str | None, pid: str | None) -> _Source:
-    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
-        raise SourceError(f"there is no file {path}; check the path")
-    ending = Path(path).suffix.lower()
-    source = _read_parquet(path) if ending in (".parquet", ".geoparquet") else _read_vector(path, ending, layer, pid)
-    if not len(source.geometries):
-        raise InvalidInputError(f"{path} holds no parcels; give a file that has some")
-    return source
-
-
-def _read_parquet(path: str) -> _Source:
-    """Attributes by pyarrow, which keeps their types; geometries by geopandas, which knows every encoding."""
-    with _readable(path):
-        table = pq.ParquetFile(path).read()  # read_table would add the columns of a path like aoi=…/year=…
-        geo = json.loads((table.schema.metadata or {}).get(b"geo", b"{}"))
-        if not geo:
-            raise SourceError(f"{path} is Parquet, but not GeoParquet (no 'geo' metadata); convert it to GeoParquet")
-        primary = geo["primary_column"]
-        geometry = gpd.read_parquet(path, columns=[primary]).geometry
-        covering = geo["columns"][primary].get("covering", {}).get("bbox", {}).get("xmin", [None])[0]
-        return _Source(path, _without(table, primary, covering), geometry.to_numpy(), _crs(geometry.crs))
-
-
-def _read_vector(path: str, ending: str, layer: str | None, pid: str | None) -> _Source:
-    """By GDAL, straight to Arrow: integers with gaps stay integers, which pandas would make floats."""
-    opened = _in_zip(path, layer) if ending == ".zip" else path
-    layer = _layer(path, opened, layer)
-    # GDAL would take texts like "2018-01" for dates
-    options = {"DATE_AS_STRING": "YES"} if opened.lower().endswith((".geojson", ".json")) else {}
-    with _readable(path):
-        meta, table = pyogrio.read_arrow(opened, layer=layer, return_fids=True, **options)
-        name = meta["geometry_name"] or "wkb_geometry"
-        try:
-            geometries = _decode(table[name].to_numpy(zero_copy_only=False))
-        except NotImplementedError:  # arcs, which this slower way of reading turns into short lines
-            geometries = _decode(pyogrio.raw.read(opened, layer=layer, columns=[])[2])
-        key = table.column_names.index(meta["fid_column"])
-        asked = pid == meta["fid_column"] and pid not in meta["fields"]  # a GeoPackage's key may be the identifier
-        columns = _without(table if asked else table.remove_column(key), name)
-        return _Source(path, decoded(columns, path, meta["encoding"]), geometries, _crs(meta["crs"]))
-
-
-def decoded(columns: pa.Table, path: str | Path, encoding: str) -> pa.Table:
-    """The columns with texts of another encoding than UTF-8, which GDAL hands on as they stand, decoded.
-
-    So stand those of a Shapefile that does not say which encoding is its own.
-    """
-    for place, field in enumerate(columns.schema):
-        try:
-            columns.column(place).validate(full=True)
-        except pa.ArrowInvalid:
-            log.warning("%s: column %s is not in UTF-8; its texts are taken for %s", path, field.name, encoding)
-            stored = columns.column(place).cast(pa.binary()).to_pylist()
-            texts = [None if text is None else text.decode(encoding) for text in stored]
-            columns = columns.set_column(place, field.name, pa.array(texts, pa.string()))
-    return columns
-
-
-def _decode(wkb: NDArray[np.object_]) -> Geometries:
-    """Geometries with their rings closed; None for what is none or has rings of fewer than three points."""
-    return np.asarray(shapely.from_wkb(wkb, on_invalid="fix"))
-
-
-def _without(table: pa.Table, *names: str | None) -> pa.Table:
-    return table.select([number for number, name in enumerate(table.column_names) if name not in names])
-
-
-def _crs(given: Any) -> CRS | None:
-    """A file's coordinate system; None for the "undefined" one that a GeoPackage without any carries."""
-    crs = CRS.from_user_input(given) if given else None
-    return None if crs is None or crs.is_engineering else crs
-
-
-@contextmanager
-def _readable(path: str) -> Iterator[None]:
-    """Turn what the reading libraries raise or warn of into one line that names the file."""
-    try:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            yield
-    except SourceError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError, NotImplementedError, ShapelyError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise SourceError(f"{path} cannot be read ({reason}); check the file or convert it to GeoPackage") from error
-    for text in dict.fromkeys(str(warning.message) for warning in told):
-        log.warning("%s: %s", path, text)
-
-
-def _in_zip(path: str, layer: str | None) -> str:
-    """GDAL's name of the one vector file in a zip archive, in whatever folder of it."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            inside = [name for name in archive.namelist() if name.lower().endswith(_IN_ZIP) and "__MACOSX" not in name]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{path} cannot be read ({error}); check the file") from error
-    if len(inside) > 1 and layer is not None:
-        inside = [name for name in inside if Path(name).stem == layer]
-    if len(inside) == 1:
-        return f"/vsizip/{{{Path(path).absolute()}}}/{inside[0]}"
-    raise InvalidInputError(
-        f"{path} holds {_some(inside) or 'no vector file'}; give one vector file, or layer= to say which"
-    )
-
-
-def _layer(path: str, opened: str, layer: str | None) -> str:
-    """The layer asked for, or the only one that has geometries."""
-    with _readable(path):
-        layers = pyogrio.list_layers(opened)
-    found = [str(name) for name, kind in layers if kind is not None]
-    if layer in found:
-        return str(layer)
-    if len(found) == 1 and layer is None:
-        return found[0]
-    problem = f"no layer {layer!r}" if layer is not None else "several layers" if found else "no layer of geometries"
-    raise InvalidInputError(f"{path} has {problem}; its layers: {_some(found) or 'none'}; say which by layer=")
-
-
 # -- columns ---------------------------------------------------------------------------------------------------------
 
 
-def _take_columns(source: _Source, pid: str | None, crop_name: str | None, crop_code: str | None) -> dict[str, str]:
+def _take_columns(source: Features, pid: str | None, crop_name: str | None, crop_code: str | None) -> dict[str, str]:
     """Which of the file's columns become id, crop:name and crop:code."""
     names = source.columns.column_names
     for option, name in {"pid": pid, "crop_name": crop_name, "crop_code": crop_code}.items():
@@ -291,7 +151,7 @@ def _take_columns(source: _Source, pid: str | None, crop_name: str | None, crop_
     return {ours: theirs for ours, theirs in wanted.items() if theirs is not None}
 
 
-def _guess_pid(source: _Source) -> str:
+def _guess_pid(source: Features) -> str:
     names = source.columns.column_names
     if "id" in names and any(name.startswith(("crop:", "determination", "admin:")) for name in names):
         return "id"  # fiboa says what it is
@@ -309,13 +169,13 @@ def _first(names: Sequence[str], known: Sequence[str]) -> str | None:
     return ranked[0][1] if ranked else None
 
 
-def _identifiers(source: _Source, column: str) -> pa.Array:
+def _identifiers(source: Features, column: str) -> pa.Array:
     ids = _text(source, column)
     blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(ids), ""), fill_value=True)
     rows = np.flatnonzero(blank) + 1
     if len(rows):
         raise InvalidInputError(
-            f"{source.name}: {len(rows)} rows have no identifier in column {column!r}: rows {_some(rows)}; "
+            f"{source.name}: {len(rows)} rows have no identifier in column {column!r}: rows {some(rows)}; "
             "fill it in or name another column by pid="
         )
     counts = pc.value_counts(ids)
@@ -323,13 +183,13 @@ def _identifiers(source: _Source, column: str) -> pa.Array:
     if len(double):
         raise InvalidInputError(
             f"{source.name}: {len(double)} identifiers in column {column!r} stand in several rows: "
-            f"{_some(map(repr, double.to_pylist()))}; "
+            f"{some(map(repr, double.to_pylist()))}; "
             "dissolve the parts of one parcel into one row, or name another column by pid="
         )
     return ids
 
 
-def _text(source: _Source, column: str) -> pa.Array:
+def _text(source: Features, column: str) -> pa.Array:
     """A column as text: texts as they are, whole numbers without point or exponent."""
     values = source.columns[column].combine_chunks()
     if isinstance(values, pa.ChunkedArray):  # how pyarrow hands back an empty column
@@ -363,7 +223,7 @@ def _float_text(values: pa.Array) -> pa.Array:
     return pa.array(texts, pa.string())
 
 
-def _with_others(columns: pa.Table, source: _Source, taken: set[str]) -> pa.Table:
+def _with_others(columns: pa.Table, source: Features, taken: set[str]) -> pa.Table:
     """Our columns, then the agency's other ones; one that would clash is prefixed with "source:"."""
     used = {name.lower() for name in (*columns.column_names, *_VIEW_NAMES)}  # SQL does not tell capitals apart
     for number, field in enumerate(source.columns.schema):
@@ -387,7 +247,7 @@ def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
 # -- geometries ------------------------------------------------------------------------------------------------------
 
 
-def _outlines(source: _Source, ids: pa.Array) -> Geometries:
+def _outlines(source: Features, ids: pa.Array) -> Geometries:
     """The geometries in two dimensions, all of them polygonal and none without coordinates."""
     found = source.geometries
     advice = "delete these rows or draw their outlines"
@@ -399,7 +259,7 @@ def _outlines(source: _Source, ids: pa.Array) -> Geometries:
     return np.asarray(flat)
 
 
-def _source_crs(source: _Source, outlines: Geometries, given: str | int | None) -> CRS:
+def _source_crs(source: Features, outlines: Geometries, given: str | int | None) -> CRS:
     try:
         crs = source.crs if given is None else CRS.from_user_input(given)
     except CRSError as error:
@@ -423,7 +283,7 @@ def _own_epsg(crs: CRS) -> int | None:
     return flat.to_epsg()
 
 
-def _reproject(source: _Source, ids: pa.Array, outlines: Geometries, crs: CRS, target: CRS) -> Geometries:
+def _reproject(source: Features, ids: pa.Array, outlines: Geometries, crs: CRS, target: CRS) -> Geometries:
     flat = crs.sub_crs_list[0] if crs.is_compound else crs
     if flat.equals(target, ignore_axis_order=True):
         return outlines
@@ -441,7 +301,7 @@ def _transform(geometries: Geometries, source: CRS | int, target: CRS | int) -> 
     return np.asarray(reprojected(geometries, source, target))
 
 
-def _mend(source: _Source, ids: pa.Array, outlines: Geometries) -> tuple[Geometries, int]:
+def _mend(source: Features, ids: pa.Array, outlines: Geometries) -> tuple[Geometries, int]:
     """Valid polygons and multipolygons, and how many had to be mended.
 
     Method "structure" keeps every lobe of a bow-tie, and what an outline covers twice; the other one, "linework",
@@ -466,31 +326,24 @@ def _polygonal(geometries: Geometries) -> Geometries:
     return geometries
 
 
-def _refuse_infinite(source: _Source, ids: pa.Array, outlines: Geometries) -> None:
+def _refuse_infinite(source: Features, ids: pa.Array, outlines: Geometries) -> None:
     coordinates, row = shapely.get_coordinates(outlines, return_index=True)
     bad = np.zeros(len(outlines), bool)
     bad[row[~np.isfinite(coordinates).all(axis=1)]] = True
     _refuse(source, ids, bad, "lie outside the world", "wrong CRS? Give the right one by crs=")
 
 
-def _refuse(source: _Source, ids: pa.Array, bad: NDArray[np.bool_], problem: str, advice: str) -> None:
+def _refuse(source: Features, ids: pa.Array, bad: NDArray[np.bool_], problem: str, advice: str) -> None:
     if bad.any():
-        listed = _some(map(repr, ids.filter(pa.array(bad)).to_pylist()))
+        listed = some(map(repr, ids.filter(pa.array(bad)).to_pylist()))
         raise InvalidInputError(f"{source.name}: {bad.sum()} parcels {problem}: {listed}; {advice}")
-
-
-def _some(names: Iterable[Any]) -> str:
-    """The first names of a list, and how many more there are."""
-    texts = [str(name) for name in names]
-    more = f" and {len(texts) - _LISTED} more" if len(texts) > _LISTED else ""
-    return ", ".join(texts[:_LISTED]) + more
 
 
 # -- the table -------------------------------------------------------------------------------------------------------
 
 
 def _own_columns(
-    source: _Source, ids: pa.Array, outlines: Geometries, attributes: dict[str, pa.Array], epsg: int
+    source: Features, ids: pa.Array, outlines: Geometries, attributes: dict[str, pa.Array], epsg: int
 ) -> pa.Table:
     """The columns of schemas.PARCELS, in the order of the file."""
     equal_area = outlines if epsg == _EQUAL_AREA else _transform(outlines, epsg, _EQUAL_AREA)

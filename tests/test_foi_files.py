@@ -188,7 +188,7 @@ def test_parcels_that_do_not_serve_are_refused(files, tmp_path):
         foi.v2(tmp_path / "points.gpkg", raster, CLASSES)
     gpd.read_file(parcels).to_file(tmp_path / "two.gpkg", layer="one")
     gpd.read_file(parcels).to_file(tmp_path / "two.gpkg", layer="other")
-    with pytest.raises(InvalidInputError, match="layers one, other; name one of them as the layer"):
+    with pytest.raises(InvalidInputError, match="layers: one, other; say which by layer="):
         foi.v2(tmp_path / "two.gpkg", raster, CLASSES)
     assert foi.v2(tmp_path / "two.gpkg", raster, CLASSES, layer="other").parcels == 1
     for wrong in ({}, {"vector_file": parcels, "aoi": "ms"}):

@@ -234,6 +234,14 @@ def test_the_number_may_be_a_column_of_any_name(ending, dumps, lake):
     assert_same(served(lake), expected(long_rows()))
 
 
+def test_a_shapefile_of_parcels_that_names_no_encoding_is_read(dumps, lake):
+    frame = gpd.read_file(dumps / "parcels.gpkg").rename(columns={"ogc_fid": "number"}).assign(crop_name="blé")
+    frame.to_file(dumps / "parcels.shp", encoding="ISO-8859-1")
+    (dumps / "parcels.cpg").unlink()
+    run(dumps, lake, parcels=dumps / "parcels.shp", fid="number")
+    assert set(lake.sql("select crop_name from parcels")["crop_name"].to_pylist()) == {"blé"}
+
+
 def test_parcels_that_were_loaded_without_numbers_get_them(dumps, lake):
     from cbm_lake import parcels
 

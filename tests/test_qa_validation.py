@@ -397,6 +397,15 @@ def test_every_format_gives_the_same_findings(name, faulty):
     assert ("lpis_assumed_crs" in answer.findings["rule"].to_pylist()) is (name == "hex.csv")
 
 
+def test_texts_of_a_shapefile_that_names_no_encoding_are_read(tmp_path):
+    """A Shapefile without .cpg is in ISO-8859-1; its texts stood in the findings as bytes that are no text."""
+    bow = shapely.Polygon([(X, Y), (X + 9, Y + 9), (X + 9, Y), (X, Y + 9)])
+    drawn = gpd.GeoDataFrame(frame("gsa", gsa_par_id=["Körner1", "é2"]), geometry=[square(0, 50), bow], crs=3035)
+    drawn.to_file(tmp_path / "gsa.shp", encoding="ISO-8859-1")
+    (tmp_path / "gsa.cpg").unlink()
+    assert found(validate(tmp_path / "gsa.shp", "gsa"))["gsa_notvalid_geom_cnt", "geometry"]["ids"] == ["é2"]
+
+
 def test_geoarrow_outlines_are_read(tmp_path):
     drawn = gpd.GeoDataFrame(frame("gsa", gsa_par_id=["1", "2"]), geometry=[square(0, 0), square(50, 0)], crs=3035)
     drawn.to_parquet(tmp_path / "gsa.parquet", geometry_encoding="geoarrow")

@@ -24,7 +24,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from cbm_lake import zonal
-from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.scene import extract_scene, record
 
@@ -296,8 +296,7 @@ def _check_versions(told: dict[str, Any]) -> None:
     held = {who: packages["cbm-lake"] for who, packages in there.items()}
     others = sorted(f"{who} has {found or 'none'}" for who, found in held.items() if found != own)
     if others:
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        raise SourceError(f"not all have cbm-lake {own}: {', '.join(others[:3])}{more}; install that version there")
+        raise SourceError(f"not all have cbm-lake {own}: {some(others, 3)}; install that version there")
     differing = {
         f"{name} is {here[name]} here and {found[name]} there"
         for found in there.values()

@@ -13,8 +13,8 @@ import shapely
 from affine import Affine
 
 from cbm_lake.foi.components import Clusters
-from cbm_lake.foi.parcels import Geometries
 from cbm_lake.spans import Ints
+from cbm_lake.vectors import Geometries
 
 
 def of_several_classes(clusters: Clusters, parcels: int) -> npt.NDArray[np.bool_]:

@@ -23,7 +23,7 @@ from pyogrio.errors import DataSourceError
 from pyproj import CRS
 
 from cbm_lake.foi.drafts import drafts
-from cbm_lake.foi.parcels import Geometries
+from cbm_lake.vectors import Geometries
 
 log = logging.getLogger(__name__)
 

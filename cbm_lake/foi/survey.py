@@ -12,12 +12,13 @@ import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.foi import components
-from cbm_lake.foi.parcels import Geometries, Parcels
+from cbm_lake.foi.parcels import Parcels
 from cbm_lake.foi.rasters import Thematic, unit
 from cbm_lake.reprojection import reprojected
 from cbm_lake.spans import Pixels, SpanIndex, build_index
+from cbm_lake.vectors import Geometries
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +129,7 @@ def _refuse_unknown(raster: Thematic, classes: Mapping[int, str], pool: Pixels, 
     if not unknown.any():
         return
     values, numbers = np.unique(pool[unknown], return_counts=True)
-    listed = ", ".join(f"{value} ({number} pixels)" for value, number in list(zip(values, numbers, strict=True))[:10])
-    listed += f" and {len(values) - 10} more" if len(values) > 10 else ""
+    listed = some(f"{value} ({number} pixels)" for value, number in zip(values, numbers, strict=True))
     known = ", ".join(map(str, classes))
     raise InvalidInputError(
         f"raster {raster.path} has values in parcels that are no class: {listed}; the classes are {known}: add them"

@@ -21,7 +21,7 @@ from rasterio.windows import Window as Rectangle
 
 from cbm_lake.arguments import checked
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError, of_extra
+from cbm_lake.errors import InvalidInputError, of_extra, some
 from cbm_lake.foi import season
 from cbm_lake.foi.classes import read_classes
 from cbm_lake.foi.drafts import drafts
@@ -194,8 +194,9 @@ def check_raster(path: str | Path, category_map: str | Path | Mapping[Any, Any])
             counts[int(value)] = counts.get(int(value), 0) + int(count)
     unknown = sorted(set(counts) - set(classes) - {0, raster.nodata})
     if unknown:
-        some = ", ".join(map(str, unknown[:10])) + (" …" if len(unknown) > 10 else "")
-        raise InvalidInputError(f"raster {path} has values without a class: {some}; add them to the category_map")
+        raise InvalidInputError(
+            f"raster {path} has values without a class: {some(unknown)}; add them to the category_map"
+        )
     return dict(sorted(counts.items()))
 
 

@@ -8,8 +8,8 @@ import shapely
 from affine import Affine
 
 from cbm_lake.foi.components import Clusters, Runs
-from cbm_lake.foi.parcels import Geometries
 from cbm_lake.spans import Ints, compiled, frozen
+from cbm_lake.vectors import Geometries
 
 Mask = npt.NDArray[np.uint8]
 

@@ -15,7 +15,7 @@ from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.foi import cardinality, components, heterogeneity, outputs, tracing
 from cbm_lake.foi.classes import read_classes
-from cbm_lake.foi.parcels import Geometries, Parcels
+from cbm_lake.foi.parcels import Parcels
 from cbm_lake.foi.rasters import Thematic
 from cbm_lake.foi.result import (
     MOST,
@@ -30,6 +30,7 @@ from cbm_lake.foi.result import (
 )
 from cbm_lake.foi.survey import Survey, reproject, survey
 from cbm_lake.lake import Lake
+from cbm_lake.vectors import Geometries
 
 _CONNECTIVITY: Final = 8
 

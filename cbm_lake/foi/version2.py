@@ -18,7 +18,7 @@ from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.foi import cardinality, components, heterogeneity, outputs
 from cbm_lake.foi.classes import read_classes
-from cbm_lake.foi.parcels import Geometries, Parcels
+from cbm_lake.foi.parcels import Parcels
 from cbm_lake.foi.rasters import Thematic
 from cbm_lake.foi.result import (
     MOST,
@@ -33,6 +33,7 @@ from cbm_lake.foi.result import (
 )
 from cbm_lake.foi.survey import Survey, buffered, reproject, survey
 from cbm_lake.lake import Lake
+from cbm_lake.vectors import Geometries
 
 Reasons = npt.NDArray[np.int8]
 

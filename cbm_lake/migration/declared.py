@@ -9,12 +9,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyogrio
 import shapely
 from pyproj import CRS
 from shapely.errors import ShapelyError
 
-from cbm_lake import parcels
+from cbm_lake import parcels, vectors
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.migration.catalogue import geometry
@@ -55,7 +54,7 @@ def _add_numbers(lake: Lake, path: str, loaded: parcels.Loaded, pid: str) -> Non
     """Give the parcels in force, which were loaded without, their numbers: the same rows as another version."""
     found = lake.parcel_set(loaded.aoi, loaded.year, loaded.ptype)
     rows = lake.read_parcels(found).drop_columns(["ptype", "version"])
-    given = pq.ParquetFile(path).read([pid, _FID]) if path.endswith(".parquet") else pyogrio.read_arrow(path)[1]
+    given = pq.ParquetFile(path).read([pid, _FID])
     numbers = dict(zip(map(str, given[pid].to_pylist()), given[_FID].to_pylist(), strict=True))
     values = pa.array([numbers.get(name) for name in rows["id"].to_pylist()], pa.int64())
     version = hashlib.sha256(f"{loaded.version} {sorted(numbers.items())}".encode()).hexdigest()[:12]
@@ -105,38 +104,23 @@ def _with_geometry(dumps: Dumps, path: str, crs: str | None) -> str:
     system = CRS.from_user_input(crs or srids.pop())
     columns = {name: rows[name] for name in rows.column_names if name != column}
     columns["geometry"] = pa.array(shapely.to_wkb(shapes), pa.binary())
-    return _write(pa.table(columns), "geometry", system, dumps.folder / "from_csv.parquet")
+    return _write(pa.table(columns), system, dumps.folder / "from_csv.parquet")
 
 
 def _with_number(path: str, fid: str, target: Path) -> str:
-    """The file, or a copy in which the number is called as the lake does."""
-    if path.lower().endswith((".parquet", ".geoparquet")):
-        table = pq.ParquetFile(path).read()
-        if fid == _FID and fid in table.column_names:
-            return path
-        _check_column(path, fid, table.column_names)
-        renamed = [_FID if name == fid else name for name in table.column_names]
-        pq.write_table(table.rename_columns(renamed).replace_schema_metadata(table.schema.metadata), target)
-        return str(target)
-    if not Path(path).exists():
-        return path  # parcels.load says so
-    meta, table = pyogrio.read_arrow(path, return_fids=True)
-    if fid == _FID and fid in list(meta["fields"]):
-        return path
-    _check_column(path, fid, table.column_names)
-    name = meta["geometry_name"] or "wkb_geometry"
-    renamed = [_FID if column == fid else "geometry" if column == name else column for column in table.column_names]
-    return _write(table.rename_columns(renamed), "geometry", CRS.from_user_input(meta["crs"]), target)
-
-
-def _check_column(path: str, fid: str, names: list[str]) -> None:
+    """A copy of the file in which the number is called as the lake does."""
+    found = vectors.read(path, key=fid)
+    names = found.columns.column_names
     if names.count(fid) != 1:
         raise InvalidInputError(f"{path} has no column {fid!r}; say fid= one of: {', '.join(names)}")
+    numbered = found.columns.rename_columns([_FID if name == fid else name for name in names])
+    outlines = pa.array(shapely.to_wkb(found.geometries), pa.binary())
+    return _write(numbered.append_column("geometry", outlines), found.crs, target)
 
 
-def _write(table: pa.Table, column: str, crs: CRS, target: Path) -> str:
+def _write(table: pa.Table, crs: CRS | None, target: Path) -> str:
     """Write GeoParquet."""
-    described: dict[str, Any] = {"encoding": "WKB", "geometry_types": [], "crs": crs.to_json_dict()}
-    geo = {"version": "1.1.0", "primary_column": column, "columns": {column: described}}
+    described: dict[str, Any] = {"encoding": "WKB", "geometry_types": [], "crs": crs.to_json_dict() if crs else None}
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": described}}
     pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), target)
     return str(target)

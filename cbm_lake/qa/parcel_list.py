@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.errors import InvalidInputError, SourceError, some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,6 @@ Source: TypeAlias = "str | Path | pa.Table | pd.DataFrame"
 
 PARCEL_TEXTS: Final = ("gsa_par_id", "gsa_hol_id", "ua_grp_id")
 PARCEL_NUMBERS: Final = ("covered", "ranking")
-_LISTED: Final = 10
 
 
 @dataclass(frozen=True)
@@ -222,15 +221,10 @@ def _unfit_targets(rows: pa.Table, groups: Sequence[str]) -> Iterator[str]:
         "groups are not in the parcel list": set(found) - set(groups),
     }.items():
         if names:
-            yield f"{words}: {_some(sorted(names))}"
+            yield f"{words}: {some(sorted(names))}"
 
 
 def _numbered(wrong: pa.ChunkedArray | pa.Array) -> str:
     """Row numbers, the first data row is 1."""
     rows = np.flatnonzero(np.asarray(wrong)) + 1
-    return f"{'rows' if len(rows) > 1 else 'row'} {_some(rows.tolist())}"
-
-
-def _some(values: Sequence[Any]) -> str:
-    more = f" and {len(values) - _LISTED:,} more" if len(values) > _LISTED else ""
-    return ", ".join(map(str, values[:_LISTED])) + more
+    return f"{'rows' if len(rows) > 1 else 'row'} {some(rows.tolist())}"

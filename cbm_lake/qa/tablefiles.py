@@ -25,6 +25,7 @@ from shapely.errors import ShapelyError
 
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.qa.tables import TEXT, TableType
+from cbm_lake.vectors import coordinate_system, decoded
 
 log = logging.getLogger(__name__)
 
@@ -220,19 +221,13 @@ def _geo(table: pa.Table) -> tuple[str | None, str | None]:
 def _geo_crs(table: pa.Table, primary: str) -> CRS | None:
     """Its coordinate system; degrees where the metadata say nothing (as the standard has it), None where unknown."""
     given = json.loads(table.schema.metadata[b"geo"])["columns"][primary].get("crs", "OGC:CRS84")
-    return _known(given)
+    return coordinate_system(given)
 
 
 def _field_crs(field: pa.Field) -> CRS | None:
     """The coordinate system that a column of the type geoarrow.wkb names."""
     given = json.loads((field.metadata or {}).get(b"ARROW:extension:metadata", b"{}"))
-    return _known(given.get("crs"))
-
-
-def _known(given: Any) -> CRS | None:
-    """A file's coordinate system; None for the "undefined" one that a GeoPackage without any carries."""
-    crs = CRS.from_user_input(given) if given else None
-    return None if crs is None or crs.is_engineering else crs
+    return coordinate_system(given.get("crs"))
 
 
 def _read_vector(path: Path, name: str, table: TableType) -> Source:
@@ -244,9 +239,9 @@ def _read_vector(path: Path, name: str, table: TableType) -> Source:
     meta, read = pyogrio.read_arrow(path, layer=layer)
     outlines = meta["geometry_name"] or "wkb_geometry"
     if outlines not in read.column_names:
-        return _from_arrow(name, read, table)
-    shapes = Shapes(_binary(read[outlines]), _known(meta["crs"]))
-    attributes = read.drop_columns(outlines)
+        return _from_arrow(name, decoded(read, path, meta["encoding"]), table)
+    shapes = Shapes(_binary(read[outlines]), coordinate_system(meta["crs"]))
+    attributes = decoded(read.drop_columns(outlines), path, meta["encoding"])
     return Source(name, table, _frame(name, attributes, table), shapes if table.outlined else None)
 
 
