@@ -20,8 +20,8 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from cbm_lake.compiling import compiled
 from cbm_lake.errors import SourceError
-from cbm_lake.spans import compiled
 
 Pixels = npt.NDArray[Any]
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 
-from cbm_lake import spans
+from cbm_lake import compiling
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.spans import SpanIndex, build_index
 
@@ -357,7 +357,7 @@ def test_a_wrong_block_or_pool_is_refused():
 
 
 KERNEL = """
-from cbm_lake.spans import compiled
+from cbm_lake.compiling import compiled
 
 @compiled
 def twice(x):
@@ -399,8 +399,8 @@ def test_kernels_work_where_nothing_can_be_cached(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return lambda function: function
 
-    monkeypatch.setattr(spans.numba, "njit", no_place)
-    assert spans.compiled(max)(1, 2) == 2
+    monkeypatch.setattr(compiling.numba, "njit", no_place)
+    assert compiling.compiled(max)(1, 2) == 2
 
 
 def test_the_notice_is_silent_about_other_libraries_kernels(caplog):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cbm_lake import zonal
+from cbm_lake import pools, zonal
 from cbm_lake.errors import ConfigError, InvalidInputError
 
 UTM = Affine(10, 0, 600000, 0, -10, 5000040)
@@ -182,8 +182,8 @@ def test_statistics_of_any_number_of_values_equal_numpy(dtype):
 def test_percentiles_equal_numpy_on_both_sides_of_the_widest_range_that_is_counted_exactly(dtype):
     random = np.random.default_rng(6)
     low = 0 if dtype == "uint16" else -3000
-    spans = [1, 2, 31, 32, 33, 63, 64, zonal.EXACT - 2, zonal.EXACT - 1, zonal.EXACT, zonal.EXACT + 1, 9000]
-    lengths = [25, 26, 27, 28, zonal.EXACT // zonal.SPARSE, zonal.EXACT // zonal.SPARSE + 1, 1001]
+    spans = [1, 2, 31, 32, 33, 63, 64, pools.EXACT - 2, pools.EXACT - 1, pools.EXACT, pools.EXACT + 1, 9000]
+    lengths = [25, 26, 27, 28, pools.EXACT // pools.SPARSE, pools.EXACT // pools.SPARSE + 1, 1001]
     groups = [np.append(random.integers(low, low + span + 1, n), [low, low + span]) for span in spans for n in lengths]
     groups += [[low] * 40 + [low + span] * (40 + odd) for span in spans for odd in range(4)]  # a gap about the median
     assert_same(of_groups(groups, dtype), from_numpy([np.asarray(group, dtype) for group in groups]))

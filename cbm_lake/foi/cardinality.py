@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import shapely
 from affine import Affine
 
+from cbm_lake.compiling import Ints
 from cbm_lake.foi.components import Clusters
-from cbm_lake.spans import Ints
 from cbm_lake.vectors import Geometries
 
 

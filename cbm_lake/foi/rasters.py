@@ -15,8 +15,9 @@ from pyproj import CRS
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
+from cbm_lake.compiling import Pixels
 from cbm_lake.errors import InvalidInputError, SourceError
-from cbm_lake.spans import Pixels, SpanIndex
+from cbm_lake.spans import SpanIndex
 
 _CHUNK: Final = 512
 """Pixels a side of what is read at once, or a little more where the file's own blocks do not fit."""

@@ -12,12 +12,13 @@ import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
+from cbm_lake.compiling import Pixels
 from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.foi import components
 from cbm_lake.foi.parcels import Parcels
 from cbm_lake.foi.rasters import Thematic, unit
 from cbm_lake.reprojection import reprojected
-from cbm_lake.spans import Pixels, SpanIndex, build_index
+from cbm_lake.spans import SpanIndex, build_index
 from cbm_lake.vectors import Geometries
 
 log = logging.getLogger(__name__)

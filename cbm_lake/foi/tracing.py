@@ -7,8 +7,8 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 
+from cbm_lake.compiling import Ints, compiled, frozen
 from cbm_lake.foi.components import Clusters, Runs
-from cbm_lake.spans import Ints, compiled, frozen
 from cbm_lake.vectors import Geometries
 
 Mask = npt.NDArray[np.uint8]
