@@ -3,44 +3,36 @@
 Settings come from config/main.json and the environment. The lake's own bucket has them in section `lake`, the scenes'
 (a DIAS, or eodata) in section `s3`; what neither says is taken from the usual AWS_… variables, profile or role.
 
-Files are read and written by obstore, for pyarrow and DuckDB too. Three libraries bring their own client and are told
-the same: deltalake for the tables' logs, zarr (obstore again) for cubes, and GDAL for rasters.
+Files are read and written by obstore, for pyarrow and DuckDB too (`s3files`). Three libraries bring their own client
+and are told the same: deltalake for the tables' logs, zarr (obstore again) for cubes, and GDAL for rasters.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from fsspec import AbstractFileSystem
-
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, SourceError, of_extra
 
 if TYPE_CHECKING:
-    from pyarrow import fs
     from zarr.storage import ObjectStore
 
-_SCHEME: Final = "s3://"
+SCHEME: Final = "s3://"
+"""How URLs of object stores begin."""
 _REGION: Final = "us-east-1"
 """For which requests are signed where no region is told; stores other than Amazon's take any."""
 _FRESH: Final = timedelta(minutes=10)
 """How long the keys of a profile are used before they are asked for again; boto3 renews them earlier than that."""
 _PROBE: Final = "put-if-absent"
 """An empty object in the lake, by which is tried whether the store refuses to put what is there."""
-_END: Final = 131_072
-"""Bytes of a Parquet file that are fetched at first: the footer of a large one, all of a small one."""
-_KEPT: Final = 512
-"""Files of which these are kept in memory: 64 MB at most."""
 _TOLD = re.compile(r"<Code>(?P<code>[^<]*)</Code>(?:.*?<Message>(?P<message>[^<]*)</Message>)?", re.DOTALL)
 """What a store says when it refuses."""
 _NO_KEYS = re.compile(r"169\.254\.169\.254|loading credentials|configuration options not defined")
@@ -198,19 +190,12 @@ class Access:
 
 def is_remote(url: str) -> bool:
     """Whether a URL is that of an object store."""
-    return url.startswith(_SCHEME)
+    return url.startswith(SCHEME)
 
 
 def bucket_of(url: str) -> str:
     """The bucket of an s3:// URL."""
-    return url.removeprefix(_SCHEME).partition("/")[0]
-
-
-def filesystem(url: str) -> fs.PyFileSystem:
-    """The buckets as pyarrow reads and writes files in them, by the access to an s3:// URL."""
-    from pyarrow import fs
-
-    return fs.PyFileSystem(fs.FSSpecHandler(S3Files(url, lasting=False)))
+    return url.removeprefix(SCHEME).partition("/")[0]
 
 
 def zarr_store(url: str) -> str | ObjectStore[Any]:
@@ -223,12 +208,12 @@ def zarr_store(url: str) -> str | ObjectStore[Any]:
     access = Access.of(url)
     # zarr asks for so many chunks at once
     zarr.config.set({"async.concurrency": min(access.connections, zarr.config.get("async.concurrency"))})
-    return ObjectStore(_bucket(bucket_of(url), _key_of(url), access))
+    return ObjectStore(object_store(bucket_of(url), _key_of(url), access))
 
 
 def gdal_path(href: str) -> str:
     """A path or URL as GDAL takes it."""
-    return f"/vsis3/{href.removeprefix(_SCHEME)}" if is_remote(href) else href
+    return f"/vsis3/{href.removeprefix(SCHEME)}" if is_remote(href) else href
 
 
 def gdal_settings(href: str) -> dict[str, str]:
@@ -255,7 +240,7 @@ def _check_conditional_put(url: str, access: Access) -> None:
     import obstore
     from obstore.exceptions import AlreadyExistsError, BaseError
 
-    store = _bucket(bucket_of(url), _key_of(url), access)
+    store = object_store(bucket_of(url), _key_of(url), access)
     try:
         for _ in range(2):  # at the first time it may not have been there
             obstore.put(store, _PROBE, b"", mode="create", use_multipart=False)
@@ -348,199 +333,12 @@ def _limit(host: str, connections: int) -> threading.BoundedSemaphore:
 
 
 @lru_cache
-def _bucket(bucket: str, prefix: str, access: Access) -> Any:
+def object_store(bucket: str, prefix: str, access: Access) -> Any:
+    """The obstore client of a bucket; names begin with `prefix`."""
     from obstore.store import S3Store
 
     return S3Store(bucket, prefix=prefix or None, **access.obstore())
 
 
 def _key_of(url: str) -> str:
-    return url.removeprefix(_SCHEME).partition("/")[2].strip("/")
-
-
-# -- for pyarrow and DuckDB ---------------------------------------------------------------------------------------
-
-
-class S3Files(AbstractFileSystem):  # type: ignore[misc]
-    """s3:// as pyarrow and DuckDB read files from it, without an extension of their own.
-
-    Args:
-        url: whose access holds for all files.
-        lasting: whether files never change under their names, so that what was told of one can be kept.
-    """
-
-    protocol = "s3"
-    cachable = False
-
-    def __init__(self, url: str, *, lasting: bool = True) -> None:
-        super().__init__()
-        self._access, self._lasting = Access.of(url), lasting
-
-    def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Size and time of a file."""
-        return self._known(path)[0]
-
-    def exists(self, path: str, **_: Any) -> bool:
-        """Whether there is a file of that name."""
-        try:
-            self.info(path)
-        except FileNotFoundError:
-            return False
-        return True
-
-    def isfile(self, path: str) -> bool:
-        """Any text can be a name; opening it tells."""
-        return bool(path)
-
-    def isdir(self, path: str) -> bool:
-        """Any text can be the beginning of names."""
-        return bool(path)
-
-    def glob(self, path: str, **_: Any) -> list[str]:
-        """The file itself: no name is meant as a pattern here."""
-        return [path.removeprefix(_SCHEME)]
-
-    def modified(self, path: str) -> Any:
-        """When a file was written."""
-        return self.info(path)["mtime"]
-
-    def find(
-        self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **_: Any
-    ) -> Any:
-        """Files below a folder; with a depth, files and folders in it."""
-        import obstore
-
-        store, key = self._place(path.rstrip("/"))
-        prefix = f"{key}/" if key else None
-        with _request(self._access, path):
-            if maxdepth is None:
-                listed: Any = {"objects": obstore.list(store, prefix).collect(), "common_prefixes": []}
-            else:
-                listed = obstore.list_with_delimiter(store, prefix)
-        bucket = bucket_of(path)
-        found = {f"{bucket}/{told['path']}": _info(bucket, told) for told in listed["objects"]}
-        if withdirs:
-            found |= {f"{bucket}/{name}": {"size": 0, "type": "directory"} for name in listed["common_prefixes"]}
-        return found if detail else sorted(found)
-
-    def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
-        """Nothing: there are no folders."""
-
-    def rm(self, path: str, recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Delete a file."""
-        import obstore
-
-        self._let_change(path)
-        with _request(self._access, path):
-            obstore.delete(*self._place(path))
-
-    def open(self, path: str, mode: str = "rb", **_: Any) -> io.IOBase:
-        """A file to read in places, or to write from the start."""
-        if mode == "rb":
-            told, end = self._known(path)
-            return _S3File(path, *self._place(path), told["size"], end, self._access)
-        self._let_change(path)
-        return _Draft(path, *self._place(path), self._access)
-
-    def _let_change(self, path: str) -> None:
-        """Refuse it where files never change: SQL reads the lake and nothing more."""
-        if self._lasting:
-            raise PermissionError(f"{path} is not written or deleted by SQL; write to a folder of this machine")
-
-    def _known(self, path: str) -> tuple[dict[str, Any], bytes]:
-        """What is told of a file, and the last of its bytes where they never change."""
-        import obstore
-
-        if self._lasting:
-            return _end(self._access, path.removeprefix(_SCHEME))
-        with _request(self._access, path):
-            return _info(bucket_of(path), obstore.head(*self._place(path))), b""
-
-    def _place(self, path: str) -> tuple[Any, str]:
-        return _bucket(bucket_of(path), "", self._access), path.removeprefix(_SCHEME).partition("/")[2]
-
-
-@lru_cache(_KEPT)
-def _end(access: Access, path: str) -> tuple[dict[str, Any], bytes]:
-    """What is told of a file, and the last of its bytes."""
-    import obstore
-
-    bucket, _, key = path.partition("/")
-    with _request(access, path):
-        found = obstore.get(_bucket(bucket, "", access), key, options={"range": {"suffix": _END}})
-        return _info(bucket, found.meta), bytes(found.bytes())
-
-
-@contextmanager
-def _request(access: Access, path: str) -> Iterator[None]:
-    """Leave for one request; what fails is an OSError of one line, as of a local file."""
-    from obstore.exceptions import BaseError
-
-    with access.limited():
-        try:
-            yield
-        except (BaseError, FileNotFoundError) as error:
-            reason = explained(error)
-            if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in reason:
-                raise FileNotFoundError(f"there is no {_SCHEME}{path.removeprefix(_SCHEME)}") from error
-            raise OSError(reason) from error
-
-
-def _info(bucket: str, told: Any) -> dict[str, Any]:
-    return {
-        "name": f"{bucket}/{told['path']}", "type": "file", "size": told["size"], "mtime": told["last_modified"],
-    }  # fmt: skip
-
-
-class _S3File(io.RawIOBase):
-    """A file that several threads of DuckDB read at once, each from where it last sought."""
-
-    def __init__(self, path: str, store: Any, key: str, size: int, tail: bytes, access: Access) -> None:
-        super().__init__()
-        self._path, self._store, self._key, self._access = path, store, key, access
-        self.size, self._tail = size, tail
-        self._at = threading.local()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return int(getattr(self._at, "position", 0))
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self.size}[whence]
-        self._at.position = start + offset
-        return self.tell()
-
-    def read(self, size: int | None = -1) -> bytes:
-        import obstore
-
-        start = self.tell()
-        end = self.size if size is None or size < 0 else min(self.size, start + size)
-        if end <= start:
-            return b""
-        self._at.position = end
-        known = self.size - len(self._tail)
-        if start >= known:
-            return self._tail[start - known : end - known]
-        with _request(self._access, self._path):
-            return bytes(obstore.get_range(self._store, self._key, start=start, end=end))
-
-
-class _Draft(io.BytesIO):
-    """What becomes a file when it is closed, at once and whole."""
-
-    def __init__(self, path: str, store: Any, key: str, access: Access) -> None:
-        super().__init__()
-        self._path, self._store, self._key, self._access = path, store, key, access
-
-    def close(self) -> None:
-        if not self.closed:
-            import obstore
-
-            with _request(self._access, self._path), self.getbuffer() as content:
-                obstore.put(self._store, self._key, content)
-        super().close()
+    return url.removeprefix(SCHEME).partition("/")[2].strip("/")

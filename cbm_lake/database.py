@@ -10,8 +10,9 @@ import duckdb
 import pyarrow as pa
 
 from cbm_lake import lookup, queries, schemas
-from cbm_lake.access import S3Files, is_remote
+from cbm_lake.access import is_remote
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.s3files import S3Files
 from cbm_lake.snapshots import Snapshot
 from cbm_lake.store import Store, Table
 

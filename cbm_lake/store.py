@@ -23,7 +23,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from obstore.exceptions import BaseError
 from pyarrow import fs
 
-from cbm_lake import access
+from cbm_lake import access, s3files
 from cbm_lake.errors import InvalidInputError, SourceError
 
 _ATTEMPTS = 20
@@ -53,7 +53,7 @@ class Store:
             if "://" not in self.url:
                 return fs.LocalFileSystem(), self.url
             if access.is_remote(self.url):
-                return access.filesystem(self.url), self.url.partition("://")[2].rstrip("/")
+                return s3files.filesystem(self.url), self.url.partition("://")[2].rstrip("/")
             raise InvalidInputError(f"lake {self.url!r} is neither a folder nor an s3:// URL")
 
     @property
@@ -96,7 +96,7 @@ class Store:
     def open(self, path: str) -> pa.NativeFile:
         """A file of this store that never changes, by its full path, to be read in places."""
         if access.is_remote(self.url):
-            return pa.PythonFile(access.S3Files(self.url).open(path), mode="r")
+            return pa.PythonFile(s3files.S3Files(self.url).open(path), mode="r")
         filesystem, root = self._filesystem
         return filesystem.open_input_file(root + path.removeprefix(self.url))
 

@@ -20,13 +20,14 @@ from affine import Affine
 from factories import PIDS, day, entry, fill, scenes, signature, signatures, write
 from s3_server import BUCKET, KEY, SECRET, object_store
 
-from cbm_lake import access, card2db, check, compaction, extract, parcels
-from cbm_lake.access import Access, S3Files, explained
+from cbm_lake import card2db, check, compaction, extract, parcels, s3files
+from cbm_lake.access import Access, explained
 from cbm_lake.cube import Cube
 from cbm_lake.demo import sample
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import Grid, Raster, Window, open_stack, source
+from cbm_lake.s3files import S3Files
 from cbm_lake.store import Store
 
 pytestmark = pytest.mark.slow
@@ -247,7 +248,7 @@ def test_a_file_that_is_read_by_several_threads_is_at_a_place_for_each(store):
     assert (file.read(2), file.tell(), file.read()) == (b"de", 5, b"fgh")
 
 
-@pytest.mark.parametrize("size", [1_000, access._END, 2 * access._END])
+@pytest.mark.parametrize("size", [1_000, s3files._END, 2 * s3files._END])
 def test_the_end_of_a_file_that_never_changes_is_asked_for_once(store, size):
     content = np.random.default_rng(size).bytes(size)
     store.put(f"{size}", content)
@@ -589,7 +590,7 @@ def test_a_server_that_stops_in_the_midst_of_work_is_told_in_one_line(workspace,
         for action in (lambda: held.sql("from s2"), *everything(lake.url).values()):
             told = problem(action)
             assert "does not answer" in told
-        access._end.cache_clear()  # small files are kept
+        s3files._end.cache_clear()  # small files are kept
         assert "does not answer" in problem(lambda: _asked(connection))
 
 
@@ -604,7 +605,7 @@ def test_a_deleted_file_is_named(store, url):
     connection = small(url).connect()
     (file,) = Store(url).files("signatures/s2")
     S3Files(url, lasting=False).rm(file)
-    access._end.cache_clear()  # small files are kept
+    s3files._end.cache_clear()  # small files are kept
     for action in (lambda: _asked(connection), lambda: Lake(url).sql("from s2")):
         assert f"there is no {file}" in problem(action)
 
