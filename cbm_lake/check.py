@@ -288,7 +288,7 @@ def _check_ledger(looking: _Check, tables: dict[str, _Files]) -> None:
             what = (
                 f"scene {row['scene']} over {name} has {row['found']:,} signatures, its ledger says {row['recorded']:,}"
             )
-            advice = f"{_RESTORE} the files that are missing; or extract this scene again with a further band"
+            advice = f"{_RESTORE} the files that are missing; or extract this day with --again"
             looking.fault("extractions", what, f"signatures/{row['card']}", advice)
     for row in _ask(connection, "orphaned"):
         what = f"{row['signatures']:,} signatures of {row['extractions']} extractions that were never finished"

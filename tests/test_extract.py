@@ -390,6 +390,29 @@ def test_planners_at_once_give_every_scene_a_place_of_its_own(filled):
 
 
 @pytest.mark.slow
+def test_signatures_whose_file_was_lost_are_extracted_again_on_demand(filled):
+    from deltalake import DeltaTable
+
+    from cbm_lake.check import check
+
+    extract.s2(**YEAR, bands=BANDS, workers=0, lake=filled)
+    whole = rows(filled)
+    table = DeltaTable(f"{filled.url}/signatures/s2")
+    Path(table.file_uris()[0]).unlink()
+    table.repair()
+    (lost,) = [finding for finding in check(filled).to_pylist() if "its ledger says" in finding["what"]]
+    assert lost["advice"].endswith("or extract this day with --again")
+    day = next(row["obstime"] for row in filled.sql("from scenes").to_pylist() if row["id"] in lost["what"])
+    assert extract.s2(**YEAR, bands=BANDS, workers=0, lake=filled).scenes == 0
+    done = extract.s2(
+        **{**YEAR, "start": day.date(), "end": day.date()}, bands=BANDS, again=True, workers=0, lake=filled
+    )
+    assert done.scenes >= 1
+    assert rows(filled).equals(whole)
+    assert not [finding for finding in check(filled).to_pylist() if finding["severity"] == "fault"]
+
+
+@pytest.mark.slow
 def test_a_scene_whose_offset_is_corrected_in_the_catalogue_is_extracted_again(filled):
     extract.s2(**YEAR, bands=["B04"], workers=0, lake=filled)
     before = filled.sql("select scene, max(B04_max) as top from s2 group by scene order by min(obstime)").to_pylist()

@@ -26,6 +26,7 @@ def _extract(
     rule: Annotated[
         str, typer.Option("--rule", help="Which pixels belong to a parcel: centre or coverage.")
     ] = "centre",
+    again: Annotated[bool, typer.Option("--again", help="Also what is done; it is replaced.")] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", help="Processes here; one per core without it, 0 is none.")
     ] = None,
@@ -50,6 +51,7 @@ def _extract(
             bands=bands.split(",") if bands else None,
             cube=cube,
             rule=rule,
+            again=again,
             dry=dry_run,
             progress=progress,
         )

@@ -53,6 +53,7 @@ def extract(
     bands: Iterable[str] | None = None,
     cube: bool = True,
     rule: str = "centre",
+    again: bool = False,
     workers: int | None = None,
     scheduler: Scheduler = None,
     patience: float = PATIENCE,
@@ -70,6 +71,8 @@ def extract(
         ptype: which parcel set; None is the main one.
         bands: any 10 m or 20 m bands; None means the card's usual ones. The classification always comes along.
         cube: also keep the pixels round the parcels in the cube, for chips and for extracting again.
+        again: also what is done: signatures take the place of those that are there, say since a file of them was lost.
+            Pixels that the cube has come from the cube; with cube=False all are read from the scenes.
         rule: "centre" (as rasterstats) or "coverage" (weighted by the covered part; needs the extra `exact`).
         workers: processes on this machine; None is one per core as far as free memory goes, 0 is this process itself.
         scheduler: address of a running Dask scheduler (tcp://host:8786), or a client of one, to use instead.
@@ -83,5 +86,7 @@ def extract(
         SourceError: some scenes failed; all others are done, and the next run tries those again.
     """
     lake = lake or open_lake()
-    todo = plan(card, start, end, aoi=aoi, year=year, ptype=ptype, bands=bands, cube=cube, rule=rule, lake=lake)
+    todo = plan(
+        card, start, end, aoi=aoi, year=year, ptype=ptype, bands=bands, cube=cube, rule=rule, again=again, lake=lake
+    )
     return run(todo, workers=workers, scheduler=scheduler, patience=patience, progress=progress)

@@ -38,6 +38,7 @@ def plan(
     bands: Iterable[str] | None = None,
     cube: bool = True,
     rule: str = "centre",
+    again: bool = False,
     dry: bool = False,
     lake: Lake | None = None,
     progress: Progress | None = None,
@@ -55,8 +56,8 @@ def plan(
     first, last = days(start, end)
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = _covering_scenes(lake, kind.name, first, last, parcels)
-    drafts = _drafts(lake, kind, rows, parcels, wanted, rule, cube=cube)
-    known = _known_rasters(lake, drafts)
+    drafts = _drafts(lake, kind, rows, parcels, wanted, rule, cube=cube, again=again)
+    known = {} if again else _known_rasters(lake, drafts)
     jobs, failed = _inspect(kind, drafts, known, progress)
     if not dry:
         jobs = _prepare(lake, kind.name, parcels, jobs, known, cube=cube)
@@ -121,8 +122,9 @@ def _drafts(
     rule: str,
     *,
     cube: bool,
+    again: bool,
 ) -> list[tuple[Job, dict[str, str]]]:
-    """A job, still without rasters, and the hrefs by band, for every scene that is not done."""
+    """A job, still without rasters, and the hrefs by band, for every scene that is not done; again for every one."""
     key = {"card": kind.name, "aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
     held = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}
     changes = _Changes(lake, parcels)
@@ -132,7 +134,7 @@ def _drafts(
         scene = Scene(row["id"], row["obstime"], row["reference"], row["boa_offset"])
         bands = kind.check_bands((*wanted, *(entry["bands"] if entry["extraction"] else ())))
         job = Job(lake.url, kind.name, scene, parcels, bands, rule, {}, after=entry["attempt"])
-        same = entry["extraction"] and entry["boa_offset"] in (None, scene.boa_offset)
+        same = not again and entry["extraction"] and entry["boa_offset"] in (None, scene.boa_offset)
         if same and entry["rule"] == rule and set(bands) == set(entry["bands"]):
             if not changes.since(entry["versions"]) and (entry["cube"] or not cube):
                 continue
