@@ -254,7 +254,15 @@ class Workspace:
         try:
             return Config(**_renamed(document))
         except (ValidationError, SettingsError, TypeError) as error:
-            raise ConfigError(f"{self.config_file}: {_first_problem(error)}") from error
+            raise ConfigError(f"{self._at_fault()}: {_first_problem(error)}") from error
+
+    def _at_fault(self) -> str:
+        """Where a wrong setting stands: what is wrong without the file is wrong in the environment."""
+        try:
+            Config()
+        except (ValidationError, SettingsError):
+            return "a variable CBM_LAKE_… of the environment"
+        return str(self.config_file)
 
     def _write(self, document: dict[str, Any]) -> None:
         """Replace the file in one step, readable by its owner only (it may hold passwords)."""

@@ -21,6 +21,7 @@ from cbm_lake import queries
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.reprojection import reprojected
 from cbm_lake.store import translated
+from cbm_lake.vectors import check_whole
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -227,6 +228,7 @@ def _vector_file(relation: duckdb.DuckDBPyRelation, path: Path, geometry: str | 
         options = {"FID": "row_number"}  # GeoPackage's own key would be "fid", which the parcels have as a column
     try:
         frame.to_file(path, engine="pyogrio", layer=re.sub(r"\W", "_", path.stem), **options)
+        check_whole(path, len(frame), len(frame.columns) - 1)
     except (DataSourceError, DataLayerError) as error:
         raise SourceError(f"cannot write {path.name}: {error}; check the folder and the free space") from error
     return len(frame)

@@ -262,7 +262,7 @@ class Lake:
         """
         self._check_present()
         merged = 0
-        for name in [cards.get(card).name] if card else list(schemas.CARD_BANDS):
+        for name in [cards.get(card).name] if card else [*schemas.CARD_BANDS, "sc"]:
             gone = self.query("extractions.dropped", card=name)["extraction"].to_pylist()
             merged += compaction.compact(self._tables[f"signatures_{name}"], self._cursor(), gone)
         for name, table in self._tables.items():

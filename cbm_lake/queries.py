@@ -88,6 +88,8 @@ def translated() -> Iterator[None]:
         damaged = type(error) is duckdb.Error  # what its Parquet reader says of bytes that are no Parquet
         if damaged or isinstance(error, duckdb.IOException) or ".parquet" in reason:
             advice = "a Parquet file is damaged or missing; restore it, or load or extract it again"
+            if "No files found" in reason:
+                advice += "; the lake of a moment before a vacuum cannot be read any more"
             raise SourceError(f"cannot read the lake: {reason.rstrip(': ')}; {advice}") from error
         raise InvalidInputError(f"this SQL cannot be run: {reason}") from error
 

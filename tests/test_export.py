@@ -6,11 +6,13 @@ import subprocess
 
 import duckdb
 import geopandas as gpd
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import pytest
 from factories import PIDS, fill, outline, parcel_set, parcels, signature, signatures, write
+from foi_rules import files_of_at_most
 
 from cbm_lake.errors import InvalidInputError, SourceError
 
@@ -227,6 +229,19 @@ def test_a_full_disk_leaves_nothing(lake, out, ending):
         assert list(out.iterdir()) == []
     finally:
         subprocess.run(["umount", "-l", str(out)], check=True)
+
+
+@pytest.mark.parametrize("ending", ["gpkg", "geojson"])
+def test_a_file_that_gdal_cut_when_closing_it_is_not_left(lake, out, ending):
+    many = [f"{number:06}" for number in range(200)]
+    lake.add_parcels("ms", 2024, "", "v1", parcels(many, [("rye", "2")] * 200))
+    lake.export("parcels", out / f"a.{ending}")
+    size = (out / f"a.{ending}").stat().st_size
+    (out / f"a.{ending}").unlink()
+    for room in (size - 2, *np.linspace(0.5, 0.98, 12) * size):
+        with files_of_at_most(int(room)), pytest.raises(SourceError, match=r"cannot write .*a\."):
+            lake.export("parcels", out / f"a.{ending}")
+        assert list(out.iterdir()) == []
 
 
 def test_names_that_are_no_view_are_refused(filled, out):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import struct
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyogrio
 import shapely
-from pyogrio.errors import DataSourceError
 from pyproj import CRS
 
+from cbm_lake import vectors
 from cbm_lake.foi.drafts import drafts
 from cbm_lake.vectors import Geometries
 
@@ -146,20 +145,7 @@ def _write(path: Path, rows: pa.Table, driver: str, **options: Any) -> None:
         _as_gdal_takes(rows), path, driver=driver, geometry_name=GEOMETRY, geometry_type=kind, crs=known,
         **encoding, **options,
     )  # fmt: skip
-    if not _whole(path, rows):
-        raise DataSourceError(f"{path.name} is not whole after it was written")
-
-
-def _whole(path: Path, rows: pa.Table) -> bool:
-    """Whether a file holds the rows: GDAL does not tell of what it cannot write when it closes a file."""
-    info = pyogrio.read_info(path)
-    if (info["features"], len(info["fields"])) != (rows.num_rows, rows.num_columns - 1):
-        return False
-    if path.suffix != ".shp":
-        return bool(info["capabilities"]["fast_spatial_filter"])  # the spatial index is written last
-    with path.with_suffix(".dbf").open("rb") as file:
-        number, begins, length = struct.unpack("<4xIHH", file.read(12))
-    return bool(number == rows.num_rows and path.with_suffix(".dbf").stat().st_size >= begins + number * length)
+    vectors.check_whole(path, rows.num_rows, rows.num_columns - 1)
 
 
 def _as_gdal_takes(rows: pa.Table) -> pa.Table:
