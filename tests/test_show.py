@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import factories
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import rasterio
 import shapely
@@ -21,7 +22,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
-from cbm_lake import get, show, sources
+from cbm_lake import get, schemas, show, sources
 from cbm_lake.cli import app
 from cbm_lake.cli import main as run_main
 from cbm_lake.config import Workspace
@@ -626,3 +627,19 @@ def test_the_program_knows_the_command(capsys, monkeypatch):
 def test_a_notebook_is_given_a_picture_whatever_it_knows_of_matplotlib():
     drawn = style.figure(4, 3)
     assert drawn._repr_png_().startswith(b"\x89PNG")
+
+
+def test_work_that_was_found_is_drawn_on_its_day_between_its_bounds(home):
+    days = [date(2024, 5, 1), date(2024, 5, 6), date(2024, 5, 11)]
+    mown = {"aoi": "ms", "year": 2024, "ptype": "", "pid": "0012", "marker": "mowing", "marker_type": "s2"}
+    mown |= dict(zip(("date_start", "date_main", "date_end"), days, strict=True))
+    dull = {**mown, "marker": "vegetated"}
+    sources.open_lake().put(
+        "marked", pa.Table.from_pylist([{**row, "part": 1} for row in (mown, dull)], schema=schemas.MARKERS), 1
+    )
+    (axes,) = show.time_series.ndvi("ms", 2024, "0012", markers=True).axes
+    (line,) = [line for line in axes.lines if line.get_linestyle() == ":"]
+    assert line.get_xdata()[0].date() == days[1]
+    assert [text.get_text() for text in axes.texts] == [" mowing"]
+    (plain,) = show.time_series.ndvi("ms", 2024, "0012").axes
+    assert not plain.texts

@@ -33,6 +33,7 @@ def show_time_series(
     bands: Annotated[str, typer.Option("--bands", help="Of s2: B04,B08.")] = "B04,B08",
     ptype: Ptype = None,
     screen: Screen = _SCREEN,
+    markers: Annotated[bool, typer.Option("--markers", help="With NDVI also what was found to be done.")] = False,
 ) -> None:
     """Draw parcels' curves over time."""
     from cbm_lake.show import time_series
@@ -43,7 +44,7 @@ def show_time_series(
     elif kind == "s2":
         time_series.s2(*asked, bands.split(","), screen=_classes(screen), **_into(file))
     elif kind == "ndvi":
-        time_series.ndvi(*asked, screen=_classes(screen), **_into(file))
+        time_series.ndvi(*asked, screen=_classes(screen), markers=markers, **_into(file))
     elif kind == "weather":
         time_series.weather(*asked, **_into(file))
     else:

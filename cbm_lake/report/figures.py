@@ -25,7 +25,7 @@ def draw(key: dict[str, Any], folder: Path, tms: str) -> Drawn:
     where = {"aoi": key["aoi"], "year": key["year"], "pid": key["pid"], "ptype": key["ptype"] or None}
     figures: dict[str, Callable[..., Any]] = {
         "place": partial(show.background.by_pid, tms=tms),
-        "ndvi": show.time_series.ndvi,
+        "ndvi": partial(show.time_series.ndvi, markers=True),
         "bands": partial(show.time_series.s2, bands=("B02", "B04", "B08", "B11")),
         "radar": show.time_series.s1,
         "calendar": show.calendar.by_pid,

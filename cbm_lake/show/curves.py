@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from cbm_lake.show.reading import Event
+
 
 @dataclass(frozen=True)
 class Line:
@@ -44,6 +46,8 @@ class Panel:
     """Observations are marked, clouded ones apart."""
     compared: bool = False
     """Each line is another parcel."""
+    events: Sequence[Event] = ()
+    """What was done on the parcel; drawn across the panel."""
 
     @property
     def empty(self) -> bool:
@@ -92,6 +96,7 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
         else:
             _curve(axes, line, limits, panel)
     axes.set_ylim(limits)
+    _events(axes, panel.events)
     if panel.marks and not any(computing.clear(line.rows).any() for line in panel.lines):
         axes.text(0.5, 0.94, "no cloud-free observation", transform=axes.transAxes, ha="center", va="top",
                   size=style.TEXT, color=palette.PALE, backgroundcolor="white")  # fmt: skip
@@ -120,6 +125,15 @@ def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) ->
             markeredgecolor=edge, markeredgewidth=0.9, alpha=0.55 if len(panel.lines) > 1 else 1, zorder=1.5,
             clip_on=False, label="_clouded",
         )  # fmt: skip
+
+
+def _events(axes: Axes, events: Sequence[Event]) -> None:
+    """A dotted line on the likeliest day of each, its name above, and a pale band over the days that are possible."""
+    for event in events:
+        axes.axvspan(event.first, event.last, color=palette.PALE, alpha=0.1, linewidth=0, zorder=0)
+        axes.axvline(event.day, color=palette.INK, linestyle=":", linewidth=1, zorder=1)
+        axes.text(event.day, 0.02, f" {event.name}", transform=axes.get_xaxis_transform(), rotation=90, va="bottom",
+                  ha="right", size=style.SMALL, color=palette.INK)  # fmt: skip
 
 
 def _mark(number: int) -> float:
@@ -178,6 +192,8 @@ def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread
         handles.append(Line2D([], [], linestyle="", label=told, **hollow))
     if any(line.rows["low"].notna().any() for line in marked) and (len(names) <= _BANDS or not panels[0].compared):
         handles.append(Patch(color=palette.PALE, alpha=0.25, linewidth=0, label=spread))
+    if any(panel.events for panel in panels):
+        handles.append(Line2D([], [], color=palette.INK, linestyle=":", linewidth=1, label="work found, in its days"))
     columns = 3 if len(names) > 2 else 4
     figure.legend(
         handles=handles, loc="outside lower left", ncols=min(len(handles), columns), frameon=False,
@@ -197,6 +213,11 @@ def interactive(panels: Sequence[Panel], heading: str) -> Any:
     for number, panel in enumerate(panels):
         title = heading if not number else ""
         layers = [layer for line in panel.lines for layer in _layers(line, panel)]
+        for event in panel.events:
+            layers.append(hv.VSpan(event.first, event.last).opts(color=palette.PALE, alpha=0.1))
+            layers.append(hv.VLine(event.day).opts(color=palette.INK, line_dash="dotted", line_width=1))
+            look = {"angle": 90, "text_align": "left", "text_baseline": "bottom", "text_font_size": "9pt"}
+            layers.append(hv.Text(event.day, _range(panel)[0], f" {event.name}").opts(**look, text_color=palette.INK))
         if panel.empty:
             layers = [hv.Curve({"time": [], "value": []}, "time", "value")]
             title = f"{title} · {panel.missing}".removeprefix(" · ")

@@ -21,7 +21,7 @@ from affine import Affine
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
-from cbm_lake import get
+from cbm_lake import get, sources
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
@@ -41,6 +41,10 @@ _PIXEL: Final = 10.0
 """Metres a side of the pixels in which images are drawn."""
 LARGEST: Final = 5120
 """Metres: the widest image."""
+
+
+WORK: Final = ("mowing", "ploughing", "sowing", "harvest")
+"""Markers that are something that was done on a day."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,17 @@ class Image:
     bands: dict[str, NDArray[Any]]
     cloud: float
     """Share of clouded pixels, of the parcel where there is one; NaN where it is not known."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that was done on a parcel, between two days on which it was seen."""
+
+    name: str
+    first: pd.Timestamp
+    day: pd.Timestamp
+    """The likeliest."""
+    last: pd.Timestamp
 
 
 @dataclass(frozen=True)
@@ -198,6 +213,17 @@ def weather(parcel: Parcel) -> pd.DataFrame:
     else:
         frame = get.time_series.weather(parcel.aoi, parcel.year, parcel.pid, parcel.ptype)
     return frame.assign(time=pd.to_datetime(frame["meteo_date"]))
+
+
+def work(parcel: Parcel) -> list[Event]:
+    """What was found to be done on a parcel: mowing, ploughing, sowing, harvest, by date; may be empty."""
+    import pandas as pd
+
+    found = sources.here().markers(parcel.aoi, parcel.year, parcel.pid, ptype=parcel.ptype)
+    rows = pd.DataFrame(found, columns=["marker", "date_start", "date_main", "date_end"]).dropna()
+    rows = rows[rows["marker"].isin(WORK)].sort_values("date_main")
+    dates = rows[["date_start", "date_main", "date_end"]].apply(pd.to_datetime)
+    return [Event(name, *days) for name, *days in zip(rows["marker"], *(dates[name] for name in dates), strict=True)]
 
 
 # -- images -------------------------------------------------------------------------------------------------------

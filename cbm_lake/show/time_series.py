@@ -26,6 +26,7 @@ def ndvi(
     ptype: str | None = None,
     *,
     screen: Sequence[int] = CLOUD_CLASSES,
+    markers: bool = False,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
@@ -40,6 +41,7 @@ def ndvi(
         pid: identifier of a parcel, or several.
         ptype: which parcel set; None is the main one.
         screen: scene classes (SCL) that count as clouds.
+        markers: also what `cbm.markers.find` found to be done on a single parcel: mowing, ploughing, sowing, harvest.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
 
@@ -53,7 +55,8 @@ def ndvi(
     found = [computing.ndvi_curve(frame, screen) for frame in series]
     told = "cloud-free" if found[0]["cloud"].notna().any() else "clouds not known"
     lines = (Line(told, palette.NDVI, found[0]),) if len(chosen) == 1 else _by_parcel(chosen, found)
-    panel = Panel("NDVI", lines, (0, 1), _missing("s2"), compared=len(chosen) > 1)
+    work = reading.work(chosen[0]) if markers and len(chosen) == 1 else ()
+    panel = Panel("NDVI", lines, (0, 1), _missing("s2"), compared=len(chosen) > 1, events=work)
     return _finish([panel], chosen, "s2", file, spread="between the quartiles of B08 and B04", interactive=interactive)
 
 
