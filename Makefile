@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+BENCHMARKS := zonal extraction scaling chips lookup server foi foi_truth qa validation markers markers_truth guard
 
 .PHONY: demo test test-slow lint docs bench clean
 
@@ -24,12 +25,8 @@ lint: $(INSTALLED)
 docs: $(INSTALLED)  ## the documentation as a site in .venv/site, links checked
 	$(BIN)/mkdocs build
 
-bench: $(INSTALLED)  ## the figures of docs/performance.md
-	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.zonal
-	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.extraction
-	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.scaling
-	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.chips
-	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.lookup
+bench: $(INSTALLED)  ## the figures of docs/performance.md; takes an hour or two
+	set -e; for name in $(BENCHMARKS); do echo "== $$name"; CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.$$name; done
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
