@@ -1,5 +1,6 @@
 """The documentation names everything that there is, and nothing else; its links lead somewhere."""
 
+import pkgutil
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import typer.main
 from pydantic import BaseModel
 
+import cbm_lake
 from cbm_lake import ipycbm, queries
 from cbm_lake.cli import app
 from cbm_lake.config import Config
@@ -48,6 +50,13 @@ def settings(model, path=""):
                 yield from settings(part, f"{key}.<name>.") if hasattr(part, "model_fields") else ()
         else:
             yield key
+
+
+def test_every_module_stands_in_a_layer_of_the_architecture():
+    layers = (DOCS / "architecture.md").read_text().split("\n## Layers\n")[1].split("\n## ")[0]
+    named = [row.split("|")[2] for row in layers.splitlines() if row.startswith("| ")]
+    told = {name for cell in named for name in re.findall(r"`(\w+)`", cell)}
+    assert told == {module.name for module in pkgutil.iter_modules(cbm_lake.__path__)}
 
 
 def test_every_command_is_told():
