@@ -15,6 +15,7 @@ import rasterio
 import zarr
 from obstore.exceptions import BaseError
 from zarr.codecs import BloscCodec
+from zarr.errors import ContainsArrayError, ContainsGroupError
 
 from cbm_lake.access import ADVICE, explained, zarr_store
 from cbm_lake.errors import NotFoundError, SourceError
@@ -156,23 +157,26 @@ class Cube:
     def extend(self, grid: Grid, dtypes: dict[str, str], slots: Sequence[Slot]) -> None:
         """Make the cube's axes, bands and length what they should be; what is right already stays untouched.
 
+        Several may do so at once: nothing is deleted, and what two of them write is the same.
+
         Args:
             grid: of the cube; it is made on first use.
             dtypes: numpy dtype of each band that must be there.
             slots: all places of the time axis, in order.
         """
         with translated("write", self.url):
-            group = zarr.open_group(zarr_store(self.url), mode="a")
+            group = _group(self.url)
             if "spatial_ref" not in group:
                 _write_axes(group, grid)
             micros = np.array([int(slot.obstime.timestamp() * 1_000_000) for slot in slots], np.int64)
             _write_times(group, "time", micros, {"units": _EPOCH, "calendar": "proleptic_gregorian"})
             _write_times(group, "boa_offset", np.array([slot.boa_offset for slot in slots], np.int32), {"units": "DN"})
             for name in [*dtypes, *group.array_keys()]:
-                array = _array(group, name) if name in group else _new_band(group, name, dtypes[name], grid.shape)
+                array = _array(group, name) if name in group else _band(group, name, dtypes[name], grid.shape)
                 if array.ndim == 3 and array.shape[0] < len(slots):
                     array.resize((len(slots), *array.shape[1:]))
-            group.attrs["scenes"] = [slot.scene for slot in slots]
+            system = {"proj:code": f"EPSG:{grid.epsg}", "Conventions": "CF-1.11"}
+            group.attrs.update({**system, "scenes": [slot.scene for slot in slots]})
 
     def open(self) -> xr.Dataset:
         """The cube as a lazy dataset in the order of time: stored DN per band, with scene and boa_offset along time.
@@ -203,22 +207,41 @@ class Cube:
         return {int(name) for band in bands for name in store.folders(f"{band}/c") if name.isdecimal()}
 
 
+def _group(url: str) -> zarr.Group:
+    """The group of a cube, made when it is not there."""
+    try:
+        return zarr.open_group(zarr_store(url), mode="a")
+    except ContainsGroupError:  # another made it at the same moment
+        return zarr.open_group(zarr_store(url), mode="r+")
+
+
+def _made(group: zarr.Group, name: str, **kind: Any) -> zarr.Array[Any]:
+    """An array of a cube, made when it is not there."""
+    if name not in group:
+        with contextlib.suppress(ContainsArrayError):  # another made it at the same moment
+            group.create_array(name, **kind)
+    return _array(group, name)
+
+
 def _write_axes(group: zarr.Group, grid: Grid) -> None:
     rows, columns = grid.shape
     left, top, size_x, size_y = grid.transform.c, grid.transform.f, grid.transform.a, grid.transform.e
     axes = {"x": left + (np.arange(columns) + 0.5) * size_x, "y": top + (np.arange(rows) + 0.5) * size_y}
     for name, values in axes.items():
-        array = group.create_array(name, data=values, dimension_names=(name,), overwrite=True)
-        array.attrs.update({"standard_name": f"projection_{name}_coordinate", "units": "m"})
-    reference = group.create_array("spatial_ref", data=np.array(0, np.int32), dimension_names=(), overwrite=True)
+        attributes = {"standard_name": f"projection_{name}_coordinate", "units": "m"}
+        array = _made(
+            group, name, shape=values.shape, dtype=values.dtype, dimension_names=(name,), attributes=attributes
+        )
+        array[:] = values
     transform = " ".join(f"{value:.12g}" for value in grid.transform.to_gdal())
-    reference.attrs.update({"crs_wkt": rasterio.CRS.from_epsg(grid.epsg).to_wkt(), "GeoTransform": transform})
-    group.attrs.update({"proj:code": f"EPSG:{grid.epsg}", "Conventions": "CF-1.11"})
+    attributes = {"crs_wkt": rasterio.CRS.from_epsg(grid.epsg).to_wkt(), "GeoTransform": transform}
+    _made(group, "spatial_ref", shape=(), dtype=np.int32, dimension_names=(), attributes=attributes)
 
 
-def _new_band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) -> zarr.Array[Any]:
+def _band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) -> zarr.Array[Any]:
     shard = tuple(min(_SHARD, -(-size // CHUNK) * CHUNK) for size in shape)
-    return group.create_array(
+    return _made(
+        group,
         name,
         shape=(0, *shape),
         dtype=dtype,
@@ -233,11 +256,8 @@ def _new_band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) 
 
 def _write_times(group: zarr.Group, name: str, values: NDArray[Any], attributes: dict[str, Any]) -> None:
     """Make `values` what an array along time holds."""
-    if name not in group:
-        group.create_array(
-            name, shape=(0,), chunks=(4096,), dtype=values.dtype, dimension_names=("time",), attributes=attributes
-        )
-    array = _array(group, name)
+    kind = {"shape": (0,), "chunks": (4096,), "dtype": values.dtype, "dimension_names": ("time",)}
+    array = _made(group, name, **kind, attributes=attributes)
     if not np.array_equal(array[:], values):
         array.resize(values.shape)
         array[:] = values
