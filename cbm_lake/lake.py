@@ -262,8 +262,10 @@ class Lake:
         """
         self._check_present()
         merged = 0
-        for name in [cards.get(card).name] if card else [*schemas.CARD_BANDS, "sc"]:
+        for name in [cards.get(card).name] if card else list(schemas.CARD_BANDS):
             gone = self.query("extractions.dropped", card=name)["extraction"].to_pylist()
+            if name == "s2":  # whose extractions the migrated statistics of scene classes belong to
+                merged += compaction.compact(self._tables["signatures_sc"], self._cursor(), gone)
             merged += compaction.compact(self._tables[f"signatures_{name}"], self._cursor(), gone)
         for name, table in self._tables.items():
             if not name.startswith("signatures_"):

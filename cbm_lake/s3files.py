@@ -22,8 +22,6 @@ _KEPT: Final = 512
 
 def filesystem(url: str) -> fs.PyFileSystem:
     """The buckets as pyarrow reads and writes files in them, by the access to an s3:// URL."""
-    from pyarrow import fs
-
     return fs.PyFileSystem(fs.FSSpecHandler(S3Files(url, lasting=False)))
 
 

@@ -641,5 +641,7 @@ def test_work_that_was_found_is_drawn_on_its_day_between_its_bounds(home):
     (line,) = [line for line in axes.lines if line.get_linestyle() == ":"]
     assert line.get_xdata()[0].date() == days[1]
     assert [text.get_text() for text in axes.texts] == [" mowing"]
+    (band,) = [patch for patch in axes.patches if patch.get_alpha() == 0.1]
+    assert band.get_width() == (days[2] - days[0]).days
     (plain,) = show.time_series.ndvi("ms", 2024, "0012").axes
     assert not plain.texts

@@ -114,6 +114,8 @@ def _with_number(path: str, fid: str, target: Path) -> str:
     if names.count(fid) != 1:
         raise InvalidInputError(f"{path} has no column {fid!r}; say fid= one of: {', '.join(names)}")
     numbered = found.columns.rename_columns([_FID if name == fid else name for name in names])
+    if "geometry" in names:  # a further one, beside that of the file
+        numbered = numbered.drop_columns("geometry")
     outlines = pa.array(shapely.to_wkb(found.geometries), pa.binary())
     return _write(numbered.append_column("geometry", outlines), found.crs, target)
 

@@ -55,7 +55,6 @@ class Panel:
         return all(line.rows.empty for line in self.lines)
 
 
-"""Edges of what clouds hide."""
 _BANDS: Final = 4
 """The greatest number of parcels whose bands are drawn together."""
 _MONTH: Final = 30.0
@@ -192,7 +191,7 @@ def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread
         handles.append(Line2D([], [], linestyle="", label=told, **hollow))
     if any(line.rows["low"].notna().any() for line in marked) and (len(names) <= _BANDS or not panels[0].compared):
         handles.append(Patch(color=palette.PALE, alpha=0.25, linewidth=0, label=spread))
-    if any(panel.events for panel in panels):
+    if any(panel.events and not panel.empty for panel in panels):
         handles.append(Line2D([], [], color=palette.INK, linestyle=":", linewidth=1, label="work found, in its days"))
     columns = 3 if len(names) > 2 else 4
     figure.legend(
