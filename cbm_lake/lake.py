@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ import duckdb
 import pyarrow as pa
 import shapely
 
-from cbm_lake import cards, compaction, database, lookup, queries, schemas
+from cbm_lake import cards, compaction, database, lookup, queries, revisions, schemas
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.slots import SlotContent, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot
 from cbm_lake.store import Store, stamp
 
@@ -153,18 +154,17 @@ class Lake:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def add_scenes(self, rows: pa.Table) -> int:
-        """Catalogue scenes and return how many are new by card and id; rasters and offsets that changed are updated."""
+        """Catalogue scenes and return how many are new by card and id; entries that changed become new revisions.
+
+        An entry of an older product than the one that is catalogued under its id changes nothing.
+        """
         self._check_present()
-        held = dict(_by_key(self.sql("select card, id, assets, boa_offset from stac_scenes order by ingested")))
-        fresh: dict[tuple[str, str], int] = {}
-        known = set(held)
-        for number, (key, row) in enumerate(_by_key(rows.select(["card", "id", "assets", "boa_offset"]))):
-            if held.get(key) != row:
-                fresh.setdefault(key, number)
-        if fresh:
+        held = dict(revisions.by_key(self.query("scenes.entries")))
+        chosen = revisions.choose(rows, held)
+        if chosen:
             name = f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet"
-            self._store.write(name, _stac_geoparquet(rows.take(list(fresh.values()))))
-        return len(fresh.keys() - known)
+            self._store.write(name, _stac_geoparquet(revisions.rows(rows, chosen)))
+        return len(chosen.keys() - held.keys())
 
     def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table) -> bool:
         """Make `rows` the parcels of an area and year; False when that very version is in force already."""
@@ -207,19 +207,16 @@ class Lake:
         key = (entry[name] for name in ("card", "aoi", "year", "ptype", "scene"))
         return self._tables["ledger"].append_next(rows, "/".join(map(str, key)))
 
-    def reserve_slots(self, card: str, grid: str, scenes: Sequence[dict[str, Any]]) -> pa.Table:
-        """All places on the time axis of a cube, after giving one to each scene (scene, obstime, boa_offset) without.
+    def reserve_slots(self, card: str, grid: str, wanted: Sequence[SlotContent]) -> pa.Table:
+        """All slots on the time axis of a cube, after giving one to the pixels that have none.
 
-        A scene whose offset is another than before gets a new place: what stands at the old one was stored with the
-        old offset.
+        A scene whose offset or files are others than before gets a new slot: what stands at the old one is of those.
         """
         self._check_present()
 
         def rows(_: int) -> pa.Table | None:
             held = self.query("extractions.slots", card=card, grid=grid).to_pylist()
-            known = {(row["scene"], row["boa_offset"]) for row in held}
-            new = [scene for scene in scenes if (scene["scene"], scene["boa_offset"]) not in known]
-            placed = [{"card": card, "grid": grid, "slot": len(held) + n, **scene} for n, scene in enumerate(new)]
+            placed = [{"card": card, "grid": grid, **row} for row in reserved(held, wanted)]
             return pa.Table.from_pylist(placed, schema=schemas.SLOTS) if placed else None
 
         self._tables["slots"].append_next(rows, f"{card}/{grid}")
@@ -348,12 +345,6 @@ def _moment(value: date | str | None) -> datetime | None:
             f"as_of {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z"
         ) from error
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _by_key(scenes: pa.Table) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
-    """Scenes as rows, with the card and id that tell them apart."""
-    for row in scenes.to_pylist():
-        yield (row["card"], row["id"]), row
 
 
 def _stac_geoparquet(rows: pa.Table) -> pa.Table:

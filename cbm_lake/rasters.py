@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -23,6 +23,7 @@ from rasterio.session import Session
 
 from cbm_lake import access, eopf
 from cbm_lake.errors import SourceError
+from cbm_lake.ranges import stamp
 from cbm_lake.tiff import Tiff
 
 if TYPE_CHECKING:
@@ -55,13 +56,19 @@ class Grid:
     def name(self) -> str:
         """Unique and readable: 32631_10m_523560_4832780_353x232 (EPSG, pixel, left, top, rows x columns)."""
         t = self.transform
-        return f"{self.epsg}_{t.a:g}m_{t.c:.12g}_{t.f:.12g}_{self.shape[0]}x{self.shape[1]}"
+        pixel = _exact(t.a) if t.e == -t.a else f"{_exact(t.a)}x{_exact(-t.e)}"
+        return f"{self.epsg}_{pixel}m_{_exact(t.c)}_{_exact(t.f)}_{self.shape[0]}x{self.shape[1]}"
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """Left, bottom, right, top."""
         t, (rows, columns) = self.transform, self.shape
         return (t.c, t.f + rows * t.e, t.c + columns * t.a, t.f)
+
+
+def _exact(value: float) -> str:
+    """A number as short as it can be written without becoming another."""
+    return next(text for text in (f"{value:.12g}", repr(float(value))) if float(text) == value)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,20 @@ class Raster:
     """Rows and columns that are decoded together, gathered to about 512 where the file has smaller ones."""
     nodata: float | None = None
     """The file's own number for nodata, where it is another than 0 and can occur; its pixels are read as 0."""
+    stamp: str = ""
+    """What tells this content of the file from another; see `ranges.stamp`. "" where nobody has looked."""
+
+    @classmethod
+    def current(cls, href: str, remembered: Raster | None = None) -> Raster:
+        """The header as it is now: the remembered one where the file is still the same, else read anew.
+
+        Raises:
+            SourceError: as `inspect`.
+        """
+        now = stamp(href)
+        return (
+            remembered if remembered is not None and remembered.stamp == now else replace(cls.inspect(href), stamp=now)
+        )
 
     @classmethod
     def inspect(cls, href: str) -> Raster:
@@ -201,6 +222,8 @@ def source(raster: Raster, threads: int = 1) -> Source:
         raster: as its header was read.
         threads: how many GDAL may use for it, where it is JPEG 2000; a lone scene gains from more.
     """
+    if raster.stamp and stamp(raster.href) != raster.stamp:
+        raise SourceError(f"raster {raster.href} has changed since its header was read; run again")
     if eopf.holds(raster.href):
         return ProductSource(raster)
     tiff = None if _is_remote(raster.href) else Tiff.inspect(raster.href)

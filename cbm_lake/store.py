@@ -7,7 +7,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,7 +17,15 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    Schema,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 from obstore.exceptions import BaseError
@@ -195,7 +203,7 @@ class Table:
         self.store.prove()
         with translated("write", self.url):
             try:
-                return DeltaTable.create(
+                table = DeltaTable.create(
                     self.url,
                     self.schema,
                     mode="ignore",
@@ -204,7 +212,18 @@ class Table:
                     storage_options=self.store.options,
                 )
             except CommitFailedError:  # another writer made it at the same moment
-                return DeltaTable(self.url, storage_options=self.store.options)
+                table = DeltaTable(self.url, storage_options=self.store.options)
+        return self._completed(table)
+
+    def _completed(self, table: DeltaTable) -> DeltaTable:
+        """The table with the columns that it lacks because an older version of this package made it."""
+        there = {field.name for field in table.schema().fields}
+        missing = [field for field in Schema.from_arrow(self.schema).fields if field.name not in there]
+        if missing:
+            with translated("write", self.url), suppress(CommitFailedError):  # another writer adds them at this moment
+                table.alter.add_columns(missing)
+            table.update_incremental()
+        return table
 
     def append(self, rows: pa.Table) -> None:
         """Add rows in one commit."""
@@ -345,6 +364,7 @@ class Table:
         files = [] if table is None else self.files(table)
         if table is None or len(files) < 2:
             return 0
+        table = self._completed(table)
         with translated("read", self.url):
             rows = table.to_pyarrow_table()
         self.rewrite(table, files, [[rows]])

@@ -24,6 +24,7 @@ from cbm_lake.cube import Cube, CubeSource, Slot
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import open_lake
 from cbm_lake.rasters import Raster, Window
+from cbm_lake.slots import SlotContent
 
 LEFT, TOP = 499_980, 4_800_000
 SHAPE = (2300, 2200)
@@ -232,10 +233,9 @@ def cubed(filled, files):
     """The lake with a cube that holds the upper left and lower right shard of B04, marked so that it tells."""
     raster = Raster.inspect(files["B04"])
     url = filled.cube_url("s2", raster.grid.name)
-    slot = {"scene": "A", "obstime": DAY, "boa_offset": -1000}
     filled.prepare("s2")
-    filled.reserve_slots("s2", raster.grid.name, [slot])
-    Cube(url).extend(raster.grid, {"B04": "uint16"}, [Slot(**slot)])
+    filled.reserve_slots("s2", raster.grid.name, [SlotContent("A", DAY, -1000, {"B04": raster.stamp})])
+    Cube(url).extend(raster.grid, {"B04": "uint16"}, [Slot("A", DAY, -1000)])
     list(CubeSource(url, "B04", 0, raster).read([Window(0, 0, 8, 8), Window(2100, 2100, 8, 8)]))
     return filled
 

@@ -18,6 +18,7 @@ import shapely
 from shapely.geometry import shape
 
 from cbm_lake import cards, schemas
+from cbm_lake.card2db import identity
 from cbm_lake.errors import InvalidInputError
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Item:
         """The item as a row of schemas.SCENES."""
         self._check()
         west, south, east, north = self.footprint.bounds
-        return {
+        row = {
             "type": "Feature",
             "stac_version": self.document.get("stac_version") or "1.0.0",
             "stac_extensions": self.document.get("stac_extensions") or [],
@@ -102,9 +103,13 @@ class Item:
             "sensor": self.sensor,
             "boa_offset": self.boa_offset,
             "acquisition": self.acquisition,
+            "datastrip": identity.datastrip(self),
+            "produced": identity.produced(self),
+            "updated": identity.updated(self),
             "source": source,
             "ingested": datetime.now(UTC),
         }
+        return {**row, "revision": identity.revision(row)}
 
     @cached_property
     def properties(self) -> dict[str, Any]:
@@ -232,6 +237,8 @@ class Item:
         if self.card == "s2":
             taken = self._product.get("taken") or self._datatake.get("taken") or f"{self.time:%Y%m%dT%H%M%S}"
             return f"{self.card}/{self.sensor}/{taken}/{self.tile or self.reference}"
+        if found := identity.burst(self.reference):
+            return "/".join((self.card, self.sensor, *found))
         moments = _MOMENT.findall(self.reference)
         start = moments[0] if moments else f"{moment(self._first('start_datetime') or self.time):%Y%m%dT%H%M%S}"
         place = self.tile or (moments[1] if len(moments) > 1 else self.reference)

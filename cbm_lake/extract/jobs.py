@@ -26,6 +26,8 @@ class Scene:
     obstime: datetime
     reference: str
     boa_offset: int
+    revision: str = ""
+    """Of the catalogue entry that the job was planned by; "" for one of version 0.1."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Job:
         what = [
             self.card, self.parcels.aoi, self.parcels.year, self.parcels.ptype, self.parcels.version, self.scene.id,
             self.bands, self.rule, self.base.extraction if self.base else None, self.after,
+            *([self.scene.revision] if self.scene.revision else ()),
         ]  # fmt: skip
         return int.from_bytes(hashlib.sha256(json.dumps(what).encode()).digest()[:8]) >> 1
 

@@ -19,6 +19,7 @@ from cbm_lake.extract.jobs import RULES, Base, Job, Outcome, Plan, Progress, Sce
 from cbm_lake.extract.scene import geometries, record
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.rasters import Grid, Raster
+from cbm_lake.slots import SlotContent
 from cbm_lake.snapshots import ParcelSet
 
 log = logging.getLogger(__name__)
@@ -130,11 +131,11 @@ def _drafts(
     changes = _Changes(lake, parcels)
     drafts = []
     for row in rows:
-        entry = held.get(row["id"], {"attempt": 0, "extraction": None})
-        scene = Scene(row["id"], row["obstime"], row["reference"], row["boa_offset"])
+        entry = held.get(row["id"], {"attempt": 0, "extraction": None, "current": False})
+        scene = Scene(row["id"], row["obstime"], row["reference"], row["boa_offset"], row["revision"])
         bands = kind.check_bands((*wanted, *(entry["bands"] if entry["extraction"] else ())))
         job = Job(lake.url, kind.name, scene, parcels, bands, rule, {}, after=entry["attempt"])
-        same = not again and entry["extraction"] and entry["boa_offset"] in (None, scene.boa_offset)
+        same = not again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
         if same and entry["rule"] == rule and set(bands) == set(entry["bands"]):
             if not changes.since(entry["versions"]) and (entry["cube"] or not cube):
                 continue
@@ -192,7 +193,7 @@ def _inspect(
             return Outcome(job.scene.id, 0, reason)
         names = [name for name in (*job.bands, kind.classification) if name in assets]
         try:
-            rasters = {name: known.get(assets[name]) or Raster.inspect(assets[name]) for name in names}
+            rasters = {name: Raster.current(assets[name], known.get(assets[name])) for name in names}
             return replace(job, rasters=rasters)
         except SourceError as error:
             return Outcome(job.scene.id, 0, str(error))
@@ -215,7 +216,7 @@ def _prepare(
     """Make what the jobs need: tables, pixel indexes, and places in the cubes, which the jobs then know."""
     lake.prepare(card)
     seen = {raster.href: raster for job in jobs for raster in job.rasters.values()}
-    lake.remember_rasters({href: raster.to_json() for href, raster in seen.items() if href not in known})
+    lake.remember_rasters({href: raster.to_json() for href, raster in seen.items() if known.get(href) != raster})
     _index_grids(lake, parcels, {raster.grid for raster in seen.values()})
     return _reserve(lake, card, jobs) if cube else jobs
 
@@ -235,30 +236,35 @@ def _reserve(lake: Lake, card: str, jobs: list[Job]) -> list[Job]:
     for job in jobs:
         for grid in {raster.grid for raster in job.rasters.values()}:
             by_grid.setdefault(grid, []).append(job)
-    numbers: dict[str, dict[tuple[str, int], int]] = {}
+    numbers: dict[str, dict[str, int]] = {}
     for grid, users in by_grid.items():
         bands = {name for job in users for name, raster in job.rasters.items() if raster.grid == grid}
         dtypes = {name: cards.get(card).cube_dtype(name) for name in sorted(bands)}
-        numbers[grid.name] = _make_room(lake, card, grid, dtypes, [job.scene for job in users])
+        numbers[grid.name] = _make_room(lake, card, grid, dtypes, users)
     return [_with_slots(job, numbers) for job in jobs]
 
 
-def _make_room(
-    lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], scenes: list[Scene]
-) -> dict[tuple[str, int], int]:
-    """The slots of scenes by id and offset; the cube is as long as the list of slots, whoever else lengthens it."""
+def _make_room(lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], jobs: list[Job]) -> dict[str, int]:
+    """The slot of each scene by its id; the cube is as long as the list of slots, whoever else lengthens it."""
     cube = Cube(lake.cube_url(card, grid.name))
-    wanted = [{"scene": s.id, "obstime": s.obstime, "boa_offset": s.boa_offset} for s in scenes]
+    wanted = [_content(job, grid) for job in jobs]
     held = lake.reserve_slots(card, grid.name, wanted)
     while True:
         slots = [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in held.to_pylist()]
         cube.extend(grid, dtypes, slots)
         again = lake.reserve_slots(card, grid.name, wanted)
         if again.num_rows == held.num_rows:  # nobody who knew of fewer slots can have written after this
-            return {(slot.scene, slot.boa_offset): number for number, slot in enumerate(slots)}
+            taken = again.to_pylist()
+            return {content.scene: content.find(taken) for content in wanted}
         held = again
 
 
-def _with_slots(job: Job, numbers: dict[str, dict[tuple[str, int], int]]) -> Job:
+def _content(job: Job, grid: Grid) -> SlotContent:
+    """What of a job's scene is to stand in the cube of a grid."""
+    stamps = {name: raster.stamp for name, raster in job.rasters.items() if raster.grid == grid}
+    return SlotContent(job.scene.id, job.scene.obstime, job.scene.boa_offset, stamps, job.scene.revision)
+
+
+def _with_slots(job: Job, numbers: dict[str, dict[str, int]]) -> Job:
     names = {raster.grid.name for raster in job.rasters.values()}
-    return replace(job, slots={name: numbers[name][job.scene.id, job.scene.boa_offset] for name in names})
+    return replace(job, slots={name: numbers[name][job.scene.id] for name in names})
