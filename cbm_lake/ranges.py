@@ -131,7 +131,7 @@ def _local_stamp(path: str, href: str) -> str:
     try:
         status = Path(path).stat()
     except OSError as error:
-        raise unreadable(href, error.strerror or str(error)) from error
+        raise unreadable(href, error.strerror or str(error), action="opened") from error
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
@@ -316,7 +316,8 @@ class RemoteFile:
                 return file
 
     def _failure(self, error: BaseException) -> SourceError:
-        return unreadable(self.href, access.explained(error), self._where.advice(error))
+        action = "read" if self._opened else "opened"
+        return unreadable(self.href, access.explained(error), self._where.advice(error), action)
 
 
 @dataclass
@@ -358,6 +359,8 @@ def _requests(ranges: Iterable[tuple[int, int]], known: int) -> Iterator[_Reques
         yield request
 
 
-def unreadable(href: str, reason: str, advice: str = "fetch it again or leave out this scene") -> SourceError:
+def unreadable(href: str, reason: str, advice: str = "", action: str = "read") -> SourceError:
     """The error that says of a raster why it is not read."""
-    return SourceError(f"raster {href} cannot be read: {reason}; {advice}")
+    return SourceError(
+        f"raster {href} cannot be {action}: {reason}; {advice or 'fetch it again or leave out this scene'}"
+    )

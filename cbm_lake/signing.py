@@ -14,7 +14,9 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+
+from cbm_lake import credentials
 
 _TOKENS: Final = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
 """Where tokens come from; PC_SDK_SAS_URL of the environment names another place, as for its library."""
@@ -25,18 +27,6 @@ _UNSIGNED: Final = 3600.0
 _AGAIN: Final = 60.0
 """Seconds until an account that is not known, and a server that did not answer, are asked about again."""
 _TIMEOUT: Final = (5, 30)
-_SECRETS: Final = re.compile(
-    r"sig|(x-\w+-)?signature|((access|auth|id|api|sas|session|subscription)?[-_]?(token|key))|password|passwd|pwd|secret"
-    r"|hmac|hdnts|hdnea|auth(orization)?|x-(amz|goog|oss|obs|cos|ms)-.*",
-    re.IGNORECASE,
-)
-"""Parameters of a query that open a file or say who asks."""
-_COMPANIONS: Final = re.compile(
-    r"s[etprv]|spr|sip|si|sdd|sk[etsv]|skoid|sktid|saoid|suoid|scid|rsc[cdelt]|expires|awsaccesskeyid|googleaccessid"
-    r"|ossaccesskeyid|key-pair-id|policy|hash|nonce|timestamp",
-    re.IGNORECASE,
-)
-"""Those that come with a signature and are of no use without it."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +46,18 @@ _lock = threading.Lock()
 def signed(href: str) -> str:
     """The address with the signature that its host wants now; unchanged where it wants none or has one."""
     parts = urlsplit(href)
-    if parts.scheme not in ("http", "https") or without_signature(href) != href:
+    if parts.scheme not in ("http", "https") or _is_signed(parts.query):
         return href
     query = os.environ.get(_variable(parts.hostname or ""), "").lstrip("?&")
     if not query and (container := _container(href)):
         query = _token(*container).query
     return parts._replace(query="&".join(filter(None, (parts.query, query)))).geturl()
+
+
+def _is_signed(query: str) -> bool:
+    """Whether a query has something that must not be stored."""
+    address = "http://host/?"
+    return without_signature(address + query).count("=") < query.count("=")
 
 
 def renew(href: str) -> bool:
@@ -72,20 +68,8 @@ def renew(href: str) -> bool:
 
 
 def without_signature(href: str) -> str:
-    """The address as it may be stored: parameters of its query that are a signature or a token are gone."""
-    parts = urlsplit(href)
-    if parts.scheme not in ("http", "https") or not parts.query:
-        return href
-    pairs = parts.query.split("&")
-    names = [unquote(pair.partition("=")[0]) for pair in pairs]
-    if not any(map(_SECRETS.fullmatch, names)):
-        return href
-    kept = [
-        pair
-        for pair, name in zip(pairs, names, strict=True)
-        if not (_SECRETS.fullmatch(name) or _COMPANIONS.fullmatch(name))
-    ]
-    return parts._replace(query="&".join(kept)).geturl()
+    """The address as it may be stored: parameters of its query that sign it or say who asks are gone."""
+    return credentials.without_signature(href) if href.startswith(("http://", "https://")) else href
 
 
 def advice(href: str) -> str:
@@ -94,8 +78,7 @@ def advice(href: str) -> str:
     token = _tokens.get(container) if container else None
     if token and token.problem:
         return f"no signature could be fetched for it ({token.problem}); try again later"
-    host = urlsplit(href).hostname or ""
-    return f"give its host a token or password, or a signature in {_variable(host)}; see docs/object_storage.md"
+    return f"{credentials.advice(href)}, or what its query needs in {_variable(urlsplit(href).hostname or '')}"
 
 
 def _variable(host: str) -> str:

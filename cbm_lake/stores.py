@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from cbm_lake import access, signing
+from cbm_lake import access, credentials, signing
 from cbm_lake.config import Workspace
 from cbm_lake.errors import SourceError
 
@@ -86,14 +86,14 @@ class Remote:
         return self.url.startswith(_WEB) and signing.renew(self.url)
 
     def advice(self, error: BaseException) -> str:
-        """What the user can do about a failure."""
+        """What the user can do about a refusal; empty where there is nothing special."""
         status = access.STATUS.search(str(error))
         code = status["status"][:3] if status else ""
         if code in ("401", "403", "409") and self.url.startswith(_WEB):
             return signing.advice(self.url)
         if code in ("401", "403"):
             return access.ADVICE
-        return "fetch it again or leave out this scene"
+        return ""
 
 
 def _split(url: str) -> tuple[str, str]:
@@ -107,7 +107,7 @@ def _split(url: str) -> tuple[str, str]:
 
 def _headers(url: str) -> tuple[tuple[str, str], ...]:
     """The headers that a web server wants to see, credentials among them."""
-    return ()
+    return tuple(credentials.headers(url).items())
 
 
 def gdal_path(href: str) -> str:

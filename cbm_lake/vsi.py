@@ -7,10 +7,12 @@ dataset, and sees no address.
 from __future__ import annotations
 
 import io
+import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
+import rasterio
 from rasterio.abc import MultiByteRangeResourceContainer
 
 from cbm_lake.errors import SourceError
@@ -70,6 +72,70 @@ class BytesFile(io.RawIOBase):
         self._blocks.move_to_end(number)
         return self._blocks[number]
 
+
+class GdalFile(MultiByteRangeResourceContainer):  # type: ignore[misc]
+    """One byte source as a file system of GDAL with one file, for `dataset`.
+
+    GDAL opens it several times, and is told of a failure as the end of the file; `problem` then says what happened.
+    """
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self.problem: SourceError | None = None
+
+    def dataset(self) -> Any:
+        """The file as a rasterio dataset, decoded by one thread: threads of GDAL's own cannot read from here."""
+        name = self._source.href.rpartition("/")[2]
+        return rasterio.open(f"{uuid.uuid4().hex}/{name}", opener=self)
+
+    def open(self, path: str, mode: str = "r", **_: Any) -> _Handle:
+        """One handle of the file."""
+        return _Handle(self._source, self)
+
+    def isfile(self, path: str) -> bool:
+        """There is but one name."""
+        return True
+
+    def isdir(self, path: str) -> bool:
+        """There are no folders."""
+        return False
+
+    def ls(self, path: str) -> list[str]:
+        """Nothing lies beside it."""
+        return []
+
+    def mtime(self, path: str) -> int:
+        """Not known, and not needed for one dataset."""
+        return 0
+
+    def size(self, path: str) -> int:
+        """Bytes."""
+        return self._source.size
+
+    def rm(self, path: str) -> None:
+        """Nothing is deleted."""
+        raise PermissionError(path)
+
+
+class _Handle(BytesFile):
+    """A file that ends where it cannot be read, since GDAL takes an exception for success."""
+
+    def __init__(self, source: ByteSource, owner: GdalFile) -> None:
+        super().__init__(source)
+        self._owner = owner
+
+    def read(self, size: int | None = -1) -> bytes:
+        try:
+            return super().read(size)
+        except SourceError as error:
+            self._owner.problem = error
+            return b""
+
     def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
         """Several ranges at once, which GDAL asks for where it needs several tiles or strips."""
-        return list(self._source.stream([(at, at + size) for at, size in zip(offsets, sizes, strict=True)]))
+        ranges = [(at, at + size) for at, size in zip(offsets, sizes, strict=True)]
+        try:
+            return list(self._source.stream(ranges))
+        except SourceError as error:
+            self._owner.problem = error
+            return [b""] * len(ranges)
