@@ -307,10 +307,8 @@ class _Collected:
                 raise
             self._write()
             of = f" of {self.matched:,}" if self.matched else ""
-            raise SourceError(
-                f"{error}; {self.found:,}{of} scenes came before that and are catalogued ({self.new:,} new), the same "
-                "search again gets the others"
-            ) from error
+            came = f"{self.found:,}{of} scenes came before that and are catalogued ({self.new:,} new)"
+            raise SourceError(f"{error}; {came}") from error
         except BaseException:  # above all Ctrl-C
             self._write()
             raise

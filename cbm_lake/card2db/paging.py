@@ -110,8 +110,14 @@ def linked(href: str, asked: str) -> str:
 
     Servers behind a proxy name themselves by internal hosts, ports, schemes and paths that lack a prefix. The address
     that was asked is known to work, and credentials and the search are meant for it and for nobody else.
+
+    Raises:
+        SourceError: `href` is no address.
     """
-    here, there = urlsplit(asked), urlsplit(urljoin(asked, href))
+    try:
+        here, there = urlsplit(asked), urlsplit(urljoin(asked, href))
+    except ValueError as error:
+        raise SourceError(f"{host(asked)} links to something that is no address; tell its provider") from error
     path = here.path if there.path and here.path.endswith(there.path) else there.path
     return urlunsplit((here.scheme, here.netloc, path, there.query, ""))
 

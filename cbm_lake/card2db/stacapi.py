@@ -123,15 +123,17 @@ class Search(Pages):
             InvalidInputError: it has no such collection.
         """
         self._api, self._collection = web, query.collection
-        self._root, endpoints = _opened(url, web)
+        self._root, endpoints, stated = _opened(url, web)
         try:
             original, limit, first = _first_page(web, endpoints, query)
         except HttpError as error:
             if error.status in {400, 404, 422}:
                 self._check_collection()
-            if error.status != 404:
-                raise
-            raise SourceError(f"{error}, or use card2db items for a catalogue without a search") from error
+            if error.status == 404 and not stated:
+                raise SourceError(f"{error}, or use card2db items for a catalogue without a search") from error
+            if error.status == 404 and self._collection:
+                raise SourceError(f"{error} and the collection {self._collection}") from error
+            raise
         super().__init__(web, first, reader(original, limit))
 
     def __iter__(self) -> Iterator[list[Any]]:
@@ -201,8 +203,8 @@ def short(area: shapely.Geometry) -> shapely.Geometry:
     return area if len(area.wkt) < _LONGEST else shapely.box(*area.bounds)
 
 
-def _opened(url: str, web: Web) -> tuple[str, list[tuple[str, str]]]:
-    """The root of an API, and method and URL of what may be its search, the best first."""
+def _opened(url: str, web: Web) -> tuple[str, list[tuple[str, str]], bool]:
+    """The root of an API, method and URL of what may be its search, the best first, and whether it states one."""
     address, mark, query = url.partition("?")
     landing = web.ask(Request(address.rstrip("/").removesuffix("/search") + mark + query))
     document = landing.document
@@ -218,14 +220,15 @@ def _opened(url: str, web: Web) -> tuple[str, list[tuple[str, str]]]:
     }
     endpoints: list[tuple[str, str]] = []
     for method in sorted(stated.keys() & {"GET", "POST"}, reverse=True):
+        near = linked(stated[method], landing.url)
         named = urljoin(landing.url, stated[method])
         if urlsplit(named).netloc == urlsplit(root).netloc.rpartition("@")[2]:
-            endpoints.append((method, linked(stated[method], landing.url)))
+            endpoints.append((method, near))
         else:  # often a name of inside, and then the search is where STAC wants it
             endpoints += [(method, f"{root}/search"), (method, named)]
     if "GET" not in stated:
         endpoints.append(("GET", endpoints[0][1] if endpoints else f"{root}/search"))
-    return root, endpoints
+    return root, endpoints, bool(stated)
 
 
 def _first_page(web: Web, endpoints: list[tuple[str, str]], query: Query) -> tuple[Request, int, Answer]:

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,10 @@ log = logging.getLogger(__name__)
 
 _PATIENCE: Final = 300
 """Seconds that all waits between two answers of a server come to at most."""
+_WHOLE_PATIENCE: Final = 3600
+"""Seconds that all waits come to at most."""
+_SILENCES: Final = 3
+"""How often in a row a server may not answer in time before it is asked no more."""
 _LARGEST: Final = 1 << 29
 """Bytes of one answer, decompressed, that are read at most."""
 _SLOWEST: Final = 10
@@ -93,8 +98,9 @@ class Web:
             waiting: called every second of a wait; what it raises ends the wait.
         """
         self._timeout, self._retries, self._waiting = timeout, retries, waiting
-        self._waited = 0.0
+        self._waited = self._waited_in_all = 0.0
         self._answered: set[str] = set()
+        self._silences: Counter[str] = Counter()
         self._session: requests.Session | None = None
 
     def ask(self, request: Request) -> Answer:
@@ -106,11 +112,14 @@ class Web:
             InvalidInputError: the URL is none.
             ConfigError: credentials for the host are malformed.
         """
+        server = host(request.url)
+        if self._silences[server] >= _SILENCES:
+            raise SourceError(f"{server} failed: it has not answered {_SILENCES} times in a row; try again later")
         for attempt in itertools.count():
             try:
                 answer = self._follow(request)
             except _Temporary as failure:
-                self._wait(failure, attempt, host(request.url))
+                self._wait(failure, attempt, server)
             else:
                 self._waited = 0.0
                 return answer
@@ -120,11 +129,13 @@ class Web:
         """Wait as long as the server asks for, else twice as long as the last time; raise when that is too long."""
         pause = max(failure.after or 0, 0.5 * 2**attempt)
         tries = self._retries if failure.tries is None else min(self._retries, failure.tries)
-        if attempt >= tries or self._waited + pause > _PATIENCE:
-            raise failure.error
+        longest = min(_PATIENCE - self._waited, _WHOLE_PATIENCE - self._waited_in_all)
+        if attempt >= tries or pause > longest:
+            raise failure.error from None
         reason = re.sub(r"^.*? (failed: )?", "", str(failure.error).partition(";")[0])
-        log.warning("%s: %s; asking again in %.0f s (%d of %d)", server, reason, pause, attempt + 1, tries)
+        log.warning("%s: %s; asking again in %.3g s (%d of %d)", server, reason, pause, attempt + 1, tries)
         self._waited += pause
+        self._waited_in_all += pause
         while pause > 0:
             self._waiting()
             time.sleep(min(pause, 1))
@@ -169,23 +180,25 @@ class Web:
         except (UnicodeError, ValueError) as error:
             raise InvalidInputError(f"{credentials.without_secrets(url)!r} is no address; correct it") from error
         self._answered.add(server)
+        self._silences[server] = 0
         return response
 
     def _failed(self, error: Exception, server: str) -> NoReturn:
-        """Raise what a failure of the connection comes to; texts of the libraries quote URLs with their secrets."""
+        """Raise what a failure of the connection comes to, without the library's text, which quotes query strings."""
         import requests
         import urllib3
 
         if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-            raise InvalidInputError(f"{server!r} is no address of a web server; correct it") from error
+            raise InvalidInputError(f"{server!r} is no address of a web server; correct it") from None
         reason = next((words for pattern, words in _REASONS if pattern.search(str(error))), "the connection broke off")
         failure = SourceError(f"{server} failed: {reason}; check the address or try again later")
         if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
             # one that has never answered is not waited for twice
-            raise _Temporary(failure, tries=1 if server in self._answered else 0) from error
+            self._silences[server] += 1
+            raise _Temporary(failure, tries=1 if server in self._answered else 0) from None
         if isinstance(error, requests.exceptions.SSLError):
-            raise SourceError(f"{server} failed: its certificate is not accepted; check the address") from error
-        raise _Temporary(failure) from error
+            raise SourceError(f"{server} failed: its certificate is not accepted; check the address") from None
+        raise _Temporary(failure) from None
 
     def _answer(self, response: requests.Response, url: str) -> Answer:
         server, status = host(url), response.status_code
@@ -194,13 +207,12 @@ class Web:
             raise _refusal(response, content, url)
         try:
             return Answer(json.loads(content), url)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if not content.strip() or content.lstrip()[:1] in {b"{", b"["}:
                 reason = f"{server} failed: its answer was cut off; try again later"
                 raise _Temporary(SourceError(reason)) from error
-            reason = "it is not JSON"
             shown = credentials.without_secrets(url)
-            raise SourceError(f"{server} sent something that is no STAC answer ({reason}); check {shown}") from error
+            raise SourceError(f"{server} sent something that is no STAC answer (no JSON); check {shown}") from error
 
     def _content(self, response: requests.Response, server: str) -> bytes:
         """The content of a response, decompressed."""
@@ -222,8 +234,15 @@ class Web:
 
 
 def host(url: str) -> str:
-    """The host of a URL, with its port, as messages name it."""
-    return urlsplit(url).netloc.rpartition("@")[2] or credentials.without_secrets(url)
+    """The host of a URL, with its port, as messages name it.
+
+    Raises:
+        InvalidInputError: it is no URL.
+    """
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2] or credentials.without_secrets(url)
+    except ValueError as error:
+        raise InvalidInputError(f"{credentials.without_secrets(url)!r} is no address; correct it") from error
 
 
 def words(document: Any, url: str) -> str:
@@ -264,8 +283,8 @@ def _refusal(response: requests.Response, content: bytes, url: str) -> Exception
         advice = f"it asks to wait {_duration(after)}: come back after {back:%Y-%m-%d %H:%M} UTC"
     else:
         advice = "try again later"
-    reason = "it is asked too often" if status == 429 else "it went on answering"
-    return _Temporary(HttpError(f"{server} failed: {reason}, {said}; {advice}", status), after)
+    reason = "it is asked too often:" if status == 429 else "it answered"
+    return _Temporary(HttpError(f"{server} failed: {reason} {said}; {advice}", status), after)
 
 
 _ADVICE: Final = {
@@ -287,7 +306,10 @@ _REASONS: Final = (
 
 def _redirected(target: str, url: str) -> str:
     """The URL that a redirect from `url` leads to; one to the same host does not fall back from https to http."""
-    here, there = urlsplit(url), urlsplit(urljoin(url, target))
+    try:
+        here, there = urlsplit(url), urlsplit(urljoin(url, target))
+    except ValueError as error:
+        raise SourceError(f"{host(url)} redirects to something that is no address; check the address") from error
     if there.scheme not in {"http", "https"}:
         raise SourceError(f"{host(url)} redirects to something that is no web address; check the address")
     if here.hostname == there.hostname:
