@@ -3,7 +3,9 @@
 import gzip
 import json
 import logging
+import socket
 import threading
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -572,6 +574,69 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(lake, length):
     with scripted(lambda *_: (200, cut, whole[: len(whole) // 2])) as server:
         assert "its answer was cut off" in failure(lake, server)
         assert len(server.searches) == 5
+
+
+@contextmanager
+def raw(content, hang=None):
+    """The URL of a server that answers every request with these bytes, and then ends or is silent."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(content)
+                    if hang:
+                        hang.wait(30)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        if hang:
+            hang.set()
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"", "the connection broke off"),
+        (b"hello\r\n", "the connection broke off"),
+        (HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"a":', "its answer was cut off"),
+        (HEAD + b"Content-Length: 90\r\n\r\n{", "its answer was cut off"),
+        (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", "its answer was cut off"),
+        (HEAD + b"Content-Length: 0\r\n\r\n", "its answer was cut off"),
+    ],
+)
+def test_a_connection_that_breaks_is_tried_again_and_named(lake, quick, content, text):
+    with raw(content) as url:
+        message = failure(lake, None, url=f"{url}/timeout/proxy/refused", retries=2)
+    assert message.startswith(f"{url[7:]} failed: {text}")
+    assert quick == [0.5, 1]
+
+
+def test_a_server_that_falls_silent_within_an_answer_is_named(lake, hang):
+    with raw(HEAD + b"Content-Length: 90\r\n\r\n{", hang) as url:
+        assert "does not answer in time" in failure(lake, None, url=url, timeout=0.2, retries=0)
+
+
+def test_a_host_that_is_not_there_is_named(lake):
+    def no_address(*_args, **_options):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", no_address)
+        message = failure(lake, None, url="http://refused.timeout.invalid/x", retries=0)
+    assert message.startswith("refused.timeout.invalid failed: there is no host of that name")
 
 
 # -- credentials --------------------------------------------------------------------------------------------------

@@ -190,14 +190,18 @@ class Web:
 
         if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
             raise InvalidInputError(f"{server!r} is no address of a web server; correct it") from None
-        reason = next((words for pattern, words in _REASONS if pattern.search(str(error))), "the connection broke off")
+        inner = getattr(error.args[0] if error.args else error, "reason", error)  # without the path that was asked
+        said = f"{type(inner).__name__}: {inner}"
+        reason = next((words for pattern, words in _REASONS if pattern.search(said)), "the connection broke off")
         failure = SourceError(f"{server} failed: {reason}; check the address or try again later")
         if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
             # one that has never answered is not waited for twice
             self._silences[server] += 1
             raise _Temporary(failure, tries=1 if server in self._answered else 0) from None
         if isinstance(error, requests.exceptions.SSLError):
-            raise SourceError(f"{server} failed: its certificate is not accepted; check the address") from None
+            raise SourceError(
+                f"{server} failed: its certificate or encryption is not accepted; check the address"
+            ) from None
         raise _Temporary(failure) from None
 
     def _answer(self, response: requests.Response, url: str) -> Answer:
@@ -296,11 +300,11 @@ _ADVICE: Final = {
     422: "correct the search",
 }
 _REASONS: Final = (
-    (re.compile(r"timed out|timeout", re.IGNORECASE), "it does not answer in time"),
-    (re.compile(r"ProxyError|proxy", re.IGNORECASE), "the proxy in between cannot be used"),
-    (re.compile(r"refused", re.IGNORECASE), "it refuses connections"),
     (re.compile(r"name resolution|not known|getaddrinfo|resolve", re.IGNORECASE), "there is no host of that name"),
-    (re.compile(r"IncompleteRead|decod|Connection broken|InvalidChunkLength"), "its answer was cut off"),
+    (re.compile(r"^ProxyError"), "the proxy in between cannot be used"),
+    (re.compile(r"timed out|^\w*Timeout", re.IGNORECASE), "it does not answer in time"),
+    (re.compile(r"refused", re.IGNORECASE), "it refuses connections"),
+    (re.compile(r"IncompleteRead|^Decode|Connection broken|InvalidChunkLength"), "its answer was cut off"),
 )
 
 
