@@ -25,6 +25,7 @@ from cbm_lake.errors import ConfigError, InvalidInputError
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _URL: Final = re.compile(r"(?P<before>.*?)(?P<url>[A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL)
+_QUERY: Final = re.compile(r"(/[^\s?#]*)[?#]\S+")
 _SECRET: Final = re.compile(
     r"sig|signature|x-(amz|goog|oss|obs)-.*|awsaccesskeyid|googleaccessid|key-pair-id|policy|sas|jwt"
     r"|(access_?|auth_?|id_)?token|auth|authorization|(ocp-apim-)?(subscription-)?key|api[_-]?key"
@@ -70,6 +71,16 @@ def without_secrets(url: str) -> str:
         return url
     address = re.split(r"[?#]", found["url"], maxsplit=1)[0]
     return found["before"] + _without_user(address)
+
+
+def redacted(text: str, url: str) -> str:
+    """What a server said, without what authenticated the request for `url` and without the query strings of URLs."""
+    secrets = [value for header in headers(url).values() for value in (header, header.rpartition(" ")[2])]
+    secrets += [unquote(urlsplit(url).password or "")]
+    secrets += [value for name, value in parse_qsl(urlsplit(url).query) if _SECRET.fullmatch(name)]
+    for secret in sorted({secret for secret in secrets if secret}, key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return _QUERY.sub(r"\1", text)
 
 
 def without_signature(href: str) -> str:

@@ -15,7 +15,7 @@ import shapely
 from stac_server import answering, free_port, serving
 
 from cbm_lake import card2db, cards, schemas
-from cbm_lake.card2db import product, remote, scene
+from cbm_lake.card2db import product, scene, stacapi
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 
 ALL = ["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12", "SCL"]
@@ -842,8 +842,10 @@ def test_the_area_of_the_parcels_is_asked_for(api, lake, monkeypatch):
     assert lake.sql("select id from scenes")["id"].to_pylist() == ["far"]
 
 
-def test_a_collection_that_is_not_there_gives_nothing(api, lake):
-    assert card2db.stac(url=api, geometry=BOX, collection="nothing", lake=lake).found == 0
+def test_a_collection_that_is_not_there_is_refused(api, lake):
+    with pytest.raises(InvalidInputError, match="no collection sentinel-2; did you mean sentinel-2-l2a"):
+        card2db.stac(url=api, geometry=BOX, collection="sentinel-2", lake=lake)
+    assert card2db.stac(url=api, geometry=BOX, collection="sentinel-2-l2a", start="2030-01-01", lake=lake).found == 0
 
 
 # -- what can go wrong --------------------------------------------------------------------------------------------
@@ -870,7 +872,7 @@ def test_a_remote_catalogue_is_never_asked_for_the_whole_world(lake):
     with pytest.raises(InvalidInputError, match="aoi= or geometry="):
         card2db.stac(start="2024-01-01", end="2024-12-31", lake=lake)
     with pytest.raises(InvalidInputError, match="aoi= or geometry="):
-        card2db.creodias(None, None, lake=lake)
+        card2db.creodias(None, None, url="http://127.0.0.1/search.json", lake=lake)
     with pytest.raises(NotFoundError, match="no parcels of ms"):
         card2db.stac("ms", lake=lake)
 
@@ -885,14 +887,14 @@ def test_an_area_that_is_none_is_refused(lake, geometry):
 
 
 def test_providers_are_known_by_short_name_and_by_url():
-    assert remote.api("cdse", "s2", None) == ("https://stac.dataspace.copernicus.eu/v1", "sentinel-2-l2a")
-    assert remote.api("https://stac.dataspace.copernicus.eu/v1/", "bs", None)[1] == "sentinel-1-grd"
-    assert remote.api("earth-search", "s2", "sentinel-2-l2a")[1] == "sentinel-2-l2a"
-    assert remote.api("http://h/stac", "s2", None) == ("http://h/stac", None)
+    assert stacapi.api("cdse", "s2", None) == ("https://stac.dataspace.copernicus.eu/v1", "sentinel-2-l2a")
+    assert stacapi.api("https://stac.dataspace.copernicus.eu/v1/", "s2", None)[1] == "sentinel-2-l2a"
+    assert stacapi.api("earth-search", "s2", "sentinel-2-l2a")[1] == "sentinel-2-l2a"
+    assert stacapi.api("http://h/stac", "s2", None) == ("http://h/stac", None)
     with pytest.raises(InvalidInputError, match="earth-search, cdse, planetary-computer, terrascope"):
-        remote.api("eart-search", "s2", None)
+        stacapi.api("eart-search", "s2", None)
     with pytest.raises(InvalidInputError, match="no usual collection for card c6"):
-        remote.api("cdse", "c6", None)
+        stacapi.api("cdse", "c6", None)
 
 
 def failing(lake, url, **options):
@@ -954,33 +956,6 @@ def test_a_search_that_answers_no_items_is_named(lake, text):
         assert any(path.startswith("/search") for path in asked)
 
 
-def test_a_failure_on_a_later_page_leaves_nothing_half_written_and_a_second_try_gets_all(lake):
-    address, broken = [], [True]
-
-    def answer(path):
-        if not path.startswith("/search"):
-            return 200, landing(address[0])
-        if "page=2" in path:
-            return (
-                (500, "")
-                if broken.pop()
-                else (200, json.dumps({"type": "FeatureCollection", "features": [item("two")]}))
-            )
-        following = [{"rel": "next", "href": f"{address[0]}/search?page=2"}]
-        return 200, json.dumps(
-            {"type": "FeatureCollection", "features": [item("one")], "links": following, "numberMatched": 2}
-        )
-
-    with answering(answer) as (url, _):
-        address.append(url)
-        failing(lake, url)
-        broken[:] = [False, True]  # fails once more, and is asked again
-        steps = []
-        found = card2db.stac(url=url, geometry=BOX, lake=lake, retries=2, progress=lambda *at: steps.append(at))
-    assert found == card2db.Ingested(2, 2)
-    assert steps == [(1, 2), (2, 0)]
-
-
 def test_the_creodias_feed_is_asked_for_area_time_and_product_and_paged(lake):
     address = []
 
@@ -1025,13 +1000,6 @@ def test_a_feed_that_is_none_is_named(lake):
         pytest.raises(SourceError, match="no OpenSearch answer"),
     ):
         card2db.creodias(None, None, url=url, geometry=BOX, lake=lake)
-
-
-def test_an_outline_too_long_for_an_address_is_asked_for_by_its_box():
-    round_one = shapely.Point(3, 43).buffer(0.1, quad_segs=200)
-    asked = remote.resto_parameters("s2", None, ("", ""), round_one)
-    assert set(asked) == {"productType", "geometry", "maxRecords"}
-    assert shapely.from_wkt(asked["geometry"]).bounds == pytest.approx(round_one.bounds, abs=1e-4)
 
 
 def test_static_stac_behind_a_url_is_walked(lake):
