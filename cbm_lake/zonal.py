@@ -251,14 +251,14 @@ def _kind(array: Pixels) -> type:
 
 def _missing(nodata: float | None, dtype: np.dtype[Any]) -> tuple[bool, bool, Any]:
     """Whether NaN can occur among values of a type, whether nodata can, and nodata as such a value, widened."""
-    kind = KINDS[dtype.name]
+    kind: Any = KINDS[dtype.name]
     real = kind is np.float64
     if nodata is None or math.isnan(nodata):
         return real, False, kind(0)
     if real:
         with np.errstate(over="ignore"):
             stored = np.float64(nodata).astype(dtype)  # -9999.9 has more digits than float32
-        return True, bool(np.isinf(stored) == np.isinf(nodata)), kind(stored)
+        return True, bool(np.isinf(stored)) == math.isinf(nodata), kind(stored)
     limits = np.iinfo(kind)
     possible = float(nodata).is_integer() and limits.min <= nodata <= limits.max
     return False, possible, kind(nodata if possible else 0)
