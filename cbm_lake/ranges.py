@@ -37,9 +37,9 @@ _SAMPLE: Final = 16_384
 """First bytes that tell versions of a file apart where a server gives neither an ETag nor a modification time."""
 _GAP: Final = 65_536
 """Ranges that lie no further apart are one request."""
-_LARGEST: Final = 2_097_152
+_LARGEST: Final = 1_572_864
 """Bytes of one request; longer ranges are fetched in parts, side by side."""
-_WINDOW: Final = 33_554_432
+_WINDOW: Final = 25_165_824
 """Bytes that are in flight or wait to be used, in each stream."""
 _CHUNK: Final = 524_288
 """Bytes of an answer that are kept when it breaks off, a multiple of this."""
@@ -231,24 +231,24 @@ class RemoteFile:
         return self._streamed([(start, max(start, min(end, self.size))) for start, end in ranges])
 
     def _streamed(self, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-        with ThreadPoolExecutor(self._where.connections, "ranges") as pool:
-            waiting: deque[tuple[_Request, list[Future[bytes]]]] = deque()
-            requests, in_flight = _requests(ranges, len(self._head)), 0
-            try:
-                while True:
-                    while in_flight < _WINDOW and (request := next(requests, None)) is not None:
-                        waiting.append((request, [pool.submit(self._fetched, *part) for part in request.parts]))
-                        in_flight += request.size
-                    if not waiting:
-                        return
-                    request, parts = waiting.popleft()
-                    content = parts[0].result() if len(parts) == 1 else b"".join(part.result() for part in parts)
-                    del parts
-                    for start, end in request.members:
-                        yield self._cut(content, request.start, start, end)
-                    in_flight -= request.size
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        requests, in_flight = _requests(ranges, len(self._head)), 0
+        waiting: deque[tuple[_Request, list[Future[bytes]]]] = deque()
+        pool = ThreadPoolExecutor(self._where.connections, "ranges")
+        try:
+            while True:
+                while in_flight < _WINDOW and (request := next(requests, None)) is not None:
+                    waiting.append((request, [pool.submit(self._fetched, *part) for part in request.parts]))
+                    in_flight += request.size
+                if not waiting:
+                    return
+                request, parts = waiting.popleft()
+                content = parts[0].result() if len(parts) == 1 else b"".join(part.result() for part in parts)
+                parts.clear()
+                for start, end in request.members:
+                    yield self._cut(content, request.start, start, end)
+                in_flight -= request.size
+        finally:  # whoever goes away does not wait for what is under way
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _cut(self, content: bytes, first: int, start: int, end: int) -> bytes:
         """A range out of what a request brought, or out of the bytes that came when the file was opened."""

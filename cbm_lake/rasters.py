@@ -153,7 +153,9 @@ def _own_nodata(declared: float | None, dtype: str) -> float | None:
     if declared is None or declared == 0 or math.isnan(declared):
         return None
     if np.dtype(dtype).kind == "f":
-        return float(declared)
+        with np.errstate(over="ignore"):
+            possible = np.isinf(np.float64(declared).astype(dtype)) == np.isinf(declared)
+        return float(declared) if possible else None
     limits = np.iinfo(dtype)
     return float(declared) if float(declared).is_integer() and limits.min <= declared <= limits.max else None
 

@@ -5,6 +5,8 @@ Credentials and signatures are added when a client is made, by host, and are in 
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -106,8 +108,17 @@ def _split(url: str) -> tuple[str, str]:
 
 
 def _headers(url: str) -> tuple[tuple[str, str], ...]:
-    """The headers that a web server wants to see, credentials among them."""
-    return tuple(credentials.headers(url).items())
+    """The headers that a web server wants to see: credentials of its host, else those that GDAL would send."""
+    return tuple((credentials.headers(url) or _gdal_headers()).items())
+
+
+def _gdal_headers() -> dict[str, str]:
+    """What GDAL_HTTP_HEADERS and GDAL_HTTP_BEARER of the environment say."""
+    lines = re.split(r"\r?\n|,(?=\s*[\w-]+:)", os.environ.get("GDAL_HTTP_HEADERS", ""))
+    pairs = (line.partition(":") for line in lines)
+    found = {name.strip(): value.strip() for name, colon, value in pairs if colon}
+    bearer = os.environ.get("GDAL_HTTP_BEARER", "")
+    return found | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
 
 
 def gdal_path(href: str) -> str:
