@@ -1,8 +1,9 @@
 """Rasters of scenes: the grid and header of a band, and its blocks of pixels from whatever it is stored in.
 
 `source` answers with the fastest reader: tiled TIFF files on this machine are decoded here (`tiff`), bands of Zarr
-products by zarr (`products`), all else by GDAL. All of them give the stored numbers, with one exception: pixels that
-the file declares to be nodata by another number than 0 are 0, the nodata of all cards.
+products by zarr (`products`), all else by GDAL. All of them give the stored numbers, with two exceptions: pixels that
+the file declares to be nodata by another number than 0 are 0, the nodata of all cards, and numbers of a raster that is
+known to be of a band (`Raster.encoded`) are in the unit of its card.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -21,7 +22,8 @@ from affine import Affine
 from rasterio.errors import RasterioError
 from rasterio.session import Session
 
-from cbm_lake import access, eopf
+from cbm_lake import access, encoding, eopf
+from cbm_lake.cards import Card
 from cbm_lake.errors import SourceError
 from cbm_lake.tiff import Tiff
 
@@ -75,6 +77,12 @@ class Raster:
     """Rows and columns that are decoded together, gathered to about 512 where the file has smaller ones."""
     nodata: float | None = None
     """The file's own number for nodata, where it is another than 0 and can occur; its pixels are read as 0."""
+    unit: str = ""
+    """As the header states it, empty where it does not."""
+    scale: float = 1
+    """As the header states it; it is not applied."""
+    encoding: str | None = None
+    """How the stored numbers become the card's (`encoding`); None reads them as they are."""
 
     @classmethod
     def inspect(cls, href: str) -> Raster:
@@ -98,11 +106,30 @@ class Raster:
                 raise SourceError(f"{href} has {dataset.count} bands where one is expected; leave out this scene")
             grid, dtype = Grid(epsg, t, dataset.shape), dataset.dtypes[0]
             block = _block(dataset.block_shapes[0], dataset.shape)
-            return cls(href, grid, dtype, block, _own_nodata(dataset.nodata, dtype))
+            nodata, unit = _own_nodata(dataset.nodata, dtype), dataset.units[0] or ""
+            return cls(href, grid, dtype, block, nodata, unit, float(dataset.scales[0]))
+
+    def encoded(self, card: Card, band: str, boa_offset: int) -> Raster:
+        """The raster as that of a band of a card: its pixels are read in the card's unit.
+
+        Raises:
+            SourceError: type, unit, scale or pixel size are not the card's.
+        """
+        t = self.grid.transform
+        kind = encoding.of_raster(
+            card, band, boa_offset, href=self.href, dtype=self.dtype, epsg=self.grid.epsg, pixel=(t.a, -t.e),
+            unit=self.unit, scale=self.scale,
+        )  # fmt: skip
+        return replace(self, encoding=kind)
+
+    @property
+    def pixel_dtype(self) -> str:
+        """The numpy dtype of what `source` gives."""
+        return encoding.DTYPES[self.encoding] if self.encoding else self.dtype
 
     def to_json(self) -> str:
-        """Everything, so that the header need not be read again."""
-        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "grid"}
+        """Everything that the header says, so that it need not be read again."""
+        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("grid", "encoding")}
         grid = {"epsg": self.grid.epsg, "transform": list(self.grid.transform)[:6], "shape": self.grid.shape}
         return json.dumps({**own, **grid})
 
@@ -195,12 +222,18 @@ class Source(Protocol):
 
 
 def source(raster: Raster, threads: int = 1) -> Source:
-    """What reads the raster fastest.
+    """What reads the raster fastest, in the unit of its card where it is known to be of one.
 
     Args:
         raster: as its header was read.
         threads: how many GDAL may use for it, where it is JPEG 2000; a lone scene gains from more.
     """
+    found = _stored(raster, threads)
+    return EncodedSource(found, raster) if raster.encoding else found
+
+
+def _stored(raster: Raster, threads: int) -> Source:
+    """What reads the stored numbers fastest."""
     if eopf.holds(raster.href):
         return ProductSource(raster)
     tiff = None if _is_remote(raster.href) else Tiff.inspect(raster.href)
@@ -213,6 +246,18 @@ def source(raster: Raster, threads: int = 1) -> Source:
 
 def _is_remote(href: str) -> bool:
     return "://" in href or href.startswith("/vsi")
+
+
+class EncodedSource:
+    """Blocks in the unit of the card, out of those that are stored."""
+
+    def __init__(self, stored: Source, raster: Raster) -> None:
+        self._stored, self._raster = stored, raster
+
+    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+        """See `Source`."""
+        for pixels in self._stored.read(windows):
+            yield encoding.decoded(pixels, self._raster.encoding or "", self._raster.href)
 
 
 class TiffSource:

@@ -193,7 +193,8 @@ def _inspect(
         names = [name for name in (*job.bands, kind.classification) if name in assets]
         try:
             rasters = {name: known.get(assets[name]) or Raster.inspect(assets[name]) for name in names}
-            return replace(job, rasters=rasters)
+            offset = job.scene.boa_offset
+            return replace(job, rasters={name: raster.encoded(kind, name, offset) for name, raster in rasters.items()})
         except SourceError as error:
             return Outcome(job.scene.id, 0, str(error))
 
