@@ -21,8 +21,7 @@ from cbm_lake.errors import SourceError
 
 INTEGERS: Final = "integers"
 REFLECTANCE: Final = "reflectance"
-DECIBELS: Final = "decibels"
-DTYPES: Final = {INTEGERS: "uint16", REFLECTANCE: "uint16", DECIBELS: "float32"}
+DTYPES: Final = {INTEGERS: "uint16", REFLECTANCE: "uint16"}
 """The numpy dtype of what `decoded` gives."""
 
 HIGHEST: Final = 32_767
@@ -30,7 +29,7 @@ HIGHEST: Final = 32_767
 _DN: Final = 10_000
 """Of reflectance 1."""
 _ABSURD: Final = 10
-"""No median of reflectance, of linear power or of coherence is above it."""
+"""No median of reflectance or of linear power is above it."""
 _METRES_PER_DEGREE: Final = 111_320
 _INTEGERS: Final = frozenset({"int16", "int32", "uint32", "int64", "uint64"})
 
@@ -44,7 +43,6 @@ def of_raster(
     dtype: str,
     epsg: int,
     pixel: tuple[float, float],
-    unit: str = "",
     scale: float = 1,
 ) -> str | None:
     """How the stored numbers of a band become the card's, or None where they are so already.
@@ -57,11 +55,10 @@ def of_raster(
         dtype: numpy dtype of the stored numbers.
         epsg: coordinate system.
         pixel: width and height in units of that system, both above 0.
-        unit: as the file's header states it.
         scale: as the file's header states it.
 
     Raises:
-        SourceError: the type, unit, scale or pixel size is not the card's.
+        SourceError: the type, scale or pixel size is not the card's.
     """
     _check_pixel(card, band, href, epsg, pixel)
     kind = np.dtype(dtype).kind
@@ -70,7 +67,8 @@ def of_raster(
             raise SourceError(f"{href} is {dtype}; classes of card {card.name} are whole numbers; leave out this scene")
         return None
     if card.mission == "S1":
-        return _of_radar(card, href, dtype, unit, scale)
+        _check_power(card, href, dtype, scale)
+        return None
     return _of_reflectance(band, boa_offset, href, dtype, scale)
 
 
@@ -91,16 +89,12 @@ def _of_reflectance(band: str, boa_offset: int, href: str, dtype: str, scale: fl
     raise SourceError(f"{href} is {dtype}; band {band} needs uint16, int16 or float32; leave out this scene")
 
 
-def _of_radar(card: Card, href: str, dtype: str, unit: str, scale: float) -> str | None:
+def _check_power(card: Card, href: str, dtype: str, scale: float) -> None:
+    """Refuse radar in scaled or whole numbers."""
     wanted = "linear power" if card.name == "bs" else "coherence from 0 to 1"
     if np.dtype(dtype).kind != "f" or scale not in (0, 1):
         stored = dtype if scale in (0, 1) else f"{dtype} with a scale of {scale:g}"
         raise SourceError(f"{href} is {stored}; card {card.name} needs {wanted} as float32; leave out this scene")
-    if unit.strip().lower() == "db":
-        if card.name == "bs":
-            return DECIBELS
-        raise SourceError(f"{href} is in dB; card {card.name} needs {wanted}; leave out this scene")
-    return None
 
 
 def _check_pixel(card: Card, band: str, href: str, epsg: int, pixel: tuple[float, float]) -> None:
@@ -143,9 +137,6 @@ def decoded(pixels: NDArray[Any], encoding: str, href: str) -> NDArray[Any]:
         if pixels.dtype == np.int16:
             return pixels.view(np.uint16)
         return np.where((pixels < 0) | (pixels > HIGHEST), np.iinfo(np.uint16).max, pixels).astype(np.uint16)
-    if encoding == DECIBELS:
-        power = np.power(10, pixels / 10, dtype=np.float32, casting="same_kind")
-        return np.where(pixels == 0, np.float32(0), power)
     missing = ~np.isfinite(pixels) | (pixels == 0)
     if not missing.all() and np.median(pixels[~missing]) > _ABSURD:
         raise SourceError(
@@ -178,7 +169,7 @@ def check_radar(card: Card, band: str, pixels: NDArray[Any]) -> None:
     """
     valid = pixels[np.isfinite(pixels) & (pixels != 0)]
     median = float(np.median(valid)) if valid.size else 1.0
-    if not 0 < median <= _ABSURD:
+    if not 0 < median <= (_ABSURD if card.name == "bs" else 1):
         wanted = "linear power" if card.name == "bs" else "coherence from 0 to 1"
         kind = "dB" if median < 0 else "scaled numbers or amplitude"
         raise SourceError(

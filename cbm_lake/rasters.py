@@ -77,8 +77,6 @@ class Raster:
     """Rows and columns that are decoded together, gathered to about 512 where the file has smaller ones."""
     nodata: float | None = None
     """The file's own number for nodata, where it is another than 0 and can occur; its pixels are read as 0."""
-    unit: str = ""
-    """As the header states it, empty where it does not."""
     scale: float = 1
     """As the header states it; it is not applied."""
     encoding: str | None = None
@@ -106,19 +104,18 @@ class Raster:
                 raise SourceError(f"{href} has {dataset.count} bands where one is expected; leave out this scene")
             grid, dtype = Grid(epsg, t, dataset.shape), dataset.dtypes[0]
             block = _block(dataset.block_shapes[0], dataset.shape)
-            nodata, unit = _own_nodata(dataset.nodata, dtype), dataset.units[0] or ""
-            return cls(href, grid, dtype, block, nodata, unit, float(dataset.scales[0]))
+            return cls(href, grid, dtype, block, _own_nodata(dataset.nodata, dtype), float(dataset.scales[0]))
 
     def encoded(self, card: Card, band: str, boa_offset: int) -> Raster:
         """The raster as that of a band of a card: its pixels are read in the card's unit.
 
         Raises:
-            SourceError: type, unit, scale or pixel size are not the card's.
+            SourceError: type, scale or pixel size are not the card's.
         """
         t = self.grid.transform
         kind = encoding.of_raster(
             card, band, boa_offset, href=self.href, dtype=self.dtype, epsg=self.grid.epsg, pixel=(t.a, -t.e),
-            unit=self.unit, scale=self.scale,
+            scale=self.scale,
         )  # fmt: skip
         return replace(self, encoding=kind)
 

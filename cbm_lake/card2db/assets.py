@@ -247,9 +247,12 @@ def check_radar(band: str, asset: Asset, card: Card) -> None:
     Raises:
         InvalidInputError: the message names band and value.
     """
-    file = urlsplit(str(asset["href"])).path.rsplit("/", 1)[-1]
+    parts = urlsplit(str(asset["href"]))
+    file = parts.path.rsplit("/", 1)[-1]
     unit, kind = str(_stated(asset, "unit") or ""), str(_stated(asset, "data_type") or "")
     wanted = "linear power" if card.name == "bs" else "coherence from 0 to 1"
+    if "unit=db" in parts.fragment:
+        return  # decibels that are read as power
     if _DECIBEL.search(unit) or _DECIBEL.search(file):
         raise InvalidInputError(f"its {band} is in {unit or 'dB (' + file + ')'}; card {card.name} needs {wanted}")
     _check_unit(band, unit, card.name, wanted)
