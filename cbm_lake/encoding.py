@@ -34,17 +34,7 @@ _METRES_PER_DEGREE: Final = 111_320
 _INTEGERS: Final = frozenset({"int16", "int32", "uint32", "int64", "uint64"})
 
 
-def of_raster(
-    card: Card,
-    band: str,
-    boa_offset: int,
-    *,
-    href: str,
-    dtype: str,
-    epsg: int,
-    pixel: tuple[float, float],
-    scale: float = 1,
-) -> str | None:
+def of_raster(card: Card, band: str, boa_offset: int, *, href: str, dtype: str, scale: float = 1) -> str | None:
     """How the stored numbers of a band become the card's, or None where they are so already.
 
     Args:
@@ -53,14 +43,11 @@ def of_raster(
         boa_offset: of the scene, in DN.
         href: of the raster, for messages.
         dtype: numpy dtype of the stored numbers.
-        epsg: coordinate system.
-        pixel: width and height in units of that system, both above 0.
         scale: as the file's header states it.
 
     Raises:
-        SourceError: the type, scale or pixel size is not the card's.
+        SourceError: the type or scale is not the card's.
     """
-    _check_pixel(card, band, href, epsg, pixel)
     kind = np.dtype(dtype).kind
     if band == card.classification:
         if kind not in "ui":
@@ -97,8 +84,19 @@ def _check_power(card: Card, href: str, dtype: str, scale: float) -> None:
         raise SourceError(f"{href} is {stored}; card {card.name} needs {wanted} as float32; leave out this scene")
 
 
-def _check_pixel(card: Card, band: str, href: str, epsg: int, pixel: tuple[float, float]) -> None:
-    """Refuse other pixel sizes than the card's; those in degrees are compared along the meridian, and roughly."""
+def check_pixel(card: Card, band: str, href: str, epsg: int, pixel: tuple[float, float]) -> None:
+    """Refuse other pixel sizes than the card's; those in degrees are compared along the meridian, and roughly.
+
+    Args:
+        card: of the scene.
+        band: of the card, or its classification.
+        href: of the raster, for messages.
+        epsg: coordinate system.
+        pixel: width and height in units of that system, both above 0.
+
+    Raises:
+        SourceError: pixels are of another size.
+    """
     per_unit, tolerance = _metres(epsg)
     sizes = card.pixel_sizes(band)
     sides = pixel if tolerance < 0.1 else (pixel[1], pixel[1])

@@ -110,13 +110,9 @@ class Raster:
         """The raster as that of a band of a card: its pixels are read in the card's unit.
 
         Raises:
-            SourceError: type, scale or pixel size are not the card's.
+            SourceError: type or scale are not the card's.
         """
-        t = self.grid.transform
-        kind = encoding.of_raster(
-            card, band, boa_offset, href=self.href, dtype=self.dtype, epsg=self.grid.epsg, pixel=(t.a, -t.e),
-            scale=self.scale,
-        )  # fmt: skip
+        kind = encoding.of_raster(card, band, boa_offset, href=self.href, dtype=self.dtype, scale=self.scale)
         return replace(self, encoding=kind)
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 
 import shapely
 
-from cbm_lake import cards, zonal
+from cbm_lake import cards, encoding, zonal
 from cbm_lake.cube import Cube, Slot
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.extract.jobs import RULES, Base, Job, Outcome, Plan, Progress, Scene
@@ -193,8 +193,7 @@ def _inspect(
         names = [name for name in (*job.bands, kind.classification) if name in assets]
         try:
             rasters = {name: known.get(assets[name]) or Raster.inspect(assets[name]) for name in names}
-            offset = job.scene.boa_offset
-            return replace(job, rasters={name: raster.encoded(kind, name, offset) for name, raster in rasters.items()})
+            return replace(job, rasters={name: _of_band(raster, kind, name, job) for name, raster in rasters.items()})
         except SourceError as error:
             return Outcome(job.scene.id, 0, str(error))
 
@@ -208,6 +207,13 @@ def _inspect(
             if progress:
                 progress(number, len(drafts))
     return jobs, failed
+
+
+def _of_band(raster: Raster, kind: cards.Card, name: str, job: Job) -> Raster:
+    """The raster in the unit of the card, on a grid that the card may have."""
+    transform = raster.grid.transform
+    encoding.check_pixel(kind, name, raster.href, raster.grid.epsg, (transform.a, -transform.e))
+    return raster.encoded(kind, name, job.scene.boa_offset)
 
 
 def _prepare(
