@@ -25,7 +25,7 @@ from rasterio.errors import RasterioError
 from rasterio.transform import from_bounds
 from rasterio.warp import reproject, transform_bounds
 
-from cbm_lake import cards, eopf, pictures
+from cbm_lake import cards, encoding, eopf, pictures
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
@@ -242,12 +242,13 @@ class _Reader:
     def raster(self, scene: Scene, band: str) -> Raster:
         """The header of a band: as the lake remembers it, else as the file says."""
         href = scene.href(band)
-        return self._headers.get(href) or _inspected(href)
+        header = self._headers.get(href) or _inspected(href)
+        return header.encoded(cards.get(scene.card), band, scene.boa_offset)
 
     def pixels(self, scene: Scene, band: str, window: Window) -> NDArray[Any]:
         """The harmonised pixels of a window; 0 outside the raster."""
         raster = self.raster(scene, band)
-        found = np.zeros((window.height, window.width), raster.dtype)
+        found = np.zeros((window.height, window.width), raster.pixel_dtype)
         inside = _clipped(window, raster.grid)
         if inside is not None:
             top, left = inside.row - window.row, inside.col - window.col
@@ -268,7 +269,7 @@ class _Reader:
     def mapped(self, scene: Scene, band: str, bounds: tuple[float, ...], size: int) -> NDArray[Any]:
         """A band on a square of Web Mercator, `size` pixels a side; 0 where there is none of it."""
         raster = self.raster(scene, band)
-        found: NDArray[Any] = np.zeros((size, size), raster.dtype)
+        found: NDArray[Any] = np.zeros((size, size), raster.pixel_dtype)
         window = _under(raster.grid, bounds)
         if window is None:
             return found
@@ -330,7 +331,8 @@ def _overview(raster: Raster, window: Window, step: int, classes: bool) -> NDArr
         pixels = dataset.read(1, window=(rows, columns), out_shape=shape, resampling=resampling)
         if raster.masked:
             pixels[dataset.read_masks(1, window=(rows, columns), out_shape=shape) == 0] = 0
-    return without_nodata(pixels, raster.nodata)
+    pixels = without_nodata(pixels, raster.nodata)
+    return encoding.decoded(pixels, raster.encoding, raster.href) if raster.encoding else pixels
 
 
 def _check_size(raster: Raster, window: Window, factor: int) -> None:
@@ -381,8 +383,11 @@ def _clipped(window: Window, grid: Grid) -> Window | None:
 
 
 def _harmonised(pixels: NDArray[Any], scene: Scene, band: str) -> NDArray[Any]:
-    """Stored DN as harmonised DN; classes and radar stay."""
-    if not scene.boa_offset or band == _classes(scene) or pixels.dtype.kind == "f":
+    """Stored DN as harmonised DN, those that are no reflectance made nodata; classes and radar stay."""
+    if band == _classes(scene) or pixels.dtype.kind == "f":
+        return pixels
+    encoding.without_wrapped(pixels)
+    if not scene.boa_offset:
         return pixels
     shifted = np.clip(pixels.astype(np.int32) + scene.boa_offset, 1, np.iinfo(pixels.dtype).max)
     return np.where(pixels == 0, 0, shifted).astype(pixels.dtype)

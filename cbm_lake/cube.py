@@ -95,7 +95,7 @@ class CubeSource:
         except (OSError, RuntimeError, ValueError) as error:  # what zarr and its codecs raise for damaged bytes
             reason = " ".join(str(error).split())
             raise SourceError(f"cube file {name} is damaged ({reason}); delete it and extract again") from error
-        return np.asarray(values, self._raster.dtype)
+        return np.asarray(values, self._raster.pixel_dtype)
 
     def _kept(self, corner: tuple[int, int], fresh: Iterator[NDArray[Any]]) -> NDArray[Any]:
         """The next shard from the file, after writing it to the cube."""

@@ -2,8 +2,9 @@
 
 `source` answers with the fastest reader: tiled TIFF files are decoded here (`tiff`), bands of Zarr products by zarr
 (`eopf`), all else by GDAL. What lies at a distance comes through `ranges`, for GDAL too. All of them give the stored
-numbers, with one exception: pixels that the file declares to be nodata, by another number than 0 or by a mask, are 0,
-the nodata of all cards.
+numbers, with two exceptions: pixels that the file declares to be nodata, by another number than 0 or by a mask, are 0,
+the nodata of all cards; and numbers of a raster that is known to be of a band (`Raster.encoded`) are in the unit of its
+card.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from rasterio.enums import MaskFlags
 from rasterio.errors import CRSError, RasterioError
 from rasterio.session import Session
 
-from cbm_lake import access, eopf, stores
+from cbm_lake import access, encoding, eopf, stores
+from cbm_lake.cards import Card
 from cbm_lake.errors import SourceError
 from cbm_lake.ranges import open_bytes, stamp, unreadable
 from cbm_lake.tiff import Tiff
@@ -82,8 +84,12 @@ class Raster:
     """The file's own number for nodata, where it is another than 0 and can occur; its pixels are read as 0."""
     masked: bool = False
     """Whether a mask in the file or beside it says where there are no data; its pixels are read as 0."""
+    scale: float = 1
+    """As the header states it; it is not applied."""
     stamp: str = ""
     """What tells this content of the file from another; see `ranges.stamp`. "" where nobody has looked."""
+    encoding: str | None = None
+    """How the stored numbers become the card's (`encoding`); None reads them as they are."""
 
     @classmethod
     def current(cls, href: str, remembered: Raster | None = None) -> Raster:
@@ -126,11 +132,26 @@ class Raster:
             raise SourceError(f"{name} has complex numbers ({dtype}); leave out this scene, or take its backscatter")
         block = _block(dataset.block_shapes[0], dataset.shape)
         masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
-        return cls(href, Grid(epsg, t, dataset.shape), dtype, block, _own_nodata(dataset.nodata, dtype), masked)
+        nodata, scale = _own_nodata(dataset.nodata, dtype), float(dataset.scales[0])
+        return cls(href, Grid(epsg, t, dataset.shape), dtype, block, nodata, masked, scale)
+
+    def encoded(self, card: Card, band: str, boa_offset: int) -> Raster:
+        """The raster as that of a band of a card: its pixels are read in the card's unit.
+
+        Raises:
+            SourceError: type or scale are not the card's.
+        """
+        kind = encoding.of_raster(card, band, boa_offset, href=self.href, dtype=self.dtype, scale=self.scale)
+        return replace(self, encoding=kind)
+
+    @property
+    def pixel_dtype(self) -> str:
+        """The numpy dtype of what `source` gives."""
+        return encoding.DTYPES[self.encoding] if self.encoding else self.dtype
 
     def to_json(self) -> str:
-        """Everything, so that the header need not be read again."""
-        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "grid"}
+        """Everything that the header says, so that it need not be read again."""
+        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("grid", "encoding")}
         grid = {"epsg": self.grid.epsg, "transform": list(self.grid.transform)[:6], "shape": self.grid.shape}
         return json.dumps({**own, **grid})
 
@@ -231,12 +252,18 @@ class Source(Protocol):
 
 
 def source(raster: Raster, threads: int = 1) -> Source:
-    """What reads the raster fastest.
+    """What reads the raster fastest, in the unit of its card where it is known to be of one.
 
     Args:
         raster: as its header was read.
         threads: how many GDAL may use for it, where it is JPEG 2000; a lone scene gains from more.
     """
+    found = _stored(raster, threads)
+    return EncodedSource(found, raster) if raster.encoding else found
+
+
+def _stored(raster: Raster, threads: int) -> Source:
+    """What reads the stored numbers fastest."""
     if raster.stamp and stamp(raster.href) != raster.stamp:
         raise SourceError(f"raster {raster.href} has changed since its header was read; run again")
     if eopf.holds(raster.href):
@@ -252,6 +279,18 @@ def source(raster: Raster, threads: int = 1) -> Source:
 def _is_in_archive(href: str) -> bool:
     """Whether only GDAL can reach it: in a /vsizip/ or another of its own file systems."""
     return href.startswith("/vsi") and not stores.is_distant(href)
+
+
+class EncodedSource:
+    """Blocks in the unit of the card, out of those that are stored."""
+
+    def __init__(self, stored: Source, raster: Raster) -> None:
+        self._stored, self._raster = stored, raster
+
+    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+        """See `Source`."""
+        for pixels in self._stored.read(windows):
+            yield encoding.decoded(pixels, self._raster.encoding or "", self._raster.href)
 
 
 class TiffSource:

@@ -24,7 +24,7 @@ import pyarrow as pa
 import shapely
 
 from cbm_lake import cards, schemas
-from cbm_lake.card2db import product, remote, resto, scene, stacapi
+from cbm_lake.card2db import itemfiles, product, remote, resto, scene, stacapi
 from cbm_lake.card2db.paging import Pages
 from cbm_lake.card2db.web import Web
 from cbm_lake.credentials import without_secrets, without_signature
@@ -115,12 +115,17 @@ def items(
 ) -> Ingested:
     """Catalogue static STAC: an item, an item collection, a catalogue to walk (files or URLs), or a folder of items.
 
+    A file that ends in .ndjson, .jsonl or .geojsonl has one item in each line.
+
     Raises:
         InvalidInputError: unknown card.
         SourceError: the path cannot be read or holds no STAC.
     """
     cards.get(card)
     collected = _Collected(card, str(path), lake, progress=progress)
+    if itemfiles.holds_lines(str(path)):
+        collected.add((item, str(path)) for item in itemfiles.from_lines(str(path)))
+        return collected.store()
     found = remote.Walk(str(path), Web(timeout, retries, collected.report))
     with collected.kept():
         for item in found:
@@ -131,23 +136,15 @@ def items(
 
 
 def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> Ingested:
-    """Catalogue a STAC-GeoParquet file.
+    """Catalogue a STAC-GeoParquet file, or a folder of such files; on this machine, at a URL or in a bucket (s3://).
 
     Raises:
         InvalidInputError: unknown card.
         SourceError: the file cannot be read or is no STAC-GeoParquet.
     """
-    from pyarrow import parquet
-    from stac_geoparquet.arrow import stac_table_to_items
-
     cards.get(card)
     collected = _Collected(card, str(path), lake)
-    try:
-        table = parquet.read_table(str(path))
-        collected.add((item, str(path)) for item in stac_table_to_items(table))
-    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise SourceError(f"{path} cannot be read as STAC-GeoParquet ({reason}); give another file") from error
+    collected.add((item, str(path)) for item in itemfiles.from_parquet(str(path)))
     return collected.store()
 
 

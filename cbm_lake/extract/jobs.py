@@ -86,6 +86,8 @@ class Outcome:
     """Whether it failed on something that could not be read or written, and so may be there the next time."""
     lost: bool = False
     """Whether its worker died, perhaps of another scene that was there too."""
+    discarded: int = 0
+    """Pixels over parcels whose number is no reflectance (below 0, or wrapped round below it): nodata."""
 
 
 @dataclass(frozen=True)
@@ -113,3 +115,8 @@ class Extracted:
     skipped: int
     """Scenes that had been done before."""
     outcomes: tuple[Outcome, ...] = field(repr=False, default=())
+
+    @property
+    def discarded(self) -> int:
+        """Pixels over parcels whose number is no reflectance, in all scenes."""
+        return sum(outcome.discarded for outcome in self.outcomes)

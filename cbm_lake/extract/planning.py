@@ -12,7 +12,7 @@ from typing import Any
 
 import shapely
 
-from cbm_lake import cards, zonal
+from cbm_lake import cards, encoding, zonal
 from cbm_lake.cube import Cube, Slot
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.extract.jobs import RULES, Base, Job, Outcome, Plan, Progress, Scene
@@ -194,7 +194,7 @@ def _inspect(
         names = [name for name in (*job.bands, kind.classification) if name in assets]
         try:
             rasters = {name: Raster.current(assets[name], known.get(assets[name])) for name in names}
-            return replace(job, rasters=rasters)
+            return replace(job, rasters={name: _of_band(raster, kind, name, job) for name, raster in rasters.items()})
         except SourceError as error:
             return Outcome(job.scene.id, 0, str(error))
 
@@ -210,13 +210,22 @@ def _inspect(
     return jobs, failed
 
 
+def _of_band(raster: Raster, kind: cards.Card, name: str, job: Job) -> Raster:
+    """The raster in the unit of the card, on a grid that the card may have."""
+    transform = raster.grid.transform
+    encoding.check_pixel(kind, name, raster.href, raster.grid.epsg, (transform.a, -transform.e))
+    return raster.encoded(kind, name, job.scene.boa_offset)
+
+
 def _prepare(
     lake: Lake, card: str, parcels: ParcelSet, jobs: list[Job], known: dict[str, Raster], *, cube: bool
 ) -> list[Job]:
     """Make what the jobs need: tables, pixel indexes, and places in the cubes, which the jobs then know."""
     lake.prepare(card)
     seen = {raster.href: raster for job in jobs for raster in job.rasters.values()}
-    lake.remember_rasters({href: raster.to_json() for href, raster in seen.items() if known.get(href) != raster})
+    headers = {href: raster.to_json() for href, raster in seen.items()}
+    before = {href: raster.to_json() for href, raster in known.items()}
+    lake.remember_rasters({href: header for href, header in headers.items() if before.get(href) != header})
     _index_grids(lake, parcels, {raster.grid for raster in seen.values()})
     return _reserve(lake, card, jobs) if cube else jobs
 

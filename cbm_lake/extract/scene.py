@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import shapely
 from affine import Affine
 
-from cbm_lake import cards, schemas, stores, zonal
+from cbm_lake import cards, encoding, schemas, stores, zonal
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract.jobs import Job, Outcome
@@ -33,12 +33,12 @@ def extract_scene(job: Job) -> Outcome:
     started = datetime.now(UTC)
     lake = Lake(job.lake)
     try:
-        rows = _signatures(job)
+        rows, discarded = _signatures(job)
         lake.write_signatures(job.card, rows, job.extraction)
     except LakeError as error:
         outcome = Outcome(job.scene.id, 0, str(error), reading=isinstance(error, SourceError))
     else:
-        outcome = Outcome(job.scene.id, rows.num_rows)
+        outcome = Outcome(job.scene.id, rows.num_rows, discarded=discarded)
     return record(job, started, outcome)
 
 
@@ -78,15 +78,21 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> dict[str, Any]:
 # -- statistics ---------------------------------------------------------------------------------------------------
 
 
-def _signatures(job: Job) -> pa.Table:
-    """The wide rows of the parcels that have at least one valid pixel, ordered by pid."""
+def _signatures(job: Job) -> tuple[pa.Table, int]:
+    """The wide rows of the parcels that have at least one valid pixel, ordered by pid; and how many were discarded."""
     columns: dict[str, Any] = {}
+    discarded = 0
     for band, pixels in _read(job):
-        columns |= _band(job, band, pixels) if band in job.bands else _classes(job, band, pixels)
+        if band in job.bands:
+            statistics, wrong = _band(job, band, pixels)
+            columns |= statistics
+            discarded += wrong
+        else:
+            columns |= _classes(job, band, pixels)
     columns["pid"] = _chosen(job.lake, job.parcels, job.base.versions if job.base else ())[1]
     seen = np.any([np.asarray(columns[f"{band}_count"]) > 0 for band in job.bands], axis=0)
     table = pa.table(columns).filter(pa.array(seen))
-    return _with_keys(table.take(pc.sort_indices(table["pid"])), job)
+    return _with_keys(table.take(pc.sort_indices(table["pid"])), job), discarded
 
 
 def _with_keys(table: pa.Table, job: Job) -> pa.Table:
@@ -104,14 +110,19 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
     return pa.table(arrays, schema=schemas.signatures(job.card))
 
 
-def _band(job: Job, band: str, pixels: Pixels) -> dict[str, Any]:
-    """The statistics of one band; the offset is added to the results, which is exact and clips no dark pixel."""
+def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
+    """The statistics of one band, and how many pixels were discarded.
+
+    The offset is added to the results, which is exact and clips no dark pixel.
+    """
     raster, nodata = job.rasters[band], cards.get(job.card).nodata
     if job.rule == "coverage":
-        table = _covered(job, band, pixels, nodata)
+        table, discarded = _covered(job, band, pixels, nodata)
     else:
         index = _index(job, raster.grid.name)
-        table = zonal.pool_statistics(_pool(job, band, index, pixels), index.pixel_offsets, nodata=nodata)
+        pool = _pool(job, band, index, pixels)
+        discarded = _checked(job, band, pool)
+        table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=nodata)
     statistics = {}
     for name in schemas.STATISTICS:
         shift = 0 if name in ("count", "std") else job.scene.boa_offset
@@ -119,7 +130,19 @@ def _band(job: Job, band: str, pixels: Pixels) -> dict[str, Any]:
         statistics[f"{band}_{name}"] = (
             pc.if_else(pc.greater(table["count"], 0), values, None) if name != "count" else values
         )
-    return statistics
+    return statistics, discarded
+
+
+def _checked(job: Job, band: str, pixels: Any) -> int:
+    """Make pixels that are no reflectance nodata, in place, and refuse radar in another unit; how many there were.
+
+    Here, and not where rasters are read, so that it holds for what cubes have, too.
+    """
+    card = cards.get(job.card)
+    if card.mission == "S2":
+        return encoding.without_wrapped(pixels)
+    encoding.check_radar(card, band, pixels)
+    return 0
 
 
 def _classes(job: Job, band: str, pixels: Pixels) -> dict[str, Any]:
@@ -164,24 +187,28 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Pixels) -> Any:
     """The pixels of every parcel one after the other; each block is decoded once and also goes into the cube."""
     raster = job.rasters[band]
     blocks = index.blocks(raster.block)
-    pool = blocks.new_pool(raster.dtype)
+    pool = blocks.new_pool(raster.pixel_dtype)
     for number, values in enumerate(pixels):
         blocks.gather(values, number, pool)
     return pool
 
 
-def _covered(job: Job, band: str, pixels: Pixels, nodata: float) -> pa.Table:
-    """The statistics by the coverage rule; count is the sum of covered parts, rounded."""
+def _covered(job: Job, band: str, pixels: Pixels, nodata: float) -> tuple[pa.Table, int]:
+    """The statistics by the coverage rule, and how many pixels round the parcels were discarded.
+
+    count is the sum of covered parts, rounded.
+    """
     raster = job.rasters[band]
     shapes = _own_shapes(job, raster)
     around = _around(shapes, raster)
-    array = np.zeros((around.height, around.width), raster.dtype)
+    array = np.zeros((around.height, around.width), raster.pixel_dtype)
     for window, values in zip(_blocks(around, raster.block), pixels, strict=True):
         row, col = window.row - around.row, window.col - around.col
         array[row : row + window.height, col : col + window.width] = values
+    discarded = _checked(job, band, array)
     place = raster.grid.transform * Affine.translation(around.col, around.row)
     table = zonal.coverage_statistics(shapes, array, place, nodata=nodata)
-    return table.set_column(table.column_names.index("count"), "count", pc.round(table["count"]))
+    return table.set_column(table.column_names.index("count"), "count", pc.round(table["count"])), discarded
 
 
 def _own_shapes(job: Job, raster: Raster) -> Any:

@@ -13,6 +13,7 @@ from affine import Affine
 from rasterio.features import rasterize
 
 from cbm_lake.cube import Cube
+from cbm_lake.encoding import HIGHEST
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.extract.scene import geometries
 from cbm_lake.lake import Lake
@@ -90,7 +91,7 @@ class Season:
         """NDVI on some dates, NaN where the ground is not seen; (dates, rows, columns)."""
         stored = self.optical.isel(time=dates)
         red, nir = (_pixels(stored[band], window) for band in ("B04", "B08"))
-        seen = (red > 0) & (nir > 0) & self._clear(dates, window)
+        seen = (red > 0) & (nir > 0) & (red <= HIGHEST) & (nir <= HIGHEST) & self._clear(dates, window)
         offset = stored["boa_offset"].to_numpy().astype(np.float32)[:, None, None]
         red, nir = (np.maximum(band + offset, np.float32(1)) for band in (red, nir))
         return np.where(seen, (nir - red) / (nir + red), np.float32(np.nan))
