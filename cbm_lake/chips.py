@@ -29,7 +29,7 @@ from cbm_lake import access, cards, eopf, pictures
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Grid, Raster, Window, opened, source, without_nodata
+from cbm_lake.rasters import Grid, Raster, Window, normalised, opened, source
 from cbm_lake.reprojection import transformer
 
 if TYPE_CHECKING:
@@ -328,10 +328,10 @@ def _overview(raster: Raster, window: Window, step: int, classes: bool) -> NDArr
     with opened(raster.href) as dataset, access.limited(raster.href):
         _check_size(raster, window, max((factor for factor in dataset.overviews(1) if factor <= step), default=1))
         try:
-            pixels = dataset.read(1, window=(rows, columns), out_shape=shape, resampling=resampling)
+            pixels = dataset.read(raster.band, window=(rows, columns), out_shape=shape, resampling=resampling)
         except RasterioError as error:
             raise SourceError(f"raster {raster.href} cannot be read: {access.explained(error)}") from error
-    return without_nodata(pixels, raster.nodata)
+    return normalised(pixels, raster)
 
 
 def _check_size(raster: Raster, window: Window, factor: int) -> None:

@@ -1,8 +1,11 @@
 """Rasters of scenes: the grid and header of a band, and its blocks of pixels from whatever it is stored in.
 
 `source` answers with the fastest reader: tiled TIFF files on this machine are decoded here (`tiff`), bands of Zarr
-products by zarr (`products`), all else by GDAL. All of them give the stored numbers, with one exception: pixels that
-the file declares to be nodata by another number than 0 are 0, the nodata of all cards.
+products by zarr (`products`), all else by GDAL. All of them give the stored numbers, with two exceptions: pixels that
+the file declares to be nodata by another number than 0 are 0, the nodata of all cards; and decibels are read as power.
+
+An href may end in a fragment that says which band of the file is meant and in which unit it is stored:
+`…/x.tif#band=2`, `…/x.tif#unit=db`, `…/x.tif#band=2&unit=db`. Any other # belongs to the file's name.
 """
 
 from __future__ import annotations
@@ -10,9 +13,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -37,6 +42,13 @@ _GDAL_OPTIONS: Final = {
     "GDAL_HTTP_RETRY_DELAY": "1",
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
 }
+_GDAL_LOCAL: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "FALSE"}
+"""Files beside a local one belong to it: an .img is not a raster without its .hdr."""
+_FRAGMENT = re.compile(
+    r"(?P<path>.+)#(?:band=(?P<band>[1-9]\d{0,4})(?:&unit=(?P<unit>db))?|unit=(?P<only>db))", re.DOTALL
+)
+_MOST_DECIBELS: Final = 300
+"""What is beyond is a number for nodata that the file does not declare, and no measurement."""
 _RUN: Final = 4096
 """Blocks side by side are read at once up to so many columns where their requests or threads can overlap."""
 
@@ -64,29 +76,66 @@ class Grid:
         return (t.c, t.f + rows * t.e, t.c + columns * t.a, t.f)
 
 
+class Location(NamedTuple):
+    """What an href says: the file, the band in it, and the unit in which that is stored."""
+
+    path: str
+    """Path or URL without the fragment."""
+    band: int = 1
+    unit: str = ""
+    """db for decibels; empty for the card's own unit."""
+
+    @classmethod
+    def of(cls, href: str) -> Location:
+        """Parse an href."""
+        found = _FRAGMENT.fullmatch(href)
+        if not found:
+            return cls(href)
+        return cls(found["path"], int(found["band"] or 1), found["unit"] or found["only"] or "")
+
+    @property
+    def href(self) -> str:
+        """The href that says this; without a fragment for the first band in the card's own unit."""
+        parts = [f"band={self.band}"] if self.band != 1 else []
+        parts += [f"unit={self.unit}"] if self.unit else []
+        return f"{self.path}#{'&'.join(parts)}" if parts else self.path
+
+
 @dataclass(frozen=True)
 class Raster:
     """What the header of one band's file says."""
 
     href: str
+    """As the catalogue has it, with the fragment."""
     grid: Grid
     dtype: str
     block: tuple[int, int]
     """Rows and columns that are decoded together, gathered to about 512 where the file has smaller ones."""
     nodata: float | None = None
     """The file's own number for nodata, where it is another than 0 and can occur; its pixels are read as 0."""
+    band: int = 1
+    """Number of the band in its file, from 1."""
+    unit: str = ""
+    """db where the file stores decibels; its pixels are read as power, 10^(x/10), in float32."""
+
+    @property
+    def path(self) -> str:
+        """Path or URL of the file, without a fragment."""
+        return Location.of(self.href).path
 
     @classmethod
     def inspect(cls, href: str) -> Raster:
         """Read the header.
 
         Raises:
-            SourceError: the file is missing, unreadable, has no coordinate system or is rotated.
+            SourceError: the file is missing, unreadable, complex, has no coordinate system or is rotated, or has other
+                bands than the href says.
         """
         if eopf.holds(href):
             band = eopf.Band.inspect(href)
             grid = Grid(band.epsg, band.transform, band.shape)
             return cls(href, grid, band.dtype, _block(band.chunk, band.shape), _own_nodata(band.nodata, band.dtype))
+        location = Location.of(href)
         with opened(href) as dataset:
             epsg = dataset.crs.to_epsg() if dataset.crs else None
             t = dataset.transform
@@ -94,11 +143,14 @@ class Raster:
                 raise SourceError(
                     f"{href} has no known coordinate system or is not north-up; mend or leave out this scene"
                 )
-            if dataset.count != 1:
-                raise SourceError(f"{href} has {dataset.count} bands where one is expected; leave out this scene")
-            grid, dtype = Grid(epsg, t, dataset.shape), dataset.dtypes[0]
-            block = _block(dataset.block_shapes[0], dataset.shape)
-            return cls(href, grid, dtype, block, _own_nodata(dataset.nodata, dtype))
+            number = _number(dataset.count, location)
+            stored = dataset.dtypes[number]
+            if "complex" in stored:
+                raise SourceError(f"{href} holds complex numbers, not backscatter or reflectance; leave out this scene")
+            grid, dtype = Grid(epsg, t, dataset.shape), "float32" if location.unit else stored
+            block = _block(dataset.block_shapes[number], dataset.shape)
+            nodata = _own_nodata(dataset.nodatavals[number], stored)
+            return cls(href, grid, dtype, block, nodata, location.band, location.unit)
 
     def to_json(self) -> str:
         """Everything, so that the header need not be read again."""
@@ -112,6 +164,15 @@ class Raster:
         own = json.loads(text)
         grid = Grid(own.pop("epsg"), Affine(*own.pop("transform")), tuple(own.pop("shape")))
         return cls(**{**own, "grid": grid, "block": tuple(own["block"])})
+
+
+def _number(count: int, location: Location) -> int:
+    """Which of a file's bands is meant, from 0."""
+    if location.path != location.href or count == 1:
+        if location.band > count:
+            raise SourceError(f"{location.path} has {count} bands, not a band {location.band}; leave out this scene")
+        return location.band - 1
+    raise SourceError(f"{location.path} has {count} bands where one is expected; leave out this scene")
 
 
 def _block(stored: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
@@ -143,7 +204,8 @@ class _Bucket(Session):  # type: ignore[misc]
 @contextmanager
 def _settings(href: str, threads: int) -> Iterator[None]:
     """GDAL's settings for a request, and leave to make it."""
-    environment = rasterio.Env(_Bucket(href), **_GDAL_OPTIONS, GDAL_NUM_THREADS=str(threads))
+    options = _GDAL_OPTIONS if _is_remote(href) else {**_GDAL_OPTIONS, **_GDAL_LOCAL}
+    environment = rasterio.Env(_Bucket(href), **options, GDAL_NUM_THREADS=str(threads))
     with access.limited(href), environment:
         yield
 
@@ -158,9 +220,11 @@ def opened(href: str, threads: int = 1) -> Any:
     Raises:
         SourceError: it is missing or unreadable.
     """
+    path = Location.of(href).path
     try:
-        with _settings(href, threads):
-            return rasterio.open(access.gdal_path(href))
+        with _settings(path, threads):
+            # rasterio takes a ? in a text for the query of a URL
+            return rasterio.open(access.gdal_path(path) if _is_remote(path) else Path(path))
     except RasterioError as error:
         raise SourceError(
             f"raster {href} cannot be opened: {_reason(error)}; fetch it again or leave out this scene"
@@ -203,7 +267,7 @@ def source(raster: Raster, threads: int = 1) -> Source:
     """
     if eopf.holds(raster.href):
         return ProductSource(raster)
-    tiff = None if _is_remote(raster.href) else Tiff.inspect(raster.href)
+    tiff = None if _is_remote(raster.path) or raster.band != 1 else Tiff.inspect(raster.path)
     if tiff is None or (tiff.shape, tiff.native) != (raster.grid.shape, np.dtype(raster.dtype)):
         return FileSource(raster, threads)
     if tiff.has_holes and tiff.nodata and raster.nodata is None:
@@ -225,7 +289,7 @@ class TiffSource:
         """See `Source`."""
         with _descriptor(self._tiff.path) as descriptor:
             for window in windows:
-                yield without_nodata(self._assembled(descriptor, window), self._raster.nodata)
+                yield normalised(self._assembled(descriptor, window), self._raster)
 
     def _assembled(self, descriptor: int, window: Window) -> NDArray[Any]:
         """The pixels of a window out of all tiles that it touches."""
@@ -257,7 +321,7 @@ class ProductSource:
         """See `Source`."""
         band = eopf.Band.inspect(self._raster.href)
         for row, col, height, width in windows:
-            yield without_nodata(band.read(slice(row, row + height), slice(col, col + width)), self._raster.nodata)
+            yield normalised(band.read(slice(row, row + height), slice(col, col + width)), self._raster)
 
 
 class FileSource:
@@ -275,10 +339,10 @@ class FileSource:
                 right = run[-1].col + run[-1].width
                 try:
                     with _settings(self._raster.href, self._threads):
-                        pixels = dataset.read(1, window=((row, row + height), (col, right)))
+                        pixels = dataset.read(self._raster.band, window=((row, row + height), (col, right)))
                 except RasterioError as error:
                     raise _unreadable(self._raster.href, error) from error
-                pixels = without_nodata(pixels, self._raster.nodata)
+                pixels = normalised(pixels, self._raster)
                 yield from (pixels[:, w.col - col : w.col - col + w.width] for w in run)
 
 
@@ -297,11 +361,22 @@ def _runs(windows: Iterable[Window], columns: int) -> Iterator[list[Window]]:
         yield run
 
 
-def without_nodata(pixels: NDArray[Any], nodata: float | None) -> NDArray[Any]:
-    """The pixels, those of that value made 0 in place."""
-    if nodata is not None:
-        pixels[pixels == pixels.dtype.type(nodata)] = 0
-    return pixels
+def normalised(pixels: NDArray[Any], raster: Raster) -> NDArray[Any]:
+    """Stored pixels as cards have them: those that the file declares nodata are 0, decibels become power.
+
+    The array may be changed. Of decibels 0 is nodata as on all cards, and so is what is not finite.
+    """
+    if raster.nodata is not None:
+        pixels[pixels == pixels.dtype.type(raster.nodata)] = 0
+    return power(pixels) if raster.unit else pixels
+
+
+def power(decibels: NDArray[Any]) -> NDArray[Any]:
+    """Decibels as linear power in float32; 0 where they are 0 or not finite."""
+    valid = (decibels != 0) & (np.abs(decibels) < _MOST_DECIBELS)  # false for NaN
+    linear = np.zeros(decibels.shape, np.float32)
+    np.power(10, decibels / 10, out=linear, where=valid, casting="same_kind")
+    return linear
 
 
 @contextmanager
@@ -351,12 +426,19 @@ def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
             {"session": _Bucket(hrefs[0]), **_GDAL_OPTIONS, "GDAL_NUM_THREADS": "1"}
         ),
     )
-    return cast("xr.DataArray", stack.drop_attrs(deep=False))
+    stack = stack.drop_attrs(deep=False)
+    return cast("xr.DataArray", stack.map_blocks(_power, template=stack) if raster.unit else stack)
+
+
+def _power(decibels: xr.DataArray) -> xr.DataArray:
+    return decibels.copy(data=power(decibels.data))
 
 
 def _stack_item(number: int, href: str, grid: Grid) -> dict[str, Any]:
     """The least STAC item that stackstac accepts."""
     rows, columns = grid.shape
-    asset = {"href": access.gdal_path(href), "proj:shape": [rows, columns], "proj:transform": list(grid.transform)[:6]}
+    path, band, _ = Location.of(href)
+    path = access.gdal_path(path) if band == 1 else f"vrt://{access.gdal_path(path)}?bands={band}"
+    asset = {"href": path, "proj:shape": [rows, columns], "proj:transform": list(grid.transform)[:6]}
     properties = {"datetime": f"2000-01-01T00:00:{number % 60:02}Z", "proj:epsg": grid.epsg}
     return {"type": "Feature", "id": str(number), "properties": properties, "assets": {"band": asset}, "bbox": None}
