@@ -81,7 +81,8 @@ class Location(NamedTuple):
 
     path: str
     """Path or URL without the fragment."""
-    band: int = 1
+    band: int = 0
+    """Its number, from 1; 0 for the only one."""
     unit: str = ""
     """db for decibels; empty for the card's own unit."""
 
@@ -91,12 +92,12 @@ class Location(NamedTuple):
         found = _FRAGMENT.fullmatch(href)
         if not found:
             return cls(href)
-        return cls(found["path"], int(found["band"] or 1), found["unit"] or found["only"] or "")
+        return cls(found["path"], int(found["band"] or 0), found["unit"] or found["only"] or "")
 
     @property
     def href(self) -> str:
-        """The href that says this; without a fragment for the first band in the card's own unit."""
-        parts = [f"band={self.band}"] if self.band != 1 else []
+        """The href that says this; without a fragment for the only band in the card's own unit."""
+        parts = [f"band={self.band}"] if self.band else []
         parts += [f"unit={self.unit}"] if self.unit else []
         return f"{self.path}#{'&'.join(parts)}" if parts else self.path
 
@@ -150,7 +151,7 @@ class Raster:
             grid, dtype = Grid(epsg, t, dataset.shape), "float32" if location.unit else stored
             block = _block(dataset.block_shapes[number], dataset.shape)
             nodata = _own_nodata(dataset.nodatavals[number], stored)
-            return cls(href, grid, dtype, block, nodata, location.band, location.unit)
+            return cls(href, grid, dtype, block, nodata, number + 1, location.unit)
 
     def to_json(self) -> str:
         """Everything, so that the header need not be read again."""
@@ -168,11 +169,11 @@ class Raster:
 
 def _number(count: int, location: Location) -> int:
     """Which of a file's bands is meant, from 0."""
-    if location.path != location.href or count == 1:
-        if location.band > count:
-            raise SourceError(f"{location.path} has {count} bands, not a band {location.band}; leave out this scene")
-        return location.band - 1
-    raise SourceError(f"{location.path} has {count} bands where one is expected; leave out this scene")
+    if location.band > count:
+        raise SourceError(f"{location.path} has {count} bands, not a band {location.band}; leave out this scene")
+    if not location.band and count != 1:
+        raise SourceError(f"{location.path} has {count} bands where one is expected; leave out this scene")
+    return max(location.band, 1) - 1
 
 
 def _block(stored: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
@@ -438,7 +439,7 @@ def _stack_item(number: int, href: str, grid: Grid) -> dict[str, Any]:
     """The least STAC item that stackstac accepts."""
     rows, columns = grid.shape
     path, band, _ = Location.of(href)
-    path = access.gdal_path(path) if band == 1 else f"vrt://{access.gdal_path(path)}?bands={band}"
+    path = access.gdal_path(path) if band <= 1 else f"vrt://{access.gdal_path(path)}?bands={band}"
     asset = {"href": path, "proj:shape": [rows, columns], "proj:transform": list(grid.transform)[:6]}
     properties = {"datetime": f"2000-01-01T00:00:{number % 60:02}Z", "proj:epsg": grid.epsg}
     return {"type": "Feature", "id": str(number), "properties": properties, "assets": {"band": asset}, "bbox": None}

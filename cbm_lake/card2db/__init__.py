@@ -22,11 +22,11 @@ import pyarrow as pa
 import shapely
 
 from cbm_lake import cards, schemas
-from cbm_lake.card2db import product, remote, scene
+from cbm_lake.card2db import filepattern, product, remote, scene, scenefiles
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake, open_lake
 
-__all__ = ["Ingested", "creodias", "geoparquet", "items", "safe", "stac"]
+__all__ = ["Ingested", "creodias", "files", "geoparquet", "items", "products", "safe", "stac"]
 
 log = logging.getLogger(__name__)
 
@@ -143,35 +143,107 @@ def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> 
     return collected.store(lake)
 
 
-def safe(
-    folder: str | Path, aoi: str | None = None, lake: Lake | None = None, *, progress: Progress | None = None
+def products(
+    folder: str | Path,
+    card: str | None = None,
+    aoi: str | None = None,
+    lake: Lake | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> Ingested:
-    """Catalogue Sentinel-2 Level-2A products on disk: a .SAFE folder, or those at any depth below a folder.
+    """Catalogue the products on disk, at any depth below a folder, or in a zip archive; or one product.
 
-    Footprints come from the rasters, so cropped products are right; metadata that are missing are made up for by the
-    product's name and rasters. Zipped products are not read.
+    Known are Sentinel-2 Level-2A (.SAFE and MAJA, also zipped), CARD-BS, CARD-COH6 and CARD-COH12 as CREODIAS mounts
+    them, and other terrain-corrected output of SNAP (.dim with .data). Footprints come from the rasters, so cropped
+    products are right; metadata that is missing is made up for by the product's name and rasters. A product of which
+    bands are missing is catalogued with what there is, and logged.
 
     Args:
         folder: where to look.
+        card: only products of this card; without one, each under its own.
         aoi: leave out products that do not touch the parcels of this area.
         lake: without one, the lake of the workspace.
         progress: called after each product.
 
     Raises:
+        InvalidInputError: unknown card.
         NotFoundError: no parcels of `aoi` were loaded.
         SourceError: there is no such folder.
     """
     lake = lake or open_lake()
     area = lake.footprint(aoi) if aoi else None
-    products, refused = product.find(Path(folder))
-    collected = _Collected("s2", str(folder), area)
-    collected.refuse(refused)
-    for number, path in enumerate(products, 1):
+    names = [cards.get(card).name] if card else list(cards.CARDS)
+    collected = {name: _Collected(name, str(folder), area) for name in names}
+    found, refused = product.find(Path(folder))
+    first = collected[names[0]]
+    first.refuse(refused)
+    found = [one for one in found if card is None or one.card in (None, card)]
+    for number, one in enumerate(found, 1):
         try:
-            collected.add((item, "") for item in product.to_items(path))
+            for kind, item in one.to_items():
+                if kind in collected:
+                    collected[kind].add([(item, "")])
+        except (InvalidInputError, SourceError) as error:
+            first.refuse([str(error)])
+        _report(progress, number, len(found))
+    parts = [part.store(lake) for part in collected.values() if part.found]
+    skipped = tuple(reason for part in parts for reason in part.skipped)
+    return Ingested(sum(part.found for part in parts), sum(part.new for part in parts), skipped)
+
+
+def safe(
+    folder: str | Path, aoi: str | None = None, lake: Lake | None = None, *, progress: Progress | None = None
+) -> Ingested:
+    """Catalogue Sentinel-2 Level-2A products on disk; `products` with card s2."""
+    return products(folder, "s2", aoi, lake, progress=progress)
+
+
+def files(
+    pattern: str,
+    card: str = "s2",
+    *,
+    unit: str | None = None,
+    offset: int | None = None,
+    bands: Sequence[str] = (),
+    aoi: str | None = None,
+    lake: Lake | None = None,
+    progress: Progress | None = None,
+) -> Ingested:
+    """Catalogue one's own GeoTIFFs (or whatever GDAL reads) in a folder or an s3:// bucket by a pattern of their names.
+
+    Placeholders are {date} (20240501, 2024-05-01, 20240501T055000; UTC), {band}, {tile}, {sensor}, {orbit} (relative)
+    and {direction}; `*` is any text, `**/` any folders. Files that agree in all but {band} are one scene.
+
+    Args:
+        pattern: folder and file name: "s1/S1_{date}_{band}.tif".
+        card: s2, bs or c6.
+        unit: of backscatter: linear or db; decibels are read as power.
+        offset: of Sentinel-2, in DN: 0, or -1000 where it still is to be added; without it, as the files declare it.
+        bands: what the bands of each file are, in order, where names have no {band}; - is a band to leave out.
+        aoi: leave out scenes that do not touch the parcels of this area.
+        lake: without one, the lake of the workspace.
+        progress: called after each scene.
+
+    Raises:
+        InvalidInputError: the pattern is wrong, or unit, offset or bands do not suit the card or are missing.
+        NotFoundError: no parcels of `aoi` were loaded.
+        SourceError: there is no such folder, or no file matches.
+    """
+    cards.get(card)
+    scenefiles.check_options(card, unit, offset)
+    lake = lake or open_lake()
+    area = lake.footprint(aoi) if aoi else None
+    listing = filepattern.Pattern(pattern, card, bands).find()
+    collected = _Collected(card, pattern, area)
+    collected.refuse(listing.refused)
+    for number, one in enumerate(listing.scenes, 1):
+        try:
+            collected.add([(scenefiles.to_item(one, card, unit, offset), "")])
         except (InvalidInputError, SourceError) as error:
             collected.refuse([str(error)])
-        _report(progress, number, len(products))
+        _report(progress, number, len(listing.scenes))
+    for reason in listing.remarks(card):
+        log.warning("%s", reason)
     return collected.store(lake)
 
 
@@ -220,7 +292,11 @@ def creodias(
         parameters = remote.resto_parameters(card, option, dates, _area(lake, aoi, geometry, address))
     collected = _Collected(card, address)
     for page, total in remote.resto(address, remote.connection(timeout, retries), parameters):
-        collected.add((_with_rasters(item), "") for item in page)
+        for item in page:
+            try:
+                collected.add((found, "") for found in _with_rasters(item, card))
+            except (InvalidInputError, SourceError) as error:
+                collected.refuse([str(error)])
         _report(progress, collected.found, total)
     return collected.store(lake)
 
@@ -300,13 +376,22 @@ def _geometry(value: GeometryLike) -> shapely.Geometry:
     return found
 
 
-def _with_rasters(item: dict[str, Any]) -> dict[str, Any]:
-    """The item with its rasters, where its product's folder can be reached from this machine."""
-    folders = [Path(link["href"]) for link in item["links"]]
-    assets = product.to_assets(folders[0]) if folders and folders[0].is_dir() else {}
-    if not assets:
-        return item
-    return {**item, "id": item["properties"]["s2:product_uri"], "assets": assets}
+def _with_rasters(item: dict[str, Any], card: str) -> list[dict[str, Any]]:
+    """The item as its product tells it, where that can be reached from this machine; else as it is.
+
+    Raises:
+        InvalidInputError: the product is of another kind than the card.
+        SourceError: it cannot be read.
+    """
+    paths = [Path(link["href"]) for link in item["links"]]
+    if not paths or not paths[0].exists():
+        return [item]
+    found, refused = product.find(paths[0])
+    local = [inside for one in found for kind, inside in one.to_items() if kind == card]
+    if not local and refused:
+        raise SourceError(refused[0])
+    about = {name: value for name, value in item["properties"].items() if name != "s2:product_uri"}
+    return [{**inside, "properties": {**about, **inside["properties"]}} for inside in local] or [item]
 
 
 def _report(progress: Progress | None, done: int, total: int) -> None:
