@@ -29,7 +29,7 @@ from cbm_lake import access, cards, eopf, pictures
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Grid, Raster, Window, normalised, opened, source
+from cbm_lake.rasters import Grid, Raster, Window, opened, power, source, without_nodata
 from cbm_lake.reprojection import transformer
 
 if TYPE_CHECKING:
@@ -331,7 +331,8 @@ def _overview(raster: Raster, window: Window, step: int, classes: bool) -> NDArr
             pixels = dataset.read(raster.band, window=(rows, columns), out_shape=shape, resampling=resampling)
         except RasterioError as error:
             raise SourceError(f"raster {raster.href} cannot be read: {access.explained(error)}") from error
-    return normalised(pixels, raster)
+    pixels = without_nodata(pixels, raster.nodata)
+    return power(pixels) if raster.unit else pixels
 
 
 def _check_size(raster: Raster, window: Window, factor: int) -> None:

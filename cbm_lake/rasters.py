@@ -260,12 +260,18 @@ class Source(Protocol):
 
 
 def source(raster: Raster, threads: int = 1) -> Source:
-    """What reads the raster fastest.
+    """What reads the raster fastest; decibels come as power.
 
     Args:
         raster: as its header was read.
         threads: how many GDAL may use for it, where it is JPEG 2000; a lone scene gains from more.
     """
+    stored = _stored(raster, threads)
+    return PowerSource(stored) if raster.unit else stored
+
+
+def _stored(raster: Raster, threads: int) -> Source:
+    """What reads the stored numbers fastest."""
     if eopf.holds(raster.href):
         return ProductSource(raster)
     tiff = None if _is_remote(raster.path) or raster.band != 1 else Tiff.inspect(raster.path)
@@ -280,6 +286,17 @@ def _is_remote(href: str) -> bool:
     return "://" in href or href.startswith("/vsi")
 
 
+class PowerSource:
+    """Blocks of power out of those of decibels."""
+
+    def __init__(self, decibels: Source) -> None:
+        self._decibels = decibels
+
+    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+        """See `Source`."""
+        yield from map(power, self._decibels.read(windows))
+
+
 class TiffSource:
     """Blocks of a tiled TIFF file on this machine."""
 
@@ -290,7 +307,7 @@ class TiffSource:
         """See `Source`."""
         with _descriptor(self._tiff.path) as descriptor:
             for window in windows:
-                yield normalised(self._assembled(descriptor, window), self._raster)
+                yield without_nodata(self._assembled(descriptor, window), self._raster.nodata)
 
     def _assembled(self, descriptor: int, window: Window) -> NDArray[Any]:
         """The pixels of a window out of all tiles that it touches."""
@@ -322,7 +339,7 @@ class ProductSource:
         """See `Source`."""
         band = eopf.Band.inspect(self._raster.href)
         for row, col, height, width in windows:
-            yield normalised(band.read(slice(row, row + height), slice(col, col + width)), self._raster)
+            yield without_nodata(band.read(slice(row, row + height), slice(col, col + width)), self._raster.nodata)
 
 
 class FileSource:
@@ -343,7 +360,7 @@ class FileSource:
                         pixels = dataset.read(self._raster.band, window=((row, row + height), (col, right)))
                 except RasterioError as error:
                     raise _unreadable(self._raster.href, error) from error
-                pixels = normalised(pixels, self._raster)
+                pixels = without_nodata(pixels, self._raster.nodata)
                 yield from (pixels[:, w.col - col : w.col - col + w.width] for w in run)
 
 
@@ -362,21 +379,18 @@ def _runs(windows: Iterable[Window], columns: int) -> Iterator[list[Window]]:
         yield run
 
 
-def normalised(pixels: NDArray[Any], raster: Raster) -> NDArray[Any]:
-    """Stored pixels as cards have them: those that the file declares nodata are 0, decibels become power.
-
-    The array may be changed. Of decibels 0 is nodata as on all cards, and so is what is not finite.
-    """
-    if raster.nodata is not None:
-        pixels[pixels == pixels.dtype.type(raster.nodata)] = 0
-    return power(pixels) if raster.unit else pixels
+def without_nodata(pixels: NDArray[Any], nodata: float | None) -> NDArray[Any]:
+    """The pixels, those of that value made 0 in place."""
+    if nodata is not None:
+        pixels[pixels == pixels.dtype.type(nodata)] = 0
+    return pixels
 
 
 def power(decibels: NDArray[Any]) -> NDArray[Any]:
     """Decibels as linear power in float32; 0 where they are 0 or not finite."""
     valid = (decibels != 0) & (np.abs(decibels) < _MOST_DECIBELS)  # false for NaN
     linear = np.zeros(decibels.shape, np.float32)
-    np.power(10, decibels / 10, out=linear, where=valid, casting="same_kind")
+    np.power(10, decibels.astype(np.float64) / 10, out=linear, where=valid, casting="same_kind")
     return linear
 
 

@@ -61,7 +61,7 @@ def sample(raster: Raster) -> NDArray[np.float64]:
     windows = [Window(row, column, height, width) for row in rows for column in columns]
     parts = [part.ravel().astype(np.float64) for part in source(stored).read(windows)]
     values: NDArray[np.float64] = np.concatenate(parts)
-    return values[np.isfinite(values) & (values != 0)]
+    return np.asarray(values[np.isfinite(values) & (values != 0)])
 
 
 def _starts(size: int) -> list[int]:
