@@ -225,7 +225,8 @@ def files(
         progress: called after each scene.
 
     Raises:
-        InvalidInputError: the pattern is wrong, or unit, offset or bands do not suit the card or are missing.
+        InvalidInputError: the pattern is wrong; unit, offset or bands do not suit the card or are missing; or every
+            scene is refused.
         NotFoundError: no parcels of `aoi` were loaded.
         SourceError: there is no such folder, or no file matches.
     """
@@ -236,12 +237,16 @@ def files(
     listing = filepattern.Pattern(pattern, card, bands).find()
     collected = _Collected(card, pattern, area)
     collected.refuse(listing.refused)
+    problems = []
     for number, one in enumerate(listing.scenes, 1):
         try:
             collected.add([(scenefiles.to_item(one, card, unit, offset), "")])
         except (InvalidInputError, SourceError) as error:
-            collected.refuse([str(error)])
+            problems.append(str(error))
         _report(progress, number, len(listing.scenes))
+    if problems and len(problems) == len(listing.scenes):
+        raise InvalidInputError(f"{problems[0]}; none of {len(problems)} scenes is catalogued")
+    collected.refuse(problems)
     for reason in listing.remarks(card):
         log.warning("%s", reason)
     return collected.store(lake)

@@ -33,6 +33,8 @@ _TILE = re.compile(r"(?P<zone>\d{1,2})(?P<band>[C-X])(?P<square>[A-Z]{2})$")
 _MOMENT = re.compile(r"\d{8}T\d{6}")
 _MISSIONS: Final = {"s2": "S2", "bs": "S1", "c6": "S1"}
 _BANDS: Final = {"s2": frozenset(schemas.ASSETS[:-2]), "bs": frozenset({"VV", "VH"}), "c6": frozenset({"VV", "VH"})}
+_BURST = re.compile(r"(?<![A-Z0-9])(?:T\d{3}-\d{6}-IW[123]|IW[123]$)")
+"""Part of a Sentinel-1 slice in a name: a burst (T069-147170-IW1, OPERA) or, at the end, a sub-swath."""
 _KEPT_LINKS: Final = ("self", "canonical", "product")
 _OFFSET: Final = -1000
 """BOA_ADD_OFFSET of Sentinel-2 products since baseline 04.00."""
@@ -228,6 +230,7 @@ class Item:
 
         Sentinel-2: tile and start of the datatake, which product names and datatake identifiers carry; the datetime
         of items differs between providers (start of the datatake, of the datastrip, or middle of the tile).
+        Sentinel-1: start, and tile, second time or name; bursts and sub-swaths of one slice are neighbours.
         """
         if self.card == "s2":
             taken = self._product.get("taken") or self._datatake.get("taken") or f"{self.time:%Y%m%dT%H%M%S}"
@@ -235,6 +238,9 @@ class Item:
         moments = _MOMENT.findall(self.reference)
         start = moments[0] if moments else f"{moment(self._first('start_datetime') or self.time):%Y%m%dT%H%M%S}"
         place = self.tile or (moments[1] if len(moments) > 1 else self.reference)
+        burst = _BURST.search(self.reference)
+        if burst:  # the second time in the name of a burst is that of processing
+            place = burst[0] if "-" in burst[0] else f"{place}/{burst[0]}"
         return f"{self.card}/{self.sensor}/{start}/{place}"
 
     @cached_property
