@@ -328,9 +328,9 @@ def _overview(raster: Raster, window: Window, step: int, classes: bool) -> NDArr
     resampling = Resampling.nearest if classes else Resampling.average
     with opened(raster.href) as dataset:
         _check_size(raster, window, max((factor for factor in dataset.overviews(1) if factor <= step), default=1))
-        pixels = dataset.read(1, window=(rows, columns), out_shape=shape, resampling=resampling)
+        pixels = dataset.read(raster.band, window=(rows, columns), out_shape=shape, resampling=resampling)
         if raster.masked:
-            pixels[dataset.read_masks(1, window=(rows, columns), out_shape=shape) == 0] = 0
+            pixels[dataset.read_masks(raster.band, window=(rows, columns), out_shape=shape) == 0] = 0
     pixels = without_nodata(pixels, raster.nodata)
     return encoding.decoded(pixels, raster.encoding, raster.href) if raster.encoding else pixels
 

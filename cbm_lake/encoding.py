@@ -3,7 +3,7 @@
 Card s2 counts in DN as ESA writes them: uint16, of which (DN + offset) / 10000 is reflectance, and 0 is nodata. Signed
 integers (MAJA, FORCE, openEO) keep their bits, so that a negative number becomes one above 32767; products that wrapped
 round below 0 hold such numbers themselves. None of them is a reflectance: `without_wrapped` makes them nodata. Floats
-are reflectance and become DN. Cards bs and c6 count in linear units, as floats.
+are reflectance and become DN. Cards bs and c6 count in linear units, as floats; backscatter in decibels becomes power.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from cbm_lake.errors import SourceError
 
 INTEGERS: Final = "integers"
 REFLECTANCE: Final = "reflectance"
-DTYPES: Final = {INTEGERS: "uint16", REFLECTANCE: "uint16"}
+DECIBELS: Final = "decibels"
+DTYPES: Final = {INTEGERS: "uint16", REFLECTANCE: "uint16", DECIBELS: "float32"}
 """The numpy dtype of what `decoded` gives."""
 
 HIGHEST: Final = 32_767
@@ -30,11 +31,15 @@ _DN: Final = 10_000
 """Of reflectance 1."""
 _ABSURD: Final = 10
 """No median of reflectance or of linear power is above it."""
+_MOST_DECIBELS: Final = 300
+"""What is beyond is a number for nodata that the file does not declare."""
 _METRES_PER_DEGREE: Final = 111_320
 _INTEGERS: Final = frozenset({"int16", "int32", "uint32", "int64", "uint64"})
 
 
-def of_raster(card: Card, band: str, boa_offset: int, *, href: str, dtype: str, scale: float = 1) -> str | None:
+def of_raster(
+    card: Card, band: str, boa_offset: int, *, href: str, dtype: str, scale: float = 1, unit: str = ""
+) -> str | None:
     """How the stored numbers of a band become the card's, or None where they are so already.
 
     Args:
@@ -44,18 +49,21 @@ def of_raster(card: Card, band: str, boa_offset: int, *, href: str, dtype: str, 
         href: of the raster, for messages.
         dtype: numpy dtype of the stored numbers.
         scale: as the file's header states it.
+        unit: db where the catalogue says that it stores decibels.
 
     Raises:
-        SourceError: the type or scale is not the card's.
+        SourceError: the type, scale or unit is not the card's.
     """
     kind = np.dtype(dtype).kind
     if band == card.classification:
         if kind not in "ui":
             raise SourceError(f"{href} is {dtype}; classes of card {card.name} are whole numbers; leave out this scene")
         return None
+    if unit and card.name != "bs":
+        raise SourceError(f"{href} is in {unit}; card {card.name} is never; leave out this scene")
     if card.mission == "S1":
         _check_power(card, href, dtype, scale)
-        return None
+        return DECIBELS if unit else None
     return _of_reflectance(band, boa_offset, href, dtype, scale)
 
 
@@ -135,6 +143,8 @@ def decoded(pixels: NDArray[Any], encoding: str, href: str) -> NDArray[Any]:
         if pixels.dtype == np.int16:
             return pixels.view(np.uint16)
         return np.where((pixels < 0) | (pixels > HIGHEST), np.iinfo(np.uint16).max, pixels).astype(np.uint16)
+    if encoding == DECIBELS:
+        return _power(pixels)
     missing = ~np.isfinite(pixels) | (pixels == 0)
     if not missing.all() and np.median(pixels[~missing]) > _ABSURD:
         raise SourceError(
@@ -144,6 +154,14 @@ def decoded(pixels: NDArray[Any], encoding: str, href: str) -> NDArray[Any]:
     numbers = np.rint(np.where(missing, 0, pixels).astype(np.float64) * _DN)
     numbers = np.where((numbers == 0) & ~missing, 1, np.clip(numbers, -HIGHEST, np.iinfo(np.uint16).max))
     return numbers.astype(np.int32).astype(np.uint16)  # negative ones wrap round
+
+
+def _power(decibels: NDArray[Any]) -> NDArray[np.float32]:
+    """Decibels as linear power; 0 where they are 0, not finite, or no measurement."""
+    valid = (decibels != 0) & (np.abs(decibels) < _MOST_DECIBELS)  # false for NaN
+    linear = np.zeros(decibels.shape, np.float32)
+    np.power(10, decibels.astype(np.float64) / 10, out=linear, where=valid, casting="same_kind")
+    return linear
 
 
 def without_wrapped(pixels: NDArray[Any]) -> int:

@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -26,6 +27,7 @@ from rasterio.session import Session
 from cbm_lake import access, encoding, eopf, stores
 from cbm_lake.cards import Card
 from cbm_lake.errors import SourceError
+from cbm_lake.location import Location
 from cbm_lake.ranges import open_bytes, stamp, unreadable
 from cbm_lake.tiff import Tiff
 from cbm_lake.vsi import GdalFile
@@ -76,6 +78,7 @@ class Raster:
     """What the header of one band's file says."""
 
     href: str
+    """As the catalogue has it, with the band and unit; see `location`."""
     grid: Grid
     dtype: str
     block: tuple[int, int]
@@ -86,6 +89,10 @@ class Raster:
     """Whether a mask in the file or beside it says where there are no data; its pixels are read as 0."""
     scale: float = 1
     """As the header states it; it is not applied."""
+    band: int = 1
+    """Number of the band in its file, from 1."""
+    unit: str = ""
+    """db where the file stores decibels."""
     stamp: str = ""
     """What tells this content of the file from another; see `ranges.stamp`. "" where nobody has looked."""
     encoding: str | None = None
@@ -98,7 +105,7 @@ class Raster:
         Raises:
             SourceError: as `inspect`.
         """
-        now = stamp(href)
+        now = stamp(Location.of(href).path)
         return (
             remembered if remembered is not None and remembered.stamp == now else replace(cls.inspect(href), stamp=now)
         )
@@ -125,15 +132,16 @@ class Raster:
         t = dataset.transform
         if epsg is None or t.b or t.d or t.e >= 0 or t.a <= 0:
             raise SourceError(f"{name} has no known coordinate system or is not north-up; mend or leave out this scene")
-        if dataset.count != 1:
-            raise SourceError(f"{name} has {dataset.count} bands where one is expected; leave out this scene")
-        dtype = dataset.dtypes[0]
+        location = Location.of(href)
+        number = _number(dataset.count, location, name)
+        dtype = dataset.dtypes[number - 1]
         if dtype.startswith("complex"):
             raise SourceError(f"{name} has complex numbers ({dtype}); leave out this scene, or take its backscatter")
-        block = _block(dataset.block_shapes[0], dataset.shape)
-        masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
-        nodata, scale = _own_nodata(dataset.nodata, dtype), float(dataset.scales[0])
-        return cls(href, Grid(epsg, t, dataset.shape), dtype, block, nodata, masked, scale)
+        block = _block(dataset.block_shapes[number - 1], dataset.shape)
+        nodata = _own_nodata(dataset.nodatavals[number - 1], dtype)
+        masked = MaskFlags.per_dataset in dataset.mask_flag_enums[number - 1]
+        grid, scale = Grid(epsg, t, dataset.shape), float(dataset.scales[number - 1])
+        return cls(href, grid, dtype, block, nodata, masked, scale, number, location.unit)
 
     def encoded(self, card: Card, band: str, boa_offset: int) -> Raster:
         """The raster as that of a band of a card: its pixels are read in the card's unit.
@@ -141,8 +149,15 @@ class Raster:
         Raises:
             SourceError: type or scale are not the card's.
         """
-        kind = encoding.of_raster(card, band, boa_offset, href=self.href, dtype=self.dtype, scale=self.scale)
+        kind = encoding.of_raster(
+            card, band, boa_offset, href=stores.shown(self.href), dtype=self.dtype, scale=self.scale, unit=self.unit
+        )
         return replace(self, encoding=kind)
+
+    @property
+    def path(self) -> str:
+        """Path or URL of the file, without band and unit."""
+        return Location.of(self.href).path
 
     @property
     def pixel_dtype(self) -> str:
@@ -161,6 +176,15 @@ class Raster:
         own = json.loads(text)
         grid = Grid(own.pop("epsg"), Affine(*own.pop("transform")), tuple(own.pop("shape")))
         return cls(**{**own, "grid": grid, "block": tuple(own["block"])})
+
+
+def _number(count: int, location: Location, name: str) -> int:
+    """Which of a file's bands is meant, from 1."""
+    if location.band > count:
+        raise SourceError(f"{name} has {count} bands, not a band {location.band}; leave out this scene")
+    if not location.band and count != 1:
+        raise SourceError(f"{name} has {count} bands where one is expected; leave out this scene")
+    return max(location.band, 1)
 
 
 def _block(stored: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
@@ -203,12 +227,13 @@ def opened(href: str, threads: int = 1) -> Iterator[Any]:
     Raises:
         SourceError: it is missing or unreadable.
     """
-    distant = GdalFile(open_bytes(href)) if stores.is_distant(href) else None
+    path = Location.of(href).path
+    distant = GdalFile(open_bytes(path)) if stores.is_distant(path) else None
     threads = 1 if distant else threads
     action = "opened"
     try:
         with _environment(threads, **_ALONE if distant else {}):
-            dataset = distant.dataset() if distant else rasterio.open(stores.gdal_path(href))
+            dataset = distant.dataset() if distant else rasterio.open(_local(path))
         action = "read"
         with dataset:
             yield dataset
@@ -217,6 +242,11 @@ def opened(href: str, threads: int = 1) -> Iterator[Any]:
         raise problem or unreadable(stores.shown(href), _reason(error), action=action) from error
     if distant and distant.problem:
         raise distant.problem
+
+
+def _local(path: str) -> str | Path:
+    """A path on this machine as rasterio takes it: in a text it would take a ? for the query of a URL."""
+    return stores.gdal_path(path) if path.startswith("/vsi") or "://" in path else Path(path)
 
 
 def _environment(threads: int, **options: str) -> rasterio.Env:
@@ -264,11 +294,13 @@ def source(raster: Raster, threads: int = 1) -> Source:
 
 def _stored(raster: Raster, threads: int) -> Source:
     """What reads the stored numbers fastest."""
-    if raster.stamp and stamp(raster.href) != raster.stamp:
-        raise SourceError(f"raster {raster.href} has changed since its header was read; run again")
-    if eopf.holds(raster.href):
+    path = raster.path
+    simple = not (eopf.holds(path) or raster.masked or raster.band != 1 or _is_in_archive(path))
+    tiff = Tiff.inspect(path) if simple else None
+    if raster.stamp and (tiff.source.stamp if tiff else stamp(path)) != raster.stamp:
+        raise SourceError(f"raster {stores.shown(path)} has changed since its header was read; run again")
+    if eopf.holds(path):
         return ProductSource(raster)
-    tiff = None if raster.masked or _is_in_archive(raster.href) else Tiff.inspect(raster.href)
     if tiff is None or (tiff.shape, tiff.native) != (raster.grid.shape, np.dtype(raster.dtype)):
         return FileSource(raster, threads)
     if tiff.has_holes and tiff.nodata and raster.nodata is None:
@@ -344,7 +376,7 @@ class FileSource:
     """Blocks of any file that GDAL reads, here or at a distance."""
 
     def __init__(self, raster: Raster, threads: int = 1) -> None:
-        distant = stores.is_distant(raster.href)
+        distant = stores.is_distant(raster.path)
         self._raster, self._threads = raster, 1 if distant else threads
         self._run = _RUN if threads > 1 or distant else 0
 
@@ -355,9 +387,9 @@ class FileSource:
                 row, col, height, _ = run[0]
                 window = ((row, row + height), (col, run[-1].col + run[-1].width))
                 with _environment(self._threads):
-                    pixels = without_nodata(dataset.read(1, window=window), self._raster.nodata)
+                    pixels = without_nodata(dataset.read(self._raster.band, window=window), self._raster.nodata)
                     if self._raster.masked:
-                        pixels[dataset.read_masks(1, window=window) == 0] = 0
+                        pixels[dataset.read_masks(self._raster.band, window=window) == 0] = 0
                 yield from (pixels[:, w.col - col : w.col - col + w.width] for w in run)
 
 

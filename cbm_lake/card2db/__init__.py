@@ -24,14 +24,14 @@ import pyarrow as pa
 import shapely
 
 from cbm_lake import cards, schemas
-from cbm_lake.card2db import itemfiles, product, remote, resto, scene, stacapi
+from cbm_lake.card2db import filepattern, itemfiles, product, remote, resto, scene, scenefiles, stacapi
 from cbm_lake.card2db.paging import Pages
 from cbm_lake.card2db.web import Web
 from cbm_lake.credentials import without_secrets, without_signature
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake, open_lake
 
-__all__ = ["Ingested", "creodias", "geoparquet", "items", "safe", "stac"]
+__all__ = ["Ingested", "creodias", "files", "geoparquet", "items", "products", "safe", "stac"]
 
 log = logging.getLogger(__name__)
 
@@ -148,36 +148,114 @@ def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> 
     return collected.store()
 
 
-def safe(
-    folder: str | Path, aoi: str | None = None, lake: Lake | None = None, *, progress: Progress | None = None
+def products(
+    folder: str | Path,
+    card: str | None = None,
+    aoi: str | None = None,
+    lake: Lake | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> Ingested:
-    """Catalogue Sentinel-2 Level-2A products on disk: a .SAFE folder, or those at any depth below a folder.
+    """Catalogue the products on disk, at any depth below a folder, or in a zip archive; or one product.
 
-    Footprints come from the rasters, so cropped products are right; metadata that are missing are made up for by the
-    product's name and rasters. Zipped products are not read.
+    Known are Sentinel-2 Level-2A (.SAFE and MAJA, also zipped), CARD-BS, CARD-COH6 and CARD-COH12 as CREODIAS mounts
+    them, and other terrain-corrected output of SNAP (.dim with .data). Footprints come from the rasters, so cropped
+    products are right; metadata that is missing is made up for by the product's name and rasters. A product of which
+    bands are missing is catalogued with what there is, and logged.
 
     Args:
         folder: where to look.
+        card: only products of this card; without one, each under its own.
         aoi: leave out products that do not touch the parcels of this area.
         lake: without one, the lake of the workspace.
         progress: called after each product.
 
     Raises:
+        InvalidInputError: unknown card.
         NotFoundError: no parcels of `aoi` were loaded.
         SourceError: there is no such folder.
     """
     lake = lake or open_lake()
     area = lake.footprint(aoi) if aoi else None
-    products, refused = product.find(Path(folder))
-    collected = _Collected("s2", str(folder), lake, area)
-    collected.refuse(refused)
-    for number, path in enumerate(products, 1):
+    names = [cards.get(card).name] if card else list(cards.CARDS)
+    collected = {name: _Collected(name, str(folder), lake, area) for name in names}
+    found, refused = product.find(Path(folder))
+    first = collected[names[0]]
+    first.refuse(refused)
+    found = [one for one in found if card is None or one.card in (None, card)]
+    for number, one in enumerate(found, 1):
         try:
-            collected.add((item, "") for item in product.to_items(path))
+            for kind, item in one.to_items():
+                if kind in collected:
+                    collected[kind].add([(item, "")])
         except (InvalidInputError, SourceError) as error:
-            collected.refuse([str(error)])
+            first.refuse([str(error)])
         if progress:
-            progress(number, len(products))
+            progress(number, len(found))
+    parts = [part.store() for part in collected.values() if part.found]
+    skipped = tuple(reason for part in parts for reason in part.skipped)
+    return Ingested(sum(part.found for part in parts), sum(part.new for part in parts), skipped)
+
+
+def safe(
+    folder: str | Path, aoi: str | None = None, lake: Lake | None = None, *, progress: Progress | None = None
+) -> Ingested:
+    """Catalogue Sentinel-2 Level-2A products on disk; `products` with card s2."""
+    return products(folder, "s2", aoi, lake, progress=progress)
+
+
+def files(
+    pattern: str,
+    card: str = "s2",
+    *,
+    unit: str | None = None,
+    offset: int | None = None,
+    bands: Sequence[str] = (),
+    aoi: str | None = None,
+    lake: Lake | None = None,
+    progress: Progress | None = None,
+) -> Ingested:
+    """Catalogue one's own GeoTIFFs (or whatever GDAL reads) in a folder or an s3:// bucket by a pattern of their names.
+
+    Placeholders are {date} (20240501, 2024-05-01, 20240501T055000; UTC), {band}, {tile}, {sensor}, {orbit} (relative)
+    and {direction}; `*` is any text, `**/` any folders. Files that agree in all but {band} are one scene.
+
+    Args:
+        pattern: folder and file name: "s1/S1_{date}_{band}.tif".
+        card: s2, bs or c6.
+        unit: of backscatter: linear or db; decibels are read as power.
+        offset: of Sentinel-2, in DN: 0, or -1000 where it still is to be added; without it, as the files declare it.
+        bands: what the bands of each file are, in order, where names have no {band}; - is a band to leave out.
+        aoi: leave out scenes that do not touch the parcels of this area.
+        lake: without one, the lake of the workspace.
+        progress: called after each scene.
+
+    Raises:
+        InvalidInputError: the pattern is wrong; unit, offset or bands do not suit the card or are missing; or every
+            scene is refused.
+        NotFoundError: no parcels of `aoi` were loaded.
+        SourceError: there is no such folder, or no file matches.
+    """
+    cards.get(card)
+    scenefiles.check_options(card, unit, offset)
+    lake = lake or open_lake()
+    area = lake.footprint(aoi) if aoi else None
+    listing = filepattern.Pattern(pattern, card, bands).find()
+    collected = _Collected(card, pattern, lake, area)
+    collected.refuse(listing.refused)
+    problems = []
+    for number, one in enumerate(listing.scenes, 1):
+        try:
+            collected.add([(scenefiles.to_item(one, card, unit, offset), "")])
+        except (InvalidInputError, SourceError) as error:
+            problems.append(str(error))
+        if progress:
+            progress(number, len(listing.scenes))
+    if problems and len(problems) == len(listing.scenes):
+        raise InvalidInputError(f"{problems[0]}; none of {len(problems)} scenes is catalogued")
+    collected.refuse(problems)
+    for reason in listing.remarks(card):
+        log.warning("%s", reason)
     return collected.store()
 
 
@@ -229,11 +307,12 @@ def creodias(
             "card2db safe, or give another feed or a file with a saved answer"
         )
     lake = lake or open_lake()
-    parameters = {}
+    parameters: dict[str, str] = {}
     if "://" in url:
         parameters = resto.parameters(card, option, dates, _area(lake, aoi, geometry, without_secrets(url)))
     collected = _Collected(card, url, lake, progress=progress)
-    return collected.take(resto.search(url, Web(timeout, retries, collected.report), parameters), _with_rasters)
+    pages = resto.search(url, Web(timeout, retries, collected.report), parameters)
+    return collected.take(pages, lambda item: _with_rasters(item, card))
 
 
 class _Collected:
@@ -253,12 +332,23 @@ class _Collected:
         self._rows: list[dict[str, Any]] = []
         self._skipped: list[str] = []
 
-    def take(self, pages: Pages, change: Callable[[Any], Any] = lambda item: item) -> Ingested:
-        """Catalogue the items of all pages; when one fails, those before it are catalogued all the same."""
+    def take(self, pages: Pages, expand: Callable[[Any], list[Any]] = lambda item: [item]) -> Ingested:
+        """Catalogue the items of all pages; when one fails, those before it are catalogued all the same.
+
+        Args:
+            pages: of items.
+            expand: what to catalogue in the place of an item; an item for which it raises is refused.
+        """
         with self.kept():
             for page in pages:
                 self.matched = pages.matched
-                self.add((change(item), "") for item in page)
+                for item in page:
+                    try:
+                        found = expand(item)
+                    except (InvalidInputError, SourceError) as error:
+                        self.refuse([str(error)])
+                    else:
+                        self.add((one, "") for one in found)
                 self.step()
         return self.store(pages.missing)
 
@@ -365,10 +455,19 @@ def _geometry(value: GeometryLike) -> shapely.Geometry:
     return found
 
 
-def _with_rasters(item: dict[str, Any]) -> dict[str, Any]:
-    """The item with its rasters, where its product's folder can be reached from this machine."""
-    folders = [Path(link["href"]) for link in item["links"]]
-    assets = product.to_assets(folders[0]) if folders and folders[0].is_dir() else {}
-    if not assets:
-        return item
-    return {**item, "id": item["properties"]["s2:product_uri"], "assets": assets}
+def _with_rasters(item: dict[str, Any], card: str) -> list[dict[str, Any]]:
+    """The item as its product tells it, where that can be reached from this machine; else as it is.
+
+    Raises:
+        InvalidInputError: the product is of another kind than the card.
+        SourceError: it cannot be read.
+    """
+    paths = [Path(link["href"]) for link in item["links"]]
+    if not paths or not paths[0].exists():
+        return [item]
+    found, refused = product.find(paths[0])
+    local = [inside for one in found for kind, inside in one.to_items() if kind == card]
+    if not local and refused:
+        raise SourceError(refused[0])
+    about = {name: value for name, value in item["properties"].items() if name != "s2:product_uri"}
+    return [{**inside, "properties": {**about, **inside["properties"]}} for inside in local] or [item]

@@ -33,6 +33,8 @@ _BASELINE_BEHIND = re.compile(r"_N(?P<baseline>\d\d\.\d\d)$")
 """How identifiers of granules and datastrips end."""
 _TILE = re.compile(r"(?P<zone>\d{1,2})(?P<band>[C-X])(?P<square>[A-Z]{2})$")
 _MOMENT = re.compile(r"\d{8}T\d{6}")
+_SWATH = re.compile(r"(?<![A-Z0-9])IW[123]$")
+"""The sub-swath of a Sentinel-1 slice at the end of a name."""
 _KEPT_LINKS: Final = ("self", "canonical", "product")
 _OFFSET: Final = -1000
 """BOA_ADD_OFFSET of Sentinel-2 products since baseline 04.00."""
@@ -250,6 +252,7 @@ class Item:
 
         Sentinel-2: tile and start of the datatake, which product names and datatake identifiers carry; the datetime
         of items differs between providers (start of the datatake, of the datastrip, or middle of the tile).
+        Sentinel-1: start, and tile, second time or name; bursts and sub-swaths of one slice are neighbours.
         """
         if self.card == "s2":
             taken = self._product.get("taken") or self._datatake.get("taken") or f"{self.time:%Y%m%dT%H%M%S}"
@@ -259,6 +262,8 @@ class Item:
         moments = _MOMENT.findall(self.reference)
         start = moments[0] if moments else f"{moment(self._first('start_datetime') or self.time):%Y%m%dT%H%M%S}"
         place = self.tile or (moments[1] if len(moments) > 1 else self.reference)
+        if swath := _SWATH.search(self.reference):
+            place = f"{place}/{swath[0]}"
         return f"{self.card}/{self.sensor}/{start}/{place}"
 
     @cached_property

@@ -15,7 +15,7 @@ from cbm_lake.cli.shared import CardName, End, Start, bar, err, numbers, out
 if TYPE_CHECKING:
     from cbm_lake.card2db import Ingested
 
-app = typer.Typer(no_args_is_help=True, help="Catalogue scenes: from a STAC API, STAC files, SAFE folders, feeds.")
+app = typer.Typer(no_args_is_help=True, help="Catalogue scenes: from STAC, products and files on disk, feeds.")
 
 
 @app.command("stac")
@@ -71,6 +71,40 @@ def card2db_geoparquet(
     from cbm_lake import card2db
 
     _ingested(card2db.geoparquet(path, card=card))
+
+
+@app.command("products")
+def card2db_products(
+    folder: Annotated[Path, typer.Argument(help="A product, a zip archive, or a folder that holds some at any depth.")],
+    card: Annotated[str | None, typer.Option("--card", help="Only products of this card: s2, bs or c6.")] = None,
+    aoi: Annotated[str | None, typer.Option("--aoi", help="Only products that touch the parcels of this area.")] = None,
+) -> None:
+    """Catalogue products on disk: Sentinel-2 L2A (SAFE, MAJA; also zipped), CARD-BS, CARD-COH, SNAP."""
+    from cbm_lake import card2db
+
+    with bar("cataloguing products") as progress:
+        found = card2db.products(folder, card, aoi, progress=progress)
+    _ingested(found)
+
+
+@app.command("files")
+def card2db_files(
+    pattern: Annotated[str, typer.Argument(help='Folder and file name with placeholders: "s1/S1_{date}_{band}.tif".')],
+    card: CardName = "s2",
+    unit: Annotated[str | None, typer.Option("--unit", help="Of backscatter: linear or db.")] = None,
+    offset: Annotated[int | None, typer.Option("--offset", help="Of Sentinel-2: 0, or -1000 to be added.")] = None,
+    bands: Annotated[
+        str | None, typer.Option("--bands", help="Bands of each file in order, VV,VH; - is one to leave out.")
+    ] = None,
+    aoi: Annotated[str | None, typer.Option("--aoi", help="Only scenes that touch the parcels of this area.")] = None,
+) -> None:
+    """Catalogue rasters of your own by a pattern of their file names."""
+    from cbm_lake import card2db
+
+    names = [name.strip() for name in bands.split(",")] if bands else []
+    with bar("cataloguing files") as progress:
+        found = card2db.files(pattern, card, unit=unit, offset=offset, bands=names, aoi=aoi, progress=progress)
+    _ingested(found)
 
 
 @app.command("safe")

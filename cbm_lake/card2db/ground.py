@@ -1,0 +1,123 @@
+"""What rasters say when they are catalogued: where they lie, and whether their values are what a card counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import shapely
+
+from cbm_lake.errors import SourceError
+from cbm_lake.rasters import Raster, Window, source
+from cbm_lake.reprojection import reprojected
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_WINDOW: Final = 32
+"""Pixels a side of the parts of a raster that are looked at."""
+_ACROSS: Final = 5
+"""So many of them side by side, and one above the other."""
+_BRIGHTEST: Final = 10.0
+"""The median of backscatter as power lies far below."""
+_TOLERANCE: Final = 0.01
+"""Of a coarse pixel: by how much the corners of two grids may differ."""
+
+
+def outline(raster: Raster) -> shapely.Geometry:
+    """The rectangle of a raster in degrees."""
+    box = shapely.box(*raster.grid.bounds)
+    return reprojected(shapely.segmentize(box, box.length / 32), raster.grid.epsg, 4326)  # straight lines bend
+
+
+def first_readable(name: str, hrefs: Iterable[str]) -> Raster:
+    """The header of the first raster of a product that can be read.
+
+    Raises:
+        SourceError: there is none.
+    """
+    problem = "it has no raster of a band"
+    for href in hrefs:
+        try:
+            return Raster.inspect(href)
+        except SourceError as error:
+            problem = str(error).partition(";")[0]
+    raise SourceError(f"{name}: none of its rasters can be read ({problem}); fetch it again")
+
+
+def sample(raster: Raster) -> NDArray[np.float64]:
+    """Stored values, with decibels as such, from parts spread evenly over a raster, without nodata.
+
+    Raises:
+        SourceError: they cannot be read.
+    """
+    rows, columns = (_starts(size) for size in raster.grid.shape)
+    height, width = (min(_WINDOW, size) for size in raster.grid.shape)
+    windows = [Window(row, column, height, width) for row in rows for column in columns]
+    parts = [part.ravel().astype(np.float64) for part in source(raster).read(windows)]
+    values: NDArray[np.float64] = np.concatenate(parts)
+    return np.asarray(values[np.isfinite(values) & (values != 0)])
+
+
+def _starts(size: int) -> list[int]:
+    """Where the parts begin along one side."""
+    return sorted({round(start) for start in np.linspace(0, max(size - _WINDOW, 0), _ACROSS)})
+
+
+def check_backscatter(name: str, values: NDArray[np.float64], unit: str) -> None:
+    """See that values can be backscatter in that unit.
+
+    Args:
+        name: of what is refused.
+        values: as `sample` gives them.
+        unit: db, or empty for power.
+
+    Raises:
+        SourceError: they cannot.
+    """
+    if not values.size:
+        return
+    middle = float(np.median(values))
+    if unit and values.min() >= 0:
+        raise SourceError(f"{name}: decibels are stated, but no value is below 0 (median {middle:.4g}); power?")
+    if not unit and middle < 0:
+        raise SourceError(f"{name}: power is stated, but most values are below 0 (median {middle:.4g}); decibels?")
+    if not unit and middle > _BRIGHTEST:
+        raise SourceError(
+            f"{name}: values about {middle:.4g} are not backscatter as power; calibrate it, or convert it to power"
+        )
+
+
+def check_coherence(name: str, values: NDArray[np.float64]) -> None:
+    """See that values can be coherence.
+
+    Raises:
+        SourceError: some lie outside 0 to 1.
+    """
+    if values.size and not (values.min() >= 0 and values.max() <= 1.001):
+        raise SourceError(
+            f"{name}: coherence lies between 0 and 1, its values between {values.min():.4g} and {values.max():.4g}; "
+            "convert it"
+        )
+
+
+def check_grids(name: str, rasters: dict[str, Raster]) -> None:
+    """See that the bands of a scene fit: one projection, one corner, pixel sizes that are whole multiples.
+
+    Raises:
+        SourceError: a band lies elsewhere; the message names it.
+    """
+    bands = sorted(rasters, key=lambda band: rasters[band].grid.transform.a)
+    finest = rasters[bands[0]].grid
+    for band in bands[1:]:
+        grid = rasters[band].grid
+        ratios = np.array([grid.transform.a / finest.transform.a, grid.transform.e / finest.transform.e])
+        corners = np.abs(np.subtract(grid.bounds, finest.bounds)) / grid.transform.a
+        left, bottom, right, top = corners
+        whole = np.allclose(ratios, np.round(ratios), atol=1e-6)
+        if grid.epsg != finest.epsg or not whole or max(left, top) > _TOLERANCE or max(bottom, right) > 1 + _TOLERANCE:
+            raise SourceError(
+                f"{name}: {band} lies on grid {grid.name}, {bands[0]} on {finest.name}, which do not fit; "
+                "bring them onto one grid"
+            )

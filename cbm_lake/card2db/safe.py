@@ -1,0 +1,169 @@
+"""Sentinel-2 Level-2A products (SAFE, in folders or zip archives) as STAC items, from whatever metadata is there."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import shapely
+
+from cbm_lake import cards
+from cbm_lake.card2db import ground
+from cbm_lake.card2db.container import Container
+from cbm_lake.errors import InvalidInputError, SourceError
+
+log = logging.getLogger(__name__)
+
+MEMBER: Final = re.compile(r"((?:[^/]+/)*?[^/]+\.SAFE)/|((?:[^/]+/)*)MTD_MSIL2A\.xml$")
+"""A file of such a product in an archive; the last group that matches is the product's folder."""
+_METADATA = re.compile(r"(?:MTD_MSIL2A|S2[A-D]_USER_MTD_SAFL2A\w+)\.xml$")
+_TILE_METADATA = re.compile(r"(?:MTD_TL|S2[A-D]_USER_MTD_L2A_TL\w+)\.xml$")
+_GRANULE = re.compile(r"(GRANULE/[^/]+)/")
+_RASTER = re.compile(r"/IMG_DATA/(?:.*/)?[^/]+_(?P<key>B\d\d|B8A|SCL)(?:_(?P<metres>\d\d)m)?(?P<suffix>\.jp2|\.tif)$")
+_TILE = re.compile(r"_T(?P<tile>\d{2}[A-Z]{3})(?:_|$|\.)")
+_NAME = re.compile(r"S2[A-D]_\w*L2A\w*")
+_LEVEL = re.compile(r"(?:S2MSI|Level-|LEVEL)(?P<level>\d[A-Z])", re.IGNORECASE)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_TYPES: Final = {".jp2": "image/jp2", ".tif": "image/tiff; application=geotiff"}
+_BAND_IDS: Final = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
+"""The bands by the numbers that the metadata calls them by."""
+
+
+def is_product(folder: Path, names: Collection[str]) -> bool:
+    """Whether a folder with these files is a SAFE product, of whatever mission."""
+    return folder.suffix == ".SAFE" or "MTD_MSIL2A.xml" in names
+
+
+def to_items(files: Container) -> Iterator[dict[str, Any]]:
+    """One STAC item per tile of a product (the oldest products hold several), footprints taken from the rasters.
+
+    Raises:
+        InvalidInputError: it is not a Level-2A product of Sentinel-2.
+        SourceError: it has no raster that can be read.
+    """
+    text = _text(files, _METADATA)
+    name = next((n for n in (_tag(text, "PRODUCT_URI_2A"), _tag(text, "PRODUCT_URI"), files.name) if n), "")
+    name = name.removesuffix(".SAFE")
+    _check(files.name, name, text)
+    granules = sorted({match[1] for member in files.members if (match := _GRANULE.match(member))})
+    if not granules:
+        raise SourceError(f"{files.name}: it has no granule; fetch it again")
+    for granule in granules:
+        tile = _tile(files, granule)
+        yield _item(name if len(granules) == 1 else f"{name}_T{tile}", name, text, files, granule, tile)
+
+
+def rasters(files: Container, granule: str = "GRANULE") -> dict[str, str]:
+    """The raster of each band at the card's pixel size, of old naming or new, as a member of the product."""
+    found: dict[str, str] = {}
+    for member in files.members:
+        parts = _RASTER.search(member) if member.startswith(f"{granule}/") else None
+        if parts:
+            band = cards.asset_band(parts["key"] + (f"_{parts['metres']}m" if parts["metres"] else ""))
+            if band is not None:
+                found[band] = member
+    return found
+
+
+def _check(folder: str, name: str, text: str) -> None:
+    """Refuse everything but Level-2A of Sentinel-2."""
+    if re.match(r"S1[A-D]_", name):
+        raise InvalidInputError(
+            f"{folder}: it is of Sentinel-1 in radar geometry; card bs needs backscatter on the ground (CARD-BS, RTC), "
+            "card c6 coherence (CARD-COH6)"
+        )
+    level = _LEVEL.search(f"{_tag(text, 'PRODUCT_TYPE') or ''} {_tag(text, 'PROCESSING_LEVEL') or ''}")
+    if not _NAME.match(name) or (level and level["level"].upper() != "2A"):
+        stated = f" (its metadata says Level-{level['level'].upper()})" if level else ""
+        raise InvalidInputError(f"{folder}: it is not a Level-2A product of Sentinel-2{stated}")
+
+
+def _item(identifier: str, name: str, text: str, files: Container, granule: str, tile: str | None) -> dict[str, Any]:
+    offsets, found = _offsets(text), rasters(files, granule)
+    assets: dict[str, dict[str, Any]] = {}
+    for band, member in found.items():
+        assets[band] = {"href": files.href(member), "type": _TYPES[PurePosixPath(member).suffix]}
+        if band in offsets:
+            assets[band]["raster:bands"] = [{"scale": 0.0001, "offset": offsets[band] * 0.0001}]
+    first = ground.first_readable(identifier, (asset["href"] for asset in assets.values()))
+    missing = [band for band in (*cards.S2.resolutions, "SCL") if band not in found]
+    if missing:
+        log.warning("%s lacks %s; it is catalogued with what it has", identifier, ", ".join(missing))
+    taken = re.search(r"\d{8}T\d{6}", name)
+    generated = _tag(text, "GENERATION_TIME")
+    tile_text = _text(files, _TILE_METADATA, f"{granule}/")
+    properties = {
+        "datetime": _tag(text, "PRODUCT_START_TIME") or (f"{taken[0]}Z" if taken else None),
+        "created": generated,
+        "constellation": "sentinel-2",
+        "platform": (_tag(text, "SPACECRAFT_NAME") or f"sentinel-{name[1:3]}").lower(),
+        "processing:level": "L2A",
+        "eo:cloud_cover": _tag(text, "Cloud_Coverage_Assessment") or _tag(text, "CLOUD_COVERAGE_PERCENTAGE"),
+        "proj:code": f"EPSG:{first.grid.epsg}",
+        "grid:code": f"MGRS-{tile}" if tile else None,
+        "sat:relative_orbit": _tag(text, "SENSING_ORBIT_NUMBER"),
+        "sat:orbit_state": _tag(text, "SENSING_ORBIT_DIRECTION"),
+        "s2:processing_baseline": _tag(text, "PROCESSING_BASELINE"),
+        "s2:product_type": _tag(text, "PRODUCT_TYPE") or "S2MSI2A",
+        "s2:datatake_id": _attribute(text, "datatakeIdentifier"),
+        "s2:datastrip_id": _of_tile(text, "datastripIdentifier", tile) or _tag(tile_text, "DATASTRIP_ID"),
+        "s2:granule_id": _of_tile(text, "granuleIdentifier", tile) or _tag(tile_text, "TILE_ID"),
+        "s2:generation_time": generated,
+        "s2:product_uri": name,
+    }
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "id": identifier,
+        "geometry": shapely.geometry.mapping(ground.outline(first)),
+        "properties": {key: value for key, value in properties.items() if value is not None},
+        "links": [{"rel": "product", "href": files.location}],
+        "assets": assets,
+    }
+
+
+def _offsets(text: str) -> dict[str, float]:
+    """The BOA_ADD_OFFSET of each band that the metadata states, in stored numbers."""
+    found = re.findall(r'<BOA_ADD_OFFSET\s+band_id="(\d+)"\s*>\s*(-?[\d.]+)', text)
+    return {_BAND_IDS[int(number)]: float(value) for number, value in found if int(number) < len(_BAND_IDS)}
+
+
+def _tile(files: Container, granule: str) -> str | None:
+    """The tile that a granule's name or its rasters' names carry."""
+    names = (PurePosixPath(member).stem for member in rasters(files, granule).values())
+    found = _TILE.search(granule) or next((match for name in names if (match := _TILE.search(f"_{name}"))), None)
+    return found["tile"] if found else None
+
+
+def _text(files: Container, pattern: re.Pattern[str], folder: str = "") -> str:
+    """The first metadata file of that name in a folder of the product, without comments; empty where there is none."""
+    names = (member.removeprefix(folder) for member in files.members if member.startswith(folder))
+    name = next((name for name in names if pattern.match(name)), None)
+    if name is None:
+        return ""
+    try:
+        return _COMMENT.sub("", files.text(f"{folder}{name}"))
+    except SourceError as error:  # much is known without: from the name and the rasters
+        log.warning("%s: %s", files.name, error)
+        return ""
+
+
+def _tag(text: str, name: str) -> str | None:
+    # not an XML parser: one would refuse a truncated file, and would have to be guarded against hostile ones
+    found = re.search(rf"<(?:\w+:)?{name}(?:\s[^>]*)?>\s*([^<]+?)\s*</(?:\w+:)?{name}>", text)
+    return found[1] if found else None
+
+
+def _attribute(text: str, name: str) -> str | None:
+    found = re.search(rf'{name}="([^"]+)"', text)
+    return found[1] if found else None
+
+
+def _of_tile(text: str, name: str, tile: str | None) -> str | None:
+    """An attribute of the metadata's entry of one granule; of the only granule where there is one."""
+    entries = re.findall(r"<Granules?\s[^>]*>", text)
+    fitting = [entry for entry in entries if tile and f"_T{tile}_" in entry] if len(entries) > 1 else entries
+    return _attribute(fitting[0], name) if fitting else None

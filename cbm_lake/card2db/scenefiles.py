@@ -1,0 +1,151 @@
+"""Scenes of one's own files as STAC items, after a look at the files: are they what the user says they are?"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import Any, Final
+
+import numpy as np
+import shapely
+
+from cbm_lake import cards
+from cbm_lake.card2db import ground
+from cbm_lake.card2db.filepattern import Scene
+from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.rasters import Raster, opened
+
+UNITS: Final = ("linear", "db")
+_MGRS = re.compile(r"T?\d{1,2}[C-X][A-Z]{2}")
+_MOST_OFFSET: Final = 2000
+"""DN: 0.2 of reflectance."""
+
+
+def check_options(card: str, unit: str | None, offset: int | None) -> None:
+    """See that what must be said of the files of a card is said, and nothing else.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if card == "bs" and unit not in UNITS:
+        raise InvalidInputError(f"unit {unit!r}: backscatter is in linear power or in decibels; say linear or db")
+    if card != "bs" and unit not in (None, "linear"):
+        raise InvalidInputError(f"unit {unit} is of card bs only, not of {card}")
+    if card != "s2" and offset is not None:
+        raise InvalidInputError(f"an offset is of card s2 only, not of {card}")
+    if offset is not None and abs(offset) > _MOST_OFFSET:
+        raise InvalidInputError(f"offset {offset} is beyond 0.2 of reflectance; it is 0 or -1000 in all products")
+
+
+def to_item(scene: Scene, card: str, unit: str | None, offset: int | None) -> dict[str, Any]:
+    """The STAC item of a scene.
+
+    Args:
+        scene: its files.
+        card: s2, bs or c6.
+        unit: of backscatter: linear or db.
+        offset: of reflectance, in DN; None where the files say it.
+
+    Raises:
+        InvalidInputError: nothing says what the offset is.
+        SourceError: a file cannot be read, or is not what was said.
+    """
+    if scene.problem:
+        raise InvalidInputError(scene.problem)
+    rasters, offsets = {}, set[int]()
+    for band, location in scene.bands.items():
+        rasters[band], stated = _inspected(scene, card, band, location._replace(unit="db" if unit == "db" else "").href)
+        if card == "s2" and band != "SCL":
+            offsets.add(_offset(location.path, stated, offset))
+    ground.check_grids(scene.name, rasters)
+    if len(offsets) > 1:
+        raise SourceError(f"{scene.name}: its files state different offsets ({', '.join(map(str, sorted(offsets)))})")
+    first = next(iter(rasters.values()))
+    identifier = _identifier(scene, card, first)
+    properties = _properties(scene, card, first) | ({"boa_offset": offsets.pop()} if offsets else {})
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "id": identifier,
+        "geometry": shapely.geometry.mapping(ground.outline(first)),
+        "properties": properties,
+        "links": [],
+        "assets": {band: {"href": raster.href} for band, raster in rasters.items()},
+    }
+
+
+def _identifier(scene: Scene, card: str, raster: Raster) -> str:
+    """What the file names say, and where on the ground it is: the same files elsewhere are the same scene."""
+    corner = raster.grid.transform
+    place = sha256(f"{raster.grid.epsg} {corner.c:.3f} {corner.f:.3f}".encode()).hexdigest()[:8]
+    mission = "" if "sensor" in scene.about else f"{'S2' if card == 's2' else 'S1'}_"
+    return f"{mission}{scene.name}_{place}"
+
+
+def _properties(scene: Scene, card: str, raster: Raster) -> dict[str, Any]:
+    about, mission = scene.about, "2" if card == "s2" else "1"
+    tile = about.get("tile", "")
+    kinds = {"s2": {"s2:product_type": "S2MSI2A"}, "bs": {"product:type": "RTC"}, "c6": {"product:type": "CARD-COH"}}
+    properties = {
+        "datetime": f"{scene.date:%Y-%m-%dT%H:%M:%SZ}",
+        "constellation": f"sentinel-{mission}",
+        "platform": f"sentinel-{about.get('sensor', 'S' + mission)[1:].lower()}",
+        "processing:level": "L2A" if card == "s2" else "L2",
+        **kinds[card],
+        "proj:code": f"EPSG:{raster.grid.epsg}",
+        "grid:code": f"MGRS-{tile.removeprefix('T')}" if _MGRS.fullmatch(tile) else None,
+        "sat:relative_orbit": int(about["orbit"][1:]) if "orbit" in about else None,
+        "sat:orbit_state": about.get("direction"),
+    }
+    return {key: value for key, value in properties.items() if value is not None}
+
+
+def _inspected(scene: Scene, card: str, band: str, href: str) -> tuple[Raster, tuple[float, float]]:
+    """The header of a band's file, and the scale and offset in it, after a look at its values."""
+    raster = Raster.inspect(href)
+    number = raster.band - 1
+    with opened(href) as dataset:
+        dtype, described = dataset.dtypes[number], dataset.descriptions[number] or ""
+        stated = float(dataset.scales[number]), float(dataset.offsets[number])
+        count = dataset.count
+    other = cards.asset_band(described)
+    if count > 1 and other in scene.bands and other != band:
+        raise SourceError(
+            f"{raster.path}: its band {raster.band} is called {described}, not {band}; name them in order"
+        )
+    whole = card == "s2"
+    if whole != (np.dtype(dtype).kind in "iu"):
+        wanted = "whole numbers (10000 x reflectance)" if whole else "floats"
+        raise SourceError(f"{raster.path} holds {dtype}, where card {card} has {wanted}; convert it")
+    if not whole:
+        if stated != (1, 0):
+            raise SourceError(f"{raster.path} declares scale {stated[0]:g} and offset {stated[1]:g}; convert it first")
+        values, label = ground.sample(raster), f"{raster.path} ({band})"
+        if card == "c6":
+            ground.check_coherence(label, values)
+        else:
+            ground.check_backscatter(label, values, raster.unit)
+    return raster, stated
+
+
+def _offset(path: str, stated: tuple[float, float], offset: int | None) -> int:
+    """The offset of a file of reflectance in DN: as its user says, else as the file declares it.
+
+    Raises:
+        InvalidInputError: neither says it.
+        SourceError: the file declares another scale than 0.0001, or another offset than its user says.
+    """
+    scale, own = stated
+    if scale == 1 and own == 0:
+        if offset is None:
+            raise InvalidInputError(
+                f"{path}: nothing says which offset its numbers have; say offset 0 (baselines before 04.00, or already "
+                "applied) or -1000"
+            )
+        return offset
+    if not np.isclose(scale, 0.0001):
+        raise SourceError(f"{path} declares scale {scale:g}, where 0.0001 is expected; convert it")
+    declared = round(own / scale)
+    if offset is not None and declared != offset:
+        raise SourceError(f"{path} declares offset {declared}, and {offset} was said; mend one of them")
+    return declared
