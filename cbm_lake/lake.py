@@ -243,6 +243,11 @@ class Lake:
         self._check_present()
         self._tables["suspects"].append(rows)
 
+    def add_exclusions(self, rows: pa.Table) -> None:
+        """Store decisions to leave scenes out or to put them back; see schemas.EXCLUSIONS."""
+        self._check_present()
+        self._tables["exclusions"].append(rows)
+
     def put(self, name: str, rows: pa.Table, part: int) -> None:
         """Make `rows` the part of that number of the table of that name (see `tables.of`), in one commit."""
         self._check_present()

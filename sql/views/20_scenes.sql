@@ -2,12 +2,14 @@
 -- superseded: the same acquisition is catalogued again with a newer processing baseline, or the same product under another id.
 -- Two products of one acquisition and baseline both stay: a tile that lies across two datastrips comes in two halves.
 -- suspect: what is wrong with it, where its data say that something is; see guard.
+-- left_out: why somebody left it out, where that is so; such a scene supersedes no other.
 -- obsid: the number that a migrated scene had in the original's catalogue, else one made of the scene's card and id.
 -- A copy without rasters never hides one that has them: processing_rank sorts by both.
 create view scenes as
 with known as (
     select *, row_number() over (partition by card, id order by ingested desc) as copy,
-        concat(coalesce(assets.B04, assets.VV) is not null, coalesce("s2:processing_baseline", '')) as rank
+        concat(coalesce(assets.B04, assets.VV) is not null, coalesce("s2:processing_baseline", '')) as rank,
+        (card, id) in (select card, scene from left_out) as gone
     from stac_scenes
 ),
 tried as (
@@ -27,10 +29,11 @@ select
     replace(known."grid:code", 'MGRS-', '') as tile,
     known."sat:relative_orbit" as relative_orbit, known."sat:orbit_state" as orbit_state,
     known.rank as processing_rank,
-    rank < max(rank) over (partition by known.card, known.acquisition)
-        or row_number() over (partition by known.card, known.acquisition, rank, known.reference order by known.id desc) > 1
+    coalesce(rank < max(rank) filter (not gone) over (partition by known.card, known.acquisition), false)
+        or row_number() over (partition by known.card, known.acquisition, rank, known.reference order by gone, known.id desc) > 1
         as superseded,
     (select any_value(kind) from suspected where suspected.card = known.card and suspected.scene = known.id) as suspect,
+    (select any_value(why) from left_out where left_out.card = known.card and left_out.scene = known.id) as left_out,
     coalesce(numbered.obsid, (md5_number_lower(concat(known.card, '/', known.id)) >> 12)::bigint) as obsid,
     known.acquisition, known.geometry as footprint, known.bbox, known.assets, known.source, known.ingested
 from known
