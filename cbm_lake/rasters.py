@@ -22,7 +22,7 @@ from rasterio.errors import RasterioError
 from rasterio.session import Session
 
 from cbm_lake import access, eopf
-from cbm_lake.errors import SourceError
+from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.tiff import Tiff
 
 if TYPE_CHECKING:
@@ -37,6 +37,15 @@ _GDAL_OPTIONS: Final = {
     "GDAL_HTTP_RETRY_DELAY": "1",
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
 }
+_UNUSABLE: Final = (ArithmeticError, AttributeError, LookupError, OSError, RasterioError, TypeError, ValueError)
+"""What GDAL, rasterio, numpy, zarr and JSON raise for headers that say nonsense."""
+_FARTHEST: Final = 2e8
+"""Coordinates of every projection are nearer, in metres or feet."""
+_FINEST: Final = 1e-9
+"""Every pixel is larger, in metres or degrees."""
+_LONGEST: Final = 8_000_000
+"""Pixels a side: the earth at 5 m."""
+_REAL: Final = "reflectance, backscatter or coherence (they are those of single-look complex radar)"
 _RUN: Final = 4096
 """Blocks side by side are read at once up to so many columns where their requests or threads can overlap."""
 
@@ -81,8 +90,20 @@ class Raster:
         """Read the header.
 
         Raises:
-            SourceError: the file is missing, unreadable, has no coordinate system or is rotated.
+            SourceError: the file is missing, unreadable, has no coordinate system, is rotated, or holds what is no
+                band of a scene.
         """
+        try:
+            return cls._of_header(href)
+        except LakeError:
+            raise
+        except _UNUSABLE as error:
+            raise SourceError(
+                f"the header of raster {href} is of no use: {_reason(error)}; mend or leave out this scene"
+            ) from error
+
+    @classmethod
+    def _of_header(cls, href: str) -> Raster:
         if eopf.holds(href):
             band = eopf.Band.inspect(href)
             grid = Grid(band.epsg, band.transform, band.shape)
@@ -90,13 +111,21 @@ class Raster:
         with opened(href) as dataset:
             epsg = dataset.crs.to_epsg() if dataset.crs else None
             t = dataset.transform
-            if epsg is None or t.b or t.d or t.e >= 0:
+            flat = epsg is not None and (dataset.crs.is_projected or dataset.crs.is_geographic)
+            if not flat or t.b or t.d or not (0 < t.a < math.inf and 0 < -t.e < math.inf):
                 raise SourceError(
                     f"{href} has no known coordinate system or is not north-up; mend or leave out this scene"
                 )
             if dataset.count != 1:
                 raise SourceError(f"{href} has {dataset.count} bands where one is expected; leave out this scene")
             grid, dtype = Grid(epsg, t, dataset.shape), dataset.dtypes[0]
+            if not _is_on_earth(grid):
+                raise SourceError(
+                    f"{href} says that it has {grid.shape[0]} x {grid.shape[1]} pixels of {t.a:g} from {t.c:g}, "
+                    f"{t.f:g} on, which is no place on earth; mend or leave out this scene"
+                )
+            if dtype.startswith("complex"):
+                raise SourceError(f"{href} holds complex numbers, which are no {_REAL}; leave out this scene")
             block = _block(dataset.block_shapes[0], dataset.shape)
             return cls(href, grid, dtype, block, _own_nodata(dataset.nodata, dtype))
 
@@ -112,6 +141,12 @@ class Raster:
         own = json.loads(text)
         grid = Grid(own.pop("epsg"), Affine(*own.pop("transform")), tuple(own.pop("shape")))
         return cls(**{**own, "grid": grid, "block": tuple(own["block"])})
+
+
+def _is_on_earth(grid: Grid) -> bool:
+    """Whether size and coordinates are such as a coordinate system of the earth can have."""
+    within = all(math.isfinite(bound) and abs(bound) < _FARTHEST for bound in grid.bounds)
+    return within and max(grid.shape) <= _LONGEST and grid.transform.a > _FINEST and -grid.transform.e > _FINEST
 
 
 def _block(stored: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:

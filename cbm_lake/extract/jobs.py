@@ -55,6 +55,8 @@ class Job:
     """None extracts all parcels."""
     after: int = 0
     """Number of the latest attempt in the ledger when the job was planned."""
+    causes: tuple[str, ...] = ()
+    """Of the attempts that failed since the scene was last done; see `causes.cause`."""
 
     @property
     def extraction(self) -> int:
@@ -83,6 +85,8 @@ class Outcome:
     """Whether it failed on something that could not be read or written, and so may be there the next time."""
     lost: bool = False
     """Whether its worker died, perhaps of another scene that was there too."""
+    repeated: bool = False
+    """Whether it failed on what stopped it in an earlier run, too."""
 
 
 @dataclass(frozen=True)
@@ -110,3 +114,5 @@ class Extracted:
     skipped: int
     """Scenes that had been done before."""
     outcomes: tuple[Outcome, ...] = field(repr=False, default=())
+    still_failing: tuple[Outcome, ...] = ()
+    """Scenes that failed on what stopped them in an earlier run, too."""

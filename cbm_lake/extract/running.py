@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from cbm_lake import zonal
 from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.extract.causes import as_before, listed
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.scene import extract_scene, record
 
@@ -76,7 +77,8 @@ def run(
         for outcome in _outcomes(todo.jobs, workers, scheduler, patience):
             outcomes.append(outcome)
             if outcome.problem:
-                log.warning("scene %s failed: %s", outcome.scene, outcome.problem)
+                level = logging.INFO if outcome.repeated else logging.WARNING
+                log.log(level, "scene %s failed: %s", outcome.scene, outcome.problem)
             if progress:
                 progress(len(outcomes), total)
     except _LostError as error:
@@ -87,14 +89,14 @@ def run(
 
 
 def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:
-    failed = [outcome for outcome in outcomes if outcome.problem]
+    failed = [outcome for outcome in outcomes if outcome.problem and not outcome.repeated]
+    still = tuple(outcome for outcome in outcomes if outcome.repeated)
+    done = len(outcomes) - len(failed) - len(still)
     if failed:
-        reasons = "; ".join(f"{outcome.scene}: {outcome.problem}" for outcome in failed)
-        rest = len(outcomes) - len(failed)
-        raise SourceError(
-            f"{len(failed)} of {len(outcomes)} scenes failed, {rest} are done; run again to retry. {reasons}"
-        )
-    return Extracted(len(outcomes), sum(outcome.rows for outcome in outcomes), todo.done, tuple(outcomes))
+        known = f". {as_before(still)}" if still else ""
+        count = f"{len(failed)} of {len(outcomes)} scenes failed, {done} are done"
+        raise SourceError(f"{count}; run again to retry. {listed(failed)}{known}")
+    return Extracted(done, sum(outcome.rows for outcome in outcomes), todo.done, tuple(outcomes), still)
 
 
 def _outcomes(jobs: tuple[Job, ...], workers: int | None, scheduler: Scheduler, patience: float) -> Iterator[Outcome]:
