@@ -14,9 +14,10 @@ from datetime import date
 from typing import Any
 
 from cbm_lake.extract.causes import as_before
+from cbm_lake.extract.clusters import PATIENCE, Scheduler
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.planning import plan
-from cbm_lake.extract.running import PATIENCE, Scheduler, run
+from cbm_lake.extract.running import run
 from cbm_lake.extract.scene import extract_scene
 from cbm_lake.lake import Lake, open_lake
 
@@ -79,7 +80,8 @@ def extract(
             Pixels that the cube has come from the cube; with cube=False all are read from the scenes.
         rule: "centre" (as rasterstats) or "coverage" (weighted by the covered part; needs the extra `exact`).
         workers: processes on this machine; None is one per core as far as free memory goes, 0 is this process itself.
-        scheduler: address of a running Dask scheduler (tcp://host:8786), or a client of one, to use instead.
+        scheduler: address of a running Dask scheduler (tcp://host:8786), a client of one, or a cluster object, to use
+            instead.
         patience: seconds for which that scheduler is given time to get workers; more where they queue for a machine.
         lake: the lake; None is the workspace's.
         progress: called after each scene.
