@@ -20,7 +20,7 @@ _FID = "ogc_fid"
 """The column of parcels that came from a database of the original library: the number by which its tables know them."""
 _OF_SIGNATURES = "views.40"
 """Definitions from here on need the signatures; those before do with scenes, parcels and the ledger."""
-_FIRST = ("ledger", "obsids", "suspects")
+_FIRST = ("ledger", "obsids", "suspects", "exclusions")
 """Tables that those before need."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""

@@ -16,7 +16,7 @@ import shapely
 from cbm_lake import cards, compaction, database, lookup, queries, revisions, schemas
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
-from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
 from cbm_lake.slots import SlotContent, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot
 from cbm_lake.store import Store, stamp
@@ -240,6 +240,11 @@ class Lake:
         self._check_present()
         self._tables["suspects"].append(rows)
 
+    def add_exclusions(self, rows: pa.Table) -> None:
+        """Store decisions to leave scenes out or to put them back; see schemas.EXCLUSIONS."""
+        self._check_present()
+        self._tables["exclusions"].append(rows)
+
     def put(self, name: str, rows: pa.Table, part: int) -> None:
         """Make `rows` the part of that number of the table of that name (see `tables.of`), in one commit."""
         self._check_present()
@@ -254,20 +259,21 @@ class Lake:
 
         Raises:
             InvalidInputError: unknown card.
-            SourceError: files cannot be read or written, or rows were replaced meanwhile; what was not finished stays
-                as it was.
+            SourceError: some files cannot be read or written, or others went on replacing rows; those partitions,
+                which the message names, stay as they were, and all others are done.
         """
         self._check_present()
-        merged = 0
+        merged, problems = 0, []
         for name in [cards.get(card).name] if card else list(schemas.CARD_BANDS):
             gone = self.query("extractions.dropped", card=name)["extraction"].to_pylist()
-            if name == "s2":  # whose extractions the migrated statistics of scene classes belong to
-                merged += compaction.compact(self._tables["signatures_sc"], self._cursor(), gone)
-            merged += compaction.compact(self._tables[f"signatures_{name}"], self._cursor(), gone)
-        for name, table in self._tables.items():
-            if not name.startswith("signatures_"):
-                table.merge()
-            table.checkpoint()
+            # the migrated statistics of scene classes belong to extractions of s2
+            for table in ("signatures_sc", "signatures_s2") if name == "s2" else (f"signatures_{name}",):
+                files, failed = compaction.compact(self._tables[table], self._cursor(), gone)
+                merged += files
+                problems += failed
+        problems += compaction.tidy(self._tables.values(), but="signatures/")
+        if problems:
+            raise SourceError(f"all is compacted but {some(problems, 3)}")
         return merged
 
     def vacuum(self, days: float) -> int:

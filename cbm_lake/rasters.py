@@ -26,7 +26,7 @@ from rasterio.session import Session
 
 from cbm_lake import access, encoding, eopf, stores
 from cbm_lake.cards import Card
-from cbm_lake.errors import SourceError
+from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.location import Location
 from cbm_lake.ranges import open_bytes, stamp, unreadable
 from cbm_lake.tiff import Tiff
@@ -40,6 +40,14 @@ CHUNK: Final = 512
 """Pixels a side of what is read at once: a 30-pixel chip touches one to four chunks of a date."""
 _ALONE: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 """For GDAL where a file is at a distance: nothing is looked for beside it. Beside local files .msk, .aux.xml count."""
+_UNUSABLE: Final = (ArithmeticError, AttributeError, LookupError, OSError, RasterioError, TypeError, ValueError)
+"""What GDAL, rasterio, numpy, zarr and JSON raise for headers that say nonsense."""
+_FARTHEST: Final = 2e8
+"""Coordinates of every projection are nearer, in metres or feet."""
+_FINEST: Final = 1e-9
+"""Every pixel is larger, in metres or degrees."""
+_LONGEST: Final = 8_000_000
+"""Pixels a side: the earth at 5 m."""
 _RUN: Final = 4096
 """Blocks side by side are read at once up to so many columns where their requests or threads can overlap."""
 
@@ -115,8 +123,20 @@ class Raster:
         """Read the header.
 
         Raises:
-            SourceError: the file is missing, unreadable, has no coordinate system or is rotated.
+            SourceError: the file is missing, unreadable, has no coordinate system, is rotated, or holds what is no
+                band of a scene.
         """
+        try:
+            return cls._of_header(href)
+        except LakeError:
+            raise
+        except _UNUSABLE as error:
+            raise SourceError(
+                f"the header of raster {href} is of no use: {_reason(error)}; mend or leave out this scene"
+            ) from error
+
+    @classmethod
+    def _of_header(cls, href: str) -> Raster:
         if eopf.holds(href):
             band = eopf.Band.inspect(href)
             grid = Grid(band.epsg, band.transform, band.shape)
@@ -127,12 +147,8 @@ class Raster:
     @classmethod
     def _of(cls, href: str, dataset: Any) -> Raster:
         """What a dataset of rasterio says of its one band."""
-        name = stores.shown(href)
-        epsg = dataset.crs.to_epsg() if dataset.crs else None
-        t = dataset.transform
-        if epsg is None or t.b or t.d or t.e >= 0 or t.a <= 0:
-            raise SourceError(f"{name} has no known coordinate system or is not north-up; mend or leave out this scene")
-        location = Location.of(href)
+        name, location = stores.shown(href), Location.of(href)
+        grid = _grid_of(name, dataset)
         number = _number(dataset.count, location, name)
         dtype = dataset.dtypes[number - 1]
         if dtype.startswith("complex"):
@@ -140,7 +156,7 @@ class Raster:
         block = _block(dataset.block_shapes[number - 1], dataset.shape)
         nodata = _own_nodata(dataset.nodatavals[number - 1], dtype)
         masked = MaskFlags.per_dataset in dataset.mask_flag_enums[number - 1]
-        grid, scale = Grid(epsg, t, dataset.shape), float(dataset.scales[number - 1])
+        scale = float(dataset.scales[number - 1])
         return cls(href, grid, dtype, block, nodata, masked, scale, number, location.unit)
 
     def encoded(self, card: Card, band: str, boa_offset: int) -> Raster:
@@ -176,6 +192,23 @@ class Raster:
         own = json.loads(text)
         grid = Grid(own.pop("epsg"), Affine(*own.pop("transform")), tuple(own.pop("shape")))
         return cls(**{**own, "grid": grid, "block": tuple(own["block"])})
+
+
+def _grid_of(name: str, dataset: Any) -> Grid:
+    """The grid of a dataset of rasterio, where it is one on the earth."""
+    epsg = dataset.crs.to_epsg() if dataset.crs else None
+    known = epsg is not None and (dataset.crs.is_projected or dataset.crs.is_geographic)
+    t = dataset.transform
+    if epsg is None or not known or t.b or t.d or not (0 < t.a < math.inf and 0 < -t.e < math.inf):
+        raise SourceError(f"{name} has no known coordinate system or is not north-up; mend or leave out this scene")
+    grid = Grid(epsg, t, dataset.shape)
+    within = all(math.isfinite(bound) and abs(bound) < _FARTHEST for bound in grid.bounds)
+    if not within or max(grid.shape) > _LONGEST or min(t.a, -t.e) <= _FINEST:
+        raise SourceError(
+            f"{name} says that it has {grid.shape[0]} x {grid.shape[1]} pixels of {t.a:g} from {t.c:g}, {t.f:g} on, "
+            "which is no place on earth; mend or leave out this scene"
+        )
+    return grid
 
 
 def _number(count: int, location: Location, name: str) -> int:

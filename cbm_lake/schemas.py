@@ -161,6 +161,19 @@ SUSPECTS: Final = pa.schema(
 )
 """One row per verdict of the offset guard, or of a person; the latest decides, earlier ones stay."""
 
+EXCLUSIONS: Final = pa.schema(
+    [
+        pa.field("card", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # left out or put back
+        pa.field("why", pa.string(), nullable=False),
+        pa.field("who", pa.string(), nullable=False),
+        pa.field("decided", _TIME, nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+    ]
+)
+"""One row per decision of a person to leave a scene out or to put it back; the latest counts, earlier ones stay."""
+
 OBSIDS: Final = pa.schema(
     [
         pa.field("card", pa.string(), nullable=False),

@@ -321,7 +321,7 @@ def test_commits_of_which_the_answer_was_lost_lose_and_double_nothing(store, url
     lake = fill(Lake(f"{url}/{answers}"))
     rows = lake.sql(ROWS)
     store.set(lost=answers)
-    assert compaction.compact(lake._tables["signatures_s2"], lake.connect(), []) == 2
+    assert compaction.compact(lake._tables["signatures_s2"], lake.connect(), []) == (2, [])
     store.set(lost=1)
     write(lake, signatures(*(signature(pid, "B", day(1)) for pid in sorted(PIDS))), scene="B")
     for _ in range(2):

@@ -25,6 +25,7 @@ from cbm_lake.cli import (
     parcels,
     qa,
     report,
+    scenes,
     serve,
     show,
     user,
@@ -99,6 +100,7 @@ app.add_typer(guard.app, name="guard")
 app.add_typer(markers.app, name="markers")
 app.add_typer(qa.app, name="qa")
 app.add_typer(report.app, name="report")
+app.add_typer(scenes.app, name="scenes")
 app.add_typer(show.app, name="show")
 app.add_typer(user.app, name="user")
 app.add_typer(lake.app)

@@ -14,14 +14,14 @@ app = typer.Typer()
 
 @app.command()
 def status(shown: Shown = Format.table) -> None:
-    """Say what is catalogued, loaded, extracted, failed and suspect, and why."""
+    """Say what is catalogued, loaded, extracted, failed, left out and suspect, and why."""
     from cbm_lake.lake import open_lake
 
     lake = open_lake()
     if lake.is_empty:
         err.print(f"nothing is in {lake.url} yet; is it the right place?", soft_wrap=True, markup=False)
     tables = {"scenes": "scenes.status", "parcels": "status.parcels", "failed": "scenes.failed"}
-    for title, name in {**tables, "suspect": "guard.suspects"}.items():
+    for title, name in {**tables, "left out": "scenes.left_out", "suspect": "guard.suspects"}.items():
         show(lake.query(name), shown, title)
 
 

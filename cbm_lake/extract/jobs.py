@@ -57,6 +57,8 @@ class Job:
     """None extracts all parcels."""
     after: int = 0
     """Number of the latest attempt in the ledger when the job was planned."""
+    causes: tuple[str, ...] = ()
+    """Of the attempts that failed since the scene was last done; see `causes.cause`."""
 
     @property
     def extraction(self) -> int:
@@ -88,6 +90,8 @@ class Outcome:
     """Whether its worker died, perhaps of another scene that was there too."""
     discarded: int = 0
     """Pixels over parcels whose number is no reflectance (below 0, or wrapped round below it): nodata."""
+    repeated: bool = False
+    """Whether it failed on what stopped it in an earlier run, too."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,8 @@ class Extracted:
     skipped: int
     """Scenes that had been done before."""
     outcomes: tuple[Outcome, ...] = field(repr=False, default=())
+    still_failing: tuple[Outcome, ...] = ()
+    """Scenes that failed on what stopped them in an earlier run, too."""
 
     @property
     def discarded(self) -> int:

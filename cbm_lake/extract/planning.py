@@ -14,7 +14,8 @@ import shapely
 
 from cbm_lake import cards, encoding, zonal
 from cbm_lake.cube import Cube, Slot
-from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
+from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import RULES, Base, Job, Outcome, Plan, Progress, Scene
 from cbm_lake.extract.scene import geometries, record
 from cbm_lake.lake import Lake, open_lake
@@ -62,8 +63,7 @@ def plan(
     jobs, failed = _inspect(kind, drafts, known, progress)
     if not dry:
         jobs = _prepare(lake, kind.name, parcels, jobs, known, cube=cube)
-        for job, outcome in failed:
-            record(job, datetime.now(UTC), outcome)
+        failed = [(job, record(job, datetime.now(UTC), outcome)) for job, outcome in failed]
     count = lake.read_parcels(parcels, ["id"]).num_rows
     outcomes = tuple(outcome for _, outcome in failed)
     return Plan(kind.name, parcels, count, tuple(jobs), len(rows) - len(drafts), outcomes)
@@ -128,6 +128,10 @@ def _drafts(
     """A job, still without rasters, and the hrefs by band, for every scene that is not done; again for every one."""
     key = {"card": kind.name, "aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
     held = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}
+    causes: dict[str, set[str]] = {}
+    for failure in lake.query("extractions.failures", **key).to_pylist():
+        outcome = Outcome(failure["scene"], 0, failure["problem"])
+        causes.setdefault(outcome.scene, set()).add(cause(outcome))
     changes = _Changes(lake, parcels)
     drafts = []
     for row in rows:
@@ -135,6 +139,7 @@ def _drafts(
         scene = Scene(row["id"], row["obstime"], row["reference"], row["boa_offset"], row["revision"])
         bands = kind.check_bands((*wanted, *(entry["bands"] if entry["extraction"] else ())))
         job = Job(lake.url, kind.name, scene, parcels, bands, rule, {}, after=entry["attempt"])
+        job = replace(job, causes=tuple(sorted(causes.get(row["id"], ()))))
         same = not again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
         if same and entry["rule"] == rule and set(bands) == set(entry["bands"]):
             if not changes.since(entry["versions"]) and (entry["cube"] or not cube):
@@ -195,7 +200,7 @@ def _inspect(
         try:
             rasters = {name: Raster.current(assets[name], known.get(assets[name])) for name in names}
             return replace(job, rasters={name: _of_band(raster, kind, name, job) for name, raster in rasters.items()})
-        except SourceError as error:
+        except LakeError as error:
             return Outcome(job.scene.id, 0, str(error))
 
     jobs, failed = [], []

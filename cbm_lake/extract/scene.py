@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from affine import Affine
 from cbm_lake import cards, encoding, schemas, stores, zonal
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import LakeError, SourceError
+from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import Job, Outcome
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import Raster, Source, Window, source
@@ -52,7 +54,8 @@ def record(job: Job, started: datetime, outcome: Outcome) -> Outcome:
     entry = _entry(job, started, outcome)
     if outcome.problem:
         lake.record(entry)
-    elif not lake.record(entry, after=job.after):
+        return replace(outcome, repeated=cause(outcome) in job.causes)
+    if not lake.record(entry, after=job.after):
         key = {"card": job.card, "aoi": job.parcels.aoi, "year": job.parcels.year, "ptype": job.parcels.ptype}
         held = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}[job.scene.id]
         if held["extraction"] not in (None, job.extraction, job.base.extraction if job.base else None):

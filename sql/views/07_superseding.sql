@@ -2,7 +2,7 @@
 -- Of one acquisition the newer processing baseline, and a product with rasters before a copy without, that is if both are of one
 -- datastrip (reprocessing moves its start by a few seconds), or if it lies over nine tenths of the older: a half of a tile that was
 -- reprocessed alone leaves the other half in force. Of one datastrip and baseline, or of one product, the one that was made last.
--- Of radar also slices that share more than half of their time: near-real-time and later processings cut a pass differently.
+-- A scene that was left out takes nobody's place. Of radar also slices that share more than half of their time: near-real-time and later processings cut a pass differently.
 create table superseding as
 with pairs as (
     select older, newer
@@ -30,8 +30,9 @@ compared as (
 )
 select older.card as card, older.id as older, newer.id as newer
 from compared
-where
+where (newer.card, newer.id) not in (select card, scene from left_out) and (
     newer.rank > older.rank and (older.card <> 's2' or unknown_datastrip or same_datastrip or lies_over)
     or newer.rank = older.rank and (older.card <> 's2' or same_datastrip or newer.reference = older.reference)
     and (coalesce(newer.produced, 'epoch'::timestamptz), newer.reference, newer.id)
     > (coalesce(older.produced, 'epoch'::timestamptz), older.reference, older.id)
+)

@@ -2,6 +2,7 @@
 -- extracted, but its catalogue entry is another since, so that what was extracted counts no more until it is extracted again.
 -- superseded: another takes its place; see "superseding".
 -- suspect: what is wrong with it, where its data say that something is; see guard.
+-- left_out: why somebody left it out, where that is so; such a scene supersedes no other.
 -- obsid: the number that a migrated scene had in the original's catalogue, else one made of the scene's card and id.
 -- A copy without rasters never hides one that has them: processing_rank sorts by both.
 create view scenes as
@@ -29,6 +30,7 @@ select
     known.rank as processing_rank,
     (known.card, known.id) in (select card, older from superseding) as superseded,
     (select any_value(kind) from suspected where suspected.card = known.card and suspected.scene = known.id) as suspect,
+    (select any_value(why) from left_out where left_out.card = known.card and left_out.scene = known.id) as left_out,
     coalesce(numbered.obsid, (md5_number_lower(concat(known.card, '/', known.id)) >> 12)::bigint) as obsid,
     known.acquisition, known.datastrip, known.produced, known.known_revision as revision,
     known.geometry as footprint, known.bbox, known.assets, known.source, known.ingested
