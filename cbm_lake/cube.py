@@ -203,7 +203,8 @@ class Cube:
         chosen = sorted((self._flagged(group) if slots is None else slots).items(), key=lambda item: item[1].obstime)
         numbers = [number for number, _ in chosen]
         arrays = {name: _array(group, name) for name in sorted(_band_names(group))}
-        bands = {name: da.from_zarr(array, chunks=array.chunks)[numbers]  # type: ignore[no-untyped-call] for name, array in arrays.items()}
+        lazy = {name: da.from_zarr(array, chunks=array.chunks) for name, array in arrays.items()}  # type: ignore[no-untyped-call]
+        bands = {name: array[numbers] for name, array in lazy.items()}
         return cf.dataset(bands, self.grid(), [slot for _, slot in chosen])
 
     def _opened(self) -> zarr.Group:

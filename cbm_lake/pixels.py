@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from cbm_lake import datasets, stack
-from cbm_lake.selection import Choice
-
 if TYPE_CHECKING:
     import shapely
     import xarray as xr
@@ -48,6 +45,8 @@ class Pixels(ABC):
             aoi: only scenes that were extracted over the parcels of this area.
             year: only over its parcels of this year.
         """
+        from cbm_lake import datasets  # here, for it brings zarr and GDAL, which who asks SQL does not need
+
         return datasets.table(self, card, aoi, year)
 
     def cube(
@@ -76,6 +75,9 @@ class Pixels(ABC):
             InvalidInputError: no such card or band, or several cubes fit; the message lists them.
             NotFoundError: no cube holds such a scene, or the area has no parcels.
         """
+        from cbm_lake import datasets
+        from cbm_lake.selection import Choice
+
         chosen = Choice.of(card, aoi, year, grid, resolution, bands, start, end)
         return datasets.cube(self, chosen, harmonised=harmonised)
 
@@ -104,9 +106,14 @@ class Pixels(ABC):
             NotFoundError: no scene covers the area in that time, or the area has no parcels.
             SourceError: a scene lacks a band, or its header cannot be read; on reading, a raster is missing or damaged.
         """
+        from cbm_lake import stack
+        from cbm_lake.selection import Choice
+
         chosen = Choice.of(card, aoi, year, grid, resolution, bands, start, end)
         return stack.stack(self, chosen, epsg, harmonised=harmonised)
 
     def publish_cubes(self, card: str, grids: Sequence[str] | None = None) -> None:
         """Say in the cubes of a card (or in those of some grids) which of their scenes count, for other readers."""
+        from cbm_lake import datasets
+
         datasets.publish(self, card, grids)
