@@ -17,12 +17,13 @@ from cbm_lake import cards, compaction, database, lookup, queries, revisions, sc
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
+from cbm_lake.pixels import Pixels
 from cbm_lake.slots import SlotContent, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot
 from cbm_lake.store import Store, stamp
 
 
-class Lake:
+class Lake(Pixels):
     """A lake at a folder or URL, as it is now or as it was at a moment."""
 
     def __init__(self, url: str, as_of: datetime | None = None) -> None:
@@ -164,6 +165,8 @@ class Lake:
         if chosen:
             name = f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet"
             self._store.write(name, _stac_geoparquet(revisions.rows(rows, chosen)))
+        for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
+            self.publish_cubes(card)  # slots of the former revision or offset count no more
         return len(chosen.keys() - held.keys())
 
     def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table) -> bool:
@@ -239,6 +242,8 @@ class Lake:
         """Keep verdicts on scenes; see schemas.SUSPECTS."""
         self._check_present()
         self._tables["suspects"].append(rows)
+        for card in rows["card"].unique().to_pylist():
+            self.publish_cubes(card)
 
     def add_exclusions(self, rows: pa.Table) -> None:
         """Store decisions to leave scenes out or to put them back; see schemas.EXCLUSIONS."""

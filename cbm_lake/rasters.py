@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import rasterio
@@ -33,7 +33,6 @@ from cbm_lake.tiff import Tiff
 from cbm_lake.vsi import GdalFile
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
 CHUNK: Final = 512
@@ -113,7 +112,7 @@ class Raster:
         Raises:
             SourceError: as `inspect`.
         """
-        now = stamp(Location.of(href).path)
+        now = _stamp(Location.of(href).path)
         return (
             remembered if remembered is not None and remembered.stamp == now else replace(cls.inspect(href), stamp=now)
         )
@@ -181,8 +180,8 @@ class Raster:
         return encoding.DTYPES[self.encoding] if self.encoding else self.dtype
 
     def to_json(self) -> str:
-        """Everything that the header says, so that it need not be read again."""
-        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("grid", "encoding")}
+        """Everything, so that the header need not be read again."""
+        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "grid"}
         grid = {"epsg": self.grid.epsg, "transform": list(self.grid.transform)[:6], "shape": self.grid.shape}
         return json.dumps({**own, **grid})
 
@@ -209,6 +208,11 @@ def _grid_of(name: str, dataset: Any) -> Grid:
             "which is no place on earth; mend or leave out this scene"
         )
     return grid
+
+
+def _stamp(path: str) -> str:
+    """What tells the content of a file from another; of a Zarr band, whose chunks are many files, its metadata do."""
+    return eopf.stamp(path) if eopf.holds(path) else stamp(path)
 
 
 def _number(count: int, location: Location, name: str) -> int:
@@ -330,7 +334,7 @@ def _stored(raster: Raster, threads: int) -> Source:
     path = raster.path
     simple = not (eopf.holds(path) or raster.masked or raster.band != 1 or _is_in_archive(path))
     tiff = Tiff.inspect(path) if simple else None
-    if raster.stamp and (tiff.source.stamp if tiff else stamp(path)) != raster.stamp:
+    if raster.stamp and (tiff.source.stamp if tiff else _stamp(path)) != raster.stamp:
         raise SourceError(f"raster {stores.shown(path)} has changed since its header was read; run again")
     if eopf.holds(path):
         return ProductSource(raster)
@@ -446,42 +450,3 @@ def without_nodata(pixels: NDArray[Any], nodata: float | None) -> NDArray[Any]:
     if nodata is not None:
         pixels[pixels == pixels.dtype.type(nodata)] = 0
     return pixels
-
-
-def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
-    """The stored DN of one band over time as a lazy array (time, band, y, x) on the raster's own grid; nodata is 0.
-
-    stackstac is told everything that it would else guess: the grid, pixel centres, the stored values without
-    rescaling; and that a missing file is an error, never nodata.
-    """
-    import stackstac
-
-    grid = raster.grid
-    items = [_stack_item(number, href, grid) for number, href in enumerate(hrefs)]
-    stack = stackstac.stack(
-        items,
-        assets=["band"],
-        epsg=grid.epsg,
-        resolution=(grid.transform.a, -grid.transform.e),
-        bounds=grid.bounds,
-        snap_bounds=False,
-        chunksize=(1, 1, *raster.block),
-        dtype=np.dtype(raster.dtype),
-        fill_value=np.dtype(raster.dtype).type(0),
-        rescale=False,
-        sortby_date=False,
-        xy_coords="center",
-        properties=False,
-        band_coords=False,
-        errors_as_nodata=(),
-        gdal_env=stackstac.DEFAULT_GDAL_ENV.updated({"session": _Bucket(hrefs[0]), **_ALONE, "GDAL_NUM_THREADS": "1"}),
-    )
-    return cast("xr.DataArray", stack.drop_attrs(deep=False))
-
-
-def _stack_item(number: int, href: str, grid: Grid) -> dict[str, Any]:
-    """The least STAC item that stackstac accepts."""
-    rows, columns = grid.shape
-    asset = {"href": stores.gdal_path(href), "proj:shape": [rows, columns], "proj:transform": list(grid.transform)[:6]}
-    properties = {"datetime": f"2000-01-01T00:00:{number % 60:02}Z", "proj:epsg": grid.epsg}
-    return {"type": "Feature", "id": str(number), "properties": properties, "assets": {"band": asset}, "bbox": None}

@@ -228,7 +228,7 @@ def _prepare(
     """Make what the jobs need: tables, pixel indexes, and places in the cubes, which the jobs then know."""
     lake.prepare(card)
     seen = {raster.href: raster for job in jobs for raster in job.rasters.values()}
-    headers = {href: raster.to_json() for href, raster in seen.items()}
+    headers = {href: replace(raster, encoding=None).to_json() for href, raster in seen.items()}
     before = {href: raster.to_json() for href, raster in known.items()}
     lake.remember_rasters({href: header for href, header in headers.items() if before.get(href) != header})
     _index_grids(lake, parcels, {raster.grid for raster in seen.values()})
@@ -265,7 +265,8 @@ def _make_room(lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], jobs: 
     held = lake.reserve_slots(card, grid.name, wanted)
     while True:
         slots = [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in held.to_pylist()]
-        cube.extend(grid, dtypes, slots)
+        counting = lake.query("cube.slots", card=card, grid=grid.name, aoi=None, year=None)["slot"].to_pylist()
+        cube.extend(grid, dtypes, slots, set(counting))
         again = lake.reserve_slots(card, grid.name, wanted)
         if again.num_rows == held.num_rows:  # nobody who knew of fewer slots can have written after this
             taken = again.to_pylist()
