@@ -541,6 +541,21 @@ def test_all_waits_together_are_bounded(lake, quick):
     assert "come back after" in message
 
 
+def test_waits_that_lead_on_are_bounded_too(lake, quick, monkeypatch):
+    monkeypatch.setattr(web, "_WHOLE_PATIENCE", 700)
+
+    def answer(asked, server):
+        number = int(asked.get("token") or 0)
+        if len(server.searches) % 2:
+            return 429, {"Retry-After": "200"}, {}
+        return page([number], token(server, number + 1))
+
+    with scripted(answer) as server:
+        assert "come back after" in failure(lake, server)
+    assert sum(quick) == 600
+    assert stored(lake) == 3
+
+
 @pytest.mark.parametrize("value", ["soon", "-5", "0", "Thu, 01 Jan 1970 00:00:00 GMT"])
 def test_a_wait_of_nothing_is_a_short_one(lake, quick, value):
     with scripted(once((429, {"Retry-After": value}, {}))) as server:
@@ -638,6 +653,14 @@ def test_a_connection_that_breaks_is_tried_again_and_named(lake, quick, content,
         message = failure(lake, None, url=f"{url}/timeout/proxy/refused", retries=2)
     assert message.startswith(f"{url[7:]} failed: {text}")
     assert quick == [0.5, 1]
+
+
+def test_an_answer_in_small_pieces_is_read_to_its_end(lake):
+    whole = gzip.compress(json.dumps(page([1, 2])).encode())
+    head = HEAD + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    pieces = b"".join(b"1\r\n" + whole[at : at + 1] + b"\r\n" for at in range(len(whole)))
+    with raw(head + pieces + b"0\r\n\r\n") as url:
+        assert card2db.items(f"{url}/page.json", lake=lake).new == 2
 
 
 def test_a_server_that_falls_silent_within_an_answer_is_named(lake, hang):
