@@ -169,6 +169,7 @@ def in_process() -> None:
         scene._index(job, raster.grid.name)  # noqa: SLF001
     zonal.warm_up()
     if reader == "gdal":
+        os.environ.update(_GDAL)
         scene.source = GdalSource  # type: ignore[assignment, misc]
     wall, cpu = time.perf_counter(), time.process_time()
     rows = scene._signatures(job)  # noqa: SLF001
@@ -196,7 +197,9 @@ class GdalSource:
         """The pixels of each window."""
         from cbm_lake.rasters import _runs
 
-        with rasterio.Env(**_GDAL), rasterio.open(f"/vsicurl/{self._raster.href}") as dataset:
+        with rasterio.Env():
+            opened = rasterio.open(f"/vsicurl/{self._raster.href}")
+        with contextlib.closing(opened) as dataset:
             for run in _runs(windows, 4096):
                 row, col, height, _ = run[0]
                 pixels = dataset.read(1, window=((row, row + height), (col, run[-1].col + run[-1].width)))
