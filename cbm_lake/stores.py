@@ -82,11 +82,7 @@ class Remote:
         if self.url.startswith(_WEB):
             signed = signing.signed(self.url)
             return web_store(_split(signed)[0], urlsplit(signed).query, _headers(self.url), 0)
-        root = self.url.removesuffix(self.path)
-        account = access.variable("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
-        if not (root.startswith("gs://") or urlsplit(root).username or account):
-            raise SourceError(f"{root} does not say in which account it is; set AZURE_STORAGE_ACCOUNT_NAME")
-        return _cloud_store(root, account, 0)
+        return _cloud_store(*_with_account(self.url.removesuffix(self.path)), 0)
 
     def renew(self) -> bool:
         """Whether a refused signature was put away, so that `store` comes with a fresh one."""
@@ -119,6 +115,30 @@ class Remote:
         if code in ("401", "403"):
             return access.ADVICE
         return ""
+
+
+def folder_store(url: str) -> Any:
+    """The client of obstore for all files below a URL, which retries; signatures and credentials are those of now.
+
+    Raises:
+        SourceError: the URL does not say in which account of Azure it is.
+    """
+    retries = Workspace.here().config.s3.retries
+    if not url.startswith(_WEB):
+        return _cloud_store(*_with_account(url), retries)
+    parts = urlsplit(signing.signed(url))
+    root = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    return web_store(root, parts.query, _headers(url), retries)
+
+
+def _with_account(root: str) -> tuple[str, str]:
+    """A URL of Azure or Google, and the account of Azure where the environment has to name it."""
+    account = access.variable("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
+    if root.startswith("gs://") or urlsplit(root).username:
+        return root, ""
+    if not account:
+        raise SourceError(f"{root} does not say in which account it is; set AZURE_STORAGE_ACCOUNT_NAME")
+    return root, account
 
 
 def _split(url: str) -> tuple[str, str]:
@@ -193,7 +213,7 @@ def _cloud_store(root: str, account: str, retries: int) -> Any:
         )
         return GCSStore.from_url(root, config={} if named else {"skip_signature": True}, **options)
     config: AzureConfig = {} if _has_azure_keys() else {"skip_signature": True}
-    if account and not urlsplit(root).username:
+    if account:
         config["account_name"] = account
     return AzureStore.from_url(root, config=config, **options)
 
