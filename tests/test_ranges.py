@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import re
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +12,14 @@ from datetime import timedelta
 import numpy as np
 import pytest
 import rasterio
+from factories import X, Y, parcels, scene, scenes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from range_server import range_server
 
-from cbm_lake import access, ranges, stores
+from cbm_lake import access, extract, ranges, stores
 from cbm_lake.errors import SourceError
+from cbm_lake.lake import Lake
 from cbm_lake.ranges import LocalFile, RemoteFile, open_bytes, stamp
 from cbm_lake.rasters import FileSource, Raster, TiffSource, Window, source
 from cbm_lake.vsi import BytesFile
@@ -365,7 +368,7 @@ def raster_bytes(pixels, **profile):
     with rasterio.MemoryFile() as memory:
         with memory.open(
             driver="GTiff", count=1, dtype=pixels.dtype, height=pixels.shape[0], width=pixels.shape[1],
-            crs="EPSG:32631", transform=rasterio.Affine(10, 0, 600000, 0, -10, 5000000), **profile,
+            **{"crs": "EPSG:32631", "transform": rasterio.Affine(10, 0, 600000, 0, -10, 5000000)} | profile,
         ) as file:  # fmt: skip
             file.write(pixels, 1)
         return memory.read()
@@ -425,6 +428,56 @@ def test_a_raster_replaced_at_its_address_is_read_as_it_is_now(server):
         server.files["/b.tif"] = raster_bytes(pixels, compress="deflate")
         (found,) = source(Raster.inspect(f"{server.url}/b.tif")).read([Window(0, 0, 300, 300)])
         assert np.array_equal(found, pixels)
+
+
+BANDS = ("B02", "B04", "B08", "B11")
+
+
+@pytest.mark.parametrize("cube", [False, True], ids=["rows", "cube"])
+@pytest.mark.parametrize("rule", ["centre", "coverage"])
+def test_a_scene_on_the_web_has_the_rows_of_the_same_scene_on_a_disk(server, tmp_path, rule, cube):
+    if rule == "coverage":
+        pytest.importorskip("exactextract")
+    rows = []
+    for number, band in enumerate((*BANDS, "SCL")):
+        values = np.random.default_rng(number).integers(0, 12 if band == "SCL" else 5000, (700, 700))
+        place = rasterio.Affine(10, 0, X - 3000, 0, -10, Y + 4000)
+        content = raster_bytes(values.astype(np.uint8 if band == "SCL" else np.uint16), transform=place, **TILED)
+        (tmp_path / f"{band}.tif").write_bytes(content)
+        server.files[f"/{band}.tif"] = content
+    server.faults = ["", "503", "", "", "cut", "", "reset", "", "429", "", "", "other", "unsaid"] * 5
+    for root in (str(tmp_path), server.url):
+        lake = Lake(str(tmp_path / f"lake-{root == server.url}"))
+        lake.add_parcels("ms", 2024, "", "v1", parcels())
+        assets = {band: {"href": f"{root}/{band}.tif", "type": "image/tiff"} for band in (*BANDS, "SCL")}
+        lake.add_scenes(scenes(scene("A", assets=assets)))
+        options = {"aoi": "ms", "year": 2024, "bands": BANDS, "rule": rule, "cube": cube, "workers": 0, "lake": lake}
+        extract.extract("s2", "2024-05-01", "2024-05-01", **options)
+        rows.append(lake.sql("select * from s2 order by pid"))
+    assert rows[0].num_rows == 3
+    assert rows[0].equals(rows[1])
+
+
+def test_a_scene_of_which_a_band_is_gone_fails_alone_with_its_reason(server, tmp_path):
+    content = raster_bytes(
+        np.ones((700, 700), np.uint16), transform=rasterio.Affine(10, 0, X - 3000, 0, -10, Y + 4000), **TILED
+    )
+    lake = Lake(str(tmp_path / "lake"))
+    lake.add_parcels("ms", 2024, "", "v1", parcels())
+    names = ("A", "B")
+    for name in names:
+        server.files |= {f"/{name}/{band}.tif": content for band in BANDS}
+    found = [
+        scene(name, assets={b: {"href": f"{server.url}/{name}/{b}.tif?sig=x", "type": "image/tiff"} for b in BANDS})
+        for name in names
+    ]
+    lake.add_scenes(scenes(*found))
+    options = {"aoi": "ms", "year": 2024, "bands": BANDS, "cube": False, "lake": lake}
+    plan = extract.plan("s2", "2024-05-01", "2024-05-01", **options)
+    del server.files["/A/B08.tif"]
+    outcomes = {job.scene.id: extract.extract_scene(job) for job in plan.jobs}
+    assert outcomes["B"].problem is None
+    assert re.search(r"raster http://[^ ?]*/A/B08.tif cannot be (opened|read): Code404", outcomes["A"].problem)
 
 
 def test_a_byte_source_is_a_file_like_any_other(server):
