@@ -287,7 +287,7 @@ class RemoteFile:
                 if isinstance(error, NotSupportedError) and not self._opened:
                     raise _NoRangesError from error
                 if not attempts.again(error):
-                    raise self._failure(error) from error
+                    raise self._failure(error) from None  # its text has the signature
 
     def _answered(self, start: int, end: int) -> Iterator[bytes]:
         """The body of one answer, chunk by chunk, as long as the connection lasts."""
@@ -325,7 +325,7 @@ class RemoteFile:
                 _check_length(file.tell(), self._version.size)
             except (BaseError, OSError) as error:
                 if not attempts.again(error):
-                    raise self._failure(error) from error
+                    raise self._failure(error) from None  # its text has the signature
                 file.seek(0)
                 file.truncate()
             else:
