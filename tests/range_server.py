@@ -16,7 +16,8 @@ class RangeServer:
     503, 429, 500, 404, … : that status. cut: half of the bytes, then the end of the connection. unsaid: half of them in
     an answer that does not say how many come. reset: the connection is torn down. dead: it is closed at once. whole:
     the whole file and 200. other: another range than was asked for. short: less than was asked for. silent: nothing,
-    until the test ends. slow start: half the bytes, then nothing.
+    until the test ends. slow start: half the bytes, then nothing. less, more: a body of another length than the range
+    that the answer names.
     """
 
     def __init__(self):
@@ -89,6 +90,7 @@ class RangeServer:
         start, end = (int(span[1]), min(int(span[2]) + 1, len(content))) if span else (0, len(content))
         start, end = start + (fault == "other"), end - (fault == "short")
         said = {"Content-Range": f"bytes {start}-{end - 1}/{len(content)}"} if span else {}
+        end += {"less": -1, "more": 1}.get(fault, 0)
         self.head(request, 206 if span else 200, None if fault == "unsaid" else end - start, said | self.about(path))
         broken = fault in ("cut", "reset", "unsaid", "slow start")
         request.wfile.write(content[start : start + (end - start) // 2 if broken else end])
