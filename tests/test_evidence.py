@@ -524,6 +524,10 @@ def test_of_several_rasters_of_a_band_that_at_its_own_pixel_size_is_taken():
     assert bands(row(item("a", L2A, assets))) == {"B04": "/d/10.tif"}
     twice = {"x": {"href": "https://h/a_B04.tif"}, "s3_x": {"href": "s3://h/a_B04.tif"}}
     assert bands(row(item("a", L2A, twice))) == {"B04": "https://h/a_B04.tif"}
+    sized = {"x": {"href": "/d/x.tif", "bands": [{"name": "B04"}]}}
+    sized["y"] = {**sized["x"], "href": "/d/y.tif", "gsd": 10}
+    assert bands(row(item("a", L2A, sized))) == {"B04": "/d/y.tif"}
+    assert bands(row(item("a", L2A, {**sized, "B04": {"href": "/d/z.tif"}}))) == {"B04": "/d/z.tif"}
     twins = {"B04_jp2": {"href": "/d/B04.jp2"}, "B04": {"href": "/d/B04.tif"}}
     assert bands(row(item("a", L2A, twins))) == {"B04": "/d/B04.tif"}
     both = {"SRE_B4": {"href": "/d/SRE_B4.tif"}, "FRE_B4": {"href": "/d/FRE_B4.tif"}}

@@ -60,10 +60,10 @@ class _Candidate:
     """Stated pixel size."""
 
     @property
-    def rank(self) -> tuple[bool, int, bool, bool]:
+    def rank(self) -> tuple[int, bool, bool, bool]:
         """Lower is better; of twins the COG, of two corrections the one that also corrects for slopes."""
         slopes_kept = bool(_SLOPES_KEPT.search(f"{self.key} {self.asset['href']}"))
-        return self.metres is None, self.found_by, self._is_jpeg, slopes_kept
+        return self.found_by, self.metres is None, self._is_jpeg, slopes_kept
 
     @property
     def file(self) -> str:
