@@ -104,7 +104,7 @@ class Raster:
                 raise SourceError(f"{href} has {dataset.count} bands where one is expected; leave out this scene")
             grid, dtype = Grid(epsg, t, dataset.shape), dataset.dtypes[0]
             block = _block(dataset.block_shapes[0], dataset.shape)
-            return cls(href, grid, dtype, block, _own_nodata(dataset.nodata, dtype), float(dataset.scales[0]))
+            return cls(href, grid, dtype, block, _own_nodata(dataset.nodata, dtype), scale=float(dataset.scales[0]))
 
     def encoded(self, card: Card, band: str, boa_offset: int) -> Raster:
         """The raster as that of a band of a card: its pixels are read in the card's unit.
