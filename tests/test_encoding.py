@@ -156,7 +156,7 @@ def test_numbers_that_are_no_reflectance_are_nodata_and_counted(what, rule, tmp_
     with caplog.at_level(logging.WARNING):
         done = taken(lake, rule=rule, cube=rule == "centre")
     assert done.discarded == 3
-    assert "has 3 pixels that are no reflectance" in caplog.text
+    assert "has 3 pixels that are no measurement" in caplog.text
     if rule == "coverage":
         rows = lake.sql("select B04_max, B04_min from s2").to_pylist()
         assert all(row["B04_min"] > 0 and row["B04_max"] <= 6000 for row in rows)
@@ -214,9 +214,9 @@ def test_what_is_not_of_the_card_is_refused_the_same_with_and_without_a_cube(wha
     [
         (
             lambda power: (10 * np.log10(power)).astype("float32"),
-            "median of -1.* as dB has; card bs needs linear power",
+            "median of -1.* as dB or undeclared nodata would have; card bs needs linear power",
         ),
-        (lambda power: (np.sqrt(power) * 1000).astype("float32"), "as scaled numbers or amplitude has"),
+        (lambda power: (np.sqrt(power) * 1000).astype("float32"), "as scaled numbers or amplitude would have"),
         (lambda power: (power * 1000).astype("int16"), "is int16; card bs needs linear power as float32"),
     ],
 )
@@ -226,6 +226,16 @@ def test_radar_in_another_unit_is_refused_by_sign_size_or_type(pixels, words, cu
     lake = lake_of(tmp_path, {"VV": write(tmp_path / "b.tif", pixels(power))}, "bs")
     with pytest.raises(SourceError, match=words):
         taken(lake, "VV", "bs", cube=cube)
+
+
+def test_nodata_that_a_radar_raster_does_not_declare_is_no_power(tmp_path):
+    power = np.random.default_rng(3).gamma(4, 0.02, (SIZE, SIZE)).astype("float32")
+    power[14, 14] = power[45, 25] = 0
+    stored = power.copy()
+    stored[14, 14], stored[45, 25] = -32768, -9999
+    lake = lake_of(tmp_path, {"VV": write(tmp_path / "b.tif", stored)}, "bs")
+    assert taken(lake, "VV", "bs").discarded == 2
+    assert_is(lake, power, "VV", "bs")
 
 
 @pytest.mark.parametrize("metres", [10, 20, 30])

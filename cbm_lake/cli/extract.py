@@ -104,7 +104,7 @@ def _planned(todo: Plan, workers: int | None) -> None:
 def _extracted(done: Extracted) -> None:
     out.print(f"{done.scenes} scenes extracted, {done.rows:,} signatures written")
     if done.discarded:
-        out.print(f"{done.discarded:,} pixels were no reflectance (below 0, or above 3.2767) and count as nodata")
+        out.print(f"{done.discarded:,} pixels were no measurement (below 0, or reflectance above 3.2767): nodata")
 
 
 def _extract_command(card: str, sensor: str) -> None:

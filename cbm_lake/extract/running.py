@@ -78,7 +78,7 @@ def run(
             if outcome.problem:
                 log.warning("scene %s failed: %s", outcome.scene, outcome.problem)
             if outcome.discarded:
-                log.warning("scene %s has %d pixels that are no reflectance: nodata", outcome.scene, outcome.discarded)
+                log.warning("scene %s has %d pixels that are no measurement: nodata", outcome.scene, outcome.discarded)
             if progress:
                 progress(len(outcomes), total)
     except _LostError as error:
