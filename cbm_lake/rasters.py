@@ -205,10 +205,13 @@ class _Bucket(Session):  # type: ignore[misc]
 @contextmanager
 def _settings(href: str, threads: int) -> Iterator[None]:
     """GDAL's settings for a request, and leave to make it."""
-    options = _GDAL_OPTIONS if _is_remote(href) else {**_GDAL_OPTIONS, **_GDAL_LOCAL}
-    environment = rasterio.Env(_Bucket(href), **options, GDAL_NUM_THREADS=str(threads))
+    environment = rasterio.Env(_Bucket(href), **_gdal_options(href), GDAL_NUM_THREADS=str(threads))
     with access.limited(href), environment:
         yield
+
+
+def _gdal_options(href: str) -> dict[str, str]:
+    return _GDAL_OPTIONS if _is_remote(href) else {**_GDAL_OPTIONS, **_GDAL_LOCAL}
 
 
 def opened(href: str, threads: int = 1) -> Any:
@@ -438,7 +441,7 @@ def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
         band_coords=False,
         errors_as_nodata=(),
         gdal_env=stackstac.DEFAULT_GDAL_ENV.updated(
-            {"session": _Bucket(hrefs[0]), **_GDAL_OPTIONS, "GDAL_NUM_THREADS": "1"}
+            {"session": _Bucket(hrefs[0]), **_gdal_options(hrefs[0]), "GDAL_NUM_THREADS": "1"}
         ),
     )
     stack = stack.drop_attrs(deep=False)
@@ -453,7 +456,7 @@ def _stack_item(number: int, href: str, grid: Grid) -> dict[str, Any]:
     """The least STAC item that stackstac accepts."""
     rows, columns = grid.shape
     path, band, _ = Location.of(href)
-    path = access.gdal_path(path) if band <= 1 else f"vrt://{access.gdal_path(path)}?bands={band}"
+    path = access.gdal_path(path) if not band else f"vrt://{access.gdal_path(path)}?bands={band}"
     asset = {"href": path, "proj:shape": [rows, columns], "proj:transform": list(grid.transform)[:6]}
     properties = {"datetime": f"2000-01-01T00:00:{number % 60:02}Z", "proj:epsg": grid.epsg}
     return {"type": "Feature", "id": str(number), "properties": properties, "assets": {"band": asset}, "bbox": None}

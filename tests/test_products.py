@@ -173,7 +173,7 @@ def spoiled(folder, kind):
         snap(folder, "S1A_mosaic_CARD_BS")
     elif kind == "header gone":
         snap(folder)
-        for file in folder.rglob("*.hdr"):
+        for file in (folder / BS).rglob("*.hdr"):
             file.unlink()
     elif kind == "no coordinates":
         write(folder / f"{COH}.tif", np.stack([coherence(), coherence()]), crs=None)
@@ -524,8 +524,9 @@ def maja(folder, nodata=-10000, quantification="10000", name=MAJA):
 def test_a_product_of_maja_gives_the_numbers_of_rasterstats_without_an_offset(lake, tmp_path, packed):
     arrays = maja(tmp_path / "in")
     if packed:
-        zipped(tmp_path / "in", tmp_path / "in" / f"{MAJA}.zip")
+        zipped(tmp_path / "in", tmp_path / f"{MAJA}.zip")
         shutil.rmtree(tmp_path / "in" / MAJA)
+        shutil.move(tmp_path / f"{MAJA}.zip", tmp_path / "in")
     load(lake, tmp_path)
     found, (row,) = catalogued(lake, tmp_path / "in")
     assert found == card2db.Ingested(1, 1)
