@@ -441,7 +441,8 @@ def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
         band_coords=False,
         errors_as_nodata=(),
         gdal_env=stackstac.DEFAULT_GDAL_ENV.updated(
-            {"session": _Bucket(hrefs[0]), **_gdal_options(hrefs[0]), "GDAL_NUM_THREADS": "1"}
+            {"session": _Bucket(hrefs[0]), **_gdal_options(hrefs[0]), "GDAL_NUM_THREADS": "1"},
+            _gdal_options(hrefs[0]),
         ),
     )
     stack = stack.drop_attrs(deep=False)

@@ -265,47 +265,46 @@ def test_two_areas_of_one_day_are_two_scenes(lake, tmp_path):
     assert not any(row["superseded"] for row in rows)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        ("same band twice", "are both VV"),
-        ("another grid", "do not fit"),
-        ("another projection", "do not fit"),
-        ("two bands", "2 bands where one is expected"),
-        ("damaged", "no known coordinate system"),
-        ("no coordinates", "no known coordinate system"),
-        ("integers", "uint16"),
-        ("scaled", "declares scale"),
-        ("decibels", "decibels?"),
-        ("digital numbers", "not backscatter as power"),
-    ],
-)
+def truncated(path):
+    write(path, power())
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def scaled(path):
+    write(path, power())
+    with rasterio.open(path, "r+") as file:
+        file.scales = (0.01,)
+
+
+def beside(name, **options):
+    """Makes a second file of the same scene."""
+
+    def make(path):
+        write(path, power())
+        write(path.with_name(name), power(), **options)
+
+    return make
+
+
+SPOILED = {
+    "are both VV": beside("3_20240513_vv.tif"),
+    "VH lies on grid": beside("2_20240513_VH.tif", corner=(X + 3, Y)),
+    "do not fit": beside("2_20240513_VH.tif", epsg=32632),
+    "2 bands where one is expected": lambda path: write(path, np.stack([power(), power()])),
+    "no known coordinate system": truncated,
+    "is not north-up": lambda path: write(path, power(), crs=None),
+    "uint16": lambda path: write(path, dn()),
+    "declares scale": scaled,
+    "decibels?": lambda path: write(path, decibels()),
+    "not backscatter as power": lambda path: write(path, power() * 1000),
+}
+
+
+@pytest.mark.parametrize("words", SPOILED)
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_a_scene_that_is_not_what_was_said_costs_itself_only(lake, tmp_path, spoil, words):
+def test_a_scene_that_is_not_what_was_said_costs_itself_only(lake, tmp_path, words):
     write(tmp_path / "1_20240501_VV.tif", power())
-    bad = tmp_path / "2_20240513_VV.tif"
-    write(bad, power())
-    if spoil == "same band twice":
-        write(tmp_path / "3_20240513_vv.tif", power())
-    elif spoil == "another grid":
-        write(tmp_path / "2_20240513_VH.tif", power(), corner=(X + 3, Y))
-    elif spoil == "another projection":
-        write(tmp_path / "2_20240513_VH.tif", power(), epsg=32632)
-    elif spoil == "two bands":
-        write(bad, np.stack([power(), power()]))
-    elif spoil == "damaged":
-        bad.write_bytes(bad.read_bytes()[:200])
-    elif spoil == "no coordinates":
-        write(bad, power(), crs=None)
-    elif spoil == "integers":
-        write(bad, dn())
-    elif spoil == "scaled":
-        with rasterio.open(bad, "r+") as file:
-            file.scales = (0.01,)
-    elif spoil == "decibels":
-        write(bad, decibels())
-    elif spoil == "digital numbers":
-        write(bad, power() * 1000)
+    SPOILED[words](tmp_path / "2_20240513_VV.tif")
     found = card2db.files(str(tmp_path / "*_{date}_{band}.tif"), "bs", unit="linear", lake=lake)
     assert (found.found, found.new) == (2, 1)
     assert words in found.skipped[0]
@@ -321,8 +320,9 @@ def test_linear_values_are_not_taken_for_decibels(lake, tmp_path):
 
 def reflectance(folder, scale=None, shift=None, dtype="uint16"):
     for band in ("B04", "B08", "SCL"):
-        path = write(folder / f"S2_20240501_{band}.tif", dn(dtype=dtype) if band != "SCL" else np.full((60, 60), 4, "uint8"),
-                     20 if band == "SCL" else 10)  # fmt: skip
+        classes = band == "SCL"
+        pixels = np.full((60, 60), 4, "uint8") if classes else dn(dtype=dtype)
+        path = write(folder / f"S2_20240501_{band}.tif", pixels, 20 if classes else 10)
         if scale and band != "SCL":
             with rasterio.open(path, "r+") as file:
                 file.scales, file.offsets = (scale,), (shift,)
