@@ -288,7 +288,7 @@ def beside(name, **options):
 
 SPOILED = {
     "are both VV": beside("3_20240513_vv.tif"),
-    "VH lies on grid": beside("2_20240513_VH.tif", corner=(X + 3, Y)),
+    "VV lies on grid": beside("2_20240513_VH.tif", corner=(X + 3, Y)),
     "do not fit": beside("2_20240513_VH.tif", epsg=32632),
     "2 bands where one is expected": lambda path: write(path, np.stack([power(), power()])),
     "no known coordinate system": truncated,
