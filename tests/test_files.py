@@ -1,12 +1,14 @@
 """Rasters of one's own by a pattern of their names, bands within files, and decibels."""
 
 import json
+import os
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import rasterio
 from ground_truth import SIZE, X, Y, check, coherence, dn, extracted, load, power, write
+from s3_server import object_store
 
 from cbm_lake import card2db, chips
 from cbm_lake.errors import InvalidInputError, SourceError
@@ -408,6 +410,28 @@ def test_scenes_outside_the_parcels_are_left_out(lake, tmp_path):
     write(tmp_path / "a/S1_20240507_VV.tif", power(), corner=(X + 100_000, Y))
     pattern = str(tmp_path / "a/S1_{date}_{band}.tif")
     assert card2db.files(pattern, "bs", unit="linear", aoi="ms", lake=lake) == card2db.Ingested(1, 1)
+
+
+def test_files_in_a_bucket_are_read_by_a_pattern(lake, tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    arrays = np.stack([decibels(1), decibels(2)])
+    write(tmp_path / "up/2024/S1_20240501.tif", arrays, nodata=-9999.0, **TILED)
+    load(lake, tmp_path)
+    with object_store() as store:
+        for name, value in store.settings("s3").items():
+            monkeypatch.setenv(name, value)
+        store.upload(tmp_path / "up", "mine", "scenes")
+        found = card2db.files("s3://scenes/mine/*/S1_{date}.tif", "bs", unit="db", bands=("VV", "VH"), lake=lake)
+        assert found == card2db.Ingested(1, 1)
+        (row,) = scenes(lake)
+        assert row["assets"]["VH"]["href"] == "s3://scenes/mine/2024/S1_20240501.tif#band=2&unit=db"
+        extracted(lake, "bs")
+        check(lake, "bs", row["id"], {"VV": linear(arrays[0]), "VH": linear(arrays[1])})
+        raster = Raster.inspect(row["assets"]["VH"]["href"])
+        assert np.allclose(open_stack([raster.href], raster)[0, 0].values, linear(arrays[1]), rtol=1e-6, atol=0)
+        with pytest.raises(SourceError, match="no file matches"):
+            card2db.files("s3://scenes/mine/{date}_{band}.tif", "bs", unit="db", lake=lake)
 
 
 def test_the_commands_catalogue_files_and_products(tmp_path, monkeypatch):
