@@ -34,6 +34,7 @@ from cbm_lake.cube import Cube, CubeSource, Slot
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import Raster
 from cbm_lake.rasters import Window as Pixels
+from cbm_lake.slots import SlotContent
 
 START = datetime(2024, 3, 1, 10, 40, tzinfo=UTC)
 PLACES = 40
@@ -125,10 +126,9 @@ def keep(lake: Lake, href: Path) -> None:
     """A cube that holds the first scene."""
     raster = Raster.inspect(str(href))
     url = lake.cube_url("s2", raster.grid.name)
-    slot = {"scene": "S000", "obstime": START, "boa_offset": -1000}
     lake.prepare("s2")
-    lake.reserve_slots("s2", raster.grid.name, [slot])
-    Cube(url).extend(raster.grid, {"B04": "uint16"}, [Slot(**slot)])
+    lake.reserve_slots("s2", raster.grid.name, [SlotContent("S000", START, -1000, {"B04": raster.stamp})])
+    Cube(url).extend(raster.grid, {"B04": "uint16"}, [Slot("S000", START, -1000)])
     for _ in CubeSource(url, "B04", 0, raster).read(Pixels(row, 0, 512, tiles.SIZE) for row in range(0, 10_752, 512)):
         pass
 

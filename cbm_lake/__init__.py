@@ -21,7 +21,22 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
 
 if TYPE_CHECKING:
-    from cbm_lake import card2db, cards, extract, foi, get, guard, markers, parcels, qa, report, show, weather, zonal
+    from cbm_lake import (
+        card2db,
+        cards,
+        extract,
+        foi,
+        get,
+        guard,
+        markers,
+        parcels,
+        qa,
+        report,
+        scenes,
+        show,
+        weather,
+        zonal,
+    )
     from cbm_lake.cost import estimate
     from cbm_lake.lake import Lake, open_lake
     from cbm_lake.migration import migrate
@@ -48,6 +63,7 @@ __all__ = [
     "parcels",
     "qa",
     "report",
+    "scenes",
     "set_api_account",
     "show",
     "weather",
@@ -65,6 +81,7 @@ _MODULES = (
     "parcels",
     "qa",
     "report",
+    "scenes",
     "show",
     "weather",
     "zonal",

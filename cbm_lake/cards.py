@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -25,6 +26,14 @@ class Card:
     """The value that means that there is no measurement."""
     dtype: str
     """How measurements are kept in the cube; classes are kept as uint8."""
+    mission: str
+    """S1 or S2."""
+    spacings: tuple[int, ...] = ()
+    """Pixel sizes in metres that providers geocode this card to; empty where each band has its own and no other."""
+
+    def pixel_sizes(self, band: str) -> tuple[int, ...]:
+        """The pixel sizes in metres that a raster of the band, or of the classes, may have."""
+        return self.spacings or (self.resolutions.get(band, _CLASSES_METRES),)
 
     def cube_dtype(self, band: str) -> str:
         """The numpy dtype of a band in the cube."""
@@ -45,6 +54,8 @@ class Card:
         return tuple(band for band in self.resolutions if band in bands)
 
 
+_CLASSES_METRES: Final = 20
+"""Pixel size of the classes; of the classification at 10 or 60 m there are only resampled copies."""
 _S2_METRES = {
     "B02": 10,
     "B03": 10,
@@ -65,22 +76,42 @@ S2: Final = Card(
     classification="SCL",
     nodata=0,
     dtype="uint16",
+    mission="S2",
 )
 BS: Final = Card(
-    "bs", MappingProxyType({"VV": 10, "VH": 10}), ("VV", "VH"), classification=None, nodata=0, dtype="float32"
+    "bs",
+    MappingProxyType({"VV": 10, "VH": 10}),
+    ("VV", "VH"),
+    classification=None,
+    nodata=0,
+    dtype="float32",
+    mission="S1",
+    spacings=(10, 20, 30),  # CARD-BS and Planetary Computer 10, sentinel1-rtc of Indigo 20, OPERA RTC-S1 30
 )
 C6: Final = Card(
-    "c6", MappingProxyType({"VV": 20, "VH": 20}), ("VV", "VH"), classification=None, nodata=0, dtype="float32"
+    "c6",
+    MappingProxyType({"VV": 20, "VH": 20}),
+    ("VV", "VH"),
+    classification=None,
+    nodata=0,
+    dtype="float32",
+    mission="S1",
+    spacings=(10, 20, 40),
 )
 CARDS: Final = MappingProxyType({card.name: card for card in (S2, BS, C6)})
 
 COMMON_NAMES: Final = MappingProxyType(
     {
         "blue": "B02", "green": "B03", "red": "B04", "rededge1": "B05", "rededge2": "B06", "rededge3": "B07",
+        "rededge071": "B05", "rededge075": "B06", "rededge078": "B07",
         "nir": "B08", "nir08": "B8A", "swir16": "B11", "swir22": "B12", "scl": "SCL",
+        "sceneclassification": "SCL", "scene_classification": "SCL",
     }
 )  # fmt: skip
-"""Sentinel-2 bands by the common names of STAC's electro-optical extension, which Earth Search uses as asset keys."""
+"""Sentinel-2 bands by the common names of STAC's electro-optical extension, which Earth Search uses as asset keys.
+
+"rededge" is left out: three bands share it.
+"""
 
 CLOUD_CLASSES: Final = (3, 8, 9, 10, 11)
 """SCL classes that are screened by default: cloud shadow, cloud (medium, high probability), thin cirrus, snow."""
@@ -97,17 +128,35 @@ def get(name: str) -> Card:
     return CARDS[name]
 
 
+_GROUP = re.compile(r"(?:.*/)?r(?P<metres>\d{2})m/(?P<name>\w+)$")
+"""Path of a band in an EOPF product: r10m/b02."""
+_SIZE = re.compile(r"[_-](?P<metres>\d{2,3})m$")
+_EXTENSION = re.compile(r"[.-](?:jp2|tiff?)$")
+_BEFORE = re.compile(r"^(?:toc|fre|sre|sr|boa|surface_reflectance|reflectance|gamma0|sigma0|coh|coherence)[_-]")
+_BEHIND = re.compile(r"[_-](?:toc|fre|sre|sr|boa|reflectance|coh|coherence|[gs]-lin)$")
+_NUMBERED = re.compile(r"(?:b|band[ _-]?)0?(?P<number>[2-8]|8a|11|12)$")
+
+
 def asset_band(key: str) -> str | None:
-    """The band of an asset by its key at any provider (B04, B4, red, red-jp2, B04_10m, vv, gamma0_vv).
+    """The band of an asset by its key at any provider (B04, B4, red, red-jp2, B04_10m, r10m/b04, FRE_B4, gamma0_vv).
 
     None when it is no band of ours, and for a copy resampled to another pixel size (B04_20m, scl_60m).
     """
-    name = key.lower().removesuffix("-jp2").removeprefix("gamma0_").removeprefix("sigma0_")
-    name, _, size = name.partition("_")
+    name = _EXTENSION.sub("", key.strip().lower())
+    grouped, sized = _GROUP.match(name), _SIZE.search(name)
+    name = grouped["name"] if grouped else _SIZE.sub("", name)
+    band = band_named(_BEHIND.sub("", _BEFORE.sub("", name)))
+    stated = grouped or sized
+    if stated and band in {**_S2_METRES, "SCL": _CLASSES_METRES}:
+        return band if int(stated["metres"]) in S2.pixel_sizes(str(band)) else None
+    return band
+
+
+def band_named(name: str) -> str | None:
+    """The band of that name, whatever its case and its zeros (B04, b4, Band 4, red, vv), else None."""
+    name = name.strip().lower()
+    numbered = _NUMBERED.match(name)
+    if numbered:
+        return f"B{numbered['number'].upper():0>2}"
     band = COMMON_NAMES.get(name, name.upper())
-    if len(band) == 2 and band[0] == "B" and band[1].isdigit():
-        band = f"B0{band[1]}"
-    if band in {"VV", "VH"}:
-        return band
-    metres = {**_S2_METRES, "SCL": 20}.get(band)
-    return band if metres and size in {"", f"{metres}m"} else None
+    return band if band in {"VV", "VH", "SCL"} or band in _S2_METRES else None

@@ -278,7 +278,7 @@ def _check_ledger(looking: _Check, tables: dict[str, _Files]) -> None:
     connection.register("ledger", _contents(looking, tables["extractions"], schemas.EXTRACTIONS))
     connection.register("present", _present(looking, tables))
     for view in queries.definitions():
-        if view.name in ("views.11_done", "views.12_chain"):
+        if view.name in ("views.11_written", "views.12_lineage"):
             connection.execute(view.sql)
     if not looking.names("extractions") and any(tables[f"signatures/{card}"].names for card in schemas.CARD_BANDS):
         looking.fault("extractions", "the ledger has gone: no signature counts", "extractions", _RESTORE)
@@ -343,7 +343,7 @@ def _check_parcels(looking: _Check) -> None:
 
 def _check_scenes(looking: _Check) -> None:
     """Catalogue files, and scenes that stand in several of them with contradicting words."""
-    columns = ["card", "id", "datetime", "reference", "acquisition", "boa_offset"]
+    columns = ["card", "id", "datetime", "reference", "acquisition", "boa_offset"]  # of version 0.1: all have these
     advice = f"{_RESTORE}, or delete it and catalogue these scenes again"
     files = looking.names("scenes", ".parquet")
     rows = looking.each(lambda name: _rows(looking, name, advice, schemas.SCENES.names), files)

@@ -25,11 +25,11 @@ from rasterio.errors import RasterioError
 from rasterio.transform import from_bounds
 from rasterio.warp import reproject, transform_bounds
 
-from cbm_lake import access, cards, eopf, pictures
+from cbm_lake import cards, encoding, eopf, pictures
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Grid, Raster, Window, opened, power, source, without_nodata
+from cbm_lake.rasters import Grid, Raster, Window, opened, source, without_nodata
 from cbm_lake.reprojection import transformer
 
 if TYPE_CHECKING:
@@ -242,12 +242,13 @@ class _Reader:
     def raster(self, scene: Scene, band: str) -> Raster:
         """The header of a band: as the lake remembers it, else as the file says."""
         href = scene.href(band)
-        return self._headers.get(href) or _inspected(href)
+        header = self._headers.get(href) or _inspected(href)
+        return header.encoded(cards.get(scene.card), band, scene.boa_offset)
 
     def pixels(self, scene: Scene, band: str, window: Window) -> NDArray[Any]:
         """The harmonised pixels of a window; 0 outside the raster."""
         raster = self.raster(scene, band)
-        found = np.zeros((window.height, window.width), raster.dtype)
+        found = np.zeros((window.height, window.width), raster.pixel_dtype)
         inside = _clipped(window, raster.grid)
         if inside is not None:
             top, left = inside.row - window.row, inside.col - window.col
@@ -268,7 +269,7 @@ class _Reader:
     def mapped(self, scene: Scene, band: str, bounds: tuple[float, ...], size: int) -> NDArray[Any]:
         """A band on a square of Web Mercator, `size` pixels a side; 0 where there is none of it."""
         raster = self.raster(scene, band)
-        found: NDArray[Any] = np.zeros((size, size), raster.dtype)
+        found: NDArray[Any] = np.zeros((size, size), raster.pixel_dtype)
         window = _under(raster.grid, bounds)
         if window is None:
             return found
@@ -312,10 +313,10 @@ class _Reader:
         return pixels
 
     def _slot(self, scene: Scene, grid: str) -> int | None:
-        """The place of a scene on the time axis of a cube."""
+        """The slot of a scene in a cube, where it counts."""
         key = scene.card, grid
         if key not in self._slots:
-            rows = self._lake.query("extractions.slots", card=scene.card, grid=grid).to_pylist()
+            rows = self._lake.query("cube.slots", card=scene.card, grid=grid, aoi=None, year=None).to_pylist()
             self._slots[key] = {(row["scene"], row["boa_offset"]): row["slot"] for row in rows}
         return self._slots[key].get((scene.id, scene.boa_offset))
 
@@ -325,14 +326,13 @@ def _overview(raster: Raster, window: Window, step: int, classes: bool) -> NDArr
     rows, columns = (window.row, window.row + window.height), (window.col, window.col + window.width)
     shape = (-(-window.height // step), -(-window.width // step))
     resampling = Resampling.nearest if classes else Resampling.average
-    with opened(raster.href) as dataset, access.limited(raster.href):
+    with opened(raster.href) as dataset:
         _check_size(raster, window, max((factor for factor in dataset.overviews(1) if factor <= step), default=1))
-        try:
-            pixels = dataset.read(raster.band, window=(rows, columns), out_shape=shape, resampling=resampling)
-        except RasterioError as error:
-            raise SourceError(f"raster {raster.href} cannot be read: {access.explained(error)}") from error
+        pixels = dataset.read(raster.band, window=(rows, columns), out_shape=shape, resampling=resampling)
+        if raster.masked:
+            pixels[dataset.read_masks(raster.band, window=(rows, columns), out_shape=shape) == 0] = 0
     pixels = without_nodata(pixels, raster.nodata)
-    return power(pixels) if raster.unit else pixels
+    return encoding.decoded(pixels, raster.encoding, raster.href) if raster.encoding else pixels
 
 
 def _check_size(raster: Raster, window: Window, factor: int) -> None:
@@ -383,8 +383,11 @@ def _clipped(window: Window, grid: Grid) -> Window | None:
 
 
 def _harmonised(pixels: NDArray[Any], scene: Scene, band: str) -> NDArray[Any]:
-    """Stored DN as harmonised DN; classes and radar stay."""
-    if not scene.boa_offset or band == _classes(scene) or pixels.dtype.kind == "f":
+    """Stored DN as harmonised DN, those that are no reflectance made nodata; classes and radar stay."""
+    if band == _classes(scene) or pixels.dtype.kind == "f":
+        return pixels
+    encoding.without_wrapped(pixels)
+    if not scene.boa_offset:
         return pixels
     shifted = np.clip(pixels.astype(np.int32) + scene.boa_offset, 1, np.iinfo(pixels.dtype).max)
     return np.where(pixels == 0, 0, shifted).astype(pixels.dtype)

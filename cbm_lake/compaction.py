@@ -7,9 +7,8 @@ across two row groups. Parcels are taken slice by slice, so that memory does not
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import duckdb
 import numpy as np
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake import queries
+from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.store import Table
 
 log = logging.getLogger(__name__)
@@ -28,12 +28,15 @@ GROUP = 4_096
 """Rows of a row group: a look-up decodes one; with fewer of them footers grow, which questions of all parcels read."""
 FILE = 65_536
 """Rows of a file, 9 MB: a look-up that comes to a file for the first time reads its whole footer."""
+_ATTEMPTS = 5
+"""How often a partition is tried while others replace rows of it."""
 
 
-def compact(table: Table, connection: duckdb.DuckDBPyConnection, dropped: Sequence[int]) -> int:
-    """Rewrite the partitions to which files came since the last time; each is one commit.
+def compact(table: Table, connection: duckdb.DuckDBPyConnection, dropped: Sequence[int]) -> tuple[int, list[str]]:
+    """Rewrite the partitions to which files came since the last time; each is one commit on a snapshot of its own.
 
-    Whoever is stopped goes on from the first partition that was not finished.
+    Whoever is stopped goes on from the first partition that was not finished. One that fails stays as it was, and the
+    others are done.
 
     Args:
         table: of signatures.
@@ -41,33 +44,51 @@ def compact(table: Table, connection: duckdb.DuckDBPyConnection, dropped: Sequen
         dropped: extractions whose rows are left out.
 
     Returns:
-        How many files were merged into others.
+        How many files were merged into others, and what went wrong: one sentence for each partition.
 
     Raises:
-        SourceError: files cannot be read or written, or someone replaced rows of the partition meanwhile; it stays as
-            it was.
+        SourceError: the table's log cannot be read.
     """
-    merged = 0
-    held = table.open()
-    if held is None:
-        return 0
-    for partition, files in _partitions(table.files(held)):
-        if all(table.is_rewritten(file) for file in files):
-            continue
+    merged, problems = 0, []
+    for partition, _ in list(table.by_partition(table.open())):
+        try:
+            merged += _compacted(table, partition, connection, dropped)
+        except LakeError as error:
+            where = " ".join(f"{name}={value}" for name, value in partition.items())
+            problems.append(f"{table.name} {where}: {error}")
+    return merged, problems
+
+
+def _compacted(
+    table: Table, partition: dict[str, str], connection: duckdb.DuckDBPyConnection, dropped: Sequence[int]
+) -> int:
+    """Rewrite a partition as it is now; again where rows of it were replaced meanwhile."""
+    for _ in range(_ATTEMPTS):
+        files = next((files for values, files in table.by_partition(table.open()) if values == partition), [])
+        if all(table.is_rewritten(file) for file in files):  # perhaps by somebody else
+            return 0
         log.info("compacting %s %s: %d files", table.url, partition, len(files))
-        table.rewrite(held, files, _parts(connection, [file["path"] for file in files], dropped))
-        merged += len(files)
-    return merged
+        if table.rewrite(files, _parts(connection, [file["path"] for file in files], dropped)):
+            return len(files)
+    raise SourceError("others went on replacing its rows; compact again when they have ended")
 
 
-def _partitions(files: Sequence[dict[str, Any]]) -> Iterator[tuple[tuple[str, ...], list[dict[str, Any]]]]:
-    """Files of one partition each, in the order of partitions."""
+def tidy(tables: Iterable[Table], but: str) -> list[str]:
+    """Make small tables one file each and sum up all logs; returns what went wrong, a sentence for each table.
 
-    def partition(file: dict[str, Any]) -> tuple[str, ...]:
-        return tuple(str(value) for name, value in file.items() if name.startswith("partition."))
-
-    for values, found in groupby(sorted(files, key=partition), partition):
-        yield values, list(found)
+    Args:
+        tables: every table of a lake.
+        but: how the names of those begin whose files are left alone.
+    """
+    problems = []
+    for table in tables:
+        try:
+            if not table.name.startswith(but):
+                table.merge()
+            table.checkpoint()
+        except LakeError as error:
+            problems.append(f"{table.name}: {error}")
+    return problems
 
 
 def _parts(connection: duckdb.DuckDBPyConnection, files: list[str], dropped: Sequence[int]) -> Iterator[list[pa.Table]]:

@@ -20,7 +20,7 @@ _FID = "ogc_fid"
 """The column of parcels that came from a database of the original library: the number by which its tables know them."""
 _OF_SIGNATURES = "views.40"
 """Definitions from here on need the signatures; those before do with scenes, parcels and the ledger."""
-_FIRST = ("ledger", "obsids", "suspects")
+_FIRST = ("ledger", "obsids", "suspects", "exclusions")
 """Tables that those before need."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
@@ -86,7 +86,7 @@ class Database:
     def _begin(self) -> None:
         """Make the views that look-ups need."""
         parcels = _partitioned(schemas.PARCELS)
-        _view(self._connection, "stac_scenes", self.snapshot.scenes, schemas.SCENES)
+        _view(self._connection, "stac_scenes", self.snapshot.scenes, schemas.SCENES, union_by_name=True)
         for name, paths in (
             ("fiboa_parcels", self.snapshot.parcels),
             ("parcel_versions", self.snapshot.outlines),
@@ -110,8 +110,10 @@ class Database:
                     self._connection.execute(definition.sql)
 
     def _view(self, name: str) -> None:
-        """Make the view of a Delta table."""
-        _view(self._connection, name, [file["path"] for file in self._files[name]], self._known[name].schema)
+        """Make the view of a Delta table; those of signatures, which have many files, never had another schema."""
+        files = [file["path"] for file in self._files[name]]
+        mixed = not name.startswith("signatures_")
+        _view(self._connection, name, files, self._known[name].schema, union_by_name=mixed)
 
     def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:
         """Let this cursor see only the signature files that can hold the parcel asked for."""
@@ -146,17 +148,18 @@ def _view(
     *,
     union_by_name: bool = False,
 ) -> None:
-    """A view over Parquet files, or over an empty table of the right columns."""
-    if files:
-        found = connection.read_parquet(list(files), hive_partitioning=True, union_by_name=union_by_name)
-        if union_by_name and _FID not in found.columns:
-            found = found.project(f"*, null::bigint as {_FID}")
-        found.create_view(name)
+    """A view over Parquet files, or an empty table, with all columns of the schema, null where files lack them."""
+    empty = connection.from_arrow(schema.empty_table())
+    if not files:
+        empty.create(name)
         return
-    empty = schema.empty_table()
-    connection.register(f"{name}_empty", empty)
-    connection.execute(f"create table {name} as from {name}_empty")
-    connection.unregister(f"{name}_empty")
+    found = connection.read_parquet(list(files), hive_partitioning=True, union_by_name=union_by_name)
+    missing = [
+        f'null::{kind} as "{column}"'
+        for column, kind in zip(empty.columns, empty.types, strict=True)
+        if column not in found.columns
+    ]
+    found.project(", ".join(["*", *missing])).create_view(name)
 
 
 def _partitioned(schema: pa.Schema) -> pa.Schema:

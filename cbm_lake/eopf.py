@@ -9,6 +9,7 @@ are not applied. Stores that hold reflectance itself as floats, scale and offset
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from affine import Affine
 from obstore.exceptions import BaseError
 from zarr.storage import ObjectStore
 
+from cbm_lake import ranges
 from cbm_lake.access import explained, is_remote, zarr_store
 from cbm_lake.errors import SourceError
 
@@ -33,6 +35,7 @@ _BASELINE = re.compile(r"_N(?P<baseline>\d{4})_")
 _OFFSET_SINCE: Final = "0400"
 _OFFSET: Final = -1000
 _QUANTIFICATION: Final = 10_000
+_METADATA: Final = ("zarr.json", ".zarray", ".zgroup")
 _COORDINATES: Final = frozenset({"x", "y", "spatial_ref", "crs"})
 _ZARR_ERRORS: Final = (OSError, ValueError, RuntimeError, KeyError, TypeError, BaseError)
 """What zarr, its stores and its codecs raise; zarr's own errors are ValueErrors."""
@@ -41,6 +44,18 @@ _ZARR_ERRORS: Final = (OSError, ValueError, RuntimeError, KeyError, TypeError, B
 def holds(href: str) -> bool:
     """Whether a path or URL points into a Zarr store."""
     return bool(_STORE.match(href))
+
+
+def stamp(href: str) -> str:
+    """What tells an array that was written anew from the former: the stamp of its metadata; see `ranges.stamp`.
+
+    Raises:
+        SourceError: there is neither array nor group.
+    """
+    for name in _METADATA[:-1]:
+        with contextlib.suppress(SourceError):
+            return ranges.stamp(f"{href.rstrip('/')}/{name}")
+    return ranges.stamp(f"{href.rstrip('/')}/{_METADATA[-1]}")
 
 
 @dataclass(frozen=True, eq=False)

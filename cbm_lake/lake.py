@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,17 @@ import duckdb
 import pyarrow as pa
 import shapely
 
-from cbm_lake import cards, compaction, database, lookup, queries, schemas
+from cbm_lake import cards, compaction, database, lookup, queries, revisions, schemas
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
-from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
+from cbm_lake.pixels import Pixels
+from cbm_lake.slots import SlotContent, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot
 from cbm_lake.store import Store, stamp
 
 
-class Lake:
+class Lake(Pixels):
     """A lake at a folder or URL, as it is now or as it was at a moment."""
 
     def __init__(self, url: str, as_of: datetime | None = None) -> None:
@@ -153,18 +155,19 @@ class Lake:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def add_scenes(self, rows: pa.Table) -> int:
-        """Catalogue scenes and return how many are new by card and id; rasters and offsets that changed are updated."""
+        """Catalogue scenes and return how many are new by card and id; entries that changed become new revisions.
+
+        An entry of an older product than the one that is catalogued under its id changes nothing.
+        """
         self._check_present()
-        held = dict(_by_key(self.sql("select card, id, assets, boa_offset from stac_scenes order by ingested")))
-        fresh: dict[tuple[str, str], int] = {}
-        known = set(held)
-        for number, (key, row) in enumerate(_by_key(rows.select(["card", "id", "assets", "boa_offset"]))):
-            if held.get(key) != row:
-                fresh.setdefault(key, number)
-        if fresh:
+        held = dict(revisions.by_key(self.query("scenes.entries")))
+        chosen = revisions.choose(rows, held)
+        if chosen:
             name = f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet"
-            self._store.write(name, _stac_geoparquet(rows.take(list(fresh.values()))))
-        return len(fresh.keys() - known)
+            self._store.write(name, _stac_geoparquet(revisions.rows(rows, chosen)))
+        for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
+            self.publish_cubes(card)  # slots of the former revision or offset count no more
+        return len(chosen.keys() - held.keys())
 
     def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table) -> bool:
         """Make `rows` the parcels of an area and year; False when that very version is in force already."""
@@ -207,19 +210,16 @@ class Lake:
         key = (entry[name] for name in ("card", "aoi", "year", "ptype", "scene"))
         return self._tables["ledger"].append_next(rows, "/".join(map(str, key)))
 
-    def reserve_slots(self, card: str, grid: str, scenes: Sequence[dict[str, Any]]) -> pa.Table:
-        """All places on the time axis of a cube, after giving one to each scene (scene, obstime, boa_offset) without.
+    def reserve_slots(self, card: str, grid: str, wanted: Sequence[SlotContent]) -> pa.Table:
+        """All slots on the time axis of a cube, after giving one to the pixels that have none.
 
-        A scene whose offset is another than before gets a new place: what stands at the old one was stored with the
-        old offset.
+        A scene whose offset or files are others than before gets a new slot: what stands at the old one is of those.
         """
         self._check_present()
 
         def rows(_: int) -> pa.Table | None:
             held = self.query("extractions.slots", card=card, grid=grid).to_pylist()
-            known = {(row["scene"], row["boa_offset"]) for row in held}
-            new = [scene for scene in scenes if (scene["scene"], scene["boa_offset"]) not in known]
-            placed = [{"card": card, "grid": grid, "slot": len(held) + n, **scene} for n, scene in enumerate(new)]
+            placed = [{"card": card, "grid": grid, **row} for row in reserved(held, wanted)]
             return pa.Table.from_pylist(placed, schema=schemas.SLOTS) if placed else None
 
         self._tables["slots"].append_next(rows, f"{card}/{grid}")
@@ -242,6 +242,13 @@ class Lake:
         """Keep verdicts on scenes; see schemas.SUSPECTS."""
         self._check_present()
         self._tables["suspects"].append(rows)
+        for card in rows["card"].unique().to_pylist():
+            self.publish_cubes(card)
+
+    def add_exclusions(self, rows: pa.Table) -> None:
+        """Store decisions to leave scenes out or to put them back; see schemas.EXCLUSIONS."""
+        self._check_present()
+        self._tables["exclusions"].append(rows)
 
     def put(self, name: str, rows: pa.Table, part: int) -> None:
         """Make `rows` the part of that number of the table of that name (see `tables.of`), in one commit."""
@@ -257,20 +264,21 @@ class Lake:
 
         Raises:
             InvalidInputError: unknown card.
-            SourceError: files cannot be read or written, or rows were replaced meanwhile; what was not finished stays
-                as it was.
+            SourceError: some files cannot be read or written, or others went on replacing rows; those partitions,
+                which the message names, stay as they were, and all others are done.
         """
         self._check_present()
-        merged = 0
+        merged, problems = 0, []
         for name in [cards.get(card).name] if card else list(schemas.CARD_BANDS):
             gone = self.query("extractions.dropped", card=name)["extraction"].to_pylist()
-            if name == "s2":  # whose extractions the migrated statistics of scene classes belong to
-                merged += compaction.compact(self._tables["signatures_sc"], self._cursor(), gone)
-            merged += compaction.compact(self._tables[f"signatures_{name}"], self._cursor(), gone)
-        for name, table in self._tables.items():
-            if not name.startswith("signatures_"):
-                table.merge()
-            table.checkpoint()
+            # the migrated statistics of scene classes belong to extractions of s2
+            for table in ("signatures_sc", "signatures_s2") if name == "s2" else (f"signatures_{name}",):
+                files, failed = compaction.compact(self._tables[table], self._cursor(), gone)
+                merged += files
+                problems += failed
+        problems += compaction.tidy(self._tables.values(), but="signatures/")
+        if problems:
+            raise SourceError(f"all is compacted but {some(problems, 3)}")
         return merged
 
     def vacuum(self, days: float) -> int:
@@ -348,12 +356,6 @@ def _moment(value: date | str | None) -> datetime | None:
             f"as_of {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z"
         ) from error
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _by_key(scenes: pa.Table) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
-    """Scenes as rows, with the card and id that tell them apart."""
-    for row in scenes.to_pylist():
-        yield (row["card"], row["id"]), row
 
 
 def _stac_geoparquet(rows: pa.Table) -> pa.Table:

@@ -1,54 +1,52 @@
 """Rasters of scenes: the grid and header of a band, and its blocks of pixels from whatever it is stored in.
 
-`source` answers with the fastest reader: tiled TIFF files on this machine are decoded here (`tiff`), bands of Zarr
-products by zarr (`products`), all else by GDAL. All of them give the stored numbers, with two exceptions: pixels that
-the file declares to be nodata by another number than 0 are 0, the nodata of all cards; and decibels are read as power.
-
-An href may end in a fragment that says which band of the file is meant and in which unit it is stored:
-`…/x.tif#band=2`, `…/x.tif#unit=db`, `…/x.tif#band=2&unit=db`. Any other # belongs to the file's name.
+`source` answers with the fastest reader: tiled TIFF files are decoded here (`tiff`), bands of Zarr products by zarr
+(`eopf`), all else by GDAL. What lies at a distance comes through `ranges`, for GDAL too. All of them give the stored
+numbers, with two exceptions: pixels that the file declares to be nodata, by another number than 0 or by a mask, are 0,
+the nodata of all cards; and numbers of a raster that is known to be of a band (`Raster.encoded`) are in the unit of its
+card.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import rasterio
 from affine import Affine
-from rasterio.errors import RasterioError
+from rasterio.enums import MaskFlags
+from rasterio.errors import CRSError, RasterioError
 from rasterio.session import Session
 
-from cbm_lake import access, eopf
-from cbm_lake.errors import SourceError
+from cbm_lake import access, encoding, eopf, stores
+from cbm_lake.cards import Card
+from cbm_lake.errors import LakeError, SourceError
+from cbm_lake.location import Location
+from cbm_lake.ranges import open_bytes, stamp, unreadable
 from cbm_lake.tiff import Tiff
+from cbm_lake.vsi import GdalFile
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
 CHUNK: Final = 512
 """Pixels a side of what is read at once: a 30-pixel chip touches one to four chunks of a date."""
-_GDAL_OPTIONS: Final = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no listing of the folder, no .aux.xml beside remote files
-    "GDAL_HTTP_MAX_RETRY": "4",
-    "GDAL_HTTP_RETRY_DELAY": "1",
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-}
-_GDAL_LOCAL: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "FALSE"}
-"""Files beside a local one belong to it: an .img is not a raster without its .hdr."""
-_FRAGMENT = re.compile(
-    r"(?P<path>.+)#(?:band=(?P<band>[1-9]\d{0,4})(?:&unit=(?P<unit>db))?|unit=(?P<only>db))", re.DOTALL
-)
-_MOST_DECIBELS: Final = 300
-"""What is beyond is a number for nodata that the file does not declare, and no measurement."""
+_ALONE: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+"""For GDAL where a file is at a distance: nothing is looked for beside it. Beside local files .msk, .aux.xml count."""
+_UNUSABLE: Final = (ArithmeticError, AttributeError, LookupError, OSError, RasterioError, TypeError, ValueError)
+"""What GDAL, rasterio, numpy, zarr and JSON raise for headers that say nonsense."""
+_FARTHEST: Final = 2e8
+"""Coordinates of every projection are nearer, in metres or feet."""
+_FINEST: Final = 1e-9
+"""Every pixel is larger, in metres or degrees."""
+_LONGEST: Final = 8_000_000
+"""Pixels a side: the earth at 5 m."""
 _RUN: Final = 4096
 """Blocks side by side are read at once up to so many columns where their requests or threads can overlap."""
 
@@ -67,7 +65,8 @@ class Grid:
     def name(self) -> str:
         """Unique and readable: 32631_10m_523560_4832780_353x232 (EPSG, pixel, left, top, rows x columns)."""
         t = self.transform
-        return f"{self.epsg}_{t.a:g}m_{t.c:.12g}_{t.f:.12g}_{self.shape[0]}x{self.shape[1]}"
+        pixel = _exact(t.a) if t.e == -t.a else f"{_exact(t.a)}x{_exact(-t.e)}"
+        return f"{self.epsg}_{pixel}m_{_exact(t.c)}_{_exact(t.f)}_{self.shape[0]}x{self.shape[1]}"
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -76,30 +75,9 @@ class Grid:
         return (t.c, t.f + rows * t.e, t.c + columns * t.a, t.f)
 
 
-class Location(NamedTuple):
-    """What an href says: the file, the band in it, and the unit in which that is stored."""
-
-    path: str
-    """Path or URL without the fragment."""
-    band: int = 0
-    """Its number, from 1; 0 for the only one."""
-    unit: str = ""
-    """db for decibels; empty for the card's own unit."""
-
-    @classmethod
-    def of(cls, href: str) -> Location:
-        """Parse an href."""
-        found = _FRAGMENT.fullmatch(href)
-        if not found:
-            return cls(href)
-        return cls(found["path"], int(found["band"] or 0), found["unit"] or found["only"] or "")
-
-    @property
-    def href(self) -> str:
-        """The href that says this; without a fragment for the only band in the card's own unit."""
-        parts = [f"band={self.band}"] if self.band else []
-        parts += [f"unit={self.unit}"] if self.unit else []
-        return f"{self.path}#{'&'.join(parts)}" if parts else self.path
+def _exact(value: float) -> str:
+    """A number as short as it can be written without becoming another."""
+    return next(text for text in (f"{value:.12g}", repr(float(value))) if float(text) == value)
 
 
 @dataclass(frozen=True)
@@ -107,51 +85,99 @@ class Raster:
     """What the header of one band's file says."""
 
     href: str
-    """As the catalogue has it, with the fragment."""
+    """As the catalogue has it, with the band and unit; see `location`."""
     grid: Grid
     dtype: str
     block: tuple[int, int]
     """Rows and columns that are decoded together, gathered to about 512 where the file has smaller ones."""
     nodata: float | None = None
     """The file's own number for nodata, where it is another than 0 and can occur; its pixels are read as 0."""
+    masked: bool = False
+    """Whether a mask in the file or beside it says where there are no data; its pixels are read as 0."""
+    scale: float = 1
+    """As the header states it; it is not applied."""
     band: int = 1
     """Number of the band in its file, from 1."""
     unit: str = ""
-    """db where the file stores decibels; its pixels are read as power, 10^(x/10), in float32."""
+    """db where the file stores decibels."""
+    stamp: str = ""
+    """What tells this content of the file from another; see `ranges.stamp`. "" where nobody has looked."""
+    encoding: str | None = None
+    """How the stored numbers become the card's (`encoding`); None reads them as they are."""
 
-    @property
-    def path(self) -> str:
-        """Path or URL of the file, without a fragment."""
-        return Location.of(self.href).path
+    @classmethod
+    def current(cls, href: str, remembered: Raster | None = None) -> Raster:
+        """The header as it is now: the remembered one where the file is still the same, else read anew.
+
+        Raises:
+            SourceError: as `inspect`.
+        """
+        now = _stamp(Location.of(href).path)
+        return (
+            remembered if remembered is not None and remembered.stamp == now else replace(cls.inspect(href), stamp=now)
+        )
 
     @classmethod
     def inspect(cls, href: str) -> Raster:
         """Read the header.
 
         Raises:
-            SourceError: the file is missing, unreadable, complex, has no coordinate system or is rotated, or has other
-                bands than the href says.
+            SourceError: the file is missing, unreadable, has no coordinate system, is rotated, or holds what is no
+                band of a scene.
         """
+        try:
+            return cls._of_header(href)
+        except LakeError:
+            raise
+        except _UNUSABLE as error:
+            raise SourceError(
+                f"the header of raster {href} is of no use: {_reason(error)}; mend or leave out this scene"
+            ) from error
+
+    @classmethod
+    def _of_header(cls, href: str) -> Raster:
         if eopf.holds(href):
             band = eopf.Band.inspect(href)
             grid = Grid(band.epsg, band.transform, band.shape)
             return cls(href, grid, band.dtype, _block(band.chunk, band.shape), _own_nodata(band.nodata, band.dtype))
-        location = Location.of(href)
         with opened(href) as dataset:
-            epsg = dataset.crs.to_epsg() if dataset.crs else None
-            t = dataset.transform
-            if epsg is None or t.b or t.d or t.e >= 0:
-                raise SourceError(
-                    f"{href} has no known coordinate system or is not north-up; mend or leave out this scene"
-                )
-            number = _number(dataset.count, location)
-            stored = dataset.dtypes[number]
-            if "complex" in stored:
-                raise SourceError(f"{href} holds complex numbers, not backscatter or reflectance; leave out this scene")
-            grid, dtype = Grid(epsg, t, dataset.shape), "float32" if location.unit else stored
-            block = _block(dataset.block_shapes[number], dataset.shape)
-            nodata = _own_nodata(dataset.nodatavals[number], stored)
-            return cls(href, grid, dtype, block, nodata, number + 1, location.unit)
+            return cls._of(href, dataset)
+
+    @classmethod
+    def _of(cls, href: str, dataset: Any) -> Raster:
+        """What a dataset of rasterio says of its one band."""
+        name, location = stores.shown(href), Location.of(href)
+        grid = _grid_of(name, dataset)
+        number = _number(dataset.count, location, name)
+        dtype = dataset.dtypes[number - 1]
+        if dtype.startswith("complex"):
+            raise SourceError(f"{name} has complex numbers ({dtype}); leave out this scene, or take its backscatter")
+        block = _block(dataset.block_shapes[number - 1], dataset.shape)
+        nodata = _own_nodata(dataset.nodatavals[number - 1], dtype)
+        masked = MaskFlags.per_dataset in dataset.mask_flag_enums[number - 1]
+        scale = float(dataset.scales[number - 1])
+        return cls(href, grid, dtype, block, nodata, masked, scale, number, location.unit)
+
+    def encoded(self, card: Card, band: str, boa_offset: int) -> Raster:
+        """The raster as that of a band of a card: its pixels are read in the card's unit.
+
+        Raises:
+            SourceError: type or scale are not the card's.
+        """
+        kind = encoding.of_raster(
+            card, band, boa_offset, href=stores.shown(self.href), dtype=self.dtype, scale=self.scale, unit=self.unit
+        )
+        return replace(self, encoding=kind)
+
+    @property
+    def path(self) -> str:
+        """Path or URL of the file, without band and unit."""
+        return Location.of(self.href).path
+
+    @property
+    def pixel_dtype(self) -> str:
+        """The numpy dtype of what `source` gives."""
+        return encoding.DTYPES[self.encoding] if self.encoding else self.dtype
 
     def to_json(self) -> str:
         """Everything, so that the header need not be read again."""
@@ -167,13 +193,35 @@ class Raster:
         return cls(**{**own, "grid": grid, "block": tuple(own["block"])})
 
 
-def _number(count: int, location: Location) -> int:
-    """Which of a file's bands is meant, from 0."""
+def _grid_of(name: str, dataset: Any) -> Grid:
+    """The grid of a dataset of rasterio, where it is one on the earth."""
+    epsg = dataset.crs.to_epsg() if dataset.crs else None
+    known = epsg is not None and (dataset.crs.is_projected or dataset.crs.is_geographic)
+    t = dataset.transform
+    if epsg is None or not known or t.b or t.d or not (0 < t.a < math.inf and 0 < -t.e < math.inf):
+        raise SourceError(f"{name} has no known coordinate system or is not north-up; mend or leave out this scene")
+    grid = Grid(epsg, t, dataset.shape)
+    within = all(math.isfinite(bound) and abs(bound) < _FARTHEST for bound in grid.bounds)
+    if not within or max(grid.shape) > _LONGEST or min(t.a, -t.e) <= _FINEST:
+        raise SourceError(
+            f"{name} says that it has {grid.shape[0]} x {grid.shape[1]} pixels of {t.a:g} from {t.c:g}, {t.f:g} on, "
+            "which is no place on earth; mend or leave out this scene"
+        )
+    return grid
+
+
+def _stamp(path: str) -> str:
+    """What tells the content of a file from another; of a Zarr band, whose chunks are many files, its metadata do."""
+    return eopf.stamp(path) if eopf.holds(path) else stamp(path)
+
+
+def _number(count: int, location: Location, name: str) -> int:
+    """Which of a file's bands is meant, from 1."""
     if location.band > count:
-        raise SourceError(f"{location.path} has {count} bands, not a band {location.band}; leave out this scene")
+        raise SourceError(f"{name} has {count} bands, not a band {location.band}; leave out this scene")
     if not location.band and count != 1:
-        raise SourceError(f"{location.path} has {count} bands where one is expected; leave out this scene")
-    return max(location.band, 1) - 1
+        raise SourceError(f"{name} has {count} bands where one is expected; leave out this scene")
+    return max(location.band, 1)
 
 
 def _block(stored: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
@@ -187,7 +235,9 @@ def _own_nodata(declared: float | None, dtype: str) -> float | None:
     if declared is None or declared == 0 or math.isnan(declared):
         return None
     if np.dtype(dtype).kind == "f":
-        return float(declared)
+        with np.errstate(over="ignore"):
+            possible = np.isinf(np.float64(declared).astype(dtype)) == np.isinf(declared)
+        return float(declared) if possible else None
     limits = np.iinfo(dtype)
     return float(declared) if float(declared).is_integer() and limits.min <= declared <= limits.max else None
 
@@ -196,43 +246,49 @@ class _Bucket(Session):  # type: ignore[misc]
     """Settings of an object store; rasterio's own session of that kind needs boto3."""
 
     def __init__(self, href: str) -> None:
-        self._settings = access.gdal_settings(href)
+        self._settings = stores.gdal_settings(href)
 
     def get_credential_options(self) -> dict[str, str]:
         return self._settings
 
 
 @contextmanager
-def _settings(href: str, threads: int) -> Iterator[None]:
-    """GDAL's settings for a request, and leave to make it."""
-    environment = rasterio.Env(_Bucket(href), **_gdal_options(href), GDAL_NUM_THREADS=str(threads))
-    with access.limited(href), environment:
-        yield
-
-
-def _gdal_options(href: str) -> dict[str, str]:
-    return _GDAL_OPTIONS if _is_remote(href) else {**_GDAL_OPTIONS, **_GDAL_LOCAL}
-
-
-def opened(href: str, threads: int = 1) -> Any:
-    """The raster as a rasterio dataset, to be used in a with statement.
+def opened(href: str, threads: int = 1) -> Iterator[Any]:
+    """The raster as a rasterio dataset, to be used in a with statement; what fails in there is a SourceError too.
 
     Args:
         href: path or URL.
         threads: how many share the decoding of one read; scenes usually run side by side, and each takes one core.
+            At a distance it is always one.
 
     Raises:
         SourceError: it is missing or unreadable.
     """
     path = Location.of(href).path
+    distant = GdalFile(open_bytes(path)) if stores.is_distant(path) else None
+    threads = 1 if distant else threads
+    action = "opened"
     try:
-        with _settings(path, threads):
-            # rasterio takes a ? in a text for the query of a URL
-            return rasterio.open(access.gdal_path(path) if _is_remote(path) else Path(path))
-    except RasterioError as error:
-        raise SourceError(
-            f"raster {href} cannot be opened: {_reason(error)}; fetch it again or leave out this scene"
-        ) from error
+        with _environment(threads, **_ALONE if distant else {}):
+            dataset = distant.dataset() if distant else rasterio.open(_local(path))
+        action = "read"
+        with dataset:
+            yield dataset
+    except (RasterioError, CRSError) as error:
+        problem = distant.problem if distant else None
+        raise problem or unreadable(stores.shown(href), _reason(error), action=action) from error
+    if distant and distant.problem:
+        raise distant.problem
+
+
+def _local(path: str) -> str | Path:
+    """A path on this machine as rasterio takes it: in a text it would take a ? for the query of a URL."""
+    return stores.gdal_path(path) if path.startswith("/vsi") or "://" in path else Path(path)
+
+
+def _environment(threads: int, **options: str) -> rasterio.Env:
+    """GDAL's settings, for as long as it opens or reads a file."""
+    return rasterio.Env(GDAL_NUM_THREADS=str(threads), **options)
 
 
 def _reason(error: BaseException) -> str:
@@ -263,21 +319,25 @@ class Source(Protocol):
 
 
 def source(raster: Raster, threads: int = 1) -> Source:
-    """What reads the raster fastest; decibels come as power.
+    """What reads the raster fastest, in the unit of its card where it is known to be of one.
 
     Args:
         raster: as its header was read.
         threads: how many GDAL may use for it, where it is JPEG 2000; a lone scene gains from more.
     """
-    stored = _stored(raster, threads)
-    return PowerSource(stored) if raster.unit else stored
+    found = _stored(raster, threads)
+    return EncodedSource(found, raster) if raster.encoding else found
 
 
 def _stored(raster: Raster, threads: int) -> Source:
     """What reads the stored numbers fastest."""
-    if eopf.holds(raster.href):
+    path = raster.path
+    simple = not (eopf.holds(path) or raster.masked or raster.band != 1 or _is_in_archive(path))
+    tiff = Tiff.inspect(path) if simple else None
+    if raster.stamp and (tiff.source.stamp if tiff else _stamp(path)) != raster.stamp:
+        raise SourceError(f"raster {stores.shown(path)} has changed since its header was read; run again")
+    if eopf.holds(path):
         return ProductSource(raster)
-    tiff = None if _is_remote(raster.path) or raster.band != 1 else Tiff.inspect(raster.path)
     if tiff is None or (tiff.shape, tiff.native) != (raster.grid.shape, np.dtype(raster.dtype)):
         return FileSource(raster, threads)
     if tiff.has_holes and tiff.nodata and raster.nodata is None:
@@ -285,51 +345,55 @@ def _stored(raster: Raster, threads: int) -> Source:
     return TiffSource(raster, tiff)
 
 
-def _is_remote(href: str) -> bool:
-    return "://" in href or href.startswith("/vsi")
+def _is_in_archive(href: str) -> bool:
+    """Whether only GDAL can reach it: in a /vsizip/ or another of its own file systems."""
+    return href.startswith("/vsi") and not stores.is_distant(href)
 
 
-class PowerSource:
-    """Blocks of power out of those of decibels."""
+class EncodedSource:
+    """Blocks in the unit of the card, out of those that are stored."""
 
-    def __init__(self, decibels: Source) -> None:
-        self._decibels = decibels
+    def __init__(self, stored: Source, raster: Raster) -> None:
+        self._stored, self._raster = stored, raster
 
     def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
         """See `Source`."""
-        yield from map(power, self._decibels.read(windows))
+        for pixels in self._stored.read(windows):
+            yield encoding.decoded(pixels, self._raster.encoding or "", self._raster.href)
 
 
 class TiffSource:
-    """Blocks of a tiled TIFF file on this machine."""
+    """Blocks of a tiled TIFF file, here or at a distance."""
 
     def __init__(self, raster: Raster, tiff: Tiff) -> None:
         self._raster, self._tiff = raster, tiff
 
     def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
         """See `Source`."""
-        with _descriptor(self._tiff.path) as descriptor:
+        windows = list(windows)
+        numbers = [number for window in windows for _, _, number in self._touched(window)]
+        with closing(self._tiff.tiles(numbers)) as tiles:  # type: ignore[type-var]
             for window in windows:
-                yield without_nodata(self._assembled(descriptor, window), self._raster.nodata)
+                yield without_nodata(self._assembled(tiles, window), self._raster.nodata)
 
-    def _assembled(self, descriptor: int, window: Window) -> NDArray[Any]:
-        """The pixels of a window out of all tiles that it touches."""
+    def _touched(self, window: Window) -> Iterator[tuple[int, int, int]]:
+        """The tiles that a window touches: row and column of their first pixels in it, and number."""
         tiff, (row, col, height, width) = self._tiff, window
-        if row % tiff.tile[0] == col % tiff.tile[1] == 0 and height <= tiff.tile[0] and width <= tiff.tile[1]:
-            return self._tile(descriptor, row // tiff.tile[0], col // tiff.tile[1])[:height, :width]
-        pixels = np.empty((height, width), self._raster.dtype)
         for down in range(row // tiff.tile[0], -(-(row + height) // tiff.tile[0])):
             for across in range(col // tiff.tile[1], -(-(col + width) // tiff.tile[1])):
-                top, left = down * tiff.tile[0] - row, across * tiff.tile[1] - col
-                tile = self._tile(descriptor, down, across)[max(-top, 0) :, max(-left, 0) :]
-                part = pixels[max(top, 0) : top + tiff.tile[0], max(left, 0) : left + tiff.tile[1]]
-                part[:] = tile[: part.shape[0], : part.shape[1]]
-        return pixels
+                yield down * tiff.tile[0] - row, across * tiff.tile[1] - col, down * tiff.across + across
 
-    def _tile(self, descriptor: int, down: int, across: int) -> NDArray[Any]:
-        """The pixels of one tile; 0 where none was written."""
-        stored = self._tiff.inflate(descriptor, down * self._tiff.across + across)
-        return np.zeros(self._tiff.tile, self._raster.dtype) if stored is None else self._tiff.restore(stored)
+    def _assembled(self, tiles: Iterator[NDArray[Any]], window: Window) -> NDArray[Any]:
+        """The pixels of a window out of all tiles that it touches, which come next."""
+        tiff, (row, col, height, width) = self._tiff, window
+        if row % tiff.tile[0] == col % tiff.tile[1] == 0 and height <= tiff.tile[0] and width <= tiff.tile[1]:
+            return next(tiles)[:height, :width]
+        pixels = np.empty((height, width), self._raster.dtype)
+        for top, left, _ in self._touched(window):
+            tile = next(tiles)[max(-top, 0) :, max(-left, 0) :]
+            part = pixels[max(top, 0) : top + tiff.tile[0], max(left, 0) : left + tiff.tile[1]]
+            part[:] = tile[: part.shape[0], : part.shape[1]]
+        return pixels
 
 
 class ProductSource:
@@ -349,21 +413,20 @@ class FileSource:
     """Blocks of any file that GDAL reads, here or at a distance."""
 
     def __init__(self, raster: Raster, threads: int = 1) -> None:
-        self._raster, self._threads = raster, threads
-        self._run = _RUN if threads > 1 or _is_remote(raster.href) else 0
+        distant = stores.is_distant(raster.path)
+        self._raster, self._threads = raster, 1 if distant else threads
+        self._run = _RUN if threads > 1 or distant else 0
 
     def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
         """See `Source`."""
         with opened(self._raster.href, self._threads) as dataset:
             for run in _runs(windows, self._run):
                 row, col, height, _ = run[0]
-                right = run[-1].col + run[-1].width
-                try:
-                    with _settings(self._raster.href, self._threads):
-                        pixels = dataset.read(self._raster.band, window=((row, row + height), (col, right)))
-                except RasterioError as error:
-                    raise _unreadable(self._raster.href, error) from error
-                pixels = without_nodata(pixels, self._raster.nodata)
+                window = ((row, row + height), (col, run[-1].col + run[-1].width))
+                with _environment(self._threads):
+                    pixels = without_nodata(dataset.read(self._raster.band, window=window), self._raster.nodata)
+                    if self._raster.masked:
+                        pixels[dataset.read_masks(self._raster.band, window=window) == 0] = 0
                 yield from (pixels[:, w.col - col : w.col - col + w.width] for w in run)
 
 
@@ -387,77 +450,3 @@ def without_nodata(pixels: NDArray[Any], nodata: float | None) -> NDArray[Any]:
     if nodata is not None:
         pixels[pixels == pixels.dtype.type(nodata)] = 0
     return pixels
-
-
-def power(decibels: NDArray[Any]) -> NDArray[Any]:
-    """Decibels as linear power in float32; 0 where they are 0 or not finite."""
-    valid = (decibels != 0) & (np.abs(decibels) < _MOST_DECIBELS)  # false for NaN
-    linear = np.zeros(decibels.shape, np.float32)
-    np.power(10, decibels.astype(np.float64) / 10, out=linear, where=valid, casting="same_kind")
-    return linear
-
-
-@contextmanager
-def _descriptor(path: str) -> Iterator[int]:
-    """The file opened for reading."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _unreadable(href: str, error: Exception) -> SourceError:
-    return SourceError(f"raster {href} cannot be read: {_reason(error)}; fetch it again or leave out this scene")
-
-
-def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
-    """The stored DN of one band over time as a lazy array (time, band, y, x) on the raster's own grid; nodata is 0.
-
-    stackstac is told everything that it would else guess: the grid, pixel centres, the stored values without
-    rescaling; and that a missing file is an error, never nodata.
-    """
-    import stackstac
-
-    grid = raster.grid
-    items = [_stack_item(number, href, grid) for number, href in enumerate(hrefs)]
-    stack = stackstac.stack(
-        items,
-        assets=["band"],
-        epsg=grid.epsg,
-        resolution=(grid.transform.a, -grid.transform.e),
-        bounds=grid.bounds,
-        snap_bounds=False,
-        chunksize=(1, 1, *raster.block),
-        dtype=np.dtype(raster.dtype),
-        fill_value=np.dtype(raster.dtype).type(0),
-        rescale=False,
-        sortby_date=False,
-        xy_coords="center",
-        properties=False,
-        band_coords=False,
-        errors_as_nodata=(),
-        gdal_env=stackstac.DEFAULT_GDAL_ENV.updated(
-            {"session": _Bucket(hrefs[0]), **_gdal_options(hrefs[0]), "GDAL_NUM_THREADS": "1"},
-            _gdal_options(hrefs[0]),
-        ),
-    )
-    stack = stack.drop_attrs(deep=False)
-    return cast("xr.DataArray", stack.map_blocks(_power, template=stack) if raster.unit else stack)
-
-
-def _power(decibels: xr.DataArray) -> xr.DataArray:
-    return decibels.copy(data=power(decibels.data))
-
-
-def _stack_item(number: int, href: str, grid: Grid) -> dict[str, Any]:
-    """The least STAC item that stackstac accepts."""
-    rows, columns = grid.shape
-    path, band, _ = Location.of(href)
-    path = access.gdal_path(path) if not band else f"vrt://{access.gdal_path(path)}?bands={band}"
-    asset = {"href": path, "proj:shape": [rows, columns], "proj:transform": list(grid.transform)[:6]}
-    properties = {"datetime": f"2000-01-01T00:00:{number % 60:02}Z", "proj:epsg": grid.epsg}
-    return {"type": "Feature", "id": str(number), "properties": properties, "assets": {"band": asset}, "bbox": None}

@@ -23,6 +23,7 @@ _TIME = pa.timestamp("us", tz="UTC")
 _ASSET = pa.struct([("href", pa.string()), ("type", pa.string())])
 _BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
 _LINK = pa.struct([("href", pa.string()), ("rel", pa.string()), ("type", pa.string())])
+_SLOT = pa.struct([("grid", pa.string()), ("slot", pa.int64())])
 ASSETS: Final = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12", "SCL", "VV", "VH")
 """The asset keys of a catalogued scene, whatever its provider calls them."""
 
@@ -53,8 +54,12 @@ SCENES: Final = pa.schema(
         pa.field("sensor", pa.string(), nullable=False),  # S2A, S1B, …
         pa.field("boa_offset", pa.int32(), nullable=False),  # DN to add to the stored DN; 0 when already applied
         pa.field("acquisition", pa.string(), nullable=False),  # equal for reprocessings of one acquisition
+        pa.field("datastrip", _TIME),  # start of sensing of the datastrip (s2); null when the provider does not say
+        pa.field("produced", _TIME),  # when the product was made
+        pa.field("updated", _TIME),  # when the provider last changed the item
         pa.field("source", pa.string(), nullable=False),  # where it was catalogued from
         pa.field("ingested", _TIME, nullable=False),
+        pa.field("revision", pa.string()),  # digest of the entry; null in entries of version 0.1
     ]
 )
 """One row per scene, in STAC-GeoParquet files under scenes/."""
@@ -97,6 +102,9 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("started", _TIME, nullable=False),
         pa.field("finished", _TIME, nullable=False),
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        pa.field("revision", pa.string()),  # of the scene's catalogue entry; null in entries of version 0.1
+        pa.field("slots", pa.list_(_SLOT)),  # where its pixels stand in the cubes; null in entries of version 0.1
+        pa.field("discarded", pa.int64()),  # pixels that cannot be reflectance, taken as nodata
     ]
 )
 """The ledger: one row per try to extract a scene over a parcel set. What the latest successful one wrote counts."""
@@ -109,6 +117,7 @@ SLOTS: Final = pa.schema(
         pa.field("scene", pa.string(), nullable=False),
         pa.field("obstime", _TIME, nullable=False),
         pa.field("boa_offset", pa.int32(), nullable=False),  # DN to add to the stored DN
+        pa.field("stamps", pa.string()),  # JSON: of each band the stamp of the file that its pixels are from
     ]
 )
 """Which scene has which place on the time axis of a cube."""
@@ -151,6 +160,19 @@ SUSPECTS: Final = pa.schema(
     ]
 )
 """One row per verdict of the offset guard, or of a person; the latest decides, earlier ones stay."""
+
+EXCLUSIONS: Final = pa.schema(
+    [
+        pa.field("card", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # left out or put back
+        pa.field("why", pa.string(), nullable=False),
+        pa.field("who", pa.string(), nullable=False),
+        pa.field("decided", _TIME, nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+    ]
+)
+"""One row per decision of a person to leave a scene out or to put it back; the latest counts, earlier ones stay."""
 
 OBSIDS: Final = pa.schema(
     [

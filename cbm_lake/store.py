@@ -7,17 +7,26 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    Schema,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 from obstore.exceptions import BaseError
@@ -195,7 +204,7 @@ class Table:
         self.store.prove()
         with translated("write", self.url):
             try:
-                return DeltaTable.create(
+                table = DeltaTable.create(
                     self.url,
                     self.schema,
                     mode="ignore",
@@ -204,7 +213,18 @@ class Table:
                     storage_options=self.store.options,
                 )
             except CommitFailedError:  # another writer made it at the same moment
-                return DeltaTable(self.url, storage_options=self.store.options)
+                table = DeltaTable(self.url, storage_options=self.store.options)
+        return self._completed(table)
+
+    def _completed(self, table: DeltaTable) -> DeltaTable:
+        """The table with the columns that it lacks because an older version of this package made it."""
+        there = {field.name for field in table.schema().fields}
+        missing = [field for field in Schema.from_arrow(self.schema).fields if field.name not in there]
+        if missing:
+            with translated("write", self.url), suppress(CommitFailedError):  # another writer adds them at this moment
+                table.alter.add_columns(missing)
+            table.update_incremental()
+        return table
 
     def append(self, rows: pa.Table) -> None:
         """Add rows in one commit."""
@@ -278,47 +298,63 @@ class Table:
         """Whether that file of a snapshot was written by `rewrite`."""
         return str(file["name"]).rpartition("/")[2].startswith(_REWRITTEN)
 
-    def rewrite(self, table: DeltaTable, files: Sequence[dict[str, Any]], parts: Iterable[Sequence[pa.Table]]) -> None:
-        """Put new files in the place of some of a snapshot's, in one commit: readers see the old ones or the new.
+    def rewrite(self, files: Sequence[dict[str, Any]], parts: Iterable[Sequence[pa.Table]]) -> bool:
+        """Replace some of the table's files by new ones, atomically: readers see the old ones or the new.
 
-        What others added meanwhile stays. Where they took one of the old files out, nothing changes.
+        What others commit meanwhile stays.
 
         Args:
-            table: the snapshot.
-            files: those that go, all of one partition, as `files` tells.
+            files: those that go, all of one partition, as `files` lists them.
             parts: for each new file its row groups.
+
+        Returns:
+            False where others have taken one of the old files out by then; nothing is changed.
+
+        Raises:
+            SourceError: a file cannot be read or written.
         """
-        folder = files[0]["name"][: files[0]["name"].rfind("/") + 1]
+        folder = unquote(files[0]["name"][: files[0]["name"].rfind("/") + 1])  # the log escapes paths by itself
         values: dict[str, str | None] = {name: str(files[0][f"partition.{name}"]) for name in self.partitions}
         with translated("compact", self.url), ExitStack() as drafts:
             added = [self._add(f"{folder}{_REWRITTEN}{uuid.uuid4()}.parquet", values, part, drafts) for part in parts]
             now = int(time.time() * 1000)
             # deltalake 1.6 lets two writers through who both take the same file out "without changing data"
-            gone = [RemoveAction(file["name"], True, now, file["size_bytes"], values) for file in files]
-            if access.is_remote(self.url):
-                drafts.pop_all()  # the answer of a commit that was made can be lost, so `vacuum` alone may delete them
-            try:
-                table.create_write_transaction([*added, *gone], "append", table.schema(), list(self.partitions))
-            except (DeltaError, OSError):
-                if not self._has(added):
-                    raise
-            drafts.pop_all()
+            gone = [RemoveAction(unquote(file["name"]), True, now, file["size_bytes"], values) for file in files]
+            done = self._retried(lambda: self._exchange(added, gone, drafts))
+            if done:
+                drafts.pop_all()
+            return done
 
-    def _has(self, added: Sequence[AddAction]) -> bool:
-        """Whether the log counts these files."""
+    def _exchange(self, added: Sequence[AddAction], gone: Sequence[RemoveAction], drafts: ExitStack) -> bool:
+        """Commit new files for old ones, on the table as it is now; False where one of the old ones is not there."""
         table = self.open()
-        known = set() if table is None else {file["name"] for file in self.files(table)}
-        return known >= {action.path for action in added}
+        if table is None or not {action.path for action in gone} <= self._names(table):
+            return False
+        if access.is_remote(self.url):
+            drafts.pop_all()  # the answer of a commit that was made can be lost, so `vacuum` alone may delete them
+        try:
+            table.create_write_transaction([*added, *gone], "append", table.schema(), list(self.partitions))
+        except (DeltaError, OSError):
+            latest = self.open()
+            if latest is None or not {action.path for action in added} <= self._names(latest):
+                raise
+        return True
+
+    def _names(self, table: DeltaTable) -> set[str]:
+        """The files of a snapshot by their paths in the table's folder."""
+        return {unquote(file["name"]) for file in self.files(table)}
 
     def _add(
         self, name: str, partition: dict[str, str | None], groups: Sequence[pa.Table], drafts: ExitStack
     ) -> AddAction:
         """Write a file of these row groups, which goes away with `drafts`; what the log is to say of it."""
         filesystem, root = self.store._filesystem  # noqa: SLF001 - same module
-        path = f"{root}/{self.name}/{unquote(name)}"
+        path = f"{root}/{self.name}/{name}"
         drafts.callback(_discard, filesystem, path)
-        schema = pa.schema([field for field in self.schema if field.name not in self.partitions])
-        rows = pa.concat_tables(groups).select(schema.names).cast(schema)
+        found = pa.concat_tables(groups)  # of a table that an older version made, it may lack columns
+        stored = set(found.column_names).difference(self.partitions)
+        schema = pa.schema([field for field in self.schema if field.name in stored])
+        rows = found.select(schema.names).cast(schema)
         with pq.ParquetWriter(path, schema, filesystem=filesystem, **self._options()) as file:
             start = 0
             for group in groups:
@@ -340,15 +376,29 @@ class Table:
         }
 
     def merge(self) -> int:
-        """Make the files of a small table one, in memory; returns how many were merged."""
+        """Make the files of each partition of a small table one, in memory; returns how many were merged."""
         table = self.open()
-        files = [] if table is None else self.files(table)
-        if table is None or len(files) < 2:
-            return 0
-        with translated("read", self.url):
-            rows = table.to_pyarrow_table()
-        self.rewrite(table, files, [[rows]])
-        return len(files)
+        merged = 0
+        for values, files in self.by_partition(table):
+            if table is None or len(files) < 2:
+                continue
+            kinds = {name: self.schema.field(name).type for name in values}
+            only = [(name, "=", pa.scalar(value).cast(kinds[name]).as_py()) for name, value in values.items()]
+            table = self._completed(table)
+            with translated("read", self.url):
+                rows = table.to_pyarrow_table(filters=only or None)
+            merged += len(files) if self.rewrite(files, [[rows]]) else 0
+        return merged
+
+    def by_partition(self, table: DeltaTable | None) -> Iterator[tuple[dict[str, str], list[dict[str, Any]]]]:
+        """The files of a snapshot, those of each partition by themselves, with the partition's values by column."""
+
+        def partition(file: dict[str, Any]) -> tuple[str, ...]:
+            return tuple(str(file[f"partition.{name}"]) for name in self.partitions)
+
+        files = [] if table is None else sorted(self.files(table), key=partition)
+        for values, found in groupby(files, partition):
+            yield dict(zip(self.partitions, values, strict=True)), list(found)
 
     def checkpoint(self) -> None:
         """Sum the log up in one file, so that who opens the table need not read every commit."""

@@ -27,6 +27,7 @@ def of(store: Store) -> dict[str, Table]:
         "rasters": Table(store, "rasters", schemas.RASTERS, keys=("href",)),
         "inspections": Table(store, "qa/inspections", schemas.INSPECTIONS, keys=("sample_id", "pid", "inspected")),
         "suspects": Table(store, "suspects", schemas.SUSPECTS, keys=("scene", "found")),
+        "exclusions": Table(store, "exclusions", schemas.EXCLUSIONS, keys=("scene", "decided")),
         "obsids": Table(store, "obsids", schemas.OBSIDS, keys=("scene",)),
         "weather_days": Table(store, "weather/days", schemas.WEATHER, keys=("cell", "meteo_date"), partitions=("aoi",)),
         "weather_boxes": Table(store, "weather/cells", schemas.WEATHER_CELLS, keys=("cell",)),

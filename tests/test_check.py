@@ -24,6 +24,7 @@ from cbm_lake.cube import Cube, Slot
 from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import Grid
+from cbm_lake.slots import SlotContent
 
 GRID = Grid(32631, Affine(10, 0, 500_000, 0, -10, 4_900_000), (600, 600))
 CUBE = f"cubes/s2/{GRID.name}.zarr"
@@ -39,9 +40,10 @@ def made(tmp_path_factory):
         extract(*plan(lake, "", 0))
     parcels = lake.parcel_set("ms", 2024)
     lake.write_index(parcels, GRID.name, pa.table({"spans": [1, 2, 3]}))
-    places = [{"scene": name, "obstime": factories.DAY, "boa_offset": -1000} for name in ("X02", "Y05")]
-    lake.reserve_slots("s2", GRID.name, places)
-    Cube(lake.cube_url("s2", GRID.name)).extend(GRID, {"B04": "uint16"}, [Slot(**place) for place in places])
+    names = ("X02", "Y05")
+    lake.reserve_slots("s2", GRID.name, [SlotContent(name, factories.DAY, -1000, {"B04": name}) for name in names])
+    slots = [Slot(name, factories.DAY, -1000) for name in names]
+    Cube(lake.cube_url("s2", GRID.name)).extend(GRID, {"B04": "uint16"}, slots)
     band = zarr.open_array(lake.cube_url("s2", GRID.name), path="B04")
     band[:] = np.random.default_rng(1).integers(0, 9999, band.shape, "uint16")
     lake.remember_rasters({"a.tif": "{}"})
@@ -262,7 +264,7 @@ def test_a_cube_that_has_gone_is_told(whole):
 
 
 def test_a_cube_that_is_shorter_than_the_list_of_its_scenes_is_told(whole):
-    whole.reserve_slots("s2", GRID.name, [{"scene": "X05", "obstime": factories.DAY, "boa_offset": 0}])
+    whole.reserve_slots("s2", GRID.name, [SlotContent("X05", factories.DAY, 0, {"B04": "X05"})])
     assert one(whole)[1:] == ("band B04 has 2 places, but 3 scenes have a place in it", CUBE)
 
 

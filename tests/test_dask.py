@@ -16,7 +16,7 @@ import pytest
 from cbm_lake import card2db, extract, parcels
 from cbm_lake.demo import sample
 from cbm_lake.errors import InvalidInputError, SourceError
-from cbm_lake.extract import running
+from cbm_lake.extract import clusters, running
 from cbm_lake.extract.jobs import Outcome
 from cbm_lake.lake import Lake
 
@@ -163,7 +163,7 @@ def test_a_lost_scheduler_is_one_line_that_says_how_far_it_came(lake, serial, tm
             if done == 2:
                 made.scheduler.send_signal(signal.SIGKILL)
 
-        with pytest.raises(SourceError, match=r"the Dask scheduler was lost .*: \d of 6 scenes are done") as caught:
+        with pytest.raises(SourceError, match=r"the Dask scheduler \S+ was lost .*: \d of 6 scenes are done") as caught:
             extract.s2(**YEAR, scheduler=made.address, lake=lake, progress=kill)
     assert "\n" not in str(caught.value)
     extract.s2(**YEAR, workers=0, lake=lake)
@@ -268,7 +268,7 @@ def told(**others):
         "distributed": distributed.__version__,
         "msgpack": "1.1.0",
     }
-    packages |= {"cloudpickle": "3.1.0", "cbm-lake": running.version("cbm-lake")}
+    packages |= {"cloudpickle": "3.1.0", "cbm-lake": clusters.version("cbm-lake")}
     workers = {"tcp://a:1": {"packages": packages}, "tcp://b:1": {"packages": {**packages, **others}}}
     return {"client": {"packages": packages}, "scheduler": {"packages": packages}, "workers": workers}
 
@@ -278,13 +278,13 @@ def told(**others):
 )
 def test_a_worker_with_another_version_of_the_package_is_refused(held, words):
     with pytest.raises(SourceError, match=words):
-        running._check_versions(told(**{"cbm-lake": held}))
+        clusters.check_versions(told(**{"cbm-lake": held}))
 
 
 def test_other_versions_than_the_packages_own_are_one_line_of_warning(caplog):
-    running._check_versions(told())
+    clusters.check_versions(told())
     assert not caplog.records
-    running._check_versions(told(dask="2025.1.0", python="3.12.1.final.0"))
+    clusters.check_versions(told(dask="2025.1.0", python="3.12.1.final.0"))
     (record,) = caplog.records
     assert "dask is 2026.3.0 here and 2025.1.0 there, python is 3.11.7.final.0 here and 3.12.1" in record.getMessage()
 
@@ -298,13 +298,13 @@ def test_there_are_no_more_processes_than_jobs_cores_and_memory_allow(monkeypatc
         (64, 5, None, 5),
         (1, 9, 4, 4),
     ]:
-        monkeypatch.setattr(running, "_free_memory", lambda free=free: free * 10**9)
-        assert running.worker_count(jobs, asked) == count
+        monkeypatch.setattr(clusters, "_free_memory", lambda free=free: free * 10**9)
+        assert clusters.worker_count(jobs, asked) == count
 
 
 def test_local_workers_share_the_free_memory_and_never_pause(monkeypatch):
-    monkeypatch.setattr(running, "_free_memory", lambda: 8 * 10**9)
-    with running._local(1, 1) as client:
+    monkeypatch.setattr(clusters, "_free_memory", lambda: 8 * 10**9)
+    with clusters.local(1, 1) as client:
         nanny = next(iter(client.cluster.workers.values()))
         assert nanny.memory_manager.memory_limit == 8 * 10**9
         ((address, pid),) = client.run(os.getpid).items()

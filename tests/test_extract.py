@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.extract import scene as scene_work
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import Raster
+from cbm_lake.slots import SlotContent
 
 YEAR = {"start": "2024-01-01", "end": "2024-12-31", "aoi": "demo", "year": 2024}
 BANDS = ("B04", "B08", "B11")
@@ -379,8 +381,8 @@ def test_two_runs_of_the_same_work_leave_one_copy(filled, extracted):
 @pytest.mark.slow
 def test_planners_at_once_give_every_scene_a_place_of_its_own(filled):
     def reserve(number):
-        scene = {"scene": f"S{number}", "obstime": datetime(2024, 1, number, tzinfo=UTC), "boa_offset": 0}
-        return Lake(filled.url).reserve_slots("s2", "grid", [scene])
+        content = SlotContent(f"S{number}", datetime(2024, 1, number, tzinfo=UTC), 0, {"B04": "stamp"})
+        return Lake(filled.url).reserve_slots("s2", "grid", [content])
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(reserve, range(1, 13)))
@@ -417,7 +419,7 @@ def test_a_scene_whose_offset_is_corrected_in_the_catalogue_is_extracted_again(f
     extract.s2(**YEAR, bands=["B04"], workers=0, lake=filled)
     before = filled.sql("select scene, max(B04_max) as top from s2 group by scene order by min(obstime)").to_pylist()
     items = filled.sql("select * from stac_scenes order by datetime").cast(schemas.SCENES).to_pylist()
-    items[0] |= {"boa_offset": items[0]["boa_offset"] + 1000, "ingested": datetime.now(UTC)}
+    items[0] |= {"boa_offset": items[0]["boa_offset"] + 1000, "revision": "corrected", "ingested": datetime.now(UTC)}
     assert filled.add_scenes(pa.Table.from_pylist(items, schema=schemas.SCENES)) == 0
     assert extract.s2(**YEAR, bands=["B04"], workers=0, lake=filled).scenes == 1
     after = filled.sql("select scene, max(B04_max) as top from s2 group by scene order by min(obstime)").to_pylist()
@@ -425,9 +427,9 @@ def test_a_scene_whose_offset_is_corrected_in_the_catalogue_is_extracted_again(f
 
 
 def test_a_scene_whose_offset_is_corrected_gets_another_place_in_the_cube(filled):
-    scene = {"scene": "S", "obstime": datetime(2024, 1, 1, tzinfo=UTC), "boa_offset": 0}
-    filled.reserve_slots("s2", "grid", [scene])
-    held = filled.reserve_slots("s2", "grid", [{**scene, "boa_offset": -1000}])
+    content = SlotContent("S", datetime(2024, 1, 1, tzinfo=UTC), 0, {"B04": "stamp"})
+    filled.reserve_slots("s2", "grid", [content])
+    held = filled.reserve_slots("s2", "grid", [replace(content, boa_offset=-1000)])
     assert held.select(["slot", "boa_offset"]).to_pylist() == [
         {"slot": 0, "boa_offset": 0},
         {"slot": 1, "boa_offset": -1000},

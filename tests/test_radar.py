@@ -58,7 +58,7 @@ def filled(folder, card, days):
     items = folder / "items"
     items.mkdir()
     for day, rasters in days.items():
-        (items / f"{day}.json").write_text(json.dumps(item(folder, day, rasters, card.upper())))
+        (items / f"{day}.json").write_text(json.dumps(item(folder, day, rasters, {"bs": "BS", "c6": "COH6"}[card])))
     assert card2db.items(items, card=card, lake=lake).new == len(days)
     return lake
 

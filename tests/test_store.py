@@ -207,7 +207,7 @@ def test_the_log_says_the_smallest_and_largest_pid_of_every_file(tmp_path):
 def rewritten(target, table=None):
     """Put everything of a table into one file, as compaction does."""
     table = table or target.open()
-    target.rewrite(table, target.files(table), [[table.to_pyarrow_table()]])
+    return target.rewrite(target.files(table), [[table.to_pyarrow_table()]])
 
 
 def test_a_table_is_rewritten_without_loss_and_the_log_tells_of_the_new_file(tmp_path):
@@ -244,7 +244,7 @@ def test_what_others_add_during_rewriting_stays(tmp_path):
 
 
 @pytest.mark.parametrize("meanwhile", ["replaced", "rewritten"])
-def test_rewriting_files_that_are_gone_by_then_is_refused_and_leaves_nothing(tmp_path, meanwhile):
+def test_rewriting_files_that_are_gone_by_then_changes_and_leaves_nothing(tmp_path, meanwhile):
     target = table(tmp_path)
     for scene in "AB":
         put(target, rows(scene, "1"), scene)
@@ -254,10 +254,41 @@ def test_rewriting_files_that_are_gone_by_then_is_refused_and_leaves_nothing(tmp
     else:
         rewritten(target)
     expected, there = held(target), files(tmp_path)
-    with pytest.raises(SourceError, match=f"cannot compact {tmp_path}/t"):
-        rewritten(target, before)
+    assert not rewritten(target, before)
     assert held(target) == expected
     assert files(tmp_path) == there
+
+
+def test_what_others_replace_elsewhere_during_rewriting_is_no_conflict(tmp_path):
+    target = table(tmp_path)
+    for scene in "AB":
+        target.append(of_area("other", scene))
+    (_, files), *_ = target.by_partition(before := target.open())
+    for scene in "CC":
+        put(target, rows(scene, "1"), scene)
+    assert target.rewrite(files, [[before.to_pyarrow_table()]])
+    assert [scene for scene, _, _ in held(target)] == ["A", "A", "B", "B", "C"]
+
+
+AREAS = ["ms", "other", "a b", "münster=1", "50%25", "x/y"]
+
+
+def of_area(area, scene):
+    found = rows(scene, "12")
+    return found.set_column(0, "area", pa.array([area] * found.num_rows))
+
+
+def test_merging_leaves_every_row_in_its_partition_whatever_its_name(tmp_path):
+    target = table(tmp_path)
+    for area in AREAS:
+        for scene in "AB":
+            target.append(of_area(area, scene))
+    before = target.open().to_pyarrow_table().sort_by([("area", "ascending"), ("scene", "ascending")])
+    assert target.merge() == 2 * len(AREAS)
+    after = target.open().to_pyarrow_table().sort_by([("area", "ascending"), ("scene", "ascending")])
+    assert after.select(SCHEMA.names).to_pylist() == before.select(SCHEMA.names).to_pylist()
+    assert len(target.open().file_uris()) == len(AREAS)
+    assert target.merge() == 0
 
 
 def test_a_table_of_one_file_or_none_has_nothing_to_merge(tmp_path):

@@ -1,28 +1,33 @@
-"""Catalogue scenes from STAC APIs, STAC files, STAC-GeoParquet, SAFE folders and the CREODIAS feed.
+"""Catalogue scenes from STAC APIs, STAC files, STAC-GeoParquet, SAFE folders and OpenSearch feeds.
 
     catalogue ─► STAC items ─ scene.to_row ─► rows of schemas.SCENES ─► lake.add_scenes (only what is new)
 
-Hrefs are kept as the catalogue gives them: those of Planetary Computer need to be signed before they can be read,
-those of CDSE (s3://eodata) need its credentials. The feed of CREODIAS names product folders, not rasters: rasters are
-found where that folder can be reached (/eodata on its machines), else the scene is known but cannot be extracted. The
-bands of EOPF products are Zarr arrays, whose hrefs follow from the layout of those products.
+Hrefs are stored as the catalogue gives them, without what signs them: those of Planetary Computer need to be signed
+before they can be read, those of CDSE (s3://eodata) need its credentials. Feeds as CREODIAS had one name product
+folders, not rasters: rasters are found where that folder can be reached (/eodata on its machines), else the scene is
+known but cannot be extracted. The bands of EOPF products are Zarr arrays, whose hrefs follow from the layout of those
+products.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 import shapely
 
 from cbm_lake import cards, schemas
-from cbm_lake.card2db import filepattern, product, remote, scene, scenefiles
+from cbm_lake.card2db import filepattern, itemfiles, product, remote, resto, scene, scenefiles, stacapi
+from cbm_lake.card2db.paging import Pages
+from cbm_lake.card2db.web import Web
+from cbm_lake.credentials import without_secrets, without_signature
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake, open_lake
 
@@ -32,6 +37,8 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with how many scenes were looked at and how many there are; 0 when that is not known."""
+_BATCH: Final = 1000
+"""Rows that are written at once."""
 GeometryLike: TypeAlias = shapely.Geometry | Sequence[float] | Mapping[str, Any]
 """An area in degrees: shapely, (west, south, east, north), or GeoJSON."""
 
@@ -46,6 +53,8 @@ class Ingested:
     """Scenes that the lake had not known."""
     skipped: tuple[str, ...] = ()
     """What was refused, each with the reason."""
+    missing: tuple[str, ...] = ()
+    """What the source has, or may have, and did not give; empty when the answer was whole."""
 
 
 def stac(
@@ -75,26 +84,24 @@ def stac(
         lake: without one, the lake of the workspace.
         timeout: seconds without an answer after which a request is given up.
         retries: how often to ask again after a failure that may pass.
-        progress: called after each page.
+        progress: called after each page, and every second of a wait that the server asks for.
 
     Raises:
-        InvalidInputError: dates reversed, no area, unknown card or provider.
+        InvalidInputError: dates reversed, no area, unknown card, provider or collection.
         NotFoundError: no parcels of `aoi` were loaded.
-        SourceError: the server cannot be reached, failed, or sent something that is no STAC.
+        SourceError: the server cannot be reached, failed, or sent something that is no STAC; what it had sent before
+            is catalogued.
+        ConfigError: credentials for the server are malformed; see `cbm_lake.credentials`.
     """
     cards.get(card)
-    address, collection = remote.api(url, card, collection)
+    address, collection = stacapi.api(url, card, collection)
     first, last = _days(start, end)
     lake = lake or open_lake()
-    area = _area(lake, aoi, geometry, address)
+    area = _area(lake, aoi, geometry, without_secrets(address))
     dates = f"{first or '..'}/{last or '..'}" if first or last else None
-    io = remote.connection(timeout, retries)
-    pages = remote.search(address, io, collection=collection, dates=dates, geometry=area)
-    collected = _Collected(card, address)
-    for page, total in pages:
-        collected.add((item, "") for item in page)
-        _report(progress, collected.found, total)
-    return collected.store(lake)
+    collected = _Collected(card, address, lake, progress=progress)
+    web = Web(timeout, retries, collected.report)
+    return collected.take(stacapi.Search(address, web, stacapi.Query(collection, dates, area)))
 
 
 def items(
@@ -108,39 +115,37 @@ def items(
 ) -> Ingested:
     """Catalogue static STAC: an item, an item collection, a catalogue to walk (files or URLs), or a folder of items.
 
+    A file that ends in .ndjson, .jsonl or .geojsonl has one item in each line.
+
     Raises:
         InvalidInputError: unknown card.
         SourceError: the path cannot be read or holds no STAC.
     """
     cards.get(card)
-    problems: list[str] = []
-    collected = _Collected(card, str(path))
-    for found in remote.walk(str(path), remote.connection(timeout, retries), problems):
-        collected.add([found])
-        _report(progress, collected.found, 0)
-    collected.refuse(problems)
-    return collected.store(lake)
+    collected = _Collected(card, str(path), lake, progress=progress)
+    if itemfiles.holds_lines(str(path)):
+        collected.add((item, str(path)) for item in itemfiles.from_lines(str(path)))
+        return collected.store()
+    found = remote.Walk(str(path), Web(timeout, retries, collected.report))
+    with collected.kept():
+        for item in found:
+            collected.add([item])
+            collected.step()
+    collected.refuse(found.problems)
+    return collected.store(found.missing)
 
 
 def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> Ingested:
-    """Catalogue a STAC-GeoParquet file.
+    """Catalogue a STAC-GeoParquet file, or a folder of such files; on this machine, at a URL or in a bucket (s3://).
 
     Raises:
         InvalidInputError: unknown card.
         SourceError: the file cannot be read or is no STAC-GeoParquet.
     """
-    from pyarrow import parquet
-    from stac_geoparquet.arrow import stac_table_to_items
-
     cards.get(card)
-    collected = _Collected(card, str(path))
-    try:
-        table = parquet.read_table(str(path))
-        collected.add((item, str(path)) for item in stac_table_to_items(table))
-    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise SourceError(f"{path} cannot be read as STAC-GeoParquet ({reason}); give another file") from error
-    return collected.store(lake)
+    collected = _Collected(card, str(path), lake)
+    collected.add((item, str(path)) for item in itemfiles.from_parquet(str(path)))
+    return collected.store()
 
 
 def products(
@@ -173,7 +178,7 @@ def products(
     lake = lake or open_lake()
     area = lake.footprint(aoi) if aoi else None
     names = [cards.get(card).name] if card else list(cards.CARDS)
-    collected = {name: _Collected(name, str(folder), area) for name in names}
+    collected = {name: _Collected(name, str(folder), lake, area) for name in names}
     found, refused = product.find(Path(folder))
     first = collected[names[0]]
     first.refuse(refused)
@@ -185,8 +190,9 @@ def products(
                     collected[kind].add([(item, "")])
         except (InvalidInputError, SourceError) as error:
             first.refuse([str(error)])
-        _report(progress, number, len(found))
-    parts = [part.store(lake) for part in collected.values() if part.found]
+        if progress:
+            progress(number, len(found))
+    parts = [part.store() for part in collected.values() if part.found]
     skipped = tuple(reason for part in parts for reason in part.skipped)
     return Ingested(sum(part.found for part in parts), sum(part.new for part in parts), skipped)
 
@@ -235,7 +241,7 @@ def files(
     lake = lake or open_lake()
     area = lake.footprint(aoi) if aoi else None
     listing = filepattern.Pattern(pattern, card, bands).find()
-    collected = _Collected(card, pattern, area)
+    collected = _Collected(card, pattern, lake, area)
     collected.refuse(listing.refused)
     problems = []
     for number, one in enumerate(listing.scenes, 1):
@@ -243,13 +249,14 @@ def files(
             collected.add([(scenefiles.to_item(one, card, unit, offset), "")])
         except (InvalidInputError, SourceError) as error:
             problems.append(str(error))
-        _report(progress, number, len(listing.scenes))
+        if progress:
+            progress(number, len(listing.scenes))
     if problems and len(problems) == len(listing.scenes):
         raise InvalidInputError(f"{problems[0]}; none of {len(problems)} scenes is catalogued")
     collected.refuse(problems)
     for reason in listing.remarks(card):
         log.warning("%s", reason)
-    return collected.store(lake)
+    return collected.store()
 
 
 def creodias(
@@ -267,7 +274,9 @@ def creodias(
     retries: int = 4,
     progress: Progress | None = None,
 ) -> Ingested:
-    """Catalogue what the OpenSearch feed of CREODIAS has of an area and time.
+    """Catalogue what an OpenSearch feed has of an area and time, or a saved answer of one.
+
+    The feed of CREODIAS itself was switched off; `stac` with url="cdse" has its Sentinel-2 scenes.
 
     Args:
         tb_prefix: not used; it named database tables in the library that this call form comes from.
@@ -276,46 +285,74 @@ def creodias(
         end: last day, inclusive.
         card: s2, bs or c6.
         option: product type instead of the card's usual one (LEVEL2A, LEVEL2AP, S2MSI2A, CARD-BS, CARD-COH6, …).
-        url: another feed (…/search.json), or a file with a saved answer, which is taken as it is.
+        url: the feed (…/search.json), or a file with a saved answer, which is taken as it is.
         geometry: the area, in degrees.
         lake: without one, the lake of the workspace.
         timeout: seconds without an answer after which a request is given up.
         retries: how often to ask again after a failure that may pass.
-        progress: called after each page.
+        progress: called after each page, and every second of a wait that the server asks for.
 
     Raises:
-        InvalidInputError: dates reversed, no area, unknown card.
+        InvalidInputError: dates reversed, no area, unknown card, no `url`.
         NotFoundError: no parcels of `aoi` were loaded.
-        SourceError: the server cannot be reached, failed, or sent something else.
+        SourceError: the server cannot be reached, failed, or sent something else; what it had sent before is
+            catalogued.
+        ConfigError: credentials for the server are malformed; see `cbm_lake.credentials`.
     """
     cards.get(card)
     dates = _days(start, end)
+    if url is None:
+        raise InvalidInputError(
+            "the feed of CREODIAS was switched off; search cdse with card2db stac, catalogue folders of products with "
+            "card2db safe, or give another feed or a file with a saved answer"
+        )
     lake = lake or open_lake()
-    address = url or f"{remote.RESTO}/{remote.RESTO_PRODUCTS[card][0]}/search.json"
-    parameters = {}
-    if "://" in address:
-        parameters = remote.resto_parameters(card, option, dates, _area(lake, aoi, geometry, address))
-    collected = _Collected(card, address)
-    for page, total in remote.resto(address, remote.connection(timeout, retries), parameters):
-        for item in page:
-            try:
-                collected.add((found, "") for found in _with_rasters(item, card))
-            except (InvalidInputError, SourceError) as error:
-                collected.refuse([str(error)])
-        _report(progress, collected.found, total)
-    return collected.store(lake)
+    parameters: dict[str, str] = {}
+    if "://" in url:
+        parameters = resto.parameters(card, option, dates, _area(lake, aoi, geometry, without_secrets(url)))
+    collected = _Collected(card, url, lake, progress=progress)
+    pages = resto.search(url, Web(timeout, retries, collected.report), parameters)
+    return collected.take(pages, lambda item: _with_rasters(item, card))
 
 
 class _Collected:
-    """Rows on their way into the lake, which are all written at once, and what was refused."""
+    """Rows on their way into the lake, where they are written by the thousand, and what was refused."""
 
-    def __init__(self, card: str, source: str, area: shapely.Geometry | None = None) -> None:
-        self.found = 0
-        self._card, self._source, self._area = card, source, area
+    def __init__(
+        self,
+        card: str,
+        source: str,
+        lake: Lake | None,
+        area: shapely.Geometry | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.found = self.new = self.matched = 0
+        self._card, self._source, self._lake, self._area = card, without_secrets(source), lake, area
+        self._progress = progress
         self._rows: list[dict[str, Any]] = []
         self._skipped: list[str] = []
 
-    def add(self, documents: Iterable[tuple[dict[str, Any], str]]) -> None:
+    def take(self, pages: Pages, expand: Callable[[Any], list[Any]] = lambda item: [item]) -> Ingested:
+        """Catalogue the items of all pages; when one fails, those before it are catalogued all the same.
+
+        Args:
+            pages: of items.
+            expand: what to catalogue in the place of an item; an item for which it raises is refused.
+        """
+        with self.kept():
+            for page in pages:
+                self.matched = pages.matched
+                for item in page:
+                    try:
+                        found = expand(item)
+                    except (InvalidInputError, SourceError) as error:
+                        self.refuse([str(error)])
+                    else:
+                        self.add((one, "") for one in found)
+                self.step()
+        return self.store(pages.missing)
+
+    def add(self, documents: Iterable[tuple[Any, str]]) -> None:
         """Take STAC items, each with the address that its relative hrefs start from."""
         for document, base in documents:
             try:
@@ -323,6 +360,8 @@ class _Collected:
             except InvalidInputError as error:
                 self.refuse([str(error)])
                 continue
+            for entry in (*row["links"], *row["assets"].values()):
+                entry["href"] = without_signature(entry["href"])
             if self._area is None or self._area.intersects(shapely.from_wkb(row["geometry"])):
                 self._rows.append(row)
                 self.found += 1
@@ -334,12 +373,47 @@ class _Collected:
             self._skipped.append(reason)
             self.found += 1
 
-    def store(self, lake: Lake | None) -> Ingested:
-        """Write what is new, in one step."""
-        table = pa.Table.from_pylist(self._rows, schema=schemas.SCENES)
-        new = (lake or open_lake()).add_scenes(table) if self._rows else 0
-        log.info("%d scenes found, %d new, %d skipped", self.found, new, len(self._skipped))
-        return Ingested(self.found, new, tuple(self._skipped))
+    def report(self) -> None:
+        """Tell the caller how far it is."""
+        if self._progress:
+            self._progress(self.found, self.matched)
+
+    def step(self) -> None:
+        """Write the rows when they are many, and tell the caller how far it is."""
+        if len(self._rows) >= _BATCH:
+            self._write()
+        self.report()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Whatever ends the reading of the source, what was read is catalogued."""
+        try:
+            yield
+        except SourceError as error:
+            if not self.found:
+                raise
+            self._write()
+            of = f" of {self.matched:,}" if self.matched else ""
+            came = f"{self.found:,}{of} scenes came before that and are catalogued ({self.new:,} new)"
+            raise SourceError(f"{error}; {came}") from error
+        except BaseException:  # above all Ctrl-C
+            self._write()
+            raise
+
+    def store(self, missing: Iterable[str] = ()) -> Ingested:
+        """Write what is new and say what all came to."""
+        self._write()
+        found = Ingested(self.found, self.new, tuple(self._skipped), tuple(missing))
+        log.info("%d scenes found, %d new, %d skipped", found.found, found.new, len(found.skipped))
+        for line in found.missing:
+            log.warning("incomplete: %s", line)
+        return found
+
+    def _write(self) -> None:
+        if self._rows:
+            table = pa.Table.from_pylist(self._rows, schema=schemas.SCENES)
+            self.new += (self._lake or open_lake()).add_scenes(table)
+            self._rows = []
 
 
 def _days(start: date | str | None, end: date | str | None) -> tuple[str, str]:
@@ -397,8 +471,3 @@ def _with_rasters(item: dict[str, Any], card: str) -> list[dict[str, Any]]:
         raise SourceError(refused[0])
     about = {name: value for name, value in item["properties"].items() if name != "s2:product_uri"}
     return [{**inside, "properties": {**about, **inside["properties"]}} for inside in local] or [item]
-
-
-def _report(progress: Progress | None, done: int, total: int) -> None:
-    if progress:
-        progress(done, total)

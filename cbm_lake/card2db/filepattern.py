@@ -17,7 +17,7 @@ from typing import Final
 
 from cbm_lake import access, cards
 from cbm_lake.errors import InvalidInputError, SourceError, some
-from cbm_lake.rasters import Location
+from cbm_lake.location import Location
 from cbm_lake.store import Store
 
 _TOKEN = re.compile(r"\{(?P<name>[^{}]*)\}|(?P<folders>\*\*/)|(?P<any>\*)")

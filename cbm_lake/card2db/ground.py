@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import shapely
 
+from cbm_lake import cards, encoding
 from cbm_lake.errors import SourceError
-from cbm_lake.rasters import Location, Raster, Window, source
+from cbm_lake.rasters import Raster, Window, source
 from cbm_lake.reprojection import reprojected
 
 if TYPE_CHECKING:
@@ -53,13 +53,10 @@ def sample(raster: Raster) -> NDArray[np.float64]:
     Raises:
         SourceError: they cannot be read.
     """
-    location = Location.of(raster.href)
-    plain = Location(location.path, location.band).href
-    stored = Raster.inspect(plain) if location.unit else replace(raster, href=plain)
-    rows, columns = (_starts(size) for size in stored.grid.shape)
-    height, width = (min(_WINDOW, size) for size in stored.grid.shape)
+    rows, columns = (_starts(size) for size in raster.grid.shape)
+    height, width = (min(_WINDOW, size) for size in raster.grid.shape)
     windows = [Window(row, column, height, width) for row in rows for column in columns]
-    parts = [part.ravel().astype(np.float64) for part in source(stored).read(windows)]
+    parts = [part.ravel().astype(np.float64) for part in source(raster).read(windows)]
     values: NDArray[np.float64] = np.concatenate(parts)
     return np.asarray(values[np.isfinite(values) & (values != 0)])
 
@@ -104,6 +101,16 @@ def check_coherence(name: str, values: NDArray[np.float64]) -> None:
             f"{name}: coherence lies between 0 and 1, its values between {values.min():.4g} and {values.max():.4g}; "
             "convert it"
         )
+
+
+def check_pixel(raster: Raster, card: str, band: str) -> None:
+    """See that a raster has a pixel size of its band.
+
+    Raises:
+        SourceError: it has another.
+    """
+    size = raster.grid.transform
+    encoding.check_pixel(cards.get(card), band, raster.path, raster.grid.epsg, (size.a, -size.e))
 
 
 def check_grids(name: str, rasters: dict[str, Raster]) -> None:

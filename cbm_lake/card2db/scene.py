@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,29 +14,35 @@ from urllib.parse import urljoin
 
 import pyarrow as pa
 import shapely
-from shapely.geometry import shape
 
 from cbm_lake import cards, schemas
+from cbm_lake.card2db import assets, fields, identity, outline
+from cbm_lake.card2db.evidence import Evidence
+from cbm_lake.card2db.outline import epsg_of, utm
 from cbm_lake.errors import InvalidInputError
 
 log = logging.getLogger(__name__)
 
 _PRODUCT = re.compile(
     r"(?P<sensor>S2[A-D])_MSI(?P<level>L1C|L2A)_(?P<taken>\d{8}T\d{6})(?:_N(?P<baseline>\d{4}))?"
-    r"_R(?P<orbit>\d{3})_T(?P<tile>\d{2}[A-Z]{3})_\d{8}T\d{6}"
+    r"_R(?P<orbit>\d{3})_T(?P<tile>\d{2}[A-Z]{3})_(?P<made>\d{8}T\d{6})"
 )
 """The name of a Sentinel-2 product; Planetary Computer leaves the baseline out of its identifiers."""
 _DATATAKE = re.compile(r"GS2[A-D]_(?P<taken>\d{8}T\d{6})_\d+_N(?P<baseline>\d\d\.\d\d)")
-_SENTINEL = re.compile(r"sentinel[-_ ]?(?P<mission>[12])(?P<unit>[a-d]?)$", re.IGNORECASE)
+_BASELINE_BEHIND = re.compile(r"_N(?P<baseline>\d\d\.\d\d)$")
+"""How identifiers of granules and datastrips end."""
 _TILE = re.compile(r"(?P<zone>\d{1,2})(?P<band>[C-X])(?P<square>[A-Z]{2})$")
 _MOMENT = re.compile(r"\d{8}T\d{6}")
-_MISSIONS: Final = {"s2": "S2", "bs": "S1", "c6": "S1"}
-_BANDS: Final = {"s2": frozenset(schemas.ASSETS[:-2]), "bs": frozenset({"VV", "VH"}), "c6": frozenset({"VV", "VH"})}
-_BURST = re.compile(r"(?<![A-Z0-9])(?:T\d{3}-\d{6}-IW[123]|IW[123]$)")
-"""Part of a Sentinel-1 slice in a name: a burst (T069-147170-IW1, OPERA) or, at the end, a sub-swath."""
+_SWATH = re.compile(r"(?<![A-Z0-9])IW[123]$")
+"""The sub-swath of a Sentinel-1 slice at the end of a name."""
 _KEPT_LINKS: Final = ("self", "canonical", "product")
 _OFFSET: Final = -1000
 """BOA_ADD_OFFSET of Sentinel-2 products since baseline 04.00."""
+_OFFSET_SINCE: Final = "04.00"
+_INTRODUCED: Final = datetime(2022, 1, 25, tzinfo=UTC)
+"""The day of baseline 04.00: what was processed before has no offset."""
+_NEVER_SHIFTED = re.compile(r"SENTINEL2[A-D]_\d{8}-\d{6}-\d{3}_L2A_|LEVEL2_SEN2[A-D]")
+"""Names of products of MAJA and FORCE, whose DN are 10000 times reflectance whatever the baseline of their source."""
 
 
 def to_row(document: dict[str, Any], card: str, source: str, base: str = "") -> dict[str, Any]:
@@ -78,7 +83,7 @@ class Item:
         """The item as a row of schemas.SCENES."""
         self._check()
         west, south, east, north = self.footprint.bounds
-        return {
+        row = {
             "type": "Feature",
             "stac_version": self.document.get("stac_version") or "1.0.0",
             "stac_extensions": self.document.get("stac_extensions") or [],
@@ -104,9 +109,13 @@ class Item:
             "sensor": self.sensor,
             "boa_offset": self.boa_offset,
             "acquisition": self.acquisition,
+            "datastrip": identity.datastrip(self),
+            "produced": identity.produced(self),
+            "updated": identity.updated(self),
             "source": source,
             "ingested": datetime.now(UTC),
         }
+        return {**row, "revision": identity.revision(row)}
 
     @cached_property
     def properties(self) -> dict[str, Any]:
@@ -120,26 +129,20 @@ class Item:
         return str(name).removesuffix(".SAFE")
 
     @cached_property
+    def evidence(self) -> Evidence:
+        """What the item says of its own kind."""
+        return Evidence(self.document, self.properties, self.reference, self._duration)
+
+    @cached_property
     def sensor(self) -> str:
-        """S2A, S1B, …; only S2 or S1 where a composite has no single platform."""
-        if re.match(r"S[12][A-D]_", self.reference):
-            return self.reference[:3]
-        platform = str(self._first("platform", "constellation") or "")
-        found = _SENTINEL.match(platform)
-        if found:
-            return f"S{found['mission']}{found['unit'].upper()}"
-        return platform.upper() or _MISSIONS[self.card]
+        """S2A, S1B, …; only S2 or S1 where the unit is not told."""
+        return self.evidence.sensor or cards.get(self.card).mission
 
     @cached_property
     def footprint(self) -> shapely.Geometry:
         """The outline in degrees (EPSG:4326), valid and without heights."""
-        if not self.document.get("geometry"):
-            raise InvalidInputError("it has no geometry")
-        found = shapely.force_2d(shape(self.document["geometry"]))
-        west, south, east, north = found.bounds
-        if found.is_empty or not (-360 <= west <= east <= 360 and -90 <= south <= north <= 90):
-            raise InvalidInputError(f"its geometry is empty or not in degrees (bounds {found.bounds})")
-        return found if found.is_valid else shapely.make_valid(found)
+        places = [*self.assets.values(), self.properties]
+        return outline.footprint(self.document.get("geometry"), self.document["id"], self.tile, self.crs, places)
 
     @cached_property
     def time(self) -> datetime:
@@ -154,8 +157,11 @@ class Item:
     @cached_property
     def cloud_cover(self) -> float | None:
         """Percent; None where it is not stated (-1 in some feeds) or has no meaning."""
-        percent = self._first("eo:cloud_cover", "cloud_cover")
-        return float(percent) if percent is not None and float(percent) >= 0 else None
+        stated = self._first("eo:cloud_cover", "cloud_cover")
+        percent = fields.number(stated, "cloud cover") if stated is not None else -1
+        if percent > 100:
+            raise InvalidInputError(f"its cloud cover {stated!r} is no percentage")
+        return percent if percent >= 0 else None
 
     @cached_property
     def tile(self) -> str | None:
@@ -175,17 +181,19 @@ class Item:
     def crs(self) -> str | None:
         """The rasters' coordinate system: as stated for the item or its bands, else the UTM zone of the tile."""
         for place in (self.properties, *self.assets.values()):
-            if place.get("proj:code"):
-                return str(place["proj:code"])
-            if place.get("proj:epsg"):
-                return f"EPSG:{int(place['proj:epsg'])}"
+            stated = fields.first(place, "proj:code", "proj:epsg")
+            if stated is not None:
+                epsg = epsg_of(stated)
+                if epsg is None and place.get("proj:epsg") is not None:
+                    raise InvalidInputError(f"its proj:epsg {stated!r} is no number")
+                return f"EPSG:{epsg}" if epsg else str(stated)
         return utm(self.tile) if self.tile else None
 
     @cached_property
     def relative_orbit(self) -> int | None:
         """The relative orbit: as stated, else from the product's name."""
         stated = self._first("sat:relative_orbit") or self._product.get("orbit")
-        return int(stated) if stated is not None else None
+        return int(fields.number(stated, "sat:relative_orbit")) if stated is not None else None
 
     @cached_property
     def baseline(self) -> str | None:
@@ -193,36 +201,50 @@ class Item:
         if self.card != "s2":
             return None
         inside = self._product.get("baseline")
-        stated = self._first("s2:processing_baseline", "sentinel:processing_baseline")
-        if stated is None and re.fullmatch(r"\d\d\.\d\d", str(self._first("processing:version"))):
-            stated = self._first("processing:version")
         if inside is not None:
             # a feed that keeps the baseline as a number writes 5.1 for 05.10: the name is exact
-            stated = f"{inside[:2]}.{inside[2:]}"
-        return _two_and_two(stated) if stated is not None else None
+            return fields.baseline(inside)
+        stated = self._first("s2:processing_baseline", "sentinel:processing_baseline", "processing_baseline")
+        if stated is None and re.fullmatch(r"[Nn]?\d\d\.?\d\d", str(self._first("processing:version"))):
+            stated = self._first("processing:version")
+        if stated is not None:
+            return fields.baseline(stated)
+        names = (
+            str(self._first(f"{start}:{part}_id")) for part in ("granule", "datastrip") for start in ("s2", "eopf")
+        )
+        return next((found["baseline"] for name in names if (found := _BASELINE_BEHIND.search(name))), None)
 
     @cached_property
     def boa_offset(self) -> int:
-        """What is to be added to the stored numbers to give 10000 times reflectance, from this scene's own metadata."""
+        """What is to be added to the stored numbers to give 10000 times reflectance, from this scene's own metadata.
+
+        Raises:
+            InvalidInputError: nothing tells, or what tells contradicts itself.
+        """
         if self.card != "s2":
             return 0
         if "boa_offset" in self.properties:  # an item that comes out of a catalogue of ours
-            return int(self.properties["boa_offset"])
-        applied = self._first("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
+            own = int(fields.number(self.properties["boa_offset"], "boa_offset"))
+            assets.check_offset(own, f"it has an offset of {own}")
+            return own
+        said = self._first("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
+        applied = fields.boolean(said, "boa_offset_applied") if said is not None else None
+        by_band = {band: assets.offset(band, asset) for band, asset in self.assets.items() if band != "SCL"}
         if applied:
             return 0
-        stated = self._stated_offset
+        usual = self._usual_offset
+        stated = _shared(by_band, usual)
         if stated is not None and applied is None:
             return stated
-        baseline = self._source_baseline
-        if baseline is not None:
-            if applied is False and baseline >= "04.00":
-                # Earth Search's sentinel-2-l2a holds items whose flag is wrong; nothing else in them would tell
-                log.warning("%s says that its offset was not applied: compare with another", self.document["id"])
-            return _OFFSET if baseline >= "04.00" else 0
-        if stated is None:
-            log.warning("%s states no processing baseline and no offset: taken as without offset", self.document["id"])
-        return stated or 0
+        if usual and applied is False:
+            # Earth Search's sentinel-2-l2a holds items whose flag is wrong; nothing else in them would tell
+            log.warning("%s says that its offset was not applied: compare with another", self.document["id"])
+        if usual is None and stated is None:
+            raise InvalidInputError(
+                "it states neither its processing baseline nor an offset, and nothing says that it was made before "
+                f"{_INTRODUCED:%Y-%m-%d}, since when products have one; add s2:processing_baseline to the item"
+            )
+        return usual if usual is not None else stated or 0
 
     @cached_property
     def acquisition(self) -> str:
@@ -235,24 +257,19 @@ class Item:
         if self.card == "s2":
             taken = self._product.get("taken") or self._datatake.get("taken") or f"{self.time:%Y%m%dT%H%M%S}"
             return f"{self.card}/{self.sensor}/{taken}/{self.tile or self.reference}"
+        if found := identity.burst(self.reference):
+            return "/".join((self.card, self.sensor, *found))
         moments = _MOMENT.findall(self.reference)
         start = moments[0] if moments else f"{moment(self._first('start_datetime') or self.time):%Y%m%dT%H%M%S}"
         place = self.tile or (moments[1] if len(moments) > 1 else self.reference)
-        burst = _BURST.search(self.reference)
-        if burst:  # the second time in the name of a burst is that of processing
-            place = burst[0] if "-" in burst[0] else f"{place}/{burst[0]}"
+        if swath := _SWATH.search(self.reference):
+            place = f"{place}/{swath[0]}"
         return f"{self.card}/{self.sensor}/{start}/{place}"
 
     @cached_property
     def assets(self) -> dict[str, dict[str, Any]]:
-        """The asset of each band of the card at the card's pixel size; a COG rather than its JPEG 2000 twin."""
-        found: dict[str, dict[str, Any]] = {}
-        stated = self.document.get("assets") or {}
-        for key in sorted(stated, key=lambda key: key.lower().endswith("-jp2")):  # twins last; the sort is stable
-            for band, asset in _bands_of(key, stated[key]):
-                if band in _BANDS[self.card]:
-                    found.setdefault(band, asset)
-        return found
+        """The asset of each band of the card at the card's pixel size."""
+        return assets.of_bands(self.document, cards.get(self.card))
 
     @cached_property
     def links(self) -> list[dict[str, str | None]]:
@@ -265,15 +282,20 @@ class Item:
 
     def _check(self) -> None:
         """Refuse what cannot be a scene of the card."""
-        if not self.sensor.startswith(_MISSIONS[self.card]):
-            mission = f"Sentinel-{_MISSIONS[self.card][1]}"
-            raise InvalidInputError(f"it is of {self.sensor}; card {self.card} is of {mission}")
-        if self.card == "s2" and self._product.get("level") == "L1C":
-            raise InvalidInputError("it is Level-1C (top of atmosphere); card s2 needs Level-2A")
-        if self.card == "bs" and "_SLC_" in self.reference:
-            raise InvalidInputError("it is a single-look complex product; card bs needs backscatter")
+        card = cards.get(self.card)
+        self.evidence.check(card)
         if not self.assets and not any(link["rel"] == "product" for link in self.links):
-            raise InvalidInputError(f"it has no raster of {', '.join(sorted(_BANDS[self.card]))}")
+            bands = ", ".join((*card.resolutions, card.classification or "")).removesuffix(", ")
+            raise InvalidInputError(f"it has no raster of {bands}; {assets.named(self.document)}")
+        if card.mission == "S1":
+            for band, asset in self.assets.items():
+                assets.check_radar(band, asset, card)
+
+    @property
+    def _duration(self) -> float:
+        """Seconds from the start of sensing to its end."""
+        start, end = (self.properties.get(name) for name in ("start_datetime", "end_datetime"))
+        return (moment(end) - moment(start)).total_seconds() if start and end else 0
 
     @cached_property
     def _product(self) -> dict[str, str]:
@@ -286,24 +308,22 @@ class Item:
         found = _DATATAKE.match(str(self._first("s2:datatake_id", "eopf:datatake_id")))
         return found.groupdict() if found else {}
 
-    @property
-    def _source_baseline(self) -> str | None:
-        """The baseline that decides the offset: toolbox products (99.xx) have the offset of their source."""
-        if self.baseline and self.baseline.startswith("99"):
-            return self._datatake.get("baseline")
-        return self.baseline
-
-    @property
-    def _stated_offset(self) -> int | None:
-        """The offset that the bands state, in stored numbers."""
-        stated = {_offset_of(asset) for band, asset in self.assets.items() if band != "SCL"} - {None}
-        if len(stated) > 1:
-            raise InvalidInputError(f"its bands state different offsets ({', '.join(sorted(map(str, stated)))})")
-        return stated.pop() if stated else None
+    @cached_property
+    def _usual_offset(self) -> int | None:
+        """The offset of products of this baseline, processor or time of processing; None when none of them is told."""
+        baseline = self.baseline
+        if baseline and baseline.startswith("99"):
+            baseline = self._datatake.get("baseline")  # toolbox products have the offset of their source
+        if baseline is not None:
+            return _OFFSET if baseline >= _OFFSET_SINCE else 0
+        made = self._first("s2:generation_time", "processing:datetime") or self._product.get("made")
+        early = made is not None and moment(made) < _INTRODUCED
+        names = (self.reference, self.document["id"])
+        return 0 if early or any(_NEVER_SHIFTED.search(name.upper()) for name in names) else None
 
     def _first(self, *names: str) -> Any:
         """The first of these properties that the item has."""
-        return next((self.properties[name] for name in names if name in self.properties), None)
+        return fields.first(self.properties, *names)
 
     def _absolute(self, href: str) -> str:
         return absolute(href, self.base or _own_address(self.document))
@@ -317,11 +337,6 @@ def moment(value: str | datetime) -> datetime:
     """
     found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-
-
-def utm(tile: str) -> str:
-    """The UTM zone of a tile of the military grid: 31TEJ is EPSG:32631; latitude bands below N are in the south."""
-    return f"EPSG:{'326' if tile[2] >= 'N' else '327'}{tile[:2]}"
 
 
 def absolute(href: str, base: str) -> str:
@@ -339,44 +354,12 @@ def _own_address(document: dict[str, Any]) -> str:
     return next((link.get("href") or "" for link in document.get("links") or [] if link.get("rel") == "self"), "")
 
 
-def _bands_of(key: str, asset: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
-    """The bands that an asset holds at their own pixel size."""
-    if not asset.get("href"):
-        return
-    band = cards.asset_band(key)
-    bands = asset.get("bands") or asset.get("eo:bands") or []
-    if band is not None:
-        yield band, asset
-    elif len(bands) == 1 and asset.get("gsd"):
-        named = cards.asset_band(f"{bands[0].get('name', '')}_{asset['gsd']:g}m")
-        if named is not None:
-            yield named, asset
-    elif "zarr" in (asset.get("type") or "") and asset["href"].endswith("/measurements/reflectance"):
-        # one group for all bands; inside it EOPF products keep one array per band under its pixel size
-        for entry in bands:
-            named = cards.asset_band(f"{entry['name']}_{entry['gsd']:g}m")
-            if named is not None:
-                yield named, {**asset, "href": f"{asset['href']}/r{entry['gsd']:g}m/{entry['name']}"}
-
-
-def _offset_of(asset: dict[str, Any]) -> int | None:
-    """The offset that a band's asset states, in stored numbers: -0.1 at a scale of 0.0001 is -1000.
-
-    What a Zarr store of reflectance states is true of floats, not of the numbers that are read from it (see `eopf`).
-    """
-    inside = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
-    kind = str(asset.get("data_type") or inside.get("data_type") or "")
-    if kind.startswith("float") and "zarr" in (asset.get("type") or ""):
+def _shared(stated: dict[str, int | None], usual: int | None) -> int | None:
+    """The offset that bands state, in stored numbers; one that states none has the usual one. None where none does."""
+    if set(stated.values()) <= {None}:
         return None
-    names = (asset.get("raster:offset"), inside.get("raster:offset"), inside.get("offset"))
-    offset = next((float(value) for value in names if value is not None), None)
-    if offset is None:
-        return None
-    scale = asset.get("raster:scale") or inside.get("raster:scale") or inside.get("scale")
-    return round(offset / float(scale or (1 if abs(offset) >= 1 else 0.0001)))
-
-
-def _two_and_two(baseline: Any) -> str:
-    """5.11 and 05.11 as 05.11; 5.1 is what is left of 05.10."""
-    major, _, minor = str(baseline).partition(".")
-    return f"{int(major):02d}.{minor:0<2}"
+    found = {band: usual if offset is None else offset for band, offset in stated.items()}
+    if len(set(found.values())) > 1:
+        words = ", ".join(f"{band} {'none' if offset is None else offset}" for band, offset in found.items())
+        raise InvalidInputError(f"its bands state different offsets ({words})")
+    return next(iter(found.values()))

@@ -14,6 +14,7 @@ from cbm_lake.cli import (
     card2db,
     check,
     estimate,
+    export,
     extract,
     foi,
     get,
@@ -25,6 +26,7 @@ from cbm_lake.cli import (
     parcels,
     qa,
     report,
+    scenes,
     serve,
     show,
     user,
@@ -92,6 +94,7 @@ def demo(
 
 app.add_typer(card2db.app, name="card2db")
 app.add_typer(parcels.app, name="parcels")
+app.add_typer(export.app, name="export")
 app.add_typer(extract.app, name="extract")
 app.add_typer(get.app, name="get")
 app.add_typer(foi.app, name="foi")
@@ -99,6 +102,7 @@ app.add_typer(guard.app, name="guard")
 app.add_typer(markers.app, name="markers")
 app.add_typer(qa.app, name="qa")
 app.add_typer(report.app, name="report")
+app.add_typer(scenes.app, name="scenes")
 app.add_typer(show.app, name="show")
 app.add_typer(user.app, name="user")
 app.add_typer(lake.app)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,12 +15,14 @@ from cbm_lake.cli.shared import CardName, End, Start, bar, err, numbers, out
 if TYPE_CHECKING:
     from cbm_lake.card2db import Ingested
 
-app = typer.Typer(no_args_is_help=True, help="Catalogue scenes: from STAC, products and files on disk, CREODIAS.")
+app = typer.Typer(no_args_is_help=True, help="Catalogue scenes: from STAC, products and files on disk, feeds.")
 
 
 @app.command("stac")
 def card2db_stac(
-    url: Annotated[str, typer.Argument(help="STAC API, or its short name: earth-search, cdse, planetary-computer.")],
+    url: Annotated[
+        str, typer.Argument(help="URL of a STAC API, or earth-search, cdse, planetary-computer, terrascope.")
+    ],
     start: Start,
     end: End,
     aoi: Annotated[str | None, typer.Option("--aoi", help="Area whose parcels the scenes are to cover.")] = None,
@@ -31,7 +36,7 @@ def card2db_stac(
     from cbm_lake import card2db
 
     geometry = numbers(bbox) if bbox else None
-    with bar("cataloguing scenes") as progress:
+    with _watched() as progress:
         found = card2db.stac(
             aoi=aoi,
             start=start,
@@ -53,7 +58,9 @@ def card2db_items(
     """Catalogue static STAC files."""
     from cbm_lake import card2db
 
-    _ingested(card2db.items(path, card=card))
+    with _watched() as progress:
+        found = card2db.items(path, card=card, progress=progress)
+    _ingested(found)
 
 
 @app.command("geoparquet")
@@ -120,15 +127,34 @@ def card2db_creodias(
     option: Annotated[
         str | None, typer.Option("--option", help="Product type, instead of the card's usual one.")
     ] = None,
-    url: Annotated[str | None, typer.Option("--url", help="Another feed, or a file with a saved answer.")] = None,
+    url: Annotated[str | None, typer.Option("--url", help="The feed, or a file with a saved answer.")] = None,
 ) -> None:
-    """Catalogue what the OpenSearch feed of CREODIAS has."""
+    """Catalogue what an OpenSearch feed like that of CREODIAS has, or a saved answer of one."""
     from cbm_lake import card2db
 
     geometry = numbers(bbox) if bbox else None
-    with bar("cataloguing scenes") as progress:
+    with _watched() as progress:
         found = card2db.creodias(None, aoi, start, end, card, option, url=url, geometry=geometry, progress=progress)
     _ingested(found)
+
+
+class _Lines(logging.Handler):
+    """Prints what cataloguing warns of: waits that a server asks for, and what is missing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        err.print(record.getMessage(), style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _watched() -> Iterator[Any]:
+    """A progress bar, with warnings above it."""
+    logger, lines = logging.getLogger("cbm_lake.card2db"), _Lines(logging.WARNING)
+    logger.addHandler(lines)
+    try:
+        with bar("cataloguing scenes") as progress:
+            yield progress
+    finally:
+        logger.removeHandler(lines)
 
 
 def _ingested(found: Ingested) -> None:

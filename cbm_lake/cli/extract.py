@@ -102,7 +102,13 @@ def _planned(todo: Plan, workers: int | None) -> None:
 
 
 def _extracted(done: Extracted) -> None:
+    from cbm_lake.extract.causes import as_before
+
     out.print(f"{done.scenes} scenes extracted, {done.rows:,} signatures written")
+    if done.discarded:
+        out.print(f"{done.discarded:,} pixels were no reflectance (below 0, or above 3.2767) and count as nodata")
+    if done.still_failing:
+        err.print(as_before(done.still_failing), style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _extract_command(card: str, sensor: str) -> None:

@@ -8,15 +8,20 @@ own scene in one commit, and nothing but its outcome travels back.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
+from cbm_lake.extract.causes import as_before
+from cbm_lake.extract.clusters import PATIENCE, Scheduler
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.planning import plan
-from cbm_lake.extract.running import PATIENCE, Scheduler, run
+from cbm_lake.extract.running import run
 from cbm_lake.extract.scene import extract_scene
 from cbm_lake.lake import Lake, open_lake
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Extracted", "Job", "Outcome", "Plan", "bs", "c6", "extract", "extract_scene", "plan", "run", "s2"]
 
@@ -75,7 +80,8 @@ def extract(
             Pixels that the cube has come from the cube; with cube=False all are read from the scenes.
         rule: "centre" (as rasterstats) or "coverage" (weighted by the covered part; needs the extra `exact`).
         workers: processes on this machine; None is one per core as far as free memory goes, 0 is this process itself.
-        scheduler: address of a running Dask scheduler (tcp://host:8786), or a client of one, to use instead.
+        scheduler: address of a running Dask scheduler (tcp://host:8786), a client of one, or a cluster object, to use
+            instead.
         patience: seconds for which that scheduler is given time to get workers; more where they queue for a machine.
         lake: the lake; None is the workspace's.
         progress: called after each scene.
@@ -83,10 +89,14 @@ def extract(
     Raises:
         InvalidInputError: unknown card, band or rule, or dates reversed.
         NotFoundError: no such parcels, or no scene covers them in that time.
-        SourceError: some scenes failed; all others are done, and the next run tries those again.
+        SourceError: some scenes failed; all others are done, and the next run tries those again. Scenes that only fail
+            as they did at an earlier run, of the same cause, are one warning and `still_failing` of the result.
     """
     lake = lake or open_lake()
     todo = plan(
         card, start, end, aoi=aoi, year=year, ptype=ptype, bands=bands, cube=cube, rule=rule, again=again, lake=lake
     )
-    return run(todo, workers=workers, scheduler=scheduler, patience=patience, progress=progress)
+    done = run(todo, workers=workers, scheduler=scheduler, patience=patience, progress=progress)
+    if done.still_failing:
+        log.warning("%s", as_before(done.still_failing))
+    return done

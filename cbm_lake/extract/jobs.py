@@ -26,6 +26,8 @@ class Scene:
     obstime: datetime
     reference: str
     boa_offset: int
+    revision: str = ""
+    """Of the catalogue entry that the job was planned by; "" for one of version 0.1."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Job:
     """None extracts all parcels."""
     after: int = 0
     """Number of the latest attempt in the ledger when the job was planned."""
+    causes: tuple[str, ...] = ()
+    """Of the attempts that failed since the scene was last done; see `causes.cause`."""
 
     @property
     def extraction(self) -> int:
@@ -66,6 +70,7 @@ class Job:
         what = [
             self.card, self.parcels.aoi, self.parcels.year, self.parcels.ptype, self.parcels.version, self.scene.id,
             self.bands, self.rule, self.base.extraction if self.base else None, self.after,
+            *([self.scene.revision] if self.scene.revision else ()),
         ]  # fmt: skip
         return int.from_bytes(hashlib.sha256(json.dumps(what).encode()).digest()[:8]) >> 1
 
@@ -83,6 +88,10 @@ class Outcome:
     """Whether it failed on something that could not be read or written, and so may be there the next time."""
     lost: bool = False
     """Whether its worker died, perhaps of another scene that was there too."""
+    discarded: int = 0
+    """Pixels over parcels whose number is no reflectance (below 0, or wrapped round below it): nodata."""
+    repeated: bool = False
+    """Whether it failed on what stopped it in an earlier run, too."""
 
 
 @dataclass(frozen=True)
@@ -110,3 +119,10 @@ class Extracted:
     skipped: int
     """Scenes that had been done before."""
     outcomes: tuple[Outcome, ...] = field(repr=False, default=())
+    still_failing: tuple[Outcome, ...] = ()
+    """Scenes that failed on what stopped them in an earlier run, too."""
+
+    @property
+    def discarded(self) -> int:
+        """Pixels over parcels whose number is no reflectance, in all scenes."""
+        return sum(outcome.discarded for outcome in self.outcomes)

@@ -12,13 +12,15 @@ from typing import Any
 
 import shapely
 
-from cbm_lake import cards, zonal
+from cbm_lake import cards, encoding, zonal
 from cbm_lake.cube import Cube, Slot
-from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
+from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import RULES, Base, Job, Outcome, Plan, Progress, Scene
 from cbm_lake.extract.scene import geometries, record
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.rasters import Grid, Raster
+from cbm_lake.slots import SlotContent
 from cbm_lake.snapshots import ParcelSet
 
 log = logging.getLogger(__name__)
@@ -61,8 +63,7 @@ def plan(
     jobs, failed = _inspect(kind, drafts, known, progress)
     if not dry:
         jobs = _prepare(lake, kind.name, parcels, jobs, known, cube=cube)
-        for job, outcome in failed:
-            record(job, datetime.now(UTC), outcome)
+        failed = [(job, record(job, datetime.now(UTC), outcome)) for job, outcome in failed]
     count = lake.read_parcels(parcels, ["id"]).num_rows
     outcomes = tuple(outcome for _, outcome in failed)
     return Plan(kind.name, parcels, count, tuple(jobs), len(rows) - len(drafts), outcomes)
@@ -127,14 +128,19 @@ def _drafts(
     """A job, still without rasters, and the hrefs by band, for every scene that is not done; again for every one."""
     key = {"card": kind.name, "aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
     held = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}
+    causes: dict[str, set[str]] = {}
+    for failure in lake.query("extractions.failures", **key).to_pylist():
+        outcome = Outcome(failure["scene"], 0, failure["problem"])
+        causes.setdefault(outcome.scene, set()).add(cause(outcome))
     changes = _Changes(lake, parcels)
     drafts = []
     for row in rows:
-        entry = held.get(row["id"], {"attempt": 0, "extraction": None})
-        scene = Scene(row["id"], row["obstime"], row["reference"], row["boa_offset"])
+        entry = held.get(row["id"], {"attempt": 0, "extraction": None, "current": False})
+        scene = Scene(row["id"], row["obstime"], row["reference"], row["boa_offset"], row["revision"])
         bands = kind.check_bands((*wanted, *(entry["bands"] if entry["extraction"] else ())))
         job = Job(lake.url, kind.name, scene, parcels, bands, rule, {}, after=entry["attempt"])
-        same = not again and entry["extraction"] and entry["boa_offset"] in (None, scene.boa_offset)
+        job = replace(job, causes=tuple(sorted(causes.get(row["id"], ()))))
+        same = not again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
         if same and entry["rule"] == rule and set(bands) == set(entry["bands"]):
             if not changes.since(entry["versions"]) and (entry["cube"] or not cube):
                 continue
@@ -192,9 +198,9 @@ def _inspect(
             return Outcome(job.scene.id, 0, reason)
         names = [name for name in (*job.bands, kind.classification) if name in assets]
         try:
-            rasters = {name: known.get(assets[name]) or Raster.inspect(assets[name]) for name in names}
-            return replace(job, rasters=rasters)
-        except SourceError as error:
+            rasters = {name: Raster.current(assets[name], known.get(assets[name])) for name in names}
+            return replace(job, rasters={name: _of_band(raster, kind, name, job) for name, raster in rasters.items()})
+        except LakeError as error:
             return Outcome(job.scene.id, 0, str(error))
 
     jobs, failed = [], []
@@ -209,13 +215,22 @@ def _inspect(
     return jobs, failed
 
 
+def _of_band(raster: Raster, kind: cards.Card, name: str, job: Job) -> Raster:
+    """The raster in the unit of the card, on a grid that the card may have."""
+    transform = raster.grid.transform
+    encoding.check_pixel(kind, name, raster.href, raster.grid.epsg, (transform.a, -transform.e))
+    return raster.encoded(kind, name, job.scene.boa_offset)
+
+
 def _prepare(
     lake: Lake, card: str, parcels: ParcelSet, jobs: list[Job], known: dict[str, Raster], *, cube: bool
 ) -> list[Job]:
     """Make what the jobs need: tables, pixel indexes, and places in the cubes, which the jobs then know."""
     lake.prepare(card)
     seen = {raster.href: raster for job in jobs for raster in job.rasters.values()}
-    lake.remember_rasters({href: raster.to_json() for href, raster in seen.items() if href not in known})
+    headers = {href: replace(raster, encoding=None).to_json() for href, raster in seen.items()}
+    before = {href: raster.to_json() for href, raster in known.items()}
+    lake.remember_rasters({href: header for href, header in headers.items() if before.get(href) != header})
     _index_grids(lake, parcels, {raster.grid for raster in seen.values()})
     return _reserve(lake, card, jobs) if cube else jobs
 
@@ -235,30 +250,36 @@ def _reserve(lake: Lake, card: str, jobs: list[Job]) -> list[Job]:
     for job in jobs:
         for grid in {raster.grid for raster in job.rasters.values()}:
             by_grid.setdefault(grid, []).append(job)
-    numbers: dict[str, dict[tuple[str, int], int]] = {}
+    numbers: dict[str, dict[str, int]] = {}
     for grid, users in by_grid.items():
         bands = {name for job in users for name, raster in job.rasters.items() if raster.grid == grid}
         dtypes = {name: cards.get(card).cube_dtype(name) for name in sorted(bands)}
-        numbers[grid.name] = _make_room(lake, card, grid, dtypes, [job.scene for job in users])
+        numbers[grid.name] = _make_room(lake, card, grid, dtypes, users)
     return [_with_slots(job, numbers) for job in jobs]
 
 
-def _make_room(
-    lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], scenes: list[Scene]
-) -> dict[tuple[str, int], int]:
-    """The slots of scenes by id and offset; the cube is as long as the list of slots, whoever else lengthens it."""
+def _make_room(lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], jobs: list[Job]) -> dict[str, int]:
+    """The slot of each scene by its id; the cube is as long as the list of slots, whoever else lengthens it."""
     cube = Cube(lake.cube_url(card, grid.name))
-    wanted = [{"scene": s.id, "obstime": s.obstime, "boa_offset": s.boa_offset} for s in scenes]
+    wanted = [_content(job, grid) for job in jobs]
     held = lake.reserve_slots(card, grid.name, wanted)
     while True:
         slots = [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in held.to_pylist()]
-        cube.extend(grid, dtypes, slots)
+        counting = lake.query("cube.slots", card=card, grid=grid.name, aoi=None, year=None)["slot"].to_pylist()
+        cube.extend(grid, dtypes, slots, set(counting))
         again = lake.reserve_slots(card, grid.name, wanted)
         if again.num_rows == held.num_rows:  # nobody who knew of fewer slots can have written after this
-            return {(slot.scene, slot.boa_offset): number for number, slot in enumerate(slots)}
+            taken = again.to_pylist()
+            return {content.scene: content.find(taken) for content in wanted}
         held = again
 
 
-def _with_slots(job: Job, numbers: dict[str, dict[tuple[str, int], int]]) -> Job:
+def _content(job: Job, grid: Grid) -> SlotContent:
+    """What of a job's scene is to stand in the cube of a grid."""
+    stamps = {name: raster.stamp for name, raster in job.rasters.items() if raster.grid == grid}
+    return SlotContent(job.scene.id, job.scene.obstime, job.scene.boa_offset, stamps, job.scene.revision)
+
+
+def _with_slots(job: Job, numbers: dict[str, dict[str, int]]) -> Job:
     names = {raster.grid.name for raster in job.rasters.values()}
-    return replace(job, slots={name: numbers[name][job.scene.id, job.scene.boa_offset] for name in names})
+    return replace(job, slots={name: numbers[name][job.scene.id] for name in names})

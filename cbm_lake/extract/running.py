@@ -8,50 +8,38 @@ costs nothing that the ledger has.
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
-import signal
-import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
-from multiprocessing import resource_tracker
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final
 
 from cbm_lake import zonal
-from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.extract.causes import as_before, listed
+from cbm_lake.extract.clusters import (
+    PATIENCE,
+    WORKER_MEMORY,
+    LostError,
+    Scheduler,
+    Watch,
+    connected,
+    guarded,
+    local,
+    mismatch,
+    quiet,
+)
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.scene import extract_scene, record
-
-if TYPE_CHECKING:
-    from distributed import Client
+from cbm_lake.lake import Lake
 
 log = logging.getLogger(__name__)
 
-Scheduler: TypeAlias = "str | Client | None"
-"""Address of a Dask scheduler, or a client of it."""
-WORKER_MEMORY: Final = 3_000_000_000
-"""Bytes that a worker may need: 10 bands of a Sentinel-2 tile with half a million parcels take 2.6 GB; see
-docs/clusters.md."""
-PATIENCE: Final = 30.0
-"""Seconds for which a scheduler without workers is given time to get some."""
 _LOOK: Final = 5.0
 """Seconds without an outcome after which it is looked whether there are still workers."""
-_GDAL_CACHE: Final = "64"
-"""Megabytes; GDAL would take a twentieth of the machine in every worker, for blocks that are read only once."""
-_NO_PAUSE: Final = {f"distributed.worker.memory.{step}": False for step in ("target", "spill", "pause")}
-"""Workers of Dask pause until there is more memory; ours hold nothing to put away, so they might for ever."""
-_ALIKE: Final = ("python", "dask", "distributed", "msgpack", "cloudpickle")
-"""What Dask wants to be the same everywhere."""
-
-
-class _LostError(Exception):
-    """Nobody is left to do the other scenes; says who is missing, and what to do."""
 
 
 def run(
@@ -76,25 +64,36 @@ def run(
         for outcome in _outcomes(todo.jobs, workers, scheduler, patience):
             outcomes.append(outcome)
             if outcome.problem:
-                log.warning("scene %s failed: %s", outcome.scene, outcome.problem)
+                level = logging.INFO if outcome.repeated else logging.WARNING
+                log.log(level, "scene %s failed: %s", outcome.scene, outcome.problem)
+            if outcome.discarded:
+                log.warning("scene %s has %d pixels that are no reflectance: nodata", outcome.scene, outcome.discarded)
             if progress:
                 progress(len(outcomes), total)
-    except _LostError as error:
+    except LostError as error:
         done = sum(outcome.problem is None for outcome in outcomes)
         rest = f"{done} of {total} scenes are done; run again for the other {total - done}"
         raise SourceError(f"{error}: {rest}") from error
+    finally:
+        _publish(todo)
     return _result(todo, outcomes)
 
 
+def _publish(todo: Plan) -> None:
+    """Say in the cubes what counts by now, however the run ended; a newer scene may supersede one in another cube."""
+    if any(job.slots for job in todo.jobs):
+        Lake(todo.jobs[0].lake).publish_cubes(todo.card)
+
+
 def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:
-    failed = [outcome for outcome in outcomes if outcome.problem]
+    failed = [outcome for outcome in outcomes if outcome.problem and not outcome.repeated]
+    still = tuple(outcome for outcome in outcomes if outcome.repeated)
+    done = len(outcomes) - len(failed) - len(still)
     if failed:
-        reasons = "; ".join(f"{outcome.scene}: {outcome.problem}" for outcome in failed)
-        rest = len(outcomes) - len(failed)
-        raise SourceError(
-            f"{len(failed)} of {len(outcomes)} scenes failed, {rest} are done; run again to retry. {reasons}"
-        )
-    return Extracted(len(outcomes), sum(outcome.rows for outcome in outcomes), todo.done, tuple(outcomes))
+        known = f". {as_before(still)}" if still else ""
+        count = f"{len(failed)} of {len(outcomes)} scenes failed, {done} are done"
+        raise SourceError(f"{count}; run again to retry. {listed(failed)}{known}")
+    return Extracted(done, sum(outcome.rows for outcome in outcomes), todo.done, tuple(outcomes), still)
 
 
 def _outcomes(jobs: tuple[Job, ...], workers: int | None, scheduler: Scheduler, patience: float) -> Iterator[Outcome]:
@@ -132,52 +131,57 @@ def _pool(jobs: int, workers: int | None, scheduler: Scheduler, patience: float)
         with ThreadPoolExecutor(1) as thread:  # one after the other, and whatever is raised is kept with its job
             yield lambda todo: ((job, _outcome(job, thread.submit(extract_scene, job))) for job in todo)
         return
-    with _connected(scheduler, patience) if scheduler is not None else _local(jobs, workers) as client:
-        yield lambda todo: _on(client, todo, patience)
+    with quiet(), connected(scheduler) if scheduler is not None else local(jobs, workers) as client:
+        watch = Watch(client, patience, own=scheduler is None)
+        if scheduler is not None:
+            watch.check_scheduler()
+        yield lambda todo: _on(client, watch, todo, patience)
 
 
-def _on(client: Any, jobs: Sequence[Job], patience: float) -> Iterator[tuple[Job, Outcome]]:
-    lost = "the Dask scheduler was lost (start it again)"
+def _on(client: Any, watch: Watch, jobs: Sequence[Job], patience: float) -> Iterator[tuple[Job, Outcome]]:
+    """Submit jobs and give their outcomes as they come; whatever ends that takes back what has not begun."""
     ended: SimpleQueue[Any] = SimpleQueue()
+    futures: dict[Any, Job] = {}
     try:
-        futures = {
-            client.submit(extract_scene, job, key=f"extract_scene-{job.scene.id}-{time.time_ns()}", pure=False): job
-            for job in jobs
-        }
-        for future in futures:
+        for job in jobs:
+            key = f"extract_scene-{job.scene.id}-{time.time_ns()}"
+            future = client.submit(guarded, extract_scene, job, version("cbm-lake"), key=key, pure=False)
+            futures[future] = job
             future.add_done_callback(ended.put)
-        for _ in futures:
-            future = _next(client, ended, patience)
+        watch.look()
+        for _ in jobs:
+            future = _next(ended, watch, min(_LOOK, patience))
             if future.cancelled():
-                raise _LostError(lost)
-            yield futures[future], _outcome(futures[future], future)
+                raise LostError(f"the Dask scheduler {watch.address} was lost (start it again)")
+            yield futures[future], _outcome(futures[future], future, watch)
     except OSError as error:  # of the connection to the scheduler
-        raise _LostError(lost) from error
+        raise LostError(f"the Dask scheduler {watch.address} was lost (start it again)") from error
+    finally:
+        for future in futures:
+            future.release()  # does not wait for the scheduler, which may be what failed
 
 
-def _next(client: Any, ended: SimpleQueue[Any], patience: float) -> Any:
+def _next(ended: SimpleQueue[Any], watch: Watch, seconds: float) -> Any:
     """The next future that ended; Dask itself would wait for ever for workers that nobody starts again."""
     while True:
         try:
-            return ended.get(timeout=_LOOK)
+            return ended.get(timeout=seconds)
         except Empty:
-            _await_worker(client, patience)
+            watch.look()
 
 
-def _await_worker(client: Any, patience: float) -> None:
-    """Wait for a worker that takes work."""
-    address = client.scheduler.address
-    try:
-        client.wait_for_workers(1, timeout=patience)
-    except TimeoutError as error:
-        raise _LostError(
-            f"the Dask scheduler {address} has no workers (start some with: dask worker {address})"
-        ) from error
+def _outcome(job: Job, future: Any, watch: Watch | None = None) -> Outcome:
+    """What a job's future says.
 
-
-def _outcome(job: Job, future: Any) -> Outcome:
+    Raises:
+        SourceError: a worker has another version of this package.
+    """
     error = future.exception()
-    found: Outcome = future.result() if error is None else _lost(job, error)
+    if isinstance(error, ImportError | AttributeError) and watch:  # perhaps since the worker lacks what was sent
+        watch.check_workers()
+    found: Outcome | tuple[str | None, str] = future.result() if error is None else _lost(job, error)
+    if isinstance(found, tuple):
+        raise mismatch({f"worker {found[1]}": found[0]})
     return found
 
 
@@ -192,118 +196,3 @@ def _lost(job: Job, error: BaseException) -> Outcome:
     log.error("a fault of the program in scene %s", job.scene.id, exc_info=error)
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return record(job, datetime.now(UTC), Outcome(job.scene.id, 0, reason))
-
-
-# -- clusters -----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _local(jobs: int, workers: int | None) -> Iterator[Any]:
-    """A Dask client of a cluster of processes on this machine."""
-    import dask
-    from distributed import Client
-
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        sys.exit(1)  # a worker that has just read the script as far as this call; its parent says what is wrong
-    with ExitStack() as stack:
-        stack.enter_context(dask.config.set(_NO_PAUSE))  # until the end, since workers that are started anew ask again
-        with _interrupts_held():
-            cluster = stack.enter_context(_cluster(worker_count(jobs, workers)))
-        yield stack.enter_context(Client(cluster, set_as_default=False))
-
-
-def _cluster(count: int) -> Any:
-    """Worker processes that share the free memory; one that needs more than its share is ended and started anew."""
-    from distributed import LocalCluster
-
-    quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # else port 8787 of all addresses would be taken
-    try:
-        return LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            memory_limit=_free_memory() // count,
-            env={"GDAL_CACHEMAX": os.environ.get("GDAL_CACHEMAX", _GDAL_CACHE)},
-            host="127.0.0.1",
-            scheduler_kwargs=quiet,
-            silence_logs=logging.CRITICAL,
-        )
-    except RuntimeError as error:
-        raise InvalidInputError(
-            f"worker processes cannot be started ({' '.join(str(error).split())}); in a script, put the call under "
-            '`if __name__ == "__main__":`, since they read the script too, or give workers=0'
-        ) from error
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Let Ctrl-C wait, and never reach the threads and processes that are started meanwhile: they inherit that.
-
-    A terminal sends it to all processes of a command, and each worker would answer with a page of traceback.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # started later, it would let interrupts through again in the thread that does so
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def worker_count(jobs: int, workers: int | None) -> int:
-    """As many processes as were asked for, else one per core as far as free memory goes; never more than jobs."""
-    from dask.system import CPU_COUNT
-
-    return max(1, min(jobs, workers or min(int(CPU_COUNT), _free_memory() // WORKER_MEMORY)))
-
-
-def _free_memory() -> int:
-    """Bytes that this machine, or the container on it, can still give."""
-    import psutil
-    from distributed.system import MEMORY_LIMIT
-
-    return min(int(psutil.virtual_memory().available), int(MEMORY_LIMIT))
-
-
-@contextmanager
-def _connected(scheduler: str | Client, patience: float) -> Iterator[Any]:
-    """A Dask client of a running scheduler, with workers that have the same version of this package."""
-    with ExitStack() as stack:
-        client: Any = stack.enter_context(_opened(scheduler)) if isinstance(scheduler, str) else scheduler
-        _await_worker(client, patience)
-        _check_versions(client.get_versions(packages=["cbm-lake"]))
-        yield client
-
-
-def _opened(scheduler: str) -> Any:
-    from distributed import Client
-    from distributed.versions import VersionMismatchWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", VersionMismatchWarning)  # what matters is looked at below
-        try:
-            return Client(scheduler, timeout="5s", set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise SourceError(f"no Dask scheduler answers at {scheduler}; start one with: dask scheduler") from error
-
-
-def _check_versions(told: dict[str, Any]) -> None:
-    """Refuse a cluster with another version of this package; say in one line what else differs."""
-    here, own = told["client"]["packages"], version("cbm-lake")
-    there = {f"worker {address}": found["packages"] for address, found in told["workers"].items()}
-    there["the scheduler"] = told["scheduler"]["packages"]
-    held = {who: packages["cbm-lake"] for who, packages in there.items()}
-    others = sorted(f"{who} has {found or 'none'}" for who, found in held.items() if found != own)
-    if others:
-        raise SourceError(f"not all have cbm-lake {own}: {some(others, 3)}; install that version there")
-    differing = {
-        f"{name} is {here[name]} here and {found[name]} there"
-        for found in there.values()
-        for name in _ALIKE
-        if found[name] != here[name]
-    }
-    if differing:
-        log.warning(
-            "the cluster should have the same environment as this process, but %s", ", ".join(sorted(differing))
-        )

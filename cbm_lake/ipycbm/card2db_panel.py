@@ -74,7 +74,11 @@ def loaded(found: parcels.Loaded) -> str:
 
 def catalogued(found: card2db.Ingested) -> list[str]:
     """What cataloguing came to, and what was refused, in words."""
-    return [f"{found.found} scenes found, {found.new} new", *found.skipped]
+    return [
+        f"{found.found} scenes found, {found.new} new",
+        *(f"incomplete: {line}" for line in found.missing),
+        *found.skipped,
+    ]
 
 
 def uploaded(files: Any, folder: Path) -> Path:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from cbm_lake import extract
 from cbm_lake.cards import CARDS
+from cbm_lake.extract.causes import as_before
 from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet
 from cbm_lake.ipycbm.panel import Panel
 from cbm_lake.lake import open_lake
@@ -63,7 +64,8 @@ def _run(known: ParcelSet) -> ipywidgets.Widget:
             {"scheduler": scheduler.strip()} if scheduler.strip() else {"workers": workers if workers != "" else None}
         )
         done = extract.run(todo, **where, progress=progress)
-        return f"{done.scenes} scenes extracted, {done.skipped} before; {done.rows:,} signatures written"
+        told = f"{done.scenes} scenes extracted, {done.skipped} before; {done.rows:,} signatures written"
+        return f"{told}; {as_before(done.still_failing)}" if done.still_failing else told
 
     where = {
         "workers": ipywidgets.Dropdown(options=_PROCESSES, description="processes", style=STYLE),

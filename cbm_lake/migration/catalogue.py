@@ -20,6 +20,8 @@ from cbm_lake.migration.dumps import Dumps
 COLUMNS: Final = ("id", "obstime", "reference", "card")
 DEFAULTS: Final = ("sensor", "footprint")
 SOURCE: Final = "migrated"
+_KINDS: Final = {"s2": "S2MSI2A", "bs": "CARD-BS", "c6": "CARD-COH6"}
+"""Product types of the cards: the original's catalogue says of each scene of which card it is."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def _row(row: dict[str, Any], extent: shapely.Geometry) -> dict[str, Any]:
             "datetime": row["moment"].isoformat(),
             "platform": f"sentinel-{sensor.lower()}" if sensor else None,
             "s2:product_uri": reference,
+            "product:type": _KINDS[card],
         },
         "links": [{"rel": "product", "href": reference}],
     }

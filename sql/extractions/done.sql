@@ -1,10 +1,11 @@
 -- What the ledger holds of $card over the parcel set $aoi, $year, $ptype: for each scene the number of its latest attempt, what was
--- last done, and the versions of the parcel set whose signatures that builds upon.
+-- last done, whether that was the scene as it is catalogued now, and the versions of the parcel set whose signatures that builds upon.
 select
-    tried.scene, tried.attempt, done.extraction, done.parcels, done.bands, done.rule, done.boa_offset, done.cube,
-    list(chain.parcels) filter (chain.parcels is not null) as versions
+    tried.scene, tried.attempt, written.extraction, written.parcels, written.bands, written.rule, written.boa_offset, written.cube,
+    written.extraction in (select extraction from done) as current,
+    list(lineage.parcels) filter (lineage.parcels is not null) as versions
 from extractions as tried
-left join done using (card, scene, aoi, year, ptype)
-left join chain on chain.latest = done.extraction
+left join written using (card, scene, aoi, year, ptype)
+left join lineage on lineage.latest = written.extraction
 where tried.card = $card and tried.aoi = $aoi and tried.year = $year and tried.ptype = $ptype
 group by all

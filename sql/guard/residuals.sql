@@ -7,6 +7,7 @@
 with counted as (
     select extraction, scene, hash(aoi, year, ptype, parcels) as outlines from chain
     where card = 's2' and (card, scene, aoi, year, ptype) not in (from superseded)
+        and (card, scene) not in (select card, scene from left_out)
 ),
 clear as (
     select signatures_s2.*

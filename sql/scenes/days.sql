@@ -2,6 +2,6 @@
 select obstime::date as day, count(*) as scenes
 from scenes
 join done on done.card = scenes.card and done.scene = scenes.id
-where scenes.card = $card and done.aoi = $aoi and done.year = $year and done.ptype = $ptype
+where scenes.card = $card and done.aoi = $aoi and done.year = $year and done.ptype = $ptype and left_out is null
 group by day
 order by day

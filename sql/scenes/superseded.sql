@@ -1,2 +1,2 @@
--- Scenes of $card of whose acquisition a better processing is catalogued.
-select id from scenes where card = $card and superseded order by id
+-- Scenes of $card that are not to be looked at: of their acquisition a better processing is catalogued, or somebody left them out.
+select id from scenes where card = $card and (superseded or left_out is not null) order by id

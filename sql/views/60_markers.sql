@@ -4,5 +4,4 @@ create view markers as
 select
     aoi::varchar as aoi, year::integer as year, ptype, pid, foi_id, marker, marker_type,
     date_start, date_main, date_end, duration_days, value_1, value_2, value_3, practice, confidence, observable
--- tables made before these two columns were lack them
-from (select * from marked union all by name select null::double as confidence, null::boolean as observable where false)
+from marked

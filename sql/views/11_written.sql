@@ -1,6 +1,6 @@
 -- The latest successful extraction of each scene over each parcel set: a later failure takes nothing away.
 -- A table, worked out once per snapshot: every look-up asks what follows from it.
-create table done as
+create table written as
 select * replace (year::integer as year)
 from ledger
 where status = 'done'

@@ -1,0 +1,271 @@
+"""The raster of each band among an item's assets, and what the item states of the numbers in it.
+
+A band is known by its asset's key, else by the band that the asset states, its title or the name of its file, in this
+order. Copies at other pixel sizes than the card's are no rasters of the card.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from cbm_lake import cards
+from cbm_lake.card2db import fields
+from cbm_lake.cards import Card
+from cbm_lake.errors import InvalidInputError, some
+
+Asset = dict[str, Any]
+
+SCALE: Final = 0.0001
+"""Reflectance of one DN of card s2."""
+_FURTHEST: Final = 2000
+"""DN: no product of Sentinel-2 shifts reflectance by more than 0.2."""
+_NO_RASTERS = re.compile(
+    r"image/(?:png|jpe?g|webp)|text/|application/(?:json|xml|zip|pdf|geo\+json)|html", re.IGNORECASE
+)
+_NO_FILES = re.compile(r"\.(?:xml|json|png|jpe?g|zip|html?|txt|kml|pdf|csv|safe)$", re.IGNORECASE)
+_OTHER_ROLES: Final = frozenset({"thumbnail", "overview", "visual", "metadata"})
+_TITLE_BAND = re.compile(r"\b(?:band[ _-]?|b)0?(?P<number>[2-8]|8a|11|12)\b", re.IGNORECASE)
+_TITLE_CLASSES = re.compile(r"\bSCL\b|scene class", re.IGNORECASE)
+_TITLE_METRES = re.compile(r"\b(?P<metres>\d{2})\s?m\b")
+_FILE_BAND = re.compile(r"(?:^|[_.-])(?P<band>B\d{1,2}|B8A|SCL|VV|VH)(?:[_-](?P<metres>\d\d)m)?$", re.IGNORECASE)
+_NOT_BOTTOM = re.compile(r"(?:^|[^a-z])toa(?:[^a-z]|$)|top of atmosphere", re.IGNORECASE)
+_NOT_MEASURED = re.compile(r"mask|angle|incidence|looks|layover|shadow|ratio|noise|calibration|schema", re.IGNORECASE)
+_SLOPES_KEPT = re.compile(r"(?:^|[\s/_-])(?:SRE[_-]|sigma0|(?:vv|vh)-s-lin)", re.IGNORECASE)
+"""MAJA's SRE beside FRE, sigma0 beside gamma0."""
+_DECIBEL = re.compile(r"(?:^|[^a-z])(?:db|decibels?|log)(?:[^a-z]|$)", re.IGNORECASE)
+_GROUP = re.compile(r"/measurements/reflectance(?:/r(?P<metres>\d{2})m)?$")
+_SIZE = re.compile(r"[_-]\d{2,3}m$", re.IGNORECASE)
+_TWIN: Final = "-jp2"
+_PLAIN: Final = frozenset({"", "1", "none", "unitless", "dimensionless", "linear"})
+_PLAIN_UNITS: Final = {
+    "s2": _PLAIN | {"reflectance", "boa reflectance", "dn"},
+    "bs": _PLAIN | {"power", "linear power", "intensity", "m2/m2", "natural"},
+    "c6": _PLAIN | {"coherence"},
+}
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """An asset that may be the raster of a band."""
+
+    band: str
+    key: str
+    asset: Asset
+    found_by: int
+    """0 the key, 1 the stated band, 2 the title, 3 the file."""
+    metres: float | None
+    """Stated pixel size."""
+
+    @property
+    def rank(self) -> tuple[bool, int, bool, bool]:
+        """Lower is better; of twins the COG, of two corrections the one that also corrects for slopes."""
+        slopes_kept = bool(_SLOPES_KEPT.search(f"{self.key} {self.asset['href']}"))
+        return self.metres is None, self.found_by, self.key.lower().endswith(_TWIN), slopes_kept
+
+
+def of_bands(document: Mapping[str, Any], card: Card) -> dict[str, Asset]:
+    """The asset of each band of the card at the card's pixel size; a COG rather than its JPEG 2000 twin.
+
+    Raises:
+        InvalidInputError: two rasters of one band are equally good.
+    """
+    found: dict[str, list[_Candidate]] = {}
+    for key, asset in (document.get("assets") or {}).items():
+        if asset.get("href") and not _is_other(key, asset):
+            for candidate in _candidates(key, asset, card):
+                if _fits(candidate, card):
+                    found.setdefault(candidate.band, []).append(candidate)
+    return {band: _best(candidates).asset for band, candidates in found.items()}
+
+
+def named(document: Mapping[str, Any]) -> str:
+    """The keys of an item's assets, with the bands that share a file, for messages."""
+    stated = (document.get("assets") or {}).items()
+    return f"its assets are {some((_described(*one) for one in stated), 12)}" if stated else "it has no assets"
+
+
+def _described(key: str, asset: Asset) -> str:
+    names = [str(band.get("name") or band.get("common_name") or "?") for band in _bands(asset)]
+    return f"{key} ({', '.join(names)} in one file)" if len(names) > 1 else key
+
+
+def _best(candidates: list[_Candidate]) -> _Candidate:
+    first, *others = sorted(candidates, key=lambda candidate: candidate.rank)
+    equal = [other for other in others if other.rank == first.rank and other.asset["href"] != first.asset["href"]]
+    if equal:
+        keys = ", ".join(candidate.key for candidate in (first, *equal))
+        raise InvalidInputError(f"it has several rasters of {first.band} (assets {keys}); leave one")
+    return first
+
+
+def _is_other(key: str, asset: Asset) -> bool:
+    """Whether an asset is a picture, metadata, an archive, or not what reached the ground."""
+    path = urlsplit(str(asset["href"])).path
+    other = _NO_RASTERS.search(str(asset.get("type") or "")) or _NO_FILES.search(path)
+    return bool(other or _OTHER_ROLES.intersection(asset.get("roles") or ()) or _NOT_BOTTOM.search(key))
+
+
+def _candidates(key: str, asset: Asset, card: Card) -> Iterator[_Candidate]:
+    """What bands an asset may be the raster of, by the first thing that says so."""
+    group = _GROUP.search(asset["href"]) if "zarr" in (asset.get("type") or "") else None
+    if group is not None:
+        yield from _in_group(key, asset, group["metres"])
+        return
+    bands, metres = _bands(asset), _metres(asset)
+    named = cards.asset_band(key)
+    if named is not None:
+        if len(bands) < 2:
+            yield _Candidate(named, key, asset, 0, metres)
+    elif bands:
+        said = _stated_band(bands[0]) if len(bands) == 1 and not _is_copy(key) else None
+        if said is not None:
+            yield _Candidate(said, key, asset, 1, metres)
+    elif not _is_copy(key):
+        yield from _by_words(key, asset, metres)
+
+
+def _by_words(key: str, asset: Asset, metres: float | None) -> Iterator[_Candidate]:
+    """What band the title of an asset tells, else the name of its file."""
+    title, file = str(asset.get("title") or ""), urlsplit(asset["href"]).path.rsplit("/", 1)[-1].rpartition(".")[0]
+    if _NOT_MEASURED.search(f"{key} {title} {file}"):
+        return
+    in_title, in_file = _TITLE_BAND.search(title), _FILE_BAND.search(file)
+    band = cards.band_named(f"b{in_title['number']}") if in_title else None
+    band = band or ("SCL" if _TITLE_CLASSES.search(title) else None)
+    if band is not None:
+        size = _TITLE_METRES.search(title)
+        yield _Candidate(band, key, asset, 2, metres or (float(size["metres"]) if size else None))
+    elif in_file and (band := cards.band_named(in_file["band"])):
+        yield _Candidate(band, key, asset, 3, metres or (float(in_file["metres"]) if in_file["metres"] else None))
+
+
+def _in_group(key: str, asset: Asset, metres: str | None) -> Iterator[_Candidate]:
+    """The bands of a group of EOPF products, which has one array per band, or one group per pixel size with these."""
+    stated = _bands(asset) or [{"name": band} for band in cards.S2.resolutions]
+    for entry in stated:
+        band = cards.band_named(str(entry.get("name") or ""))
+        if band is None or band not in cards.S2.resolutions:
+            continue
+        size = entry.get("gsd") or metres or cards.S2.resolutions[band]
+        folder = asset["href"] if metres else f"{asset['href']}/r{size:g}m"
+        inside = {**asset, "href": f"{folder}/{entry['name'].lower()}", "bands": [entry]}
+        yield _Candidate(band, key, inside, 1, float(size))
+
+
+def _is_copy(key: str) -> bool:
+    """Whether a key names a band at a pixel size that is not the card's: B04_20m."""
+    return cards.asset_band(_SIZE.sub("", key)) is not None
+
+
+def _bands(asset: Asset) -> list[Any]:
+    return list(asset.get("bands") or asset.get("eo:bands") or [])
+
+
+def _stated_band(entry: Mapping[str, Any]) -> str | None:
+    """The band of an entry of `bands` by its name, else by its common name."""
+    names = (entry.get("name"), entry.get("eo:common_name"), entry.get("common_name"))
+    return next((band for name in names if name and (band := cards.band_named(str(name)))), None)
+
+
+def _metres(asset: Asset) -> float | None:
+    """The pixel size that an asset states in metres."""
+    transform, raster = asset.get("proj:transform"), _raster(asset)
+    if transform:
+        return abs(fields.number(transform[0], "proj:transform"))
+    stated = fields.first({**raster, **asset}, "raster:spatial_resolution", "spatial_resolution", "gsd")
+    return fields.number(stated, "gsd") if stated is not None else None
+
+
+def _fits(candidate: _Candidate, card: Card) -> bool:
+    """Whether a candidate is of the card, at its pixel size; grids of radar are looked at when they are read."""
+    band, key = candidate.band, f"{candidate.key} {candidate.asset.get('title') or ''}"
+    if card.mission == "S1":
+        coherence = bool(re.search(r"(?:^|[^a-z])coh", key, re.IGNORECASE))
+        return band in card.resolutions and (card.name == "c6" or not coherence)
+    if band not in card.resolutions and band != card.classification:
+        return False
+    return candidate.metres is None or any(abs(candidate.metres - size) < 0.01 for size in card.pixel_sizes(band))
+
+
+# -- what is stated of the numbers -----------------------------------------------------------------------------------
+
+
+def _raster(asset: Asset) -> Mapping[str, Any]:
+    """The first entry that tells of the numbers in a raster."""
+    found: Mapping[str, Any] = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
+    return found
+
+
+def _stated(asset: Asset, name: str) -> Any:
+    return fields.first({**_raster(asset), **{k: v for k, v in asset.items() if v is not None}}, f"raster:{name}", name)
+
+
+def offset(band: str, asset: Asset) -> int | None:
+    """The offset that the asset of a band of card s2 states, in DN: -0.1 at a scale of 0.0001 is -1000; None without.
+
+    What a Zarr store of reflectance states is true of floats, not of the numbers that are read from it (see `eopf`).
+
+    Raises:
+        InvalidInputError: unit, scale or offset are not those of Sentinel-2 Level-2A; the message names band and value.
+    """
+    kind, unit = str(_stated(asset, "data_type") or ""), str(_stated(asset, "unit") or "")
+    scale, shift = (
+        None if (value := _stated(asset, name)) is None else fields.number(value, f"{name} of {band}")
+        for name in ("scale", "offset")
+    )
+    if kind.startswith("float") and "zarr" in (asset.get("type") or ""):
+        return None
+    _check_unit(band, unit, "s2", "reflectance")
+    if kind.startswith("float"):
+        if (scale or 1) != 1 or shift:
+            raise InvalidInputError(
+                f"its {band} is {kind} with a scale of {scale} and an offset of {shift}; floats should be reflectance"
+            )
+        return 0 if scale == 1 or shift == 0 or unit.lower() == "reflectance" else None
+    if scale is not None and abs(scale - SCALE) > SCALE / 1000:
+        raise InvalidInputError(f"its {band} has a scale of {scale:g}; card s2 needs {SCALE}")
+    if shift is None:
+        return None
+    found = round(shift / (scale or (1 if abs(shift) >= 1 else SCALE)))
+    check_offset(found, f"its {band} has an offset of {shift:g}")
+    return found
+
+
+def check_offset(found: int, words: str) -> None:
+    """Refuse an offset in DN that cannot be of Sentinel-2."""
+    if abs(found) > _FURTHEST:
+        raise InvalidInputError(f"{words}, which is beyond 0.2 of reflectance")
+
+
+def check_radar(band: str, asset: Asset, card: Card) -> None:
+    """Refuse radar that is not stated to be in linear units as floats, where something is stated.
+
+    Raises:
+        InvalidInputError: the message names band and value.
+    """
+    parts = urlsplit(str(asset["href"]))
+    file = parts.path.rsplit("/", 1)[-1]
+    unit, kind = str(_stated(asset, "unit") or ""), str(_stated(asset, "data_type") or "")
+    wanted = "linear power" if card.name == "bs" else "coherence from 0 to 1"
+    if "unit=db" in parts.fragment:
+        return  # decibels that are read as power
+    if _DECIBEL.search(unit) or _DECIBEL.search(file):
+        raise InvalidInputError(f"its {band} is in {unit or 'dB (' + file + ')'}; card {card.name} needs {wanted}")
+    _check_unit(band, unit, card.name, wanted)
+    for name, neutral in (("scale", 1), ("offset", 0)):
+        value = _stated(asset, name)
+        if value is not None and fields.number(value, f"{name} of {band}") != neutral:
+            raise InvalidInputError(
+                f"its {band} has a stated {name} of {value}; card {card.name} needs {wanted} as it is"
+            )
+    if kind and not kind.startswith("float"):
+        raise InvalidInputError(f"its {band} is {kind}; card {card.name} needs {wanted} as float32")
+
+
+def _check_unit(band: str, unit: str, card: str, wanted: str) -> None:
+    if unit.strip().lower() not in _PLAIN_UNITS[card]:
+        raise InvalidInputError(f"its {band} is in {unit}; card {card} needs {wanted}")

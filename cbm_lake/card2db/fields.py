@@ -1,0 +1,68 @@
+"""Values of STAC properties in the spellings that catalogues use; what cannot be read is refused by name."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cbm_lake.errors import InvalidInputError
+
+_TRUE: Final = frozenset({"true", "yes", "1", "1.0"})
+_FALSE: Final = frozenset({"false", "no", "0", "0.0"})
+_DOTTED = re.compile(r"[NV]?0?(?P<major>\d{1,2})\.(?P<minor>\d{1,2})$", re.IGNORECASE)
+_JOINED = re.compile(r"[NV]?(?P<major>\d{1,2})(?P<minor>\d{2})$", re.IGNORECASE)
+_WHOLE = re.compile(r"(?P<major>\d)$")
+_NEWEST: Final = 20
+"""No processing baseline has a higher number before the point, but 99, which the Sen2Cor toolbox writes."""
+_TOOLBOX: Final = 99
+
+
+def boolean(value: Any, name: str) -> bool:
+    """A property that is true or false, also as text or number.
+
+    Raises:
+        InvalidInputError: it is neither.
+    """
+    text = str(value).strip().lower()
+    if text not in _TRUE | _FALSE:
+        raise InvalidInputError(f"its {name} {value!r} is neither true nor false")
+    return text in _TRUE
+
+
+def number(value: Any, name: str) -> float:
+    """A finite number, also as text.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    try:
+        found = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise InvalidInputError(f"its {name} {value!r} is no number")
+    return found
+
+
+def baseline(value: Any) -> str:
+    """A processing baseline as 05.10, from "0510", "N0510", "05.10", "v05.10", 5.1 (what is left of 05.10), 510 or 5.
+
+    Raises:
+        InvalidInputError: it is none of these spellings.
+    """
+    text = str(value).strip()
+    if isinstance(value, float) and value.is_integer():
+        text = str(int(value))
+    found = _DOTTED.match(text) or _JOINED.match(text) or _WHOLE.match(text)
+    major = int(found["major"]) if found and not isinstance(value, bool) else -1
+    minor = f"{(found.groupdict().get('minor') if found else None) or '':0<2}"
+    if not (0 <= major <= _NEWEST or major == _TOOLBOX) or (major, minor) == (0, "00"):
+        raise InvalidInputError(f"its processing baseline {value!r} is unknown; it should be written as 05.10")
+    return f"{major:02d}.{minor}"
+
+
+def first(properties: Mapping[str, Any], *names: str) -> Any:
+    """The first of these properties that there is, else None."""
+    return next((properties[name] for name in names if properties.get(name) is not None), None)

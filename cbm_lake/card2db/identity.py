@@ -1,0 +1,91 @@
+"""What tells one product from another: its datastrip, when it was produced, and the revision of its catalogue entry.
+
+Names are never enough. Providers reprocess in place, under the same id and addresses; receiving stations deliver one
+tile in two halves under one baseline; and one datastrip is delivered twice. The view `superseding` compares what is
+found here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from cbm_lake.card2db.scene import Item
+
+_DATASTRIP = re.compile(r"_DS_\w{4}_\d{8}T\d{6}_S(?P<start>\d{8}T\d{6})")
+"""The identifier of a datastrip: who made it, when, and the start of its sensing."""
+_GRANULE = re.compile(r"(?:^|/)L2A_T\d{2}[A-Z]{3}_A\d{6}_(?P<start>\d{8}T\d{6})(?:/|$)")
+"""The name of a granule, which carries the start of its datastrip's sensing too."""
+_DISCRIMINATOR = re.compile(r"^S2[A-D]_MSIL2A_\d{8}T\d{6}(?:_N\d{4})?_R\d{3}_T\d{2}[A-Z]{3}_(?P<time>\d{8}T\d{6})")
+"""The last time in a product's name tells products of one datatake from each other; it follows the processing."""
+_BURST = re.compile(
+    r"T(?P<track>\d{3})-(?P<burst>\d{6})-(?P<swath>IW\d)_(?P<start>\d{8}T\d{6})Z_(?P<made>\d{8}T\d{6})Z"
+)
+"""A burst in the names of OPERA: where it lies, the start of its sensing, and when it was processed."""
+_NEAR_REAL_TIME: Final = "NRT"
+_PRODUCED: Final = (
+    "s2:generation_time", "s1:processing_datetime", "processing:datetime", "sentinel:generation_time", "created",
+)  # fmt: skip
+"""Properties that say when a product was made, the most telling first."""
+_REVISED: Final = (
+    "acquisition", "reference", "datastrip", "s2:processing_baseline", "produced", "updated", "boa_offset",
+)  # fmt: skip
+
+
+def datastrip(item: Item) -> datetime | None:
+    """Start of sensing of the Sentinel-2 datastrip; None where nothing says it."""
+    names = [str(item.properties.get(name, "")) for name in ("s2:datastrip_id", "eopf:datastrip_id")]
+    found = next((match for match in map(_DATASTRIP.search, names) if match), None)
+    if found is None:
+        granules = (str(item.properties.get("s2:granule_id", "")), *(asset["href"] for asset in item.assets.values()))
+        found = next((match for match in map(_GRANULE.search, granules) if match), None)
+    return _time(found["start"]) if found and item.card == "s2" else None
+
+
+def produced(item: Item) -> datetime | None:
+    """When the product was made: by its name, else as stated; None where unknown, and for near-real-time radar.
+
+    So a near-real-time slice never takes the place of the one that was processed with precise orbits.
+    """
+    if str(item.properties.get("s1:product_timeliness", "")).upper().startswith(_NEAR_REAL_TIME):
+        return None
+    named = _DISCRIMINATOR.match(item.reference)
+    if named:
+        return _time(named["time"])
+    if found := _BURST.search(item.reference):
+        return _time(found["made"])
+    stated = next((item.properties[name] for name in _PRODUCED if name in item.properties), None)
+    return None if stated is None else _time(stated)
+
+
+def burst(reference: str) -> tuple[str, str] | None:
+    """Start of sensing and place (T069-147170-IW1) of a burst product; None where the name is of another kind."""
+    found = _BURST.search(reference)
+    return (found["start"], f"T{found['track']}-{found['burst']}-{found['swath']}") if found else None
+
+
+def updated(item: Item) -> datetime | None:
+    """When the provider last changed the item; None where it does not say."""
+    stated = item.properties.get("updated")
+    return None if stated is None else _time(stated)
+
+
+def revision(row: Mapping[str, Any]) -> str:
+    """A digest of what the entry says about the product and where its rasters are; equal entries have equal ones.
+
+    Args:
+        row: of schemas.SCENES, but for its revision.
+    """
+    assets = {band: asset["href"] for band, asset in sorted(row["assets"].items())}
+    facts = [assets, *(str(row[name]) for name in _REVISED)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _time(value: str | datetime) -> datetime:
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

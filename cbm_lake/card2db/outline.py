@@ -1,0 +1,145 @@
+"""Footprints of items in degrees, held against the tile or the grid that the same item states."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import shapely
+from pyproj import CRS
+from pyproj.exceptions import ProjError
+from shapely import affinity
+from shapely.geometry import shape
+
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.reprojection import reprojected
+
+log = logging.getLogger(__name__)
+
+_COLUMNS: Final = ("STUVWXYZ", "ABCDEFGH", "JKLMNPQR")
+"""Letters of the 100 km squares from west to east, by the zone's number modulo 3."""
+_ROWS: Final = "ABCDEFGHJKLMNPQRSTUV"
+"""Letters from south to north in odd zones; even zones begin five letters later."""
+_LATITUDES: Final = "CDEFGHJKLMNPQRSTUVWX"
+"""Letters of the latitude bands, of eight degrees each, from 80 degrees south."""
+_SQUARE: Final = 100_000
+_CYCLE: Final = len(_ROWS) * _SQUARE
+"""Metres after which the letters of rows begin again."""
+_OVERLAP: Final = 20_000
+"""Metres by which tiles may reach beyond their square."""
+_NEAR: Final = 0.5
+"""Degrees: a footprint further away than that belongs to another place."""
+_EPSG = re.compile(r"(?:EPSG(?:/\d+)?[:/]{1,2})?(?P<epsg>\d{4,6})$", re.IGNORECASE)
+
+
+def utm(tile: str) -> str:
+    """The UTM zone of a tile of the military grid: 31TEJ is EPSG:32631; latitude bands below N are in the south."""
+    return f"EPSG:{'326' if tile[2] >= 'N' else '327'}{tile[:2]}"
+
+
+def epsg_of(code: object) -> int | None:
+    """The number of a coordinate system written as EPSG:32631, urn:ogc:def:crs:EPSG::32631, "32631" or 32631."""
+    text = str(int(code)) if isinstance(code, float) and code.is_integer() else str(code).strip()
+    found = _EPSG.search(text)
+    return int(found["epsg"]) if found else None
+
+
+def footprint(
+    geometry: Mapping[str, Any] | None,
+    name: str,
+    tile: str | None,
+    crs: str | None,
+    places: Iterable[Mapping[str, Any]],
+) -> shapely.Geometry:
+    """The outline in degrees (EPSG:4326), valid and without heights; turned where its axes were swapped.
+
+    Args:
+        geometry: GeoJSON, as the item has it.
+        name: of the item, for the log.
+        tile: of the military grid, such as 31TEJ.
+        crs: of the rasters.
+        places: where `proj:bbox`, or `proj:transform` and `proj:shape`, may stand: assets and properties.
+
+    Raises:
+        InvalidInputError: there is none, it is not in degrees, or it lies elsewhere than the tile or the rasters.
+    """
+    if not geometry:
+        raise InvalidInputError("it has no geometry")
+    found = shapely.force_2d(shape(geometry))
+    turned = shapely.transform(found, lambda points: points[:, ::-1])
+    if found.is_empty or not (_in_degrees(found) or _in_degrees(turned)):
+        raise InvalidInputError(f"its geometry is empty or not in degrees (bounds {found.bounds})")
+    truth = of_tile(tile) if tile else _of_rasters(crs, places)
+    if truth is not None and not _near(found, truth):
+        if not _near(turned, truth):
+            raise InvalidInputError(
+                f"its footprint (bounds {_rounded(found)}) lies elsewhere than its "
+                f"{'tile ' + tile if tile else 'rasters'} (bounds {_rounded(truth)})"
+            )
+        log.warning("%s has the axes of its footprint swapped: turned, as its tile or rasters show", name)
+        found = turned
+    if not _in_degrees(found):
+        raise InvalidInputError(f"its geometry is not in degrees (bounds {found.bounds})")
+    return found if found.is_valid else shapely.make_valid(found)
+
+
+def _in_degrees(outline: shapely.Geometry) -> bool:
+    west, south, east, north = outline.bounds
+    return bool(-360 <= west <= east <= 360 and -90 <= south <= north <= 90)
+
+
+def of_tile(tile: str) -> shapely.Geometry:
+    """The box in degrees round a tile of the military grid, with what tiles of Sentinel-2 reach beyond it."""
+    zone, band, column, row = int(tile[:2]), tile[2], tile[3], tile[4]
+    epsg = int(utm(tile)[5:])
+    if column not in _COLUMNS[zone % 3] or row not in _ROWS:
+        raise InvalidInputError(f"there is no tile {tile}")
+    middle = shapely.Point(6 * zone - 183, -76 + 8 * _LATITUDES.index(band))
+    northing = reprojected(middle, 4326, epsg).y
+    left = (_COLUMNS[zone % 3].index(column) + 1) * _SQUARE
+    low = (_ROWS.index(row) - (0 if zone % 2 else 5)) * _SQUARE
+    low += round((northing - low) / _CYCLE) * _CYCLE
+    square = shapely.box(left, low, left + _SQUARE, low + _SQUARE).buffer(_OVERLAP, join_style="mitre")
+    return shapely.box(*_degrees(square, epsg).bounds)
+
+
+def _of_rasters(crs: str | None, places: Iterable[Mapping[str, Any]]) -> shapely.Geometry | None:
+    """The outline in degrees of the first grid that the item states."""
+    epsg = epsg_of(crs) if crs else None
+    if epsg is None:
+        return None
+    for place in places:
+        box, transform, size = (place.get(name) for name in ("proj:bbox", "proj:transform", "proj:shape"))
+        if transform and size and len(transform) >= 6 and len(size) == 2:
+            a, _, left, _, e, top = (float(value) for value in transform[:6])
+            box = (left, top + e * float(size[0]), left + a * float(size[1]), top)
+        if box and len(box) == 4:
+            return _projected(shapely.box(*(float(side) for side in box)), epsg)
+    return None
+
+
+def _projected(box: shapely.Geometry, epsg: int) -> shapely.Geometry | None:
+    """A box in degrees; None where it cannot be in that system, as proj:bbox in degrees, which EOPF products have."""
+    try:
+        if not CRS.from_epsg(epsg).is_geographic and _in_degrees(box):
+            return None
+        outline = _degrees(box, epsg)
+    except ProjError:
+        return None
+    return outline if _in_degrees(outline) else None
+
+
+def _degrees(box: shapely.Geometry, epsg: int) -> shapely.Geometry:
+    return reprojected(shapely.segmentize(box, max(box.length / 32, 1e-9)), epsg, 4326)
+
+
+def _near(outline: shapely.Geometry, truth: shapely.Geometry) -> bool:
+    """Whether they meet, on whichever side of the date line each is written."""
+    around = (affinity.translate(outline, degrees) for degrees in (0, 360, -360))
+    return any(shapely.distance(moved, truth) < _NEAR for moved in around)
+
+
+def _rounded(outline: shapely.Geometry) -> str:
+    return ", ".join(f"{side:.1f}" for side in outline.bounds)

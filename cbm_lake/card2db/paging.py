@@ -1,0 +1,143 @@
+"""The pages of an answer that a server gives in parts: each item once, and either all of them or what is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from cbm_lake.card2db.web import Answer, Request, Web, host
+from cbm_lake.errors import SourceError
+
+_EMPTY: Final = 100
+"""Pages without an item, one after the other, that are followed at most."""
+_KNOWN: Final = 3
+"""Pages of nothing but items that came before, one after the other, that are followed at most."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One part of an answer."""
+
+    items: list[Any]
+    matched: int = 0
+    """How many items the server says match in all; 0 when it does not say."""
+    following: Callable[[], Request | None] = lambda: None
+    """What to ask for the next part, None after the last; raises SourceError when there is one that cannot be asked."""
+    lacking: int = 0
+    """How many items the server says are in this part that are not."""
+    full: bool = False
+    """Whether the part holds exactly as many items as it may, so that others may have been left out."""
+
+
+Reader = Callable[[Answer], Page]
+"""Makes a page of an answer, or raises SourceError."""
+
+
+class Pages:
+    """The pages of an answer; iterating gives the items of each that no page before it had."""
+
+    def __init__(self, web: Web, first: Request | Answer, read: Reader) -> None:
+        """Nothing is asked yet; `first` may be an answer that is there already."""
+        self.matched = 0
+        """How many items the server says match in all; 0 when it has not said."""
+        self.received = 0
+        """How many different items have come."""
+        self.missing: list[str] = []
+        """What the server has, or may have, and did not send; complete after the last page."""
+        self._web, self._first, self._read = web, first, read
+        self._seen: set[str] = set()
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        """The new items of each page.
+
+        Raises:
+            SourceError: the server failed, or its pages go in circles.
+        """
+        asked: set[str] = set()
+        empty = known = 0
+        following: Request | Answer | None = self._first
+        while following is not None:
+            if isinstance(following, Request):
+                asked.add(following.key)
+                following = self._web.ask(following)
+            server, page = host(following.url), self._read(following)
+            self.matched = max(self.matched, page.matched)
+            fresh = [item for item in page.items if self._is_new(item)]
+            empty = 0 if page.items else empty + 1
+            known = 0 if fresh or not page.items else known + 1
+            yield fresh
+            following = page.following()
+            self._note(page, server, last=following is None)
+            if following and (following.key in asked or empty >= _EMPTY or known >= _KNOWN):
+                if 0 < self.matched <= self.received:
+                    return
+                raise SourceError(self._circles(server, empty))
+
+    def _is_new(self, item: Any) -> bool:
+        identifier = item.get("id") if isinstance(item, dict) else None
+        key = json.dumps([item.get("collection"), identifier] if identifier else item, sort_keys=True, default=str)
+        new = key not in self._seen
+        self._seen.add(key)
+        self.received += new
+        return new
+
+    def _note(self, page: Page, server: str, *, last: bool) -> None:
+        """Write down what a page, or the last one the whole answer, lacks."""
+        if page.lacking:
+            self.missing.append(f"{server} counts {page.lacking:,} more items in a page than it sent")
+        if last and self.matched > self.received:
+            self.missing.append(
+                f"{server} says that {self.matched:,} items match and sent {self.received:,}; for the other "
+                f"{self.matched - self.received:,} search shorter times or smaller areas"
+            )
+        elif last and page.full and not self.matched:
+            self.missing.append(
+                f"{server} sent {self.received:,} items, as many as it was asked for at most, and does not say whether "
+                "there are more; search shorter times or smaller areas to be certain"
+            )
+
+    def _circles(self, server: str, empty: int) -> str:
+        of = f" of {self.matched:,}" if self.matched else ""
+        what = f"sent {empty} empty pages" if empty >= _EMPTY else "sends pages again that it has sent before"
+        return f"{server} {what} after {self.received:,}{of} items; search shorter times or smaller areas"
+
+
+def linked(href: str, asked: str) -> str:
+    """The URL that a link in an answer leads to: always at the host that was asked, and by its scheme.
+
+    Servers behind a proxy name themselves by internal hosts, ports, schemes and paths that lack a prefix. The address
+    that was asked is known to work, and credentials and the search are meant for it and for nobody else.
+
+    Raises:
+        SourceError: `href` is no address.
+    """
+    try:
+        here, there = urlsplit(asked), urlsplit(urljoin(asked, href))
+    except ValueError as error:
+        raise SourceError(f"{host(asked)} links to something that is no address; tell its provider") from error
+    path = here.path if there.path and here.path.endswith(there.path) else there.path
+    return urlunsplit((here.scheme, here.netloc, path, there.query, ""))
+
+
+def number(value: Any) -> int:
+    """A count as a server states it; 0 when it states none."""
+    try:
+        return max(0, int(value))
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def next_link(links: Any, server: str) -> dict[str, Any] | None:
+    """The link to the next page.
+
+    Raises:
+        SourceError: there is one that leads nowhere.
+    """
+    entries = links if isinstance(links, list) else []
+    link = next((entry for entry in entries if isinstance(entry, dict) and entry.get("rel") == "next"), None)
+    if link is not None and not isinstance(link.get("href"), str):
+        raise SourceError(f"{server} has more pages but does not say where; search shorter times or smaller areas")
+    return link

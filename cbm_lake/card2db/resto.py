@@ -1,0 +1,96 @@
+"""OpenSearch feeds of RESTO, as CREODIAS had one, and saved answers of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import shapely
+
+from cbm_lake.card2db.paging import Page, Pages, linked, next_link, number
+from cbm_lake.card2db.remote import fetch
+from cbm_lake.card2db.stacapi import short
+from cbm_lake.card2db.web import Answer, Request, Web, host, words
+from cbm_lake.credentials import without_secrets
+from cbm_lake.errors import SourceError
+
+_RECORDS: Final = 100
+PRODUCTS: Final = MappingProxyType({"s2": "S2MSI2A", "bs": "CARD-BS", "c6": "CARD-COH6"})
+"""Product type of each card in such a feed."""
+_OPTIONS: Final = MappingProxyType({"LEVEL2A": "S2MSI2A", "LEVEL2AP": "S2MSI2Ap"})
+
+
+def search(location: str, web: Web, parameters: dict[str, str]) -> Pages:
+    """The products of a feed, or of a file with one saved answer, as STAC items.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    if "://" not in location:
+        return Pages(web, fetch(location, web), _read_saved)
+    return Pages(web, Request(f"{location}{'&' if '?' in location else '?'}{urlencode(parameters)}"), _read)
+
+
+def parameters(card: str, option: str | None, dates: tuple[str, str], area: shapely.Geometry) -> dict[str, str]:
+    """What to ask a feed for."""
+    product = _OPTIONS.get(option.upper(), option) if option else PRODUCTS[card]
+    outline = shapely.to_wkt(short(area), rounding_precision=5)
+    asked = {"productType": product, "startDate": dates[0], "completionDate": dates[1], "geometry": outline}
+    return {name: value for name, value in asked.items() if value} | {"maxRecords": str(_RECORDS)}
+
+
+def _read(answer: Answer) -> Page:
+    document, server = answer.document, host(answer.url)
+    if not isinstance(document, dict) or not isinstance(document.get("features"), list):
+        stated, shown = words(document, answer.url), without_secrets(answer.url)
+        raise SourceError(f"{shown} gave no OpenSearch answer{f' ({stated})' if stated else ''}; check the address")
+    about = document["properties"] if isinstance(document.get("properties"), dict) else {}
+
+    def following() -> Request | None:
+        link = next_link(about.get("links"), server)
+        return Request(linked(link["href"], answer.url)) if link else None
+
+    items = [_item(feature) for feature in document["features"] if isinstance(feature, dict)]
+    return Page(
+        items,
+        matched=number(about.get("totalResults")),
+        following=following,
+        full=len(items) == _RECORDS,
+    )
+
+
+def _read_saved(answer: Answer) -> Page:
+    """A saved answer is taken as it is: the pages after it may be saved as well, or no longer be there."""
+    return replace(_read(answer), following=lambda: None)
+
+
+def _item(feature: dict[str, Any]) -> dict[str, Any]:
+    """An entry of the feed as a STAC item: the product's folder is known, the rasters in it are not."""
+    about = {name: value for name, value in (feature.get("properties") or {}).items() if value not in (None, "")}
+    name = str(about.get("title") or "").removesuffix(".SAFE")
+    radar = str(about.get("platform", "")).startswith("S1")
+    properties = {
+        "start_datetime": about.get("startDate"),
+        "end_datetime": about.get("completionDate") or about.get("startDate"),
+        "platform": about.get("platform"),
+        "eo:cloud_cover": None if radar else about.get("cloudCover"),
+        "sat:orbit_state": about.get("orbitDirection"),
+        "sat:relative_orbit": about.get("relativeOrbitNumber"),
+        "s2:processing_baseline": None if radar else about.get("processingBaseline"),
+        "s2:datatake_id": about.get("missionTakeId"),
+        "s2:product_uri": name,
+    }
+    links = [{"rel": "product", "href": about["productIdentifier"]}] if about.get("productIdentifier") else []
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        # upper case sorts before product names: the same product catalogued with its rasters comes first
+        "id": str(feature.get("id") or "").upper(),
+        "collection": about.get("collection"),
+        "geometry": feature.get("geometry"),
+        "properties": {key: value for key, value in properties.items() if value is not None},
+        "links": links,
+        "assets": {},
+    }

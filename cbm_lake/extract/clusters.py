@@ -1,0 +1,299 @@
+"""Where jobs run: a Dask cluster of this machine, or any other, by its address, its client or itself.
+
+A foreign cluster may have no worker yet and get some only since work waits for them, or other ones at any time. So work
+is submitted first, and every worker looks by itself whether it has this version of the package before it begins.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import resource_tracker
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.extract.jobs import Job, Outcome
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed.deploy.cluster import Cluster
+
+log = logging.getLogger(__name__)
+
+Scheduler: TypeAlias = "str | Client | Cluster | None"
+"""Address of a Dask scheduler, a client of it, or a cluster object, be it of Dask, its gateway, Slurm or Kubernetes."""
+WORKER_MEMORY: Final = 3_000_000_000
+"""Bytes that a worker may need: 10 bands of a Sentinel-2 tile with half a million parcels take 2.6 GB; see
+docs/clusters.md."""
+PATIENCE: Final = 30.0
+"""Seconds for which a scheduler without workers is given time to get some."""
+_CONNECTING: Final = 5.0
+"""Seconds within which a scheduler answers who connects."""
+_ANSWER: Final = 30.0
+"""Seconds within which a connected scheduler, however busy, answers a question."""
+_GDAL_CACHE: Final = "64"
+"""Megabytes; GDAL would take a twentieth of the machine in every worker, for blocks that are read only once."""
+_NO_PAUSE: Final = {f"distributed.worker.memory.{step}": False for step in ("target", "spill", "pause")}
+"""Workers of Dask pause until there is more memory; ours hold nothing to put away, so they might for ever."""
+_ALIKE: Final = ("python", "dask", "distributed", "msgpack", "cloudpickle")
+"""What Dask wants to be the same everywhere."""
+_PACKAGE: Final = "cbm-lake"
+_FOREIGN: Final = ("asyncio", "distributed", "tornado")
+"""Loggers that write pages on lost connections, which are told here in one line."""
+
+
+class LostError(Exception):
+    """Nobody is left to do the other scenes; says who is missing, and what to do."""
+
+
+# -- workers ------------------------------------------------------------------------------------------------------
+
+
+def guarded(work: Callable[[Job], Outcome], job: Job, wanted: str) -> Outcome | tuple[str | None, str]:
+    """What a worker of a foreign cluster does: the work where it has the wanted version of this package.
+
+    Returns:
+        The outcome, or the version that the worker has instead, and the worker's address.
+    """
+    from distributed import get_worker
+
+    try:
+        here = version(_PACKAGE)
+    except PackageNotFoundError:
+        here = None
+    return work(job) if here == wanted else (here, get_worker().address)
+
+
+class Watch:
+    """Looks now and then whether a scheduler answers and has workers, and which versions the first of them have."""
+
+    def __init__(self, client: Any, patience: float, *, own: bool = False) -> None:
+        self._client, self._patience = client, patience
+        self._seen = time.monotonic()
+        self._checked = own  # workers of one's own have what this process has
+        self.address = client.scheduler.address
+
+    def check_scheduler(self) -> None:
+        """Refuse a scheduler with another version of this package.
+
+        Raises:
+            SourceError: it has another one, or none.
+        """
+        self._check({"scheduler": self.ask("versions", packages=[_PACKAGE]), "workers": {}})
+
+    def look(self) -> None:
+        """Look once.
+
+        Raises:
+            LostError: the scheduler does not answer, or has had no workers for too long.
+            SourceError: a worker has another version of this package.
+        """
+        workers = self.ask("identity")["workers"].values()
+        if any(worker["status"] == "running" for worker in workers):
+            self._seen = time.monotonic()
+            if not self._checked:
+                self.check_workers()
+            self._checked = True
+        elif time.monotonic() - self._seen >= self._patience:
+            raise LostError(
+                f"the Dask scheduler {self.address} has no workers (start some with: dask worker {self.address})"
+            )
+
+    def check_workers(self) -> None:
+        """Refuse workers with another version of this package; say in one line what else differs.
+
+        Raises:
+            SourceError: one has another version, or none.
+        """
+        message = {"op": "versions", "packages": [_PACKAGE]}
+        workers = self.ask("broadcast", msg=message, on_error="ignore")
+        self._check({"scheduler": self.ask("versions", packages=[_PACKAGE]), "workers": workers})
+
+    def ask(self, question: str, **options: Any) -> Any:
+        """What the scheduler answers, in bounded time.
+
+        Raises:
+            LostError: it does not, or it has gone.
+        """
+        try:
+            return self._client.sync(getattr(self._client.scheduler, question), **options, callback_timeout=_ANSWER)
+        except TimeoutError as error:
+            raise LostError(f"the Dask scheduler {self.address} does not answer (start it again)") from error
+        except (OSError, AttributeError) as error:  # a client that was closed has no scheduler
+            raise LostError(f"the Dask scheduler {self.address} was lost (start it again)") from error
+
+    def _check(self, told: dict[str, Any]) -> None:
+        from distributed.versions import get_versions
+
+        check_versions({**told, "client": get_versions(packages=[_PACKAGE])})
+
+
+def check_versions(told: dict[str, Any]) -> None:
+    """Refuse a cluster with another version of this package; say in one line what else differs.
+
+    Raises:
+        SourceError: the scheduler or a worker has another version, or none.
+    """
+    here, own = told["client"]["packages"], version(_PACKAGE)
+    there = {f"worker {address}": found["packages"] for address, found in told["workers"].items()}
+    there["the scheduler"] = told["scheduler"]["packages"]
+    others = {who: packages[_PACKAGE] for who, packages in there.items() if packages[_PACKAGE] != own}
+    if others:
+        raise mismatch(others)
+    differing = {
+        f"{name} is {here[name]} here and {found[name]} there"
+        for found in there.values()
+        for name in _ALIKE
+        if found[name] != here[name]
+    }
+    if differing:
+        log.warning(
+            "the cluster should have the same environment as this process, but %s", ", ".join(sorted(differing))
+        )
+
+
+def mismatch(others: dict[str, str | None]) -> SourceError:
+    """The error that names those with other versions of this package."""
+    named = sorted(f"{who} has {found or 'none'}" for who, found in others.items())
+    return SourceError(f"not all have {_PACKAGE} {version(_PACKAGE)}: {some(named, 3)}; install that version there")
+
+
+# -- a cluster of others --------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def connected(scheduler: str | Client | Cluster) -> Iterator[Any]:
+    """A Dask client of a running scheduler; one that was given stays open.
+
+    Raises:
+        SourceError: no scheduler answers.
+        InvalidInputError: it is nothing by which a scheduler can be reached.
+    """
+    from distributed import Client
+
+    given: Any = scheduler
+    if getattr(given, "asynchronous", False) is True:
+        raise InvalidInputError(f"{given!r} is asynchronous; give one that is not, or the address of its scheduler")
+    if isinstance(given, Client):
+        if given.status != "running":
+            raise InvalidInputError(f"the Dask client is {given.status}; give one that is connected")
+        yield given
+        return
+    if not isinstance(given, str) and not hasattr(given, "scheduler_address"):
+        raise InvalidInputError(f"{given!r} is no Dask scheduler; give its address, a client or a cluster")
+    with _opened(given) as client:
+        yield client
+
+
+def _opened(scheduler: Any) -> Any:
+    """A client of one's own."""
+    from distributed import Client
+    from distributed.deploy.cluster import Cluster
+    from distributed.versions import VersionMismatchWarning
+
+    address = scheduler if isinstance(scheduler, str) else scheduler.scheduler_address
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VersionMismatchWarning)  # what matters is looked at by `Watch`
+        try:
+            if hasattr(scheduler, "get_client") and not isinstance(scheduler, Cluster):  # Dask Gateway, behind TLS
+                return scheduler.get_client(set_as_default=False)
+            return Client(scheduler, timeout=_CONNECTING, set_as_default=False)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise SourceError(f"no Dask scheduler answers at {address}; start one with: dask scheduler") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let Dask write nothing on lost schedulers and workers meanwhile: what matters of it is told in one line."""
+    import distributed  # noqa: F401 - sets up its loggers
+
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _FOREIGN]
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+# -- a cluster of this machine ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def local(jobs: int, workers: int | None) -> Iterator[Any]:
+    """A Dask client of a cluster of processes on this machine."""
+    import dask
+    from distributed import Client
+
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(1)  # a worker that has just read the script as far as this call; its parent says what is wrong
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(_NO_PAUSE))  # until the end, since workers that are started anew ask again
+        with _interrupts_held():
+            cluster = stack.enter_context(_cluster(worker_count(jobs, workers)))
+        yield stack.enter_context(Client(cluster, set_as_default=False))
+
+
+def _cluster(count: int) -> Any:
+    """Worker processes that share the free memory; one that needs more than its share is ended and started anew."""
+    from distributed import LocalCluster
+
+    quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # else port 8787 of all addresses would be taken
+    try:
+        return LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            memory_limit=_free_memory() // count,
+            env={"GDAL_CACHEMAX": os.environ.get("GDAL_CACHEMAX", _GDAL_CACHE)},
+            host="127.0.0.1",
+            scheduler_kwargs=quiet,
+            silence_logs=logging.CRITICAL,
+        )
+    except RuntimeError as error:
+        raise InvalidInputError(
+            f"worker processes cannot be started ({' '.join(str(error).split())}); in a script, put the call under "
+            '`if __name__ == "__main__":`, since they read the script too, or give workers=0'
+        ) from error
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let Ctrl-C wait, and never reach the threads and processes that are started meanwhile: they inherit that.
+
+    A terminal sends it to all processes of a command, and each worker would answer with a page of traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # started later, it would let interrupts through again in the thread that does so
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def worker_count(jobs: int, workers: int | None) -> int:
+    """As many processes as were asked for, else one per core as far as free memory goes; never more than jobs."""
+    from dask.system import CPU_COUNT
+
+    return max(1, min(jobs, workers or min(int(CPU_COUNT), _free_memory() // WORKER_MEMORY)))
+
+
+def _free_memory() -> int:
+    """Bytes that this machine, or the container on it, can still give."""
+    import psutil
+    from distributed.system import MEMORY_LIMIT
+
+    return min(int(psutil.virtual_memory().available), int(MEMORY_LIMIT))

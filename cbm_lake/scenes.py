@@ -1,0 +1,116 @@
+"""Scenes that a person leaves out: wrong or unreadable ones that are not to be extracted, nor to count any more.
+
+A scene that is left out is not planned, its signatures do not count in the views s2, bs and c6, and it supersedes no
+other, so an older product of the same acquisition counts again. Its rows, its pixels and its entries in the ledger stay
+where they are: put back, it counts as before. Every decision is kept, with who made it, when and why.
+"""
+
+from __future__ import annotations
+
+import difflib
+import getpass
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from importlib.metadata import version
+
+import pyarrow as pa
+
+from cbm_lake import cards, schemas
+from cbm_lake.arguments import checked
+from cbm_lake.config import Workspace
+from cbm_lake.errors import InvalidInputError, NotFoundError, some
+from cbm_lake.lake import Lake, open_lake
+
+
+@checked
+def leave_out(
+    scenes: str | Sequence[str],
+    why: str,
+    *,
+    card: str | None = None,
+    who: str | None = None,
+    lake: Lake | None = None,
+) -> list[str]:
+    """Leave scenes out until `put_back`; returns their identifiers.
+
+    Args:
+        scenes: identifiers, or patterns of them with * and ?.
+        why: kept, and shown by `cbm-lake status`.
+        card: s2, bs or c6; None looks among the scenes of all cards.
+        who: decides it; None is the user of the settings (set.user), else of the computer.
+        lake: which; None is the workspace's.
+
+    Raises:
+        NotFoundError: no scene is catalogued under one of the identifiers; near ones are named.
+        InvalidInputError: no reason is given, or the card is unknown.
+    """
+    lake = lake or open_lake()
+    known = lake.query("scenes.ids", card=cards.get(card).name if card else None).to_pylist()
+    chosen = _chosen(scenes, {(row["card"], row["id"]) for row in known}, "catalogued")
+    _decide(lake, chosen, "left out", why, who)
+    return [scene for _, scene in chosen]
+
+
+@checked
+def put_back(
+    scenes: str | Sequence[str],
+    why: str,
+    *,
+    card: str | None = None,
+    who: str | None = None,
+    lake: Lake | None = None,
+) -> list[str]:
+    """Let scenes that were left out count again, and be extracted where they were not; returns their identifiers.
+
+    Args are those of `leave_out`.
+
+    Raises:
+        NotFoundError: one of the scenes is not left out; near ones are named.
+        InvalidInputError: no reason is given, or the card is unknown.
+    """
+    lake = lake or open_lake()
+    gone = {(row["card"], row["scene"]) for row in left_out(lake=lake).to_pylist()}
+    wanted = cards.get(card).name if card else None
+    chosen = _chosen(scenes, {pair for pair in gone if wanted in (None, pair[0])}, "left out")
+    _decide(lake, chosen, "put back", why, who)
+    return [scene for _, scene in chosen]
+
+
+def left_out(*, lake: Lake | None = None) -> pa.Table:
+    """The scenes that are left out: card, scene, obstime, why, who, decided."""
+    return (lake or open_lake()).query("scenes.left_out")
+
+
+def _chosen(wanted: str | Sequence[str], known: set[tuple[str, str]], state: str) -> list[tuple[str, str]]:
+    """Card and identifier of the scenes that are meant."""
+    chosen: set[tuple[str, str]] = set()
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        found = {pair for pair in known if pair[1] == name} or {pair for pair in known if fnmatchcase(pair[1], name)}
+        if not found:
+            near = difflib.get_close_matches(name, [scene for _, scene in known], 3, 0.5)
+            there = f"did you mean {some(near)}?" if near else "`cbm-lake scenes list` shows those that there are"
+            raise NotFoundError(f"no scene {name!r} is {state}; {there}")
+        chosen |= found
+    return sorted(chosen)
+
+
+def _decide(lake: Lake, chosen: Sequence[tuple[str, str]], status: str, why: str, who: str | None) -> None:
+    """Record the decision for all scenes in one commit."""
+    if not why.strip():
+        raise InvalidInputError(f"say why the scenes are {status}; the reason is kept")
+    decision = {"status": status, "why": why.strip(), "who": who or _user(), "decided": datetime.now(UTC)}
+    rows = [{"card": card, "scene": scene, **decision, "version": version("cbm-lake")} for card, scene in chosen]
+    if rows:
+        lake.add_exclusions(pa.Table.from_pylist(rows, schema=schemas.EXCLUSIONS))
+
+
+def _user() -> str:
+    """The user of the settings, else of the computer."""
+    name = Workspace.here().config.set.user
+    if name:
+        return name
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user has a number only
+        return "unknown"

@@ -1,0 +1,64 @@
+"""Slots on the time axis of a cube: which pixels stand where.
+
+A slot belongs to a scene at one offset, read from files of one content. When a file is replaced, or the offset turns
+out to be another, the scene gets a new slot, and nothing that was read before is taken for what is there now.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Row = Mapping[str, Any]
+"""Of the query extractions.slots."""
+
+
+@dataclass(frozen=True)
+class SlotContent:
+    """The pixels that a scene brings into a cube."""
+
+    scene: str
+    obstime: datetime
+    boa_offset: int
+    """DN to add to the stored DN."""
+    stamps: Mapping[str, str]
+    """What tells the content of each band's file; see `ranges.stamp`."""
+    revision: str = ""
+    """Of the scene's catalogue entry; "" for one of version 0.1."""
+
+    def find(self, slots: Sequence[Row]) -> int:
+        """The number of the slot that they have, or can share: that of the same files, as far as bands are in both."""
+        fitting = [row for row in slots if self._fits(row)]
+        return int(fitting[-1]["slot"]) if fitting else -1
+
+    def _fits(self, row: Row) -> bool:
+        there = stamps_of(row)
+        same = (row["scene"], row["boa_offset"]) == (self.scene, self.boa_offset)
+        if row["stamps"] is None:  # of version 0.1: whatever its entry named then
+            return same and not self.revision
+        return same and all(there[band] == stamp for band, stamp in self.stamps.items() if band in there)
+
+
+def stamps_of(row: Row) -> dict[str, str]:
+    """The stamps of a slot by band; none for slots of version 0.1."""
+    stamps: dict[str, str] = json.loads(row["stamps"] or "{}")
+    return stamps
+
+
+def reserved(held: Sequence[Row], wanted: Sequence[SlotContent]) -> Iterator[dict[str, Any]]:
+    """The rows of schemas.SLOTS, without card and grid, that are to be added so that all pixels have a slot."""
+    slots = list(held)
+    for content in wanted:
+        number = content.find(slots)
+        there = stamps_of(slots[number]) if number >= 0 else {}
+        if number < 0 or not content.stamps.keys() <= there.keys():
+            number = number if number >= 0 else len(slots)
+            row: dict[str, Any] = {
+                "slot": number, "scene": content.scene, "obstime": content.obstime,
+                "boa_offset": content.boa_offset, "stamps": json.dumps({**there, **content.stamps}, sort_keys=True),
+            }  # fmt: skip
+            slots[number : number + 1] = [row]
+            yield row
