@@ -10,7 +10,7 @@ import rasterio
 from ground_truth import SIZE, X, Y, check, coherence, dn, extracted, load, power, write
 from s3_server import object_store
 
-from cbm_lake import card2db, cards, chips, stack
+from cbm_lake import card2db, cards, chips, credentials, stack
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.location import Location
 from cbm_lake.rasters import Raster, Window, source
@@ -68,6 +68,13 @@ def scenes(lake):
 def test_only_a_fragment_of_exactly_that_form_is_parsed(href, location):
     assert Location.of(href) == location
     assert Location(*location).href == href
+
+
+def test_band_and_unit_stay_when_a_signature_is_taken_off():
+    href = "https://user:secret@host/x.tif?sig=abc&se=2024&page=1#band=2&unit=db"
+    assert credentials.without_signature(href) == "https://host/x.tif?page=1#band=2&unit=db"
+    assert credentials.without_signature("s3://a/x.tif#unit=db") == "s3://a/x.tif#unit=db"
+    assert "token" not in credentials.without_signature("https://host/x.tif#token=abc")
 
 
 def blocks(raster):

@@ -538,7 +538,7 @@ def test_a_product_of_maja_that_would_be_misread_is_refused(lake, tmp_path, opti
     assert words in found.skipped[0]
 
 
-def test_a_folder_of_force_is_named_with_what_reads_it(lake, tmp_path):
+def test_a_folder_of_force_is_named_with_what_reads_it(lake, tmp_path, caplog):
     bands = ["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
     arrays = np.stack([dn(seed, dtype="int16") for seed in range(10)])
     arrays[:, :2] = -9999
@@ -549,7 +549,8 @@ def test_a_folder_of_force_is_named_with_what_reads_it(lake, tmp_path):
     load(lake, tmp_path)
     pattern = str(tmp_path / "force/{tile}/{date}_LEVEL2_{sensor}_BOA.tif")
     assert card2db.files(pattern.replace("{tile}", "*"), offset=0, bands=bands, lake=lake) == card2db.Ingested(1, 1)
-    extracted(lake, "s2", bands=("B04", "B12"))
+    assert "B12 of card s2 has 20 m; it is left out" in caplog.text
+    extracted(lake, "s2", bands=("B04", "B08"))
     (scene,) = lake.sql("select id, sensor from scenes").to_pylist()
     assert scene["sensor"] == "S2A"
-    check(lake, "s2", scene["id"], {"B04": np.maximum(arrays[2], 0), "B12": np.maximum(arrays[9], 0)})
+    check(lake, "s2", scene["id"], {"B04": np.maximum(arrays[2], 0), "B08": np.maximum(arrays[6], 0)})
