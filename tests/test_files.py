@@ -224,7 +224,7 @@ def test_dates_are_read_where_the_pattern_says(lake, tmp_path, name, pattern, wh
 
 
 @pytest.mark.parametrize(
-    "date", ["20241301", "20240230", "01052024", "240501", "2024121", "01May2024", "20240501T256000"]
+    "date", ["20241301", "20240230", "19980501", "01052024", "240501", "2024121", "01May2024", "20240501T256000"]
 )
 def test_what_is_no_date_is_refused_by_name(lake, tmp_path, date):
     write(tmp_path / "S1_20240507_VV.tif", power())

@@ -13,7 +13,7 @@ from ground_truth import SIZE, check, coherence, dn, extracted, load, power, wri
 
 from cbm_lake import card2db
 from cbm_lake.card2db import container
-from cbm_lake.errors import SourceError
+from cbm_lake.errors import InvalidInputError, SourceError
 
 BS = "S1A_IW_GRDH_1SDV_20240501T055000_20240501T055025_053680_0684F5_1A2B_CARD_BS"
 COH = "S1A_20240501T055000_S1A_20240425T055000_3B20_CARD_COH6"
@@ -252,7 +252,7 @@ def test_a_mounted_product_that_is_not_what_the_feed_says_is_refused_by_name(lak
 # -- SAFE ---------------------------------------------------------------------------------------------------------
 
 METADATA = """<?xml version="1.0" encoding="{encoding}"?><n1:Level-2A_User_Product>
-<!-- <PROCESSING_BASELINE>02.04</PROCESSING_BASELINE> prüfen -->
+<!-- <PRODUCT_START_TIME>2019-05-01T10:40:21.024Z</PRODUCT_START_TIME> prüfen -->
 <PRODUCT_START_TIME>2024-05-01T10:40:21.024Z</PRODUCT_START_TIME><PRODUCT_URI>{name}.SAFE</PRODUCT_URI>
 <PROCESSING_LEVEL>Level-2A</PROCESSING_LEVEL><PRODUCT_TYPE>S2MSI2A</PRODUCT_TYPE>
 <PROCESSING_BASELINE>05.10</PROCESSING_BASELINE><GENERATION_TIME>2024-05-01T15:15:15.000000Z</GENERATION_TIME>
@@ -389,6 +389,8 @@ def test_an_archive_given_by_itself_is_read_and_one_without_products_is_said_so(
     assert "no product" in card2db.products(tmp_path / "q.zip", lake=lake).skipped[0]
     with pytest.raises(SourceError, match="does not exist"):
         card2db.products(tmp_path / "gone", lake=lake)
+    with pytest.raises(InvalidInputError, match="card2db files"):
+        card2db.products("s3://eodata/Sentinel-1", lake=lake)
 
 
 def test_metadata_that_are_too_large_to_be_metadata_are_not_read(lake, tmp_path, monkeypatch, caplog):
@@ -435,6 +437,7 @@ def test_metadata_in_other_encodings_are_read_and_comments_are_not(lake, tmp_pat
     safe(tmp_path, bands=("B04",), encoding=encoding)
     _, (row,) = catalogued(lake, tmp_path)
     assert (row["processing_baseline"], row["boa_offset"]) == ("05.10", -1000)
+    assert f"{row['obstime']:%Y-%m-%d %H:%M:%S.%f}" == "2024-05-01 10:40:21.024000"  # which only the metadata says
 
 
 def test_an_item_of_a_product_has_the_evidence_of_what_it_is(tmp_path):
