@@ -22,6 +22,7 @@ from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from cbm_lake.errors import ConfigError, InvalidInputError
+from cbm_lake.location import Location
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _URL: Final = re.compile(r"(?P<before>.*?)(?P<url>[A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL)
@@ -86,9 +87,10 @@ def redacted(text: str, url: str) -> str:
 def without_signature(href: str) -> str:
     """An href without user information and the parameters of its query that sign or authenticate it.
 
-    What else stands in the query stays, since it may say which file is meant.
+    What else stands in the query stays, since it may say which file is meant; of a fragment what `Location` knows.
     """
-    found = _URL.fullmatch(href)
+    location = Location.of(href)
+    found = _URL.fullmatch(location.path)
     if not found:
         return href
     address, mark, query = found["url"].partition("#")[0].partition("?")
@@ -97,7 +99,8 @@ def without_signature(href: str) -> str:
     if secret:
         kept = [(name, value) for name, value in fields if name not in secret and not _OF_SAS.fullmatch(name)]
         query = urlencode(kept, quote_via=quote)
-    return found["before"] + _without_user(address) + (mark + query if query else "")
+    bare = found["before"] + _without_user(address) + (mark + query if query else "")
+    return location._replace(path=bare).href
 
 
 def _without_user(address: str) -> str:

@@ -179,7 +179,7 @@ def products(
     area = lake.footprint(aoi) if aoi else None
     names = [cards.get(card).name] if card else list(cards.CARDS)
     collected = {name: _Collected(name, str(folder), lake, area) for name in names}
-    found, refused = product.find(Path(folder))
+    found, refused = product.find(folder)
     first = collected[names[0]]
     first.refuse(refused)
     found = [one for one in found if card is None or one.card in (None, card)]

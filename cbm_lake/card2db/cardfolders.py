@@ -235,6 +235,7 @@ def _checked(name: str, card: str, band: _Band, about: str) -> Raster:
     raster = Raster.inspect(band.location.href)
     if np.dtype(raster.dtype).kind != "f":
         raise SourceError(f"{name}: {band.name} is of {raster.dtype}, where floats are expected; convert it")
+    ground.check_pixel(raster, card, band.name)
     values, label = ground.sample(raster), f"{name}: {band.name}"
     if card == "c6":
         ground.check_coherence(label, values)

@@ -108,7 +108,7 @@ def in_zip(path: Path, marker: re.Pattern[str]) -> list[Container]:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     names = [entry.filename for entry in entries]
     matches = (marker.match(name) for name in names)
-    folders = sorted({(match[match.lastgroup or 0] or "").strip("/") for match in matches if match})
+    folders = sorted({(match[match.lastindex or 0]).strip("/") for match in matches if match})
     if folders or any(_PACKED.search(name) for name in names):
         _check(path, entries)
     below = {folder: f"{folder}/" if folder else "" for folder in folders}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import shapely
 
+from cbm_lake import cards, encoding
 from cbm_lake.errors import SourceError
 from cbm_lake.rasters import Raster, Window, source
 from cbm_lake.reprojection import reprojected
@@ -100,6 +101,16 @@ def check_coherence(name: str, values: NDArray[np.float64]) -> None:
             f"{name}: coherence lies between 0 and 1, its values between {values.min():.4g} and {values.max():.4g}; "
             "convert it"
         )
+
+
+def check_pixel(raster: Raster, card: str, band: str) -> None:
+    """See that a raster has a pixel size of its band.
+
+    Raises:
+        SourceError: it has another.
+    """
+    size = raster.grid.transform
+    encoding.check_pixel(cards.get(card), band, raster.path, raster.grid.epsg, (size.a, -size.e))
 
 
 def check_grids(name: str, rasters: dict[str, Raster]) -> None:

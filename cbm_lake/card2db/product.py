@@ -12,7 +12,7 @@ from typing import Any, Final
 from cbm_lake import cards
 from cbm_lake.card2db import cardfolders, safe, theia
 from cbm_lake.card2db.container import Container, in_zip
-from cbm_lake.errors import SourceError
+from cbm_lake.errors import InvalidInputError, SourceError
 
 _ARCHIVE: Final = (safe.MEMBER, theia.MEMBER)
 _PRODUCT_ZIP = re.compile(r"(S[12][A-D]_|SENTINEL[12][A-D]_)")
@@ -43,12 +43,17 @@ class Product:
             yield from (("s2", item) for item in reader.to_items(self.content))
 
 
-def find(path: Path) -> tuple[list[Product], list[str]]:
+def find(path: str | Path) -> tuple[list[Product], list[str]]:
     """The products at or below a folder, or in an archive, and what is refused there with the reason.
 
     Raises:
+        InvalidInputError: it is a URL.
         SourceError: there is no such folder or archive.
     """
+    if "://" in str(path):
+        raise InvalidInputError(
+            f"{path}: products are found on this machine only; in a bucket name the files by a pattern (card2db files)"
+        )
     path = Path(os.path.abspath(path))  # not resolve(): a link's name may be the product's  # noqa: PTH100
     if path.is_file() and path.suffix.lower() == ".zip":
         found, refused = _in_archive(path)
@@ -57,7 +62,8 @@ def find(path: Path) -> tuple[list[Product], list[str]]:
         raise SourceError(f"folder {path} does not exist; give a product, or a folder that holds some")
     products: list[Product] = []
     problems: list[str] = []
-    for root, folders, names in os.walk(path):
+    unreadable: list[OSError] = []
+    for root, folders, names in os.walk(path, onerror=unreadable.append):
         here = Path(root)
         products += _at(here, folders, names)
         problems += _known_by_files(here, names)
@@ -66,6 +72,7 @@ def find(path: Path) -> tuple[list[Product], list[str]]:
                 inside, reasons = _in_archive(here / name)
                 products += inside
                 problems += reasons
+    problems += [f"{error.filename} cannot be listed: {error.strerror}" for error in unreadable]
     return sorted(products, key=lambda product: product.location), sorted(problems)
 
 

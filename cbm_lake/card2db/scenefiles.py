@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from hashlib import sha256
 from typing import Any, Final
@@ -14,6 +15,8 @@ from cbm_lake.card2db import ground
 from cbm_lake.card2db.filepattern import Scene
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.rasters import Raster, opened
+
+log = logging.getLogger(__name__)
 
 UNITS: Final = ("linear", "db")
 _MGRS = re.compile(r"T?\d{1,2}[C-X][A-Z]{2}")
@@ -52,11 +55,21 @@ def to_item(scene: Scene, card: str, unit: str | None, offset: int | None) -> di
     """
     if scene.problem:
         raise InvalidInputError(scene.problem)
-    rasters, offsets = {}, set[int]()
+    rasters, offsets, unfit = {}, set[int](), []
     for band, location in scene.bands.items():
-        rasters[band], stated = _inspected(scene, card, band, location._replace(unit="db" if unit == "db" else "").href)
+        raster, stated = _inspected(scene, card, band, location._replace(unit="db" if unit == "db" else "").href)
+        try:
+            ground.check_pixel(raster, card, band)
+        except SourceError as error:
+            unfit.append(str(error).partition("; leave out")[0])
+            continue
+        rasters[band] = raster
         if card == "s2" and band != "SCL":
             offsets.add(_offset(location.path, stated, offset))
+    if not rasters:
+        raise SourceError(unfit[0])
+    for reason in unfit:
+        log.warning("%s; it is left out", reason)
     ground.check_grids(scene.name, rasters)
     if len(offsets) > 1:
         raise SourceError(f"{scene.name}: its files state different offsets ({', '.join(map(str, sorted(offsets)))})")
