@@ -111,13 +111,9 @@ class Raster:
         with opened(href) as dataset:
             epsg = dataset.crs.to_epsg() if dataset.crs else None
             t = dataset.transform
-            if (
-                epsg is None
-                or not (dataset.crs.is_projected or dataset.crs.is_geographic)
-                or t.b
-                or t.d
-                or not (0 < t.a < math.inf and 0 < -t.e < math.inf)
-            ):
+            flat = dataset.crs is not None and (dataset.crs.is_projected or dataset.crs.is_geographic)
+            north_up = not t.b and not t.d and 0 < t.a < math.inf and 0 < -t.e < math.inf
+            if epsg is None or not flat or not north_up:
                 raise SourceError(
                     f"{href} has no known coordinate system or is not north-up; mend or leave out this scene"
                 )
