@@ -216,7 +216,7 @@ def _opened(scheduler: Any) -> Any:
 
 async def _greet(address: str) -> None:
     """Shake hands with a scheduler in bounded time; a client of Dask would wait for ever for one that is silent."""
-    from distributed.comm import connect
+    from distributed.comm.core import connect
     from distributed.security import Security
 
     options = Security().get_connection_args("client")
