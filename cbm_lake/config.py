@@ -160,6 +160,8 @@ class Workspace:
     def here(cls) -> Workspace:
         """The workspace named by CBM_LAKE_HOME, else the current folder; child processes and a later chdir keep it.
 
+        They also keep the folder that CBM_LAKE_LAKE__URL names.
+
         Raises:
             ConfigError: the current folder is no more.
         """
@@ -168,6 +170,9 @@ class Workspace:
         except OSError as error:
             raise ConfigError("the current folder is no more; change to another or set CBM_LAKE_HOME") from error
         os.environ["CBM_LAKE_HOME"] = str(root)
+        lake = os.environ.get("CBM_LAKE_LAKE__URL", "")
+        if lake and "://" not in lake:
+            os.environ["CBM_LAKE_LAKE__URL"] = str(Path(lake).absolute())
         return cls(root)
 
     @property
@@ -192,8 +197,9 @@ class Workspace:
 
     @property
     def lake_url(self) -> str:
-        """The folder or URL of the lake."""
-        return self.config.lake.url or str(self.data / "lake")
+        """The folder or URL of the lake; a folder of the settings that is not absolute is one of the workspace."""
+        url = self.config.lake.url
+        return url if "://" in url else str(self.root / url) if url else str(self.data / "lake")
 
     def create(self) -> Workspace:
         """Make what is missing, touch nothing that exists.

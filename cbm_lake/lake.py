@@ -27,9 +27,9 @@ class Lake(Pixels):
     """A lake at a folder or URL, as it is now or as it was at a moment."""
 
     def __init__(self, url: str, as_of: datetime | None = None) -> None:
-        self.url = url
+        self.url = url if "://" in url else str(Path(url).absolute())  # the same after a chdir, and to workers
         self.as_of = as_of
-        self._store = Store(url)
+        self._store = Store(self.url)
         self._moments = Moments(self._store, as_of)
         self._tables = self._moments.tables
         self._lock = threading.Lock()

@@ -141,7 +141,7 @@ def test_init_makes_the_workspace_and_says_where(tmp_path):
 
 
 def test_the_status_of_an_empty_lake(lake):
-    assert run("status") == "scenes: no rows\nparcels: no rows\nfailed: no rows\nsuspect: no rows\n"
+    assert run("status") == "scenes: no rows\nparcels: no rows\nfailed: no rows\nleft out: no rows\nsuspect: no rows\n"
 
 
 def test_the_status_says_what_there_is_and_what_failed_and_why(filled):

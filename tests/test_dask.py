@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import distributed
 import pytest
 
 from cbm_lake import card2db, extract, parcels
+from cbm_lake.config import Workspace
 from cbm_lake.demo import sample
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.extract import clusters, running
@@ -320,6 +322,147 @@ def test_local_workers_share_the_free_memory_and_never_pause(monkeypatch):
 def test_a_scheduler_that_is_none_is_one_line(lake, address):
     with pytest.raises(SourceError, match="no Dask scheduler answers at"):
         extract.s2(**YEAR, scheduler=address, lake=lake)
+
+
+@contextmanager
+def threads(workers):
+    """A cluster in this process."""
+    quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        scheduler_kwargs=quiet,
+    ) as made:
+        yield made
+
+
+def test_a_cluster_that_gets_workers_only_when_work_waits_is_given_work_first(lake, serial):
+    with threads(0) as made:
+        made.adapt(minimum=0, maximum=2, interval="50ms")
+        assert extract.s2(**YEAR, scheduler=made.scheduler_address, lake=lake).scenes == SCENES
+    assert_whole(lake, serial)
+
+
+def test_a_cluster_object_is_a_scheduler_and_stays_usable(lake, serial):
+    with threads(1) as made:
+        assert extract.s2(**YEAR, scheduler=made, lake=lake).scenes == SCENES
+        with distributed.Client(made, set_as_default=False) as client:
+            assert client.submit(pow, 2, 5).result() == 32
+    assert_whole(lake, serial)
+
+
+class Gateway:
+    """A cluster that is reached by its own client only, as those of Dask Gateway."""
+
+    scheduler_address = "gateway://nowhere"
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+
+    def get_client(self, set_as_default=True):
+        return distributed.Client(self.cluster, set_as_default=set_as_default)
+
+
+def test_the_cluster_of_a_gateway_is_reached_by_its_own_client(lake):
+    with threads(1) as made:
+        assert extract.s2(**YEAR, scheduler=Gateway(made), lake=lake).scenes == SCENES
+
+
+@pytest.mark.parametrize("given", [5, object(), ["tcp://127.0.0.1:1"]])
+def test_what_is_no_scheduler_is_refused(lake, given):
+    with pytest.raises(InvalidInputError, match="is no Dask scheduler; give its address, a client or a cluster"):
+        extract.s2(**YEAR, scheduler=given, lake=lake)
+
+
+def test_a_closed_client_is_refused(lake):
+    with threads(1) as made:
+        client = distributed.Client(made, set_as_default=False)
+        client.close()
+        with pytest.raises(InvalidInputError, match="the Dask client is closed"):
+            extract.s2(**YEAR, scheduler=client, lake=lake)
+
+
+def test_a_worker_with_another_version_that_comes_later_does_no_work(lake, monkeypatch):
+    """What comes after the look at versions is refused by what it was sent."""
+    monkeypatch.setattr(running, "version", lambda _: "9.9")
+    own = clusters.version("cbm-lake")
+    with threads(1) as made, pytest.raises(SourceError, match=rf"not all have cbm-lake .*: worker \S+ has {own};"):
+        extract.s2(**YEAR, scheduler=made, lake=lake)
+    assert lake.sql("from ledger").num_rows == 0
+    assert lake.sql("from signatures_s2").num_rows == 0
+
+
+def test_a_worker_that_lacks_what_is_sent_is_told_apart_from_a_fault_of_the_program(lake, monkeypatch):
+    def lacking(*_):
+        raise ImportError("no module named cbm_lake")
+
+    monkeypatch.setattr(running, "guarded", lacking)
+    monkeypatch.setattr(clusters.Watch, "check_workers", lambda self: self._fail())
+    monkeypatch.setattr(
+        clusters.Watch,
+        "_fail",
+        lambda self: (_ for _ in ()).throw(clusters.mismatch({"worker a": None})),
+        raising=False,
+    )
+    with threads(1) as made, pytest.raises(SourceError, match="worker a has none; install that version there"):
+        extract.s2(**YEAR, scheduler=made, lake=lake)
+
+
+def test_what_was_submitted_is_taken_back_when_the_run_is_interrupted(lake):
+    """On a client that goes on; a job that has begun ends by itself."""
+
+    def interrupt(done, _):
+        raise KeyboardInterrupt
+
+    with threads(1) as made, distributed.Client(made, set_as_default=False) as client:
+        with pytest.raises(KeyboardInterrupt):
+            extract.s2(**YEAR, scheduler=client, lake=lake, progress=interrupt)
+        assert client.submit(pow, 2, 5).result() == 32  # in the queue behind what was submitted, were it still there
+        left = [key for key in made.scheduler.tasks if str(key).startswith("extract_scene")]
+        assert left == []
+    assert lake.sql("from extractions").num_rows < SCENES
+
+
+def test_an_address_that_accepts_and_never_answers_is_named(lake, monkeypatch):
+    monkeypatch.setattr(clusters, "_CONNECTING", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(SourceError, match=f"no Dask scheduler answers at {address}"):
+            extract.s2(**YEAR, scheduler=address, lake=lake)
+
+
+def test_a_scheduler_that_answers_no_more_is_named(lake, serial, tmp_path, monkeypatch):
+    monkeypatch.setattr(clusters, "_ANSWER", 2)
+    monkeypatch.setattr(running, "_LOOK", 0.2)
+    with cluster(tmp_path, 1) as made:
+
+        def stop(done, _):
+            if done == 1:
+                made.scheduler.send_signal(signal.SIGSTOP)
+
+        with pytest.raises(SourceError, match=rf"{made.address} does not answer .*: \d of 6 scenes are done"):
+            extract.s2(**YEAR, scheduler=made.address, lake=lake, progress=stop)
+        made.scheduler.send_signal(signal.SIGCONT)
+    extract.s2(**YEAR, workers=0, lake=lake)
+    assert_whole(lake, serial)
+
+
+def test_a_lake_by_a_relative_path_is_the_same_to_workers_and_after_a_change_of_folder(
+    lake, serial, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    near = Lake("lake")
+    monkeypatch.setenv("CBM_LAKE_LAKE__URL", "lake")
+    default = Workspace.here()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert near.url == default.lake_url == Workspace.here().lake_url == str(tmp_path / "lake")
+    with cluster(tmp_path, 1) as made:
+        assert extract.s2(**YEAR, scheduler=made.address, lake=near).scenes == SCENES
+    assert_whole(lake, serial)
 
 
 def test_fewer_than_no_workers_are_refused(lake):

@@ -121,6 +121,20 @@ def test_a_scene_that_is_left_out_supersedes_no_other(reprocessed):
     assert reprocessed.sql(reds).to_pylist() == [{"scene": "new", "B04_mean": 300}]
 
 
+def test_what_was_superseded_by_one_that_is_left_out_counts_while_nothing_else_takes_its_place(lake):
+    """old was extracted, mid was not, new was and is left out: old counts until mid is extracted."""
+    lake.add_parcels("ms", 2024, "", "v1", parcels())
+    names = {"old": "02.14", "mid": "04.00", "new": "05.10"}
+    lake.add_scenes(scenes(*(scene(name, acquisition="one", baseline=base) for name, base in names.items())))
+    for name in ("old", "new"):
+        write(lake, signatures(signature("12", name)), parcel_set(), name)
+    assert ids(lake) == ["new"]
+    cbm.scenes.leave_out("new", "wrong")
+    assert ids(lake) == ["old"]
+    write(lake, signatures(signature("12", "mid")), parcel_set(), "mid")
+    assert ids(lake) == ["mid"]
+
+
 def test_one_of_the_same_product_under_two_names_takes_the_others_place(lake):
     rows = [scene(name, acquisition="one", reference="P.SAFE") for name in ("P1", "P2")]
     lake.add_scenes(scenes(*rows))

@@ -351,8 +351,10 @@ def moment(value: str | datetime) -> datetime:
 
 def absolute(href: str, base: str) -> str:
     """An href that no longer depends on the file or URL `base` that it was read from."""
-    if "://" in href or href.startswith("/") or not base:
+    if "://" in href or href.startswith("/"):
         return href
+    if not base:
+        return os.path.normpath(Path(href).absolute())
     if "://" in base:
         # urljoin knows web addresses only, not s3://
         scheme, _, rest = base.partition("://")

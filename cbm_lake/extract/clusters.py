@@ -6,6 +6,7 @@ is submitted first, and every worker looks by itself whether it has this version
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import resource_tracker
@@ -205,9 +207,21 @@ def _opened(scheduler: Any) -> Any:
         try:
             if hasattr(scheduler, "get_client") and not isinstance(scheduler, Cluster):  # Dask Gateway, behind TLS
                 return scheduler.get_client(set_as_default=False)
+            with ThreadPoolExecutor(1) as thread:  # where no event loop runs, as one does in a notebook
+                thread.submit(asyncio.run, _greet(address)).result()
             return Client(scheduler, timeout=_CONNECTING, set_as_default=False)
         except (OSError, ValueError, RuntimeError) as error:
             raise SourceError(f"no Dask scheduler answers at {address}; start one with: dask scheduler") from error
+
+
+async def _greet(address: str) -> None:
+    """Shake hands with a scheduler in bounded time; a client of Dask would wait for ever for one that is silent."""
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    options = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=_CONNECTING, **options), 2 * _CONNECTING)
+    comm.abort()
 
 
 @contextmanager
