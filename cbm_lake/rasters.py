@@ -21,8 +21,9 @@ from affine import Affine
 from rasterio.errors import RasterioError
 from rasterio.session import Session
 
-from cbm_lake import access, eopf
+from cbm_lake import access, eopf, jp2
 from cbm_lake.errors import SourceError
+from cbm_lake.jp2 import Jp2
 from cbm_lake.tiff import Tiff
 
 if TYPE_CHECKING:
@@ -199,10 +200,15 @@ def source(raster: Raster, threads: int = 1) -> Source:
 
     Args:
         raster: as its header was read.
-        threads: how many GDAL may use for it, where it is JPEG 2000; a lone scene gains from more.
+        threads: how many may decode it, where it is JPEG 2000; a lone scene gains from more.
     """
     if eopf.holds(raster.href):
         return ProductSource(raster)
+    if raster.href.lower().endswith(".jp2") and not _is_remote(raster.href):
+        file = jp2.LocalFile(raster.href)
+        tiles = Jp2.inspect(file)
+        if tiles is not None and (tiles.shape, tiles.dtype) == (raster.grid.shape, np.dtype(raster.dtype)):
+            return Jp2Source(raster, tiles, file, threads)
     tiff = None if _is_remote(raster.href) else Tiff.inspect(raster.href)
     if tiff is None or (tiff.shape, tiff.native) != (raster.grid.shape, np.dtype(raster.dtype)):
         return FileSource(raster, threads)
@@ -245,6 +251,19 @@ class TiffSource:
         """The pixels of one tile; 0 where none was written."""
         stored = self._tiff.inflate(descriptor, down * self._tiff.across + across)
         return np.zeros(self._tiff.tile, self._raster.dtype) if stored is None else self._tiff.restore(stored)
+
+
+class Jp2Source:
+    """Blocks of a JPEG 2000 file, here or at a distance, of which only the tiles that are needed are fetched."""
+
+    def __init__(self, raster: Raster, tiles: Jp2, file: jp2.ByteSource, threads: int = 1) -> None:
+        self._raster, self._tiles, self._file, self._threads = raster, tiles, file, threads
+
+    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+        """See `Source`."""
+        self._tiles = self._tiles.located(self._file)
+        for pixels in jp2.read(self._tiles, self._file, windows, self._threads):
+            yield without_nodata(pixels, self._raster.nodata)
 
 
 class ProductSource:
