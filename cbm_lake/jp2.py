@@ -58,7 +58,10 @@ class LocalFile:
     """A file on this machine."""
 
     def __init__(self, path: str) -> None:
-        status = Path(path).stat()
+        try:
+            status = Path(path).stat()
+        except OSError as error:
+            raise _unreadable(path, error) from error
         self.href, self.size, self.stamp = path, status.st_size, str(status.st_mtime_ns)
 
     def read(self, start: int, end: int) -> bytes:
@@ -73,7 +76,11 @@ class LocalFile:
                     file.seek(start)
                     yield file.read(end - start)
         except OSError as error:
-            raise SourceError(f"raster {self.href} cannot be read: {error.strerror}; fetch it again") from error
+            raise _unreadable(self.href, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> SourceError:
+    return SourceError(f"raster {path} cannot be read: {error.strerror}; fetch it again or leave out this scene")
 
 
 class Extent(NamedTuple):
@@ -282,7 +289,8 @@ class _Prefix:
     """The beginning of a file in memory, the rest on request."""
 
     def __init__(self, file: ByteSource) -> None:
-        self._file, self._bytes, self.size = file, file.read(0, min(_HEAD, file.size)), file.size
+        self._file, self.size = file, file.size
+        self._bytes = file.read(0, min(_HEAD, file.size)) if file.size else b""
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes up to `end` or to the end of the file."""
