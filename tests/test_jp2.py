@@ -1,9 +1,9 @@
-"""JPEG 2000 tile by tile: the same pixels as OpenJPEG and GDAL make of the whole image, and no more work than needed."""
+"""JPEG 2000 tile by tile: the same pixels as OpenJPEG and GDAL make of the whole image, with no more work."""
 
 import base64
 import struct
 import zlib
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import imagecodecs
@@ -26,7 +26,7 @@ OFFSET = (
     "UWw{2IJn>ONmr^v!=>2OAjd*o3RcVlRGb7htWiO;R;=*nd7UfzN_>arZ7bJcYi9AE<(bu?l5JTuDIqSbRAUm*CO5kaJN_^+Xew=<I`!!5_0v*X"
     "YmyimcGv5^Zd)dkA2L0;yi7B~{bPid-&wE?plFeRI7dRzub=f#eZ&8o0POFhIs"
 )
-"""A codestream of 20 x 26 pixels at (7, 5) of the reference grid in tiles of 16 x 16 from (0, 0), by OpenJPEG's encoder."""
+"""A codestream of 20 x 26 pixels at (7, 5) of the reference grid in tiles of 16 from (0, 0), by OpenJPEG."""
 
 
 def scene(shape=(300, 410), dtype="uint16", seed=1):
@@ -124,7 +124,7 @@ def pieces(path):
         body = data[where + 2 :]
         assert sum(lengths) == len(body)
         ends = np.cumsum([0, *lengths])
-        parts.append((number, [body[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]))
+        parts.append((number, [body[a:b] for a, b in pairwise(ends)]))
         position += length
     assert stream[position:] == b"\xff\xd9"
     return main, parts
