@@ -1,10 +1,11 @@
-"""How an object store is reached: one place that tells each library the endpoint and the keys of an s3:// URL.
+"""How an object store is reached: one place that gives each library the endpoint and the keys of an s3:// URL.
 
 Settings come from config/main.json and the environment. The lake's own bucket has them in section `lake`, the scenes'
 (a DIAS, or eodata) in section `s3`; what neither says is taken from the usual AWS_… variables, profile or role.
 
-Files are read and written by obstore, for pyarrow and DuckDB too (`s3files`). Three libraries bring their own client
-and are told the same: deltalake for the tables' logs, zarr (obstore again) for cubes, and GDAL for rasters.
+Files are read and written by obstore, for pyarrow and DuckDB too (`s3files`), and rasters (`stores`, `ranges`). Three
+libraries bring their own client and are told the same: deltalake for the tables' logs, zarr (obstore again) for cubes,
+and GDAL for lazy stacks.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from __future__ import annotations
 import os
 import re
 import threading
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, SourceError, of_extra
@@ -40,6 +41,14 @@ _NO_KEYS = re.compile(r"169\.254\.169\.254|loading credentials|configuration opt
 _SILENT = re.compile(r"error sending request|connect error|timed out|too slow|Could not (connect|resolve)|dns error")
 """How they say that nobody is there."""
 _ADDRESS = re.compile(r"https?://[^/\s]+")
+STATUS = re.compile(r"status code: (?P<status>\d{3}[^:]*)")
+"""What a web server answers, as obstore tells it."""
+_QUERY = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*")
+_FEW: Final = 4
+"""Connections that the CDSE allows at once."""
+CONNECT_TIMEOUT: Final = timedelta(seconds=5)
+READ_TIMEOUT: Final = timedelta(seconds=30)
+"""Without a connection, and without a byte."""
 _ORNAMENT = re.compile(r"\x1b\[[0-9;]*m|↳")
 
 
@@ -74,17 +83,18 @@ class Access:
         if not bucket_of(url):
             raise InvalidInputError(f"{url!r} names no bucket; write s3://bucket/folder")
         section = _section(bucket_of(url))
-        host = section.host or _variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+        host = section.host or variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
         key, secret, token = section.access_key, section.secret_key.get_secret_value(), ""
         if section.anonymous:
             key, secret = "", ""
         elif not key:
             names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-            key, secret, token = (_variable(name) for name in names)
+            key, secret, token = (variable(name) for name in names)
         return cls(
             host if "://" in host or not host else f"https://{host}",
-            section.region or _variable("AWS_REGION", "AWS_DEFAULT_REGION"),
-            key, secret, token, section.anonymous, section.requester_pays, section.connections, section.retries,
+            section.region or variable("AWS_REGION", "AWS_DEFAULT_REGION"),
+            key, secret, token, section.anonymous, section.requester_pays, connections_to(section, host),
+            section.retries,
         )  # fmt: skip
 
     # -- for each library ---------------------------------------------------------------------------------------------
@@ -96,7 +106,7 @@ class Access:
             ConfigError: the environment has a token that deltalake would take along with other keys.
         """
         key, secret, token = self._keys()
-        if key and not token and _variable("AWS_SESSION_TOKEN"):
+        if key and not token and variable("AWS_SESSION_TOKEN"):
             raise ConfigError(
                 "AWS_SESSION_TOKEN is of other keys than the lake's, and would go with these; unset it, "
                 "or give all of them as AWS_…"
@@ -147,19 +157,13 @@ class Access:
             "AWS_REGION": self._region,
             "AWS_NO_SIGN_REQUEST": "YES" if self.anonymous else "NO",
             "AWS_REQUEST_PAYER": "requester" if self.requester_pays else "",
-            "GDAL_HTTP_MAX_RETRY": str(self.retries),
-            "GDAL_HTTP_RETRY_DELAY": "0.2",
-            "GDAL_HTTP_CONNECTTIMEOUT": "5",  # these as the other libraries have them; GDAL would wait for ever
-            "GDAL_HTTP_LOW_SPEED_TIME": "30",
-            "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
-            "CPL_VSIL_CURL_NON_CACHED": "/vsis3/",  # else a file that could not be opened once never can be
-            "GDAL_HTTP_MULTIRANGE": "SERIAL",  # one connection a read, so that `limited` counts right
+            **gdal_http(self.retries),
             **(keys if key else {}),
         }
 
     def limited(self) -> threading.BoundedSemaphore:
         """To be held during a request: no more than `connections` are under way at once to one host."""
-        return _limit(self.endpoint or self.region, self.connections)
+        return limit_of(self.endpoint or self.region, self.connections)
 
     @property
     def _is_plain(self) -> bool:
@@ -208,22 +212,27 @@ def zarr_store(url: str) -> str | ObjectStore[Any]:
     access = Access.of(url)
     # zarr asks for so many chunks at once
     zarr.config.set({"async.concurrency": min(access.connections, zarr.config.get("async.concurrency"))})
-    return ObjectStore(object_store(bucket_of(url), _key_of(url), access))
+    return ObjectStore(object_store(bucket_of(url), key_of(url), access))
 
 
-def gdal_path(href: str) -> str:
-    """A path or URL as GDAL takes it."""
-    return f"/vsis3/{href.removeprefix(SCHEME)}" if is_remote(href) else href
+def connections_to(section: Any, host: str) -> int:
+    """How many requests may be under way at once: what the settings say, else what the host is known to allow."""
+    few = urlsplit(host if "://" in host else f"//{host}").hostname or ""
+    said = "connections" in section.model_fields_set
+    return _FEW if few.endswith("dataspace.copernicus.eu") and not said else section.connections
 
 
-def gdal_settings(href: str) -> dict[str, str]:
-    """GDAL's settings to read a path or URL; none where it is not in an object store."""
-    return Access.of(href).gdal() if is_remote(href) else {}
-
-
-def limited(href: str) -> AbstractContextManager[Any]:
-    """To be held while a path or URL is read; see `Access.limited`."""
-    return Access.of(href).limited() if is_remote(href) else nullcontext()
+def gdal_http(retries: int) -> dict[str, str]:
+    """GDAL's settings for requests, as the other libraries have them; GDAL would wait for ever and cache what fails."""
+    return {
+        "GDAL_HTTP_MAX_RETRY": str(retries),
+        "GDAL_HTTP_RETRY_DELAY": "0.2",
+        "GDAL_HTTP_CONNECTTIMEOUT": str(int(CONNECT_TIMEOUT.total_seconds())),
+        "GDAL_HTTP_LOW_SPEED_TIME": str(int(READ_TIMEOUT.total_seconds())),
+        "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
+        "CPL_VSIL_CURL_NON_CACHED": "/vsis3/:/vsicurl/:/vsiaz/:/vsigs/",
+        "GDAL_HTTP_MULTIRANGE": "SERIAL",  # one connection a read, so that `limited` counts right
+    }
 
 
 def check_conditional_put(url: str) -> None:
@@ -240,7 +249,7 @@ def _check_conditional_put(url: str, access: Access) -> None:
     import obstore
     from obstore.exceptions import AlreadyExistsError, BaseError
 
-    store = object_store(bucket_of(url), _key_of(url), access)
+    store = object_store(bucket_of(url), key_of(url), access)
     try:
         for _ in range(2):  # at the first time it may not have been there
             obstore.put(store, _PROBE, b"", mode="create", use_multipart=False)
@@ -265,11 +274,14 @@ def explained(error: BaseException) -> str:
     if _NO_KEYS.search(text):
         return "no keys were found; give access_key and secret_key, AWS_… variables or a profile, or anonymous"
     if told := _TOLD.search(text):
-        return ": ".join(part.rstrip(". ") for part in (told["code"], told["message"]) if part)
+        message = " ".join(told["message"].partition("RequestId")[0].split()) if told["message"] else ""
+        return ": ".join(part.rstrip(". ") for part in (told["code"], _QUERY.sub("", message)) if part)
+    if status := STATUS.search(text):
+        return status["status"].strip()
     if _SILENT.search(text):
         address = _ADDRESS.search(text)
-        return f"{address[0] if address else 'the store'} does not answer"
-    return " ".join(text.split())
+        return f"{address[0].rpartition('@')[2] if address else 'the server'} does not answer"
+    return " ".join(_QUERY.sub("", text).split())
 
 
 def _section(bucket: str) -> Any:
@@ -282,7 +294,7 @@ def _section(bucket: str) -> Any:
     return type(config.s3)() if config.s3.bucket else config.s3
 
 
-def _variable(*names: str) -> str:
+def variable(*names: str) -> str:
     """The first of these variables of the environment that is set."""
     return next((os.environ[name] for name in names if os.environ.get(name)), "")
 
@@ -327,7 +339,7 @@ def _session(profile: str) -> Any:
 
 
 @lru_cache
-def _limit(host: str, connections: int) -> threading.BoundedSemaphore:
+def limit_of(host: str, connections: int) -> threading.BoundedSemaphore:
     """One for each host."""
     return threading.BoundedSemaphore(connections)
 
@@ -340,5 +352,6 @@ def object_store(bucket: str, prefix: str, access: Access) -> Any:
     return S3Store(bucket, prefix=prefix or None, **access.obstore())
 
 
-def _key_of(url: str) -> str:
+def key_of(url: str) -> str:
+    """The name of an object in its bucket."""
     return url.removeprefix(SCHEME).partition("/")[2].strip("/")

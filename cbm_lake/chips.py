@@ -25,7 +25,7 @@ from rasterio.errors import RasterioError
 from rasterio.transform import from_bounds
 from rasterio.warp import reproject, transform_bounds
 
-from cbm_lake import access, cards, eopf, pictures
+from cbm_lake import cards, eopf, pictures
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
@@ -325,12 +325,11 @@ def _overview(raster: Raster, window: Window, step: int, classes: bool) -> NDArr
     rows, columns = (window.row, window.row + window.height), (window.col, window.col + window.width)
     shape = (-(-window.height // step), -(-window.width // step))
     resampling = Resampling.nearest if classes else Resampling.average
-    with opened(raster.href) as dataset, access.limited(raster.href):
+    with opened(raster.href) as dataset:
         _check_size(raster, window, max((factor for factor in dataset.overviews(1) if factor <= step), default=1))
-        try:
-            pixels = dataset.read(1, window=(rows, columns), out_shape=shape, resampling=resampling)
-        except RasterioError as error:
-            raise SourceError(f"raster {raster.href} cannot be read: {access.explained(error)}") from error
+        pixels = dataset.read(1, window=(rows, columns), out_shape=shape, resampling=resampling)
+        if raster.masked:
+            pixels[dataset.read_masks(1, window=(rows, columns), out_shape=shape) == 0] = 0
     return without_nodata(pixels, raster.nodata)
 
 

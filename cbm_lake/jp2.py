@@ -15,14 +15,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
 from cbm_lake.errors import SourceError
+from cbm_lake.ranges import ByteSource
+from cbm_lake.stores import is_distant
 
 Pixels = npt.NDArray[Any]
 
@@ -30,7 +31,7 @@ _HEAD: Final = 65536
 """Bytes that are read at once from the beginning: boxes and main header, in nearly all files."""
 _LARGEST_TILE: Final = 4096 * 4096
 """Pixels; OpenJPEG needs 12 bytes for each while it decodes."""
-_SOC, _SIZ, _COD, _TLM, _POC, _SOT, _EOC = 0xFF4F, 0xFF51, 0xFF52, 0xFF55, 0xFF5F, 0xFF90, 0xFFD9
+_SIZ, _COD, _TLM, _SOT = 0xFF51, 0xFF52, 0xFF55, 0xFF90
 _KEPT: Final = {_COD, 0xFF53, 0xFF5C, 0xFF5D, 0xFF5E}
 """COD, COC, QCD, QCC and RGN: a tile is decoded by them."""
 _DROPPED: Final = {_TLM, 0xFF57, 0xFF63, 0xFF64}
@@ -38,49 +39,6 @@ _DROPPED: Final = {_TLM, 0xFF57, 0xFF63, 0xFF64}
 _SOT_LENGTH: Final = 12
 _PROBES: Final = 8
 """How many chains of tile-parts are followed side by side in a remote file without a table of them."""
-
-
-class ByteSource(Protocol):
-    """A file of which ranges of bytes can be read."""
-
-    href: str
-    size: int
-    stamp: str
-
-    def read(self, start: int, end: int) -> bytes:
-        """The bytes from `start` up to `end`."""
-
-    def stream(self, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-        """The bytes of each range, in that order."""
-
-
-class LocalFile:
-    """A file on this machine."""
-
-    def __init__(self, path: str) -> None:
-        try:
-            status = Path(path).stat()
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        self.href, self.size, self.stamp = path, status.st_size, str(status.st_mtime_ns)
-
-    def read(self, start: int, end: int) -> bytes:
-        """See `ByteSource`."""
-        return next(self.stream([(start, end)]))
-
-    def stream(self, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-        """See `ByteSource`."""
-        try:
-            with Path(self.href).open("rb", buffering=0) as file:
-                for start, end in ranges:
-                    file.seek(start)
-                    yield file.read(end - start)
-        except OSError as error:
-            raise _unreadable(self.href, error) from error
-
-
-def _unreadable(path: str, error: OSError) -> SourceError:
-    return SourceError(f"raster {path} cannot be read: {error.strerror}; fetch it again or leave out this scene")
 
 
 class Extent(NamedTuple):
@@ -116,7 +74,7 @@ class Jp2:
     coding: bytes
     """The other segments of the main header that say how tiles are coded."""
     body: tuple[int, int]
-    """From where to where in the file the tile-parts are."""
+    """From where to where the tile-parts are."""
     parts: tuple[TilePart, ...] | None
     """In the file's order; None until they have been located, where the header has no table of them."""
 
@@ -416,7 +374,7 @@ def _walk(jp2: Jp2, file: ByteSource) -> tuple[TilePart, ...]:
     """
     first, end = jp2.body
     headers: dict[int, _Start | None] = {}
-    frontier = {first, *(_probed(jp2, file) if "://" in file.href else ())}
+    frontier = {first, *(_probed(jp2, file) if is_distant(file.href) else ())}
     while frontier:
         positions = sorted(frontier)
         ranges = [(position, min(position + _SOT_LENGTH, end)) for position in positions]
@@ -426,9 +384,8 @@ def _walk(jp2: Jp2, file: ByteSource) -> tuple[TilePart, ...]:
         frontier = {position for position in following if position + _SOT_LENGTH <= end} - headers.keys()
     parts: list[TilePart] = []
     while (start := headers.get(first)) is not None:
-        following_part = first + start.length if start.length else end - 2
-        parts.append(TilePart(start.tile, first, following_part))
-        first = following_part
+        parts.append(TilePart(start.tile, first, first + start.length if start.length else end - 2))
+        first = parts[-1].end
     return tuple(parts)
 
 

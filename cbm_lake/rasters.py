@@ -1,30 +1,33 @@
 """Rasters of scenes: the grid and header of a band, and its blocks of pixels from whatever it is stored in.
 
-`source` answers with the fastest reader: tiled TIFF files on this machine are decoded here (`tiff`), bands of Zarr
-products by zarr (`products`), all else by GDAL. All of them give the stored numbers, with one exception: pixels that
-the file declares to be nodata by another number than 0 are 0, the nodata of all cards.
+`source` answers with the fastest reader: tiled TIFF files are decoded here (`tiff`), bands of Zarr products by zarr
+(`eopf`), all else by GDAL. What lies at a distance comes through `ranges`, for GDAL too. All of them give the stored
+numbers, with one exception: pixels that the file declares to be nodata, by another number than 0 or by a mask, are 0,
+the nodata of all cards.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 import numpy as np
 import rasterio
 from affine import Affine
-from rasterio.errors import RasterioError
+from rasterio.enums import MaskFlags
+from rasterio.errors import CRSError, RasterioError
 from rasterio.session import Session
 
-from cbm_lake import access, eopf, jp2
+from cbm_lake import access, eopf, jp2, stores
 from cbm_lake.errors import SourceError
 from cbm_lake.jp2 import Jp2
+from cbm_lake.ranges import ByteSource, open_bytes, unreadable
 from cbm_lake.tiff import Tiff
+from cbm_lake.vsi import GdalFile
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,12 +35,8 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 512
 """Pixels a side of what is read at once: a 30-pixel chip touches one to four chunks of a date."""
-_GDAL_OPTIONS: Final = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no listing of the folder, no .aux.xml beside remote files
-    "GDAL_HTTP_MAX_RETRY": "4",
-    "GDAL_HTTP_RETRY_DELAY": "1",
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-}
+_ALONE: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+"""For GDAL where a file is at a distance: nothing is looked for beside it. Beside local files .msk, .aux.xml count."""
 _RUN: Final = 4096
 """Blocks side by side are read at once up to so many columns where their requests or threads can overlap."""
 
@@ -76,6 +75,8 @@ class Raster:
     """Rows and columns that are decoded together, gathered to about 512 where the file has smaller ones."""
     nodata: float | None = None
     """The file's own number for nodata, where it is another than 0 and can occur; its pixels are read as 0."""
+    masked: bool = False
+    """Whether a mask in the file or beside it says where there are no data; its pixels are read as 0."""
 
     @classmethod
     def inspect(cls, href: str) -> Raster:
@@ -89,17 +90,24 @@ class Raster:
             grid = Grid(band.epsg, band.transform, band.shape)
             return cls(href, grid, band.dtype, _block(band.chunk, band.shape), _own_nodata(band.nodata, band.dtype))
         with opened(href) as dataset:
-            epsg = dataset.crs.to_epsg() if dataset.crs else None
-            t = dataset.transform
-            if epsg is None or t.b or t.d or t.e >= 0:
-                raise SourceError(
-                    f"{href} has no known coordinate system or is not north-up; mend or leave out this scene"
-                )
-            if dataset.count != 1:
-                raise SourceError(f"{href} has {dataset.count} bands where one is expected; leave out this scene")
-            grid, dtype = Grid(epsg, t, dataset.shape), dataset.dtypes[0]
-            block = _block(dataset.block_shapes[0], dataset.shape)
-            return cls(href, grid, dtype, block, _own_nodata(dataset.nodata, dtype))
+            return cls._of(href, dataset)
+
+    @classmethod
+    def _of(cls, href: str, dataset: Any) -> Raster:
+        """What a dataset of rasterio says of its one band."""
+        name = stores.shown(href)
+        epsg = dataset.crs.to_epsg() if dataset.crs else None
+        t = dataset.transform
+        if epsg is None or t.b or t.d or t.e >= 0 or t.a <= 0:
+            raise SourceError(f"{name} has no known coordinate system or is not north-up; mend or leave out this scene")
+        if dataset.count != 1:
+            raise SourceError(f"{name} has {dataset.count} bands where one is expected; leave out this scene")
+        dtype = dataset.dtypes[0]
+        if dtype.startswith("complex"):
+            raise SourceError(f"{name} has complex numbers ({dtype}); leave out this scene, or take its backscatter")
+        block = _block(dataset.block_shapes[0], dataset.shape)
+        masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
+        return cls(href, Grid(epsg, t, dataset.shape), dtype, block, _own_nodata(dataset.nodata, dtype), masked)
 
     def to_json(self) -> str:
         """Everything, so that the header need not be read again."""
@@ -135,37 +143,43 @@ class _Bucket(Session):  # type: ignore[misc]
     """Settings of an object store; rasterio's own session of that kind needs boto3."""
 
     def __init__(self, href: str) -> None:
-        self._settings = access.gdal_settings(href)
+        self._settings = stores.gdal_settings(href)
 
     def get_credential_options(self) -> dict[str, str]:
         return self._settings
 
 
 @contextmanager
-def _settings(href: str, threads: int) -> Iterator[None]:
-    """GDAL's settings for a request, and leave to make it."""
-    environment = rasterio.Env(_Bucket(href), **_GDAL_OPTIONS, GDAL_NUM_THREADS=str(threads))
-    with access.limited(href), environment:
-        yield
-
-
-def opened(href: str, threads: int = 1) -> Any:
-    """The raster as a rasterio dataset, to be used in a with statement.
+def opened(href: str, threads: int = 1) -> Iterator[Any]:
+    """The raster as a rasterio dataset, to be used in a with statement; what fails in there is a SourceError too.
 
     Args:
         href: path or URL.
         threads: how many share the decoding of one read; scenes usually run side by side, and each takes one core.
+            At a distance it is always one.
 
     Raises:
         SourceError: it is missing or unreadable.
     """
+    distant = GdalFile(open_bytes(href)) if stores.is_distant(href) else None
+    threads = 1 if distant else threads
+    action = "opened"
     try:
-        with _settings(href, threads):
-            return rasterio.open(access.gdal_path(href))
-    except RasterioError as error:
-        raise SourceError(
-            f"raster {href} cannot be opened: {_reason(error)}; fetch it again or leave out this scene"
-        ) from error
+        with _environment(threads, **_ALONE if distant else {}):
+            dataset = distant.dataset() if distant else rasterio.open(stores.gdal_path(href))
+        action = "read"
+        with dataset:
+            yield dataset
+    except (RasterioError, CRSError) as error:
+        problem = distant.problem if distant else None
+        raise problem or unreadable(stores.shown(href), _reason(error), action=action) from error
+    if distant and distant.problem:
+        raise distant.problem
+
+
+def _environment(threads: int, **options: str) -> rasterio.Env:
+    """GDAL's settings, for as long as it opens or reads a file."""
+    return rasterio.Env(GDAL_NUM_THREADS=str(threads), **options)
 
 
 def _reason(error: BaseException) -> str:
@@ -204,12 +218,9 @@ def source(raster: Raster, threads: int = 1) -> Source:
     """
     if eopf.holds(raster.href):
         return ProductSource(raster)
-    if raster.href.lower().endswith(".jp2") and not _is_remote(raster.href):
-        file = jp2.LocalFile(raster.href)
-        tiles = Jp2.inspect(file)
-        if tiles is not None and (tiles.shape, tiles.dtype) == (raster.grid.shape, np.dtype(raster.dtype)):
-            return Jp2Source(raster, tiles, file, threads)
-    tiff = None if _is_remote(raster.href) else Tiff.inspect(raster.href)
+    if (tiles := _jp2_source(raster, threads)) is not None:
+        return tiles
+    tiff = None if raster.masked or _is_in_archive(raster.href) else Tiff.inspect(raster.href)
     if tiff is None or (tiff.shape, tiff.native) != (raster.grid.shape, np.dtype(raster.dtype)):
         return FileSource(raster, threads)
     if tiff.has_holes and tiff.nodata and raster.nodata is None:
@@ -217,46 +228,60 @@ def source(raster: Raster, threads: int = 1) -> Source:
     return TiffSource(raster, tiff)
 
 
-def _is_remote(href: str) -> bool:
-    return "://" in href or href.startswith("/vsi")
+def _jp2_source(raster: Raster, threads: int) -> Jp2Source | None:
+    """The raster's tiles, where it is JPEG 2000 of the kind that `jp2` decodes."""
+    if raster.masked or _is_in_archive(raster.href) or not raster.href.partition("?")[0].lower().endswith(".jp2"):
+        return None
+    file = open_bytes(raster.href)
+    tiles = Jp2.inspect(file)
+    if tiles is None or (tiles.shape, tiles.dtype) != (raster.grid.shape, np.dtype(raster.dtype)):
+        return None
+    return Jp2Source(raster, tiles, file, threads)
+
+
+def _is_in_archive(href: str) -> bool:
+    """Whether only GDAL can reach it: in a /vsizip/ or another of its own file systems."""
+    return href.startswith("/vsi") and not stores.is_distant(href)
 
 
 class TiffSource:
-    """Blocks of a tiled TIFF file on this machine."""
+    """Blocks of a tiled TIFF file, here or at a distance."""
 
     def __init__(self, raster: Raster, tiff: Tiff) -> None:
         self._raster, self._tiff = raster, tiff
 
     def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
         """See `Source`."""
-        with _descriptor(self._tiff.path) as descriptor:
+        windows = list(windows)
+        numbers = [number for window in windows for _, _, number in self._touched(window)]
+        with closing(self._tiff.tiles(numbers)) as tiles:  # type: ignore[type-var]
             for window in windows:
-                yield without_nodata(self._assembled(descriptor, window), self._raster.nodata)
+                yield without_nodata(self._assembled(tiles, window), self._raster.nodata)
 
-    def _assembled(self, descriptor: int, window: Window) -> NDArray[Any]:
-        """The pixels of a window out of all tiles that it touches."""
+    def _touched(self, window: Window) -> Iterator[tuple[int, int, int]]:
+        """The tiles that a window touches: row and column of their first pixels in it, and number."""
         tiff, (row, col, height, width) = self._tiff, window
-        if row % tiff.tile[0] == col % tiff.tile[1] == 0 and height <= tiff.tile[0] and width <= tiff.tile[1]:
-            return self._tile(descriptor, row // tiff.tile[0], col // tiff.tile[1])[:height, :width]
-        pixels = np.empty((height, width), self._raster.dtype)
         for down in range(row // tiff.tile[0], -(-(row + height) // tiff.tile[0])):
             for across in range(col // tiff.tile[1], -(-(col + width) // tiff.tile[1])):
-                top, left = down * tiff.tile[0] - row, across * tiff.tile[1] - col
-                tile = self._tile(descriptor, down, across)[max(-top, 0) :, max(-left, 0) :]
-                part = pixels[max(top, 0) : top + tiff.tile[0], max(left, 0) : left + tiff.tile[1]]
-                part[:] = tile[: part.shape[0], : part.shape[1]]
-        return pixels
+                yield down * tiff.tile[0] - row, across * tiff.tile[1] - col, down * tiff.across + across
 
-    def _tile(self, descriptor: int, down: int, across: int) -> NDArray[Any]:
-        """The pixels of one tile; 0 where none was written."""
-        stored = self._tiff.inflate(descriptor, down * self._tiff.across + across)
-        return np.zeros(self._tiff.tile, self._raster.dtype) if stored is None else self._tiff.restore(stored)
+    def _assembled(self, tiles: Iterator[NDArray[Any]], window: Window) -> NDArray[Any]:
+        """The pixels of a window out of all tiles that it touches, which come next."""
+        tiff, (row, col, height, width) = self._tiff, window
+        if row % tiff.tile[0] == col % tiff.tile[1] == 0 and height <= tiff.tile[0] and width <= tiff.tile[1]:
+            return next(tiles)[:height, :width]
+        pixels = np.empty((height, width), self._raster.dtype)
+        for top, left, _ in self._touched(window):
+            tile = next(tiles)[max(-top, 0) :, max(-left, 0) :]
+            part = pixels[max(top, 0) : top + tiff.tile[0], max(left, 0) : left + tiff.tile[1]]
+            part[:] = tile[: part.shape[0], : part.shape[1]]
+        return pixels
 
 
 class Jp2Source:
     """Blocks of a JPEG 2000 file, here or at a distance, of which only the tiles that are needed are fetched."""
 
-    def __init__(self, raster: Raster, tiles: Jp2, file: jp2.ByteSource, threads: int = 1) -> None:
+    def __init__(self, raster: Raster, tiles: Jp2, file: ByteSource, threads: int = 1) -> None:
         self._raster, self._tiles, self._file, self._threads = raster, tiles, file, threads
 
     def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
@@ -283,21 +308,20 @@ class FileSource:
     """Blocks of any file that GDAL reads, here or at a distance."""
 
     def __init__(self, raster: Raster, threads: int = 1) -> None:
-        self._raster, self._threads = raster, threads
-        self._run = _RUN if threads > 1 or _is_remote(raster.href) else 0
+        distant = stores.is_distant(raster.href)
+        self._raster, self._threads = raster, 1 if distant else threads
+        self._run = _RUN if threads > 1 or distant else 0
 
     def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
         """See `Source`."""
         with opened(self._raster.href, self._threads) as dataset:
             for run in _runs(windows, self._run):
                 row, col, height, _ = run[0]
-                right = run[-1].col + run[-1].width
-                try:
-                    with _settings(self._raster.href, self._threads):
-                        pixels = dataset.read(1, window=((row, row + height), (col, right)))
-                except RasterioError as error:
-                    raise _unreadable(self._raster.href, error) from error
-                pixels = without_nodata(pixels, self._raster.nodata)
+                window = ((row, row + height), (col, run[-1].col + run[-1].width))
+                with _environment(self._threads):
+                    pixels = without_nodata(dataset.read(1, window=window), self._raster.nodata)
+                    if self._raster.masked:
+                        pixels[dataset.read_masks(1, window=window) == 0] = 0
                 yield from (pixels[:, w.col - col : w.col - col + w.width] for w in run)
 
 
@@ -321,23 +345,6 @@ def without_nodata(pixels: NDArray[Any], nodata: float | None) -> NDArray[Any]:
     if nodata is not None:
         pixels[pixels == pixels.dtype.type(nodata)] = 0
     return pixels
-
-
-@contextmanager
-def _descriptor(path: str) -> Iterator[int]:
-    """The file opened for reading."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _unreadable(href: str, error: Exception) -> SourceError:
-    return SourceError(f"raster {href} cannot be read: {_reason(error)}; fetch it again or leave out this scene")
 
 
 def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
@@ -366,9 +373,7 @@ def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
         properties=False,
         band_coords=False,
         errors_as_nodata=(),
-        gdal_env=stackstac.DEFAULT_GDAL_ENV.updated(
-            {"session": _Bucket(hrefs[0]), **_GDAL_OPTIONS, "GDAL_NUM_THREADS": "1"}
-        ),
+        gdal_env=stackstac.DEFAULT_GDAL_ENV.updated({"session": _Bucket(hrefs[0]), **_ALONE, "GDAL_NUM_THREADS": "1"}),
     )
     return cast("xr.DataArray", stack.drop_attrs(deep=False))
 
@@ -376,6 +381,6 @@ def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
 def _stack_item(number: int, href: str, grid: Grid) -> dict[str, Any]:
     """The least STAC item that stackstac accepts."""
     rows, columns = grid.shape
-    asset = {"href": access.gdal_path(href), "proj:shape": [rows, columns], "proj:transform": list(grid.transform)[:6]}
+    asset = {"href": stores.gdal_path(href), "proj:shape": [rows, columns], "proj:transform": list(grid.transform)[:6]}
     properties = {"datetime": f"2000-01-01T00:00:{number % 60:02}Z", "proj:epsg": grid.epsg}
     return {"type": "Feature", "id": str(number), "properties": properties, "assets": {"band": asset}, "bbox": None}

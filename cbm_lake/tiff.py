@@ -1,4 +1,4 @@
-"""Tiled TIFF files (GeoTIFF, COG) on this machine, read tile by tile without GDAL.
+"""Tiled TIFF files (GeoTIFF, COG), here or at a distance, read tile by tile without GDAL.
 
 GDAL decodes and copies whole bands in twice the time that it takes only to decompress the tiles that are needed. What
 is unusual is left to GDAL: `Tiff.inspect` then answers None.
@@ -6,11 +6,11 @@ is unusual is left to GDAL: `Tiff.inspect` then answers None.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 
 import imagecodecs
 import numpy as np
@@ -22,6 +22,8 @@ from numba.extending import intrinsic
 
 from cbm_lake.compiling import compiled
 from cbm_lake.errors import SourceError
+from cbm_lake.ranges import ByteSource, open_bytes
+from cbm_lake.vsi import BytesFile
 
 Pixels = npt.NDArray[Any]
 
@@ -46,7 +48,7 @@ _STRUCTURE_ERRORS: Final = (
 class Tiff:
     """Where the tiles of a file's first image are, and how they are stored."""
 
-    path: str
+    source: ByteSource
     shape: tuple[int, int]
     tile: tuple[int, int]
     """Rows and columns of every tile; those at the edges are padded."""
@@ -62,17 +64,23 @@ class Tiff:
     """As the file declares it, whether or not it is a value of the type."""
 
     @classmethod
-    def inspect(cls, path: str) -> Tiff | None:
-        """Read the header; None where there is something in it that is not provided for here."""
+    def inspect(cls, href: str) -> Tiff | None:
+        """Read the header; None where there is something in it that is not provided for here.
+
+        Raises:
+            SourceError: the file is missing or out of reach.
+        """
+        source = open_bytes(href)
         try:
-            with tifffile.TiffFile(path) as file:
+            with tifffile.TiffFile(cast("IO[bytes]", BytesFile(source))) as file:
                 page = file.pages.first
                 if not _is_plain(page):
                     return None
                 shape, tile = (page.imagelength, page.imagewidth), (page.tilelength, page.tilewidth)
                 dtype = np.dtype(page.dtype).newbyteorder(file.byteorder)
                 tiff = cls(
-                    path, shape, tile, dtype, page.compression, page.predictor, page.dataoffsets, page.databytecounts,
+                    source, shape, tile, dtype, page.compression, page.predictor, page.dataoffsets,
+                    page.databytecounts,
                     float(page.tags["GDAL_NODATA"].value) if "GDAL_NODATA" in page.tags else None,
                 )  # fmt: skip
         except _STRUCTURE_ERRORS:
@@ -99,24 +107,36 @@ class Tiff:
         """The type of pixels once they are restored."""
         return self.dtype.newbyteorder("=")
 
-    def inflate(self, descriptor: int, number: int) -> Pixels | None:
-        """A tile decompressed but as stored, its predictor and byte order not undone; None where none was written.
+    def tiles(self, numbers: Sequence[int]) -> Iterator[Pixels]:
+        """The pixels of tiles, in that order; 0 where none was written. Later ones are fetched meanwhile.
 
         Args:
-            descriptor: of the file, opened for reading.
+            numbers: of the tiles, row by row.
+
+        Raises:
+            SourceError: the file is out of reach, damaged or cut off there.
+        """
+        written = [number for number in numbers if self.sizes[number]]
+        ranges = [(self.offsets[number], self.offsets[number] + self.sizes[number]) for number in written]
+        with contextlib.closing(self.source.stream(ranges)) as contents:  # type: ignore[type-var]
+            for number in numbers:
+                if self.sizes[number]:
+                    yield self.restore(self.inflate(next(contents), number))
+                else:
+                    yield np.zeros(self.tile, self.native)
+
+    def inflate(self, data: bytes, number: int) -> Pixels:
+        """A tile decompressed but as stored, its predictor and byte order not undone.
+
+        Args:
+            data: the bytes of the tile.
             number: of the tile, row by row.
 
         Raises:
             SourceError: the file is damaged or cut off there.
         """
-        size, decode = self.sizes[number], _DECODERS[self.compression]
-        if not size:
-            return None
-        try:
-            data = os.pread(descriptor, size, self.offsets[number])
-        except OSError as error:
-            raise self._damaged(number, str(error)) from error
-        if len(data) < size:
+        decode = _DECODERS[self.compression]
+        if len(data) < self.sizes[number]:
             raise self._damaged(number, "the file ends before it does")
         pixels = np.empty(self.tile, self.dtype)
         room = pixels.reshape(-1).view(np.uint8)
@@ -143,7 +163,7 @@ class Tiff:
     def _damaged(self, number: int, reason: str) -> SourceError:
         row, col = divmod(number, self.across)
         return SourceError(
-            f"raster {self.path} cannot be read: its tile in row {row}, column {col} is damaged ({reason}); "
+            f"raster {self.source.href} cannot be read: its tile in row {row}, column {col} is damaged ({reason}); "
             "fetch it again or leave out this scene"
         )
 

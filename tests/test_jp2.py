@@ -14,8 +14,9 @@ from affine import Affine
 
 from cbm_lake import jp2 as jp2_module
 from cbm_lake.errors import SourceError
-from cbm_lake.jp2 import Jp2, LocalFile
+from cbm_lake.jp2 import Jp2
 from cbm_lake.jp2 import read as read_windows
+from cbm_lake.ranges import LocalFile
 from cbm_lake.rasters import FileSource, Jp2Source, Raster, Window, source
 
 PLACE = {"crs": "EPSG:32631", "transform": Affine(10, 0, 600000, 0, -10, 5000040)}
@@ -339,9 +340,9 @@ def test_a_file_that_is_gone_is_named(tmp_path):
     raster, file = Raster.inspect(path), LocalFile(path)
     jp2 = Jp2.inspect(file)
     Path(path).unlink()
-    with pytest.raises(SourceError, match=r"b\.jp2 cannot be read"):
+    with pytest.raises(SourceError, match=r"b\.jp2 cannot be (read|opened)"):
         list(Jp2Source(raster, jp2, file).read([Window(0, 0, 9, 9)]))
-    with pytest.raises(SourceError, match=r"b\.jp2 cannot be read"):
+    with pytest.raises(SourceError, match=r"b\.jp2 cannot be (read|opened)"):
         list(source(raster).read([Window(0, 0, 9, 9)]))
 
 

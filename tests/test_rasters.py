@@ -171,15 +171,90 @@ def test_what_is_not_provided_for_is_left_to_gdal(tmp_path, profile):
     assert_reads(source(raster), blocks(raster), truth(raster.href))
 
 
-def test_an_internal_mask_and_overviews_change_no_pixel(tmp_path):
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"):
-        path = write(tmp_path / "b.tif", fields(), compress="deflate")
+def with_mask(path, pixels, mask, internal=True):
+    """The array with a mask in the file or beside it, and overviews."""
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES" if internal else "NO"):
+        write(path, pixels, compress="deflate")
         with rasterio.open(path, "r+") as file:
-            file.write_mask(fields() > 0)
+            file.write_mask(mask)
             file.build_overviews([2, 4])
-    raster = Raster.inspect(path)
-    assert isinstance(source(raster), TiffSource)
-    assert_reads(source(raster), blocks(raster), fields())
+    return str(path)
+
+
+@pytest.mark.parametrize("internal", [True, False], ids=["internal", "sidecar"])
+def test_what_a_mask_leaves_out_is_nodata_as_for_rasterio(tmp_path, internal):
+    pixels, mask = noise() | 1, np.ones((150, 170), bool)
+    mask[20:70, 30:90] = False
+    raster = Raster.inspect(with_mask(tmp_path / "b.tif", pixels, mask, internal))
+    assert (tmp_path / "b.tif.msk").exists() != internal
+    with rasterio.open(raster.href) as file:
+        expected = file.read(1, masked=True).filled(0)
+    assert (expected == 0).sum() == 50 * 60
+    assert raster.masked
+    assert Raster.from_json(raster.to_json()) == raster
+    assert_reads(source(raster), blocks(raster), expected)
+    assert_reads(source(raster), [Window(10, 20, 50, 60)], expected)
+
+
+def test_an_internal_mask_is_heeded_at_a_distance_too(tmp_path):
+    mask = np.ones((150, 170), bool)
+    mask[20:70, 30:90] = False
+    with_mask(tmp_path / "b.tif", noise() | 1, mask)
+    with served(tmp_path) as (address, _):
+        raster = Raster.inspect(f"{address}/b.tif")
+        assert_reads(source(raster), blocks(raster), np.where(mask, noise() | 1, 0).astype(np.uint16))
+
+
+@pytest.mark.parametrize("driver", ["ENVI", "JP2OpenJPEG", "GTiff"])
+def test_files_beside_a_raster_say_where_it_is_and_what_is_nodata(tmp_path, driver):
+    pixels = fields()
+    pixels[40:50] = 65535
+    endings = {"ENVI": "img", "JP2OpenJPEG": "jp2", "GTiff": "tif"}
+    options = {
+        "ENVI": {},
+        "JP2OpenJPEG": {"QUALITY": 100, "REVERSIBLE": "YES"},
+        "GTiff": {"PROFILE": "BASELINE", "TFW": "YES", "tiled": True, "blockxsize": 64, "blockysize": 64},
+    }
+    path = tmp_path / f"b.{endings[driver]}"
+    with rasterio.open(
+        path, "w", driver=driver, count=1, dtype="uint16", height=150, width=170, nodata=65535, **PLACE,
+        **options[driver],
+    ) as file:  # fmt: skip
+        file.write(pixels, 1)
+    assert len(list(tmp_path.iterdir())) > 1
+    raster = Raster.inspect(str(path))
+    assert (raster.grid.epsg, raster.grid.transform, raster.nodata) == (32631, UTM, 65535)
+    assert_reads(source(raster), blocks(raster), np.where(pixels == 65535, 0, pixels).astype(np.uint16))
+
+
+@pytest.mark.parametrize("declared", [-3.4028234663852886e38, -3.4e38, -9999.9, 0.1])
+@pytest.mark.parametrize("tiled", [True, False])
+def test_nodata_with_more_digits_than_a_float32_has_is_nodata(tmp_path, declared, tiled):
+    pixels = np.random.default_rng(1).uniform(1, 2, (150, 170)).astype(np.float32)
+    pixels[20:30] = declared
+    raster = Raster.inspect(write(tmp_path / "b.tif", pixels, nodata=declared, tiled=tiled))
+    expected = pixels.copy()
+    expected[20:30] = 0
+    assert_reads(source(raster), blocks(raster), expected)
+
+
+@pytest.mark.parametrize("dtype", ["complex_int16", "complex64"])
+def test_complex_numbers_are_refused(tmp_path, dtype):
+    with rasterio.open(
+        tmp_path / "b.tif", "w", driver="GTiff", count=1, dtype=dtype, height=15, width=17, **PLACE
+    ) as file:
+        file.write(np.ones((15, 17), np.complex64), 1)
+    with pytest.raises(SourceError, match=f"b.tif has complex numbers .{dtype}."):
+        Raster.inspect(str(tmp_path / "b.tif"))
+
+
+@pytest.mark.parametrize(
+    "place", [Affine(10, 1, 600000, 0, -10, 5e6), Affine(-10, 0, 600000, 0, -10, 5e6), Affine(10, 0, 6e5, 0, 10, 5e6)]
+)
+def test_what_is_turned_or_mirrored_is_refused(tmp_path, place):
+    path = write(tmp_path / "b.tif", fields(), transform=place)
+    with pytest.raises(SourceError, match=r"b.tif has no known coordinate system or is not north-up"):
+        Raster.inspect(path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,177 @@
+"""Clients of obstore for files at a distance: in a bucket (s3://, az://, abfs://, gs://) or on a web server.
+
+Credentials and signatures are added when a client is made, by host, and are in no address that is stored or shown.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
+
+from cbm_lake import access, credentials, signing
+from cbm_lake.config import Workspace
+from cbm_lake.errors import SourceError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
+_WEB = ("http://", "https://")
+_DISTANT = (access.SCHEME, "az://", "abfs://", "abfss://", "gs://", *_WEB)
+_GDAL_FOLDERS = {"/vsicurl/": "", "/vsis3/": access.SCHEME, "/vsigs/": "gs://", "/vsiaz/": "az://"}
+"""How GDAL names what lies at a distance, and the URL that means the same."""
+_REQUEST_TIMEOUT: Final = timedelta(minutes=5)
+"""For one answer to come as a whole."""
+
+
+def is_distant(href: str) -> bool:
+    """Whether a path or URL is that of a file at a distance, in a bucket or on a web server."""
+    return _as_url(href).startswith(_DISTANT)
+
+
+def local_path(href: str) -> str:
+    """The path of a file on this machine, which may be given as file:// URL."""
+    return unquote(urlsplit(href).path) if href.startswith("file://") else href
+
+
+def shown(href: str) -> str:
+    """A path or URL as it may be shown and logged: without query and user."""
+    if not is_distant(href):
+        return href
+    parts = urlsplit(_as_url(href))
+    return parts._replace(query="", fragment="", netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _as_url(href: str) -> str:
+    """GDAL's names of files at a distance as URLs."""
+    folder = next((folder for folder in _GDAL_FOLDERS if href.startswith(folder)), None)
+    return _GDAL_FOLDERS[folder] + href.removeprefix(folder) if folder else href
+
+
+class Remote:
+    """One file at a distance: the client that reads it, its name there, and how many may ask how often."""
+
+    def __init__(self, href: str) -> None:
+        self.url = _as_url(href)
+        self.connections, self.retries, self.limit = 1, 0, threading.BoundedSemaphore()
+        parts = urlsplit(self.url)
+        if access.is_remote(self.url):
+            own = access.Access.of(self.url)
+            self._access = replace(own, retries=0)
+            self.path = access.key_of(self.url)
+            self.connections, self.retries, self.limit = own.connections, own.retries, own.limited()
+            return
+        section = Workspace.here().config.s3
+        self.connections, self.retries = access.connections_to(section, parts.netloc), section.retries
+        self.limit = access.limit_of(parts.netloc.rpartition("@")[2], self.connections)
+        if self.url.startswith(_WEB):
+            self.path = _split(self.url)[1]
+        else:
+            self.path = parts.path.lstrip("/")
+
+    def store(self) -> Any:
+        """The client of obstore, with signatures and credentials as they hold now; `path` is the file's name in it."""
+        if access.is_remote(self.url):
+            return access.object_store(access.bucket_of(self.url), "", self._access)
+        if self.url.startswith(_WEB):
+            signed = signing.signed(self.url)
+            return web_store(_split(signed)[0], urlsplit(signed).query, _headers(self.url), 0)
+        return _cloud_store(self.url.removesuffix(self.path), 0)
+
+    def renew(self) -> bool:
+        """Whether a refused signature was put away, so that `store` comes with a fresh one."""
+        return self.url.startswith(_WEB) and signing.renew(self.url)
+
+    def advice(self, error: BaseException) -> str:
+        """What the user can do about a refusal; empty where there is nothing special."""
+        status = access.STATUS.search(str(error))
+        code = status["status"][:3] if status else ""
+        if code in ("401", "403", "409") and self.url.startswith(_WEB):
+            return signing.advice(self.url)
+        if code in ("401", "403"):
+            return access.ADVICE
+        return ""
+
+
+def _split(url: str) -> tuple[str, str]:
+    """The root of a web server, or the folder where names in it would not survive, and the name of the file there."""
+    parts = urlsplit(url)
+    root = f"{parts.scheme}://{parts.netloc}"
+    odd = "//" in parts.path or "%2f" in parts.path.lower() or "/." in parts.path
+    folder, _, name = parts.path.rpartition("/") if odd else ("", "", parts.path.removeprefix("/"))
+    return f"{root}{folder}/", unquote(name)
+
+
+def _headers(url: str) -> tuple[tuple[str, str], ...]:
+    """The headers that a web server wants to see, credentials among them."""
+    return tuple(credentials.headers(url).items())
+
+
+def gdal_path(href: str) -> str:
+    """A path or URL as GDAL takes it."""
+    return f"/vsis3/{href.removeprefix(access.SCHEME)}" if access.is_remote(href) else local_path(href)
+
+
+def gdal_settings(href: str) -> dict[str, str]:
+    """GDAL's settings to read a path or URL; none where it is on this machine."""
+    if access.is_remote(href):
+        return access.Access.of(href).gdal()
+    if not is_distant(href):
+        return {}
+    headers = "".join(f"{name}: {value}\r\n" for name, value in _headers(_as_url(href)))
+    return access.gdal_http(Workspace.here().config.s3.retries) | ({"GDAL_HTTP_HEADERS": headers} if headers else {})
+
+
+@lru_cache(64)
+def web_store(root: str, query: str, headers: tuple[tuple[str, str], ...], retries: int) -> Any:
+    """The obstore client of a web server or a folder of it, which sends these headers and that query every time."""
+    from obstore.store import HTTPStore
+
+    options = _client_options(root)
+    if headers:
+        options["default_headers"] = dict(headers)
+    address = f"{root}?{query}" if query else root
+    return HTTPStore.from_url(address, client_options=options, retry_config=_retry_config(retries))
+
+
+@lru_cache(64)
+def _cloud_store(root: str, retries: int) -> Any:
+    """The obstore client of an az://, abfs:// or gs:// URL; keys come from the usual variables, else none are sent."""
+    from obstore.store import AzureStore, GCSStore
+
+    options: dict[str, Any] = {"client_options": _client_options(root), "retry_config": _retry_config(retries)}
+    if root.startswith("gs://"):
+        named = access.variable(
+            "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_APPLICATION_CREDENTIALS"
+        )
+        return GCSStore.from_url(root, config={} if named else {"skip_signature": True}, **options)
+    parts = urlsplit(root)
+    if not (parts.username or access.variable("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")):
+        raise SourceError(f"{root} does not say in which account it is; set AZURE_STORAGE_ACCOUNT_NAME")
+    return AzureStore.from_url(root, config={} if _has_azure_keys() else {"skip_signature": True}, **options)
+
+
+def _has_azure_keys() -> bool:
+    """Whether the environment has what opens an Azure account."""
+    secret = ("ACCOUNT_KEY", "ACCESS_KEY", "SAS_KEY", "SAS_TOKEN", "TOKEN", "CLIENT_SECRET", "CLIENT_ID")
+    return bool(
+        access.variable(*(f"AZURE_STORAGE_{name}" for name in secret), "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE")
+    )
+
+
+def _client_options(url: str) -> ClientConfig:
+    """Time limits: for a connection, between two bytes, and for a whole request."""
+    return {
+        "allow_http": url.startswith("http://"),
+        "connect_timeout": access.CONNECT_TIMEOUT,
+        "read_timeout": access.READ_TIMEOUT,
+        "timeout": _REQUEST_TIMEOUT,
+        "pool_max_idle_per_host": "16",
+    }
+
+
+def _retry_config(retries: int) -> RetryConfig:
+    return {"max_retries": retries, "retry_timeout": timedelta(minutes=3)}
