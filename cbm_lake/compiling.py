@@ -32,6 +32,22 @@ def compiled(function: Function) -> Function:
         return cast("Function", numba.njit(nogil=True)(function))
 
 
+def lean(function: Function) -> Function:
+    """As `compiled`, for kernels that make no arrays: references to their arguments are not counted."""
+    _COMPILED.add(function)
+    options: dict[str, Any] = {"nogil": True, "_nrt": False}
+    try:
+        return cast("Function", numba.njit(cache=True, **options)(function))
+    except RuntimeError:
+        return cast("Function", numba.njit(**options)(function))
+
+
+def inlined(function: Function) -> Function:
+    """A part of lean kernels, put into each of them wherever it is called."""
+    options: dict[str, Any] = {"forceinline": True, "_nrt": False}
+    return cast("Function", numba.njit(**options)(function))
+
+
 class _CompileNotice(event.Listener):
     """Says once per process that kernels are being compiled; numba tells it only when its disk cache had none."""
 

@@ -12,9 +12,8 @@ import pytest
 import rasterio
 from affine import Affine
 
-from cbm_lake import jp2 as jp2_module
 from cbm_lake.errors import SourceError
-from cbm_lake.jp2 import Jp2
+from cbm_lake.jp2 import Jp2, headers
 from cbm_lake.jp2 import read as read_windows
 from cbm_lake.ranges import LocalFile
 from cbm_lake.rasters import FileSource, Jp2Source, Raster, Window, source
@@ -283,7 +282,7 @@ def test_what_looks_like_a_tile_part_and_is_none_does_not_mislead(tmp_path, monk
     near, far = Bytes(content, "b.jp2"), Bytes(content)
     expected = Jp2.inspect(near).located(near).parts
     false = [part.start + 20 for part in expected[::9]] + [expected[40].start, expected[3].start]
-    monkeypatch.setattr(jp2_module, "_probed", lambda jp2, file: false)
+    monkeypatch.setattr(headers, "_probed", lambda jp2, file: false)
     assert Jp2.inspect(far).located(far).parts == expected
 
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cbm_lake import ebcot, packets
-from cbm_lake.compiling import Ints32, Pixels
-from cbm_lake.ebcot import kernel
+from cbm_lake.compiling import Ints32, Pixels, lean
+from cbm_lake.jp2 import ebcot, packets
 
 
 def decode(data: Pixels, coding: packets.Coding, extent: tuple[int, int, int, int]) -> Ints32 | None:
@@ -35,7 +34,7 @@ def decode(data: Pixels, coding: packets.Coding, extent: tuple[int, int, int, in
     return pixels
 
 
-@kernel
+@lean
 def _joined(pixels: Any, spare: Any, even: Any, odd: Any, top: Any, left: Any, height: Any, width: Any) -> None:
     """Join the four bands of a level in the upper left of an array into the next finer image, in place.
 
@@ -60,10 +59,8 @@ def _joined(pixels: Any, spare: Any, even: Any, odd: Any, top: Any, left: Any, h
             pixels[row, col] = spare[row, col] + ((pixels[above, col] + pixels[below, col]) >> 1)
 
 
-@kernel
-def _row(
-    source: Any, row: Any, target: Any, into: Any, even: Any, odd: Any, first: Any, width: Any
-) -> None:
+@lean
+def _row(source: Any, row: Any, target: Any, into: Any, even: Any, odd: Any, first: Any, width: Any) -> None:
     """Join the low and high coefficients of a row; each list is padded by its own ends."""
     low = (width + 1 - first) // 2
     high = width - low

@@ -16,17 +16,12 @@ from typing import Any, Final
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
-from cbm_lake.compiling import Ints, Ints32, Pixels
+from cbm_lake.compiling import Ints, Ints32, Pixels, inlined, lean
 
 BLOCK_FIELDS: Final = 9
-inlined: Final = njit(forceinline=True, _nrt=False)
-"""For parts of kernels; without counting references to arrays, which would take half the time."""
-kernel: Final = njit(nogil=True, cache=True, _nrt=False)
-"""For machine code that makes no arrays."""
 _AROUND, _SELF, _COLUMN = 0x1EF, 0x10, 0x3FFFF
 _SIGN, _REFINED, _VISITED = 19, 20, 21
 _EACH: Final = 0x249
@@ -50,7 +45,8 @@ def _states() -> Pixels:
     )
     entries = np.zeros(94, np.uint64)
     for number, row in enumerate(rows.split("|")):
-        probability, likely, unlikely, switch = (int(text, base) for text, base in zip(row.split(), (16, 10, 10, 10)))
+        texts = zip(row.split(), (16, 10, 10, 10), strict=True)
+        probability, likely, unlikely, switch = (int(text, base) for text, base in texts)
         for bit in (0, 1):
             after = (number * 2 + bit, likely * 2 + bit, *[unlikely * 2 + (bit ^ switch)] * 2)
             following = sum(state << 8 * place for place, state in enumerate(after))
@@ -92,14 +88,16 @@ _SIGNS: Final = np.array([_sign(flags) for flags in range(256)], np.uint8)
 _PROBABILITY: Final = np.uint64(0xFFFF << 48)
 
 
-@intrinsic
-def _leading_zeros(typing: Any, number: Any) -> Any:
-    """Of an unsigned integer that is not 0."""
+def _counted(typing: Any, number: Any) -> Any:
+    """The leading zeros of an unsigned integer that is not 0."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.ctlz(values[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), generate
+
+
+_leading_zeros: Any = intrinsic(_counted)
 
 
 @inlined
@@ -289,12 +287,12 @@ def _cleanup_pass(
     return decoder
 
 
-@kernel
+@lean
 def _coefficients(
     data: Any, start: Any, end: Any, passes: Any, planes: Any, meaning: Any, contexts: Any, todo: Any, flags: Any,
     values: Any, width: Any, height: Any,
 ) -> None:  # fmt: skip
-    """The magnitudes of a code-block, doubled and one more (its middle) where they are not 0; signs are in the flags."""
+    """Twice the magnitudes of a code-block, and one more where they are not 0; signs are in the flags."""
     stride = width + 2
     contexts[:] = _STATES[0]
     contexts[0], contexts[_RUN], contexts[_UNIFORM] = _STATES[8], _STATES[6], _STATES[92]
@@ -345,7 +343,7 @@ def decode(data: Pixels, blocks: Ints, shape: tuple[int, int]) -> Ints32 | None:
     return coefficients
 
 
-@kernel
+@lean
 def _decode(
     data: Any, blocks: Any, meaning: Any, contexts: Any, todo: Any, flags: Any, values: Any, coefficients: Any
 ) -> None:

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from cbm_lake.compiling import Ints, Pixels
-from cbm_lake.ebcot import BLOCK_FIELDS, inlined, kernel
+from cbm_lake.compiling import Ints, Pixels, inlined, lean
+from cbm_lake.jp2.ebcot import BLOCK_FIELDS
 
 _COD, _QCD = b"\xff\x52", b"\xff\x5c"
 _LARGEST_BLOCK: Final = 6
@@ -48,7 +48,11 @@ class Coding:
         if not plain or quantisation[4] & 31 or len(exponents) != 3 * levels + 1 or len(sizes) != levels + 1:
             return None
         planes = tuple((quantisation[4] >> 5) + exponent - 1 for exponent in exponents)
-        if max(across, down) > _LARGEST_BLOCK or max(planes) > _MOST_PLANES or any(not size & 15 or size < 16 for size in sizes[1:]):
+        if (
+            max(across, down) > _LARGEST_BLOCK
+            or max(planes) > _MOST_PLANES
+            or any(not size & 15 or size < 16 for size in sizes[1:])
+        ):
             return None
         return cls(levels, (down, across), tuple((size >> 4, size & 15) for size in sizes), planes)
 
@@ -79,7 +83,9 @@ def layout(coding: Coding, extent: tuple[int, int, int, int]) -> Ints:
         top, left, bottom, right = resolution(extent, coding.levels - number)
         if top == bottom or left == right:
             continue
-        for down, across in product(range(top >> high, _halved(bottom, high)), range(left >> wide, _halved(right, wide))):
+        for down, across in product(
+            range(top >> high, _halved(bottom, high)), range(left >> wide, _halved(right, wide))
+        ):
             precinct = down << high, across << wide, (down + 1) << high, (across + 1) << wide
             kinds = (0,) if number == 0 else (1, 2, 3)
             rows += [_part(coding, extent, number, kind, precinct, first=kind == kinds[0]) for kind in kinds]
@@ -97,9 +103,7 @@ def _part(
     inside = [edge >> half for edge in precinct]
     top, left = (max(a, b) for a, b in zip(band[:2], inside[:2], strict=True))
     bottom, right = (min(a, b) for a, b in zip(band[2:], inside[2:], strict=True))
-    high, wide = (
-        min(size, whole - half) for size, whole in zip(coding.block, coding.precincts[number], strict=True)
-    )
+    high, wide = (min(size, whole - half) for size, whole in zip(coding.block, coding.precincts[number], strict=True))
     count_down = _halved(bottom, high) - (top >> high) if bottom > top and right > left else 0
     count_across = _halved(right, wide) - (left >> wide) if count_down else 0
     coarser = resolution(extent, level)
@@ -140,7 +144,7 @@ def _bit(data: Any, reader: Any) -> Any:
     return byte >> left & 1, (position, byte, left)
 
 
-@kernel
+@lean
 def _bits(data: Any, reader: Any, count: Any) -> Any:
     """The next number of so many bits."""
     number = np.int64(0)
@@ -150,9 +154,9 @@ def _bits(data: Any, reader: Any, count: Any) -> Any:
     return number, reader
 
 
-@kernel
+@lean
 def _is_below(data: Any, reader: Any, tree: Any, size: Any, leaf: Any, threshold: Any) -> Any:
-    """Whether a leaf of a tag tree is less than a threshold; the tree has the least values and the values of its nodes."""
+    """Whether a leaf of a tag tree is less than a threshold; the tree has its nodes' lower bounds and values."""
     low, depth = np.int64(0), 0
     while (size[0] - 1) >> depth or (size[1] - 1) >> depth:
         depth += 1
@@ -173,7 +177,7 @@ def _is_below(data: Any, reader: Any, tree: Any, size: Any, leaf: Any, threshold
     return tree[1, node] < threshold, reader
 
 
-@kernel
+@lean
 def _passes(data: Any, reader: Any) -> Any:
     """How many coding passes a code-block has (table B.4)."""
     bit, reader = _bits(data, reader, 1)
@@ -192,7 +196,7 @@ def _passes(data: Any, reader: Any) -> Any:
     return 37 + number, reader
 
 
-@kernel
+@lean
 def _length(data: Any, reader: Any, passes: Any) -> Any:
     """How many bytes a code-block has."""
     bits = np.int64(3)
@@ -205,7 +209,7 @@ def _length(data: Any, reader: Any, passes: Any) -> Any:
     return _bits(data, reader, bits)
 
 
-@kernel
+@lean
 def _part_header(data: Any, reader: Any, part: Any, found: Any, count: Any, trees: Any) -> Any:
     """The code-blocks of one part of a band: their passes, planes, place and how many bytes each has."""
     size, planes = (part[1], part[2]), part[13] >> 2
@@ -232,7 +236,7 @@ def _part_header(data: Any, reader: Any, part: Any, found: Any, count: Any, tree
     return count, reader
 
 
-@kernel
+@lean
 def _read(data: Any, parts: Any, found: Any, trees: Any) -> Any:
     """How many code-blocks were found in all packets; -1 where the packets do not end where the data do."""
     position, count, begun, filled = np.int64(0), 0, 0, np.int64(0)
