@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cbm_lake.errors import SourceError
-from cbm_lake.jp2 import Jp2, headers
+from cbm_lake.jp2 import Jp2, headers, wavelet
 from cbm_lake.jp2 import read as read_windows
 from cbm_lake.ranges import LocalFile
 from cbm_lake.rasters import FileSource, Jp2Source, Raster, Window, source
@@ -207,6 +209,76 @@ def test_real_files_of_esa(realdata):
     for path in paths:
         with rasterio.open(path) as file:
             assert_is(LocalFile(str(path)), file.read(1))
+
+
+# -- decoded here -------------------------------------------------------------------------------------------------
+
+
+def refused(*_, **__):
+    raise AssertionError("OpenJPEG is not to be asked")
+
+
+@pytest.mark.parametrize("kind", ["as ESA", "oblong tiles", "one tile", "small code-blocks", "without levels"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
+def test_tiles_without_loss_need_no_openjpeg(tmp_path, monkeypatch, kind, dtype):
+    others = {
+        "small code-blocks": {"CODEBLOCK_WIDTH": 4, "CODEBLOCK_HEIGHT": 64, "PROGRESSION": "RLCP"},
+        "without levels": {"RESOLUTIONS": 1, "PROGRESSION": "RPCL", "PLT": "YES"},
+    }
+    pixels = scene(dtype=dtype)
+    path = write(tmp_path / "b.jp2", pixels, **{**KINDS, **others}[kind])
+    monkeypatch.setattr(imagecodecs, "jpeg2k_decode", refused)
+    assert_is(LocalFile(path), pixels, threads=2)
+
+
+@pytest.mark.parametrize("kind", ["with loss", "layers", "markers", "code-block styles"])
+def test_other_tiles_are_left_to_openjpeg(tmp_path, monkeypatch, kind):
+    file = LocalFile(write(tmp_path / "b.jp2", scene(), **KINDS[kind]))
+    monkeypatch.setattr(wavelet, "decode", refused)
+    jp2 = Jp2.inspect(file).located(file)
+    assert len(list(read_windows(jp2, file, blocks(jp2.shape), 1))) == 12
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    st.integers(1, 150), st.integers(1, 150), st.integers(1, 6), st.sampled_from(["uint8", "int16", "uint16"]),
+    st.sampled_from(["noise", "nothing", "sparse", "steps"]), st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_any_image_without_loss(height, width, resolutions, dtype, content, seed):
+    random, limits = np.random.default_rng(seed), np.iinfo(dtype)
+    pixels = random.integers(limits.min, limits.max, (height, width), dtype, endpoint=True)
+    if content == "nothing":
+        pixels[:] = random.choice([limits.min, 0, limits.max])
+    elif content == "sparse":
+        pixels[random.random((height, width)) < 0.99] = 0
+    elif content == "steps":
+        pixels[:] = pixels[:, :1]
+    stream = imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", reversible=True, resolutions=resolutions)
+    file = Bytes(boxed(stream))
+    jp2 = Jp2.inspect(file).located(file)
+    expected = imagecodecs.jpeg2k_decode(stream)
+    np.testing.assert_array_equal(expected, pixels)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(imagecodecs, "jpeg2k_decode", refused)
+        got = next(read_windows(jp2, file, [(0, 0, height, width)], 1))
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_damaged_packets_end_in_an_error_or_in_other_pixels(tmp_path):
+    path = write(tmp_path / "b.jp2", scene())
+    file = LocalFile(path)
+    jp2, random = Jp2.inspect(file).located(file), np.random.default_rng(3)
+    data = file.read(*jp2.parts[5][1:])
+    outcomes = set()
+    for _ in range(150):
+        other = bytearray(data)
+        for place in random.integers(14, len(data) if random.random() < 0.5 else 60, 3):
+            other[place] = random.integers(0, 256)
+        try:
+            outcomes.add(jp2.decode(5, bytes(other)).shape)
+        except SourceError as error:
+            outcomes.add(str(error).partition(" (")[0].rpartition("/")[2])
+    assert outcomes == {(128, 128), "b.jp2 cannot be read: its tile in row 1, column 1 is damaged"}
 
 
 # -- no more than is needed ---------------------------------------------------------------------------------------

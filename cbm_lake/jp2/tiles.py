@@ -34,11 +34,12 @@ class Jp2(Header):
         """
         parts = list(self._parts(number, data))
         extent = self.extent(number)
-        packets = _packets(parts) if self._coding is not None else None
+        packets = None if self._coding is None else _packets(parts)
         if packets is not None and self._coding is not None:
-            pixels = wavelet.decode(packets, self._coding, extent)
-            if pixels is not None:
-                return self._shifted(pixels)
+            coded = wavelet.decode(packets, self._coding, extent)
+            if coded is None:
+                raise self.damaged(number, "its packets do not add up")
+            return self._shifted(coded)
         expected = extent.bottom - extent.top, extent.right - extent.left
         try:
             pixels = imagecodecs.jpeg2k_decode(self._alone(number, parts), numthreads=1)
