@@ -77,7 +77,7 @@ def row(folder: Path, count: int, bands: tuple[str, ...], assets: dict[str, str]
     content = Path(assets[bands[0]]).read_bytes()
     seconds, of_decode, of_floor = in_turn(
         repeat,
-        lambda: scene._band(job, bands[0]),  # noqa: SLF001
+        lambda: scene._band(job, bands[0], scene._begun(job, bands[0])),  # noqa: SLF001
         lambda: decode_whole(assets[bands[0]]),
         lambda: inflate(job.rasters[bands[0]], index, content),
     )

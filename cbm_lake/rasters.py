@@ -8,6 +8,7 @@ the nodata of all cards.
 
 from __future__ import annotations
 
+import contextvars
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -134,7 +135,9 @@ def _own_nodata(declared: float | None, dtype: str) -> float | None:
     if declared is None or declared == 0 or math.isnan(declared):
         return None
     if np.dtype(dtype).kind == "f":
-        return float(declared)
+        with np.errstate(over="ignore"):
+            possible = np.isinf(np.float64(declared).astype(dtype)) == np.isinf(declared)
+        return float(declared) if possible else None
     limits = np.iinfo(dtype)
     return float(declared) if float(declared).is_integer() and limits.min <= declared <= limits.max else None
 
@@ -164,12 +167,17 @@ def opened(href: str, threads: int = 1) -> Iterator[Any]:
     distant = GdalFile(open_bytes(href)) if stores.is_distant(href) else None
     threads = 1 if distant else threads
     action = "opened"
+    home = (
+        contextvars.copy_context()
+    )  # where rasterio remembers open files: a generator may be closed by another thread
     try:
         with _environment(threads, **_ALONE if distant else {}):
-            dataset = distant.dataset() if distant else rasterio.open(stores.gdal_path(href))
+            dataset = home.run(distant.dataset) if distant else rasterio.open(stores.gdal_path(href))
         action = "read"
-        with dataset:
+        try:  # `with dataset` would tie it to this thread
             yield dataset
+        finally:
+            home.run(dataset.close)
     except (RasterioError, CRSError) as error:
         problem = distant.problem if distant else None
         raise problem or unreadable(stores.shown(href), _reason(error), action=action) from error

@@ -80,7 +80,7 @@ def statistics(index: SpanIndex, array: Pixels, nodata: float | None = 0, *, thr
         threads: how many threads share the work.
     """
     kind = _kind(_on_grid(index, array))
-    missing = _missing(nodata, kind)
+    missing = _missing(nodata, array.dtype)
     visit = index.visit
     pixels = frozen(array).reshape(-1)
     ends = index.pixel_offsets
@@ -111,7 +111,7 @@ def pool_statistics(pool: Pixels, offsets: Ints, nodata: float | None = 0, *, th
         threads: how many threads share the work.
     """
     kind = _kind(_of_length(pool, offsets))
-    missing = _missing(nodata, kind)
+    missing = _missing(nodata, pool.dtype)
 
     def describe(first: int, last: int, result: Floats) -> None:
         part: Pixels = pool[offsets[first] : offsets[last]].astype(kind, copy=False)
@@ -193,7 +193,7 @@ def _coverage_raster(array: Pixels, transform: Affine, nodata: float | None) -> 
 
     check_unrotated(transform)
     kind = _kind(array)
-    _, has_nodata, value = _missing(nodata, kind)
+    _, has_nodata, value = _missing(nodata, array.dtype)
     array = array.astype(np.float32 if kind is np.uint16 else np.float64)
     array = array[:: -1 if transform.e > 0 else 1, :: -1 if transform.a < 0 else 1]
     (left, top), (right, bottom) = transform * (0, 0), transform * array.shape[::-1]
@@ -249,13 +249,16 @@ def _kind(array: Pixels) -> type:
     return KINDS[array.dtype.name]
 
 
-def _missing(nodata: float | None, kind: type) -> tuple[bool, bool, Any]:
-    """Whether NaN can occur among values of a kind, whether nodata can, and nodata as such a value."""
+def _missing(nodata: float | None, dtype: np.dtype[Any]) -> tuple[bool, bool, Any]:
+    """Whether NaN can occur among values of a type, whether nodata can, and nodata as such a value, widened."""
+    kind: Any = KINDS[dtype.name]
     real = kind is np.float64
     if nodata is None or math.isnan(nodata):
         return real, False, kind(0)
     if real:
-        return True, True, kind(nodata)
+        with np.errstate(over="ignore"):
+            stored = np.float64(nodata).astype(dtype)  # -9999.9 has more digits than float32
+        return True, bool(np.isinf(stored)) == math.isinf(nodata), kind(stored)
     limits = np.iinfo(kind)
     possible = float(nodata).is_integer() and limits.min <= nodata <= limits.max
     return False, possible, kind(nodata if possible else 0)

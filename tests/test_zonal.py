@@ -335,3 +335,18 @@ def test_real_parcels_on_a_real_scene_equal_rasterstats(realdata):
     index = zonal.build_index(shapes, transform, band.shape)
     assert index.pixel_count > 1000
     assert_same(as_arrays(zonal.statistics(index, band)), from_rasterstats(shapes, band, transform))
+
+
+@pytest.mark.parametrize("nodata", [-3.4e38, -9999.9, 0.1, -3.4028234663852886e38, 1e300, np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nodata_counts_nowhere_though_it_has_more_digits_than_the_pixels(nodata, dtype):
+    array = np.arange(1, 101).reshape(10, 10).astype(dtype)
+    with np.errstate(over="ignore"):
+        stored = np.float64(nodata).astype(dtype)
+    array[:5] = stored if np.isinf(stored) == np.isinf(nodata) else 7
+    place = Affine(10, 0, 600000, 0, -10, 5000000)
+    square = shapely.box(600000, 4999900, 600100, 5000000)
+    expected = rasterstats.zonal_stats([square], array, affine=place, nodata=stored, stats="count mean")[0]
+    table = zonal.zonal_stats([square], array, place, nodata=nodata)
+    assert table["count"].to_pylist() == [expected["count"]]
+    assert table["mean"].to_pylist() == pytest.approx([expected["mean"]])

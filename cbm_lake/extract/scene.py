@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,16 @@ import pyarrow.compute as pc
 import shapely
 from affine import Affine
 
-from cbm_lake import cards, schemas, zonal
+from cbm_lake import cards, schemas, stores, zonal
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract.jobs import Job, Outcome
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import Raster, Source, Window, source
 from cbm_lake.snapshots import ParcelSet
+
+Pixels = Iterator[Any]
+"""Arrays of pixels, one for each block."""
 
 
 def extract_scene(job: Job) -> Outcome:
@@ -74,11 +79,8 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> dict[str, Any]:
 def _signatures(job: Job) -> pa.Table:
     """The wide rows of the parcels that have at least one valid pixel, ordered by pid."""
     columns: dict[str, Any] = {}
-    for band in job.bands:
-        columns |= _band(job, band)
-    classification = next((name for name in job.rasters if name not in job.bands), None)
-    if classification:
-        columns |= _classes(job, classification)
+    for band, pixels in _read(job):
+        columns |= _band(job, band, pixels) if band in job.bands else _classes(job, band, pixels)
     columns["pid"] = _chosen(job.lake, job.parcels, job.base.versions if job.base else ())[1]
     seen = np.any([np.asarray(columns[f"{band}_count"]) > 0 for band in job.bands], axis=0)
     table = pa.table(columns).filter(pa.array(seen))
@@ -100,14 +102,14 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
     return pa.table(arrays, schema=schemas.signatures(job.card))
 
 
-def _band(job: Job, band: str) -> dict[str, Any]:
+def _band(job: Job, band: str, pixels: Pixels) -> dict[str, Any]:
     """The statistics of one band; the offset is added to the results, which is exact and clips no dark pixel."""
     raster, nodata = job.rasters[band], cards.get(job.card).nodata
     if job.rule == "coverage":
-        table = _covered(job, band, nodata)
+        table = _covered(job, band, pixels, nodata)
     else:
         index = _index(job, raster.grid.name)
-        table = zonal.pool_statistics(_pool(job, band, index), index.pixel_offsets, nodata=nodata)
+        table = zonal.pool_statistics(_pool(job, band, index, pixels), index.pixel_offsets, nodata=nodata)
     statistics = {}
     for name in schemas.STATISTICS:
         shift = 0 if name in ("count", "std") else job.scene.boa_offset
@@ -118,40 +120,71 @@ def _band(job: Job, band: str) -> dict[str, Any]:
     return statistics
 
 
-def _classes(job: Job, band: str) -> dict[str, Any]:
+def _classes(job: Job, band: str, pixels: Pixels) -> dict[str, Any]:
     """How many pixels of each parcel are of each class."""
     index = _index(job, job.rasters[band].grid.name)
-    table = zonal.pool_histogram(_pool(job, band, index), index.pixel_offsets, schemas.CLASSES)
+    table = zonal.pool_histogram(_pool(job, band, index, pixels), index.pixel_offsets, schemas.CLASSES)
     return {f"scl_{value}": table[str(value)] for value in schemas.CLASSES}
 
 
 # -- pixels -------------------------------------------------------------------------------------------------------
 
 
-def _pool(job: Job, band: str, index: zonal.SpanIndex) -> Any:
+def _read(job: Job) -> Iterator[tuple[str, Pixels]]:
+    """Every band and classification with the pixels of its blocks; the next one begins to come while one is counted."""
+    classification = next((name for name in job.rasters if name not in job.bands), None)
+    names = [*job.bands, *([classification] if classification else [])]
+    with ThreadPoolExecutor(1, "ahead") as ahead:
+        coming: Future[Pixels] | None = None
+        for name, following in zip(names, [*names[1:], None], strict=True):
+            pixels = coming.result() if coming else _begun(job, name)
+            distant = following is not None and stores.is_distant(job.rasters[following].href)
+            coming = ahead.submit(_begun, job, following) if following and distant else None
+            yield name, pixels
+
+
+def _begun(job: Job, band: str) -> Pixels:
+    """The pixels of a band's blocks, of which the first are read."""
+    pixels = _source(job, band).read(_windows(job, band))
+    return chain(list(islice(pixels, 1)), pixels)
+
+
+def _windows(job: Job, band: str) -> list[Window]:
+    """The blocks of a band that hold parcels; by the coverage rule all round them."""
+    raster = job.rasters[band]
+    if job.rule == "coverage" and band in job.bands:
+        return list(_blocks(_around(_own_shapes(job, raster), raster), raster.block))
+    blocks = _index(job, raster.grid.name).blocks(raster.block)
+    return [Window(block.row, block.col, block.height, block.width) for block in blocks]
+
+
+def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Pixels) -> Any:
     """The pixels of every parcel one after the other; each block is decoded once and also goes into the cube."""
     raster = job.rasters[band]
     blocks = index.blocks(raster.block)
     pool = blocks.new_pool(raster.dtype)
-    windows = [Window(block.row, block.col, block.height, block.width) for block in blocks]
-    for number, values in enumerate(_source(job, band).read(windows)):
+    for number, values in enumerate(pixels):
         blocks.gather(values, number, pool)
     return pool
 
 
-def _covered(job: Job, band: str, nodata: float) -> pa.Table:
+def _covered(job: Job, band: str, pixels: Pixels, nodata: float) -> pa.Table:
     """The statistics by the coverage rule; count is the sum of covered parts, rounded."""
     raster = job.rasters[band]
-    shapes = _shapes(job.lake, job.parcels, job.base.versions if job.base else (), raster.grid.epsg)
+    shapes = _own_shapes(job, raster)
     around = _around(shapes, raster)
     array = np.zeros((around.height, around.width), raster.dtype)
-    windows = list(_blocks(around, raster.block))
-    for window, values in zip(windows, _source(job, band).read(windows), strict=True):
+    for window, values in zip(_blocks(around, raster.block), pixels, strict=True):
         row, col = window.row - around.row, window.col - around.col
         array[row : row + window.height, col : col + window.width] = values
     place = raster.grid.transform * Affine.translation(around.col, around.row)
     table = zonal.coverage_statistics(shapes, array, place, nodata=nodata)
     return table.set_column(table.column_names.index("count"), "count", pc.round(table["count"]))
+
+
+def _own_shapes(job: Job, raster: Raster) -> Any:
+    """The outlines of the job's parcels in the coordinate system of a raster."""
+    return _shapes(job.lake, job.parcels, job.base.versions if job.base else (), raster.grid.epsg)
 
 
 def _around(shapes: Any, raster: Raster) -> Window:
