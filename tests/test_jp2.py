@@ -13,6 +13,7 @@ import rasterio
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from range_server import range_server
 
 from cbm_lake.errors import SourceError
 from cbm_lake.jp2 import Jp2, headers, wavelet
@@ -505,3 +506,21 @@ def test_declared_nodata_is_read_as_0(tmp_path):
     raster = Raster(path, header.grid, header.dtype, header.block, float(pixels[200, 200]))
     got = next(source(raster).read([Window(0, 0, 300, 410)]))
     np.testing.assert_array_equal(got, np.where(pixels == pixels[200, 200], 0, pixels))
+
+
+@pytest.mark.parametrize("options", [{"TLM": "YES"}, {}])
+def test_at_a_distance_header_and_tiles_are_a_request_each(tmp_path, options):
+    pixels = scene((1400, 1400))
+    path = write(tmp_path / "b.jp2", pixels, **options)
+    with range_server() as server:
+        server.files["/b.jp2"] = Path(path).read_bytes()
+        raster = Raster.inspect(f"{server.url}/b.jp2")
+        assert len(server.asked) == 1
+        reader = source(raster, 2)
+        assert isinstance(reader, Jp2Source)
+        windows = [Window(640, 640, 128, 128), Window(1280, 0, 120, 128)]
+        for repeat in range(2):  # tile-parts are located once
+            server.asked.clear()
+            for (row, col, height, width), got in zip(windows, reader.read(windows), strict=True):
+                np.testing.assert_array_equal(got, pixels[row : row + height, col : col + width])
+            assert (len(server.asked) == 2) == bool(options or repeat)
