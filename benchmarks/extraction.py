@@ -40,6 +40,7 @@ from benchmarks.tiles import EPSG, SIZE, fields, reflectance, write_cog, write_j
 from cbm_lake import extract, parcels, schemas, zonal
 from cbm_lake.extract import scene
 from cbm_lake.lake import Lake
+from cbm_lake.ranges import open_bytes
 from cbm_lake.rasters import Raster, Window, source
 from cbm_lake.tiff import Tiff
 
@@ -99,7 +100,7 @@ def in_turn(repeat: int, ours: Callable[[], object], *peers: Callable[[], object
 
 def inflate(raster: Raster, index: zonal.SpanIndex, content: bytes) -> None:
     """The floor: decompress the tiles that hold parcels, out of memory and into the same room."""
-    tiff = Tiff.inspect(raster.href)
+    tiff = Tiff.inspect(open_bytes(raster.href))
     assert tiff is not None
     room = np.empty(tiff.tile[0] * tiff.tile[1] * tiff.dtype.itemsize, np.uint8)
     for block in index.blocks(tiff.tile):

@@ -249,6 +249,8 @@ class Lake(Pixels):
         """Store decisions to leave scenes out or to put them back; see schemas.EXCLUSIONS."""
         self._check_present()
         self._tables["exclusions"].append(rows)
+        for card in rows["card"].unique().to_pylist():
+            self.publish_cubes(card)
 
     def put(self, name: str, rows: pa.Table, part: int) -> None:
         """Make `rows` the part of that number of the table of that name (see `tables.of`), in one commit."""

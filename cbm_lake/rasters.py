@@ -25,11 +25,12 @@ from rasterio.enums import MaskFlags
 from rasterio.errors import CRSError, RasterioError
 from rasterio.session import Session
 
-from cbm_lake import access, encoding, eopf, stores
+from cbm_lake import access, encoding, eopf, jp2, stores
 from cbm_lake.cards import Card
 from cbm_lake.errors import LakeError, SourceError
+from cbm_lake.jp2 import Jp2
 from cbm_lake.location import Location
-from cbm_lake.ranges import open_bytes, stamp, unreadable
+from cbm_lake.ranges import ByteSource, open_bytes, stamp, unreadable
 from cbm_lake.tiff import Tiff
 from cbm_lake.vsi import GdalFile
 
@@ -329,7 +330,7 @@ def source(raster: Raster, threads: int = 1) -> Source:
 
     Args:
         raster: as its header was read.
-        threads: how many GDAL may use for it, where it is JPEG 2000; a lone scene gains from more.
+        threads: how many may decode it, where it is JPEG 2000; a lone scene gains from more.
     """
     found = _stored(raster, threads)
     return EncodedSource(found, raster) if raster.encoding else found
@@ -338,17 +339,40 @@ def source(raster: Raster, threads: int = 1) -> Source:
 def _stored(raster: Raster, threads: int) -> Source:
     """What reads the stored numbers fastest."""
     path = raster.path
-    simple = not (eopf.holds(path) or raster.masked or raster.band != 1 or _is_in_archive(path))
-    tiff = Tiff.inspect(path) if simple else None
-    if raster.stamp and (tiff.source.stamp if tiff else _stamp(path)) != raster.stamp:
-        raise SourceError(f"raster {stores.shown(path)} has changed since its header was read; run again")
-    if eopf.holds(path):
-        return ProductSource(raster)
+    if eopf.holds(path) or _is_in_archive(path):
+        _check_unchanged(raster, _stamp(path))
+        return ProductSource(raster) if eopf.holds(path) else FileSource(raster, threads)
+    file = open_bytes(path)
+    _check_unchanged(raster, file.stamp)
+    own = None
+    if not raster.masked and raster.band == 1:
+        own = _tiff_source(raster, file) or _jp2_source(raster, file, threads)
+    return own or FileSource(raster, threads)
+
+
+def _check_unchanged(raster: Raster, now: str) -> None:
+    if raster.stamp and now != raster.stamp:
+        raise SourceError(f"raster {stores.shown(raster.path)} has changed since its header was read; run again")
+
+
+def _tiff_source(raster: Raster, file: ByteSource) -> TiffSource | None:
+    """The raster's tiles, where it is TIFF of the kind that `tiff` decodes."""
+    tiff = Tiff.inspect(file)
     if tiff is None or (tiff.shape, tiff.native) != (raster.grid.shape, np.dtype(raster.dtype)):
-        return FileSource(raster, threads)
+        return None
     if tiff.has_holes and tiff.nodata and raster.nodata is None:
-        return FileSource(raster, threads)  # holes are not to be 0, and GDAL knows what else
+        return None  # holes are not to be 0, and GDAL knows what else
     return TiffSource(raster, tiff)
+
+
+def _jp2_source(raster: Raster, file: ByteSource, threads: int) -> Jp2Source | None:
+    """The raster's tiles, where it is JPEG 2000 of the kind that `jp2` decodes."""
+    if not file.href.lower().endswith(".jp2"):
+        return None
+    tiles = Jp2.inspect(file)
+    if tiles is None or (tiles.shape, tiles.dtype) != (raster.grid.shape, np.dtype(raster.dtype)):
+        return None
+    return Jp2Source(raster, tiles, file, threads)
 
 
 def _is_in_archive(href: str) -> bool:
@@ -400,6 +424,19 @@ class TiffSource:
             part = pixels[max(top, 0) : top + tiff.tile[0], max(left, 0) : left + tiff.tile[1]]
             part[:] = tile[: part.shape[0], : part.shape[1]]
         return pixels
+
+
+class Jp2Source:
+    """Blocks of a JPEG 2000 file, here or at a distance, of which only the tiles that are needed are fetched."""
+
+    def __init__(self, raster: Raster, tiles: Jp2, file: ByteSource, threads: int = 1) -> None:
+        self._raster, self._tiles, self._file, self._threads = raster, tiles, file, threads
+
+    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+        """See `Source`."""
+        self._tiles = self._tiles.located(self._file)
+        for pixels in jp2.read(self._tiles, self._file, windows, self._threads):
+            yield without_nodata(pixels, self._raster.nodata)
 
 
 class ProductSource:

@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 
 from cbm_lake.compiling import compiled
 from cbm_lake.errors import SourceError
-from cbm_lake.ranges import ByteSource, open_bytes
+from cbm_lake.ranges import ByteSource
 from cbm_lake.vsi import BytesFile
 
 Pixels = npt.NDArray[Any]
@@ -64,13 +64,12 @@ class Tiff:
     """As the file declares it, whether or not it is a value of the type."""
 
     @classmethod
-    def inspect(cls, href: str) -> Tiff | None:
+    def inspect(cls, source: ByteSource) -> Tiff | None:
         """Read the header; None where there is something in it that is not provided for here.
 
         Raises:
             SourceError: the file is missing or out of reach.
         """
-        source = open_bytes(href)
         try:
             with tifffile.TiffFile(cast("IO[bytes]", BytesFile(source))) as file:
                 page = file.pages.first

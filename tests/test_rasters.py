@@ -21,6 +21,7 @@ from zarr.codecs import BloscCodec
 
 from cbm_lake import eopf, rasters, zonal
 from cbm_lake.errors import SourceError
+from cbm_lake.ranges import open_bytes
 from cbm_lake.rasters import FileSource, Raster, TiffSource, Window, source
 from cbm_lake.tiff import Tiff, _integrate
 
@@ -267,7 +268,7 @@ def test_tiles_that_were_never_written_are_nodata(tmp_path, dtype, nodata):
     with rasterio.open(path, "w", driver="GTiff", **size, **tiles, **PLACE) as file:
         file.write(np.full((64, 64), 7, dtype), 1, window=((64, 128), (64, 128)))
     declare(path, nodata)
-    assert Tiff.inspect(path).has_holes
+    assert Tiff.inspect(open_bytes(str(path))).has_holes
     raster = Raster.inspect(path)
     expected = truth(path)
     expected[expected == (nodata if raster.nodata is not None else 0)] = 0
@@ -351,7 +352,7 @@ def test_a_file_that_was_cut_off_after_it_was_opened_says_which_tile_is_missing(
 def test_a_byte_that_changed_in_the_pixels_is_never_read_as_other_pixels(tmp_path, place, change):
     pixels = fields()
     path = write(tmp_path / "b.tif", pixels, compress="deflate", predictor=2)
-    raster, tiff = Raster.inspect(path), Tiff.inspect(path)
+    raster, tiff = Raster.inspect(path), Tiff.inspect(open_bytes(str(path)))
     content = bytearray(Path(path).read_bytes())
     number = place % len(tiff.offsets)
     content[tiff.offsets[number] + place % tiff.sizes[number]] ^= change
@@ -371,7 +372,7 @@ def test_a_damaged_file_that_gdal_reads_gives_gdals_own_reason(tmp_path):
 
 def test_a_header_that_is_no_header_is_an_error_with_the_files_name(tmp_path):
     (tmp_path / "b.tif").write_bytes(b"II*\0" + bytes(100))
-    assert Tiff.inspect(str(tmp_path / "b.tif")) is None
+    assert Tiff.inspect(open_bytes(str(tmp_path / "b.tif"))) is None
     with pytest.raises(SourceError, match=r"b.tif cannot be opened"):
         Raster.inspect(str(tmp_path / "b.tif"))
 
