@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
-import rasterio
 import zarr
 from obstore.exceptions import BaseError
 from zarr.codecs import BloscCodec
-from zarr.errors import ContainsArrayError, ContainsGroupError
+from zarr.errors import ContainsArrayError, ContainsGroupError, ZarrUserWarning
 
+from cbm_lake import cf
 from cbm_lake.access import ADVICE, explained, zarr_store
+from cbm_lake.cf import Slot
 from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.rasters import CHUNK, Grid, Raster, Window, source
 from cbm_lake.store import Store, translated
@@ -25,6 +26,8 @@ from cbm_lake.store import Store, translated
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
+
+__all__ = ["Cube", "CubeSource", "Slot"]
 
 _SHARD: Final = 2048
 """Pixels a side of one file at most; a file holds one scene and band only."""
@@ -101,20 +104,10 @@ class CubeSource:
         """The next shard from the file, after writing it to the cube."""
         row, col, height, width = self._window(corner)
         values = next(fresh)
+        fitting = cf.fitting(values, self._array.dtype, f"cube {self._array.path}")
         with translated("write", str(self._array.store_path)):
-            self._array[self._slot, row : row + height, col : col + width] = self._fitting(values)
+            self._array[self._slot, row : row + height, col : col + width] = fitting
         return values
-
-    def _fitting(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The values in the cube's type, which providers do not always keep (classes come as uint8 and as uint16)."""
-        wanted = self._array.dtype
-        same = np.can_cast(values.dtype, wanted, "same_kind") and values.dtype.kind == "f"
-        if same or np.can_cast(values.dtype, wanted) or np.array_equal(values.astype(wanted), values):
-            return values
-        raise SourceError(
-            f"{values.dtype} values of a scene do not fit the {wanted} cube {self._array.path}; "
-            "leave out this scene, or extract without a cube"
-        )
 
 
 def _joined(rows: list[list[tuple[int, int]]], shards: dict[tuple[int, int], NDArray[Any]]) -> NDArray[Any]:
@@ -138,68 +131,102 @@ def _held_shards(url: str, band: str, slot: int) -> set[tuple[int, int]]:
     return {(int(parts[1]), int(parts[2])) for parts in found if parts}
 
 
-@dataclass(frozen=True)
-class Slot:
-    """The place of a scene on a cube's time axis."""
-
-    scene: str
-    obstime: datetime
-    boa_offset: int
-    """DN to add to the stored DN."""
-
-
 class Cube:
-    """One cube: a Zarr v3 group with an array (time, y, x) per band."""
+    """One cube: a Zarr v3 group with an array (time, y, x) per band, described by CF and GeoZarr attributes.
+
+    The time axis has a slot for each scene and offset in the order in which they were reserved. `scene`, `boa_offset`
+    and `counts` run along it: readers that know nothing of the lake's ledger take the slots whose `counts` is 1.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def extend(self, grid: Grid, dtypes: dict[str, str], slots: Sequence[Slot]) -> None:
-        """Make the cube's axes, bands and length what they should be; what is right already stays untouched.
+    def extend(self, grid: Grid, dtypes: dict[str, str], slots: Sequence[Slot], counting: Collection[int] = ()) -> None:
+        """Make the cube's axes, bands, attributes and length what they should be; what is right stays untouched.
 
-        Several may do so at once: nothing is deleted, and what two of them write is the same.
+        Several may do so at once: nothing is deleted, and what two of them write is the same. Who finds afterwards that
+        there are more slots than he knew of does it again. The consolidated metadata are written last: until then a
+        reader of them sees the slots that there were, of which alone some can count.
 
         Args:
             grid: of the cube; it is made on first use.
             dtypes: numpy dtype of each band that must be there.
-            slots: all places of the time axis, in order.
+            slots: all slots of the time axis, in order.
+            counting: numbers of the slots that count.
         """
         with translated("write", self.url):
             group = _group(self.url)
-            if "spatial_ref" not in group:
-                _write_axes(group, grid)
-            micros = np.array([int(slot.obstime.timestamp() * 1_000_000) for slot in slots], np.int64)
-            _write_times(group, "time", micros, {"units": _EPOCH, "calendar": "proleptic_gregorian"})
-            _write_times(group, "boa_offset", np.array([slot.boa_offset for slot in slots], np.int32), {"units": "DN"})
-            for name in [*dtypes, *group.array_keys()]:
+            _write_axes(group, grid)
+            _write_slots(group, slots, counting)
+            for name in {**dtypes, **dict.fromkeys(_band_names(group))}:
                 array = _array(group, name) if name in group else _band(group, name, dtypes[name], grid.shape)
-                if array.ndim == 3 and array.shape[0] < len(slots):
+                _describe(array, _band_attributes(array.dtype))
+                if array.shape[0] < len(slots):
                     array.resize((len(slots), *array.shape[1:]))
-            system = {"proj:code": f"EPSG:{grid.epsg}", "Conventions": "CF-1.11"}
-            group.attrs.update({**system, "scenes": [slot.scene for slot in slots]})
+            if (attributes := cf.group_attributes(grid)) != group.attrs.asdict():
+                group.attrs.put(attributes)
+            _consolidate(self.url)
 
-    def open(self) -> xr.Dataset:
-        """The cube as a lazy dataset in the order of time: stored DN per band, with scene and boa_offset along time.
-
-        Dates of which no pixel is stored are left out.
+    def grid(self) -> Grid:
+        """The grid of all its bands.
 
         Raises:
             NotFoundError: there is no such cube.
         """
-        import xarray as xr
+        group = self._opened()
+        return cf.grid_of(
+            group[cf.GRID_MAPPING].attrs.asdict(), (_array(group, "y").shape[0], _array(group, "x").shape[0])
+        )
 
+    def bands(self) -> list[str]:
+        """The names of its bands, in alphabetical order.
+
+        Raises:
+            NotFoundError: there is no such cube.
+        """
+        return sorted(_band_names(self._opened()))
+
+    def open(self, slots: Mapping[int, Slot] | None = None) -> xr.Dataset:
+        """The cube as a lazy dataset in the order of time; see `cf.dataset`.
+
+        Args:
+            slots: those to open by their numbers, as the lake's ledger says that they count. Without them it is what
+                the cube itself says, as the last command on the lake left it; a cube of version 0.1, which says
+                nothing, gives all dates of which a pixel is stored.
+
+        Raises:
+            NotFoundError: there is no such cube.
+        """
+        import dask.array as da
+
+        group = self._opened()
+        chosen = sorted((self._flagged(group) if slots is None else slots).items(), key=lambda item: item[1].obstime)
+        numbers = [number for number, _ in chosen]
+        arrays = {name: _array(group, name) for name in sorted(_band_names(group))}
+        lazy = {name: da.from_zarr(array, chunks=array.chunks) for name, array in arrays.items()}  # type: ignore[no-untyped-call]
+        bands = {name: array[numbers] for name, array in lazy.items()}
+        return cf.dataset(bands, self.grid(), [slot for _, slot in chosen])
+
+    def _opened(self) -> zarr.Group:
+        """The group, as its arrays themselves are: consolidated metadata may lag behind."""
         try:
-            store = zarr_store(self.url)
-            dataset = xr.open_zarr(store, consolidated=False, zarr_format=3, decode_cf=True, mask_and_scale=False)
+            return zarr.open_group(zarr_store(self.url), mode="r", zarr_format=3, use_consolidated=False)
         except BaseError as error:
             raise SourceError(f"cannot open {self.url}: {explained(error)}; {ADVICE}") from error
         except FileNotFoundError as error:
             raise NotFoundError(f"no cube at {self.url}; extract with a cube first") from error
-        dataset = dataset.set_coords(["boa_offset", "spatial_ref"]).assign_coords(
-            scene=("time", dataset.attrs.pop("scenes"))
-        )
-        held = sorted(slot for slot in self._filled(map(str, dataset.data_vars)) if slot < dataset.sizes["time"])
-        return cast("xr.Dataset", dataset.isel(time=held).sortby("time"))
+
+    def _flagged(self, group: zarr.Group) -> dict[int, Slot]:
+        """The slots that count by what the cube itself says."""
+        micros, offsets = (np.asarray(_array(group, name)[:]).tolist() for name in ("time", "boa_offset"))
+        if "counts" in group:
+            scenes = np.asarray(_array(group, "scene")[:]).tolist()
+            numbers = np.flatnonzero(_array(group, "counts")[:]).tolist()
+        else:
+            scenes = cast("list[str]", group.attrs["scenes"])
+            numbers = sorted(slot for slot in self._filled(_band_names(group)) if slot < len(scenes))
+        moments = [datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros[number]) for number in numbers]
+        return {n: Slot(scenes[n], moment, offsets[n]) for n, moment in zip(numbers, moments, strict=True)}
 
     def _filled(self, bands: Iterable[str]) -> set[int]:
         """The slots that hold a shard of any band."""
@@ -210,9 +237,9 @@ class Cube:
 def _group(url: str) -> zarr.Group:
     """The group of a cube, made when it is not there."""
     try:
-        return zarr.open_group(zarr_store(url), mode="a")
+        return zarr.open_group(zarr_store(url), mode="a", use_consolidated=False)
     except ContainsGroupError:  # another made it at the same moment
-        return zarr.open_group(zarr_store(url), mode="r+")
+        return zarr.open_group(zarr_store(url), mode="r+", use_consolidated=False)
 
 
 def _made(group: zarr.Group, name: str, **kind: Any) -> zarr.Array[Any]:
@@ -224,18 +251,25 @@ def _made(group: zarr.Group, name: str, **kind: Any) -> zarr.Array[Any]:
 
 
 def _write_axes(group: zarr.Group, grid: Grid) -> None:
-    rows, columns = grid.shape
-    left, top, size_x, size_y = grid.transform.c, grid.transform.f, grid.transform.a, grid.transform.e
-    axes = {"x": left + (np.arange(columns) + 0.5) * size_x, "y": top + (np.arange(rows) + 0.5) * size_y}
-    for name, values in axes.items():
-        attributes = {"standard_name": f"projection_{name}_coordinate", "units": "m"}
-        array = _made(
-            group, name, shape=values.shape, dtype=values.dtype, dimension_names=(name,), attributes=attributes
-        )
-        array[:] = values
-    transform = " ".join(f"{value:.12g}" for value in grid.transform.to_gdal())
-    attributes = {"crs_wkt": rasterio.CRS.from_epsg(grid.epsg).to_wkt(), "GeoTransform": transform}
-    _made(group, "spatial_ref", shape=(), dtype=np.int32, dimension_names=(), attributes=attributes)
+    """The axes and the coordinate system, with their attributes."""
+    along = cf.axis_attributes(grid.epsg)
+    for name, values in cf.axes(grid).items():
+        array = _made(group, name, shape=values.shape, dtype=values.dtype, dimension_names=(name,))
+        _describe(array, along[name])
+        if not np.array_equal(array[:], values):
+            array[:] = values
+    system = _made(group, cf.GRID_MAPPING, shape=(), dtype=np.int32, dimension_names=())
+    _describe(system, cf.grid_mapping(grid, transform=True))
+
+
+def _write_slots(group: zarr.Group, slots: Sequence[Slot], counting: Collection[int]) -> None:
+    """What is known of each slot of the time axis."""
+    micros = np.array([int(slot.obstime.timestamp() * 1_000_000) for slot in slots], np.int64)
+    _write_times(group, "time", micros, {**cf.TIME, "units": _EPOCH, "calendar": "proleptic_gregorian"})
+    _write_times(group, "boa_offset", np.array([slot.boa_offset for slot in slots], np.int32), cf.OFFSET)
+    _write_times(group, "scene", np.array([slot.scene for slot in slots], np.dtypes.StringDType()), cf.SCENE)
+    flags = np.array([number in counting for number in range(len(slots))], np.int8)
+    _write_times(group, "counts", flags, cf.COUNTS)
 
 
 def _band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) -> zarr.Array[Any]:
@@ -250,17 +284,63 @@ def _band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) -> z
         compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
         fill_value=0,
         dimension_names=("time", "y", "x"),
-        attributes={"grid_mapping": "spatial_ref"},
+        attributes=_band_attributes(np.dtype(dtype)),
     )
+
+
+def _band_attributes(dtype: np.dtype[Any]) -> dict[str, Any]:
+    """CF attributes of a band: its nodata, as xarray writes it, its coordinate system, and what runs along time."""
+    from xarray.backends.zarr import FillValueCoder
+
+    return {
+        "_FillValue": FillValueCoder.encode(dtype.type(0), dtype),
+        "grid_mapping": cf.GRID_MAPPING,
+        "coordinates": " ".join((*cf.ALONG_TIME, cf.GRID_MAPPING)),
+    }
+
+
+def _band_names(group: zarr.Group) -> list[str]:
+    return [name for name, array in group.arrays() if array.ndim == 3]
 
 
 def _write_times(group: zarr.Group, name: str, values: NDArray[Any], attributes: dict[str, Any]) -> None:
     """Make `values` what an array along time holds."""
-    kind = {"shape": (0,), "chunks": (4096,), "dtype": values.dtype, "dimension_names": ("time",)}
+    dtype = "string" if values.dtype.kind == "T" else values.dtype
+    kind = {"shape": (0,), "chunks": (4096,), "dtype": dtype, "dimension_names": ("time",)}
     array = _made(group, name, **kind, attributes=attributes)
+    _describe(array, attributes)
     if not np.array_equal(array[:], values):
         array.resize(values.shape)
         array[:] = values
+
+
+def _describe(array: zarr.Array[Any], attributes: dict[str, Any]) -> None:
+    """Give an array its attributes, where it has others: cubes of version 0.1 lack some."""
+    if array.attrs.asdict() != attributes:
+        array.attrs.put(attributes)
+
+
+def _consolidate(url: str) -> None:
+    """Make the consolidated metadata what the arrays' own are, also when others write at the same time.
+
+    Who wrote last has looked after writing and found everything there.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", ZarrUserWarning)
+        while _consolidated(url) != _members(url):
+            zarr.consolidate_metadata(zarr_store(url))
+
+
+def _members(url: str) -> dict[str, Any]:
+    """The metadata of the arrays as each has them itself."""
+    group = zarr.open_group(zarr_store(url), mode="r", use_consolidated=False)
+    return {name: array.metadata.to_dict() for name, array in group.arrays()}
+
+
+def _consolidated(url: str) -> dict[str, Any] | None:
+    """The metadata of the arrays as the group has them, or None where it has none."""
+    held = zarr.open_group(zarr_store(url), mode="r").metadata.consolidated_metadata
+    return None if held is None else {name: metadata.to_dict() for name, metadata in held.metadata.items()}
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -17,11 +17,12 @@ from cbm_lake import cards, compaction, database, lookup, queries, schemas
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.pixels import Pixels
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot
 from cbm_lake.store import Store, stamp
 
 
-class Lake:
+class Lake(Pixels):
     """A lake at a folder or URL, as it is now or as it was at a moment."""
 
     def __init__(self, url: str, as_of: datetime | None = None) -> None:

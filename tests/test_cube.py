@@ -37,5 +37,5 @@ def test_several_who_make_the_same_cube_at_once_do_not_disturb_each_other(tmp_pa
         assert {name: group[name].shape for name in BANDS} == dict.fromkeys(BANDS, (6, 160, 160))
         assert group["boa_offset"][:].tolist() == [-1000] * 6
         assert group["x"][0] == 552005
-        assert group.attrs["scenes"] == [slot.scene for slot in SLOTS]
+        assert list(group["scene"][:]) == [slot.scene for slot in SLOTS]
         assert group.attrs["proj:code"] == "EPSG:32631"

@@ -1,0 +1,152 @@
+"""The lake's cubes as xarray datasets, and what the cubes themselves say of the slots that count.
+
+What counts is decided by the named query `cube.slots`; how a dataset looks by `cf`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from cbm_lake import cf
+from cbm_lake.cf import Slot
+from cbm_lake.cube import Cube
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.rasters import Grid
+from cbm_lake.selection import Choice, extent_of, window_of
+from cbm_lake.store import Store
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from cbm_lake.pixels import Pixels
+
+CUBES: Final = pa.schema(
+    [
+        ("grid", pa.string()),
+        ("epsg", pa.int32()),
+        ("resolution", pa.float64()),  # in the units of the coordinate system
+        ("rows", pa.int64()),
+        ("columns", pa.int64()),
+        ("bands", pa.list_(pa.string())),
+        ("scenes", pa.int64()),  # that count
+        ("first", pa.timestamp("us", tz="UTC")),
+        ("last", pa.timestamp("us", tz="UTC")),
+    ]
+)
+_READERS: Final = 16
+"""Cubes that are looked at at once: they may be far away."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A cube and the slots of it that count, by number, with the bands that were extracted."""
+
+    name: str
+    cube: Cube
+    grid: Grid
+    bands: tuple[str, ...]
+    slots: Mapping[int, Slot]
+    extracted: Mapping[int, frozenset[str]]
+
+    def open(self, chosen: Choice) -> xr.Dataset:
+        """The stored DN of the dates and bands wanted; a band that was not extracted on a date is nodata there."""
+        slots = {number: slot for number, slot in self.slots.items() if chosen.contains(slot)}
+        opened = self.cube.open(slots)[list(chosen.bands or self.bands)]
+        order = sorted(slots, key=lambda number: slots[number].obstime)
+        for name in opened.data_vars:
+            lacking = [name not in self.extracted[number] for number in order]
+            if any(lacking) and name != chosen.card.classification:
+                seen = ~np.array(lacking)[:, None, None]
+                opened[name] = opened[name].copy(data=opened[name].data * seen.astype(opened[name].dtype))
+        return opened
+
+
+def held(lake: Pixels, chosen: Choice) -> list[Held]:
+    """The cubes that fit, in the order of their grids' names, of which at least one slot counts."""
+    rows = lake.query(
+        "cube.slots", card=chosen.card.name, grid=chosen.grid, aoi=chosen.aoi, year=chosen.year
+    ).to_pylist()
+    by_grid: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_grid.setdefault(row["grid"], []).append(row)
+    with ThreadPoolExecutor(_READERS) as pool:
+        cubes = pool.map(lambda name: _held(lake, chosen.card.name, name, by_grid[name]), sorted(by_grid))
+        return [cube for cube in cubes if chosen.fits(cube.name, cube.grid, cube.bands)]
+
+
+def _held(lake: Pixels, card: str, name: str, rows: list[dict[str, Any]]) -> Held:
+    cube = Cube(lake.cube_url(card, name))
+    slots = {row["slot"]: Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in rows}
+    extracted = {row["slot"]: frozenset(row["bands"]) for row in rows}
+    return Held(name, cube, cube.grid(), tuple(cube.bands()), slots, extracted)
+
+
+def table(lake: Pixels, card: str, aoi: str | None, year: int | None) -> pa.Table:
+    """A row per cube; see `CUBES`."""
+    rows = []
+    for cube in held(lake, Choice.of(card, aoi, year, None, None, None, None, None)):
+        times = [slot.obstime for slot in cube.slots.values()]
+        rows.append(
+            {
+                "grid": cube.name, "epsg": cube.grid.epsg, "resolution": cube.grid.transform.a,
+                "rows": cube.grid.shape[0], "columns": cube.grid.shape[1], "bands": list(cube.bands),
+                "scenes": len(times), "first": min(times), "last": max(times),
+            }
+        )  # fmt: skip
+    return pa.Table.from_pylist(rows, schema=CUBES)
+
+
+def cube(lake: Pixels, chosen: Choice, *, harmonised: bool) -> xr.Dataset:
+    """See `Pixels.cube`."""
+    extent = extent_of(lake, chosen.aoi, chosen.year) if chosen.aoi else None
+    cubes = [cube for cube in held(lake, chosen) if extent is None or window_of(cube.grid, extent)]
+    if not cubes:
+        raise NotFoundError(f"no cube of {chosen} holds a scene that counts; extract with a cube first")
+    if len(cubes) > 1:
+        known = "; ".join(f"{cube.name} ({', '.join(cube.bands)}; {len(cube.slots)} scenes)" for cube in cubes)
+        raise InvalidInputError(f"{len(cubes)} cubes hold {chosen}; choose a grid, bands or a resolution: {known}")
+    opened, window = cubes[0].open(chosen), window_of(cubes[0].grid, extent) if extent else None
+    if not opened.sizes["time"]:
+        raise NotFoundError(f"no scene of {chosen} is in the cube {cubes[0].name}; extract with a cube first")
+    if window:
+        rows, columns = slice(window.row, window.row + window.height), slice(window.col, window.col + window.width)
+        opened = opened.isel(y=rows, x=columns)
+    return cf.harmonised(opened, chosen.card.classification) if harmonised else opened
+
+
+def publish(lake: Pixels, card: str, grids: Iterable[str] | None = None) -> None:
+    """Say in the cubes themselves which slots count, for readers that know nothing of the lake's ledger.
+
+    Cubes of version 0.1 get the attributes that they lack. Several may do so at once: who finds afterwards that
+    something else counts by now does it again.
+
+    Args:
+        lake: whose cubes.
+        card: of which.
+        grids: only these.
+    """
+    there = {name.removesuffix(".zarr") for name in Store(lake.url).folders(f"cubes/{card}")}
+    names = there if grids is None else there.intersection(grids)
+    with ThreadPoolExecutor(_READERS) as pool:
+        list(pool.map(lambda name: _publish(lake, card, name), sorted(names)))
+
+
+def _publish(lake: Pixels, card: str, name: str) -> None:
+    cube, written = Cube(lake.cube_url(card, name)), None
+    grid = cube.grid()
+    while written != (current := _slots(lake, card, name)):
+        cube.extend(grid, {}, *current)
+        written = current
+
+
+def _slots(lake: Pixels, card: str, name: str) -> tuple[list[Slot], set[int]]:
+    """All slots of a cube, and the numbers of those that count."""
+    rows = lake.query("extractions.slots", card=card, grid=name).to_pylist()
+    counting = lake.query("cube.slots", card=card, grid=name, aoi=None, year=None)["slot"].to_pylist()
+    return [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in rows], set(counting)
