@@ -312,10 +312,10 @@ class _Reader:
         return pixels
 
     def _slot(self, scene: Scene, grid: str) -> int | None:
-        """The place of a scene on the time axis of a cube."""
+        """The slot of a scene in a cube, where it counts."""
         key = scene.card, grid
         if key not in self._slots:
-            rows = self._lake.query("extractions.slots", card=scene.card, grid=grid).to_pylist()
+            rows = self._lake.query("cube.slots", card=scene.card, grid=grid, aoi=None, year=None).to_pylist()
             self._slots[key] = {(row["scene"], row["boa_offset"]): row["slot"] for row in rows}
         return self._slots[key].get((scene.id, scene.boa_offset))
 

@@ -165,6 +165,8 @@ class Lake(Pixels):
         if fresh:
             name = f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet"
             self._store.write(name, _stac_geoparquet(rows.take(list(fresh.values()))))
+        for card in sorted({card for card, _ in fresh.keys() & known}):
+            self.publish_cubes(card)  # an offset that changed makes another slot of the cube the right one
         return len(fresh.keys() - known)
 
     def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table) -> bool:
@@ -243,6 +245,8 @@ class Lake(Pixels):
         """Keep verdicts on scenes; see schemas.SUSPECTS."""
         self._check_present()
         self._tables["suspects"].append(rows)
+        for card in rows["card"].unique().to_pylist():
+            self.publish_cubes(card)
 
     def put(self, name: str, rows: pa.Table, part: int) -> None:
         """Make `rows` the part of that number of the table of that name (see `tables.of`), in one commit."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import rasterio
@@ -26,7 +26,6 @@ from cbm_lake.errors import SourceError
 from cbm_lake.tiff import Tiff
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
 CHUNK: Final = 512
@@ -319,44 +318,3 @@ def _descriptor(path: str) -> Iterator[int]:
 
 def _unreadable(href: str, error: Exception) -> SourceError:
     return SourceError(f"raster {href} cannot be read: {_reason(error)}; fetch it again or leave out this scene")
-
-
-def open_stack(hrefs: Sequence[str], raster: Raster) -> xr.DataArray:
-    """The stored DN of one band over time as a lazy array (time, band, y, x) on the raster's own grid; nodata is 0.
-
-    stackstac is told everything that it would else guess: the grid, pixel centres, the stored values without
-    rescaling; and that a missing file is an error, never nodata.
-    """
-    import stackstac
-
-    grid = raster.grid
-    items = [_stack_item(number, href, grid) for number, href in enumerate(hrefs)]
-    stack = stackstac.stack(
-        items,
-        assets=["band"],
-        epsg=grid.epsg,
-        resolution=(grid.transform.a, -grid.transform.e),
-        bounds=grid.bounds,
-        snap_bounds=False,
-        chunksize=(1, 1, *raster.block),
-        dtype=np.dtype(raster.dtype),
-        fill_value=np.dtype(raster.dtype).type(0),
-        rescale=False,
-        sortby_date=False,
-        xy_coords="center",
-        properties=False,
-        band_coords=False,
-        errors_as_nodata=(),
-        gdal_env=stackstac.DEFAULT_GDAL_ENV.updated(
-            {"session": _Bucket(hrefs[0]), **_GDAL_OPTIONS, "GDAL_NUM_THREADS": "1"}
-        ),
-    )
-    return cast("xr.DataArray", stack.drop_attrs(deep=False))
-
-
-def _stack_item(number: int, href: str, grid: Grid) -> dict[str, Any]:
-    """The least STAC item that stackstac accepts."""
-    rows, columns = grid.shape
-    asset = {"href": access.gdal_path(href), "proj:shape": [rows, columns], "proj:transform": list(grid.transform)[:6]}
-    properties = {"datetime": f"2000-01-01T00:00:{number % 60:02}Z", "proj:epsg": grid.epsg}
-    return {"type": "Feature", "id": str(number), "properties": properties, "assets": {"band": asset}, "bbox": None}

@@ -11,10 +11,8 @@ import numpy as np
 import shapely
 
 from cbm_lake import palette
-from cbm_lake.cube import Cube
 from cbm_lake.demo.landscape import EPSG
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Raster
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,15 +165,16 @@ def _outlines(shape: shapely.Geometry) -> list[dict[str, Any]]:
 
 def _pixels(lake: Lake, scene: str) -> tuple[NDArray[np.uint8], tuple[float, float, float, float]]:
     """Red, green, blue and opacity of a scene out of the cube, and its bounds; what the cube does not hold is clear."""
-    assets = lake.sql("select assets from scenes where id = $scene and card = 's2'", scene=scene)["assets"][0].as_py()
-    grid = Raster.inspect(assets["B04"]["href"]).grid
-    cube = Cube(lake.cube_url("s2", grid.name)).open()
+    bands = ("B04", "B03", "B02")
+    cube = lake.cube("s2", bands=bands, harmonised=True)
     moment = cube.isel(time=int(np.flatnonzero(cube["scene"].to_numpy() == scene)[0]))
-    stored = np.stack([moment[band].to_numpy() for band in ("B04", "B03", "B02")], axis=-1)
-    reflectance = (stored.astype(np.float32) + int(moment["boa_offset"])) / 10_000
-    shown = (reflectance / BRIGHTEST).clip(0, 1) ** 0.8 * 255
-    opacity = np.where(stored.any(axis=-1), 255, 0)
-    return np.dstack([shown, opacity]).round().astype(np.uint8), grid.bounds
+    reflectance = np.stack([moment[band].to_numpy() for band in bands], axis=-1) / 10_000
+    shown = (np.nan_to_num(reflectance) / BRIGHTEST).clip(0, 1) ** 0.8 * 255
+    opacity = np.where(np.isfinite(reflectance).any(axis=-1), 255, 0)
+    half = float(cube["x"][1] - cube["x"][0]) / 2
+    west, east, south, north = (float(cube[axis][end]) for axis, end in (("x", 0), ("x", -1), ("y", -1), ("y", 0)))
+    bounds = (west - half, south - half, east + half, north + half)
+    return np.dstack([shown, opacity]).round().astype(np.uint8), bounds
 
 
 # -- time ---------------------------------------------------------------------------------------------------------

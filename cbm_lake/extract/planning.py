@@ -252,7 +252,8 @@ def _make_room(
     held = lake.reserve_slots(card, grid.name, wanted)
     while True:
         slots = [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in held.to_pylist()]
-        cube.extend(grid, dtypes, slots)
+        counting = lake.query("cube.slots", card=card, grid=grid.name, aoi=None, year=None)["slot"].to_pylist()
+        cube.extend(grid, dtypes, slots, set(counting))
         again = lake.reserve_slots(card, grid.name, wanted)
         if again.num_rows == held.num_rows:  # nobody who knew of fewer slots can have written after this
             return {(slot.scene, slot.boa_offset): number for number, slot in enumerate(slots)}

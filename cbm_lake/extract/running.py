@@ -27,6 +27,7 @@ from cbm_lake import zonal
 from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.scene import extract_scene, record
+from cbm_lake.lake import Lake
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -83,7 +84,15 @@ def run(
         done = sum(outcome.problem is None for outcome in outcomes)
         rest = f"{done} of {total} scenes are done; run again for the other {total - done}"
         raise SourceError(f"{error}: {rest}") from error
+    finally:
+        _publish(todo)
     return _result(todo, outcomes)
+
+
+def _publish(todo: Plan) -> None:
+    """Say in the cubes what counts by now, however the run ended; a newer scene may supersede one in another cube."""
+    if any(job.slots for job in todo.jobs):
+        Lake(todo.jobs[0].lake).publish_cubes(todo.card)
 
 
 def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:

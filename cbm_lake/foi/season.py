@@ -12,13 +12,14 @@ import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
-from cbm_lake.cube import Cube
+from cbm_lake import datasets
+from cbm_lake.datasets import Held
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.extract.scene import geometries
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import CHUNK, Grid, Window
+from cbm_lake.selection import Choice
 from cbm_lake.snapshots import ParcelSet
-from cbm_lake.store import Store
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -202,80 +203,61 @@ def find(
         NotFoundError: no cube holds B04, B08 and SCL there and then.
         InvalidInputError: the parcels lie on several grids and none is named.
     """
-    optical = _cut(_optical(lake, parcels, grid), dates)
-    where = _grid(optical)
-    classes = _cut(_classes(lake, optical), dates)
-    held = {scene: number for number, scene in enumerate(classes["scene"].to_numpy())}
-    for scene in lake.query("scenes.superseded", card="s2")["id"].to_pylist():
-        held.pop(scene, None)
-    numbers = [held.get(scene, -1) for scene in optical["scene"].to_numpy()]
-    known = np.flatnonzero(np.array(numbers, int) >= 0)
+    chosen = Choice.of("s2", parcels.aoi, None, None, None, None, *dates)
+    cubes = datasets.held(lake, chosen)
+    fine = _optical(lake, parcels, cubes, grid)
+    optical, classes = fine.open(chosen), _classes(cubes, fine).open(chosen)
+    numbers = {scene: number for number, scene in enumerate(classes["scene"].to_numpy())}
+    aligned = [numbers.get(scene, -1) for scene in optical["scene"].to_numpy()]
+    known = np.flatnonzero(np.array(aligned, int) >= 0)
     if not known.size:
         raise NotFoundError(
-            f"no scene of {dates[0]} to {dates[1]} is in the cubes of {where.name}; extract s2 with a cube first"
+            f"no scene of {dates[0]} to {dates[1]} is in the cubes of {fine.name}; extract s2 with a cube first"
         )
-    backscatter = _radar(lake, where, dates) if radar else None
-    shapes = np.asarray(geometries(lake, parcels, where.epsg), object)
-    aligned = classes.isel(time=[numbers[number] for number in known])
-    return Season(where, optical.isel(time=known), aligned, backscatter, periods, tuple(screen), shapes)
+    backscatter = _radar(lake, parcels, fine.name, dates) if radar else None
+    shapes = np.asarray(geometries(lake, parcels, fine.grid.epsg), object)
+    seen = classes.isel(time=[aligned[number] for number in known])
+    return Season(fine.grid, optical.isel(time=known), seen, backscatter, periods, tuple(screen), shapes)
 
 
-def _cut(cube: xr.Dataset, dates: tuple[str, str]) -> xr.Dataset:
-    return cube.sel(time=slice(*dates))
-
-
-def _optical(lake: Lake, parcels: ParcelSet, wanted: str | None) -> xr.Dataset:
+def _optical(lake: Lake, parcels: ParcelSet, cubes: Sequence[Held], wanted: str | None) -> Held:
     """The cube of 10 m in which the parcels lie."""
-    cubes = {name: cube for name, cube in _cubes(lake).items() if {"B04", "B08"} <= set(cube)}
-    if wanted is not None:
-        cubes = {name: cube for name, cube in cubes.items() if name == wanted}
-    counts = {name: _held(lake, parcels, _grid(cube)) for name, cube in cubes.items()}
-    chosen = [name for name, count in counts.items() if count]
+    fitting = [cube for cube in cubes if {"B04", "B08"} <= set(cube.bands) and wanted in (None, cube.name)]
+    counts = {cube.name: _count(lake, parcels, cube.grid) for cube in fitting}
+    chosen = [cube for cube in fitting if counts[cube.name]]
     if not chosen:
         asked = f"cube {wanted}" if wanted else "cube"
         raise NotFoundError(f"no {asked} holds B04 and B08 of parcels of {parcels.name}; extract s2 with a cube first")
     if len(chosen) > 1:
-        known = ", ".join(f"{name} ({counts[name]} parcels)" for name in chosen)
+        known = ", ".join(f"{cube.name} ({counts[cube.name]} parcels)" for cube in chosen)
         raise InvalidInputError(f"the parcels of {parcels.name} lie on several grids; give grid=, one of {known}")
-    return cubes[chosen[0]]
+    return chosen[0]
 
 
-def _cubes(lake: Lake) -> dict[str, xr.Dataset]:
-    """The Sentinel-2 cubes by the names of their grids."""
-    names = [folder.removesuffix(".zarr") for folder in Store(lake.url).folders("cubes/s2")]
-    return {name: Cube(lake.cube_url("s2", name)).open() for name in names}
-
-
-def _held(lake: Lake, parcels: ParcelSet, grid: Grid) -> int:
+def _count(lake: Lake, parcels: ParcelSet, grid: Grid) -> int:
     """How many parcels have their centres on a grid."""
     west, south, east, north = grid.bounds
     x, y = shapely.get_coordinates(shapely.centroid(geometries(lake, parcels, grid.epsg))).T
     return int(((x > west) & (x < east) & (y > south) & (y < north)).sum())
 
 
-def _classes(lake: Lake, optical: xr.Dataset) -> xr.Dataset:
+def _classes(cubes: Sequence[Held], optical: Held) -> Held:
     """The cube with the scene classes of the same ground."""
-    own = _grid(optical)
-    for cube in _cubes(lake).values():
-        other = _grid(cube)
+    own = shapely.box(*optical.grid.bounds)
+    for cube in cubes:
         # Clips of a tile often begin or end inside a pixel of 20 m.
-        reach = shapely.box(*other.bounds).buffer(other.transform.a, join_style="mitre")
-        if "SCL" in cube and other.epsg == own.epsg and reach.contains(shapely.box(*own.bounds)):
+        reach = shapely.box(*cube.grid.bounds).buffer(cube.grid.transform.a, join_style="mitre")
+        if "SCL" in cube.bands and cube.grid.epsg == optical.grid.epsg and reach.contains(own):
             return cube
-    raise NotFoundError(f"no cube holds the scene classes (SCL) of {own.name}; extract s2 with a cube and all grids")
+    raise NotFoundError(
+        f"no cube holds the scene classes (SCL) of {optical.name}; extract s2 with a cube and all grids"
+    )
 
 
-def _radar(lake: Lake, grid: Grid, dates: tuple[str, str]) -> xr.Dataset | None:
+def _radar(lake: Lake, parcels: ParcelSet, grid: str, dates: tuple[str, str]) -> xr.Dataset | None:
     """The backscatter of the same grid, if there is any."""
-    if f"{grid.name}.zarr" not in Store(lake.url).folders("cubes/bs"):
-        return None
-    cube = _cut(Cube(lake.cube_url("bs", grid.name)).open(), dates)
-    return cube if cube.sizes["time"] and {"VV", "VH"} <= set(cube) else None
-
-
-def _grid(cube: xr.Dataset) -> Grid:
-    """The grid of a cube, by its axes."""
-    x, y = cube["x"].to_numpy(), cube["y"].to_numpy()
-    step_x, step_y = x[1] - x[0], y[1] - y[0]
-    transform = Affine(step_x, 0, x[0] - step_x / 2, 0, step_y, y[0] - step_y / 2)
-    return Grid(int(cube.attrs["proj:code"].removeprefix("EPSG:")), transform, (len(y), len(x)))
+    chosen = Choice.of("bs", parcels.aoi, None, grid, None, ("VV", "VH"), *dates)
+    for cube in datasets.held(lake, chosen):
+        backscatter = cube.open(chosen)
+        return backscatter if backscatter.sizes["time"] else None
+    return None
