@@ -154,7 +154,9 @@ def dataset(bands: Mapping[str, Any], grid: Grid, slots: Sequence[Slot]) -> xr.D
         name: (("time", "y", "x"), band, {"grid_mapping": GRID_MAPPING, "_FillValue": band.dtype.type(0)})
         for name, band in bands.items()
     }
-    return xr.Dataset(variables, coordinates, {"Conventions": CONVENTIONS, "proj:code": f"EPSG:{grid.epsg}"})
+    size = [float(grid.transform.a), float(grid.transform.e)]  # which a dataset of one pixel does not tell
+    attributes = {"Conventions": CONVENTIONS, "proj:code": f"EPSG:{grid.epsg}", "resolution": size}
+    return xr.Dataset(variables, coordinates, attributes)
 
 
 def harmonised(stored: xr.Dataset, classification: str | None) -> xr.Dataset:

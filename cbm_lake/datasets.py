@@ -68,16 +68,13 @@ class Held:
 
 
 def held(lake: Pixels, chosen: Choice) -> list[Held]:
-    """The cubes that fit, in the order of their grids' names, of which at least one slot counts."""
-    rows = lake.query(
-        "cube.slots", card=chosen.card.name, grid=chosen.grid, aoi=chosen.aoi, year=chosen.year
-    ).to_pylist()
+    """The cubes of a card, area and year of which at least one slot counts, in the order of their grids' names."""
+    rows = lake.query("cube.slots", card=chosen.card.name, grid=None, aoi=chosen.aoi, year=chosen.year).to_pylist()
     by_grid: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_grid.setdefault(row["grid"], []).append(row)
     with ThreadPoolExecutor(_READERS) as pool:
-        cubes = pool.map(lambda name: _held(lake, chosen.card.name, name, by_grid[name]), sorted(by_grid))
-        return [cube for cube in cubes if chosen.fits(cube.name, cube.grid, cube.bands)]
+        return list(pool.map(lambda name: _held(lake, chosen.card.name, name, by_grid[name]), sorted(by_grid)))
 
 
 def _held(lake: Pixels, card: str, name: str, rows: list[dict[str, Any]]) -> Held:
@@ -105,11 +102,14 @@ def table(lake: Pixels, card: str, aoi: str | None, year: int | None) -> pa.Tabl
 def cube(lake: Pixels, chosen: Choice, *, harmonised: bool) -> xr.Dataset:
     """See `Pixels.cube`."""
     extent = extent_of(lake, chosen.aoi, chosen.year) if chosen.aoi else None
-    cubes = [cube for cube in held(lake, chosen) if extent is None or window_of(cube.grid, extent)]
-    if not cubes:
+    there = [cube for cube in held(lake, chosen) if extent is None or window_of(cube.grid, extent)]
+    cubes = [cube for cube in there if chosen.fits(cube.name, cube.grid, cube.bands)]
+    known = "; ".join(f"{cube.name} ({', '.join(cube.bands)}; {len(cube.slots)} scenes)" for cube in cubes or there)
+    if not there:
         raise NotFoundError(f"no cube of {chosen} holds a scene that counts; extract with a cube first")
+    if not cubes:
+        raise NotFoundError(f"no single cube holds {chosen}; there are: {known}")
     if len(cubes) > 1:
-        known = "; ".join(f"{cube.name} ({', '.join(cube.bands)}; {len(cube.slots)} scenes)" for cube in cubes)
         raise InvalidInputError(f"{len(cubes)} cubes hold {chosen}; choose a grid, bands or a resolution: {known}")
     opened, window = cubes[0].open(chosen), window_of(cubes[0].grid, extent) if extent else None
     if not opened.sizes["time"]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -111,6 +112,35 @@ class Pixels(ABC):
 
         chosen = Choice.of(card, aoi, year, grid, resolution, bands, start, end)
         return stack.stack(self, chosen, epsg, harmonised=harmonised)
+
+    def export_cube(
+        self, card: str, path: str | Path, *, aoi: str | None = None, year: int | None = None, grid: str | None = None,
+        resolution: float | None = None, bands: Sequence[str] | None = None, start: date | str | None = None,
+        end: date | str | None = None, harmonised: bool = True, progress: Callable[[int, int], None] | None = None,
+    ) -> int:  # fmt: skip
+        """Write what `cube` gives to a file or folder for other programs; returns how many rasters it holds.
+
+        It has its name when it is whole, never before. Blocks are read and written one after the other, so that memory
+        does not grow with the cube.
+
+        Args:
+            card: and aoi, year, grid, resolution, bands, start, end: see `cube`.
+            path: .tif is one GeoTIFF with a band for each date and band, by date; .nc is NetCDF with CF; a name without
+                an ending is a new folder with a cloud-optimized GeoTIFF <date>_<band>.tif for each.
+            harmonised: True is reflectance x 10000 as float32 with NaN as nodata, False the stored DN with 0.
+            progress: called as parts are written, with how many and how many there are.
+
+        Raises:
+            InvalidInputError: unknown ending, or several cubes fit; the message lists them.
+            NotFoundError: no cube holds such a scene, or the area has no parcels.
+            SourceError: it cannot be written, or the cube cannot be read.
+        """
+        from cbm_lake import pixelfiles
+
+        dataset = self.cube(
+            card, aoi, year, grid, resolution=resolution, bands=bands, start=start, end=end, harmonised=harmonised
+        )
+        return pixelfiles.write(dataset, Path(path), progress)
 
     def publish_cubes(self, card: str, grids: Sequence[str] | None = None) -> None:
         """Say in the cubes of a card (or in those of some grids) which of their scenes count, for other readers."""

@@ -14,6 +14,7 @@ from cbm_lake.cli import (
     card2db,
     check,
     estimate,
+    export,
     extract,
     foi,
     get,
@@ -92,6 +93,7 @@ def demo(
 
 app.add_typer(card2db.app, name="card2db")
 app.add_typer(parcels.app, name="parcels")
+app.add_typer(export.app, name="export")
 app.add_typer(extract.app, name="extract")
 app.add_typer(get.app, name="get")
 app.add_typer(foi.app, name="foi")

@@ -1,8 +1,7 @@
-"""cbm-lake status, compact, vacuum, sql, export: the lake as a whole."""
+"""cbm-lake status, compact, vacuum, sql: the lake as a whole."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -69,20 +68,3 @@ def sql(
     lake = open_lake(as_of=as_of)
     ask = lake.query if statement in queries.load() else lake.sql
     show(ask(statement, **params(param)), shown)
-
-
-@app.command()
-def export(
-    what: Annotated[str, typer.Argument(help="A view (s2, parcels, …), a named query, or a SELECT.")],
-    path: Annotated[Path, typer.Argument(help="File to write: .parquet, .csv, .gpkg, .geojson, .arrow.")],
-    param: Annotated[
-        list[str] | None, typer.Option("--param", "-p", help="name=value of a $name in the statement.")
-    ] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="As the lake was at that moment.")] = None,
-) -> None:
-    """Write rows of the lake to a file for other tools."""
-    from cbm_lake.lake import open_lake
-
-    with err.status(f"writing {path}"):
-        rows = open_lake(as_of=as_of).export(what, path, **params(param))
-    out.print(f"{rows:,} rows written to {path}", soft_wrap=True)

@@ -258,6 +258,7 @@ def _radar(lake: Lake, parcels: ParcelSet, grid: str, dates: tuple[str, str]) ->
     """The backscatter of the same grid, if there is any."""
     chosen = Choice.of("bs", parcels.aoi, None, grid, None, ("VV", "VH"), *dates)
     for cube in datasets.held(lake, chosen):
-        backscatter = cube.open(chosen)
-        return backscatter if backscatter.sizes["time"] else None
+        if chosen.fits(cube.name, cube.grid, cube.bands):
+            backscatter = cube.open(chosen)
+            return backscatter if backscatter.sizes["time"] else None
     return None

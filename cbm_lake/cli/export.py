@@ -1,0 +1,72 @@
+"""cbm-lake export: rows of the lake, or pixels of its cubes, as files for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cbm_lake.cli.shared import bar, err, out, params
+
+
+class _Export(TyperGroup):
+    """`export WHAT PATH` is `export rows WHAT PATH`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command's name before arguments that begin with none."""
+        named = not args or args[0] in {*self.commands, "--help"}
+        return super().parse_args(ctx, args if named else ["rows", *args])
+
+
+app = typer.Typer(
+    cls=_Export,
+    no_args_is_help=True,
+    help="Write rows or pixels of the lake to files for other tools; `export WHAT PATH` is `export rows WHAT PATH`.",
+)
+
+
+@app.command()
+def rows(
+    what: Annotated[str, typer.Argument(help="A view (s2, parcels, …), a named query, or a SELECT.")],
+    path: Annotated[Path, typer.Argument(help="File to write: .parquet, .csv, .gpkg, .geojson, .arrow.")],
+    param: Annotated[
+        list[str] | None, typer.Option("--param", "-p", help="name=value of a $name in the statement.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="As the lake was at that moment.")] = None,
+) -> None:
+    """Write rows of the lake to a file for other tools."""
+    from cbm_lake.lake import open_lake
+
+    with err.status(f"writing {path}"):
+        count = open_lake(as_of=as_of).export(what, path, **params(param))
+    out.print(f"{count:,} rows written to {path}", soft_wrap=True)
+
+
+@app.command()
+def cube(
+    card: Annotated[str, typer.Argument(help="s2, bs or c6.")],
+    path: Annotated[Path, typer.Argument(help="out.tif (a band per date and band), out.nc, or a new folder of COGs.")],
+    aoi: Annotated[str | None, typer.Option("--aoi", help="Cut to the box round this area's parcels.")] = None,
+    year: Annotated[int | None, typer.Option("--year", help="Of the area's parcels; any without it.")] = None,
+    bands: Annotated[str | None, typer.Option("--bands", help="B04,B08; all of the grid without it.")] = None,
+    start: Annotated[str | None, typer.Option("--start", help="First day, 2024-03-01.")] = None,
+    end: Annotated[str | None, typer.Option("--end", help="Last day, included.")] = None,
+    resolution: Annotated[float | None, typer.Option("--resolution", help="Pixel size, where several fit.")] = None,
+    grid: Annotated[str | None, typer.Option("--grid", help="Name of the grid, where several fit.")] = None,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="DN as they are stored; else harmonised: float32, reflectance x 10000.")
+    ] = False,
+) -> None:
+    """Write the scenes of a cube that count, harmonised, as GeoTIFF, NetCDF or a folder of COGs."""
+    from cbm_lake.lake import open_lake
+
+    names = bands.split(",") if bands else None
+    with bar(f"writing {path}") as progress:
+        count = open_lake().export_cube(
+            card, path, aoi=aoi, year=year, grid=grid, resolution=resolution, bands=names, start=start, end=end,
+            harmonised=not stored, progress=progress,
+        )  # fmt: skip
+    kind = "stored DN" if stored else "harmonised: offsets added"
+    out.print(f"{count:,} rasters written to {path} ({kind})", soft_wrap=True)
