@@ -63,7 +63,7 @@ def stack(lake: Pixels, chosen: Choice, epsg: int | None, *, harmonised: bool) -
             grid_around(extent, epsg, float(chosen.resolution or 0)), slots, _complete(slots, rasters, chosen)
         )
     dtypes = {name: chosen.card.cube_dtype(name) for name in found.rasters}
-    bands = {name: _stacked(found.rasters[name], found.grid, dtype) for name, dtype in dtypes.items()}
+    bands = {name: band(found.rasters[name], found.grid, dtype) for name, dtype in dtypes.items()}
     dataset = cf.dataset(bands, found.grid, found.slots)
     return cf.harmonised(dataset, chosen.card.classification) if harmonised else dataset
 
@@ -146,7 +146,7 @@ def _check_complete(lacking: Mapping[str, set[int]], slots: Sequence[Slot]) -> N
 # -- stackstac ---------------------------------------------------------------------------------------------------------
 
 
-def _stacked(rasters: Sequence[Raster], grid: Grid, dtype: str) -> Any:
+def band(rasters: Sequence[Raster], grid: Grid, dtype: str) -> Any:
     """The stored DN of one band of several scenes as a lazy dask array (scene, y, x); nodata is 0.
 
     Args:

@@ -237,6 +237,7 @@ def cubed(filled, files):
     filled.reserve_slots("s2", raster.grid.name, [slot])
     Cube(url).extend(raster.grid, {"B04": "uint16"}, [Slot(**slot)])
     list(CubeSource(url, "B04", 0, raster).read([Window(0, 0, 8, 8), Window(2100, 2100, 8, 8)]))
+    filled.record(factories.entry("A", cube=True, bands=["B04"]))
     return filled
 
 
@@ -266,6 +267,19 @@ def test_a_band_or_scene_that_the_cube_lacks_comes_out_of_the_file(cubed, files)
     other = replace(scene, boa_offset=0)  # what the cube has was stored with another offset
     assert np.array_equal(chips.read(cubed, other, ["B04"], *at(500, 500), 640)["B04"],
                           truth(files["B04"], *at(500, 500), 640, 0)[0])  # fmt: skip
+
+
+def test_what_a_failed_attempt_left_in_the_cube_is_not_looked_at(filled, files, monkeypatch):
+    raster = Raster.inspect(files["B04"])
+    url = filled.cube_url("s2", raster.grid.name)
+    slot = {"scene": "A", "obstime": DAY, "boa_offset": -1000}
+    filled.prepare("s2")
+    filled.reserve_slots("s2", raster.grid.name, [slot])
+    Cube(url).extend(raster.grid, {"B04": "uint16"}, [Slot(**slot)])
+    zarr.open_array(url, path="B04", mode="r+")[:] = 7
+    filled.record(factories.entry("A", "failed", bands=["B04"]))
+    found = chips.read(filled, chips.by_id(filled, "A"), ["B04"], *at(500, 500), 640)
+    assert np.array_equal(found["B04"], truth(files["B04"], *at(500, 500), 640)[0])
 
 
 def test_a_damaged_cube_does_not_matter(cubed, files):

@@ -94,11 +94,18 @@ def optical(ndvi, clouded):
 
 
 def store(lake, card, grid, bands, offsets, scenes="ABCDEFGHI"):
-    cube = Cube(lake.cube_url(card, grid.name))
     slots = [Slot(name, day, offset) for name, day, offset in zip(scenes, DAYS, offsets, strict=True)]
+    rows = [factories.scene(slot.scene, slot.obstime, card=card, boa_offset=slot.boa_offset) for slot in slots]
+    lake.add_scenes(factories.scenes(*rows))
+    lake.prepare(card)
+    lake.reserve_slots(card, grid.name, [vars(slot) for slot in slots])
+    cube = Cube(lake.cube_url(card, grid.name))
     cube.extend(grid, {name: str(values.dtype) for name, values in bands.items()}, slots)
     for name, values in bands.items():
         zarr.open_array(cube.url, path=name, mode="r+")[:] = values
+    for slot in slots:
+        done = {"card": card, "cube": True, "bands": list(bands), "boa_offset": slot.boa_offset}
+        lake.record(factories.entry(slot.scene, **done))
 
 
 def filled(lake, *, clouds=True, radar=False, seed=0):

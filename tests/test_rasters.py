@@ -21,7 +21,7 @@ from zarr.codecs import BloscCodec
 
 from cbm_lake import eopf, rasters, zonal
 from cbm_lake.errors import SourceError
-from cbm_lake.rasters import FileSource, Raster, TiffSource, Window, open_stack, source
+from cbm_lake.rasters import FileSource, Raster, TiffSource, Window, source
 from cbm_lake.tiff import Tiff, _integrate
 
 UTM = Affine(10, 0, 600000, 0, -10, 5000040)
@@ -227,10 +227,6 @@ def test_pixels_that_the_file_calls_nodata_are_0_in_every_reader(tmp_path, dtype
     assert isinstance(source(striped), FileSource)
     for raster in (tiled, striped):
         assert_reads(source(raster), [Window(0, 0, 70, 80), Window(15, 25, 20, 20)], expected)
-        stack = open_stack([raster.href, raster.href], raster)
-        assert stack.dtype == dtype
-        # the stack makes NaN 0 where the file calls it nodata: neither counts
-        np.testing.assert_array_equal(*(np.where(np.isnan(v), 0, v) for v in (stack.values[1, 0], expected)))
 
 
 def test_the_header_survives_json(tmp_path):

@@ -20,13 +20,13 @@ from affine import Affine
 from factories import PIDS, day, entry, fill, scenes, signature, signatures, write
 from s3_server import BUCKET, KEY, SECRET, object_store
 
-from cbm_lake import card2db, check, compaction, extract, parcels, s3files
+from cbm_lake import card2db, check, compaction, extract, parcels, s3files, stack
 from cbm_lake.access import Access, explained
 from cbm_lake.cube import Cube
 from cbm_lake.demo import sample
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Grid, Raster, Window, open_stack, source
+from cbm_lake.rasters import Grid, Raster, Window, source
 from cbm_lake.s3files import S3Files
 from cbm_lake.store import Store
 
@@ -361,8 +361,7 @@ def test_a_scene_in_an_object_store_is_read_as_on_a_disk(store, tmp_path, ending
     assert raster.grid == Raster.inspect(str(file)).grid
     (found,) = source(raster).read([Window(100, 200, 300, 350)])
     assert np.array_equal(found, pixels[100:400, 200:550])
-    stacked = open_stack([raster.href], raster)[0, 0].compute()
-    assert np.array_equal(stacked, pixels)
+    assert np.array_equal(stack.band([raster], raster.grid, raster.dtype)[0].compute(), pixels)
 
 
 def test_a_band_of_a_zarr_product_is_read_from_an_object_store(store, tmp_path):
