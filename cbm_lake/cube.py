@@ -90,14 +90,8 @@ class CubeSource:
     def _read(self, window: Window, corner: tuple[int, int]) -> NDArray[Any]:
         """The pixels of a window out of shards that are there, of which `corner` is the first."""
         row, col, height, width = window
-        name = f"{self._array.store_path}/c/{self._slot}/{corner[0]}/{corner[1]}"
-        try:
+        with _decoded(f"{self._array.store_path}/c/{self._slot}/{corner[0]}/{corner[1]}"):
             values = self._array[self._slot, row : row + height, col : col + width]
-        except BaseError as error:
-            raise SourceError(f"cube file {name} cannot be read: {explained(error)}; {ADVICE}") from error
-        except (OSError, RuntimeError, ValueError) as error:  # what zarr and its codecs raise for damaged bytes
-            reason = " ".join(str(error).split())
-            raise SourceError(f"cube file {name} is damaged ({reason}); delete it and extract again") from error
         return np.asarray(values, self._raster.dtype)
 
     def _kept(self, corner: tuple[int, int], fresh: Iterator[NDArray[Any]]) -> NDArray[Any]:
@@ -108,6 +102,32 @@ class CubeSource:
         with translated("write", str(self._array.store_path)):
             self._array[self._slot, row : row + height, col : col + width] = fitting
         return values
+
+
+@contextlib.contextmanager
+def _decoded(name: str) -> Iterator[None]:
+    """Turn what zarr and its codecs raise for a file of a cube that is damaged or cannot be reached into one line."""
+    try:
+        yield
+    except BaseError as error:
+        raise SourceError(f"cube file {name} cannot be read: {explained(error)}; {ADVICE}") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise SourceError(f"cube file {name} is damaged ({reason}); delete it and extract again") from error
+
+
+class _Stored:
+    """A band as dask reads it."""
+
+    def __init__(self, array: zarr.Array[Any]) -> None:
+        self._array = array
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+
+    def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
+        _, *size = self._array.shards or self._array.chunks
+        corner = [key[0].start, *(part.start // side for part, side in zip(key[1:], size, strict=True))]
+        with _decoded("/".join(map(str, (self._array.store_path, "c", *corner)))):
+            return np.asarray(self._array[key], self.dtype.newbyteorder("="))
 
 
 def _joined(rows: list[list[tuple[int, int]]], shards: dict[tuple[int, int], NDArray[Any]]) -> NDArray[Any]:
@@ -203,7 +223,7 @@ class Cube:
         chosen = sorted((self._flagged(group) if slots is None else slots).items(), key=lambda item: item[1].obstime)
         numbers = [number for number, _ in chosen]
         arrays = {name: _array(group, name) for name in sorted(_band_names(group))}
-        lazy = {name: da.from_zarr(array, chunks=array.chunks) for name, array in arrays.items()}  # type: ignore[no-untyped-call]
+        lazy = {name: da.from_array(_Stored(array), array.chunks, name=False) for name, array in arrays.items()}  # type: ignore[no-untyped-call]
         bands = {name: array[numbers] for name, array in lazy.items()}
         return cf.dataset(bands, self.grid(), [slot for _, slot in chosen])
 

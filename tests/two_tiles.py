@@ -1,4 +1,4 @@
-"""A lake with two tiles in two UTM zones, an area of parcels in each, and scenes of several dates and offsets, extracted.
+"""A lake with two tiles in two UTM zones, an area in each, and scenes of several dates and offsets, extracted.
 
 Area ms lies in zone 31, area east in zone 32. Each tile has 10 m and 20 m bands and classes; DN differ from pixel to
 pixel, and some are nodata.
@@ -24,7 +24,7 @@ DAYS = ("2024-01-01", "2024-12-31")
 
 def pixels(name, band):
     """Stored DN of a scene's band."""
-    rng = np.random.default_rng(abs(hash_of(f"{name}{band}")))
+    rng = np.random.default_rng(hash_of(f"{name}{band}"))
     side = SIZE * 10 // BANDS[band]
     values = rng.integers(0, 12, (side, side)) if band == "SCL" else rng.integers(900, 9_000, (side, side))
     values[:3, -5:] = 0
