@@ -191,12 +191,17 @@ class Cube:
         """The grid of all its bands.
 
         Raises:
-            NotFoundError: there is no such cube.
+            NotFoundError: there is no such cube, or making it broke off.
+            SourceError: it is damaged.
         """
         group = self._opened()
-        return cf.grid_of(
-            group[cf.GRID_MAPPING].attrs.asdict(), (_array(group, "y").shape[0], _array(group, "x").shape[0])
-        )
+        try:
+            shape = _array(group, "y").shape[0], _array(group, "x").shape[0]
+            return cf.grid_of(group[cf.GRID_MAPPING].attrs.asdict(), shape)
+        except KeyError as error:
+            raise NotFoundError(f"the cube {self.url} was never made whole; extract again") from error
+        except ValueError as error:  # no JSON
+            raise SourceError(f"the cube {self.url} is damaged ({error}); delete it and extract again") from error
 
     def bands(self) -> list[str]:
         """The names of its bands, in alphabetical order.
@@ -235,6 +240,8 @@ class Cube:
             raise SourceError(f"cannot open {self.url}: {explained(error)}; {ADVICE}") from error
         except FileNotFoundError as error:
             raise NotFoundError(f"no cube at {self.url}; extract with a cube first") from error
+        except ValueError as error:  # no JSON
+            raise SourceError(f"the cube {self.url} is damaged ({error}); delete it and extract again") from error
 
     def _flagged(self, group: zarr.Group) -> dict[int, Slot]:
         """The slots that count by what the cube itself says."""

@@ -5,7 +5,8 @@ What counts is decided by the named query `cube.slots`; how a dataset looks by `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ import pyarrow as pa
 from cbm_lake import cf
 from cbm_lake.cf import Slot
 from cbm_lake.cube import Cube
-from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.rasters import Grid
 from cbm_lake.selection import Choice, extent_of, window_of
 from cbm_lake.store import Store
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from cbm_lake.pixels import Pixels
+
+log = logging.getLogger(__name__)
 
 CUBES: Final = pa.schema(
     [
@@ -68,20 +71,33 @@ class Held:
 
 
 def held(lake: Pixels, chosen: Choice) -> list[Held]:
-    """The cubes of a card, area and year of which at least one slot counts, in the order of their grids' names."""
+    """The cubes of a card, area and year of which at least one slot counts, in the order of their grids' names.
+
+    Raises:
+        NotFoundError: the grid that is named is not among them.
+        SourceError: one is damaged.
+    """
     rows = lake.query("cube.slots", card=chosen.card.name, grid=None, aoi=chosen.aoi, year=chosen.year).to_pylist()
     by_grid: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_grid.setdefault(row["grid"], []).append(row)
+    names = [name for name in sorted(by_grid) if chosen.grid in (None, name)]
+    if by_grid and not names:
+        raise NotFoundError(f"no cube {chosen.grid} holds {chosen.card.name}; there are: {', '.join(sorted(by_grid))}")
     with ThreadPoolExecutor(_READERS) as pool:
-        return list(pool.map(lambda name: _held(lake, chosen.card.name, name, by_grid[name]), sorted(by_grid)))
+        cubes = pool.map(lambda name: _held(lake, chosen.card.name, name, by_grid[name]), names)
+        return [cube for cube in cubes if cube is not None]
 
 
-def _held(lake: Pixels, card: str, name: str, rows: list[dict[str, Any]]) -> Held:
+def _held(lake: Pixels, card: str, name: str, rows: list[dict[str, Any]]) -> Held | None:
     cube = Cube(lake.cube_url(card, name))
     slots = {row["slot"]: Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in rows}
     extracted = {row["slot"]: frozenset(row["bands"]) for row in rows}
-    return Held(name, cube, cube.grid(), tuple(cube.bands()), slots, extracted)
+    try:
+        return Held(name, cube, cube.grid(), tuple(cube.bands()), slots, extracted)
+    except NotFoundError as error:
+        log.warning("%s; the lake remembers %d scenes of it", error, len(slots))
+        return None
 
 
 def table(lake: Pixels, card: str, aoi: str | None, year: int | None) -> pa.Table:
@@ -120,29 +136,26 @@ def cube(lake: Pixels, chosen: Choice, *, harmonised: bool) -> xr.Dataset:
     return cf.harmonised(opened, chosen.card.classification) if harmonised else opened
 
 
-def publish(lake: Pixels, card: str, grids: Iterable[str] | None = None) -> None:
+def publish(lake: Pixels, card: str) -> None:
     """Say in the cubes themselves which slots count, for readers that know nothing of the lake's ledger.
 
     Cubes of version 0.1 get the attributes that they lack. Several may do so at once: who finds afterwards that
-    something else counts by now does it again.
-
-    Args:
-        lake: whose cubes.
-        card: of which.
-        grids: only these.
+    something else counts by now does it again. A cube that is damaged, or just being made, is left as it is.
     """
-    there = {name.removesuffix(".zarr") for name in Store(lake.url).folders(f"cubes/{card}")}
-    names = there if grids is None else there.intersection(grids)
+    names = [name.removesuffix(".zarr") for name in Store(lake.url).folders(f"cubes/{card}")]
     with ThreadPoolExecutor(_READERS) as pool:
-        list(pool.map(lambda name: _publish(lake, card, name), sorted(names)))
+        list(pool.map(lambda name: _publish(lake, card, name), names))
 
 
 def _publish(lake: Pixels, card: str, name: str) -> None:
     cube, written = Cube(lake.cube_url(card, name)), None
-    grid = cube.grid()
-    while written != (current := _slots(lake, card, name)):
-        cube.extend(grid, {}, *current)
-        written = current
+    try:
+        grid = cube.grid()
+        while written != (current := _slots(lake, card, name)):
+            cube.extend(grid, {}, *current)
+            written = current
+    except (NotFoundError, SourceError) as error:
+        log.warning("the cube %s does not say which of its scenes count: %s", name, error)
 
 
 def _slots(lake: Pixels, card: str, name: str) -> tuple[list[Slot], set[int]]:

@@ -295,6 +295,13 @@ class Lake(Pixels):
             raise InvalidInputError(f"days must be 0 or more, not {days:g}")
         return sum(table.vacuum(days) for table in self._tables.values())
 
+    def publish_cubes(self, card: str) -> None:
+        """Say in the cubes of a card which of their scenes count, for readers that know nothing of the ledger."""
+        from cbm_lake import datasets
+
+        self._check_present()
+        datasets.publish(self, card)
+
     def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
         """The stored pixel index of that parcel version on that grid, or None."""
         return self._store.read(_index_name(parcels, grid))

@@ -141,9 +141,3 @@ class Pixels(ABC):
             card, aoi, year, grid, resolution=resolution, bands=bands, start=start, end=end, harmonised=harmonised
         )
         return pixelfiles.write(dataset, Path(path), progress)
-
-    def publish_cubes(self, card: str, grids: Sequence[str] | None = None) -> None:
-        """Say in the cubes of a card (or in those of some grids) which of their scenes count, for other readers."""
-        from cbm_lake import datasets
-
-        datasets.publish(self, card, grids)

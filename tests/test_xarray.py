@@ -1,5 +1,6 @@
 """Cubes and catalogued rasters as datasets: pixels as in the files, scenes that count, metadata for other readers."""
 
+import pickle
 import shutil
 import warnings
 from datetime import UTC, datetime
@@ -273,6 +274,52 @@ def test_a_superseded_scene_is_seen_until_the_better_one_is_extracted(one, tmp_p
     two_tiles.run(one)
     assert seen(one) == ["S0_ms", "S1_new", "S2_ms"]
     assert scenes(one.stack("s2", "ms", *DAYS, bands=["B04"])) == ["S0_ms", "S1_new", "S2_ms"]
+
+
+def test_a_better_scene_without_a_cube_takes_the_older_one_out_too(one, tmp_path):
+    better = two_tiles.scene(tmp_path, "ms", "S1", 1, acquisition="S1_ms", reference="new.SAFE")
+    one.add_scenes(factories.scenes(better | {"id": "S1_new", "s2:processing_baseline": "05.11"}))
+    two_tiles.run(one, cube=False)
+    assert seen(one) == ["S0_ms", "S2_ms"]
+
+
+def test_a_lake_as_it_was_shows_what_counted_then_and_changes_no_cube(one):
+    then = datetime.now(UTC)
+    row = {"card": "s2", "scene": "S1_ms", "kind": "twice", "shift": 1.0, "reason": "r", "version": "0"}
+    row |= {"status": "suspect", "found": then}
+    one.add_suspects(pa.Table.from_pylist([row], schema=schemas.SUSPECTS))
+    before = Lake(one.url, as_of=then)
+    assert scenes(before.cube("s2", "ms", bands=["B04"])) == ["S0_ms", "S1_ms", "S2_ms"]
+    with pytest.raises(InvalidInputError, match="the lake as it was"):
+        before.publish_cubes("s2")
+    assert seen(one) == ["S0_ms", "S2_ms"]
+
+
+def test_a_cube_that_is_damaged_or_unfinished_stops_no_command(one, caplog):
+    fine = grid(one)
+    broken = Path(one.cube_url("s2", "32631_10m_broken"))
+    zarr.open_group(str(broken), mode="w")
+    Path(url(one, metres=20), "x", "zarr.json").write_text("no JSON")
+    assert two_tiles.run(one, again=True, cube=False).scenes == 3
+    assert "was never made whole" in caplog.text
+    assert "is damaged" in caplog.text
+    assert seen(one, fine) == ["S0_ms", "S1_ms", "S2_ms"]
+    with pytest.raises(SourceError, match="20m.*is damaged .*; delete it and extract again"):
+        one.cubes("s2")
+
+
+def test_a_cube_that_was_deleted_is_told_and_the_others_are_read(one, caplog):
+    shutil.rmtree(url(one, metres=20))
+    assert scenes(one.cube("s2", "ms")) == ["S0_ms", "S1_ms", "S2_ms"]
+    assert "no cube at" in caplog.text
+    with pytest.raises(NotFoundError, match=r"no cube elsewhere holds s2; there are: 32631_10m_"):
+        one.cube("s2", grid="elsewhere")
+
+
+def test_a_dataset_travels_to_other_processes(tiles):
+    for found in datasets(tiles):
+        again = pickle.loads(pickle.dumps(found))  # noqa: S301 - our own
+        assert np.array_equal(again["B04"], found["B04"], equal_nan=True)
 
 
 def test_what_a_failed_attempt_left_is_seen_by_nobody(tmp_path):

@@ -91,7 +91,7 @@ def run(
 
 def _publish(todo: Plan) -> None:
     """Say in the cubes what counts by now, however the run ended; a newer scene may supersede one in another cube."""
-    if any(job.slots for job in todo.jobs):
+    if todo.jobs:
         Lake(todo.jobs[0].lake).publish_cubes(todo.card)
 
 

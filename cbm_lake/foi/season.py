@@ -256,9 +256,9 @@ def _classes(cubes: Sequence[Held], optical: Held) -> Held:
 
 def _radar(lake: Lake, parcels: ParcelSet, grid: str, dates: tuple[str, str]) -> xr.Dataset | None:
     """The backscatter of the same grid, if there is any."""
-    chosen = Choice.of("bs", parcels.aoi, None, grid, None, ("VV", "VH"), *dates)
+    chosen = Choice.of("bs", parcels.aoi, None, None, None, ("VV", "VH"), *dates)
     for cube in datasets.held(lake, chosen):
-        if chosen.fits(cube.name, cube.grid, cube.bands):
+        if cube.name == grid and chosen.fits(cube.name, cube.grid, cube.bands):
             backscatter = cube.open(chosen)
             return backscatter if backscatter.sizes["time"] else None
     return None
