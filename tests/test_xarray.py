@@ -304,7 +304,7 @@ def test_a_cube_that_is_damaged_or_unfinished_stops_no_command(one, caplog):
     assert "was never made whole" in caplog.text
     assert "is damaged" in caplog.text
     assert seen(one, fine) == ["S0_ms", "S1_ms", "S2_ms"]
-    with pytest.raises(SourceError, match="20m.*is damaged .*; delete it and extract again"):
+    with pytest.raises(SourceError, match=r"20m.*is damaged .*; delete it and extract again"):
         one.cubes("s2")
 
 
