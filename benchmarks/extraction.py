@@ -213,7 +213,7 @@ def in_process() -> None:
     for _ in range(3):
         later.append(cpu(lambda: run(job)))
         floors.append(sum(floor(job)))
-        rows = scene._signatures(job)  # noqa: SLF001
+        rows, _ = scene._signatures(job)  # noqa: SLF001
         writing.append(cpu(lambda: lake.write_signatures(job.card, rows, job.extraction)))  # noqa: B023
     found |= {"later": statistics.median(later), "floor": statistics.median(floors)}
     print(json.dumps(found | {"writing": statistics.median(writing)}))

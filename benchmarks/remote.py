@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,11 +39,15 @@ import rasterio
 from benchmarks import extraction
 from benchmarks.tiles import EPSG, SIZE, fields, reflectance, write_cog
 from cbm_lake import extract, parcels, zonal
+from cbm_lake.config import Workspace
 from cbm_lake.extract import scene
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Raster, Window
+from cbm_lake.rasters import Raster, Window, _runs
 
 _SLICE = 262_144
+"""Bytes that are sent at once."""
+_SHORTEST = 0.002
+"""Seconds that a server can wait."""
 _GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_MAX_RETRY": "10",
@@ -72,7 +77,7 @@ def main() -> None:
         print(
             f"{options.size} pixels a side, {len(bands)} bands + SCL, {total / 1e6:.0f} MB, {options.parcels} parcels"
         )
-        print(f"{options.rate:.0f} MB/s a connection, {extract_connections()} connections")
+        print(f"{options.rate:.0f} MB/s a connection, {connections()} connections")
         lake = make_lake(folder, options.parcels, options.size)
         extraction.add_scene(lake, assets)
         variants = [("local", None), *((f"{ms} ms", (ms, 0.0)) for ms in map(int, options.latencies.split(",")))]
@@ -82,10 +87,8 @@ def main() -> None:
         show(variants, rounds)
 
 
-def extract_connections() -> int:
+def connections() -> int:
     """How many requests the settings allow at once."""
-    from cbm_lake.config import Workspace
-
     return Workspace.here().config.s3.connections
 
 
@@ -132,9 +135,7 @@ def run_round(
 
 def show(variants: list[Any], rounds: list[dict[tuple[str, str], Result]]) -> None:
     """The table."""
-    print(
-        f"{'':28s} {'wall':>7s} {'of local':>9s} {'GDAL':>7s} {'GDAL / ours':>12s} {'CPU':>7s} {'peak MB':>8s} {'of local':>9s}  rows"
-    )
+    print(" " * 30 + "wall  of local    GDAL  GDAL / ours     CPU  peak MB  of local  rows")
 
     def median(key: tuple[str, str], figure: str) -> float:
         return statistics.median(found[key][figure] for found in rounds if key in found)
@@ -169,6 +170,7 @@ def in_process() -> None:
         scene._index(job, raster.grid.name)  # noqa: SLF001
     zonal.warm_up()
     if reader == "gdal":
+        os.environ.update(_GDAL)
         scene.source = GdalSource  # type: ignore[assignment, misc]
     wall, cpu = time.perf_counter(), time.process_time()
     rows = scene._signatures(job)  # noqa: SLF001
@@ -179,8 +181,6 @@ def in_process() -> None:
 
 def job_of(lake: Lake, bands: tuple[str, ...], assets: dict[str, str]) -> extract.Job:
     """The job of the scene, its rasters at other addresses."""
-    from dataclasses import replace
-
     job = extraction.plan(lake, bands, cube=False)
     rasters = {band: replace(raster, href=assets[band]) for band, raster in job.rasters.items()}
     return replace(job, rasters=rasters)
@@ -194,9 +194,9 @@ class GdalSource:
 
     def read(self, windows: Iterable[Window]) -> Iterator[np.ndarray]:
         """The pixels of each window."""
-        from cbm_lake.rasters import _runs
-
-        with rasterio.Env(**_GDAL), rasterio.open(f"/vsicurl/{self._raster.href}") as dataset:
+        with rasterio.Env():
+            opened = rasterio.open(f"/vsicurl/{self._raster.href}")
+        with contextlib.closing(opened) as dataset:
             for run in _runs(windows, 4096):
                 row, col, height, _ = run[0]
                 pixels = dataset.read(1, window=((row, row + height), (col, run[-1].col + run[-1].width)))
@@ -225,53 +225,63 @@ def serve() -> None:
 
 
 async def _serve(folder: str, latency: float, faults: float, rate: float) -> None:
-    chance = random.Random(1)
+    server = await asyncio.start_server(Slow(Path(folder), latency, faults, rate), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    async with server:
+        await server.serve_forever()
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+
+@dataclass
+class Slow:
+    """What answers on one connection after another."""
+
+    folder: Path
+    latency: float
+    """Seconds before every answer."""
+    faults: float
+    """Part of the answers that are bad."""
+    rate: float
+    """Bytes a second on a connection."""
+    chance: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer until the connection ends."""
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while await answer(reader, writer):
+            while await self.answer((await reader.readuntil(b"\r\n\r\n")).decode("latin1"), writer):
                 pass
         writer.close()
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin1")
-        path = Path(folder) / Path(urlsplit(head.split(" ")[1]).path).name
-        await asyncio.sleep(latency)
-        fault = chance.choice(("cut", "reset", "503", "429")) if chance.random() < faults else ""
-        if fault in ("503", "429"):
-            writer.write(f"HTTP/1.1 {fault} Busy\r\nContent-Length: 0\r\n\r\n".encode())
-            return True
-        if not path.is_file():
-            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    async def answer(self, head: str, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; False where the connection is to end."""
+        path = self.folder / Path(urlsplit(head.split(" ")[1]).path).name
+        await asyncio.sleep(self.latency)
+        fault = self.chance.choice(("cut", "reset", "503", "429")) if self.chance.random() < self.faults else ""
+        if fault.isdecimal() or not path.is_file():
+            writer.write(f"HTTP/1.1 {fault or 404} No\r\nContent-Length: 0\r\n\r\n".encode())
             return True
         size = path.stat().st_size
         span = re.search(r"\r\n[Rr]ange: bytes=(\d+)-(\d*)", head)
         start, end = (int(span[1]), min(int(span[2] or size - 1) + 1, size)) if span else (0, size)
         status = f"206 Partial\r\nContent-Range: bytes {start}-{end - 1}/{size}" if span else "200 OK"
-        lines = f'HTTP/1.1 {status}\r\nContent-Length: {end - start}\r\nAccept-Ranges: bytes\r\nETag: "{size}"\r\n\r\n'
-        writer.write(lines.encode())
-        if head.startswith("HEAD"):
-            return True
-        await send(writer, path, start, start + (end - start) // 2 if fault else end)
+        said = f'HTTP/1.1 {status}\r\nContent-Length: {end - start}\r\nAccept-Ranges: bytes\r\nETag: "{size}"\r\n\r\n'
+        writer.write(said.encode())
+        if not head.startswith("HEAD"):
+            await self.send(writer, path, start, start + (end - start) // 2 if fault else end)
         if fault == "reset":
             linger = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         return not fault
 
-    async def send(writer: asyncio.StreamWriter, path: Path, start: int, end: int) -> None:
+    async def send(self, writer: asyncio.StreamWriter, path: Path, start: int, end: int) -> None:
+        """Part of a file, no faster than the rate."""
         loop, begun = asyncio.get_running_loop(), time.perf_counter()
         with path.open("rb") as file:
             for at in range(start, end, _SLICE):
                 await writer.drain()
                 await loop.sendfile(writer.transport, file, at, min(_SLICE, end - at))
-                ahead = (min(at + _SLICE, end) - start) / rate - (time.perf_counter() - begun)
-                if ahead > 0.002:
+                ahead = (min(at + _SLICE, end) - start) / self.rate - (time.perf_counter() - begun)
+                if ahead > _SHORTEST:
                     await asyncio.sleep(ahead)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    async with server:
-        await server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -217,9 +217,9 @@ def zarr_store(url: str) -> str | ObjectStore[Any]:
 
 def connections_to(section: Any, host: str) -> int:
     """How many requests may be under way at once: what the settings say, else what the host is known to allow."""
-    few = urlsplit(host if "://" in host else f"//{host}").hostname or ""
-    said = "connections" in section.model_fields_set
-    return _FEW if few.endswith("dataspace.copernicus.eu") and not said else section.connections
+    few = (urlsplit(host if "://" in host else f"//{host}").hostname or "").endswith("dataspace.copernicus.eu")
+    said = section.connections != type(section).model_fields["connections"].default
+    return _FEW if few and not said else int(section.connections)
 
 
 def gdal_http(retries: int) -> dict[str, str]:

@@ -131,7 +131,7 @@ def get(name: str) -> Card:
 _GROUP = re.compile(r"(?:.*/)?r(?P<metres>\d{2})m/(?P<name>\w+)$")
 """Path of a band in an EOPF product: r10m/b02."""
 _SIZE = re.compile(r"[_-](?P<metres>\d{2,3})m$")
-_EXTENSION = re.compile(r"[.-](?:jp2|tiff?)$")
+_EXTENSION = re.compile(r"[._-](?:jp2|tiff?)$")
 _BEFORE = re.compile(r"^(?:toc|fre|sre|sr|boa|surface_reflectance|reflectance|gamma0|sigma0|coh|coherence)[_-]")
 _BEHIND = re.compile(r"[_-](?:toc|fre|sre|sr|boa|reflectance|coh|coherence|[gs]-lin)$")
 _NUMBERED = re.compile(r"(?:b|band[ _-]?)0?(?P<number>[2-8]|8a|11|12)$")

@@ -164,6 +164,13 @@ def _power(decibels: NDArray[Any]) -> NDArray[np.float32]:
     return linear
 
 
+def without_negative(pixels: NDArray[Any]) -> int:
+    """Make power or coherence below 0, which is nodata that the file does not declare, nodata in place; how many."""
+    wrong = pixels < 0
+    pixels[wrong] = 0
+    return int(np.count_nonzero(wrong))
+
+
 def without_wrapped(pixels: NDArray[Any]) -> int:
     """Make DN that are no reflectance nodata, in place; how many there were.
 
@@ -187,8 +194,8 @@ def check_radar(card: Card, band: str, pixels: NDArray[Any]) -> None:
     median = float(np.median(valid)) if valid.size else 1.0
     if not 0 < median <= (_ABSURD if card.name == "bs" else 1):
         wanted = "linear power" if card.name == "bs" else "coherence from 0 to 1"
-        kind = "dB" if median < 0 else "scaled numbers or amplitude"
+        kind = "dB or undeclared nodata" if median < 0 else "scaled numbers or amplitude"
         raise SourceError(
-            f"its {band} has a median of {median:.4g}, as {kind} has; card {card.name} needs {wanted}; "
+            f"its {band} has a median of {median:.4g}, as {kind} would have; card {card.name} needs {wanted}; "
             "leave out this scene"
         )

@@ -18,7 +18,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import obstore.store
 import zarr
 from affine import Affine
 from obstore.exceptions import BaseError
@@ -27,6 +26,7 @@ from zarr.storage import ObjectStore
 from cbm_lake import ranges
 from cbm_lake.access import explained, is_remote, zarr_store
 from cbm_lake.errors import SourceError
+from cbm_lake.stores import Remote, folder_store, is_distant, local_path, shown
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +80,9 @@ class Band:
             array, around = _opened(href)
             epsg, transform = _epsg(array, around), _transform(array, around)
         except _ZARR_ERRORS as error:
-            raise _unreadable(href, error) from error
+            raise _unreadable(href, error) from None  # its text may have a signature
         if epsg is None or transform is None or transform.b or transform.d or transform.e >= 0:
-            raise SourceError(f"{href} has no known coordinate system or is not north-up; leave out this scene")
+            raise SourceError(f"{shown(href)} has no known coordinate system or is not north-up; leave out this scene")
         return cls(href, array, epsg, transform, _offset(href) if array.dtype.kind == "f" else None)
 
     @property
@@ -119,7 +119,7 @@ class Band:
         try:
             pixels = np.asarray(self.array[rows, columns])
         except _ZARR_ERRORS as error:
-            raise _unreadable(self.href, error) from error
+            raise _unreadable(self.href, error) from None
         if self.offset is not None:
             return _to_dn(pixels, self.offset)
         return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
@@ -162,10 +162,9 @@ def _opened(href: str) -> tuple[zarr.Array[Any], list[zarr.Group]]:
 
 def _store(root: str) -> Any:
     """Where zarr finds the product: a folder, or a web or object store."""
-    if "://" not in root or is_remote(root):
-        return zarr_store(root)
-    options: Any = {"allow_http": root.startswith("http://")}
-    return ObjectStore(obstore.store.from_url(root, client_options=options), read_only=True)
+    if is_remote(root) or not is_distant(root):
+        return zarr_store(local_path(root))
+    return ObjectStore(folder_store(root), read_only=True)
 
 
 def _parents(store: Any, path: str) -> Iterator[zarr.Group]:
@@ -214,5 +213,6 @@ def _transform(array: zarr.Array[Any], around: list[zarr.Group]) -> Affine | Non
 
 
 def _unreadable(href: str, error: Exception) -> SourceError:
-    reason = explained(error)
-    return SourceError(f"band {href} cannot be read: {reason}; fetch it again or leave out this scene")
+    advice = Remote(href).advice(error) if is_distant(href) else ""
+    advice = advice or "fetch it again or leave out this scene"
+    return SourceError(f"band {shown(href)} cannot be read: {explained(error)}; {advice}")

@@ -9,11 +9,13 @@ compared in every answer, so that bytes of two versions of a file never come tog
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import random
 import re
 import tempfile
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,6 +33,8 @@ from cbm_lake.errors import SourceError
 if TYPE_CHECKING:
     from obstore import GetResult
 
+log = logging.getLogger(__name__)
+
 HEADER: Final = 65_536
 """Bytes that come with the first request: the header of a COG with all its offsets."""
 _SAMPLE: Final = 16_384
@@ -45,8 +49,9 @@ _CHUNK: Final = 524_288
 """Bytes of an answer that are kept when it breaks off, a multiple of this."""
 _BACKOFF: Final = 0.2
 _LONGEST_PAUSE: Final = 20.0
-"""Seconds before the first repetition, and the most before any."""
-_STATUS: Final = re.compile(r"status code: (\d{3})")
+"""Seconds before the first repetition, and the most before any, unless the server asks for more."""
+_LONGEST_WAIT: Final = 120.0
+"""Seconds beyond which a server that asks to wait is given up for now."""
 _TIMED_OUT: Final = re.compile(r"timed out|TimedOut|operation timed|too slow")
 _BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """What servers answer that may be right a little later."""
@@ -141,9 +146,10 @@ def _on_disk(href: str) -> str:
     if not path.startswith("/vsi"):
         return path
     inner = re.sub(r"^(/vsi[a-z0-9]+/)+", "", path)
-    inner = inner.strip("{}") if inner.startswith("{") else inner
-    candidates = [Path(inner), *Path(inner).parents, *(Path("/") / p for p in (Path(inner), *Path(inner).parents))]
-    return str(next((file for file in candidates if file.is_file()), inner))
+    if braced := re.match(r"\{(.*)\}", inner):
+        return braced[1]
+    within = [Path(inner), *Path(inner).parents]
+    return str(next((file for file in (*within, *(Path("/") / part for part in within)) if file.is_file()), inner))
 
 
 # -- at a distance ------------------------------------------------------------------------------------------------
@@ -169,29 +175,39 @@ class _NoRangesError(Exception):
     """The server answers with whole files only."""
 
 
-@dataclass
 class _Attempts:
-    """How often a request may still be repeated, and how long to wait before."""
+    """How often one request may still be repeated, and how long to wait before."""
 
-    left: int
-    made: int = 0
-    silent: int = 0
-    renewed: bool = False
+    def __init__(self, where: stores.Remote) -> None:
+        self._where, self._made, self._silent, self._renewed = where, 0, 0, False
 
-    def again(self, problem: BaseException, where: stores.Remote) -> bool:
+    def progress(self) -> None:
+        """Some bytes came: what fails from here on is a new failure."""
+        self._made = 0
+
+    def again(self, problem: BaseException) -> bool:
         """Count a failure, and wait where it may pass; False where it will not, or has come too often."""
-        text = str(problem)
-        status = _STATUS.search(text)
-        if status and status[1] in ("401", "403") and not self.renewed:
-            self.renewed = True
-            return where.renew()
-        if isinstance(problem, FileNotFoundError) or (status and int(status[1]) not in _BUSY):
+        status = access.STATUS.search(str(problem))
+        code = int(status["status"][:3]) if status else 0
+        if code in (401, 403) and not self._renewed:
+            self._renewed = True
+            return self._where.renew()
+        if isinstance(problem, FileNotFoundError) or (code and code not in _BUSY):
             return False
-        self.silent += bool(_TIMED_OUT.search(text))
-        self.made += 1
-        if self.made > self.left or self.silent > 1:
+        self._silent += bool(_TIMED_OUT.search(str(problem)))
+        self._made += 1
+        if self._made > self._where.retries or self._silent > 1:
             return False
-        time.sleep(min(_BACKOFF * 2 ** (self.made - 1), _LONGEST_PAUSE) * random.uniform(0.8, 1.2))  # noqa: S311
+        pause = min(_BACKOFF * 2 ** (self._made - 1), _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
+        return self._wait(pause if code not in (429, 503) else max(pause, self._where.asked_to_wait()))
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait, unless it is too long."""
+        if seconds > _LONGEST_WAIT:
+            return False
+        if seconds > _LONGEST_PAUSE:
+            log.warning("%s is busy; going on in %.0f s", stores.shown(self._where.url), seconds)
+        time.sleep(seconds)
         return True
 
 
@@ -259,19 +275,19 @@ class RemoteFile:
     def _fetched(self, start: int, end: int) -> bytes:
         """The bytes from start up to end or to the end of the file, however often the connection breaks."""
         parts: list[bytes] = []
-        attempts, at = _Attempts(self._where.retries), start
+        attempts, at = _Attempts(self._where), start
         while True:
             try:
                 for chunk in self._answered(at, end):
                     parts.append(chunk)
                     at += len(chunk)
-                    attempts.made = 0
+                    attempts.progress()
                 return parts[0] if len(parts) == 1 else b"".join(parts)
             except (BaseError, OSError) as error:
                 if isinstance(error, NotSupportedError) and not self._opened:
                     raise _NoRangesError from error
-                if not attempts.again(error, self._where):
-                    raise self._failure(error) from error
+                if not attempts.again(error):
+                    raise self._failure(error) from None  # its text has the signature
 
     def _answered(self, start: int, end: int) -> Iterator[bytes]:
         """The body of one answer, chunk by chunk, as long as the connection lasts."""
@@ -280,14 +296,12 @@ class RemoteFile:
         with self._where.limit:
             answer = obstore.get(self._where.store(), self._where.path, options={"range": (start, end)})
             self._compare(_Version.of(answer))
-            missing = answer.range[1] - answer.range[0]
+            first, last = answer.range
             for chunk in answer.stream(min_chunk_size=_CHUNK):
-                missing -= len(chunk)
-                if missing < 0:
-                    raise OSError("the answer is longer than was asked for")
+                first += len(chunk)
+                _check_length(min(first, last), first)
                 yield bytes(chunk)
-            if missing:
-                raise OSError("the answer was cut off")
+            _check_length(first, last)
 
     def _compare(self, version: _Version) -> None:
         if not self._version.size:
@@ -297,8 +311,9 @@ class RemoteFile:
 
     def _downloaded(self) -> IO[bytes]:
         """The whole file, in a temporary file: from a server that knows no ranges."""
-        attempts = _Attempts(self._where.retries)
+        attempts = _Attempts(self._where)
         file = tempfile.TemporaryFile()  # noqa: SIM115
+        weakref.finalize(self, file.close)
         while True:
             try:
                 with self._where.limit:
@@ -307,9 +322,10 @@ class RemoteFile:
                     for chunk in answer.stream(min_chunk_size=_CHUNK):
                         file.write(chunk)
                 file.flush()
+                _check_length(file.tell(), self._version.size)
             except (BaseError, OSError) as error:
-                if not attempts.again(error, self._where):
-                    raise self._failure(error) from error
+                if not attempts.again(error):
+                    raise self._failure(error) from None  # its text has the signature
                 file.seek(0)
                 file.truncate()
             else:
@@ -318,6 +334,12 @@ class RemoteFile:
     def _failure(self, error: BaseException) -> SourceError:
         action = "read" if self._opened else "opened"
         return unreadable(self.href, access.explained(error), self._where.advice(error), action)
+
+
+def _check_length(came: int, expected: int) -> None:
+    """Raise OSError where an answer has another length than it said, which some connections end without an error."""
+    if came != expected:
+        raise OSError("the answer was cut off, or is longer than it says")
 
 
 @dataclass

@@ -9,6 +9,7 @@ card.
 
 from __future__ import annotations
 
+import contextvars
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -268,12 +269,17 @@ def opened(href: str, threads: int = 1) -> Iterator[Any]:
     distant = GdalFile(open_bytes(path)) if stores.is_distant(path) else None
     threads = 1 if distant else threads
     action = "opened"
+    home = (
+        contextvars.copy_context()
+    )  # where rasterio remembers open files: a generator may be closed by another thread
     try:
         with _environment(threads, **_ALONE if distant else {}):
-            dataset = distant.dataset() if distant else rasterio.open(_local(path))
+            dataset = home.run(distant.dataset) if distant else rasterio.open(_local(path))
         action = "read"
-        with dataset:
+        try:  # `with dataset` would tie it to this thread
             yield dataset
+        finally:
+            home.run(dataset.close)
     except (RasterioError, CRSError) as error:
         problem = distant.problem if distant else None
         raise problem or unreadable(stores.shown(href), _reason(error), action=action) from error

@@ -9,17 +9,21 @@ import os
 import re
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
+from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
+from urllib.request import Request, urlopen
 
 from cbm_lake import access, credentials, signing
 from cbm_lake.config import Workspace
 from cbm_lake.errors import SourceError
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import AzureConfig, ClientConfig, RetryConfig
 
 _WEB = ("http://", "https://")
 _DISTANT = (access.SCHEME, "az://", "abfs://", "abfss://", "gs://", *_WEB)
@@ -81,11 +85,30 @@ class Remote:
         if self.url.startswith(_WEB):
             signed = signing.signed(self.url)
             return web_store(_split(signed)[0], urlsplit(signed).query, _headers(self.url), 0)
-        return _cloud_store(self.url.removesuffix(self.path), 0)
+        return _cloud_store(*_with_account(self.url.removesuffix(self.path)), 0)
 
     def renew(self) -> bool:
         """Whether a refused signature was put away, so that `store` comes with a fresh one."""
         return self.url.startswith(_WEB) and signing.renew(self.url)
+
+    def asked_to_wait(self) -> float:
+        """Seconds that a busy web server asks to wait, 0 where it says nothing of it; costs a request of one byte.
+
+        obstore keeps the headers of such answers to itself.
+        """
+        if not self.url.startswith(_WEB):
+            return 0
+        headers = {**dict(_headers(self.url)), "Range": "bytes=0-0"}
+        request = Request(signing.signed(self.url), headers=headers)  # noqa: S310
+        try:  # by the client that logs no addresses
+            with urlopen(request, timeout=access.READ_TIMEOUT.total_seconds()):  # noqa: S310
+                said = ""
+        except HTTPError as error:
+            said = error.headers.get("Retry-After", "") if error.code in (429, 503) else ""
+            error.close()
+        except (OSError, HTTPException, ValueError):
+            said = ""
+        return _seconds(said)
 
     def advice(self, error: BaseException) -> str:
         """What the user can do about a refusal; empty where there is nothing special."""
@@ -98,13 +121,47 @@ class Remote:
         return ""
 
 
+def folder_store(url: str) -> Any:
+    """The client of obstore for all files below a URL, which retries; signatures and credentials are those of now.
+
+    Raises:
+        SourceError: the URL does not say in which account of Azure it is.
+    """
+    retries = Workspace.here().config.s3.retries
+    if not url.startswith(_WEB):
+        return _cloud_store(*_with_account(url), retries)
+    parts = urlsplit(signing.signed(url))
+    root = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    return web_store(root, parts.query, _headers(url), retries)
+
+
+def _with_account(root: str) -> tuple[str, str]:
+    """A URL of Azure or Google, and the account of Azure where the environment has to name it."""
+    account = access.variable("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
+    if root.startswith("gs://") or urlsplit(root).username:
+        return root, ""
+    if not account:
+        raise SourceError(f"{root} does not say in which account it is; set AZURE_STORAGE_ACCOUNT_NAME")
+    return root, account
+
+
 def _split(url: str) -> tuple[str, str]:
-    """The root of a web server, or the folder where names in it would not survive, and the name of the file there."""
+    """The root of a web server and the name of the file there; the whole URL and nothing where a name would change."""
     parts = urlsplit(url)
-    root = f"{parts.scheme}://{parts.netloc}"
-    odd = "//" in parts.path or "%2f" in parts.path.lower() or "/." in parts.path
-    folder, _, name = parts.path.rpartition("/") if odd else ("", "", parts.path.removeprefix("/"))
-    return f"{root}{folder}/", unquote(name)
+    root = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    if "//" in parts.path or "%2f" in parts.path.lower() or "/." in parts.path:
+        return f"{root}{parts.path}", ""
+    return f"{root}/", unquote(parts.path.removeprefix("/"))
+
+
+def _seconds(said: str) -> float:
+    """What a Retry-After header says, in seconds or as a date; 0 where it says nothing."""
+    if said.strip().isdecimal():
+        return float(said)
+    try:
+        return max((parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds(), 0)
+    except (ValueError, TypeError):
+        return 0
 
 
 def _headers(url: str) -> tuple[tuple[str, str], ...]:
@@ -122,8 +179,10 @@ def _gdal_headers() -> dict[str, str]:
 
 
 def gdal_path(href: str) -> str:
-    """A path or URL as GDAL takes it."""
-    return f"/vsis3/{href.removeprefix(access.SCHEME)}" if access.is_remote(href) else local_path(href)
+    """A path or URL as GDAL takes it, signed where its host wants that; not to be shown or stored."""
+    if access.is_remote(href):
+        return f"/vsis3/{href.removeprefix(access.SCHEME)}"
+    return signing.signed(_as_url(href)) if is_distant(href) else local_path(href)
 
 
 def gdal_settings(href: str) -> dict[str, str]:
@@ -149,7 +208,7 @@ def web_store(root: str, query: str, headers: tuple[tuple[str, str], ...], retri
 
 
 @lru_cache(64)
-def _cloud_store(root: str, retries: int) -> Any:
+def _cloud_store(root: str, account: str, retries: int) -> Any:
     """The obstore client of an az://, abfs:// or gs:// URL; keys come from the usual variables, else none are sent."""
     from obstore.store import AzureStore, GCSStore
 
@@ -159,10 +218,10 @@ def _cloud_store(root: str, retries: int) -> Any:
             "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_APPLICATION_CREDENTIALS"
         )
         return GCSStore.from_url(root, config={} if named else {"skip_signature": True}, **options)
-    parts = urlsplit(root)
-    if not (parts.username or access.variable("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")):
-        raise SourceError(f"{root} does not say in which account it is; set AZURE_STORAGE_ACCOUNT_NAME")
-    return AzureStore.from_url(root, config={} if _has_azure_keys() else {"skip_signature": True}, **options)
+    config: AzureConfig = {} if _has_azure_keys() else {"skip_signature": True}
+    if account:
+        config["account_name"] = account
+    return AzureStore.from_url(root, config=config, **options)
 
 
 def _has_azure_keys() -> bool:

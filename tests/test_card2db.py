@@ -485,7 +485,7 @@ def test_a_broken_item_is_skipped_with_its_reason_and_the_rest_goes_on(lake, tmp
         item("in-metres", geometry=shapely.geometry.mapping(shapely.box(500000, 4800000, 600000, 4900000))),
         item("no-bands", assets={"thumbnail": {"href": "/x.png"}}),
         item("landsat", properties={"platform": "landsat-8"}),
-        item("odd-collection", collection=5),
+        item("odd-collection", collection=5, properties={"processing:level": "L2A"}),
     ]
     file = write(tmp_path / "items.json", {"type": "FeatureCollection", "features": [item("good"), *broken, "text"]})
     found = card2db.items(file, lake=lake)

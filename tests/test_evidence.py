@@ -47,6 +47,13 @@ ACCEPTED = {
     "by the product's name alone": (item(NAME, {"datetime": S2["datetime"]}), "S2A", -1000),
     "by the product's name in a property": (item("a", {**S2, "s2:product_uri": f"{NAME}.SAFE"}), "S2A", -1000),
     "by the processing level": (item("a", L2A), "S2A", -1000),
+    "by the folder of its rasters": (
+        item(
+            "a", {**S2, "s2:processing_baseline": "05.10"}, {"B04": {"href": f"/d/{NAME}.SAFE/GRANULE/x/B04_10m.jp2"}}
+        ),
+        "S2A",
+        -1000,
+    ),
     "by the level in words": (item("a", {**L2A, "processing:level": "Level-2A"}), "S2A", -1000),
     "by the product type": (item("a", {**L2A, "processing:level": None, "s2:product_type": "S2MSI2A"}), "S2A", -1000),
     "by the product type of CDSE": (
@@ -124,6 +131,11 @@ REFUSED = {
         "Level-1C .* collection sentinel-2-l1c",
     ),
     "L1C of EOPF": (item("a", {**L2A, "product:type": "S02MSIL1C"}), "s2", "Level-1C"),
+    "L1C by its rasters": (
+        item("a", L2A, {"B04": {"href": "s3://sentinel-s2-l1c/tiles/31/T/EJ/2024/5/1/0/B04.jp2"}}),
+        "s2",
+        "Level-1C .* by its raster s3://sentinel-s2-l1c",
+    ),
     "L1C whose file says otherwise": (item(NAME.replace("L2A", "L1C"), L2A), "s2", "Level-1C"),
     "a monthly synthesis": (item("SENTINEL2X_20240415-000000-000_L3A_T31TEJ_C_V1-0", S2), "s2", "composite by its"),
     "a quarterly mosaic": (
@@ -317,7 +329,8 @@ OFFSETS = [
     ({"s2:processing_baseline": None, "s2:datastrip_id": "S2A_OPER_MSI_L2A_DS_2APS_x_N03.01"}, {}, 0),
     ({"s2:processing_baseline": None, "processing:version": "05.10"}, {}, -1000),
     ({"s2:processing_baseline": None, "processing:version": "3.2"}, {}, "states neither"),
-    ({"s2:processing_baseline": "99.99"}, {}, "states neither"),
+    ({"s2:processing_baseline": "99.99"}, {}, "baseline 99.99 is that of the Sen2Cor toolbox"),
+    ({"s2:processing_baseline": "99.99", "s2:datatake_id": "GS2A_20240501T104021_046271_N05.10"}, {}, -1000),
 ]
 
 
@@ -509,6 +522,14 @@ def test_of_several_rasters_of_a_band_that_at_its_own_pixel_size_is_taken():
         "x": {"href": "/d/x.tif", "bands": [{"name": "B04"}], "gsd": 60}, "red-jp2": {"href": "/d/10.jp2", "gsd": 10},
     }  # fmt: skip
     assert bands(row(item("a", L2A, assets))) == {"B04": "/d/10.tif"}
+    twice = {"x": {"href": "https://h/a_B04.tif"}, "s3_x": {"href": "s3://h/a_B04.tif"}}
+    assert bands(row(item("a", L2A, twice))) == {"B04": "https://h/a_B04.tif"}
+    sized = {"x": {"href": "/d/x.tif", "bands": [{"name": "B04"}]}}
+    sized["y"] = {**sized["x"], "href": "/d/y.tif", "gsd": 10}
+    assert bands(row(item("a", L2A, sized))) == {"B04": "/d/y.tif"}
+    assert bands(row(item("a", L2A, {**sized, "B04": {"href": "/d/z.tif"}}))) == {"B04": "/d/z.tif"}
+    twins = {"B04_jp2": {"href": "/d/B04.jp2"}, "B04": {"href": "/d/B04.tif"}}
+    assert bands(row(item("a", L2A, twins))) == {"B04": "/d/B04.tif"}
     both = {"SRE_B4": {"href": "/d/SRE_B4.tif"}, "FRE_B4": {"href": "/d/FRE_B4.tif"}}
     assert bands(row(item("a", L2A, both))) == {"B04": "/d/FRE_B4.tif"}
     with pytest.raises(InvalidInputError, match=r"several rasters of B04 \(assets B04, red"):

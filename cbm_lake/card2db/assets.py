@@ -39,7 +39,6 @@ _SLOPES_KEPT = re.compile(r"(?:^|[\s/_-])(?:SRE[_-]|sigma0|(?:vv|vh)-s-lin)", re
 _DECIBEL = re.compile(r"(?:^|[^a-z])(?:db|decibels?|log)(?:[^a-z]|$)", re.IGNORECASE)
 _GROUP = re.compile(r"/measurements/reflectance(?:/r(?P<metres>\d{2})m)?$")
 _SIZE = re.compile(r"[_-]\d{2,3}m$", re.IGNORECASE)
-_TWIN: Final = "-jp2"
 _PLAIN: Final = frozenset({"", "1", "none", "unitless", "dimensionless", "linear"})
 _PLAIN_UNITS: Final = {
     "s2": _PLAIN | {"reflectance", "boa reflectance", "dn"},
@@ -61,10 +60,21 @@ class _Candidate:
     """Stated pixel size."""
 
     @property
-    def rank(self) -> tuple[bool, int, bool, bool]:
+    def rank(self) -> tuple[int, bool, bool, bool]:
         """Lower is better; of twins the COG, of two corrections the one that also corrects for slopes."""
         slopes_kept = bool(_SLOPES_KEPT.search(f"{self.key} {self.asset['href']}"))
-        return self.metres is None, self.found_by, self.key.lower().endswith(_TWIN), slopes_kept
+        return self.found_by, self.metres is None, self._is_jpeg, slopes_kept
+
+    @property
+    def file(self) -> str:
+        """The name of the raster's file."""
+        return _file(self.asset)
+
+    @property
+    def _is_jpeg(self) -> bool:
+        return (
+            "jp2" in str(self.asset.get("type") or "") or self.file.lower().endswith(".jp2") or self.key.endswith("jp2")
+        )
 
 
 def of_bands(document: Mapping[str, Any], card: Card) -> dict[str, Asset]:
@@ -95,11 +105,16 @@ def _described(key: str, asset: Asset) -> str:
 
 def _best(candidates: list[_Candidate]) -> _Candidate:
     first, *others = sorted(candidates, key=lambda candidate: candidate.rank)
-    equal = [other for other in others if other.rank == first.rank and other.asset["href"] != first.asset["href"]]
+    # one file is often named twice, by https:// and by s3://
+    equal = [other for other in others if other.rank == first.rank and other.file != first.file]
     if equal:
         keys = ", ".join(candidate.key for candidate in (first, *equal))
         raise InvalidInputError(f"it has several rasters of {first.band} (assets {keys}); leave one")
     return first
+
+
+def _file(asset: Asset) -> str:
+    return urlsplit(str(asset["href"])).path.rsplit("/", 1)[-1]
 
 
 def _is_other(key: str, asset: Asset) -> bool:
@@ -130,7 +145,7 @@ def _candidates(key: str, asset: Asset, card: Card) -> Iterator[_Candidate]:
 
 def _by_words(key: str, asset: Asset, metres: float | None) -> Iterator[_Candidate]:
     """What band the title of an asset tells, else the name of its file."""
-    title, file = str(asset.get("title") or ""), urlsplit(asset["href"]).path.rsplit("/", 1)[-1].rpartition(".")[0]
+    title, file = str(asset.get("title") or ""), _file(asset).rpartition(".")[0]
     if _NOT_MEASURED.search(f"{key} {title} {file}"):
         return
     in_title, in_file = _TITLE_BAND.search(title), _FILE_BAND.search(file)
@@ -247,11 +262,10 @@ def check_radar(band: str, asset: Asset, card: Card) -> None:
     Raises:
         InvalidInputError: the message names band and value.
     """
-    parts = urlsplit(str(asset["href"]))
-    file = parts.path.rsplit("/", 1)[-1]
+    file = _file(asset)
     unit, kind = str(_stated(asset, "unit") or ""), str(_stated(asset, "data_type") or "")
     wanted = "linear power" if card.name == "bs" else "coherence from 0 to 1"
-    if "unit=db" in parts.fragment:
+    if "unit=db" in urlsplit(str(asset["href"])).fragment:
         return  # decibels that are read as power
     if _DECIBEL.search(unit) or _DECIBEL.search(file):
         raise InvalidInputError(f"its {band} is in {unit or 'dB (' + file + ')'}; card {card.name} needs {wanted}")

@@ -68,6 +68,8 @@ class Evidence:
     """The product's name as far as the item tells one."""
     seconds: float = 0
     """From the start of sensing to its end."""
+    hrefs: tuple[str, ...] = ()
+    """Of the rasters that were found."""
 
     def check(self, card: cards.Card) -> None:
         """Refuse what is not of the card, and what nothing says to be.
@@ -221,6 +223,11 @@ class Evidence:
             level = _stated_level(text)
             if level:
                 yield what, text, level
+        for href in self.hrefs:
+            path = href.partition("?")[0]
+            found = re.search(r"(?:^|[^A-Z0-9])L1[A-C](?:[^A-Z0-9]|$)|MSI_?L(?:1C|2A)", path.upper())
+            if found:
+                yield "raster", path, "L2A" if found[0].endswith("2A") else "L1C"
         # weak: the mission is checked by then, so that the collection does not stand alone
         found = re.search(r"L[-_]?([123][A-D])(?![A-Z0-9])", self._collection.upper())
         if found:

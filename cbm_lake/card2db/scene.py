@@ -131,7 +131,8 @@ class Item:
     @cached_property
     def evidence(self) -> Evidence:
         """What the item says of its own kind."""
-        return Evidence(self.document, self.properties, self.reference, self._duration)
+        hrefs = tuple(str(asset["href"]) for asset in self.assets.values())
+        return Evidence(self.document, self.properties, self.reference, self._duration, hrefs)
 
     @cached_property
     def sensor(self) -> str:
@@ -240,10 +241,7 @@ class Item:
             # Earth Search's sentinel-2-l2a holds items whose flag is wrong; nothing else in them would tell
             log.warning("%s says that its offset was not applied: compare with another", self.document["id"])
         if usual is None and stated is None:
-            raise InvalidInputError(
-                "it states neither its processing baseline nor an offset, and nothing says that it was made before "
-                f"{_INTRODUCED:%Y-%m-%d}, since when products have one; add s2:processing_baseline to the item"
-            )
+            raise InvalidInputError(self._untold)
         return usual if usual is not None else stated or 0
 
     @cached_property
@@ -320,6 +318,18 @@ class Item:
         early = made is not None and moment(made) < _INTRODUCED
         names = (self.reference, self.document["id"])
         return 0 if early or any(_NEVER_SHIFTED.search(name.upper()) for name in names) else None
+
+    @property
+    def _untold(self) -> str:
+        if self.baseline:
+            return (
+                f"its processing baseline {self.baseline} is that of the Sen2Cor toolbox, and neither an offset nor "
+                "s2:datatake_id tells that of its source; add one of them to the item"
+            )
+        return (
+            "it states neither its processing baseline nor an offset, and nothing says that it was made before "
+            f"{_INTRODUCED:%Y-%m-%d}, since when products have one; add s2:processing_baseline to the item"
+        )
 
     def _first(self, *names: str) -> Any:
         """The first of these properties that the item has."""

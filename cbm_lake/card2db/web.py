@@ -180,7 +180,6 @@ class Web:
         except (UnicodeError, ValueError) as error:
             raise InvalidInputError(f"{credentials.without_secrets(url)!r} is no address; correct it") from error
         self._answered.add(server)
-        self._silences[server] = 0
         return response
 
     def _failed(self, error: Exception, server: str) -> NoReturn:
@@ -207,6 +206,7 @@ class Web:
     def _answer(self, response: requests.Response, url: str) -> Answer:
         server, status = host(url), response.status_code
         content = self._content(response, server)
+        self._silences[server] = 0
         if not 200 <= status < 300:
             raise _refusal(response, content, url)
         try:

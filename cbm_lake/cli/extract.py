@@ -106,7 +106,7 @@ def _extracted(done: Extracted) -> None:
 
     out.print(f"{done.scenes} scenes extracted, {done.rows:,} signatures written")
     if done.discarded:
-        out.print(f"{done.discarded:,} pixels were no reflectance (below 0, or above 3.2767) and count as nodata")
+        out.print(f"{done.discarded:,} pixels were no measurement (below 0, or reflectance above 3.2767): nodata")
     if done.still_failing:
         err.print(as_before(done.still_failing), style="yellow", markup=False, highlight=False, soft_wrap=True)
 

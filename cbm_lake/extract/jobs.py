@@ -89,7 +89,7 @@ class Outcome:
     lost: bool = False
     """Whether its worker died, perhaps of another scene that was there too."""
     discarded: int = 0
-    """Pixels over parcels whose number is no reflectance (below 0, or wrapped round below it): nodata."""
+    """Pixels over parcels whose number is no measurement (below 0, or wrapped round below it): nodata."""
     repeated: bool = False
     """Whether it failed on what stopped it in an earlier run, too."""
 
@@ -124,5 +124,5 @@ class Extracted:
 
     @property
     def discarded(self) -> int:
-        """Pixels over parcels whose number is no reflectance, in all scenes."""
+        """Pixels over parcels whose number is no measurement, in all scenes."""
         return sum(outcome.discarded for outcome in self.outcomes)

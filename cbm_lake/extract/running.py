@@ -67,7 +67,7 @@ def run(
                 level = logging.INFO if outcome.repeated else logging.WARNING
                 log.log(level, "scene %s failed: %s", outcome.scene, outcome.problem)
             if outcome.discarded:
-                log.warning("scene %s has %d pixels that are no reflectance: nodata", outcome.scene, outcome.discarded)
+                log.warning("scene %s has %d pixels that are no measurement: nodata", outcome.scene, outcome.discarded)
             if progress:
                 progress(len(outcomes), total)
     except LostError as error:

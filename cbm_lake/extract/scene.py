@@ -137,7 +137,7 @@ def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
 
 
 def _checked(job: Job, band: str, pixels: Any) -> int:
-    """Make pixels that are no reflectance nodata, in place, and refuse radar in another unit; how many there were.
+    """Make pixels that are no measurement nodata, in place, and refuse radar in another unit; how many there were.
 
     Here, and not where rasters are read, so that it holds for what cubes have, too.
     """
@@ -145,7 +145,7 @@ def _checked(job: Job, band: str, pixels: Any) -> int:
     if card.mission == "S2":
         return encoding.without_wrapped(pixels)
     encoding.check_radar(card, band, pixels)
-    return 0
+    return encoding.without_negative(pixels)
 
 
 def _classes(job: Job, band: str, pixels: Pixels) -> dict[str, Any]:
