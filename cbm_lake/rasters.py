@@ -462,15 +462,32 @@ class FileSource:
 
     def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
         """See `Source`."""
+        runs = list(_runs(windows, self._run))
+        pixels = np.empty((0, 0))
         with opened(self._raster.href, self._threads) as dataset:
-            for run in _runs(windows, self._run):
-                row, col, height, _ = run[0]
-                window = ((row, row + height), (col, run[-1].col + run[-1].width))
-                with _environment(self._threads):
-                    pixels = without_nodata(dataset.read(self._raster.band, window=window), self._raster.nodata)
-                    if self._raster.masked:
-                        pixels[dataset.read_masks(self._raster.band, window=window) == 0] = 0
-                yield from (pixels[:, w.col - col : w.col - col + w.width] for w in run)
+            for run in runs:
+                pixels = self._pixels(dataset, run)
+                if run is not runs[-1]:
+                    yield from _parts(pixels, run)
+        # closed by now: who takes no more may be another thread, which cannot close what rasterio opened in this one
+        if runs:
+            yield from _parts(pixels, runs[-1])
+
+    def _pixels(self, dataset: Any, run: list[Window]) -> NDArray[Any]:
+        """The pixels of windows side by side."""
+        row, col, height, _ = run[0]
+        window = ((row, row + height), (col, run[-1].col + run[-1].width))
+        with _environment(self._threads):
+            pixels = without_nodata(dataset.read(self._raster.band, window=window), self._raster.nodata)
+            if self._raster.masked:
+                pixels[dataset.read_masks(self._raster.band, window=window) == 0] = 0
+        return pixels
+
+
+def _parts(pixels: NDArray[Any], run: list[Window]) -> Iterator[NDArray[Any]]:
+    """The pixels of each of the windows side by side."""
+    left = run[0].col
+    return (pixels[:, window.col - left : window.col - left + window.width] for window in run)
 
 
 def _runs(windows: Iterable[Window], columns: int) -> Iterator[list[Window]]:
