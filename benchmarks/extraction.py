@@ -41,7 +41,8 @@ from cbm_lake import extract, parcels, schemas, zonal
 from cbm_lake.extract import scene
 from cbm_lake.lake import Lake
 from cbm_lake.ranges import open_bytes
-from cbm_lake.rasters import Raster, Window, source
+from cbm_lake.rasters import Raster, Window
+from cbm_lake.readers import source
 from cbm_lake.tiff import Tiff
 
 S2_BANDS = ("B02", "B03", "B04", "B08", "B05", "B06", "B07", "B11")

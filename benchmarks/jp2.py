@@ -27,7 +27,8 @@ from benchmarks.tiles import fields, reflectance, transform, write_cog, write_jp
 from cbm_lake import zonal
 from cbm_lake.jp2 import Jp2
 from cbm_lake.ranges import LocalFile
-from cbm_lake.rasters import Raster, Window, source
+from cbm_lake.rasters import Raster, Window
+from cbm_lake.readers import source
 
 
 def main() -> None:

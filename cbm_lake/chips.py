@@ -29,7 +29,8 @@ from cbm_lake import cards, encoding, eopf, pictures
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Grid, Raster, Window, opened, source, without_nodata
+from cbm_lake.rasters import Grid, Raster, Window, opened
+from cbm_lake.readers import source, without_nodata
 from cbm_lake.reprojection import transformer
 
 if TYPE_CHECKING:

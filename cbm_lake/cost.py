@@ -25,7 +25,8 @@ from cbm_lake import schemas, zonal
 from cbm_lake.cube import Cube, CubeSource, Slot
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import CHUNK, Raster, Window, source
+from cbm_lake.rasters import CHUNK, Raster, Window
+from cbm_lake.readers import source
 
 Progress = Callable[[int, int], None]
 

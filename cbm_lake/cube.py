@@ -20,7 +20,8 @@ from cbm_lake import cf
 from cbm_lake.access import ADVICE, explained, zarr_store
 from cbm_lake.cf import Slot
 from cbm_lake.errors import NotFoundError, SourceError
-from cbm_lake.rasters import CHUNK, Grid, Raster, Window, source
+from cbm_lake.rasters import CHUNK, Grid, Raster, Window
+from cbm_lake.readers import source
 from cbm_lake.store import Store, translated
 
 if TYPE_CHECKING:

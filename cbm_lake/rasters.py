@@ -1,41 +1,31 @@
-"""Rasters of scenes: the grid and header of a band, and its blocks of pixels from whatever it is stored in.
-
-`source` answers with the fastest reader: tiled TIFF files are decoded here (`tiff`), bands of Zarr products by zarr
-(`eopf`), all else by GDAL. What lies at a distance comes through `ranges`, for GDAL too. All of them give the stored
-numbers, with two exceptions: pixels that the file declares to be nodata, by another number than 0 or by a mask, are 0,
-the nodata of all cards; and numbers of a raster that is known to be of a band (`Raster.encoded`) are in the unit of its
-card.
-"""
+"""Rasters of scenes: the grid and header of a band, from whatever it is stored in; `readers` gives its pixels."""
 
 from __future__ import annotations
 
 import contextvars
 import json
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import rasterio
 from affine import Affine
 from rasterio.enums import MaskFlags
 from rasterio.errors import CRSError, RasterioError
-from rasterio.session import Session
 
-from cbm_lake import access, encoding, eopf, jp2, stores
+from cbm_lake import access, encoding, eopf, stores
 from cbm_lake.cards import Card
 from cbm_lake.errors import LakeError, SourceError
-from cbm_lake.jp2 import Jp2
 from cbm_lake.location import Location
-from cbm_lake.ranges import ByteSource, open_bytes, stamp, unreadable
-from cbm_lake.tiff import Tiff
+from cbm_lake.ranges import open_bytes, stamp, unreadable
 from cbm_lake.vsi import GdalFile
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 CHUNK: Final = 512
 """Pixels a side of what is read at once: a 30-pixel chip touches one to four chunks of a date."""
@@ -49,8 +39,6 @@ _FINEST: Final = 1e-9
 """Every pixel is larger, in metres or degrees."""
 _LONGEST: Final = 8_000_000
 """Pixels a side: the earth at 5 m."""
-_RUN: Final = 4096
-"""Blocks side by side are read at once up to so many columns where their requests or threads can overlap."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +102,7 @@ class Raster:
         Raises:
             SourceError: as `inspect`.
         """
-        now = _stamp(Location.of(href).path)
+        now = stamp_of(Location.of(href).path)
         return (
             remembered if remembered is not None and remembered.stamp == now else replace(cls.inspect(href), stamp=now)
         )
@@ -212,7 +200,7 @@ def _grid_of(name: str, dataset: Any) -> Grid:
     return grid
 
 
-def _stamp(path: str) -> str:
+def stamp_of(path: str) -> str:
     """What tells the content of a file from another; of a Zarr band, whose chunks are many files, its metadata do."""
     return eopf.stamp(path) if eopf.holds(path) else stamp(path)
 
@@ -244,16 +232,6 @@ def _own_nodata(declared: float | None, dtype: str) -> float | None:
     return float(declared) if float(declared).is_integer() and limits.min <= declared <= limits.max else None
 
 
-class _Bucket(Session):  # type: ignore[misc]
-    """Settings of an object store; rasterio's own session of that kind needs boto3."""
-
-    def __init__(self, href: str) -> None:
-        self._settings = stores.gdal_settings(href)
-
-    def get_credential_options(self) -> dict[str, str]:
-        return self._settings
-
-
 @contextmanager
 def opened(href: str, threads: int = 1) -> Iterator[Any]:
     """The raster as a rasterio dataset, to be used in a with statement; what fails in there is a SourceError too.
@@ -274,7 +252,7 @@ def opened(href: str, threads: int = 1) -> Iterator[Any]:
         contextvars.copy_context()
     )  # where rasterio remembers open files: a generator may be closed by another thread
     try:
-        with _environment(threads, **_ALONE if distant else {}):
+        with environment(threads, **_ALONE if distant else {}):
             dataset = home.run(distant.dataset) if distant else rasterio.open(_local(path))
         action = "read"
         try:  # `with dataset` would tie it to this thread
@@ -293,7 +271,7 @@ def _local(path: str) -> str | Path:
     return stores.gdal_path(path) if path.startswith("/vsi") or "://" in path else Path(path)
 
 
-def _environment(threads: int, **options: str) -> rasterio.Env:
+def environment(threads: int, **options: str) -> rasterio.Env:
     """GDAL's settings, for as long as it opens or reads a file."""
     return rasterio.Env(GDAL_NUM_THREADS=str(threads), **options)
 
@@ -312,201 +290,3 @@ class Window(NamedTuple):
     col: int
     height: int
     width: int
-
-
-class Source(Protocol):
-    """Where blocks of pixels come from."""
-
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
-        """The pixels of each window, in that order; each array is the caller's own.
-
-        Raises:
-            SourceError: the raster is missing or damaged; the message names it.
-        """
-
-
-def source(raster: Raster, threads: int = 1) -> Source:
-    """What reads the raster fastest, in the unit of its card where it is known to be of one.
-
-    Args:
-        raster: as its header was read.
-        threads: how many may decode it, where it is JPEG 2000; a lone scene gains from more.
-    """
-    found = _stored(raster, threads)
-    return EncodedSource(found, raster) if raster.encoding else found
-
-
-def _stored(raster: Raster, threads: int) -> Source:
-    """What reads the stored numbers fastest."""
-    path = raster.path
-    if eopf.holds(path) or _is_in_archive(path):
-        _check_unchanged(raster, _stamp(path))
-        return ProductSource(raster) if eopf.holds(path) else FileSource(raster, threads)
-    file = open_bytes(path)
-    _check_unchanged(raster, file.stamp)
-    own = None
-    if not raster.masked and raster.band == 1:
-        own = _tiff_source(raster, file) or _jp2_source(raster, file, threads)
-    return own or FileSource(raster, threads)
-
-
-def _check_unchanged(raster: Raster, now: str) -> None:
-    if raster.stamp and now != raster.stamp:
-        raise SourceError(f"raster {stores.shown(raster.path)} has changed since its header was read; run again")
-
-
-def _tiff_source(raster: Raster, file: ByteSource) -> TiffSource | None:
-    """The raster's tiles, where it is TIFF of the kind that `tiff` decodes."""
-    tiff = Tiff.inspect(file)
-    if tiff is None or (tiff.shape, tiff.native) != (raster.grid.shape, np.dtype(raster.dtype)):
-        return None
-    if tiff.has_holes and tiff.nodata and raster.nodata is None:
-        return None  # holes are not to be 0, and GDAL knows what else
-    return TiffSource(raster, tiff)
-
-
-def _jp2_source(raster: Raster, file: ByteSource, threads: int) -> Jp2Source | None:
-    """The raster's tiles, where it is JPEG 2000 of the kind that `jp2` decodes."""
-    if not file.href.lower().endswith(".jp2"):
-        return None
-    tiles = Jp2.inspect(file)
-    if tiles is None or (tiles.shape, tiles.dtype) != (raster.grid.shape, np.dtype(raster.dtype)):
-        return None
-    return Jp2Source(raster, tiles, file, threads)
-
-
-def _is_in_archive(href: str) -> bool:
-    """Whether only GDAL can reach it: in a /vsizip/ or another of its own file systems."""
-    return href.startswith("/vsi") and not stores.is_distant(href)
-
-
-class EncodedSource:
-    """Blocks in the unit of the card, out of those that are stored."""
-
-    def __init__(self, stored: Source, raster: Raster) -> None:
-        self._stored, self._raster = stored, raster
-
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
-        """See `Source`."""
-        for pixels in self._stored.read(windows):
-            yield encoding.decoded(pixels, self._raster.encoding or "", self._raster.href)
-
-
-class TiffSource:
-    """Blocks of a tiled TIFF file, here or at a distance."""
-
-    def __init__(self, raster: Raster, tiff: Tiff) -> None:
-        self._raster, self._tiff = raster, tiff
-
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
-        """See `Source`."""
-        windows = list(windows)
-        numbers = [number for window in windows for _, _, number in self._touched(window)]
-        with closing(self._tiff.tiles(numbers)) as tiles:  # type: ignore[type-var]
-            for window in windows:
-                yield without_nodata(self._assembled(tiles, window), self._raster.nodata)
-
-    def _touched(self, window: Window) -> Iterator[tuple[int, int, int]]:
-        """The tiles that a window touches: row and column of their first pixels in it, and number."""
-        tiff, (row, col, height, width) = self._tiff, window
-        for down in range(row // tiff.tile[0], -(-(row + height) // tiff.tile[0])):
-            for across in range(col // tiff.tile[1], -(-(col + width) // tiff.tile[1])):
-                yield down * tiff.tile[0] - row, across * tiff.tile[1] - col, down * tiff.across + across
-
-    def _assembled(self, tiles: Iterator[NDArray[Any]], window: Window) -> NDArray[Any]:
-        """The pixels of a window out of all tiles that it touches, which come next."""
-        tiff, (row, col, height, width) = self._tiff, window
-        if row % tiff.tile[0] == col % tiff.tile[1] == 0 and height <= tiff.tile[0] and width <= tiff.tile[1]:
-            return next(tiles)[:height, :width]
-        pixels = np.empty((height, width), self._raster.dtype)
-        for top, left, _ in self._touched(window):
-            tile = next(tiles)[max(-top, 0) :, max(-left, 0) :]
-            part = pixels[max(top, 0) : top + tiff.tile[0], max(left, 0) : left + tiff.tile[1]]
-            part[:] = tile[: part.shape[0], : part.shape[1]]
-        return pixels
-
-
-class Jp2Source:
-    """Blocks of a JPEG 2000 file, here or at a distance, of which only the tiles that are needed are fetched."""
-
-    def __init__(self, raster: Raster, tiles: Jp2, file: ByteSource, threads: int = 1) -> None:
-        self._raster, self._tiles, self._file, self._threads = raster, tiles, file, threads
-
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
-        """See `Source`."""
-        self._tiles = self._tiles.located(self._file)
-        for pixels in jp2.read(self._tiles, self._file, windows, self._threads):
-            yield without_nodata(pixels, self._raster.nodata)
-
-
-class ProductSource:
-    """Blocks of a band in a Zarr product."""
-
-    def __init__(self, raster: Raster) -> None:
-        self._raster = raster
-
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
-        """See `Source`."""
-        band = eopf.Band.inspect(self._raster.href)
-        for row, col, height, width in windows:
-            yield without_nodata(band.read(slice(row, row + height), slice(col, col + width)), self._raster.nodata)
-
-
-class FileSource:
-    """Blocks of any file that GDAL reads, here or at a distance."""
-
-    def __init__(self, raster: Raster, threads: int = 1) -> None:
-        distant = stores.is_distant(raster.path)
-        self._raster, self._threads = raster, 1 if distant else threads
-        self._run = _RUN if threads > 1 or distant else 0
-
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
-        """See `Source`."""
-        runs = list(_runs(windows, self._run))
-        pixels = np.empty((0, 0))
-        with opened(self._raster.href, self._threads) as dataset:
-            for run in runs:
-                pixels = self._pixels(dataset, run)
-                if run is not runs[-1]:
-                    yield from _parts(pixels, run)
-        # closed by now: who takes no more may be another thread, which cannot close what rasterio opened in this one
-        if runs:
-            yield from _parts(pixels, runs[-1])
-
-    def _pixels(self, dataset: Any, run: list[Window]) -> NDArray[Any]:
-        """The pixels of windows side by side."""
-        row, col, height, _ = run[0]
-        window = ((row, row + height), (col, run[-1].col + run[-1].width))
-        with _environment(self._threads):
-            pixels = without_nodata(dataset.read(self._raster.band, window=window), self._raster.nodata)
-            if self._raster.masked:
-                pixels[dataset.read_masks(self._raster.band, window=window) == 0] = 0
-        return pixels
-
-
-def _parts(pixels: NDArray[Any], run: list[Window]) -> Iterator[NDArray[Any]]:
-    """The pixels of each of the windows side by side."""
-    left = run[0].col
-    return (pixels[:, window.col - left : window.col - left + window.width] for window in run)
-
-
-def _runs(windows: Iterable[Window], columns: int) -> Iterator[list[Window]]:
-    """Windows that follow one another side by side, up to so many columns together, or one by one."""
-    run: list[Window] = []
-    for window in windows:
-        if run:
-            last = run[-1]
-            beside = (window.row, window.col, window.height) == (last.row, last.col + last.width, last.height)
-            if not beside or window.col + window.width - run[0].col > columns:
-                yield run
-                run = []
-        run.append(window)
-    if run:
-        yield run
-
-
-def without_nodata(pixels: NDArray[Any], nodata: float | None) -> NDArray[Any]:
-    """The pixels, those of that value made 0 in place."""
-    if nodata is not None:
-        pixels[pixels == pixels.dtype.type(nodata)] = 0
-    return pixels

@@ -1,6 +1,6 @@
 """Catalogued rasters as one lazy array on a common grid, put together by stackstac.
 
-stackstac arranges scenes, dates and chunks; pixels are read by the package's own `rasters.source`, so that signing,
+stackstac arranges scenes, dates and chunks; pixels are read by the package's own `readers.source`, so that signing,
 retries and nodata are those of an extraction. A raster that is missing or damaged is an error when it is read, never
 nodata.
 """
@@ -24,7 +24,8 @@ from cbm_lake import cf, encoding, eopf, stores
 from cbm_lake.cards import Card
 from cbm_lake.cf import Slot
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
-from cbm_lake.rasters import CHUNK, Grid, Raster, Window, opened, source, without_nodata
+from cbm_lake.rasters import CHUNK, Grid, Raster, Window, opened
+from cbm_lake.readers import source, without_nodata
 from cbm_lake.selection import Choice, Extent, extent_of, grid_around, window_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from cbm_lake import card2db, cards, chips, encoding, extract, parcels
 from cbm_lake.cube import Cube
 from cbm_lake.errors import SourceError
 from cbm_lake.lake import open_lake
-from cbm_lake.rasters import Raster, Window, source
+from cbm_lake.rasters import Raster, Window
+from cbm_lake.readers import source
 
 LEFT, TOP = 523_560, 4_832_780
 SIZE = 60

@@ -13,7 +13,8 @@ from s3_server import object_store
 from cbm_lake import card2db, cards, chips, credentials, stack
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.location import Location
-from cbm_lake.rasters import Raster, Window, source
+from cbm_lake.rasters import Raster, Window
+from cbm_lake.readers import source
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
 

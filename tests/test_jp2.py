@@ -20,7 +20,8 @@ from cbm_lake.errors import SourceError
 from cbm_lake.jp2 import Jp2, headers
 from cbm_lake.jp2 import read as read_windows
 from cbm_lake.ranges import LocalFile
-from cbm_lake.rasters import FileSource, Jp2Source, Raster, Window, source
+from cbm_lake.rasters import Raster, Window
+from cbm_lake.readers import FileSource, Jp2Source, source
 
 PLACE = {"crs": "EPSG:32631", "transform": Affine(10, 0, 600000, 0, -10, 5000040)}
 OFFSET = (

@@ -24,7 +24,8 @@ from cbm_lake import access, extract, ranges, stores
 from cbm_lake.errors import SourceError
 from cbm_lake.lake import Lake
 from cbm_lake.ranges import LocalFile, RemoteFile, open_bytes, stamp
-from cbm_lake.rasters import FileSource, Raster, TiffSource, Window, opened, source
+from cbm_lake.rasters import Raster, Window, opened
+from cbm_lake.readers import FileSource, TiffSource, source
 from cbm_lake.vsi import BytesFile
 
 CONTENT = np.random.default_rng(1).bytes(5_000_000)

@@ -22,7 +22,8 @@ from zarr.codecs import BloscCodec
 from cbm_lake import eopf, rasters, zonal
 from cbm_lake.errors import SourceError
 from cbm_lake.ranges import open_bytes
-from cbm_lake.rasters import FileSource, Raster, TiffSource, Window, source
+from cbm_lake.rasters import Raster, Window
+from cbm_lake.readers import FileSource, TiffSource, source
 from cbm_lake.tiff import Tiff, _integrate
 
 UTM = Affine(10, 0, 600000, 0, -10, 5000040)

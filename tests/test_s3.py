@@ -26,7 +26,8 @@ from cbm_lake.cube import Cube
 from cbm_lake.demo import sample
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Grid, Raster, Window, source
+from cbm_lake.rasters import Grid, Raster, Window
+from cbm_lake.readers import source
 from cbm_lake.s3files import S3Files
 from cbm_lake.store import Store
 

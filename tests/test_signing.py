@@ -17,7 +17,9 @@ from range_server import range_server
 from cbm_lake import ranges, signing
 from cbm_lake.errors import SourceError
 from cbm_lake.ranges import open_bytes
-from cbm_lake.rasters import Raster, Window, open_stack, source
+from cbm_lake.rasters import Raster, Window
+from cbm_lake.readers import source
+from cbm_lake.stack import band
 
 SECRET = "c2VjcmV0%2FAB%2BCD%3D%3D"
 
@@ -196,8 +198,8 @@ def test_a_host_that_wants_a_query_with_every_address_gets_it_from_the_environme
         (found,) = source(Raster.inspect(f"{server.url}/b.tif")).read([Window(0, 0, 600, 600)])
         assert np.array_equal(found, pixels())
         assert "sig" not in open_bytes(f"{server.url}/b.tif").href
-        stack = open_stack([f"{server.url}/b.tif"], Raster.inspect(f"{server.url}/b.tif"))
-        assert np.array_equal(stack[0, 0].compute(), pixels())
+        raster = Raster.inspect(f"{server.url}/b.tif")
+        assert np.array_equal(band([raster], raster.grid, "uint16")[0].compute(), pixels())
 
 
 def test_headers_of_a_host_go_with_every_request(monkeypatch, tokens):

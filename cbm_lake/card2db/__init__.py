@@ -12,49 +12,23 @@ products.
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any
 
-import pyarrow as pa
-import shapely
-
-from cbm_lake import cards, schemas
-from cbm_lake.card2db import filepattern, itemfiles, product, remote, resto, scene, scenefiles, stacapi
-from cbm_lake.card2db.paging import Pages
+from cbm_lake import cards
+from cbm_lake.card2db import filepattern, itemfiles, product, remote, resto, scenefiles, stacapi
+from cbm_lake.card2db.asked import GeometryLike, area_of, days
+from cbm_lake.card2db.collecting import Collected, Ingested, Progress
 from cbm_lake.card2db.web import Web
-from cbm_lake.credentials import without_secrets, without_signature
+from cbm_lake.credentials import without_secrets
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake, open_lake
 
 __all__ = ["Ingested", "creodias", "files", "geoparquet", "items", "products", "safe", "stac"]
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called with how many scenes were looked at and how many there are; 0 when that is not known."""
-_BATCH: Final = 1000
-"""Rows that are written at once."""
-GeometryLike: TypeAlias = shapely.Geometry | Sequence[float] | Mapping[str, Any]
-"""An area in degrees: shapely, (west, south, east, north), or GeoJSON."""
-
-
-@dataclass(frozen=True)
-class Ingested:
-    """What cataloguing came to."""
-
-    found: int
-    """Scenes that the source holds, with those that were refused."""
-    new: int
-    """Scenes that the lake had not known."""
-    skipped: tuple[str, ...] = ()
-    """What was refused, each with the reason."""
-    missing: tuple[str, ...] = ()
-    """What the source has, or may have, and did not give; empty when the answer was whole."""
 
 
 def stac(
@@ -95,11 +69,11 @@ def stac(
     """
     cards.get(card)
     address, collection = stacapi.api(url, card, collection)
-    first, last = _days(start, end)
+    first, last = days(start, end)
     lake = lake or open_lake()
-    area = _area(lake, aoi, geometry, without_secrets(address))
+    area = area_of(lake, aoi, geometry, without_secrets(address))
     dates = f"{first or '..'}/{last or '..'}" if first or last else None
-    collected = _Collected(card, address, lake, progress=progress)
+    collected = Collected(card, address, lake, progress=progress)
     web = Web(timeout, retries, collected.report)
     return collected.take(stacapi.Search(address, web, stacapi.Query(collection, dates, area)))
 
@@ -122,7 +96,7 @@ def items(
         SourceError: the path cannot be read or holds no STAC.
     """
     cards.get(card)
-    collected = _Collected(card, str(path), lake, progress=progress)
+    collected = Collected(card, str(path), lake, progress=progress)
     if itemfiles.holds_lines(str(path)):
         collected.add((item, str(path)) for item in itemfiles.from_lines(str(path)))
         return collected.store()
@@ -143,7 +117,7 @@ def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> 
         SourceError: the file cannot be read or is no STAC-GeoParquet.
     """
     cards.get(card)
-    collected = _Collected(card, str(path), lake)
+    collected = Collected(card, str(path), lake)
     collected.add((item, str(path)) for item in itemfiles.from_parquet(str(path)))
     return collected.store()
 
@@ -178,7 +152,7 @@ def products(
     lake = lake or open_lake()
     area = lake.footprint(aoi) if aoi else None
     names = [cards.get(card).name] if card else list(cards.CARDS)
-    collected = {name: _Collected(name, str(folder), lake, area) for name in names}
+    collected = {name: Collected(name, str(folder), lake, area) for name in names}
     found, refused = product.find(folder)
     first = collected[names[0]]
     first.refuse(refused)
@@ -241,7 +215,7 @@ def files(
     lake = lake or open_lake()
     area = lake.footprint(aoi) if aoi else None
     listing = filepattern.Pattern(pattern, card, bands).find()
-    collected = _Collected(card, pattern, lake, area)
+    collected = Collected(card, pattern, lake, area)
     collected.refuse(listing.refused)
     problems = []
     for number, one in enumerate(listing.scenes, 1):
@@ -300,7 +274,7 @@ def creodias(
         ConfigError: credentials for the server are malformed; see `cbm_lake.credentials`.
     """
     cards.get(card)
-    dates = _days(start, end)
+    dates = days(start, end)
     if url is None:
         raise InvalidInputError(
             "the feed of CREODIAS was switched off; search cdse with card2db stac, catalogue folders of products with "
@@ -309,150 +283,10 @@ def creodias(
     lake = lake or open_lake()
     parameters: dict[str, str] = {}
     if "://" in url:
-        parameters = resto.parameters(card, option, dates, _area(lake, aoi, geometry, without_secrets(url)))
-    collected = _Collected(card, url, lake, progress=progress)
+        parameters = resto.parameters(card, option, dates, area_of(lake, aoi, geometry, without_secrets(url)))
+    collected = Collected(card, url, lake, progress=progress)
     pages = resto.search(url, Web(timeout, retries, collected.report), parameters)
     return collected.take(pages, lambda item: _with_rasters(item, card))
-
-
-class _Collected:
-    """Rows on their way into the lake, where they are written by the thousand, and what was refused."""
-
-    def __init__(
-        self,
-        card: str,
-        source: str,
-        lake: Lake | None,
-        area: shapely.Geometry | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        self.found = self.new = self.matched = 0
-        self._card, self._source, self._lake, self._area = card, without_secrets(source), lake, area
-        self._progress = progress
-        self._rows: list[dict[str, Any]] = []
-        self._skipped: list[str] = []
-
-    def take(self, pages: Pages, expand: Callable[[Any], list[Any]] = lambda item: [item]) -> Ingested:
-        """Catalogue the items of all pages; when one fails, those before it are catalogued all the same.
-
-        Args:
-            pages: of items.
-            expand: what to catalogue in the place of an item; an item for which it raises is refused.
-        """
-        with self.kept():
-            for page in pages:
-                self.matched = pages.matched
-                for item in page:
-                    try:
-                        found = expand(item)
-                    except (InvalidInputError, SourceError) as error:
-                        self.refuse([str(error)])
-                    else:
-                        self.add((one, "") for one in found)
-                self.step()
-        return self.store(pages.missing)
-
-    def add(self, documents: Iterable[tuple[Any, str]]) -> None:
-        """Take STAC items, each with the address that its relative hrefs start from."""
-        for document, base in documents:
-            try:
-                row = scene.to_row(document, self._card, self._source, base)
-            except InvalidInputError as error:
-                self.refuse([str(error)])
-                continue
-            for entry in (*row["links"], *row["assets"].values()):
-                entry["href"] = without_signature(entry["href"])
-            if self._area is None or self._area.intersects(shapely.from_wkb(row["geometry"])):
-                self._rows.append(row)
-                self.found += 1
-
-    def refuse(self, reasons: Iterable[str]) -> None:
-        """Count something that cannot be catalogued."""
-        for reason in reasons:
-            log.info("skipped %s", reason)
-            self._skipped.append(reason)
-            self.found += 1
-
-    def report(self) -> None:
-        """Tell the caller how far it is."""
-        if self._progress:
-            self._progress(self.found, self.matched)
-
-    def step(self) -> None:
-        """Write the rows when they are many, and tell the caller how far it is."""
-        if len(self._rows) >= _BATCH:
-            self._write()
-        self.report()
-
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Whatever ends the reading of the source, what was read is catalogued."""
-        try:
-            yield
-        except SourceError as error:
-            if not self.found:
-                raise
-            self._write()
-            of = f" of {self.matched:,}" if self.matched else ""
-            came = f"{self.found:,}{of} scenes came before that and are catalogued ({self.new:,} new)"
-            raise SourceError(f"{error}; {came}") from error
-        except BaseException:  # above all Ctrl-C
-            self._write()
-            raise
-
-    def store(self, missing: Iterable[str] = ()) -> Ingested:
-        """Write what is new and say what all came to."""
-        self._write()
-        found = Ingested(self.found, self.new, tuple(self._skipped), tuple(missing))
-        log.info("%d scenes found, %d new, %d skipped", found.found, found.new, len(found.skipped))
-        for line in found.missing:
-            log.warning("incomplete: %s", line)
-        return found
-
-    def _write(self) -> None:
-        if self._rows:
-            table = pa.Table.from_pylist(self._rows, schema=schemas.SCENES)
-            self.new += (self._lake or open_lake()).add_scenes(table)
-            self._rows = []
-
-
-def _days(start: date | str | None, end: date | str | None) -> tuple[str, str]:
-    """First and last moment of the days, empty where open."""
-    first, last = (_day(value) if value else None for value in (start, end))
-    if first and last and last < first:
-        raise InvalidInputError(f"end {last} lies before start {first}; swap them")
-    return f"{first}T00:00:00Z" if first else "", f"{last}T23:59:59Z" if last else ""
-
-
-def _day(value: date | str) -> date:
-    try:
-        return date.fromisoformat(str(value)[:10])
-    except ValueError as error:
-        raise InvalidInputError(f"{value!r} is no date; write it as 2024-06-30") from error
-
-
-def _area(lake: Lake, aoi: str | None, geometry: GeometryLike | None, source: str) -> shapely.Geometry:
-    """The area to ask for, in degrees."""
-    if geometry is not None:
-        return _geometry(geometry)
-    if aoi is None:
-        raise InvalidInputError(f"{source} has the whole world; say with aoi= or geometry= which part of it you want")
-    return lake.footprint(aoi)
-
-
-def _geometry(value: GeometryLike) -> shapely.Geometry:
-    try:
-        if isinstance(value, Mapping):
-            value = shapely.geometry.shape(value.get("geometry") or value)
-        found = value if isinstance(value, shapely.Geometry) else shapely.box(*(float(side) for side in value))
-    except (AttributeError, KeyError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
-        raise InvalidInputError(
-            f"geometry {value!r:.60} is neither shapely, GeoJSON nor west, south, east, north"
-        ) from error
-    bounds = west, south, east, north = found.bounds if found else (math.nan,) * 4  # shapely makes no box of nan
-    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-        raise InvalidInputError(f"geometry with bounds {bounds} is not in degrees; transform it to EPSG:4326")
-    return found
 
 
 def _with_rasters(item: dict[str, Any], card: str) -> list[dict[str, Any]]:

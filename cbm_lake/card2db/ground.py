@@ -10,7 +10,8 @@ import shapely
 
 from cbm_lake import cards, encoding
 from cbm_lake.errors import SourceError
-from cbm_lake.rasters import Raster, Window, source
+from cbm_lake.rasters import Raster, Window
+from cbm_lake.readers import source
 from cbm_lake.reprojection import reprojected
 
 if TYPE_CHECKING:

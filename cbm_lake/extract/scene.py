@@ -23,7 +23,8 @@ from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import Job, Outcome
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Raster, Source, Window, source
+from cbm_lake.rasters import Raster, Window
+from cbm_lake.readers import Source, source
 from cbm_lake.snapshots import ParcelSet
 
 Pixels = Iterator[Any]

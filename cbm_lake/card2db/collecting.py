@@ -1,0 +1,141 @@
+"""Items on their way into the catalogue: normalised, refused or stored, and counted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import shapely
+
+from cbm_lake import schemas
+from cbm_lake.card2db import scene
+from cbm_lake.card2db.paging import Pages
+from cbm_lake.credentials import without_secrets, without_signature
+from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.lake import Lake, open_lake
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+"""Called with how many scenes were looked at and how many there are; 0 when that is not known."""
+_BATCH: Final = 1000
+"""Rows that are written at once."""
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What cataloguing came to."""
+
+    found: int
+    """Scenes that the source holds, with those that were refused."""
+    new: int
+    """Scenes that the lake had not known."""
+    skipped: tuple[str, ...] = ()
+    """What was refused, each with the reason."""
+    missing: tuple[str, ...] = ()
+    """What the source has, or may have, and did not give; empty when the answer was whole."""
+
+
+class Collected:
+    """Rows on their way into the lake, where they are written by the thousand, and what was refused."""
+
+    def __init__(
+        self,
+        card: str,
+        source: str,
+        lake: Lake | None,
+        area: shapely.Geometry | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.found = self.new = self.matched = 0
+        self._card, self._source, self._lake, self._area = card, without_secrets(source), lake, area
+        self._progress = progress
+        self._rows: list[dict[str, Any]] = []
+        self._skipped: list[str] = []
+
+    def take(self, pages: Pages, expand: Callable[[Any], list[Any]] = lambda item: [item]) -> Ingested:
+        """Catalogue the items of all pages; when one fails, those before it are catalogued all the same.
+
+        Args:
+            pages: of items.
+            expand: what to catalogue in the place of an item; an item for which it raises is refused.
+        """
+        with self.kept():
+            for page in pages:
+                self.matched = pages.matched
+                for item in page:
+                    try:
+                        found = expand(item)
+                    except (InvalidInputError, SourceError) as error:
+                        self.refuse([str(error)])
+                    else:
+                        self.add((one, "") for one in found)
+                self.step()
+        return self.store(pages.missing)
+
+    def add(self, documents: Iterable[tuple[Any, str]]) -> None:
+        """Take STAC items, each with the address that its relative hrefs start from."""
+        for document, base in documents:
+            try:
+                row = scene.to_row(document, self._card, self._source, base)
+            except InvalidInputError as error:
+                self.refuse([str(error)])
+                continue
+            for entry in (*row["links"], *row["assets"].values()):
+                entry["href"] = without_signature(entry["href"])
+            if self._area is None or self._area.intersects(shapely.from_wkb(row["geometry"])):
+                self._rows.append(row)
+                self.found += 1
+
+    def refuse(self, reasons: Iterable[str]) -> None:
+        """Count something that cannot be catalogued."""
+        for reason in reasons:
+            log.info("skipped %s", reason)
+            self._skipped.append(reason)
+            self.found += 1
+
+    def report(self) -> None:
+        """Tell the caller how far it is."""
+        if self._progress:
+            self._progress(self.found, self.matched)
+
+    def step(self) -> None:
+        """Write the rows when they are many, and tell the caller how far it is."""
+        if len(self._rows) >= _BATCH:
+            self._write()
+        self.report()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Whatever ends the reading of the source, what was read is catalogued."""
+        try:
+            yield
+        except SourceError as error:
+            if not self.found:
+                raise
+            self._write()
+            of = f" of {self.matched:,}" if self.matched else ""
+            came = f"{self.found:,}{of} scenes came before that and are catalogued ({self.new:,} new)"
+            raise SourceError(f"{error}; {came}") from error
+        except BaseException:  # above all Ctrl-C
+            self._write()
+            raise
+
+    def store(self, missing: Iterable[str] = ()) -> Ingested:
+        """Write what is new and say what all came to."""
+        self._write()
+        found = Ingested(self.found, self.new, tuple(self._skipped), tuple(missing))
+        log.info("%d scenes found, %d new, %d skipped", found.found, found.new, len(found.skipped))
+        for line in found.missing:
+            log.warning("incomplete: %s", line)
+        return found
+
+    def _write(self) -> None:
+        if self._rows:
+            table = pa.Table.from_pylist(self._rows, schema=schemas.SCENES)
+            self.new += (self._lake or open_lake()).add_scenes(table)
+            self._rows = []
