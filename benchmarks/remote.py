@@ -78,7 +78,7 @@ def main() -> None:
         print(
             f"{options.size} pixels a side, {len(bands)} bands + SCL, {total / 1e6:.0f} MB, {options.parcels} parcels"
         )
-        print(f"{options.rate:.0f} MB/s a connection, {connections()} connections")
+        print(f"{options.rate:.0f} MB/s a connection, {connections()} connections", flush=True)
         lake = make_lake(folder, options.parcels, options.size)
         extraction.add_scene(lake, assets)
         variants = [("local", None), *((f"{ms} ms", (ms, 0.0)) for ms in map(int, options.latencies.split(",")))]
