@@ -145,22 +145,6 @@ class Access:
             "credential_provider": self._provided if self._keys()[0] else None,
         }
 
-    def gdal(self) -> dict[str, str]:
-        """Settings of GDAL for /vsis3/, all of them, so that those of another bucket do not stay in force."""
-        key, secret, token = self._keys()
-        scheme, _, host = (self.endpoint or "https://s3.amazonaws.com").partition("://")
-        keys = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
-        return {
-            "AWS_S3_ENDPOINT": host,
-            "AWS_HTTPS": "YES" if scheme == "https" else "NO",
-            "AWS_VIRTUAL_HOSTING": "TRUE" if self._is_virtual else "FALSE",
-            "AWS_REGION": self._region,
-            "AWS_NO_SIGN_REQUEST": "YES" if self.anonymous else "NO",
-            "AWS_REQUEST_PAYER": "requester" if self.requester_pays else "",
-            **gdal_http(self.retries),
-            **(keys if key else {}),
-        }
-
     def limited(self) -> threading.BoundedSemaphore:
         """To be held during a request: no more than `connections` are under way at once to one host."""
         return limit_of(self.endpoint or self.region, self.connections)
@@ -220,19 +204,6 @@ def connections_to(section: Any, host: str) -> int:
     few = (urlsplit(host if "://" in host else f"//{host}").hostname or "").endswith("dataspace.copernicus.eu")
     said = section.connections != type(section).model_fields["connections"].default
     return _FEW if few and not said else int(section.connections)
-
-
-def gdal_http(retries: int) -> dict[str, str]:
-    """GDAL's settings for requests, as the other libraries have them; GDAL would wait for ever and cache what fails."""
-    return {
-        "GDAL_HTTP_MAX_RETRY": str(retries),
-        "GDAL_HTTP_RETRY_DELAY": "0.2",
-        "GDAL_HTTP_CONNECTTIMEOUT": str(int(CONNECT_TIMEOUT.total_seconds())),
-        "GDAL_HTTP_LOW_SPEED_TIME": str(int(READ_TIMEOUT.total_seconds())),
-        "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
-        "CPL_VSIL_CURL_NON_CACHED": "/vsis3/:/vsicurl/:/vsiaz/:/vsigs/",
-        "GDAL_HTTP_MULTIRANGE": "SERIAL",  # one connection a read, so that `limited` counts right
-    }
 
 
 def check_conditional_put(url: str) -> None:

@@ -49,13 +49,12 @@ def holds(href: str) -> bool:
 def stamp(href: str) -> str:
     """What tells an array that was written anew from the former: the stamp of its metadata; see `ranges.stamp`.
 
-    Raises:
-        SourceError: there is neither array nor group.
+    Empty where no metadata can be read: `Band.inspect` says why.
     """
-    for name in _METADATA[:-1]:
+    for name in _METADATA:
         with contextlib.suppress(SourceError):
             return ranges.stamp(f"{href.rstrip('/')}/{name}")
-    return ranges.stamp(f"{href.rstrip('/')}/{_METADATA[-1]}")
+    return ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -268,7 +268,7 @@ def opened(href: str, threads: int = 1) -> Iterator[Any]:
 
 def _local(path: str) -> str | Path:
     """A path on this machine as rasterio takes it: in a text it would take a ? for the query of a URL."""
-    return stores.gdal_path(path) if path.startswith("/vsi") or "://" in path else Path(path)
+    return stores.local_path(path) if path.startswith("/vsi") or "://" in path else Path(path)
 
 
 def environment(threads: int, **options: str) -> rasterio.Env:

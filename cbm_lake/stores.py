@@ -178,23 +178,6 @@ def _gdal_headers() -> dict[str, str]:
     return found | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
 
 
-def gdal_path(href: str) -> str:
-    """A path or URL as GDAL takes it, signed where its host wants that; not to be shown or stored."""
-    if access.is_remote(href):
-        return f"/vsis3/{href.removeprefix(access.SCHEME)}"
-    return signing.signed(_as_url(href)) if is_distant(href) else local_path(href)
-
-
-def gdal_settings(href: str) -> dict[str, str]:
-    """GDAL's settings to read a path or URL; none where it is on this machine."""
-    if access.is_remote(href):
-        return access.Access.of(href).gdal()
-    if not is_distant(href):
-        return {}
-    headers = "".join(f"{name}: {value}\r\n" for name, value in _headers(_as_url(href)))
-    return access.gdal_http(Workspace.here().config.s3.retries) | ({"GDAL_HTTP_HEADERS": headers} if headers else {})
-
-
 @lru_cache(64)
 def web_store(root: str, query: str, headers: tuple[tuple[str, str], ...], retries: int) -> Any:
     """The obstore client of a web server or a folder of it, which sends these headers and that query every time."""

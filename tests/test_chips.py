@@ -237,7 +237,8 @@ def cubed(filled, files):
     filled.reserve_slots("s2", raster.grid.name, [SlotContent("A", DAY, -1000, {"B04": raster.stamp})])
     Cube(url).extend(raster.grid, {"B04": "uint16"}, [Slot("A", DAY, -1000)])
     list(CubeSource(url, "B04", 0, raster).read([Window(0, 0, 8, 8), Window(2100, 2100, 8, 8)]))
-    filled.record(factories.entry("A", cube=True, bands=["B04"]))
+    place = {"grid": raster.grid.name, "slot": 0}
+    filled.record(factories.entry("A", cube=True, bands=["B04"], slots=[place]))
     return filled
 
 
@@ -272,10 +273,9 @@ def test_a_band_or_scene_that_the_cube_lacks_comes_out_of_the_file(cubed, files)
 def test_what_a_failed_attempt_left_in_the_cube_is_not_looked_at(filled, files, monkeypatch):
     raster = Raster.inspect(files["B04"])
     url = filled.cube_url("s2", raster.grid.name)
-    slot = {"scene": "A", "obstime": DAY, "boa_offset": -1000}
     filled.prepare("s2")
-    filled.reserve_slots("s2", raster.grid.name, [slot])
-    Cube(url).extend(raster.grid, {"B04": "uint16"}, [Slot(**slot)])
+    filled.reserve_slots("s2", raster.grid.name, [SlotContent("A", DAY, -1000, {"B04": raster.stamp})])
+    Cube(url).extend(raster.grid, {"B04": "uint16"}, [Slot("A", DAY, -1000)])
     zarr.open_array(url, path="B04", mode="r+")[:] = 7
     filled.record(factories.entry("A", "failed", bands=["B04"]))
     found = chips.read(filled, chips.by_id(filled, "A"), ["B04"], *at(500, 500), 640)

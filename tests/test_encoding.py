@@ -131,8 +131,8 @@ def test_what_is_stored_otherwise_counts_as_the_same_dn_with_and_without_a_cube(
     for how in ({"cube": False}, {"cube": True}, {"cube": True, "again": True}):
         assert taken(lake, **how).discarded == 0
         assert_is(lake, wanted)
-    with pytest.raises(KeyError):
-        json.loads(Raster.inspect(str(tmp_path / "b.tif")).to_json())["encoding"]
+    headers = lake.sql("select header from rasters")["header"].to_pylist()  # without what depends on the card
+    assert {json.loads(header)["encoding"] for header in headers} == {None}
 
 
 WRONG = {

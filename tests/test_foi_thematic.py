@@ -27,6 +27,7 @@ from cbm_lake.foi import season
 from cbm_lake.foi.thematic import _crops, _Pixels, _some, check_raster, thematic
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import Grid, Window
+from cbm_lake.slots import SlotContent
 
 COUNT, DATES = 24, 9
 SHAPE = (14, 266)
@@ -98,13 +99,17 @@ def store(lake, card, grid, bands, offsets, scenes="ABCDEFGHI"):
     rows = [factories.scene(slot.scene, slot.obstime, card=card, boa_offset=slot.boa_offset) for slot in slots]
     lake.add_scenes(factories.scenes(*rows))
     lake.prepare(card)
-    lake.reserve_slots(card, grid.name, [vars(slot) for slot in slots])
+    stamps = dict.fromkeys(bands, "stamp")
+    lake.reserve_slots(
+        card, grid.name, [SlotContent(slot.scene, slot.obstime, slot.boa_offset, stamps) for slot in slots]
+    )
     cube = Cube(lake.cube_url(card, grid.name))
     cube.extend(grid, {name: str(values.dtype) for name, values in bands.items()}, slots)
     for name, values in bands.items():
         zarr.open_array(cube.url, path=name, mode="r+")[:] = values
-    for slot in slots:
-        done = {"card": card, "cube": True, "bands": list(bands), "boa_offset": slot.boa_offset}
+    for number, slot in enumerate(slots):
+        place = {"grid": grid.name, "slot": number}
+        done = {"card": card, "cube": True, "bands": list(bands), "boa_offset": slot.boa_offset, "slots": [place]}
         lake.record(factories.entry(slot.scene, **done))
 
 

@@ -1,3 +1,3 @@
 -- The extractions whose signatures make up each of those in "done"; see "lineage".
-create view chain as
+create table chain as
 select * from lineage where latest in (select extraction from done)
