@@ -180,7 +180,7 @@ def test_a_tile_that_is_reprocessed_as_a_whole_takes_the_place_of_both_halves(la
 
 
 def test_neighbouring_tiles_of_one_datastrip_both_count(lake, tmp_path, files):
-    other = sentinel2(files(2, "b"))
+    other = sentinel2(files(2, "b"), footprint=corners(west=LEFT + 100_000))
     other["id"] = name(tile="31TFJ")
     other["properties"]["s2:product_uri"] = f"{name(tile='31TFJ')}.SAFE"
     catalogue(lake, tmp_path, sentinel2(files(1, "a")), other)
