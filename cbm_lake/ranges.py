@@ -178,8 +178,10 @@ class _NoRangesError(Exception):
 class _Attempts:
     """How often one request may still be repeated, and how long to wait before."""
 
-    def __init__(self, where: stores.Remote) -> None:
-        self._where, self._made, self._silent, self._renewed = where, 0, 0, False
+    def __init__(self, where: stores.Remote, silences: int = 1) -> None:
+        """`silences`: how often nothing may come within the time limit; a server that has never answered gets none."""
+        self._where, self._silences = where, silences
+        self._made, self._silent, self._renewed = 0, 0, False
 
     def progress(self) -> None:
         """Some bytes came: what fails from here on is a new failure."""
@@ -196,7 +198,7 @@ class _Attempts:
             return False
         self._silent += bool(_TIMED_OUT.search(str(problem)))
         self._made += 1
-        if self._made > self._where.retries or self._silent > 1:
+        if self._made > self._where.retries or self._silent > self._silences:
             return False
         pause = min(_BACKOFF * 2 ** (self._made - 1), _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
         return self._wait(pause if code not in (429, 503) else max(pause, self._where.asked_to_wait()))
@@ -275,7 +277,7 @@ class RemoteFile:
     def _fetched(self, start: int, end: int) -> bytes:
         """The bytes from start up to end or to the end of the file, however often the connection breaks."""
         parts: list[bytes] = []
-        attempts, at = _Attempts(self._where), start
+        attempts, at = _Attempts(self._where, int(self._opened)), start
         while True:
             try:
                 for chunk in self._answered(at, end):

@@ -18,7 +18,7 @@ import shapely
 from test_identity import LEFT, SIZE, TOP, corners, write
 
 from cbm_lake import card2db, extract, parcels
-from cbm_lake.errors import SourceError
+from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.lake import Lake
 
 FIRST, NIGHTS, PAGE = date(2024, 1, 1), 73, 9
@@ -210,16 +210,18 @@ def begun(folder):
 
 
 def night(lake, address, end):
-    """What a nightly job does; whether all went well."""
-    well = True
-    with suppress(SourceError):
-        card2db.stac("ms", FIRST, end, url=address, lake=lake)
-        well = False
-    try:
-        extract.s2(FIRST, end, aoi="ms", year=2024, bands=["B04", "B08"], workers=0, lake=lake)
-    except SourceError:
-        return False
-    return not well
+    """What a nightly job does; whether nothing went wrong."""
+    options = {"aoi": "ms", "year": 2024, "bands": ["B04", "B08"], "workers": 0, "lake": lake}
+    wrong = 0
+    for step in (
+        lambda: card2db.stac("ms", FIRST, end, url=address, lake=lake).missing,
+        lambda: extract.s2(FIRST, end, **options).still_failing,
+    ):
+        try:
+            wrong += len(step())
+        except (NotFoundError, SourceError):  # nothing is catalogued, or something failed
+            wrong += 1
+    return not wrong
 
 
 def rows(lake):
