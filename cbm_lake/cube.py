@@ -44,8 +44,8 @@ class CubeSource:
     write the same bytes, and a shard that is there is complete.
     """
 
-    def __init__(self, url: str, band: str, slot: int, raster: Raster) -> None:
-        self._raster, self._slot = raster, slot
+    def __init__(self, url: str, band: str, slot: int, raster: Raster, threads: int = 1) -> None:
+        self._raster, self._slot, self._threads = raster, slot, threads
         self._array = _band_array(url, band, slot)
         _, *size = self._array.shards or self._array.chunks
         self._size = (size[0], size[1])
@@ -56,7 +56,7 @@ class CubeSource:
         windows = list(windows)
         corners = dict.fromkeys(corner for window in windows for row in self._corners(window) for corner in row)
         missing = [self._window(corner) for corner in corners if corner not in self._held]
-        with contextlib.closing(source(self._raster).read(missing)) as fresh:  # type: ignore[type-var]
+        with contextlib.closing(source(self._raster, self._threads).read(missing)) as fresh:  # type: ignore[type-var]
             shards: dict[tuple[int, int], NDArray[Any]] = {}
             for window in windows:
                 rows = self._corners(window)

@@ -57,6 +57,8 @@ class Job:
     """None extracts all parcels."""
     after: int = 0
     """Number of the latest attempt in the ledger when the job was planned."""
+    threads: int = 1
+    """How many tiles of JPEG 2000 may be decoded side by side: the cores that the job has."""
     causes: tuple[str, ...] = ()
     """Of the attempts that failed since the scene was last done; see `causes.cause`."""
 

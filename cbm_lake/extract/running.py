@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from queue import Empty, SimpleQueue
@@ -31,6 +32,7 @@ from cbm_lake.extract.clusters import (
     local,
     mismatch,
     quiet,
+    worker_count,
 )
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.scene import extract_scene, record
@@ -104,6 +106,8 @@ def _outcomes(jobs: tuple[Job, ...], workers: int | None, scheduler: Scheduler, 
     """
     if not jobs:
         return
+    if scheduler is None:
+        jobs = _with_threads(jobs, workers)
     zonal.warm_up()  # once, here, and not at the same time in every worker
     again: list[Job] = []
     lost: list[Job] = []
@@ -122,6 +126,14 @@ def _outcomes(jobs: tuple[Job, ...], workers: int | None, scheduler: Scheduler, 
 
 def _is_remote(job: Job) -> bool:
     return any("://" in raster.href for raster in job.rasters.values())
+
+
+def _with_threads(jobs: tuple[Job, ...], workers: int | None) -> tuple[Job, ...]:
+    """The jobs, each with its share of this machine's cores."""
+    from dask.system import CPU_COUNT
+
+    threads = max(1, int(CPU_COUNT) // (1 if workers == 0 else worker_count(len(jobs), workers)))
+    return tuple(replace(job, threads=threads) for job in jobs)
 
 
 @contextmanager

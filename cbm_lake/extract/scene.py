@@ -244,9 +244,9 @@ def _source(job: Job, band: str) -> Source:
     """Where a band's blocks come from: the file, or the cube, which fetches from the file what it lacks."""
     raster = job.rasters[band]
     if job.slots is None:
-        return source(raster)
+        return source(raster, job.threads)
     grid = raster.grid.name
-    return CubeSource(Lake(job.lake).cube_url(job.card, grid), band, job.slots[grid], raster)
+    return CubeSource(Lake(job.lake).cube_url(job.card, grid), band, job.slots[grid], raster, job.threads)
 
 
 # -- parcels ------------------------------------------------------------------------------------------------------
