@@ -202,6 +202,13 @@ def test_the_datastrip_is_found_where_providers_say_it(properties, href, start):
     assert found == (datetime(2024, 5, 1, 10, 43, 46, tzinfo=UTC) if start else None)
 
 
+def test_a_time_of_the_entry_that_is_none_costs_no_scene():
+    item = sentinel2({"B04": "B04.tif"}, id="S2A_31TEJ_20240501_0_L2A", properties={"updated": "soon", "created": 7})
+    item["properties"]["s2:product_uri"] = "an unusual name L2A"
+    row = scene.to_row({**item, "properties": {**item["properties"], "s2:processing_baseline": "05.10"}}, "s2", "here")
+    assert (row["updated"], row["produced"]) == (None, None)
+
+
 # -- radar ------------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from cbm_lake.card2db.scene import Item
+
+log = logging.getLogger(__name__)
 
 _DATASTRIP = re.compile(r"_DS_\w{4}_\d{8}T\d{6}_S(?P<start>\d{8}T\d{6})")
 """The identifier of a datastrip: who made it, when, and the start of its sensing."""
@@ -59,8 +62,7 @@ def produced(item: Item) -> datetime | None:
         return _time(named["time"])
     if found := _BURST.search(item.reference):
         return _time(found["made"])
-    stated = next((item.properties[name] for name in _PRODUCED if name in item.properties), None)
-    return None if stated is None else _time(stated)
+    return next((made for name in _PRODUCED if (made := _stated(item, name))), None)
 
 
 def burst(reference: str) -> tuple[str, str] | None:
@@ -71,8 +73,7 @@ def burst(reference: str) -> tuple[str, str] | None:
 
 def updated(item: Item) -> datetime | None:
     """When the provider last changed the item; None where it does not say."""
-    stated = item.properties.get("updated")
-    return None if stated is None else _time(stated)
+    return _stated(item, "updated")
 
 
 def revision(row: Mapping[str, Any]) -> str:
@@ -84,6 +85,17 @@ def revision(row: Mapping[str, Any]) -> str:
     assets = {band: asset["href"] for band, asset in sorted(row["assets"].items())}
     facts = [assets, *(str(row[name]) for name in _REVISED)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _stated(item: Item, name: str) -> datetime | None:
+    """A property that is a time; one that is none says nothing, and costs no scene."""
+    if name not in item.properties:
+        return None
+    try:
+        return _time(item.properties[name])
+    except (TypeError, ValueError):
+        log.info("%s has %s %r, which is no time", item.document["id"], name, item.properties[name])
+        return None
 
 
 def _time(value: str | datetime) -> datetime:
