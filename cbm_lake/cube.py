@@ -6,7 +6,7 @@ import contextlib
 import re
 import time
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -56,7 +56,7 @@ class CubeSource:
         windows = list(windows)
         corners = dict.fromkeys(corner for window in windows for row in self._corners(window) for corner in row)
         missing = [self._window(corner) for corner in corners if corner not in self._held]
-        with contextlib.closing(source(self._raster, self._threads).read(missing)) as fresh:  # type: ignore[type-var]
+        with contextlib.closing(self._fresh(missing)) as fresh:
             shards: dict[tuple[int, int], NDArray[Any]] = {}
             for window in windows:
                 rows = self._corners(window)
@@ -72,6 +72,11 @@ class CubeSource:
         """The pixels of a window inside the raster as the cube has them, or None where it lacks some."""
         corners = [corner for row in self._corners(window) for corner in row]
         return self._read(window, corners[0]) if self._held.issuperset(corners) else None
+
+    def _fresh(self, missing: list[Window]) -> Generator[NDArray[Any]]:
+        """The pixels of windows out of the file, which is not even looked for where there are none."""
+        if missing:
+            yield from source(self._raster, self._threads).read(missing)
 
     def _corners(self, window: Window) -> list[list[tuple[int, int]]]:
         """The shards that a window touches, by their numbers down and across."""

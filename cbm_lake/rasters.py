@@ -99,13 +99,20 @@ class Raster:
     def current(cls, href: str, remembered: Raster | None = None) -> Raster:
         """The header as it is now: the remembered one where the file is still the same, else read anew.
 
+        Of a file that has gone it is the remembered one too: a cube may have its pixels.
+
         Raises:
             SourceError: as `inspect`.
         """
-        now = stamp_of(Location.of(href).path)
-        return (
-            remembered if remembered is not None and remembered.stamp == now else replace(cls.inspect(href), stamp=now)
-        )
+        try:
+            now = stamp_of(Location.of(href).path)
+        except SourceError as error:
+            if remembered is None or not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            return remembered
+        if remembered is not None and remembered.stamp == now:
+            return remembered
+        return replace(cls.inspect(href), stamp=now)
 
     @classmethod
     def inspect(cls, href: str) -> Raster:

@@ -350,6 +350,25 @@ def test_a_file_that_is_replaced_between_planning_and_reading_fails_its_scene(la
     assert means(lake) == expected(files(2))
 
 
+@pytest.mark.parametrize("gone", [True, False])
+def test_of_a_file_that_has_gone_the_cube_has_the_pixels_and_of_one_that_cannot_be_read_it_is_not_asked(
+    lake, tmp_path, files, gone
+):
+    product = files(1)
+    catalogue(lake, tmp_path, sentinel2(product))
+    taken(lake)
+    found = expected(product)
+    parcels.load(tmp_path / "parcels.gpkg", "ms", 2024, ptype="t", pid="pid", lake=lake)
+    product["B04"].unlink()
+    if gone:
+        taken(lake, ptype="t")
+        assert means(lake, "t") == found
+        return
+    product["B04"].symlink_to(product["B04"])  # a loop, which nobody can look into
+    with pytest.raises(SourceError, match=r"B04\.tif cannot be opened"):
+        taken(lake, ptype="t")
+
+
 # -- grids ------------------------------------------------------------------------------------------------------------
 
 
