@@ -189,9 +189,7 @@ class Cube:
                 _describe(array, _band_attributes(array.dtype))
                 if array.shape[0] < len(slots):
                     array.resize((len(slots), *array.shape[1:]))
-            if (attributes := cf.group_attributes(grid)) != group.attrs.asdict():
-                group.attrs.put(attributes)
-            _consolidate(self.url)
+            _consolidate(self.url, cf.group_attributes(grid))
 
     def grid(self) -> Grid:
         """The grid of all its bands.
@@ -353,14 +351,20 @@ def _describe(array: zarr.Array[Any], attributes: dict[str, Any]) -> None:
         array.attrs.put(attributes)
 
 
-def _consolidate(url: str) -> None:
-    """Make the consolidated metadata what the arrays' own are, also when others write at the same time.
+def _consolidate(url: str, attributes: dict[str, Any]) -> None:
+    """Make the group's attributes these, and its consolidated metadata what the arrays' own are.
 
-    Who wrote last has looked after writing and found everything there.
+    Both are in one file, which others may write at the same time: who wrote last has looked after writing and found
+    everything there.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", ZarrUserWarning)
-        while _consolidated(url) != _members(url):
+        while True:
+            described = _group(url).attrs.asdict() == attributes
+            if described and _consolidated(url) == _members(url):
+                return
+            if not described:
+                _group(url).attrs.put(attributes)
             zarr.consolidate_metadata(zarr_store(url))
 
 
