@@ -393,6 +393,14 @@ def test_a_lake_of_version_0_1_gives_the_same_numbers_and_goes_on(old, tmp_path,
     assert means(old) == expected(files(2, "moved"))
 
 
+def test_an_area_of_version_0_1_stays_in_the_cube_when_another_is_extracted(old, tmp_path, files):
+    before = old.cube("s2", "ms")["B04"].to_numpy()
+    parcels.load(tmp_path / "parcels.gpkg", "neighbour", 2024, pid="pid", lake=old)
+    extract.s2(**{**WHOLE_YEAR, "aoi": "neighbour"}, bands=["B04", "B08"], workers=0, lake=old)
+    assert np.array_equal(old.cube("s2", "ms")["B04"], before)
+    assert np.array_equal(old.cube("s2", "neighbour")["B04"], before)
+
+
 def test_every_column_that_came_later_may_be_missing():
     later = {"datastrip", "produced", "updated", "revision"}
     assert all(schemas.SCENES.field(name).nullable for name in later)
