@@ -7,8 +7,8 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
-import zarr
 import shapely
+import zarr
 from pyproj import Transformer
 from rasterstats import zonal_stats
 
