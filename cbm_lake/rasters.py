@@ -121,7 +121,8 @@ class Raster:
             raise
         except _UNUSABLE as error:
             raise SourceError(
-                f"the header of raster {href} is of no use: {_reason(error)}; mend or leave out this scene"
+                f"the header of raster {stores.shown(href)} is of no use: {_reason(error)}; "
+                "mend or leave out this scene"
             ) from error
 
     @classmethod
