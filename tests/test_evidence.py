@@ -301,6 +301,8 @@ OFFSETS = [
     ({"earthsearch:boa_offset_applied": 1}, {}, 0),
     ({"earthsearch:boa_offset_applied": "false"}, {}, -1000),
     ({"earthsearch:boa_offset_applied": 0}, {}, -1000),
+    ({"boa_offset": -1000.0}, {}, -1000),
+    ({"boa_offset": -0.1}, {}, "boa_offset -0.1 is no whole number of DN"),
     ({"earthsearch:boa_offset_applied": "maybe"}, {}, "'maybe' is neither true nor false"),
     ({}, {"raster:bands": [{"scale": "0.0001", "offset": "-0.1"}]}, -1000),
     ({}, {"raster:bands": [{"scale": 0.0001, "offset": 0}]}, 0),
