@@ -89,6 +89,8 @@ def without_signature(href: str) -> str:
 
     What else stands in the query stays, since it may say which file is meant; of a fragment what `Location` knows.
     """
+    if href.startswith("/vsicurl?"):  # GDAL's other way to name a URL, with options
+        href = f"/vsicurl/{dict(parse_qsl(href.partition('?')[2])).get('url', '')}"
     location = Location.of(href)
     found = _URL.fullmatch(location.path)
     if not found:
