@@ -266,7 +266,15 @@ def _check_file(looking: _Check, table: str, name: str, told: dict[str, Any]) ->
 def _contents(looking: _Check, files: _Files, schema: pa.Schema) -> pa.Table:
     """What a small table holds."""
     tables = [_column(looking, name, schema.names) for name in files.names]
-    return pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables if table is not None)])
+    return pa.concat_tables([schema.empty_table(), *(_whole(table, schema) for table in tables if table is not None)])
+
+
+def _whole(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with all columns of a schema; those that its version of this package did not know are null."""
+    for column in schema:
+        if column.nullable and column.name not in table.column_names:
+            table = table.append_column(column, pa.nulls(table.num_rows, column.type))
+    return table.select(schema.names).cast(schema)
 
 
 # -- what the ledger says -----------------------------------------------------------------------------------------
@@ -355,9 +363,8 @@ def _check_scenes(looking: _Check) -> None:
     for name in (name for name, count in zip(files, rows, strict=True) if count is not None):
         table = _column(looking, name, columns)
         if table is not None:
-            if "revision" not in table.column_names:
-                table = table.append_column("revision", pa.nulls(table.num_rows, pa.string()))
-            tables.append(table.append_column("file", pa.array([name] * table.num_rows, pa.string())).cast(schema))
+            files_of = pa.array([name] * table.num_rows, pa.string())
+            tables.append(_whole(table.append_column("file", files_of), schema))
     connection = duckdb.connect()
     connection.register("catalogued", pa.concat_tables(tables))
     for row in _ask(connection, "conflicts"):

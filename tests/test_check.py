@@ -273,6 +273,16 @@ def test_a_catalogue_file_of_version_0_1_is_no_fault(whole):
     assert one(whole)[1] == "the file has no column acquisition"
 
 
+def test_tables_of_version_0_1_are_no_fault(whole):
+    for name in ("extractions", "slots"):
+        url = f"{whole.url}/{name}"
+        rows = deltalake.DeltaTable(url).to_pyarrow_table()
+        later = [column for column in ("revision", "slots", "discarded", "stamps") if column in rows.column_names]
+        deltalake.write_deltalake(url, rows.drop_columns(later), mode="overwrite", schema_mode="overwrite")
+        deltalake.DeltaTable(url).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    assert check(whole).num_rows == 0
+
+
 # -- cubes -----------------------------------------------------------------------------------------------------------
 
 
