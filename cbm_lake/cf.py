@@ -15,6 +15,7 @@ import numpy as np
 import pyproj
 from affine import Affine
 
+from cbm_lake.encoding import HIGHEST
 from cbm_lake.errors import SourceError
 from cbm_lake.rasters import Grid, Window
 
@@ -134,6 +135,8 @@ def cut(grid: Grid, window: Window) -> Grid:
 def dataset(bands: Mapping[str, Any], grid: Grid, slots: Sequence[Slot]) -> xr.Dataset:
     """Stored DN of bands (time, y, x) as a clean dataset; nodata is 0, and the attribute _FillValue says so.
 
+    Numbers that are no measurement are nodata here as in the statistics.
+
     Args:
         bands: arrays by name, the dates in the order of `slots`, the pixels those of `grid`.
         grid: of the pixels.
@@ -151,12 +154,18 @@ def dataset(bands: Mapping[str, Any], grid: Grid, slots: Sequence[Slot]) -> xr.D
         GRID_MAPPING: ((), np.int32(0), grid_mapping(grid, transform=False)),
     }
     variables = {
-        name: (("time", "y", "x"), band, {"grid_mapping": GRID_MAPPING, "_FillValue": band.dtype.type(0)})
+        name: (("time", "y", "x"), _measured(band), {"grid_mapping": GRID_MAPPING, "_FillValue": band.dtype.type(0)})
         for name, band in bands.items()
     }
     size = [float(grid.transform.a), float(grid.transform.e)]  # which a dataset of one pixel does not tell
     attributes = {"Conventions": CONVENTIONS, "proj:code": f"EPSG:{grid.epsg}", "resolution": size}
     return xr.Dataset(variables, coordinates, attributes)
+
+
+def _measured(band: Any) -> Any:
+    """A band without DN that are no reflectance and without power below 0, which become nodata; see `encoding`."""
+    valid = band <= HIGHEST if band.dtype == np.uint16 else ~(band < 0)
+    return band * valid
 
 
 def harmonised(stored: xr.Dataset, classification: str | None) -> xr.Dataset:

@@ -51,6 +51,8 @@ _UNREADABLE: Final = (OSError, RuntimeError, ValueError, KeyError, TypeError)
 _LEFTOVER: Final = re.compile(r"(^|/)\.[^/]*$|\.partial$|\.tmp$|#\d+$")
 """Drafts of this package, of zarr, of the log, and of the object store's uploads."""
 _RESTORE: Final = "restore it from a copy"
+_SINCE_0_2: Final = frozenset({"datastrip", "produced", "updated", "revision"})
+"""Columns of schemas.SCENES that catalogue files of version 0.1 lack."""
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,15 @@ def _check_file(looking: _Check, table: str, name: str, told: dict[str, Any]) ->
 def _contents(looking: _Check, files: _Files, schema: pa.Schema) -> pa.Table:
     """What a small table holds."""
     tables = [_column(looking, name, schema.names) for name in files.names]
-    return pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables if table is not None)])
+    return pa.concat_tables([schema.empty_table(), *(_whole(table, schema) for table in tables if table is not None)])
+
+
+def _whole(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with all columns of a schema; those that its version of this package did not know are null."""
+    for column in schema:
+        if column.nullable and column.name not in table.column_names:
+            table = table.append_column(column, pa.nulls(table.num_rows, column.type))
+    return table.select(schema.names).cast(schema)
 
 
 # -- what the ledger says -----------------------------------------------------------------------------------------
@@ -343,16 +353,18 @@ def _check_parcels(looking: _Check) -> None:
 
 def _check_scenes(looking: _Check) -> None:
     """Catalogue files, and scenes that stand in several of them with contradicting words."""
-    columns = ["card", "id", "datetime", "reference", "acquisition", "boa_offset"]  # of version 0.1: all have these
+    columns = ["card", "id", "datetime", "reference", "acquisition", "boa_offset", "revision"]
     advice = f"{_RESTORE}, or delete it and catalogue these scenes again"
     files = looking.names("scenes", ".parquet")
-    rows = looking.each(lambda name: _rows(looking, name, advice, schemas.SCENES.names), files)
+    wanted = [name for name in schemas.SCENES.names if name not in _SINCE_0_2]
+    rows = looking.each(lambda name: _rows(looking, name, advice, wanted), files)
     schema = pa.schema([*(schemas.SCENES.field(name) for name in columns), ("file", pa.string())])
     tables = [schema.empty_table()]
     for name in (name for name, count in zip(files, rows, strict=True) if count is not None):
         table = _column(looking, name, columns)
         if table is not None:
-            tables.append(table.append_column("file", pa.array([name] * table.num_rows, pa.string())).cast(schema))
+            files_of = pa.array([name] * table.num_rows, pa.string())
+            tables.append(_whole(table.append_column("file", files_of), schema))
     connection = duckdb.connect()
     connection.register("catalogued", pa.concat_tables(tables))
     for row in _ask(connection, "conflicts"):

@@ -25,7 +25,7 @@ from rasterio.errors import RasterioError
 from rasterio.transform import from_bounds
 from rasterio.warp import reproject, transform_bounds
 
-from cbm_lake import cards, encoding, eopf, pictures
+from cbm_lake import cards, encoding, eopf, pictures, stores
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
@@ -333,13 +333,13 @@ def _overview(raster: Raster, window: Window, step: int, classes: bool) -> NDArr
         if raster.masked:
             pixels[dataset.read_masks(raster.band, window=(rows, columns), out_shape=shape) == 0] = 0
     pixels = without_nodata(pixels, raster.nodata)
-    return encoding.decoded(pixels, raster.encoding, raster.href) if raster.encoding else pixels
+    return encoding.decoded(pixels, raster.encoding, stores.shown(raster.href)) if raster.encoding else pixels
 
 
 def _check_size(raster: Raster, window: Window, factor: int) -> None:
     """Raise InvalidInputError where too many pixels would be decoded from overviews of that factor."""
     if window.height * window.width > _MOST_DECODED * factor**2:
-        raise InvalidInputError(f"{raster.href} has no overviews for a picture of all that; zoom in")
+        raise InvalidInputError(f"{stores.shown(raster.href)} has no overviews for a picture of all that; zoom in")
 
 
 def _classes(scene: Scene) -> str | None:

@@ -28,9 +28,9 @@ _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _URL: Final = re.compile(r"(?P<before>.*?)(?P<url>[A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL)
 _QUERY: Final = re.compile(r"(/[^\s?#]*)[?#]\S+")
 _SECRET: Final = re.compile(
-    r"sig|signature|x-(amz|goog|oss|obs)-.*|awsaccesskeyid|googleaccessid|key-pair-id|policy|sas|jwt"
-    r"|(access_?|auth_?|id_)?token|auth|authorization|(ocp-apim-)?(subscription-)?key|api[_-]?key"
-    r"|(client_)?secret|password|passwd|pwd",
+    r"sig|x-(amz|goog|oss|obs)-.*|(aws|oss)?accesskeyid|googleaccessid|key-pair-id|policy|sas|jwt|auth|authorization"
+    r"|.*(token|secret|signature|credential|passw|hmac).*|pwd|bearer|cookie|ticket|hdnts|hdnea|session(_?id)?"
+    r"|(ocp-apim-)?(subscription|api|app|access|auth|account|private)?[_-]?key",
     re.IGNORECASE,
 )
 """Parameters of a query that sign or authenticate it, as stores and catalogues call them."""
@@ -89,6 +89,8 @@ def without_signature(href: str) -> str:
 
     What else stands in the query stays, since it may say which file is meant; of a fragment what `Location` knows.
     """
+    if href.startswith("/vsicurl?"):  # GDAL's other way to name a URL, with options
+        href = f"/vsicurl/{dict(parse_qsl(href.partition('?')[2])).get('url', '')}"
     location = Location.of(href)
     found = _URL.fullmatch(location.path)
     if not found:

@@ -136,8 +136,8 @@ def _offset(href: str) -> int:
     found = _BASELINE.search(href)
     if found is None:
         raise SourceError(
-            f"{href} holds reflectance instead of numbers, and its name lacks the processing baseline (…_N0511_…) "
-            "that tells how to turn it back; give the store its product's name"
+            f"{shown(href)} holds reflectance instead of numbers, and its name lacks the processing baseline "
+            "(…_N0511_…) that tells how to turn it back; give the store its product's name"
         )
     return _OFFSET if found["baseline"] >= _OFFSET_SINCE else 0
 
@@ -146,16 +146,18 @@ def _opened(href: str) -> tuple[zarr.Array[Any], list[zarr.Group]]:
     """The array, and the groups that it is in, innermost first."""
     parts = _STORE.match(href)
     if parts is None:
-        raise SourceError(f"{href} is in no Zarr store (a folder or URL that ends in .zarr)")
+        raise SourceError(f"{shown(href)} is in no Zarr store (a folder or URL that ends in .zarr)")
     store, path = _store(parts["root"]), parts["path"] or ""
     found: Any = zarr.open(store, path=path, mode="r")
     if isinstance(found, zarr.Group):
         names = [name for name, array in found.arrays() if name not in _COORDINATES and array.ndim == 2]
         if len(names) != 1:
-            raise SourceError(f"{href} is a group of {len(names)} bands ({', '.join(names)}); name one of them")
+            raise SourceError(f"{shown(href)} is a group of {len(names)} bands ({', '.join(names)}); name one of them")
         found, path = found[names[0]], f"{path}/{names[0]}"
     if found.ndim != 2 or found.dtype.kind not in "uif":
-        raise SourceError(f"{href} is no band: it has {found.ndim} dimensions of {found.dtype}; leave out this scene")
+        raise SourceError(
+            f"{shown(href)} is no band: it has {found.ndim} dimensions of {found.dtype}; leave out this scene"
+        )
     return found, list(_parents(store, path))
 
 

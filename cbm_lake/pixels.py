@@ -69,8 +69,9 @@ class Pixels(ABC):
             bands: only these.
             start: first day (UTC).
             end: last day, included.
-            harmonised: False gives DN as they are stored, 0 being nodata, with the coordinate boa_offset; True adds it:
-                float32, NaN being nodata, reflectance x 10000. Scene classes stay as they are.
+            harmonised: False gives DN as they are stored, with the coordinate boa_offset; nodata is 0, and what is no
+                measurement is nodata. True adds the offset: float32, NaN being nodata, reflectance x 10000. Scene
+                classes stay as they are.
 
         Raises:
             InvalidInputError: no such card or band, or several cubes fit; the message lists them.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextvars
 import json
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import rasterio
@@ -24,15 +25,14 @@ from cbm_lake.location import Location
 from cbm_lake.ranges import open_bytes, stamp, unreadable
 from cbm_lake.vsi import GdalFile
 
-if TYPE_CHECKING:
-    pass
-
 CHUNK: Final = 512
 """Pixels a side of what is read at once: a 30-pixel chip touches one to four chunks of a date."""
 _ALONE: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 """For GDAL where a file is at a distance: nothing is looked for beside it. Beside local files .msk, .aux.xml count."""
 _UNUSABLE: Final = (ArithmeticError, AttributeError, LookupError, OSError, RasterioError, TypeError, ValueError)
 """What GDAL, rasterio, numpy, zarr and JSON raise for headers that say nonsense."""
+_OPENER: Final = re.compile(r"/vsiriopener_\w+/\w+/")
+"""How rasterio names the folder of a file that `vsi` opens."""
 _FARTHEST: Final = 2e8
 """Coordinates of every projection are nearer, in metres or feet."""
 _FINEST: Final = 1e-9
@@ -128,7 +128,8 @@ class Raster:
             raise
         except _UNUSABLE as error:
             raise SourceError(
-                f"the header of raster {href} is of no use: {_reason(error)}; mend or leave out this scene"
+                f"the header of raster {stores.shown(href)} is of no use: {_reason(error)}; "
+                "mend or leave out this scene"
             ) from error
 
     @classmethod
@@ -287,7 +288,7 @@ def _reason(error: BaseException) -> str:
     """What went wrong in the first place."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return access.explained(error)
+    return _OPENER.sub("", access.explained(error))
 
 
 class Window(NamedTuple):

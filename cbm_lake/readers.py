@@ -104,7 +104,7 @@ class EncodedSource:
     def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
         """See `Source`."""
         for pixels in self._stored.read(windows):
-            yield encoding.decoded(pixels, self._raster.encoding or "", self._raster.href)
+            yield encoding.decoded(pixels, self._raster.encoding or "", stores.shown(self._raster.href))
 
 
 class TiffSource:

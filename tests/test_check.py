@@ -255,6 +255,34 @@ def test_a_scene_that_is_catalogued_twice_with_other_words_is_told(whole):
     assert what == "scene Y05 of card s2 stands in several files with different acquisition, boa_offset"
 
 
+def test_a_new_revision_of_a_scene_is_no_fault(whole):
+    for revision, offset in (("a", -1000), ("b", 0)):
+        scene = factories.scene("Z07", boa_offset=offset, revision=revision, updated=factories.day(1 + offset // 1000))
+        whole.add_scenes(factories.scenes(scene))
+    assert whole.sql("select boa_offset from scenes where id = 'Z07'").to_pylist() == [{"boa_offset": 0}]
+    assert check(whole).num_rows == 0
+
+
+def test_a_catalogue_file_of_version_0_1_is_no_fault(whole):
+    for file in root(whole).glob("scenes/*.parquet"):
+        table = pq.ParquetFile(file).read()
+        pq.write_table(table.drop_columns(["datastrip", "produced", "updated", "revision"]), file)
+    assert check(whole).num_rows == 0
+    file = newest(whole, "scenes/*.parquet")
+    pq.write_table(pq.ParquetFile(file).read().drop_columns(["acquisition"]), file)
+    assert one(whole)[1] == "the file has no column acquisition"
+
+
+def test_tables_of_version_0_1_are_no_fault(whole):
+    for name in ("extractions", "slots"):
+        url = f"{whole.url}/{name}"
+        rows = deltalake.DeltaTable(url).to_pyarrow_table()
+        later = [column for column in ("revision", "slots", "discarded", "stamps") if column in rows.column_names]
+        deltalake.write_deltalake(url, rows.drop_columns(later), mode="overwrite", schema_mode="overwrite")
+        deltalake.DeltaTable(url).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    assert check(whole).num_rows == 0
+
+
 # -- cubes -----------------------------------------------------------------------------------------------------------
 
 

@@ -176,6 +176,12 @@ def test_no_secret_of_a_url_is_shown(url, shown):
         ("s3://bucket/key.tif", "s3://bucket/key.tif"),
         ("abfs://c@a.dfs.core.windows.net/x?sig=s&se=1", "abfs://c@a.dfs.core.windows.net/x"),
         ("/data/a?sig=1.tif", "/data/a?sig=1.tif"),
+        ("https://h.org/a.tif?id=7&security-token=t&OSSAccessKeyId=k&Signature=s", "https://h.org/a.tif?id=7"),
+        ("https://h.org/a.tif?PRIVATE-TOKEN=t", "https://h.org/a.tif"),
+        ("/vsicurl?use_head=no&url=https%3A%2F%2Fu%3Ap%40h%2Fx.tif%3Fsig%3Ds%26id%3D7", "/vsicurl/https://h/x.tif?id=7"),
+        ("https://h.org/a.tif?x-access-token=t&band=4", "https://h.org/a.tif?band=4"),
+        ("https://h.org/a.tif?hdnts=st~exp~hmac", "https://h.org/a.tif"),
+        ("https://h.org/a.tif?sas_token=t&accessKey=k&sessionid=s&authkey=a", "https://h.org/a.tif"),
     ],
 )  # fmt: skip
 def test_hrefs_are_kept_without_what_signs_them(href, stored):

@@ -301,6 +301,8 @@ OFFSETS = [
     ({"earthsearch:boa_offset_applied": 1}, {}, 0),
     ({"earthsearch:boa_offset_applied": "false"}, {}, -1000),
     ({"earthsearch:boa_offset_applied": 0}, {}, -1000),
+    ({"boa_offset": -1000.0}, {}, -1000),
+    ({"boa_offset": -0.1}, {}, "boa_offset -0.1 is no whole number of DN"),
     ({"earthsearch:boa_offset_applied": "maybe"}, {}, "'maybe' is neither true nor false"),
     ({}, {"raster:bands": [{"scale": "0.0001", "offset": "-0.1"}]}, -1000),
     ({}, {"raster:bands": [{"scale": 0.0001, "offset": 0}]}, 0),
@@ -633,9 +635,12 @@ def test_stac_geoparquet_is_read_from_folders_and_web_servers(lake, tmp_path):
     thread.start()
     try:
         url = f"http://127.0.0.1:{server.server_address[1]}/folder"
-        found = list(itemfiles.from_parquet(f"{url}/x.parquet"))
-        with pytest.raises(SourceError, match=r"gone\.parquet cannot be read"):
-            list(itemfiles.from_parquet(f"{url}/gone.parquet"))
+        found = list(itemfiles.from_parquet(f"{url}/x.parquet?sig=SECRET"))
+        for name in ("gone.parquet", "gone.ndjson"):
+            read = itemfiles.from_parquet if name.endswith("parquet") else itemfiles.from_lines
+            with pytest.raises(SourceError, match=rf"^http.*{name} cannot be opened: 404") as refused:
+                list(read(f"{url}/{name}?sig=SECRET"))
+            assert "SECRET" not in str(refused.value)
     finally:
         server.shutdown()
         server.server_close()

@@ -380,6 +380,24 @@ def test_grids_are_told_apart_by_all_numbers_of_their_transforms():
     assert len(names) == 4
 
 
+def test_a_few_changed_parcels_are_not_mixed_with_pixels_of_a_former_file(lake, tmp_path, files):
+    import geopandas as gpd
+
+    catalogue(lake, tmp_path, sentinel2(files(1)))
+    taken(lake)
+    moved = {**SQUARES, "0": shapely.box(LEFT + 13, TOP - 157, LEFT + 183, TOP - 11)}
+    gpd.GeoDataFrame({"pid": list(moved)}, geometry=list(moved.values()), crs=32631).to_file(tmp_path / "moved.gpkg")
+    parcels.load(tmp_path / "moved.gpkg", "ms", 2024, pid="pid", lake=lake)
+    replaced = files(7)  # at the same addresses, under the same catalogue entry
+    assert taken(lake).rows == 3
+    found = zonal_stats(list(moved.values()), str(replaced["B04"]), stats="mean", nodata=0)
+    assert [value for _, value in means(lake)] == pytest.approx([row["mean"] - 1000 for row in found], rel=1e-6)
+    cube = lake.cube("s2", "ms", bands=["B04"])["B04"][0].to_numpy()
+    with rasterio.open(replaced["B04"]) as file:
+        window = file.read(1)[1 : 1 + cube.shape[0], 1 : 1 + cube.shape[1]]
+    assert np.array_equal(cube, window)
+
+
 # -- lakes of version 0.1 ---------------------------------------------------------------------------------------------
 
 
@@ -417,6 +435,14 @@ def test_a_lake_of_version_0_1_gives_the_same_numbers_and_goes_on(old, tmp_path,
     assert means(old) == expected(files(2, "moved"))
     old.compact()
     assert means(old) == expected(files(2, "moved"))
+
+
+def test_an_area_of_version_0_1_stays_in_the_cube_when_another_is_extracted(old, tmp_path, files):
+    before = old.cube("s2", "ms")["B04"].to_numpy()
+    parcels.load(tmp_path / "parcels.gpkg", "neighbour", 2024, pid="pid", lake=old)
+    extract.s2(**{**WHOLE_YEAR, "aoi": "neighbour"}, bands=["B04", "B08"], workers=0, lake=old)
+    assert np.array_equal(old.cube("s2", "ms")["B04"], before)
+    assert np.array_equal(old.cube("s2", "neighbour")["B04"], before)
 
 
 def test_every_column_that_came_later_may_be_missing():

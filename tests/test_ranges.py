@@ -509,3 +509,11 @@ def test_a_byte_source_is_a_file_like_any_other(server):
                 continue
             assert file.seek(offset, whence) == other.seek(offset, whence)
             assert file.read(size) == other.read(size)
+
+
+def test_a_page_in_the_place_of_a_raster_is_refused_by_its_address_alone(server):
+    server.files["/login/B04.tif"] = b"<html>sign in</html>" * 200
+    with pytest.raises(SourceError) as refused:
+        Raster.inspect(server.url + "/login/B04.tif")
+    assert "login/B04.tif cannot be opened: 'B04.tif' not recognized" in str(refused.value)
+    assert "/vsi" not in str(refused.value)

@@ -358,6 +358,25 @@ def test_an_area_sees_only_what_was_extracted_over_it(one):
     assert scenes(one.cube("s2", "other", resolution=10, bands=["B04"])) == ["S0_ms", "S1_ms", "S2_ms"]
 
 
+def test_numbers_that_are_no_measurement_are_nodata_in_cube_and_stack(tmp_path):
+    lake = two_tiles.make(tmp_path, areas=("ms",), cube=False)
+    files = hrefs(lake, "S0_ms")
+    wrapped = pixels("msS0", "B04")
+    wrapped[32, 11:20] = 65_500
+    two_tiles.write(Path(files["B04"]), wrapped, 10, 32631)
+    below = pixels("msS0", "B08").astype("int16")
+    below[33, 11:20] = -30
+    two_tiles.write(Path(files["B08"]), below, 10, 32631)
+    two_tiles.run(lake)
+    for opened in (lake.cube("s2", "ms", resolution=10), lake.stack("s2", "ms", *DAYS, resolution=10)):
+        for band, truth in (("B04", np.where(wrapped > 32_767, 0, wrapped)), ("B08", np.where(below < 0, 0, below))):
+            assert np.array_equal(opened[band][0], truth[BOX[10]])
+            assert opened[band].dtype == np.uint16
+    found = lake.cube("s2", "ms", resolution=10, harmonised=True)
+    assert np.isnan(found["B04"][0, 2, 1:10]).all()
+    assert float(found["B08"].max()) < 10_000
+
+
 # -- cubes of version 0.1 ---------------------------------------------------------------------------------------------
 
 

@@ -9,12 +9,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pyarrow as pa
-from obstore.exceptions import BaseError
-from obstore.store import from_url
 from pyarrow import parquet
 
-from cbm_lake import access, s3files
 from cbm_lake.errors import SourceError
+from cbm_lake.ranges import open_bytes
+from cbm_lake.stores import is_distant, shown
 
 _LINES: Final = (".ndjson", ".jsonl", ".geojsonl")
 
@@ -35,7 +34,8 @@ def from_lines(path: str) -> Iterator[dict[str, Any]]:
             try:
                 yield json.loads(line)
             except ValueError as error:
-                raise SourceError(f"line {number} of {path} is not JSON ({error}); mend it or leave it out") from error
+                what = f"line {number} of {shown(path)}"
+                raise SourceError(f"{what} is not JSON ({error}); mend it or leave it out") from error
 
 
 def from_parquet(path: str) -> Iterator[dict[str, Any]]:
@@ -50,7 +50,7 @@ def from_parquet(path: str) -> Iterator[dict[str, Any]]:
         yield from stac_table_to_items(parquet.read_table(pa.BufferReader(_content(path)) if "://" in path else path))
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise SourceError(f"{path} cannot be read as STAC-GeoParquet ({reason}); give another file") from error
+        raise SourceError(f"{shown(path)} cannot be read as STAC-GeoParquet ({reason}); give another file") from error
 
 
 def _content(path: str) -> bytes:
@@ -60,13 +60,12 @@ def _content(path: str) -> bytes:
         SourceError: it is missing or out of reach.
     """
     try:
-        if access.is_remote(path):
-            with s3files.filesystem(path).open_input_file(path.removeprefix(access.SCHEME)) as file:
-                return bytes(file.read())
-        if "://" in path:
-            folder, _, name = path.rpartition("/")
-            options: Any = {"allow_http": True, "timeout": "60s"}
-            return bytes(from_url(folder, client_options=options).get(name).bytes())
+        if is_distant(path):
+            file = open_bytes(path)
+            return file.read(0, file.size)
         return Path(path).read_bytes()
-    except (OSError, BaseError) as error:
-        raise SourceError(f"{path} cannot be read: {access.explained(error)}; check the address") from error
+    except SourceError as error:
+        reason = str(error).removeprefix("raster ").partition(";")[0]
+        raise SourceError(f"{reason}; check the address and the credentials of its server") from error
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}; check the path") from error

@@ -225,9 +225,11 @@ class Item:
         if self.card != "s2":
             return 0
         if "boa_offset" in self.properties:  # an item that comes out of a catalogue of ours
-            own = int(fields.number(self.properties["boa_offset"], "boa_offset"))
-            assets.check_offset(own, f"it has an offset of {own}")
-            return own
+            own = fields.number(self.properties["boa_offset"], "boa_offset")
+            if not own.is_integer():
+                raise InvalidInputError(f"its boa_offset {own:g} is no whole number of DN, such as -1000")
+            assets.check_offset(int(own), f"it has an offset of {own:.0f}")
+            return int(own)
         said = self._first("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
         applied = fields.boolean(said, "boa_offset_applied") if said is not None else None
         by_band = {band: assets.offset(band, asset) for band, asset in self.assets.items() if band != "SCL"}

@@ -37,6 +37,8 @@ class Base:
     extraction: int
     versions: tuple[str, ...]
     """The versions of the parcel set that it and what it builds upon were made for."""
+    started: datetime
+    """When it began to read the scene's rasters."""
 
 
 @dataclass(frozen=True)

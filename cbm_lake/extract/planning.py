@@ -12,7 +12,7 @@ from typing import Any
 
 import shapely
 
-from cbm_lake import cards, encoding, zonal
+from cbm_lake import cards, encoding, stores, zonal
 from cbm_lake.cube import Cube, Slot
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract.causes import cause
@@ -61,6 +61,7 @@ def plan(
     drafts = _drafts(lake, kind, rows, parcels, wanted, rule, cube=cube, again=again)
     known = {} if again else _known_rasters(lake, drafts)
     jobs, failed = _inspect(kind, drafts, known, progress)
+    jobs = _of_same_pixels(lake, jobs)
     if not dry:
         jobs = _prepare(lake, kind.name, parcels, jobs, known, cube=cube)
         failed = [(job, record(job, datetime.now(UTC), outcome)) for job, outcome in failed]
@@ -145,7 +146,7 @@ def _drafts(
             if not changes.since(entry["versions"]) and (entry["cube"] or not cube):
                 continue
             if changes.few_since(entry["versions"]) and (entry["cube"] or not cube):
-                job = replace(job, base=Base(entry["extraction"], tuple(sorted(entry["versions"]))))
+                job = replace(job, base=Base(entry["extraction"], tuple(sorted(entry["versions"])), entry["started"]))
         drafts.append((job, {name: asset["href"] for name, asset in row["assets"].items() if asset and asset["href"]}))
     return drafts
 
@@ -215,10 +216,30 @@ def _inspect(
     return jobs, failed
 
 
+def _of_same_pixels(lake: Lake, jobs: list[Job]) -> list[Job]:
+    """The jobs, for all parcels where a raster has changed since: else a scene would mix pixels of two files."""
+    hrefs = [raster.href for job in jobs if job.base for raster in job.rasters.values()]
+    history: dict[str, list[tuple[datetime, str]]] = {}
+    for row in lake.query("extractions.stamps", hrefs=hrefs).to_pylist() if hrefs else []:
+        history.setdefault(row["href"], []).append((row["seen"], row["stamp"]))
+
+    def changed(raster: Raster, since: datetime) -> bool:
+        stamps = [stamp for seen, stamp in history.get(raster.href, []) if seen <= since]
+        first = [stamp for _, stamp in history.get(raster.href, [])[:1]]  # clocks of workers may be slow
+        return (stamps or first or [raster.stamp])[-1] != raster.stamp
+
+    return [
+        replace(job, base=None)
+        if job.base and any(changed(raster, job.base.started) for raster in job.rasters.values())
+        else job
+        for job in jobs
+    ]
+
+
 def _of_band(raster: Raster, kind: cards.Card, name: str, job: Job) -> Raster:
     """The raster in the unit of the card, on a grid that the card may have."""
     transform = raster.grid.transform
-    encoding.check_pixel(kind, name, raster.href, raster.grid.epsg, (transform.a, -transform.e))
+    encoding.check_pixel(kind, name, stores.shown(raster.href), raster.grid.epsg, (transform.a, -transform.e))
     return raster.encoded(kind, name, job.scene.boa_offset)
 
 

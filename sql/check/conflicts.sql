@@ -1,4 +1,5 @@
--- Scenes that stand in the table catalogued (one row per file and scene) more than once, with other values of what makes the scene.
+-- Scenes that stand in the table catalogued (one row per file and scene) more than once, with other values of what makes the scene
+-- and no revision that tells them apart.
 select
     card, id, list(distinct file order by file) as files,
     concat_ws(
@@ -9,6 +10,6 @@ select
         case when count(distinct boa_offset) > 1 then 'boa_offset' end
     ) as differing
 from catalogued
-group by card, id
+group by card, id, coalesce(revision, '')
 having differing <> ''
 order by all

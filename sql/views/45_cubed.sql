@@ -13,7 +13,7 @@ with made as (
 ),
 known as (
     select card, grid, slot, any_value(scene) as scene, any_value(obstime) as obstime, any_value(boa_offset) as boa_offset,
-        bool_and(stamps is null) as unstamped
+        bool_or(stamps is null) as unstamped
     from slots
     group by card, grid, slot
 ),
