@@ -51,6 +51,8 @@ _UNREADABLE: Final = (OSError, RuntimeError, ValueError, KeyError, TypeError)
 _LEFTOVER: Final = re.compile(r"(^|/)\.[^/]*$|\.partial$|\.tmp$|#\d+$")
 """Drafts of this package, of zarr, of the log, and of the object store's uploads."""
 _RESTORE: Final = "restore it from a copy"
+_LATER: Final = frozenset({"datastrip", "produced", "updated", "revision"})
+"""Columns of the catalogue that version 0.1 did not have; where they are missing they are null."""
 
 
 @dataclass(frozen=True)
@@ -262,9 +264,10 @@ def _check_file(looking: _Check, table: str, name: str, told: dict[str, Any]) ->
 
 
 def _contents(looking: _Check, files: _Files, schema: pa.Schema) -> pa.Table:
-    """What a small table holds."""
-    tables = [_column(looking, name, schema.names) for name in files.names]
-    return pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables if table is not None)])
+    """What a small table holds; null where its files are of an earlier version that had fewer columns."""
+    found = filter(None, (_column(looking, name, schema.names) for name in files.names))
+    tables = [table.cast(pa.schema([schema.field(name) for name in table.column_names])) for table in found]
+    return pa.concat_tables([schema.empty_table(), *tables], promote_options="default")
 
 
 # -- what the ledger says -----------------------------------------------------------------------------------------
@@ -346,7 +349,8 @@ def _check_scenes(looking: _Check) -> None:
     columns = ["card", "id", "datetime", "reference", "acquisition", "boa_offset"]  # of version 0.1: all have these
     advice = f"{_RESTORE}, or delete it and catalogue these scenes again"
     files = looking.names("scenes", ".parquet")
-    rows = looking.each(lambda name: _rows(looking, name, advice, schemas.SCENES.names), files)
+    wanted = [name for name in schemas.SCENES.names if name not in _LATER]
+    rows = looking.each(lambda name: _rows(looking, name, advice, wanted), files)
     schema = pa.schema([*(schemas.SCENES.field(name) for name in columns), ("file", pa.string())])
     tables = [schema.empty_table()]
     for name in (name for name, count in zip(files, rows, strict=True) if count is not None):
