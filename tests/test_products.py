@@ -541,6 +541,13 @@ def test_a_product_of_maja_that_would_be_misread_is_refused(lake, tmp_path, opti
     assert words in found.skipped[0]
 
 
+def test_a_folder_that_holds_nothing_says_so(lake, tmp_path, caplog):
+    (tmp_path / "empty").mkdir()
+    for call, words in ((card2db.products, "holds no product that is known"), (card2db.items, "holds no STAC item")):
+        assert call(tmp_path / "empty", lake=lake) == card2db.Ingested(0, 0)
+        assert words in caplog.text
+
+
 def test_a_folder_of_force_is_named_with_what_reads_it(lake, tmp_path, caplog):
     bands = ["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
     arrays = np.stack([dn(seed, dtype="int16") for seed in range(10)])
