@@ -51,8 +51,8 @@ _UNREADABLE: Final = (OSError, RuntimeError, ValueError, KeyError, TypeError)
 _LEFTOVER: Final = re.compile(r"(^|/)\.[^/]*$|\.partial$|\.tmp$|#\d+$")
 """Drafts of this package, of zarr, of the log, and of the object store's uploads."""
 _RESTORE: Final = "restore it from a copy"
-_SINCE_0_2: Final = frozenset({"datastrip", "produced", "updated", "revision"})
-"""Columns of schemas.SCENES that catalogue files of version 0.1 lack."""
+_LATER: Final = frozenset({"datastrip", "produced", "updated", "revision"})
+"""Columns of the catalogue that version 0.1 did not have; where they are missing they are null."""
 
 
 @dataclass(frozen=True)
@@ -356,7 +356,7 @@ def _check_scenes(looking: _Check) -> None:
     columns = ["card", "id", "datetime", "reference", "acquisition", "boa_offset", "revision"]
     advice = f"{_RESTORE}, or delete it and catalogue these scenes again"
     files = looking.names("scenes", ".parquet")
-    wanted = [name for name in schemas.SCENES.names if name not in _SINCE_0_2]
+    wanted = [name for name in schemas.SCENES.names if name not in _LATER]
     rows = looking.each(lambda name: _rows(looking, name, advice, wanted), files)
     schema = pa.schema([*(schemas.SCENES.field(name) for name in columns), ("file", pa.string())])
     tables = [schema.empty_table()]

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -314,5 +314,18 @@ def _changed(kept: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 def _first_problem(error: Exception) -> str:
     if isinstance(error, ValidationError):
         problem = error.errors()[0]
-        return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+        name = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            known = _settings(problem["loc"][:-1])
+            return f"{name} is no setting" + (f"; there are: {', '.join(known)}" if known else "")
+        return f"{name}: {problem['msg']}"
     return str(error)
+
+
+def _settings(section: Sequence[int | str]) -> list[str]:
+    """The names in a section of the settings."""
+    model: Any = Config
+    for name in section:
+        field = getattr(model, "model_fields", {}).get(name)
+        model = field.annotation if field else None
+    return sorted(getattr(model, "model_fields", {}))

@@ -132,8 +132,9 @@ class Lake(Pixels):
         """
         table = self.query("parcels.areas", aoi=aoi.lower())
         if not table.num_rows:
+            known = ", ".join(found.name for found in self.parcel_sets()) or "none yet"
             raise NotFoundError(
-                f"no parcels of {aoi} in this lake, so its extent is unknown; load them or give geometry="
+                f"no parcels of {aoi} in this lake, so its extent is unknown; there are: {known}; load them first"
             )
         return shapely.box(*(table[name][0].as_py() for name in ("west", "south", "east", "north")))
 

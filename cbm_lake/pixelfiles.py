@@ -193,10 +193,13 @@ def _netcdf(dataset: xr.Dataset, draft: Path, progress: Progress) -> None:
     layout = {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": block}
     encoding: dict[str, dict[str, Any]] = {str(band): layout for band in dataset.data_vars}
     encoding["time"] = {"units": "microseconds since 1970-01-01", "dtype": "int64"}
-    tasks = itertools.count(1)
+    tasks, total = itertools.count(1), 1
 
     def advance(_: Any, __: Any, graph: Sized, *___: Any) -> None:
-        progress(next(tasks), len(graph))
+        nonlocal total
+        total = len(graph)
+        progress(next(tasks), total)
 
     with Callback(posttask=advance):  # type: ignore[no-untyped-call]
         dataset.assign_coords({GRID_MAPPING: system}).to_netcdf(draft, engine="netcdf4", encoding=encoding)
+    progress(total, total)  # tasks without work, of which the callback is not told, count too

@@ -91,7 +91,10 @@ def translated() -> Iterator[None]:
             if "No files found" in reason:
                 advice += "; the lake of a moment before a vacuum cannot be read any more"
             raise SourceError(f"cannot read the lake: {reason.rstrip(': ')}; {advice}") from error
-        raise InvalidInputError(f"this SQL cannot be run: {reason}") from error
+        advice = next(
+            (line for line in others.splitlines() if line.startswith(("Candidate bindings", "Did you mean"))), ""
+        )
+        raise InvalidInputError(f"this SQL cannot be run: {reason} {advice}".rstrip()) from error
 
 
 def _folder(name: str) -> Iterator[Query]:

@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from affine import Affine
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
 from rasterio.warp import transform_bounds
 
 from cbm_lake import cards
@@ -50,9 +52,13 @@ class Choice:
         """The choice that a caller described.
 
         Raises:
-            InvalidInputError: no such card, band or day, or days reversed.
+            InvalidInputError: no such card, band or day, days reversed, or a year or pixel size that is none.
         """
         kind = cards.get(card)
+        if year is not None and not isinstance(year, int):
+            raise InvalidInputError(f"{year!r} is no year; write it as 2024, and days as start= and end=")
+        if resolution is not None and not (isinstance(resolution, (int, float)) and resolution > 0):
+            raise InvalidInputError(f"{resolution!r} is no pixel size; give a number above 0")
         names = (bands,) if isinstance(bands, str) else None if bands is None else tuple(bands)
         if names is not None:
             measured = tuple(name for name in names if name != kind.classification)
@@ -91,8 +97,8 @@ def _day(value: date | str | None) -> date | None:
     if isinstance(value, datetime):
         return value.date()
     try:
-        return date.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError as error:
+        return value if value is None or isinstance(value, date) else date.fromisoformat(value)
+    except (ValueError, TypeError) as error:
         raise InvalidInputError(f"{value!r} is no day ({error}); write dates as 2024-03-01") from error
 
 
@@ -127,8 +133,20 @@ def window_of(grid: Grid, extent: Extent) -> Window | None:
 
 
 def grid_around(extent: Extent, epsg: int, size: float) -> Grid:
-    """The grid of that pixel size round an extent, its edges at whole multiples of the size."""
+    """The grid of that pixel size round an extent, its edges at whole multiples of the size.
+
+    Raises:
+        InvalidInputError: no such coordinate system, or metres where degrees are wanted.
+    """
+    try:
+        degrees = CRS.from_epsg(epsg).is_geographic
+    except (CRSError, TypeError, ValueError) as error:
+        raise InvalidInputError(f"{epsg!r} is no coordinate system; give the number of its EPSG code") from error
     west, south, east, north = _bounds(extent, epsg)
+    if degrees and size > max(east - west, north - south):
+        raise InvalidInputError(
+            f"pixels of {size:g} degrees are larger than the area; EPSG:{epsg} is in degrees, 0.0001 is some 10 m"
+        )
     left, top = math.floor(west / size) * size, math.ceil(north / size) * size
     shape = (math.ceil((top - south) / size), math.ceil((east - left) / size))
     return Grid(epsg, Affine(size, 0, left, 0, -size, top), shape)

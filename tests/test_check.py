@@ -189,6 +189,15 @@ def test_a_file_with_other_rows_than_its_log_says_is_named(whole):
     assert one(whole)[1] == "the file has 2 rows, its log says 1"
 
 
+def test_a_ledger_that_an_earlier_version_wrote_is_whole(whole):
+    folder = root(whole) / "extractions"
+    older = ["revision", "slots", "discarded"]
+    ledger = pa.table(deltalake.DeltaTable(folder).to_pyarrow_table()).drop_columns(older)
+    shutil.rmtree(folder)
+    deltalake.write_deltalake(folder, ledger)
+    assert [one for one in check(whole).to_pylist() if one["table"] == "extractions"] == []
+
+
 def test_signatures_that_the_ledger_has_and_the_table_lost_are_named(whole):
     table = deltalake.DeltaTable(f"{whole.url}/signatures/s2")
     table.delete("scene = 'X02' and pid = '12'")
@@ -236,6 +245,15 @@ def test_a_parcel_file_without_a_column_is_named(whole):
     file = newest(whole, "parcels/**/*.parquet")
     pq.write_table(pq.ParquetFile(file).read().drop_columns(["bbox"]), file)
     assert one(whole)[1] == "the file has no column bbox"
+
+
+def test_a_catalogue_file_of_version_0_1_is_whole_and_one_without_its_columns_is_named(whole):
+    file = newest(whole, "scenes/*.parquet")
+    older = pq.ParquetFile(file).read().drop_columns(["datastrip", "produced", "updated", "revision"])
+    pq.write_table(older, file)
+    assert check(whole).num_rows == 0
+    pq.write_table(older.drop_columns(["reference"]), file)
+    assert one(whole)[1] == "the file has no column reference"
 
 
 def test_an_index_whose_parcels_are_gone_is_a_note(whole):

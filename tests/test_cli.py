@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 from factories import PIDS, entry, fill, outline, parcel_set, scenes, signature, signatures, write
+from rich.console import Console
 from typer.testing import CliRunner
 
 from cbm_lake import cli, queries
@@ -172,6 +173,15 @@ def test_a_long_table_is_cut_and_says_so(lake):
     text = run("sql", "from range(205)")
     assert "5 more rows" in text
     assert len(rows(run("sql", "from range(205)", "--format", "csv"))) == 205
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_nothing_is_cut_off_where_lines_are_short(monkeypatch, lake, terminal):
+    console = Console(width=80, force_terminal=terminal, no_color=True)
+    monkeypatch.setattr(shared, "out", console)
+    text = run("sql", "select repeat('x', 55) || i as first, repeat('y', 60) as second from range(2) t(i)")
+    assert all(word in text for word in ("first", "x" * 55 + "0", "x" * 55 + "1", "second", "y" * 60))
+    assert (max(map(len, text.splitlines())) <= 80) == terminal
 
 
 @pytest.mark.parametrize("pid", ["[bold]x", "[/x]", "a\nb", ":smile:"])

@@ -148,6 +148,13 @@ def test_configure_refuses_a_wrong_setting_before_it_writes(main):
     assert list(workspace.config_file.parent.iterdir()) == [workspace.config_file]
 
 
+def test_a_setting_that_is_none_is_named_with_those_that_there_are(main):
+    with pytest.raises(ConfigError, match=r"lake\.ur is no setting; there are: .*\burl\b"):
+        _ = main({"lake": {"ur": "x"}}).config
+    with pytest.raises(ConfigError, match=r"lak is no setting; there are: .*\blake\b"):
+        _ = main({"lak": {}}).config
+
+
 def test_configure_of_a_folder_that_cannot_be_written_is_a_config_error(tmp_path):
     (tmp_path / "config").write_text("in the way")
     with pytest.raises(ConfigError, match="cannot be"):

@@ -648,5 +648,7 @@ def test_stac_geoparquet_is_read_from_folders_and_web_servers(lake, tmp_path):
     assert [one["id"] for one in found] == ["a", "b"]
     assert card2db.geoparquet(tmp_path / "web/folder", lake=lake) == card2db.Ingested(2, 2)
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(SourceError, match=r"other\.parquet is not JSON .*; use card2db geoparquet"):
+        card2db.items(tmp_path / "other.parquet", lake=lake)
     with pytest.raises(SourceError, match=r"other\.parquet cannot be read as STAC-GeoParquet"):
         card2db.geoparquet(tmp_path / "other.parquet", lake=lake)

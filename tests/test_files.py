@@ -140,12 +140,14 @@ def test_complex_numbers_are_no_raster(tmp_path):
 # -- patterns -----------------------------------------------------------------------------------------------------
 
 
-def test_the_real_series_of_mol_is_catalogued_and_read(realdata, lake):
+def test_the_real_series_of_mol_is_catalogued_and_read(realdata, lake, caplog):
     folder = realdata / "s1s2_mol_2023"
     assert card2db.files(str(folder / "s1/S1_{date}_{band}.tif"), "bs", unit="linear", lake=lake) == (
         card2db.Ingested(10, 10)
     )
     assert card2db.files(str(folder / "s2/S2_{date}_{band}.tif"), offset=0, lake=lake) == card2db.Ingested(12, 12)
+    (line,) = (line for line in caplog.messages if "B11" in line)
+    assert line.endswith("band B11 of card s2 has 20 m; it is left out, like 11 more of that band")
     rows = scenes(lake)
     assert {(row["card"], row["sensor"], row["boa_offset"], row["epsg"]) for row in rows} == {
         ("bs", "S1", 0, 32631), ("s2", "S2", 0, 32631),

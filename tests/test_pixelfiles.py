@@ -64,6 +64,13 @@ def test_a_geotiff_has_a_band_for_each_date_and_band(tiles, out):
     assert left(out) == ["a.tif"]
 
 
+def test_the_progress_of_netcdf_ends_at_its_end(tiles, tmp_path):
+    seen = []
+    tiles.export_cube("s2", tmp_path / "a.nc", aoi="ms", resolution=10, progress=lambda *n: seen.append(n))
+    done, total = seen[-1]
+    assert done == total > 1
+
+
 def test_stored_dn_keep_their_type_and_classes_their_numbers(tiles, out):
     tiles.export_cube("s2", out / "a.tif", aoi="ms", resolution=20, harmonised=False)
     cube = tiles.cube("s2", "ms", resolution=20)

@@ -13,7 +13,7 @@ from ground_truth import SIZE, check, coherence, dn, extracted, load, power, wri
 
 from cbm_lake import card2db
 from cbm_lake.card2db import container
-from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 
 BS = "S1A_IW_GRDH_1SDV_20240501T055000_20240501T055025_053680_0684F5_1A2B_CARD_BS"
 COH = "S1A_20240501T055000_S1A_20240425T055000_3B20_CARD_COH6"
@@ -539,6 +539,20 @@ def test_a_product_of_maja_that_would_be_misread_is_refused(lake, tmp_path, opti
     found, rows = catalogued(lake, tmp_path)
     assert not rows
     assert words in found.skipped[0]
+
+
+def test_an_area_that_is_not_there_is_named_with_those_that_are(lake, tmp_path):
+    load(lake, tmp_path)
+    (name,) = {found.aoi for found in lake.parcel_sets()}
+    with pytest.raises(NotFoundError, match=rf"no parcels of nix .*there are: {name}"):
+        card2db.products(tmp_path, aoi="nix", lake=lake)
+
+
+def test_a_folder_that_holds_nothing_says_so(lake, tmp_path, caplog):
+    (tmp_path / "empty").mkdir()
+    for call, words in ((card2db.products, "holds no product that is known"), (card2db.items, "holds no STAC item")):
+        assert call(tmp_path / "empty", lake=lake) == card2db.Ingested(0, 0)
+        assert words in caplog.text
 
 
 def test_a_folder_of_force_is_named_with_what_reads_it(lake, tmp_path, caplog):

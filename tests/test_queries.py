@@ -133,6 +133,12 @@ def test_the_latest_ndvi_has_the_date_on_which_it_was_seen(series, latest, lake)
     assert (row["ndvi"], row["obstime"]) == (ndvi, None if number is None else factories.day(number))
 
 
+@pytest.mark.parametrize(("statement", "meant"), [("select B4_mean from s2", "B04_mean"), ("from s2_lon", "s2_long")])
+def test_what_may_have_been_meant_is_named(statement, meant, lake):
+    with pytest.raises(InvalidInputError, match=rf"cannot be run: [^\n]*\"{meant}\"[^\n]*$"):
+        lake.sql(statement)
+
+
 def test_a_missing_and_an_unknown_parameter_are_named(lake):
     with pytest.raises(InvalidInputError, match="pid"):
         lake.query("parcels.by_pid", aoi="ms", year=2024, ptype="")

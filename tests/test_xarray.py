@@ -145,6 +145,13 @@ def test_what_is_not_there_is_said(tiles, lake):
         tiles.stack("s2", "nowhere", *DAYS)
     with pytest.raises(NotFoundError, match="extract with a cube first"):
         lake.cube("bs")
+    for wrong, words in (({"year": DAYS[0]}, "no year"), ({"resolution": "10"}, "no pixel size"),
+                         ({"resolution": -10}, "no pixel size"), ({"start": 20240101}, "no day")):  # fmt: skip
+        with pytest.raises(InvalidInputError, match=words):
+            tiles.cube("s2", "ms", **wrong)
+    for epsg, words in ((99999, "99999 is no coordinate system"), (4326, "EPSG:4326 is in degrees")):
+        with pytest.raises(InvalidInputError, match=words):
+            tiles.stack("s2", "ms", *DAYS, bands=["B04"], epsg=epsg, resolution=10)
     with pytest.raises(InvalidInputError, match="no band B99"):
         tiles.cube("s2", "ms", bands=["B99"])
     with pytest.raises(InvalidInputError, match="unknown card"):

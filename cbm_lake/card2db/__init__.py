@@ -106,6 +106,10 @@ def items(
             collected.add([item])
             collected.step()
     collected.refuse(found.problems)
+    if not collected.found and not found.missing:
+        log.warning(
+            "%s holds no STAC item; of a folder the files that end in .json are read", without_secrets(str(path))
+        )
     return collected.store(found.missing)
 
 
@@ -217,10 +221,10 @@ def files(
     listing = filepattern.Pattern(pattern, card, bands).find()
     collected = Collected(card, pattern, lake, area)
     collected.refuse(listing.refused)
-    problems = []
+    problems, left_out = [], dict[str, list[str]]()
     for number, one in enumerate(listing.scenes, 1):
         try:
-            collected.add([(scenefiles.to_item(one, card, unit, offset), "")])
+            collected.add([(scenefiles.to_item(one, card, unit, offset, left_out), "")])
         except (InvalidInputError, SourceError) as error:
             problems.append(str(error))
         if progress:
@@ -228,6 +232,9 @@ def files(
     if problems and len(problems) == len(listing.scenes):
         raise InvalidInputError(f"{problems[0]}; none of {len(problems)} scenes is catalogued")
     collected.refuse(problems)
+    for reasons in left_out.values():
+        more = f", like {len(reasons) - 1} more of that band" if len(reasons) > 1 else ""
+        log.warning("%s; it is left out%s", reasons[0], more)
     for reason in listing.remarks(card):
         log.warning("%s", reason)
     return collected.store()

@@ -50,7 +50,9 @@ def from_parquet(path: str) -> Iterator[dict[str, Any]]:
         yield from stac_table_to_items(parquet.read_table(pa.BufferReader(_content(path)) if "://" in path else path))
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise SourceError(f"{shown(path)} cannot be read as STAC-GeoParquet ({reason}); give another file") from error
+        raise SourceError(
+            f"{shown(path)} cannot be read as STAC-GeoParquet ({reason}); give a file of STAC items"
+        ) from error
 
 
 def _content(path: str) -> bytes:

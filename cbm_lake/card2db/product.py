@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -13,6 +14,8 @@ from cbm_lake import cards
 from cbm_lake.card2db import cardfolders, safe, theia
 from cbm_lake.card2db.container import Container, in_zip
 from cbm_lake.errors import InvalidInputError, SourceError
+
+log = logging.getLogger(__name__)
 
 _ARCHIVE: Final = (safe.MEMBER, theia.MEMBER)
 _PRODUCT_ZIP = re.compile(r"(S[12][A-D]_|SENTINEL[12][A-D]_)")
@@ -46,6 +49,8 @@ class Product:
 def find(path: str | Path) -> tuple[list[Product], list[str]]:
     """The products at or below a folder, or in an archive, and what is refused there with the reason.
 
+    Where there is neither, a warning says so.
+
     Raises:
         InvalidInputError: it is a URL.
         SourceError: there is no such folder or archive.
@@ -73,6 +78,12 @@ def find(path: str | Path) -> tuple[list[Product], list[str]]:
                 products += inside
                 problems += reasons
     problems += [f"{error.filename} cannot be listed: {error.strerror}" for error in unreadable]
+    if not products and not problems:
+        log.warning(
+            "%s holds no product that is known (.SAFE, MAJA, CARD-BS, CARD-COH, .dim of SNAP); use card2db files for "
+            "rasters of your own, card2db items for STAC",
+            path,
+        )
     return sorted(products, key=lambda product: product.location), sorted(problems)
 
 

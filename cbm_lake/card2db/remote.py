@@ -102,7 +102,8 @@ def fetch(location: str, web: Web) -> Answer:
         reason = f"{without_secrets(location)} cannot be read: {error.strerror}; check the path"
         raise SourceError(reason) from error
     except ValueError as error:
-        reason = f"{without_secrets(location)} is not JSON ({error}); mend it or leave it out"
+        advice = "use card2db geoparquet" if location.lower().endswith("parquet") else "mend it or leave it out"
+        reason = f"{without_secrets(location)} is not JSON ({error}); {advice}"
         raise SourceError(reason) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from hashlib import sha256
 from typing import Any, Final
@@ -15,8 +14,6 @@ from cbm_lake.card2db import ground
 from cbm_lake.card2db.filepattern import Scene
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.rasters import Raster, opened
-
-log = logging.getLogger(__name__)
 
 UNITS: Final = ("linear", "db")
 _MGRS = re.compile(r"T?\d{1,2}[C-X][A-Z]{2}")
@@ -40,7 +37,9 @@ def check_options(card: str, unit: str | None, offset: int | None) -> None:
         raise InvalidInputError(f"offset {offset} is beyond 0.2 of reflectance; it is 0 or -1000 in all products")
 
 
-def to_item(scene: Scene, card: str, unit: str | None, offset: int | None) -> dict[str, Any]:
+def to_item(
+    scene: Scene, card: str, unit: str | None, offset: int | None, left_out: dict[str, list[str]]
+) -> dict[str, Any]:
     """The STAC item of a scene.
 
     Args:
@@ -48,6 +47,7 @@ def to_item(scene: Scene, card: str, unit: str | None, offset: int | None) -> di
         card: s2, bs or c6.
         unit: of backscatter: linear or db.
         offset: of reflectance, in DN; None where the files say it.
+        left_out: is given the reasons why files are left out, by band.
 
     Raises:
         InvalidInputError: nothing says what the offset is.
@@ -55,21 +55,21 @@ def to_item(scene: Scene, card: str, unit: str | None, offset: int | None) -> di
     """
     if scene.problem:
         raise InvalidInputError(scene.problem)
-    rasters, offsets, unfit = {}, set[int](), []
+    rasters, offsets, unfit = {}, set[int](), dict[str, str]()
     for band, location in scene.bands.items():
         raster, stated = _inspected(scene, card, band, location._replace(unit="db" if unit == "db" else "").href)
         try:
             ground.check_pixel(raster, card, band)
         except SourceError as error:
-            unfit.append(str(error).partition("; leave out")[0])
+            unfit[band] = str(error).partition("; leave out")[0]
             continue
         rasters[band] = raster
         if card == "s2" and band != "SCL":
             offsets.add(_offset(location.path, stated, offset))
     if not rasters:
-        raise SourceError(unfit[0])
-    for reason in unfit:
-        log.warning("%s; it is left out", reason)
+        raise SourceError(next(iter(unfit.values())))
+    for band, reason in unfit.items():
+        left_out.setdefault(band, []).append(reason)
     ground.check_grids(scene.name, rasters)
     if len(offsets) > 1:
         raise SourceError(f"{scene.name}: its files state different offsets ({', '.join(map(str, sorted(offsets)))})")

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -29,6 +30,9 @@ from cbm_lake.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_WIDEST: Final = 1_000_000
+"""Characters in a line, where no terminal says how many."""
 
 out = Console()
 err = Console(stderr=True)
@@ -79,7 +83,11 @@ def numbers(text: str) -> tuple[float, ...]:
 
 
 def show(rows: pa.Table, shown: Format, title: str | None = None) -> None:
-    """Print rows to standard output: as a table (200 rows at most), CSV, or one JSON object a line."""
+    """Print rows to standard output: as a table (200 rows at most), CSV, or one JSON object a line.
+
+    Nothing is cut off: a table that is wider than the terminal becomes one line for each value, and where the output
+    goes to a file or another program it is as wide as it has to be.
+    """
     if shown is Format.csv:
         import pyarrow.csv
 
@@ -90,12 +98,32 @@ def show(rows: pa.Table, shown: Format, title: str | None = None) -> None:
         for row in rows.to_pylist():
             sys.stdout.write(json.dumps(_plain(row)) + "\n")
     else:
-        table = Table(*rows.column_names, title=Text(title) if title else None, title_justify="left")
-        for row in rows.slice(0, 200).to_pylist():
-            table.add_row(*(Text(_cell(value)) for value in row.values()))
-        out.print(table if rows.num_rows else Text(f"{title or 'answer'}: no rows"))
+        if rows.num_rows:
+            _print(rows.slice(0, 200), title)
+        else:
+            out.print(Text(f"{title or 'answer'}: no rows"))
         if rows.num_rows > 200:
             out.print(f"… {rows.num_rows - 200:,} more rows; --format csv or `export` gives all")
+
+
+def _print(rows: pa.Table, title: str | None) -> None:
+    cells = [[Text(_cell(value)) for value in row.values()] for row in rows.to_pylist()]
+    heading = Text(title) if title else None
+    table = Table(*rows.column_names, title=heading, title_justify="left")
+    for row in cells:
+        table.add_row(*row)
+    needed = Measurement.get(out, out.options.update(max_width=_WIDEST), table).maximum
+    if needed <= out.width:
+        out.print(table)
+    elif out.is_terminal:
+        records = Table("", "", title=heading, title_justify="left", show_header=False)
+        records.columns[1].overflow = "fold"
+        for row in cells:
+            for name, cell in zip(rows.column_names, row, strict=True):
+                records.add_row(Text(name), cell, end_section=name == rows.column_names[-1])
+        out.print(records)
+    else:
+        Console(width=needed).print(table)
 
 
 def _plain(value: Any) -> Any:
