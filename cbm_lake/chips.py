@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +29,8 @@ from cbm_lake import cards, encoding, eopf, pictures, stores
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Grid, Raster, Window, opened
+from cbm_lake.location import Location
+from cbm_lake.rasters import Grid, Raster, Window, opened, stamp_of
 from cbm_lake.readers import source, without_nodata
 from cbm_lake.reprojection import transformer
 
@@ -310,7 +311,10 @@ class _Reader:
                 kept = None
             if kept is not None:
                 return kept
-        [pixels] = source(raster).read([window])
+        now = Raster.current(raster.href, replace(raster, encoding=None))
+        if now.grid != raster.grid:
+            raise SourceError(f"raster {stores.shown(raster.href)} is on another grid than before; extract it again")
+        [pixels] = source(replace(now, encoding=raster.encoding)).read([window])
         return pixels
 
     def _slot(self, scene: Scene, grid: str) -> int | None:
@@ -346,10 +350,15 @@ def _classes(scene: Scene) -> str | None:
     return cards.get(scene.card).classification
 
 
-@lru_cache(4096)
 def _inspected(href: str) -> Raster:
-    """What a file's header says; scenes never change."""
-    return Raster.inspect(href)
+    """What a file's header says now."""
+    return _header(href, stamp_of(Location.of(href).path))
+
+
+@lru_cache(4096)
+def _header(href: str, stamp: str) -> Raster:
+    """What the header of a file of that content says."""
+    return replace(Raster.inspect(href), stamp=stamp)
 
 
 def _window(grid: Grid, lon: float, lat: float, chipsize: float) -> Window:

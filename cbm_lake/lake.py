@@ -156,7 +156,11 @@ class Lake(Pixels):
     # -- writing ------------------------------------------------------------------------------------------------
 
     def add_scenes(self, rows: pa.Table) -> int:
-        """Catalogue scenes and return how many are new by card and id; entries that changed become new revisions.
+        """Catalogue scenes and return how many are new by card and id; see `catalogue`."""
+        return self.catalogue(rows)[0]
+
+    def catalogue(self, rows: pa.Table) -> tuple[int, int]:
+        """Catalogue scenes and return how many are new by card and id, and how many have a new revision.
 
         An entry of an older product than the one that is catalogued under its id changes nothing.
         """
@@ -168,7 +172,8 @@ class Lake(Pixels):
             self._store.write(name, _stac_geoparquet(revisions.rows(rows, chosen)))
         for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
             self.publish_cubes(card)  # slots of the former revision or offset count no more
-        return len(chosen.keys() - held.keys())
+        changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
+        return len(chosen.keys() - held.keys()), changed
 
     def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table) -> bool:
         """Make `rows` the parcels of an area and year; False when that very version is in force already."""

@@ -51,6 +51,11 @@ def rows(table: pa.Table, chosen: Mapping[Key, tuple[int, str | None]]) -> pa.Ta
     return taken.set_column(index, taken.schema.field(index), pa.array(revisions, pa.string()))
 
 
+def is_another(other: Entry, revision: str | None) -> bool:
+    """Whether that revision is another than an entry's; entries of version 0.1, which have none, may be completed."""
+    return revision is not None or other["revision"] is not None
+
+
 def _differs(entry: Entry, other: Entry) -> bool:
     if entry["revision"] is not None and other["revision"] is not None:
         return entry["revision"] != other["revision"]

@@ -264,7 +264,9 @@ def test_tiles_of_one_day_are_neighbours_and_the_same_files_elsewhere_are_the_sa
             write(tmp_path / folder / f"{tile}_20240501_B04.tif", dn(), corner=corner)
     assert card2db.files(str(tmp_path / "a/{tile}_{date}_{band}.tif"), offset=0, lake=lake) == card2db.Ingested(2, 2)
     assert [row["tile"] for row in scenes(lake)] == ["31TEJ", "31TFJ"]
-    assert card2db.files(str(tmp_path / "b/{tile}_{date}_{band}.tif"), offset=0, lake=lake) == card2db.Ingested(2, 0)
+    assert card2db.files(str(tmp_path / "b/{tile}_{date}_{band}.tif"), offset=0, lake=lake) == card2db.Ingested(
+        2, 0, changed=2
+    )
 
 
 def test_two_areas_of_one_day_are_two_scenes(lake, tmp_path):

@@ -268,7 +268,8 @@ def test_a_product_that_is_reprocessed_in_place_is_extracted_again(lake, tmp_pat
     taken(lake)
     assert means(lake) == expected(files(1), 0)
     newer = sentinel2(files(2), "0500", "20250101T000000", id=first["id"])
-    assert catalogue(lake, tmp_path, newer).new == 0
+    done = catalogue(lake, tmp_path, newer)
+    assert (done.new, done.changed) == (0, 1)
     assert means(lake) == []  # what was taken is of another product
     assert lake.sql("select status, processing_baseline from scenes").to_pylist() == [
         {"status": "changed", "processing_baseline": "05.00"}
@@ -422,7 +423,7 @@ def old(lake, tmp_path, files):
 
 def test_a_lake_of_version_0_1_gives_the_same_numbers_and_goes_on(old, tmp_path, files):
     assert means(old) == expected(files(1))
-    catalogue(old, tmp_path, sentinel2(files(1)))  # now with its datastrip, which is no other product
+    assert catalogue(old, tmp_path, sentinel2(files(1))).changed == 0  # now with its datastrip: no other product
     assert means(old) == expected(files(1))
     assert taken(old).scenes == 0
     (known,) = old.sql("select datastrip, revision from scenes").to_pylist()

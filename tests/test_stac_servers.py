@@ -18,7 +18,7 @@ from stac_server import answering, scripted, serving
 from typer.testing import CliRunner
 
 from cbm_lake import card2db
-from cbm_lake.card2db import paging, resto, stacapi, web
+from cbm_lake.card2db import collecting, paging, resto, stacapi, web
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, SourceError
 
@@ -407,7 +407,7 @@ def test_ctrl_c_while_the_server_asks_to_wait_keeps_what_came(lake, quick):
 
 
 def test_long_searches_are_written_in_batches(lake, monkeypatch):
-    monkeypatch.setattr(card2db, "_BATCH", 3)
+    monkeypatch.setattr(collecting, "_BATCH", 3)
 
     def answer(asked, server):
         number = int(asked.get("token") or 0)

@@ -172,7 +172,8 @@ def products(
             progress(number, len(found))
     parts = [part.store() for part in collected.values() if part.found]
     skipped = tuple(reason for part in parts for reason in part.skipped)
-    return Ingested(sum(part.found for part in parts), sum(part.new for part in parts), skipped)
+    found, new, changed = (sum(getattr(part, name) for part in parts) for name in ("found", "new", "changed"))
+    return Ingested(found, new, skipped, changed=changed)
 
 
 def safe(

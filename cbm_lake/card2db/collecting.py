@@ -38,6 +38,8 @@ class Ingested:
     """What was refused, each with the reason."""
     missing: tuple[str, ...] = ()
     """What the source has, or may have, and did not give; empty when the answer was whole."""
+    changed: int = 0
+    """Scenes that the lake had known of another product, or at other addresses: to be extracted again."""
 
 
 class Collected:
@@ -51,7 +53,7 @@ class Collected:
         area: shapely.Geometry | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.found = self.new = self.matched = 0
+        self.found = self.new = self.changed = self.matched = 0
         self._card, self._source, self._lake, self._area = card, without_secrets(source), lake, area
         self._progress = progress
         self._rows: list[dict[str, Any]] = []
@@ -128,7 +130,7 @@ class Collected:
     def store(self, missing: Iterable[str] = ()) -> Ingested:
         """Write what is new and say what all came to."""
         self._write()
-        found = Ingested(self.found, self.new, tuple(self._skipped), tuple(missing))
+        found = Ingested(self.found, self.new, tuple(self._skipped), tuple(missing), self.changed)
         log.info("%d scenes found, %d new, %d skipped", found.found, found.new, len(found.skipped))
         for line in found.missing:
             log.warning("incomplete: %s", line)
@@ -137,5 +139,6 @@ class Collected:
     def _write(self) -> None:
         if self._rows:
             table = pa.Table.from_pylist(self._rows, schema=schemas.SCENES)
-            self.new += (self._lake or open_lake()).add_scenes(table)
+            new, changed = (self._lake or open_lake()).catalogue(table)
+            self.new, self.changed = self.new + new, self.changed + changed
             self._rows = []

@@ -158,6 +158,7 @@ def _watched() -> Iterator[Any]:
 
 
 def _ingested(found: Ingested) -> None:
-    out.print(f"{found.found} scenes found, {found.new} new")
+    again = f", {found.changed} changed: to be extracted again" if found.changed else ""
+    out.print(f"{found.found} scenes found, {found.new} new{again}")
     for reason in found.skipped:
         err.print(f"skipped {reason}", style="yellow", markup=False, soft_wrap=True)

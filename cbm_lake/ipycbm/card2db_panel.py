@@ -75,7 +75,8 @@ def loaded(found: parcels.Loaded) -> str:
 def catalogued(found: card2db.Ingested) -> list[str]:
     """What cataloguing came to, and what was refused, in words."""
     return [
-        f"{found.found} scenes found, {found.new} new",
+        f"{found.found} scenes found, {found.new} new"
+        + (f", {found.changed} changed: to be extracted again" if found.changed else ""),
         *(f"incomplete: {line}" for line in found.missing),
         *found.skipped,
     ]
