@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from itertools import permutations
 
 import factories
 import numpy as np
@@ -224,8 +223,9 @@ def test_a_slice_counts_once_under_two_product_numbers_and_as_a_near_real_time_p
         ),
         slice_of(rasters, *late, "AAAA"),
     ]  # fmt: skip
-    for order in permutations(documents):
-        one = Lake(str(tmp_path / order[0]["id"] / order[1]["id"] / order[2]["id"]))
+    for first in range(len(documents)):
+        order = documents[first:] + documents[:first]
+        one = Lake(str(tmp_path / order[0]["id"]))
         for document in order:
             catalogue(one, tmp_path, document, card="bs")
         assert in_force(one, "bs") == [documents[1]["id"], documents[3]["id"]]
