@@ -9,6 +9,10 @@ os.environ["COLUMNS"] = "300"  # consoles look once how wide they are, and worke
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("patient", deadline=None)  # how long an example takes decides no test
+settings.load_profile("patient")
 
 REALDATA = Path(__file__).parent.parent.parent / "shared" / "realdata"
 
