@@ -256,9 +256,7 @@ def opened(href: str, threads: int = 1) -> Iterator[Any]:
     distant = GdalFile(open_bytes(path)) if stores.is_distant(path) else None
     threads = 1 if distant else threads
     action = "opened"
-    home = (
-        contextvars.copy_context()
-    )  # where rasterio remembers open files: a generator may be closed by another thread
+    home = contextvars.copy_context()  # rasterio keeps its open files there, and another thread may close this
     try:
         with environment(threads, **_ALONE if distant else {}):
             dataset = home.run(distant.dataset) if distant else rasterio.open(_local(path))

@@ -177,16 +177,9 @@ class FileSource:
 
     def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
         """See `Source`."""
-        runs = list(_runs(windows, self._run))
-        pixels = np.empty((0, 0))
         with opened(self._raster.href, self._threads) as dataset:
-            for run in runs:
-                pixels = self._pixels(dataset, run)
-                if run is not runs[-1]:
-                    yield from _parts(pixels, run)
-        # closed by now: who takes no more may be another thread, which cannot close what rasterio opened in this one
-        if runs:
-            yield from _parts(pixels, runs[-1])
+            for run in _runs(windows, self._run):
+                yield from _parts(self._pixels(dataset, run), run)
 
     def _pixels(self, dataset: Any, run: list[Window]) -> NDArray[Any]:
         """The pixels of windows side by side."""
