@@ -22,7 +22,7 @@ from cbm_lake import access, encoding, eopf, stores
 from cbm_lake.cards import Card
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.location import Location
-from cbm_lake.ranges import open_bytes, stamp, unreadable
+from cbm_lake.ranges import ByteSource, open_bytes, stamp, unreadable
 from cbm_lake.vsi import GdalFile
 
 CHUNK: Final = 512
@@ -104,26 +104,32 @@ class Raster:
         Raises:
             SourceError: as `inspect`.
         """
+        path = Location.of(href).path
         try:
-            now = stamp_of(Location.of(href).path)
+            file = open_bytes(path) if stores.is_distant(path) and not eopf.holds(path) else None
+            now = file.stamp if file else stamp_of(path)
         except SourceError as error:
             if remembered is None or not isinstance(error.__cause__, FileNotFoundError):
                 raise
             return remembered
         if remembered is not None and remembered.stamp == now:
             return remembered
-        return replace(cls.inspect(href), stamp=now)
+        return replace(cls.inspect(href, file), stamp=now)
 
     @classmethod
-    def inspect(cls, href: str) -> Raster:
+    def inspect(cls, href: str, file: ByteSource | None = None) -> Raster:
         """Read the header.
+
+        Args:
+            href: of the raster.
+            file: its bytes, where somebody has opened it already.
 
         Raises:
             SourceError: the file is missing, unreadable, has no coordinate system, is rotated, or holds what is no
                 band of a scene.
         """
         try:
-            return cls._of_header(href)
+            return cls._of_header(href, file)
         except LakeError:
             raise
         except _UNUSABLE as error:
@@ -133,12 +139,12 @@ class Raster:
             ) from error
 
     @classmethod
-    def _of_header(cls, href: str) -> Raster:
+    def _of_header(cls, href: str, file: ByteSource | None) -> Raster:
         if eopf.holds(href):
             band = eopf.Band.inspect(href)
             grid = Grid(band.epsg, band.transform, band.shape)
             return cls(href, grid, band.dtype, _block(band.chunk, band.shape), _own_nodata(band.nodata, band.dtype))
-        with opened(href) as dataset:
+        with opened(href, file=file) as dataset:
             return cls._of(href, dataset)
 
     @classmethod
@@ -241,19 +247,20 @@ def _own_nodata(declared: float | None, dtype: str) -> float | None:
 
 
 @contextmanager
-def opened(href: str, threads: int = 1) -> Iterator[Any]:
+def opened(href: str, threads: int = 1, file: ByteSource | None = None) -> Iterator[Any]:
     """The raster as a rasterio dataset, to be used in a with statement; what fails in there is a SourceError too.
 
     Args:
         href: path or URL.
         threads: how many share the decoding of one read; scenes usually run side by side, and each takes one core.
             At a distance it is always one.
+        file: its bytes, where it is at a distance and somebody has opened it already.
 
     Raises:
         SourceError: it is missing or unreadable.
     """
     path = Location.of(href).path
-    distant = GdalFile(open_bytes(path)) if stores.is_distant(path) else None
+    distant = GdalFile(file or open_bytes(path)) if stores.is_distant(path) else None
     threads = 1 if distant else threads
     action = "opened"
     home = contextvars.copy_context()  # rasterio keeps its open files there, and another thread may close this

@@ -62,7 +62,7 @@ def _stored(raster: Raster, threads: int) -> Source:
     own = None
     if not raster.masked and raster.band == 1:
         own = _tiff_source(raster, file) or _jp2_source(raster, file, threads)
-    return own or FileSource(raster, threads)
+    return own or FileSource(raster, threads, file)
 
 
 def _check_unchanged(raster: Raster, now: str) -> None:
@@ -170,14 +170,14 @@ class ProductSource:
 class FileSource:
     """Blocks of any file that GDAL reads, here or at a distance."""
 
-    def __init__(self, raster: Raster, threads: int = 1) -> None:
+    def __init__(self, raster: Raster, threads: int = 1, file: ByteSource | None = None) -> None:
         distant = stores.is_distant(raster.path)
-        self._raster, self._threads = raster, 1 if distant else threads
+        self._raster, self._threads, self._file = raster, 1 if distant else threads, file
         self._run = _RUN if threads > 1 or distant else 0
 
     def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
         """See `Source`."""
-        with opened(self._raster.href, self._threads) as dataset:
+        with opened(self._raster.href, self._threads, self._file) as dataset:
             for run in _runs(windows, self._run):
                 yield from _parts(self._pixels(dataset, run), run)
 
