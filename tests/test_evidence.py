@@ -227,6 +227,15 @@ def test_what_nothing_says_to_be_of_the_card_or_something_denies_is_refused_in_o
     assert "\n" not in str(caught.value)
 
 
+def test_an_item_made_by_hand_that_names_nothing_is_of_the_card_asked_for_and_it_is_said(caplog):
+    document = item("day 1", {**S2, "s2:processing_baseline": "05.10"}, {"B04": {"href": "/d/red.tif"}})
+    assert row(document)["boa_offset"] == -1000
+    assert "day 1: nothing says its level; taken for Level-2A, as card s2 was asked for" in caplog.text
+    for said in ({"collection": "mine"}, {"id": "S2A_31TEJ_20240501"}):
+        with pytest.raises(InvalidInputError, match="nothing says that it is Level-2A"):
+            row({**document, **said})
+
+
 @pytest.mark.parametrize(
     ("document", "card"),
     [

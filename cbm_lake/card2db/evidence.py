@@ -6,6 +6,7 @@ is not enough. Every refusal names what was read.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Any, Final
 from cbm_lake import cards
 from cbm_lake.card2db import fields
 from cbm_lake.errors import InvalidInputError
+
+log = logging.getLogger(__name__)
 
 Statement = tuple[str, str]
 """What says something, and what it says: ("product type", "S2MSI2A")."""
@@ -128,8 +131,11 @@ class Evidence:
             if level != "L2A":
                 kind = "Level-1C (top of atmosphere)" if level.startswith("L1") else f"Level-{level[1:]}"
                 raise InvalidInputError(f"it is {kind} by its {what} {text}; card s2 needs Level-2A")
-        if not levels and not _of_ours(self.properties, "s2"):
+        if levels or _of_ours(self.properties, "s2"):
+            return
+        if not self._is_bare:
             raise InvalidInputError(f"nothing says that it is Level-2A ({self._read()})")
+        log.warning("%s: nothing says its level; taken for Level-2A, as card s2 was asked for", self.document["id"])
 
     def _check_backscatter(self) -> None:
         """Refuse what is not geocoded backscatter."""
@@ -165,6 +171,14 @@ class Evidence:
             raise InvalidInputError(f"it spans {self.seconds / _DAY:.0f} days: a composite; single scenes are needed")
 
     # -- what is said where -----------------------------------------------------------------------------------------
+
+    @property
+    def _is_bare(self) -> bool:
+        """Whether it names no collection, product or product type: no provider's item, but one made by hand.
+
+        Then the card that is asked for is the word of who made it.
+        """
+        return not (self._collection or self._types or any(sensor_in(name) for name in self._names))
 
     @cached_property
     def _platform(self) -> str:

@@ -1,0 +1,121 @@
+"""Loads the parcels that farmers declared from a paying agency's file into the lake: `load`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.compute as pc
+from pyproj import CRS
+
+from cbm_lake import vectors
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.lake import Lake, open_lake
+from cbm_lake.parcels.columns import (
+    CROP_CODE_NAMES,
+    CROP_NAME_NAMES,
+    PID_NAMES,
+    as_text,
+    identifiers,
+    take_columns,
+    with_others,
+)
+from cbm_lake.parcels.geometry import EQUAL_AREA, mend, outlines_of, own_epsg, reproject, source_crs
+from cbm_lake.parcels.tables import geo, in_order, own_columns, version_of
+
+__all__ = ["CROP_CODE_NAMES", "CROP_NAME_NAMES", "PID_NAMES", "Loaded", "check_set", "load"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What `load` did."""
+
+    aoi: str
+    year: int
+    ptype: str
+    """Which of several parcel sets; "" is the main one."""
+    version: str
+    """Hash of the content: the same parcels always have the same version."""
+    parcels: int
+    repaired: int
+    """Geometries that were invalid and have been mended."""
+    area_ha: float
+    """Sum of the parcels' areas, measured in EPSG:3035."""
+    epsg: int
+    """Coordinate system of the parcels in the lake."""
+    new: bool
+    """False when the very same parcels were in force already."""
+
+
+def load(
+    path: str | Path,
+    aoi: str,
+    year: int,
+    ptype: str | None = None,
+    *,
+    pid: str | None = None,
+    crop_name: str | None = None,
+    crop_code: str | None = None,
+    layer: str | None = None,
+    crs: str | int | None = None,
+    lake: Lake | None = None,
+) -> Loaded:
+    """Make the polygons of a file the declared parcels of an area and year; nothing is written when any is refused.
+
+    Args:
+        path: shapefile (also in a .zip), GeoPackage, GeoJSON, FlatGeobuf, GeoParquet, or what else GDAL reads.
+        aoi: name of the area: letters, digits, _ and -; kept in lower case.
+        year: of the declaration.
+        ptype: which of several parcel sets of that area and year; none is the main one.
+        pid: column of the parcel's identifier, kept as text exactly as written; without it see PID_NAMES.
+        crop_name: column of the crop's name; without it see CROP_NAME_NAMES.
+        crop_code: column of the crop's code, kept as text; without it see CROP_CODE_NAMES.
+        layer: which layer of a file that has several.
+        crs: coordinate system ("EPSG:2154") of a file that names none, or a wrong one.
+        lake: where to; without it the lake of the current workspace.
+
+    Raises:
+        SourceError: the file cannot be read, or the lake cannot be written.
+        InvalidInputError: an argument is wrong, or the file holds parcels that cannot be told apart or have no area.
+    """
+    aoi, year, ptype = check_set(aoi, year, ptype)
+    source = vectors.read(str(path), layer, key=pid)
+    taken = take_columns(source, pid, crop_name, crop_code)
+    ids = identifiers(source, taken["id"])
+    found = outlines_of(source, ids)
+    lake = lake or open_lake()
+    given = source_crs(source, found, crs)
+    epsg = lake.epsg(aoi) or own_epsg(given) or EQUAL_AREA
+    outlines, repaired = mend(source, ids, reproject(source, ids, found, given, CRS.from_epsg(epsg)))
+    attributes = {name: as_text(source, column) for name, column in taken.items() if name != "id"}
+    columns = own_columns(source, ids, outlines, attributes, epsg)
+    version = version_of(columns)
+    table = in_order(with_others(columns, source, set(taken.values())), outlines)
+    table = table.replace_schema_metadata({"geo": json.dumps(geo(outlines, epsg))})
+    new = lake.add_parcels(aoi, year, ptype, version, table)
+    log.info("%s: %d parcels of %s %d %s, version %s, new: %s", path, len(ids), aoi, year, ptype, version, new)
+    area = float(pc.sum(columns["area"]).as_py())
+    return Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new)
+
+
+def check_set(aoi: str, year: int, ptype: str | None) -> tuple[str, int, str]:
+    """What names a parcel set, as the lake keeps it.
+
+    Raises:
+        InvalidInputError: it cannot name one.
+    """
+    aoi, ptype = aoi.lower(), ptype or ""
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", aoi):
+        raise InvalidInputError(f"aoi {aoi!r} cannot name an area; use letters, digits, _ and -, a letter first")
+    if not re.fullmatch(r"[a-z0-9_]*", ptype):
+        raise InvalidInputError(f"ptype {ptype!r} cannot name a parcel set; use small letters, digits and _ only")
+    if ptype == "main":
+        raise InvalidInputError("ptype 'main' is how the set without ptype is stored; leave ptype out")
+    if not re.fullmatch(r"\d{4}", str(year)) or not 1980 <= int(year) <= 2100:
+        raise InvalidInputError(f"year {year!r} is none of 1980 to 2100; give the year of the declaration")
+    return aoi, int(year), ptype
