@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbm_lake import sources
+from cbm_lake.cards import S2
 from cbm_lake.config import Workspace
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
@@ -32,9 +33,12 @@ def by_pid(
     ptype: str | None = None,
     debug: bool = False,
     *,
+    card: str = "s2",
     lake: Lake | None = None,
 ) -> pd.DataFrame:
     """Chips round a parcel's centroid, in temp/<aoi>/<year>/<pid>/chipimages/; their list is images_list.<band>.csv.
+
+    Those of radar are in chipimages/bs/ and chipimages/c6/, since both have bands VV and VH.
 
     Args:
         aoi: area.
@@ -46,6 +50,7 @@ def by_pid(
         chipsize: metres a side.
         ptype: which parcel set; None is the main one.
         debug: tell the log (level DEBUG) what is done.
+        card: s2, bs (backscatter) or c6 (coherence).
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Returns:
@@ -57,8 +62,9 @@ def by_pid(
         SourceError: no scene could be read.
     """
     found = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)
-    folder = folders.chips(folders.place(aoi, year, str(pid), ""))
-    return _written(folder, found["clon"][0], found["clat"][0], (start_date, end_date), band, chipsize, debug, lake)
+    place = folders.place(aoi, year, str(pid), "")
+    where = found["clon"][0], found["clat"][0]
+    return _written(place, *where, (start_date, end_date), band, chipsize, debug, card, lake)
 
 
 def by_location(
@@ -72,29 +78,37 @@ def by_location(
     chipsize: int = 1280,
     debug: bool = False,
     *,
+    card: str = "s2",
     lake: Lake | None = None,
 ) -> pd.DataFrame:
     """Chips round a place, in temp/<lon>_<lat>/chipimages/, _ for the dots. See `by_pid`; aoi and year matter not."""
-    folder = folders.chips(Workspace.here().temp / folders.of_location(lon, lat))
-    return _written(folder, lon, lat, (start_date, end_date), band, chipsize, debug, lake)
+    place = Workspace.here().temp / folders.of_location(lon, lat)
+    return _written(place, lon, lat, (start_date, end_date), band, chipsize, debug, card, lake)
+
+
+def folder_of(place: Path, card: str = "s2") -> Path:
+    """Where the chips of a card are, in the folder of a parcel or place."""
+    return folders.chips(place) if card == S2.name else folders.chips(place) / card
 
 
 def _written(
-    folder: Path,
+    place: Path,
     lon: float,
     lat: float,
     days: tuple[date | str, date | str],
     band: str | Sequence[str],
     chipsize: int,
     debug: bool,
+    card: str,
     lake: Lake | None,
 ) -> pd.DataFrame:
     import pandas as pd
 
     source = sources.here(lake)
+    folder = folder_of(place, card)
     lists = []
     for name in (band,) if isinstance(band, str) else band:
-        chips = source.raw_chips(lon, lat, *days, band=name, chipsize=chipsize, folder=folder)
+        chips = source.raw_chips(lon, lat, *days, band=name, chipsize=chipsize, folder=folder, card=card)
         lists.append(_listed(chips))
         file = folders.write_file(folder / f"images_list.{name}.csv", lists[-1].to_csv())
         if debug:

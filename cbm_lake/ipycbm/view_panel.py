@@ -21,9 +21,11 @@ from cbm_lake.ipycbm import overview
 from cbm_lake.ipycbm.choice import STYLE, Days, offer
 from cbm_lake.ipycbm.panel import Panel, rendered, told
 from cbm_lake.ipycbm.parcel_map import MOST, parcel_map
-from cbm_lake.show import computing
+from cbm_lake.show import views
 
-_VIEWS: Final = ("true colour", "B08_B04_B03", "ndvi", "B04", "B08", "B11")
+_VIEWS: Final = (
+    "true colour", "B08_B04_B03", "ndvi", "ndwi", "bare soil", "SCL", "B04", "B08", "B11", "bs VV", "bs VH", "c6 VV",
+)  # fmt: skip
 _NOTES: Final = "notes.txt"
 
 Parcel = tuple[str, int, str]
@@ -164,8 +166,9 @@ def _chips(chosen: Kept) -> Panel:
 
 def _single(parcel: Parcel, days: tuple[date, date], view: str) -> dict[str, ipywidgets.Image]:
     """The images of a parcel one by one, which the sheet left in its folder, by their dates."""
-    name = computing.view(view).name
-    files = sorted(get.folders.chips(get.folders.place(*parcel, "")).glob(f"{name}_????-??-??.png"))
+    seen = views.view(view)
+    name, folder = seen.name, get.chip_images.folder_of(get.folders.place(*parcel, ""), seen.card.name)
+    files = sorted(folder.glob(f"{name}_????-??-??.png"))
     dated = {file.stem.removeprefix(f"{name}_"): file for file in files}
     first, last = (day.isoformat() for day in days)
     return {day: ipywidgets.Image.from_file(file) for day, file in dated.items() if first <= day <= last}

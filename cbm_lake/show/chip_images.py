@@ -9,8 +9,10 @@ from typing import Any
 
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.show import browsing, computing, pictures, reading, style
+from cbm_lake.show import browsing, pictures, reading, style
 from cbm_lake.show.pictures import Row
+from cbm_lake.show.reading import Images, Parcel
+from cbm_lake.show.views import View, view
 
 
 def by_pid(
@@ -40,7 +42,8 @@ def by_pid(
         pid: identifier of a parcel, or several.
         start_date: the first day, 2024-03-01.
         end_date: the last day, included.
-        bands: "ndvi", "true colour", three bands ("B08_B04_B03" or a list), or one ("B08").
+        bands: an index ("ndvi", "ndwi", "bare soil"), "true colour", scene classes ("SCL"), three bands ("B08_B04_B03"
+            or a list), one ("B08"), or of radar "bs VV", "bs VH", "c6 VV", "c6 VH".
         chipsize: metres a side; None shows the parcel and its surroundings, the same for all.
         ptype: which parcel set; None is the main one.
         cmap: colour map of matplotlib for NDVI or one band.
@@ -55,15 +58,15 @@ def by_pid(
     """
     _check(chipsize, columns)
     style.suffix(file, interactive=interactive)
-    kind = computing.view(bands)
+    kind = view(bands)
     chosen = reading.parcels(aoi, year, pid, ptype)
     size = chipsize or reading.chipsize_for(chosen)
     rows = []
     for parcel in chosen:
-        images = reading.images_of(parcel, start_date, end_date, kind.bands, size, screen)
+        images = reading.images_of(parcel, start_date, end_date, kind.bands, size, screen, kind.card.name)
         outline = parcel.outline_in(images.epsg)
         shown = pictures.row(parcel.label, kind, images, outline, cmap)
-        pictures.write(shown, reading.chip_folder(parcel), f"Parcel {parcel.label}")
+        pictures.write(shown, reading.chip_folder(parcel, kind.card.name), f"Parcel {parcel.label}")
         rows.append(shown)
     return _finish(rows, f"{reading.heading(chosen)}: {kind.title}", columns, file, interactive=interactive)
 
@@ -91,8 +94,9 @@ def by_location(
     """
     _check(chipsize, columns)
     style.suffix(file, interactive=interactive)
-    kind = computing.view(bands)
-    images, folder = reading.images_at(aoi, year, lon, lat, start_date, end_date, kind.bands, chipsize, screen)
+    kind = view(bands)
+    days, card = (start_date, end_date), kind.card.name
+    images, folder = reading.images_at(aoi, year, lon, lat, *days, kind.bands, chipsize, screen, card)
     place = reading.degrees(lon, lat)
     shown = pictures.row(place, kind, images, None, cmap)
     pictures.write(shown, folder, place)
@@ -114,20 +118,25 @@ def grid(
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
-    """A figure of one parcel in several views, one below the other, date by date.
+    """A figure of one parcel in several views, also of several cards, one below the other, date by date.
 
     Args and errors are those of `by_pid`; views are what its `bands` are.
     """
     _check(chipsize, columns)
     style.suffix(file, interactive=interactive)
-    kinds = [computing.view(each) for each in ([views] if isinstance(views, str) else views)]
+    kinds = [view(each) for each in ([views] if isinstance(views, str) else views)]
     parcel = reading.parcels(aoi, year, [pid], ptype)[0]
     size = chipsize or reading.chipsize_for([parcel])
-    bands = list(dict.fromkeys(band for kind in kinds for band in kind.bands))
-    images = reading.images_of(parcel, start_date, end_date, bands, size, screen)
-    outline = parcel.outline_in(images.epsg)
-    rows = [pictures.row(kind.title, kind, images, outline, None) for kind in kinds]
+    seen = {}
+    for card in dict.fromkeys(kind.card.name for kind in kinds):
+        bands = list(dict.fromkeys(band for kind in kinds if kind.card.name == card for band in kind.bands))
+        seen[card] = reading.images_of(parcel, start_date, end_date, bands, size, screen, card)
+    rows = [_in_view(parcel, kind, seen[kind.card.name]) for kind in kinds]
     return _finish(rows, reading.heading([parcel]), columns, file, interactive=interactive)
+
+
+def _in_view(parcel: Parcel, kind: View, images: Images) -> Row:
+    return pictures.row(kind.title, kind, images, parcel.outline_in(images.epsg), None)
 
 
 def _check(chipsize: int | None, columns: int | None) -> None:

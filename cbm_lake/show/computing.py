@@ -1,17 +1,15 @@
-"""Numbers for figures: curves from statistics, colours from pixels. Plain tables and arrays in and out."""
+"""Numbers for figures: curves from statistics, clouds and places of pixels. Plain tables and arrays in and out."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import shapely
 
-from cbm_lake.cards import S2
-from cbm_lake.errors import InvalidInputError
 from cbm_lake.reprojection import reprojected
 
 if TYPE_CHECKING:
@@ -42,26 +40,40 @@ def cloud_share(histogram: dict[str, float], screen: Sequence[int]) -> float:
 
 
 def ndvi_curve(series: pd.DataFrame, screen: Sequence[int]) -> pd.DataFrame:
-    """NDVI over time: (B08 - B04) / (B08 + B04) of the bands' means.
+    """NDVI over time: (B08 - B04) / (B08 + B04) of the bands' means; see `index_curve`."""
+    return index_curve(series, ("B08",), ("B04",), screen)
 
-    low and high combine the quartiles of the two bands: low is of B08's 25th percentile and B04's 75th, high of the
-    others.
+
+def index_curve(series: pd.DataFrame, plus: Sequence[str], minus: Sequence[str], screen: Sequence[int]) -> pd.DataFrame:
+    """An index over time: (plus - minus) / (plus + minus) of the sums of the bands' means.
+
+    low and high combine the quartiles of the bands: low is of the 25th percentile of those that count as plus and the
+    75th of those that count as minus, high of the others.
 
     Args:
         series: rows by time and band, in the columns of the contract.
+        plus: bands that are added.
+        minus: bands that are subtracted.
         screen: scene classes that count as clouds.
 
     Returns:
-        time, value, low, high, cloud (share, NaN where not known), count (pixels), by time.
+        time, value, low, high, cloud (share, NaN where not known), count (pixels, of the band that has fewest), by
+        time; only where all bands have pixels.
     """
-    red, nir = (_of_band(series, band) for band in ("B04", "B08"))
-    pairs = red.join(nir, how="inner", lsuffix="_red", rsuffix="_nir")
-    curve = pairs[[]].assign(
-        value=_index(pairs["mean_nir"], pairs["mean_red"]),
-        low=_index(pairs["p25_nir"], pairs["p75_red"]),
-        high=_index(pairs["p75_nir"], pairs["p25_red"]),
-        cloud=_clouds(pairs.get("hist_red"), len(pairs), screen),
-        count=pairs["count_red"],
+    rows = {band: _of_band(series, band) for band in (*plus, *minus)}
+    times = functools.reduce(lambda one, other: one.intersection(other), (part.index for part in rows.values()))
+    rows = {band: part.loc[times.sort_values()] for band, part in rows.items()}
+
+    def total(bands: Sequence[str], statistic: str) -> pd.Series[float]:
+        return sum((rows[band][statistic].astype(float) for band in bands[1:]), rows[bands[0]][statistic].astype(float))
+
+    first = rows[minus[0]]
+    curve = first[[]].assign(
+        value=_index(total(plus, "mean"), total(minus, "mean")),
+        low=_index(total(plus, "p25"), total(minus, "p75")),
+        high=_index(total(plus, "p75"), total(minus, "p25")),
+        cloud=_clouds(first.get("hist"), len(first), screen),
+        count=np.minimum.reduce([part["count"].to_numpy() for part in rows.values()]),
     )
     return curve.dropna(subset="value").reset_index()
 
@@ -108,110 +120,6 @@ def clear(curve: pd.DataFrame) -> NDArray[np.bool_]:
     return np.ones(len(cloud), bool) if np.isnan(cloud).all() else np.asarray(cloud <= CLEAR_SKY)
 
 
-# -- views of images ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class View:
-    """What is made of the bands of an image."""
-
-    name: str
-    """As files are called: ndvi, B04_B03_B02, B08."""
-    title: str
-    bands: tuple[str, ...]
-
-    @property
-    def index(self) -> bool:
-        """Whether it is NDVI."""
-        return self.name == "ndvi"
-
-    @property
-    def scaled(self) -> bool:
-        """Whether it has a scale of one number per colour: an index or one band."""
-        return len(self.bands) != 3
-
-
-_TRUE_COLOUR: Final = ("B04", "B03", "B02")
-_KNOWN: Final[dict[tuple[str, ...], str]] = {
-    _TRUE_COLOUR: "true colour",
-    ("B08", "B04", "B03"): "infrared · B08, B04, B03",
-    ("B08", "B11", "B04"): "vegetation · B08, B11, B04",
-}
-
-
-def view(bands: str | Sequence[str]) -> View:
-    """What is meant by "ndvi", "true colour", "B08", "B08_B04_B03" or ("B08", "B04", "B03").
-
-    Raises:
-        InvalidInputError: neither an index, nor one band, nor three.
-    """
-    text = bands.strip().lower().replace("_", " ") if isinstance(bands, str) else ""
-    if text == "ndvi":
-        return View("ndvi", "NDVI", ("B08", "B04"))
-    names = bands.replace(",", "_").replace(" ", "_").split("_") if isinstance(bands, str) else list(bands)
-    if text in ("true colour", "true color", "rgb"):
-        names = list(_TRUE_COLOUR)
-    chosen = tuple(band_name(name.strip().upper()) for name in names if name.strip())
-    if len(chosen) not in (1, 3) or not set(chosen) <= set(S2.resolutions):
-        raise InvalidInputError(
-            f"{bands!r} is no view; write ndvi, true colour, one band or three, of {', '.join(S2.resolutions)}"
-        )
-    return View("_".join(chosen), _KNOWN.get(chosen, ", ".join(chosen)), chosen)
-
-
-_BRIGHTEST: Final = (1600, 3500)
-"""Between which DN white begins in true colour: fields are rarely brighter, clouds always."""
-Limits = tuple[tuple[float, float], ...]
-"""For each band the DN that are darkest and brightest; for an index its own."""
-
-
-def limits(kind: View, images: Sequence[dict[str, NDArray[Any]]]) -> Limits:
-    """Common limits of all images, so that their colours can be compared: 2nd and 98th percentile.
-
-    NDVI has the fixed limits 0 and 0.9. True colour begins at 0 and ends alike for its three bands, which keeps the
-    hues.
-
-    Args:
-        kind: what is made of them.
-        images: bands of the cloud-free images.
-    """
-    if kind.index:
-        return ((0.0, 0.9),)
-    samples = [np.concatenate([image[band][image[band] > 0] for image in images]) for band in kind.bands]
-    if kind.bands == _TRUE_COLOUR:
-        brightest = float(np.clip(_spread(np.concatenate(samples))[1], *_BRIGHTEST))
-        return ((0.0, brightest),) * 3
-    return tuple(_spread(sample) for sample in samples)
-
-
-def _spread(sample: NDArray[Any]) -> tuple[float, float]:
-    if not sample.size:
-        return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(sample, (2, 98)))
-    return (low, high) if high > low else (low, low + 1)
-
-
-def scaled(kind: View, bands: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """NDVI of every pixel, or the reflectance of the one band; NaN where there is no measurement."""
-    if not kind.index:
-        pixels = bands[kind.bands[0]].astype(np.float64)
-        return np.where(pixels > 0, pixels / _REFLECTANCE, np.nan)
-    nir, red = (bands[band].astype(np.float64) for band in kind.bands)
-    seen = (nir > 0) & (red > 0)
-    found = np.full(nir.shape, np.nan)
-    np.divide(nir - red, nir + red, out=found, where=seen)
-    return found
-
-
-def colours(kind: View, bands: dict[str, NDArray[Any]], between: Limits) -> NDArray[np.uint8]:
-    """Red, green, blue and opacity of three bands, stretched between limits; clear where a band has no measurement."""
-    stored = np.stack([bands[band] for band in kind.bands], axis=-1).astype(np.float64)
-    low, high = (np.array(values) for values in zip(*between, strict=True))
-    shown = ((stored - low) / (high - low)).clip(0, 1) ** 0.8 * 255
-    opacity = np.where((stored > 0).all(axis=-1), 255, 0)
-    return np.dstack([shown, opacity]).round().astype(np.uint8)
-
-
 # -- places -------------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +131,15 @@ def mask(outline: shapely.Geometry, source: int, epsg: int, transform: Affine, s
         [(reprojected(outline, source, epsg), 1)], (size, size), transform=transform, all_touched=True, dtype="uint8"
     )
     return np.asarray(touched, bool)
+
+
+def inside(outline: shapely.Geometry, source: int, epsg: int, transform: Affine, size: int) -> NDArray[np.bool_]:
+    """Pixels of a square grid whose centre the outline holds; those that it touches where it holds none."""
+    from rasterio.features import rasterize
+
+    shape = reprojected(outline, source, epsg)
+    held = rasterize([(shape, 1)], (size, size), transform=transform, dtype="uint8").astype(bool)
+    return np.asarray(held) if held.any() else mask(outline, source, epsg, transform, size)
 
 
 def clouded(classes: NDArray[Any], inside: NDArray[np.bool_] | None, screen: Sequence[int]) -> float:

@@ -48,6 +48,8 @@ class Panel:
     """Each line is another parcel."""
     events: Sequence[Event] = ()
     """What was done on the parcel; drawn across the panel."""
+    crops: tuple[Line, ...] = ()
+    """How other parcels of the crop are; drawn behind, in pale colours."""
 
     @property
     def empty(self) -> bool:
@@ -89,6 +91,8 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
         style.say(axes, panel.missing)
         return
     limits = _range(panel)
+    for line in panel.crops:
+        _crop(axes, line)
     for line in panel.lines:
         if panel.bars:
             axes.bar(line.rows["time"], line.rows["value"], width=0.9, color=line.colour)
@@ -126,6 +130,14 @@ def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) ->
         )  # fmt: skip
 
 
+def _crop(axes: Axes, line: Line) -> None:
+    """The mean of a crop's other parcels, dotted, and a standard deviation to either side."""
+    rows = line.rows
+    axes.fill_between(rows["time"], rows["low"], rows["high"], color=line.colour, alpha=0.13, linewidth=0, zorder=0.5)
+    axes.plot(rows["time"], rows["value"], line.dash, color=line.colour, linewidth=1.2, alpha=0.8, zorder=0.6,
+              label="_crop")  # fmt: skip
+
+
 def _events(axes: Axes, events: Sequence[Event]) -> None:
     """A dotted line on the likeliest day of each, its name above, and a pale band over the days that are possible."""
     for event in events:
@@ -144,6 +156,7 @@ def _range(panel: Panel) -> tuple[float, float]:
     """The panel's limits, widened to hold cloud-free values and bands; clouded ones only where there are no others."""
     seen = [line.rows[computing.clear(line.rows)] for line in panel.lines]
     rows = seen if any(len(part) for part in seen) else [line.rows for line in panel.lines]
+    rows += [line.rows for line in panel.crops]
     joined = np.concatenate([np.asarray(part[["value", "low", "high"]], np.float64).ravel() for part in rows])
     joined = joined[np.isfinite(joined)]
     low, high = float(joined.min(initial=np.inf)), float(joined.max(initial=-np.inf))
@@ -191,6 +204,9 @@ def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread
         handles.append(Line2D([], [], linestyle="", label=told, **hollow))
     if any(line.rows["low"].notna().any() for line in marked) and (len(names) <= _BANDS or not panels[0].compared):
         handles.append(Patch(color=palette.PALE, alpha=0.25, linewidth=0, label=spread))
+    for line in {line.label: line for panel in panels for line in panel.crops if not line.rows.empty}.values():
+        label = style.fitted(line.label, 5.5, style.SMALL, 1)
+        handles.append(Line2D([], [], color=palette.PALE, linestyle=line.dash, linewidth=1.2, label=label))
     if any(panel.events and not panel.empty for panel in panels):
         handles.append(Line2D([], [], color=palette.INK, linestyle=":", linewidth=1, label="work found, in its days"))
     columns = 3 if len(names) > 2 else 4
@@ -211,7 +227,8 @@ def interactive(panels: Sequence[Panel], heading: str) -> Any:
     elements = []
     for number, panel in enumerate(panels):
         title = heading if not number else ""
-        layers = [layer for line in panel.lines for layer in _layers(line, panel)]
+        layers = [layer for line in panel.crops for layer in _crop_layers(line)]
+        layers += [layer for line in panel.lines for layer in _layers(line, panel)]
         for event in panel.events:
             layers.append(hv.VSpan(event.first, event.last).opts(color=palette.PALE, alpha=0.1))
             layers.append(hv.VLine(event.day).opts(color=palette.INK, line_dash="dotted", line_width=1))
@@ -235,6 +252,17 @@ def interactive(panels: Sequence[Panel], heading: str) -> Any:
             )
         )
     return elements[0] if len(elements) == 1 else hv.Layout(elements).cols(1)
+
+
+def _crop_layers(line: Line) -> list[Any]:
+    """How other parcels of the crop are, as layers of holoviews."""
+    import holoviews as hv
+
+    if line.rows.empty:
+        return []
+    band = hv.Area(line.rows, "time", ["low", "high"]).opts(fill_color=line.colour, fill_alpha=0.12, line_alpha=0)
+    curve = hv.Curve(line.rows, "time", "value", label=line.label)
+    return [band, curve.opts(color=line.colour, line_dash="dotted", line_width=1)]
 
 
 def _layers(line: Line, panel: Panel) -> list[Any]:

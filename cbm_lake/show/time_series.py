@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from cbm_lake import cards, palette
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.show import computing, curves, reading, style
+from cbm_lake.show import computing, crops, curves, reading, style
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.reading import Parcel
+from cbm_lake.show.views import INDICES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,7 @@ def ndvi(
     *,
     screen: Sequence[int] = CLOUD_CLASSES,
     markers: bool = False,
+    crop: bool = False,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
@@ -42,21 +44,24 @@ def ndvi(
         ptype: which parcel set; None is the main one.
         screen: scene classes (SCL) that count as clouds.
         markers: also what `cbm.markers.find` found to be done on a single parcel: mowing, ploughing, sowing, harvest.
+        crop: behind the curve of a single parcel also the mean of its crop's other parcels, day by day, and one
+            standard deviation to either side; of clear observations of parcels of at least 8 pixels.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
 
     Raises:
         NotFoundError: no such parcel, or nothing was extracted for any of them.
-        InvalidInputError: a file of another kind.
+        InvalidInputError: a file of another kind, or other parcels of the crop where several or no crop is given.
     """
     style.suffix(file, interactive=interactive)
-    chosen = reading.parcels(aoi, year, pid, ptype)
+    chosen = _chosen(aoi, year, pid, ptype, crop=crop)
     series = [reading.series(parcel, "s2") for parcel in chosen]
     found = [computing.ndvi_curve(frame, screen) for frame in series]
     told = "cloud-free" if found[0]["cloud"].notna().any() else "clouds not known"
     lines = (Line(told, palette.NDVI, found[0]),) if len(chosen) == 1 else _by_parcel(chosen, found)
     work = reading.work(chosen[0]) if markers and len(chosen) == 1 else ()
-    panel = Panel("NDVI", lines, (0, 1), _missing("s2"), compared=len(chosen) > 1, events=work)
+    others = (crops.of_index(chosen[0], INDICES["ndvi"], screen),) if crop else ()
+    panel = Panel("NDVI", lines, (0, 1), _missing("s2"), compared=len(chosen) > 1, events=work, crops=others)
     return _finish([panel], chosen, "s2", file, spread="between the quartiles of B08 and B04", interactive=interactive)
 
 
@@ -68,6 +73,7 @@ def s2(
     bands: str | Sequence[str] = ("B04", "B08"),
     *,
     screen: Sequence[int] = CLOUD_CLASSES,
+    crop: bool = False,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
@@ -78,12 +84,13 @@ def s2(
     style.suffix(file, interactive=interactive)
     names = [bands] if isinstance(bands, str) else list(bands)
     wanted = cards.S2.check_bands(tuple(computing.band_name(band) for band in names))
-    chosen = reading.parcels(aoi, year, pid, ptype)
+    chosen = _chosen(aoi, year, pid, ptype, crop=crop)
     series = [reading.series(parcel, "s2") for parcel in chosen]
     found = {band: [computing.band_curve(frame, band, screen) for frame in series] for band in wanted}
     if len(chosen) == 1:
         lines = tuple(Line(band, palette.BANDS[band], rows[0]) for band, rows in found.items())
-        panels = [Panel("reflectance", lines, (0, 0.1), _missing("s2"))]
+        others = tuple(crops.of_bands(chosen[0], wanted, screen).values()) if crop else ()
+        panels = [Panel("reflectance", lines, (0, 0.1), _missing("s2"), crops=others)]
     else:
         told = "this band was not extracted"
         panels = [
@@ -100,6 +107,7 @@ def s1(
     ptype: str | None = None,
     tstype: str | Sequence[str] = ("bs", "c6"),
     *,
+    crop: bool = False,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
@@ -111,8 +119,8 @@ def s1(
     kinds = [tstype] if isinstance(tstype, str) else list(tstype)
     if not kinds or not set(kinds) <= {"bs", "c6"}:
         raise InvalidInputError(f"tstype {tstype!r} is not of Sentinel-1; choose bs or c6 or both")
-    chosen = reading.parcels(aoi, year, pid, ptype)
-    panels = [panel for kind in kinds for panel in _radar(chosen, kind)]
+    chosen = _chosen(aoi, year, pid, ptype, crop=crop)
+    panels = [panel for kind in kinds for panel in _radar(chosen, kind, crop=crop)]
     return _finish(panels, chosen, " or ".join(kinds), file, interactive=interactive)
 
 
@@ -151,7 +159,15 @@ def weather(
     return _finish(panels, chosen, "weather", file, interactive=interactive)
 
 
-def _radar(chosen: Sequence[Parcel], kind: str) -> list[Panel]:
+def _chosen(aoi: str, year: int, pid: str | Sequence[str], ptype: str | None, *, crop: bool) -> list[Parcel]:
+    """The parcels; a single one where the others of its crop are drawn."""
+    chosen = reading.parcels(aoi, year, pid, ptype)
+    if crop and len(chosen) > 1:
+        raise InvalidInputError("other parcels of the crop are drawn behind one parcel, not behind several; give one")
+    return chosen
+
+
+def _radar(chosen: Sequence[Parcel], kind: str, *, crop: bool) -> list[Panel]:
     """The panels of a card: one for a parcel, with both polarisations; one per polarisation for several."""
     decibel = kind == "bs"
     unit, limits = ("backscatter (dB)", (-22.0, -8.0)) if decibel else ("six-day coherence", (0.0, 1.0))
@@ -159,7 +175,8 @@ def _radar(chosen: Sequence[Parcel], kind: str) -> list[Panel]:
     found = {band: [computing.radar_curve(frame, band, decibel=decibel) for frame in series] for band in ("VV", "VH")}
     if len(chosen) == 1:
         lines = tuple(Line(band, palette.BANDS[band], rows[0]) for band, rows in found.items())
-        return [Panel(unit, lines, limits, _missing(kind))]
+        others = tuple(crops.of_radar(chosen[0], kind).values()) if crop else ()
+        return [Panel(unit, lines, limits, _missing(kind), crops=others)]
     return [
         Panel(f"{unit}, {band}", _by_parcel(chosen, rows), None if decibel else limits, _missing(kind), compared=True)
         for band, rows in found.items()

@@ -17,6 +17,7 @@ import shapely
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from cbm_lake.cards import S2
 from cbm_lake.chips import Chip
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.sources.protocol import SUFFIX, Columns
@@ -141,8 +142,11 @@ class ApiSource:
         chipsize: int = 1280,
         folder: Path,
         limit: int = 24,
+        card: str = "s2",
     ) -> list[Chip]:
         """See `Source.raw_chips`; how many at once the server itself limits."""
+        if card != S2.name:
+            raise InvalidInputError(f"a server gives images of Sentinel-2 only, none of {card}; read them from a lake")
         what = {"lon": lon, "lat": lat, "start_date": start, "end_date": end, "band": band, "chipsize": chipsize}
         found = self._columns("rawChipByLocation", what)
         if not found:

@@ -227,9 +227,13 @@ class LakeSource:
         chipsize: int = 1280,
         folder: Path,
         limit: int = 24,
+        card: str = "s2",
     ) -> list[Chip]:
         """See `Source.raw_chips`."""
-        return chips.write(self.lake, lon, lat, start, end, band=band, chipsize=chipsize, folder=folder, limit=limit)
+        place, days = (lon, lat), (start, end)
+        return chips.write(
+            self.lake, *place, *days, band=band, chipsize=chipsize, folder=folder, limit=limit, card=card
+        )
 
     def background(
         self, lon: float, lat: float, *, chipsize: int = 256, extend: int = 256, tms: str = "Google", file: Path
