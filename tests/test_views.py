@@ -147,6 +147,12 @@ def test_the_crop_in_decibel_is_of_linear_power(lake, parcel):
     assert np.allclose(line.rows["high"], 10 * np.log10(rows["mean"] + rows["std"]))
 
 
+def test_the_crop_is_of_all_files_also_after_they_were_merged_by_parcel(lake, parcel):
+    before = crops.of_index(parcel, views.INDICES["ndvi"], CLOUDS).rows
+    lake.compact()
+    pd.testing.assert_frame_equal(crops.of_index(parcel, views.INDICES["ndvi"], CLOUDS).rows, before)
+
+
 def test_the_crop_is_drawn_behind_one_parcel_only(lake, parcel):
     figure = show.time_series.ndvi("demo", 2024, parcel.pid, crop=True)
     assert "_crop" in [line.get_label() for line in figure.axes[0].lines]

@@ -67,7 +67,7 @@ def _lake() -> Lake:
 
 
 def _whose(parcel: Parcel) -> dict[str, str | int]:
-    names: dict[str, str | int] = {"aoi": parcel.aoi.lower(), "ptype": parcel.ptype or "", "pid": parcel.pid}
+    names: dict[str, str | int] = {"aoi": parcel.aoi.lower(), "ptype": parcel.ptype or "", "without": parcel.pid}
     return {**names, "year": parcel.year, "crop": _crop(parcel)}
 
 

@@ -1,5 +1,5 @@
 -- Mean and standard deviation (over parcels, population) of a normalised difference on every day, over the parcels of $crop (name,
--- or code where there is none) of $aoi, $year and $ptype but $pid: those of at least 8 pixels none of which is in the scene classes
+-- or code where there is none) of $aoi, $year and $ptype but parcel $without: those of at least 8 pixels none of which is in the scene classes
 -- $screen. The index is (plus - minus) / (plus + minus) of the mean DN of the bands $plus and the bands $minus.
 select day, 'index' as band, avg(value)::double as mean, stddev_pop(value)::double as std, count(distinct pid) as parcels
 from (
@@ -10,7 +10,7 @@ from (
         (added - subtracted) / nullif(added + subtracted, 0) as value
     from s2_long
     join parcels using (aoi, year, ptype, pid)
-    where aoi = $aoi and year = $year and ptype = $ptype and pid <> $pid and coalesce(crop_name, crop_code) = $crop
+    where aoi = $aoi and year = $year and ptype = $ptype and pid <> $without and coalesce(crop_name, crop_code) = $crop
         and list_contains($plus::varchar[] || $minus::varchar[], band) and share_of(scl, $screen::integer[]) = 0 and mean is not null
     group by all
     having count(*) = len($plus::varchar[]) + len($minus::varchar[]) and min(count) >= 8
