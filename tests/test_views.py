@@ -10,9 +10,10 @@ import rasterio
 import small_demo
 from typer.testing import CliRunner
 
-from cbm_lake import report, show
+from cbm_lake import get, report, show
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.ipycbm import view_panel
 from cbm_lake.lake import open_lake
 from cbm_lake.show import computing, crops, distributions, pictures, reading, views
 
@@ -282,3 +283,21 @@ def test_slides_of_unknown_parcels_or_into_other_files_are_refused(tmp_path, par
     with pytest.raises(InvalidInputError, match=r"slides are \.pptx"):
         report.slides("demo", 2024, parcel.pid, file=tmp_path / "x.pdf")
     assert not list(tmp_path.iterdir())
+
+
+# -- the widget ----------------------------------------------------------------------------------------------------
+
+
+def test_the_widget_shows_histograms_scatter_plots_and_the_crop(parcel):
+    get.parcel_info.by_pid("demo", 2024, parcel.pid)
+    chosen, tabs = view_panel.panel().children
+    chosen.aoi.value, chosen.year.value, chosen.pid.value = "demo", "2024", parcel.pid
+    forms = dict(zip(tabs.titles, tabs.children, strict=True))
+    for cells in ("histograms", "scatter"):
+        forms["calendar"].inputs["cells"].value = cells
+        forms["calendar"].submit().result(120)
+        assert not forms["calendar"].message.value
+    series = forms["time series"]
+    series.inputs["crop"].value, series.inputs["zoomable"].value = True, False
+    series.submit().result(120)
+    assert not series.message.value
