@@ -201,7 +201,7 @@ class LakeSource:
             left_out = rows.num_rows - len(answer["band"])
             if left_out:
                 log.warning(
-                    "parcel %s of %s: %d of %d rows are left out, since no pixel of the parcel is classified on their dates",
+                    "parcel %s of %s: %d of %d rows are left out, since no pixel of it is classified on their dates",
                     pid, parcels.name, left_out, rows.num_rows,
                 )  # fmt: skip
         if not rows.num_rows:
