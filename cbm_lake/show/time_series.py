@@ -45,7 +45,7 @@ def ndvi(
         screen: scene classes (SCL) that count as clouds.
         markers: also what `cbm.markers.find` found to be done on a single parcel: mowing, ploughing, sowing, harvest.
         crop: behind the curve of a single parcel also the mean of its crop's other parcels, day by day, and one
-            standard deviation to either side; of clear observations of parcels of at least 8 pixels.
+            standard deviation to either side; of clear observations of observable parcels.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
 

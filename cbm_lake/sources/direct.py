@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,8 @@ from cbm_lake.snapshots import ParcelSet
 from cbm_lake.sources import declared
 from cbm_lake.sources.declared import Declared, Row
 from cbm_lake.sources.protocol import SUFFIX, Columns
+
+log = logging.getLogger(__name__)
 
 _BETWEEN_POINTS = re.compile(r"(?<=[\d.])-|\s+-\s+|\s*,\s*")
 """What stands between two points: a hyphen that follows a number is no sign."""
@@ -185,7 +188,7 @@ class LakeSource:
     ) -> Columns:
         """See `Source.parcel_time_series`.
 
-        An image without histogram is left out where others of the parcel have one.
+        An image without histogram is left out where others of the parcel have one; a warning says how many.
         """
         parcels = self.lake.parcel_set(aoi, year, ptype)
         key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
@@ -195,6 +198,12 @@ class LakeSource:
         else:
             rows = self.lake.query(f"time_series.{cards.get(tstype).name}", **key, bands=_bands(tstype, band))
             answer = _series(rows, tstype, scl=scl, ref=ref)
+            left_out = rows.num_rows - len(answer["band"])
+            if left_out:
+                log.warning(
+                    "parcel %s of %s: %d of %d rows are left out, since no pixel of it is classified on their dates",
+                    pid, parcels.name, left_out, rows.num_rows,
+                )  # fmt: skip
         if not rows.num_rows:
             self._found(parcels, pid)
         return answer
