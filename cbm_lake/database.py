@@ -110,9 +110,10 @@ class Database:
                     self._connection.execute(definition.sql)
 
     def _view(self, name: str) -> None:
-        """Make the view of a Delta table; those of signatures, which have many files, never had another schema."""
+        """Make the view of a Delta table; where files may lack columns, all footers are read."""
         files = [file["path"] for file in self._files[name]]
-        mixed = not name.startswith("signatures_")
+        table = self.snapshot.tables.get(name)
+        mixed = table is not None and not self._known[name].is_uniform(table)
         _view(self._connection, name, files, self._known[name].schema, union_by_name=mixed)
 
     def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:

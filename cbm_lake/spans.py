@@ -35,6 +35,9 @@ POLYGON = 3
 
 METADATA_KEY = b"cbm_lake.grid"
 
+LARGEST_OUTLINE = 1 << 20
+"""Pixels a side up to which the pixels of an outline are counted one by one beyond the raster: 10,000 km of 10 m."""
+
 
 class Block(NamedTuple):
     """A rectangle of the raster that holds parcel pixels, all in pixels."""
@@ -73,6 +76,8 @@ class SpanIndex:
     row: Ints32
     col: Ints32
     length: Ints32
+    whole: Ints | None = None
+    """Pixels of each whole outline, inside the raster or not; None where `count_whole` has not counted them."""
 
     @property
     def n_parcels(self) -> int:
@@ -106,15 +111,16 @@ class SpanIndex:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What travels to a worker: not what was computed and kept."""
-        return SpanIndex, (self.shape, self.transform, self.offsets, self.row, self.col, self.length)
+        return SpanIndex, (self.shape, self.transform, self.offsets, self.row, self.col, self.length, self.whole)
 
     def to_table(self) -> pa.Table:
-        """One row per parcel with its list of spans; the grid is in the schema's metadata."""
+        """One row per parcel with its list of spans and, where known, `whole`; the grid is in the schema's metadata."""
         fields = {"row": self.row, "col": self.col, "length": self.length}
         spans = pa.StructArray.from_arrays([pa.array(v) for v in fields.values()], list(fields))
         lists = pa.LargeListArray.from_arrays(pa.array(self.offsets), spans)
         grid = json.dumps({"shape": self.shape, "transform": tuple(self.transform)[:6]})
-        return pa.table({"spans": lists}).replace_schema_metadata({METADATA_KEY: grid})
+        whole = {} if self.whole is None else {"whole": pa.array(self.whole)}
+        return pa.table({"spans": lists, **whole}).replace_schema_metadata({METADATA_KEY: grid})
 
     @classmethod
     def from_table(cls, table: pa.Table) -> SpanIndex:
@@ -128,7 +134,8 @@ class SpanIndex:
         spans = lists.flatten()
         row, col, length = (spans.field(i).to_numpy() for i in range(3))
         offsets = lists.offsets.to_numpy()
-        return cls(tuple(grid["shape"]), Affine(*grid["transform"]), offsets - offsets[0], row, col, length)
+        whole = table["whole"].to_numpy() if "whole" in table.column_names else None
+        return cls(tuple(grid["shape"]), Affine(*grid["transform"]), offsets - offsets[0], row, col, length, whole)
 
     def blocks(self, block_shape: tuple[int, int]) -> BlockPlan:
         """The plan to read only those blocks of the raster that hold parcel pixels; kept, for all bands and scenes.
@@ -238,6 +245,48 @@ def build_index(geometries: Any, transform: Affine, shape: tuple[int, int]) -> S
     scanlines.scan(outlines, (height, width), np.empty(part_bound, np.int32), (row, col, length), offsets)
     used = int(offsets[-1])
     return SpanIndex((height, width), transform, offsets, row[:used].copy(), col[:used].copy(), length[:used].copy())
+
+
+def count_whole(geometries: Any, index: SpanIndex) -> Ints:
+    """How many pixels each whole outline has, as if the raster went on in all directions, int64 of shape (parcels,).
+
+    Outlines inside the raster have those of the index. Of those that its edge cuts, the pixels are counted by the same
+    rule on the grid continued round them; one of more than `LARGEST_OUTLINE` pixels a side has its area divided by that
+    of a pixel. Those that do not touch the raster have 0.
+
+    Args:
+        geometries: those of which the index was built, in its order.
+        index: which pixels they have inside the raster.
+    """
+    import shapely
+
+    shapes = _as_shapely(geometries)
+    inside = np.diff(index.pixel_offsets)
+    first, last = _pixel_bounds(shapes, index.transform)
+    touching = (last >= 0).all(axis=1) & (first <= index.shape).all(axis=1)  # false where there are no bounds
+    cut = touching & ((first < 0).any(axis=1) | (last > index.shape).any(axis=1))
+    huge = cut & (last - first > LARGEST_OUTLINE).any(axis=1)
+    whole = inside.copy()
+    whole[huge] = shapely.area(shapes[huge]) / abs(index.transform.a * index.transform.e)
+    cut &= ~huge
+    if cut.any():
+        start = np.floor(first[cut].min(axis=0)).astype(int)
+        height, width = np.ceil(last[cut].max(axis=0)).astype(int) - start
+        place = index.transform * Affine.translation(int(start[1]), int(start[0]))
+        whole[cut] = np.diff(build_index(shapes[cut], place, (int(height), int(width))).pixel_offsets)
+    return np.maximum(whole, inside)
+
+
+def _pixel_bounds(shapes: npt.NDArray[np.object_], transform: Affine) -> tuple[Floats, Floats]:
+    """First and last (row, column) of the boxes round outlines, (n, 2), in pixel coordinates; NaN without finite ones."""
+    import shapely
+
+    west, south, east, north = shapely.bounds(shapes).T.reshape(4, -1)
+    rows = np.sort((np.array([north, south]) - transform.f) / transform.e, axis=0)
+    columns = np.sort((np.array([west, east]) - transform.c) / transform.a, axis=0)
+    bounds = np.stack([rows, columns], axis=-1)
+    bounds[:, ~np.isfinite(bounds).all(axis=(0, 2))] = np.nan
+    return bounds[0], bounds[1]
 
 
 def check_unrotated(transform: Affine) -> None:

@@ -40,6 +40,8 @@ _UNUSABLE = frozenset("[]^|?#%\\=")
 """What deltalake 1.6 mistakes or ends the process on in a local path, also when escaped; = would mark a partition."""
 _ROW_GROUP = 8_192
 """Rows of one row group of what is appended."""
+_COLUMNS = "cbm-lake.columns"
+"""The property of a Delta table that says with how many columns it was made."""
 _REWRITTEN = "rewritten-"
 """How the names of files begin that `rewrite` made."""
 
@@ -200,6 +202,7 @@ class Table:
             # what was is forgotten by `vacuum` alone: a log that forgets first would let it delete too much
             "delta.enableExpiredLogCleanup": "false",
             "delta.deletedFileRetentionDuration": "interval 36500 days",
+            _COLUMNS: str(len(self.schema)),
         }
         self.store.prove()
         with translated("write", self.url):
@@ -211,6 +214,7 @@ class Table:
                     partition_by=list(self.partitions),
                     configuration=configuration,
                     storage_options=self.store.options,
+                    raise_if_key_not_exists=False,
                 )
             except CommitFailedError:  # another writer made it at the same moment
                 table = DeltaTable(self.url, storage_options=self.store.options)
@@ -225,6 +229,10 @@ class Table:
                 table.alter.add_columns(missing)
             table.update_incremental()
         return table
+
+    def is_uniform(self, table: DeltaTable) -> bool:
+        """Whether all files of a snapshot have all columns, since the table was made with as many as it has now."""
+        return table.metadata().configuration.get(_COLUMNS) == str(len(self.schema))
 
     def append(self, rows: pa.Table) -> None:
         """Add rows in one commit."""

@@ -21,7 +21,7 @@ from affine import Affine
 from cbm_lake import pools
 from cbm_lake.compiling import Floats, Ints, Pixels, frozen
 from cbm_lake.errors import InvalidInputError, of_extra
-from cbm_lake.spans import Block, BlockPlan, SpanIndex, build_index, check_unrotated, polygon_parts
+from cbm_lake.spans import Block, BlockPlan, SpanIndex, build_index, check_unrotated, count_whole, polygon_parts
 
 __all__ = [
     "STATISTICS",
@@ -29,6 +29,7 @@ __all__ = [
     "BlockPlan",
     "SpanIndex",
     "build_index",
+    "count_whole",
     "coverage_statistics",
     "histogram",
     "pool_histogram",

@@ -255,11 +255,14 @@ def _prepare(
 
 
 def _index_grids(lake: Lake, parcels: ParcelSet, grids: set[Grid]) -> None:
-    """Build the pixel index of every grid that has none in the lake."""
+    """Build the pixel index of every grid that has none in the lake, or one of version 0.1, which knows no `whole`."""
     for grid in sorted(grids, key=lambda grid: grid.name):
-        if lake.index(parcels, grid.name) is None:
+        stored = lake.index(parcels, grid.name)
+        if stored is None or "whole" not in stored.column_names:
             log.info("indexing the pixels of parcels %s on grid %s", parcels.name, grid.name)
-            index = zonal.build_index(geometries(lake, parcels, grid.epsg), grid.transform, grid.shape)
+            shapes = geometries(lake, parcels, grid.epsg)
+            index = zonal.build_index(shapes, grid.transform, grid.shape)
+            index = replace(index, whole=zonal.count_whole(shapes, index))
             lake.write_index(parcels, grid.name, index.to_table())
 
 

@@ -51,6 +51,7 @@ class Clear(_Group):
     screen: tuple[Annotated[int, Field(ge=1, le=11)], ...]
     cloud: Share
     pixels: Annotated[int, Field(ge=1)]
+    share: Share | None
     brightest: Positive
     corrupted: float
     dates: Annotated[int, Field(ge=1)]
