@@ -14,6 +14,7 @@ import pyarrow as pa
 import shapely
 
 from cbm_lake import cards, compaction, database, lookup, queries, revisions, schemas
+from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
@@ -21,6 +22,9 @@ from cbm_lake.pixels import Pixels
 from cbm_lake.slots import SlotContent, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot
 from cbm_lake.store import Store, stamp
+
+_ROUNDED = 1e-6
+"""Degrees, a tenth of a metre: what rounding may take off a box of parcels."""
 
 
 class Lake(Pixels):
@@ -136,7 +140,13 @@ class Lake(Pixels):
             raise NotFoundError(
                 f"no parcels of {aoi} in this lake, so its extent is unknown; there are: {known}; load them first"
             )
-        return shapely.box(*(table[name][0].as_py() for name in ("west", "south", "east", "north")))
+        sides = ("west", "south", "east", "north")
+        loose = shapely.box(*(table[side][0].as_py() for side in sides))
+        extents = self.query("cube.extent", aoi=aoi.lower(), year=None).to_pylist()
+        boxes = [bounds_in(shapely.box(*(row[side] for side in sides)), row["epsg"], DEGREES) for row in extents]
+        west, south, east, north = shapely.total_bounds([shapely.box(*box) for box in boxes])
+        # each box holds all parcels, so what both share does, too
+        return loose.intersection(shapely.box(west - _ROUNDED, south - _ROUNDED, east + _ROUNDED, north + _ROUNDED))
 
     @property
     def is_empty(self) -> bool:

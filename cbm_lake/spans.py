@@ -225,18 +225,19 @@ class BlockPlan(Sequence[Block]):
         scanlines.gather(frozen(block_array), self._pieces, self._starts[i], self._starts[i + 1], pool)
 
 
-def build_index(geometries: Any, transform: Affine, shape: tuple[int, int]) -> SpanIndex:
+def build_index(geometries: Any, transform: Affine | Sequence[float], shape: tuple[int, int]) -> SpanIndex:
     """The pixels of every geometry on a grid, in the order given.
 
     Geometries that are missing, empty, outside the raster or without an area have no pixels.
 
     Args:
-        geometries: shapely geometries (array, list, GeoSeries) or WKB (pyarrow array, numpy array or list of bytes)
-            in the coordinate system of the raster; of collections the polygons count.
-        transform: from (column, row) to map coordinates, without rotation.
+        geometries: shapely geometries (one, an array or list, GeoSeries, GeoDataFrame) or WKB (bytes, pyarrow array,
+            numpy array or list of bytes) in the coordinate system of the raster, which a GeoSeries is not asked for;
+            of collections the polygons count.
+        transform: from (column, row) to map coordinates, without rotation; also as the numbers (a, b, c, d, e, f).
         shape: height and width of the raster in pixels.
     """
-    check_unrotated(transform)
+    transform = as_affine(transform)
     height, width = (int(size) for size in shape)
     outlines = _outlines(*_without_infinite(*_rings(geometries)), transform)
     spans_bound, part_bound = scanlines.bounds(outlines, height)
@@ -289,10 +290,29 @@ def _pixel_bounds(shapes: npt.NDArray[np.object_], transform: Affine) -> tuple[F
     return bounds[0], bounds[1]
 
 
-def check_unrotated(transform: Affine) -> None:
-    """Raise InvalidInputError for a transform with rotation or without pixel size."""
-    if transform.b or transform.d or not transform.a or not transform.e:
-        raise InvalidInputError(f"the transform {tuple(transform)[:6]} is rotated or has no pixel size: warp it first")
+def as_affine(transform: Affine | Sequence[float]) -> Affine:
+    """The transform of a grid along the axes.
+
+    Args:
+        transform: Affine, or its first six numbers or all nine, in the order a, b, c, d, e, f of Affine.
+
+    Raises:
+        InvalidInputError: it is in GDAL's order (c, a, b, f, d, e), rotated, without pixel size, or no transform.
+    """
+    try:
+        numbers = [float(number) for number in transform]
+        a, b, c, d, e, f = numbers[:6] if len(numbers) == 9 else numbers
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"{transform!r} is no transform ({error}); give an Affine or its six numbers"
+        ) from error
+    if b and not c and f and not e:  # x, width, 0, y, 0, height: no rotation of 90 degrees puts both corners at 0
+        raise InvalidInputError(
+            f"the transform {tuple(numbers)} is in GDAL's order: give Affine.from_gdal(*transform) instead"
+        )
+    if b or d or not a or not e or not np.isfinite(numbers).all():
+        raise InvalidInputError(f"the transform {tuple(numbers[:6])} is rotated or has no pixel size: warp it first")
+    return Affine(a, b, c, d, e, f)
 
 
 def polygon_parts(geometries: Any) -> tuple[npt.NDArray[np.object_], Ints, int]:
@@ -336,6 +356,9 @@ def _as_shapely(geometries: Any) -> npt.NDArray[np.object_]:
     """One object array of shapely geometries (None where missing) of whatever was given."""
     import shapely
 
+    geometries = getattr(geometries, "geometry", geometries)  # the column of a GeoDataFrame
+    if isinstance(geometries, shapely.Geometry | bytes | bytearray | memoryview):
+        geometries = [geometries]
     if isinstance(geometries, pa.Array | pa.ChunkedArray):
         storage = geometries.combine_chunks() if isinstance(geometries, pa.ChunkedArray) else geometries
         storage = storage.storage if isinstance(storage, pa.ExtensionArray) else storage

@@ -10,9 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-import shapely
-
-from cbm_lake import cards, encoding, stores, zonal
+from cbm_lake import areas, cards, encoding, stores, zonal
 from cbm_lake.cube import Cube, Slot
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract.causes import cause
@@ -104,7 +102,7 @@ def _covering_scenes(
     if not rows:
         raise NotFoundError(f"no scene of card {card} {told} is catalogued; add scenes with card2db first")
     extent = lake.footprint(parcels.aoi)
-    covering = [row for row in rows if shapely.from_wkb(row["footprint"]).intersects(extent)]
+    covering = [row for row in rows if areas.is_seen(extent, row["footprint"])]
     if not covering:
         raise NotFoundError(
             f"none of the {len(rows)} scenes of card {card} {told} covers the parcels of {parcels.name}"

@@ -95,6 +95,8 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
             columns |= _classes(job, band, pixels)
     columns["pid"] = _chosen(job.lake, job.parcels, job.base.versions if job.base else ())[1]
     columns["share"] = _share(job, columns)
+    if job.rule == "coverage":
+        columns["covered"] = np.max([np.asarray(columns[f"{band}_covered"]) for band in job.bands], axis=0)
     seen = np.any([np.asarray(columns[f"{band}_count"]) > 0 for band in job.bands], axis=0)
     table = pa.table(columns).filter(pa.array(seen))
     return _with_keys(table.take(pc.sort_indices(table["pid"])), job), discarded
@@ -229,7 +231,7 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Pixels) -> Any:
 def _covered(job: Job, band: str, pixels: Pixels, nodata: float) -> tuple[pa.Table, int]:
     """The statistics by the coverage rule, and how many pixels round the parcels were discarded.
 
-    count is the sum of covered parts, rounded; covered is the sum itself.
+    count is the sum of covered parts, rounded, and at least 1 where there is any; covered is the sum itself.
     """
     raster = job.rasters[band]
     shapes = _own_shapes(job, raster)
@@ -242,7 +244,9 @@ def _covered(job: Job, band: str, pixels: Pixels, nodata: float) -> tuple[pa.Tab
     place = raster.grid.transform * Affine.translation(around.col, around.row)
     table = zonal.coverage_statistics(shapes, array, place, nodata=nodata)
     table = table.append_column("covered", table["count"])
-    return table.set_column(table.column_names.index("count"), "count", pc.round(table["count"])), discarded
+    covered = np.asarray(table["count"])
+    count = np.where(covered > 0, np.maximum(np.rint(covered), 1), 0)
+    return table.set_column(table.column_names.index("count"), "count", pa.array(count)), discarded
 
 
 def _own_shapes(job: Job, raster: Raster) -> Any:

@@ -336,9 +336,11 @@ def _ring(polygon: Any) -> str:
         return polygon
     try:
         shape = polygon if isinstance(polygon, shapely.Geometry) else shapely.from_geojson(_text(polygon))
-        points = shapely.get_coordinates(shape.exterior)
+        points, holes = shapely.get_coordinates(shape.exterior), len(shape.interiors)
     except (TypeError, ValueError, AttributeError, shapely.GEOSException) as error:
         raise InvalidInputError(f"this is no polygon of one part: {error}") from error
+    if holes:
+        raise InvalidInputError(f"the polygon has {holes} holes, which the server cannot be told; ask for it without")
     return ",".join(f"{lon:.9f} {lat:.9f}" for lon, lat in points)
 
 
