@@ -116,7 +116,7 @@ class Lake(Pixels):
         raise NotFoundError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip() + f" in this lake; there are: {known}")
 
     def parcel_versions(self, aoi: str, year: int, ptype: str) -> list[ParcelSet]:
-        """The versions of a parcel set, the one in force first, then the others from the newest; one for each outlines."""
+        """The versions of a parcel set with other outlines than each other: the one in force, then from the newest."""
         versions: dict[str, ParcelSet] = {}
         for found in reversed(self._moments.parcel_files()):
             if (found.aoi, found.year, found.ptype) == (aoi, year, ptype):
@@ -186,9 +186,7 @@ class Lake(Pixels):
         changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
         return len(chosen.keys() - held.keys()), changed
 
-    def add_parcels(
-        self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table | pa.RecordBatchReader
-    ) -> bool:
+    def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table | pa.RecordBatchReader) -> bool:
         """Make `rows` the parcels of an area and year; False when that very version is in force already."""
         self._check_present()
         current = {(found.aoi, found.year, found.ptype): found.version for found in self.parcel_sets()}
@@ -349,6 +347,10 @@ class Lake(Pixels):
         """The columns of a version of a parcel set, those of the agency too."""
         with self._store.open(parcels.path) as file:
             return pq.read_schema(file)
+
+    def mixed_columns(self) -> dict[str, tuple[str, ...]]:
+        """The columns of parcels that the view fiboa_parcels has as text, with the types that they have in the sets."""
+        return self._database().mixed
 
     def _cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
         """A cursor over the current snapshot; see Database.cursor."""

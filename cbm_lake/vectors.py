@@ -119,7 +119,7 @@ def _read_vector(path: str, ending: str, layer: str | None, key: str | None) -> 
             geometries = _decode(pyogrio.raw.read(opened, layer=layer, columns=[])[2])
         numbering = table.column_names.index(meta["fid_column"])
         asked = key == meta["fid_column"] and key not in meta["fields"]  # a GeoPackage's key may be the identifier
-        columns = _without(table if asked else table.remove_column(numbering), name)
+        columns = _copied(_without(table if asked else table.remove_column(numbering), name))
         return Features(path, decoded(columns, path, meta["encoding"]), geometries, coordinate_system(meta["crs"]))
 
 
@@ -152,6 +152,12 @@ def _has_arcs(wkb: pa.ChunkedArray) -> bool:
         if np.isin((codes & 0xFFFF) % 1000, range(8, 13)).any():
             return True
     return False
+
+
+def _copied(table: pa.Table) -> pa.Table:
+    """The columns in memory of their own: GDAL's batches are freed as a whole, and outlines are most of them."""
+    batches = [batch.take(pa.array(np.arange(batch.num_rows))) for batch in table.to_batches()]
+    return pa.Table.from_batches(batches, table.schema)
 
 
 def _without(table: pa.Table, *names: str | None) -> pa.Table:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 from pyproj import CRS
 
 from cbm_lake import vectors
@@ -107,12 +108,15 @@ def load(
     found = measured(source, ids, outlines, epsg)
     attributes = {name: as_text(source, column) for name, column in taken.items() if name != "id"}
     table = with_others(own_columns(ids, found, attributes), source, set(taken.values()))
-    changes = changes_of(lake, versions[0], table) if versions else None
-    version = version_of(table) if changes or not versions else versions[0].version
+    version = version_of(table)
+    changes = changes_of(lake, versions[0], table, version) if versions else None
+    if changes is not None and not changes:
+        version = versions[0].version  # which may be of version 0.1, or of another format's types
     new = lake.add_parcels(aoi, year, ptype, version, in_order(table, found))
     area = float(found.area.sum())
     loaded = Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, changes)
     _report(str(path), loaded)
+    _report_mixed(str(path), lake, table)
     return loaded
 
 
@@ -130,6 +134,17 @@ def _report(path: str, loaded: Loaded) -> None:
             path,
             changes.renamed,
         )
+
+
+def _report_mixed(path: str, lake: Lake, table: pa.Table) -> None:
+    """Warn of columns that other sets have in another type."""
+    mixed = lake.mixed_columns() if len(lake.parcel_sets()) > 1 else {}
+    names = {name.casefold() for name in table.column_names}
+    for name, types in mixed.items():
+        if name.casefold() in names:
+            kinds = ", ".join(types)
+            words = "%s: the parcel sets have column %s in different types (%s); the view fiboa_parcels has it as text"
+            log.warning(words, path, name, kinds)
 
 
 def check_set(aoi: str, year: int, ptype: str | None) -> tuple[str, int, str]:

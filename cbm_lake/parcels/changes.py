@@ -16,7 +16,7 @@ from cbm_lake.lake import Lake
 from cbm_lake.parcels.geometry import CHUNK
 from cbm_lake.parcels.identity import gather, rows_of, same_place, tolerance
 from cbm_lake.parcels.tables import as_texts, attributes_of, family
-from cbm_lake.snapshots import ParcelSet
+from cbm_lake.snapshots import ParcelSet, outlines_of
 from cbm_lake.vectors import Geometries
 
 
@@ -72,31 +72,28 @@ class Changes:
         return f"attributes changed: {', '.join(words)}" if words else "same attributes"
 
 
-def changes_of(lake: Lake, before: ParcelSet, now: pa.Table) -> Changes:
-    """What is different in a table of parcels from a version in the lake."""
-    ids = now["id"].combine_chunks()
-    rows = rows_of(lake, before, ids)
-    stored = lake.read_parcels(before, ["id", "geometry"])
-    common, added = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
-    removed = np.setdiff1d(np.arange(stored.num_rows), rows)
-    redrawn = sum(
-        int(pc.sum(pc.not_equal(gather(now["geometry"], mine), gather(stored["geometry"], rows[mine]))).as_py())
-        for mine in np.split(common, range(CHUNK, len(common), CHUNK))
-        if len(mine)
-    )
-    renamed = _renamed(now, added, stored, removed)
-    del stored
-    others = attributes_of(now)
-    former = _former_attributes(lake, before)
-    return Changes(len(added), len(removed), redrawn, renamed, **_of_columns(former, others, rows, common))
-
-
-def _former_attributes(lake: Lake, before: ParcelSet) -> pa.Table:
+def changes_of(lake: Lake, before: ParcelSet, now: pa.Table, version: str) -> Changes:
+    """What is different in a table of parcels, of that version, from a version in the lake."""
+    rows = rows_of(lake, before, now["id"].combine_chunks())
+    outlines: dict[str, Any] = {} if outlines_of(version) == before.outlines else _of_outlines(lake, before, now, rows)
     names = attributes_of(lake.schema_of_parcels(before).empty_table()).column_names
-    return lake.read_parcels(before, names)
+    return Changes(**outlines, **_of_columns(lake.read_parcels(before, names), attributes_of(now), rows))
 
 
-def _of_columns(before: pa.Table, now: pa.Table, rows: NDArray[np.int64], common: NDArray[np.int64]) -> dict[str, Any]:
+def _of_outlines(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """The parts of Changes that are about outlines; those at the same place have the same bytes already."""
+    stored = lake.read_parcels(before, ["geometry"])
+    added = np.flatnonzero(rows < 0)
+    removed = np.setdiff1d(np.arange(stored.num_rows), rows)
+    return {
+        "added": len(added),
+        "removed": len(removed),
+        "redrawn": _different(stored["geometry"], now["geometry"], rows),
+        "renamed": _renamed(now, added, stored, removed),
+    }
+
+
+def _of_columns(before: pa.Table, now: pa.Table, rows: NDArray[np.int64]) -> dict[str, Any]:
     """The parts of Changes that are about columns; names that differ in capitals only are one."""
     former = {name.casefold(): name for name in before.column_names}
     mine = {name.casefold(): name for name in now.column_names}
@@ -105,7 +102,7 @@ def _of_columns(before: pa.Table, now: pa.Table, rows: NDArray[np.int64], common
         old, new = before[former[key]], now[mine[key]]
         if family(old.type) != family(new.type):
             retyped.append((mine[key], str(old.type), str(new.type)))
-        if count := _different(as_texts(old), as_texts(new), rows, common):
+        if count := _different(as_texts(old), as_texts(new), rows):
             changed.append((mine[key], count))
     return {
         "attributes": tuple(changed),
@@ -115,17 +112,14 @@ def _of_columns(before: pa.Table, now: pa.Table, rows: NDArray[np.int64], common
     }
 
 
-def _different(
-    before: pa.ChunkedArray, now: pa.ChunkedArray, rows: NDArray[np.int64], common: NDArray[np.int64]
-) -> int:
-    """Of how many common parcels the texts differ, a missing one from every other."""
-    count = 0
+def _different(before: pa.ChunkedArray, now: pa.ChunkedArray, rows: NDArray[np.int64]) -> int:
+    """Of how many parcels in both versions the texts or bytes differ, a missing one from every other."""
+    count, common = 0, np.flatnonzero(rows >= 0)
     for start in range(0, len(common), CHUNK):
         chosen = common[start : start + CHUNK]
-        new, old = gather(now, chosen), gather(before, rows[chosen])
-        new, old = (values.cast(pa.binary()) for values in (new, old))  # a column of bytes may have become texts
+        new, old = (values.cast(pa.binary()) for values in (gather(now, chosen), gather(before, rows[chosen])))
         equal = pc.fill_null(pc.equal(new, old), fill_value=False)
-        count += int(len(new) - pc.sum(pc.or_(equal, pc.and_(pc.is_null(new), pc.is_null(old)))).as_py())
+        count += len(new) - pc.sum(pc.or_(equal, pc.and_(pc.is_null(new), pc.is_null(old)))).as_py()
     return count
 
 

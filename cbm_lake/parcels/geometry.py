@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 EQUAL_AREA: Final = 3035
 """EPSG code of the European equal-area projection: areas, and the lake's coordinates where the file's do not serve."""
-CHUNK: Final = 50_000
+CHUNK: Final = 10_000
 """Outlines that are decoded at once."""
 POLYGONAL: Final = {shapely.GeometryType.POLYGON: "Polygon", shapely.GeometryType.MULTIPOLYGON: "MultiPolygon"}
 _COLLECTION: Final = shapely.GeometryType.GEOMETRYCOLLECTION

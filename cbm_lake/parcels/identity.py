@@ -1,8 +1,8 @@
 """Whether outlines are at the same place, whatever their bytes; outlines that are keep the bytes that they have.
 
-Formats and programs turn rings, begin them elsewhere, order parts anew, double vertices, add some on straight lines, wrap
-polygons as multipolygons, and round coordinates: GeoJSON to 7 decimals of a degree (8 mm at most), geodatabases and
-MapInfo to millimetres, and a way through another coordinate system to fractions of one. None of this is another outline.
+Formats and programs turn rings, begin them elsewhere, order parts anew, double vertices, add some on straight lines,
+wrap polygons as multipolygons, and round coordinates: GeoJSON to 7 decimals of a degree (8 mm at most), geodatabases
+and MapInfo to millimetres, a way through another coordinate system to fractions of one. None of it is another outline.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def same_place(first: Geometries, second: Geometries, distance: float) -> NDArra
     rest = np.flatnonzero(~same)
     same[rest] = shapely.hausdorff_distance(one[rest], other[rest], densify=0.5) <= distance
     near[rows] = same
-    return near
+    return np.asarray(near)
 
 
 def _normal(outlines: Geometries) -> Geometries:

@@ -22,6 +22,7 @@ from cbm_lake.parcels.identity import gather
 from cbm_lake.vectors import Features
 
 _DEGREES: Final = 4326
+_ROW_GROUP: Final = 50_000
 _OUTLINES: Final = ("id", "geometry", "bbox", "area", "epsg", "centroid_lon", "centroid_lat")
 """Columns that follow from the outlines; all others are attributes."""
 
@@ -94,8 +95,8 @@ def in_order(table: pa.Table, found: Measured) -> pa.RecordBatchReader:
     schema = table.schema.with_metadata({"geo": json.dumps(_geo(found))})
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for start in range(0, len(order), CHUNK):
-            rows = order[start : start + CHUNK]
+        for start in range(0, len(order), _ROW_GROUP):
+            rows = order[start : start + _ROW_GROUP]
             yield pa.RecordBatch.from_arrays([gather(column, rows) for column in table.columns], schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
