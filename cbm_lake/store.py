@@ -126,15 +126,15 @@ class Store:
         if access.is_remote(self.url):
             access.check_conditional_put(self.url)
 
-    def write(self, name: str, table: pa.Table) -> None:
-        """Write a Parquet file in one step: nobody ever sees half of it."""
+    def write(self, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
+        """Write a Parquet file in one step: nobody ever sees half of it. Each batch of a reader is a row group."""
         filesystem, root = self._filesystem
         self.prove()
         options = {"compression": "zstd", "compression_level": 3}
         with translated("write", self.path(name)):
             if access.is_remote(self.url):
                 content = pa.BufferOutputStream()
-                pq.write_table(table, content, **options)
+                _write(table, content, options)
                 with filesystem.open_output_stream(f"{root}/{name}") as file:  # an object is there whole or not at all
                     file.write(content.getvalue())
                 return
@@ -142,7 +142,8 @@ class Store:
             draft = f"{folder}/.{file}.{uuid.uuid4().hex}"
             filesystem.create_dir(folder, recursive=True)
             try:
-                pq.write_table(table, draft, filesystem=filesystem, **options)
+                with filesystem.open_output_stream(draft) as stream:
+                    _write(table, stream, options)
                 filesystem.move(draft, f"{folder}/{file}")
             except (OSError, pa.ArrowException):
                 _discard(filesystem, draft)
@@ -477,6 +478,16 @@ def _statistics(rows: pa.Table, keys: Sequence[str]) -> str:
         "nullCount": {name: rows[name].null_count for name in keys},
     }
     return json.dumps(found, default=lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}")
+
+
+def _write(rows: pa.Table | pa.RecordBatchReader, target: pa.NativeFile, options: dict[str, Any]) -> None:
+    """Write a table, or batches as they come."""
+    if isinstance(rows, pa.Table):
+        pq.write_table(rows, target, **options)
+        return
+    with pq.ParquetWriter(target, rows.schema, **options) as writer:
+        for batch in rows:
+            writer.write_batch(batch)
 
 
 def _discard(filesystem: fs.FileSystem, path: str) -> None:
