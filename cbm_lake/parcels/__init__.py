@@ -18,6 +18,7 @@ from cbm_lake.parcels.columns import (
     CROP_CODE_NAMES,
     CROP_NAME_NAMES,
     PID_NAMES,
+    SEPARATOR,
     as_text,
     identifiers,
     take_columns,
@@ -26,7 +27,7 @@ from cbm_lake.parcels.columns import (
 from cbm_lake.parcels.geometry import EQUAL_AREA, mend, outlines_of, own_epsg, reproject, source_crs
 from cbm_lake.parcels.tables import geo, in_order, own_columns, version_of
 
-__all__ = ["CROP_CODE_NAMES", "CROP_NAME_NAMES", "PID_NAMES", "Loaded", "check_set", "load"]
+__all__ = ["CROP_CODE_NAMES", "CROP_NAME_NAMES", "PID_NAMES", "SEPARATOR", "Loaded", "check_set", "load"]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class Loaded:
     """Coordinate system of the parcels in the lake."""
     new: bool
     """False when the very same parcels were in force already."""
+    notes: tuple[str, ...] = ()
+    """What was guessed, substituted or damaged on the way: columns, layer, encoding of texts; one sentence each."""
 
 
 def load(
@@ -63,20 +66,24 @@ def load(
     crop_code: str | None = None,
     layer: str | None = None,
     crs: str | int | None = None,
+    encoding: str | None = None,
     lake: Lake | None = None,
 ) -> Loaded:
     """Make the polygons of a file the declared parcels of an area and year; nothing is written when any is refused.
 
     Args:
-        path: shapefile (also in a .zip), GeoPackage, GeoJSON, FlatGeobuf, GeoParquet, or what else GDAL reads.
+        path: shapefile, GeoPackage, FileGDB, FlatGeobuf, GeoJSON (any of them also in a .zip), GeoParquet (also a
+            folder of parts), CSV or Excel with a column of WKT or WKB, or what else GDAL reads.
         aoi: name of the area: letters, digits, _ and -; kept in lower case.
         year: of the declaration.
         ptype: which of several parcel sets of that area and year; none is the main one.
-        pid: column of the parcel's identifier, kept as text exactly as written; without it see PID_NAMES.
+        pid: column of the parcel's identifier, kept as text exactly as written; without it see PID_NAMES. Several
+            between commas ("block,parcel") are joined by SEPARATOR; "fid" is the file's own numbering of its rows.
         crop_name: column of the crop's name; without it see CROP_NAME_NAMES.
         crop_code: column of the crop's code, kept as text; without it see CROP_CODE_NAMES.
-        layer: which layer of a file that has several.
+        layer: which layer of a file that has several, or which file of an archive.
         crs: coordinate system ("EPSG:2154") of a file that names none, or a wrong one.
+        encoding: of the texts ("cp1250", "UTF-8"), where the file says none, or a wrong one; else it is found out.
         lake: where to; without it the lake of the current workspace.
 
     Raises:
@@ -84,8 +91,9 @@ def load(
         InvalidInputError: an argument is wrong, or the file holds parcels that cannot be told apart or have no area.
     """
     aoi, year, ptype = check_set(aoi, year, ptype)
-    source = vectors.read(str(path), layer, key=pid)
-    taken = take_columns(source, pid, crop_name, crop_code)
+    source = vectors.read_noted(str(path), layer, key=pid, encoding=encoding)
+    chosen = take_columns(source, pid, crop_name, crop_code)
+    taken = chosen.columns
     ids = identifiers(source, taken["id"])
     found = outlines_of(source, ids)
     lake = lake or open_lake()
@@ -100,7 +108,10 @@ def load(
     new = lake.add_parcels(aoi, year, ptype, version, table)
     log.info("%s: %d parcels of %s %d %s, version %s, new: %s", path, len(ids), aoi, year, ptype, version, new)
     area = float(pc.sum(columns["area"]).as_py())
-    return Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new)
+    notes = (*source.notes, *chosen.notes)
+    for note in notes:
+        log.log(logging.INFO if note in chosen.notes else logging.WARNING, "%s: %s", path, note)
+    return Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, notes)
 
 
 def check_set(aoi: str, year: int, ptype: str | None) -> tuple[str, int, str]:

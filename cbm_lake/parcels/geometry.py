@@ -21,6 +21,15 @@ log = logging.getLogger(__name__)
 EQUAL_AREA: Final = 3035
 """EPSG code of the European equal-area projection: areas, and the lake's coordinates where the file's do not serve."""
 POLYGONAL: Final = {shapely.GeometryType.POLYGON: "Polygon", shapely.GeometryType.MULTIPOLYGON: "MultiPolygon"}
+_DEGREES: Final = 4326
+_EUROPE: Final = (
+    (-32.0, 27.0, 45.0, 72.0),  # with the Canary Islands, Madeira, the Azores and Cyprus
+    (-63.5, 14.0, -60.5, 18.5),  # Guadeloupe, Martinique, Saint-Martin
+    (-55.0, 2.0, -51.0, 6.0),  # Guyane
+    (45.0, -13.2, 45.5, -12.5),  # Mayotte
+    (55.0, -21.6, 56.0, -20.7),  # La Réunion
+)
+"""Degrees within which the Union's parcels lie: west, south, east, north."""
 _COLLECTION: Final = shapely.GeometryType.GEOMETRYCOLLECTION
 
 
@@ -46,11 +55,67 @@ def source_crs(source: Features, outlines: Geometries, given: str | int | None) 
         raise InvalidInputError(f"{source.name} does not say its coordinate system; give it by crs=, as EPSG:2154")
     if given is not None and source.crs is not None and not crs.equals(source.crs, ignore_axis_order=True):
         log.warning("%s says %s, but is read as %s", source.name, source.crs.name, crs.name)
-    if crs.is_projected and np.abs(shapely.total_bounds(outlines)).max() <= 360:
+    if crs.is_geocentric:
         raise InvalidInputError(
-            f"{source.name} says {crs.name}, but its coordinates look like degrees; give the right one by crs="
+            f"{crs.name} counts from the earth's centre; give a geographic or projected one by crs="
         )
+    _check_range(source.name, crs, outlines)
+    _check_order(source.name, crs, outlines, sure=given is not None)
     return crs
+
+
+def _check_range(name: str, crs: CRS, outlines: Geometries) -> None:
+    """Refuse degrees in a projected system, and metres in a geographic one."""
+    most = np.abs(shapely.bounds(outlines)).max(axis=1)
+    degrees, metres = most.max() <= 360, most.min() > 400
+    looks = "degrees" if crs.is_projected and degrees else "metres" if crs.is_geographic and metres else ""
+    if looks:
+        raise InvalidInputError(
+            f"{name} says {crs.name}, but its coordinates look like {looks}; give the right one by crs="
+        )
+
+
+def _check_order(name: str, crs: CRS, outlines: Geometries, *, sure: bool) -> None:
+    """Refuse x and y in each other's stead: outside of where the system is used, but inside of it when exchanged.
+
+    Args:
+        name: of the file.
+        crs: coordinate system.
+        outlines: in it.
+        sure: whether the user names it; then parcels outside of Europe in a system of the whole world are accepted.
+    """
+    areas = _areas_of_use(crs)
+    world = not areas
+    west, south, east, north = np.median(shapely.bounds(outlines), axis=0)
+    x, y = float(west + east) / 2, float(south + north) / 2
+    areas = areas or _EUROPE
+    if not np.isfinite(x + y) or _inside(areas, x, y) or not _inside(areas, y, x):
+        return
+    where = "in Europe" if world else f"where {crs.name} is used"
+    problem = f"{name}: the coordinates ({x:.6g}, {y:.6g}) do not lie {where}, but would if x and y were exchanged"
+    if world and sure:
+        log.warning("%s", problem)
+        return
+    advice = "exchange them in the file" + (f"; or give crs={crs.to_string()[:40]} if they are right" if world else "")
+    raise InvalidInputError(f"{problem}; {advice}")
+
+
+def _areas_of_use(crs: CRS) -> tuple[tuple[float, float, float, float], ...]:
+    """Where a coordinate system is used, in its own units; nothing where that is the whole world or not known."""
+    area = crs.area_of_use
+    if area is None or area.east - area.west >= 300 or area.east < area.west:
+        return ()
+    box = shapely.box(area.west, area.south, area.east, area.north)
+    if crs.is_projected:
+        box = transform(np.array([shapely.segmentize(box, 1.0)]), _DEGREES, crs)[0]
+    west, south, east, north = shapely.bounds(box)
+    margin = 0.05 * max(east - west, north - south)
+    bounds = (west - margin, south - margin, east + margin, north + margin)
+    return (bounds,) if np.isfinite(bounds).all() else ()
+
+
+def _inside(areas: tuple[tuple[float, float, float, float], ...], x: float, y: float) -> bool:
+    return any(west <= x <= east and south <= y <= north for west, south, east, north in areas)
 
 
 def own_epsg(crs: CRS) -> int | None:

@@ -239,9 +239,9 @@ def _read_vector(path: Path, name: str, table: TableType) -> Source:
     meta, read = pyogrio.read_arrow(path, layer=layer)
     outlines = meta["geometry_name"] or "wkb_geometry"
     if outlines not in read.column_names:
-        return _from_arrow(name, decoded(read, path, meta["encoding"]), table)
+        return _from_arrow(name, decoded(read, path), table)
     shapes = Shapes(_binary(read[outlines]), coordinate_system(meta["crs"]))
-    attributes = decoded(read.drop_columns(outlines), path, meta["encoding"])
+    attributes = decoded(read.drop_columns(outlines), path)
     return Source(name, table, _frame(name, attributes, table), shapes if table.outlined else None)
 
 
