@@ -20,7 +20,7 @@ from cbm_lake.vectors.features import Features, Geometries, Opened, coordinate_s
 from cbm_lake.vectors.gdal import ROW_NUMBERS
 from cbm_lake.vectors.written import check_whole
 
-__all__ = ["ROW_NUMBERS", "Features", "Geometries", "check_whole", "coordinate_system", "decoded", "read", "read_noted"]
+__all__ = ["ROW_NUMBERS", "Features", "Geometries", "check_whole", "coordinate_system", "read", "read_noted"]
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +57,6 @@ def read_noted(path: str, layer: str | None = None, *, key: str | None = None, e
     if not len(found.geometries):
         raise InvalidInputError(f"{path} holds no parcels; give a file that has some")
     return found
-
-
-def decoded(columns: pa.Table, path: str | Path) -> pa.Table:
-    """The columns with texts of another encoding than UTF-8, which GDAL hands on as they stand, decoded."""
-    columns, notes = gdal.as_found(str(path), columns)
-    for note in notes:
-        log.warning("%s: %s", path, note)
-    return columns
 
 
 def _reader(name: str, file: str) -> Callable[[Opened], Features]:
@@ -107,8 +99,10 @@ def _readable(path: str) -> Iterator[list[str]]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield warned
-    except (SourceError, InvalidInputError):
+    except SourceError:
         raise
+    except InvalidInputError as error:
+        raise error if path in str(error) else InvalidInputError(f"{path}: {error}") from error
     except (
         OSError, RuntimeError, ValueError, KeyError, IndexError, NotImplementedError,
         ShapelyError, CRSError, pa.ArrowException,

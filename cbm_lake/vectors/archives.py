@@ -139,7 +139,7 @@ def _folder(name: str) -> str | None:
 
 def _extracted(path: str, archive: zipfile.ZipFile, member: str, folder: str) -> str:
     """Where a member and the files that belong to it were extracted to."""
-    stem = str(PurePosixPath(member).with_suffix("")).lower()
+    stem = _stem(member).lower() if member != "." else ""
     wanted = [
         info
         for info in archive.infolist()
@@ -153,9 +153,18 @@ def _extracted(path: str, archive: zipfile.ZipFile, member: str, folder: str) ->
             archive.extract(info, folder)
     except NotImplementedError:  # compressed in another way, which GDAL may know
         return f"/vsizip/{{{Path(path).absolute()}}}/{member}"
-    if member == "." or ((Path(folder) / member).is_dir() and not Path(member).suffix):
-        return str((Path(folder) / member).rename(Path(folder).with_suffix(".gdb")) if member != "." else folder)
-    return str(Path(folder) / member)
+    inside = Path(folder) / member
+    return str(_as_geodatabase(inside)) if inside.is_dir() and not inside.suffix else str(inside)
+
+
+def _as_geodatabase(folder: Path) -> Path:
+    """A folder with the files of a File Geodatabase under the name by which GDAL knows it."""
+    named = folder / "geodatabase.gdb"
+    files = [file for file in folder.iterdir() if file.is_file()]
+    named.mkdir()
+    for file in files:
+        file.rename(named / file.name)
+    return named
 
 
 def _stem(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Final
 
@@ -78,7 +79,11 @@ def read_sheet(source: Opened) -> Features:
 
 def _sheet(path: str, name: str) -> pa.Table:
     meta, table = pyogrio.read_arrow(path, layer=name, read_geometry=False, HEADERS="FORCE")
-    return table.select(range(len(meta["fields"]))) if table.num_columns > len(meta["fields"]) else table
+    table = table.select(range(len(meta["fields"])))
+    if table.num_rows and all(re.fullmatch(r"Field\d+", column) for column in table.column_names):
+        header = [str(values[0].as_py()) for values in table.columns]  # GDAL may not see it where all cells are texts
+        table = table.slice(1).rename_columns(header)
+    return table
 
 
 def _features(name: str, table: pa.Table, notes: tuple[str, ...]) -> Features:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import codecs
-import json
+import io
+import json as jsons
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.vectors.charsets import UTF_8, Decision, Declared, codec_of, decide
 
 _MARKS: Final = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _PORTION: Final = 1 << 24
+_BETWEEN: Final = re.compile("[\\s,\x1e]*")
 _WORD: Final = re.compile(rb"[^\x00-\x20\"',;|<>{}\[\]]*[\x80-\xff][^\x00-\x20\"',;|<>{}\[\]]*")
 """A word that is not ASCII."""
 _XML: Final = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)[\"']")
@@ -36,8 +38,8 @@ def encoding_of(path: Path, wish: str | None = None, declared: Declared | None =
         note = f"it begins with the mark of {mark.removesuffix('-sig').upper()} and is read so"
         return Decision(mark, note if wish not in (None, codecs.lookup(mark).name, UTF_8) else "")
     if wish is None and _valid(path):
-        return decide(set(), None) if declared is None else decide(set(_words(path)), declared)
-    return decide(set(_words(path)), declared, wish)
+        return decide(set(), None) if declared is None else decide(set(words(path)), declared)
+    return decide(set(words(path)), declared, wish)
 
 
 def _valid(path: Path) -> bool:
@@ -58,7 +60,7 @@ def _portions(path: Path) -> Iterator[bytes]:
             yield portion
 
 
-def _words(path: Path) -> Iterator[bytes]:
+def words(path: Path) -> Iterator[bytes]:
     """The words of a file that are not ASCII."""
     rest = b""
     for portion in _portions(path):
@@ -98,28 +100,35 @@ def _xml_encoding(path: Path) -> Declared | None:
     return Declared(codec, f"its first line says {found[1].decode()}") if found and codec else None
 
 
-def has_numbers_for_ids(path: Path) -> bool:
-    """Whether the first feature of a GeoJSON file has a number as its member id, which GDAL takes for a row number."""
-    with path.open("rb") as file:
-        text = b""
-        while portion := file.read(1 << 20):
-            text += portion
-            feature = _first_feature(text.decode(UTF_8, "ignore"))
-            if feature is not None:
-                return isinstance(feature.get("id"), int) and not isinstance(feature.get("id"), bool)
-            if len(text) > _PORTION:
-                break
-    return False
+def numbers_for_ids(json: Path | bytes) -> list[int | str | None] | None:
+    """The member id of each feature of a GeoJSON file, where that of the first one is a number.
+
+    GDAL takes such numbers for those of rows: it drops them from the attributes, and alters one that stands twice.
+    """
+    content = io.BytesIO(json) if isinstance(json, bytes) else json.open("rb")
+    with io.TextIOWrapper(content, "utf-8-sig", "replace") as file:
+        features = _features(file)
+        first = next(features, {}).get("id")
+        if type(first) is not int:
+            return None
+        return [first, *(feature.get("id") for feature in features)]
 
 
-def _first_feature(text: str) -> dict[str, object] | None:
-    """The first feature of a collection, or the first line of a sequence; None where the text ends before it does."""
+def _features(file: io.TextIOWrapper) -> Iterator[dict[str, Any]]:
+    """The features of a collection or sequence, one after the other; none after what is no feature."""
+    text = file.read(_PORTION)
     start = re.search(r'"features"\s*:\s*\[', text)
-    at = start.end() if start else 0
-    while at < len(text) and text[at] in " \t\r\n\x1e\ufeff":
-        at += 1
-    try:
-        feature, _ = json.JSONDecoder().raw_decode(text, at)
-    except ValueError:
-        return None
-    return feature if isinstance(feature, dict) else {}
+    at, decode = start.end() if start else 0, jsons.JSONDecoder().raw_decode
+    while True:
+        at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]
+        try:
+            feature, at = decode(text, at)
+        except ValueError:
+            more = file.read(_PORTION)
+            if not more:
+                return
+            text, at = text[at:] + more, 0
+            continue
+        if not isinstance(feature, dict):
+            return
+        yield feature
