@@ -22,7 +22,7 @@ from cbm_lake.store import translated
 
 __all__ = ["ENDINGS", "Options", "Pseudonyms", "as_text", "json_rows", "key_of", "text_table", "write"]
 
-_BATCH: Final = 100_000
+_BATCH: Final = 20_000
 """Rows that are in memory at once."""
 _STREAMED: Final = {
     ".parquet": formats.PARQUET,

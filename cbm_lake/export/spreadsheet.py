@@ -6,6 +6,7 @@ import datetime
 import logging
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -48,13 +49,13 @@ def write(rows: Rows, path: Path, *, neutralise: bool) -> int:
     options = {"constant_memory": True, "tmpdir": str(path.parent), "use_zip64": True}
     workbook = _Workbook(xlsxwriter.Workbook(str(path), options), rows.schema, neutralise=neutralise)
     try:
-        try:
-            for batch in rows.batches:
-                workbook.add(batch)
-        finally:
-            workbook.close()
+        for batch in rows.batches:
+            workbook.add(batch)
+        workbook.close()
     except XlsxWriterException as error:
         raise SourceError(f"cannot write {path.name}: {error}; check the folder and the free space") from error
+    finally:
+        workbook.release()
     workbook.tell(path.name)
     return workbook.rows
 
@@ -100,6 +101,12 @@ class _Workbook:
         if self._sheet is None:
             self._next_sheet([[] for _ in self._schema.names])
         self._book.close()
+
+    def release(self) -> None:
+        """Close the files of sheets that were not completed."""
+        for sheet in self._book.worksheets():
+            with suppress(OSError):  # a full disk once more
+                sheet.row_data_fh.close()
 
     def tell(self, name: str) -> None:
         """Warn of what is in the workbook in another form than in the lake."""
