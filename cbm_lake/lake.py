@@ -79,16 +79,31 @@ class Lake(Pixels):
         """
         return database.relation(self._cursor(), statement, params)
 
-    def export(self, what: str, path: str | Path, /, **params: Any) -> int:
+    def export(
+        self, what: str, path: str | Path, /, *, pseudonymous: bool | str | Path = False,
+        identifiers: Sequence[str] = (), neutralise: bool | None = None, **params: Any,
+    ) -> int:  # fmt: skip
         """Write rows to a file for other tools; its ending says the format. Returns how many rows.
+
+        Every value keeps its type, or the column is refused by its name. Where a format has another form of a value
+        (milliseconds, text), a warning says so.
 
         Args:
             what: a view (s2, parcels, …), a named query, or a SELECT statement.
-            path: .parquet (GeoParquet when the rows have a geometry), .csv, .arrow, .gpkg or .geojson.
+            path: .parquet (GeoParquet when the rows have a geometry), .csv, .arrow, .xlsx, or, for rows with a
+                geometry, .gpkg, .fgb or .geojson.
+            pseudonymous: whether identifiers of parcels and holdings are replaced by keyed hashes (HMAC-SHA256). The
+                key is the setting pseudonyms.key or the workspace's file config/pseudonyms.key, which is made when
+                first needed and never exported; or give the path of another. The same identifier has the same
+                pseudonym in all files of one key. Geometries and other columns stay, which a warning says.
+            identifiers: further columns that are replaced so.
+            neutralise: whether texts that a spreadsheet takes for formulas (= + - @ first) are made harmless: in .csv
+                by an apostrophe before them, in .xlsx by the mark of a text. Without it in .xlsx alone; numbers stay.
             params: values of the statement's parameters.
 
         Raises:
-            InvalidInputError: the statement cannot be run or the ending is unknown.
+            InvalidInputError: the statement cannot be run, the ending is unknown, or a column cannot be written.
+            ConfigError: the key cannot be read or made.
             SourceError: the file cannot be written.
         """
         from cbm_lake import export
@@ -97,7 +112,12 @@ class Lake(Pixels):
             what = queries.get(what).sql
         elif what.isidentifier():
             what = f"from {what}"
-        return export.write(self.relation(what, **params), Path(path))
+        pseudonyms = None
+        if pseudonymous or isinstance(pseudonymous, (str, Path)):
+            file = None if isinstance(pseudonymous, bool) else pseudonymous
+            pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), frozenset(identifiers))
+        options = export.Options(pseudonyms, neutralise)
+        return export.write(self.relation(what, **params), Path(path), options)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
