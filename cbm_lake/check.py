@@ -25,9 +25,10 @@ from pyarrow import fs
 
 from cbm_lake import queries, schemas, tables
 from cbm_lake.access import zarr_store
+from cbm_lake.delta import Table
 from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.store import Store, Table, translated
+from cbm_lake.store import Store, translated
 
 FINDINGS: Final = pa.schema(
     [
@@ -115,7 +116,7 @@ def check(lake: Lake, *, deep: bool = False, progress: Progress | None = None) -
         SourceError: its folder cannot be listed.
     """
     store = Store(lake.url)
-    filesystem, root = store._filesystem  # noqa: SLF001 - the listing with sizes and drafts is needed here only
+    filesystem, root = store.filesystem
     with translated("list", lake.url):
         found = filesystem.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
     listing = {info.path.removeprefix(root).lstrip("/"): info.size for info in found if info.is_file}

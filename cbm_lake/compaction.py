@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -17,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake import queries
+from cbm_lake.delta import Table
 from cbm_lake.errors import LakeError, SourceError
-from cbm_lake.store import Table
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,9 @@ _ATTEMPTS = 5
 """How often a partition is tried while others replace rows of it."""
 
 
-def compact(table: Table, connection: duckdb.DuckDBPyConnection, dropped: Sequence[int]) -> tuple[int, list[str]]:
+def compact(
+    table: Table, connection: duckdb.DuckDBPyConnection, recorded: frozenset[int], dropped: Sequence[int]
+) -> tuple[int, list[str]]:
     """Rewrite the partitions to which files came since the last time; each is one commit on a snapshot of its own.
 
     Whoever is stopped goes on from the first partition that was not finished. One that fails stays as it was, and the
@@ -41,6 +44,7 @@ def compact(table: Table, connection: duckdb.DuckDBPyConnection, dropped: Sequen
     Args:
         table: of signatures.
         connection: which reads the files.
+        recorded: extractions that the ledger has; what a running one writes is left alone.
         dropped: extractions whose rows are left out.
 
     Returns:
@@ -52,7 +56,7 @@ def compact(table: Table, connection: duckdb.DuckDBPyConnection, dropped: Sequen
     merged, problems = 0, []
     for partition, _ in list(table.by_partition(table.open())):
         try:
-            merged += _compacted(table, partition, connection, dropped)
+            merged += _compacted(table, partition, connection, recorded, dropped)
         except LakeError as error:
             where = " ".join(f"{name}={value}" for name, value in partition.items())
             problems.append(f"{table.name} {where}: {error}")
@@ -60,11 +64,16 @@ def compact(table: Table, connection: duckdb.DuckDBPyConnection, dropped: Sequen
 
 
 def _compacted(
-    table: Table, partition: dict[str, str], connection: duckdb.DuckDBPyConnection, dropped: Sequence[int]
+    table: Table,
+    partition: dict[str, str],
+    connection: duckdb.DuckDBPyConnection,
+    recorded: frozenset[int],
+    dropped: Sequence[int],
 ) -> int:
     """Rewrite a partition as it is now; again where rows of it were replaced meanwhile."""
     for _ in range(_ATTEMPTS):
         files = next((files for values, files in table.by_partition(table.open()) if values == partition), [])
+        files = [file for file in files if (extraction := only(file)) is None or extraction in recorded]
         if all(table.is_rewritten(file) for file in files):  # perhaps by somebody else
             return 0
         log.info("compacting %s %s: %d files", table.url, partition, len(files))
@@ -73,7 +82,13 @@ def _compacted(
     raise SourceError("others went on replacing its rows; compact again when they have ended")
 
 
-def tidy(tables: Iterable[Table], but: str) -> list[str]:
+def only(file: dict[str, Any]) -> int | None:
+    """The extraction that all rows of a file of signatures are of; None where its log does not say so."""
+    first, last = file.get("min.extraction"), file.get("max.extraction")
+    return first if first == last else None
+
+
+def tidy(tables: Iterable[Table], but: tuple[str, ...]) -> list[str]:
     """Make small tables one file each and sum up all logs; returns what went wrong, a sentence for each table.
 
     Args:
@@ -102,10 +117,10 @@ def _parts(connection: duckdb.DuckDBPyConnection, files: list[str], dropped: Seq
         pids = {"first": counted["pid"][first + 1].as_py(), "last": counted["pid"][final].as_py()}
         with queries.translated():
             rows = connection.sql(queries.get("compaction.rows").sql, params={**given, **pids}).to_arrow_table()
-        yield from _files(rows)
+        yield from grouped(rows)
 
 
-def _files(rows: pa.Table) -> Iterator[list[pa.Table]]:
+def grouped(rows: pa.Table) -> Iterator[list[pa.Table]]:
     """Row groups for each of the files that sorted rows fill; a parcel is never cut."""
     pids = rows["pid"].combine_chunks()
     changes = pc.not_equal(pids.slice(1), pids.slice(0, len(pids) - 1)).to_numpy(zero_copy_only=False)

@@ -9,12 +9,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from cbm_lake import lookup, queries, schemas
+from cbm_lake import lookup, queries, schemas, tables
 from cbm_lake.access import is_remote
+from cbm_lake.delta import Table
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.s3files import S3Files
+from cbm_lake.settling import Judge
 from cbm_lake.snapshots import Snapshot
-from cbm_lake.store import Store, Table
+from cbm_lake.store import Store
 
 _FID = "ogc_fid"
 """The column of parcels that came from a database of the original library: the number by which its tables know them."""
@@ -40,6 +42,7 @@ class Database:
         self._lock = threading.Lock()
         self._complete = False
         self._held: dict[str, lookup.Held] = {}
+        self._coming: dict[str, pa.Table] = {}
         self._connection = duckdb.connect()
         if is_remote(store.url):
             self._connection.register_filesystem(S3Files(store.url))
@@ -62,6 +65,10 @@ class Database:
             self._narrow(cursor, parcel)
         return cursor
 
+    def facts(self) -> duckdb.DuckDBPyConnection:
+        """A cursor that has only the views of scenes, parcels and the ledger, and what follows from them."""
+        return self._connection.cursor()
+
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection that has every view; a thread takes a cursor of it."""
@@ -74,6 +81,8 @@ class Database:
     def series(self, card: str, params: dict[str, Any]) -> pa.Table | None:
         """The long rows of one parcel, or None where SQL is to find them."""
         if card == "s2" and lookup.of_parcel(self._files["signatures_sc"], {"pid": "", **params}):
+            return None
+        if self._returning(f"signatures_{card}").num_rows:
             return None
         if card not in self._held:
             cursor = self._connection.cursor()
@@ -103,7 +112,7 @@ class Database:
         """Make the views of the signatures and of the other tables."""
         with queries.translated():
             for name in self._known:
-                if name not in _FIRST:
+                if name not in _FIRST and not name.startswith("aside_"):
                     self._view(name)
             for definition in queries.definitions():
                 if definition.name >= _OF_SIGNATURES:
@@ -111,14 +120,37 @@ class Database:
 
     def _view(self, name: str) -> None:
         """Make the view of a Delta table; those of signatures, which have many files, never had another schema."""
-        files = [file["path"] for file in self._files[name]]
-        mixed = not name.startswith("signatures_")
-        _view(self._connection, name, files, self._known[name].schema, union_by_name=mixed)
+        files, schema = [file["path"] for file in self._files[name]], self._known[name].schema
+        if not name.startswith("signatures_"):
+            _view(self._connection, name, files, schema, union_by_name=True)
+        elif not (coming := self._returning(name)).num_rows:
+            _view(self._connection, name, files, schema)
+        else:  # a command has not ended, or was killed
+            _view(self._connection, f"stored_{name}", files, schema)
+            self._connection.from_arrow(coming).create(f"coming_{name}")
+            columns = ", ".join(f'"{column}"' for column in schema.names)
+            stored, others = (
+                self._connection.table(f"{part}_{name}").project(columns) for part in ("stored", "coming")
+            )
+            stored.union(others).create_view(name)
+
+    def _returning(self, name: str) -> pa.Table:
+        """Rows of signatures that count but are still set aside; see `settling`."""
+        if name not in self._coming:
+            pair = next(pair for pair in tables.pairs(self._known) if pair.kept is self._known[name])
+            kept, aside = (self.snapshot.tables.get(key) for key in (name, name.replace("signatures", "aside")))
+            if kept is None or aside is None:
+                self._coming[name] = pair.kept.schema.empty_table()
+            else:
+                self._coming[name] = Judge(pair, self._connection.cursor()).returning(kept, aside)
+        return self._coming[name]
 
     def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:
         """Let this cursor see only the signature files that can hold the parcel asked for."""
         for card in (*schemas.CARD_BANDS, "sc"):
             held = self._files[f"signatures_{card}"]
+            if self._returning(f"signatures_{card}").num_rows:
+                continue
             keep = [file["path"] for file in lookup.of_parcel(held, parcel)]
             if len(keep) < len(held):
                 cursor.execute("set variable files = $files", {"files": keep or [held[0]["path"]]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 import shapely
 
-from cbm_lake import cards, compaction, database, lookup, queries, revisions, schemas
+from cbm_lake import cards, compaction, database, lookup, queries, revisions, schemas, settling, tables
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
@@ -171,7 +171,7 @@ class Lake(Pixels):
             name = f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet"
             self._store.write(name, _stac_geoparquet(revisions.rows(rows, chosen)))
         for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
-            self.publish_cubes(card)  # slots of the former revision or offset count no more
+            self.settle(card)  # what is of the former revision or offset counts no more
         changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
         return len(chosen.keys() - held.keys()), changed
 
@@ -185,6 +185,7 @@ class Lake(Pixels):
             rows = rows.append_column(pa.field(name, pa.string()), pa.array([value] * rows.num_rows, pa.string()))
         name = f"{ptype or 'main'}-{stamp(datetime.now(UTC))}-{version}.parquet"
         self._store.write(f"parcels/aoi={aoi}/year={year}/{name}", rows)
+        self.settle()
         return True
 
     def prepare(self, card: str) -> None:
@@ -249,14 +250,14 @@ class Lake(Pixels):
         self._check_present()
         self._tables["suspects"].append(rows)
         for card in rows["card"].unique().to_pylist():
-            self.publish_cubes(card)
+            self.settle(card)
 
     def add_exclusions(self, rows: pa.Table) -> None:
         """Store decisions to leave scenes out or to put them back; see schemas.EXCLUSIONS."""
         self._check_present()
         self._tables["exclusions"].append(rows)
         for card in rows["card"].unique().to_pylist():
-            self.publish_cubes(card)
+            self.settle(card)
 
     def put(self, name: str, rows: pa.Table, part: int) -> None:
         """Make `rows` the part of that number of the table of that name (see `tables.of`), in one commit."""
@@ -277,14 +278,15 @@ class Lake(Pixels):
         """
         self._check_present()
         merged, problems = 0, []
-        for name in [cards.get(card).name] if card else list(schemas.CARD_BANDS):
-            gone = self.query("extractions.dropped", card=name)["extraction"].to_pylist()
-            # the migrated statistics of scene classes belong to extractions of s2
-            for table in ("signatures_sc", "signatures_s2") if name == "s2" else (f"signatures_{name}",):
-                files, failed = compaction.compact(self._tables[table], self._cursor(), gone)
+        for pair in self._pairs(card):
+            settling.settle(pair, self._facts, self._dropped(pair.card))
+            for table in (pair.kept, pair.aside):
+                recorded = self.query("extractions.recorded", card=pair.card)["extraction"].to_pylist()
+                gone = self._dropped(pair.card)()
+                files, failed = compaction.compact(table, self._cursor(), frozenset(recorded), gone)
                 merged += files
                 problems += failed
-        problems += compaction.tidy(self._tables.values(), but="signatures/")
+        problems += compaction.tidy(self._tables.values(), but=("signatures/", "set_aside/"))
         if problems:
             raise SourceError(f"all is compacted but {some(problems, 3)}")
         return merged
@@ -306,12 +308,36 @@ class Lake(Pixels):
             raise InvalidInputError(f"days must be 0 or more, not {days:g}")
         return sum(table.vacuum(days) for table in self._tables.values())
 
+    def settle(self, card: str | None = None) -> None:
+        """Let tables and cubes hold exactly what counts, for readers that know nothing of the ledger.
+
+        Whatever changes what counts ends with it; after a command that was killed, the next one does it, or `compact`.
+
+        Args:
+            card: of which; all without it.
+
+        Raises:
+            SourceError: files cannot be read or written, or others went on writing.
+        """
+        self._check_present()
+        for pair in self._pairs(card):
+            settling.settle(pair, self._facts, self._dropped(pair.card))
+        for name in [card] if card else schemas.CARD_BANDS:
+            self.publish_cubes(name)
+
     def publish_cubes(self, card: str) -> None:
         """Say in the cubes of a card which of their scenes count, for readers that know nothing of the ledger."""
         from cbm_lake import datasets
 
         self._check_present()
         datasets.publish(self, card)
+
+    def _pairs(self, card: str | None) -> list[settling.Pair]:
+        """Where the signatures of a card are, or those of all cards."""
+        return tables.pairs(self._tables, cards.get(card).name if card else None)
+
+    def _dropped(self, card: str) -> Callable[[], list[int]]:
+        return lambda: self.query("extractions.dropped", card=card)["extraction"].to_pylist()
 
     def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
         """The stored pixel index of that parcel version on that grid, or None."""
@@ -337,6 +363,9 @@ class Lake(Pixels):
     def _cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
         """A cursor over the current snapshot; see Database.cursor."""
         return self._database().cursor(parcel)
+
+    def _facts(self) -> duckdb.DuckDBPyConnection:
+        return self._database().facts()
 
     def _database(self) -> Database:
         """DuckDB over the current snapshot; the same one until the lake has moved on."""
