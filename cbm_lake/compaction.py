@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 SLICE = 1_000_000
 """Rows sorted at a time: about 1.5 GB of memory."""
-GROUP = 4_096
+GROUP = 6_144
 """Rows of a row group: a look-up decodes one; with fewer of them footers grow, which questions of all parcels read."""
 FILE = 65_536
 """Rows of a file, 9 MB: a look-up that comes to a file for the first time reads its whole footer."""

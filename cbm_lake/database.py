@@ -112,7 +112,7 @@ class Database:
         """Make the views of the signatures and of the other tables."""
         with queries.translated():
             for name in self._known:
-                if name not in _FIRST and not name.startswith("aside_"):
+                if name not in _FIRST:
                     self._view(name)
             for definition in queries.definitions():
                 if definition.name >= _OF_SIGNATURES:
@@ -129,10 +129,8 @@ class Database:
             _view(self._connection, f"stored_{name}", files, schema)
             self._connection.from_arrow(coming).create(f"coming_{name}")
             columns = ", ".join(f'"{column}"' for column in schema.names)
-            stored, others = (
-                self._connection.table(f"{part}_{name}").project(columns) for part in ("stored", "coming")
-            )
-            stored.union(others).create_view(name)
+            others = self._connection.table(f"coming_{name}").project(columns)
+            self._connection.table(f"stored_{name}").project(columns).union(others).create_view(name)
 
     def _returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""

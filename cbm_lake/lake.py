@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ import duckdb
 import pyarrow as pa
 import shapely
 
-from cbm_lake import cards, compaction, database, lookup, queries, revisions, schemas, settling, tables
+from cbm_lake import database, lookup, queries, revisions, schemas
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
-from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
+from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.pixels import Pixels
 from cbm_lake.slots import SlotContent, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot
 from cbm_lake.store import Store, stamp
+from cbm_lake.upkeep import Upkeep
 
 
 class Lake(Pixels):
@@ -34,6 +35,7 @@ class Lake(Pixels):
         self._tables = self._moments.tables
         self._lock = threading.Lock()
         self._opened: Database | None = None
+        self._upkeep = Upkeep(self._tables, lambda: self._database().facts())
 
     def __repr__(self) -> str:
         return f"Lake({self.url!r}{f', as_of={self.as_of:%Y-%m-%dT%H:%M:%SZ}' if self.as_of else ''})"
@@ -185,7 +187,7 @@ class Lake(Pixels):
             rows = rows.append_column(pa.field(name, pa.string()), pa.array([value] * rows.num_rows, pa.string()))
         name = f"{ptype or 'main'}-{stamp(datetime.now(UTC))}-{version}.parquet"
         self._store.write(f"parcels/aoi={aoi}/year={year}/{name}", rows)
-        self.settle()
+        self._upkeep.settle(None)
         return True
 
     def prepare(self, card: str) -> None:
@@ -277,19 +279,7 @@ class Lake(Pixels):
                 which the message names, stay as they were, and all others are done.
         """
         self._check_present()
-        merged, problems = 0, []
-        for pair in self._pairs(card):
-            settling.settle(pair, self._facts, self._dropped(pair.card))
-            for table in (pair.kept, pair.aside):
-                recorded = self.query("extractions.recorded", card=pair.card)["extraction"].to_pylist()
-                gone = self._dropped(pair.card)()
-                files, failed = compaction.compact(table, self._cursor(), frozenset(recorded), gone)
-                merged += files
-                problems += failed
-        problems += compaction.tidy(self._tables.values(), but=("signatures/", "set_aside/"))
-        if problems:
-            raise SourceError(f"all is compacted but {some(problems, 3)}")
-        return merged
+        return self._upkeep.compact(card)
 
     def vacuum(self, days: float) -> int:
         """Delete files that the lake of the last days does not need; returns how many.
@@ -320,8 +310,7 @@ class Lake(Pixels):
             SourceError: files cannot be read or written, or others went on writing.
         """
         self._check_present()
-        for pair in self._pairs(card):
-            settling.settle(pair, self._facts, self._dropped(pair.card))
+        self._upkeep.settle(card)
         for name in [card] if card else schemas.CARD_BANDS:
             self.publish_cubes(name)
 
@@ -331,13 +320,6 @@ class Lake(Pixels):
 
         self._check_present()
         datasets.publish(self, card)
-
-    def _pairs(self, card: str | None) -> list[settling.Pair]:
-        """Where the signatures of a card are, or those of all cards."""
-        return tables.pairs(self._tables, cards.get(card).name if card else None)
-
-    def _dropped(self, card: str) -> Callable[[], list[int]]:
-        return lambda: self.query("extractions.dropped", card=card)["extraction"].to_pylist()
 
     def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
         """The stored pixel index of that parcel version on that grid, or None."""
@@ -363,9 +345,6 @@ class Lake(Pixels):
     def _cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
         """A cursor over the current snapshot; see Database.cursor."""
         return self._database().cursor(parcel)
-
-    def _facts(self) -> duckdb.DuckDBPyConnection:
-        return self._database().facts()
 
     def _database(self) -> Database:
         """DuckDB over the current snapshot; the same one until the lake has moved on."""

@@ -164,13 +164,15 @@ class Judge:
             return self._connection.sql(query, params=params).to_arrow_table()
 
 
-def settle(pair: Pair, connect: Callable[[], duckdb.DuckDBPyConnection], dropped: Callable[[], Sequence[int]]) -> bool:
+def settle(
+    pair: Pair, connect: Callable[[], duckdb.DuckDBPyConnection], dropped: Callable[[str], Sequence[int]]
+) -> bool:
     """Let a table hold exactly the rows that count; whether anything was to be done.
 
     Args:
         pair: the tables.
         connect: gives a connection with the views of the lake as it is then.
-        dropped: gives the extractions whose rows cannot count again.
+        dropped: gives the extractions of a card whose rows cannot count again.
 
     Raises:
         SourceError: files cannot be read or written, or others went on writing.
@@ -183,7 +185,7 @@ def settle(pair: Pair, connect: Callable[[], duckdb.DuckDBPyConnection], dropped
         plans = list(judge.plans(snapshot, aside))
         if not plans:
             return attempt > 0
-        if not _carry_out(pair, snapshot, judge, plans, dropped()):
+        if not _carry_out(pair, snapshot, judge, plans, dropped(pair.card)):
             time.sleep(random.uniform(0.01, 0.1) * attempt)  # noqa: S311 - spreads writers, no secret
     raise SourceError(f"others went on writing {pair.kept.url}; run `cbm-lake compact` when they have ended")
 

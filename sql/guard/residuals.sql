@@ -3,15 +3,25 @@
 -- median (1.2533 x 1.4826 x MAD / sqrt(n)); how many parcels were compared; and by how much the darkest pixels (the 1 % quantile over
 -- parcels of the smallest value, of the visible 10 m bands and of the red-edge and short-wave 20 m bands) are off those of the two
 -- scenes before and two after.
+-- Scenes that are suspect already are looked at, too: their signatures are set aside.
 -- Clear: none of the parcel's pixels is of the scene classes $screen, and it has at least 8. One of $step parcels is taken.
 with counted as (
     select extraction, scene, hash(aoi, year, ptype, parcels) as outlines from chain
     where card = 's2' and (card, scene, aoi, year, ptype) not in (from superseded)
         and (card, scene) not in (select card, scene from left_out)
 ),
-clear as (
-    select signatures_s2.*
+stored as (
     from signatures_s2
+    union all by name (
+        select distinct on (extraction, pid) *
+        from aside_s2
+        semi join counted using (extraction)
+        anti join signatures_s2 using (extraction, pid)
+    )
+),
+clear as (
+    select stored.*
+    from stored
     join counted using (extraction, scene)
     anti join outdated using (outlines, pid)
     where aoi = $aoi and year = $year and ptype = $ptype and hash(pid) % $step = 0 and scene not in (select unnest($left_out::varchar[]))

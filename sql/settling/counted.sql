@@ -2,5 +2,5 @@
 select filename as path, count(*) as total, count(*) filter (counts is not null and gone is null) as counted
 from read_parquet($files, filename = true, union_by_name = true)
 left join (select extraction as counts, outlines from counting where card = $card) on counts = extraction
-left join (select outlines, pid, true as gone from outdated) as outdated using (outlines, pid)
+left join (select distinct outlines, pid, true as gone from outdated) as outdated using (outlines, pid)
 group by filename

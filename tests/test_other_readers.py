@@ -1,0 +1,313 @@
+"""Who opens the Delta tables without this package sees exactly the rows that count, whatever was done to the lake."""
+
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import polars as pl
+import pyarrow as pa
+import pytest
+import shapely
+from deltalake import DeltaTable
+from factories import (
+    PIDS,
+    day,
+    entry,
+    number,
+    outline,
+    parcel_set,
+    parcels,
+    scene,
+    scenes,
+    signature,
+    signatures,
+    write,
+)
+
+import cbm_lake as cbm
+from cbm_lake import schemas
+from cbm_lake.lake import Lake
+
+KEYS = ("aoi", "year", "ptype", "pid", "scene", "B04_mean")
+SETS = [("ms", 2023), ("ms", 2024), ("other", 2024)]
+
+
+def by_deltalake(lake, card="s2"):
+    """The rows of a table of signatures, as the Delta library reads them."""
+    rows = DeltaTable(f"{lake.url}/signatures/{card}").to_pyarrow_table(columns=list(KEYS)).to_pylist()
+    return sorted(tuple(row.values()) for row in rows)
+
+
+def by_polars(lake, card="s2"):
+    """The same as polars reads them."""
+    rows = pl.scan_delta(f"{lake.url}/signatures/{card}").select(KEYS).collect()
+    return sorted(rows.rows())
+
+
+def by_view(lake, card="s2"):
+    """The same as the view says."""
+    rows = lake.sql(f"select {', '.join(KEYS)} from {card}").to_pylist()  # noqa: S608 - our own names
+    return sorted(tuple(row.values()) for row in rows)
+
+
+def same(lake):
+    """The rows that all of them see."""
+    seen = by_view(lake)
+    assert by_deltalake(lake) == seen
+    assert by_polars(lake) == seen
+    return seen
+
+
+def reds(lake):
+    """What all see of area ms in 2024: the red of each scene and parcel."""
+    return {(row[4], row[3]): row[5] for row in same(lake) if row[:2] == ("ms", 2024)}
+
+
+def declare(lake, outlines, aoi="ms", year=2024):
+    """Load parcels; `outlines` gives the size of each, by pid."""
+    version = "v" + "".join(str(size) for size in outlines.values())
+    table = parcels(tuple(outlines), [("wheat", "1")] * len(outlines))
+    shapes = [outline(PIDS.index(pid), size) for pid, size in outlines.items()]
+    place = table.schema.get_field_index("geometry")
+    table = table.set_column(
+        place, table.schema.field(place), pa.array([shapely.to_wkb(s) for s in shapes], pa.binary())
+    )
+    lake.add_parcels(aoi, year, "", version, table)
+    return version
+
+
+def extract(lake, name, version="v100100100", red=400, aoi="ms", year=2024, pids=PIDS, **others):
+    """What an extraction does, but for the pixels and its end."""
+    rows = [signature(pid, name, day(0), aoi=aoi, year=year, red=red + PIDS.index(pid)) for pid in sorted(pids)]
+    write(lake, signatures(*rows), parcel_set(aoi, year, version=version), name, **others)
+
+
+WHOLE = dict.fromkeys(PIDS, 100)
+
+
+@pytest.fixture
+def filled(lake):
+    """Two areas and years, three scenes over each."""
+    lake.add_scenes(scenes(scene("A_02", baseline="02.14", acquisition="A"), scene("B"), scene("C")))
+    for aoi, year in SETS:
+        version = declare(lake, WHOLE, aoi, year)
+        for place, name in enumerate(("A_02", "B", "C")):
+            extract(lake, name, version, 1000 * (place + 1), aoi, year)
+    lake.settle()
+    return lake
+
+
+def expected(*names, pids=PIDS):
+    """The red of scenes over parcels, as `filled` has it."""
+    first = {"A_02": 1000, "B": 2000, "C": 3000, "A_05": 5000}
+    return {(name, pid): first[name] + PIDS.index(pid) for name in names for pid in pids}
+
+
+@pytest.fixture(params=["as written", "compacted"])
+def either(filled, request):
+    """That lake, as extractions left it and compacted."""
+    if request.param == "compacted":
+        filled.compact()
+    return filled
+
+
+def test_what_counts_is_all_that_other_readers_see(either):
+    assert reds(either) == expected("A_02", "B", "C")
+    assert len(same(either)) == 27
+
+
+def test_a_parcel_that_was_redrawn_is_gone_until_it_is_extracted_again_and_the_old_outline_brings_it_back(either):
+    version = declare(either, {**WHOLE, "12": 80})
+    rest = {key: red for key, red in expected("A_02", "B", "C").items() if key[1] != "12"}
+    assert reds(either) == rest
+    assert len(same(either)) == 24
+    declare(either, WHOLE)
+    assert reds(either) == expected("A_02", "B", "C")
+    declare(either, {**WHOLE, "12": 80})
+    base = number("B", parcels="v100100100")
+    extract(either, "B", version, 7000, pids=("12",), base=base, attempt=2)
+    either.settle("s2")
+    assert reds(either) == {**rest, ("B", "12"): 7001}
+    either.compact()
+    assert reds(either) == {**rest, ("B", "12"): 7001}
+
+
+def test_a_parcel_that_is_declared_no_more_is_gone(either):
+    declare(either, {"0012": 100, "a/b": 100})
+    assert reds(either) == expected("A_02", "B", "C", pids=("0012", "a/b"))
+
+
+def test_a_newer_product_takes_the_place_of_the_older_where_it_was_extracted_and_gives_it_back(either):
+    either.add_scenes(scenes(scene("A_05", acquisition="A")))
+    assert reds(either) == expected("A_02", "B", "C")
+    extract(either, "A_05", red=5000)
+    either.settle("s2")
+    assert reds(either) == expected("A_05", "B", "C")
+    assert len(same(either)) == 27
+    cbm.scenes.leave_out("A_05", "broken", lake=either)
+    assert reds(either) == expected("A_02", "B", "C")
+    cbm.scenes.put_back("A_05", "repaired", lake=either)
+    assert reds(either) == expected("A_05", "B", "C")
+
+
+def test_a_scene_that_was_left_out_is_gone_until_it_is_put_back_also_after_compaction_and_vacuum(either):
+    cbm.scenes.leave_out("B", "haze", lake=either)
+    assert reds(either) == expected("A_02", "C")
+    assert len(same(either)) == 18
+    either.compact()
+    either.vacuum(0)
+    assert reds(either) == expected("A_02", "C")
+    cbm.scenes.put_back("B", "no haze", lake=either)
+    assert reds(either) == expected("A_02", "B", "C")
+    assert len(same(either)) == 27
+
+
+def test_a_suspect_is_gone_until_it_is_cleared(either):
+    def judge(status):
+        row = {"card": "s2", "scene": "C", "status": status, "kind": "x", "shift": 1.0, "reason": "r"}
+        row |= {"found": datetime.now(UTC), "version": "0"}
+        either.add_suspects(pa.Table.from_pylist([row], schema=schemas.SUSPECTS))
+
+    judge("suspect")
+    assert reds(either) == expected("A_02", "B")
+    judge("cleared")
+    assert reds(either) == expected("A_02", "B", "C")
+
+
+def test_a_scene_that_is_extracted_again_has_its_new_rows_only(either):
+    rows = [signature(pid, "B", day(0), red=8000 + place, extraction=5) for place, pid in enumerate(PIDS)]
+    either.write_signatures("s2", signatures(*rows), 5)
+    either.record({**entry("B", parcels="v100100100"), "extraction": 5})
+    either.settle("s2")
+    again = {("B", pid): 8000 + place for place, pid in enumerate(PIDS)}
+    assert reds(either) == {**expected("A_02", "C"), **again}
+    assert either.sql("select count(*) n from aside_s2")["n"][0].as_py() == 0  # they can never count again
+
+
+def test_a_scene_whose_catalogue_entry_changed_is_gone_until_it_is_extracted_again(either):
+    either.add_scenes(scenes({**scene("B"), "revision": "another"}))
+    assert reds(either) == expected("A_02", "C")
+
+
+def test_rows_that_were_never_recorded_are_gone_after_the_next_command_and_come_back_when_they_are(either):
+    rows = signatures(*(signature(pid, "D", day(1), extraction=77) for pid in PIDS))
+    either.write_signatures("s2", rows, 77)
+    assert len(by_deltalake(either)) == 30  # a command that has not ended, or was killed
+    either.settle("s2")
+    assert reds(either) == expected("A_02", "B", "C")
+    either.compact()
+    assert reds(either) == expected("A_02", "B", "C")
+    either.record({**entry("D", parcels="v100100100"), "extraction": 77})
+    assert len(by_view(either)) == 30  # the views are right before the tables are
+    assert len(by_deltalake(either)) == 27
+    pid = either.query("time_series.s2", aoi="ms", year=2024, ptype="", pid="12", bands=["B04"])
+    assert "D" in pid["obsid"].to_pylist()
+    either.settle("s2")
+    assert len(same(either)) == 30
+
+
+def test_as_of_a_moment_the_lake_answers_as_it_did_then_whatever_was_set_aside_since(either):
+    moments = []
+    for change in (
+        lambda: None,
+        lambda: cbm.scenes.leave_out("B", "haze", lake=either),
+        lambda: declare(either, {**WHOLE, "12": 80}),
+        lambda: cbm.scenes.put_back("B", "no haze", lake=either),
+        lambda: declare(either, WHOLE),
+        either.compact,
+    ):
+        change()
+        moments.append((datetime.now(UTC), by_view(either)))
+    assert [len(rows) for _, rows in moments] == [27, 18, 16, 24, 27, 27]
+    for moment, rows in moments:
+        assert by_view(Lake(either.url, as_of=moment)) == rows
+
+
+def test_when_nothing_has_changed_nothing_is_committed_or_opened(either, monkeypatch):
+    cbm.scenes.leave_out("B", "haze", lake=either)
+    version = DeltaTable(f"{either.url}/signatures/s2").version()
+
+    def opened(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr("cbm_lake.settling.Judge.split", opened)
+    either.settle()
+    extract(either, "E", red=9000)
+    either.settle()
+    assert DeltaTable(f"{either.url}/signatures/s2").version() == version + 1  # what was extracted
+
+
+KILLED = """
+import os, signal, sys
+import cbm_lake as cbm
+from cbm_lake.delta import Exchange, Table
+from cbm_lake.lake import Lake
+
+step, after = sys.argv[2], sys.argv[3] == "after"
+place = {"commit": Exchange, "rewrite": Table}[step.split("-")[0]]
+name, left = step.split("-")[0], int(step.split("-")[1])
+original = getattr(place, name)
+
+def killing(self, *arguments):
+    global left
+    if left == 0 and not after:
+        os.kill(os.getpid(), signal.SIGKILL)
+    done = original(self, *arguments)
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    return done
+
+setattr(place, name, killing)
+verb = getattr(cbm.scenes, sys.argv[4])
+verb("B", "why", lake=Lake(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("verb", "step"),
+    [("leave_out", "commit-0"), ("leave_out", "commit-1"), ("put_back", "commit-0"), ("put_back", "rewrite-0")],
+)
+def test_killed_at_any_step_no_row_is_lost_or_doubled_and_the_next_command_settles(either, verb, step, when):
+    if verb == "put_back":
+        cbm.scenes.leave_out("B", "haze", lake=either)
+    killed = subprocess.run([sys.executable, "-c", KILLED, either.url, step, when, verb], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    right = expected("A_02", "C") if verb == "leave_out" else expected("A_02", "B", "C")
+    assert {(row[4], row[3]): row[5] for row in by_view(either) if row[:2] == ("ms", 2024)} == right
+    assert len(by_view(either)) == 3 * len(right)
+    either.settle()
+    assert reds(either) == right
+    assert len(same(either)) == 3 * len(right)
+    if verb == "leave_out":
+        cbm.scenes.put_back("B", "again", lake=either)
+        assert reds(either) == expected("A_02", "B", "C")
+        assert len(same(either)) == 27
+
+
+RUNNER = """
+import sys
+import cbm_lake as cbm
+from cbm_lake.lake import Lake
+lake = Lake(sys.argv[1])
+for verb in sys.argv[2].split(","):
+    lake.compact() if verb == "compact" else getattr(cbm.scenes, verb)(sys.argv[3], "why", lake=lake)
+"""
+
+
+@pytest.mark.slow
+def test_those_who_settle_at_once_lose_and_double_nothing(either):
+    words = [
+        ("leave_out,put_back,leave_out", "A_02"),
+        ("leave_out,put_back", "B"),
+        ("compact,compact", "C"),
+        ("leave_out,put_back", "B"),
+    ]
+    started = [subprocess.Popen([sys.executable, "-c", RUNNER, either.url, *word]) for word in words]
+    assert [process.wait(120) for process in started] == [0] * len(words)
+    assert set(reds(either)) - set(expected("B")) == set(expected("C"))
+    cbm.scenes.put_back("A_02", "all again", lake=either)
+    rows = same(either)
+    assert len(rows) == len(set(rows)) == 27
