@@ -34,7 +34,10 @@ _ATTEMPTS = 5
 
 
 def compact(
-    table: Table, connection: duckdb.DuckDBPyConnection, recorded: frozenset[int], dropped: Sequence[int]
+    table: Table,
+    connection: duckdb.DuckDBPyConnection,
+    dropped: Sequence[int],
+    recorded: frozenset[int] | None = None,
 ) -> tuple[int, list[str]]:
     """Rewrite the partitions to which files came since the last time; each is one commit on a snapshot of its own.
 
@@ -44,8 +47,8 @@ def compact(
     Args:
         table: of signatures.
         connection: which reads the files.
-        recorded: extractions that the ledger has; what a running one writes is left alone.
         dropped: extractions whose rows are left out.
+        recorded: extractions that the ledger has, for what a running one writes is left alone; None is all.
 
     Returns:
         How many files were merged into others, and what went wrong: one sentence for each partition.
@@ -56,7 +59,7 @@ def compact(
     merged, problems = 0, []
     for partition, _ in list(table.by_partition(table.open())):
         try:
-            merged += _compacted(table, partition, connection, recorded, dropped)
+            merged += _compacted(table, partition, connection, dropped, recorded)
         except LakeError as error:
             where = " ".join(f"{name}={value}" for name, value in partition.items())
             problems.append(f"{table.name} {where}: {error}")
@@ -67,13 +70,14 @@ def _compacted(
     table: Table,
     partition: dict[str, str],
     connection: duckdb.DuckDBPyConnection,
-    recorded: frozenset[int],
     dropped: Sequence[int],
+    recorded: frozenset[int] | None,
 ) -> int:
     """Rewrite a partition as it is now; again where rows of it were replaced meanwhile."""
     for _ in range(_ATTEMPTS):
         files = next((files for values, files in table.by_partition(table.open()) if values == partition), [])
-        files = [file for file in files if (extraction := only(file)) is None or extraction in recorded]
+        if recorded is not None:
+            files = [file for file in files if (extraction := only(file)) is None or extraction in recorded]
         if all(table.is_rewritten(file) for file in files):  # perhaps by somebody else
             return 0
         log.info("compacting %s %s: %d files", table.url, partition, len(files))

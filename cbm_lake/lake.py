@@ -314,6 +314,10 @@ class Lake(Pixels):
         for name in [card] if card else schemas.CARD_BANDS:
             self.publish_cubes(name)
 
+    def unsettled(self) -> list[str]:
+        """The cards whose tables do not hold exactly what counts, since a command was killed or is running."""
+        return self._upkeep.unsettled()
+
     def publish_cubes(self, card: str) -> None:
         """Say in the cubes of a card which of their scenes count, for readers that know nothing of the ledger."""
         from cbm_lake import datasets

@@ -216,9 +216,9 @@ def _set_aside(pair: Pair, plan: Plan, judge: Judge, kept: Exchange, dropped: Se
         for file in plan.doomed:
             counted, rest = judge.split(pair.kept, file, dropped)
             kept.remove(file)
-            rewritten = pair.kept.is_rewritten(file)
-            for groups in compaction.grouped(counted) if rewritten else [[counted]]:
-                if counted.num_rows:
+            if counted.num_rows:
+                rewritten = pair.kept.is_rewritten(file)
+                for groups in compaction.grouped(counted) if rewritten else [[counted]]:
                     kept.add(groups, file, rewritten=rewritten)
             waiting.append(rest)
             if not judge.is_recorded(file):  # by itself, so that the log tells when it is

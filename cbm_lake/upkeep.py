@@ -26,6 +26,15 @@ class Upkeep:
         for pair in self._pairs(card):
             settling.settle(pair, self.facts, partial(self._extractions, "dropped"))
 
+    def unsettled(self) -> list[str]:
+        """The cards of which that is not so."""
+        judged = [
+            (pair, kept, settling.Judge(pair, self.facts()).plans(kept, pair.aside.open()))
+            for pair in self._pairs(None)
+            if (kept := pair.kept.open()) is not None
+        ]
+        return sorted({pair.card for pair, _, plans in judged if any(plan.doomed or plan.back for plan in plans)})
+
     def compact(self, card: str | None) -> int:
         """Merge the files of signatures, and those of small tables; how many of signatures were merged."""
         merged, problems = 0, []
@@ -34,7 +43,7 @@ class Upkeep:
             recorded = frozenset(self._extractions("recorded", pair.card))
             dropped = self._extractions("dropped", pair.card)
             for table in (pair.kept, pair.aside):
-                files, failed = compaction.compact(table, self.facts(), recorded, dropped)
+                files, failed = compaction.compact(table, self.facts(), dropped, recorded)
                 merged += files
                 problems += failed
         problems += compaction.tidy(self.tables.values(), but=("signatures/", "set_aside/"))

@@ -1,12 +1,16 @@
 """Who opens the Delta tables without this package sees exactly the rows that count, whatever was done to the lake."""
 
+import shutil
 import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from tempfile import TemporaryDirectory
 
+import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import shapely
 from deltalake import DeltaTable
@@ -24,9 +28,13 @@ from factories import (
     signatures,
     write,
 )
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 import cbm_lake as cbm
 from cbm_lake import schemas
+from cbm_lake.check import check
 from cbm_lake.lake import Lake
 
 KEYS = ("aoi", "year", "ptype", "pid", "scene", "B04_mean")
@@ -186,8 +194,12 @@ def test_a_scene_that_is_extracted_again_has_its_new_rows_only(either):
 
 
 def test_a_scene_whose_catalogue_entry_changed_is_gone_until_it_is_extracted_again(either):
-    either.add_scenes(scenes({**scene("B"), "revision": "another"}))
-    assert reds(either) == expected("A_02", "C")
+    either.add_scenes(scenes(scene("D", revision="one")))
+    extract(either, "D", red=4000, revision="one")
+    either.settle("s2")
+    assert {key[0] for key in reds(either)} == {"A_02", "B", "C", "D"}
+    either.add_scenes(scenes(scene("D", revision="two")))
+    assert reds(either) == expected("A_02", "B", "C")
 
 
 def test_rows_that_were_never_recorded_are_gone_after_the_next_command_and_come_back_when_they_are(either):
@@ -311,3 +323,127 @@ def test_those_who_settle_at_once_lose_and_double_nothing(either):
     cbm.scenes.put_back("A_02", "all again", lake=either)
     rows = same(either)
     assert len(rows) == len(set(rows)) == 27
+
+
+@pytest.mark.slow
+def test_spark_reads_the_files_that_count_with_its_default_reader(either):
+    """Spark's own Parquet reader, vectorised as it is by default, on the files that the log names."""
+    if not shutil.which("java"):
+        pytest.skip("no Java here")
+    from pyspark.sql import SparkSession
+
+    local = {"spark.ui.enabled": "false", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+    builder = SparkSession.builder.master("local[1]")
+    for name, value in local.items():
+        builder = builder.config(name, value)
+    cbm.scenes.leave_out("B", "haze", lake=either)
+    with builder.getOrCreate() as session:
+        files = DeltaTable(f"{either.url}/signatures/s2").file_uris()
+        root = f"{either.url}/signatures/s2"
+        rows = session.read.option("basePath", root).parquet(*files).select(*KEYS).collect()
+    assert sorted(tuple(row) for row in rows) == by_view(either)
+
+
+def test_fastparquet_and_pandas_read_the_files_that_count(either):
+    files = DeltaTable(f"{either.url}/signatures/s2").file_uris()
+    for engine in ("fastparquet", "pyarrow"):
+        read = pd.concat(pd.read_parquet(file, engine=engine, columns=["pid", "scene", "B04_mean"]) for file in files)
+        rows = sorted(read.itertuples(index=False, name=None))
+        assert rows == sorted(row[3:] for row in by_view(either))
+
+
+COMMON = {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"}
+
+
+def test_no_file_has_an_encoding_that_some_engines_lack(either):
+    cbm.scenes.leave_out("B", "haze", lake=either)
+    for name in ("signatures/s2", "set_aside/s2", "extractions", "exclusions"):
+        for file in DeltaTable(f"{either.url}/{name}").file_uris():
+            groups = pq.read_metadata(file)
+            columns = [groups.row_group(0).column(number) for number in range(groups.num_columns)]
+            assert {encoding for column in columns for encoding in column.encodings} <= COMMON
+    protocol = DeltaTable(f"{either.url}/signatures/s2").protocol()
+    assert (protocol.min_reader_version, protocol.reader_features) == (1, None)
+
+
+class Anything(RuleBasedStateMachine):
+    """Commands in any order: other readers see what the view says, which is what pencil and paper say."""
+
+    def __init__(self):
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.lake = Lake(self.folder.name)
+        self.lake.add_scenes(
+            scenes(scene("A_02", baseline="02.14", acquisition="A"), scene("A_05", acquisition="A"), scene("B"))
+        )
+        self.sizes = dict(WHOLE)
+        self.out = set()
+        self.wrote = {}  # scene: {pid: (size, red)}
+        self.written = 0
+        self.past = []
+        declare(self.lake, self.sizes)
+
+    def expected(self):
+        rows = {}
+        for name, seen in self.wrote.items():
+            newer = name == "A_02" and "A_05" in self.wrote and "A_05" not in self.out
+            if name not in self.out and not newer:
+                rows |= {(name, pid): red for pid, (size, red) in seen.items() if self.sizes.get(pid) == size}
+        return rows
+
+    @rule(name=st.sampled_from(["A_02", "A_05", "B"]), killed=st.booleans())
+    def extract(self, name, killed):
+        if name in self.out:
+            return
+        self.written += 1
+        version = "v" + "".join(str(size) for size in self.sizes.values())
+        red = {pid: 1000 * self.written + place for place, pid in enumerate(sorted(self.sizes))}
+        rows = [signature(pid, name, day(0), red=red[pid], extraction=self.written) for pid in sorted(self.sizes)]
+        self.lake.write_signatures("s2", signatures(*rows), self.written)
+        if killed:  # before the ledger has it
+            return
+        self.lake.record({**entry(name, parcels=version), "extraction": self.written})
+        self.wrote[name] = {pid: (size, red[pid]) for pid, size in self.sizes.items()}
+
+    @rule(pid=st.sampled_from(PIDS), size=st.sampled_from([80, 100, None]))
+    def declare(self, pid, size):
+        sizes = {key: value for key, value in {**self.sizes, pid: size}.items() if value}
+        if sizes:
+            self.sizes = {key: sizes[key] for key in PIDS if key in sizes}
+            declare(self.lake, self.sizes)
+
+    @rule(name=st.sampled_from(["A_02", "A_05", "B"]))
+    def leave_out_or_put_back(self, name):
+        (cbm.scenes.put_back if name in self.out else cbm.scenes.leave_out)(name, "why", lake=self.lake)
+        self.out ^= {name}
+
+    @rule()
+    def compact(self):
+        self.lake.compact()
+
+    @rule()
+    def check(self):
+        assert not [row for row in check(self.lake).to_pylist() if row["severity"] == "fault"]
+
+    @invariant()
+    def other_readers_see_what_counts(self):
+        self.lake.settle("s2")  # the end of whatever was done
+        if not self.wrote:
+            return
+        rows = by_view(self.lake)
+        assert {(row[4], row[3]): row[5] for row in rows} == self.expected()
+        assert len(rows) == len(self.expected())
+        assert by_deltalake(self.lake) == by_polars(self.lake) == rows
+        assert self.lake.unsettled() == []
+        self.past.append((datetime.now(UTC), rows))
+
+    def teardown(self):
+        for moment, rows in self.past:
+            assert by_view(Lake(self.lake.url, as_of=moment)) == rows
+        self.folder.cleanup()
+
+
+@pytest.mark.slow
+def test_after_any_commands_in_any_order_other_readers_see_exactly_what_counts():
+    patient = settings(max_examples=15, stateful_step_count=12, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(Anything, settings=patient)
