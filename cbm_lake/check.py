@@ -125,11 +125,11 @@ def check(lake: Lake, *, deep: bool = False, progress: Progress | None = None) -
     looking = _Check(store, deep, listing, filesystem, root, progress or (lambda _, __: None))
     checked = {table.name: _check_table(looking, table.name, table.schema) for table in tables.of(store).values()}
     _check_ledger(looking, checked)
-    _check_settled(looking, lake)
     _check_cubes(looking, checked["slots"])
     _check_parcels(looking)
     _check_scenes(looking)
     _check_leftovers(looking)
+    _check_settled(looking, lake)
     looking.progress(len(listing), len(listing))
     rows = sorted(set(looking.findings), key=lambda finding: (finding.severity, finding.part, finding.file))
     return pa.Table.from_pylist([asdict(row) for row in rows], schema=FINDINGS)
@@ -312,8 +312,8 @@ def _check_ledger(looking: _Check, tables: dict[str, _Files]) -> None:
 
 def _check_settled(looking: _Check, lake: Lake) -> None:
     """Rows that readers of the tables alone see though they do not count, or do not see though they do."""
-    if looking.findings:  # of a damaged lake it cannot be known
-        return
+    if any(finding.severity == "fault" for finding in looking.findings):
+        return  # of a damaged lake it cannot be known
     for card in lake.unsettled():
         what = "other readers of the table do not see exactly the rows that count: a command was killed or is running"
         advice = "run `cbm-lake compact` when nobody is writing; the views, and all commands, are right meanwhile"

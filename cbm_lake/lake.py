@@ -315,7 +315,7 @@ class Lake(Pixels):
             self.publish_cubes(name)
 
     def unsettled(self) -> list[str]:
-        """The cards whose tables do not hold exactly what counts, since a command was killed or is running."""
+        """The cards whose tables do not hold what counts: a command was killed, or is running; see `settle`."""
         return self._upkeep.unsettled()
 
     def publish_cubes(self, card: str) -> None:

@@ -27,13 +27,16 @@ class Upkeep:
             settling.settle(pair, self.facts, partial(self._extractions, "dropped"))
 
     def unsettled(self) -> list[str]:
-        """The cards of which that is not so."""
-        judged = [
-            (pair, kept, settling.Judge(pair, self.facts()).plans(kept, pair.aside.open()))
-            for pair in self._pairs(None)
-            if (kept := pair.kept.open()) is not None
-        ]
-        return sorted({pair.card for pair, _, plans in judged if any(plan.doomed or plan.back for plan in plans)})
+        """The cards of which that is not so, but for rows that the ledger does not know."""
+        return sorted({pair.card for pair in self._pairs(None) if self._is_unsettled(pair)})
+
+    def _is_unsettled(self, pair: settling.Pair) -> bool:
+        kept = pair.kept.open()
+        if kept is None:
+            return False
+        judge = settling.Judge(pair, self.facts())
+        plans = judge.plans(kept, pair.aside.open())
+        return any(plan.back or any(map(judge.is_recorded, plan.doomed)) for plan in plans)
 
     def compact(self, card: str | None) -> int:
         """Merge the files of signatures, and those of small tables; how many of signatures were merged."""
