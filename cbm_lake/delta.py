@@ -35,8 +35,8 @@ from cbm_lake.store import Store, discard, translated
 _ATTEMPTS = 20
 _ROW_GROUP = 8_192
 """Rows of one row group of what is appended."""
-_REWRITTEN = "rewritten-"
-"""How the names of files begin that `rewrite` made."""
+_REWRITTEN = "sorted-"
+"""How the names of files begin that `rewrite` made; of version 0.1, rewritten-…, have an encoding that few know."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,10 @@ class Table:
             {**row, "name": row["path"], "path": self.store.path(f"{self.name}/{unquote(row['path'])}")} for row in rows
         ]
 
-    def moved_on(self, table: DeltaTable) -> bool:
-        """Whether someone committed since: one look for the next entry of the log, so that it costs nothing to ask."""
-        return self.store.exists(f"{self.name}/_delta_log/{table.version() + 1:020}.json")
+    def moved_on(self, table: DeltaTable | None) -> bool:
+        """Whether someone committed since, or made the table: a look for the next entry of the log, which costs little."""
+        following = 0 if table is None else table.version() + 1
+        return self.store.exists(f"{self.name}/_delta_log/{following:020}.json")
 
     def open(self, as_of: datetime | None = None) -> DeltaTable | None:
         """The table as it is, or as it was; None when it had not been made yet."""
