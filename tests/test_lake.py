@@ -665,8 +665,8 @@ def test_a_stopped_compaction_goes_on_where_it_was(lake, monkeypatch):
             row = signature("12", f"{name}{year}", datetime(year, 5, 1, tzinfo=UTC), year=year)
             write(lake, signatures(row), parcel_set(year=year), f"{name}{year}")
     with monkeypatch.context() as patch:
-        cut = compaction._files
-        patch.setattr(compaction, "_files", lambda rows: cut(rows) if 2023 in rows["year"].to_pylist() else 1 / 0)
+        cut = compaction.grouped
+        patch.setattr(compaction, "grouped", lambda rows: cut(rows) if 2023 in rows["year"].to_pylist() else 1 / 0)
         with pytest.raises(ZeroDivisionError):
             lake.compact("s2")
     assert column(lake, "select count(*) from s2") == [4]

@@ -65,7 +65,7 @@ def plan(
         failed = [(job, record(job, datetime.now(UTC), outcome)) for job, outcome in failed]
     count = lake.read_parcels(parcels, ["id"]).num_rows
     outcomes = tuple(outcome for _, outcome in failed)
-    return Plan(kind.name, parcels, count, tuple(jobs), len(rows) - len(drafts), outcomes)
+    return Plan(kind.name, parcels, count, tuple(jobs), len(rows) - len(drafts), outcomes, lake.url)
 
 
 def _names(bands: Iterable[str]) -> tuple[str, ...]:

@@ -124,6 +124,7 @@ def migrate(
             loaded = declared.load(lake, dumps, given.parcels, found, pid=pid, fid=fid, crs=crs)
             tables["parcels"] = Counts(loaded.parcels, 0, 0 if loaded.new else loaded.parcels)
         tables |= _take(lake, dumps, given, found, progress, shifted=boa_offset == "auto")
+        lake.settle()
         dumps.write_refused(Path(refused))
         reasons = tuple(dumps.refused())
     return Migrated(tables, reasons, Path(refused) if reasons else None)
