@@ -121,7 +121,7 @@ class Database:
             held = self._files[f"signatures_{card}"]
             keep = [file["path"] for file in lookup.of_parcel(held, parcel)]
             if len(keep) < len(held):
-                cursor.execute("set variable files = $files", {"files": keep or [held[0]["path"]]})
+                cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0]["path"]]})
                 cursor.execute(queries.get(f"lookup.{card}").sql)
 
 
