@@ -189,7 +189,7 @@ def _form(path: str, sample: bytes) -> Form:
     delimiter = max(split, key=lambda sign: len(split[sign]))
     columns = tuple(name.strip() for name in split[delimiter])
     numbers = [name for name in columns if re.fullmatch(r"-?\d+([.,]\d+)?|\\N", name)]
-    if numbers:
+    if len(numbers) > len(columns) / 2:
         raise InvalidInputError(
             f"{path} has no header: its first line holds {some(numbers, 3)}; write it with the names of its columns"
         )

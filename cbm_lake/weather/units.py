@@ -110,8 +110,8 @@ def of_temperatures(low: float, high: float, label: str) -> Unit:
 
 
 def _record(hours: float) -> float:
-    """The greatest fall in so many hours, in m: 16.6 inches * hours ** 0.475 (Paulhus 1965, Mon. Weather Rev. 93, 331)."""
-    return 0.0254 * 16.6 * hours**0.475
+    """The greatest fall in so many hours, in m: 16.6 inches * hours ** 0.475 (Paulhus 1965, Monthly Weather Review)."""
+    return 0.0254 * 16.6 * float(hours**0.475)
 
 
 def check(values: NDArray[np.float64], kind: str, hours: float, label: str) -> None:
