@@ -1,6 +1,7 @@
 """Weather of grids and tables, compared with what numpy makes of the same numbers."""
 
 import datetime as dt
+import gzip
 import zipfile
 
 import factories
@@ -10,10 +11,12 @@ import pandas as pd
 import pytest
 import shapely
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cbm_lake import weather
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
-from cbm_lake.weather import cells
+from cbm_lake.weather import cells, totals
 
 LON, LAT = 3.001, 43.35
 """A place in the first parcel of the factory."""
@@ -437,6 +440,48 @@ def test_a_grid_that_is_not_in_degrees_is_refused(area, tmp_path):
     metres = data.assign_coords(latitude=data.latitude * 1e5, longitude=data.longitude * 1e5)
     with pytest.raises(InvalidInputError, match="not in degrees"):
         load(area, tmp_path / "utm.nc", metres)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000), hours=st.sampled_from([1, 3, 6]), share=st.floats(0.2, 0.9), start=st.integers(0, 23)
+)
+def test_days_are_those_that_pandas_resamples_whatever_totals_are_of(seed, hours, share, start):
+    rng = np.random.default_rng(seed)
+    moments = pd.date_range("2024-05-01", periods=10 * 24 // hours, freq=f"{hours}h")[start // hours :]
+    fallen = rng.exponential(2, (len(moments), 3)) * (rng.uniform(size=(len(moments), 3)) < share)
+    running = fallen.copy()
+    for number, moment in enumerate(moments):
+        if number and moment.hour != hours:
+            running[number] += running[number - 1]
+    times, step = moments.to_numpy(), np.timedelta64(hours, "h")
+    expected = pd.DataFrame(fallen, moments - pd.Timedelta(hours, "h")).resample("D").sum()
+    steps = totals.of_steps(times, fallen, step, before=True)
+    assert steps.total == pytest.approx(expected.to_numpy())
+    assert steps.days.astype(str).tolist() == [f"{day:%Y-%m-%d}" for day in expected.index]
+    assert totals.accumulation(times, fallen, step, "tp", land=False) == "step"
+    assert totals.accumulation(times, running, step, "tp", land=False) == "midnight"
+    whole = totals.since_midnight(times, running, step)
+    assert whole.total[1:] == pytest.approx(expected.to_numpy()[1:])
+    assert whole.days.tolist() == steps.days.tolist()
+    warm = pd.DataFrame(fallen, moments).resample("D")
+    days = totals.of_steps(times, fallen, step, before=False)
+    assert days.low == pytest.approx(warm.min().to_numpy())
+    assert days.high == pytest.approx(warm.max().to_numpy())
+    assert days.total / days.steps == pytest.approx(warm.mean().to_numpy())
+
+
+def test_a_compressed_netcdf_is_read_and_grib_is_refused_by_name(area, tmp_path):
+    hourly().to_netcdf(tmp_path / "a.nc")
+    (tmp_path / "a.nc.gz").write_bytes(gzip.compress((tmp_path / "a.nc").read_bytes()))
+    same(load(area, tmp_path / "a.nc.gz"), by_numpy(hourly(), 3))
+    (tmp_path / "a.grib").write_bytes(b"GRIB" + bytes(100))
+    with pytest.raises(InvalidInputError, match="is GRIB; ask the Climate Data Store for NetCDF"):
+        load(area, tmp_path / "a.grib")
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
+        archive.writestr("readme.md", "nothing")
+    with pytest.raises(InvalidInputError, match=r"is an archive of readme\.md; give one with NetCDF"):
+        load(area, tmp_path / "empty.zip")
 
 
 # -- tables in every form --------------------------------------------------------------------------------------------
