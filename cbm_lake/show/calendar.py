@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from cbm_lake import palette
-from cbm_lake.cards import CLOUD_CLASSES
+from cbm_lake.cards import CLOUD_CLASSES, Classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.show import browsing, computing, curves, pictures, reading, style
 from cbm_lake.show.curves import Line, Panel
@@ -42,7 +42,7 @@ def by_pid(
     chipsize: int | None = None,
     *,
     cmap: str | None = None,
-    screen: Sequence[int] = CLOUD_CLASSES,
+    screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
@@ -58,7 +58,7 @@ def by_pid(
         bands: what the images show: "true colour", "ndvi", three bands or one.
         chipsize: metres a side of the images; None shows the parcel and its surroundings.
         cmap: colour map of matplotlib for NDVI or one band.
-        screen: scene classes (SCL) that count as clouds.
+        screen: scene classes (SCL) that count as clouds: numbers, or 3_8_9_10_11.
         file: also write the figure there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews with a slider over the dates instead of a matplotlib figure.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import shapely
 
-from cbm_lake.cards import S2
+from cbm_lake.cards import S2, Classes, band_called, scene_classes
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.reprojection import reprojected
 
@@ -27,21 +27,18 @@ CLEAR_SKY: Final = 0.0
 # -- time series --------------------------------------------------------------------------------------------------
 
 
-def band_name(band: str) -> str:
-    """A band by the lake's name: B4 is B04, VVb and VVc are VV."""
-    if band[:2] in ("VV", "VH"):
-        return band[:2]
-    return f"B0{band[1]}" if len(band) == 2 and band[0] == "B" and band[1].isdigit() else band
+def cloud_share(histogram: dict[str, float], screen: Classes) -> float:
+    """The share of classified pixels in the screened classes; NaN where none is classified.
 
-
-def cloud_share(histogram: dict[str, float], screen: Sequence[int]) -> float:
-    """The share of classified pixels (scene classes 1 to 11) in the screened classes; NaN where none is classified."""
-    counts = {int(value): number for value, number in histogram.items() if int(value) > 0}
+    Pixels without data, class 0, count only where that class is screened.
+    """
+    screened = scene_classes(screen)
+    counts = {int(value): number for value, number in histogram.items() if int(value) > 0 or 0 in screened}
     total = sum(counts.values())
-    return sum(counts.get(value, 0) for value in screen) / total if total else math.nan
+    return sum(counts.get(value, 0) for value in screened) / total if total else math.nan
 
 
-def ndvi_curve(series: pd.DataFrame, screen: Sequence[int]) -> pd.DataFrame:
+def ndvi_curve(series: pd.DataFrame, screen: Classes) -> pd.DataFrame:
     """NDVI over time: (B08 - B04) / (B08 + B04) of the bands' means.
 
     low and high combine the quartiles of the two bands: low is of B08's 25th percentile and B04's 75th, high of the
@@ -49,7 +46,7 @@ def ndvi_curve(series: pd.DataFrame, screen: Sequence[int]) -> pd.DataFrame:
 
     Args:
         series: rows by time and band, in the columns of the contract.
-        screen: scene classes that count as clouds.
+        screen: scene classes that count as clouds, in any form of `cards.scene_classes`.
 
     Returns:
         time, value, low, high, cloud (share, NaN where not known), count (pixels), by time.
@@ -66,7 +63,7 @@ def ndvi_curve(series: pd.DataFrame, screen: Sequence[int]) -> pd.DataFrame:
     return curve.dropna(subset="value").reset_index()
 
 
-def band_curve(series: pd.DataFrame, band: str, screen: Sequence[int]) -> pd.DataFrame:
+def band_curve(series: pd.DataFrame, band: str, screen: Classes) -> pd.DataFrame:
     """The reflectance of a band over time: its mean, and as low and high its quartiles; columns as of `ndvi_curve`."""
     rows = _of_band(series, band)
     curve = rows[[]].assign(
@@ -96,7 +93,7 @@ def _index(one: Any, other: Any) -> Any:
     return ((one - other) / total.where(total > 0)).clip(-1, 1)
 
 
-def _clouds(histograms: pd.Series[Any] | None, number: int, screen: Sequence[int]) -> NDArray[np.float64]:
+def _clouds(histograms: pd.Series[Any] | None, number: int, screen: Classes) -> NDArray[np.float64]:
     if histograms is None:
         return np.full(number, np.nan)
     return np.array([cloud_share(found, screen) if found else np.nan for found in histograms], np.float64)
@@ -142,16 +139,19 @@ _KNOWN: Final[dict[tuple[str, ...], str]] = {
 def view(bands: str | Sequence[str]) -> View:
     """What is meant by "ndvi", "true colour", "B08", "B08_B04_B03" or ("B08", "B04", "B03").
 
+    The original's forms are understood too: ["ndvi"], ["True color"], and B04 with B08 for NDVI.
+
     Raises:
         InvalidInputError: neither an index, nor one band, nor three.
     """
-    text = bands.strip().lower().replace("_", " ") if isinstance(bands, str) else ""
-    if text == "ndvi":
+    asked = bands if isinstance(bands, str) or len(bands) != 1 else bands[0]
+    text = asked.strip().lower().replace("_", " ") if isinstance(asked, str) else ""
+    names = asked.replace(",", "_").replace(" ", "_").split("_") if isinstance(asked, str) else list(asked)
+    if text == "ndvi" or [band_called(name) for name in names] == ["B04", "B08"]:
         return View("ndvi", "NDVI", ("B08", "B04"))
-    names = bands.replace(",", "_").replace(" ", "_").split("_") if isinstance(bands, str) else list(bands)
     if text in ("true colour", "true color", "rgb"):
         names = list(_TRUE_COLOUR)
-    chosen = tuple(band_name(name.strip().upper()) for name in names if name.strip())
+    chosen = tuple(band_called(name.strip().upper()) for name in names if name.strip())
     if len(chosen) not in (1, 3) or not set(chosen) <= set(S2.resolutions):
         raise InvalidInputError(
             f"{bands!r} is no view; write ndvi, true colour, one band or three, of {', '.join(S2.resolutions)}"
@@ -165,7 +165,7 @@ Limits = tuple[tuple[float, float], ...]
 """For each band the DN that are darkest and brightest; for an index its own."""
 
 
-def limits(kind: View, images: Sequence[dict[str, NDArray[Any]]]) -> Limits:
+def limits(kind: View, images: Sequence[dict[str, NDArray[Any]]], percentile: Sequence[float] | None = None) -> Limits:
     """Common limits of all images, so that their colours can be compared: 2nd and 98th percentile.
 
     NDVI has the fixed limits 0 and 0.9. True colour begins at 0 and ends alike for its three bands, which keeps the
@@ -174,7 +174,13 @@ def limits(kind: View, images: Sequence[dict[str, NDArray[Any]]]) -> Limits:
     Args:
         kind: what is made of them.
         images: bands of the cloud-free images.
+        percentile: the two between which each band, or NDVI, is stretched instead.
+
+    Raises:
+        InvalidInputError: percentiles that are none.
     """
+    if percentile is not None:
+        return _stretched(kind, images, _between(percentile))
     if kind.index:
         return ((0.0, 0.9),)
     samples = [np.concatenate([image[band][image[band] > 0] for image in images]) for band in kind.bands]
@@ -184,10 +190,30 @@ def limits(kind: View, images: Sequence[dict[str, NDArray[Any]]]) -> Limits:
     return tuple(_spread(sample) for sample in samples)
 
 
-def _spread(sample: NDArray[Any]) -> tuple[float, float]:
+def _between(percentile: Sequence[float]) -> tuple[float, float]:
+    """The lower and the higher percentile."""
+    try:
+        low, high = (float(value) for value in percentile)
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if not 0 <= low < high <= 100:
+        raise InvalidInputError(f"percentile {percentile!r} are no two percentiles, such as [2, 98]")
+    return low, high
+
+
+def _stretched(kind: View, images: Sequence[dict[str, NDArray[Any]]], between: tuple[float, float]) -> Limits:
+    """Limits at percentiles of all measured pixels: of NDVI, or of each band."""
+    if kind.index:
+        values = np.concatenate([scaled(kind, image).ravel() for image in images])
+        return (_spread(values[np.isfinite(values)], between),)
+    samples = [np.concatenate([image[band][image[band] > 0] for image in images]) for band in kind.bands]
+    return tuple(_spread(sample, between) for sample in samples)
+
+
+def _spread(sample: NDArray[Any], between: tuple[float, float] = (2, 98)) -> tuple[float, float]:
     if not sample.size:
         return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(sample, (2, 98)))
+    low, high = (float(value) for value in np.percentile(sample, between))
     return (low, high) if high > low else (low, low + 1)
 
 
@@ -225,10 +251,12 @@ def mask(outline: shapely.Geometry, source: int, epsg: int, transform: Affine, s
     return np.asarray(touched, bool)
 
 
-def clouded(classes: NDArray[Any], inside: NDArray[np.bool_] | None, screen: Sequence[int]) -> float:
+def clouded(classes: NDArray[Any], inside: NDArray[np.bool_] | None, screen: Classes) -> float:
     """The share of an image's classified pixels in the screened classes; NaN where none is classified."""
-    seen = classes[classes > 0] if inside is None else classes[inside & (classes > 0)]
-    return float(np.isin(seen, list(screen)).mean()) if seen.size else math.nan
+    screened = scene_classes(screen)
+    known = (classes > 0) | (0 in screened)
+    seen = classes[known] if inside is None else classes[inside & known]
+    return float(np.isin(seen, screened).mean()) if seen.size else math.nan
 
 
 def utm(lon: float, lat: float) -> int:

@@ -22,7 +22,7 @@ from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
 from cbm_lake import get, sources
-from cbm_lake.cards import CLOUD_CLASSES
+from cbm_lake.cards import CLOUD_CLASSES, Classes, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
 from cbm_lake.reprojection import reprojected, transformer
@@ -200,7 +200,7 @@ def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
     else:
         frame = get.time_series.by_pid(parcel.aoi, parcel.year, parcel.pid, tstype, parcel.ptype)
     frame = frame.assign(time=pd.to_datetime(frame["date_part"].astype(float), unit="s"))
-    return frame.assign(band=[computing.band_name(band) for band in frame["band"]])
+    return frame.assign(band=[band_called(band) for band in frame["band"]])
 
 
 def weather(parcel: Parcel) -> pd.DataFrame:
@@ -237,7 +237,7 @@ def chipsize_for(chosen: Iterable[Parcel]) -> int:
 
 def images_of(
     parcel: Parcel, start: str | date, end: str | date, bands: Sequence[str], chipsize: int,
-    screen: Sequence[int] = CLOUD_CLASSES,
+    screen: Classes = CLOUD_CLASSES,
 ) -> Images:  # fmt: skip
     """The images of a parcel from a first to a last day; clouds are counted inside its outline."""
     first, last = _days(start, end)
@@ -253,15 +253,15 @@ def images_of(
 
 
 def images_at(
-    aoi: str, year: int, lon: float, lat: float, start: str | date, end: str | date, bands: Sequence[str],
-    chipsize: int, screen: Sequence[int] = CLOUD_CLASSES,
+    lon: float, lat: float, start: str | date, end: str | date, bands: Sequence[str], chipsize: int,
+    screen: Classes = CLOUD_CLASSES,
 ) -> tuple[Images, Path]:  # fmt: skip
     """The images of a place, and the folder where they are; clouds are counted in the whole image."""
     first, last = _days(start, end)
     folder = get.folders.chips(Workspace.here().temp / get.folders.of_location(lon, lat))
 
     def fetch(names: Sequence[str], begin: date, finish: date) -> None:
-        get.chip_images.by_location(aoi, year, lon, lat, str(begin), str(finish), names, chipsize)
+        get.chip_images.by_location(lon, lat, str(begin), str(finish), names, chipsize)
 
     _fetch(folder, chipsize, fetch, bands, (first, last))
     return _images(folder, (first, last), bands, (lon, lat, chipsize), screen, None), folder
@@ -344,7 +344,7 @@ def months(start: str | date, end: str | date) -> list[tuple[date, date]]:
 
 def _images(
     folder: Path, days: tuple[date, date], bands: Sequence[str], place: tuple[float, float, int],
-    screen: Sequence[int], shape: tuple[shapely.Geometry, int] | None,
+    screen: Classes, shape: tuple[shapely.Geometry, int] | None,
 ) -> Images:  # fmt: skip
     """The chips of a folder as images on one grid; those that lack a band are left out."""
     files = {band: _moments(folder, band, days) for band in {*bands, "SCL"}}

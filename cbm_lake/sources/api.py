@@ -158,7 +158,7 @@ class ApiSource:
         return chips
 
     def background(
-        self, lon: float, lat: float, *, chipsize: int = 256, extend: int = 256, tms: str = "Google", file: Path
+        self, lon: float, lat: float, *, chipsize: int = 256, extend: float = 256, tms: str = "Google", file: Path
     ) -> Path:
         """See `Source.background`."""
         what = {"lon": lon, "lat": lat, "chipsize": chipsize, "extend": extend, "tms": tms, "iformat": "tif"}

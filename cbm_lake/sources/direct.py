@@ -232,7 +232,7 @@ class LakeSource:
         return chips.write(self.lake, lon, lat, start, end, band=band, chipsize=chipsize, folder=folder, limit=limit)
 
     def background(
-        self, lon: float, lat: float, *, chipsize: int = 256, extend: int = 256, tms: str = "Google", file: Path
+        self, lon: float, lat: float, *, chipsize: int = 256, extend: float = 256, tms: str = "Google", file: Path
     ) -> Path:
         """See `Source.background`; where no tile server answers, it is true colour from the lake."""
         return backgrounds.write(lon, lat, chipsize=chipsize, extend=extend, tms=tms, file=file, lake=self.lake)

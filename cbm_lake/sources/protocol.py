@@ -96,7 +96,7 @@ class Source(Protocol):
         """GeoTIFFs of one band of all scenes over a place, chipsize metres wide, put into the folder; by time."""
 
     def background(
-        self, lon: float, lat: float, *, chipsize: int = 256, extend: int = 256, tms: str = "Google", file: Path
+        self, lon: float, lat: float, *, chipsize: int = 256, extend: float = 256, tms: str = "Google", file: Path
     ) -> Path:
         """A GeoTIFF (EPSG:3857, three bands of uint8) of an orthophoto round a place, `extend` metres wide."""
 
