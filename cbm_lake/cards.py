@@ -120,7 +120,7 @@ COMMON_NAMES: Final = MappingProxyType(
 
 CLOUD_CLASSES: Final = (3, 8, 9, 10, 11)
 """SCL classes that are screened by default: cloud shadow, cloud (medium, high probability), thin cirrus, snow."""
-Classes: TypeAlias = Annotated["str | int | Iterable[str | int]", SkipValidation]
+Classes: TypeAlias = Annotated[str | int | Iterable[str | int], SkipValidation]
 """Scene classes as a caller may name them; see `scene_classes`."""
 _BETWEEN_CLASSES = re.compile(r"[\s_,;]+")
 
@@ -145,7 +145,7 @@ def _scene_class(part: str | int, named: object) -> int:
         value = -1
     if isinstance(part, bool) or value not in schemas.CLASSES:
         raise InvalidInputError(
-            f"{named!r} are no scene classes: {part!r} is none of 0 to 11; write 3_8_9_10_11 or a list of numbers"
+            f"{named!r} is no list of scene classes, {part!r} is none of 0 to 11; write 3_8_9_10_11 or numbers"
         )
     return value
 

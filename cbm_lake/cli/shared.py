@@ -26,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from cbm_lake import decimals
 from cbm_lake.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def show(rows: pa.Table, shown: Format, title: str | None = None) -> None:
 
         pyarrow.csv.write_csv(as_text(rows), sys.stdout.buffer)
     elif shown is Format.json:
-        for row in rows.to_pylist():
+        for row in decimals.written(rows).to_pylist():
             sys.stdout.write(json.dumps(_plain(row)) + "\n")
     else:
         if rows.num_rows:
@@ -107,7 +108,7 @@ def show(rows: pa.Table, shown: Format, title: str | None = None) -> None:
 
 
 def _print(rows: pa.Table, title: str | None) -> None:
-    cells = [[Text(_cell(value)) for value in row.values()] for row in rows.to_pylist()]
+    cells = [[Text(_cell(value)) for value in row.values()] for row in decimals.written(rows).to_pylist()]
     heading = Text(title) if title else None
     table = Table(*rows.column_names, title=heading, title_justify="left")
     for row in cells:

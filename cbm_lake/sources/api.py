@@ -17,6 +17,7 @@ import shapely
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from cbm_lake import cards
 from cbm_lake.chips import Chip
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.sources.protocol import SUFFIX, Columns
@@ -114,7 +115,7 @@ class ApiSource:
     ) -> Columns:
         """See `Source.parcel_time_series`."""
         suffix = SUFFIX.get(tstype, "")
-        name = f"{band.removesuffix(suffix)}{suffix}" if band else ""  # the original knows VVb, not VV
+        name = f"{cards.band_called(band)}{suffix}" if band and suffix else band  # the original knows VVb, not VV
         what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "tstype": tstype, "band": name, "ref": ref}
         found = self._of_parcel("parcelTimeSeries", what, scl=str(scl))
         # what PostgreSQL 14 and later call the column in the original's server
