@@ -81,6 +81,7 @@ def ndvi(
         InvalidInputError: scene classes, a number of lines or a file that cannot be.
     """
     style.suffix(file, interactive=interactive)
+    _check_lines(max_line_plots)
     screened = scene_classes(screen)
     chosen = reading.parcels(aoi, year, pid, ptype)
     series = [reading.series(parcel, "s2") for parcel in chosen]
@@ -158,6 +159,7 @@ def s1(
     Args and errors are those of `ndvi`; tstype is bs, c6 or both. ptype may also stand before it, as in version 0.1.
     """
     style.suffix(file, interactive=interactive)
+    _check_lines(max_line_plots)
     kinds = [tstype] if isinstance(tstype, str) else list(tstype)
     if not kinds or not set(kinds) <= set(_RADAR):
         raise InvalidInputError(f"tstype {tstype!r} is not of Sentinel-1; choose bs or c6 or both")
@@ -260,14 +262,17 @@ def _summed(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _by_parcel(chosen: Sequence[Parcel], found: Sequence[pd.DataFrame], most: int | None = None) -> tuple[Line, ...]:
     """One line per parcel, each in a colour of its own; of more than so many only the bands, all alike."""
-    if most is not None and (isinstance(most, bool) or most < 1):
-        raise InvalidInputError(f"max_line_plots {most!r} is no number of lines; give 1 or more, or leave it out")
     return tuple(
         Line(parcel.label, style.curve_colour(number), rows, style.dash(number))
         if most is None or number < most
         else Line(parcel.label, palette.PALE, rows, background=True)
         for number, (parcel, rows) in enumerate(zip(chosen, found, strict=True))
     )
+
+
+def _check_lines(most: int | None) -> None:
+    if most is not None and (isinstance(most, bool) or most < 1):
+        raise InvalidInputError(f"max_line_plots {most!r} is no number of lines; give 1 or more, or leave it out")
 
 
 def _missing(tstype: str) -> str:
