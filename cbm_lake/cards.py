@@ -150,6 +150,13 @@ def _scene_class(part: str | int, named: object) -> int:
     return value
 
 
+CLASS_NAMES: Final = (
+    "no data", "saturated or defective", "dark area", "cloud shadow", "vegetation", "bare or built", "water",
+    "unclassified", "cloud, medium probability", "cloud, high probability", "thin cirrus", "snow or ice",
+)  # fmt: skip
+"""Scene classes (SCL) 0 to 11, as Sen2Cor has them; "bare or built" is its "not vegetated"."""
+
+
 def get(name: str) -> Card:
     """The card of that name.
 

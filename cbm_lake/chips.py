@@ -23,9 +23,10 @@ from affine import Affine
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.transform import from_bounds
-from rasterio.warp import reproject, transform_bounds
+from rasterio.warp import reproject
 
 from cbm_lake import cards, encoding, eopf, pictures, stores
+from cbm_lake.areas import bounds_in
 from cbm_lake.cube import CubeSource
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
@@ -383,11 +384,11 @@ def _window(grid: Grid, lon: float, lat: float, chipsize: float) -> Window:
 
 def _under(grid: Grid, bounds: tuple[float, ...]) -> Window | None:
     """The pixels of a raster under a square of Web Mercator, and one or two more on each side; None where none are."""
-    own = transform_bounds(f"EPSG:{grid.epsg}", "EPSG:3857", *grid.bounds)
+    own = bounds_in(shapely.box(*grid.bounds), grid.epsg, 3857)
     shared = (*np.maximum(own[:2], bounds[:2]), *np.minimum(own[2:], bounds[2:]))
     if shared[0] >= shared[2] or shared[1] >= shared[3]:
         return None
-    west, south, east, north = transform_bounds("EPSG:3857", f"EPSG:{grid.epsg}", *shared)
+    west, south, east, north = bounds_in(shapely.box(*shared), 3857, grid.epsg)
     left, top = ~grid.transform * (west, north)
     right, bottom = ~grid.transform * (east, south)
     row, column = int(np.floor(top)) - 2, int(np.floor(left)) - 2

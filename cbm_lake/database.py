@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from cbm_lake import lookup, queries, schemas
+from cbm_lake import lookup, queries, schemas, unions
 from cbm_lake.access import is_remote
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.s3files import S3Files
@@ -20,6 +20,8 @@ _FID = "ogc_fid"
 """The column of parcels that came from a database of the original library: the number by which its tables know them."""
 _OF_SIGNATURES = "views.40"
 """Definitions from here on need the signatures; those before do with scenes, parcels and the ledger."""
+_OF_VERSIONS = "aoi, year, ptype, version, id, geometry"
+"""What the views of all versions of parcel sets have: every version of this package has written these columns."""
 _FIRST = ("ledger", "obsids", "suspects", "exclusions")
 """Tables that those before need."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
@@ -39,6 +41,8 @@ class Database:
         }
         self._lock = threading.Lock()
         self._complete = False
+        self.mixed: dict[str, tuple[str, ...]] = {}
+        """Columns of parcels that are text in fiboa_parcels, and the types that they have in the sets' own files."""
         self._held: dict[str, lookup.Held] = {}
         self._connection = duckdb.connect()
         if is_remote(store.url):
@@ -87,12 +91,10 @@ class Database:
         """Make the views that look-ups need."""
         parcels = _partitioned(schemas.PARCELS)
         _view(self._connection, "stac_scenes", self.snapshot.scenes, schemas.SCENES, union_by_name=True)
-        for name, paths in (
-            ("fiboa_parcels", self.snapshot.parcels),
-            ("parcel_versions", self.snapshot.outlines),
-            ("former_parcels", self.snapshot.former),
-        ):
-            _view(self._connection, name, paths, parcels, union_by_name=True)
+        union = unions.create_view(self._connection, "fiboa_parcels", self.snapshot.parcels, parcels)
+        self.mixed = union.mixed
+        for name, paths in (("parcel_versions", self.snapshot.outlines), ("former_parcels", self.snapshot.former)):
+            _view(self._connection, name, paths, parcels, union_by_name=True, columns=_OF_VERSIONS)
         for name in _FIRST:
             self._view(name)
         for definition in queries.definitions():
@@ -110,9 +112,10 @@ class Database:
                     self._connection.execute(definition.sql)
 
     def _view(self, name: str) -> None:
-        """Make the view of a Delta table; those of signatures, which have many files, never had another schema."""
+        """Make the view of a Delta table; where files may lack columns, all footers are read."""
         files = [file["path"] for file in self._files[name]]
-        mixed = not name.startswith("signatures_")
+        table = self.snapshot.tables.get(name)
+        mixed = table is not None and not self._known[name].is_uniform(table)
         _view(self._connection, name, files, self._known[name].schema, union_by_name=mixed)
 
     def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:
@@ -121,7 +124,7 @@ class Database:
             held = self._files[f"signatures_{card}"]
             keep = [file["path"] for file in lookup.of_parcel(held, parcel)]
             if len(keep) < len(held):
-                cursor.execute("set variable files = $files", {"files": keep or [held[0]["path"]]})
+                cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0]["path"]]})
                 cursor.execute(queries.get(f"lookup.{card}").sql)
 
 
@@ -147,13 +150,20 @@ def _view(
     schema: pa.Schema,
     *,
     union_by_name: bool = False,
+    columns: str = "*",
 ) -> None:
-    """A view over Parquet files, or an empty table, with all columns of the schema, null where files lack them."""
+    """A view over Parquet files, or an empty table, with all columns of the schema, null where files lack them.
+
+    With `columns` it has those only, so that others, whose types may differ, are never looked at.
+    """
     empty = connection.from_arrow(schema.empty_table())
     if not files:
         empty.create(name)
         return
     found = connection.read_parquet(list(files), hive_partitioning=True, union_by_name=union_by_name)
+    if columns != "*":
+        found.project(columns).create_view(name)
+        return
     missing = [
         f'null::{kind} as "{column}"'
         for column, kind in zip(empty.columns, empty.types, strict=True)

@@ -11,16 +11,21 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import shapely
 
 from cbm_lake import cards, compaction, database, lookup, queries, revisions, schemas
+from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
 from cbm_lake.pixels import Pixels
 from cbm_lake.slots import SlotContent, reserved
-from cbm_lake.snapshots import Moments, ParcelSet, Snapshot
+from cbm_lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
 from cbm_lake.store import Store, stamp
+
+_ROUNDED = 1e-6
+"""Degrees, a tenth of a metre: what rounding may take off a box of parcels."""
 
 
 class Lake(Pixels):
@@ -114,8 +119,18 @@ class Lake(Pixels):
         known = ", ".join(found.name for found in self.parcel_sets()) or "none yet; load them first"
         raise NotFoundError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip() + f" in this lake; there are: {known}")
 
+    def parcel_versions(self, aoi: str, year: int, ptype: str) -> list[ParcelSet]:
+        """The versions of a parcel set with other outlines than each other: the one in force, then from the newest."""
+        versions: dict[str, ParcelSet] = {}
+        for found in reversed(self._moments.parcel_files()):
+            if (found.aoi, found.year, found.ptype) == (aoi, year, ptype):
+                versions.setdefault(found.outlines, found)
+        return list(versions.values())
+
     def changed(self, parcels: ParcelSet, since: Sequence[str]) -> pa.Array:
         """The pids of a parcel set whose outline is in none of those versions of it, or another one there."""
+        if parcels.outlines in {outlines_of(version) for version in since}:
+            return pa.array([], pa.string())
         key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "version": parcels.version}
         return self.query("parcels.changed", **key, since=list(since))["pid"].combine_chunks()
 
@@ -136,7 +151,13 @@ class Lake(Pixels):
             raise NotFoundError(
                 f"no parcels of {aoi} in this lake, so its extent is unknown; there are: {known}; load them first"
             )
-        return shapely.box(*(table[name][0].as_py() for name in ("west", "south", "east", "north")))
+        sides = ("west", "south", "east", "north")
+        loose = shapely.box(*(table[side][0].as_py() for side in sides))
+        extents = self.query("cube.extent", aoi=aoi.lower(), year=None).to_pylist()
+        boxes = [bounds_in(shapely.box(*(row[side] for side in sides)), row["epsg"], DEGREES) for row in extents]
+        west, south, east, north = shapely.total_bounds([shapely.box(*box) for box in boxes])
+        # each box holds all parcels, so what both share does, too
+        return loose.intersection(shapely.box(west - _ROUNDED, south - _ROUNDED, east + _ROUNDED, north + _ROUNDED))
 
     @property
     def is_empty(self) -> bool:
@@ -175,16 +196,14 @@ class Lake(Pixels):
         changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
         return len(chosen.keys() - held.keys()), changed
 
-    def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table) -> bool:
+    def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table | pa.RecordBatchReader) -> bool:
         """Make `rows` the parcels of an area and year; False when that very version is in force already."""
         self._check_present()
         current = {(found.aoi, found.year, found.ptype): found.version for found in self.parcel_sets()}
         if current.get((aoi, year, ptype)) == version:
             return False
-        for name, value in (("ptype", ptype), ("version", version)):
-            rows = rows.append_column(pa.field(name, pa.string()), pa.array([value] * rows.num_rows, pa.string()))
         name = f"{ptype or 'main'}-{stamp(datetime.now(UTC))}-{version}.parquet"
-        self._store.write(f"parcels/aoi={aoi}/year={year}/{name}", rows)
+        self._store.write(f"parcels/aoi={aoi}/year={year}/{name}", _labelled(rows, ptype, version))
         return True
 
     def prepare(self, card: str) -> None:
@@ -334,6 +353,15 @@ class Lake(Pixels):
             raise NotFoundError(f"parcel file {parcels.path} has gone; load the parcels of {parcels.name} again")
         return table
 
+    def schema_of_parcels(self, parcels: ParcelSet) -> pa.Schema:
+        """The columns of a version of a parcel set, those of the agency too."""
+        with self._store.open(parcels.path) as file:
+            return pq.read_schema(file)
+
+    def mixed_columns(self) -> dict[str, tuple[str, ...]]:
+        """The columns of parcels that the view fiboa_parcels has as text, with the types that they have in the sets."""
+        return self._database().mixed
+
     def _cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
         """A cursor over the current snapshot; see Database.cursor."""
         return self._database().cursor(parcel)
@@ -381,6 +409,21 @@ def _stac_geoparquet(rows: pa.Table) -> pa.Table:
     geometry = {"encoding": "WKB", "geometry_types": [], "covering": {"bbox": covering}}
     geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
     return rows.replace_schema_metadata({"geo": json.dumps(geo), "stac-geoparquet": json.dumps({"version": "1.0.0"})})
+
+
+def _labelled(rows: pa.Table | pa.RecordBatchReader, ptype: str, version: str) -> pa.Table | pa.RecordBatchReader:
+    """The rows with what they are of as columns, which tells them apart in one view over many files."""
+    labels = {"ptype": ptype, "version": version}
+
+    def label(part: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:
+        for name, value in labels.items():
+            part = part.append_column(name, pa.array([value] * part.num_rows, pa.string()))
+        return part
+
+    if isinstance(rows, pa.Table):
+        return label(rows)
+    schema = label(pa.Table.from_batches([], rows.schema)).schema
+    return pa.RecordBatchReader.from_batches(schema, map(label, rows))
 
 
 def _index_name(parcels: ParcelSet, grid: str) -> str:

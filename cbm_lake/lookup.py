@@ -68,7 +68,8 @@ def series(card: str, held: Held, params: dict[str, Any]) -> pa.Table | None:
     if len(found) > _FILES:
         return None
     groups = [group for file in found for group in _groups(held.store, file["path"], params["pid"])]
-    wide = pa.concat_tables([_empty(card), *(_of(group, params["pid"]) for group in groups)])
+    found_rows = [_of(group, params["pid"]) for group in groups]  # columns of a later version are null in older files
+    wide = pa.concat_tables([_empty(card), *found_rows], promote_options="default")
     counts = pc.and_(pc.equal(wide["ptype"], params["ptype"]), pc.is_in(wide["extraction"], held.counting))
     return _long(card, wide if pc.all(counts).as_py() else wide.filter(counts), params["bands"])
 

@@ -28,7 +28,7 @@ BRIGHTEST: Final = MappingProxyType(
     }
 )  # fmt: skip
 """What is drawn white by default: farmland is rarely brighter. Harmonised DN; linear power of radar."""
-_CLASS_COLOURS: Final = np.array(
+CLASS_COLOURS: Final = np.array(
     [
         (0, 0, 0), (255, 0, 0), (47, 47, 47), (100, 50, 0), (0, 160, 0), (255, 230, 90),
         (0, 0, 255), (128, 128, 128), (192, 192, 192), (255, 255, 255), (100, 200, 255), (255, 150, 255),
@@ -58,8 +58,8 @@ def stretched(
     if len(bands) not in (1, 3):
         raise InvalidInputError(f"a picture needs one band or three, not {len(bands)}")
     if "SCL" in bands and len(bands) == 1:
-        classes = np.minimum(bands["SCL"].astype(np.intp), len(_CLASS_COLOURS))
-        return np.moveaxis(np.vstack([_CLASS_COLOURS, [(0, 0, 0)]])[classes], -1, 0).astype(np.uint8)
+        classes = np.minimum(bands["SCL"].astype(np.intp), len(CLASS_COLOURS))
+        return np.moveaxis(np.vstack([CLASS_COLOURS, [(0, 0, 0)]])[classes], -1, 0).astype(np.uint8)
     shown = [_shown(name, values, lut, nodata) for name, values in bands.items()]
     return np.stack(shown if len(shown) == 3 else shown * 3)
 

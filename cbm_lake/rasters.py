@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import rasterio
 from affine import Affine
-from rasterio.enums import MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import CRSError, RasterioError
 
 from cbm_lake import access, encoding, eopf, stores
@@ -152,13 +152,13 @@ class Raster:
         """What a dataset of rasterio says of its one band."""
         name, location = stores.shown(href), Location.of(href)
         grid = _grid_of(name, dataset)
-        number = _number(dataset.count, location, name)
+        number = _number(measured(dataset), location, name)
         dtype = dataset.dtypes[number - 1]
         if dtype.startswith("complex"):
             raise SourceError(f"{name} has complex numbers ({dtype}); leave out this scene, or take its backscatter")
         block = _block(dataset.block_shapes[number - 1], dataset.shape)
         nodata = _own_nodata(dataset.nodatavals[number - 1], dtype)
-        masked = MaskFlags.per_dataset in dataset.mask_flag_enums[number - 1]
+        masked = is_masked(dataset, number)
         scale = float(dataset.scales[number - 1])
         return cls(href, grid, dtype, block, nodata, masked, scale, number, location.unit)
 
@@ -217,6 +217,16 @@ def _grid_of(name: str, dataset: Any) -> Grid:
 def stamp_of(path: str) -> str:
     """What tells the content of a file from another; of a Zarr band, whose chunks are many files, its metadata do."""
     return eopf.stamp(path) if eopf.holds(path) else stamp(path)
+
+
+def measured(dataset: Any) -> int:
+    """How many bands of a dataset of rasterio hold measurements: an alpha band, which comes last, is a mask of them."""
+    return int(dataset.count) - (ColorInterp.alpha in dataset.colorinterp)
+
+
+def is_masked(dataset: Any, band: int) -> bool:
+    """Whether a band has a mask besides its nodata: in the file, beside it, of one band, of all, or an alpha band."""
+    return not {MaskFlags.all_valid, MaskFlags.nodata} & set(dataset.mask_flag_enums[band - 1])
 
 
 def _number(count: int, location: Location, name: str) -> int:

@@ -243,13 +243,18 @@ _OF_ROW = (
     pa.field("extraction", pa.int64(), nullable=False),
 )
 """What every signature carries beside its statistics."""
+_SHARE: Final = pa.field("share", pa.float32())
+"""The share of the whole parcel, 0 to 1, whose pixels were counted; null in rows of version 0.1 and migrated ones."""
+
+_COVERED: Final = pa.field("covered", pa.float64())
+"""By the rule coverage: the sum of the shares of pixels, of the band that has most; null by the rule centre."""
 
 
 def signatures(card: str) -> pa.Schema:
     """The schema of a card's signatures: one wide row per parcel and scene, partitioned by aoi and year."""
     bands = [_statistic(band, name) for band in CARD_BANDS[card] for name in STATISTICS]
     classes = [pa.field(f"scl_{value}", pa.int32()) for value in CLASSES] if card == "s2" else []
-    return pa.schema([*_OF_ROW, *bands, *classes])
+    return pa.schema([*_OF_ROW, *bands, *classes, _SHARE, _COVERED])
 
 
 def _statistic(band: str, name: str) -> pa.Field:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
+import shapely
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
-from rasterio.warp import transform_bounds
 
 from cbm_lake import cards
+from cbm_lake.areas import bounds_in
 from cbm_lake.cf import Slot
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.rasters import Grid, Window
@@ -113,10 +114,7 @@ def extent_of(lake: Pixels, aoi: str, year: int | None) -> Extent:
 
 def _bounds(extent: Extent, epsg: int) -> tuple[float, float, float, float]:
     """The box round all of an extent in a coordinate system."""
-    boxes = [
-        box if own == epsg else transform_bounds(f"EPSG:{own}", f"EPSG:{epsg}", *box, densify_pts=21)
-        for own, box in extent
-    ]
+    boxes = [bounds_in(shapely.box(*box), own, epsg) for own, box in extent]
     west, south, east, north = zip(*boxes, strict=True)
     return min(west), min(south), max(east), max(north)
 

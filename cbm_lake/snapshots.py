@@ -29,15 +29,20 @@ class ParcelSet:
     ptype: str
     """Which of several parcel sets; "" is the main one."""
     version: str
-    """Hash of the content: the same parcels always have the same version."""
+    """Hash of the content, that of the outlines first: the same parcels always have the same version."""
     loaded: str
     """When, as it stands in the file's name."""
     path: str
 
     @property
-    def content(self) -> tuple[str, int, str, str]:
-        """What it is, whenever it was loaded."""
-        return self.aoi, self.year, self.ptype, self.version
+    def outlines(self) -> str:
+        """The part of the version that is equal where all parcels have the same outlines."""
+        return outlines_of(self.version)
+
+    @property
+    def places(self) -> tuple[str, int, str, str]:
+        """Whose outlines it has, whatever its attributes and whenever it was loaded."""
+        return self.aoi, self.year, self.ptype, self.outlines
 
     @property
     def name(self) -> str:
@@ -55,7 +60,7 @@ class Snapshot:
     outlines: tuple[str, ...]
     """Parcel files of all versions."""
     former: tuple[str, ...]
-    """Parcel files of the versions that are in force no longer."""
+    """Parcel files of the versions some of whose outlines may be in force no longer."""
     versions: tuple[tuple[str, int | None], ...]
     """Version of each Delta table; None where the table had not been made yet."""
     tables: dict[str, DeltaTable] = field(compare=False, repr=False)
@@ -79,23 +84,23 @@ class Moments:
         scenes = [
             path for path in self._store.files("scenes") if not self._later(path.rpartition("/")[2].split("-")[0])
         ]
-        sets = self._parcel_files()
+        sets = self.parcel_files()
         current = _in_force(sets)
-        in_force = {found.content for found in current}
+        in_force = {found.places for found in current}
         return Snapshot(
             tuple(scenes),
             tuple(found.path for found in current),
             tuple(found.path for found in sets),
-            tuple(found.path for found in sets if found.content not in in_force),
+            tuple(found.path for found in sets if found.places not in in_force),
             tuple((name, None if table is None else table.version()) for name, table in opened.items()),
             {name: table for name, table in opened.items() if table is not None},
         )
 
     def parcel_sets(self) -> list[ParcelSet]:
         """The parcel sets in force: for each area, year and kind the one that was loaded last."""
-        return _in_force(self._parcel_files())
+        return _in_force(self.parcel_files())
 
-    def _parcel_files(self) -> list[ParcelSet]:
+    def parcel_files(self) -> list[ParcelSet]:
         """Every version that counts at this moment, oldest first."""
         found = []
         for path in self._store.files("parcels"):
@@ -133,6 +138,11 @@ class Moments:
         table, held = self.tables[name], self._held.get(name)
         if held is None or (self._as_of is None and table.moved_on(held)):
             self._held[name] = table.open(self._as_of)
+
+
+def outlines_of(version: str) -> str:
+    """The part of a parcel set's version that depends on its outlines; all of it where version 0.1 wrote it."""
+    return version.partition("_")[0]
 
 
 def _in_force(versions: Iterable[ParcelSet]) -> list[ParcelSet]:

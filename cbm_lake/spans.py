@@ -35,6 +35,9 @@ POLYGON = 3
 
 METADATA_KEY = b"cbm_lake.grid"
 
+LARGEST_OUTLINE = 1 << 20
+"""Pixels a side up to which the pixels of an outline are counted one by one beyond the raster: 10,000 km of 10 m."""
+
 
 class Block(NamedTuple):
     """A rectangle of the raster that holds parcel pixels, all in pixels."""
@@ -73,6 +76,8 @@ class SpanIndex:
     row: Ints32
     col: Ints32
     length: Ints32
+    whole: Ints | None = None
+    """Pixels of each whole outline, inside the raster or not; None where `count_whole` has not counted them."""
 
     @property
     def n_parcels(self) -> int:
@@ -106,15 +111,16 @@ class SpanIndex:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What travels to a worker: not what was computed and kept."""
-        return SpanIndex, (self.shape, self.transform, self.offsets, self.row, self.col, self.length)
+        return SpanIndex, (self.shape, self.transform, self.offsets, self.row, self.col, self.length, self.whole)
 
     def to_table(self) -> pa.Table:
-        """One row per parcel with its list of spans; the grid is in the schema's metadata."""
+        """One row per parcel with its list of spans and, where known, `whole`; the grid is in the schema's metadata."""
         fields = {"row": self.row, "col": self.col, "length": self.length}
         spans = pa.StructArray.from_arrays([pa.array(v) for v in fields.values()], list(fields))
         lists = pa.LargeListArray.from_arrays(pa.array(self.offsets), spans)
         grid = json.dumps({"shape": self.shape, "transform": tuple(self.transform)[:6]})
-        return pa.table({"spans": lists}).replace_schema_metadata({METADATA_KEY: grid})
+        whole = {} if self.whole is None else {"whole": pa.array(self.whole)}
+        return pa.table({"spans": lists, **whole}).replace_schema_metadata({METADATA_KEY: grid})
 
     @classmethod
     def from_table(cls, table: pa.Table) -> SpanIndex:
@@ -128,7 +134,8 @@ class SpanIndex:
         spans = lists.flatten()
         row, col, length = (spans.field(i).to_numpy() for i in range(3))
         offsets = lists.offsets.to_numpy()
-        return cls(tuple(grid["shape"]), Affine(*grid["transform"]), offsets - offsets[0], row, col, length)
+        whole = table["whole"].to_numpy() if "whole" in table.column_names else None
+        return cls(tuple(grid["shape"]), Affine(*grid["transform"]), offsets - offsets[0], row, col, length, whole)
 
     def blocks(self, block_shape: tuple[int, int]) -> BlockPlan:
         """The plan to read only those blocks of the raster that hold parcel pixels; kept, for all bands and scenes.
@@ -218,18 +225,19 @@ class BlockPlan(Sequence[Block]):
         scanlines.gather(frozen(block_array), self._pieces, self._starts[i], self._starts[i + 1], pool)
 
 
-def build_index(geometries: Any, transform: Affine, shape: tuple[int, int]) -> SpanIndex:
+def build_index(geometries: Any, transform: Affine | Sequence[float], shape: tuple[int, int]) -> SpanIndex:
     """The pixels of every geometry on a grid, in the order given.
 
     Geometries that are missing, empty, outside the raster or without an area have no pixels.
 
     Args:
-        geometries: shapely geometries (array, list, GeoSeries) or WKB (pyarrow array, numpy array or list of bytes)
-            in the coordinate system of the raster; of collections the polygons count.
-        transform: from (column, row) to map coordinates, without rotation.
+        geometries: shapely geometries (one, an array or list, GeoSeries, GeoDataFrame) or WKB (bytes, pyarrow array,
+            numpy array or list of bytes) in the coordinate system of the raster, which a GeoSeries is not asked for;
+            of collections the polygons count.
+        transform: from (column, row) to map coordinates, without rotation; also as the numbers (a, b, c, d, e, f).
         shape: height and width of the raster in pixels.
     """
-    check_unrotated(transform)
+    transform = as_affine(transform)
     height, width = (int(size) for size in shape)
     outlines = _outlines(*_without_infinite(*_rings(geometries)), transform)
     spans_bound, part_bound = scanlines.bounds(outlines, height)
@@ -240,10 +248,71 @@ def build_index(geometries: Any, transform: Affine, shape: tuple[int, int]) -> S
     return SpanIndex((height, width), transform, offsets, row[:used].copy(), col[:used].copy(), length[:used].copy())
 
 
-def check_unrotated(transform: Affine) -> None:
-    """Raise InvalidInputError for a transform with rotation or without pixel size."""
-    if transform.b or transform.d or not transform.a or not transform.e:
-        raise InvalidInputError(f"the transform {tuple(transform)[:6]} is rotated or has no pixel size: warp it first")
+def count_whole(geometries: Any, index: SpanIndex) -> Ints:
+    """How many pixels each whole outline has, as if the raster went on in all directions, int64 of shape (parcels,).
+
+    Outlines inside the raster have those of the index. Of those that its edge cuts, the pixels are counted by the same
+    rule on the grid continued round them; one of more than `LARGEST_OUTLINE` pixels a side has its area divided by that
+    of a pixel. Those that do not touch the raster have 0.
+
+    Args:
+        geometries: those of which the index was built, in its order.
+        index: which pixels they have inside the raster.
+    """
+    import shapely
+
+    shapes = _as_shapely(geometries)
+    inside = np.diff(index.pixel_offsets)
+    first, last = _pixel_bounds(shapes, index.transform)
+    touching = (last >= 0).all(axis=1) & (first <= index.shape).all(axis=1)  # false where there are no bounds
+    cut = touching & ((first < 0).any(axis=1) | (last > index.shape).any(axis=1))
+    huge = cut & (last - first > LARGEST_OUTLINE).any(axis=1)
+    whole = inside.copy()
+    whole[huge] = shapely.area(shapes[huge]) / abs(index.transform.a * index.transform.e)
+    cut &= ~huge
+    if cut.any():
+        start = np.floor(first[cut].min(axis=0)).astype(int)
+        height, width = np.ceil(last[cut].max(axis=0)).astype(int) - start
+        place = index.transform * Affine.translation(int(start[1]), int(start[0]))
+        whole[cut] = np.diff(build_index(shapes[cut], place, (int(height), int(width))).pixel_offsets)
+    return np.maximum(whole, inside)
+
+
+def _pixel_bounds(shapes: npt.NDArray[np.object_], transform: Affine) -> tuple[Floats, Floats]:
+    """First and last (row, column) of the boxes round outlines, (n, 2), in pixel coordinates; NaN without such."""
+    import shapely
+
+    west, south, east, north = shapely.bounds(shapes).T.reshape(4, -1)
+    rows = np.sort((np.array([north, south]) - transform.f) / transform.e, axis=0)
+    columns = np.sort((np.array([west, east]) - transform.c) / transform.a, axis=0)
+    bounds = np.stack([rows, columns], axis=-1)
+    bounds[:, ~np.isfinite(bounds).all(axis=(0, 2))] = np.nan
+    return bounds[0], bounds[1]
+
+
+def as_affine(transform: Affine | Sequence[float]) -> Affine:
+    """The transform of a grid along the axes.
+
+    Args:
+        transform: Affine, or its first six numbers or all nine, in the order a, b, c, d, e, f of Affine.
+
+    Raises:
+        InvalidInputError: it is in GDAL's order (c, a, b, f, d, e), rotated, without pixel size, or no transform.
+    """
+    try:
+        numbers = [float(number) for number in transform]
+        a, b, c, d, e, f = numbers[:6] if len(numbers) == 9 else numbers
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"{transform!r} is no transform ({error}); give an Affine or its six numbers"
+        ) from error
+    if b and not c and f and not e:  # x, width, 0, y, 0, height: no rotation of 90 degrees puts both corners at 0
+        raise InvalidInputError(
+            f"the transform {tuple(numbers)} is in GDAL's order: give Affine.from_gdal(*transform) instead"
+        )
+    if b or d or not a or not e or not np.isfinite(numbers).all():
+        raise InvalidInputError(f"the transform {tuple(numbers[:6])} is rotated or has no pixel size: warp it first")
+    return Affine(a, b, c, d, e, f)
 
 
 def polygon_parts(geometries: Any) -> tuple[npt.NDArray[np.object_], Ints, int]:
@@ -287,6 +356,9 @@ def _as_shapely(geometries: Any) -> npt.NDArray[np.object_]:
     """One object array of shapely geometries (None where missing) of whatever was given."""
     import shapely
 
+    geometries = getattr(geometries, "geometry", geometries)  # the column of a GeoDataFrame
+    if isinstance(geometries, shapely.Geometry | bytes | bytearray | memoryview):
+        geometries = [geometries]
     if isinstance(geometries, pa.Array | pa.ChunkedArray):
         storage = geometries.combine_chunks() if isinstance(geometries, pa.ChunkedArray) else geometries
         storage = storage.storage if isinstance(storage, pa.ExtensionArray) else storage

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import rasterio
-import shapely
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
-from cbm_lake import cf, encoding, eopf, stores
+from cbm_lake import areas, cf, encoding, eopf, stores
 from cbm_lake.cards import Card
 from cbm_lake.cf import Slot
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
@@ -75,7 +74,7 @@ def _catalogued(lake: Pixels, chosen: Choice) -> tuple[tuple[Slot, ...], list[di
     stop = end + timedelta(days=1) if chosen.end else end
     rows = lake.query("cube.catalogued", card=chosen.card.name, start=start, stop=stop).to_pylist()
     ground = lake.footprint(str(chosen.aoi))
-    rows = [row for row in rows if shapely.from_wkb(row["footprint"]).intersects(ground)]
+    rows = [row for row in rows if areas.is_seen(ground, row["footprint"])]
     if not rows:
         raise NotFoundError(f"no scene of {chosen} that counts is catalogued; add scenes with card2db first")
     wanted = chosen.bands or tuple(filter(None, (*chosen.card.default_bands, chosen.card.classification)))

@@ -40,6 +40,8 @@ _UNUSABLE = frozenset("[]^|?#%\\=")
 """What deltalake 1.6 mistakes or ends the process on in a local path, also when escaped; = would mark a partition."""
 _ROW_GROUP = 8_192
 """Rows of one row group of what is appended."""
+_COLUMNS = "cbm-lake.columns"
+"""The property of a Delta table that says with how many columns it was made."""
 _REWRITTEN = "rewritten-"
 """How the names of files begin that `rewrite` made."""
 
@@ -124,15 +126,15 @@ class Store:
         if access.is_remote(self.url):
             access.check_conditional_put(self.url)
 
-    def write(self, name: str, table: pa.Table) -> None:
-        """Write a Parquet file in one step: nobody ever sees half of it."""
+    def write(self, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
+        """Write a Parquet file in one step: nobody ever sees half of it. Each batch of a reader is a row group."""
         filesystem, root = self._filesystem
         self.prove()
         options = {"compression": "zstd", "compression_level": 3}
         with translated("write", self.path(name)):
             if access.is_remote(self.url):
                 content = pa.BufferOutputStream()
-                pq.write_table(table, content, **options)
+                _write(table, content, options)
                 with filesystem.open_output_stream(f"{root}/{name}") as file:  # an object is there whole or not at all
                     file.write(content.getvalue())
                 return
@@ -140,7 +142,8 @@ class Store:
             draft = f"{folder}/.{file}.{uuid.uuid4().hex}"
             filesystem.create_dir(folder, recursive=True)
             try:
-                pq.write_table(table, draft, filesystem=filesystem, **options)
+                with filesystem.open_output_stream(draft) as stream:
+                    _write(table, stream, options)
                 filesystem.move(draft, f"{folder}/{file}")
             except (OSError, pa.ArrowException):
                 _discard(filesystem, draft)
@@ -200,6 +203,7 @@ class Table:
             # what was is forgotten by `vacuum` alone: a log that forgets first would let it delete too much
             "delta.enableExpiredLogCleanup": "false",
             "delta.deletedFileRetentionDuration": "interval 36500 days",
+            _COLUMNS: str(len(self.schema)),
         }
         self.store.prove()
         with translated("write", self.url):
@@ -211,6 +215,7 @@ class Table:
                     partition_by=list(self.partitions),
                     configuration=configuration,
                     storage_options=self.store.options,
+                    raise_if_key_not_exists=False,
                 )
             except CommitFailedError:  # another writer made it at the same moment
                 table = DeltaTable(self.url, storage_options=self.store.options)
@@ -225,6 +230,10 @@ class Table:
                 table.alter.add_columns(missing)
             table.update_incremental()
         return table
+
+    def is_uniform(self, table: DeltaTable) -> bool:
+        """Whether all files of a snapshot have all columns, since the table was made with as many as it has now."""
+        return table.metadata().configuration.get(_COLUMNS) == str(len(self.schema))
 
     def append(self, rows: pa.Table) -> None:
         """Add rows in one commit."""
@@ -469,6 +478,16 @@ def _statistics(rows: pa.Table, keys: Sequence[str]) -> str:
         "nullCount": {name: rows[name].null_count for name in keys},
     }
     return json.dumps(found, default=lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}")
+
+
+def _write(rows: pa.Table | pa.RecordBatchReader, target: pa.NativeFile, options: dict[str, Any]) -> None:
+    """Write a table, or batches as they come."""
+    if isinstance(rows, pa.Table):
+        pq.write_table(rows, target, **options)
+        return
+    with pq.ParquetWriter(target, rows.schema, **options) as writer:
+        for batch in rows:
+            writer.write_batch(batch)
 
 
 def _discard(filesystem: fs.FileSystem, path: str) -> None:

@@ -9,13 +9,14 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import geopandas as gpd
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyogrio
 import shapely
@@ -28,6 +29,8 @@ from cbm_lake.errors import InvalidInputError, SourceError, some
 
 log = logging.getLogger(__name__)
 
+_CRS84: Final = "OGC:CRS84"
+"""The coordinate system of GeoParquet that does not name one."""
 _IN_ZIP: Final = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".gml")
 
 Geometries = NDArray[np.object_]
@@ -40,9 +43,28 @@ class Features:
     name: str
     """The path, as it was given."""
     columns: pa.Table
-    geometries: Geometries
-    """None where there is none."""
+    stored: Geometries | pa.ChunkedArray
+    """The geometries, None where there is none; as WKB in an Arrow column they take a fifth of the memory."""
     crs: CRS | None
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    @property
+    def geometries(self) -> Geometries:
+        """All geometries, decoded; None where there is none."""
+        return self.decoded(0, len(self))
+
+    def without_geometries(self) -> Features:
+        """The same without its geometries, whose memory is free when nobody else has them."""
+        return replace(self, stored=np.empty(0, object))
+
+    def decoded(self, start: int, stop: int) -> Geometries:
+        """The geometries of some rows; SourceError when they cannot be decoded."""
+        if isinstance(self.stored, np.ndarray):
+            return self.stored[start:stop]
+        with _readable(self.name):
+            return _decode(self.stored.slice(start, stop - start).to_numpy(zero_copy_only=False))
 
 
 def read(path: str, layer: str | None = None, *, key: str | None = None) -> Features:
@@ -61,22 +83,26 @@ def read(path: str, layer: str | None = None, *, key: str | None = None) -> Feat
         raise SourceError(f"there is no file {path}; check the path")
     ending = Path(path).suffix.lower()
     found = _read_parquet(path) if ending in (".parquet", ".geoparquet") else _read_vector(path, ending, layer, key)
-    if not len(found.geometries):
+    if not len(found):
         raise InvalidInputError(f"{path} holds no parcels; give a file that has some")
     return found
 
 
 def _read_parquet(path: str) -> Features:
-    """Attributes by pyarrow, which keeps their types; geometries by geopandas, which knows every encoding."""
+    """Attributes by pyarrow, which keeps their types; geometries that are no WKB by geopandas, which knows them all."""
     with _readable(path):
         table = pq.ParquetFile(path).read()  # read_table would add the columns of a path like aoi=…/year=…
         geo = json.loads((table.schema.metadata or {}).get(b"geo", b"{}"))
         if not geo:
             raise SourceError(f"{path} is Parquet, but not GeoParquet (no 'geo' metadata); convert it to GeoParquet")
         primary = geo["primary_column"]
+        described = geo["columns"][primary]
+        covering = described.get("covering", {}).get("bbox", {}).get("xmin", [None])[0]
+        columns = _without(table, primary, covering)
+        if described.get("encoding") == "WKB" and pa.types.is_binary(table[primary].type):
+            return Features(path, columns, table[primary], coordinate_system(described.get("crs", _CRS84)))
         geometry = gpd.read_parquet(path, columns=[primary]).geometry
-        covering = geo["columns"][primary].get("covering", {}).get("bbox", {}).get("xmin", [None])[0]
-        return Features(path, _without(table, primary, covering), geometry.to_numpy(), coordinate_system(geometry.crs))
+        return Features(path, columns, geometry.to_numpy(), coordinate_system(geometry.crs))
 
 
 def _read_vector(path: str, ending: str, layer: str | None, key: str | None) -> Features:
@@ -88,13 +114,12 @@ def _read_vector(path: str, ending: str, layer: str | None, key: str | None) -> 
     with _readable(path):
         meta, table = pyogrio.read_arrow(opened, layer=layer, return_fids=True, **options)
         name = meta["geometry_name"] or "wkb_geometry"
-        try:
-            geometries = _decode(table[name].to_numpy(zero_copy_only=False))
-        except NotImplementedError:  # arcs, which this slower way of reading turns into short lines
+        geometries = table[name]
+        if _has_arcs(geometries):  # which this slower way of reading turns into short lines
             geometries = _decode(pyogrio.raw.read(opened, layer=layer, columns=[])[2])
         numbering = table.column_names.index(meta["fid_column"])
         asked = key == meta["fid_column"] and key not in meta["fields"]  # a GeoPackage's key may be the identifier
-        columns = _without(table if asked else table.remove_column(numbering), name)
+        columns = _copied(_without(table if asked else table.remove_column(numbering), name))
         return Features(path, decoded(columns, path, meta["encoding"]), geometries, coordinate_system(meta["crs"]))
 
 
@@ -117,6 +142,22 @@ def decoded(columns: pa.Table, path: str | Path, encoding: str) -> pa.Table:
 def _decode(wkb: NDArray[np.object_]) -> Geometries:
     """Geometries with their rings closed; None for what is none or has rings of fewer than three points."""
     return np.asarray(shapely.from_wkb(wkb, on_invalid="fix"))
+
+
+def _has_arcs(wkb: pa.ChunkedArray) -> bool:
+    """Whether any geometry is of a kind with arcs (codes 8 to 12 of WKB), which shapely does not decode."""
+    for chunk in wkb.chunks:
+        heads = pc.binary_slice(chunk.drop_null(), 1, 5)
+        codes = np.frombuffer(b"".join(heads.to_pylist()), "<u4")
+        if np.isin((codes & 0xFFFF) % 1000, range(8, 13)).any():
+            return True
+    return False
+
+
+def _copied(table: pa.Table) -> pa.Table:
+    """The columns in memory of their own: GDAL's batches are freed as a whole, and outlines are most of them."""
+    batches = [batch.take(pa.array(np.arange(batch.num_rows))) for batch in table.to_batches()]
+    return pa.Table.from_batches(batches, table.schema)
 
 
 def _without(table: pa.Table, *names: str | None) -> pa.Table:

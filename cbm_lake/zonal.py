@@ -7,6 +7,7 @@ parcels' pixels (`statistics`), or over a pool that was gathered block by block 
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from affine import Affine
 from cbm_lake import pools
 from cbm_lake.compiling import Floats, Ints, Pixels, frozen
 from cbm_lake.errors import InvalidInputError, of_extra
-from cbm_lake.spans import Block, BlockPlan, SpanIndex, build_index, check_unrotated, polygon_parts
+from cbm_lake.spans import Block, BlockPlan, SpanIndex, as_affine, build_index, count_whole, polygon_parts
 
 __all__ = [
     "STATISTICS",
@@ -29,6 +30,7 @@ __all__ = [
     "BlockPlan",
     "SpanIndex",
     "build_index",
+    "count_whole",
     "coverage_statistics",
     "histogram",
     "pool_histogram",
@@ -68,6 +70,12 @@ KINDS = {
     "float64": np.float64,
 }
 """What pixels are widened to for the statistics: three kinds to compile instead of six."""
+
+
+WIDER = {"int8": "int16", "uint32": "float64", "float16": "float32"}
+"""Types that are converted first, which is exact."""
+
+log = logging.getLogger(__name__)
 
 
 def statistics(index: SpanIndex, array: Pixels, nodata: float | None = 0, *, threads: int = 1) -> pa.Table:
@@ -141,27 +149,56 @@ def pool_histogram(pool: Pixels, offsets: Ints, classes: Sequence[int] = SCL_CLA
 
 
 def zonal_stats(
-    geometries: Any, array: Pixels, transform: Affine, nodata: float | None = 0, method: str = "centre"
+    geometries: Any,
+    array: Pixels,
+    transform: Affine | Sequence[float],
+    nodata: float | None = 0,
+    method: str = "centre",
 ) -> pa.Table:
     """Statistics of the pixels of every geometry, one row each in the order given.
 
     Args:
         geometries: as for `build_index`, in the coordinate system of the raster.
-        array: the band, 2-D.
-        transform: from (column, row) to map coordinates, without rotation.
-        nodata: the pixel value that does not count; None: all count. NaN never counts.
+        array: the band, 2-D: integers up to 32 bits, or floats. Pixels masked in a numpy masked array do not count.
+        transform: from (column, row) to map coordinates, without rotation; also as six numbers in Affine's order.
+        nodata: the pixel value that does not count, compared in the type of the array; None: all count. NaN never
+            counts.
         method: "centre": pixels whose centre is inside, as rasterstats; "coverage": pixels weighted by the share
             that is inside, as exactextract.
     """
+    array, nodata = _plain(_two_dimensional(np.asanyarray(array)), nodata)
     if method == "coverage":
         return coverage_statistics(geometries, array, transform, nodata)
     if method != "centre":
         raise InvalidInputError(f"there is no method {method!r}: choose 'centre' or 'coverage'")
-    return statistics(build_index(geometries, transform, _two_dimensional(array).shape), array, nodata)
+    return statistics(build_index(geometries, transform, array.shape), array, nodata)
 
 
-def coverage_statistics(geometries: Any, array: Pixels, transform: Affine, nodata: float | None = 0) -> pa.Table:
+def _plain(array: Any, nodata: float | None) -> tuple[Pixels, float | None]:
+    """An array of one of KINDS without a mask, and its nodata: converted where that is exact."""
+    if array.dtype.name in WIDER:
+        wider = np.dtype(WIDER[array.dtype.name])
+        if nodata is not None and array.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                nodata = float(np.float64(nodata).astype(array.dtype))
+        array = array.astype(wider)
+    if not np.ma.isMaskedArray(array):
+        return array, nodata
+    if not np.ma.is_masked(array):
+        return array.data, nodata
+    _, possible, value = _missing(nodata, _known(array).dtype)
+    if array.dtype.kind != "f" and not possible:
+        array, value = array.astype(np.float64), np.nan  # which holds all integers of 32 bits
+    return array.filled(value if possible else np.nan), nodata
+
+
+def coverage_statistics(
+    geometries: Any, array: Pixels, transform: Affine | Sequence[float], nodata: float | None = 0
+) -> pa.Table:
     """Statistics weighted by the share of each pixel inside the geometry; count is the sum of shares (float64).
+
+    Invalid geometries are repaired, and it is said how many: every lobe of a bow-tie counts, and what is covered twice
+    counts once. A geometry with infinite coordinates has no pixels.
 
     Args:
         geometries: as for `build_index`, in the coordinate system of the raster.
@@ -173,25 +210,48 @@ def coverage_statistics(geometries: Any, array: Pixels, transform: Affine, nodat
         import exactextract
     import shapely
 
-    raster = _coverage_raster(_two_dimensional(array), transform, nodata)
-    polygons, owner, number = polygon_parts(geometries)
-    columns = np.full((len(STATISTICS), number), np.nan)
+    raster = _coverage_raster(_two_dimensional(array), as_affine(transform), nodata)
+    shapes = _repaired(*polygon_parts(geometries))
+    columns = np.full((len(STATISTICS), len(shapes)), np.nan)
     columns[0] = 0.0
-    if len(polygons):
+    drawn = np.flatnonzero(shapely.area(shapes) > 0)
+    if len(drawn):
         features = [
             {"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(shape)}
-            for shape in shapely.multipolygons(polygons, indices=np.unique(owner, return_inverse=True)[1])
+            for shape in shapes[drawn]
         ]
         found = exactextract.exact_extract(raster, features, list(COVERAGE_OPERATIONS), output="pandas")
-        columns[:, np.unique(owner)] = found[list(COVERAGE_OPERATIONS.values())].to_numpy(np.float64).T
+        columns[:, drawn] = found[list(COVERAGE_OPERATIONS.values())].to_numpy(np.float64).T
     return pa.table(dict(zip(STATISTICS, columns, strict=True)))
+
+
+def _repaired(polygons: npt.NDArray[np.object_], owner: Ints, number: int) -> npt.NDArray[np.object_]:
+    """One valid multipolygon of each of so many owners' polygons; None where it has none, or an infinite one."""
+    import shapely
+
+    shapes = np.full(number, None, dtype=object)
+    present, places = np.unique(owner, return_inverse=True)
+    if not len(present):
+        return shapes
+    shapes[present] = shapely.multipolygons(polygons, indices=places)
+    infinite = np.zeros(number, bool)
+    infinite[owner[~np.isfinite(shapely.bounds(polygons)).all(axis=1)]] = True
+    shapes[infinite] = None
+    broken = ~shapely.is_valid(shapes) & ~infinite & shapely.is_geometry(shapes)
+    shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
+    for bad, what in (
+        (infinite, "with infinite coordinates have no pixels"),
+        (broken, "were invalid and are repaired"),
+    ):
+        if bad.any():
+            log.warning("%d geometries %s, first at position %d", bad.sum(), what, bad.argmax())
+    return shapes
 
 
 def _coverage_raster(array: Pixels, transform: Affine, nodata: float | None) -> Any:
     """The array as exactextract reads it: north up, and as floats, for it cuts percentiles of integers to integers."""
     from exactextract.raster import NumPyRasterSource
 
-    check_unrotated(transform)
     kind = _kind(array)
     _, has_nodata, value = _missing(nodata, array.dtype)
     array = array.astype(np.float32 if kind is np.uint16 else np.float64)
@@ -240,13 +300,18 @@ def _of_length(pool: Pixels, offsets: Ints) -> Pixels:
     return pool
 
 
-def _kind(array: Pixels) -> type:
-    """The dtype in which statistics of this array are taken."""
+def _known(array: Pixels) -> Pixels:
+    """The array, if it is of one of KINDS."""
     if array.dtype.name not in KINDS:
         raise InvalidInputError(
             f"statistics of {array.dtype} are not provided: convert it to one of {', '.join(KINDS)}"
         )
-    return KINDS[array.dtype.name]
+    return array
+
+
+def _kind(array: Pixels) -> type:
+    """The dtype in which statistics of this array are taken."""
+    return KINDS[_known(array).dtype.name]
 
 
 def _missing(nodata: float | None, dtype: np.dtype[Any]) -> tuple[bool, bool, Any]:

@@ -181,6 +181,32 @@ def test_the_coverage_rule_is_recorded_and_gives_other_numbers(filled, extracted
     assert any(a != b for a, b in both)
 
 
+def test_by_the_coverage_rule_parcels_below_half_a_pixel_have_their_mean_and_are_not_observable(tmp_path, scenes):
+    exactextract = pytest.importorskip("exactextract")
+    lake = fill(tmp_path / "lake", scenes)
+    frame = gpd.read_file(scenes.parcels).head(12)
+    x, y = frame.to_crs(32631).centroid.x, frame.to_crs(32631).centroid.y
+    width, height = np.resize([6, 40, 8, 0.5], len(frame)), np.resize([6, 1, 8, 0.5], len(frame))
+    small = frame.to_crs(32631).set_geometry(shapely.box(x, y, x + width, y + height), crs=32631)
+    small.to_file(tmp_path / "small.gpkg")
+    parcels.load(tmp_path / "small.gpkg", YEAR["aoi"], YEAR["year"], lake=lake)
+    extract.s2(**YEAR, bands=BANDS, rule="coverage", cube=False, workers=0, lake=lake)
+    found = lake.sql(
+        "select pid, scene, B08_count, B08_mean, covered, observable, geometry, epsg from s2 join parcels using (pid)"
+    )
+    assert found.num_rows >= len(frame)
+    assert set(found["B08_count"].to_pylist()) <= {1}
+    assert set(found["observable"].to_pylist()) == {False}
+    for row in found.to_pylist():
+        with rasterio.open(asset(lake, row["scene"], "B08")) as file:
+            outline = gpd.GeoSeries([shapely.from_wkb(row["geometry"])], crs=row["epsg"]).to_crs(file.crs)[0]
+            outline = {"type": "Feature", "geometry": shapely.geometry.mapping(outline)}
+            offset = lake.sql("select boa_offset from scenes where id = $id", id=row["scene"])["boa_offset"][0].as_py()
+            (truth,) = exactextract.exact_extract(file, [outline], ["count", "mean"])
+        assert row["B08_mean"] == pytest.approx(truth["properties"]["mean"] + offset, rel=1e-4)
+        assert row["covered"] == pytest.approx(truth["properties"]["count"], rel=1e-4)
+
+
 @pytest.mark.parametrize(("card", "call"), [("bs", extract.bs), ("c6", extract.c6)])
 def test_sentinel_1_takes_the_same_way(tmp_path, scenes, card, call):
     lake = fill(tmp_path / "lake", scenes, card)

@@ -13,6 +13,7 @@ import geopandas as gpd
 import numpy as np
 import pyogrio
 import pytest
+import rasterio
 import shapely
 from affine import Affine
 from foi_rules import CLASSES, GRID, LEFT, TOP, WITH_ZERO, box, flags, halves
@@ -29,6 +30,7 @@ from cbm_lake.foi import cardinality, components, heterogeneity, tracing
 from cbm_lake.foi.parcels import read_parcels
 from cbm_lake.foi.rasters import Thematic
 from cbm_lake.foi.survey import buffered
+from cbm_lake.foi.thematic import check_raster
 from cbm_lake.spans import build_index
 
 ALL = np.ones(1, bool)
@@ -367,6 +369,18 @@ def test_declared_nodata_does_not_count_unless_it_is_a_class(files):
     assert flags(foi.v2(parcels, raster, CLASSES), "total") == [200]
     assert flags(foi.v2(parcels, raster, {1: "grass", 200: "rest"}), "total") == [400]
     assert flags(foi.v1(parcels, raster, CLASSES), "total") == [200]
+
+
+@pytest.mark.parametrize("internal", [True, False])
+def test_masked_pixels_do_not_count_whatever_value_they_have(files, internal):
+    parcels, raster = files(halves(1, 255), [box(0, 0)])
+    mask = np.full((20, 20), 255, np.uint8)
+    mask[:5] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=internal), rasterio.open(raster, "r+") as file:
+        file.write_mask(mask)
+    classes = {1: "grass", 255: "maize"}
+    assert flags(foi.v2(parcels, raster, classes), "total") == [300]
+    assert check_raster(raster, classes) == {0: 100, 1: 150, 255: 150}
 
 
 def test_zero_never_counts_in_version_2_and_does_in_version_1(files):

@@ -24,6 +24,7 @@ from cbm_lake.foi.signal import suspicious
 from cbm_lake.markers import parameters
 from cbm_lake.reprojection import reprojected
 from cbm_lake.show import computing
+from cbm_lake.show.views import view
 
 SCREEN = (3, 8, 9, 10, 11)
 START, END = "2024-03-01", "2024-10-31"
@@ -112,9 +113,9 @@ WORKS = [
     "cbm.show.chip_images.by_pid(aoi, year, pid, start, end, 'NDVI', 400, 4, True, None, [2, 98], '', False, False, 0)",
     "cbm.show.chip_images.by_pid(aoi, year, pid, start, end, imgtype='NDVI', columns=2, view=False)",
     "cbm.show.chip_images.by_pid(aoi, year, pid, imgtype='True color', show_parcel=False, view=False)",
-    "cbm.show.chip_images.by_pid(aoi=aoi, year='2024', pid=pid, start_date=start, end_date=end, band='B08', chipsize=640)",
+    "cbm.show.chip_images.by_pid(aoi=aoi, year='2024', pid=pid, start_date=start, end_date=end, band='SCL', chipsize=640)",  # noqa: E501
     "cbm.show.chip_images.grid(aoi, year, pid, start, end, ['B04', 'B08'], 400, 4, True, 'RdYlGn_r', [2, 98], '')",
-    "cbm.show.chip_images.grid(aoi, year, pid, start, end, imgtype=['B04', 'B03', 'B02'], clean_history=True, hspace=0.1)",
+    "cbm.show.chip_images.grid(aoi, year, pid, start, end, imgtype=['B04', 'B03', 'B02'], clean_history=True)",
     "cbm.show.chip_images.by_location(lon, lat, start, end, ['B04', 'B08'], 400, 4, True, 'RdYlGn_r', [2, 98])",
     "cbm.show.chip_images.by_location(lon, lat, start, end, imgtype='B08', clean_history=True, view=False)",
     "cbm.show.background.by_pid(aoi, year, pid, 550, 550, ['Google'])",
@@ -136,9 +137,10 @@ def test_a_documented_call_works_as_it_is_written(text, what):
         assert isinstance(result, Figure)
 
 
+PEERS = "cbm.get.parcels_list.peers(aoi, year, pid, 1000.0, 3)"
 OWN = [
-    ("cbm.get.parcels_list.peers(aoi, year, pid, None, 1000.0, 3)", "cbm.get.parcels_list.peers(aoi, year, pid, 1000.0, 3)"),
-    ("cbm.get.parcels_list.peers(aoi, year, pid, None, 1000.0, 3, True)", "cbm.get.parcels_list.peers(aoi, year, pid, 1000.0, 3)"),
+    ("cbm.get.parcels_list.peers(aoi, year, pid, None, 1000.0, 3)", PEERS),
+    ("cbm.get.parcels_list.peers(aoi, year, pid, None, 1000.0, 3, True)", PEERS),
     ("cbm.get.chip_images.by_location(aoi, year, lon, lat, start, end, 'B08', 640).to_dict()",
      "cbm.get.chip_images.by_location(lon, lat, start, end, 'B08', 640).to_dict()"),
     ("len(cbm.show.time_series.s1(aoi, year, pid, None, 'bs').axes)", "1"),
@@ -227,12 +229,10 @@ def test_error_bars_are_as_long_as_the_band_is_wide(what):
 def test_percentiles_stretch_the_colours_of_all_images_alike():
     image = {"B04": np.array([[0, 100, 200, 300, 400]]), "B08": np.array([[0, 300, 300, 300, 1200]])}
     ndvi = np.array([200 / 400, 100 / 500, 0.0, 800 / 1600])
-    assert computing.limits(computing.view("ndvi"), [image], [0, 100])[0] == (0.0, 0.5)
-    assert computing.limits(computing.view("ndvi"), [image], (25, 75))[0] == pytest.approx(
-        tuple(np.percentile(ndvi, (25, 75)))
-    )
-    assert computing.limits(computing.view("B04"), [image], (0, 50)) == ((100.0, 250.0),)
-    assert computing.limits(computing.view("ndvi"), [image]) == ((0.0, 0.9),)
+    assert view("ndvi").limits([image], [0, 100])[0] == (0.0, 0.5)
+    assert view("ndvi").limits([image], (25, 75))[0] == pytest.approx(tuple(np.percentile(ndvi, (25, 75))))
+    assert view("B04").limits([image], (0, 50)) == ((100.0, 250.0),)
+    assert view("ndvi").limits([image]) == ((0.0, 0.9),)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_percentiles_stretch_the_colours_of_all_images_alike():
     ],
 )  # fmt: skip
 def test_views_are_understood_in_the_originals_words(asked, name):
-    assert computing.view(asked).name == name
+    assert view(asked).name == name
 
 
 def test_a_picture_without_the_outline_has_none_and_hspace_makes_room(what):
@@ -288,7 +288,7 @@ def test_view_shows_a_figure_where_there_is_a_notebook(what, monkeypatch, caplog
     assert isinstance(called("cbm.show.parcel_info.by_pid(aoi, year, pid, view=True)", what), Figure)
     assert "no notebook" in caplog.text
     shown = []
-    ipython = types.SimpleNamespace(get_ipython=lambda: object())
+    ipython = types.SimpleNamespace(get_ipython=object)
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=shown.append))
     assert called("cbm.show.time_series.ndvi(aoi, year, pid, view=True)", what) is None
@@ -465,9 +465,9 @@ def originals_view(folder):
              "series": series, "images": {}}  # fmt: skip
     lists = sorted((folder / "chip_images").glob("images_list.*.csv"))
     bands = [path.name.split(".")[-2] for path in lists]
-    for view in (["B02", "B03", "B04"], ["B04", "B08"], *([band] for band in bands)):
-        if set(view) <= set(bands):
-            found["images"]["".join(view)] = originals_images(folder / "chip_images", view)
+    for shown in (["B02", "B03", "B04"], ["B04", "B08"], *([band] for band in bands)):
+        if set(shown) <= set(bands):
+            found["images"]["".join(shown)] = originals_images(folder / "chip_images", shown)
     return found
 
 

@@ -33,7 +33,7 @@ from shapely.geometry import mapping
 from cbm_lake import schemas
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
 from cbm_lake.get import parcel_info, time_series
-from cbm_lake.sources import direct
+from cbm_lake.sources import polygons
 
 KEYS = ["area", "clat", "clon", "cropcode", "cropname", "pid", "srid", "geom"]
 COLUMNS = ["date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max", "hist"]
@@ -266,15 +266,15 @@ def test_what_is_no_polygon_is_refused_in_one_line(loaded, polygon):
     ],
 )
 def test_a_polygon_west_of_greenwich_or_south_of_the_equator_is_understood(text, points):
-    assert direct._polygon(text).equals(shapely.Polygon(points))
+    assert polygons.read(text).shape.equals(shapely.Polygon(points))
 
 
 @given(points=st.lists(st.tuples(st.floats(-180, 180), st.floats(-90, 90)), min_size=3, max_size=5))
 def test_any_ring_written_as_python_writes_numbers_comes_back(points):
     shape = shapely.Polygon(points)
     if shape.is_valid and not shape.is_empty:
-        assert direct._polygon(as_text(shape)).equals(shape)
-        assert direct._polygon(as_text(shape, ",").replace("_", " ")).equals(shape)
+        assert polygons.read(as_text(shape)).shape.equals(shape)
+        assert polygons.read(as_text(shape, ",").replace("_", " ")).shape.equals(shape)
 
 
 def test_what_is_done_is_told_to_the_log_when_asked_in_the_call_forms_of_old(filled, caplog, capsys):

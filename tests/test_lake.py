@@ -739,8 +739,8 @@ def test_questions_of_a_whole_country(filled):
     write(filled, signatures(cloudy), parcel_set(), "C")
     weeks = filled.query("national.ndvi_by_crop_and_week", **key).to_pylist()
     assert weeks == [
-        {"crop": "wheat", "week": date(2024, 1, 1), "parcels": 3, "ndvi": 0.5},
-        {"crop": "wheat", "week": date(2024, 1, 8), "parcels": 3, "ndvi": 0.5},
+        {"crop": "wheat", "week": date(2024, 1, 1), "parcels": 3, "ndvi": 0.5, "unknown": 0},
+        {"crop": "wheat", "week": date(2024, 1, 8), "parcels": 3, "ndvi": 0.5, "unknown": 0},
     ]
 
 

@@ -17,6 +17,7 @@ from affine import Affine
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numcodecs import Blosc
+from rasterio.enums import ColorInterp
 from zarr.codecs import BloscCodec
 
 from cbm_lake import eopf, rasters, zonal
@@ -196,6 +197,36 @@ def test_what_a_mask_leaves_out_is_nodata_as_for_rasterio(tmp_path, internal):
     assert Raster.from_json(raster.to_json()) == raster
     assert_reads(source(raster), blocks(raster), expected)
     assert_reads(source(raster), [Window(10, 20, 50, 60)], expected)
+
+
+def with_alpha(path, pixels, mask):
+    write(path, pixels)
+    profile = {"count": 2, "height": 150, "width": 170, "dtype": pixels.dtype, "crs": "EPSG:32631", "alpha": "YES"}
+    with rasterio.open(path, "w", "GTiff", transform=Affine(10, 0, 0, 0, -10, 0), **profile) as file:
+        file.write(np.stack([pixels, mask * pixels.dtype.type(300)]))
+        file.colorinterp = (ColorInterp.gray, ColorInterp.alpha)
+    return str(path)
+
+
+def with_mask_of_the_band(path, pixels, mask):
+    """A mask beside the file which does not say that it is of the whole dataset."""
+    write(path, pixels)
+    with rasterio.open(f"{path}.msk", "w", "GTiff", count=1, height=150, width=170, dtype="uint8") as file:
+        file.write(mask * np.uint8(255), 1)
+        file.update_tags(INTERNAL_MASK_FLAGS_1="0")
+    return str(path)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("kind", [with_alpha, with_mask_of_the_band])
+def test_an_alpha_band_and_the_mask_of_one_band_are_masks_too(tmp_path, kind):
+    pixels, mask = noise() | 1, np.ones((150, 170), bool)
+    mask[20:70, 30:90] = False
+    raster = Raster.inspect(kind(tmp_path / "b.tif", pixels, mask))
+    with rasterio.open(raster.href) as file:
+        assert np.array_equal(file.read_masks(1) > 0, mask)
+    assert (raster.masked, raster.band) == (True, 1)
+    assert_reads(source(raster), blocks(raster), np.where(mask, pixels, 0).astype(pixels.dtype))
 
 
 def test_an_internal_mask_is_heeded_at_a_distance_too(tmp_path):

@@ -27,7 +27,7 @@ from cbm_lake.cli import app
 from cbm_lake.cli import main as run_main
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
-from cbm_lake.show import computing, curves, reading, style
+from cbm_lake.show import computing, curves, reading, style, views
 from cbm_lake.show.curves import Line, Panel
 
 DAYS = [datetime(2024, 3, 2, 10, 40, 21, tzinfo=UTC) + timedelta(days=20 * number) for number in range(4)]
@@ -308,7 +308,7 @@ def test_the_pixels_of_ndvi_lie_where_they_lie_and_have_their_values():
     row, column = round((TOP - north) / 10), round((west - LEFT) / 10)
     part = slice(row, row + 20), slice(column, column + 20)
     nir, red = (pixels(1, name)[part].astype(float) - 1000 for name in ("B08", "B04"))
-    shown = computing.scaled(computing.view("ndvi"), found.images[1].bands)
+    shown = views.view("ndvi").values(found.images[1].bands)
     assert np.allclose(shown, (nir - red) / (nir + red))
 
 
@@ -383,7 +383,7 @@ def test_a_broken_chip_is_told(home):
     folder.mkdir()
     (folder / "S2A_MSIL2A_20240302T104021_N0510.B04.tif").write_text("no image")
     with pytest.raises(SourceError, match=r"B04\.tif cannot be read.*delete it"):
-        reading._images(folder, (date(2024, 3, 1), date(2024, 3, 9)), ["B04"], (3, 43.35, 200), (3,), None)
+        reading._images(folder, (date(2024, 3, 1), date(2024, 3, 9)), ["B04"], (3, 43.35, 200), (3,), None, "s2")
 
 
 def test_the_calendar_has_every_image_above_its_month_and_the_curve_below():
@@ -477,7 +477,7 @@ def test_a_scale_bar_is_a_round_number_that_fits(metres):
     ],
 )  # fmt: skip
 def test_views_are_understood(bands, name):
-    assert computing.view(bands).name == name
+    assert views.view(bands).name == name
 
 
 def test_of_one_moment_the_row_with_more_pixels_counts_and_rows_without_pixels_do_not():
@@ -489,9 +489,9 @@ def test_of_one_moment_the_row_with_more_pixels_counts_and_rows_without_pixels_d
 
 
 def test_colours_are_stretched_between_limits_and_nodata_is_clear():
-    kind = computing.view("B08_B04_B03")
+    kind = views.view("B08_B04_B03")
     bands = {name: np.array([[0, 1000, 2000, 3000]], np.uint16) for name in kind.bands}
-    found = computing.colours(kind, bands, ((1000, 2000),) * 3)
+    found = kind.colours(bands, ((1000, 2000),) * 3)
     assert found[0, :, 3].tolist() == [0, 255, 255, 255]
     assert found[0, 1:, 0].tolist() == [0, 255, 255]
 

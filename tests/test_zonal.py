@@ -350,3 +350,136 @@ def test_nodata_counts_nowhere_though_it_has_more_digits_than_the_pixels(nodata,
     table = zonal.zonal_stats([square], array, place, nodata=nodata)
     assert table["count"].to_pylist() == [expected["count"]]
     assert table["mean"].to_pylist() == pytest.approx([expected["mean"]])
+
+
+# -- what callers bring ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, "int8", "uint32", "float16"])
+@pytest.mark.parametrize("method", ["centre", "coverage"])
+@pytest.mark.parametrize("nodata", [None, 0, 7, 0.1, -9999, -9999.9, 3e38, 1e300, np.inf, -np.inf, np.nan, 70_000])
+def test_nodata_is_compared_in_the_type_of_the_raster(dtype, method, nodata):
+    band = np.arange(1, 101, dtype=dtype).reshape(10, 10)
+    stored = None
+    if nodata is not None:
+        with np.errstate(all="ignore"):
+            if np.dtype(dtype).kind == "f":
+                stored = np.float64(nodata).astype(dtype)
+                possible = np.isfinite(stored) == np.isfinite(nodata)
+            else:
+                limits = np.iinfo(dtype)
+                possible = limits.min <= nodata <= limits.max and float(nodata).is_integer()
+                stored = np.dtype(dtype).type(int(nodata)) if possible else None
+        if possible:
+            band[:3] = stored
+        else:
+            stored = None
+    valid = np.ones(band.shape, bool) if stored is None else ~((band == stored) | np.isnan(band))
+    table = zonal.zonal_stats(shapely.box(0, 0, 10, 10), band, PIXEL, nodata=nodata, method=method)
+    assert table["count"].to_pylist() == [valid.sum()]
+    assert table["mean"].to_pylist() == pytest.approx([band[valid].astype(float).mean()], rel=1e-6)
+    assert table["min"].to_pylist() == [band[valid].min()]
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, "int8", "uint32", "float16"])
+@pytest.mark.parametrize("method", ["centre", "coverage"])
+@pytest.mark.parametrize("nodata", [None, 0, 5, -1, 0.5, np.nan])
+def test_masked_pixels_of_a_masked_array_do_not_count(dtype, method, nodata):
+    random = np.random.default_rng(8)
+    band = random.integers(0, 100, (20, 20)).astype(dtype)
+    masked = np.ma.masked_array(band, random.random(band.shape) < 0.3)
+    valid = ~masked.mask if nodata is None else ~masked.mask & (band != nodata)
+    table = zonal.zonal_stats([shapely.box(0, 0, 20, 20)], masked, PIXEL, nodata=nodata, method=method)
+    (row,) = table.to_pylist()
+    assert (row["count"], row["min"], row["max"]) == (valid.sum(), band[valid].min(), band[valid].max())
+    assert row["mean"] == pytest.approx(band[valid].astype(float).mean())
+    assert np.ma.is_masked(masked)  # the caller's array is as it was
+    assert (masked.data == band).all()
+
+
+def test_a_masked_array_without_masked_pixels_is_an_array():
+    band = np.ma.masked_array(np.arange(1, 10, dtype="uint16").reshape(3, 3))
+    assert zonal.zonal_stats(shapely.box(0, 0, 3, 3), band, PIXEL)["mean"].to_pylist() == [5.0]
+
+
+@pytest.mark.parametrize("method", ["centre", "coverage"])
+def test_geometries_come_in_every_usual_form(method):
+    import geopandas as gpd
+
+    shapes = [shapely.box(0, 0, 2, 2), shapely.box(1, 1, 4, 4)]
+    series = gpd.GeoSeries(shapes, index=["b", "a"], crs=32631)
+    many = [
+        shapes, tuple(shapes), np.array(shapes), series, gpd.GeoDataFrame({"x": [1, 2]}, geometry=list(shapes)),
+        gpd.GeoDataFrame({"x": [1, 2]}, geometry=list(shapes)).rename_geometry("outline"), series.to_wkb(),
+        pa.array(shapely.to_wkb(shapes)), pa.chunked_array([pa.array(shapely.to_wkb(shapes))]), (s for s in shapes),
+    ]  # fmt: skip
+    band = np.arange(1, 26, dtype="uint8").reshape(5, 5)
+    for form in many:
+        assert zonal.zonal_stats(form, band, PIXEL, method=method)["count"].to_pylist() == [4, 9]
+    for one in (shapes[0], shapes[0].wkb, shapely.MultiPolygon([shapes[0]])):
+        assert zonal.zonal_stats(one, band, PIXEL, method=method)["count"].to_pylist() == [4]
+
+
+def test_a_transform_may_be_six_numbers_in_the_order_of_affine_only():
+    band, shape = np.ones((4, 4), "uint8"), shapely.box(600_000, 5_000_000, 600_020, 5_000_040)
+    for form in (UTM, tuple(UTM)[:6], tuple(UTM), list(UTM)[:6], np.array(UTM)[:6]):
+        for method in ("centre", "coverage"):
+            assert zonal.zonal_stats(shape, band, form, method=method)["count"].to_pylist() == [8]
+    for wrong, said in (
+        (UTM.to_gdal(), r"GDAL's order: give Affine.from_gdal"),
+        ((0, 10, 0, 0, 0, -10), "GDAL's order"),
+        ((0, 10, 0, 40, 0, -10), "GDAL's order"),
+        ((10, 0, 1), "no transform"),
+        ("abcdef", "no transform"),
+        (None, "no transform"),
+        ((10, 0, np.nan, 0, -10, 1), "rotated or has no pixel size"),
+        (Affine.rotation(30) * UTM, "rotated"),
+    ):
+        for method in ("centre", "coverage"):
+            with pytest.raises(InvalidInputError, match=said):
+                zonal.zonal_stats(shape, band, wrong, method=method)
+
+
+@pytest.mark.parametrize("method", ["centre", "coverage"])
+def test_an_infinite_geometry_has_no_pixels_and_the_others_have_theirs(method, caplog):
+    lost = shapely.from_wkt(["POLYGON ((inf inf, 1 inf, 1 1, inf inf))", "POLYGON ((0 0, 1 1, -inf 1, 0 0))"])
+    both = shapely.MultiPolygon([shapely.box(0, 0, 1, 1), lost[0]])
+    table = zonal.zonal_stats([lost[0], shapely.box(0, 0, 2, 2), both, *lost], np.ones((3, 3)), PIXEL, method=method)
+    assert table["count"].to_pylist() == [0, 4, 0, 0, 0]
+    assert "with infinite coordinates have no pixels, first at position 0" in caplog.text
+
+
+def test_coverage_repairs_what_crosses_or_overlaps_itself_and_says_so(caplog):
+    exactextract = pytest.importorskip("exactextract")
+    band = np.random.default_rng(4).integers(1, 200, (12, 12)).astype("uint16")
+    bow = shapely.Polygon([(1, 1), (11, 11), (11, 1), (1, 11)])
+    overlapping = shapely.MultiPolygon([shapely.box(0.5, 0, 7, 12), shapely.box(5, 0, 11.5, 12)])
+    outside = shapely.Polygon(shapely.box(2, 2, 9, 9).exterior.coords, [shapely.box(1, 1, 4, 4).exterior.coords])
+    table = zonal.zonal_stats([bow, overlapping, outside], band, PIXEL, method="coverage")
+    valid = [shapely.make_valid(shape, method="structure") for shape in (bow, overlapping, outside)]
+    again = zonal.zonal_stats(valid, band, PIXEL, method="coverage")
+    assert table["count"].to_pylist() == pytest.approx([shape.area for shape in valid])
+    assert table.equals(again)
+    assert "3 geometries were invalid and are repaired, first at position 0" in caplog.text
+    assert exactextract is not None
+
+
+def test_coverage_of_any_small_polygon_equals_exactextract():
+    import geopandas as gpd
+    from exactextract import exact_extract
+    from exactextract.raster import NumPyRasterSource
+
+    random = np.random.default_rng(9)
+    band = random.integers(1, 5000, (30, 30)).astype("float64")
+    x, y = random.uniform(0, 29, (2, 200))
+    size = np.exp(random.uniform(np.log(1e-3), np.log(1.5), 200))
+    shapes = shapely.box(x, y, x + size, y + size * random.uniform(0.02, 1, 200))
+    frame = gpd.GeoDataFrame(
+        geometry=[shapely.transform(s, lambda xy: xy * [1, -1] + [0, 30]) for s in shapes], crs=32631
+    )
+    source = NumPyRasterSource(band, 0, 0, 30, 30, srs_wkt=frame.crs.to_wkt())
+    right = exact_extract(source, frame, ["count", "mean"], output="pandas")
+    ours = zonal.zonal_stats(shapes, band, PIXEL, method="coverage")
+    np.testing.assert_allclose(ours["count"], right["count"], rtol=1e-6)
+    np.testing.assert_allclose(ours["mean"], right["mean"], rtol=1e-6)
+    assert (np.asarray(ours["count"]) > 0).all()

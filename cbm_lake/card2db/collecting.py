@@ -12,6 +12,7 @@ import pyarrow as pa
 import shapely
 
 from cbm_lake import schemas
+from cbm_lake.areas import is_seen
 from cbm_lake.card2db import scene
 from cbm_lake.card2db.paging import Pages
 from cbm_lake.credentials import without_secrets, without_signature
@@ -89,7 +90,7 @@ class Collected:
                 continue
             for entry in (*row["links"], *row["assets"].values()):
                 entry["href"] = without_signature(entry["href"])
-            if self._area is None or self._area.intersects(shapely.from_wkb(row["geometry"])):
+            if self._area is None or is_seen(self._area, row["geometry"]):
                 self._rows.append(row)
                 self.found += 1
 

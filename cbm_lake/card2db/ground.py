@@ -30,7 +30,7 @@ _TOLERANCE: Final = 0.01
 def outline(raster: Raster) -> shapely.Geometry:
     """The rectangle of a raster in degrees."""
     box = shapely.box(*raster.grid.bounds)
-    return reprojected(shapely.segmentize(box, box.length / 32), raster.grid.epsg, 4326)  # straight lines bend
+    return reprojected(shapely.segmentize(box, box.length / 128), raster.grid.epsg, 4326)  # straight lines bend
 
 
 def first_readable(name: str, hrefs: Iterable[str]) -> Raster:

@@ -132,7 +132,7 @@ def _projected(box: shapely.Geometry, epsg: int) -> shapely.Geometry | None:
 
 
 def _degrees(box: shapely.Geometry, epsg: int) -> shapely.Geometry:
-    return reprojected(shapely.segmentize(box, max(box.length / 32, 1e-9)), epsg, 4326)
+    return reprojected(shapely.segmentize(box, max(box.length / 128, 1e-9)), epsg, 4326)
 
 
 def _near(outline: shapely.Geometry, truth: shapely.Geometry) -> bool:

@@ -39,7 +39,6 @@ def parcels_load(
         loaded = parcels.load(
             path, aoi, year, ptype, pid=pid, crop_name=crop_name, crop_code=crop_code, layer=layer, crs=crs
         )
-    news = "loaded" if loaded.new else "were there already"
     mended = f", {loaded.repaired} geometries mended" if loaded.repaired else ""
     size = f"{loaded.parcels:,} parcels, {loaded.area_ha:,.1f} ha, EPSG:{loaded.epsg}"
-    out.print(f"{size}: {news}{mended} (version {loaded.version})")
+    out.print(f"{size}: {loaded.outcome}{mended} (version {loaded.version})")

@@ -64,6 +64,22 @@ def report_batch(
         out.print(str(one), markup=False, soft_wrap=True)
 
 
+@app.command("slides")
+def report_slides(
+    aoi: Aoi,
+    year: Year,
+    pids: Annotated[list[str], typer.Argument(help="Identifiers; or one @file with an identifier in each line.")],
+    ptype: Ptype = None,
+    file: Annotated[Path | None, typer.Option("--out", help="File (.pptx); else temp/<aoi>/<year>/<pid>/.")] = None,
+) -> None:
+    """Write parcels' years as slides (.pptx): curves, calendars of images, histograms, scatter plots."""
+    from cbm_lake import report
+
+    with bar("slides") as progress:
+        written = report.slides(aoi, year, report.listed(pids), ptype, file=file, progress=progress)
+    out.print(str(written), markup=False, soft_wrap=True)
+
+
 @app.command("notebook")
 def report_notebook(
     file: Annotated[Path, typer.Argument(help="The notebook (.ipynb).")],

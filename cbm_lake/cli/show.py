@@ -15,7 +15,8 @@ app = typer.Typer(no_args_is_help=True, help="Draw figures of parcels: .png, .sv
 
 Pids = Annotated[list[str] | None, typer.Option("--pid", help="Identifier of a parcel; several times for several.")]
 Out = Annotated[Path, typer.Option("--out", help="File: .png, .svg, .pdf, or .html, which is interactive.")]
-Bands = Annotated[str, typer.Option("--bands", help='ndvi, "true colour", three bands (B08_B04_B03) or one.')]
+_VIEWS = 'ndvi, ndwi, "bare soil", "true colour", SCL, three bands (B08_B04_B03), one, or of radar "bs VV", "c6 VH"'
+Bands = Annotated[str, typer.Option("--bands", help=f"{_VIEWS}.")]
 Size = Annotated[int | None, typer.Option("--chipsize", help="Metres a side; without it the parcel's surroundings.")]
 Lon = Annotated[float | None, typer.Option("--lon", help="Or a place: degrees east …")]
 Lat = Annotated[float | None, typer.Option("--lat", help="… and degrees north.")]
@@ -35,19 +36,24 @@ def show_time_series(
     ptype: Ptype = None,
     screen: Screen = _SCREEN,
     markers: Annotated[bool, typer.Option("--markers", help="With NDVI also what was found to be done.")] = False,
+    crop: Annotated[
+        bool, typer.Option("--crop", help="Also the mean and standard deviation of the crop's other parcels.")
+    ] = False,
 ) -> None:
     """Draw parcels' curves over time."""
     from cbm_lake.show import time_series
 
     asked = aoi, year, _several(pid), ptype
     if kind in ("bs", "c6", "s1"):
-        time_series.s1(*asked[:3], ("bs", "c6") if kind == "s1" else kind, ptype, **_into(file))
+        time_series.s1(*asked[:3], ("bs", "c6") if kind == "s1" else kind, ptype, crop=crop, **_into(file))
     elif kind == "s2":
-        time_series.s2(*asked, bands.split(","), screen=_classes(screen), **_into(file))
+        time_series.s2(*asked, bands.split(","), screen=_classes(screen), crop=crop, **_into(file))
     elif kind == "ndvi":
-        time_series.ndvi(*asked, screen=_classes(screen), markers=markers, **_into(file))
-    elif kind == "weather":
+        time_series.ndvi(*asked, screen=_classes(screen), markers=markers, crop=crop, **_into(file))
+    elif kind == "weather" and not crop:
         time_series.weather(*asked[:3], "tp", ptype, **_into(file))
+    elif kind == "weather":
+        raise InvalidInputError("weather is the same for every crop; leave --crop out")
     else:
         raise InvalidInputError(f"--kind {kind} is not known; choose ndvi, s2, s1, bs, c6 or weather")
     _told(file)
@@ -65,7 +71,7 @@ def show_chips(
     lat: Lat = None,
     bands: Annotated[
         list[str] | None,
-        typer.Option("--bands", help='ndvi, "true colour", three bands (B08_B04_B03) or one; several times for rows.'),
+        typer.Option("--bands", help=f"{_VIEWS}; several times for rows."),
     ] = None,
     chipsize: Size = None,
     ptype: Ptype = None,
@@ -104,12 +110,24 @@ def show_calendar(
     ptype: Ptype = None,
     cmap: Colours = None,
     screen: Screen = _SCREEN,
+    cells: Annotated[
+        str, typer.Option("--cells", help="images, histogram (of an index) or scatter (red and near infrared).")
+    ] = "images",
 ) -> None:
-    """Draw a parcel's year: images month by month, and the NDVI below."""
+    """Draw a parcel's year: images, histograms or scatter plots month by month, and a curve below."""
     from cbm_lake.show import calendar
 
-    looks = {"cmap": cmap, "screen": _classes(screen), **_into(file)}
-    calendar.by_pid(aoi, year, pid, ptype, start, end, bands, chipsize, **looks)
+    when = aoi, year, pid, ptype, start, end
+    if cells == "images":
+        looks = {"cmap": cmap, "screen": _classes(screen), **_into(file)}
+        calendar.by_pid(*when, bands, chipsize, **looks)
+    elif cells == "histogram":
+        index = "ndvi" if bands == "true colour" else bands
+        calendar.histograms(*when, index, screen=_classes(screen), file=file)
+    elif cells == "scatter":
+        calendar.scatter(*when, screen=_classes(screen), file=file)
+    else:
+        raise InvalidInputError(f"--cells {cells} is not known; choose images, histogram or scatter")
     _told(file)
 
 

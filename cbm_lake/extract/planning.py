@@ -10,9 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-import shapely
-
-from cbm_lake import cards, encoding, stores, zonal
+from cbm_lake import areas, cards, encoding, stores, zonal
 from cbm_lake.cube import Cube, Slot
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract.causes import cause
@@ -104,7 +102,7 @@ def _covering_scenes(
     if not rows:
         raise NotFoundError(f"no scene of card {card} {told} is catalogued; add scenes with card2db first")
     extent = lake.footprint(parcels.aoi)
-    covering = [row for row in rows if shapely.from_wkb(row["footprint"]).intersects(extent)]
+    covering = [row for row in rows if areas.is_seen(extent, row["footprint"])]
     if not covering:
         raise NotFoundError(
             f"none of the {len(rows)} scenes of card {card} {told} covers the parcels of {parcels.name}"
@@ -257,11 +255,14 @@ def _prepare(
 
 
 def _index_grids(lake: Lake, parcels: ParcelSet, grids: set[Grid]) -> None:
-    """Build the pixel index of every grid that has none in the lake."""
+    """Build the pixel index of every grid that has none in the lake, or one of version 0.1, which knows no `whole`."""
     for grid in sorted(grids, key=lambda grid: grid.name):
-        if lake.index(parcels, grid.name) is None:
+        stored = lake.index(parcels, grid.name)
+        if stored is None or "whole" not in stored.column_names:
             log.info("indexing the pixels of parcels %s on grid %s", parcels.name, grid.name)
-            index = zonal.build_index(geometries(lake, parcels, grid.epsg), grid.transform, grid.shape)
+            shapes = geometries(lake, parcels, grid.epsg)
+            index = zonal.build_index(shapes, grid.transform, grid.shape)
+            index = replace(index, whole=zonal.count_whole(shapes, index))
             lake.write_index(parcels, grid.name, index.to_table())
 
 

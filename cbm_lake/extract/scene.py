@@ -23,7 +23,7 @@ from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import Job, Outcome
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import Raster, Window
+from cbm_lake.rasters import Grid, Raster, Window
 from cbm_lake.readers import Source, source
 from cbm_lake.snapshots import ParcelSet
 
@@ -94,6 +94,9 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
         else:
             columns |= _classes(job, band, pixels)
     columns["pid"] = _chosen(job.lake, job.parcels, job.base.versions if job.base else ())[1]
+    columns["share"] = _share(job, columns)
+    if job.rule == "coverage":
+        columns["covered"] = np.max([np.asarray(columns[f"{band}_covered"]) for band in job.bands], axis=0)
     seen = np.any([np.asarray(columns[f"{band}_count"]) > 0 for band in job.bands], axis=0)
     table = pa.table(columns).filter(pa.array(seen))
     return _with_keys(table.take(pc.sort_indices(table["pid"])), job), discarded
@@ -115,7 +118,7 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
 
 
 def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
-    """The statistics of one band, and how many pixels were discarded.
+    """The statistics of one band, with the pixels covered, not rounded; and how many pixels were discarded.
 
     The offset is added to the results, which is exact and clips no dark pixel.
     """
@@ -127,7 +130,7 @@ def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
         pool = _pool(job, band, index, pixels)
         discarded = _checked(job, band, pool)
         table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=nodata)
-    statistics = {}
+    statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
     for name in schemas.STATISTICS:
         shift = 0 if name in ("count", "std") else job.scene.boa_offset
         values = pc.add(table[name], shift) if shift else table[name]
@@ -147,6 +150,34 @@ def _checked(job: Job, band: str, pixels: Any) -> int:
         return encoding.without_wrapped(pixels)
     encoding.check_radar(card, band, pixels)
     return encoding.without_negative(pixels)
+
+
+def _share(job: Job, columns: dict[str, Any]) -> Any:
+    """The share of each whole parcel that was counted, 0 to 1, float32: pixels of its fullest band ÷ those it has.
+
+    Bands of the finest grid on which a parcel has pixels decide: of 10 m rather than of 20 m. What lies beyond the
+    raster's edge, has no data or was discarded was not seen.
+    """
+    share = np.full(len(columns["pid"]), np.nan, np.float32)
+    for grid in sorted({job.rasters[band].grid for band in job.bands}, key=_pixel_area, reverse=True):
+        bands = [band for band in job.bands if job.rasters[band].grid == grid]
+        counted = np.max([np.asarray(columns[f"{band}_covered"]) for band in bands], axis=0)
+        whole = _whole(job, grid)
+        np.divide(counted, whole, out=share, where=whole > 0, casting="same_kind")
+    return pa.array(np.minimum(share, 1), from_pandas=True)
+
+
+def _pixel_area(grid: Grid) -> float:
+    return abs(grid.transform.a * grid.transform.e)
+
+
+def _whole(job: Job, grid: Grid) -> Any:
+    """How many pixels of a grid each whole parcel has, by the job's rule; 0 where that is not known."""
+    if job.rule == "coverage":
+        shapes = _shapes(job.lake, job.parcels, job.base.versions if job.base else (), grid.epsg)
+        return np.nan_to_num(shapely.area(shapes) / _pixel_area(grid))
+    index = _index(job, grid.name)
+    return np.zeros(index.n_parcels, np.int64) if index.whole is None else index.whole
 
 
 def _classes(job: Job, band: str, pixels: Pixels) -> dict[str, Any]:
@@ -200,7 +231,7 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Pixels) -> Any:
 def _covered(job: Job, band: str, pixels: Pixels, nodata: float) -> tuple[pa.Table, int]:
     """The statistics by the coverage rule, and how many pixels round the parcels were discarded.
 
-    count is the sum of covered parts, rounded.
+    count is the sum of covered parts, rounded, and at least 1 where there is any; covered is the sum itself.
     """
     raster = job.rasters[band]
     shapes = _own_shapes(job, raster)
@@ -212,7 +243,10 @@ def _covered(job: Job, band: str, pixels: Pixels, nodata: float) -> tuple[pa.Tab
     discarded = _checked(job, band, array)
     place = raster.grid.transform * Affine.translation(around.col, around.row)
     table = zonal.coverage_statistics(shapes, array, place, nodata=nodata)
-    return table.set_column(table.column_names.index("count"), "count", pc.round(table["count"])), discarded
+    table = table.append_column("covered", table["count"])
+    covered = np.asarray(table["count"])
+    count = np.where(covered > 0, np.maximum(np.rint(covered), 1), 0)
+    return table.set_column(table.column_names.index("count"), "count", pa.array(count)), discarded
 
 
 def _own_shapes(job: Job, raster: Raster) -> Any:

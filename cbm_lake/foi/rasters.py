@@ -17,6 +17,7 @@ from rasterio.windows import Window
 
 from cbm_lake.compiling import Pixels
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.rasters import is_masked, measured
 from cbm_lake.spans import SpanIndex
 
 _CHUNK: Final = 512
@@ -36,6 +37,8 @@ class Thematic:
     """The value that the file declares to be none."""
     block: tuple[int, int]
     """Rows and columns that are read together."""
+    masked: bool = False
+    """Whether a mask in the file or beside it says where there are no classes."""
 
     @classmethod
     def inspect(cls, path: str | Path) -> Thematic:
@@ -46,7 +49,7 @@ class Thematic:
             InvalidInputError: it has several bands, no integers, or is rotated.
         """
         with _opened(path) as file:
-            if file.count != 1:
+            if measured(file) != 1:
                 raise InvalidInputError(f"raster {path} has {file.count} bands; give one with one band of classes")
             if not re.fullmatch(r"u?int\d+", file.dtypes[0]):
                 raise InvalidInputError(f"raster {path} holds {file.dtypes[0]}; classes are whole numbers, convert it")
@@ -56,9 +59,10 @@ class Thematic:
             rows, columns = (-(-_CHUNK // size) * size for size in file.block_shapes[0])
             block = (min(rows, file.height), min(columns, file.width))
             nodata = int(file.nodata) if file.nodata is not None and float(file.nodata).is_integer() else None
+            masked = is_masked(file, 1)
             crs = CRS.from_wkt(file.crs.to_wkt()) if file.crs else None
             known = None if crs is None or crs.is_engineering else crs
-            return cls(str(path), known, t, file.shape, file.dtypes[0], nodata, block)
+            return cls(str(path), known, t, file.shape, file.dtypes[0], nodata, block, masked)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -71,26 +75,36 @@ class Thematic:
         """In m2; where the coordinate system is unknown it is taken to be in metres."""
         return float(abs(self.transform.a * self.transform.e)) * unit(self.crs) ** 2
 
-    def read(self, index: SpanIndex, progress: Callable[[int, int], None] | None = None) -> Pixels:
-        """The pixels of all parcels, one parcel after another; blocks without any are never read.
+    def read(
+        self, index: SpanIndex, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[Pixels, Pixels | None]:
+        """The pixels of all parcels, one parcel after another, and their mask; blocks without any are never read.
+
+        Returns:
+            The pixels, and uint8 of the same length, 0 where a pixel is masked; None where the raster has no mask.
 
         Raises:
             SourceError: the file is damaged.
         """
         plan = index.blocks(self.block)
-        pool = plan.new_pool(self.dtype)
+        pool, mask = plan.new_pool(self.dtype), plan.new_pool("uint8") if self.masked else None
         with _opened(self.path) as file:
             for number, block in enumerate(plan):
                 window = Window(block.col, block.row, block.width, block.height)
                 plan.gather(file.read(1, window=window), number, pool)
+                if mask is not None:
+                    plan.gather(file.read_masks(1, window=window), number, mask)
                 if progress is not None:
                     progress(number + 1, len(plan))
-        return pool
+        return pool, mask
 
     def window(self, row: int, col: int, height: int, width: int) -> Pixels:
-        """The pixels of a rectangle that lies inside."""
+        """The pixels of a rectangle that lies inside; those masked are nodata, or 0 where none is declared."""
+        window = Window(col, row, width, height)
         with _opened(self.path) as file:
-            pixels: Pixels = file.read(1, window=Window(col, row, width, height))
+            pixels: Pixels = file.read(1, window=window)
+            if self.masked:
+                pixels[file.read_masks(1, window=window) == 0] = self.nodata or 0
             return pixels
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import pandas as pd
 
+from cbm_lake import looks
 from cbm_lake.arguments import checked
 from cbm_lake.cards import Classes, scene_classes
 from cbm_lake.errors import InvalidInputError
@@ -52,6 +53,7 @@ def suspicious(
         rank (from 1), pid, crop_name ("" where none was declared), dates, and medians over the season of cv (std /
         mean), iqr ((p75 - p25) / mean), cv_z and iqr_z (robust z-scores within the crop and date), and score, the mean
         of both z-scores. A score near 0 is usual; above 5 a parcel differs from its crop far beyond chance.
+        `attrs["looks"]` counts the looks at parcels that were clear, cloudy, unknown, cut by an edge or too small.
 
     Raises:
         NotFoundError: no such parcels were loaded.
@@ -65,5 +67,9 @@ def suspicious(
     lake = lake or open_lake()
     found = lake.parcel_set(aoi, year, ptype)
     key = {"aoi": found.aoi, "year": found.year, "ptype": found.ptype}
-    how = {"bands": list(bands), "screen": list(scene_classes(screen)), "cloud": cloud, "peers": peers, "dates": dates}
-    return lake.query("foi.suspicious", **key, **how).to_pandas()
+    screened = list(scene_classes(screen))
+    how = {"bands": list(bands), "screen": screened, "cloud": cloud, "peers": peers, "dates": dates}
+    ranked = lake.query("foi.suspicious", **key, **how).to_pandas()
+    ranked.attrs["looks"] = looks.count(lake, "status.looks", **key, screen=screened, cloud=cloud)
+    looks.tell(found.name, ranked.attrs["looks"])
+    return ranked

@@ -101,11 +101,13 @@ def survey(
     index = _index(outlines, raster)
     if not index.pixel_count:
         log.warning("no parcel has a pixel of raster %s; check the coordinate systems of both", raster.path)
-    pool = raster.read(index, progress)
+    pool, mask = raster.read(index, progress)
     values = np.array([value if value or zero_counts else _NEVER for value in classes], np.int64)
     ignored = [] if zero_counts else [0]
     ignored += [] if raster.nodata is None else [raster.nodata]
     codes = components.encode(pool, values, np.array(ignored, np.int64))
+    if mask is not None:
+        codes[mask == 0] = components.NOT_COUNTED
     _refuse_unknown(raster, classes, pool, codes)
     return Survey(index, codes, components.count(codes, index.pixel_offsets, len(classes)))
 

@@ -8,8 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cbm_lake import cards, sources
+from cbm_lake import sources
 from cbm_lake.arguments import Args, Kwargs, also, is_number
+from cbm_lake.cards import S2, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
@@ -36,9 +37,12 @@ def by_pid(
     ptype: str | None = None,
     debug: bool = False,
     *,
+    card: str = "s2",
     lake: Lake | None = None,
 ) -> pd.DataFrame:
     """Chips round a parcel's centroid, in temp/<aoi>/<year>/<pid>/chipimages/; their list is images_list.<band>.csv.
+
+    Those of radar are in chipimages/bs/ and chipimages/c6/, since both have bands VV and VH.
 
     Args:
         aoi: area.
@@ -50,6 +54,7 @@ def by_pid(
         chipsize: metres a side.
         ptype: which parcel set; None is the main one.
         debug: tell the log (level DEBUG) what is done.
+        card: s2, bs (backscatter) or c6 (coherence).
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Returns:
@@ -61,16 +66,9 @@ def by_pid(
         SourceError: no scene could be read.
     """
     found = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)
-    return _written(
-        folders.place(aoi, year, str(pid), ""),
-        found["clon"][0],
-        found["clat"][0],
-        (start_date, end_date),
-        band,
-        chipsize,
-        debug,
-        lake,
-    )
+    place = folders.place(aoi, year, str(pid), "")
+    where = found["clon"][0], found["clat"][0]
+    return _written(place, *where, (start_date, end_date), band, chipsize, debug, card, lake)
 
 
 def at_place(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
@@ -93,6 +91,7 @@ def by_location(
     *,
     aoi: str | None = None,
     year: int | None = None,
+    card: str = "s2",
     lake: Lake | None = None,
 ) -> pd.DataFrame:
     """Chips round a place, in temp/<lon>_<lat>/chipimages/, _ for the dots. See `by_pid`.
@@ -100,7 +99,12 @@ def by_location(
     An area and a year may stand before the place, as in version 0.1, or be named; which they are does not matter.
     """
     place = Workspace.here().temp / folders.of_location(lon, lat)
-    return _written(place, float(lon), float(lat), (start_date, end_date), band, chipsize, debug, lake)
+    return _written(place, float(lon), float(lat), (start_date, end_date), band, chipsize, debug, card, lake)
+
+
+def folder_of(place: Path, card: str = "s2") -> Path:
+    """Where the chips of a card are, in the folder of a parcel or place."""
+    return folders.chips(place) if card == S2.name else folders.chips(place) / card
 
 
 def _written(
@@ -111,15 +115,17 @@ def _written(
     band: str | Sequence[str],
     chipsize: int,
     debug: bool,
+    card: str,
     lake: Lake | None,
 ) -> pd.DataFrame:
     import pandas as pd
 
-    source, folder = sources.here(lake), folders.chips(place)
+    source = sources.here(lake)
+    folder = folder_of(place, card)
     lists = []
     for asked in (band,) if isinstance(band, str) else band:
-        name = cards.band_called(asked)
-        chips = source.raw_chips(lon, lat, *days, band=name, chipsize=chipsize, folder=folder)
+        name = band_called(asked)
+        chips = source.raw_chips(lon, lat, *days, band=name, chipsize=chipsize, folder=folder, card=card)
         lists.append(_listed(chips))
         file = folders.write_file(folder / f"images_list.{name}.csv", lists[-1].to_csv())
         if debug:

@@ -21,9 +21,13 @@ from cbm_lake.ipycbm import overview
 from cbm_lake.ipycbm.choice import STYLE, Days, offer
 from cbm_lake.ipycbm.panel import Panel, rendered, told
 from cbm_lake.ipycbm.parcel_map import MOST, parcel_map
-from cbm_lake.show import computing
+from cbm_lake.show import views
 
-_VIEWS: Final = ("true colour", "B08_B04_B03", "ndvi", "B04", "B08", "B11")
+_VIEWS: Final = (
+    "true colour", "B08_B04_B03", "ndvi", "ndwi", "bare soil", "SCL", "B04", "B08", "B11", "bs VV", "bs VH", "c6 VV",
+)  # fmt: skip
+_INDICES: Final = ("ndvi", "ndwi", "bare soil")
+"""Views of which there are histograms."""
 _NOTES: Final = "notes.txt"
 
 Parcel = tuple[str, int, str]
@@ -124,13 +128,15 @@ def _series(chosen: Kept) -> Panel:
         "weather": show.time_series.weather,
     }
 
-    def draw(kind: str, zoomable: bool) -> Any:
-        return kinds[kind](*chosen.value, interactive=zoomable)
+    def draw(kind: str, crop: bool, zoomable: bool) -> Any:
+        behind = {"crop": True} if crop and kind != "weather" else {}
+        return kinds[kind](*chosen.value, interactive=zoomable, **behind)
 
     return Panel(
         "show",
         draw,
         kind=ipywidgets.Dropdown(options=list(kinds), description="what", style=STYLE),
+        crop=ipywidgets.Checkbox(description="the crop's other parcels behind", style=STYLE),
         zoomable=ipywidgets.Checkbox(value=True, description="zoomable", style=STYLE),
     )
 
@@ -164,8 +170,9 @@ def _chips(chosen: Kept) -> Panel:
 
 def _single(parcel: Parcel, days: tuple[date, date], view: str) -> dict[str, ipywidgets.Image]:
     """The images of a parcel one by one, which the sheet left in its folder, by their dates."""
-    name = computing.view(view).name
-    files = sorted(get.folders.chips(get.folders.place(*parcel, "")).glob(f"{name}_????-??-??.png"))
+    seen = views.view(view)
+    name, folder = seen.name, get.chip_images.folder_of(get.folders.place(*parcel, ""), seen.card.name)
+    files = sorted(folder.glob(f"{name}_????-??-??.png"))
     dated = {file.stem.removeprefix(f"{name}_"): file for file in files}
     first, last = (day.isoformat() for day in days)
     return {day: ipywidgets.Image.from_file(file) for day, file in dated.items() if first <= day <= last}
@@ -183,10 +190,20 @@ def slider(figures: dict[str, Any]) -> ipywidgets.Widget:
 
 
 def _calendar(chosen: Kept) -> Panel:
-    def draw(view: str) -> Any:
+    def draw(cells: str, view: str) -> Any:
+        if cells == "scatter":
+            return show.calendar.scatter(*chosen.value)
+        if cells == "histograms":
+            return show.calendar.histograms(*chosen.value, index=view if view in _INDICES else _INDICES[0])
         return show.calendar.by_pid(*chosen.value, bands=view)
 
-    return Panel("show", draw, view=ipywidgets.Dropdown(options=_VIEWS, description="colours", style=STYLE))
+    cells = [("images", "images"), ("histograms of an index", "histograms"), ("red and near infrared", "scatter")]
+    return Panel(
+        "show",
+        draw,
+        cells=ipywidgets.Dropdown(options=cells, description="each day", style=STYLE),
+        view=ipywidgets.Dropdown(options=_VIEWS, description="colours", style=STYLE),
+    )
 
 
 def _map(chosen: Kept) -> Panel:

@@ -52,6 +52,7 @@ class Clear(_Group):
     screen: Annotated[tuple[Annotated[int, Field(ge=1, le=11)], ...], BeforeValidator(scene_classes)]
     cloud: Share
     pixels: Annotated[int, Field(ge=1)]
+    share: Share | None
     brightest: Positive
     corrupted: float
     dates: Annotated[int, Field(ge=1)]

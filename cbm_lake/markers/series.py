@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake
+from cbm_lake.looks import count as counted
 from cbm_lake.markers import kernels
 from cbm_lake.markers.parameters import Clear, Parameters, Spike
 from cbm_lake.snapshots import ParcelSet
@@ -103,7 +104,7 @@ def read(lake: Lake, parcels: ParcelSet, chosen: Parameters, pids: Sequence[str]
     declared = lake.query("markers.declared", **key)
     check_known(declared["pid"], wanted or [], parcels)
     first, last = chosen.season.days(parcels.year)
-    key |= {"first": first, "last": last, "pixels": chosen.clear.pixels}
+    key |= {"first": first, "last": last, "pixels": chosen.clear.pixels, "share": chosen.clear.share}
     how = {"screen": list(chosen.clear.screen), "cloud": chosen.clear.cloud, "brightest": chosen.clear.brightest}
     optical = lake.query("markers.optical", **key, **how)
     count = declared.num_rows
@@ -125,6 +126,17 @@ def read(lake: Lake, parcels: ParcelSet, chosen: Parameters, pids: Sequence[str]
         spread,
         ndvi.count >= chosen.clear.dates,
     )
+
+
+def looks(lake: Lake, parcels: ParcelSet, chosen: Parameters, pids: Sequence[str] | None = None) -> dict[str, int]:
+    """How many looks of Sentinel-2 at the parcels are clear in the season, and why the others are not."""
+    first, last = chosen.season.days(parcels.year)
+    clear = chosen.clear
+    return counted(
+        lake, "markers.looks", aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, first=first, last=last,
+        pixels=clear.pixels, share=clear.share, screen=list(clear.screen), cloud=clear.cloud,
+        brightest=clear.brightest, pids=None if pids is None else sorted(set(pids)),
+    )  # fmt: skip
 
 
 def check_known(pids: pa.ChunkedArray | pa.Array, wanted: Sequence[str], parcels: ParcelSet) -> None:

@@ -183,6 +183,8 @@ class Series:
             pa.repeat(pa.scalar(keys[item.name], item.type), rows.num_rows)
             if item.name in keys
             else rows[item.name].cast(item.type)
+            if item.name in rows.column_names
+            else pa.nulls(rows.num_rows, item.type)  # dumps do not say which share of a parcel was seen
             for item in schema
         ]
         return pa.table(columns, schema=schema)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.compute as pc
+import pyarrow as pa
 from pyproj import CRS
 
 from cbm_lake import vectors
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.parcels.changes import Changes, changes_of
 from cbm_lake.parcels.columns import (
     CROP_CODE_NAMES,
     CROP_NAME_NAMES,
@@ -23,10 +23,11 @@ from cbm_lake.parcels.columns import (
     take_columns,
     with_others,
 )
-from cbm_lake.parcels.geometry import EQUAL_AREA, mend, outlines_of, own_epsg, reproject, source_crs
-from cbm_lake.parcels.tables import geo, in_order, own_columns, version_of
+from cbm_lake.parcels.geometry import EQUAL_AREA, extent_of, outlines_in, own_epsg, source_crs
+from cbm_lake.parcels.identity import TOLERANCE, tolerance, with_stored_bytes
+from cbm_lake.parcels.tables import in_order, measured, own_columns, version_of
 
-__all__ = ["CROP_CODE_NAMES", "CROP_NAME_NAMES", "PID_NAMES", "Loaded", "check_set", "load"]
+__all__ = ["CROP_CODE_NAMES", "CROP_NAME_NAMES", "PID_NAMES", "TOLERANCE", "Changes", "Loaded", "check_set", "load"]
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Loaded:
     ptype: str
     """Which of several parcel sets; "" is the main one."""
     version: str
-    """Hash of the content: the same parcels always have the same version."""
+    """Hash of the content, that of the outlines first, so that the same parcels always have the same version."""
     parcels: int
     repaired: int
     """Geometries that were invalid and have been mended."""
@@ -50,6 +51,15 @@ class Loaded:
     """Coordinate system of the parcels in the lake."""
     new: bool
     """False when the very same parcels were in force already."""
+    changes: Changes | None = None
+    """What is different from the version in force before; None where there was none."""
+
+    @property
+    def outcome(self) -> str:
+        """What became of the parcels, in words: what changed, or that nothing did."""
+        if not self.new:
+            return "were there already"
+        return f"loaded; {self.changes}" if self.changes else "loaded"
 
 
 def load(
@@ -87,20 +97,54 @@ def load(
     source = vectors.read(str(path), layer, key=pid)
     taken = take_columns(source, pid, crop_name, crop_code)
     ids = identifiers(source, taken["id"])
-    found = outlines_of(source, ids)
+    extent = extent_of(source, ids)
     lake = lake or open_lake()
-    given = source_crs(source, found, crs)
+    given = source_crs(source, extent, crs)
     epsg = lake.epsg(aoi) or own_epsg(given) or EQUAL_AREA
-    outlines, repaired = mend(source, ids, reproject(source, ids, found, given, CRS.from_epsg(epsg)))
+    outlines, repaired = outlines_in(source, ids, given, CRS.from_epsg(epsg))
+    source = source.without_geometries()
+    versions = lake.parcel_versions(aoi, year, ptype)
+    outlines = with_stored_bytes(lake, versions, ids, outlines, tolerance(epsg))
+    found = measured(source, ids, outlines, epsg)
     attributes = {name: as_text(source, column) for name, column in taken.items() if name != "id"}
-    columns = own_columns(source, ids, outlines, attributes, epsg)
-    version = version_of(columns)
-    table = in_order(with_others(columns, source, set(taken.values())), outlines)
-    table = table.replace_schema_metadata({"geo": json.dumps(geo(outlines, epsg))})
-    new = lake.add_parcels(aoi, year, ptype, version, table)
-    log.info("%s: %d parcels of %s %d %s, version %s, new: %s", path, len(ids), aoi, year, ptype, version, new)
-    area = float(pc.sum(columns["area"]).as_py())
-    return Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new)
+    table = with_others(own_columns(ids, found, attributes), source, set(taken.values()))
+    version = version_of(table)
+    changes = changes_of(lake, versions[0], table, version) if versions else None
+    if changes is not None and not changes:
+        version = versions[0].version  # which may be of version 0.1, or of another format's types
+    new = lake.add_parcels(aoi, year, ptype, version, in_order(table, found))
+    area = float(found.area.sum())
+    loaded = Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, changes)
+    _report(str(path), loaded)
+    _report_mixed(str(path), lake, table)
+    return loaded
+
+
+def _report(path: str, loaded: Loaded) -> None:
+    """Log what was loaded, and warn of what the user may not expect of it."""
+    log.info("%s: %d parcels, version %s: %s", path, loaded.parcels, loaded.version, loaded.outcome)
+    changes = loaded.changes
+    if changes and changes.columns_removed:
+        names = ", ".join(changes.columns_removed)
+        log.warning("%s has no column %s, which the parcels in force before had; as_of still shows it", path, names)
+    if changes and changes.renamed:
+        log.warning(
+            "%s: %d parcels have the outline of another identifier before; signatures go by identifier, "
+            "so theirs are extracted anew; if another column has the former identifiers, name that one by pid=",
+            path,
+            changes.renamed,
+        )
+
+
+def _report_mixed(path: str, lake: Lake, table: pa.Table) -> None:
+    """Warn of columns that other sets have in another type."""
+    mixed = lake.mixed_columns() if len(lake.parcel_sets()) > 1 else {}
+    names = {name.casefold() for name in table.column_names}
+    for name, types in mixed.items():
+        if name.casefold() in names:
+            kinds = ", ".join(types)
+            words = "%s: the parcel sets have column %s in different types (%s); the view fiboa_parcels has it as text"
+            log.warning(words, path, name, kinds)
 
 
 def check_set(aoi: str, year: int, ptype: str | None) -> tuple[str, int, str]:

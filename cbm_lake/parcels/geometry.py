@@ -20,23 +20,54 @@ log = logging.getLogger(__name__)
 
 EQUAL_AREA: Final = 3035
 """EPSG code of the European equal-area projection: areas, and the lake's coordinates where the file's do not serve."""
+CHUNK: Final = 10_000
+"""Outlines that are decoded at once."""
 POLYGONAL: Final = {shapely.GeometryType.POLYGON: "Polygon", shapely.GeometryType.MULTIPOLYGON: "MultiPolygon"}
 _COLLECTION: Final = shapely.GeometryType.GEOMETRYCOLLECTION
+OUTSIDE: Final = ("lie outside the world", "wrong CRS? Give the right one by crs=")
 
 
-def outlines_of(source: Features, ids: pa.Array) -> Geometries:
-    """The geometries in two dimensions, all of them polygonal and none without coordinates."""
-    found = source.geometries
-    advice = "delete these rows or draw their outlines"
-    refuse(source, ids, shapely.is_missing(found) | shapely.is_empty(found), "have no geometry", advice)
-    other = ~np.isin(shapely.get_type_id(found), (*POLYGONAL, _COLLECTION))
-    refuse(source, ids, other, "are no polygons", "give polygons or multipolygons only")
-    flat = shapely.force_2d(found)
-    _refuse_infinite(source, ids, flat)
-    return np.asarray(flat)
+class Refusals:
+    """Rows that cannot be parcels, collected over all chunks, so that the message counts and lists all of them."""
+
+    def __init__(self, source: Features, ids: pa.Array) -> None:
+        self._source, self._ids = source, ids
+        self._rows: dict[tuple[str, str], list[NDArray[np.int64]]] = {}
+
+    def note(self, start: int, bad: NDArray[np.bool_], problem: str, advice: str) -> bool:
+        """Whether any row of a chunk that begins at row `start` is bad; those are listed by `check`."""
+        if bad.any():
+            self._rows.setdefault((problem, advice), []).append(np.flatnonzero(bad) + start)
+        return bool(bad.any())
+
+    def check(self) -> None:
+        """Raise InvalidInputError that lists the parcels of the first problem that was noted."""
+        for (problem, advice), parts in self._rows.items():
+            rows = np.concatenate(parts)
+            listed = some(map(repr, self._ids.take(pa.array(rows)).to_pylist()))
+            raise InvalidInputError(f"{self._source.name}: {len(rows)} parcels {problem}: {listed}; {advice}")
 
 
-def source_crs(source: Features, outlines: Geometries, given: str | int | None) -> CRS:
+def extent_of(source: Features, ids: pa.Array) -> Geometries:
+    """The box round all geometries of a file, as an array of one; refused where one is no polygon with coordinates."""
+    refusals = Refusals(source, ids)
+    boxes = []
+    for start in range(0, len(source), CHUNK):
+        geometries = source.decoded(start, start + CHUNK)
+        missing = shapely.is_missing(geometries) | shapely.is_empty(geometries)
+        advice = "delete these rows or draw their outlines"
+        if refusals.note(start, missing, "have no geometry", advice):
+            continue
+        other = ~np.isin(shapely.get_type_id(geometries), (*POLYGONAL, _COLLECTION))
+        if refusals.note(start, other, "are no polygons", "give polygons or multipolygons only"):
+            continue
+        if not refusals.note(start, _is_infinite(geometries), *OUTSIDE):
+            boxes.append(shapely.box(*shapely.total_bounds(geometries)))
+    refusals.check()
+    return np.array([shapely.box(*shapely.total_bounds(boxes))])
+
+
+def source_crs(source: Features, extent: Geometries, given: str | int | None) -> CRS:
     """The coordinate system of the file, or the one given in its stead; refused where the coordinates deny it."""
     try:
         crs = source.crs if given is None else CRS.from_user_input(given)
@@ -46,7 +77,7 @@ def source_crs(source: Features, outlines: Geometries, given: str | int | None) 
         raise InvalidInputError(f"{source.name} does not say its coordinate system; give it by crs=, as EPSG:2154")
     if given is not None and source.crs is not None and not crs.equals(source.crs, ignore_axis_order=True):
         log.warning("%s says %s, but is read as %s", source.name, source.crs.name, crs.name)
-    if crs.is_projected and np.abs(shapely.total_bounds(outlines)).max() <= 360:
+    if crs.is_projected and np.abs(shapely.total_bounds(extent)).max() <= 360:
         raise InvalidInputError(
             f"{source.name} says {crs.name}, but its coordinates look like degrees; give the right one by crs="
         )
@@ -61,19 +92,40 @@ def own_epsg(crs: CRS) -> int | None:
     return flat.to_epsg()
 
 
-def reproject(source: Features, ids: pa.Array, outlines: Geometries, crs: CRS, target: CRS) -> Geometries:
-    """The outlines in another coordinate system; refused where one lies outside of it."""
+def outlines_in(source: Features, ids: pa.Array, crs: CRS, target: CRS) -> tuple[list[pa.Array], int]:
+    """The outlines in two dimensions, valid, in a coordinate system of the lake; and how many had to be mended.
+
+    Returns:
+        WKB, in arrays of CHUNK rows: outlines of a whole country do not fit in memory as objects.
+
+    Raises:
+        InvalidInputError: one lies outside of that system, or encloses nothing.
+    """
     flat = crs.sub_crs_list[0] if crs.is_compound else crs
-    if flat.equals(target, ignore_axis_order=True):
-        return outlines
+    refusals = Refusals(source, ids)
+    stored, repaired = [], 0
+    for start in range(0, len(source), CHUNK):
+        outlines = np.asarray(shapely.force_2d(source.decoded(start, start + CHUNK)))
+        if not flat.equals(target, ignore_axis_order=True):
+            outlines = _moved(source, outlines, flat, target)
+            if refusals.note(start, _is_infinite(outlines), *OUTSIDE):
+                continue
+        outlines, mended = mend(outlines)
+        advice = "draw them again or delete these rows"
+        refusals.note(start, shapely.is_empty(outlines), "have outlines that enclose nothing", advice)
+        stored.append(pa.array(shapely.to_wkb(outlines), pa.binary()))
+        repaired += mended
+    refusals.check()
+    return stored, repaired
+
+
+def _moved(source: Features, outlines: Geometries, crs: CRS, target: CRS) -> Geometries:
     try:
-        moved = transform(outlines, flat, target)
+        return transform(outlines, crs, target)
     except (CRSError, ProjError) as error:
         raise InvalidInputError(
             f"{source.name}: no way leads from {crs.name} to {target.name}; give another by crs="
         ) from error
-    _refuse_infinite(source, ids, moved)
-    return moved
 
 
 def transform(geometries: Geometries, source: CRS | int, target: CRS | int) -> Geometries:
@@ -81,8 +133,8 @@ def transform(geometries: Geometries, source: CRS | int, target: CRS | int) -> G
     return np.asarray(reprojected(geometries, source, target))
 
 
-def mend(source: Features, ids: pa.Array, outlines: Geometries) -> tuple[Geometries, int]:
-    """Valid polygons and multipolygons, and how many had to be mended.
+def mend(outlines: Geometries) -> tuple[Geometries, int]:
+    """Valid polygons and multipolygons, and how many had to be mended; empty where one encloses nothing.
 
     Method "structure" keeps every lobe of a bow-tie, and what an outline covers twice; the other one, "linework",
     would make holes of the latter.
@@ -92,8 +144,6 @@ def mend(source: Features, ids: pa.Array, outlines: Geometries) -> tuple[Geometr
         return outlines, 0
     mended = outlines.copy()
     mended[broken] = _polygonal(shapely.make_valid(outlines[broken], method="structure", keep_collapsed=False))
-    lost = shapely.is_empty(mended)
-    refuse(source, ids, lost, "have outlines that enclose nothing", "draw them again or delete these rows")
     return mended, int(broken.sum())
 
 
@@ -106,15 +156,8 @@ def _polygonal(geometries: Geometries) -> Geometries:
     return geometries
 
 
-def _refuse_infinite(source: Features, ids: pa.Array, outlines: Geometries) -> None:
+def _is_infinite(outlines: Geometries) -> NDArray[np.bool_]:
     coordinates, row = shapely.get_coordinates(outlines, return_index=True)
     bad = np.zeros(len(outlines), bool)
     bad[row[~np.isfinite(coordinates).all(axis=1)]] = True
-    refuse(source, ids, bad, "lie outside the world", "wrong CRS? Give the right one by crs=")
-
-
-def refuse(source: Features, ids: pa.Array, bad: NDArray[np.bool_], problem: str, advice: str) -> None:
-    """Raise InvalidInputError that lists the parcels marked as bad."""
-    if bad.any():
-        listed = some(map(repr, ids.filter(pa.array(bad)).to_pylist()))
-        raise InvalidInputError(f"{source.name}: {bad.sum()} parcels {problem}: {listed}; {advice}")
+    return bad

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import geopandas as gpd
@@ -10,69 +13,173 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
+from numpy.typing import NDArray
 from pyproj import CRS
 
 from cbm_lake import schemas
-from cbm_lake.parcels.geometry import EQUAL_AREA, POLYGONAL, refuse, transform
-from cbm_lake.vectors import Features, Geometries
+from cbm_lake.parcels.geometry import CHUNK, EQUAL_AREA, OUTSIDE, POLYGONAL, Refusals, transform
+from cbm_lake.parcels.identity import gather
+from cbm_lake.vectors import Features
 
 _DEGREES: Final = 4326
+_ROW_GROUP: Final = 50_000
+_OUTLINES: Final = ("id", "geometry", "bbox", "area", "epsg", "centroid_lon", "centroid_lat")
+"""Columns that follow from the outlines; all others are attributes."""
 
 
-def own_columns(
-    source: Features, ids: pa.Array, outlines: Geometries, attributes: dict[str, pa.Array], epsg: int
-) -> pa.Table:
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What follows from the outlines of a set."""
+
+    outlines: pa.ChunkedArray
+    """WKB."""
+    area: NDArray[np.float64]
+    """Hectares."""
+    bounds: NDArray[np.float64]
+    """n by 4: xmin, ymin, xmax, ymax."""
+    centroids: NDArray[np.float64]
+    """n by 2, in the area's coordinate system."""
+    degrees: NDArray[np.float64]
+    """The same in longitude and latitude."""
+    kinds: frozenset[int]
+    """Numbers of the types of geometry."""
+    epsg: int
+
+
+def measured(source: Features, ids: pa.Array, outlines: list[pa.Array], epsg: int) -> Measured:
+    """Areas, boxes and centroids of outlines, given as WKB in arrays of CHUNK rows.
+
+    Raises:
+        InvalidInputError: one lies where areas or degrees cannot be computed.
+    """
+    refusals = Refusals(source, ids)
+    parts, kinds = [], set()
+    for number, wkb in enumerate(outlines):
+        shapes = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
+        equal_area = shapes if epsg == EQUAL_AREA else transform(shapes, epsg, EQUAL_AREA)
+        centroids = shapely.centroid(shapes)
+        with np.errstate(invalid="ignore"):  # infinite outlines are refused below
+            area = shapely.area(equal_area) / 10_000
+        degrees = shapely.get_coordinates(transform(centroids, epsg, _DEGREES))
+        refusals.note(number * CHUNK, ~np.isfinite(area + degrees.sum(axis=1)), *OUTSIDE)
+        parts.append((area, shapely.bounds(shapes), shapely.get_coordinates(centroids), degrees))
+        kinds |= set(shapely.get_type_id(shapes).tolist())
+    refusals.check()
+    area, bounds, centroids, degrees = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Measured(pa.chunked_array(outlines), area, bounds, centroids, degrees, frozenset(kinds), epsg)
+
+
+def own_columns(ids: pa.Array, found: Measured, attributes: Mapping[str, pa.Array]) -> pa.Table:
     """The columns of schemas.PARCELS, in the order of the file."""
-    equal_area = outlines if epsg == EQUAL_AREA else transform(outlines, epsg, EQUAL_AREA)
-    with np.errstate(invalid="ignore"):  # infinite outlines are refused below
-        area = shapely.area(equal_area) / 10_000
-    lon, lat = shapely.get_coordinates(transform(shapely.centroid(outlines), epsg, _DEGREES)).T
-    lost = ~np.isfinite(area + lon + lat)
-    refuse(source, ids, lost, "lie outside the world", "wrong CRS? Give the right one by crs=")
     box = schemas.PARCELS.field("bbox").type
     columns = {
         "id": ids,
-        "geometry": pa.array(shapely.to_wkb(outlines), pa.binary()),
-        "bbox": pa.StructArray.from_arrays(list(map(pa.array, shapely.bounds(outlines).T)), fields=list(box)),
-        "area": area,
+        "geometry": found.outlines,
+        "bbox": pa.StructArray.from_arrays(list(map(pa.array, found.bounds.T)), fields=list(box)),
+        "area": found.area,
         "crop:code": pa.nulls(len(ids), pa.string()),
         "crop:name": pa.nulls(len(ids), pa.string()),
-        "epsg": np.full(len(ids), epsg, np.int32),
-        "centroid_lon": lon,
-        "centroid_lat": lat,
+        "epsg": np.full(len(ids), found.epsg, np.int32),
+        "centroid_lon": found.degrees[:, 0],
+        "centroid_lat": found.degrees[:, 1],
     }
-    return pa.table(columns | attributes, schema=schemas.PARCELS)
+    return pa.table(columns | dict(attributes), schema=schemas.PARCELS)
 
 
-def in_order(table: pa.Table, outlines: Geometries) -> pa.Table:
-    """The rows along a Hilbert curve, so that neighbours lie together; by id where two share a place."""
-    centroids = gpd.GeoSeries(shapely.centroid(outlines))
-    place = pa.table({"along": centroids.hilbert_distance().to_numpy(), "id": table["id"]})
-    return table.take(pc.sort_indices(place, sort_keys=[("along", "ascending"), ("id", "ascending")]))
+def in_order(table: pa.Table, found: Measured) -> pa.RecordBatchReader:
+    """The rows along a Hilbert curve, so that neighbours lie together; by id where two share a place.
+
+    They come as GeoParquet's metadata says, in batches, so that no second copy of the table is in memory.
+    """
+    order = _order(table["id"], found.centroids)
+    schema = table.schema.with_metadata({"geo": json.dumps(_geo(found))})
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(order), _ROW_GROUP):
+            rows = order[start : start + _ROW_GROUP]
+            yield pa.RecordBatch.from_arrays([gather(column, rows) for column in table.columns], schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def version_of(columns: pa.Table) -> str:
-    """Twelve hex digits that depend on the parcels' ids, outlines, coordinate system and crops, not on their order."""
-    ordered = columns.select(["id", "geometry", "crop:code", "crop:name", "epsg"]).sort_by("id")
-    content = hashlib.sha256(str(ordered["epsg"][0]).encode())
-    for name in ("id", "geometry", "crop:code", "crop:name"):
-        values = ordered[name].cast(pa.large_binary())
-        lengths = pc.fill_null(pc.binary_length(values), -1)  # the lengths say where one value ends, -1 is null
-        content.update(lengths.to_numpy().astype("<i8").tobytes())
-        for chunk in values.chunks:
-            start, end = np.frombuffer(chunk.buffers()[1], np.int64)[[chunk.offset, chunk.offset + len(chunk)]]
-            content.update(memoryview(chunk.buffers()[2] or b"")[start:end])
-    return content.hexdigest()[:12]
+def _order(ids: pa.ChunkedArray, centroids: NDArray[np.float64]) -> NDArray[np.int64]:
+    bounds = (*centroids.min(axis=0), *centroids.max(axis=0))
+    along = [
+        gpd.GeoSeries(shapely.points(centroids[start : start + CHUNK])).hilbert_distance(total_bounds=bounds)
+        for start in range(0, len(centroids), CHUNK)
+    ]
+    keys = pa.table({"along": np.concatenate(along), "id": ids})
+    return np.asarray(pc.sort_indices(keys, sort_keys=[("along", "ascending"), ("id", "ascending")])).astype(np.int64)
 
 
-def geo(outlines: Geometries, epsg: int) -> dict[str, Any]:
+def attributes_of(table: pa.Table) -> pa.Table:
+    """The columns that say something else than where a parcel is, in alphabetical order."""
+    names = [name for name in table.column_names if name not in (*_OUTLINES, "ptype", "version")]
+    return table.select(sorted(names, key=str.casefold))
+
+
+def version_of(table: pa.Table) -> str:
+    """Hexadecimal digits of a set's content, in two parts, whatever the order of its rows.
+
+    The first part, of twelve digits, depends on ids, outlines and coordinate system; the second, of eight, behind an
+    underscore, on crops and the agency's other columns.
+    """
+    order = np.asarray(pc.sort_indices(table["id"])).astype(np.int64)
+    outlines = hashlib.sha256(str(table["epsg"][0]).encode())
+    for name in ("id", "geometry"):
+        _digest(outlines, table[name], order)
+    attributes = hashlib.sha256()
+    for field, column in zip((others := attributes_of(table)).schema, others.columns, strict=True):
+        attributes.update(f"{field.name.casefold()} {family(field.type)}\n".encode())
+        _digest(attributes, as_texts(column), order)
+    return f"{outlines.hexdigest()[:12]}_{attributes.hexdigest()[:8]}"
+
+
+def _digest(content: Any, column: pa.ChunkedArray, order: NDArray[np.int64]) -> None:
+    """Add the values of a column of texts or bytes to a hash; their lengths say where one ends, -1 is null."""
+    lengths = pc.fill_null(pc.binary_length(column), -1)
+    content.update(lengths.to_numpy()[order].astype("<i8").tobytes())
+    for start in range(0, len(order), CHUNK):
+        values = gather(column, order[start : start + CHUNK]).cast(pa.large_binary())
+        first, last = np.frombuffer(values.buffers()[1], np.int64)[[values.offset, values.offset + len(values)]]
+        content.update(memoryview(values.buffers()[2] or b"")[first:last])
+
+
+def family(kind: pa.DataType) -> str:
+    """What values of a type are, however many bits or which precision a format gives them."""
+    types = pa.types
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        return "number"
+    if types.is_string(kind) or types.is_large_string(kind):
+        return "text"
+    if types.is_date(kind) or types.is_timestamp(kind):
+        return "date" if types.is_date(kind) else "time"
+    return str(kind)
+
+
+def as_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values as text or bytes, equal for equal values whatever their type."""
+    kind, types = column.type, pa.types
+    if types.is_decimal(kind):
+        return pc.replace_substring_regex(column.cast(pa.string()), r"\.0*$|(\.\d*[1-9])0+$", r"\1")
+    if family(kind) == "time":
+        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
+    if family(kind) == "date":
+        column = column.cast(pa.date32())
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+        return column.cast(pa.binary())
+    if types.is_nested(kind):
+        return pa.chunked_array([[None if value is None else repr(value) for value in column.to_pylist()]], pa.string())
+    return column.cast(pa.string())
+
+
+def _geo(found: Measured) -> dict[str, Any]:
     """The metadata that makes the table GeoParquet 1.1 (https://geoparquet.org/releases/v1.1.0/)."""
-    kinds = set(shapely.get_type_id(outlines).tolist())
     geometry = {
         "encoding": "WKB",
-        "geometry_types": [name for kind, name in POLYGONAL.items() if kind in kinds],
-        "crs": CRS.from_epsg(epsg).to_json_dict(),
-        "bbox": shapely.total_bounds(outlines).tolist(),
+        "geometry_types": [name for kind, name in POLYGONAL.items() if kind in found.kinds],
+        "crs": CRS.from_epsg(found.epsg).to_json_dict(),
+        "bbox": [*found.bounds[:, :2].min(axis=0).tolist(), *found.bounds[:, 2:].max(axis=0).tolist()],
         "covering": {"bbox": {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}},
     }
     return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}

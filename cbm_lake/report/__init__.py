@@ -6,6 +6,7 @@ cbm.report.parcel("ms", 2024, "000123")                   # report_ms_2024_00012
 cbm.report.batch("ms", 2024, ["000123", "000124"])
 cbm.report.verify("report_ms_2024_000123.pdf").equal
 cbm.report.from_notebook("analysis.ipynb")
+cbm.report.slides("ms", 2024, "000123")                   # slides_ms_2024_000123.pptx
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from cbm_lake.errors import InvalidInputError, LakeError, SourceError
 from cbm_lake.report import evidence, facts, figures, pages, words
 from cbm_lake.report.evidence import Verdict, verify
 from cbm_lake.report.notebook import from_notebook
+from cbm_lake.report.slides import slides
 
-__all__ = ["Report", "Verdict", "batch", "export_to_pdf", "from_notebook", "listed", "parcel", "verify"]
+__all__ = ["Report", "Verdict", "batch", "export_to_pdf", "from_notebook", "listed", "parcel", "slides", "verify"]
 
 FORMATS: Final = ("pdf", "html", "json")
 _BACKGROUND: Final = "sentinel"

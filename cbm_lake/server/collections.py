@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,10 +14,11 @@ import shapely
 from pyproj import CRS
 
 from cbm_lake import queries
+from cbm_lake.areas import DEGREES, Area, bounds_in
 from cbm_lake.errors import NotFoundError
 from cbm_lake.foi import result as foi
 from cbm_lake.lake import Lake
-from cbm_lake.reprojection import reprojected, transformer
+from cbm_lake.reprojection import reprojected
 from cbm_lake.server.accounts import Account
 from cbm_lake.server.security import RefusedError
 from cbm_lake.snapshots import ParcelSet
@@ -166,7 +166,7 @@ def _result(lake: Lake, name: str, aoi: str) -> Rows:
     def bounds() -> Box:
         first = next(iter(foi.batches(lake, name)))
         box = json.loads(first.schema.metadata[b"geo"])["columns"]["geometry"].get("bbox", (-180, -90, 180, 90))
-        return transformer(_crs(first), 4326).transform_bounds(*box)
+        return bounds_in(shapely.box(*box), _crs(first), DEGREES)
 
     return Rows(f"foi_{name}", f"FOI: {name}", aoi, "", lambda: foi.batches(lake, name), bounds)
 
@@ -228,6 +228,4 @@ def _crs(rows: pa.RecordBatch) -> CRS:
 
 def _meets(rows: pa.RecordBatch, box: Box) -> Any:
     """Which outlines meet a box in degrees."""
-    frame = reprojected(np.array([shapely.box(*box)]), CRS.from_epsg(4326), _crs(rows))[0]
-    shapely.prepare(frame)
-    return shapely.intersects(frame, _shapes(rows))
+    return Area(shapely.box(*box)).meets(_shapes(rows), _crs(rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Final
 
 import mapbox_vector_tile
@@ -12,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from cbm_lake import chips
+from cbm_lake.areas import Area
 from cbm_lake.server import security
 from cbm_lake.server.questions import Ptype
 from cbm_lake.server.security import User
@@ -52,19 +52,17 @@ def parcel_tile(
     source = request.app.state.source
     parcels = source.lake.parcel_set(security.allowed(user, aoi), year, ptype)
     with request.app.state.heavy:
-        rows = source.parcels_of_box(parcels, _degrees(z, x, y))
+        rows = source.parcels_of_area(parcels, _area(z, x, y))
         tile = _encoded(rows, z, x, y)
     return Response(tile, media_type="application/vnd.mapbox-vector-tile", headers=_HEADERS)
 
 
-def _degrees(z: int, x: int, y: int) -> tuple[float, float, float, float]:
-    """A tile and its margin in degrees."""
-    margin = _MARGIN / _UNITS
-    west, east = ((column / 2**z) * 360 - 180 for column in (x - margin, x + 1 + margin))
-    south, north = (
-        math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * row / 2**z)))) for row in (y + 1 + margin, y - margin)
-    )
-    return max(west, -180), south, min(east, 180), north
+def _area(z: int, x: int, y: int) -> Area:
+    """A tile and its margin."""
+    side, margin = 2 * chips.HALF_MAP / 2**z, _MARGIN / _UNITS
+    west, east = (column * side - chips.HALF_MAP for column in (x - margin, x + 1 + margin))
+    south, north = (chips.HALF_MAP - row * side for row in (y + 1 + margin, y - margin))
+    return Area(shapely.box(max(west, -chips.HALF_MAP), south, min(east, chips.HALF_MAP), north), 3857)
 
 
 def _encoded(rows: list[dict[str, Any]], z: int, x: int, y: int) -> bytes:

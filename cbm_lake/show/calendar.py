@@ -1,9 +1,11 @@
-"""A parcel's year: the images of every month in a column, and the NDVI below on the same axis of time."""
+"""A parcel's year: images, histograms or scatter plots of every month in a column, a curve below on the same axis."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,16 +14,19 @@ import numpy as np
 from cbm_lake import palette
 from cbm_lake.cards import CLOUD_CLASSES, Classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.show import browsing, computing, curves, pictures, reading, style
+from cbm_lake.show import browsing, computing, curves, distributions, pictures, reading, style, views
 from cbm_lake.show.curves import Line, Panel
+from cbm_lake.show.distributions import Draw, Pixels
 from cbm_lake.show.pictures import Row
-from cbm_lake.show.reading import Images
+from cbm_lake.show.reading import Image, Images, Parcel
+from cbm_lake.show.views import View
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LEFT, _RIGHT, _TOP, _CURVE, _BOTTOM = 0.5, 0.2, 0.85, 1.9, 0.95
+_LEFT, _RIGHT, _TOP, _CURVE, _BOTTOM = 0.6, 0.2, 0.85, 1.9, 0.95
 """Inches: the edges, height of the curve, and what is below it."""
 _LABEL, _GAP = 0.19, 0.05
 """Inches: the words above an image, and between images."""
@@ -46,7 +51,9 @@ def by_pid(
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
-    """A figure of a parcel's year: its images month by month with its outline, and its NDVI below.
+    """A figure of a parcel's year: its images month by month with its outline, and a curve below.
+
+    The curve is of what the images show: an index, backscatter or coherence; else of NDVI.
 
     Args:
         aoi: area.
@@ -55,9 +62,10 @@ def by_pid(
         ptype: which parcel set; None is the main one.
         start_date: the first day; None is 1 January of the year.
         end_date: the last day, at most twelve months later; None is 31 December of the year.
-        bands: what the images show: "true colour", "ndvi", three bands or one.
+        bands: what the images show: an index ("ndvi", "ndwi", "bare soil"), "true colour", scene classes ("SCL"),
+            three bands or one, or of radar "bs VV", "bs VH", "c6 VV", "c6 VH".
         chipsize: metres a side of the images; None shows the parcel and its surroundings.
-        cmap: colour map of matplotlib for NDVI or one band.
+        cmap: colour map of matplotlib for an index or one band.
         screen: scene classes (SCL) that count as clouds: numbers, or 3_8_9_10_11.
         file: also write the figure there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews with a slider over the dates instead of a matplotlib figure.
@@ -67,30 +75,129 @@ def by_pid(
         InvalidInputError: more than twelve months, or a date, band, colour map or file that cannot be.
     """
     style.suffix(file, interactive=interactive)
-    months = _months(year, start_date, end_date)
+    page = _page(aoi, year, pid, ptype, start_date, end_date, bands, chipsize, cmap, screen)
+    if interactive:
+        drawn = curves.interactive([page.panel], page.heading)
+        if page.images:
+            browsed = browsing.images([page.images], page.heading)
+            drawn = (drawn + browsed).cols(1).opts(shared_axes=False)
+        return style.save(drawn, file)
+    return style.save(_draw(page, _image), file)
+
+
+def histograms(
+    aoi: str,
+    year: int,
+    pid: str,
+    ptype: str | None = None,
+    start_date: str | date | None = None,
+    end_date: str | date | None = None,
+    index: str = "ndvi",
+    *,
+    screen: Classes = CLOUD_CLASSES,
+    file: str | Path | None = None,
+) -> Figure:
+    """A figure of a parcel's year: the histogram of an index over its pixels for every date, and the index below.
+
+    Args and errors are those of `by_pid`; index is "ndvi", "ndwi" or "bare soil".
+    """
+    style.suffix(file, interactive=False)
+    chosen = views.view(index).index
+    if chosen is None:
+        raise InvalidInputError(f"{index!r} is no index; choose from {', '.join(views.INDICES)}")
+    page = _page(aoi, year, pid, ptype, start_date, end_date, index, None, None, screen)
+    low, high = chosen.axis
+    words = f"{chosen.title} of the parcel's pixels, {low:g} to {high:g}, grid of 0.2; dotted: median"
+    return _saved(page, partial(distributions.histogram, index=chosen), words, file)
+
+
+def scatter(
+    aoi: str,
+    year: int,
+    pid: str,
+    ptype: str | None = None,
+    start_date: str | date | None = None,
+    end_date: str | date | None = None,
+    *,
+    screen: Classes = CLOUD_CLASSES,
+    file: str | Path | None = None,
+) -> Figure:
+    """A figure of a parcel's year: its pixels by red and near infrared for every date, and its NDVI below.
+
+    Args and errors are those of `by_pid`.
+    """
+    style.suffix(file, interactive=False)
+    page = _page(aoi, year, pid, ptype, start_date, end_date, "ndvi", None, None, screen)
+    words = "right: B04, 0 to 0.3; up: B08, 0 to 0.6; grid 0.1; pale: all dates; dotted: NDVI 0"
+    return _saved(page, distributions.scatter, words, file)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What a calendar is drawn from."""
+
+    parcel: Parcel
+    view: View
+    images: Row | None
+    panel: Panel
+    months: list[tuple[date, date]]
+
+    @property
+    def heading(self) -> str:
+        return f"Parcel {self.parcel.label} · {self.parcel.aoi} {self.parcel.year}"
+
+
+def _page(
+    aoi: str, year: int, pid: str, ptype: str | None, start: str | date | None, end: str | date | None,
+    bands: str | Sequence[str], chipsize: int | None, cmap: str | None, screen: Classes,
+) -> _Page:  # fmt: skip
+    months = _months(year, start, end)
     parcel = reading.parcels(aoi, year, [pid], ptype)[0]
     first, last = months[0][0], months[-1][1]
-    kind, size = computing.view(bands), chipsize or reading.chipsize_for([parcel])
-    curve = computing.ndvi_curve(reading.series(parcel, "s2"), screen)
-    curve = curve[(curve["time"] >= str(first)) & (curve["time"] < str(last + timedelta(days=1)))]
-    shown = None
+    kind, size = views.view(bands), chipsize or reading.chipsize_for([parcel])
+    panel = _panel(parcel, kind, screen, first, last)
     try:
-        images = reading.images_of(parcel, first, last, kind.bands, size, screen)
-        shown = pictures.row(parcel.label, kind, images, parcel.outline_in(images.epsg), cmap)
-        curve = _with_clouds(curve, images)
+        seen = reading.images_of(parcel, first, last, kind.bands, size, screen, kind.card.name)
     except NotFoundError:
-        if curve.empty:
+        if panel.empty:
             raise
-    missing = "no s2 statistics in these months; cbm-lake extract s2 makes them"
-    panel = Panel("NDVI", (Line("NDVI", palette.NDVI, curve),), (0, 1), missing)
-    heading = f"Parcel {parcel.label} · {parcel.aoi} {parcel.year}"
-    if interactive:
-        chart = curves.interactive([panel], heading)
-        return style.save(
-            chart if shown is None else (chart + browsing.images([shown], heading)).cols(1).opts(shared_axes=False),
-            file,
+        return _Page(parcel, kind, None, panel, months)
+    row = pictures.row(parcel.label, kind, seen, parcel.outline_in(seen.epsg), cmap)
+    lines = tuple(replace(line, rows=_with_clouds(line.rows, seen)) for line in panel.lines)
+    return _Page(parcel, kind, row, replace(panel, lines=lines), months)
+
+
+def _panel(parcel: Parcel, kind: View, screen: Classes, first: date, last: date) -> Panel:
+    """The curve of what a view shows, between two days."""
+    card, index = kind.card.name, kind.index or views.INDICES["ndvi"]
+    series = reading.series(parcel, card)
+    if card == "s2":
+        label, limits, colour = index.title, index.axis, palette.NDVI
+        curve = index.of_means(series, screen)
+    else:
+        label, limits, colour = kind.title, (0.0, 1.0) if card == "c6" else (-22.0, -8.0), palette.BANDS[kind.bands[0]]
+        curve = computing.radar_curve(series, kind.bands[0], decibel=card == "bs")
+    curve = curve[(curve["time"] >= str(first)) & (curve["time"] < str(last + timedelta(days=1)))]
+    unit = label if card == "s2" else kind.unit
+    missing = f"no {card} statistics in these months; cbm-lake extract {card} makes them"
+    return Panel(unit, (Line(label, colour, curve),), limits, missing)
+
+
+def _saved(page: _Page, cells: Callable[[Pixels], Draw], words: str, file: str | Path | None) -> Figure:
+    """The figure with a drawing of the parcel's pixels for every date."""
+    if page.images is None:
+        raise NotFoundError(
+            f"no images of parcel {page.parcel.pid} in these months; cbm-lake card2db catalogues scenes"
         )
-    return style.save(_draw(shown, panel, heading, months), file)
+    draw = cells(Pixels.of(page.images, page.parcel))
+
+    def cell(axes: Axes, row: Row, image: Image) -> None:
+        draw(axes, image)
+        pictures.frame(axes, row, image)
+
+    figure = _draw(page, cell, words)
+    style.save(figure, file)
+    return figure
 
 
 def _months(year: int, start: str | date | None, end: str | date | None) -> list[tuple[date, date]]:
@@ -107,15 +214,20 @@ def _with_clouds(curve: pd.DataFrame, images: Images) -> pd.DataFrame:
     return curve.assign(cloud=curve["cloud"].fillna(curve["time"].dt.date.map(seen).astype(float)))
 
 
-def _draw(shown: Row | None, panel: Panel, heading: str, months: Sequence[tuple[date, date]]) -> Figure:
-    """The figure; places are reckoned in inches, so that images stand above their time on the axis."""
+Cell = Callable[["Axes", Row, "Image"], None]
+"""Draws a day into its axes."""
+
+
+def _draw(page: _Page, cell: Cell, words: str | None = None) -> Figure:
+    """The figure; positions are reckoned in inches, so that images stand above their time on the axis."""
+    months, images = page.months, page.images
     length = (months[-1][1] - months[0][0]).days + 1
     inch = (style.WIDTH + 0.7 - _LEFT - _RIGHT) / length
     """Inches a day."""
     narrowest = min((final - first).days + 1 for first, final in months) if len(months) < 3 else 28
     across = max(1, int(narrowest * inch // _SMALLEST))
     side = min(narrowest * inch / across - _GAP, 2.2)
-    columns = [_of_month(shown, month) for month in months]
+    columns = [_of_month(images, month) for month in months]
     lines = max(1, *(-(-len(column) // across) for column in columns))
     tall = lines * (side + _LABEL) + 0.1
     width, height = _LEFT + length * inch + _RIGHT, _TOP + tall + 0.3 + _CURVE + _BOTTOM
@@ -124,22 +236,28 @@ def _draw(shown: Row | None, panel: Panel, heading: str, months: Sequence[tuple[
     for number, ((first, final), moments) in enumerate(zip(months, columns, strict=True)):
         left = _LEFT + (first - months[0][0]).days * inch
         _month(figure, (left, bottom, ((final - first).days + 1) * inch, tall), first, number, len(months))
-        for place, moment in enumerate(moments):
-            line, column = divmod(place, across)
+        for index, moment in enumerate(moments):
+            line, column = divmod(index, across)
             box = (left + _GAP / 2 + column * (side + _GAP), bottom + tall - (line + 1) * (side + _LABEL), side, side)
-            _day(figure, box, shown, moment, scaled=len(figure.axes) == 0)
-    if shown is None:
+            _day(figure, box, images, moment, cell, scaled=words is None and not figure.axes)
+    if images is None:
         figure.text(0.5, (bottom + tall / 2) / height, "no images of these months; cbm-lake card2db catalogues scenes",
                     ha="center", va="center", size=style.TEXT, color=palette.PALE)  # fmt: skip
-    _curve(figure, panel, (_LEFT, _BOTTOM, length * inch, _CURVE), months)
-    pictures.head(figure, style.fitted(heading, width - 0.3, lines=1))
-    _foot(figure, shown)
+    _curve(figure, page.panel, (_LEFT, _BOTTOM, length * inch, _CURVE), months)
+    pictures.head(figure, style.fitted(page.heading, width - 0.3, lines=1))
+    _foot(figure, images, words)
     return figure
 
 
-def _of_month(shown: Row | None, month: tuple[date, date]) -> list[datetime]:
+def _image(axes: Axes, row: Row, image: Image) -> None:
+    """The image of a day, framed by what clouds hide."""
+    pictures.draw(axes, pictures.rgba(row, image), row.images.bounds, row.outline, width=1.0)
+    pictures.frame(axes, row, image)
+
+
+def _of_month(row: Row | None, month: tuple[date, date]) -> list[datetime]:
     """When the images of a month were taken."""
-    images = shown.images.images if shown else ()
+    images = row.images.images if row else ()
     return [image.obstime for image in images if month[0] <= image.obstime.date() <= month[1]]
 
 
@@ -159,15 +277,15 @@ def _month(figure: Figure, box: tuple[float, float, float, float], first: date, 
 
 
 def _day(
-    figure: Figure, box: tuple[float, float, float, float], shown: Row | None, moment: datetime, *, scaled: bool
-) -> None:
-    """An image with its day of the month, and how much of the parcel is clouded."""
-    image = shown.at(moment) if shown else None
-    if shown is None or image is None:
+    figure: Figure, box: tuple[float, float, float, float], row: Row | None, moment: datetime, cell: Cell, *,
+    scaled: bool,
+) -> None:  # fmt: skip
+    """A day with its number in the month, and how much of the parcel is clouded."""
+    image = row.at(moment) if row else None
+    if row is None or image is None:
         return
     axes = pictures.axes_in(figure, box)
-    pictures.draw(axes, pictures.rgba(shown, image), shown.images.bounds, shown.outline, width=1.0)
-    pictures.frame(axes, image)
+    cell(axes, row, image)
     clouds = pictures.cloud_words(image)
     pictures.above(axes, f"{moment:%-d}", 3, 8, bold=not clouds)
     if clouds and "%" in clouds:
@@ -190,10 +308,17 @@ def _curve(
     style.date_axis(axes, year=False)
 
 
-def _foot(figure: Figure, shown: Row | None) -> None:
+def _foot(figure: Figure, row: Row | None, words: str | None) -> None:
     """What the frames mean, what the images show, how wide they are."""
-    if shown is None:
+    if row is None:
         return
-    metres = computing.distance(shown.images.size * shown.images.transform.a)
-    words = [f"images: {shown.view.title}, {metres} wide", "%: share of the parcel under clouds"]
-    pictures.key(figure, words, 0.42, parcel=True)
+    metres = computing.distance(row.images.size * row.images.transform.a)
+    radar = row.view.card.mission == "S1"
+    scaled = row.view.scaled and words is None
+    told = [words or (f"images: {metres} wide" if scaled else f"images: {row.view.title}, {metres} wide")]
+    told += [] if radar else ["%: clouds"]
+    pictures.key(figure, told, 0.42, parcel=True, clouds=not radar)
+    if row.view.classes:
+        pictures.class_key(figure, row, 0.22)
+    if scaled:
+        pictures.scale_of(figure, row, (figure.get_figwidth() - 2.2, 0.4, 1.9, 0.08))

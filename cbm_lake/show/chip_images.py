@@ -13,8 +13,9 @@ from cbm_lake.arguments import Args, Kwargs, also, is_number, ptype_stood_at
 from cbm_lake.cards import CLOUD_CLASSES, Classes, band_named, scene_classes
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.show import browsing, computing, pictures, reading, style
+from cbm_lake.show import browsing, pictures, reading, style
 from cbm_lake.show.pictures import Row
+from cbm_lake.show.views import view as view_of
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,9 @@ def by_pid(  # noqa: PLR0917 - the original's order
         pid: identifier of a parcel, or several.
         start_date: the first day, 2024-03-01; None is 1 January of the year.
         end_date: the last day, included; None is 31 December of the year.
-        bands: "ndvi", "true colour", three bands ("B08_B04_B03" or a list), or one ("B08"); also by the original's
-            names, imgtype and band.
+        bands: an index ("ndvi", "ndwi", "bare soil"), "true colour", scene classes ("SCL"), three bands ("B08_B04_B03"
+            or a list), one ("B08"), or of radar "bs VV", "bs VH", "c6 VV", "c6 VH"; also by the original's names,
+            imgtype and band.
         chipsize: metres a side; None shows the parcel and its surroundings, the same for all.
         columns: images side by side.
         show_parcel: with the outline.
@@ -75,17 +77,17 @@ def by_pid(  # noqa: PLR0917 - the original's order
         InvalidInputError: a date, band, size, colour map or file that cannot be.
     """
     _check(chipsize, columns, hspace, file, interactive=interactive)
-    kind, days, screened = computing.view(bands), _days(year, start_date, end_date), scene_classes(screen)
+    kind, days, screened = view_of(bands), _days(year, start_date, end_date), scene_classes(screen)
     chosen = reading.parcels(aoi, year, pid, ptype)
     size = chipsize or reading.chipsize_for(chosen)
     rows = []
     for parcel in chosen:
         if clean_history:
             get.folders.clear_chips(get.folders.place(parcel.aoi, parcel.year, parcel.pid, ""))
-        images = reading.images_of(parcel, *days, kind.bands, size, screened)
+        images = reading.images_of(parcel, *days, kind.bands, size, screened, kind.card.name)
         outline = parcel.outline_in(images.epsg)
         shown = pictures.row(parcel.label, kind, images, outline, cmap, percentile=percentile, outlined=show_parcel)
-        pictures.write(shown, reading.chip_folder(parcel), f"Parcel {parcel.label}")
+        pictures.write(shown, reading.chip_folder(parcel, kind.card.name), f"Parcel {parcel.label}")
         rows.append(shown)
     drawn = _drawn(rows, f"{reading.heading(chosen)}: {kind.title}", columns, hspace, interactive=interactive)
     return _finished(drawn, file, view, debug=debug)
@@ -122,11 +124,12 @@ def by_location(
     show_parcel says.
     """
     _check(chipsize, columns, hspace, file, interactive=interactive)
-    kind, days, screened = computing.view(bands), _days(year, start_date, end_date), scene_classes(screen)
+    kind, days, screened = view_of(bands), _days(year, start_date, end_date), scene_classes(screen)
     if clean_history:
         get.folders.clear_chips(Workspace.here().temp / get.folders.of_location(lon, lat))
-    images, folder = reading.images_at(float(lon), float(lat), *days, kind.bands, chipsize, screened)
-    place = reading.degrees(float(lon), float(lat))
+    where = float(lon), float(lat)
+    images, folder = reading.images_at(*where, *days, kind.bands, chipsize, screened, kind.card.name)
+    place = reading.degrees(*where)
     shown = pictures.row(place, kind, images, None, cmap, percentile=percentile)
     pictures.write(shown, folder, place)
     drawn = _drawn([shown], f"{place}: {kind.title}", columns, hspace, interactive=interactive)
@@ -170,25 +173,27 @@ def grid(  # noqa: PLR0917 - the original's order
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
-    """A figure of one parcel in several views, one below the other, date by date.
+    """A figure of one parcel in several views, also of several cards, one below the other, date by date.
 
     Args and errors are those of `by_pid`; views are what its `bands` are. A list of bands at their position, or as the
     original's imgtype, is one picture of these bands; views=["B04", "B08"] are two.
     """
     _check(chipsize, columns, hspace, file, interactive=interactive)
-    kinds = [computing.view(each) for each in ([views] if isinstance(views, str) else views)]
+    kinds = [view_of(each) for each in ([views] if isinstance(views, str) else views)]
     days, screened = _days(year, start_date, end_date), scene_classes(screen)
     parcel = reading.parcels(aoi, year, [pid], ptype)[0]
     size = chipsize or reading.chipsize_for([parcel])
-    bands = list(dict.fromkeys(band for kind in kinds for band in kind.bands))
     if clean_history:
         get.folders.clear_chips(get.folders.place(parcel.aoi, parcel.year, parcel.pid, ""))
-    images = reading.images_of(parcel, *days, bands, size, screened)
-    outline = parcel.outline_in(images.epsg)
+    seen = {}
+    for card in dict.fromkeys(kind.card.name for kind in kinds):
+        bands = list(dict.fromkeys(band for kind in kinds if kind.card.name == card for band in kind.bands))
+        seen[card] = reading.images_of(parcel, *days, bands, size, screened, card)
     rows = [
-        pictures.row(kind.title, kind, images, outline, cmap, percentile=percentile, outlined=show_parcel)
-        for kind in kinds
-    ]
+        pictures.row(kind.title, kind, images, parcel.outline_in(images.epsg), cmap, percentile=percentile,
+                     outlined=show_parcel)
+        for kind in kinds for images in [seen[kind.card.name]]
+    ]  # fmt: skip
     drawn = _drawn(rows, reading.heading([parcel]), columns, hspace, interactive=interactive)
     return _finished(drawn, file, view, debug=debug)
 

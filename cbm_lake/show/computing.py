@@ -1,17 +1,16 @@
-"""Numbers for figures: curves from statistics, colours from pixels. Plain tables and arrays in and out."""
+"""Numbers for figures: curves from statistics, clouds and places of pixels. Plain tables and arrays in and out."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import shapely
 
-from cbm_lake.cards import S2, Classes, band_called, scene_classes
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.cards import Classes, scene_classes
 from cbm_lake.reprojection import reprojected
 
 if TYPE_CHECKING:
@@ -39,26 +38,41 @@ def cloud_share(histogram: dict[str, float], screen: Classes) -> float:
 
 
 def ndvi_curve(series: pd.DataFrame, screen: Classes) -> pd.DataFrame:
-    """NDVI over time: (B08 - B04) / (B08 + B04) of the bands' means.
+    """NDVI over time: (B08 - B04) / (B08 + B04) of the bands' means; see `index_curve`."""
+    return index_curve(series, ("B08",), ("B04",), screen)
 
-    low and high combine the quartiles of the two bands: low is of B08's 25th percentile and B04's 75th, high of the
-    others.
+
+def index_curve(series: pd.DataFrame, plus: Sequence[str], minus: Sequence[str], screen: Classes) -> pd.DataFrame:
+    """An index over time: (plus - minus) / (plus + minus) of the sums of the bands' means.
+
+    low and high combine the quartiles of the bands: low is of the 25th percentile of those that count as plus and the
+    75th of those that count as minus, high of the others.
 
     Args:
         series: rows by time and band, in the columns of the contract.
+        plus: bands that are added.
+        minus: bands that are subtracted.
         screen: scene classes that count as clouds, in any form of `cards.scene_classes`.
 
     Returns:
-        time, value, low, high, cloud (share, NaN where not known), count (pixels), by time.
+        time, value, low, high, cloud (share, NaN where not known), count (pixels, of the band that has fewest), seen
+        (whether enough of the parcel was), by time; only where all bands have pixels.
     """
-    red, nir = (_of_band(series, band) for band in ("B04", "B08"))
-    pairs = red.join(nir, how="inner", lsuffix="_red", rsuffix="_nir")
-    curve = pairs[[]].assign(
-        value=_index(pairs["mean_nir"], pairs["mean_red"]),
-        low=_index(pairs["p25_nir"], pairs["p75_red"]),
-        high=_index(pairs["p75_nir"], pairs["p25_red"]),
-        cloud=_clouds(pairs.get("hist_red"), len(pairs), screen),
-        count=pairs["count_red"],
+    rows = {band: _of_band(series, band) for band in (*plus, *minus)}
+    times = functools.reduce(lambda one, other: one.intersection(other), (part.index for part in rows.values()))
+    rows = {band: part.loc[times.sort_values()] for band, part in rows.items()}
+
+    def total(bands: Sequence[str], statistic: str) -> pd.Series[float]:
+        return sum((rows[band][statistic].astype(float) for band in bands[1:]), rows[bands[0]][statistic].astype(float))
+
+    first = rows[minus[0]]
+    curve = first[[]].assign(
+        value=_index(total(plus, "mean"), total(minus, "mean")),
+        low=_index(total(plus, "p25"), total(minus, "p75")),
+        high=_index(total(plus, "p75"), total(minus, "p25")),
+        cloud=_clouds(first.get("hist"), len(first), screen),
+        count=np.minimum.reduce([part["count"].to_numpy() for part in rows.values()]),
+        seen=first.get("seen", True),
     )
     return curve.dropna(subset="value").reset_index()
 
@@ -68,7 +82,7 @@ def band_curve(series: pd.DataFrame, band: str, screen: Classes) -> pd.DataFrame
     rows = _of_band(series, band)
     curve = rows[[]].assign(
         value=rows["mean"] / _REFLECTANCE, low=rows["p25"] / _REFLECTANCE, high=rows["p75"] / _REFLECTANCE,
-        cloud=_clouds(rows.get("hist"), len(rows), screen), count=rows["count"],
+        cloud=_clouds(rows.get("hist"), len(rows), screen), count=rows["count"], seen=rows.get("seen", True),
     )  # fmt: skip
     return curve.dropna(subset="value").reset_index()
 
@@ -79,7 +93,9 @@ def radar_curve(series: pd.DataFrame, band: str, *, decibel: bool) -> pd.DataFra
     values = rows[["mean", "p25", "p75"]].set_axis(["value", "low", "high"], axis=1).astype(float)
     if decibel:
         values = 10 * np.log10(values.where(values > 0))
-    return values.assign(cloud=0.0, count=rows["count"]).dropna(subset="value").reset_index()
+    return (
+        values.assign(cloud=0.0, count=rows["count"], seen=rows.get("seen", True)).dropna(subset="value").reset_index()
+    )
 
 
 def _of_band(series: pd.DataFrame, band: str) -> pd.DataFrame:
@@ -100,142 +116,22 @@ def _clouds(histograms: pd.Series[Any] | None, number: int, screen: Classes) -> 
 
 
 def clear(curve: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which observations are cloud-free; all of them where nothing is known of any."""
+    """Which observations are cloud-free and of enough of the parcel; where clouds are never known, the latter alone."""
     cloud = np.asarray(curve["cloud"], np.float64)
-    return np.ones(len(cloud), bool) if np.isnan(cloud).all() else np.asarray(cloud <= CLEAR_SKY)
+    seen = np.asarray(curve["seen"], bool) if "seen" in curve else np.ones(len(cloud), bool)
+    return seen if np.isnan(cloud).all() else np.asarray(seen & (cloud <= CLEAR_SKY))
 
 
-# -- views of images ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class View:
-    """What is made of the bands of an image."""
-
-    name: str
-    """As files are called: ndvi, B04_B03_B02, B08."""
-    title: str
-    bands: tuple[str, ...]
-
-    @property
-    def index(self) -> bool:
-        """Whether it is NDVI."""
-        return self.name == "ndvi"
-
-    @property
-    def scaled(self) -> bool:
-        """Whether it has a scale of one number per colour: an index or one band."""
-        return len(self.bands) != 3
-
-
-_TRUE_COLOUR: Final = ("B04", "B03", "B02")
-_KNOWN: Final[dict[tuple[str, ...], str]] = {
-    _TRUE_COLOUR: "true colour",
-    ("B08", "B04", "B03"): "infrared · B08, B04, B03",
-    ("B08", "B11", "B04"): "vegetation · B08, B11, B04",
-}
-
-
-def view(bands: str | Sequence[str]) -> View:
-    """What is meant by "ndvi", "true colour", "B08", "B08_B04_B03" or ("B08", "B04", "B03").
-
-    The original's forms are understood too: ["ndvi"], ["True color"], and B04 with B08 for NDVI.
-
-    Raises:
-        InvalidInputError: neither an index, nor one band, nor three.
-    """
-    asked = bands if isinstance(bands, str) or len(bands) != 1 else bands[0]
-    text = asked.strip().lower().replace("_", " ") if isinstance(asked, str) else ""
-    names = asked.replace(",", "_").replace(" ", "_").split("_") if isinstance(asked, str) else list(asked)
-    if text == "ndvi" or [band_called(name) for name in names] == ["B04", "B08"]:
-        return View("ndvi", "NDVI", ("B08", "B04"))
-    if text in ("true colour", "true color", "rgb"):
-        names = list(_TRUE_COLOUR)
-    chosen = tuple(band_called(name.strip().upper()) for name in names if name.strip())
-    if len(chosen) not in (1, 3) or not set(chosen) <= set(S2.resolutions):
-        raise InvalidInputError(
-            f"{bands!r} is no view; write ndvi, true colour, one band or three, of {', '.join(S2.resolutions)}"
-        )
-    return View("_".join(chosen), _KNOWN.get(chosen, ", ".join(chosen)), chosen)
-
-
-_BRIGHTEST: Final = (1600, 3500)
-"""Between which DN white begins in true colour: fields are rarely brighter, clouds always."""
-Limits = tuple[tuple[float, float], ...]
-"""For each band the DN that are darkest and brightest; for an index its own."""
-
-
-def limits(kind: View, images: Sequence[dict[str, NDArray[Any]]], percentile: Sequence[float] | None = None) -> Limits:
-    """Common limits of all images, so that their colours can be compared: 2nd and 98th percentile.
-
-    NDVI has the fixed limits 0 and 0.9. True colour begins at 0 and ends alike for its three bands, which keeps the
-    hues.
-
-    Args:
-        kind: what is made of them.
-        images: bands of the cloud-free images.
-        percentile: the two between which each band, or NDVI, is stretched instead.
-
-    Raises:
-        InvalidInputError: percentiles that are none.
-    """
-    if percentile is not None:
-        return _stretched(kind, images, _between(percentile))
-    if kind.index:
-        return ((0.0, 0.9),)
-    samples = [np.concatenate([image[band][image[band] > 0] for image in images]) for band in kind.bands]
-    if kind.bands == _TRUE_COLOUR:
-        brightest = float(np.clip(_spread(np.concatenate(samples))[1], *_BRIGHTEST))
-        return ((0.0, brightest),) * 3
-    return tuple(_spread(sample) for sample in samples)
-
-
-def _between(percentile: Sequence[float]) -> tuple[float, float]:
-    """The lower and the higher percentile."""
-    try:
-        low, high = (float(value) for value in percentile)
-    except (TypeError, ValueError):
-        low, high = math.nan, math.nan
-    if not 0 <= low < high <= 100:
-        raise InvalidInputError(f"percentile {percentile!r} are no two percentiles, such as [2, 98]")
-    return low, high
-
-
-def _stretched(kind: View, images: Sequence[dict[str, NDArray[Any]]], between: tuple[float, float]) -> Limits:
-    """Limits at percentiles of all measured pixels: of NDVI, or of each band."""
-    if kind.index:
-        values = np.concatenate([scaled(kind, image).ravel() for image in images])
-        return (_spread(values[np.isfinite(values)], between),)
-    samples = [np.concatenate([image[band][image[band] > 0] for image in images]) for band in kind.bands]
-    return tuple(_spread(sample, between) for sample in samples)
-
-
-def _spread(sample: NDArray[Any], between: tuple[float, float] = (2, 98)) -> tuple[float, float]:
-    if not sample.size:
-        return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(sample, between))
-    return (low, high) if high > low else (low, low + 1)
-
-
-def scaled(kind: View, bands: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """NDVI of every pixel, or the reflectance of the one band; NaN where there is no measurement."""
-    if not kind.index:
-        pixels = bands[kind.bands[0]].astype(np.float64)
-        return np.where(pixels > 0, pixels / _REFLECTANCE, np.nan)
-    nir, red = (bands[band].astype(np.float64) for band in kind.bands)
-    seen = (nir > 0) & (red > 0)
-    found = np.full(nir.shape, np.nan)
-    np.divide(nir - red, nir + red, out=found, where=seen)
-    return found
-
-
-def colours(kind: View, bands: dict[str, NDArray[Any]], between: Limits) -> NDArray[np.uint8]:
-    """Red, green, blue and opacity of three bands, stretched between limits; clear where a band has no measurement."""
-    stored = np.stack([bands[band] for band in kind.bands], axis=-1).astype(np.float64)
-    low, high = (np.array(values) for values in zip(*between, strict=True))
-    shown = ((stored - low) / (high - low)).clip(0, 1) ** 0.8 * 255
-    opacity = np.where((stored > 0).all(axis=-1), 255, 0)
-    return np.dstack([shown, opacity]).round().astype(np.uint8)
+def hidden(curve: pd.DataFrame) -> dict[str, int]:
+    """How many observations are not clear, by the reason in a word or three."""
+    cloud = np.asarray(curve["cloud"], np.float64)
+    left_out, seen = ~clear(curve), np.asarray(curve.get("seen", np.ones(len(cloud), bool)), bool)
+    counts = {
+        "seen in part": ~seen,
+        "not known": left_out & seen & np.isnan(cloud),
+        "clouded": left_out & seen & (cloud > CLEAR_SKY),
+    }
+    return {words: int(found.sum()) for words, found in counts.items() if found.any()}
 
 
 # -- places -------------------------------------------------------------------------------------------------------
@@ -249,6 +145,15 @@ def mask(outline: shapely.Geometry, source: int, epsg: int, transform: Affine, s
         [(reprojected(outline, source, epsg), 1)], (size, size), transform=transform, all_touched=True, dtype="uint8"
     )
     return np.asarray(touched, bool)
+
+
+def inside(outline: shapely.Geometry, source: int, epsg: int, transform: Affine, size: int) -> NDArray[np.bool_]:
+    """Pixels of a square grid whose centre the outline holds; those that it touches where it holds none."""
+    from rasterio.features import rasterize
+
+    shape = reprojected(outline, source, epsg)
+    held = rasterize([(shape, 1)], (size, size), transform=transform, dtype="uint8").astype(bool)
+    return np.asarray(held) if held.any() else mask(outline, source, epsg, transform, size)
 
 
 def clouded(classes: NDArray[Any], inside: NDArray[np.bool_] | None, screen: Classes) -> float:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -27,7 +30,7 @@ class Line:
     label: str
     colour: str
     rows: pd.DataFrame
-    """time, value, low, high, cloud, by time."""
+    """time, value, low, high, cloud and perhaps seen, by time."""
     dash: style.Dash = "-"
     background: bool = False
     """Only its band is drawn, behind the others."""
@@ -55,6 +58,8 @@ class Panel:
     """Bands are drawn, unless of so many parcels that they would hide each other."""
     error_bars: bool = False
     """Each cloud-free observation has a bar from low to high."""
+    crops: tuple[Line, ...] = ()
+    """How other parcels of the crop are; drawn behind, in pale colours."""
 
     @property
     def empty(self) -> bool:
@@ -102,6 +107,8 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
         style.say(axes, panel.missing)
         return
     limits = _range(panel)
+    for line in panel.crops:
+        _crop(axes, line)
     for line in panel.lines:
         if panel.bars:
             axes.bar(line.rows["time"], line.rows["value"], width=0.9, color=line.colour)
@@ -151,6 +158,14 @@ def _errors(rows: pd.DataFrame) -> NDArray[np.float64]:
     return np.maximum(np.array([below, above], np.float64), 0)
 
 
+def _crop(axes: Axes, line: Line) -> None:
+    """The mean of a crop's other parcels, dotted, and a standard deviation to either side."""
+    rows = line.rows
+    axes.fill_between(rows["time"], rows["low"], rows["high"], color=line.colour, alpha=0.13, linewidth=0, zorder=0.5)
+    axes.plot(rows["time"], rows["value"], line.dash, color=line.colour, linewidth=1.2, alpha=0.8, zorder=0.6,
+              label="_crop")  # fmt: skip
+
+
 def _events(axes: Axes, events: Sequence[Event]) -> None:
     """A dotted line on the likeliest day of each, its name above, and a pale band over the days that are possible."""
     for event in events:
@@ -169,6 +184,7 @@ def _range(panel: Panel) -> tuple[float, float]:
     """The panel's limits, widened to hold cloud-free values and bands; clouded ones only where there are no others."""
     seen = [line.rows[computing.clear(line.rows)] for line in panel.lines]
     rows = seen if any(len(part) for part in seen) else [line.rows for line in panel.lines]
+    rows += [line.rows for line in panel.crops]
     joined = np.concatenate([np.asarray(part[["value", "low", "high"]], np.float64).ravel() for part in rows])
     joined = joined[np.isfinite(joined)]
     low, high = float(joined.min(initial=np.inf)), float(joined.max(initial=-np.inf))
@@ -178,6 +194,15 @@ def _range(panel: Panel) -> tuple[float, float]:
         return 0.0, 1.06 * max(high, 1.0)
     edge = 0.04 * max(high - low, 1e-6)
     return low - edge, high + edge
+
+
+def _hollow(panels: Sequence[Panel]) -> str:
+    """Why observations are hollow, with how many: 12 clouded, 3 not known; of bands of one parcel each counts once."""
+    most: Counter[str] = Counter()
+    for panel in panels:
+        counts = [Counter(computing.hidden(line.rows)) for line in panel.lines if panel.marks]
+        most |= sum(counts, Counter()) if panel.compared else reduce(or_, counts, Counter())
+    return ", ".join(f"{most[words]} {words}" for words in ("clouded", "not known", "seen in part") if most[words])
 
 
 def _widen(axes: Axes, panels: Sequence[Panel]) -> None:
@@ -206,7 +231,7 @@ def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread
         handles.append(Line2D([], [], color=line.colour, linestyle=line.dash, linewidth=2, label=text))
     marked = [line for panel in panels if panel.marks for line in panel.lines if not line.background]
     if any(not computing.clear(line.rows).all() for line in marked):
-        told = "clouded or not known" if any(line.rows["cloud"].isna().any() for line in marked) else "clouded"
+        told = _hollow(panels)
         hollow: dict[str, Any] = {
             "marker": "o",
             "markersize": 5,
@@ -220,6 +245,9 @@ def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread
     if behind and panels[0].has_bands:
         text = f"bands of {behind} more parcel{'s' * (behind > 1)}"
         handles.append(Patch(color=palette.PALE, alpha=0.12, linewidth=0, label=text))
+    for line in {line.label: line for panel in panels for line in panel.crops if not line.rows.empty}.values():
+        label = style.fitted(line.label, 5.5, style.SMALL, 1)
+        handles.append(Line2D([], [], color=palette.PALE, linestyle=line.dash, linewidth=1.2, label=label))
     if any(panel.events and not panel.empty for panel in panels):
         handles.append(Line2D([], [], color=palette.INK, linestyle=":", linewidth=1, label="work found, in its days"))
     columns = 3 if len(names) > 2 else 4
@@ -240,7 +268,8 @@ def interactive(panels: Sequence[Panel], heading: str) -> Any:
     elements = []
     for number, panel in enumerate(panels):
         title = heading if not number else ""
-        layers = [layer for line in panel.lines for layer in _layers(line, panel)]
+        layers = [layer for line in panel.crops for layer in _crop_layers(line)]
+        layers += [layer for line in panel.lines for layer in _layers(line, panel)]
         for event in panel.events:
             layers.append(hv.VSpan(event.first, event.last).opts(color=palette.PALE, alpha=0.1))
             layers.append(hv.VLine(event.day).opts(color=palette.INK, line_dash="dotted", line_width=1))
@@ -264,6 +293,17 @@ def interactive(panels: Sequence[Panel], heading: str) -> Any:
             )
         )
     return elements[0] if len(elements) == 1 else hv.Layout(elements).cols(1)
+
+
+def _crop_layers(line: Line) -> list[Any]:
+    """How other parcels of the crop are, as layers of holoviews."""
+    import holoviews as hv
+
+    if line.rows.empty:
+        return []
+    band = hv.Area(line.rows, "time", ["low", "high"]).opts(fill_color=line.colour, fill_alpha=0.12, line_alpha=0)
+    curve = hv.Curve(line.rows, "time", "value", label=line.label)
+    return [band, curve.opts(color=line.colour, line_dash="dotted", line_width=1)]
 
 
 def _layers(line: Line, panel: Panel) -> list[Any]:

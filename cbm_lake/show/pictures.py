@@ -16,10 +16,12 @@ from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 
 from cbm_lake import palette
+from cbm_lake.cards import CLASS_NAMES
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.pictures import CLASS_COLOURS
 from cbm_lake.show import computing, style
-from cbm_lake.show.computing import Limits, View
 from cbm_lake.show.reading import Image, Images
+from cbm_lake.show.views import Limits, View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 CLEAR, CLOUDED, UNKNOWN = palette.GREEN, palette.CLOUD, palette.EDGE
 """Frames of images: cloud-free, clouded, not known."""
-INDEX_MAP, BAND_MAP = "YlGn", "viridis"
-"""Colour maps whose lightness grows evenly, which colour-blind readers can read."""
 _HALO: Final = [withStroke(linewidth=2.4, foreground="white", alpha=0.85)]
 
 
@@ -76,25 +76,23 @@ def row(
     Raises:
         InvalidInputError: no such colour map, or percentiles that are none.
     """
-    chosen = cmap or (INDEX_MAP if view.index else BAND_MAP)
+    chosen = cmap or view.cmap
     if chosen not in mpl.colormaps:
         raise InvalidInputError(f"there is no colour map {chosen!r}; viridis, cividis, YlGn and magma are some")
     seen = [image.bands for image in images.images if image.cloud == 0] or [image.bands for image in images.images]
-    return Row(label, view, images, outline, computing.limits(view, seen, percentile), chosen, outlined)
+    return Row(label, view, images, outline, view.limits(seen, percentile), chosen, outlined)
 
 
 def scale(shown: Row) -> ScalarMappable:
     """Which colour means which number, of an index or a single band."""
-    low, high = shown.limits[0]
-    factor = 1 if shown.view.index else 10_000
-    return ScalarMappable(Normalize(low / factor, high / factor), shown.cmap)
+    return ScalarMappable(Normalize(*shown.limits[0]), shown.cmap)
 
 
 def rgba(shown: Row, image: Image) -> NDArray[np.uint8]:
     """An image in colours: red, green, blue, opacity."""
     if not shown.view.scaled:
-        return computing.colours(shown.view, image.bands, shown.limits)
-    values = np.ma.masked_invalid(computing.scaled(shown.view, image.bands))
+        return shown.view.colours(image.bands, shown.limits)
+    values = np.ma.masked_invalid(shown.view.values(image.bands))
     return np.asarray(scale(shown).to_rgba(values, bytes=True), np.uint8)
 
 
@@ -132,8 +130,11 @@ def fill(axes: Axes, shape: shapely.Geometry, colour: str) -> None:
         axes.add_patch(PathPatch(Outline.make_compound_path(*rings), color=colour, alpha=0.3, linewidth=0))
 
 
-def frame(axes: Axes, image: Image) -> None:
-    """A frame that says whether clouds hide the parcel."""
+def frame(axes: Axes, shown: Row, image: Image) -> None:
+    """A frame that says whether clouds hide the parcel; a plain one of radar, which sees through them."""
+    if shown.view.card.mission == "S1":
+        axes.spines[:].set(color=palette.EDGE, linewidth=1.2)
+        return
     colour = UNKNOWN if np.isnan(image.cloud) else CLEAR if image.cloud <= computing.CLEAR_SKY else CLOUDED
     axes.spines[:].set(color=colour, linewidth=2 if colour == CLEAR else 1.2)
 
@@ -172,7 +173,7 @@ def single(shown: Row, image: Image, heading: str) -> Figure:
     figure = style.figure(width, height, constrained=False)
     axes = axes_in(figure, (_LEFT, below, side, side))
     draw(axes, rgba(shown, image), shown.images.bounds, shown.drawn_outline)
-    frame(axes, image)
+    frame(axes, shown, image)
     scale_bar(axes)
     day = f"{image.obstime:%-d %B %Y} · {shown.view.title}"
     axes.set_title(
@@ -181,17 +182,16 @@ def single(shown: Row, image: Image, heading: str) -> Figure:
     figure.text(_LEFT / width, 1 - 0.14 / height, style.fitted(heading, side, 11, 1), size=11, va="top",
                 color=palette.INK, weight="bold")  # fmt: skip
     if shown.view.scaled:
-        _scale_of(figure, shown, (1.4, 0.47, 2.1, 0.09))
+        scale_of(figure, shown, (1.4, 0.47, 2.1, 0.09))
     return figure
 
 
-def _scale_of(figure: Figure, shown: Row, box: tuple[float, float, float, float]) -> None:
+def scale_of(figure: Figure, shown: Row, box: tuple[float, float, float, float]) -> None:
     """The colours of an index or a band with their numbers, in a box of inches."""
     bar = figure.colorbar(scale(shown), cax=axes_in(figure, box), orientation="horizontal")
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=style.SMALL, labelcolor=palette.INK, color=palette.EDGE)
-    label = "NDVI" if shown.view.index else f"reflectance, {shown.view.title}"
-    bar.set_label(label, size=style.SMALL, color=palette.PALE, labelpad=1)
+    bar.set_label(shown.view.unit, size=style.SMALL, color=palette.PALE, labelpad=1)
 
 
 # -- many images --------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def sheet(rows: Sequence[Row], heading: str, columns: int | None = None, hspace:
                 _name(figure, each.label, top + side / 2, side)
             top += (1 + hspace) * side
         top += 0.12
-    scale_bar(figure.axes[0])
+    scale_bar(next(axes for axes in figure.axes if axes.images))
     head(figure, heading)
     _foot(figure, rows)
     return figure
@@ -280,7 +280,7 @@ def _cell(axes: Axes, shown: Row, moment: datetime, words: int) -> None:
                   color=palette.PALE)  # fmt: skip
     else:
         draw(axes, rgba(shown, image), shown.images.bounds, shown.drawn_outline)
-        frame(axes, image)
+        frame(axes, shown, image)
     clouds = cloud_words(image) if image else ""
     if words > 1:
         above(axes, f"{moment:%-d %b %Y}", 13 if clouds else 4, style.SMALL, bold=not clouds)
@@ -309,12 +309,14 @@ def head(figure: Figure, heading: str) -> None:
                 linespacing=1.15)  # fmt: skip
 
 
-def key(figure: Figure, words: Sequence[str], top: float, *, parcel: bool) -> None:
+def key(figure: Figure, words: Sequence[str], top: float, *, parcel: bool, clouds: bool = True) -> None:
     """What the frames of images mean, and more words, so many inches above the lower edge."""
     from matplotlib.lines import Line2D
 
     width, height = figure.get_size_inches()
-    looks = {"cloud-free": CLEAR, "clouds on the parcel" if parcel else "clouds in the image": CLOUDED}
+    looks = (
+        {"cloud-free": CLEAR, "clouds on the parcel" if parcel else "clouds in the image": CLOUDED} if clouds else {}
+    )
     handles = [Line2D([], [], color=colour, linewidth=2.5, label=label) for label, colour in looks.items()]
     handles += [Line2D([], [], linestyle="", label=label) for label in words]
     figure.legend(
@@ -324,14 +326,37 @@ def key(figure: Figure, words: Sequence[str], top: float, *, parcel: bool) -> No
     )  # fmt: skip
 
 
+def class_key(figure: Figure, shown: Row, top: float) -> None:
+    """Which colour means which scene class, of those that there are, so many inches above the lower edge."""
+    from matplotlib.patches import Patch
+
+    width, height = figure.get_size_inches()
+    there = np.unique(np.concatenate([np.unique(image.bands["SCL"]) for image in shown.images.images]))
+    handles = [
+        Patch(facecolor=CLASS_COLOURS[number] / 255, edgecolor=palette.EDGE, linewidth=0.5, label=CLASS_NAMES[number])
+        for number in there
+        if 0 < number < len(CLASS_NAMES)
+    ]
+    figure.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(_LEFT / width, top / height), frameon=False,
+        ncols=max(1, int(width // 1.7)), fontsize=7.5, labelcolor=palette.PALE, borderaxespad=0, borderpad=0,
+        handlelength=1.2, labelspacing=0.25, columnspacing=1.2,
+    )  # fmt: skip
+
+
 def _foot(figure: Figure, rows: Sequence[Row]) -> None:
     """What frames mean, how wide images are, and the scale of colours; of several bands alone the first's."""
     images, width = rows[0].images, figure.get_figwidth()
     metres = computing.distance(images.size * images.transform.a)
-    key(figure, [f"each image is {metres} wide"], 0.52, parcel=any(each.outline is not None for each in rows))
+    clouds = any(each.view.card.mission == "S2" for each in rows)
+    outlined = any(each.outline is not None for each in rows)
+    key(figure, [f"each image is {metres} wide"], 0.52, parcel=outlined, clouds=clouds)
+    classes = next((each for each in rows if each.view.classes), None)
+    if classes:
+        class_key(figure, classes, 0.3)
     shown = next((each for each in rows if each.view.scaled), None)
     if shown:
-        _scale_of(figure, shown, (width - _LEFT - 2.0, 0.43, 1.9, 0.09))
+        scale_of(figure, shown, (width - _LEFT - 2.0, 0.43, 1.9, 0.09))
 
 
 def write(rows: Row, folder: Path, heading: str) -> list[Path]:

@@ -22,7 +22,7 @@ from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
 from cbm_lake import get, sources
-from cbm_lake.cards import CLOUD_CLASSES, Classes, band_called
+from cbm_lake.cards import CLOUD_CLASSES, S2, Classes, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
 from cbm_lake.reprojection import reprojected, transformer
@@ -189,7 +189,10 @@ def _held(aoi: str, year: int, pid: str, name: str, ptype: str | None) -> Path |
 
 
 def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
-    """The statistics of a parcel by `time` (naive UTC) and band, else in the columns of the contract; may be empty."""
+    """The statistics of a parcel by `time` (naive UTC) and band, else in the columns of the contract; may be empty.
+
+    `seen` says whether enough of the parcel was seen.
+    """
     import pandas as pd
 
     held = _held(parcel.aoi, parcel.year, parcel.pid, f"time_series_{tstype}.csv", parcel.ptype)
@@ -199,8 +202,35 @@ def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
             frame["hist"] = [ast.literal_eval(text) if isinstance(text, str) else {} for text in frame["hist"]]
     else:
         frame = get.time_series.by_pid(parcel.aoi, parcel.year, parcel.pid, tstype, parcel.ptype)
+        frame = _with_unclassified(frame, parcel) if tstype == "s2" else frame
     frame = frame.assign(time=pd.to_datetime(frame["date_part"].astype(float), unit="s"))
+    frame = frame.assign(seen=_seen(parcel, tstype, frame["date_part"]))
     return frame.assign(band=[band_called(band) for band in frame["band"]])
+
+
+def _with_unclassified(frame: pd.DataFrame, parcel: Parcel) -> pd.DataFrame:
+    """Also the observations that `get` leaves out since no pixel is classified; a server does not tell of them."""
+    import pandas as pd
+
+    source = sources.here()
+    if not isinstance(source, sources.LakeSource):
+        return frame
+    every = source.parcel_time_series(parcel.aoi, parcel.year, parcel.pid, ptype=parcel.ptype, scl=False)
+    rows = pd.DataFrame(every).merge(frame[["date_part", "band"]].assign(there=True), "left", ["date_part", "band"])
+    missing = rows[rows["there"].isna()].drop(columns="there")
+    return pd.concat([frame, missing.assign(hist=[{}] * len(missing))]) if len(missing) else frame
+
+
+def _seen(parcel: Parcel, tstype: str, moments: pd.Series[Any]) -> Any:
+    """Whether enough of the parcel was seen at moments; a server does not say it, and then it counts as enough."""
+    source = sources.here() if Workspace.here().config.set.data_source != "api" else None
+    if not isinstance(source, sources.LakeSource):
+        return True
+    found = source.lake.parcel_set(parcel.aoi, parcel.year, parcel.ptype)
+    key = {"aoi": found.aoi, "year": found.year, "ptype": found.ptype, "pid": parcel.pid}
+    shares = source.lake.query("time_series.shares", card=tstype, **key).to_pydict()
+    seen = dict(zip(shares["date_part"], shares["seen"], strict=True))
+    return [seen.get(moment, True) for moment in moments]
 
 
 def weather(parcel: Parcel) -> pd.DataFrame:
@@ -237,34 +267,34 @@ def chipsize_for(chosen: Iterable[Parcel]) -> int:
 
 def images_of(
     parcel: Parcel, start: str | date, end: str | date, bands: Sequence[str], chipsize: int,
-    screen: Classes = CLOUD_CLASSES,
+    screen: Classes = CLOUD_CLASSES, card: str = "s2",
 ) -> Images:  # fmt: skip
     """The images of a parcel from a first to a last day; clouds are counted inside its outline."""
     first, last = _days(start, end)
-    folder = chip_folder(parcel)
+    folder = chip_folder(parcel, card)
     whose = parcel.aoi, parcel.year, parcel.pid
 
     def fetch(names: Sequence[str], begin: date, finish: date) -> None:
-        get.chip_images.by_pid(*whose, str(begin), str(finish), names, chipsize, parcel.ptype)
+        get.chip_images.by_pid(*whose, str(begin), str(finish), names, chipsize, parcel.ptype, card=card)
 
-    _fetch(folder, chipsize, fetch, bands, (first, last))
-    outline = parcel.outline
-    return _images(folder, (first, last), bands, (parcel.lon, parcel.lat, chipsize), screen, (outline, parcel.epsg))
+    _fetch(folder, chipsize, fetch, bands, (first, last), card)
+    shape = parcel.outline, parcel.epsg
+    return _images(folder, (first, last), bands, (parcel.lon, parcel.lat, chipsize), screen, shape, card)
 
 
 def images_at(
     lon: float, lat: float, start: str | date, end: str | date, bands: Sequence[str], chipsize: int,
-    screen: Classes = CLOUD_CLASSES,
+    screen: Classes = CLOUD_CLASSES, card: str = "s2",
 ) -> tuple[Images, Path]:  # fmt: skip
     """The images of a place, and the folder where they are; clouds are counted in the whole image."""
     first, last = _days(start, end)
-    folder = get.folders.chips(Workspace.here().temp / get.folders.of_location(lon, lat))
+    folder = get.chip_images.folder_of(Workspace.here().temp / get.folders.of_location(lon, lat), card)
 
     def fetch(names: Sequence[str], begin: date, finish: date) -> None:
-        get.chip_images.by_location(lon, lat, str(begin), str(finish), names, chipsize)
+        get.chip_images.by_location(lon, lat, str(begin), str(finish), names, chipsize, card=card)
 
-    _fetch(folder, chipsize, fetch, bands, (first, last))
-    return _images(folder, (first, last), bands, (lon, lat, chipsize), screen, None), folder
+    _fetch(folder, chipsize, fetch, bands, (first, last), card)
+    return _images(folder, (first, last), bands, (lon, lat, chipsize), screen, None, card), folder
 
 
 def day(value: str | date) -> date:
@@ -279,15 +309,15 @@ def day(value: str | date) -> date:
         raise InvalidInputError(f"{value!r} is no day ({error}); write dates as 2024-03-01") from error
 
 
-def chip_folder(parcel: Parcel) -> Path:
+def chip_folder(parcel: Parcel, card: str = "s2") -> Path:
     """Where the images of a parcel are."""
-    return get.folders.chips(get.folders.place(parcel.aoi, parcel.year, parcel.pid, ""))
+    return get.chip_images.folder_of(get.folders.place(parcel.aoi, parcel.year, parcel.pid, ""), card)
 
 
 Fetch = Callable[[Sequence[str], date, date], None]
 
 
-def _fetch(folder: Path, chipsize: int, fetch: Fetch, bands: Sequence[str], days: tuple[date, date]) -> None:
+def _fetch(folder: Path, chipsize: int, fetch: Fetch, bands: Sequence[str], days: tuple[date, date], card: str) -> None:
     """Have `get` fetch what is missing, then mark what is there; without scene classes clouds are simply not known."""
     marks = [f"chipsize_{chipsize}", f"daterange_{days[0]}_{days[1]}"]
     lists = [f"images_list.{band}.csv" for band in bands]
@@ -295,10 +325,11 @@ def _fetch(folder: Path, chipsize: int, fetch: Fetch, bands: Sequence[str], days
     if server and all((folder / name).exists() for name in [*marks, *lists]):
         return
     _in_parts(fetch, bands, *days)
-    try:
-        _in_parts(fetch, ["SCL"], *days)
-    except LakeError as error:
-        log.warning("clouds are not known: %s", error)
+    if card == S2.name and "SCL" not in bands:
+        try:
+            _in_parts(fetch, ["SCL"], *days)
+        except LakeError as error:
+            log.warning("clouds are not known: %s", error)
     if folder.is_dir():
         for old in [*folder.glob("chipsize_*"), *folder.glob("daterange_*")]:
             old.unlink(missing_ok=True)
@@ -344,15 +375,17 @@ def months(start: str | date, end: str | date) -> list[tuple[date, date]]:
 
 def _images(
     folder: Path, days: tuple[date, date], bands: Sequence[str], place: tuple[float, float, int],
-    screen: Classes, shape: tuple[shapely.Geometry, int] | None,
+    screen: Classes, shape: tuple[shapely.Geometry, int] | None, card: str,
 ) -> Images:  # fmt: skip
-    """The chips of a folder as images on one grid; those that lack a band are left out."""
-    files = {band: _moments(folder, band, days) for band in {*bands, "SCL"}}
+    """The chips of a folder as images on one grid; those that lack a band are left out. Radar sees through clouds."""
+    optical = card == S2.name
+    files = {band: _moments(folder, f"*.{band}.tif" if optical else f"*_{band}.tif", days) for band in {*bands, "SCL"}}
     times = sorted(set.intersection(*(set(files[band]) for band in bands)))
     if not times:
+        what = ", ".join(bands) if optical else f"{card} {', '.join(bands)}"
         raise NotFoundError(
-            f"no images of {', '.join(bands)} from {days[0]} to {days[1]} at longitude {place[0]:.4f}, latitude "
-            f"{place[1]:.4f}; ask for other days, or catalogue scenes with cbm-lake card2db"
+            f"no images of {what} from {days[0]} to {days[1]} at longitude {place[0]:.4f}, latitude {place[1]:.4f}; "
+            "ask for other days, or catalogue scenes with cbm-lake card2db"
         )
     epsg, transform, size = _grid(files[bands[0]][times[0]], *place)
     found = []
@@ -360,7 +393,7 @@ def _images(
     for moment in times:
         pixels = {band: _pixels(files[band][moment], epsg, transform, size) for band in bands}
         classes = files["SCL"].get(moment)
-        cloud = np.nan
+        cloud = np.nan if optical else 0.0
         if classes is not None:
             cloud = computing.clouded(_pixels(classes, epsg, transform, size), inside, screen)
         if any(band.any() for band in pixels.values()):
@@ -368,10 +401,10 @@ def _images(
     return Images(epsg, transform, size, tuple(found))
 
 
-def _moments(folder: Path, band: str, days: tuple[date, date]) -> dict[datetime, Path]:
+def _moments(folder: Path, pattern: str, days: tuple[date, date]) -> dict[datetime, Path]:
     """The files of a band by moment."""
     found = {}
-    for file in sorted(folder.glob(f"*.{band}.tif")):
+    for file in sorted(folder.glob(pattern)):
         moment = _moment(file)
         if moment and days[0] <= moment.date() <= days[1]:
             found[moment] = file

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cbm_lake import cards, palette
-from cbm_lake.arguments import Args, Kwargs, also, ptype_stood_at
+from cbm_lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
 from cbm_lake.cards import CLOUD_CLASSES, Classes, band_called, scene_classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.show import computing, curves, reading, style
+from cbm_lake.show import computing, crops, curves, reading, style
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.reading import Parcel
+from cbm_lake.show.views import INDICES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,21 +26,20 @@ _QUARTILES = "25th to 75th percentile"
 _RADAR: Final = ("bs", "c6")
 
 
-def _without_cloud_free(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
-    """Arguments without the True that stood before the scene classes in early versions of the original.
+def _cloud_free_stood_at(place: int) -> Order:
+    """For `also`: True stood there, before the scene classes, in early versions of the original."""
 
-    Raises:
-        InvalidInputError: it is False.
-    """
-    for place, value in enumerate(args[4:6], start=4):
-        if isinstance(value, bool):
-            if not value:
-                raise InvalidInputError("cloud_free=False: clouded observations are always marked apart; leave it out")
-            return (*args[:place], *args[place + 1 :]), kwargs
-    return args, kwargs
+    def order(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+        if len(args) <= place or not isinstance(args[place], bool):
+            return args, kwargs
+        if not args[place]:
+            raise InvalidInputError("cloud_free=False: clouded observations are always marked apart; leave it out")
+        return (*args[:place], *args[place + 1 :]), kwargs
+
+    return order
 
 
-@also(_without_cloud_free, pids="pid", scl="screen")
+@also(_cloud_free_stood_at(4), pids="pid", scl="screen")
 def ndvi(
     aoi: str,
     year: int,
@@ -53,6 +53,7 @@ def ndvi(
     debug: bool = False,
     *,
     markers: bool = False,
+    crop: bool = False,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
@@ -73,29 +74,33 @@ def ndvi(
         view: True shows the figure in the notebook and gives nothing back.
         debug: tell the log (level DEBUG) what is done.
         markers: also what `cbm.markers.find` found to be done on a single parcel: mowing, ploughing, sowing, harvest.
+        crop: behind the curve of a single parcel also the mean of its crop's other parcels, day by day, and one
+            standard deviation to either side; of clear observations of observable parcels.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
 
     Raises:
         NotFoundError: no such parcel, or nothing was extracted for any of them.
-        InvalidInputError: scene classes, a number of lines or a file that cannot be.
+        InvalidInputError: scene classes, a number of lines or a file that cannot be, or other parcels of the crop where
+            several or no crop is given.
     """
     style.suffix(file, interactive=interactive)
     _check_lines(max_line_plots)
     screened = scene_classes(screen)
-    chosen = reading.parcels(aoi, year, pid, ptype)
+    chosen = _chosen(aoi, year, pid, ptype, crop=crop)
     series = [reading.series(parcel, "s2") for parcel in chosen]
     found = [computing.ndvi_curve(frame, screened) for frame in series]
     told = "cloud-free" if found[0]["cloud"].notna().any() else "clouds not known"
     lines = (Line(told, palette.NDVI, found[0]),) if len(chosen) == 1 else _by_parcel(chosen, found, max_line_plots)
     work = reading.work(chosen[0]) if markers and len(chosen) == 1 else ()
-    panel = Panel("NDVI", lines, (0, 1), _missing("s2"), compared=len(chosen) > 1, events=work, shaded=std,
-                  error_bars=errorbar)  # fmt: skip
+    others = (crops.of_index(chosen[0], INDICES["ndvi"], screened),) if crop else ()
+    panel = Panel("NDVI", lines, (0, 1), _missing("s2"), compared=len(chosen) > 1, events=work, crops=others,
+                  shaded=std, error_bars=errorbar)  # fmt: skip
     spread = "between the quartiles of B08 and B04"
     return _finish([panel], chosen, "s2", file, spread=spread, interactive=interactive, view=view, debug=debug)
 
 
-@also(_without_cloud_free, pids="pid", scl="screen")
+@also(_cloud_free_stood_at(5), pids="pid", scl="screen")
 def s2(
     aoi: str,
     year: int,
@@ -106,6 +111,7 @@ def s2(
     view: bool | None = None,
     debug: bool = False,
     *,
+    crop: bool = False,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
@@ -117,12 +123,13 @@ def s2(
     screened = scene_classes(screen)
     names = [bands] if isinstance(bands, str) else list(bands)
     wanted = cards.S2.check_bands(tuple(band_called(band) for band in names))
-    chosen = reading.parcels(aoi, year, pid, ptype)
+    chosen = _chosen(aoi, year, pid, ptype, crop=crop)
     series = [reading.series(parcel, "s2") for parcel in chosen]
     found = {band: [computing.band_curve(frame, band, screened) for frame in series] for band in wanted}
     if len(chosen) == 1:
         lines = tuple(Line(band, palette.BANDS[band], rows[0]) for band, rows in found.items())
-        panels = [Panel("reflectance", lines, (0, 0.1), _missing("s2"))]
+        others = tuple(crops.of_bands(chosen[0], wanted, screen).values()) if crop else ()
+        panels = [Panel("reflectance", lines, (0, 0.1), _missing("s2"), crops=others)]
     else:
         told = "this band was not extracted"
         panels = [
@@ -151,6 +158,7 @@ def s1(
     view: bool | None = None,
     debug: bool = False,
     *,
+    crop: bool = False,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
@@ -163,11 +171,11 @@ def s1(
     kinds = [tstype] if isinstance(tstype, str) else list(tstype)
     if not kinds or not set(kinds) <= set(_RADAR):
         raise InvalidInputError(f"tstype {tstype!r} is not of Sentinel-1; choose bs or c6 or both")
-    chosen = reading.parcels(aoi, year, pid, ptype)
+    chosen = _chosen(aoi, year, pid, ptype, crop=crop)
     panels = [
         replace(panel, shaded=std, error_bars=errorbar)
         for kind in kinds
-        for panel in _radar(chosen, kind, max_line_plots)
+        for panel in _radar(chosen, kind, max_line_plots, crop=crop)
     ]
     return _finish(panels, chosen, " or ".join(kinds), file, interactive=interactive, view=view, debug=debug)
 
@@ -223,7 +231,15 @@ def _rain(chosen: Sequence[Parcel], found: Sequence[pd.DataFrame]) -> Panel:
     return Panel("precipitation (mm a day)", bars, (0, 5), bars=True, marks=False)
 
 
-def _radar(chosen: Sequence[Parcel], kind: str, most: int | None) -> list[Panel]:
+def _chosen(aoi: str, year: int, pid: str | Sequence[str], ptype: str | None, *, crop: bool) -> list[Parcel]:
+    """The parcels; a single one where the others of its crop are drawn."""
+    chosen = reading.parcels(aoi, year, pid, ptype)
+    if crop and len(chosen) > 1:
+        raise InvalidInputError("other parcels of the crop are drawn behind one parcel, not behind several; give one")
+    return chosen
+
+
+def _radar(chosen: Sequence[Parcel], kind: str, most: int | None, *, crop: bool) -> list[Panel]:
     """The panels of a card: one for a parcel, with both polarisations; one per polarisation for several."""
     decibel = kind == "bs"
     unit, limits = ("backscatter (dB)", (-22.0, -8.0)) if decibel else ("six-day coherence", (0.0, 1.0))
@@ -231,7 +247,8 @@ def _radar(chosen: Sequence[Parcel], kind: str, most: int | None) -> list[Panel]
     found = {band: [computing.radar_curve(frame, band, decibel=decibel) for frame in series] for band in ("VV", "VH")}
     if len(chosen) == 1:
         lines = tuple(Line(band, palette.BANDS[band], rows[0]) for band, rows in found.items())
-        return [Panel(unit, lines, limits, _missing(kind))]
+        others = tuple(crops.of_radar(chosen[0], kind).values()) if crop else ()
+        return [Panel(unit, lines, limits, _missing(kind), crops=others)]
     return [
         Panel(
             f"{unit}, {band}",

@@ -17,7 +17,7 @@ import shapely
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from cbm_lake import cards
+from cbm_lake.cards import S2, band_called
 from cbm_lake.chips import Chip
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.sources.protocol import SUFFIX, Columns
@@ -115,7 +115,7 @@ class ApiSource:
     ) -> Columns:
         """See `Source.parcel_time_series`."""
         suffix = SUFFIX.get(tstype, "")
-        name = f"{cards.band_called(band)}{suffix}" if band and suffix else band  # the original knows VVb, not VV
+        name = f"{band_called(band)}{suffix}" if band and suffix else band  # the original knows VVb, not VV
         what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "tstype": tstype, "band": name, "ref": ref}
         found = self._of_parcel("parcelTimeSeries", what, scl=str(scl))
         # what PostgreSQL 14 and later call the column in the original's server
@@ -142,8 +142,11 @@ class ApiSource:
         chipsize: int = 1280,
         folder: Path,
         limit: int = 24,
+        card: str = "s2",
     ) -> list[Chip]:
         """See `Source.raw_chips`; how many at once the server itself limits."""
+        if card != S2.name:
+            raise InvalidInputError(f"a server gives images of Sentinel-2 only, none of {card}; read them from a lake")
         what = {"lon": lon, "lat": lat, "start_date": start, "end_date": end, "band": band, "chipsize": chipsize}
         found = self._columns("rawChipByLocation", what)
         if not found:
@@ -333,9 +336,11 @@ def _ring(polygon: Any) -> str:
         return polygon
     try:
         shape = polygon if isinstance(polygon, shapely.Geometry) else shapely.from_geojson(_text(polygon))
-        points = shapely.get_coordinates(shape.exterior)
+        points, holes = shapely.get_coordinates(shape.exterior), len(shape.interiors)
     except (TypeError, ValueError, AttributeError, shapely.GEOSException) as error:
         raise InvalidInputError(f"this is no polygon of one part: {error}") from error
+    if holes:
+        raise InvalidInputError(f"the polygon has {holes} holes, which the server cannot be told; ask for it without")
     return ",".join(f"{lon:.9f} {lat:.9f}" for lon, lat in points)
 
 

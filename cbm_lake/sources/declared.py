@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cbm_lake.areas import DEGREES, Bounds, Floats, loose_bounds, metres_per_unit, overlap
 from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.snapshots import ParcelSet
@@ -38,8 +39,8 @@ class Declared(Protocol):
     def find(self, pid: str) -> Row | None:
         """The parcel of that identifier."""
 
-    def in_box(self, xmin: float, ymin: float, xmax: float, ymax: float) -> Sequence[Row]:
-        """Those whose box meets a box in their own coordinate system, in the order of their identifiers."""
+    def near(self, bounds: Bounds) -> Sequence[Row]:
+        """All that meet a box in degrees, and some beside it, in the order of their identifiers."""
 
     def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
         """Some of them in the order of their identifiers, and how many there are in all."""
@@ -51,17 +52,19 @@ class Asked:
     def __init__(self, lake: Lake, parcels: ParcelSet) -> None:
         self._lake = lake
         self._key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
-        self.epsg = lake.epsg(parcels.aoi) or 4326
+        own = lake.read_parcels(parcels, ["epsg"])["epsg"]
+        self.epsg = own[0].as_py() if len(own) else DEGREES
 
     def find(self, pid: str) -> Row | None:
         """See `Declared`."""
         rows = self._lake.query("parcels.by_pid", **self._key, pid=pid).to_pylist()
         return rows[0] if rows else None
 
-    def in_box(self, xmin: float, ymin: float, xmax: float, ymax: float) -> Sequence[Row]:
+    def near(self, bounds: Bounds) -> Sequence[Row]:
         """See `Declared`."""
-        box = {"xmin": xmin, "ymin": ymin, "xmax": xmax, "ymax": ymax}
-        found: list[Row] = self._lake.query("parcels.in_box", **self._key, **box).to_pylist()
+        box = dict(zip(("west", "south", "east", "north"), bounds, strict=True))
+        metres = metres_per_unit(self.epsg)
+        found: list[Row] = self._lake.query("parcels.near", **self._key, **box, metres=metres).to_pylist()
         return found
 
     def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
@@ -77,23 +80,25 @@ class Held:
         table = lake.read_parcels(parcels, [*_COLUMNS, "area", "bbox"])
         if not table.num_rows:
             raise NotFoundError(f"the parcel set {parcels.name} is empty; load it again")
-        boxes = table["bbox"].combine_chunks()
-        self._xmin, self._ymin, self._xmax, self._ymax = (
-            boxes.field(name).to_numpy(zero_copy_only=False) for name in ("xmin", "ymin", "xmax", "ymax")
-        )
         columns = {name: table[column].combine_chunks() for column, name in _COLUMNS.items()}
         self._rows = pa.table({**columns, "area_m2": pc.multiply(table["area"], 10_000)})
         self.epsg = int(columns["epsg"][0].as_py())
+        self._boxes = self._loose_boxes(table["bbox"].combine_chunks())
 
     def find(self, pid: str) -> Row | None:
         """See `Declared`."""
         place = pc.index(self._rows["pid"], pid).as_py()
         return None if place < 0 else self._taken(np.array([place]))[0]
 
-    def in_box(self, xmin: float, ymin: float, xmax: float, ymax: float) -> Sequence[Row]:
+    def _loose_boxes(self, bbox: pa.StructArray) -> Floats:
+        xmin, ymin, xmax, ymax = (bbox.field(name).to_numpy() for name in ("xmin", "ymin", "xmax", "ymax"))
+        lon, lat = (self._rows[name].to_numpy() for name in ("centroid_lon", "centroid_lat"))
+        return loose_bounds(lon, lat, xmax - xmin, ymax - ymin, metres_per_unit(self.epsg))
+
+    def near(self, bounds: Bounds) -> Sequence[Row]:
         """See `Declared`."""
-        meets = (self._xmin <= xmax) & (self._xmax >= xmin) & (self._ymin <= ymax) & (self._ymax >= ymin)
-        return sorted(self._taken(np.flatnonzero(meets)), key=lambda row: str(row["pid"]))
+        places = np.flatnonzero(overlap(self._boxes, bounds))
+        return sorted(self._taken(places), key=lambda row: str(row["pid"]))
 
     def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
         """See `Declared`."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -15,17 +15,18 @@ import pyarrow as pa
 import shapely
 
 from cbm_lake import backgrounds, cards, chips, decimals, schemas
+from cbm_lake.areas import Area
 from cbm_lake.chips import Chip
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.reprojection import reprojected
 from cbm_lake.snapshots import ParcelSet
-from cbm_lake.sources import declared
+from cbm_lake.sources import declared, polygons
 from cbm_lake.sources.declared import Declared, Row
 from cbm_lake.sources.protocol import SUFFIX, Columns
 
-_BETWEEN_POINTS = re.compile(r"(?<=[\d.])-|\s+-\s+|\s*,\s*")
-"""What stands between two points: a hyphen that follows a number is no sign."""
+log = logging.getLogger(__name__)
+
 _STATISTICS: Final = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
 _CLASSES: Final = ("SC", "SCL")
 """What the original called its statistics of the scene classes' numbers, which only migrated scenes have."""
@@ -33,6 +34,8 @@ _SAFE: Final = ".SAFE"
 _EQUAL_AREA: Final = 3035
 _PEER_AREA: Final = 3000.0
 """Square metres above which a parcel can be a peer."""
+_TOLERANCE: Final = 1e-9
+"""Degrees, a tenth of a millimetre: a place on an edge is on it also when the edge was transformed."""
 _MOST_PEERS: Final = 10_000
 _MOST_EXAMPLES: Final = 5
 
@@ -73,7 +76,7 @@ class LakeSource:
         if not (abs(lon) <= 180 and abs(lat) <= 90):
             raise InvalidInputError(f"lon {lon}, lat {lat} is no place in degrees; longitude comes first")
         parcels = self.lake.parcel_set(aoi, year, ptype)
-        rows = self._meeting(parcels, shapely.Point(lon, lat))
+        rows = self._meeting(parcels, Area(shapely.Point(lon, lat), tolerance=_TOLERANCE))
         if not rows:
             raise NotFoundError(f"no parcel of {parcels.name} at longitude {lon}, latitude {lat}")
         return _columns(rows, geometry=geometry, wgs84=wgs84)
@@ -92,7 +95,7 @@ class LakeSource:
     ) -> Columns:
         """See `Source.parcels_by_polygon`; no more than `limit` of them."""
         parcels = self.lake.parcel_set(aoi, year, ptype)
-        answer = _columns(self._meeting(parcels, _polygon(polygon))[:limit], geometry=geometry, wgs84=wgs84)
+        answer = _columns(self._meeting(parcels, polygons.read(polygon))[:limit], geometry=geometry, wgs84=wgs84)
         return {name: answer[name] for name in answer if name in ("pid", "geom")} if only_ids else answer
 
     def parcel_peers(
@@ -104,13 +107,11 @@ class LakeSource:
         parcels = self.lake.parcel_set(aoi, year, ptype)
         known, parcel = self._declared(parcels), self._found(parcels, pid)
         around = reprojected(shapely.from_wkb(parcel["geometry"]), known.epsg, _EQUAL_AREA)
-        # a little wider, since what is straight in one system is not in the other
-        box = reprojected(
-            shapely.box(*around.buffer(1.01 * distance + 1).bounds).segmentize(1000), _EQUAL_AREA, known.epsg
-        )
+        west, south, east, north = around.bounds
+        box = shapely.box(west - distance, south - distance, east + distance, north + distance)
         rows = [
             row
-            for row in known.in_box(*box.bounds)
+            for row in known.near(Area(box, _EQUAL_AREA).bounds)
             if row["crop_name"] == parcel["crop_name"] and row["pid"] != parcel["pid"] and row["area_m2"] > _PEER_AREA
         ]
         shapes = reprojected(shapely.from_wkb([row["geometry"] for row in rows]), known.epsg, _EQUAL_AREA)
@@ -132,13 +133,13 @@ class LakeSource:
         if box is None:
             rows, total = self._declared(parcels).page(offset, limit)
         else:
-            met = self._meeting(parcels, shapely.box(*box))
+            met = self._meeting(parcels, Area(shapely.box(*box)))
             rows, total = met[offset : offset + limit], len(met)
         return self._shaped(parcels, rows), total
 
-    def parcels_of_box(self, parcels: ParcelSet, box: tuple[float, float, float, float]) -> list[Row]:
-        """The parcels that meet a box in degrees, with `shape`, the outline in degrees."""
-        return self._shaped(parcels, self._meeting(parcels, shapely.box(*box)))
+    def parcels_of_area(self, parcels: ParcelSet, area: Area) -> list[Row]:
+        """The parcels that meet an area, with `shape`, the outline in degrees."""
+        return self._shaped(parcels, self._meeting(parcels, area))
 
     def _shaped(self, parcels: ParcelSet, rows: Sequence[Row]) -> list[Row]:
         shapes = reprojected(shapely.from_wkb([row["geometry"] for row in rows]), self._declared(parcels).epsg, 4326)
@@ -164,13 +165,12 @@ class LakeSource:
             )
         return row
 
-    def _meeting(self, parcels: ParcelSet, shape: shapely.Geometry) -> list[Row]:
-        """Parcels that meet a shape in degrees: boxes choose candidates, shapely decides in the parcels' own system."""
+    def _meeting(self, parcels: ParcelSet, area: Area) -> list[Row]:
+        """Parcels that meet an area: boxes choose candidates, outlines decide, in the system of the area."""
         known = self._declared(parcels)
-        shape = reprojected(shape, 4326, known.epsg)
-        if not all(math.isfinite(value) for value in shape.bounds):
-            return []
-        return [row for row in known.in_box(*shape.bounds) if shapely.from_wkb(row["geometry"]).intersects(shape)]
+        rows = known.near(area.bounds)
+        met = area.meets(shapely.from_wkb([row["geometry"] for row in rows]), known.epsg)
+        return [row for row, meets in zip(rows, met, strict=True) if meets]
 
     # -- time series --------------------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ class LakeSource:
     ) -> Columns:
         """See `Source.parcel_time_series`.
 
-        An image without histogram is left out where others of the parcel have one.
+        An image without histogram is left out where others of the parcel have one; a warning says how many.
         """
         parcels = self.lake.parcel_set(aoi, year, ptype)
         key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
@@ -198,6 +198,12 @@ class LakeSource:
         else:
             rows = self.lake.query(f"time_series.{cards.get(tstype).name}", **key, bands=_bands(tstype, band))
             answer = _series(rows, tstype, scl=scl, ref=ref)
+            left_out = rows.num_rows - len(answer["band"])
+            if left_out:
+                log.warning(
+                    "parcel %s of %s: %d of %d rows are left out, since no pixel of it is classified on their dates",
+                    pid, parcels.name, left_out, rows.num_rows,
+                )  # fmt: skip
         if not rows.num_rows:
             self._found(parcels, pid)
         return answer
@@ -230,9 +236,13 @@ class LakeSource:
         chipsize: int = 1280,
         folder: Path,
         limit: int = 24,
+        card: str = "s2",
     ) -> list[Chip]:
         """See `Source.raw_chips`."""
-        return chips.write(self.lake, lon, lat, start, end, band=band, chipsize=chipsize, folder=folder, limit=limit)
+        place, days = (lon, lat), (start, end)
+        return chips.write(
+            self.lake, *place, *days, band=band, chipsize=chipsize, folder=folder, limit=limit, card=card
+        )
 
     def background(
         self, lon: float, lat: float, *, chipsize: int = 256, extend: float = 256, tms: str = "Google", file: Path
@@ -326,31 +336,3 @@ def _histograms(scl: pa.ChunkedArray) -> list[dict[str, int]]:
             known[counts] = {name: int(count) for name, count in zip(names, counts, strict=True) if count}
         found.append(known[counts])
     return found
-
-
-# -- geometry ---------------------------------------------------------------------------------------------------------
-
-
-def _polygon(value: Any) -> shapely.Geometry:
-    """A polygon from a shapely geometry, GeoJSON, or lon_lat-lon_lat-… (a closed ring)."""
-    try:
-        if isinstance(value, shapely.Geometry):
-            shape = value
-        elif isinstance(value, str) and not value.lstrip().startswith("{"):
-            shape = _ring(_BETWEEN_POINTS.split(value))
-        else:
-            shape = shapely.from_geojson(value if isinstance(value, str) else json.dumps(value))
-    except (ValueError, TypeError, shapely.GEOSException) as error:
-        raise InvalidInputError(
-            f"this is no polygon: {error}; write lon_lat-lon_lat-…, first and last point equal"
-        ) from error
-    if shape is None or shape.geom_type not in ("Polygon", "MultiPolygon") or not shape.is_valid or shape.is_empty:
-        raise InvalidInputError(
-            "this is no polygon, or it is empty, not closed or crosses itself; first and last point must be equal"
-        )
-    return shape
-
-
-def _ring(points: Iterable[str]) -> shapely.Geometry | None:
-    numbers = [[float(number) for number in point.replace("_", " ").split()] for point in points]
-    return shapely.Polygon(numbers) if numbers[0] == numbers[-1] else None

@@ -93,6 +93,7 @@ class Source(Protocol):
         chipsize: int = 1280,
         folder: Path,
         limit: int = 24,
+        card: str = "s2",
     ) -> list[Chip]:
         """GeoTIFFs of one band of all scenes over a place, chipsize metres wide, put into the folder; by time."""
 

@@ -1,5 +1,5 @@
 -- How uneven the parcels of each crop of $aoi, $year and $ptype usually are over the season, per 10 m band of $bands: the median cv =
--- std / mean and iqr = (p75 - p25) / mean of all parcels of at least 8 pixels and all dates on which at most the share $cloud of them is
+-- std / mean and iqr = (p75 - p25) / mean of all observable parcels and all dates on which at most the share $cloud of them is
 -- in the scene classes $screen, and 1.4826 times their median absolute deviation, the standard deviation if they were normal.
 select
     crop_name as crop, band, count(distinct pid) as parcels, count(*) as observations,
@@ -14,7 +14,7 @@ from (
     ], lambda part: list_contains($bands::varchar[], part.band) and part.mean > 0), recursive := true)
     from s2
     join (select pid, crop_name from parcels where aoi = $aoi and year = $year and ptype = $ptype) using (pid)
-    where aoi = $aoi and year = $year and ptype = $ptype and observable and share_of(scl, $screen::integer[]) <= $cloud
+    where aoi = $aoi and year = $year and ptype = $ptype and observable and sky_of(scl, $screen::integer[], $cloud) = 'clear'
 )
 group by all
 order by all

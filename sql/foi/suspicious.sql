@@ -1,5 +1,5 @@
--- How uneven the parcels of $aoi, $year and $ptype look from their signatures alone, the most suspicious first. Of every parcel of at
--- least 8 pixels, of each date on which at most the share $cloud of it is in the scene classes $screen, and of each 10 m band of $bands:
+-- How uneven the parcels of $aoi, $year and $ptype look from their signatures alone, the most suspicious first. Of every observable
+-- parcel, of each date on which at most the share $cloud of it is in the scene classes $screen, and of each 10 m band of $bands:
 -- cv = std / mean and iqr = (p75 - p25) / mean. Each is compared with the same crop on the same date (with all parcels where fewer than
 -- $peers of the crop were seen): z = (value - median) / (1.4826 x median absolute deviation). Given are medians over the season and
 -- bands; score is the mean of both z. Parcels seen on fewer than $dates dates are left out.
@@ -14,7 +14,7 @@ with seen as (
     join (
         select pid, coalesce(crop_name, '') as crop_name from parcels where aoi = $aoi and year = $year and ptype = $ptype
     ) using (pid)
-    where aoi = $aoi and year = $year and ptype = $ptype and observable and share_of(scl, $screen::integer[]) <= $cloud
+    where aoi = $aoi and year = $year and ptype = $ptype and observable and sky_of(scl, $screen::integer[], $cloud) = 'clear'
 ),
 -- of each crop of which enough was seen, and of all parcels together
 usual as (

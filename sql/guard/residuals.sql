@@ -3,7 +3,8 @@
 -- median (1.2533 x 1.4826 x MAD / sqrt(n)); how many parcels were compared; and by how much the darkest pixels (the 1 % quantile over
 -- parcels of the smallest value, of the visible 10 m bands and of the red-edge and short-wave 20 m bands) are off those of the two
 -- scenes before and two after.
--- Clear: none of the parcel's pixels is of the scene classes $screen, and it has at least 8. One of $step parcels is taken.
+-- Clear: none of the parcel's pixels is of the scene classes $screen, it has at least 8, and enough of it was seen.
+-- Where no pixel is classified it is taken for clear: a cloud on one of many parcels moves no median. One of $step parcels is taken.
 with counted as (
     select extraction, scene, hash(aoi, year, ptype, parcels) as outlines from chain
     where card = 's2' and (card, scene, aoi, year, ptype) not in (from superseded)
@@ -15,7 +16,7 @@ clear as (
     join counted using (extraction, scene)
     anti join outdated using (outlines, pid)
     where aoi = $aoi and year = $year and ptype = $ptype and hash(pid) % $step = 0 and scene not in (select unnest($left_out::varchar[]))
-        and greatest(B02_count, B03_count, B04_count, B05_count, B08_count, B8A_count, B11_count) >= 8
+        and is_observable(greatest(B02_count, B03_count, B04_count, B05_count, B08_count, B8A_count, B11_count), share)
         and coalesce(share_of(
             [scl_0, scl_1, scl_2, scl_3, scl_4, scl_5, scl_6, scl_7, scl_8, scl_9, scl_10, scl_11], $screen::integer[]
         ), 0) = 0

@@ -1,5 +1,5 @@
--- How the bands' means go with NDVI over the parcels and days of $aoi, $year and $ptype that were clear of the scene classes $screen (DN
--- for NDVI from 0 to 1): the direction in which growth and harvest move them. One of $step parcels is taken.
+-- How the bands' means go with NDVI over the parcels and days of $aoi, $year and $ptype that were clear of the scene classes
+-- $screen, or where no pixel is classified (DN for NDVI from 0 to 1): the direction in which growth and harvest move them. One of $step parcels is taken.
 select
     regr_slope(B02_mean, ndvi) as b02_slope,
     regr_slope(B03_mean, ndvi) as b03_slope,

@@ -2,13 +2,16 @@
 -- parcels' boxes, a little wider than the parcels.
 select
     aoi, any_value(epsg) as epsg, count(*) as parcels,
-    min(centroid_lon - reach) as west, min(centroid_lat - reach) as south,
-    max(centroid_lon + reach) as east, max(centroid_lat + reach) as north
+    min(centroid_lon - across) as west, min(centroid_lat - reach) as south,
+    max(centroid_lon + across) as east, max(centroid_lat + reach) as north
 from (
-    -- half a parcel's box in degrees: metres shrink by the cosine of the latitude; boxes in degrees are taken as they are
-    select *, greatest(bbox.xmax - bbox.xmin, bbox.ymax - bbox.ymin)
-        * case when epsg = 4326 then 1 else 1 / (111000 * cos(radians(least(abs(centroid_lat), 80)))) end as reach
-    from parcels
+    select *, reach / cos(radians(least(abs(centroid_lat) + reach, 89.9))) as across
+    from (
+        -- as far as the outline can reach from its centroid, in degrees of latitude: a degree is taken as 100 km, which is
+        -- less than it is; systems in degrees have codes from 4001 to 4999
+        select *, (bbox.xmax - bbox.xmin + bbox.ymax - bbox.ymin) * if(epsg between 4001 and 4999, 1.2, 1 / 100000) as reach
+        from parcels
+    )
 )
 where $aoi::varchar is null or aoi = $aoi
 group by aoi

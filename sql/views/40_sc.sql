@@ -1,7 +1,7 @@
 -- Statistics of the numbers of scene classes, which the original library kept as band SC of s2; only what was migrated has them.
 create view sc as
 select
-    aoi::varchar as aoi, year::integer as year, ptype, pid, scene, obstime, reference,
+    aoi::varchar as aoi, year::integer as year, ptype, pid, scene, obstime, reference, null::float as share,
     SC_count, SC_mean, SC_std, SC_min, SC_max, SC_p25, SC_p50, SC_p75
 from signatures_sc
 join (select extraction as counts, outlines from counting where card = 's2') on counts = extraction

@@ -1,6 +1,6 @@
--- The signatures of card bs as long rows, one per parcel, scene and band: the shape of the original's tables.
+-- The signatures of card bs as long rows, one per parcel, scene and band: the shape of the original's tables, with the share of the parcel that was seen.
 create view bs_long as
-select aoi, year, ptype, pid, scene as obsid, obstime, reference, unnest(bands, recursive := true)
+select aoi, year, ptype, pid, scene as obsid, obstime, reference, share, unnest(bands, recursive := true)
 from (
     select *, [
         {'band': 'VV', 'count': VV_count, 'mean': VV_mean, 'std': VV_std, 'min': VV_min, 'max': VV_max, 'p25': VV_p25, 'p50': VV_p50, 'p75': VV_p75},

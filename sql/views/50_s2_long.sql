@@ -1,7 +1,7 @@
--- The signatures of card s2 as long rows, one per parcel, scene and band: the shape of the original's tables.
+-- The signatures of card s2 as long rows, one per parcel, scene and band: the shape of the original's tables, with the share of the parcel that was seen.
 -- Band SC, statistics of the scene classes' numbers, only where it was migrated.
 create view s2_long as
-select aoi, year, ptype, pid, scene as obsid, obstime, reference, scl, unnest(bands, recursive := true)
+select aoi, year, ptype, pid, scene as obsid, obstime, reference, share, scl, unnest(bands, recursive := true)
 from (
     select *, [
         {'band': 'B02', 'count': B02_count, 'mean': B02_mean, 'std': B02_std, 'min': B02_min, 'max': B02_max, 'p25': B02_p25, 'p50': B02_p50, 'p75': B02_p75},
@@ -17,5 +17,5 @@ from (
         {'band': 'SC', 'count': SC_count, 'mean': SC_mean, 'std': SC_std, 'min': SC_min, 'max': SC_max, 'p25': SC_p25, 'p50': SC_p50, 'p75': SC_p75}
     ].list_filter(lambda item: item.count is not null) as bands
     from s2
-    left join (select * exclude (obstime, reference) from sc) using (aoi, year, ptype, pid, scene)
+    left join (select * exclude (obstime, reference, share) from sc) using (aoi, year, ptype, pid, scene)
 )

@@ -1,0 +1,146 @@
+"""What a delivery of parcels changes in the version that was in force: outlines, and apart from them attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from numpy.typing import NDArray
+
+from cbm_lake.lake import Lake
+from cbm_lake.parcels.geometry import CHUNK
+from cbm_lake.parcels.identity import gather, rows_of, same_place, tolerance
+from cbm_lake.parcels.tables import as_texts, attributes_of, family
+from cbm_lake.snapshots import ParcelSet, outlines_of
+from cbm_lake.vectors import Geometries
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How a version of a parcel set differs from the one before; its text says so in one line."""
+
+    added: int = 0
+    """Parcels whose identifier the version before did not have."""
+    removed: int = 0
+    """Parcels whose identifier is there no more."""
+    redrawn: int = 0
+    """Parcels whose outline is at another place."""
+    renamed: int = 0
+    """Of those added, how many have the outline of one that was removed: to the lake they are other parcels."""
+    attributes: tuple[tuple[str, int], ...] = ()
+    """Columns that were there before, and of how many parcels their value is another."""
+    retyped: tuple[tuple[str, str, str], ...] = ()
+    """Columns whose type is another: name, type before, type now."""
+    columns_added: tuple[str, ...] = ()
+    columns_removed: tuple[str, ...] = ()
+
+    @property
+    def same_outlines(self) -> bool:
+        """Whether all signatures go on counting, and none is missing."""
+        return not (self.added or self.removed or self.redrawn)
+
+    @property
+    def same_attributes(self) -> bool:
+        """Whether every column has the values that it had, of the parcels that are in both versions."""
+        return not (self.attributes or self.retyped or self.columns_added or self.columns_removed)
+
+    def __bool__(self) -> bool:
+        return not (self.same_outlines and self.same_attributes)
+
+    def __str__(self) -> str:
+        return f"{self._of_outlines()}, {self._of_attributes()}"
+
+    def _of_outlines(self) -> str:
+        if self.same_outlines:
+            return "same outlines"
+        counts = {"new": self.added, "no longer declared": self.removed, "with another outline": self.redrawn}
+        words = [f"{count:,} {what}" for what, count in counts.items() if count]
+        if self.renamed:
+            words.append(f"{self.renamed:,} of the new ones have the outline of one that is no longer declared")
+        return f"parcels: {', '.join(words)}"
+
+    def _of_attributes(self) -> str:
+        words = [f"{name} ({count:,} {'parcel' if count == 1 else 'parcels'})" for name, count in self.attributes]
+        words += [f"{name} is {now}, was {before}" for name, before, now in self.retyped]
+        words += [f"{name} added" for name in self.columns_added]
+        words += [f"{name} is there no longer" for name in self.columns_removed]
+        return f"attributes changed: {', '.join(words)}" if words else "same attributes"
+
+
+def changes_of(lake: Lake, before: ParcelSet, now: pa.Table, version: str) -> Changes:
+    """What is different in a table of parcels, of that version, from a version in the lake."""
+    rows = rows_of(lake, before, now["id"].combine_chunks())
+    outlines: dict[str, Any] = {} if outlines_of(version) == before.outlines else _of_outlines(lake, before, now, rows)
+    names = attributes_of(lake.schema_of_parcels(before).empty_table()).column_names
+    return Changes(**outlines, **_of_columns(lake.read_parcels(before, names), attributes_of(now), rows))
+
+
+def _of_outlines(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """The parts of Changes that are about outlines; those at the same place have the same bytes already."""
+    stored = lake.read_parcels(before, ["geometry"])
+    added = np.flatnonzero(rows < 0)
+    removed = np.setdiff1d(np.arange(stored.num_rows), rows)
+    return {
+        "added": len(added),
+        "removed": len(removed),
+        "redrawn": _different(stored["geometry"], now["geometry"], rows),
+        "renamed": _renamed(now, added, stored, removed),
+    }
+
+
+def _of_columns(before: pa.Table, now: pa.Table, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """The parts of Changes that are about columns; names that differ in capitals only are one."""
+    former = {name.casefold(): name for name in before.column_names}
+    mine = {name.casefold(): name for name in now.column_names}
+    changed, retyped = [], []
+    for key in sorted(former.keys() & mine.keys()):
+        old, new = before[former[key]], now[mine[key]]
+        if family(old.type) != family(new.type):
+            retyped.append((mine[key], str(old.type), str(new.type)))
+        if count := _different(as_texts(old), as_texts(new), rows):
+            changed.append((mine[key], count))
+    return {
+        "attributes": tuple(changed),
+        "retyped": tuple(retyped),
+        "columns_added": tuple(mine[key] for key in sorted(mine.keys() - former.keys())),
+        "columns_removed": tuple(former[key] for key in sorted(former.keys() - mine.keys())),
+    }
+
+
+def _different(before: pa.ChunkedArray, now: pa.ChunkedArray, rows: NDArray[np.int64]) -> int:
+    """Of how many parcels in both versions the texts or bytes differ, a missing one from every other."""
+    count, common = 0, np.flatnonzero(rows >= 0)
+    for start in range(0, len(common), CHUNK):
+        chosen = common[start : start + CHUNK]
+        new, old = (values.cast(pa.binary()) for values in (gather(now, chosen), gather(before, rows[chosen])))
+        equal = pc.fill_null(pc.equal(new, old), fill_value=False)
+        count += len(new) - pc.sum(pc.or_(equal, pc.and_(pc.is_null(new), pc.is_null(old)))).as_py()
+    return count
+
+
+def _renamed(now: pa.Table, added: NDArray[np.int64], stored: pa.Table, removed: NDArray[np.int64]) -> int:
+    """How many of the added outlines are at the place of a removed one."""
+    if not (len(added) and len(removed)):
+        return 0
+    distance = tolerance(now["epsg"][0].as_py())
+    centroids = [shapely.centroid(shapes) for shapes in _decoded(stored, removed)]
+    tree = shapely.STRtree(np.concatenate(centroids))
+    count = 0
+    for shapes in _decoded(now, added):
+        mine, theirs = tree.query(shapely.centroid(shapes), predicate="dwithin", distance=2 * distance)
+        former = gather(stored["geometry"], removed[theirs])
+        same = same_place(shapes[mine], shapely.from_wkb(former.to_numpy(zero_copy_only=False)), distance)
+        count += len(np.unique(mine[same]))
+    return count
+
+
+def _decoded(table: pa.Table, rows: NDArray[np.int64]) -> Iterator[Geometries]:
+    """The outlines of some rows, CHUNK at a time."""
+    for start in range(0, len(rows), CHUNK):
+        wkb = gather(table["geometry"], rows[start : start + CHUNK])
+        yield shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))

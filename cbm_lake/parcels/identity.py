@@ -1,0 +1,134 @@
+"""Whether outlines are at the same place, whatever their bytes; outlines that are keep the bytes that they have.
+
+Formats and programs turn rings, begin them elsewhere, order parts anew, double vertices, add some on straight lines,
+wrap polygons as multipolygons, and round coordinates: geodatabases by 0.1 mm, GeoJSON of 7 decimals by 8 mm, MapInfo in
+national systems by 19 mm, a way through another coordinate system by less than one. None of it is another outline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS
+
+from cbm_lake.lake import Lake
+from cbm_lake.parcels.geometry import CHUNK
+from cbm_lake.snapshots import ParcelSet
+from cbm_lake.vectors import Geometries
+
+TOLERANCE: Final = 0.02
+"""Metres by which an outline may differ anywhere and still be the same: a five-hundredth of a pixel of Sentinel-2."""
+_DEGREE: Final = 111_320.0
+"""Metres of a degree at the equator."""
+
+
+def tolerance(epsg: int) -> float:
+    """TOLERANCE in the unit of a coordinate system in metres or degrees."""
+    return TOLERANCE / _DEGREE if CRS.from_epsg(epsg).is_geographic else TOLERANCE
+
+
+def same_place(first: Geometries, second: Geometries, distance: float) -> NDArray[np.bool_]:
+    """Which polygons are at the same place as those opposite: no point of one's rings is farther from the other's.
+
+    Most pairs are decided vertex by vertex in normal form; the others by the Hausdorff distance of their rings, at
+    vertices and halfway between, and by their areas, which tell a hole from an island within the distance.
+
+    Args:
+        first: n polygons or multipolygons.
+        second: as many, in the same coordinate system.
+        distance: in the unit of that system.
+    """
+    with np.errstate(invalid="ignore"):
+        near = (np.abs(shapely.bounds(first) - shapely.bounds(second)) <= distance).all(axis=1)
+        allowed = distance * np.maximum(shapely.length(first), shapely.length(second))
+        near &= np.abs(shapely.area(first) - shapely.area(second)) <= allowed
+    rows = np.flatnonzero(near)
+    one, other = _normal(first[rows]), _normal(second[rows])
+    same = shapely.equals_exact(one, other, distance)
+    rest = np.flatnonzero(~same)
+    same[rest] = shapely.hausdorff_distance(one[rest], other[rest], densify=0.5) <= distance
+    near[rows] = same
+    return np.asarray(near)
+
+
+def _normal(outlines: Geometries) -> Geometries:
+    """The outlines in GEOS's normal form, without doubled vertices; multipolygons of one part as polygons."""
+    plain = outlines.copy()
+    alone = (shapely.get_type_id(plain) == shapely.GeometryType.MULTIPOLYGON) & (shapely.get_num_geometries(plain) == 1)
+    plain[alone] = shapely.get_geometry(plain[alone], 0)
+    return np.asarray(shapely.normalize(shapely.remove_repeated_points(plain)))
+
+
+def with_stored_bytes(
+    lake: Lake, versions: Sequence[ParcelSet], ids: pa.Array, outlines: list[pa.Array], distance: float
+) -> list[pa.Array]:
+    """The outlines, with those bytes that a version has for the same parcel at the same place.
+
+    Args:
+        lake: where the versions are.
+        versions: the first that has the place decides.
+        ids: n identifiers.
+        outlines: n outlines as WKB, in arrays of CHUNK rows.
+        distance: how far they may differ.
+    """
+    undecided = np.ones(len(ids), bool)
+    for version in versions:
+        if not undecided.any():
+            break
+        rows = rows_of(lake, version, ids)
+        rows[~undecided] = -1
+        if (rows >= 0).any():
+            stored = lake.read_parcels(version, ["geometry"])["geometry"]
+            for number, start in enumerate(range(0, len(ids), CHUNK)):
+                chosen = rows[start : start + CHUNK]
+                same, outlines[number] = _replaced(outlines[number], stored, chosen, distance)
+                undecided[start : start + CHUNK] &= ~same
+    return outlines
+
+
+def rows_of(lake: Lake, version: ParcelSet, ids: pa.Array) -> NDArray[np.int64]:
+    """The row of each identifier in the file of a version; -1 where it has none."""
+    stored = lake.read_parcels(version, ["id"])["id"].combine_chunks()
+    return np.asarray(pc.fill_null(pc.index_in(ids, stored), -1)).astype(np.int64)
+
+
+def _replaced(
+    outlines: pa.Array, stored: pa.ChunkedArray, rows: NDArray[np.int64], distance: float
+) -> tuple[NDArray[np.bool_], pa.Array]:
+    """Which outlines are at the same place as the stored one of that row, and all with the bytes of these."""
+    candidates = np.flatnonzero(rows >= 0)
+    former = gather(stored, rows[candidates])
+    mine = outlines.take(pa.array(candidates))
+    same = np.asarray(pc.equal(mine, former))
+    rest = np.flatnonzero(~same)
+    if len(rest):
+        mine, former = (shapely.from_wkb(values.take(pa.array(rest)).to_numpy(False)) for values in (mine, former))
+        same[rest] = same_place(mine, former, distance)
+    chosen = np.zeros(len(rows), bool)
+    chosen[candidates[same]] = True
+    if same[rest].any():
+        kept = gather(stored, rows[chosen])
+        outlines = pc.replace_with_mask(outlines, pa.array(chosen), kept)
+    return chosen, outlines
+
+
+def gather(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.Array:
+    """Some rows of a column in that order, without a copy of the whole column."""
+    starts = np.cumsum([0, *map(len, column.chunks)])
+    chunk = np.searchsorted(starts, rows, side="right") - 1
+    order = np.argsort(chunk, kind="stable")
+    parts = [
+        column.chunk(number).take(pa.array(rows[order][chunk[order] == number] - starts[number]))
+        for number in np.unique(chunk)
+    ]
+    if not parts:
+        return pa.array([], column.type)
+    back = np.empty(len(rows), np.int64)
+    back[order] = np.arange(len(rows))
+    return pa.concat_arrays(parts).take(pa.array(back))

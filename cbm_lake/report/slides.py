@@ -1,0 +1,139 @@
+"""A parcel's year as slides (.pptx): what is declared, its curves, calendars of its images and of their pixels."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cbm_lake import get, show
+from cbm_lake.errors import InvalidInputError, LakeError, of_extra
+from cbm_lake.show import reading
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pptx.presentation import Presentation
+    from pptx.shapes.autoshape import Shape
+    from pptx.shapes.shapetree import SlideShapes
+
+    from cbm_lake.show.reading import Parcel
+
+Draw = Callable[..., "Figure"]
+"""Draws a figure of aoi, year, pid and ptype, into a file."""
+
+FIGURES: Final[dict[str, Draw]] = {
+    "Where it is": partial(show.background.by_pid, tms="sentinel"),
+    "NDVI, and that of its crop": partial(show.time_series.ndvi, markers=True, crop=True),
+    "Reflectance": partial(show.time_series.s2, bands=("B02", "B04", "B08", "B11")),
+    "Sentinel-1, and that of its crop": partial(show.time_series.s1, crop=True),
+    "True colour": show.calendar.by_pid,
+    "NDVI by day": partial(show.calendar.by_pid, bands="ndvi"),
+    "NDWI by day": partial(show.calendar.by_pid, bands="ndwi"),
+    "Bare soil by day": partial(show.calendar.by_pid, bands="bare soil"),
+    "Scene classes by day": partial(show.calendar.by_pid, bands="SCL"),
+    "Histograms of NDVI": show.calendar.histograms,
+    "Red and near infrared": show.calendar.scatter,
+    "Backscatter by day": partial(show.calendar.by_pid, bands="bs VV"),
+    "Coherence by day": partial(show.calendar.by_pid, bands="c6 VV"),
+}
+"""The slides by their titles, in their order."""
+_WIDE, _TALL, _EDGE, _TITLE = 13.333, 7.5, 0.4, 0.9
+"""Inches: a slide of 16 to 9, the empty edge round everything, and the height of a title."""
+_POINTS: Final = 22
+_BLANK: Final = 6
+"""The number of the empty layout in the library's own template."""
+
+
+def slides(
+    aoi: str,
+    year: int,
+    pid: str | Sequence[str],
+    ptype: str | None = None,
+    *,
+    file: str | Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Write a presentation of one or several parcels, a figure a slide; one that cannot be drawn says why in its place.
+
+    Args:
+        aoi: area.
+        year: of the declaration.
+        pid: identifier of a parcel, or several.
+        ptype: which parcel set; None is the main one.
+        file: .pptx; None is temp/<aoi>/<year>/<pid>/slides_<aoi>_<year>_<pid>.pptx of the first parcel.
+        progress: told how many slides are made, of how many.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        NotFoundError: no such parcel.
+        InvalidInputError: a file of another kind.
+        ConfigError: the folder cannot be written, or a package is missing.
+    """
+    with of_extra("report", "slides"):
+        import pptx
+        from pptx.util import Inches
+    if file is not None and Path(file).suffix.lower() != ".pptx":
+        raise InvalidInputError(f"{file} cannot be written; slides are .pptx")
+    chosen = reading.parcels(aoi, year, pid, ptype)
+    deck = pptx.Presentation()
+    deck.slide_width, deck.slide_height = Inches(_WIDE), Inches(_TALL)
+    for number, parcel in enumerate(chosen):
+        _declared(deck, parcel)
+        for place, (title, figure) in enumerate(FIGURES.items(), 1):
+            _slide(deck, parcel, title, figure)
+            progress(number * len(FIGURES) + place, len(chosen) * len(FIGURES))
+    first = chosen[0]
+    name = f"slides_{first.aoi}_{first.year}_{get.folders.name_of(first.pid)}.pptx"
+    target = Path(file) if file else get.folders.place(first.aoi, first.year, first.pid, "") / name
+    written = io.BytesIO()
+    deck.save(written)
+    return get.folders.write_bytes(target, written.getvalue())
+
+
+def _declared(deck: Presentation, parcel: Parcel) -> None:
+    """The first slide of a parcel: what is declared."""
+    slide = deck.slides.add_slide(deck.slide_layouts[_BLANK])
+    _text(slide.shapes, f"Parcel {parcel.pid}", 2.2, 36)
+    facts = [
+        parcel.crop or parcel.code or "no crop declared",
+        reading.hectares(parcel.area),
+        f"{parcel.aoi} {parcel.year} {parcel.ptype or ''}".rstrip(),
+        reading.degrees(parcel.lon, parcel.lat),
+    ]
+    _text(slide.shapes, "\n".join(facts), 3.2, 20)
+
+
+def _slide(deck: Presentation, parcel: Parcel, title: str, figure: Draw) -> None:
+    """A slide with a title and a figure as large as fits, or why there is none."""
+    from pptx.util import Inches
+
+    slide = deck.slides.add_slide(deck.slide_layouts[_BLANK])
+    _text(slide.shapes, f"{parcel.pid} · {title}", _EDGE / 2, _POINTS)
+    try:
+        drawn = figure(parcel.aoi, parcel.year, parcel.pid, parcel.ptype)
+    except LakeError as error:
+        _text(slide.shapes, str(error), 3.2, 16)
+        return
+    image = io.BytesIO()
+    drawn.savefig(image, format="png", facecolor="white")
+    width, height = drawn.get_size_inches()
+    scale = min((_WIDE - 2 * _EDGE) / width, (_TALL - _TITLE - _EDGE) / height)
+    left = (_WIDE - scale * width) / 2
+    picture = slide.shapes.add_picture(image, Inches(left), Inches(_TITLE), Inches(scale * width))
+    picture.name = title
+
+
+def _text(shapes: SlideShapes, words: str, top: float, points: int) -> Shape:
+    """Words across a slide, so many inches from its top."""
+    from pptx.util import Inches, Pt
+
+    box: Shape = shapes.add_textbox(Inches(_EDGE), Inches(top), Inches(_WIDE - 2 * _EDGE), Inches(0.6))
+    box.text_frame.word_wrap = True
+    box.text_frame.text = words
+    for paragraph in box.text_frame.paragraphs:
+        paragraph.font.size = Pt(points)
+    return box

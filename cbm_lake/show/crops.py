@@ -1,0 +1,81 @@
+"""How the other parcels of a crop are, behind the curves of one: their mean and standard deviation day by day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cbm_lake import palette, sources
+from cbm_lake.cards import Classes, scene_classes
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.show.curves import Line
+from cbm_lake.show.reading import Parcel
+from cbm_lake.sources import LakeSource
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cbm_lake.lake import Lake
+    from cbm_lake.show.views import Index
+
+
+def of_index(parcel: Parcel, index: Index, screen: Classes) -> Line:
+    """An index of the crop's other parcels; see `_line`."""
+    plus, minus = list(index.plus), list(index.minus)
+    how = {"plus": plus, "minus": minus, "screen": list(scene_classes(screen))}
+    rows = _lake().query("time_series.crop_index", **_whose(parcel), **how)
+    return _line(parcel, rows.to_pandas(), palette.GREY)
+
+
+def of_bands(parcel: Parcel, bands: Sequence[str], screen: Classes) -> dict[str, Line]:
+    """The reflectance of the crop's other parcels by band; see `_line`."""
+    how = {"bands": list(bands), "screen": list(scene_classes(screen))}
+    rows = _lake().query("time_series.crop_s2", **_whose(parcel), **how).to_pandas()
+    rows[["mean", "std"]] /= 10_000
+    return {band: _line(parcel, rows[rows["band"] == band], palette.BANDS[band]) for band in bands}
+
+
+def of_radar(parcel: Parcel, card: str) -> dict[str, Line]:
+    """Backscatter (dB) or coherence of the crop's other parcels by polarisation; see `_line`."""
+    rows = _lake().query(f"time_series.crop_{card}", **_whose(parcel), bands=["VV", "VH"]).to_pandas()
+    return {
+        band: _line(parcel, rows[rows["band"] == band], palette.BANDS[band], decibel=card == "bs")
+        for band in ("VV", "VH")
+    }
+
+
+def _line(parcel: Parcel, rows: pd.DataFrame, colour: str, *, decibel: bool = False) -> Line:
+    """The mean over parcels by day, low and high a standard deviation off; in dB, of linear power."""
+    import pandas as pd
+
+    values = pd.DataFrame(
+        {"value": rows["mean"], "low": rows["mean"] - rows["std"], "high": rows["mean"] + rows["std"]}
+    )
+    if decibel:
+        values = 10 * np.log10(values.where(values > 0))
+        values["low"] = values["low"].fillna(values["value"])  # a deviation larger than the mean has no dB
+    times = pd.to_datetime(rows["day"]) + pd.Timedelta(hours=12)
+    curve = values.assign(time=times, cloud=0.0, count=rows["parcels"]).sort_values("time").reset_index(drop=True)
+    parcels = int(rows["parcels"].max()) if len(rows) else 0
+    return Line(f"{_crop(parcel)}, mean ± std of {parcels} other parcels", colour, curve, ":")
+
+
+def _lake() -> Lake:
+    source = sources.here()
+    if not isinstance(source, LakeSource):
+        raise NotFoundError("a server does not tell how other parcels of a crop are; read from a lake")
+    return source.lake
+
+
+def _whose(parcel: Parcel) -> dict[str, str | int]:
+    names: dict[str, str | int] = {"aoi": parcel.aoi.lower(), "ptype": parcel.ptype or "", "without": parcel.pid}
+    return {**names, "year": parcel.year, "crop": _crop(parcel)}
+
+
+def _crop(parcel: Parcel) -> str:
+    crop = parcel.crop or parcel.code
+    if not crop:
+        raise InvalidInputError(f"no crop is declared of parcel {parcel.pid}; without one there are no others of it")
+    return crop

@@ -1,0 +1,243 @@
+"""What images are made of: an index, three bands, one band, scene classes, radar; and the colours of their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from cbm_lake import pictures
+from cbm_lake.cards import BS, C6, S2, Card, Classes, band_called
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.show import computing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+Bands = Mapping[str, "NDArray[np.number]"]
+"""Pixels (y, x) by band: harmonised DN, classes, linear power or coherence; 0 is nodata."""
+Limits = tuple[tuple[float, float], ...]
+"""For each band the DN that are darkest and brightest; for a scale of one number its own."""
+
+_REFLECTANCE: Final = 10_000
+"""DN of reflectance 1."""
+_NDVI: Final = ["B04", "B08"]
+"""How the original asks for it."""
+_TRUE_COLOUR: Final = ("B04", "B03", "B02")
+_COMPOSITES: Final[Mapping[tuple[str, ...], str]] = {
+    _TRUE_COLOUR: "true colour",
+    ("B08", "B04", "B03"): "infrared · B08, B04, B03",
+    ("B08", "B11", "B04"): "vegetation · B08, B11, B04",
+}
+_BRIGHTEST: Final = (1600, 3500)
+"""Between which DN white begins in true colour: fields are rarely brighter, clouds always."""
+_SPREAD_MAP: Final = "viridis"
+"""A colour map whose lightness grows evenly."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """A normalised difference of two sums of bands: (plus - minus) / (plus + minus), from -1 to 1."""
+
+    name: str
+    title: str
+    plus: tuple[str, ...]
+    minus: tuple[str, ...]
+    limits: tuple[float, float]
+    """What is drawn darkest and brightest."""
+    axis: tuple[float, float]
+    """The least range of values on the axis of curves and histograms."""
+    cmap: str
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """The bands it is made of."""
+        return self.plus + self.minus
+
+    def of_pixels(self, bands: Bands) -> NDArray[np.float64]:
+        """The index of every pixel; NaN where a band has no measurement."""
+        parts = {name: bands[name].astype(np.float64) for name in self.bands}
+        plus, minus = (sum(parts[name] for name in names) for names in (self.plus, self.minus))
+        measured = np.logical_and.reduce([part > 0 for part in parts.values()])
+        values = np.full(np.shape(plus), np.nan)
+        np.divide(plus - minus, plus + minus, out=values, where=measured)
+        return values
+
+    def of_means(self, series: pd.DataFrame, screen: Classes) -> pd.DataFrame:
+        """The index of the bands' means over time, in the columns of `computing.ndvi_curve`."""
+        return computing.index_curve(series, self.plus, self.minus, screen)
+
+
+INDICES: Final[Mapping[str, Index]] = MappingProxyType(
+    {
+        index.name: index
+        for index in (
+            Index("ndvi", "NDVI", ("B08",), ("B04",), (0.0, 0.9), (0.0, 1.0), "YlGn"),
+            # Gao (1996), doi:10.1016/S0034-4257(96)00067-3: water in the leaves
+            Index("ndwi", "NDWI (B08, B11)", ("B08",), ("B11",), (-0.4, 0.6), (-0.4, 0.6), "YlGnBu"),
+            # Rikimaru, Roy and Miyatake (2002), Tropical Ecology 43: bare soil index
+            Index("bsi", "bare soil index", ("B11", "B04"), ("B08", "B02"), (-0.4, 0.3), (-0.4, 0.3), "YlOrBr"),
+        )
+    }
+)
+"""Indices of Sentinel-2 by name."""
+_WORDS: Final = {"bare soil": "bsi", "bare soil index": "bsi", "true color": "true colour", "rgb": "true colour"}
+
+
+@dataclass(frozen=True)
+class View:
+    """What is made of the bands of an image."""
+
+    name: str
+    """As files are called: ndvi, B04_B03_B02, B08, bs_VV."""
+    title: str
+    bands: tuple[str, ...]
+    card: Card = S2
+    index: Index | None = None
+
+    @property
+    def classes(self) -> bool:
+        """Whether it shows scene classes."""
+        return self.bands == (self.card.classification,)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether it has a scale of one number per colour: an index or one band."""
+        return len(self.bands) != 3 and not self.classes if self.index is None else True
+
+    @property
+    def unit(self) -> str:
+        """What the numbers of its scale are."""
+        if self.index:
+            return self.index.title
+        names = {BS.name: f"{self.bands[0]} (dB)", C6.name: f"coherence, {self.bands[0]}"}
+        return names.get(self.card.name, f"reflectance, {self.title}")
+
+    @property
+    def cmap(self) -> str:
+        """The colour map of its scale, unless another is asked for."""
+        return self.index.cmap if self.index else _SPREAD_MAP
+
+    def values(self, bands: Bands) -> NDArray[np.float64]:
+        """The numbers of its scale by pixel: index, reflectance, dB, coherence; NaN where there is no measurement."""
+        if self.index:
+            return self.index.of_pixels(bands)
+        pixels = bands[self.bands[0]].astype(np.float64)
+        measured = np.where(pixels > 0, pixels, np.nan)
+        if self.card is BS:
+            return 10 * np.log10(measured)
+        return measured if self.card is C6 else measured / _REFLECTANCE
+
+    def limits(self, images: Sequence[Bands], percentile: Sequence[float] | None = None) -> Limits:
+        """Common limits of images, so that their colours can be compared: 2nd and 98th percentile.
+
+        An index and coherence have fixed limits. True colour begins at 0 and ends alike for its three bands, which
+        keeps the hues.
+
+        Args:
+            images: the bands of each.
+            percentile: the two between which the numbers of the scale, or each band, are stretched instead.
+
+        Raises:
+            InvalidInputError: percentiles that are none.
+        """
+        if percentile is not None:
+            return self._stretched(images, _between(percentile))
+        if self.index:
+            return (self.index.limits,)
+        if self.card is C6:
+            return ((0.0, 1.0),)
+        if self.scaled:
+            samples = [self.values(image) for image in images]
+            return (_spread(np.concatenate([sample[np.isfinite(sample)] for sample in samples])),)
+        parts = [np.concatenate([image[band][image[band] > 0] for image in images]) for band in self.bands]
+        if self.bands == _TRUE_COLOUR:
+            brightest = float(np.clip(_spread(np.concatenate(parts))[1], *_BRIGHTEST))
+            return ((0.0, brightest),) * 3
+        return tuple(_spread(part) for part in parts)
+
+    def _stretched(self, images: Sequence[Bands], between: tuple[float, float]) -> Limits:
+        """Limits at percentiles of all measured pixels."""
+        if self.scaled:
+            samples = [self.values(image) for image in images]
+            return (_spread(np.concatenate([sample[np.isfinite(sample)] for sample in samples]), between),)
+        parts = [np.concatenate([image[band][image[band] > 0] for image in images]) for band in self.bands]
+        return tuple(_spread(part, between) for part in parts)
+
+    def colours(self, bands: Bands, between: Limits) -> NDArray[np.uint8]:
+        """Red, green, blue and opacity (y, x, 4) of classes, or of three bands stretched between limits.
+
+        Clear where a band has no measurement.
+        """
+        if self.classes:
+            drawn = np.moveaxis(pictures.stretched({self.bands[0]: bands[self.bands[0]]}), 0, -1)
+            return np.dstack([drawn, np.where(bands[self.bands[0]] > 0, 255, 0)]).astype(np.uint8)
+        stored = np.stack([bands[band] for band in self.bands], axis=-1).astype(np.float64)
+        low, high = (np.array(values) for values in zip(*between, strict=True))
+        stretched = ((stored - low) / (high - low)).clip(0, 1) ** 0.8 * 255
+        opacity = np.where((stored > 0).all(axis=-1), 255, 0)
+        return np.dstack([stretched, opacity]).round().astype(np.uint8)
+
+
+def view(bands: str | Sequence[str]) -> View:
+    """What is meant by an index, "true colour", "SCL", "B08", "B08_B04_B03", ("B08", "B04", "B03"), "bs VV", "c6 VH".
+
+    The original's forms are understood too: ["ndvi"], ["True color"], and B04 with B08 for NDVI.
+
+    Raises:
+        InvalidInputError: nothing of these.
+    """
+    asked = bands if isinstance(bands, str) or len(bands) != 1 else bands[0]
+    text = asked.strip().lower().replace("_", " ") if isinstance(asked, str) else ""
+    names = asked.replace(",", "_").replace(" ", "_").split("_") if isinstance(asked, str) else list(asked)
+    text = "ndvi" if [band_called(name) for name in names] == _NDVI else _WORDS.get(text, text)
+    if text in INDICES:
+        index = INDICES[text]
+        return View(index.name, index.title, index.bands, index=index)
+    if text == "true colour":
+        names = list(_TRUE_COLOUR)
+    chosen = tuple(band_called(name.strip().upper()) for name in names if name.strip())
+    if chosen and chosen[0] in ("BS", "C6"):
+        return _radar(bands, chosen[0].lower(), chosen[1:])
+    if chosen == (S2.classification,):
+        return View("SCL", "scene classes", chosen)
+    if len(chosen) not in (1, 3) or not set(chosen) <= set(S2.resolutions):
+        raise InvalidInputError(_advice(bands))
+    return View("_".join(chosen), _COMPOSITES.get(chosen, ", ".join(chosen)), chosen)
+
+
+def _radar(bands: str | Sequence[str], card: str, names: tuple[str, ...]) -> View:
+    """Backscatter or coherence of one polarisation."""
+    if len(names) != 1 or names[0] not in BS.resolutions:
+        raise InvalidInputError(_advice(bands))
+    title = "backscatter" if card == BS.name else "six-day coherence"
+    return View(f"{card}_{names[0]}", f"{title} {names[0]}", names, BS if card == BS.name else C6)
+
+
+def _advice(bands: str | Sequence[str]) -> str:
+    return (
+        f"{bands!r} is no view; write {', '.join(INDICES)}, true colour, SCL, one band or three of "
+        f"{', '.join(S2.resolutions)}, or of radar bs VV, bs VH, c6 VV, c6 VH"
+    )
+
+
+def _between(percentile: Sequence[float]) -> tuple[float, float]:
+    """The lower and the higher percentile."""
+    try:
+        low, high = (float(value) for value in percentile)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not 0 <= low < high <= 100:
+        raise InvalidInputError(f"percentile {percentile!r} are no two percentiles, such as [2, 98]")
+    return low, high
+
+
+def _spread(sample: NDArray[np.number], between: tuple[float, float] = (2, 98)) -> tuple[float, float]:
+    if not sample.size:
+        return 0.0, 1.0
+    low, high = (float(value) for value in np.percentile(sample.astype(np.float64), between))
+    return (low, high) if high > low else (low, low + 1)

@@ -1,0 +1,95 @@
+"""One view over Parquet files whose columns are not the same: each column in a type that loses nothing of any file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+_SIGNED: Final = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
+"""Whole numbers that BIGINT has all of."""
+_EXACT_IN_DOUBLE: Final = frozenset({"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER", "FLOAT"})
+_TIMES: Final = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
+_WIDER: Final = (
+    (_SIGNED, "BIGINT"),
+    (_SIGNED | {"UBIGINT", "HUGEINT"}, "HUGEINT"),
+    (_EXACT_IN_DOUBLE | {"DOUBLE"}, "DOUBLE"),
+    (_TIMES, "TIMESTAMP"),
+)
+"""Types, and the first that holds the values of all of them."""
+_TEXT: Final = "VARCHAR"
+
+
+@dataclass
+class Union:
+    """The columns of files, some of which have other columns or types than the others."""
+
+    groups: dict[tuple[tuple[str, str], ...], list[str]] = field(default_factory=dict)
+    """Files by their columns: name and DuckDB's type."""
+
+    @property
+    def types(self) -> dict[str, dict[str, None]]:
+        """Every column by its first spelling, and the types that it has in files; SQL does not tell capitals apart."""
+        spelling: dict[str, str] = {}
+        types: dict[str, dict[str, None]] = {}
+        for columns in self.groups:
+            for name, kind in columns:
+                types.setdefault(spelling.setdefault(name.casefold(), name), {})[kind] = None
+        return types
+
+    @property
+    def mixed(self) -> dict[str, tuple[str, ...]]:
+        """The columns that are text in the view, since no other type holds all the types that they have in files."""
+        return {
+            name: tuple(kinds) for name, kinds in self.types.items() if len(kinds) > 1 and common_type(kinds) == _TEXT
+        }
+
+
+def common_type(kinds: Iterable[str]) -> str:
+    """The type in which values of all those types of DuckDB stay what they are; VARCHAR where there is no other."""
+    several = set(kinds)
+    if len(several) == 1:
+        return several.pop()
+    return next((wider for narrower, wider in _WIDER if several <= narrower), _TEXT)
+
+
+def create_view(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[str], required: pa.Schema) -> Union:
+    """Make a view over files, with all columns that any of them has, and those required, null where one lacks them."""
+    union = Union()
+    for path in paths:
+        found = _read(connection, [path])
+        columns = tuple(sorted(zip(found.columns, map(str, found.types), strict=True)))
+        union.groups.setdefault(columns, []).append(path)
+    empty = connection.from_arrow(required.empty_table())
+    types = {column: common_type(kinds) for column, kinds in union.types.items()}
+    known = set(map(str.casefold, types))
+    types |= {c: str(t) for c, t in zip(empty.columns, empty.types, strict=True) if c.casefold() not in known}
+    if not paths:
+        empty.create(name)
+        return union
+    whole: duckdb.DuckDBPyRelation | None = None
+    for columns, files in union.groups.items():
+        part = _read(connection, files).project(_projection(types, dict(columns)))
+        whole = part if whole is None else whole.union(part)
+    if whole is not None:
+        whole.create_view(name)
+    return union
+
+
+def _read(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> duckdb.DuckDBPyRelation:
+    return connection.read_parquet(paths, hive_partitioning=True, union_by_name=len(paths) > 1)
+
+
+def _projection(types: Mapping[str, str], present: Mapping[str, str]) -> str:
+    """The select list that gives a group of files all columns, in their common types."""
+    spelling = {name.casefold(): name for name in present}
+    parts = []
+    for name, kind in types.items():
+        own = spelling.get(name.casefold())
+        value = "null" if own is None else duckdb.ColumnExpression(own)
+        cast = f"{value}::{kind}" if own is None or present[own] != kind else str(value)
+        parts.append(f"{cast} as {duckdb.ColumnExpression(name)}")
+    return ", ".join(parts)

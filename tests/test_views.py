@@ -1,0 +1,303 @@
+"""Calendars of indices, radar and pixels, the crop behind a curve, slides: their numbers are those of the lake."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pptx
+import pytest
+import rasterio
+import small_demo
+from typer.testing import CliRunner
+
+from cbm_lake import get, report, show
+from cbm_lake.cli import app
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.ipycbm import view_panel
+from cbm_lake.lake import open_lake
+from cbm_lake.show import computing, crops, distributions, pictures, reading, views
+
+CLOUDS = [3, 8, 9, 10, 11]
+runner = CliRunner()
+deck = sys.modules["cbm_lake.report.slides"]
+SHOWN = ("NDVI, and that of its crop", "Histograms of NDVI", "Coherence by day")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CBM_LAKE_HOME", str(folder))
+        yield small_demo.make(folder)
+
+
+@pytest.fixture(autouse=True)
+def lake(home, monkeypatch):
+    monkeypatch.setenv("CBM_LAKE_HOME", str(home))
+    return open_lake()
+
+
+@pytest.fixture
+def parcel(lake):
+    """The largest parcel of the crop that most have."""
+    [row] = lake.sql(
+        "select pid from parcels where crop_name = (select mode(crop_name) from parcels) order by area_m2 desc limit 1"
+    ).to_pylist()
+    return reading.parcels("demo", 2024, row["pid"])[0]
+
+
+# -- what images are made of ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ndvi", (3000 - 500) / 3500),
+        ("ndwi", (3000 - 1500) / 4500),
+        ("bare soil", (1500 + 500 - 3000 - 400) / 5400),
+        ("BSI", (1500 + 500 - 3000 - 400) / 5400),
+    ],
+)
+def test_an_index_is_a_normalised_difference_and_has_none_where_a_band_has_none(name, expected):
+    stored = {"B02": 400, "B04": 500, "B08": 3000, "B11": 1500}
+    kind = views.view(name)
+    bands = {band: np.array([[stored[band], 0]], np.uint16) for band in kind.bands}
+    bands[kind.bands[0]] = np.array([[stored[kind.bands[0]]] * 2], np.uint16)
+    [value, missing] = kind.values(bands)[0]
+    assert value == pytest.approx(expected)
+    assert np.isnan(missing)
+    assert kind.scaled
+    assert kind.limits([bands]) == (kind.index.limits,)
+
+
+def test_backscatter_is_drawn_in_decibel_and_coherence_as_it_is():
+    bands = {"VV": np.array([[0.1, 0.01, 0.0]], np.float32)}
+    assert views.view("bs VV").values(bands)[0, :2] == pytest.approx([-10, -20])
+    assert views.view("c6_VV").values(bands)[0, :2] == pytest.approx([0.1, 0.01])
+    assert np.isnan(views.view("bs VV").values(bands)[0, 2])
+    assert views.view(("bs", "vh")).name == "bs_VH"
+    assert views.view("c6 VVc").bands == ("VV",)
+
+
+def test_scene_classes_have_the_colours_of_their_numbers_and_no_data_is_clear():
+    kind = views.view("scl")
+    drawn = kind.colours({"SCL": np.array([[4, 9, 0]], np.uint8)}, ())
+    assert drawn[0].tolist() == [[0, 160, 0, 255], [255, 255, 255, 255], [0, 0, 0, 0]]
+    assert not kind.scaled
+
+
+@pytest.mark.parametrize("wrong", ["bs", "bs B04", "c6 VV VH", "ndxi", "VV", "B04 B08", "SCL B04", ""])
+def test_what_is_no_view_is_refused_with_those_there_are(wrong):
+    with pytest.raises(InvalidInputError, match=r"is no view; write ndvi, ndwi, bsi, true colour, SCL, .* bs VV"):
+        views.view(wrong)
+
+
+def test_the_curve_of_an_index_needs_all_its_bands_and_its_spread_is_of_opposite_quartiles():
+    rows = [
+        ("2024-05-01", "B08", 30, 3000, 2900, 3100), ("2024-05-01", "B11", 8, 1500, 1400, 1600),
+        ("2024-05-06", "B08", 30, 3000, 2900, 3100),
+    ]  # fmt: skip
+    series = pd.DataFrame(rows, columns=["time", "band", "count", "mean", "p25", "p75"])
+    series = series.assign(time=pd.to_datetime(series["time"]), hist=[{"4": 8}] * 3)
+    [row] = computing.index_curve(series, ("B08",), ("B11",), CLOUDS).to_dict("records")
+    assert row["value"] == pytest.approx(1500 / 4500)
+    assert row["low"] == pytest.approx((2900 - 1600) / 4500)
+    assert row["high"] == pytest.approx((3100 - 1400) / 4500)
+    assert (row["count"], row["cloud"]) == (8, 0)
+
+
+# -- the crop behind a curve ---------------------------------------------------------------------------------------
+
+
+def clear_means(lake, parcel):
+    """What is known of the crop's other parcels on clear days, by pandas."""
+    question = "select s2.*, crop_name from s2 join parcels using (aoi, year, ptype, pid) where crop_name = $crop"
+    rows = lake.sql(question, crop=parcel.crop).to_pandas()
+    histogram = np.stack(rows["scl"].to_numpy()).astype(float)
+    clear = (histogram[:, CLOUDS].sum(axis=1) == 0) & (histogram[:, 1:].sum(axis=1) > 0)
+    rows = rows[clear & (rows["pid"] != parcel.pid)]
+    return rows.assign(day=rows["obstime"].dt.tz_convert("UTC").dt.date)
+
+
+def test_the_crop_is_the_mean_and_deviation_of_its_other_parcels_on_clear_days(lake, parcel):
+    rows = clear_means(lake, parcel)
+    rows = rows[rows["B04_count"] >= 8]
+    ndvi = (rows["B08_mean"] - rows["B04_mean"]) / (rows["B08_mean"] + rows["B04_mean"])
+    days = ndvi.astype(float).groupby(rows["day"])
+    mean, std = days.mean(), days.std(ddof=0)
+    line = crops.of_index(parcel, views.INDICES["ndvi"], CLOUDS)
+    assert line.rows["time"].dt.date.tolist() == mean.index.tolist()
+    assert len(mean) > 2
+    assert np.allclose(line.rows["value"], mean, rtol=1e-5)
+    assert np.allclose(line.rows["high"] - line.rows["low"], 2 * std, atol=1e-6)
+    assert f"{parcel.crop}, mean ± std of {days.count().max()} other parcels" == line.label
+    bands = crops.of_bands(parcel, ["B04", "B08"], CLOUDS)
+    assert np.allclose(bands["B04"].rows["value"], rows["B04_mean"].astype(float).groupby(rows["day"]).mean() / 10_000)
+
+
+def test_the_crop_in_decibel_is_of_linear_power(lake, parcel):
+    rows = lake.sql(
+        "select obstime::date as day, avg(VV_mean::double) as mean, stddev_pop(VV_mean::double) as std from bs "
+        "join parcels using (aoi, year, ptype, pid) where crop_name = $crop and pid <> $pid and VV_count >= 8 "
+        "group by day order by day",
+        crop=parcel.crop,
+        pid=parcel.pid,
+    ).to_pandas()
+    line = crops.of_radar(parcel, "bs")["VV"]
+    assert np.allclose(line.rows["value"], 10 * np.log10(rows["mean"]))
+    assert np.allclose(line.rows["high"], 10 * np.log10(rows["mean"] + rows["std"]))
+
+
+def test_the_crop_is_of_all_files_also_after_they_were_merged_by_parcel(lake, parcel):
+    before = crops.of_index(parcel, views.INDICES["ndvi"], CLOUDS).rows
+    lake.compact()
+    pd.testing.assert_frame_equal(crops.of_index(parcel, views.INDICES["ndvi"], CLOUDS).rows, before)
+
+
+def test_the_crop_is_drawn_behind_one_parcel_only(lake, parcel):
+    figure = show.time_series.ndvi("demo", 2024, parcel.pid, crop=True)
+    assert "_crop" in [line.get_label() for line in figure.axes[0].lines]
+    others = lake.sql("select pid from parcels limit 2")["pid"].to_pylist()
+    with pytest.raises(InvalidInputError, match="behind one parcel"):
+        show.time_series.s2("demo", 2024, others, crop=True)
+
+
+# -- calendars -----------------------------------------------------------------------------------------------------
+
+
+def images(parcel, view):
+    kind = views.view(view)
+    seen = reading.images_of(parcel, "2024-01-01", "2024-12-31", kind.bands, 400, CLOUDS, kind.card.name)
+    return pictures.row("", kind, seen, parcel.outline_in(seen.epsg), None)
+
+
+def test_images_of_radar_are_the_pixels_of_their_files(lake, parcel):
+    row = images(parcel, "bs VV")
+    scenes = lake.sql("select obstime, assets.VV.href as href from scenes where card = 'bs' order by obstime")
+    hrefs = {row["obstime"].replace(tzinfo=None): row["href"] for row in scenes.to_pylist()}
+    assert len(row.images.images) == len(hrefs) > 5
+    for image in row.images.images:
+        with rasterio.open(hrefs[image.obstime.replace(tzinfo=None)]) as dataset:
+            x, y = row.images.transform * (5.5, 7.5)
+            [[expected]] = dataset.sample([(x, y)])
+        assert image.bands["VV"][7, 5] == expected
+        assert image.cloud == 0
+
+
+def test_the_pixels_of_a_parcel_are_those_whose_centres_are_inside(lake, parcel):
+    row = images(parcel, "ndvi")
+    inside = distributions.Pixels.of(row, parcel)
+    count = lake.sql("select max(B04_count) as n from s2 where pid = $pid", pid=parcel.pid)["n"][0].as_py()
+    assert inside.inside.sum() == count
+    [clear, *_] = [image for image in row.images.images if image.cloud == 0]
+    day = clear.obstime.replace(tzinfo=None)
+    ndvi = lake.sql(
+        "select (B08_p50 - B04_p50) / (B08_p50 + B04_p50) as median from s2 where pid = $pid and obstime = $day",
+        pid=parcel.pid,
+        day=day,
+    )["median"][0].as_py()
+    assert np.median(inside.values(clear)) == pytest.approx(ndvi, abs=0.02)  # of medians is near the median of
+
+
+def test_histograms_and_scatter_plots_have_every_date_and_nothing_is_cut(parcel, tmp_path):
+    row = images(parcel, "ndvi")
+    for figure in (
+        show.calendar.histograms("demo", 2024, parcel.pid, file=tmp_path / "h.png"),
+        show.calendar.histograms("demo", 2024, parcel.pid, index="bare soil"),
+        show.calendar.scatter("demo", 2024, parcel.pid),
+    ):
+        assert len(figure.axes) == len(row.images.images) + 1
+        assert not any(label.get_text() for axes in figure.axes[:-1] for label in axes.get_xticklabels())
+    assert (tmp_path / "h.png").stat().st_size > 10_000
+    with pytest.raises(InvalidInputError, match="'B04' is no index; choose from ndvi, ndwi, bsi"):
+        show.calendar.histograms("demo", 2024, parcel.pid, index="B04")
+
+
+def test_a_histogram_counts_all_pixels_also_beyond_its_axis():
+    edges = np.linspace(0, 1, 11)
+    shares = distributions._shares(np.array([-0.5, 0.05, 0.95, 2.0]), edges)
+    assert shares[0] == shares[-1] == 0.5
+    assert distributions._shares(np.array([]), edges).sum() == 0
+
+
+@pytest.mark.parametrize("bands", ["ndwi", "bare soil", "SCL", "bs VV"])
+def test_calendars_have_a_curve_of_what_they_show(parcel, bands):
+    figure = show.calendar.by_pid("demo", 2024, parcel.pid, bands=bands)
+    curve = figure.axes[-1] if bands == "SCL" else figure.axes[-2]  # the last one is the scale of colours
+    units = {"ndwi": "NDWI (B08, B11)", "bare soil": "bare soil index", "SCL": "NDVI", "bs VV": "VV (dB)"}
+    assert curve.get_title(loc="left") == units[bands]
+    assert max(len(line.get_xdata()) for line in curve.lines) >= 2
+
+
+def test_views_of_several_cards_stand_one_below_the_other(parcel):
+    figure = show.chip_images.grid("demo", 2024, parcel.pid, "2024-04-01", "2024-04-30", ["SCL", "bs VH", "ndwi"])
+    names = {text.get_text() for text in figure.texts}
+    assert {"scene classes", "backscatter VH", "NDWI (B08, B11)"} <= names
+    classes = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
+    assert {"cloud shadow", "thin cirrus"} & classes
+
+
+def test_calendars_from_the_command_line(parcel, tmp_path):
+    whose = ["--aoi", "demo", "--year", "2024", "--pid", parcel.pid]
+    for options in (["--cells", "histogram"], ["--cells", "scatter"], ["--bands", "bs VH"], ["--bands", "SCL"]):
+        file = tmp_path / "x.png"
+        answer = runner.invoke(app, ["show", "calendar", *whose, *options, "--out", str(file)])
+        assert answer.exit_code == 0, answer.output
+        assert file.exists()
+        file.unlink()
+    answer = runner.invoke(app, ["show", "calendar", *whose, "--cells", "pie", "--out", str(tmp_path / "x.png")])
+    assert "choose images, histogram or scatter" in str(answer.exception)
+    curve = tmp_path / "c.png"
+    assert runner.invoke(app, ["show", "time-series", *whose, "--crop", "--out", str(curve)]).exit_code == 0
+    assert curve.exists()
+
+
+# -- slides --------------------------------------------------------------------------------------------------------
+
+
+def test_slides_have_a_figure_each_or_say_why_there_is_none(lake, parcel, tmp_path, monkeypatch):
+    monkeypatch.setattr(deck, "FIGURES", {title: deck.FIGURES[title] for title in SHOWN})
+    other = lake.sql("select pid from parcels where pid <> $pid limit 1", pid=parcel.pid)["pid"][0].as_py()
+    done = []
+    path = report.slides(
+        "demo", 2024, [parcel.pid, other], file=tmp_path / "x.pptx", progress=lambda *numbers: done.append(numbers)
+    )
+    slides = list(pptx.Presentation(path).slides)
+    assert len(slides) == 2 * (1 + len(SHOWN))
+    assert done[-1] == (2 * len(SHOWN),) * 2
+    assert parcel.pid in slides[0].shapes[0].text_frame.text
+    texts = {slide.shapes[0].text_frame.text: slide for slide in slides}
+    ndvi = texts[f"{parcel.pid} · {SHOWN[0]}"]
+    assert [shape.name for shape in ndvi.shapes][1:] == [SHOWN[0]]
+    coherence = texts[f"{parcel.pid} · Coherence by day"]  # nothing of it is in this lake
+    assert "no images of c6 VV" in coherence.shapes[1].text_frame.text
+    inch = 914_400
+    for shape in (shape for slide in slides for shape in slide.shapes):
+        assert 0 <= shape.left < shape.left + shape.width <= 13.34 * inch
+        assert 0 <= shape.top < shape.top + shape.height <= 7.51 * inch
+
+
+def test_slides_of_unknown_parcels_or_into_other_files_are_refused(tmp_path, parcel):
+    with pytest.raises(NotFoundError, match="no parcel 'nobody'"):
+        report.slides("demo", 2024, "nobody", file=tmp_path / "x.pptx")
+    with pytest.raises(InvalidInputError, match=r"slides are \.pptx"):
+        report.slides("demo", 2024, parcel.pid, file=tmp_path / "x.pdf")
+    assert not list(tmp_path.iterdir())
+
+
+# -- the widget ----------------------------------------------------------------------------------------------------
+
+
+def test_the_widget_shows_histograms_scatter_plots_and_the_crop(parcel):
+    get.parcel_info.by_pid("demo", 2024, parcel.pid)
+    chosen, tabs = view_panel.panel().children
+    chosen.aoi.value, chosen.year.value, chosen.pid.value = "demo", "2024", parcel.pid
+    forms = dict(zip(tabs.titles, tabs.children, strict=True))
+    for cells in ("histograms", "scatter"):
+        forms["calendar"].inputs["cells"].value = cells
+        forms["calendar"].submit().result(120)
+        assert not forms["calendar"].message.value
+    series = forms["time series"]
+    series.inputs["crop"].value, series.inputs["zoomable"].value = True, False
+    series.submit().result(120)
+    assert not series.message.value
