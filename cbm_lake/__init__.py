@@ -14,6 +14,7 @@ Modules are imported when they are first used, so that importing the package cos
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         parcels,
         qa,
         report,
+        reports,
         scenes,
         show,
         weather,
@@ -63,6 +65,7 @@ __all__ = [
     "parcels",
     "qa",
     "report",
+    "reports",
     "scenes",
     "set_api_account",
     "show",
@@ -81,6 +84,7 @@ _MODULES = (
     "parcels",
     "qa",
     "report",
+    "reports",
     "scenes",
     "show",
     "weather",
@@ -98,6 +102,8 @@ _NAMES = {
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"cbm_lake.{name}")
+    if name == "__version__":
+        return importlib.metadata.version("cbm-lake")
     if name in _NAMES:
         return getattr(importlib.import_module(f"cbm_lake.{_NAMES[name]}"), name)
     raise AttributeError(f"module 'cbm_lake' has no attribute {name!r}")

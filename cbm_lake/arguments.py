@@ -1,17 +1,22 @@
-"""Holds what a caller gives against the annotations of a public function, once, at its door."""
+"""What a caller gives to a public function: checked against its annotations, and in which other forms it may come."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
+import numpy as np
 from pydantic import ConfigDict, ValidationError, validate_call
 
 from cbm_lake.errors import InvalidInputError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Args: TypeAlias = tuple[object, ...]
+Kwargs: TypeAlias = dict[str, object]
+Order: TypeAlias = Callable[[Args, Kwargs], tuple[Args, Kwargs]]
+"""From the arguments of a call to those in the function's own order."""
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -39,3 +44,59 @@ def _told(function: Callable[..., object], error: ValidationError) -> str:
     wanted = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     given = repr(first["input"]) if len(repr(first["input"])) <= 60 else type(first["input"]).__name__
     return f"{name}={given} is not right: {wanted}"
+
+
+def also(order: Order | None = None, /, **names: str) -> Callable[[Callable[P, R]], Callable[..., R]]:
+    """The function, which may also be called in the form of another library or of an earlier version.
+
+    Args:
+        order: puts the positional arguments of another form in the function's own order; None where there is no other.
+        names: other names of arguments, and what they are called here; all those of one argument mean the same.
+
+    Raises:
+        InvalidInputError: in a call, one argument under two names.
+    """
+
+    def around(function: Callable[P, R]) -> Callable[..., R]:
+        plain: Callable[..., R] = function
+
+        @functools.wraps(function)
+        def call(*args: object, **kwargs: object) -> R:
+            if order is not None:
+                args, kwargs = order(args, kwargs)
+            for name in [name for name in kwargs if name in names]:
+                if names[name] in kwargs:
+                    raise InvalidInputError(f"{function.__name__}: {name} is {names[name]}; give one of them")
+                kwargs[names[name]] = kwargs.pop(name)
+            return plain(*args, **kwargs)
+
+        return call
+
+    return around
+
+
+def ptype_stood_at(place: int, is_other: Callable[[object], bool]) -> Order:
+    """For `also`: calls of version 0.1 with ptype at a position where something else is expected now.
+
+    Args:
+        place: which position.
+        is_other: whether a value is what is expected there now; else None and texts are a ptype.
+    """
+
+    def order(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+        if len(args) <= place or not (args[place] is None or isinstance(args[place], str)) or is_other(args[place]):
+            return args, kwargs
+        return (*args[:place], *args[place + 1 :]), {"ptype": args[place], **kwargs}
+
+    return order
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number or a text of one; True and False are none."""
+    if isinstance(value, (bool, np.bool_)):
+        return False
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True

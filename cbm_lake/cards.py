@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
+from pydantic import SkipValidation
+
+from cbm_lake import schemas
 from cbm_lake.errors import InvalidInputError
 
 
@@ -115,6 +120,34 @@ COMMON_NAMES: Final = MappingProxyType(
 
 CLOUD_CLASSES: Final = (3, 8, 9, 10, 11)
 """SCL classes that are screened by default: cloud shadow, cloud (medium, high probability), thin cirrus, snow."""
+Classes: TypeAlias = Annotated[str | int | Iterable[str | int], SkipValidation]
+"""Scene classes as a caller may name them; see `scene_classes`."""
+_BETWEEN_CLASSES = re.compile(r"[\s_,;]+")
+
+
+def scene_classes(named: Classes) -> tuple[int, ...]:
+    """The scene classes (SCL) meant by "3_8_9_10_11", "3,8", [3, "8"] or 3, each once and in that order.
+
+    Raises:
+        InvalidInputError: one of them is not a class, 0 to 11.
+    """
+    if isinstance(named, str):
+        parts: Iterable[str | int] = [part for part in _BETWEEN_CLASSES.split(named) if part]
+    else:
+        parts = named if isinstance(named, Iterable) else [named]
+    return tuple(dict.fromkeys(_scene_class(part, named) for part in parts))
+
+
+def _scene_class(part: str | int, named: object) -> int:
+    try:
+        value = int(part) if isinstance(part, str) else operator.index(part)
+    except (TypeError, ValueError):
+        value = -1
+    if isinstance(part, bool) or value not in schemas.CLASSES:
+        raise InvalidInputError(
+            f"{named!r} is no list of scene classes, {part!r} is none of 0 to 11; write 3_8_9_10_11 or numbers"
+        )
+    return value
 
 
 CLASS_NAMES: Final = (
@@ -167,3 +200,18 @@ def band_named(name: str) -> str | None:
         return f"B{numbered['number'].upper():0>2}"
     band = COMMON_NAMES.get(name, name.upper())
     return band if band in {"VV", "VH", "SCL"} or band in _S2_METRES else None
+
+
+_RADAR = re.compile(r"(?P<polarisation>VV|VH)[BC]?")
+
+
+def band_called(name: str) -> str:
+    """The band that is meant by a name of the original's tables: B4 is B04, VVb and VVc are VV; other names stay.
+
+    Raises:
+        InvalidInputError: it is no text.
+    """
+    if not isinstance(name, str):
+        raise InvalidInputError(f"{name!r} is no name of a band, such as B04")
+    radar = _RADAR.fullmatch(name.strip().upper())
+    return radar["polarisation"] if radar else band_named(name) or name

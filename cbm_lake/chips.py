@@ -204,6 +204,16 @@ def _day(value: date | str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+def check_rasters(scenes: Sequence[Scene], bands: Collection[str]) -> None:
+    """Raise NotFoundError where there are scenes, of which none was catalogued with rasters of the bands."""
+    if not scenes or any(set(bands) <= dict(scene.hrefs).keys() for scene in scenes):
+        return
+    raise NotFoundError(
+        f"no raster of {', '.join(bands)} is catalogued of the scenes there ({len(scenes)}, one is {scenes[0].id}); "
+        "catalogue them with their rasters, which cbm-lake card2db does"
+    )
+
+
 # -- pixels -----------------------------------------------------------------------------------------------------------
 
 
@@ -499,6 +509,7 @@ def write(
 
     Raises:
         InvalidInputError: no such place, band or date, or more scenes than the limit.
+        NotFoundError: there are scenes, but none was catalogued with a raster of the band.
         SourceError: no scene at all could be read, or the folder takes nothing.
     """
     known = cards.get(card)
@@ -506,6 +517,7 @@ def write(
         known.check_bands((band,))
     scenes = covering(lake, lon, lat, start, end, card=card, chipsize=chipsize, products=products)
     scenes = [scene for scene in scenes if products is None or scene.product in products]
+    check_rasters(scenes, (band,))
     chips = {scene: Chip(scene.product, scene.obstime, band, folder / _name(scene, band)) for scene in scenes}
     missing = [scene for scene, chip in chips.items() if not _is_there(chip, scene, lon, lat, chipsize)]
     if len(missing) > limit:

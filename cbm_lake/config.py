@@ -27,6 +27,35 @@ from cbm_lake.errors import ConfigError
 log = logging.getLogger(__name__)
 
 
+def get_value(keys: Sequence[str]) -> Any:
+    """A setting of the workspace by the names of its section and key, as the original's function: ["paths", "temp"].
+
+    Passwords and keys come as asterisks.
+
+    Raises:
+        ConfigError: there is no such setting.
+    """
+    found: Any = Workspace.here().config.model_dump(mode="json", by_alias=True)
+    for key in [keys] if isinstance(keys, str) else keys:
+        if not isinstance(found, dict) or key not in found:
+            raise ConfigError(f"{'.'.join(keys)} is no setting; see docs/reference.md")
+        found = found[key]
+    return found
+
+
+def set_value(keys: Sequence[str], value: Any) -> None:
+    """Keep a setting in config/main.json, as the original's function: set_value(["api", "url"], "https://…").
+
+    Raises:
+        ConfigError: there is no such setting, or the value is none.
+    """
+    if isinstance(keys, str) or len(keys) < 2:
+        raise ConfigError(f"{keys!r} is no setting; give its section and its key, such as ['api', 'url']")
+    for key in reversed(keys[2:]):
+        value = {key: value}
+    Workspace.here().configure(keys[0], **{keys[1]: value})
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True, hide_input_in_errors=True

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import imagecodecs
 import numpy as np
@@ -28,11 +29,12 @@ from rest_server import OTHER, WHO, served
 from typer.testing import CliRunner
 
 import cbm_lake
-from cbm_lake import card2db, extract, get, parcels, schemas, tables
+from cbm_lake import card2db, chips, extract, get, parcels, schemas, tables
 from cbm_lake.cli import app
 from cbm_lake.demo import sample
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
+from cbm_lake.server import legacy_images
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.sources import ApiSource, LakeSource
 from cbm_lake.store import Store
@@ -139,6 +141,58 @@ def test_info_tells_of_the_users_areas_only(url):
     assert requests.get(f"{url}/query/info", auth=OTHER, timeout=9).json()["aois"] == {}
 
 
+def test_old_names_of_bands_are_understood_and_those_that_are_not_there_are_empty_lists(url):
+    now = ask(url, "parcelTimeSeries", pid="0012", band="B04").content
+    assert ask(url, "parcelTimeSeries", pid="0012", band="B4").content == now
+    empty = ask(url, "parcelTimeSeries", pid="nobody").content
+    for band in ("SC", "SCL", "B1", "B99", "VV", "../x", "'"):
+        assert ask(url, "parcelTimeSeries", pid="0012", band=band).content == empty
+    assert not any(json.loads(empty).values())
+    answer = ask(url, "parcelTimeSeries", pid="0012", band="SC", tsformat="csv")
+    assert answer.content == b"date_part,band,count,mean,std,min,p25,p50,p75,max,hist\r\n"
+
+
+def test_a_kind_of_parcels_that_there_is_not_is_an_empty_object_and_an_unknown_area_or_year_is_404(url):
+    place = {"lon": 3, "lat": 43.35, "polygon": "1_1-2_1-2_2-1_1"}
+    for name in (
+        "parcelByID", "parcelByLocation", "parcelsByPolygon", "parcelPeers", "parcelTimeSeries", "weatherTimeSeries"
+    ):  # fmt: skip
+        assert ask(url, name, pid="0012", ptype="nope", **place).content == b"{}"
+        assert ask(url, name, pid="0012", ptype="nope", year=2030, **place).status_code == 404
+        assert ask(url, name, pid="0012", ptype="", **place).content != b"{}"
+
+
+def test_references_of_sentinel_2_end_in_safe(tmp_path):
+    made = fill(Lake(str(tmp_path / "lake")), names=())
+    reference = "S2A_MSIL2A_20240101T104000_N0510_R008_T31TEJ_20240101T142821"
+    for name, known in (("A", reference), ("B", f"{reference}.SAFE")):
+        made.add_scenes(scenes(scene(name, day(0))))
+        write(made, signatures({**signature("0012", name, day(0)), "reference": known}), scene=name)
+    with served(made, tmp_path) as address:
+        found = ask(address, "parcelTimeSeries", pid="0012", ref="True").json()["reference"]
+    assert set(found) == {f"{reference}.SAFE"}
+    assert set(LakeSource(made).parcel_time_series("ms", 2024, "0012", ref=True)["reference"]) == set(found)
+
+
+def test_numbers_have_the_digits_of_their_precision(tmp_path):
+    made = fill(Lake(str(tmp_path / "lake")), names=())
+    numbers = {"mean": 0.1, "std": -2.45, "min": 1 / 3, "p25": 400.0, "p50": 1e-7, "p75": 16777216.0, "max": 123456.789}
+    made.add_scenes(scenes(scene("A", day(0))))
+    write(
+        made, signatures({**signature("0012", "A", day(0)), **{f"B04_{key}": value for key, value in numbers.items()}})
+    )
+    shortest = {key: float(str(np.float32(value))) for key, value in numbers.items()}
+    with served(made, tmp_path) as address:
+        found = ask(address, "parcelTimeSeries", pid="0012", band="B04")
+        table = ask(address, "parcelTimeSeries", pid="0012", band="B04", tsformat="csv").text.splitlines()
+        rows = requests.get(f"{address}/v1/timeseries", params={**KEY, "pid": "0012"}, auth=WHO, timeout=9).text
+    assert b'"std":[-2.45]' in found.content
+    assert {key: found.json()[key][0] for key in numbers} == shortest
+    assert dict(zip(table[0].split(","), table[1].split(","), strict=True))["std"] == "-2.45"
+    first = json.loads(rows.splitlines()[0])
+    assert {key: first[key] for key in numbers} == shortest
+
+
 # -- accounts ---------------------------------------------------------------------------------------------------------
 
 ROUTES = [
@@ -220,14 +274,14 @@ def test_headers_keep_browsers_from_guessing_and_the_log_has_no_secrets(url, cap
         ("parcelByID", {"year": "x"}, 400),
         ("parcelByID", {"year": 2030, "pid": "0012"}, 404),
         ("parcelByID", {"aoi": "demo", "pid": "0012"}, 404),
-        ("parcelByID", {"pid": "0012", "ptype": "nope"}, 404),
         ("parcelByLocation", {"lon": "a", "lat": 1}, 400),
         ("parcelByLocation", {"lon": 43, "lat": 200}, 400),
         ("parcelByLocation", {"lon": "nan", "lat": "inf"}, 400),
         ("parcelPeers", {"pid": "0012", "max": -1}, 400),
         ("parcelPeers", {"pid": "0012", "distance": "1e99"}, 400),
         ("parcelTimeSeries", {"pid": "0012", "tstype": "S2"}, 400),
-        ("parcelTimeSeries", {"pid": "0012", "band": "B99"}, 400),
+        ("parcelTimeSeries", {"pid": "0012", "band": "B" * 99}, 400),
+        ("parcelByID", {"year": 2030, "pid": "0012", "ptype": "nope"}, 404),
         ("rawChipByLocation", {"lon": 3, "lat": 43, "start_date": "x", "end_date": "2024-01-01"}, 400),
         ("rawChipByLocation", {"lon": 3, "lat": 43, **DAYS, "chipsize": 99999}, 400),
         ("backgroundByLocation", {"lon": 3, "lat": 89}, 400),
@@ -353,6 +407,53 @@ def test_chips_are_fetched_by_links_without_a_login_and_georeferenced(seen, tmp_
         sea = {**params, "lon": 0, "lat": 0}
         answer = requests.get(f"{address}/query/rawChipByLocation", params=sea, auth=WHO, timeout=9)
         assert answer.json() == {"dates": [], "chips": []}
+
+
+def test_chips_of_scenes_without_rasters_are_404_with_the_reason(seen, written, tmp_path):
+    _, place = seen
+    items = json.loads(written.items["s2"].read_text())
+    for item in items["features"]:
+        item["assets"] = {}
+        item["links"] = [{"rel": "product", "href": "/eodata/product"}]
+    (tmp_path / "items.json").write_text(json.dumps(items))
+    lake = Lake(str(tmp_path / "lake"))
+    card2db.items(str(tmp_path / "items.json"), lake=lake)
+    params = {"lon": place["lon"], "lat": place["lat"], **DAYS, "band": "B4", "bands": "B8_B4_B3", "chipsize": 320}
+    with served(lake, tmp_path) as address:
+        for name in ("rawChipByLocation", "chipsByLocation"):
+            answer = requests.get(f"{address}/query/{name}", params=params, auth=WHO, timeout=30)
+            assert answer.status_code == 404, name
+            assert "no raster of B0" in answer.json()["detail"]
+        names = requests.get(
+            f"{address}/query/rawChipByLocation", params={**params, "onlylist": "True"}, auth=WHO, timeout=30
+        )
+        assert len(names.json()["chips"]) == 3
+
+
+def test_chips_are_asked_for_by_old_names_of_bands(seen, tmp_path):
+    lake, place = seen
+    params = {"lon": place["lon"], "lat": place["lat"], **DAYS, "chipsize": 320}
+    with served(lake, tmp_path) as address:
+        old, now = (
+            requests.get(f"{address}/query/rawChipByLocation", params={**params, "band": band}, auth=WHO, timeout=30)
+            for band in ("B8", "B08")
+        )
+    assert old.json() == now.json()
+    assert all(link.endswith(".B08.tif") for link in old.json()["chips"])
+
+
+@pytest.mark.parametrize(
+    ("product", "first"),
+    [
+        ("S1A_20240513T055000__1B__20240507T055010_20240507T055037_CARD-COH6", "20240507T055010"),
+        ("S1_COH6_20240507T055010_20240513T055000", "20240507T055010"),
+        ("coherence of May", "20240513T055000"),
+    ],
+)
+def test_a_chip_of_coherence_is_dated_by_the_first_image_of_its_pair(product, first, tmp_path):
+    seen = datetime(2024, 5, 13, 5, 50, tzinfo=UTC)
+    chip = chips.Chip(chips._UNSAFE.sub("_", product), seen, "VV", tmp_path / "x.tif")
+    assert legacy_images._first_moment(chip) == first
 
 
 def test_scenes_come_as_map_tiles(seen, tmp_path):

@@ -77,7 +77,7 @@ def get_peers(
 
     from cbm_lake.get import parcels_list
 
-    show(pa.table(parcels_list.peers(aoi, year, pid, ptype, distance, most)), shown)
+    show(pa.table(parcels_list.peers(aoi, year, pid, distance, most, ptype)), shown)
 
 
 @app.command("weather")
@@ -116,7 +116,7 @@ def get_chips(
         if pid is not None:
             found = chip_images.by_pid(aoi, year, pid, start, end, bands.split(","), chipsize, ptype)
         else:
-            found = chip_images.by_location(aoi, year, *_place(lon, lat), start, end, bands.split(","), chipsize)
+            found = chip_images.by_location(*_place(lon, lat), start, end, bands.split(","), chipsize)
     _list(found["chips"])
 
 

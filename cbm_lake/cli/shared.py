@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from cbm_lake import decimals
 from cbm_lake.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def show(rows: pa.Table, shown: Format, title: str | None = None) -> None:
     elif shown is Format.json:
         from cbm_lake.export import json_rows
 
-        for row in json_rows(rows, lambda value: f"<{len(value)} bytes>"):
+        for row in json_rows(decimals.written(rows), lambda value: f"<{len(value)} bytes>"):
             sys.stdout.write(json.dumps(row) + "\n")
     else:
         if rows.num_rows:
@@ -108,7 +109,7 @@ def show(rows: pa.Table, shown: Format, title: str | None = None) -> None:
 
 
 def _print(rows: pa.Table, title: str | None) -> None:
-    cells = [[Text(_cell(value)) for value in row.values()] for row in rows.to_pylist()]
+    cells = [[Text(_cell(value)) for value in row.values()] for row in decimals.written(rows).to_pylist()]
     heading = Text(title) if title else None
     table = Table(*rows.column_names, title=heading, title_justify="left")
     for row in cells:

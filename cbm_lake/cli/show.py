@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cbm_lake.cards import scene_classes
 from cbm_lake.cli.shared import Aoi, End, Ptype, Start, Year, out
 from cbm_lake.errors import InvalidInputError
 
@@ -44,13 +45,13 @@ def show_time_series(
 
     asked = aoi, year, _several(pid), ptype
     if kind in ("bs", "c6", "s1"):
-        time_series.s1(*asked, ("bs", "c6") if kind == "s1" else kind, crop=crop, **_into(file))
+        time_series.s1(*asked[:3], ("bs", "c6") if kind == "s1" else kind, ptype, crop=crop, **_into(file))
     elif kind == "s2":
         time_series.s2(*asked, bands.split(","), screen=_classes(screen), crop=crop, **_into(file))
     elif kind == "ndvi":
         time_series.ndvi(*asked, screen=_classes(screen), markers=markers, crop=crop, **_into(file))
     elif kind == "weather" and not crop:
-        time_series.weather(*asked, **_into(file))
+        time_series.weather(*asked[:3], "tp", ptype, **_into(file))
     elif kind == "weather":
         raise InvalidInputError("weather is the same for every crop; leave --crop out")
     else:
@@ -86,11 +87,11 @@ def show_chips(
     if pid and len(views) > 1:
         if len(pid) > 1 or cmap:
             raise InvalidInputError("several --bands are for one --pid, each in its own colours; give one --bands")
-        chip_images.grid(aoi, year, pid[0], start, end, views, chipsize, ptype, **looks)
+        chip_images.grid(aoi, year, pid[0], start, end, views=views, chipsize=chipsize, ptype=ptype, **looks)
     elif pid:
-        chip_images.by_pid(aoi, year, pid, start, end, views[0], chipsize, ptype, cmap=cmap, **looks)
+        chip_images.by_pid(aoi, year, pid, start, end, views[0], chipsize, ptype=ptype, cmap=cmap, **looks)
     elif lon is not None and lat is not None:
-        chip_images.by_location(aoi, year, lon, lat, start, end, views[0], chipsize or 1280, cmap=cmap, **looks)
+        chip_images.by_location(lon, lat, start, end, views[0], chipsize or 1280, cmap=cmap, **looks)
     else:
         raise InvalidInputError("which parcel? give --pid, or --lon and --lat")
     _told(file)
@@ -149,9 +150,9 @@ def show_background(
     from cbm_lake.show import background
 
     if pid:
-        background.by_pid(aoi, year, pid, ptype, chipsize, extend, tms, **_into(file))
+        background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, **_into(file))
     elif lon is not None and lat is not None:
-        background.by_location(aoi, year, lon, lat, chipsize, extend or 512, tms, **_into(file))
+        background.by_location(aoi, year, lon, lat, chipsize, extend or 512, tms, ptype, **_into(file))
     else:
         raise InvalidInputError("which parcel? give --pid, or --lon and --lat")
     _told(file)
@@ -184,11 +185,11 @@ def _into(file: Path) -> dict[str, Any]:
     return {"file": file, "interactive": file.suffix.lower() == ".html"}
 
 
-def _classes(text: str) -> list[int]:
+def _classes(text: str) -> tuple[int, ...]:
     try:
-        return [int(number) for number in text.split(",") if number.strip()]
-    except ValueError as error:
-        raise InvalidInputError(f"--screen {text} is no list of scene classes; write 3,8,9,10,11") from error
+        return scene_classes(text)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"--screen: {error}") from error
 
 
 def _told(file: Path) -> None:

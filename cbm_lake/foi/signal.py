@@ -9,6 +9,7 @@ import pandas as pd
 
 from cbm_lake import looks
 from cbm_lake.arguments import checked
+from cbm_lake.cards import Classes, scene_classes
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, open_lake
 
@@ -25,7 +26,7 @@ def suspicious(
     ptype: str | None = None,
     *,
     bands: Sequence[str] = ("B04", "B08"),
-    screen: Sequence[int] = SCREEN,
+    screen: Classes = SCREEN,
     cloud: float = 0.0,
     peers: int = 5,
     dates: int = 3,
@@ -41,7 +42,7 @@ def suspicious(
         year: year of the declaration.
         ptype: which parcel set; None is the main one.
         bands: some of BANDS.
-        screen: scene classes in which the ground is not seen.
+        screen: scene classes in which the ground is not seen: numbers, or 3_8_9_10_11.
         cloud: greatest share of a parcel, 0 to 1, that may be in them on a date that counts; one stray cloud makes any
             parcel uneven, so 0 unless dates are rare.
         peers: a crop of which fewer parcels were seen on a date is compared with all parcels of that date.
@@ -66,8 +67,9 @@ def suspicious(
     lake = lake or open_lake()
     found = lake.parcel_set(aoi, year, ptype)
     key = {"aoi": found.aoi, "year": found.year, "ptype": found.ptype}
-    how = {"bands": list(bands), "screen": list(screen), "cloud": cloud, "peers": peers, "dates": dates}
+    screened = list(scene_classes(screen))
+    how = {"bands": list(bands), "screen": screened, "cloud": cloud, "peers": peers, "dates": dates}
     ranked = lake.query("foi.suspicious", **key, **how).to_pandas()
-    ranked.attrs["looks"] = looks.count(lake, "status.looks", **key, screen=list(screen), cloud=cloud)
+    ranked.attrs["looks"] = looks.count(lake, "status.looks", **key, screen=screened, cloud=cloud)
     looks.tell(found.name, ranked.attrs["looks"])
     return ranked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,6 +20,7 @@ from pydantic import Field
 from rasterio.windows import Window as Rectangle
 
 from cbm_lake.arguments import checked
+from cbm_lake.cards import Classes, scene_classes
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, of_extra, some
 from cbm_lake.foi import season
@@ -107,7 +108,7 @@ def thematic(
     start: date | None = None,
     end: date | None = None,
     radar: bool = True,
-    screen: Sequence[int] = SCREEN,
+    screen: Classes = SCREEN,
     grid: str | None = None,
     seed: Annotated[int, Field(ge=0)] = 0,
     folder: str | Path | None = None,
@@ -133,7 +134,7 @@ def thematic(
         start: first day, a date or text like 2024-03-01; None is 1 January of the year.
         end: last day; None is 31 December.
         radar: whether backscatter is used too, where there is a cube of it on the same grid.
-        screen: scene classes in which the ground is not seen.
+        screen: scene classes in which the ground is not seen: numbers, or 3_8_9_10_11.
         grid: name of the cube's grid; needed where the parcels lie on several.
         seed: of all random choices; the same gives the same raster.
         folder: where the files go; None is foi/ in the workspace.
@@ -149,7 +150,7 @@ def thematic(
     lake = lake or open_lake()
     parcels = lake.parcel_set(aoi, year, ptype)
     dates = (str(start or f"{year}-01-01"), str(end or f"{year}-12-31"))
-    found = season.find(lake, parcels, dates, grid=grid, periods=periods, screen=screen, radar=radar)
+    found = season.find(lake, parcels, dates, grid=grid, periods=periods, screen=scene_classes(screen), radar=radar)
     if periods > found.optical.sizes["time"]:
         log.warning("there are only %d dates: each is a period", found.optical.sizes["time"])
     advance = _counted(progress, 2 * len(found.windows()))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from cbm_lake import sources
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
+
+log = logging.getLogger(__name__)
 
 
 def by_pid(
@@ -14,9 +18,10 @@ def by_pid(
     year: int,
     pid: str,
     chipsize: int = 512,
-    extend: int = 512,
-    tms: str | list[str] = "Google",
+    extend: float = 512,
+    tms: str | Sequence[str] = "Google",
     ptype: str | None = None,
+    axis: bool = True,
     debug: bool = False,
     *,
     lake: Lake | None = None,
@@ -31,7 +36,8 @@ def by_pid(
         extend: metres (of EPSG:3857) a side.
         tms: a tile server or several: google, bing, osm, esri, ags, one of the settings, or sentinel.
         ptype: which parcel set; None is the main one.
-        debug: not used: nothing more is to be told.
+        axis: not used, as in the original; figures are those of `show.background`.
+        debug: tell the log (level DEBUG) what is done.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Raises:
@@ -41,7 +47,7 @@ def by_pid(
     """
     found = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)
     folder = folders.place(aoi, year, str(pid), "backgrounds")
-    return _written(folder, found["clon"][0], found["clat"][0], chipsize, extend, tms, lake)
+    return _written(folder, found["clon"][0], found["clat"][0], (chipsize, extend), tms, lake, debug=debug)
 
 
 def by_location(
@@ -50,27 +56,36 @@ def by_location(
     lon: float,
     lat: float,
     chipsize: int = 512,
-    extend: int = 512,
-    tms: str | list[str] = "Google",
+    extend: float = 512,
+    tms: str | Sequence[str] = "Google",
     ptype: str | None = None,
+    axis: bool = True,
     debug: bool = False,
     *,
     lake: Lake | None = None,
 ) -> list[Path]:
-    """Images round a place: temp/<aoi>/<year>/_<lon>_<lat>/backgrounds/<tms>.tif. See `by_pid`."""
+    """Images round a place: temp/<aoi>/<year>/_<lon>_<lat>/backgrounds/<tms>.tif, whatever parcel is there.
+
+    See `by_pid`; ptype does not matter.
+    """
     folder = folders.place(aoi, year, f"_{folders.of_location(lon, lat)}", "backgrounds")
-    return _written(folder, lon, lat, chipsize, extend, tms, lake)
+    return _written(folder, float(lon), float(lat), (chipsize, extend), tms, lake, debug=debug)
 
 
 def _written(
-    folder: Path, lon: float, lat: float, chipsize: int, extend: int, tms: str | list[str], lake: Lake | None
-) -> list[Path]:
-    """The files, and the empty one whose name says their size."""
-    source = sources.here(lake)
+    folder: Path, lon: float, lat: float, sizes: tuple[int, float], tms: str | Sequence[str], lake: Lake | None,
+    *, debug: bool,
+) -> list[Path]:  # fmt: skip
+    """The files, and the empty one whose name says their pixels and metres."""
+    source, (chipsize, extend) = sources.here(lake), sizes
     names = [tms] if isinstance(tms, str) else tms
     files = [
         source.background(lon, lat, chipsize=chipsize, extend=extend, tms=name, file=folder / f"{name.lower()}.tif")
         for name in names
     ]
-    folders.write_file(folder / f"chipsize_extend_{chipsize}_{extend}", "")
+    for old in folder.glob("chipsize_extend_*"):
+        old.unlink(missing_ok=True)
+    folders.write_file(folder / f"chipsize_extend_{chipsize}_{extend:g}", "")
+    if debug:
+        log.debug("backgrounds of %s are in %s", ", ".join(names), folder)
     return files

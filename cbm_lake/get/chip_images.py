@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cbm_lake import sources
-from cbm_lake.cards import S2
+from cbm_lake.arguments import Args, Kwargs, also, is_number
+from cbm_lake.cards import S2, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from cbm_lake.chips import Chip
 
 log = logging.getLogger(__name__)
+
+_FARTHEST: Final = 360
+"""Degrees east; greater numbers are years."""
 
 
 def by_pid(
@@ -46,7 +50,7 @@ def by_pid(
         pid: identifier of the parcel.
         start_date: the first day.
         end_date: the last day, included.
-        band: one band or several; of several, a list is written for each.
+        band: one band or several; of several, a list is written for each. Old names, B4 and B8, are B04 and B08.
         chipsize: metres a side.
         ptype: which parcel set; None is the main one.
         debug: tell the log (level DEBUG) what is done.
@@ -67,9 +71,16 @@ def by_pid(
     return _written(place, *where, (start_date, end_date), band, chipsize, debug, card, lake)
 
 
+def at_place(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+    """Arguments that begin with a place, also where an area, and a year, stand before it as in earlier versions."""
+    if not args or is_number(args[0]):
+        return args, kwargs
+    has_year = len(args) > 1 and is_number(args[1]) and float(str(args[1])) > _FARTHEST
+    return args[1 + has_year :], kwargs
+
+
+@also(at_place)
 def by_location(
-    aoi: str,
-    year: int,
     lon: float,
     lat: float,
     start_date: date | str,
@@ -78,12 +89,17 @@ def by_location(
     chipsize: int = 1280,
     debug: bool = False,
     *,
+    aoi: str | None = None,
+    year: int | None = None,
     card: str = "s2",
     lake: Lake | None = None,
 ) -> pd.DataFrame:
-    """Chips round a place, in temp/<lon>_<lat>/chipimages/, _ for the dots. See `by_pid`; aoi and year matter not."""
+    """Chips round a place, in temp/<lon>_<lat>/chipimages/, _ for the dots. See `by_pid`.
+
+    An area and a year may stand before the place, as in version 0.1, or be named; which they are does not matter.
+    """
     place = Workspace.here().temp / folders.of_location(lon, lat)
-    return _written(place, lon, lat, (start_date, end_date), band, chipsize, debug, card, lake)
+    return _written(place, float(lon), float(lat), (start_date, end_date), band, chipsize, debug, card, lake)
 
 
 def folder_of(place: Path, card: str = "s2") -> Path:
@@ -107,12 +123,14 @@ def _written(
     source = sources.here(lake)
     folder = folder_of(place, card)
     lists = []
-    for name in (band,) if isinstance(band, str) else band:
+    for asked in (band,) if isinstance(band, str) else band:
+        name = band_called(asked)
         chips = source.raw_chips(lon, lat, *days, band=name, chipsize=chipsize, folder=folder, card=card)
         lists.append(_listed(chips))
         file = folders.write_file(folder / f"images_list.{name}.csv", lists[-1].to_csv())
         if debug:
             log.debug("%d chips of band %s are listed in %s", len(chips), name, file)
+    folders.link_chips(place)
     return pd.concat(lists, ignore_index=True)
 
 
@@ -120,4 +138,4 @@ def _listed(chips: Sequence[Chip]) -> pd.DataFrame:
     import pandas as pd
 
     dates = [f"{chip.obstime:%Y%m%dT%H%M%S}" for chip in chips]
-    return pd.DataFrame({"dates": dates, "chips": [str(chip.file) for chip in chips]})
+    return pd.DataFrame({"dates": dates, "chips": [chip.file.as_posix() for chip in chips]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import shutil
 import uuid
@@ -13,8 +14,10 @@ from urllib.parse import quote, unquote
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, NotFoundError
 
+log = logging.getLogger(__name__)
+
 CHIPS = "chipimages"
-"""The folder of chips; the original's own code wrote chip_images, which is read too."""
+"""The folder of chips; the original's own code reads and writes chip_images, which is a link to it."""
 CHIPS_OF_OLD = "chip_images"
 _LONGEST: Final = 255
 """Bytes that a name may have in the usual file systems."""
@@ -48,10 +51,12 @@ def keep(aoi: str, year: int, pid: str) -> Path:
     if not source.is_dir():
         raise NotFoundError(f"nothing was got of parcel {pid!r} of {aoi} {year}; get it first")
     try:
+        (source / CHIPS_OF_OLD).unlink() if (source / CHIPS_OF_OLD).is_symlink() else None
         shutil.copytree(source, target, dirs_exist_ok=True)
         shutil.rmtree(source)
     except OSError as error:
         raise ConfigError(f"{target} cannot be written: {error}; check the folder's rights and free space") from error
+    link_chips(target)
     return target
 
 
@@ -64,6 +69,43 @@ def chips(folder: Path) -> Path:
     """The folder of chips in a folder: the one that is there, else the one to be made."""
     old = folder / CHIPS_OF_OLD
     return old if old.is_dir() and not (folder / CHIPS).is_dir() else folder / CHIPS
+
+
+def link_chips(folder: Path) -> None:
+    """Where there are chips in a folder, let chip_images lead to them, by which name the original library finds them.
+
+    The link is relative, so that it holds where the folder is moved. An empty folder of that name, which is what
+    archives make of a link, is replaced. Where the file system has no links, the log says what to do.
+    """
+    link = folder / CHIPS_OF_OLD
+    if not (folder / CHIPS).is_dir() or link.is_symlink():
+        return
+    try:
+        if link.is_dir() and not any(link.iterdir()):
+            link.rmdir()
+        if not link.exists():
+            link.symlink_to(CHIPS, target_is_directory=True)
+    except OSError as error:
+        log.warning(
+            "%s cannot be made a link to %s (%s); for the original library rename the folder, both names are read here",
+            link, CHIPS, error.strerror or error,
+        )  # fmt: skip
+
+
+def clear_chips(folder: Path) -> None:
+    """Delete the chips in a folder, under either name.
+
+    Raises:
+        ConfigError: they cannot be deleted.
+    """
+    try:
+        for place in (folder / CHIPS_OF_OLD, folder / CHIPS):
+            if place.is_symlink():
+                place.unlink()
+            elif place.is_dir():
+                shutil.rmtree(place)
+    except OSError as error:
+        raise ConfigError(f"{place} cannot be deleted: {error.strerror}; check its rights") from error
 
 
 def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:

@@ -6,6 +6,7 @@ import json
 import logging
 
 from cbm_lake import sources
+from cbm_lake.arguments import Args, Kwargs, also, is_number, ptype_stood_at
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
 from cbm_lake.sources import Columns
@@ -13,13 +14,20 @@ from cbm_lake.sources import Columns
 log = logging.getLogger(__name__)
 
 
+def _order(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+    """That of version 0.1 was pid, ptype, distance, max_peers, debug."""
+    args, kwargs = ptype_stood_at(3, is_number)(args, kwargs)
+    return (args[:5], {"debug": args[5], **kwargs}) if len(args) == 6 and isinstance(args[5], bool) else (args, kwargs)
+
+
+@also(_order, maxPeers="max_peers")
 def peers(
     aoi: str,
     year: int,
     pid: str,
-    ptype: str | None = None,
     distance: float = 1000.0,
     max_peers: int = 10,
+    ptype: str | None = None,
     debug: bool = False,
     *,
     lake: Lake | None = None,
@@ -30,9 +38,9 @@ def peers(
         aoi: area.
         year: year of the declaration.
         pid: identifier of the parcel.
-        ptype: which parcel set; None is the main one.
         distance: metres from edge to edge within which they lie.
-        max_peers: the greatest number of them.
+        max_peers: the greatest number of them; also by the original's name, maxPeers.
+        ptype: which parcel set; None is the main one. It may also stand before distance, as in version 0.1.
         debug: tell the log (level DEBUG) what is done.
         lake: the lake; None is what the settings say.
 
@@ -42,7 +50,9 @@ def peers(
     Raises:
         NotFoundError: no such parcel.
     """
-    found = sources.here(lake).parcel_peers(aoi, year, str(pid), ptype=ptype, distance=distance, limit=max_peers)
+    found = sources.here(lake).parcel_peers(
+        aoi, year, str(pid), ptype=ptype, distance=float(distance), limit=int(max_peers)
+    )
     file = folders.write(aoi, year, str(pid), "parcel_peers.json", json.dumps(found))
     if debug:
         log.debug("%d peers of parcel %s written to %s", len(found["pids"]), pid, file)

@@ -34,7 +34,8 @@ def by_pid(
         pid: identifier of the parcel.
         tstype: card: s2, bs or c6; or scl, the scene classes alone.
         ptype: which parcel set; None is the main one.
-        band: one band only; "" is all. Radar bands are VVb, VHb (bs), VVc, VHc (c6).
+        band: one band only; "" is all. Radar bands are VVb, VHb (bs), VVc, VHc (c6); old names of others, such as B4,
+            are understood, and SC (statistics of scene classes, which only migrated scenes have).
         debug: tell the log (level DEBUG) what is done.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
@@ -55,6 +56,10 @@ def by_pid(
     if debug:
         log.debug("%d rows of parcel %s of %s %s written to %s", len(frame), pid, aoi, year, file)
     return frame
+
+
+sentinel = by_pid
+"""The original's other name of it."""
 
 
 def by_location(

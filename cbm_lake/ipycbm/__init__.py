@@ -9,6 +9,8 @@
     ipycbm.view()        # look at what was got
     ipycbm.foi()         # feature of interest
     ipycbm.qa()          # quality assessment
+    ipycbm.bg_grid(aoi, year, pid)    # orthophotos of a parcel side by side
+    ipycbm.bg_slider(aoi, year, pid)  # or one at a time
 
 Each is a form over functions of the library, whose names and arguments it bears. Modules are imported when a widget is
 made. The first one in a process offers to delete what an earlier one left in temp/; it never does so unasked.
@@ -18,13 +20,13 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from cbm_lake.config import Workspace
 
-__all__ = ["card2db", "config", "extract", "foi", "get", "qa", "view"]
+__all__ = ["bg_grid", "bg_slider", "card2db", "config", "extract", "foi", "get", "qa", "view"]
 
 
 if Path.cwd() == Path(__file__).parent:
@@ -48,3 +50,36 @@ def _widget(name: str) -> Callable[[], Any]:
 card2db, config, extract, foi, get, qa, view = map(
     _widget, ("card2db", "config", "extract", "foi", "get", "qa", "view")
 )
+
+
+def bg_grid(
+    aoi: str,
+    year: int,
+    pid: str,
+    chipsize: int = 512,
+    extend: float = 512,
+    tms: str | Sequence[str] = "Google",
+    ptype: str | None = None,
+    columns: int | None = None,
+    debug: bool = False,
+) -> Any:
+    """The orthophotos of a parcel side by side; arguments and errors are those of `show.background.by_pid`."""
+    from cbm_lake.show import background
+
+    return background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, columns, debug)
+
+
+def bg_slider(
+    aoi: str,
+    year: int,
+    pid: str,
+    chipsize: int = 512,
+    extend: float = 512,
+    tms: str | Sequence[str] = "Google",
+    ptype: str | None = None,
+) -> Any:
+    """The orthophotos of a parcel with a slider over the servers; see `bg_grid`."""
+    from cbm_lake.ipycbm.view_panel import slider
+
+    names = [tms] if isinstance(tms, str) else tms
+    return slider({name: bg_grid(aoi, year, pid, chipsize, extend, name, ptype) for name in names})

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from cbm_lake.cards import scene_classes
 from cbm_lake.errors import InvalidInputError
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -48,7 +49,7 @@ class Season(_Group):
 class Clear(_Group):
     """What counts as a clear view of a parcel."""
 
-    screen: tuple[Annotated[int, Field(ge=1, le=11)], ...]
+    screen: Annotated[tuple[Annotated[int, Field(ge=1, le=11)], ...], BeforeValidator(scene_classes)]
     cloud: Share
     pixels: Annotated[int, Field(ge=1)]
     share: Share | None

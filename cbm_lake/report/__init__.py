@@ -54,6 +54,8 @@ def parcel(
     folder: str | Path | None = None,
     formats: Sequence[str] = ("pdf", "html"),
     tms: str = _BACKGROUND,
+    notes: str | None = None,
+    name: str | None = None,
 ) -> Report:
     """Write the report of a parcel of the workspace's lake; what cannot be drawn is said in its place.
 
@@ -65,10 +67,12 @@ def parcel(
         folder: where it goes; None is temp/<aoi>/<year>/<pid>/.
         formats: pdf, html, json (the evidence alone).
         tms: name of the background under the outline.
+        notes: what the analyst has to say; None is what was noted of the parcel in the workspace.
+        name: of the files, without their endings; None is report_<aoi>_<year>_<pid>.
 
     Raises:
         NotFoundError: no such parcel.
-        InvalidInputError: a format that there is not.
+        InvalidInputError: a format that there is not, or a name of no file.
         ConfigError: the folder cannot be written, or a package is missing.
     """
     unknown = set(formats) - set(FORMATS)
@@ -76,6 +80,8 @@ def parcel(
         raise InvalidInputError(
             f"no report can be {', '.join(sorted(unknown)) or 'of no format'}; choose from {FORMATS}"
         )
+    if name is not None and (not name.strip(".") or {"/", "\\"} & set(name)):
+        raise InvalidInputError(f"{name!r} is no name of a file; give the folder apart")
     moment = facts.now()
     lake = facts.open_at(moment)
     declared = lake.parcel_set(aoi, year, ptype)
@@ -83,7 +89,7 @@ def parcel(
     found = facts.gather(lake, key)
     with tempfile.TemporaryDirectory() as scratch:
         pictures, missing = figures.draw(key, Path(scratch), tms)
-    others = {"foi": facts.foi_results(lake, key), "notes": _notes(aoi, year, str(pid))}
+    others = {"foi": facts.foi_results(lake, key), "notes": _notes(aoi, year, str(pid)) if notes is None else notes}
     sealed = evidence.seal(key, moment, facts.snapshot(lake), found, others, pictures)
     texts = words.of(sealed, missing, Workspace.here().config.set.user)
     made = {
@@ -92,7 +98,7 @@ def parcel(
         "json": lambda: facts.text(sealed).encode("utf-8"),
     }
     target = Path(folder) if folder else get.folders.place(aoi, year, str(pid), "")
-    stem = f"report_{declared.aoi}_{year}_{get.folders.name_of(str(pid), 150)}"
+    stem = name or f"report_{declared.aoi}_{year}_{get.folders.name_of(str(pid), 150)}"
     files = {form: get.folders.write_bytes(target / f"{stem}.{form}", made[form]()) for form in dict.fromkeys(formats)}
     return Report(str(pid), files, missing)
 

@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.server import documentation, features, legacy, modern, security, tiles
+from cbm_lake.server import documentation, features, legacy, legacy_images, modern, security, tiles
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.server.results import Results
 from cbm_lake.server.security import Rate, RefusedError, User
@@ -70,7 +70,8 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     app.add_exception_handler(StarletteHTTPException, security.plain)
     app.add_exception_handler(RequestValidationError, _wrong)
     app.add_exception_handler(LakeError, _failed)
-    app.include_router(legacy.router)
+    app.include_router(legacy_images.router)
+    app.include_router(legacy.router)  # which answers every other name, so it comes after
     app.include_router(modern.router)
     app.include_router(features.router)
     app.include_router(tiles.router)

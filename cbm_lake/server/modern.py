@@ -14,10 +14,10 @@ from fastapi import APIRouter, Header, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
-from cbm_lake import queries
+from cbm_lake import decimals, queries
 from cbm_lake.export import as_text, json_rows
 from cbm_lake.server import security
-from cbm_lake.server.legacy import Aoi, Pid, Ptype, Year
+from cbm_lake.server.questions import Aoi, Pid, Ptype, Year
 from cbm_lake.server.security import User
 from cbm_lake.server.sqlbox import Limits, Question
 
@@ -159,5 +159,6 @@ def _json(reader: Any) -> Iterator[bytes]:
     import orjson
 
     for batch in reader:
-        lines = [orjson.dumps(row) for row in json_rows(batch, lambda value: base64.b64encode(value).decode())]
+        rows = json_rows(decimals.written(batch), lambda value: base64.b64encode(value).decode())
+        lines = [orjson.dumps(row) for row in rows]
         yield b"\n".join([*lines, b""])

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from cbm_lake import chips
 from cbm_lake.areas import Area
 from cbm_lake.server import security
-from cbm_lake.server.legacy import Ptype
+from cbm_lake.server.questions import Ptype
 from cbm_lake.server.security import User
 
 router = APIRouter(prefix="/v1/tiles", tags=["tiles"])

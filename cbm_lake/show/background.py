@@ -2,47 +2,71 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import shapely
 
-from cbm_lake import get, palette
+from cbm_lake import get, palette, sources
+from cbm_lake.arguments import also, is_number, ptype_stood_at
+from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.show import browsing, pictures, reading, style
 from cbm_lake.show.reading import Background, Parcel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MERCATOR: Final = 3857
+log = logging.getLogger(__name__)
+
+MERCATOR: Final = 3857
 _SIDE: Final = 4.6
 """Inches."""
+_COLUMNS, _MOST_COLUMNS = 3, 24
+"""Images side by side, unless told, and at most."""
 
 
+@dataclass(frozen=True)
+class _Photo:
+    """An image with what stands above it."""
+
+    image: Background
+    title: str
+    outline: shapely.Geometry | None
+    """In Web Mercator."""
+    lat: float
+
+
+@also(ptype_stood_at(3, is_number))
 def by_pid(
     aoi: str,
     year: int,
     pid: str | Sequence[str],
-    ptype: str | None = None,
     chipsize: int = 512,
-    extend: int | None = None,
-    tms: str = "Google",
+    extend: float | None = None,
+    tms: str | Sequence[str] = "Google",
+    ptype: str | None = None,
+    columns: int | None = None,
+    debug: bool = False,
     *,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
-    """A figure of the orthophoto of a parcel with its outline; of several parcels side by side.
+    """A figure of the orthophoto of a parcel with its outline; of several parcels, and servers, side by side.
 
     Args:
         aoi: area.
         year: year of the declaration.
         pid: identifier of a parcel, or several.
-        ptype: which parcel set; None is the main one.
         chipsize: pixels a side.
         extend: metres of Web Mercator a side; None shows the parcel and its surroundings.
-        tms: name of a tile server: google, bing, osm, esri, ags, one of the settings, or sentinel.
+        tms: name of a tile server, or several: google, bing, osm, esri, ags, one of the settings, or sentinel.
+        ptype: which parcel set; None is the main one. It may also stand before chipsize, as in version 0.1.
+        columns: images side by side; None is at most three.
+        debug: tell the log (level DEBUG) what is done.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
 
@@ -52,16 +76,12 @@ def by_pid(
         InvalidInputError: a size, server or file that cannot be.
     """
     style.suffix(file, interactive=interactive)
-    chosen = reading.parcels(aoi, year, pid, ptype)
-    metres = [extend or _extend(parcel) for parcel in chosen]
-    found = []
-    for parcel, wide in zip(chosen, metres, strict=True):
+    photos = []
+    for parcel in reading.parcels(aoi, year, pid, ptype):
+        wide = extend or extend_of(parcel)
         files = get.background.by_pid(aoi, year, parcel.pid, chipsize, wide, tms, ptype)
-        found.append(reading.background(files[0]))
-    outlines = [parcel.outline_in(_MERCATOR) for parcel in chosen]
-    titles = [parcel.label for parcel in chosen]
-    latitudes = [parcel.lat for parcel in chosen]
-    return _finish(found, outlines, titles, latitudes, tms, file, interactive=interactive)
+        photos += _photos(files, parcel.label, parcel.outline_in(MERCATOR), parcel.lat, tms)
+    return _finish(photos, tms, columns, file, interactive=interactive, debug=debug)
 
 
 def by_location(
@@ -70,60 +90,85 @@ def by_location(
     lon: float,
     lat: float,
     chipsize: int = 512,
-    extend: int = 512,
-    tms: str = "Google",
+    extend: float = 512,
+    tms: str | Sequence[str] = "Google",
+    ptype: str | None = None,
+    columns: int | None = None,
+    debug: bool = False,
     *,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
-    """A figure of the orthophoto of a place in degrees. Args and errors are those of `by_pid`."""
+    """A figure of the orthophoto of a place in degrees, with the outline of the parcel that is there, if one is.
+
+    Args and errors are those of `by_pid`; ptype says of which parcel set the outline is.
+    """
     style.suffix(file, interactive=interactive)
-    found = [
-        reading.background(file) for file in get.background.by_location(aoi, year, lon, lat, chipsize, extend, tms)
-    ]
-    return _finish(found, [None], [reading.degrees(lon, lat)], [lat], tms, file, interactive=interactive)
+    files = get.background.by_location(aoi, year, lon, lat, chipsize, extend, tms, ptype)
+    parcel = _parcel_at(aoi, year, lon, lat, ptype)
+    outline = parcel.outline_in(MERCATOR) if parcel else None
+    photos = _photos(files, parcel.label if parcel else reading.degrees(lon, lat), outline, lat, tms)
+    return _finish(photos, tms, columns, file, interactive=interactive, debug=debug)
 
 
-def _extend(parcel: Parcel) -> int:
+def _parcel_at(aoi: str, year: int, lon: float, lat: float, ptype: str | None) -> Parcel | None:
+    """The parcel at a place, of several the one whose identifier comes first; None where there is none."""
+    try:
+        found = sources.here().parcels_by_location(aoi, year, lon, lat, ptype=ptype)
+    except NotFoundError as error:
+        log.log(logging.WARNING if ptype else logging.DEBUG, "no outline is drawn: %s", error)
+        return None
+    return reading.parcels(aoi, year, found["pid"][0], ptype)[0]
+
+
+def extend_of(parcel: Parcel) -> int:
     """Metres of Web Mercator round a parcel, of which there are more in a metre the farther it is from the equator."""
     return math.ceil(max(1.6 * parcel.widest, 100) / math.cos(math.radians(parcel.lat)) / 10) * 10
 
 
+def _photos(
+    files: Sequence[Path], label: str, outline: shapely.Geometry | None, lat: float, tms: str | Sequence[str]
+) -> list[_Photo]:
+    """The images of one place, titled by their servers where there are several."""
+    names = [tms] if isinstance(tms, str) else list(tms)
+    titles = [label] if len(names) == 1 else [f"{name} · {label}" for name in names]
+    return [_Photo(reading.background(file), title, outline, lat) for file, title in zip(files, titles, strict=True)]
+
+
 def _finish(
-    found: Sequence[Background],
-    outlines: Sequence[shapely.Geometry | None],
-    titles: Sequence[str],
-    latitudes: Sequence[float],
-    tms: str,
+    photos: Sequence[_Photo],
+    tms: str | Sequence[str],
+    columns: int | None,
     file: str | Path | None,
     *,
     interactive: bool,
+    debug: bool,
 ) -> Any:
+    if columns is not None and not 0 < columns <= _MOST_COLUMNS:
+        raise InvalidInputError(f"{columns} images side by side cannot be; choose 1 to {_MOST_COLUMNS}")
+    names = ", ".join([tms] if isinstance(tms, str) else tms)
+    if debug:
+        log.debug("%d backgrounds drawn of %s%s", len(photos), names, f" into {file}" if file else "")
+    across = min(len(photos), columns or _COLUMNS)
     if interactive:
         maps = [
-            browsing.picture(photo.pixels, photo.bounds, outline, title)
-            for photo, outline, title in zip(found, outlines, titles, strict=True)
+            browsing.picture(photo.image.pixels, photo.image.bounds, photo.outline, photo.title) for photo in photos
         ]
-        return style.save(browsing.beside(maps), file)
-    figure = style.figure(*_size(len(found)), constrained=False)
-    for number, (photo, outline, title) in enumerate(zip(found, outlines, titles, strict=True)):
-        _photo(figure, number, photo, outline, title)
-        pictures.scale_bar(figure.axes[-1], metre=1 / math.cos(math.radians(latitudes[number])))
-    figure.text(0.15 / figure.get_figwidth(), 0.1 / figure.get_figheight(), f"background: {tms}", size=style.SMALL,
+        return style.save(browsing.beside(maps, across), file)
+    rows = -(-len(photos) // across)
+    figure = style.figure(0.15 + across * (_SIDE + 0.15), rows * (_SIDE + 0.5) + 0.35, constrained=False)
+    for number, photo in enumerate(photos):
+        _draw(figure, divmod(number, across), photo)
+    figure.text(0.15 / figure.get_figwidth(), 0.1 / figure.get_figheight(), f"background: {names}", size=style.SMALL,
                 color=palette.PALE)  # fmt: skip
     return style.save(figure, file)
 
 
-def _size(number: int) -> tuple[float, float]:
-    """Inches of a figure of so many pictures, at most three side by side."""
-    columns, rows = min(number, 3), -(-number // 3)
-    return 0.15 + columns * (_SIDE + 0.15), rows * (_SIDE + 0.5) + 0.35
-
-
-def _photo(figure: Figure, number: int, photo: Background, outline: shapely.Geometry | None, title: str) -> None:
-    row, column = divmod(number, 3)
+def _draw(figure: Figure, place: tuple[int, int], photo: _Photo) -> None:
+    row, column = place
     bottom = figure.get_figheight() - (row + 1) * (_SIDE + 0.5)
     axes = pictures.axes_in(figure, (0.15 + column * (_SIDE + 0.15), bottom, _SIDE, _SIDE))
-    pictures.draw(axes, photo.pixels, photo.bounds, outline, width=2)
+    pictures.draw(axes, photo.image.pixels, photo.image.bounds, photo.outline, width=2)
     axes.spines[:].set(color=palette.EDGE)
-    axes.set_title(style.fitted(title, _SIDE, 11, 1), loc="left", size=11, color=palette.INK, weight="bold")
+    axes.set_title(style.fitted(photo.title, _SIDE, 11, 1), loc="left", size=11, color=palette.INK, weight="bold")
+    pictures.scale_bar(axes, metre=1 / math.cos(math.radians(photo.lat)))

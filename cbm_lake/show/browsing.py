@@ -27,7 +27,7 @@ def images(rows: Sequence[Row], heading: str) -> Any:
             f"{image.obstime:%Y-%m-%d}": picture(
                 pictures.rgba(row, image),
                 row.images.bounds,
-                row.outline,
+                row.drawn_outline,
                 " · ".join(filter(None, [row.label, pictures.cloud_words(image)])),
             )
             for image in row.images.images
@@ -36,12 +36,12 @@ def images(rows: Sequence[Row], heading: str) -> Any:
     return beside(maps).opts(title=heading) if len(maps) > 1 else maps[0]
 
 
-def beside(maps: Sequence[Any]) -> Any:
-    """Elements side by side, three in a row; one stays by itself."""
+def beside(maps: Sequence[Any], columns: int = 3) -> Any:
+    """Elements side by side, so many in a row; one stays by itself."""
     import holoviews as hv
 
     hv.extension("bokeh", logo=False)
-    return hv.Layout(list(maps)).cols(3).opts(shared_axes=False) if len(maps) > 1 else maps[0]
+    return hv.Layout(list(maps)).cols(columns).opts(shared_axes=False) if len(maps) > 1 else maps[0]
 
 
 def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from cbm_lake import palette
-from cbm_lake.cards import CLOUD_CLASSES
+from cbm_lake.cards import CLOUD_CLASSES, Classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.show import browsing, computing, curves, distributions, pictures, reading, style, views
 from cbm_lake.show.curves import Line, Panel
@@ -47,7 +47,7 @@ def by_pid(
     chipsize: int | None = None,
     *,
     cmap: str | None = None,
-    screen: Sequence[int] = CLOUD_CLASSES,
+    screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
@@ -66,7 +66,7 @@ def by_pid(
             three bands or one, or of radar "bs VV", "bs VH", "c6 VV", "c6 VH".
         chipsize: metres a side of the images; None shows the parcel and its surroundings.
         cmap: colour map of matplotlib for an index or one band.
-        screen: scene classes (SCL) that count as clouds.
+        screen: scene classes (SCL) that count as clouds: numbers, or 3_8_9_10_11.
         file: also write the figure there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews with a slider over the dates instead of a matplotlib figure.
 
@@ -94,7 +94,7 @@ def histograms(
     end_date: str | date | None = None,
     index: str = "ndvi",
     *,
-    screen: Sequence[int] = CLOUD_CLASSES,
+    screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
 ) -> Figure:
     """A figure of a parcel's year: the histogram of an index over its pixels for every date, and the index below.
@@ -119,7 +119,7 @@ def scatter(
     start_date: str | date | None = None,
     end_date: str | date | None = None,
     *,
-    screen: Sequence[int] = CLOUD_CLASSES,
+    screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
 ) -> Figure:
     """A figure of a parcel's year: its pixels by red and near infrared for every date, and its NDVI below.
@@ -149,7 +149,7 @@ class _Page:
 
 def _page(
     aoi: str, year: int, pid: str, ptype: str | None, start: str | date | None, end: str | date | None,
-    bands: str | Sequence[str], chipsize: int | None, cmap: str | None, screen: Sequence[int],
+    bands: str | Sequence[str], chipsize: int | None, cmap: str | None, screen: Classes,
 ) -> _Page:  # fmt: skip
     months = _months(year, start, end)
     parcel = reading.parcels(aoi, year, [pid], ptype)[0]
@@ -167,7 +167,7 @@ def _page(
     return _Page(parcel, kind, row, replace(panel, lines=lines), months)
 
 
-def _panel(parcel: Parcel, kind: View, screen: Sequence[int], first: date, last: date) -> Panel:
+def _panel(parcel: Parcel, kind: View, screen: Classes, first: date, last: date) -> Panel:
     """The curve of what a view shows, between two days."""
     card, index = kind.card.name, kind.index or views.INDICES["ndvi"]
     series = reading.series(parcel, card)

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from cbm_lake.cards import CLOUD_CLASSES
+from cbm_lake import get
+from cbm_lake.arguments import Args, Kwargs, also, is_number, ptype_stood_at
+from cbm_lake.cards import CLOUD_CLASSES, Classes, band_named, scene_classes
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.show import browsing, pictures, reading, style
 from cbm_lake.show.pictures import Row
-from cbm_lake.show.reading import Images, Parcel
-from cbm_lake.show.views import View, view
+from cbm_lake.show.views import view as view_of
+
+log = logging.getLogger(__name__)
 
 
-def by_pid(
+@also(ptype_stood_at(7, is_number), imgtype="bands", band="bands", scl="screen")
+def by_pid(  # noqa: PLR0917 - the original's order
     aoi: str,
     year: int,
     pid: str | Sequence[str],
-    start_date: str | date,
-    end_date: str | date,
+    start_date: str | date | None = None,
+    end_date: str | date | None = None,
     bands: str | Sequence[str] = "ndvi",
     chipsize: int | None = None,
-    ptype: str | None = None,
-    *,
-    cmap: str | None = None,
     columns: int | None = None,
-    screen: Sequence[int] = CLOUD_CLASSES,
+    show_parcel: bool = True,
+    cmap: str | None = None,
+    percentile: Sequence[float] | None = None,
+    ptype: str | None = None,
+    clean_history: bool = False,
+    view: bool | None = None,
+    hspace: float = 0.0,
+    debug: bool = False,
+    *,
+    screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
@@ -40,15 +52,23 @@ def by_pid(
         aoi: area.
         year: year of the declaration.
         pid: identifier of a parcel, or several.
-        start_date: the first day, 2024-03-01.
-        end_date: the last day, included.
+        start_date: the first day, 2024-03-01; None is 1 January of the year.
+        end_date: the last day, included; None is 31 December of the year.
         bands: an index ("ndvi", "ndwi", "bare soil"), "true colour", scene classes ("SCL"), three bands ("B08_B04_B03"
-            or a list), one ("B08"), or of radar "bs VV", "bs VH", "c6 VV", "c6 VH".
+            or a list), one ("B08"), or of radar "bs VV", "bs VH", "c6 VV", "c6 VH"; also by the original's names,
+            imgtype and band.
         chipsize: metres a side; None shows the parcel and its surroundings, the same for all.
-        ptype: which parcel set; None is the main one.
-        cmap: colour map of matplotlib for NDVI or one band.
         columns: images side by side.
-        screen: scene classes (SCL) that count as clouds.
+        show_parcel: with the outline.
+        cmap: colour map of matplotlib for NDVI or one band.
+        percentile: two percentiles between which colours are stretched, over all images of a row; None is the usual
+            stretch, which for NDVI is 0 to 0.9.
+        ptype: which parcel set; None is the main one. It may also stand before columns, as in version 0.1.
+        clean_history: delete the chips that are there first.
+        view: True shows the figure in the notebook and gives nothing back.
+        hspace: room between lines of images, as a share of an image's height.
+        debug: tell the log (level DEBUG) what is done.
+        screen: scene classes (SCL) that count as clouds: numbers, or 3_8_9_10_11; also by the original's name, scl.
         file: also write the figure there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews with a slider over the dates instead of a matplotlib figure.
 
@@ -56,98 +76,152 @@ def by_pid(
         NotFoundError: no such parcel, or no images of it in these days.
         InvalidInputError: a date, band, size, colour map or file that cannot be.
     """
-    _check(chipsize, columns)
-    style.suffix(file, interactive=interactive)
-    kind = view(bands)
+    _check(chipsize, columns, hspace, file, interactive=interactive)
+    kind, days, screened = view_of(bands), _days(year, start_date, end_date), scene_classes(screen)
     chosen = reading.parcels(aoi, year, pid, ptype)
     size = chipsize or reading.chipsize_for(chosen)
     rows = []
     for parcel in chosen:
-        images = reading.images_of(parcel, start_date, end_date, kind.bands, size, screen, kind.card.name)
+        if clean_history:
+            get.folders.clear_chips(get.folders.place(parcel.aoi, parcel.year, parcel.pid, ""))
+        images = reading.images_of(parcel, *days, kind.bands, size, screened, kind.card.name)
         outline = parcel.outline_in(images.epsg)
-        shown = pictures.row(parcel.label, kind, images, outline, cmap)
+        shown = pictures.row(parcel.label, kind, images, outline, cmap, percentile=percentile, outlined=show_parcel)
         pictures.write(shown, reading.chip_folder(parcel, kind.card.name), f"Parcel {parcel.label}")
         rows.append(shown)
-    return _finish(rows, f"{reading.heading(chosen)}: {kind.title}", columns, file, interactive=interactive)
+    drawn = _drawn(rows, f"{reading.heading(chosen)}: {kind.title}", columns, hspace, interactive=interactive)
+    return _finished(drawn, file, view, debug=debug)
 
 
+@also(get.chip_images.at_place, imgtype="bands", band="bands", scl="screen")
 def by_location(
-    aoi: str,
-    year: int,
     lon: float,
     lat: float,
-    start_date: str | date,
-    end_date: str | date,
+    start_date: str | date | None = None,
+    end_date: str | date | None = None,
     bands: str | Sequence[str] = "ndvi",
     chipsize: int = 1280,
-    *,
-    cmap: str | None = None,
     columns: int | None = None,
-    screen: Sequence[int] = CLOUD_CLASSES,
+    show_parcel: bool = True,
+    cmap: str | None = None,
+    percentile: Sequence[float] | None = None,
+    clean_history: bool = False,
+    view: bool | None = None,
+    hspace: float = 0.0,
+    debug: bool = False,
+    *,
+    aoi: str | None = None,
+    year: int | None = None,
+    screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
     """A figure of all images of a place in some days; clouds are counted in the whole image.
 
     Every image is also written by itself to temp/<lon>_<lat>/chipimages/<bands>_<date>.png. Args and errors are those
-    of `by_pid`; lon and lat are in degrees, aoi and year matter not.
+    of `by_pid`; lon and lat are in degrees. An area and a year may stand before them, as in version 0.1: the year is
+    the one whose days are meant where none are given, the area does not matter. No outline is drawn, whatever
+    show_parcel says.
     """
-    _check(chipsize, columns)
-    style.suffix(file, interactive=interactive)
-    kind = view(bands)
-    days, card = (start_date, end_date), kind.card.name
-    images, folder = reading.images_at(aoi, year, lon, lat, *days, kind.bands, chipsize, screen, card)
-    place = reading.degrees(lon, lat)
-    shown = pictures.row(place, kind, images, None, cmap)
+    _check(chipsize, columns, hspace, file, interactive=interactive)
+    kind, days, screened = view_of(bands), _days(year, start_date, end_date), scene_classes(screen)
+    if clean_history:
+        get.folders.clear_chips(Workspace.here().temp / get.folders.of_location(lon, lat))
+    where = float(lon), float(lat)
+    images, folder = reading.images_at(*where, *days, kind.bands, chipsize, screened, kind.card.name)
+    place = reading.degrees(*where)
+    shown = pictures.row(place, kind, images, None, cmap, percentile=percentile)
     pictures.write(shown, folder, place)
-    return _finish([shown], f"{place}: {kind.title}", columns, file, interactive=interactive)
+    drawn = _drawn([shown], f"{place}: {kind.title}", columns, hspace, interactive=interactive)
+    return _finished(drawn, file, view, debug=debug)
 
 
-def grid(
+def _one_view(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+    """The original's imgtype, a list of bands of one picture, as a list of one view."""
+    if "imgtype" in kwargs:
+        kwargs = {**kwargs, "views": [kwargs["imgtype"]]}
+        del kwargs["imgtype"]
+    if len(args) > 5 and isinstance(args[5], (list, tuple)) and all(_is_band(name) for name in args[5]):
+        args = (*args[:5], [args[5]], *args[6:])
+    return ptype_stood_at(7, is_number)(args, kwargs)
+
+
+def _is_band(name: object) -> bool:
+    return isinstance(name, str) and band_named(name) is not None
+
+
+@also(_one_view, scl="screen")
+def grid(  # noqa: PLR0917 - the original's order
     aoi: str,
     year: int,
     pid: str,
-    start_date: str | date,
-    end_date: str | date,
-    views: Sequence[str | Sequence[str]] = ("true colour", "B08_B04_B03", "ndvi"),
+    start_date: str | date | None = None,
+    end_date: str | date | None = None,
+    views: str | Sequence[str | Sequence[str]] = ("true colour", "B08_B04_B03", "ndvi"),
     chipsize: int | None = None,
-    ptype: str | None = None,
-    *,
     columns: int | None = None,
-    screen: Sequence[int] = CLOUD_CLASSES,
+    show_parcel: bool = True,
+    cmap: str | None = None,
+    percentile: Sequence[float] | None = None,
+    ptype: str | None = None,
+    clean_history: bool = False,
+    view: bool | None = None,
+    hspace: float = 0.0,
+    debug: bool = False,
+    *,
+    screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
     """A figure of one parcel in several views, also of several cards, one below the other, date by date.
 
-    Args and errors are those of `by_pid`; views are what its `bands` are.
+    Args and errors are those of `by_pid`; views are what its `bands` are. A list of bands at their position, or as the
+    original's imgtype, is one picture of these bands; views=["B04", "B08"] are two.
     """
-    _check(chipsize, columns)
-    style.suffix(file, interactive=interactive)
-    kinds = [view(each) for each in ([views] if isinstance(views, str) else views)]
+    _check(chipsize, columns, hspace, file, interactive=interactive)
+    kinds = [view_of(each) for each in ([views] if isinstance(views, str) else views)]
+    days, screened = _days(year, start_date, end_date), scene_classes(screen)
     parcel = reading.parcels(aoi, year, [pid], ptype)[0]
     size = chipsize or reading.chipsize_for([parcel])
+    if clean_history:
+        get.folders.clear_chips(get.folders.place(parcel.aoi, parcel.year, parcel.pid, ""))
     seen = {}
     for card in dict.fromkeys(kind.card.name for kind in kinds):
         bands = list(dict.fromkeys(band for kind in kinds if kind.card.name == card for band in kind.bands))
-        seen[card] = reading.images_of(parcel, start_date, end_date, bands, size, screen, card)
-    rows = [_in_view(parcel, kind, seen[kind.card.name]) for kind in kinds]
-    return _finish(rows, reading.heading([parcel]), columns, file, interactive=interactive)
+        seen[card] = reading.images_of(parcel, *days, bands, size, screened, card)
+    rows = [
+        pictures.row(kind.title, kind, images, parcel.outline_in(images.epsg), cmap, percentile=percentile,
+                     outlined=show_parcel)
+        for kind in kinds for images in [seen[kind.card.name]]
+    ]  # fmt: skip
+    drawn = _drawn(rows, reading.heading([parcel]), columns, hspace, interactive=interactive)
+    return _finished(drawn, file, view, debug=debug)
 
 
-def _in_view(parcel: Parcel, kind: View, images: Images) -> Row:
-    return pictures.row(kind.title, kind, images, parcel.outline_in(images.epsg), None)
-
-
-def _check(chipsize: int | None, columns: int | None) -> None:
+def _check(
+    chipsize: int | None, columns: int | None, hspace: float, file: str | Path | None, *, interactive: bool
+) -> None:
     if chipsize is not None and not 0 < chipsize <= reading.LARGEST:
         raise InvalidInputError(f"chipsize {chipsize} is not between 1 and {reading.LARGEST} metres")
     if columns is not None and not 0 < columns <= 24:
         raise InvalidInputError(f"{columns} images side by side cannot be; choose 1 to 24")
+    if not 0 <= hspace <= 10:
+        raise InvalidInputError(f"hspace {hspace} is no room between images; choose 0 to 10 times their height")
+    style.suffix(file, interactive=interactive)
 
 
-def _finish(
-    rows: Sequence[Row], heading: str, columns: int | None, file: str | Path | None, *, interactive: bool
-) -> Any:
-    drawn = browsing.images(rows, heading) if interactive else pictures.sheet(rows, heading, columns)
-    return style.save(drawn, file)
+def _days(year: int | None, start: str | date | None, end: str | date | None) -> tuple[str | date, str | date]:
+    """The first and the last day, those of the year where they are not given."""
+    if year is None and not (start and end):
+        raise InvalidInputError("which days? give start_date and end_date")
+    return start or f"{year}-01-01", end or f"{year}-12-31"
+
+
+def _drawn(rows: Sequence[Row], heading: str, columns: int | None, hspace: float, *, interactive: bool) -> Any:
+    return browsing.images(rows, heading) if interactive else pictures.sheet(rows, heading, columns, hspace)
+
+
+def _finished(drawn: Any, file: str | Path | None, view: bool | None, *, debug: bool) -> Any:
+    if debug:
+        log.debug("images drawn%s", f" into {file}" if file else "")
+    return style.shown(style.save(drawn, file), view)

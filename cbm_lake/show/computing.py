@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import shapely
 
+from cbm_lake.cards import Classes, scene_classes
 from cbm_lake.reprojection import reprojected
 
 if TYPE_CHECKING:
@@ -25,26 +26,23 @@ CLEAR_SKY: Final = 0.0
 # -- time series --------------------------------------------------------------------------------------------------
 
 
-def band_name(band: str) -> str:
-    """A band by the lake's name: B4 is B04, VVb and VVc are VV."""
-    if band[:2] in ("VV", "VH"):
-        return band[:2]
-    return f"B0{band[1]}" if len(band) == 2 and band[0] == "B" and band[1].isdigit() else band
+def cloud_share(histogram: dict[str, float], screen: Classes) -> float:
+    """The share of classified pixels in the screened classes; NaN where none is classified.
 
-
-def cloud_share(histogram: dict[str, float], screen: Sequence[int]) -> float:
-    """The share of classified pixels (scene classes 1 to 11) in the screened classes; NaN where none is classified."""
-    counts = {int(value): number for value, number in histogram.items() if int(value) > 0}
+    Pixels without data, class 0, count only where that class is screened.
+    """
+    screened = scene_classes(screen)
+    counts = {int(value): number for value, number in histogram.items() if int(value) > 0 or 0 in screened}
     total = sum(counts.values())
-    return sum(counts.get(value, 0) for value in screen) / total if total else math.nan
+    return sum(counts.get(value, 0) for value in screened) / total if total else math.nan
 
 
-def ndvi_curve(series: pd.DataFrame, screen: Sequence[int]) -> pd.DataFrame:
+def ndvi_curve(series: pd.DataFrame, screen: Classes) -> pd.DataFrame:
     """NDVI over time: (B08 - B04) / (B08 + B04) of the bands' means; see `index_curve`."""
     return index_curve(series, ("B08",), ("B04",), screen)
 
 
-def index_curve(series: pd.DataFrame, plus: Sequence[str], minus: Sequence[str], screen: Sequence[int]) -> pd.DataFrame:
+def index_curve(series: pd.DataFrame, plus: Sequence[str], minus: Sequence[str], screen: Classes) -> pd.DataFrame:
     """An index over time: (plus - minus) / (plus + minus) of the sums of the bands' means.
 
     low and high combine the quartiles of the bands: low is of the 25th percentile of those that count as plus and the
@@ -54,7 +52,7 @@ def index_curve(series: pd.DataFrame, plus: Sequence[str], minus: Sequence[str],
         series: rows by time and band, in the columns of the contract.
         plus: bands that are added.
         minus: bands that are subtracted.
-        screen: scene classes that count as clouds.
+        screen: scene classes that count as clouds, in any form of `cards.scene_classes`.
 
     Returns:
         time, value, low, high, cloud (share, NaN where not known), count (pixels, of the band that has fewest), seen
@@ -79,7 +77,7 @@ def index_curve(series: pd.DataFrame, plus: Sequence[str], minus: Sequence[str],
     return curve.dropna(subset="value").reset_index()
 
 
-def band_curve(series: pd.DataFrame, band: str, screen: Sequence[int]) -> pd.DataFrame:
+def band_curve(series: pd.DataFrame, band: str, screen: Classes) -> pd.DataFrame:
     """The reflectance of a band over time: its mean, and as low and high its quartiles; columns as of `ndvi_curve`."""
     rows = _of_band(series, band)
     curve = rows[[]].assign(
@@ -111,7 +109,7 @@ def _index(one: Any, other: Any) -> Any:
     return ((one - other) / total.where(total > 0)).clip(-1, 1)
 
 
-def _clouds(histograms: pd.Series[Any] | None, number: int, screen: Sequence[int]) -> NDArray[np.float64]:
+def _clouds(histograms: pd.Series[Any] | None, number: int, screen: Classes) -> NDArray[np.float64]:
     if histograms is None:
         return np.full(number, np.nan)
     return np.array([cloud_share(found, screen) if found else np.nan for found in histograms], np.float64)
@@ -158,10 +156,12 @@ def inside(outline: shapely.Geometry, source: int, epsg: int, transform: Affine,
     return np.asarray(held) if held.any() else mask(outline, source, epsg, transform, size)
 
 
-def clouded(classes: NDArray[Any], inside: NDArray[np.bool_] | None, screen: Sequence[int]) -> float:
+def clouded(classes: NDArray[Any], inside: NDArray[np.bool_] | None, screen: Classes) -> float:
     """The share of an image's classified pixels in the screened classes; NaN where none is classified."""
-    seen = classes[classes > 0] if inside is None else classes[inside & (classes > 0)]
-    return float(np.isin(seen, list(screen)).mean()) if seen.size else math.nan
+    screened = scene_classes(screen)
+    known = (classes > 0) | (0 in screened)
+    seen = classes[known] if inside is None else classes[inside & known]
+    return float(np.isin(seen, screened).mean()) if seen.size else math.nan
 
 
 def utm(lon: float, lat: float) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbm_lake import palette, sources
+from cbm_lake.cards import Classes, scene_classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.show.curves import Line
 from cbm_lake.show.reading import Parcel
@@ -20,16 +21,18 @@ if TYPE_CHECKING:
     from cbm_lake.show.views import Index
 
 
-def of_index(parcel: Parcel, index: Index, screen: Sequence[int]) -> Line:
+def of_index(parcel: Parcel, index: Index, screen: Classes) -> Line:
     """An index of the crop's other parcels; see `_line`."""
     plus, minus = list(index.plus), list(index.minus)
-    rows = _lake().query("time_series.crop_index", **_whose(parcel), plus=plus, minus=minus, screen=list(screen))
+    how = {"plus": plus, "minus": minus, "screen": list(scene_classes(screen))}
+    rows = _lake().query("time_series.crop_index", **_whose(parcel), **how)
     return _line(parcel, rows.to_pandas(), palette.GREY)
 
 
-def of_bands(parcel: Parcel, bands: Sequence[str], screen: Sequence[int]) -> dict[str, Line]:
+def of_bands(parcel: Parcel, bands: Sequence[str], screen: Classes) -> dict[str, Line]:
     """The reflectance of the crop's other parcels by band; see `_line`."""
-    rows = _lake().query("time_series.crop_s2", **_whose(parcel), bands=list(bands), screen=list(screen)).to_pandas()
+    how = {"bands": list(bands), "screen": list(scene_classes(screen))}
+    rows = _lake().query("time_series.crop_s2", **_whose(parcel), **how).to_pandas()
     rows[["mean", "std"]] /= 10_000
     return {band: _line(parcel, rows[rows["band"] == band], palette.BANDS[band]) for band in bands}
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from cbm_lake.show.reading import Event
 
@@ -31,6 +32,8 @@ class Line:
     rows: pd.DataFrame
     """time, value, low, high, cloud and perhaps seen, by time."""
     dash: style.Dash = "-"
+    background: bool = False
+    """Only its band is drawn, behind the others."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class Panel:
     """Each line is another parcel."""
     events: Sequence[Event] = ()
     """What was done on the parcel; drawn across the panel."""
+    shaded: bool = True
+    """Bands are drawn, unless of so many parcels that they would hide each other."""
+    error_bars: bool = False
+    """Each cloud-free observation has a bar from low to high."""
     crops: tuple[Line, ...] = ()
     """How other parcels of the crop are; drawn behind, in pale colours."""
 
@@ -58,6 +65,12 @@ class Panel:
     def empty(self) -> bool:
         """Whether there is nothing to draw."""
         return all(line.rows.empty for line in self.lines)
+
+    @property
+    def has_bands(self) -> bool:
+        """Whether the bands of its curves are drawn; those of parcels in the background always are."""
+        few = not self.compared or len(self.lines) <= _BANDS or any(line.background for line in self.lines)
+        return self.shaded and few
 
 
 _BANDS: Final = 4
@@ -115,10 +128,16 @@ def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) ->
     """
     seen = computing.clear(line.rows)
     shown, hidden = line.rows[seen], line.rows[~seen]
-    if len(panel.lines) <= _BANDS or not panel.compared:
+    if panel.has_bands:
+        alpha = 0.08 if line.background else 0.16
         axes.fill_between(
-            shown["time"], shown["low"], shown["high"], color=line.colour, alpha=0.16, linewidth=0, label="_band"
+            shown["time"], shown["low"], shown["high"], color=line.colour, alpha=alpha, linewidth=0, label="_band"
         )
+    if line.background:
+        return
+    if panel.error_bars:
+        axes.errorbar(shown["time"], shown["value"], _errors(shown), fmt="none", ecolor=palette.PALE, elinewidth=1.2,
+                      capsize=3, alpha=0.5, label="_errors")  # fmt: skip
     size = _mark(len(line.rows))
     look: dict[str, Any] = {"linewidth": 1.6, "label": line.label}
     if panel.marks:
@@ -131,6 +150,12 @@ def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) ->
             markeredgecolor=edge, markeredgewidth=0.9, alpha=0.55 if len(panel.lines) > 1 else 1, zorder=1.5,
             clip_on=False, label="_clouded",
         )  # fmt: skip
+
+
+def _errors(rows: pd.DataFrame) -> NDArray[np.float64]:
+    """How far low lies below the value and high above it, never less than 0."""
+    below, above = rows["value"] - rows["low"], rows["high"] - rows["value"]
+    return np.maximum(np.array([below, above], np.float64), 0)
 
 
 def _crop(axes: Axes, line: Line) -> None:
@@ -191,7 +216,7 @@ def _widen(axes: Axes, panels: Sequence[Panel]) -> None:
 
 def _names(panels: Sequence[Panel]) -> dict[str, Line]:
     """The curves by what they are called, each once."""
-    return {line.label: line for panel in panels for line in panel.lines}
+    return {line.label: line for panel in panels for line in panel.lines if not line.background}
 
 
 def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread: str) -> None:
@@ -204,7 +229,7 @@ def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread
     for name, line in names.items():
         text = style.fitted(name, 5.5 if len(names) < 3 else 2.8, style.SMALL, 1) + " (no data)" * (name not in seen)
         handles.append(Line2D([], [], color=line.colour, linestyle=line.dash, linewidth=2, label=text))
-    marked = [line for panel in panels if panel.marks for line in panel.lines]
+    marked = [line for panel in panels if panel.marks for line in panel.lines if not line.background]
     if any(not computing.clear(line.rows).all() for line in marked):
         told = _hollow(panels)
         hollow: dict[str, Any] = {
@@ -214,8 +239,12 @@ def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread
             "markeredgecolor": palette.CLOUD,
         }
         handles.append(Line2D([], [], linestyle="", label=told, **hollow))
-    if any(line.rows["low"].notna().any() for line in marked) and (len(names) <= _BANDS or not panels[0].compared):
+    if any(line.rows["low"].notna().any() for line in marked) and panels[0].has_bands:
         handles.append(Patch(color=palette.PALE, alpha=0.25, linewidth=0, label=spread))
+    behind = len({line.label for panel in panels for line in panel.lines if line.background})
+    if behind and panels[0].has_bands:
+        text = f"bands of {behind} more parcel{'s' * (behind > 1)}"
+        handles.append(Patch(color=palette.PALE, alpha=0.12, linewidth=0, label=text))
     for line in {line.label: line for panel in panels for line in panel.crops if not line.rows.empty}.values():
         label = style.fitted(line.label, 5.5, style.SMALL, 1)
         handles.append(Line2D([], [], color=palette.PALE, linestyle=line.dash, linewidth=1.2, label=label))
@@ -289,7 +318,14 @@ def _layers(line: Line, panel: Panel) -> list[Any]:
         return [hv.Spikes(shown, "time", "value", label=line.label).opts(color=line.colour, line_width=2)]
     band = hv.Area(shown, "time", ["low", "high"]).opts(fill_color=line.colour, fill_alpha=0.16, line_alpha=0)
     curve = hv.Curve(shown, "time", "value", label=line.label).opts(color=line.colour, line_width=2)
-    layers = [band, curve] if shown["low"].notna().any() else [curve]
+    layers = [band] if panel.has_bands and shown["low"].notna().any() else []
+    if line.background:
+        return layers
+    layers.append(curve)
+    if panel.error_bars:
+        below, above = _errors(shown)
+        errors = shown[["time", "value"]].assign(below=below, above=above)
+        layers.append(hv.ErrorBars(errors, "time", ["value", "below", "above"]).opts(color=palette.PALE))
     if panel.marks:
         fields = ["value", "low", "high", "cloud", "count"]
         layers.append(hv.Scatter(shown, "time", fields).opts(color=line.colour, size=6, tools=["hover"]))

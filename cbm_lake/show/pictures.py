@@ -44,6 +44,13 @@ class Row:
     """In the images' coordinate system."""
     limits: Limits
     cmap: str
+    outlined: bool = True
+    """Whether the outline is drawn; clouds are counted in it all the same."""
+
+    @property
+    def drawn_outline(self) -> shapely.Geometry | None:
+        """The outline that is drawn, if one is."""
+        return self.outline if self.outlined else None
 
     def at(self, moment: datetime) -> Image | None:
         """The image of a moment, else of its day, if there is one."""
@@ -51,17 +58,29 @@ class Row:
         return min(of_day, key=lambda image: abs(image.obstime - moment), default=None)
 
 
-def row(label: str, view: View, images: Images, outline: shapely.Geometry | None, cmap: str | None) -> Row:
+def row(
+    label: str, view: View, images: Images, outline: shapely.Geometry | None, cmap: str | None,
+    *, percentile: Sequence[float] | None = None, outlined: bool = True,
+) -> Row:  # fmt: skip
     """A row whose images have common limits, taken from the cloud-free ones where there are such.
 
+    Args:
+        label: what stands beside it.
+        view: what is made of the bands.
+        images: all of one place.
+        outline: of the parcel, in the images' coordinate system.
+        cmap: colour map of matplotlib; None is the usual one.
+        percentile: between which percentiles colours are stretched; None is the usual stretch of the view.
+        outlined: whether the outline is drawn.
+
     Raises:
-        InvalidInputError: no such colour map.
+        InvalidInputError: no such colour map, or percentiles that are none.
     """
     chosen = cmap or view.cmap
     if chosen not in mpl.colormaps:
         raise InvalidInputError(f"there is no colour map {chosen!r}; viridis, cividis, YlGn and magma are some")
     seen = [image.bands for image in images.images if image.cloud == 0] or [image.bands for image in images.images]
-    return Row(label, view, images, outline, view.limits(seen), chosen)
+    return Row(label, view, images, outline, view.limits(seen, percentile), chosen, outlined)
 
 
 def scale(shown: Row) -> ScalarMappable:
@@ -153,7 +172,7 @@ def single(shown: Row, image: Image, heading: str) -> Figure:
     width, height = side + 2 * _LEFT, side + above + below
     figure = style.figure(width, height, constrained=False)
     axes = axes_in(figure, (_LEFT, below, side, side))
-    draw(axes, rgba(shown, image), shown.images.bounds, shown.outline)
+    draw(axes, rgba(shown, image), shown.images.bounds, shown.drawn_outline)
     frame(axes, shown, image)
     scale_bar(axes)
     day = f"{image.obstime:%-d %B %Y} · {shown.view.title}"
@@ -184,13 +203,14 @@ _NAMES: Final = 0.5
 _NARROWEST: Final = 6.0
 
 
-def sheet(rows: Sequence[Row], heading: str, columns: int | None = None) -> Figure:
+def sheet(rows: Sequence[Row], heading: str, columns: int | None = None, hspace: float = 0.0) -> Figure:
     """A figure of images: a row per parcel or view, a column per date; what does not fit continues below.
 
     Args:
         rows: what is shown; dates are those of any of them.
         heading: above all.
         columns: how many images stand side by side; without it as many as can be read, at most eight.
+        hspace: room between lines of images, beside that for words, as a share of an image's height.
     """
     days = sorted({image.obstime.date(): image.obstime for each in rows for image in each.images.images}.values())
     across = columns or _columns(len(days), len(rows))
@@ -198,7 +218,7 @@ def sheet(rows: Sequence[Row], heading: str, columns: int | None = None) -> Figu
     side, named = _side(across), _NAMES if len(rows) > 1 else 0.0
     width = max(_NARROWEST, 2 * _LEFT + named + across * (side + _GAP) - _GAP)
     lines = [_lines(rows, number) for number in range(len(rows))]
-    tall = len(blocks) * (sum(lines) * _LINE + len(rows) * side + 0.12)
+    tall = len(blocks) * (sum(lines) * _LINE + len(rows) * (1 + hspace) * side + 0.12)
     heading = style.fitted(heading, width - 2 * _LEFT)
     begin = _TOP + 0.22 * heading.count("\n")
     figure = style.figure(width, begin + tall + _BOTTOM, constrained=False)
@@ -209,7 +229,7 @@ def sheet(rows: Sequence[Row], heading: str, columns: int | None = None) -> Figu
             _line(figure, each, block, (_LEFT + named, top, side), words)
             if named:
                 _name(figure, each.label, top + side / 2, side)
-            top += side
+            top += (1 + hspace) * side
         top += 0.12
     scale_bar(next(axes for axes in figure.axes if axes.images))
     head(figure, heading)
@@ -259,7 +279,7 @@ def _cell(axes: Axes, shown: Row, moment: datetime, words: int) -> None:
         axes.text(0.5, 0.5, "no image", transform=axes.transAxes, ha="center", va="center", size=style.SMALL,
                   color=palette.PALE)  # fmt: skip
     else:
-        draw(axes, rgba(shown, image), shown.images.bounds, shown.outline)
+        draw(axes, rgba(shown, image), shown.images.bounds, shown.drawn_outline)
         frame(axes, shown, image)
     clouds = cloud_words(image) if image else ""
     if words > 1:

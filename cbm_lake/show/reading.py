@@ -22,7 +22,7 @@ from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
 from cbm_lake import get, sources
-from cbm_lake.cards import CLOUD_CLASSES, S2
+from cbm_lake.cards import CLOUD_CLASSES, S2, Classes, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
 from cbm_lake.reprojection import reprojected, transformer
@@ -205,7 +205,7 @@ def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
         frame = _with_unclassified(frame, parcel) if tstype == "s2" else frame
     frame = frame.assign(time=pd.to_datetime(frame["date_part"].astype(float), unit="s"))
     frame = frame.assign(seen=_seen(parcel, tstype, frame["date_part"]))
-    return frame.assign(band=[computing.band_name(band) for band in frame["band"]])
+    return frame.assign(band=[band_called(band) for band in frame["band"]])
 
 
 def _with_unclassified(frame: pd.DataFrame, parcel: Parcel) -> pd.DataFrame:
@@ -267,7 +267,7 @@ def chipsize_for(chosen: Iterable[Parcel]) -> int:
 
 def images_of(
     parcel: Parcel, start: str | date, end: str | date, bands: Sequence[str], chipsize: int,
-    screen: Sequence[int] = CLOUD_CLASSES, card: str = "s2",
+    screen: Classes = CLOUD_CLASSES, card: str = "s2",
 ) -> Images:  # fmt: skip
     """The images of a parcel from a first to a last day; clouds are counted inside its outline."""
     first, last = _days(start, end)
@@ -283,15 +283,15 @@ def images_of(
 
 
 def images_at(
-    aoi: str, year: int, lon: float, lat: float, start: str | date, end: str | date, bands: Sequence[str],
-    chipsize: int, screen: Sequence[int] = CLOUD_CLASSES, card: str = "s2",
+    lon: float, lat: float, start: str | date, end: str | date, bands: Sequence[str], chipsize: int,
+    screen: Classes = CLOUD_CLASSES, card: str = "s2",
 ) -> tuple[Images, Path]:  # fmt: skip
     """The images of a place, and the folder where they are; clouds are counted in the whole image."""
     first, last = _days(start, end)
     folder = get.chip_images.folder_of(Workspace.here().temp / get.folders.of_location(lon, lat), card)
 
     def fetch(names: Sequence[str], begin: date, finish: date) -> None:
-        get.chip_images.by_location(aoi, year, lon, lat, str(begin), str(finish), names, chipsize, card=card)
+        get.chip_images.by_location(lon, lat, str(begin), str(finish), names, chipsize, card=card)
 
     _fetch(folder, chipsize, fetch, bands, (first, last), card)
     return _images(folder, (first, last), bands, (lon, lat, chipsize), screen, None, card), folder
@@ -375,7 +375,7 @@ def months(start: str | date, end: str | date) -> list[tuple[date, date]]:
 
 def _images(
     folder: Path, days: tuple[date, date], bands: Sequence[str], place: tuple[float, float, int],
-    screen: Sequence[int], shape: tuple[shapely.Geometry, int] | None, card: str,
+    screen: Classes, shape: tuple[shapely.Geometry, int] | None, card: str,
 ) -> Images:  # fmt: skip
     """The chips of a folder as images on one grid; those that lack a band are left out. Radar sees through clouds."""
     optical = card == S2.name

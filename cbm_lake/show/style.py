@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -14,6 +16,8 @@ from cbm_lake.errors import ConfigError, InvalidInputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+log = logging.getLogger(__name__)
 
 Dash = Literal["-", "--", ":", "-."]
 DASHES: Final[tuple[Dash, ...]] = ("-", "--", ":", "-.")
@@ -90,6 +94,24 @@ def say(axes: Axes, words: str) -> None:
         color=palette.PALE, bbox=box, zorder=10,
     )  # fmt: skip
     told.set_in_layout(False)
+
+
+def shown(drawn: Any, view: bool | None) -> Any:
+    """What a function gives back of what it drew, by the original's `view`.
+
+    Where it is True the figure is shown in the notebook, and nothing is given back. Where it is False or None, or there
+    is no notebook, which is logged, the figure is given back.
+    """
+    if not view:
+        return drawn
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is None:
+        log.warning("there is no notebook to show a figure in; it is given back, file= writes it")
+        return drawn
+    from IPython.display import display
+
+    display(drawn)  # type: ignore[no-untyped-call]
+    return None
 
 
 def suffix(file: str | Path | None, *, interactive: bool) -> None:

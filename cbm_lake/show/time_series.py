@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cbm_lake import cards, palette
-from cbm_lake.cards import CLOUD_CLASSES
+from cbm_lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
+from cbm_lake.cards import CLOUD_CLASSES, Classes, band_called, scene_classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.show import computing, crops, curves, reading, style
 from cbm_lake.show.curves import Line, Panel
@@ -17,16 +20,38 @@ from cbm_lake.show.views import INDICES
 if TYPE_CHECKING:
     import pandas as pd
 
+log = logging.getLogger(__name__)
+
 _QUARTILES = "25th to 75th percentile"
+_RADAR: Final = ("bs", "c6")
 
 
+def _cloud_free_stood_at(place: int) -> Order:
+    """For `also`: True stood there, before the scene classes, in early versions of the original."""
+
+    def order(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+        if len(args) <= place or not isinstance(args[place], bool):
+            return args, kwargs
+        if not args[place]:
+            raise InvalidInputError("cloud_free=False: clouded observations are always marked apart; leave it out")
+        return (*args[:place], *args[place + 1 :]), kwargs
+
+    return order
+
+
+@also(_cloud_free_stood_at(4), pids="pid", scl="screen")
 def ndvi(
     aoi: str,
     year: int,
     pid: str | Sequence[str],
     ptype: str | None = None,
+    screen: Classes = CLOUD_CLASSES,
+    std: bool = True,
+    max_line_plots: int | None = None,
+    errorbar: bool = False,
+    view: bool | None = None,
+    debug: bool = False,
     *,
-    screen: Sequence[int] = CLOUD_CLASSES,
     markers: bool = False,
     crop: bool = False,
     file: str | Path | None = None,
@@ -40,9 +65,14 @@ def ndvi(
     Args:
         aoi: area.
         year: year of the declaration.
-        pid: identifier of a parcel, or several.
+        pid: identifier of a parcel, or several; also by the original's name, pids.
         ptype: which parcel set; None is the main one.
-        screen: scene classes (SCL) that count as clouds.
+        screen: scene classes (SCL) that count as clouds: numbers, or 3_8_9_10_11; also by the original's name, scl.
+        std: with the bands of the quartiles.
+        max_line_plots: of how many parcels, from the first, a line is drawn; of the others only the bands.
+        errorbar: with a bar through each cloud-free observation, as long as the band is wide.
+        view: True shows the figure in the notebook and gives nothing back.
+        debug: tell the log (level DEBUG) what is done.
         markers: also what `cbm.markers.find` found to be done on a single parcel: mowing, ploughing, sowing, harvest.
         crop: behind the curve of a single parcel also the mean of its crop's other parcels, day by day, and one
             standard deviation to either side; of clear observations of observable parcels.
@@ -51,28 +81,36 @@ def ndvi(
 
     Raises:
         NotFoundError: no such parcel, or nothing was extracted for any of them.
-        InvalidInputError: a file of another kind, or other parcels of the crop where several or no crop is given.
+        InvalidInputError: scene classes, a number of lines or a file that cannot be, or other parcels of the crop where
+            several or no crop is given.
     """
     style.suffix(file, interactive=interactive)
+    _check_lines(max_line_plots)
+    screened = scene_classes(screen)
     chosen = _chosen(aoi, year, pid, ptype, crop=crop)
     series = [reading.series(parcel, "s2") for parcel in chosen]
-    found = [computing.ndvi_curve(frame, screen) for frame in series]
+    found = [computing.ndvi_curve(frame, screened) for frame in series]
     told = "cloud-free" if found[0]["cloud"].notna().any() else "clouds not known"
-    lines = (Line(told, palette.NDVI, found[0]),) if len(chosen) == 1 else _by_parcel(chosen, found)
+    lines = (Line(told, palette.NDVI, found[0]),) if len(chosen) == 1 else _by_parcel(chosen, found, max_line_plots)
     work = reading.work(chosen[0]) if markers and len(chosen) == 1 else ()
-    others = (crops.of_index(chosen[0], INDICES["ndvi"], screen),) if crop else ()
-    panel = Panel("NDVI", lines, (0, 1), _missing("s2"), compared=len(chosen) > 1, events=work, crops=others)
-    return _finish([panel], chosen, "s2", file, spread="between the quartiles of B08 and B04", interactive=interactive)
+    others = (crops.of_index(chosen[0], INDICES["ndvi"], screened),) if crop else ()
+    panel = Panel("NDVI", lines, (0, 1), _missing("s2"), compared=len(chosen) > 1, events=work, crops=others,
+                  shaded=std, error_bars=errorbar)  # fmt: skip
+    spread = "between the quartiles of B08 and B04"
+    return _finish([panel], chosen, "s2", file, spread=spread, interactive=interactive, view=view, debug=debug)
 
 
+@also(_cloud_free_stood_at(5), pids="pid", scl="screen")
 def s2(
     aoi: str,
     year: int,
     pid: str | Sequence[str],
     ptype: str | None = None,
     bands: str | Sequence[str] = ("B04", "B08"),
+    screen: Classes = CLOUD_CLASSES,
+    view: bool | None = None,
+    debug: bool = False,
     *,
-    screen: Sequence[int] = CLOUD_CLASSES,
     crop: bool = False,
     file: str | Path | None = None,
     interactive: bool = False,
@@ -82,11 +120,12 @@ def s2(
     Args and errors are those of `ndvi`; bands are B02, …, B12.
     """
     style.suffix(file, interactive=interactive)
+    screened = scene_classes(screen)
     names = [bands] if isinstance(bands, str) else list(bands)
-    wanted = cards.S2.check_bands(tuple(computing.band_name(band) for band in names))
+    wanted = cards.S2.check_bands(tuple(band_called(band) for band in names))
     chosen = _chosen(aoi, year, pid, ptype, crop=crop)
     series = [reading.series(parcel, "s2") for parcel in chosen]
-    found = {band: [computing.band_curve(frame, band, screen) for frame in series] for band in wanted}
+    found = {band: [computing.band_curve(frame, band, screened) for frame in series] for band in wanted}
     if len(chosen) == 1:
         lines = tuple(Line(band, palette.BANDS[band], rows[0]) for band, rows in found.items())
         others = tuple(crops.of_bands(chosen[0], wanted, screen).values()) if crop else ()
@@ -97,15 +136,27 @@ def s2(
             Panel(f"reflectance, {band}", _by_parcel(chosen, rows), (0, 0.1), told, compared=True)
             for band, rows in found.items()
         ]
-    return _finish(panels, chosen, f"s2 statistics of {', '.join(wanted)}", file, interactive=interactive)
+    what = f"s2 statistics of {', '.join(wanted)}"
+    return _finish(panels, chosen, what, file, interactive=interactive, view=view, debug=debug)
 
 
+def _is_radar(value: object) -> bool:
+    """Whether a value can only be tstype of `s1`: a card of Sentinel-1, or a list."""
+    return value in _RADAR or not (value is None or isinstance(value, str))
+
+
+@also(ptype_stood_at(3, _is_radar), pids="pid")
 def s1(
     aoi: str,
     year: int,
     pid: str | Sequence[str],
+    tstype: str | Sequence[str] = _RADAR,
     ptype: str | None = None,
-    tstype: str | Sequence[str] = ("bs", "c6"),
+    std: bool = True,
+    max_line_plots: int | None = None,
+    errorbar: bool = False,
+    view: bool | None = None,
+    debug: bool = False,
     *,
     crop: bool = False,
     file: str | Path | None = None,
@@ -113,22 +164,35 @@ def s1(
 ) -> Any:
     """A figure of Sentinel-1 over time: backscatter in dB (bs) and six-day coherence (c6), VV and VH.
 
-    Args and errors are those of `ndvi`; tstype is bs, c6 or both.
+    Args and errors are those of `ndvi`; tstype is bs, c6 or both. ptype may also stand before it, as in version 0.1.
     """
     style.suffix(file, interactive=interactive)
+    _check_lines(max_line_plots)
     kinds = [tstype] if isinstance(tstype, str) else list(tstype)
-    if not kinds or not set(kinds) <= {"bs", "c6"}:
+    if not kinds or not set(kinds) <= set(_RADAR):
         raise InvalidInputError(f"tstype {tstype!r} is not of Sentinel-1; choose bs or c6 or both")
     chosen = _chosen(aoi, year, pid, ptype, crop=crop)
-    panels = [panel for kind in kinds for panel in _radar(chosen, kind, crop=crop)]
-    return _finish(panels, chosen, " or ".join(kinds), file, interactive=interactive)
+    panels = [
+        replace(panel, shaded=std, error_bars=errorbar)
+        for kind in kinds
+        for panel in _radar(chosen, kind, max_line_plots, crop=crop)
+    ]
+    return _finish(panels, chosen, " or ".join(kinds), file, interactive=interactive, view=view, debug=debug)
 
 
+def _is_weather(value: object) -> bool:
+    return isinstance(value, str) and set(value) <= set("tp") and value != ""
+
+
+@also(ptype_stood_at(3, _is_weather), pids="pid")
 def weather(
     aoi: str,
     year: int,
     pid: str | Sequence[str],
+    tstype: str = "tp",
     ptype: str | None = None,
+    view: bool | None = None,
+    debug: bool = False,
     *,
     file: str | Path | None = None,
     interactive: bool = False,
@@ -136,27 +200,35 @@ def weather(
     """A figure of the daily weather of the year: temperature from least to greatest with its mean, and precipitation.
 
     Of several parcels the mean temperatures, and precipitation summed up since the first day. Args and errors are those
-    of `ndvi`.
+    of `ndvi`; tstype is t (temperature), p (precipitation) or tp. ptype may also stand before it, as in version 0.1,
+    unless it is t or p.
     """
     style.suffix(file, interactive=interactive)
+    if not _is_weather(tstype):
+        raise InvalidInputError(f"tstype {tstype!r} is no weather; choose t (temperature), p (precipitation) or tp")
     chosen = reading.parcels(aoi, year, pid, ptype)
     found = []
     for parcel in chosen:
         rows = reading.weather(parcel)
         found.append(rows[rows["time"].dt.year == int(year)] if len(rows) else rows)
-    warm = [_weather_rows(rows, "tmean", "tmin", "tmax") for rows in found]
-    single = len(chosen) == 1
-    wet = [_weather_rows(rows, "prec") if single else _summed(rows) for rows in found]
-    lines = (Line("daily mean, between least and greatest", palette.RED, warm[0]),)
-    rain = (Line("precipitation", palette.BLUE, wet[0]),)
-    panels = [
-        Panel("temperature (°C)", lines if single else _by_parcel(chosen, warm), marks=False),
-        Panel(
-            "precipitation (mm a day)" if single else "precipitation since the first day (mm)",
-            rain if single else _by_parcel(chosen, wet), (0, 5), bars=single, marks=False,
-        ),
-    ]  # fmt: skip
-    return _finish(panels, chosen, "weather", file, interactive=interactive)
+    panels = ([_warmth(chosen, found)] if "t" in tstype else []) + ([_rain(chosen, found)] if "p" in tstype else [])
+    return _finish(panels, chosen, "weather", file, interactive=interactive, view=view, debug=debug)
+
+
+def _warmth(chosen: Sequence[Parcel], found: Sequence[pd.DataFrame]) -> Panel:
+    """The panel of temperatures."""
+    rows = [_weather_rows(frame, "tmean", "tmin", "tmax") for frame in found]
+    lines = (Line("daily mean, between least and greatest", palette.RED, rows[0]),)
+    return Panel("temperature (°C)", lines if len(chosen) == 1 else _by_parcel(chosen, rows), marks=False)
+
+
+def _rain(chosen: Sequence[Parcel], found: Sequence[pd.DataFrame]) -> Panel:
+    """The panel of precipitation."""
+    if len(chosen) > 1:
+        lines = _by_parcel(chosen, [_summed(frame) for frame in found])
+        return Panel("precipitation since the first day (mm)", lines, (0, 5), marks=False)
+    bars = (Line("precipitation", palette.BLUE, _weather_rows(found[0], "prec")),)
+    return Panel("precipitation (mm a day)", bars, (0, 5), bars=True, marks=False)
 
 
 def _chosen(aoi: str, year: int, pid: str | Sequence[str], ptype: str | None, *, crop: bool) -> list[Parcel]:
@@ -167,7 +239,7 @@ def _chosen(aoi: str, year: int, pid: str | Sequence[str], ptype: str | None, *,
     return chosen
 
 
-def _radar(chosen: Sequence[Parcel], kind: str, *, crop: bool) -> list[Panel]:
+def _radar(chosen: Sequence[Parcel], kind: str, most: int | None, *, crop: bool) -> list[Panel]:
     """The panels of a card: one for a parcel, with both polarisations; one per polarisation for several."""
     decibel = kind == "bs"
     unit, limits = ("backscatter (dB)", (-22.0, -8.0)) if decibel else ("six-day coherence", (0.0, 1.0))
@@ -178,7 +250,13 @@ def _radar(chosen: Sequence[Parcel], kind: str, *, crop: bool) -> list[Panel]:
         others = tuple(crops.of_radar(chosen[0], kind).values()) if crop else ()
         return [Panel(unit, lines, limits, _missing(kind), crops=others)]
     return [
-        Panel(f"{unit}, {band}", _by_parcel(chosen, rows), None if decibel else limits, _missing(kind), compared=True)
+        Panel(
+            f"{unit}, {band}",
+            _by_parcel(chosen, rows, most),
+            None if decibel else limits,
+            _missing(kind),
+            compared=True,
+        )
         for band, rows in found.items()
     ]
 
@@ -199,12 +277,19 @@ def _summed(rows: pd.DataFrame) -> pd.DataFrame:
     return curve.assign(value=curve["value"].fillna(0).cumsum())
 
 
-def _by_parcel(chosen: Sequence[Parcel], found: Sequence[pd.DataFrame]) -> tuple[Line, ...]:
-    """One line per parcel, each in a colour of its own."""
+def _by_parcel(chosen: Sequence[Parcel], found: Sequence[pd.DataFrame], most: int | None = None) -> tuple[Line, ...]:
+    """One line per parcel, each in a colour of its own; of more than so many only the bands, all alike."""
     return tuple(
         Line(parcel.label, style.curve_colour(number), rows, style.dash(number))
+        if most is None or number < most
+        else Line(parcel.label, palette.PALE, rows, background=True)
         for number, (parcel, rows) in enumerate(zip(chosen, found, strict=True))
     )
+
+
+def _check_lines(most: int | None) -> None:
+    if most is not None and (isinstance(most, bool) or most < 1):
+        raise InvalidInputError(f"max_line_plots {most!r} is no number of lines; give 1 or more, or leave it out")
 
 
 def _missing(tstype: str) -> str:
@@ -219,6 +304,8 @@ def _finish(
     *,
     spread: str = _QUARTILES,
     interactive: bool,
+    view: bool | None,
+    debug: bool,
 ) -> Any:
     """The figure, written where a file is named; there must be something to see."""
     first = chosen[0]
@@ -228,4 +315,6 @@ def _finish(
         raise NotFoundError(f"no {what} of {whose} of {first.aoi} {first.year}; make it with {verb}")
     heading = reading.heading(chosen)
     drawn = curves.interactive(panels, heading) if interactive else curves.draw(panels, heading, spread)
-    return style.save(drawn, file)
+    if debug:
+        log.debug("%s of %s drawn%s", what, whose, f" into {file}" if file else "")
+    return style.shown(style.save(drawn, file), view)

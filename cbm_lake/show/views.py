@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from cbm_lake import pictures
-from cbm_lake.cards import BS, C6, S2, Card
+from cbm_lake.cards import BS, C6, S2, Card, Classes, band_called
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.show import computing
 
@@ -25,6 +25,8 @@ Limits = tuple[tuple[float, float], ...]
 
 _REFLECTANCE: Final = 10_000
 """DN of reflectance 1."""
+_NDVI: Final = ["B04", "B08"]
+"""How the original asks for it."""
 _TRUE_COLOUR: Final = ("B04", "B03", "B02")
 _COMPOSITES: Final[Mapping[tuple[str, ...], str]] = {
     _TRUE_COLOUR: "true colour",
@@ -65,7 +67,7 @@ class Index:
         np.divide(plus - minus, plus + minus, out=values, where=measured)
         return values
 
-    def of_means(self, series: pd.DataFrame, screen: Sequence[int]) -> pd.DataFrame:
+    def of_means(self, series: pd.DataFrame, screen: Classes) -> pd.DataFrame:
         """The index of the bands' means over time, in the columns of `computing.ndvi_curve`."""
         return computing.index_curve(series, self.plus, self.minus, screen)
 
@@ -130,12 +132,21 @@ class View:
             return 10 * np.log10(measured)
         return measured if self.card is C6 else measured / _REFLECTANCE
 
-    def limits(self, images: Sequence[Bands]) -> Limits:
+    def limits(self, images: Sequence[Bands], percentile: Sequence[float] | None = None) -> Limits:
         """Common limits of images, so that their colours can be compared: 2nd and 98th percentile.
 
         An index and coherence have fixed limits. True colour begins at 0 and ends alike for its three bands, which
         keeps the hues.
+
+        Args:
+            images: the bands of each.
+            percentile: the two between which the numbers of the scale, or each band, are stretched instead.
+
+        Raises:
+            InvalidInputError: percentiles that are none.
         """
+        if percentile is not None:
+            return self._stretched(images, _between(percentile))
         if self.index:
             return (self.index.limits,)
         if self.card is C6:
@@ -148,6 +159,14 @@ class View:
             brightest = float(np.clip(_spread(np.concatenate(parts))[1], *_BRIGHTEST))
             return ((0.0, brightest),) * 3
         return tuple(_spread(part) for part in parts)
+
+    def _stretched(self, images: Sequence[Bands], between: tuple[float, float]) -> Limits:
+        """Limits at percentiles of all measured pixels."""
+        if self.scaled:
+            samples = [self.values(image) for image in images]
+            return (_spread(np.concatenate([sample[np.isfinite(sample)] for sample in samples]), between),)
+        parts = [np.concatenate([image[band][image[band] > 0] for image in images]) for band in self.bands]
+        return tuple(_spread(part, between) for part in parts)
 
     def colours(self, bands: Bands, between: Limits) -> NDArray[np.uint8]:
         """Red, green, blue and opacity (y, x, 4) of classes, or of three bands stretched between limits.
@@ -167,18 +186,21 @@ class View:
 def view(bands: str | Sequence[str]) -> View:
     """What is meant by an index, "true colour", "SCL", "B08", "B08_B04_B03", ("B08", "B04", "B03"), "bs VV", "c6 VH".
 
+    The original's forms are understood too: ["ndvi"], ["True color"], and B04 with B08 for NDVI.
+
     Raises:
         InvalidInputError: nothing of these.
     """
-    text = bands.strip().lower().replace("_", " ") if isinstance(bands, str) else ""
-    text = _WORDS.get(text, text)
+    asked = bands if isinstance(bands, str) or len(bands) != 1 else bands[0]
+    text = asked.strip().lower().replace("_", " ") if isinstance(asked, str) else ""
+    names = asked.replace(",", "_").replace(" ", "_").split("_") if isinstance(asked, str) else list(asked)
+    text = "ndvi" if [band_called(name) for name in names] == _NDVI else _WORDS.get(text, text)
     if text in INDICES:
         index = INDICES[text]
         return View(index.name, index.title, index.bands, index=index)
-    names = bands.replace(",", "_").replace(" ", "_").split("_") if isinstance(bands, str) else list(bands)
     if text == "true colour":
         names = list(_TRUE_COLOUR)
-    chosen = tuple(computing.band_name(name.strip().upper()) for name in names if name.strip())
+    chosen = tuple(band_called(name.strip().upper()) for name in names if name.strip())
     if chosen and chosen[0] in ("BS", "C6"):
         return _radar(bands, chosen[0].lower(), chosen[1:])
     if chosen == (S2.classification,):
@@ -203,8 +225,19 @@ def _advice(bands: str | Sequence[str]) -> str:
     )
 
 
-def _spread(sample: NDArray[np.number]) -> tuple[float, float]:
+def _between(percentile: Sequence[float]) -> tuple[float, float]:
+    """The lower and the higher percentile."""
+    try:
+        low, high = (float(value) for value in percentile)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not 0 <= low < high <= 100:
+        raise InvalidInputError(f"percentile {percentile!r} are no two percentiles, such as [2, 98]")
+    return low, high
+
+
+def _spread(sample: NDArray[np.number], between: tuple[float, float] = (2, 98)) -> tuple[float, float]:
     if not sample.size:
         return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(sample.astype(np.float64), (2, 98)))
+    low, high = (float(value) for value in np.percentile(sample.astype(np.float64), between))
     return (low, high) if high > low else (low, low + 1)

@@ -17,7 +17,7 @@ import shapely
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from cbm_lake.cards import S2
+from cbm_lake.cards import S2, band_called
 from cbm_lake.chips import Chip
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.sources.protocol import SUFFIX, Columns
@@ -115,7 +115,7 @@ class ApiSource:
     ) -> Columns:
         """See `Source.parcel_time_series`."""
         suffix = SUFFIX.get(tstype, "")
-        name = f"{band.removesuffix(suffix)}{suffix}" if band else ""  # the original knows VVb, not VV
+        name = f"{band_called(band)}{suffix}" if band and suffix else band  # the original knows VVb, not VV
         what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "tstype": tstype, "band": name, "ref": ref}
         found = self._of_parcel("parcelTimeSeries", what, scl=str(scl))
         # what PostgreSQL 14 and later call the column in the original's server
@@ -162,7 +162,7 @@ class ApiSource:
         return chips
 
     def background(
-        self, lon: float, lat: float, *, chipsize: int = 256, extend: int = 256, tms: str = "Google", file: Path
+        self, lon: float, lat: float, *, chipsize: int = 256, extend: float = 256, tms: str = "Google", file: Path
     ) -> Path:
         """See `Source.background`."""
         what = {"lon": lon, "lat": lat, "chipsize": chipsize, "extend": extend, "tms": tms, "iformat": "tif"}

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
-from cbm_lake import backgrounds, cards, chips, schemas
+from cbm_lake import backgrounds, cards, chips, decimals, schemas
 from cbm_lake.areas import Area
 from cbm_lake.chips import Chip
 from cbm_lake.errors import InvalidInputError, NotFoundError
@@ -28,6 +28,9 @@ from cbm_lake.sources.protocol import SUFFIX, Columns
 log = logging.getLogger(__name__)
 
 _STATISTICS: Final = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
+_CLASSES: Final = ("SC", "SCL")
+"""What the original called its statistics of the scene classes' numbers, which only migrated scenes have."""
+_SAFE: Final = ".SAFE"
 _EQUAL_AREA: Final = 3035
 _PEER_AREA: Final = 3000.0
 """Square metres above which a parcel can be a peer."""
@@ -210,7 +213,7 @@ class LakeSource:
         parcels = self.lake.parcel_set(aoi, year, ptype)
         parcel = self._found(parcels, pid)
         place = {"lon": parcel["centroid_lon"], "lat": parcel["centroid_lat"]}
-        found: Columns = self.lake.query("weather.at_place", aoi=parcels.aoi, **place).to_pydict()
+        found: Columns = decimals.written(self.lake.query("weather.at_place", aoi=parcels.aoi, **place)).to_pydict()
         return found
 
     def markers(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
@@ -242,7 +245,7 @@ class LakeSource:
         )
 
     def background(
-        self, lon: float, lat: float, *, chipsize: int = 256, extend: int = 256, tms: str = "Google", file: Path
+        self, lon: float, lat: float, *, chipsize: int = 256, extend: float = 256, tms: str = "Google", file: Path
     ) -> Path:
         """See `Source.background`; where no tile server answers, it is true colour from the lake."""
         return backgrounds.write(lon, lat, chipsize=chipsize, extend=extend, tms=tms, file=file, lake=self.lake)
@@ -299,20 +302,24 @@ def _geojson(row: Row, *, wgs84: bool) -> str:
 
 
 def _bands(tstype: str, band: str) -> list[str] | None:
-    """The band asked for by the lake's name; radar's may come with the letter of their card."""
-    suffix = SUFFIX[tstype]
-    name = band.removesuffix(suffix) if suffix else band
-    return [*cards.get(tstype).check_bands((name,))] if band else None
+    """The band asked for by the lake's name; it may come by one of the original's tables."""
+    if not band:
+        return None
+    name = cards.band_called(band)
+    if tstype == "s2" and name in _CLASSES:
+        return [_CLASSES[0]]
+    return [*cards.get(tstype).check_bands((name,))]
 
 
 def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool) -> Columns:
-    answer: Columns = {name: rows[name].to_pylist() for name in _STATISTICS}
+    answer: Columns = {name: decimals.shortest(rows[name]).to_pylist() for name in _STATISTICS}
     answer["count"] = [float(count) for count in answer["count"]]
     answer["band"] = [band + SUFFIX[tstype] for band in answer["band"]]
     if tstype == "s2" and scl:
         answer["hist"] = _histograms(rows["scl"])
     if ref:
-        answer["reference"] = rows["reference"].to_pylist()
+        ending = _SAFE if tstype == "s2" else ""
+        answer["reference"] = [name.removesuffix(ending) + ending for name in rows["reference"].to_pylist()]
     if any(answer.get("hist", ())) and not all(answer["hist"]):
         kept = [place for place, histogram in enumerate(answer["hist"]) if histogram]
         answer = {name: [values[place] for place in kept] for name, values in answer.items()}

@@ -72,7 +72,8 @@ class Source(Protocol):
     ) -> Columns:
         """Statistics by time and band: date_part, band, count, mean, std, min, p25, p50, p75, max[, hist][, reference].
 
-        tstype is s2, bs, c6, or scl, which gives obsid and hist only.
+        tstype is s2, bs, c6, or scl, which gives obsid and hist only. Names of bands may be those of the original's
+        tables (B4, VVb); references are names of products, of s2 with .SAFE.
         """
 
     def weather_time_series(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
@@ -97,7 +98,7 @@ class Source(Protocol):
         """GeoTIFFs of one band of all scenes over a place, chipsize metres wide, put into the folder; by time."""
 
     def background(
-        self, lon: float, lat: float, *, chipsize: int = 256, extend: int = 256, tms: str = "Google", file: Path
+        self, lon: float, lat: float, *, chipsize: int = 256, extend: float = 256, tms: str = "Google", file: Path
     ) -> Path:
         """A GeoTIFF (EPSG:3857, three bands of uint8) of an orthophoto round a place, `extend` metres wide."""
 

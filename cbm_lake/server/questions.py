@@ -1,0 +1,40 @@
+"""What the original's questions have in common: their parameters, and how answers go out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import Query, Request
+from starlette.responses import Response
+
+from cbm_lake import chips
+from cbm_lake.sources import LakeSource
+
+_EMPTY: Final = b"{}"
+
+Aoi = Annotated[str, Query(min_length=1, max_length=50, description="Area.")]
+Year = Annotated[int, Query(ge=1900, le=2200, description="Year of the declaration.")]
+Pid = Annotated[str, Query(max_length=200, description="Identifier of the parcel.")]
+Ptype = Annotated[str, Query(max_length=50, description="Which parcel set; empty is the main one.")]
+Lon = Annotated[float, Query(ge=-180, le=180, description="Degrees east.")]
+Lat = Annotated[float, Query(ge=-90, le=90, description="Degrees north.")]
+Flag = Annotated[str, Query(max_length=10, description="True, or anything else for no.")]
+Chipsize = Annotated[int, Query(ge=1, le=chips.LARGEST, description="Metres a side.")]
+
+
+def is_true(flag: str) -> bool:
+    """Whether a flag is on: only that exact word is."""
+    return flag == "True"
+
+
+def answered(answer: Any) -> Response:
+    """An answer; one that says that nothing was found is exactly two bytes, by which clients know it."""
+    body = orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS) if answer else _EMPTY
+    return Response(body, media_type="application/json")
+
+
+def source_of(request: Request) -> LakeSource:
+    """The lake that is asked."""
+    source: LakeSource = request.app.state.source
+    return source
