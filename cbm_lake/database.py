@@ -110,10 +110,13 @@ class Database:
                     self._connection.execute(definition.sql)
 
     def _view(self, name: str) -> None:
-        """Make the view of a Delta table; where files may lack columns, all footers are read."""
+        """Make the view of a Delta table; where files may lack columns, all footers are read.
+
+        Signatures have many files, so they are asked whether that is so.
+        """
         files = [file["path"] for file in self._files[name]]
         table = self.snapshot.tables.get(name)
-        mixed = table is not None and not self._known[name].is_uniform(table)
+        mixed = not name.startswith("signatures_") or (table is not None and not self._known[name].is_uniform(table))
         _view(self._connection, name, files, self._known[name].schema, union_by_name=mixed)
 
     def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:
