@@ -121,11 +121,15 @@ class Database:
                     self._connection.execute(definition.sql)
 
     def _view(self, name: str) -> None:
-        """Make the view of a Delta table; where files may lack columns, all footers are read."""
+        """Make the view of a Delta table; where files may lack columns, all footers are read.
+
+        Signatures have many files, so they are asked whether that is so.
+        """
         files, schema = [file["path"] for file in self._files[name]], self._known[name].schema
         table = self.snapshot.tables.get(name)
-        mixed = table is not None and not self._known[name].is_uniform(table)
-        if not name.startswith("signatures_") or not (coming := self._returning(name)).num_rows:
+        of_signatures = name.startswith("signatures_")
+        mixed = not of_signatures or (table is not None and not self._known[name].is_uniform(table))
+        if not of_signatures or not (coming := self._returning(name)).num_rows:
             _view(self._connection, name, files, schema, union_by_name=mixed)
             return
         # a command has not ended, or was killed
