@@ -1,4 +1,4 @@
-"""Loads the parcels that farmers declared from a paying agency's file into the lake: `load`."""
+"""The parcels that farmers declared: `load` brings them from a file, `describe` joins rasters to them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from cbm_lake.parcels.columns import (
     take_columns,
     with_others,
 )
+from cbm_lake.parcels.describing import Described, describe
 from cbm_lake.parcels.geometry import EQUAL_AREA, mend, outlines_of, own_epsg, reproject, source_crs
 from cbm_lake.parcels.tables import geo, in_order, own_columns, version_of
 
-__all__ = ["CROP_CODE_NAMES", "CROP_NAME_NAMES", "PID_NAMES", "Loaded", "check_set", "load"]
+__all__ = ["CROP_CODE_NAMES", "CROP_NAME_NAMES", "PID_NAMES", "Described", "Loaded", "check_set", "describe", "load"]
 
 log = logging.getLogger(__name__)
 
