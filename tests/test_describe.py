@@ -10,7 +10,7 @@ from affine import Affine
 from rasterio.features import rasterize
 from typer.testing import CliRunner
 
-from cbm_lake import parcels
+from cbm_lake import markers, parcels
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake
@@ -272,3 +272,40 @@ def test_the_command_line_describes(lake, tmp_path, monkeypatch):
     assert set(attributes(lake)["soil"].dropna()) == set(SOILS.values())
     answer = CliRunner().invoke(app, ["parcels", "describe", str(file), "--as", "s", *key, "--categories", "a=b"])
     assert answer.exit_code != 0
+
+
+def test_scenarios_ask_by_what_rasters_say_of_parcels(lake, frame, tmp_path, caplog):
+    pixels = np.where(np.indices((600, 600))[0] < 300, 2.0, 20.0).astype("float32")
+    pixels[:, :150] = np.nan
+    parcels.describe(raster(tmp_path / "slope.tif", pixels, UTM, 32631), "slope", **KEY, lake=lake)
+    parcels.describe(raster(tmp_path / "soil.tif", soils(), UTM, 32631), "soil", **KEY, categories=SOILS, lake=lake)
+    parcels.describe(raster(tmp_path / "zone.tif", soils(), UTM, 32631), "zone", **KEY, categories=True, lake=lake)
+    markers.find(**KEY, lake=lake)
+    rules = [{"colour": "yellow", "reason": "look"}]
+
+    def asked(**where):
+        given = {"scenarios": {"mine": {"where": where, "rules": rules}}}
+        return set(markers.traffic_light(**KEY, scenarios=["mine"], parameters=given, lake=lake)["pid"].to_pylist())
+
+    said = attributes(lake)
+    assert asked(slope={"at_least": 10}) == set(said.index[said.slope >= 10])
+    assert f"asks nothing of {said.slope.isna().sum()} parcels without slope" in caplog.text
+    assert asked(slope={"at_least": 1, "at_most": 10}) == set(said.index[said.slope.between(1, 10)])
+    assert asked(soil={"among": ["peat", "clay"]}) == set(said.index[said.soil.isin(["peat", "clay"])])
+    both = said.index[(said.slope >= 10) & (said.zone == 3)]
+    assert asked(slope={"at_least": 10}, zone={"among": [3]}) == set(both)
+    assert 0 < len(both) < len(said)
+    with pytest.raises(NotFoundError, match="asks for 'height', which no raster gave"):
+        asked(height={"at_most": 3})
+    with pytest.raises(InvalidInputError, match="asked for by among"):
+        asked(soil={"at_most": 3})
+    with pytest.raises(InvalidInputError):
+        asked(soil={})
+
+
+def test_no_attribute_is_of_other_areas_or_years(lake, tmp_path):
+    file = raster(tmp_path / "dem.tif", heights())
+    parcels.load(tmp_path / "parcels.parquet", "aa", 2025, lake=lake)
+    parcels.describe(file, "elevation", **KEY, lake=lake)
+    assert set(attributes(lake)["year"]) == {2024}
+    assert lake.query("markers.attributes", aoi="aa", year=2025, ptype="").num_rows == 0
