@@ -130,10 +130,13 @@ class Database:
         long.aggregate(", ".join(["aoi, year, ptype, pid", *columns])).create_view("parcel_attributes")
 
     def _view(self, name: str) -> None:
-        """Make the view of a Delta table; where files may lack columns, all footers are read."""
+        """Make the view of a Delta table; where files may lack columns, all footers are read.
+
+        Signatures have many files, so they are asked whether that is so.
+        """
         files = [file["path"] for file in self._files[name]]
         table = self.snapshot.tables.get(name)
-        mixed = table is not None and not self._known[name].is_uniform(table)
+        mixed = not name.startswith("signatures_") or (table is not None and not self._known[name].is_uniform(table))
         _view(self._connection, name, files, self._known[name].schema, union_by_name=mixed)
 
     def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:
@@ -142,7 +145,7 @@ class Database:
             held = self._files[f"signatures_{card}"]
             keep = [file["path"] for file in lookup.of_parcel(held, parcel)]
             if len(keep) < len(held):
-                cursor.execute("set variable files = $files", {"files": keep or [held[0]["path"]]})
+                cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0]["path"]]})
                 cursor.execute(queries.get(f"lookup.{card}").sql)
 
 

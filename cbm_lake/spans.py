@@ -279,7 +279,7 @@ def count_whole(geometries: Any, index: SpanIndex) -> Ints:
 
 
 def _pixel_bounds(shapes: npt.NDArray[np.object_], transform: Affine) -> tuple[Floats, Floats]:
-    """First and last (row, column) of the boxes round outlines, (n, 2), in pixel coordinates; NaN without finite ones."""
+    """First and last (row, column) of the boxes round outlines, (n, 2), in pixel coordinates; NaN without such."""
     import shapely
 
     west, south, east, north = shapely.bounds(shapes).T.reshape(4, -1)

@@ -562,7 +562,7 @@ def compacted(tmp_path_factory):
 def opened(lake, **parcel):
     """Files that a question of one parcel, or of all, opens, and the pids in each of them."""
     cursor = lake._cursor(parcel)
-    narrowed = cursor.sql("select unnest(getvariable('files')::varchar[])").fetchall()
+    narrowed = cursor.sql("select unnest(getvariable('files_s2')::varchar[])").fetchall()
     names = [name for (name,) in narrowed] or [file["path"] for file in lake._opened._files["signatures_s2"]]
     assert cursor.sql("from signatures_s2").shape[0] == sum(pq.read_metadata(name).num_rows for name in names)
     return {name: pq.read_table(name, columns=["pid"])["pid"].to_pylist() for name in names}
@@ -739,8 +739,8 @@ def test_questions_of_a_whole_country(filled):
     write(filled, signatures(cloudy), parcel_set(), "C")
     weeks = filled.query("national.ndvi_by_crop_and_week", **key).to_pylist()
     assert weeks == [
-        {"crop": "wheat", "week": date(2024, 1, 1), "parcels": 3, "ndvi": 0.5},
-        {"crop": "wheat", "week": date(2024, 1, 8), "parcels": 3, "ndvi": 0.5},
+        {"crop": "wheat", "week": date(2024, 1, 1), "parcels": 3, "ndvi": 0.5, "unknown": 0},
+        {"crop": "wheat", "week": date(2024, 1, 8), "parcels": 3, "ndvi": 0.5, "unknown": 0},
     ]
 
 

@@ -216,7 +216,7 @@ def test_orbits_that_see_another_coherence_are_levelled(lake):
     )))  # fmt: skip
     wave = [(day, 0.3 + 0.3 * (day % 2)) for day in range(90, 140, 3)]
     fill(lake, *seen("a", STILL), pids=("a",), crops=[("grassland", "")], c6=coherence("a", wave))
-    key = {"aoi": "ms", "year": 2024, "ptype": "", "first": 0, "last": 99_999, "pixels": 8, "pids": None}
+    key = {"aoi": "ms", "year": 2024, "ptype": "", "first": 0, "last": 99_999, "pixels": 8, "share": None, "pids": None}
     values = lake.query("markers.coherence", **key)["coherence"].to_numpy()
     np.testing.assert_allclose(values, values.mean(), atol=1e-6)
 

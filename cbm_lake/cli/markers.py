@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
@@ -44,6 +45,7 @@ def find(
 ) -> None:
     """Find the markers of all parcels, write them into the lake, and say how many there are of each."""
     from cbm_lake import markers
+    from cbm_lake.looks import in_words
 
     with err.status("finding markers"):
         found = markers.find(aoi, year, ptype, parameters=parameters, pids=pid)
@@ -54,6 +56,7 @@ def find(
         out.print(f"{count:9,} {marker}", highlight=False)
     unseen = Counter(zip(found["marker"].to_pylist(), found["observable"].to_pylist(), strict=True))["observed", False]
     out.print(f"{unseen:,} parcels were not seen on enough clear dates", highlight=False)
+    out.print(in_words(json.loads(found.schema.metadata[b"looks"])), highlight=False)
 
 
 @app.command("lights")

@@ -7,6 +7,7 @@ from typing import Final
 
 import pandas as pd
 
+from cbm_lake import looks
 from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, open_lake
@@ -51,6 +52,7 @@ def suspicious(
         rank (from 1), pid, crop_name ("" where none was declared), dates, and medians over the season of cv (std /
         mean), iqr ((p75 - p25) / mean), cv_z and iqr_z (robust z-scores within the crop and date), and score, the mean
         of both z-scores. A score near 0 is usual; above 5 a parcel differs from its crop far beyond chance.
+        `attrs["looks"]` counts the looks at parcels that were clear, cloudy, unknown, cut by an edge or too small.
 
     Raises:
         NotFoundError: no such parcels were loaded.
@@ -65,4 +67,7 @@ def suspicious(
     found = lake.parcel_set(aoi, year, ptype)
     key = {"aoi": found.aoi, "year": found.year, "ptype": found.ptype}
     how = {"bands": list(bands), "screen": list(screen), "cloud": cloud, "peers": peers, "dates": dates}
-    return lake.query("foi.suspicious", **key, **how).to_pandas()
+    ranked = lake.query("foi.suspicious", **key, **how).to_pandas()
+    ranked.attrs["looks"] = looks.count(lake, "status.looks", **key, screen=list(screen), cloud=cloud)
+    looks.tell(found.name, ranked.attrs["looks"])
+    return ranked

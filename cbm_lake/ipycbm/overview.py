@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,8 @@ _HEIGHT: Final = 520
 """Pixels of the map."""
 _CLOUD: Final = 0.2
 """Share of a parcel that may be clouded where its NDVI is shown."""
+_PALE: Final = {"cloudy": "clouded", "unknown": "of unknown sky (no pixel classified)", "seen in part": "seen in part"}
+"""Why points are pale, in words."""
 
 Tell = Callable[[str], str]
 """What is shown, as HTML, of a parcel that was clicked."""
@@ -153,9 +156,14 @@ def tell(lake: Lake, key: dict[str, Any], pid: str) -> str:
     heading = f"<b>parcel {html.escape(pid)}</b>"
     if not rows.num_rows:
         return f"{heading}: nothing is extracted of it yet"
-    pale = [(cloud or 0) > 0 for cloud in rows["cloud"].to_pylist()]
-    drawn = drawing.curve(rows["obstime"].to_pylist(), rows["ndvi"].to_pylist(), pale)
-    return f"{heading}: NDVI of {rows.num_rows} scenes, pale where there are clouds<br>{drawn}"
+    looks = [
+        sky if sky != "clear" or seen else "seen in part"
+        for sky, seen in zip(rows["sky"].to_pylist(), rows["seen"].to_pylist(), strict=True)
+    ]
+    drawn = drawing.curve(rows["obstime"].to_pylist(), rows["ndvi"].to_pylist(), [look != "clear" for look in looks])
+    counts = Counter(look for look in looks if look != "clear")
+    pale = ", ".join(f"{count} {_PALE[look]}" for look, count in sorted(counts.items()))
+    return f"{heading}: NDVI of {rows.num_rows} scenes{f', pale: {pale}' if pale else ''}<br>{drawn}"
 
 
 class Layer:

@@ -1,13 +1,14 @@
 """Markers: what the signatures tell of each parcel, from mowing to harvest, and the colour that it is given for it.
 
 find              all markers of a parcel set, written into the lake
+looks             how many looks at parcels are clear, and why the others are not
 traffic_light     green, yellow or red per parcel and scenario, with the reason
 phenology         start, peak and end of the season, from smooth curves
 smoothed          the smooth curves themselves, gaps filled
 """
 
-from cbm_lake.markers.finding import find
+from cbm_lake.markers.finding import find, looks
 from cbm_lake.markers.lights import traffic_light
 from cbm_lake.markers.phenology import phenology, smoothed
 
-__all__ = ["find", "phenology", "smoothed", "traffic_light"]
+__all__ = ["find", "looks", "phenology", "smoothed", "traffic_light"]

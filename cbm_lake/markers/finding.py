@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 from cbm_lake import schemas
 from cbm_lake.arguments import checked
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.looks import tell
 from cbm_lake.markers import series, smoothing
 from cbm_lake.markers.events import Events, of_parcels
 from cbm_lake.markers.kernels import FIELDS
@@ -58,7 +60,8 @@ def find(
         lake: the lake; None is the workspace's.
 
     Returns:
-        The columns of schemas.MARKERS, one row per marker, parcel by parcel.
+        The columns of schemas.MARKERS, one row per marker, parcel by parcel. The schema's metadata `looks` is JSON of
+        what `looks` counts.
 
     Raises:
         NotFoundError: no such parcels were loaded, or one of `pids` is not among them.
@@ -77,7 +80,33 @@ def find(
         kept = [_kept(lake, parcels, part, list(pids))]
     lake.put("marked", pa.concat_tables([*kept, found]), part)
     log.info("%s: %d markers of %d parcels", parcels.name, found.num_rows, len(seen.pids))
-    return found
+    counts = series.looks(lake, parcels, chosen, pids)
+    tell(parcels.name, counts)
+    return found.replace_schema_metadata({"looks": json.dumps(counts)})
+
+
+@checked
+def looks(
+    aoi: str,
+    year: int,
+    ptype: str | None = None,
+    *,
+    parameters: Mapping[str, Any] | str | Path | None = None,
+    pids: Sequence[str] | None = None,
+    lake: Lake | None = None,
+) -> dict[str, int]:
+    """What became of the looks of Sentinel-2 from which markers are found; a look is one parcel in one scene.
+
+    Args and errors are those of `find`.
+
+    Returns:
+        looks: how many there are in the season. Each counts once among the others, as the first that holds: small
+        (fewer pixels than `clear.pixels`), cut (less of the parcel seen than `clear.share`), unknown (no pixel is
+        classified, so that no screen can decide), cloudy, bright (above `clear.brightest`), clear.
+    """
+    lake = lake or open_lake()
+    parcels = lake.parcel_set(aoi, year, ptype)
+    return series.looks(lake, parcels, read_parameters(parameters), pids)
 
 
 def part_of(parcels: ParcelSet) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,9 @@ import pyarrow as pa
 
 from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake
+from cbm_lake.looks import count as counted
 from cbm_lake.markers import kernels
 from cbm_lake.markers.parameters import Clear, Parameters, Spike
-from cbm_lake.markers.parameters import read as read_parameters
 from cbm_lake.snapshots import ParcelSet
 
 Floats = npt.NDArray[np.float32]
@@ -129,41 +128,15 @@ def read(lake: Lake, parcels: ParcelSet, chosen: Parameters, pids: Sequence[str]
     )
 
 
-def looks(
-    lake: Lake, parcels: ParcelSet, given: Mapping[str, Any] | str | Path | None = None, pids: Sequence[str] | None = None
-) -> dict[str, int]:
-    """What became of the looks of Sentinel-2 at parcels, of which the clear ones are what markers are found from.
-
-    A look is one parcel in one scene of the season. Each is counted once, as the first of these that holds.
-
-    Args:
-        lake: the lake.
-        parcels: which set.
-        given: parameters that differ from the defaults.
-        pids: only of these parcels; None is all.
-
-    Returns:
-        looks, how many in all; small, fewer pixels than `clear.pixels`; cut, less of the parcel seen than `clear.share`;
-        unknown, no pixel classified, so that no screen can decide; cloudy; bright, above `clear.brightest`; clear.
-    """
-    chosen = read_parameters(given)
+def looks(lake: Lake, parcels: ParcelSet, chosen: Parameters, pids: Sequence[str] | None = None) -> dict[str, int]:
+    """How many looks of Sentinel-2 at the parcels are clear in the season, and why the others are not."""
     first, last = chosen.season.days(parcels.year)
-    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "first": first, "last": last}
-    clear = chosen.clear.model_dump(include={"pixels", "share", "screen", "cloud", "brightest"})
-    wanted = None if pids is None else sorted(set(pids))
-    found = lake.query("markers.looks", **key, **clear | {"screen": list(clear["screen"])}, pids=wanted)
-    return dict(found.to_pylist()[0])
-
-
-def in_words(found: Mapping[str, int]) -> str:
-    """What `looks` counted, in a sentence."""
-    causes = {
-        "small": "too few pixels", "cut": "only part of the parcel seen", "unknown": "sky unknown, no pixel classified",
-        "cloudy": "cloudy", "bright": "too bright",
-    }  # fmt: skip
-    left_out = [f"{found[name]:,} {words}" for name, words in causes.items() if found[name]]
-    told = f"{found['clear']:,} of {found['looks']:,} looks at parcels were clear"
-    return f"{told}; left out: {', '.join(left_out)}" if left_out else told
+    clear = chosen.clear
+    return counted(
+        lake, "markers.looks", aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, first=first, last=last,
+        pixels=clear.pixels, share=clear.share, screen=list(clear.screen), cloud=clear.cloud,
+        brightest=clear.brightest, pids=None if pids is None else sorted(set(pids)),
+    )  # fmt: skip
 
 
 def check_known(pids: pa.ChunkedArray | pa.Array, wanted: Sequence[str], parcels: ParcelSet) -> None:

@@ -35,7 +35,9 @@ def plot_buckets(drawn: Sample) -> Figure:
 
 
 def plot_ndvi(rows: pa.Table, title: str) -> Figure:
-    """A figure: the NDVI of a parcel over time; full points are free of clouds, hollow ones are not.
+    """A figure: the NDVI of a parcel over time; full points are free of clouds.
+
+    Hollow ones are not, or that is unknown, or only part of the parcel was seen; the legend says how many.
 
     Args:
         rows: of the query time_series.ndvi.
@@ -45,11 +47,13 @@ def plot_ndvi(rows: pa.Table, title: str) -> Figure:
     figure = Drawn(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots()
     times, values = (np.asarray(rows[name]) for name in ("obstime", "ndvi"))
-    clear = np.asarray(rows["cloud"].fill_null(1.0)) == 0
+    sky = np.asarray(rows["sky"])
+    seen = np.asarray(rows["seen"], bool)
+    clear = (sky == "clear") & seen
+    counts = {"clouded": sky == "cloudy", "not known": sky == "unknown", "seen in part": (sky == "clear") & ~seen}
+    told = ", ".join(f"{found.sum()} {words}" for words, found in counts.items() if found.any()) or "clouded"
     axes.plot(times[clear], values[clear], "o-", color=palette.GREEN, label="clear", markersize=5, linewidth=1.2)
-    axes.plot(
-        times[~clear], values[~clear], "o", color=palette.INK, mfc="none", label="clouded", markersize=4, alpha=0.5
-    )
+    axes.plot(times[~clear], values[~clear], "o", color=palette.INK, mfc="none", label=told, markersize=4, alpha=0.5)
     axes.set(ylabel="NDVI", ylim=(-0.2, 1), title=title)
     axes.legend(frameon=False, loc="upper left", ncols=2)
     axes.spines[["top", "right"]].set_visible(False)

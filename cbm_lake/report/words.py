@@ -21,6 +21,9 @@ _LIGHTS: Final = {"scenario": "scenario", "colour": "colour", "reason": "why"}
 _FOI: Final = {"check": "check", "foi_h": "heterogeneous", "foi_c": "several classes", "largest_share": "largest share"}
 _SEASON: Final = {"day": "day", "ndvi": "NDVI", "cloud": "clouds", "count": "pixels", "used": "used"}
 
+_PIXELS: Final = 8
+"""Pixels from which numbers are worth something: what the view s2 asks of an observable row."""
+
 
 def of(sealed: Facts, missing: dict[str, str], maker: str) -> Facts:
     """All texts of a report."""
@@ -64,6 +67,7 @@ def _summary(found: Facts) -> list[str]:
     seen = found["optical"]
     clear = [row for row in seen if _clear(row)]
     told = [f"{len(seen)} scenes of Sentinel-2 cover the parcel; on {len(clear)} days it was seen without clouds."]
+    told += _hidden(seen)
     if clear:
         highest, lowest = max(clear, key=_ndvi), min(clear, key=_ndvi)
         told.append(
@@ -71,10 +75,28 @@ def _summary(found: Facts) -> list[str]:
             f"({lowest['ndvi']:.2f})."
         )
     if seen and not any(row["observable"] for row in seen):
-        told.append("The parcel has fewer than 8 full pixels: what is said of it here is worth little.")
+        few = all((row["count"] or 0) < _PIXELS for row in seen)
+        why = "The parcel has fewer than 8 full pixels" if few else "No scene saw enough of the parcel"
+        told.append(f"{why}: what is said of it here is worth little.")
     radar = {row["obstime"] for row in found["radar"]}
     told.append(f"Sentinel-1 saw it on {len(radar)} dates." if radar else "There is no Sentinel-1 of it in the lake.")
     return told
+
+
+def _hidden(seen: list[Facts]) -> list[str]:
+    """Why scenes are not used, with how many: clouds, no classified pixel, only part of the parcel."""
+    clouded = sum(bool(row["cloud"]) for row in seen)
+    unknown = sum(row["cloud"] is None for row in seen)
+    cut = sum(_is_cut(row) for row in seen)
+    told = [f"{clouded} show clouds on it."] if clouded else []
+    if unknown:
+        told.append(f"On {unknown} it is unknown whether there are clouds: none of its pixels is classified.")
+    return [*told, f"{cut} saw only part of it."] if cut else told
+
+
+def _is_cut(row: Facts) -> bool:
+    """Whether a scene saw too little of the parcel, though enough pixels."""
+    return row["share"] is not None and not row["observable"] and (row["count"] or 0) >= _PIXELS
 
 
 def _clear(row: Facts) -> bool:
@@ -90,9 +112,10 @@ def _day(row: Facts) -> str:
 
 
 def _seen(row: Facts) -> dict[str, Any]:
-    clouds = NOTHING if row["cloud"] is None else f"{row['cloud']:.0%}"
+    clouds = "unknown" if row["cloud"] is None else f"{row['cloud']:.0%}"
     ndvi = NOTHING if row["ndvi"] is None else f"{row['ndvi']:.3f}"
-    return {**row, "day": row["obstime"][:10], "ndvi": ndvi, "cloud": clouds, "used": "yes" if _clear(row) else "no"}
+    used = "yes" if _clear(row) else f"no: {row['share']:.0%} seen" if _is_cut(row) else "no"
+    return {**row, "day": row["obstime"][:10], "ndvi": ndvi, "cloud": clouds, "used": used}
 
 
 def _scene(row: Facts) -> dict[str, Any]:

@@ -52,7 +52,8 @@ def ndvi_curve(series: pd.DataFrame, screen: Sequence[int]) -> pd.DataFrame:
         screen: scene classes that count as clouds.
 
     Returns:
-        time, value, low, high, cloud (share, NaN where not known), count (pixels), by time.
+        time, value, low, high, cloud (share, NaN where not known), count (pixels), seen (whether enough of the parcel
+        was), by time.
     """
     red, nir = (_of_band(series, band) for band in ("B04", "B08"))
     pairs = red.join(nir, how="inner", lsuffix="_red", rsuffix="_nir")
@@ -62,6 +63,7 @@ def ndvi_curve(series: pd.DataFrame, screen: Sequence[int]) -> pd.DataFrame:
         high=_index(pairs["p75_nir"], pairs["p25_red"]),
         cloud=_clouds(pairs.get("hist_red"), len(pairs), screen),
         count=pairs["count_red"],
+        seen=pairs.get("seen_red", True),
     )
     return curve.dropna(subset="value").reset_index()
 
@@ -71,7 +73,7 @@ def band_curve(series: pd.DataFrame, band: str, screen: Sequence[int]) -> pd.Dat
     rows = _of_band(series, band)
     curve = rows[[]].assign(
         value=rows["mean"] / _REFLECTANCE, low=rows["p25"] / _REFLECTANCE, high=rows["p75"] / _REFLECTANCE,
-        cloud=_clouds(rows.get("hist"), len(rows), screen), count=rows["count"],
+        cloud=_clouds(rows.get("hist"), len(rows), screen), count=rows["count"], seen=rows.get("seen", True),
     )  # fmt: skip
     return curve.dropna(subset="value").reset_index()
 
@@ -82,7 +84,9 @@ def radar_curve(series: pd.DataFrame, band: str, *, decibel: bool) -> pd.DataFra
     values = rows[["mean", "p25", "p75"]].set_axis(["value", "low", "high"], axis=1).astype(float)
     if decibel:
         values = 10 * np.log10(values.where(values > 0))
-    return values.assign(cloud=0.0, count=rows["count"]).dropna(subset="value").reset_index()
+    return (
+        values.assign(cloud=0.0, count=rows["count"], seen=rows.get("seen", True)).dropna(subset="value").reset_index()
+    )
 
 
 def _of_band(series: pd.DataFrame, band: str) -> pd.DataFrame:
@@ -103,9 +107,22 @@ def _clouds(histograms: pd.Series[Any] | None, number: int, screen: Sequence[int
 
 
 def clear(curve: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which observations are cloud-free; all of them where nothing is known of any."""
+    """Which observations are cloud-free and of enough of the parcel; where clouds are never known, the latter alone."""
     cloud = np.asarray(curve["cloud"], np.float64)
-    return np.ones(len(cloud), bool) if np.isnan(cloud).all() else np.asarray(cloud <= CLEAR_SKY)
+    seen = np.asarray(curve["seen"], bool) if "seen" in curve else np.ones(len(cloud), bool)
+    return seen if np.isnan(cloud).all() else np.asarray(seen & (cloud <= CLEAR_SKY))
+
+
+def hidden(curve: pd.DataFrame) -> dict[str, int]:
+    """How many observations are not clear, by the reason in a word or three."""
+    cloud = np.asarray(curve["cloud"], np.float64)
+    left_out, seen = ~clear(curve), np.asarray(curve.get("seen", np.ones(len(cloud), bool)), bool)
+    counts = {
+        "seen in part": ~seen,
+        "not known": left_out & seen & np.isnan(cloud),
+        "clouded": left_out & seen & (cloud > CLEAR_SKY),
+    }
+    return {words: int(found.sum()) for words, found in counts.items() if found.any()}
 
 
 # -- views of images ----------------------------------------------------------------------------------------------

@@ -189,7 +189,10 @@ def _held(aoi: str, year: int, pid: str, name: str, ptype: str | None) -> Path |
 
 
 def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
-    """The statistics of a parcel by `time` (naive UTC) and band, else in the columns of the contract; may be empty."""
+    """The statistics of a parcel by `time` (naive UTC) and band, else in the columns of the contract; may be empty.
+
+    `seen` says whether enough of the parcel was seen.
+    """
     import pandas as pd
 
     held = _held(parcel.aoi, parcel.year, parcel.pid, f"time_series_{tstype}.csv", parcel.ptype)
@@ -199,8 +202,35 @@ def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
             frame["hist"] = [ast.literal_eval(text) if isinstance(text, str) else {} for text in frame["hist"]]
     else:
         frame = get.time_series.by_pid(parcel.aoi, parcel.year, parcel.pid, tstype, parcel.ptype)
+        frame = _with_unclassified(frame, parcel) if tstype == "s2" else frame
     frame = frame.assign(time=pd.to_datetime(frame["date_part"].astype(float), unit="s"))
+    frame = frame.assign(seen=_seen(parcel, tstype, frame["date_part"]))
     return frame.assign(band=[computing.band_name(band) for band in frame["band"]])
+
+
+def _with_unclassified(frame: pd.DataFrame, parcel: Parcel) -> pd.DataFrame:
+    """Also the observations that `get` leaves out since no pixel is classified; a server does not tell of them."""
+    import pandas as pd
+
+    source = sources.here()
+    if not isinstance(source, sources.LakeSource):
+        return frame
+    every = source.parcel_time_series(parcel.aoi, parcel.year, parcel.pid, ptype=parcel.ptype, scl=False)
+    rows = pd.DataFrame(every).merge(frame[["date_part", "band"]].assign(there=True), "left", ["date_part", "band"])
+    missing = rows[rows["there"].isna()].drop(columns="there")
+    return pd.concat([frame, missing.assign(hist=[{}] * len(missing))]) if len(missing) else frame
+
+
+def _seen(parcel: Parcel, tstype: str, moments: pd.Series[Any]) -> Any:
+    """Whether enough of the parcel was seen at moments; a server does not say it, and then it counts as enough."""
+    source = sources.here() if Workspace.here().config.set.data_source != "api" else None
+    if not isinstance(source, sources.LakeSource):
+        return True
+    found = source.lake.parcel_set(parcel.aoi, parcel.year, parcel.ptype)
+    key = {"aoi": found.aoi, "year": found.year, "ptype": found.ptype, "pid": parcel.pid}
+    shares = source.lake.query("time_series.shares", **key).to_pylist()
+    seen = {row["date_part"]: row["seen"] for row in shares if row["card"] == tstype}
+    return [seen.get(moment, True) for moment in moments]
 
 
 def weather(parcel: Parcel) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 from datetime import date
@@ -23,6 +24,8 @@ from cbm_lake.snapshots import ParcelSet
 from cbm_lake.sources import declared, polygons
 from cbm_lake.sources.declared import Declared, Row
 from cbm_lake.sources.protocol import SUFFIX, Columns
+
+log = logging.getLogger(__name__)
 
 _STATISTICS: Final = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
 _EQUAL_AREA: Final = 3035
@@ -182,7 +185,7 @@ class LakeSource:
     ) -> Columns:
         """See `Source.parcel_time_series`.
 
-        An image without histogram is left out where others of the parcel have one.
+        An image without histogram is left out where others of the parcel have one; a warning says how many.
         """
         parcels = self.lake.parcel_set(aoi, year, ptype)
         key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
@@ -192,6 +195,12 @@ class LakeSource:
         else:
             rows = self.lake.query(f"time_series.{cards.get(tstype).name}", **key, bands=_bands(tstype, band))
             answer = _series(rows, tstype, scl=scl, ref=ref)
+            left_out = rows.num_rows - len(answer["band"])
+            if left_out:
+                log.warning(
+                    "parcel %s of %s: %d of %d rows are left out, since no pixel of it is classified on their dates",
+                    pid, parcels.name, left_out, rows.num_rows,
+                )  # fmt: skip
         if not rows.num_rows:
             self._found(parcels, pid)
         return answer
