@@ -1,4 +1,4 @@
-"""Loads the parcels that farmers declared from a paying agency's file into the lake: `load`."""
+"""The parcels that farmers declared: `load` brings them from a file, `describe` joins rasters to them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from cbm_lake.parcels.columns import (
     take_columns,
     with_others,
 )
+from cbm_lake.parcels.describing import Described, describe
 from cbm_lake.parcels.geometry import EQUAL_AREA, bounds_of, outlines_in, own_epsg, source_crs
 from cbm_lake.parcels.identity import TOLERANCE, tolerance, with_stored_bytes
 from cbm_lake.parcels.tables import in_order, measured, own_columns, version_of
@@ -35,8 +36,10 @@ __all__ = [
     "SEPARATOR",
     "TOLERANCE",
     "Changes",
+    "Described",
     "Loaded",
     "check_set",
+    "describe",
     "load",
 ]
 
