@@ -273,10 +273,17 @@ def test_signatures_of_a_lake_of_version_01_count_after_a_delivery(lake, tmp_pat
     turned = [rewritten(outline(number), number, jitter=0.002) for number in range(3)]
     assert not deliver(lake, tmp_path, turned).new
     assert lake.parcel_set("ms", 2024).version == version
+    assert lake.query("status.parcels")["older"].to_pylist() == [0]
     added = deliver(lake, tmp_path, turned, name="b.gpkg", owner=["x", "y", None])
     assert (added.new, added.changes) == (True, Changes(columns_added=("owner",)))
     assert lake.sql("from s2 order by pid").equals(before)
     assert before.num_rows == 3
+    assert lake.query("status.parcels")["older"].to_pylist() == [0]
+    assert lake.parcel_set("ms", 2024).outlines == version
+    moved = [*turned[:2], shapely.transform(turned[2], lambda xy: xy + np.array([1, 0]))]
+    assert deliver(lake, tmp_path, moved, name="c.gpkg", owner=["x", "y", None]).changes == Changes(redrawn=1)
+    assert lake.query("status.parcels")["older"].to_pylist() == [1]
+    assert lake.sql("select count(*) n from s2").to_pylist() == [{"n": 2}]
 
 
 def test_new_attributes_make_a_new_version_and_nothing_is_extracted_again(lake, tmp_path):

@@ -26,6 +26,7 @@ from cbm_lake.parcels.columns import (
 from cbm_lake.parcels.geometry import EQUAL_AREA, extent_of, outlines_in, own_epsg, source_crs
 from cbm_lake.parcels.identity import TOLERANCE, tolerance, with_stored_bytes
 from cbm_lake.parcels.tables import in_order, measured, own_columns, version_of
+from cbm_lake.snapshots import ParcelSet
 
 __all__ = ["CROP_CODE_NAMES", "CROP_NAME_NAMES", "PID_NAMES", "TOLERANCE", "Changes", "Loaded", "check_set", "load"]
 
@@ -77,6 +78,10 @@ def load(
 ) -> Loaded:
     """Make the polygons of a file the declared parcels of an area and year; nothing is written when any is refused.
 
+    A parcel of the same identifier whose outline differs nowhere by more than TOLERANCE from the one that the lake has
+    is the same: its outline stays to the bit, so that its signatures go on counting, whatever the format writes. What
+    else is different makes a new version, see `Loaded.changes`; where nothing is, none is made.
+
     Args:
         path: shapefile (also in a .zip), GeoPackage, GeoJSON, FlatGeobuf, GeoParquet, or what else GDAL reads.
         aoi: name of the area: letters, digits, _ and -; kept in lower case.
@@ -110,14 +115,19 @@ def load(
     table = with_others(own_columns(ids, found, attributes), source, set(taken.values()))
     version = version_of(table)
     changes = changes_of(lake, versions[0], table, version) if versions else None
-    if changes is not None and not changes:
-        version = versions[0].version  # which may be of version 0.1, or of another format's types
+    if changes is not None and changes.same_outlines:
+        version = _of_same_outlines(versions[0], version, changes)
     new = lake.add_parcels(aoi, year, ptype, version, in_order(table, found))
     area = float(found.area.sum())
     loaded = Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, changes)
     _report(str(path), loaded)
     _report_mixed(str(path), lake, table)
     return loaded
+
+
+def _of_same_outlines(before: ParcelSet, version: str, changes: Changes) -> str:
+    """The version of parcels whose outlines are those in force: its first part is theirs, even if 0.1 made it."""
+    return f"{before.outlines}_{version.partition('_')[2]}" if changes else before.version
 
 
 def _report(path: str, loaded: Loaded) -> None:
