@@ -355,7 +355,7 @@ def test_a_column_that_is_there_no_longer_is_said_and_stays_in_the_former_versio
     caplog.set_level(logging.WARNING)
     again = deliver(lake, tmp_path, name="b.gpkg")
     assert again.changes == Changes(columns_removed=("owner",))
-    assert "has no column owner" in caplog.text
+    assert "there is no column owner any more" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +19,28 @@ from cbm_lake.parcels.columns import (
     CROP_CODE_NAMES,
     CROP_NAME_NAMES,
     PID_NAMES,
+    SEPARATOR,
     as_text,
     identifiers,
     take_columns,
     with_others,
 )
-from cbm_lake.parcels.geometry import EQUAL_AREA, extent_of, outlines_in, own_epsg, source_crs
+from cbm_lake.parcels.geometry import EQUAL_AREA, bounds_of, outlines_in, own_epsg, source_crs
 from cbm_lake.parcels.identity import TOLERANCE, tolerance, with_stored_bytes
 from cbm_lake.parcels.tables import in_order, measured, own_columns, version_of
 from cbm_lake.snapshots import ParcelSet
 
-__all__ = ["CROP_CODE_NAMES", "CROP_NAME_NAMES", "PID_NAMES", "TOLERANCE", "Changes", "Loaded", "check_set", "load"]
+__all__ = [
+    "CROP_CODE_NAMES",
+    "CROP_NAME_NAMES",
+    "PID_NAMES",
+    "SEPARATOR",
+    "TOLERANCE",
+    "Changes",
+    "Loaded",
+    "check_set",
+    "load",
+]
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +64,8 @@ class Loaded:
     """Coordinate system of the parcels in the lake."""
     new: bool
     """False when the very same parcels were in force already."""
+    notes: tuple[str, ...] = ()
+    """What was guessed, substituted or damaged on the way: columns, layer, encoding of texts; one sentence each."""
     changes: Changes | None = None
     """What is different from the version in force before; None where there was none."""
 
@@ -74,6 +88,7 @@ def load(
     crop_code: str | None = None,
     layer: str | None = None,
     crs: str | int | None = None,
+    encoding: str | None = None,
     lake: Lake | None = None,
 ) -> Loaded:
     """Make the polygons of a file the declared parcels of an area and year; nothing is written when any is refused.
@@ -83,15 +98,18 @@ def load(
     else is different makes a new version, see `Loaded.changes`; where nothing is, none is made.
 
     Args:
-        path: shapefile (also in a .zip), GeoPackage, GeoJSON, FlatGeobuf, GeoParquet, or what else GDAL reads.
+        path: shapefile, GeoPackage, FileGDB, FlatGeobuf, GeoJSON (any of them also in a .zip), GeoParquet (also a
+            folder of parts), CSV or Excel with a column of WKT or WKB, or what else GDAL reads.
         aoi: name of the area: letters, digits, _ and -; kept in lower case.
         year: of the declaration.
         ptype: which of several parcel sets of that area and year; none is the main one.
-        pid: column of the parcel's identifier, kept as text exactly as written; without it see PID_NAMES.
+        pid: column of the parcel's identifier, kept as text exactly as written; without it see PID_NAMES. Several
+            between commas ("block,parcel") are joined by SEPARATOR; "fid" is the file's own numbering of its rows.
         crop_name: column of the crop's name; without it see CROP_NAME_NAMES.
         crop_code: column of the crop's code, kept as text; without it see CROP_CODE_NAMES.
-        layer: which layer of a file that has several.
+        layer: which layer of a file that has several, or which file of an archive.
         crs: coordinate system ("EPSG:2154") of a file that names none, or a wrong one.
+        encoding: of the texts ("cp1250", "UTF-8"), where the file says none, or a wrong one; else it is found out.
         lake: where to; without it the lake of the current workspace.
 
     Raises:
@@ -99,12 +117,13 @@ def load(
         InvalidInputError: an argument is wrong, or the file holds parcels that cannot be told apart or have no area.
     """
     aoi, year, ptype = check_set(aoi, year, ptype)
-    source = vectors.read(str(path), layer, key=pid)
-    taken = take_columns(source, pid, crop_name, crop_code)
+    source = vectors.read_noted(str(path), layer, key=pid, encoding=encoding)
+    chosen = take_columns(source, pid, crop_name, crop_code)
+    taken = chosen.columns
     ids = identifiers(source, taken["id"])
-    extent = extent_of(source, ids)
+    bounds = bounds_of(source, ids)
     lake = lake or open_lake()
-    given = source_crs(source, extent, crs)
+    given = source_crs(source, bounds, crs)
     epsg = lake.epsg(aoi) or own_epsg(given) or EQUAL_AREA
     outlines, repaired = outlines_in(source, ids, given, CRS.from_epsg(epsg))
     source = source.without_geometries()
@@ -118,10 +137,12 @@ def load(
     if changes is not None and changes.same_outlines:
         version = _of_same_outlines(versions[0], version, changes)
     new = lake.add_parcels(aoi, year, ptype, version, in_order(table, found))
+    notes = (*source.notes, *chosen.notes, *_of_changes(changes), *_of_types(lake, table))
+    for note in notes:
+        log.log(logging.INFO if note in chosen.notes else logging.WARNING, "%s: %s", path, note)
     area = float(found.area.sum())
-    loaded = Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, changes)
-    _report(str(path), loaded)
-    _report_mixed(str(path), lake, table)
+    loaded = Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, notes, changes)
+    log.info("%s: %d parcels of %s %d %s, version %s, %s", path, len(ids), aoi, year, ptype, version, loaded.outcome)
     return loaded
 
 
@@ -130,31 +151,26 @@ def _of_same_outlines(before: ParcelSet, version: str, changes: Changes) -> str:
     return f"{before.outlines}_{version.partition('_')[2]}" if changes else before.version
 
 
-def _report(path: str, loaded: Loaded) -> None:
-    """Log what was loaded, and warn of what the user may not expect of it."""
-    log.info("%s: %d parcels, version %s: %s", path, loaded.parcels, loaded.version, loaded.outcome)
-    changes = loaded.changes
+def _of_changes(changes: Changes | None) -> Iterator[str]:
+    """What the user may not expect of a delivery."""
     if changes and changes.columns_removed:
         names = ", ".join(changes.columns_removed)
-        log.warning("%s has no column %s, which the parcels in force before had; as_of still shows it", path, names)
+        yield f"there is no column {names} any more, which the parcels in force before had; as_of= still shows it"
     if changes and changes.renamed:
-        log.warning(
-            "%s: %d parcels have the outline of another identifier before; signatures go by identifier, "
-            "so theirs are extracted anew; if another column has the former identifiers, name that one by pid=",
-            path,
-            changes.renamed,
+        yield (
+            f"{changes.renamed} parcels have the outline of another identifier before; signatures go by identifier, so "
+            "they are extracted anew; if another column has the former identifiers, name that one by pid="
         )
 
 
-def _report_mixed(path: str, lake: Lake, table: pa.Table) -> None:
-    """Warn of columns that other sets have in another type."""
+def _of_types(lake: Lake, table: pa.Table) -> Iterator[str]:
+    """Columns that other sets have in another type."""
     mixed = lake.mixed_columns() if len(lake.parcel_sets()) > 1 else {}
     names = {name.casefold() for name in table.column_names}
     for name, types in mixed.items():
         if name.casefold() in names:
             kinds = ", ".join(types)
-            words = "%s: the parcel sets have column %s in different types (%s); the view fiboa_parcels has it as text"
-            log.warning(words, path, name, kinds)
+            yield f"parcel sets have column {name} in different types ({kinds}); the view fiboa_parcels has it as text"
 
 
 def check_set(aoi: str, year: int, ptype: str | None) -> tuple[str, int, str]:

@@ -1,0 +1,33 @@
+"""Whether a file that GDAL wrote is whole."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import pyogrio
+from pyogrio.errors import DataSourceError
+
+
+def check_whole(path: Path, rows: int, fields: int) -> None:
+    """See that a file holds what was written: GDAL does not tell of what it cannot write when it closes a file.
+
+    Raises:
+        DataSourceError: it does not.
+    """
+    info = pyogrio.read_info(path)
+    if info["features"] != rows or not _is_finished(path, rows, fields, info):
+        raise DataSourceError(f"{path.name} is not whole after it was written")
+
+
+def _is_finished(path: Path, rows: int, fields: int, info: dict[str, Any]) -> bool:
+    """Whether what is written last is there."""
+    if path.suffix == ".gpkg":
+        return len(info["fields"]) == fields and bool(info["capabilities"]["fast_spatial_filter"])
+    if path.suffix == ".geojson":
+        return b"".join(path.read_bytes()[-9:].split()).endswith(b"]}")
+    with path.with_suffix(".dbf").open("rb") as file:
+        number, begins, length = struct.unpack("<4xIHH", file.read(12))
+    held = path.with_suffix(".dbf").stat().st_size
+    return bool(len(info["fields"]) == fields and number == rows and held >= begins + number * length)
