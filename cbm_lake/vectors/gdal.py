@@ -145,7 +145,7 @@ def _with_row_numbers(source: Opened, layer: Layer, json: bytes | None) -> tuple
         json: content of a GeoJSON file that was recoded, None of one that was not, empty of another format.
     """
     numbers, columns = layer.columns.column(0), without(layer.columns, 0)
-    notes = []
+    notes: list[str] = []
     if json != b"" and "id" not in columns.column_names and Path(source.path).is_file():
         columns, notes = _with_ids(columns, numbers_for_ids(json or Path(source.path)))
     key = source.key
