@@ -149,7 +149,8 @@ def _with_row_numbers(source: Opened, layer: Layer, json: bytes | None) -> tuple
     if json != b"" and "id" not in columns.column_names and Path(source.path).is_file():
         columns, notes = _with_ids(columns, numbers_for_ids(json or Path(source.path)))
     key = source.key
-    if key is None or key in columns.column_names or (key != layer.fid and key.lower() not in ROW_NUMBERS):
+    own = key == layer.fid or (source.numbered and key is not None and key.lower() in ROW_NUMBERS)
+    if key is None or key in columns.column_names or not own:
         return columns, notes
     return columns.append_column(key, numbers), [*notes, row_number_note(key)]
 
