@@ -23,6 +23,8 @@ from cbm_lake.vectors.shapes import column_of, of_column, srid
 
 PARQUET: Final = (".parquet", ".geoparquet", ".pq", ".parq", ".pqt")
 ARROW: Final = (".feather", ".arrow", ".ipc")
+_PORTION: Final = 1 << 15
+"""Rows of which the geometries are in memory twice."""
 _DEFAULT_CRS: Final = "OGC:CRS84"
 """What GeoParquet and the GEOMETRY type have where they say nothing."""
 
@@ -82,7 +84,7 @@ def _files(path: Path) -> list[Path]:
 def _part(name: str, file: Path, root: Path) -> Features:
     """One file, with the columns that the folders of a partitioned table stand for (year=2024)."""
     with pq.ParquetFile(file) as opened:  # read_table would add the columns of a path like aoi=…/year=…
-        part = _features(name, file, opened.read(), _native(opened))
+        part = _of_parquet(name, file, opened)
     columns = part.columns
     for folder in file.relative_to(root).parts[:-1] if root.is_dir() else ():
         key, equals, value = folder.partition("=")
@@ -91,8 +93,22 @@ def _part(name: str, file: Path, root: Path) -> Features:
     return Features(name, columns, part.geometries, part.crs, part.notes)
 
 
-def _features(name: str, file: Path, table: pa.Table, native: _Geometry | None = None) -> Features:
-    found = _of_metadata(name, table) or native or _of_extension(table) or _of_values(name, table)
+def _of_parquet(name: str, file: Path, opened: pq.ParquetFile) -> Features:
+    """One file; where its schema says which column is WKB, that is read apart, portion by portion."""
+    schema = opened.schema_arrow.empty_table()
+    found = _of_metadata(name, schema) or _native(opened) or _of_extension(schema)
+    names = schema.column_names
+    if found is None or found.encoding != "WKB" or len(set(names)) < len(names):
+        return _features(name, file, opened.read(), found)
+    column = names[found.number]
+    attributes = opened.read([other for other in names if other not in (column, found.covering)])
+    portions = opened.iter_batches(_PORTION, columns=[column])
+    geometries = np.concatenate([np.empty(0, object), *(of_column(pa.chunked_array([rows[0]])) for rows in portions)])
+    return Features(name, attributes, geometries, *_crs(name, found, geometries))
+
+
+def _features(name: str, file: Path, table: pa.Table, found: _Geometry | None = None) -> Features:
+    found = found or _of_metadata(name, table) or _of_extension(table) or _of_values(name, table)
     geometries = _geometries(file, table, found)
     covering = table.column_names.index(found.covering) if found.covering in table.column_names else None
     crs, notes = _crs(name, found, geometries)

@@ -20,14 +20,19 @@ _HEX: Final = re.compile(r"(?:0x|\\x)?0[01][0-9A-Fa-f]{16,}")
 _JSON: Final = re.compile(r'\s*\{.*"(coordinates|geometries)"', re.DOTALL)
 _LOOKED_AT: Final = 200
 """Values by which a column is recognised."""
+_PORTION: Final = 1 << 15
+"""Geometries that are Python's bytes at the same time."""
 NAMES: Final = ("geometry", "geom", "wkt", "wkb", "wkb_geometry", "the_geom", "ogr_geometry", "shape", "wkt_geom")
 """Columns that are the geometry where several could be: exactly one of these."""
 
 
 def of_wkb(values: pa.ChunkedArray) -> Geometries:
     """Geometries with their rings closed; None for what is none or has rings of fewer than three points."""
-    parts = [shapely.from_wkb(chunk.to_numpy(zero_copy_only=False), on_invalid="fix") for chunk in values.chunks]
-    return np.concatenate([np.empty(0, object), *parts])
+    shapes = np.empty(len(values), object)
+    for start in range(0, len(values), _PORTION):
+        wkb = values.slice(start, _PORTION).to_numpy(zero_copy_only=False)
+        shapes[start : start + _PORTION] = shapely.from_wkb(wkb, on_invalid="fix")
+    return shapes
 
 
 def of_column(values: pa.ChunkedArray) -> Geometries:
