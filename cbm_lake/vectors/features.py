@@ -77,6 +77,8 @@ class Opened:
     """Python's name of the encoding that the user says."""
     key: str | None
     """The column that is needed."""
+    numbered: bool = False
+    """Whether the names of row numbers stand for those of any file."""
 
 
 def coordinate_system(given: Any) -> CRS | None:
