@@ -173,7 +173,9 @@ def test_no_rows_are_a_file_with_columns(lake, out, ending):
         assert "pid" in columns
 
 
-@pytest.mark.parametrize(("what", "name"), [("s2", "a.gpkg"), ("s2", "a.xls"), ("s2", "a.fgb"), ("parcels", "a.shp"), ("s2", "a")])
+@pytest.mark.parametrize(
+    ("what", "name"), [("s2", "a.gpkg"), ("s2", "a.xls"), ("s2", "a.fgb"), ("parcels", "a.shp"), ("s2", "a")]
+)
 def test_an_ending_that_does_not_fit_is_refused(filled, out, what, name):
     with pytest.raises(InvalidInputError, match=f"cannot export to '{name}': write .parquet"):
         filled.export(what, out / name)

@@ -137,6 +137,8 @@ def text_of(_: pa.Field, column: pa.Array) -> pa.Array:
         return pa.array([None if value is None else _duration(value) for value in column.to_pylist()], pa.string())
     if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
         _check_finite(column)
+        zoned = pa.types.is_timestamp(column.type) and column.type.tz
+        return column.cast(pa.timestamp(column.type.unit, "UTC")) if zoned else column
     return column
 
 
@@ -246,6 +248,5 @@ def json_texts(field: pa.Field, column: pa.Array, *, is_json: bool) -> pa.Array:
 
 def _iso(column: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(column.type):
-        zoned = column.cast(pa.timestamp(column.type.unit, "UTC")) if column.type.tz else column
-        return pc.replace_substring(zoned.cast(pa.string()), " ", "T", max_replacements=1)
+        return pc.replace_substring(column.cast(pa.string()), " ", "T", max_replacements=1)
     return column.cast(pa.string())
