@@ -325,6 +325,20 @@ def test_a_float32_is_written_shortest(out):
     assert read(write(out, "geojson", "-2.45::float"))[0] == -2.45
 
 
+def test_answers_in_json_have_numbers_as_numbers_and_what_is_none_as_null():
+    rows = duckdb.sql(
+        """select sum(9007199254740993::bigint) as total, 1.5::decimal(9, 2) as dec, 'nan'::double as nan,
+        {'a': 'x'::blob, 'b': [interval 1 day]} as nested, map {1: time '10:20:30'} as map, 'y'::blob as bytes,
+        12345678901234567890.12::decimal(38, 2) as long"""
+    ).to_arrow_table()
+    assert list(export.json_rows(rows, bytes.decode)) == [
+        {
+            "total": BIG, "dec": 1.5, "nan": None, "nested": {"a": "78", "b": ["P0M1DT0S"]}, "map": {"1": "10:20:30"},
+            "bytes": "y", "long": "12345678901234567890.12",
+        }
+    ]  # fmt: skip
+
+
 # -- names ------------------------------------------------------------------------------------------------------------
 
 

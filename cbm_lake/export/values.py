@@ -91,6 +91,12 @@ def _plain(value: Any) -> _Value:
         return [_plain(one) for one in value]
     if value is None or isinstance(value, (bool, int, str)):
         return value
+    return _named(value)
+
+
+def _named(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
     return str(value.isoformat()) if hasattr(value, "isoformat") else _duration(value)
 
 
@@ -108,10 +114,22 @@ def json_rows(batch: pa.RecordBatch | pa.Table, of_bytes: Callable[[bytes], str]
         elif pa.types.is_string(field.type) or pa.types.is_integer(field.type):
             columns.append(column.to_pylist())
         else:
-            plain = of_bytes if pa.types.is_binary(field.type) else _plainer(field.type)
+            plain = of_bytes if pa.types.is_binary(field.type) else _lenient(_plainer(field.type))
             columns.append([None if value is None else plain(value) for value in column.to_pylist()])
     for row in zip(*columns, strict=True):
         yield dict(zip(batch.schema.names, row, strict=True))
+
+
+def _lenient(plain: Callable[[Any], _Value]) -> Callable[[Any], _Value]:
+    """The same, but what JSON has no number for is text."""
+
+    def change(value: Any) -> _Value:
+        try:
+            return plain(value)
+        except ValueError:
+            return str(value)
+
+    return change
 
 
 def _number(value: Decimal) -> int | float:
