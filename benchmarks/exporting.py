@@ -13,9 +13,11 @@ import os
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,13 +84,13 @@ def _export(url: str, path: str) -> int:
     return Lake(url).export("parcels", path)
 
 
-def _alone(function, *arguments):
+def _alone(function: Callable[..., int], *arguments: Any) -> tuple[int, float, float]:
     """What a function gives in a process of its own, its seconds, and the peak of that process's memory in MB."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_measured, function, arguments).result()
 
 
-def _measured(function, arguments):
+def _measured(function: Callable[..., int], arguments: tuple[Any, ...]) -> tuple[int, float, float]:
     start = time.perf_counter()
     answer = function(*arguments)
     return answer, time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -45,7 +45,7 @@ _DESCRIPTIONS: Final = {
     "centroid_lat": Column("latitude of the parcel's centroid, EPSG:4326", "degree"),
     "bbox": Column("bounding box in the coordinate system of the geometry"),
     "geometry": Column("geometry as WKB in the coordinate system that epsg names"),
-    "version": Column("version of the parcel set"),
+    "id": Column("identifier of the scene"),
     "fid": Column("number of the parcel in a migrated database"),
     "scene": Column("identifier of the scene"),
     "obstime": Column("time of the observation, UTC"),
@@ -119,9 +119,11 @@ _BESIDE: Final = {
     **dict.fromkeys(("status", "problem", "source", "tile", "revision", "acquisition", "produced"), "card"),
     **dict.fromkeys(("west", "south", "east", "north"), "cell"),
     **dict.fromkeys(("value_1", "value_2", "value_3", "practice", "confidence"), "marker"),
-    "version": "pid",
+    "id": "card",
+    "sensor": "card",
 }
 """Names that mean anything in a statement of one's own: the lake's they are only beside that other column."""
+_VERSIONED: Final = frozenset({"pid", "extraction"})
 _RADAR: Final = frozenset(schemas.CARD_BANDS["bs"])
 
 
@@ -139,6 +141,8 @@ def describe(name: str, among: Collection[str]) -> Column | None:
     band, _, statistic = name.rpartition("_")
     if statistic in _STATISTICS and band in {*schemas.ASSETS, "SC"}:
         return Column(f"{_STATISTICS[statistic]} of the parcel's pixels, {_quantity(band)}", _unit(band, statistic))
+    if name == "version" and not _VERSIONED.isdisjoint(among):
+        return Column("version of the parcel set" if "pid" in among else "version of cbm-lake")
     if band == "scl" and statistic.isdecimal():
         return Column(f"pixels of scene class {statistic}", "1")
     return _DESCRIPTIONS.get(name) if _BESIDE.get(name, name) in among else None

@@ -45,7 +45,7 @@ def test_an_empty_document_and_no_document_give_the_defaults(main, tmp_path):
 
 def test_the_file_that_is_made_holds_the_defaults_and_is_read_back_as_such(workspace):
     assert workspace.config == Workspace(workspace.root / "nowhere").config
-    assert set(written(workspace)) == {"set", "paths", "files", "api", "db", "s3", "lake", "tms"}
+    assert set(written(workspace)) == {"set", "paths", "files", "api", "db", "s3", "lake", "pseudonyms", "tms"}
     assert written(workspace)["api"] == {"url": "", "user": "", "pass": ""}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from pyproj.exceptions import CRSError, ProjError
 
 from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.export.formats import Format, Rows, rows
-from cbm_lake.reprojection import reprojected
+from cbm_lake.reprojection import transformer
 
 log = logging.getLogger(__name__)
 
@@ -150,14 +150,14 @@ def _read(file: Path) -> Iterator[pa.RecordBatch]:
 def _checked_codes(batch: pa.RecordBatch, geometry: str, system: str | None) -> set[int | str | None]:
     """The systems of the geometries of a batch; of those without one the coordinates have to be degrees."""
     present = pc.is_valid(batch.column(geometry))
-    wkb = batch.column(geometry).to_numpy(zero_copy_only=False)
+    shapes = _parsed(batch.column(geometry).to_numpy(zero_copy_only=False), geometry)
     if system is None:
-        _check_degrees(_parsed(wkb, geometry), geometry)
+        _check_degrees(shapes, geometry)
         return {None}
     codes = _codes(batch, system)
     alone = np.array([code is None for code in codes], bool) & present.to_numpy(zero_copy_only=False)
     if alone.any():
-        _check_degrees(_parsed(wkb[alone], geometry), geometry)
+        _check_degrees(shapes[alone], geometry)
     return {code for code, there in zip(codes, present.to_pylist(), strict=True) if there}
 
 
@@ -198,7 +198,8 @@ def crs_of(code: int | str) -> pyproj.CRS:
 def _moved(shapes: Shapes, code: int | str, target: int | str | None) -> Shapes:
     source = crs_of(code)
     try:
-        moved = np.asarray(reprojected(shapes, code if isinstance(code, int) else source, target))
+        way = transformer(code if isinstance(code, int) else source, target)
+        moved = transformed(shapes, lambda xy: np.column_stack(way.transform(*xy.T)))
     except ProjError as error:
         raise InvalidInputError(
             f"no way leads from {source.name} to EPSG:{target}; select the geometries apart"
@@ -209,6 +210,22 @@ def _moved(shapes: Shapes, code: int | str, target: int | str | None) -> Shapes:
             f"{lost.sum()} geometries lie outside of {source.name}; correct their coordinate system"
         )
     return moved
+
+
+def transformed(shapes: Shapes, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Shapes:
+    """Geometries with other x and y; heights stay.
+
+    Args:
+        shapes: geometries, of two dimensions and of three.
+        change: gives (n, 2) coordinates for (n, 2) coordinates.
+    """
+    changed = shapes.copy()
+    deep = shapely.has_z(shapes)
+    changed[~deep] = shapely.transform(shapes[~deep], change)
+    changed[deep] = shapely.transform(
+        shapes[deep], lambda xyz: np.column_stack([change(xyz[:, :2]), xyz[:, 2]]), include_z=True
+    )
+    return changed
 
 
 def _check_degrees(shapes: Shapes, name: str) -> None:

@@ -14,7 +14,7 @@ import shapely
 
 from cbm_lake.export import values
 from cbm_lake.export.formats import GEOJSON
-from cbm_lake.export.geography import Layer
+from cbm_lake.export.geography import Layer, Shapes, transformed
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def _members(names: list[str], row: tuple[str, ...]) -> str:
     return ", ".join(f"{name}: {value}" for name, value in zip(names, row, strict=True))
 
 
-def _as_standard(shapes: np.ndarray[tuple[int], np.dtype[np.object_]]) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
+def _as_standard(shapes: Shapes) -> Shapes:
     """Geometries with outer rings counterclockwise, as the standard has them, and coordinates of nine decimals."""
     turned = shapely.orient_polygons(shapes, exterior_cw=False)
-    return np.asarray(shapely.transform(turned, lambda xy: np.round(xy, _DIGITS), include_z=True))
+    return transformed(turned, lambda xy: np.round(xy, _DIGITS))

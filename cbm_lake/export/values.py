@@ -91,6 +91,12 @@ def _plain(value: Any) -> _Value:
         return [_plain(one) for one in value]
     if value is None or isinstance(value, (bool, int, str)):
         return value
+    return _named(value)
+
+
+def _named(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
     return str(value.isoformat()) if hasattr(value, "isoformat") else _duration(value)
 
 
@@ -108,10 +114,22 @@ def json_rows(batch: pa.RecordBatch | pa.Table, of_bytes: Callable[[bytes], str]
         elif pa.types.is_string(field.type) or pa.types.is_integer(field.type):
             columns.append(column.to_pylist())
         else:
-            plain = of_bytes if pa.types.is_binary(field.type) else _plainer(field.type)
+            plain = of_bytes if pa.types.is_binary(field.type) else _lenient(_plainer(field.type))
             columns.append([None if value is None else plain(value) for value in column.to_pylist()])
     for row in zip(*columns, strict=True):
         yield dict(zip(batch.schema.names, row, strict=True))
+
+
+def _lenient(plain: Callable[[Any], _Value]) -> Callable[[Any], _Value]:
+    """The same, but what JSON has no number for is text."""
+
+    def change(value: Any) -> _Value:
+        try:
+            return plain(value)
+        except ValueError:
+            return str(value)
+
+    return change
 
 
 def _number(value: Decimal) -> int | float:
@@ -137,6 +155,8 @@ def text_of(_: pa.Field, column: pa.Array) -> pa.Array:
         return pa.array([None if value is None else _duration(value) for value in column.to_pylist()], pa.string())
     if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
         _check_finite(column)
+        zoned = pa.types.is_timestamp(column.type) and column.type.tz
+        return column.cast(pa.timestamp(column.type.unit, "UTC")) if zoned else column
     return column
 
 
@@ -246,6 +266,5 @@ def json_texts(field: pa.Field, column: pa.Array, *, is_json: bool) -> pa.Array:
 
 def _iso(column: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(column.type):
-        zoned = column.cast(pa.timestamp(column.type.unit, "UTC")) if column.type.tz else column
-        return pc.replace_substring(zoned.cast(pa.string()), " ", "T", max_replacements=1)
+        return pc.replace_substring(column.cast(pa.string()), " ", "T", max_replacements=1)
     return column.cast(pa.string())

@@ -30,7 +30,7 @@ def write(layer: Layer, path: Path, kind: Format) -> int:
         InvalidInputError: a column has a value that the format cannot hold.
     """
     stream = _Stream(layer, kind)
-    geometry_type, complete = _survey(layer)
+    geometry_type, complete = _survey(layer, kind)
     epsg = layer.crs.to_epsg()
     try:
         pyogrio.write_arrow(
@@ -91,14 +91,22 @@ class _Stream:
         return pa.field(after.name, after.type, metadata=metadata or None)
 
 
-def _survey(layer: Layer) -> tuple[str, bool]:
-    """The type that all geometries have, or that of any; and whether all rows have one that is not empty."""
+def _survey(layer: Layer, kind: Format) -> tuple[str, bool]:
+    """The type that all geometries have, or that of any; and whether all rows have one that is not empty.
+
+    Raises:
+        InvalidInputError: the format would lose heights.
+    """
     kinds: set[str] = set()
     complete = layer.rows > 0
     for batch in layer.batches():
         shapes = shapely.from_wkb(batch.column(layer.geometry).to_numpy(zero_copy_only=False))
         kinds |= kinds_of(shapes)
         complete &= not (shapely.is_missing(shapes) | shapely.is_empty(shapes)).any()
+    if kind is FLATGEOBUF and len(kinds) > 1 and any(name.endswith(" Z") for name in kinds):
+        raise InvalidInputError(
+            f"{kind.name} has no heights in a file of {', '.join(sorted(kinds))}; write .gpkg, or one type alone"
+        )
     return (kinds.pop() if len(kinds) == 1 else "Unknown"), complete
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +17,17 @@ from cbm_lake.errors import SourceError
 Geometries: TypeAlias = NDArray[np.object_]
 
 
+_PORTION: Final = 1 << 15
+"""Geometries that are Python's bytes at the same time."""
+
+
 def of_wkb(values: pa.ChunkedArray) -> Geometries:
     """Geometries with their rings closed; None for what is none or has rings of fewer than three points."""
-    parts = [shapely.from_wkb(chunk.to_numpy(zero_copy_only=False), on_invalid="fix") for chunk in values.chunks]
-    return np.concatenate([np.empty(0, object), *parts])
+    shapes = np.empty(len(values), object)
+    for start in range(0, len(values), _PORTION):
+        wkb = values.slice(start, _PORTION).to_numpy(zero_copy_only=False)
+        shapes[start : start + _PORTION] = shapely.from_wkb(wkb, on_invalid="fix")
+    return shapes
 
 
 @dataclass(frozen=True, eq=False)

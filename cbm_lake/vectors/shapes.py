@@ -21,8 +21,6 @@ _HEX: Final = re.compile(r"(?:0x|\\x)?0[01][0-9A-Fa-f]{16,}")
 _JSON: Final = re.compile(r'\s*\{.*"(coordinates|geometries)"', re.DOTALL)
 _LOOKED_AT: Final = 200
 """Values by which a column is recognised."""
-_PORTION: Final = 1 << 15
-"""Geometries that are Python's bytes at the same time."""
 NAMES: Final = ("geometry", "geom", "wkt", "wkb", "wkb_geometry", "the_geom", "ogr_geometry", "shape", "wkt_geom")
 """Columns that are the geometry where several could be: exactly one of these."""
 
