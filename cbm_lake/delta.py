@@ -70,7 +70,7 @@ class Table:
         ]
 
     def moved_on(self, table: DeltaTable | None) -> bool:
-        """Whether someone committed since, or made the table: a look for the next entry of the log, which costs little."""
+        """Whether someone committed since, or made the table: one look for the next entry of the log."""
         following = 0 if table is None else table.version() + 1
         return self.store.exists(f"{self.name}/_delta_log/{following:020}.json")
 
