@@ -12,6 +12,8 @@ from cbm_lake import cards, compaction, database, queries, settling, tables
 from cbm_lake.delta import Table
 from cbm_lake.errors import SourceError, some
 
+_DROPPED = "extractions.dropped"
+
 
 @dataclass(frozen=True)
 class Upkeep:
@@ -24,7 +26,7 @@ class Upkeep:
     def settle(self, card: str | None) -> None:
         """Let the signatures of a card, or of all, be exactly those that count; see `settling`."""
         for pair in self._pairs(card):
-            settling.settle(pair, self.facts, partial(self._extractions, "dropped"))
+            settling.settle(pair, self.facts, partial(self._extractions, _DROPPED))
 
     def unsettled(self) -> list[str]:
         """The cards of which that is not so, but for rows that the ledger does not know."""
@@ -43,8 +45,8 @@ class Upkeep:
         merged, problems = 0, []
         self.settle(card)
         for pair in self._pairs(card):
-            recorded = frozenset(self._extractions("recorded", pair.card))
-            dropped = self._extractions("dropped", pair.card)
+            recorded = frozenset(self._extractions("settling.recorded", pair.card))
+            dropped = self._extractions(_DROPPED, pair.card)
             for table in (pair.kept, pair.aside):
                 files, failed = compaction.compact(table, self.facts(), dropped, recorded)
                 merged += files
@@ -57,8 +59,8 @@ class Upkeep:
     def _pairs(self, card: str | None) -> list[settling.Pair]:
         return tables.pairs(self.tables, cards.get(card).name if card else None)
 
-    def _extractions(self, kind: str, card: str) -> list[int]:
+    def _extractions(self, question: str, card: str) -> list[int]:
         """Those of a card that the ledger has, or those of which no row can count again."""
-        found = database.rows(self.facts(), queries.get(f"extractions.{kind}").sql, {"card": card})
+        found = database.rows(self.facts(), queries.get(question).sql, {"card": card})
         numbers: list[int] = found["extraction"].to_pylist()
         return numbers

@@ -363,6 +363,28 @@ def test_no_file_has_an_encoding_that_some_engines_lack(either):
     assert (protocol.min_reader_version, protocol.reader_features) == (1, None)
 
 
+def test_files_that_version_0_1_compacted_are_written_anew_once(filled, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr("cbm_lake.delta._REWRITTEN", "rewritten-")
+        filled.compact()
+    assert filled.compact() == len(SETS)
+    assert filled.compact() == 0
+    assert len(same(filled)) == 27
+
+
+def test_a_lake_whose_dead_rows_were_compacted_is_settled_by_the_next_command(filled, monkeypatch):
+    with monkeypatch.context() as before:  # version 0.1 did not settle
+        before.setattr("cbm_lake.settling.settle", lambda *_: False)
+        cbm.scenes.leave_out("B", "haze", lake=filled)
+        filled.compact()
+    assert len(by_deltalake(filled)) == 27
+    assert filled.unsettled() == ["s2"]
+    cbm.scenes.leave_out("C", "haze", lake=filled)
+    assert reds(filled) == expected("A_02")
+    cbm.scenes.put_back("*", "again", lake=filled)
+    assert reds(filled) == expected("A_02", "B", "C")
+
+
 class Anything(RuleBasedStateMachine):
     """Commands in any order: other readers see what the view says, which is what pencil and paper say."""
 
