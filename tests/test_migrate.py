@@ -705,9 +705,7 @@ def test_scenes_without_rasters_keep_their_statistics_and_say_so_when_they_are_a
 
 @pytest.mark.parametrize("name", ["geom_cell", "polygon"])
 def test_a_compressed_grid_of_the_database_is_read(name, dumps, lake):
-    days = pd.DataFrame(
-        {"grid_id": [1], "meteo_date": ["2020-05-01"], "tmin": 1, "tmax": 9.5, "tmean": 5, "prec": 0.5}
-    )
+    days = pd.DataFrame({"grid_id": [1], "meteo_date": ["2020-05-01"], "tmin": 1, "tmax": 9.5, "tmean": 5, "prec": 0.5})
     days.to_csv(dumps / "weather.csv.gz", index=False, sep=";", decimal=",")
     outline = shapely.to_wkb(shapely.set_srid(shapely.box(2.9, 43.2, 3.2, 43.5), 4326), hex=True, include_srid=True)
     pd.DataFrame({"grid_id": [1], name: [outline]}).to_csv(dumps / "grid.csv.gz", index=False)

@@ -67,7 +67,7 @@ def _of_group(fields: list[Field], given: Mapping[str, str], total: Totals | Non
         "tmin": daily.low,
         "tmax": daily.high,
         "tmean": daily.total / np.maximum(daily.steps, 1),
-        "prec": daily.total,
+        "prec": np.maximum(daily.total, 0),
     }
     for name in variable.measures:
         yield _rows(fields[0].cells, daily, numbers[name], name, len(variable.measures))

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _TIMES: Final = ("valid_time", "time", "date", "meteo_date", "forecast_reference_time")
 _AXES: Final = {"lat": ("latitude", "lat", "y"), "lon": ("longitude", "lon", "x")}
-_WHOLE: Final = 50_000_000
+_WHOLE: Final = 20_000_000
 """Values up to which the range of a variable is that of the whole file, not of the box round the parcels only."""
 _LAND: Final = ("era5-land", "era5_land", "era5 land", "era5land")
 
