@@ -787,9 +787,9 @@ def test_the_command_line_knows_crops_settings_and_what_markers_name(dumps, work
     frame[1:].to_file("east.gpkg")
     Path("datasets.json").write_text(json.dumps(DATASETS))
     marked("11").to_csv("markers.csv", index=False)
-    command = "migrate --aoi ms --year 2020 --parcels west.gpkg --parcels east.gpkg "
-        "--datasets datasets.json --crop-code gwsnaam"
-    answer = CliRunner().invoke(app, [*command.split(), "--markers", "markers.csv", "--markers-by", "fid"])
+    command = "migrate --aoi ms --year 2020 --parcels west.gpkg --parcels east.gpkg --datasets datasets.json"
+    options = "--crop-code gwsnaam --markers markers.csv --markers-by fid"
+    answer = CliRunner().invoke(app, [*command.split(), *options.split()])
     assert answer.exit_code == 0, answer.output
     lake = open_lake()
     assert [row["crop_code"] for row in crops(lake)] == ["wheat", "maize", None]
