@@ -776,6 +776,26 @@ def test_the_command_line_says_what_became_of_the_rows(dumps, workspace, monkeyp
     assert "they are listed in refused.csv" in answer.output
 
 
+def test_the_command_line_knows_crops_settings_and_what_markers_name(dumps, workspace, monkeypatch):
+    from typer.testing import CliRunner
+
+    from cbm_lake.cli import app
+
+    monkeypatch.chdir(dumps)
+    frame = declared(**DUTCH)
+    frame[:1].to_file("west.gpkg")
+    frame[1:].to_file("east.gpkg")
+    Path("datasets.json").write_text(json.dumps(DATASETS))
+    marked("11").to_csv("markers.csv", index=False)
+    command = "migrate --aoi ms --year 2020 --parcels west.gpkg --parcels east.gpkg --datasets datasets.json"
+    options = "--crop-code gwsnaam --markers markers.csv --markers-by fid"
+    answer = CliRunner().invoke(app, [*command.split(), *options.split()])
+    assert answer.exit_code == 0, answer.output
+    lake = open_lake()
+    assert [row["crop_code"] for row in crops(lake)] == ["wheat", "maize", None]
+    assert lake.sql("select pid from markers")["pid"].to_pylist() == ["0012"]
+
+
 # -- any rows --------------------------------------------------------------------------------------------------------
 
 ROWS = st.lists(

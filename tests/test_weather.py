@@ -471,6 +471,19 @@ def test_days_are_those_that_pandas_resamples_whatever_totals_are_of(seed, hours
     assert days.total / days.steps == pytest.approx(warm.mean().to_numpy())
 
 
+def test_numbers_of_two_grids_are_those_of_the_smallest_cell_that_has_them(area, tmp_path):
+    data = hourly()
+    fine = data[["tp"]].interp(latitude=np.arange(43.8, 42.9, -0.1), longitude=np.arange(2.5, 3.5, 0.1))
+    fine["tp"].attrs["units"] = "m"
+    data.to_netcdf(tmp_path / "coarse.nc")
+    fine.to_netcdf(tmp_path / "fine.nc")
+    for paths in (["coarse.nc", "fine.nc"], ["fine.nc", "coarse.nc"]):
+        weather.load([tmp_path / path for path in paths], "ms", lake=area)
+        found = at_place(area)
+        expected = by_numpy(data, 3).assign(prec=by_numpy(fine.assign(t2m=fine.tp), 3)["prec"])
+        same(found, expected)
+
+
 def test_a_compressed_netcdf_is_read_and_grib_is_refused_by_name(area, tmp_path):
     hourly().to_netcdf(tmp_path / "a.nc")
     (tmp_path / "a.nc.gz").write_bytes(gzip.compress((tmp_path / "a.nc").read_bytes()))

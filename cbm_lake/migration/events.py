@@ -93,7 +93,7 @@ def days(lake: Lake, dumps: Dumps, aoi: str, path: str, grid: str | None) -> Cou
             f"{path} does not say where its cells are; give the dump of the grid by weather_grid= too"
         )
     boxes = weather.read_grid(grid)
-    column = weather.first(dumps.read(path).columns, weather.CELL_NAMES)
+    column = weather.first_column(dumps.read(path).columns, weather.CELL_NAMES)
     if column is None and len(boxes) > 1:
         raise InvalidInputError(f"{path} has none of the columns {', '.join(weather.CELL_NAMES)}; say in one the cell")
     named = {"cell": delimited.column_name(column)} if column else None

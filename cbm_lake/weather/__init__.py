@@ -23,11 +23,11 @@ from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.weather import days as daily
 from cbm_lake.weather import files, grids, tables, variables
-from cbm_lake.weather.cells import CELL_NAMES, Boxes, Places, first, holding, read_grid
+from cbm_lake.weather.cells import CELL_NAMES, Boxes, Places, first_column, holding, read_grid
 from cbm_lake.weather.grids import Field
 from cbm_lake.weather.totals import Totals
 
-__all__ = ["CELL_NAMES", "COLUMNS", "Boxes", "Loaded", "first", "load", "read_grid", "store"]
+__all__ = ["CELL_NAMES", "COLUMNS", "Boxes", "Loaded", "first_column", "load", "read_grid", "store"]
 
 log = logging.getLogger(__name__)
 

@@ -115,7 +115,7 @@ def _rows(path: str) -> Iterator[tuple[Any, Any]]:
             return
     found = vectors.read(path)
     names = found.columns.column_names
-    column = first(names, CELL_NAMES)
+    column = first_column(names, CELL_NAMES)
     shapes = found.geometries
     if found.crs is not None and not found.crs.is_geographic:
         to_degrees = Transformer.from_crs(found.crs, 4326, always_xy=True)
@@ -148,7 +148,7 @@ def _of_table(path: str) -> Iterator[tuple[Any, Any]]:
 
 
 def _columns(path: str, names: Sequence[str]) -> tuple[str, str]:
-    cell, outline = first(names, CELL_NAMES), first(names, GEOMETRY_NAMES)
+    cell, outline = first_column(names, CELL_NAMES), first_column(names, GEOMETRY_NAMES)
     if cell is None or outline is None:
         raise InvalidInputError(
             f"grid {path} has no column of the {'cell' if cell is None else 'polygon'}; it has {some(names)}; call it "
@@ -157,7 +157,7 @@ def _columns(path: str, names: Sequence[str]) -> tuple[str, str]:
     return cell, outline
 
 
-def first(names: Sequence[str], known: Sequence[str]) -> str | None:
+def first_column(names: Sequence[str], known: Sequence[str]) -> str | None:
     """Of the columns of a table the one whose name comes first among those known, however it is written."""
     ranked = sorted(
         (known.index(delimited.column_name(name)), name) for name in names if delimited.column_name(name) in known

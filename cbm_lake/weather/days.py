@@ -62,12 +62,12 @@ def _of_group(fields: list[Field], given: Mapping[str, str], total: Totals | Non
     daily = _daily(fields, times, values, step, variable, total if rate is None else "step")
     if variable.kind == "precipitation":
         units.check(daily.total, variable.kind, 24, fields[0].label)
-    _tell(fields[0].label, daily)
+    _log_incomplete(fields[0].label, daily)
     numbers = {
         "tmin": daily.low,
         "tmax": daily.high,
         "tmean": daily.total / np.maximum(daily.steps, 1),
-        "prec": daily.total,
+        "prec": np.maximum(daily.total, 0),
     }
     for name in variable.measures:
         yield _rows(fields[0].cells, daily, numbers[name], name, len(variable.measures))
@@ -88,12 +88,12 @@ def _variable(field: Field, step: np.timedelta64) -> Variable:
         return replace(known, daily=False, before=known.kind == "precipitation")
     if known.kind == "precipitation" or len(known.measures) == 1 or step < _DAY:
         return known
-    if field.told not in _STATISTICS:
+    if field.statistic not in _STATISTICS:
         raise InvalidInputError(
             f"{field.label} has one value a day and does not say whether it is the mean, the least or the greatest; "
             f"say which column it is, such as tmean={field.name}"
         )
-    return replace(known, measures=(_STATISTICS[field.told],), daily=True)
+    return replace(known, measures=(_STATISTICS[field.statistic],), daily=True)
 
 
 # -- units -----------------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def _totals(
     label = fields[0].label
     if step < _DAY:
         return totals.accumulation(times, values, step, label, land=land)
-    if land and fields[0].told != "sum" and bool((times == times.astype("datetime64[D]")).all()):
+    if land and fields[0].statistic != "sum" and bool((times == times.astype("datetime64[D]")).all()):
         raise InvalidInputError(
             f"{label} is of ERA5-Land and has one value a day at 00:00, which may be the total of the day before or of "
             "this one; say which by the totals: midnight (the day before) or step (this one)"
@@ -171,7 +171,7 @@ def _totals(
     return "step"
 
 
-def _tell(label: str, daily: Daily) -> None:
+def _log_incomplete(label: str, daily: Daily) -> None:
     """Say which days are not whole; the one before the first, of which a file has its last hour at 00:00, is none."""
     share = daily.share.max(axis=1)
     share[:1][daily.steps[:1].max(axis=1) == 1] *= share[0] == 1 or len(share) == 1

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _TIMES: Final = ("valid_time", "time", "date", "meteo_date", "forecast_reference_time")
 _AXES: Final = {"lat": ("latitude", "lat", "y"), "lon": ("longitude", "lon", "x")}
-_WHOLE: Final = 50_000_000
+_WHOLE: Final = 20_000_000
 """Values up to which the range of a variable is that of the whole file, not of the box round the parcels only."""
 _LAND: Final = ("era5-land", "era5_land", "era5 land", "era5land")
 
@@ -53,7 +53,7 @@ class Field:
     """As the file has them; "" where it has none."""
     land: bool
     """Whether the file says that it is ERA5-Land."""
-    told: str
+    statistic: str
     """What the file says of how a value of a day was made: mean, minimum, maximum, sum, point or ""."""
 
 
@@ -133,7 +133,7 @@ def _field(
     return Field(
         label, name.lower(), known, tuple(boxes), times, ranks, array.reshape(len(times), -1)[:, chosen],
         _extremes(data[name], array), str(data[name].attrs.get("units", "")), any(sign in about for sign in _LAND),
-        _how_made(f"{data[name].attrs.get('cell_methods', '')} {path.rpartition('/')[2]}"),
+        _daily_statistic(f"{data[name].attrs.get('cell_methods', '')} {path.rpartition('/')[2]}"),
     )  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def _extremes(whole: xr.DataArray, near: NDArray[np.float64]) -> tuple[float, fl
     return (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
 
 
-def _how_made(text: str) -> str:
+def _daily_statistic(text: str) -> str:
     """What cell_methods, or the name of a file of daily statistics, say."""
     text = text.lower().replace("_", "-")
     for word, signs in {
@@ -270,6 +270,6 @@ def _fill(label: str, times: NDArray[np.datetime64], ranks: NDArray[np.int64], v
 
 def groups(fields: list[Field]) -> Iterator[list[Field]]:
     """The fields of one variable, made in one way, over the same cells."""
-    keys = list(dict.fromkeys((field.name, field.variable, field.told, field.cells) for field in fields))
+    keys = list(dict.fromkeys((field.name, field.variable, field.statistic, field.cells) for field in fields))
     for key in keys:
-        yield [field for field in fields if (field.name, field.variable, field.told, field.cells) == key]
+        yield [field for field in fields if (field.name, field.variable, field.statistic, field.cells) == key]

@@ -16,7 +16,7 @@ import pandas as pd
 from cbm_lake import delimited
 from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.weather import units
-from cbm_lake.weather.cells import CELL_NAMES, Boxes, cell_name, first, read_grid, squares, step
+from cbm_lake.weather.cells import CELL_NAMES, Boxes, cell_name, first_column, read_grid, squares, step
 from cbm_lake.weather.variables import MEASURES, TABLE_NAMES
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def read(
     for name in measures:
         frame[name] = _numbers(label, name, frame[name])
     _convert(label, frame, measures, named | {ours: unit for ours, unit in given.items() if ours in measures})
-    _tell_swapped(label, frame)
+    _warn_swapped(label, frame)
     long = frame.melt(["cell", "meteo_date"], measures, "name", "value").dropna()
     return _each_once(label, long), boxes
 
@@ -80,7 +80,7 @@ def _renamed(label: str, frame: pd.DataFrame, columns: Mapping[str, str]) -> tup
     headers = {column: _HEADER.match(column.strip()) for column in frame.columns}
     plain = {column: found["name"] if found else column for column, found in headers.items()}
     chosen = {ours: _column(label, ours, theirs, plain, columns) for ours, theirs in TABLE_NAMES.items()}
-    chosen["cell"] = columns.get("cell") or first(list(plain), CELL_NAMES)
+    chosen["cell"] = columns.get("cell") or first_column(list(plain), CELL_NAMES)
     there = {ours: theirs for ours, theirs in chosen.items() if theirs is not None}
     missing = [name for name in ("meteo_date",) if name not in there]
     missing += MEASURES if not {*MEASURES} & {*there} else ()
@@ -219,7 +219,7 @@ def _convert(label: str, frame: pd.DataFrame, measures: list[str], named: Mappin
             frame[name] = frame[name] * one.scale + one.offset
 
 
-def _tell_swapped(label: str, frame: pd.DataFrame) -> None:
+def _warn_swapped(label: str, frame: pd.DataFrame) -> None:
     """Say where the least temperature is above the greatest."""
     if {"tmin", "tmax"} <= {*frame.columns} and (count := int((frame["tmin"] > frame["tmax"]).sum())):
         log.warning("%s: tmin is above tmax in %d rows; see that the columns are the right ones", label, count)

@@ -9,9 +9,10 @@ with given as (
         try_cast(mean as double) as mean, try_cast(std as double) as std, try_cast(min as double) as min, try_cast(max as double) as max,
         try_cast(p25 as double) as p25, try_cast(p50 as double) as p50, try_cast(p75 as double) as p75,
         concat_ws(',', pid, obsid, band) as line,
-        list_any_value([
-            text for text in [mean, std, min, max, p25, p50, p75] if try_cast(text as double) is null and text is not null
-        ]) as unread
+        (dump.mean is not null and try_cast(dump.mean as double) is null) or (dump.std is not null and try_cast(dump.std as double) is null)
+        or (dump.min is not null and try_cast(dump.min as double) is null) or (dump.max is not null and try_cast(dump.max as double) is null)
+        or (dump.p25 is not null and try_cast(dump.p25 as double) is null) or (dump.p50 is not null and try_cast(dump.p50 as double) is null)
+        or (dump.p75 is not null and try_cast(dump.p75 as double) is null) as unread
     from dump
 ),
 judged as (
@@ -24,7 +25,7 @@ judged as (
             when known.card is null then 'no scene of the catalogue that was taken has this number'
             when names.band is null then 'its scene is of card ' || known.card || ', which has no such band'
             when given.count is null or given.count < 0 then 'it has no count'
-            when given.unread is not null then 'one of its numbers cannot be read'
+            when given.unread then 'one of its numbers cannot be read'
         end as reason
     from given
     left join fids using (fid)
