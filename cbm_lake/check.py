@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import unquote
 
@@ -25,9 +25,10 @@ from pyarrow import fs
 
 from cbm_lake import queries, schemas, tables
 from cbm_lake.access import zarr_store
+from cbm_lake.delta import Table
 from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.store import Store, Table, translated
+from cbm_lake.store import Store, translated
 
 FINDINGS: Final = pa.schema(
     [
@@ -115,7 +116,7 @@ def check(lake: Lake, *, deep: bool = False, progress: Progress | None = None) -
         SourceError: its folder cannot be listed.
     """
     store = Store(lake.url)
-    filesystem, root = store._filesystem  # noqa: SLF001 - the listing with sizes and drafts is needed here only
+    filesystem, root = store.filesystem
     with translated("list", lake.url):
         found = filesystem.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
     listing = {info.path.removeprefix(root).lstrip("/"): info.size for info in found if info.is_file}
@@ -128,6 +129,7 @@ def check(lake: Lake, *, deep: bool = False, progress: Progress | None = None) -
     _check_parcels(looking)
     _check_scenes(looking)
     _check_leftovers(looking)
+    _check_settled(looking, lake)
     looking.progress(len(listing), len(listing))
     rows = sorted(set(looking.findings), key=lambda finding: (finding.severity, finding.part, finding.file))
     return pa.Table.from_pylist([asdict(row) for row in rows], schema=FINDINGS)
@@ -302,30 +304,42 @@ def _check_ledger(looking: _Check, tables: dict[str, _Files]) -> None:
             looking.fault("extractions", what, f"signatures/{row['card']}", advice)
     for row in _ask(connection, "orphaned"):
         what = f"{row['signatures']:,} signatures of {row['extractions']} extractions that were never finished"
-        advice = "none: they do not count, and go when the same is extracted again"
+        advice = "run `cbm-lake compact` when nobody is writing: other readers of the table see them"
         looking.note(
             f"signatures/{row['card']}", f"{what}, about {row['bytes']:,} bytes", f"signatures/{row['card']}", advice
         )
 
 
+def _check_settled(looking: _Check, lake: Lake) -> None:
+    """Rows that readers of the tables alone see though they do not count, or do not see though they do."""
+    if any(finding.severity == "fault" for finding in looking.findings):
+        return  # of a damaged lake it cannot be known
+    for card in lake.unsettled():
+        what = "other readers of the table do not see exactly the rows that count: a command was killed or is running"
+        advice = "run `cbm-lake compact` when nobody is writing; the views, and all commands, are right meanwhile"
+        looking.note(f"signatures/{card}", what, f"signatures/{card}", advice)
+
+
 def _present(looking: _Check, tables: dict[str, _Files]) -> pa.Table:
-    """How many signatures of each extraction there are, and about how many bytes they take."""
-    schema = pa.schema([("card", "string"), ("extraction", "int64"), ("found", "int64"), ("bytes", "float64")])
+    """How many signatures of each extraction there are and were set aside, and about how many bytes the first take."""
+    schema = pa.schema(
+        [("card", "string"), ("extraction", "int64"), ("found", "int64"), ("aside", "int64"), ("bytes", "float64")]
+    )
     counts: dict[tuple[str, int], list[float]] = {}
 
     def count(name: str) -> tuple[str, pa.Table | None]:
         return name, _column(looking, name, ["extraction"])
 
-    for card in schemas.CARD_BANDS:
-        for name, column in looking.each(count, tables[f"signatures/{card}"].names):
+    for card, place in product(schemas.CARD_BANDS, ("signatures", "set_aside")):
+        for name, column in looking.each(count, tables[f"{place}/{card}"].names):
             if column is None:
                 continue
             for item in column["extraction"].value_counts().to_pylist():
-                total = counts.setdefault((card, item["values"]), [0, 0])
-                total[0] += item["counts"]
-                total[1] += looking.listing[name] * item["counts"] / column.num_rows
-    rows = [{"card": c, "extraction": e, "found": int(n), "bytes": size} for (c, e), (n, size) in counts.items()]
-    return pa.Table.from_pylist(rows, schema=schema)
+                total = counts.setdefault((card, item["values"]), [0, 0, 0])
+                total[place == "set_aside"] += item["counts"]
+                total[2] += looking.listing[name] * item["counts"] / column.num_rows if place == "signatures" else 0
+    rows = [(*key, int(found), int(aside), size) for key, (found, aside, size) in counts.items()]
+    return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, question: str) -> list[dict[str, Any]]:

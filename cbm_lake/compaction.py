@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -17,14 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake import queries
+from cbm_lake.delta import Table
 from cbm_lake.errors import LakeError, SourceError
-from cbm_lake.store import Table
 
 log = logging.getLogger(__name__)
 
 SLICE = 1_000_000
 """Rows sorted at a time: about 1.5 GB of memory."""
-GROUP = 4_096
+GROUP = 6_144
 """Rows of a row group: a look-up decodes one; with fewer of them footers grow, which questions of all parcels read."""
 FILE = 65_536
 """Rows of a file, 9 MB: a look-up that comes to a file for the first time reads its whole footer."""
@@ -32,7 +33,12 @@ _ATTEMPTS = 5
 """How often a partition is tried while others replace rows of it."""
 
 
-def compact(table: Table, connection: duckdb.DuckDBPyConnection, dropped: Sequence[int]) -> tuple[int, list[str]]:
+def compact(
+    table: Table,
+    connection: duckdb.DuckDBPyConnection,
+    dropped: Sequence[int],
+    recorded: frozenset[int] | None = None,
+) -> tuple[int, list[str]]:
     """Rewrite the partitions to which files came since the last time; each is one commit on a snapshot of its own.
 
     Whoever is stopped goes on from the first partition that was not finished. One that fails stays as it was, and the
@@ -42,6 +48,7 @@ def compact(table: Table, connection: duckdb.DuckDBPyConnection, dropped: Sequen
         table: of signatures.
         connection: which reads the files.
         dropped: extractions whose rows are left out.
+        recorded: extractions that the ledger has, for what a running one writes is left alone; None is all.
 
     Returns:
         How many files were merged into others, and what went wrong: one sentence for each partition.
@@ -52,7 +59,7 @@ def compact(table: Table, connection: duckdb.DuckDBPyConnection, dropped: Sequen
     merged, problems = 0, []
     for partition, _ in list(table.by_partition(table.open())):
         try:
-            merged += _compacted(table, partition, connection, dropped)
+            merged += _compacted(table, partition, connection, dropped, recorded)
         except LakeError as error:
             where = " ".join(f"{name}={value}" for name, value in partition.items())
             problems.append(f"{table.name} {where}: {error}")
@@ -60,11 +67,17 @@ def compact(table: Table, connection: duckdb.DuckDBPyConnection, dropped: Sequen
 
 
 def _compacted(
-    table: Table, partition: dict[str, str], connection: duckdb.DuckDBPyConnection, dropped: Sequence[int]
+    table: Table,
+    partition: dict[str, str],
+    connection: duckdb.DuckDBPyConnection,
+    dropped: Sequence[int],
+    recorded: frozenset[int] | None,
 ) -> int:
     """Rewrite a partition as it is now; again where rows of it were replaced meanwhile."""
     for _ in range(_ATTEMPTS):
         files = next((files for values, files in table.by_partition(table.open()) if values == partition), [])
+        if recorded is not None:
+            files = [file for file in files if (extraction := only(file)) is None or extraction in recorded]
         if all(table.is_rewritten(file) for file in files):  # perhaps by somebody else
             return 0
         log.info("compacting %s %s: %d files", table.url, partition, len(files))
@@ -73,7 +86,13 @@ def _compacted(
     raise SourceError("others went on replacing its rows; compact again when they have ended")
 
 
-def tidy(tables: Iterable[Table], but: str) -> list[str]:
+def only(file: dict[str, Any]) -> int | None:
+    """The extraction that all rows of a file of signatures are of; None where its log does not say so."""
+    first, last = file.get("min.extraction"), file.get("max.extraction")
+    return first if first == last else None
+
+
+def tidy(tables: Iterable[Table], but: tuple[str, ...]) -> list[str]:
     """Make small tables one file each and sum up all logs; returns what went wrong, a sentence for each table.
 
     Args:
@@ -102,10 +121,10 @@ def _parts(connection: duckdb.DuckDBPyConnection, files: list[str], dropped: Seq
         pids = {"first": counted["pid"][first + 1].as_py(), "last": counted["pid"][final].as_py()}
         with queries.translated():
             rows = connection.sql(queries.get("compaction.rows").sql, params={**given, **pids}).to_arrow_table()
-        yield from _files(rows)
+        yield from grouped(rows)
 
 
-def _files(rows: pa.Table) -> Iterator[list[pa.Table]]:
+def grouped(rows: pa.Table) -> Iterator[list[pa.Table]]:
     """Row groups for each of the files that sorted rows fill; a parcel is never cut."""
     pids = rows["pid"].combine_chunks()
     changes = pc.not_equal(pids.slice(1), pids.slice(0, len(pids) - 1)).to_numpy(zero_copy_only=False)

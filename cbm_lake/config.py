@@ -148,6 +148,13 @@ class LakeSettings(_ObjectStore):
     """Folder or URL of the lake; empty means data/lake in the workspace."""
 
 
+class Pseudonyms(_Section):
+    """Pseudonyms of exports; see `Lake.export`."""
+
+    key: SecretStr = SecretStr("")
+    """What identifiers are hashed with, 16 bytes or more; empty means the file config/pseudonyms.key."""
+
+
 class Config(BaseSettings):
     """All settings: environment (CBM_LAKE_API__PASS=…) before file before default; `{}` is a valid file."""
 
@@ -162,6 +169,7 @@ class Config(BaseSettings):
     db: dict[str, Db] = {"main": Db()}
     s3: S3 = S3()
     lake: LakeSettings = LakeSettings()
+    pseudonyms: Pseudonyms = Pseudonyms()
     tms: dict[str, str] = {}
     """Further tile servers by name: a URL with {x}, {y}, {z}; WMTS:URL,layer=NAME; or a file of GDAL_WMS."""
 

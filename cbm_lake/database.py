@@ -9,12 +9,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from cbm_lake import lookup, queries, schemas, unions
+from cbm_lake import lookup, queries, schemas, tables, unions
 from cbm_lake.access import is_remote
+from cbm_lake.delta import Table
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.s3files import S3Files
+from cbm_lake.settling import Judge
 from cbm_lake.snapshots import Snapshot
-from cbm_lake.store import Store, Table
+from cbm_lake.store import Store
 
 _FID = "ogc_fid"
 """The column of parcels that came from a database of the original library: the number by which its tables know them."""
@@ -44,6 +46,7 @@ class Database:
         self.mixed: dict[str, tuple[str, ...]] = {}
         """Columns of parcels that are text in fiboa_parcels, and the types that they have in the sets' own files."""
         self._held: dict[str, lookup.Held] = {}
+        self._coming: dict[str, pa.Table] = {}
         self._connection = duckdb.connect()
         if is_remote(store.url):
             self._connection.register_filesystem(S3Files(store.url))
@@ -66,6 +69,10 @@ class Database:
             self._narrow(cursor, parcel)
         return cursor
 
+    def facts(self) -> duckdb.DuckDBPyConnection:
+        """A cursor that has only the views of scenes, parcels and the ledger, and what follows from them."""
+        return self._connection.cursor()
+
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection that has every view; a thread takes a cursor of it."""
@@ -78,6 +85,8 @@ class Database:
     def series(self, card: str, params: dict[str, Any]) -> pa.Table | None:
         """The long rows of one parcel, or None where SQL is to find them."""
         if card == "s2" and lookup.of_parcel(self._files["signatures_sc"], {"pid": "", **params}):
+            return None
+        if self._returning(f"signatures_{card}").num_rows:
             return None
         if card not in self._held:
             cursor = self._connection.cursor()
@@ -113,15 +122,36 @@ class Database:
 
     def _view(self, name: str) -> None:
         """Make the view of a Delta table; where files may lack columns, all footers are read."""
-        files = [file["path"] for file in self._files[name]]
+        files, schema = [file["path"] for file in self._files[name]], self._known[name].schema
         table = self.snapshot.tables.get(name)
         mixed = table is not None and not self._known[name].is_uniform(table)
-        _view(self._connection, name, files, self._known[name].schema, union_by_name=mixed)
+        if not name.startswith("signatures_") or not (coming := self._returning(name)).num_rows:
+            _view(self._connection, name, files, schema, union_by_name=mixed)
+            return
+        # a command has not ended, or was killed
+        _view(self._connection, f"stored_{name}", files, schema, union_by_name=mixed)
+        self._connection.from_arrow(coming).create(f"coming_{name}")
+        columns = ", ".join(f'"{column}"' for column in schema.names)
+        others = self._connection.table(f"coming_{name}").project(columns)
+        self._connection.table(f"stored_{name}").project(columns).union(others).create_view(name)
+
+    def _returning(self, name: str) -> pa.Table:
+        """Rows of signatures that count but are still set aside; see `settling`."""
+        if name not in self._coming:
+            pair = next(pair for pair in tables.pairs(self._known) if pair.kept is self._known[name])
+            kept, aside = (self.snapshot.tables.get(key) for key in (name, name.replace("signatures", "aside")))
+            if kept is None or aside is None:
+                self._coming[name] = pair.kept.schema.empty_table()
+            else:
+                self._coming[name] = Judge(pair, self._connection.cursor()).returning(kept, aside)
+        return self._coming[name]
 
     def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:
         """Let this cursor see only the signature files that can hold the parcel asked for."""
         for card in (*schemas.CARD_BANDS, "sc"):
             held = self._files[f"signatures_{card}"]
+            if self._returning(f"signatures_{card}").num_rows:
+                continue
             keep = [file["path"] for file in lookup.of_parcel(held, parcel)]
             if len(keep) < len(held):
                 cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0]["path"]]})

@@ -14,15 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import cards, compaction, database, lookup, queries, revisions, schemas
+from cbm_lake import database, lookup, queries, revisions, schemas
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
-from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
+from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.pixels import Pixels
 from cbm_lake.slots import SlotContent, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
 from cbm_lake.store import Store, stamp
+from cbm_lake.upkeep import Upkeep
 
 _ROUNDED = 1e-6
 """Degrees, a tenth of a metre: what rounding may take off a box of parcels."""
@@ -39,6 +40,7 @@ class Lake(Pixels):
         self._tables = self._moments.tables
         self._lock = threading.Lock()
         self._opened: Database | None = None
+        self._upkeep = Upkeep(self._tables, lambda: self._database().facts())
 
     def __repr__(self) -> str:
         return f"Lake({self.url!r}{f', as_of={self.as_of:%Y-%m-%dT%H:%M:%SZ}' if self.as_of else ''})"
@@ -79,16 +81,31 @@ class Lake(Pixels):
         """
         return database.relation(self._cursor(), statement, params)
 
-    def export(self, what: str, path: str | Path, /, **params: Any) -> int:
+    def export(
+        self, what: str, path: str | Path, /, *, pseudonymous: bool | str | Path = False,
+        identifiers: Sequence[str] = (), neutralise: bool | None = None, **params: Any,
+    ) -> int:  # fmt: skip
         """Write rows to a file for other tools; its ending says the format. Returns how many rows.
+
+        Every value keeps its type, or the column is refused by its name. Where a format has another form of a value
+        (milliseconds, text), a warning says so.
 
         Args:
             what: a view (s2, parcels, …), a named query, or a SELECT statement.
-            path: .parquet (GeoParquet when the rows have a geometry), .csv, .arrow, .gpkg or .geojson.
+            path: .parquet (GeoParquet when the rows have a geometry), .csv, .arrow, .xlsx, or, for rows with a
+                geometry, .gpkg, .fgb or .geojson.
+            pseudonymous: whether identifiers of parcels and holdings are replaced by keyed hashes (HMAC-SHA256). The
+                key is the setting pseudonyms.key or the workspace's file config/pseudonyms.key, which is made when
+                first needed and never exported; or give the path of another. The same identifier has the same
+                pseudonym in all files of one key. Geometries and other columns stay, which a warning says.
+            identifiers: further columns that are replaced so.
+            neutralise: whether texts that a spreadsheet takes for formulas (= + - @ first) are made harmless: in .csv
+                by an apostrophe before them, in .xlsx by the mark of a text. Without it in .xlsx alone; numbers stay.
             params: values of the statement's parameters.
 
         Raises:
-            InvalidInputError: the statement cannot be run or the ending is unknown.
+            InvalidInputError: the statement cannot be run, the ending is unknown, or a column cannot be written.
+            ConfigError: the key cannot be read or made.
             SourceError: the file cannot be written.
         """
         from cbm_lake import export
@@ -97,7 +114,12 @@ class Lake(Pixels):
             what = queries.get(what).sql
         elif what.isidentifier():
             what = f"from {what}"
-        return export.write(self.relation(what, **params), Path(path))
+        pseudonyms = None
+        if pseudonymous or isinstance(pseudonymous, (str, Path)):
+            file = None if isinstance(pseudonymous, bool) else pseudonymous
+            pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), frozenset(identifiers))
+        options = export.Options(pseudonyms, neutralise)
+        return export.write(self.relation(what, **params), Path(path), options)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
@@ -192,7 +214,7 @@ class Lake(Pixels):
             name = f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet"
             self._store.write(name, _stac_geoparquet(revisions.rows(rows, chosen)))
         for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
-            self.publish_cubes(card)  # slots of the former revision or offset count no more
+            self.settle(card)  # what is of the former revision or offset counts no more
         changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
         return len(chosen.keys() - held.keys()), changed
 
@@ -204,6 +226,7 @@ class Lake(Pixels):
             return False
         name = f"{ptype or 'main'}-{stamp(datetime.now(UTC))}-{version}.parquet"
         self._store.write(f"parcels/aoi={aoi}/year={year}/{name}", _labelled(rows, ptype, version))
+        self._upkeep.settle(None)
         return True
 
     def prepare(self, card: str) -> None:
@@ -268,14 +291,14 @@ class Lake(Pixels):
         self._check_present()
         self._tables["suspects"].append(rows)
         for card in rows["card"].unique().to_pylist():
-            self.publish_cubes(card)
+            self.settle(card)
 
     def add_exclusions(self, rows: pa.Table) -> None:
         """Store decisions to leave scenes out or to put them back; see schemas.EXCLUSIONS."""
         self._check_present()
         self._tables["exclusions"].append(rows)
         for card in rows["card"].unique().to_pylist():
-            self.publish_cubes(card)
+            self.settle(card)
 
     def put(self, name: str, rows: pa.Table, part: int) -> None:
         """Make `rows` the part of that number of the table of that name (see `tables.of`), in one commit."""
@@ -295,18 +318,7 @@ class Lake(Pixels):
                 which the message names, stay as they were, and all others are done.
         """
         self._check_present()
-        merged, problems = 0, []
-        for name in [cards.get(card).name] if card else list(schemas.CARD_BANDS):
-            gone = self.query("extractions.dropped", card=name)["extraction"].to_pylist()
-            # the migrated statistics of scene classes belong to extractions of s2
-            for table in ("signatures_sc", "signatures_s2") if name == "s2" else (f"signatures_{name}",):
-                files, failed = compaction.compact(self._tables[table], self._cursor(), gone)
-                merged += files
-                problems += failed
-        problems += compaction.tidy(self._tables.values(), but="signatures/")
-        if problems:
-            raise SourceError(f"all is compacted but {some(problems, 3)}")
-        return merged
+        return self._upkeep.compact(card)
 
     def vacuum(self, days: float) -> int:
         """Delete files that the lake of the last days does not need; returns how many.
@@ -324,6 +336,26 @@ class Lake(Pixels):
         if days < 0:
             raise InvalidInputError(f"days must be 0 or more, not {days:g}")
         return sum(table.vacuum(days) for table in self._tables.values())
+
+    def settle(self, card: str | None = None) -> None:
+        """Let tables and cubes hold exactly what counts, for readers that know nothing of the ledger.
+
+        Whatever changes what counts ends with it; after a command that was killed, the next one does it, or `compact`.
+
+        Args:
+            card: of which; all without it.
+
+        Raises:
+            SourceError: files cannot be read or written, or others went on writing.
+        """
+        self._check_present()
+        self._upkeep.settle(card)
+        for name in [card] if card else schemas.CARD_BANDS:
+            self.publish_cubes(name)
+
+    def unsettled(self) -> list[str]:
+        """The cards whose tables do not hold what counts: a command was killed, or is running; see `settle`."""
+        return self._upkeep.unsettled()
 
     def publish_cubes(self, card: str) -> None:
         """Say in the cubes of a card which of their scenes count, for readers that know nothing of the ledger."""

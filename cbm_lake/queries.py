@@ -14,7 +14,7 @@ from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 
 VIEWS = ("macros", "views")
 """Folders whose files define what a connection offers."""
-STEPS = ("check", "compaction", "granted", "lookup", "migrate", "validation")
+STEPS = ("check", "compaction", "granted", "lookup", "migrate", "settling", "validation")
 """Folders whose statements are steps of the package's own work, over tables that it makes for them.
 
 All other folders hold questions to the lake.

@@ -117,21 +117,25 @@ class Moments:
         """The Delta tables, read again only when their logs have moved on.
 
         The ledger is read before the signatures that it speaks of, and looked at again after them: what counts by it
-        has been written by then, and has not been compacted away since.
+        has been written by then, and has not been compacted away since. So are the signatures that were set aside: each
+        row stands in the one table or the other at any moment, and so in what was read.
         """
+        first = [name for name in self.tables if name == "ledger" or name.startswith("aside_")]
+        others = [name for name in self.tables if name not in first]
         with self._lock:
             while True:
-                first, *others = self.tables
-                self._renew(first)
-                if is_remote(self._store.url) or len(self._held) < len(self.tables):  # where a look takes time
-                    with ThreadPoolExecutor(len(others)) as pool:
-                        list(pool.map(self._renew, others))
-                else:
-                    for name in others:
-                        self._renew(name)
-                ledger = self._held["ledger"]
-                if ledger is None or self._as_of is not None or not self.tables["ledger"].moved_on(ledger):
-                    return dict(self._held)
+                for names in (first, others):
+                    self._renew_all(names)
+                if self._as_of is not None or not any(self.tables[name].moved_on(self._held[name]) for name in first):
+                    return {name: self._held[name] for name in self.tables}
+
+    def _renew_all(self, names: list[str]) -> None:
+        if is_remote(self._store.url) or not self._held.keys() >= set(names):  # where a look takes time
+            with ThreadPoolExecutor(len(names)) as pool:
+                list(pool.map(self._renew, names))
+        else:
+            for name in names:
+                self._renew(name)
 
     def _renew(self, name: str) -> None:
         """Read a table again when its log has moved on."""

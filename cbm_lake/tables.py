@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from cbm_lake import schemas
-from cbm_lake.store import Store, Table
+from cbm_lake.delta import Table
+from cbm_lake.settling import Pair
+from cbm_lake.store import Store
 
 _OF_SIGNATURES: dict[str, Any] = {
     "keys": ("pid", "scene", "ptype", "obstime", "extraction"),
@@ -23,6 +25,10 @@ def of(store: Store) -> dict[str, Table]:
         "ledger": Table(store, "extractions", schemas.EXTRACTIONS, keys=("scene", "aoi", "finished")),
         **signatures,
         "signatures_sc": Table(store, "signatures/sc", schemas.SC, **_OF_SIGNATURES),
+        **{
+            f"aside_{card}": Table(store, f"set_aside/{card}", schema, **_OF_SIGNATURES)
+            for card, schema in (*((card, schemas.signatures(card)) for card in schemas.CARD_BANDS), ("sc", schemas.SC))
+        },
         "slots": Table(store, "slots", schemas.SLOTS, keys=("card", "grid")),
         "rasters": Table(store, "rasters", schemas.RASTERS, keys=("href",)),
         "inspections": Table(store, "qa/inspections", schemas.INSPECTIONS, keys=("sample_id", "pid", "inspected")),
@@ -33,3 +39,13 @@ def of(store: Store) -> dict[str, Table]:
         "weather_boxes": Table(store, "weather/cells", schemas.WEATHER_CELLS, keys=("cell",)),
         "marked": Table(store, "markers", schemas.MARKERS, keys=("pid",), partitions=("aoi", "year")),
     }
+
+
+def pairs(known: dict[str, Table], card: str | None = None) -> list[Pair]:
+    """Where the signatures of a card are, or those of all; the migrated statistics of classes belong to card s2."""
+    owners = {**{name: name for name in schemas.CARD_BANDS}, "sc": "s2"}
+    return [
+        Pair(owner, known[f"signatures_{name}"], known[f"aside_{name}"])
+        for name, owner in owners.items()
+        if card in (None, owner)
+    ]

@@ -62,11 +62,11 @@ def test_csv_holds_numbers_text_times_and_outlines(filled, out):
     assert json.loads(row["bbox"])["xmin"] == 500000
 
 
-@pytest.mark.parametrize("ending", ["parquet", "geoparquet", "gpkg"])
+@pytest.mark.parametrize("ending", ["parquet", "geoparquet", "gpkg", "fgb"])
 def test_outlines_keep_their_coordinate_system(filled, out, ending):
     file = out / f"parcels of ms.2024.{ending}"
     assert filled.export("parcels", file) == 3
-    frame = gpd.read_file(file) if ending == "gpkg" else gpd.read_parquet(file)
+    frame = gpd.read_file(file) if ending in ("gpkg", "fgb") else gpd.read_parquet(file)
     assert frame.crs.to_epsg() == 32631
     assert pids(frame) == sorted(PIDS)
     assert frame.set_index("pid").geometry["12"].equals(outline(1))
@@ -115,7 +115,7 @@ def test_geoparquet_is_read_by_gdal_as_it_is_by_geopandas(filled, out):
 
 
 def test_geoparquet_of_many_batches_is_one_file_and_never_whole_in_memory(filled, out, monkeypatch):
-    monkeypatch.setattr("cbm_lake.export._BATCH", 2048)
+    monkeypatch.setattr("cbm_lake.export.geography.BATCH", 2048)
     sizes = []
     write = pq.ParquetWriter.write_batch
     monkeypatch.setattr(
@@ -159,7 +159,7 @@ def test_a_named_query_and_a_select_take_parameters(filled, out):
     assert filled.export("select pid from s2 where scene = $scene", out / "b.parquet", scene="B") == 3
 
 
-@pytest.mark.parametrize("ending", ["parquet", "csv", "arrow", "gpkg", "geojson"])
+@pytest.mark.parametrize("ending", ["parquet", "csv", "arrow", "gpkg", "fgb", "geojson"])
 def test_no_rows_are_a_file_with_columns(lake, out, ending):
     assert lake.export("parcels", out / f"a.{ending}") == 0
     if ending == "arrow":
@@ -173,14 +173,16 @@ def test_no_rows_are_a_file_with_columns(lake, out, ending):
         assert "pid" in columns
 
 
-@pytest.mark.parametrize(("what", "name"), [("s2", "a.gpkg"), ("s2", "a.xlsx"), ("parcels", "a.shp"), ("s2", "a")])
+@pytest.mark.parametrize(
+    ("what", "name"), [("s2", "a.gpkg"), ("s2", "a.xls"), ("s2", "a.fgb"), ("parcels", "a.shp"), ("s2", "a")]
+)
 def test_an_ending_that_does_not_fit_is_refused(filled, out, what, name):
     with pytest.raises(InvalidInputError, match=f"cannot export to '{name}': write .parquet"):
         filled.export(what, out / name)
     assert list(out.iterdir()) == []
 
 
-@pytest.mark.parametrize("ending", ["parquet", "csv", "arrow", "gpkg"])
+@pytest.mark.parametrize("ending", ["parquet", "csv", "arrow", "xlsx", "gpkg", "fgb", "geojson"])
 def test_a_failure_leaves_the_older_file_and_nothing_half_written(filled, out, ending):
     file = out / f"a.{ending}"
     file.write_text("older")
@@ -192,7 +194,7 @@ def test_a_failure_leaves_the_older_file_and_nothing_half_written(filled, out, e
     assert file.read_text() == "older"
 
 
-@pytest.mark.parametrize("ending", ["parquet", "csv", "arrow", "gpkg", "geojson"])
+@pytest.mark.parametrize("ending", ["parquet", "csv", "arrow", "xlsx", "gpkg", "fgb", "geojson"])
 def test_an_older_file_is_replaced(filled, out, ending):
     for _ in range(2):
         assert filled.export("parcels", out / f"a.{ending}") == 3
@@ -213,7 +215,7 @@ def test_a_place_that_cannot_be_written_is_one_line(filled, out, ending):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", ["parquet", "csv", "gpkg", "geojson"])
+@pytest.mark.parametrize("ending", ["parquet", "csv", "xlsx", "gpkg", "fgb", "geojson"])
 def test_a_full_disk_leaves_nothing(lake, out, ending):
     many = [f"{number:06}" for number in range(3000)]
     lake.add_parcels("ms", 2024, "", "v1", parcels(many, [("rye", "2")] * 3000))
@@ -231,7 +233,7 @@ def test_a_full_disk_leaves_nothing(lake, out, ending):
         subprocess.run(["umount", "-l", str(out)], check=True)
 
 
-@pytest.mark.parametrize("ending", ["gpkg", "geojson"])
+@pytest.mark.parametrize("ending", ["gpkg", "fgb", "geojson"])
 def test_a_file_that_gdal_cut_when_closing_it_is_not_left(lake, out, ending):
     many = [f"{number:06}" for number in range(200)]
     lake.add_parcels("ms", 2024, "", "v1", parcels(many, [("rye", "2")] * 200))

@@ -562,7 +562,7 @@ def compacted(tmp_path_factory):
 def opened(lake, **parcel):
     """Files that a question of one parcel, or of all, opens, and the pids in each of them."""
     cursor = lake._cursor(parcel)
-    narrowed = cursor.sql("select unnest(getvariable('files')::varchar[])").fetchall()
+    narrowed = cursor.sql("select unnest(getvariable('files_s2')::varchar[])").fetchall()
     names = [name for (name,) in narrowed] or [file["path"] for file in lake._opened._files["signatures_s2"]]
     assert cursor.sql("from signatures_s2").shape[0] == sum(pq.read_metadata(name).num_rows for name in names)
     return {name: pq.read_table(name, columns=["pid"])["pid"].to_pylist() for name in names}
@@ -665,8 +665,8 @@ def test_a_stopped_compaction_goes_on_where_it_was(lake, monkeypatch):
             row = signature("12", f"{name}{year}", datetime(year, 5, 1, tzinfo=UTC), year=year)
             write(lake, signatures(row), parcel_set(year=year), f"{name}{year}")
     with monkeypatch.context() as patch:
-        cut = compaction._files
-        patch.setattr(compaction, "_files", lambda rows: cut(rows) if 2023 in rows["year"].to_pylist() else 1 / 0)
+        cut = compaction.grouped
+        patch.setattr(compaction, "grouped", lambda rows: cut(rows) if 2023 in rows["year"].to_pylist() else 1 / 0)
         with pytest.raises(ZeroDivisionError):
             lake.compact("s2")
     assert column(lake, "select count(*) from s2") == [4]

@@ -222,7 +222,8 @@ def test_orbits_that_see_another_coherence_are_levelled(lake):
 
 
 def test_a_lake_whose_markers_lack_the_new_columns_is_read(lake):
-    from cbm_lake.store import Store, Table
+    from cbm_lake.delta import Table
+    from cbm_lake.store import Store
 
     old = pa.schema([field for field in schemas.MARKERS if field.name not in ("confidence", "observable")])
     fill(lake, *seen("a", MOWN))

@@ -1,7 +1,10 @@
 """What comes out of the lake is what went into the dumps, or stands in the list of what was refused."""
 
+import bz2
 import csv
+import gzip
 import json
+import lzma
 import os
 import shutil
 import signal
@@ -10,6 +13,7 @@ import sys
 import tempfile
 import textwrap
 import time
+import zipfile
 from pathlib import Path
 
 import factories
@@ -17,10 +21,11 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cbm_lake import migration
+from cbm_lake import migration, parcels
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import open_lake
 from cbm_lake.migration import migrate
@@ -461,6 +466,252 @@ def test_markers_are_those_of_the_parcels(dumps, lake):
         "date_end": "2020-05-03", "duration_days": 3, "value_1": 0.5, "value_2": None, "value_3": None, "pid": "0012",
         "practice": "hay",
     }  # fmt: skip
+
+
+# -- what is called otherwise, and what is not there -----------------------------------------------------------------
+
+
+def crops(lake, year=2020):
+    return lake.sql(
+        "select pid, fid, crop_name, crop_code from parcels where year = $year order by fid", year=year
+    ).to_pylist()
+
+
+def declared(**columns):
+    """Parcels with the crop under names that nobody knows."""
+    columns = {"ogc_fid": [*PIDS], "parcel": [*PIDS.values()], **columns}
+    return gpd.GeoDataFrame(columns, geometry=[factories.outline(number) for number in range(3)], crs=32631)
+
+
+DUTCH = {"gwsnaam": ["wheat", "maize", None], "gwscode": [233, 259, 1]}
+
+
+def test_the_crop_is_in_the_columns_that_are_said(dumps, lake, caplog):
+    declared(**DUTCH).to_file(dumps / "parcels.gpkg")
+    run(dumps, lake, **NO_SERIES)
+    assert "no column is known to be the crop's" in caplog.text
+    assert "gwsnaam" in caplog.text
+    run(dumps, lake, crop_name="GWSNAAM", crop_code="gwscode", **NO_SERIES)
+    assert crops(lake) == [
+        {"pid": pid, "fid": fid, "crop_name": name, "crop_code": str(code)}
+        for (fid, pid), name, code in zip(PIDS.items(), *DUTCH.values(), strict=True)
+    ]
+    with pytest.raises(InvalidInputError, match=r"parcels\.gpkg has no column 'gewas'; say crop_name= one of: parcel"):
+        run(dumps, lake, crop_name="gewas", **NO_SERIES)
+
+
+@pytest.mark.parametrize("silent", [{}, {"crop_name": [None] * 3}])
+def test_crops_that_are_in_the_lake_stay_where_the_dump_has_none(silent, dumps, lake, caplog):
+    declared(**DUTCH).drop(columns="ogc_fid").to_file(dumps / "loaded.gpkg")
+    parcels.load(dumps / "loaded.gpkg", "ms", 2020, pid="parcel", crop_name="gwsnaam", crop_code="gwscode", lake=lake)
+    declared(**silent).to_file(dumps / "parcels.gpkg")
+    run(dumps, lake)
+    assert [(row["fid"], row["crop_name"], row["crop_code"]) for row in crops(lake)] == [
+        (11, "wheat", "233"), (12, "maize", "259"), (13, None, "1"),
+    ]  # fmt: skip
+    assert "2 of 3 parcels keep the one that is in the lake" in caplog.text
+    assert_same(served(lake), expected(long_rows()))
+
+
+def test_parcels_that_are_loaded_again_with_crops_keep_signatures(dumps, lake):
+    declared(**DUTCH).to_file(dumps / "parcels.gpkg")
+    run(dumps, lake)
+    parcels.load(dumps / "parcels.gpkg", "ms", 2020, pid="parcel", crop_name="gwsnaam", crop_code="gwscode", lake=lake)
+    assert [row["crop_name"] for row in crops(lake)] == ["wheat", "maize", None]
+    assert_same(served(lake), expected(long_rows()))
+
+
+DATASETS = {
+    "ms_2020": {"tables": {}, "pcolumns": {"parcel_id": "parcel", "crop_name": "gwsnaam", "crop_code": "gwscode"}},
+    "es_2020": {"tables": {}, "pcolumns": {"parcel_id": "recinto", "crop_name": "cultivo", "crop_code": "codigo"}},
+}
+
+
+def test_the_columns_are_those_of_the_settings_of_the_original(dumps, lake):
+    declared(**DUTCH).to_file(dumps / "parcels.gpkg")
+    file = dumps / "datasets.json"
+    file.write_text(json.dumps(DATASETS))
+    run(dumps, lake, pid=None, datasets_file=file, **NO_SERIES)
+    assert [row["crop_name"] for row in crops(lake)] == ["wheat", "maize", None]
+    file.write_text(json.dumps({"db": {"xx": DATASETS["es_2020"], "yy": DATASETS["ms_2020"]}}))
+    with pytest.raises(InvalidInputError, match=r"several sets .db/xx, db/yy., of which not exactly one is of ms 2020"):
+        run(dumps, lake, pid=None, datasets_file=file, **NO_SERIES)
+    with pytest.raises(SourceError, match=r"nothing\.json cannot be read"):
+        run(dumps, lake, datasets_file=dumps / "nothing.json", **NO_SERIES)
+
+
+def test_the_identifier_may_be_the_number(dumps, lake):
+    done = run(dumps, lake, pid="ogc_fid")
+    assert done.refused == ()
+    assert [(row["pid"], row["fid"]) for row in crops(lake)] == [("11", 11), ("12", 12), ("13", 13)]
+    assert lake.sql("select count(distinct pid) as n from s2_long")["n"][0].as_py() == 3
+
+
+def test_parcels_of_several_tables_are_one_set(dumps, lake):
+    frame = declared(**DUTCH)
+    frame[:2].to_file(dumps / "west.gpkg")
+    frame[2:].drop(columns="gwscode").to_file(dumps / "east.gpkg")
+    run(dumps, lake, parcels=[dumps / "west.gpkg", dumps / "east.gpkg"], crop_name="gwsnaam", crop_code="gwscode")
+    assert [row["crop_code"] for row in crops(lake)] == ["233", "259", None]
+    assert_same(served(lake), expected(long_rows()))
+    frame[2:].to_crs(4326).to_file(dumps / "east.gpkg")
+    with pytest.raises(InvalidInputError, match="several coordinate systems"):
+        run(dumps, lake, parcels=[dumps / "west.gpkg", dumps / "east.gpkg"])
+
+
+def marked(*pids):
+    rows = [(pid, "mowing", "s2", "2020-05-01", None, "2020-05-03") for pid in pids]
+    return pd.DataFrame(rows, columns=["pid", "marker", "marker_type", "date_start", "date_main", "date_end"])
+
+
+@pytest.mark.parametrize(
+    ("pids", "by", "expected"),
+    [
+        (["11", "13"], "auto", ["0012", "a/b"]),  # numbers, one of which is no identifier
+        (["0012", "12", "a/b"], "auto", ["0012", "12", "a/b"]),
+        (["12", "a/b"], "auto", ["12", "a/b"]),
+        (["11.0", "13.0"], "auto", ["0012", "a/b"]),
+        (["12"], "auto", None),  # the identifier of one parcel and the number of the same: see below
+        (["12"], "fid", ["12"]),
+    ],
+)
+def test_markers_name_parcels_by_identifier_or_by_number(pids, by, expected, dumps, lake):
+    marked(*pids).to_csv(dumps / "markers.csv", index=False)
+    run(dumps, lake, markers=dumps / "markers.csv", markers_by=by, **NO_SERIES)
+    found = lake.sql("select pid from markers order by pid")["pid"].to_pylist()
+    assert found == (expected or ["12"])
+
+
+def test_markers_that_may_be_of_two_parcels_are_refused_until_it_is_said(dumps, lake):
+    frame = declared(crop_name="wheat").assign(ogc_fid=[1, 2, 3], parcel=["2", "3", "1"])
+    frame.to_file(dumps / "parcels.gpkg")
+    marked("1", "2").to_csv(dumps / "markers.csv", index=False)
+    given = {"markers": dumps / "markers.csv", **NO_SERIES}
+    with pytest.raises(InvalidInputError, match=r"markers\.csv: .* 2 are two different ones; say .*markers_by"):
+        run(dumps, lake, **given)
+    for by, pids in (("fid", ["2", "3"]), ("pid", ["1", "2"])):
+        run(dumps, lake, markers_by=by, **given)
+        assert lake.sql("select pid from markers order by pid")["pid"].to_pylist() == pids
+
+
+# -- tables in every form --------------------------------------------------------------------------------------------
+
+
+def copied(frame, table):
+    """A table as pg_dump writes it."""
+    lines = ["--", "SET client_encoding = 'UTF8';", f"COPY {table} ({', '.join(map(str, frame.columns))}) FROM stdin;"]
+    lines += ["\t".join("\\N" if pd.isna(cell) else str(cell) for cell in row) for row in frame.itertuples(index=False)]
+    return "\n".join([*lines, "\\.", "", "-- PostgreSQL database dump complete", ""])
+
+
+def aligned(frame):
+    """A table as psql shows it."""
+    texts = [[*frame.columns], *([str(cell) for cell in row] for row in frame.itertuples(index=False))]
+    lines = [" | ".join(f" {cell:<12}" for cell in row) for row in texts]
+    return "\n".join([lines[0], "-" * 12 + "+" + "-" * 12, *lines[1:]])
+
+
+FORMS = {
+    "tsv": lambda frame: frame.to_csv(index=False, sep="\t", na_rep="\\N").encode(),
+    "semicolons": lambda frame: frame.to_csv(index=False, sep=";", decimal=",").encode("utf-8-sig"),
+    "utf-16": lambda frame: frame.to_csv(index=False, sep="\t").encode("utf-16"),
+    "capitals": lambda frame: frame.rename(columns=str.upper).to_csv(index=False, quoting=csv.QUOTE_ALL).encode(),
+    "qualified": lambda frame: frame.rename(columns=lambda name: f"ms.sigs.{name}").to_csv(index=False).encode(),
+    "more columns": lambda frame: frame.assign(when="now", **{"a b": 1})[::-1].to_csv(index=False).encode(),
+    "copy": lambda frame: copied(frame, "ms.sigs").encode(),
+}
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".zip", ".bz2", ".xz"])
+@pytest.mark.parametrize("form", [*FORMS])
+def test_statistics_come_in_every_form(form, packed, dumps, lake):
+    if packed and form not in ("copy", "semicolons"):
+        pytest.skip("two forms are packed")
+    content = FORMS[form](long_rows())
+    file = dumps / f"sigs.{'sql' if form == 'copy' else 'csv'}{packed}"
+    if packed == ".zip":
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("sigs.csv", content)
+    else:
+        opened = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}[packed]
+        with opened(file, "wb") as stream:
+            stream.write(content)
+    done = run(dumps, lake, signatures=file)
+    assert done.tables["signatures"] == migration.Counts(len(long_rows()), 0)
+    assert_same(served(lake), expected(long_rows()))
+
+
+def test_what_psql_shows_is_read_and_its_rules_are_listed(dumps, lake):
+    (dumps / "sigs.txt").write_text(aligned(long_rows()) + "\n(45 rows)\n")
+    done = run(dumps, lake, signatures=dumps / "sigs.txt")
+    assert_same(served(lake), expected(long_rows()))
+    assert done.tables["signatures"].refused == 2
+
+
+def test_numbers_that_cannot_be_read_are_refused_and_not_lost(dumps, lake):
+    rows = long_rows().astype({"mean": object})
+    rows.loc[0, "mean"] = "1.234,5"
+    rows.to_csv(dumps / "signatures.csv", index=False)
+    done = run(dumps, lake)
+    assert done.refused == (("signatures", "one of its numbers cannot be read", 1),)
+    assert_same(served(lake), expected(long_rows()[1:].reset_index(drop=True)))
+
+
+def test_a_table_without_header_is_refused_by_name(dumps, lake):
+    long_rows().to_csv(dumps / "signatures.csv", index=False, header=False, sep="\t", na_rep="\\N")
+    with pytest.raises(InvalidInputError, match=r"signatures\.csv has no header: its first line holds 11"):
+        run(dumps, lake)
+
+
+@pytest.mark.parametrize("form", ["wkt", "hex", "ewkb", "bytea"])
+@pytest.mark.parametrize("column", ["wkb_geometry", "GEOM", "omtrek"])
+def test_outlines_of_a_table_are_under_other_names(form, column, dumps, lake):
+    frame = declared(**DUTCH)
+    shapes = frame.geometry.to_numpy()
+    texts = {
+        "wkt": [f"SRID=32631;{shape.wkt}" for shape in shapes],
+        "hex": [shape.wkb_hex for shape in shapes],
+        "ewkb": shapely.to_wkb(shapely.set_srid(shapes, 32631), hex=True, include_srid=True),
+        "bytea": ["\\x" + shape.wkb_hex.lower() for shape in shapes],
+    }[form]
+    table = pd.DataFrame(frame.drop(columns="geometry")).assign(**{column: texts})
+    table.to_csv(dumps / "parcels.csv.gz", index=False, sep=";")
+    crs = None if form in ("wkt", "ewkb") else "EPSG:32631"
+    run(dumps, lake, parcels=dumps / "parcels.csv.gz", crs=crs, crop_name="gwsnaam")
+    found = lake.sql("select geometry from parcels order by fid")["geometry"].to_pylist()
+    assert [shapely.from_wkb(wkb).equals(shape) for wkb, shape in zip(found, shapes, strict=True)] == [True] * 3
+
+
+def test_messages_name_the_files_of_the_user(dumps, lake):
+    frame = declared(crop_name="wheat").assign(parcel=["1", "1", "2"])
+    frame.to_file(dumps / "parcels.gpkg")
+    with pytest.raises(InvalidInputError) as told:
+        run(dumps, lake)
+    assert str(dumps / "parcels.gpkg") in str(told.value)
+    assert "cbm-lake-migrate" not in str(told.value)
+
+
+def test_scenes_without_rasters_keep_their_statistics_and_say_so_when_they_are_asked_for(migrated):
+    from cbm_lake import extract
+
+    lake, _, _ = migrated
+    todo = extract.plan("s2", "2020-05-01", "2020-05-31", aoi="ms", year=2020, bands=["B12"], dry=True, lake=lake)
+    assert {outcome.problem for outcome in todo.failed} == {
+        f"scene {name.removesuffix('.SAFE')} has no rasters; catalogue it with card2db to extract it"
+        for card, _, name in (PRODUCTS[5], PRODUCTS[6])
+    }
+    assert_same(served(lake), expected(long_rows()))
+
+
+@pytest.mark.parametrize("name", ["geom_cell", "polygon"])
+def test_a_compressed_grid_of_the_database_is_read(name, dumps, lake):
+    days = pd.DataFrame({"grid_id": [1], "meteo_date": ["2020-05-01"], "tmin": 1, "tmax": 9.5, "tmean": 5, "prec": 0.5})
+    days.to_csv(dumps / "weather.csv.gz", index=False, sep=";", decimal=",")
+    outline = shapely.to_wkb(shapely.set_srid(shapely.box(2.9, 43.2, 3.2, 43.5), 4326), hex=True, include_srid=True)
+    pd.DataFrame({"grid_id": [1], name: [outline]}).to_csv(dumps / "grid.csv.gz", index=False)
+    done = run(dumps, lake, weather=dumps / "weather.csv.gz", weather_grid=dumps / "grid.csv.gz", **NO_SERIES)
+    assert done.tables["weather"] == migration.Counts(1, 0)
+    assert lake.query("weather.at_place", aoi="ms", lon=3.0001, lat=43.35).to_pylist()[0]["prec"] == 0.5
 
 
 # -- real rows and the command line ----------------------------------------------------------------------------------

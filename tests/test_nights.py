@@ -250,4 +250,4 @@ def test_a_season_of_disturbed_nights_ends_with_the_rows_of_an_undisturbed_one(t
         extract.s2(FIRST, last, aoi="ms", year=2024, bands=["B04", "B08"], workers=0, lake=calm)
     assert rows(lake).num_rows == NIGHTS * 8
     assert rows(lake).equals(rows(calm))
-    assert lake.sql("from signatures_s2").num_rows - NIGHTS * 8 == 8  # of the scene that was there anew
+    assert lake.sql("from signatures_s2").num_rows == NIGHTS * 8  # also of the scene that was there anew

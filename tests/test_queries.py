@@ -146,11 +146,16 @@ def test_a_missing_and_an_unknown_parameter_are_named(lake):
         lake.query("parcels.by_pid", aoi="ms", year=2024, ptype="", pid="12", colour="red")
 
 
+@pytest.mark.parametrize("pid", ["2", "no such parcel"])
 @pytest.mark.parametrize("query", [query for query in QUESTIONS if query.of_one_parcel], ids=ids)
-def test_questions_of_one_parcel_that_take_a_pid_look_at_no_other_parcel(query, lake):
+def test_questions_of_one_parcel_that_take_a_pid_look_at_no_other_parcel(query, pid, lake):
     if "pid" not in parameters(query):
         pytest.skip("takes no pid, so nothing is narrowed")
     factories.fill(lake, pids=("1", "2", "3"))
-    given = {"aoi": "ms", "year": 2024, "ptype": "", "pid": "2", "bands": None, "screen": [3]}
+    for card in ("bs", "c6"):
+        row = factories.signature("2", **factories.band("VV", 0.5))
+        radar = {name: value for name, value in row.items() if name[:3] not in ("B04", "B08", "scl")}
+        factories.write(lake, factories.signatures(radar, card=card), card=card)
+    given = {"aoi": "ms", "year": 2024, "ptype": "", "pid": pid, "bands": None, "screen": [3]}
     given = {name: given[name] for name in parameters(query)}
     assert lake.query(query.name, **given).equals(lake.sql(query.sql, **given))

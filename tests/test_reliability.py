@@ -40,11 +40,12 @@ from test_store import small_disk
 
 from cbm_lake import cards
 from cbm_lake.check import check
+from cbm_lake.delta import Table
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract import planning
 from cbm_lake.extract import scene as scene_work
 from cbm_lake.lake import Lake
-from cbm_lake.store import Store, Table
+from cbm_lake.store import Store
 
 pytestmark = pytest.mark.slow
 

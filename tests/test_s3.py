@@ -613,7 +613,7 @@ def test_a_deleted_file_is_named(store, url):
 def test_secrets_are_in_no_text_of_what_holds_them(store, url):
     lake = small(url)
     found = Access.of(url)
-    texts = [repr(found), str(found), repr(lake), repr(lake._store), repr(S3Files(url)), repr(lake._store._filesystem)]
+    texts = [repr(found), str(found), repr(lake), repr(lake._store), repr(S3Files(url)), repr(lake._store.filesystem)]
     texts += [repr(lake._moments._held), repr(found.obstore()["config"])]
     for text in texts:
         assert SECRET not in text

@@ -12,8 +12,9 @@ from factories import powerless
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cbm_lake.delta import Table
 from cbm_lake.errors import InvalidInputError, SourceError
-from cbm_lake.store import Store, Table
+from cbm_lake.store import Store
 
 SCHEMA = pa.schema(
     [

@@ -30,17 +30,33 @@ app = typer.Typer(
 @app.command()
 def rows(
     what: Annotated[str, typer.Argument(help="A view (s2, parcels, …), a named query, or a SELECT.")],
-    path: Annotated[Path, typer.Argument(help="File to write: .parquet, .csv, .gpkg, .geojson, .arrow.")],
+    path: Annotated[Path, typer.Argument(help="File to write: .parquet, .csv, .xlsx, .gpkg, .fgb, .geojson, .arrow.")],
     param: Annotated[
         list[str] | None, typer.Option("--param", "-p", help="name=value of a $name in the statement.")
     ] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="As the lake was at that moment.")] = None,
+    pseudonymous: Annotated[
+        bool, typer.Option("--pseudonymous", help="Identifiers of parcels and holdings as keyed hashes.")
+    ] = False,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Their key, 16 bytes or more; else config/pseudonyms.key.")
+    ] = None,
+    identifier: Annotated[
+        list[str] | None, typer.Option("--identifier", help="A further column that is replaced so.")
+    ] = None,
+    neutralise: Annotated[
+        bool | None,
+        typer.Option(help="Texts that spreadsheets take for formulas (= + - @) made harmless; .xlsx alone without it."),
+    ] = None,
 ) -> None:
     """Write rows of the lake to a file for other tools."""
     from cbm_lake.lake import open_lake
 
+    hashed: bool | Path = key or (pseudonymous or bool(identifier))
     with err.status(f"writing {path}"):
-        count = open_lake(as_of=as_of).export(what, path, **params(param))
+        count = open_lake(as_of=as_of).export(
+            what, path, pseudonymous=hashed, identifiers=identifier or [], neutralise=neutralise, **params(param)
+        )
     out.print(f"{count:,} rows written to {path}", soft_wrap=True)
 
 

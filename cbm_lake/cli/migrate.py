@@ -20,10 +20,20 @@ def migrate(
     year: Year,
     ptype: Ptype = None,
     parcels: Annotated[
-        str | None, typer.Option("--parcels", help="Table of the parcels; without it those migrated before.")
+        list[str] | None,
+        typer.Option("--parcels", help="Table of the parcels; without it those migrated before; may be repeated."),
     ] = None,
-    pid: Annotated[str, typer.Option("--pid", help="Its column of the parcel's identifier.")] = "id",
-    fid: Annotated[str, typer.Option("--fid", help="Its column of the number that other tables use.")] = "ogc_fid",
+    pid: Annotated[
+        str | None, typer.Option("--pid", help="Its column of the parcel's identifier; id without it.")
+    ] = None,
+    fid: Annotated[
+        str | None, typer.Option("--fid", help="Its column of the number that other tables use; ogc_fid without it.")
+    ] = None,
+    crop_name: Annotated[str | None, typer.Option("--crop-name", help="Its column of the crop's name.")] = None,
+    crop_code: Annotated[str | None, typer.Option("--crop-code", help="Its column of the crop's code.")] = None,
+    datasets: Annotated[
+        str | None, typer.Option("--datasets", help="The original's datasets.json, which names these columns.")
+    ] = None,
     crs: Annotated[str | None, typer.Option("--crs", help="Coordinate system, where the file names none.")] = None,
     catalogue: Annotated[str | None, typer.Option("--catalogue", help="Table of the scenes.")] = None,
     signatures: Annotated[
@@ -35,6 +45,10 @@ def migrate(
     weather: Annotated[str | None, typer.Option("--weather", help="Table of daily weather.")] = None,
     weather_grid: Annotated[str | None, typer.Option("--weather-grid", help="Its cells: grid_id, polygon.")] = None,
     markers: Annotated[str | None, typer.Option("--markers", help="Table of markers.")] = None,
+    markers_by: Annotated[
+        str,
+        typer.Option("--markers-by", help="What its pid is: identifier (pid), number (fid), what rows tell (auto)."),
+    ] = "auto",
     dsn: Annotated[
         str | None,
         typer.Option("--dsn", help="PostgreSQL database; the options above then name its tables, as schema.table."),
@@ -54,7 +68,8 @@ def migrate(
 
     with bar("migrating") as advance:
         done = take(
-            aoi, year, ptype, parcels=parcels, pid=pid, fid=fid, crs=crs, catalogue=catalogue,
+            aoi, year, ptype, parcels=parcels, pid=pid, fid=fid, crop_name=crop_name, crop_code=crop_code,
+            datasets_file=datasets, crs=crs, catalogue=catalogue, markers_by=markers_by,
             signatures=[*(signatures or ()), *(more or ())], hists=hists or (), weather=weather,
             weather_grid=weather_grid, markers=markers, dsn=dsn, boa_offset=boa_offset, refused=refused,
             progress=lambda what, number, total: advance(number, total),

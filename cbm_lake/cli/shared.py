@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,12 +91,14 @@ def show(rows: pa.Table, shown: Format, title: str | None = None) -> None:
     if shown is Format.csv:
         import pyarrow.csv
 
-        from cbm_lake.export import as_text
+        from cbm_lake.export import text_table
 
-        pyarrow.csv.write_csv(as_text(rows), sys.stdout.buffer)
+        pyarrow.csv.write_csv(text_table(rows), sys.stdout.buffer)
     elif shown is Format.json:
-        for row in decimals.written(rows).to_pylist():
-            sys.stdout.write(json.dumps(_plain(row)) + "\n")
+        from cbm_lake.export import json_rows
+
+        for row in json_rows(decimals.written(rows), lambda value: f"<{len(value)} bytes>"):
+            sys.stdout.write(json.dumps(row) + "\n")
     else:
         if rows.num_rows:
             _print(rows.slice(0, 200), title)
@@ -125,19 +126,6 @@ def _print(rows: pa.Table, title: str | None) -> None:
         out.print(records)
     else:
         Console(width=needed).print(table)
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON can say it: times as text, NaN, which JSON does not know, as null."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return value if isinstance(value, (str, int, type(None))) else _cell(value)
 
 
 def _cell(value: Any) -> str:

@@ -110,6 +110,8 @@ class Plan:
     """Scenes that the ledger already has."""
     failed: tuple[Outcome, ...] = ()
     """Scenes whose rasters cannot even be opened."""
+    lake: str = ""
+    """Where the lake is."""
 
 
 @dataclass(frozen=True)

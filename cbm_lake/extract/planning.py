@@ -65,7 +65,7 @@ def plan(
         failed = [(job, record(job, datetime.now(UTC), outcome)) for job, outcome in failed]
     count = lake.read_parcels(parcels, ["id"]).num_rows
     outcomes = tuple(outcome for _, outcome in failed)
-    return Plan(kind.name, parcels, count, tuple(jobs), len(rows) - len(drafts), outcomes)
+    return Plan(kind.name, parcels, count, tuple(jobs), len(rows) - len(drafts), outcomes, lake.url)
 
 
 def _names(bands: Iterable[str]) -> tuple[str, ...]:
@@ -194,6 +194,8 @@ def _inspect(
         missing = [name for name in job.bands if name not in assets]
         if missing:
             reason = f"scene {job.scene.id} has no asset {', '.join(missing)}; ask for other bands"
+            if not assets:  # a scene of another database's table, of which only statistics were migrated
+                reason = f"scene {job.scene.id} has no rasters; catalogue it with card2db to extract it"
             return Outcome(job.scene.id, 0, reason)
         names = [name for name in (*job.bands, kind.classification) if name in assets]
         try:

@@ -77,14 +77,14 @@ def run(
         rest = f"{done} of {total} scenes are done; run again for the other {total - done}"
         raise SourceError(f"{error}: {rest}") from error
     finally:
-        _publish(todo)
+        _settle(todo)
     return _result(todo, outcomes)
 
 
-def _publish(todo: Plan) -> None:
-    """Say in the cubes what counts by now, however the run ended; a newer scene may supersede one in another cube."""
-    if todo.jobs:
-        Lake(todo.jobs[0].lake).publish_cubes(todo.card)
+def _settle(todo: Plan) -> None:
+    """Let tables and cubes hold what counts by now, however this run ended, and an earlier one that was killed."""
+    if todo.lake:
+        Lake(todo.lake).settle(todo.card)
 
 
 def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 import shutil
 import uuid
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote, unquote
 
 from cbm_lake.config import Workspace
@@ -16,6 +19,11 @@ log = logging.getLogger(__name__)
 CHIPS = "chipimages"
 """The folder of chips; the original's own code reads and writes chip_images, which is a link to it."""
 CHIPS_OF_OLD = "chip_images"
+_LONGEST: Final = 255
+"""Bytes that a name may have in the usual file systems."""
+_NOTE: Final = ".pid"
+"""The file in which a folder says its pid, where its name does not."""
+_RESERVED: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$| )", re.IGNORECASE)
 
 
 def place(aoi: str, year: int, pid: str, name: str) -> Path:
@@ -27,7 +35,7 @@ def kept(root: Path) -> dict[str, dict[str, list[str]]]:
     """The parcels that have a folder below temp/ or data/, by area and year."""
     found: dict[str, dict[str, list[str]]] = {}
     for folder in sorted(root.glob("*/[0-9][0-9][0-9][0-9]/*/")):
-        found.setdefault(folder.parent.parent.name, {}).setdefault(folder.parent.name, []).append(unquote(folder.name))
+        found.setdefault(folder.parent.parent.name, {}).setdefault(folder.parent.name, []).append(_pid_of(folder))
     return found
 
 
@@ -106,7 +114,10 @@ def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:
     Raises:
         ConfigError: the folder cannot be written.
     """
-    return write_file(place(aoi, year, pid, name), text)
+    file = place(aoi, year, pid, name)
+    if "%-" in file.parent.name:
+        write_file(file.with_name(_NOTE), pid)
+    return write_file(file, text)
 
 
 def write_file(file: Path, text: str) -> Path:
@@ -139,7 +150,33 @@ def write_bytes(file: Path, content: bytes) -> Path:
     return file
 
 
-def name_of(pid: str) -> str:
-    """The pid as one folder name: what a path could mistake (/, ..) is written as %2F, %2E."""
-    name = quote(pid, safe=" +,;=@()[]!'")
-    return name.replace(".", "%2E") if set(name) <= {"."} else name
+def name_of(pid: str, most: int = _LONGEST) -> str:
+    """The pid as one folder name, another for each pid.
+
+    What a path or Windows could mistake (/, .., CON, a blank or dot at the end) is written as %2F, %2E. A name that
+    would be too long ends with the hash of the pid after %-, which no other name has.
+
+    Args:
+        pid: of a parcel.
+        most: bytes that the name may have.
+    """
+    name = _escaped(pid)
+    if len(name) <= most:
+        return name
+    mark = f"%-{hashlib.sha256(pid.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"
+    return re.sub(r"%.?$", "", name[: most - len(mark)]) + mark
+
+
+def _escaped(pid: str) -> str:
+    name = quote(pid, safe=" +,;=@()[]!'", errors="surrogatepass")
+    if set(name) <= {"."}:
+        return name.replace(".", "%2E")
+    if _RESERVED.match(name):  # devices of Windows, with or without an extension
+        name = f"%{ord(name[0]):02X}{name[1:]}"
+    return name if name[-1] not in " ." else f"{name[:-1]}%{ord(name[-1]):02X}"
+
+
+def _pid_of(folder: Path) -> str:
+    """The pid that a folder is of; where its name is a hash, as the folder says."""
+    note = folder / _NOTE
+    return note.read_text("utf-8") if "%-" in folder.name and note.is_file() else unquote(folder.name)

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.migration import catalogue as scenes
-from cbm_lake.migration import database, declared, events, series
+from cbm_lake.migration import database, datasets, declared, events, series
 from cbm_lake.migration.dumps import Dumps
 from cbm_lake.migration.series import Counts, Progress
 from cbm_lake.parcels import check_set
@@ -47,7 +47,7 @@ class Migrated:
 class _Given:
     """The files of each table, or their names in a database."""
 
-    parcels: str | None
+    parcels: tuple[str, ...]
     catalogue: str | None
     signatures: tuple[str, ...]
     hists: tuple[str, ...]
@@ -61,9 +61,12 @@ def migrate(
     year: int,
     ptype: str | None = None,
     *,
-    parcels: str | Path | None = None,
-    pid: str = "id",
-    fid: str = "ogc_fid",
+    parcels: Files | None = None,
+    pid: str | None = None,
+    fid: str | None = None,
+    crop_name: str | None = None,
+    crop_code: str | None = None,
+    datasets_file: str | Path | None = None,
     crs: str | None = None,
     catalogue: str | Path | None = None,
     signatures: Files = (),
@@ -71,6 +74,7 @@ def migrate(
     weather: str | Path | None = None,
     weather_grid: str | Path | None = None,
     markers: str | Path | None = None,
+    markers_by: str = "auto",
     dsn: str | None = None,
     boa_offset: str = "auto",
     refused: str | Path = "refused.csv",
@@ -83,16 +87,21 @@ def migrate(
         aoi: name of the area.
         year: of the declaration.
         ptype: which of several parcel sets of that area and year; none is the main one.
-        parcels: table of the parcels; without it those that were migrated before.
-        pid: its column of the identifier.
-        fid: its column of the number by which the other tables know a parcel.
+        parcels: table of the parcels, or several whose rows belong together; without it those migrated before.
+        pid: its column of the identifier; without it that of datasets_file, or "id".
+        fid: its column of the number by which the other tables know a parcel; without it "ogc_fid".
+        crop_name: its column of the crop's name; without it that of datasets_file, or one of the names that
+            `parcels.load` knows. Where there is none, the crops that the lake has of these parcels stay.
+        crop_code: its column of the crop's code; as crop_name.
+        datasets_file: the original's datasets.json or main.json, which names these columns (pcolumns).
         crs: coordinate system of parcels whose file names none.
         catalogue: table of the scenes: id, obstime, reference, card [, sensor, footprint].
         signatures: tables of long rows: pid (the number), obsid, band, count, mean, std, min, max, p25, p50, p75.
         hists: tables of histograms: pid (the number), obsid, hist (JSON).
         weather: table of days: meteo_date, tmin, tmax, tmean, prec, and grid_id where there are several cells.
         weather_grid: its cells: grid_id, polygon.
-        markers: table of events: pid (the identifier), marker, marker_type, date_start, date_main, date_end, …
+        markers: table of events: pid, marker, marker_type, date_start, date_main, date_end, …
+        markers_by: what that pid is: "pid", the identifier; "fid", the number; "auto", what the rows tell.
         dsn: a PostgreSQL database; what is given above are then names of tables (schema.table).
         boa_offset: auto: -1000 is added to statistics of Sentinel-2 products of baseline 04.00 and later, as their
             names tell, for the original took them of the stored numbers; keep: they are harmonised already.
@@ -107,30 +116,44 @@ def migrate(
     """
     if boa_offset not in _OFFSETS:
         raise InvalidInputError(f"boa_offset {boa_offset!r} is none of {', '.join(_OFFSETS)}")
+    if markers_by not in events.BY:
+        raise InvalidInputError(f"markers_by {markers_by!r} is none of {', '.join(events.BY)}")
     if (signatures or hists) and catalogue is None:
         raise InvalidInputError("signatures are of scenes; give the catalogue by catalogue= too")
     found = check_set(aoi, year, ptype)
+    columns = declared.Columns(pid, fid, crop_name, crop_code)
+    if datasets_file is not None:
+        columns = datasets.completed(columns, datasets_file, found)
     lake = lake or open_lake()
     given = _Given(
-        _text(parcels), _text(catalogue), _texts(signatures), _texts(hists), _text(weather), _text(weather_grid),
+        _texts(parcels or ()), _text(catalogue), _texts(signatures), _texts(hists), _text(weather), _text(weather_grid),
         _text(markers),
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="cbm-lake-migrate-") as scratch:
         dumps = Dumps(Path(scratch))
-        if dsn:
-            given = _fetched(dsn, given, dumps.folder, progress)
-        tables: dict[str, Counts] = {}
-        if given.parcels:
-            loaded = declared.load(lake, dumps, given.parcels, found, pid=pid, fid=fid, crs=crs)
-            tables["parcels"] = Counts(loaded.parcels, 0, 0 if loaded.new else loaded.parcels)
-        tables |= _take(lake, dumps, given, found, progress, shifted=boa_offset == "auto")
-        dumps.write_refused(Path(refused))
+        with dumps.own_names():
+            if dsn:
+                given = _fetched(dsn, given, dumps, progress)
+            tables: dict[str, Counts] = {}
+            if given.parcels:
+                loaded = declared.load(lake, dumps, given.parcels, found, columns, crs)
+                tables["parcels"] = Counts(loaded.parcels, 0, 0 if loaded.new else loaded.parcels)
+            tables |= _take(lake, dumps, given, found, progress, shifted=boa_offset == "auto", markers_by=markers_by)
+            lake.settle()
+            dumps.write_refused(Path(refused))
         reasons = tuple(dumps.refused())
     return Migrated(tables, reasons, Path(refused) if reasons else None)
 
 
 def _take(
-    lake: Lake, dumps: Dumps, given: _Given, found: tuple[str, int, str], progress: Progress, *, shifted: bool
+    lake: Lake,
+    dumps: Dumps,
+    given: _Given,
+    found: tuple[str, int, str],
+    progress: Progress,
+    *,
+    shifted: bool,
+    markers_by: str,
 ) -> dict[str, Counts]:
     """Take the tables that belong to parcels; what became of their rows."""
     parcels = lake.parcel_set(*found)
@@ -141,34 +164,34 @@ def _take(
         tables["catalogue"] = Counts(read, read - len(known))
     if given.signatures or given.hists:
         declared.number(lake, dumps, parcels)
-        dumps.view("dump", given.signatures, series.SIGNATURES)
+        dumps.view("dump", given.signatures, series.SIGNATURES, numbers=series.SIGNATURES[3:])
         dumps.view("dump_hists", given.hists, series.HISTS)
         tables |= series.Series(lake, dumps, parcels, known, progress).take()
     if given.weather:
         tables["weather"] = events.days(lake, dumps, parcels.aoi, given.weather, given.weather_grid)
     if given.markers:
-        dumps.view("markers_dump", [given.markers], events.MARKERS, events.MARKERS_MAYBE)
-        tables["markers"] = events.markers(lake, dumps, parcels)
+        dumps.view(
+            "markers_dump", [given.markers], events.MARKERS, events.MARKERS_MAYBE, numbers=events.MARKERS_NUMBERS
+        )
+        tables["markers"] = events.markers(lake, dumps, parcels, given.markers, markers_by)
     return tables
 
 
-def _fetched(dsn: str, given: _Given, folder: Path, progress: Progress) -> _Given:
+def _fetched(dsn: str, given: _Given, dumps: Dumps, progress: Progress) -> _Given:
     """The tables of a database as files."""
 
     def fetch(table: str | None, name: str) -> str | None:
         if table is None:
             return None
-        target = folder / f"{name}.csv.gz"
+        target = dumps.folder / f"{name}.csv.gz"
+        dumps.names[str(target)] = f"table {table}"
         return database.fetch(dsn, table, target, lambda size: progress(f"fetching {table}", size, 0))
 
     many = {
         name: tuple(str(fetch(table, f"{name}{number}")) for number, table in enumerate(getattr(given, name)))
-        for name in ("signatures", "hists")
+        for name in ("parcels", "signatures", "hists")
     }
-    single = {
-        name: fetch(getattr(given, name), name)
-        for name in ("parcels", "catalogue", "weather", "weather_grid", "markers")
-    }
+    single = {name: fetch(getattr(given, name), name) for name in ("catalogue", "weather", "weather_grid", "markers")}
     return _Given(**many, **single)  # type: ignore[arg-type]
 
 

@@ -123,7 +123,7 @@ def geometry(text: str) -> shapely.Geometry:
         ShapelyError: it is none of them.
         ValueError: it is none of them.
     """
-    text = text.strip()
+    text = text.strip().removeprefix("\\x")
     if text.startswith("{"):
         return shapely.from_geojson(text)
     if text[:2] in ("00", "01"):

@@ -1,8 +1,14 @@
-"""Dumps of the original's tables, read by DuckDB as they came; and the list of what is refused of them."""
+"""Dumps of the original's tables, read by DuckDB as they came; and the list of what is refused of them.
+
+Messages about scratch files name the user's file or table instead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -10,13 +16,17 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from cbm_lake import queries
-from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake import delimited, queries
+from cbm_lake.errors import InvalidInputError, LakeError, SourceError
+
+log = logging.getLogger(__name__)
 
 _MEMORY: Final = "2GB"
 """What DuckDB may hold; beyond it, it sorts and groups on disk."""
 _LISTED: Final = 5_000_000
 """Refused rows that are listed one by one; more are counted only."""
+_SAMPLE: Final = 2000
+"""Rows by which the decimal sign of a table is decided; a number of another form is refused with its row."""
 
 
 @dataclass
@@ -27,6 +37,8 @@ class Dumps:
     connection: duckdb.DuckDBPyConnection = field(init=False)
     sizes: dict[str, int] = field(default_factory=dict, init=False)
     """Bytes of the files of each view."""
+    names: dict[str, str] = field(default_factory=dict, init=False)
+    """What the user calls what is in a scratch file, by its path."""
 
     def __post_init__(self) -> None:
         self.connection = duckdb.connect(str(self.folder / "work.duckdb"))
@@ -46,21 +58,23 @@ class Dumps:
         columns: Sequence[str],
         defaults: Sequence[str] = (),
         renamed: Mapping[str, str] | None = None,
+        numbers: Sequence[str] = (),
     ) -> None:
         """Make the files of one table a view.
 
         Args:
             name: of the view.
-            paths: CSV (also .gz) or Parquet files.
+            paths: tables of text or Parquet files.
             columns: that it must have.
             defaults: columns that are null where a file has none of that name.
             renamed: how the files call columns of other names.
+            numbers: columns of numbers, whose decimal sign may be a comma.
 
         Raises:
             SourceError: a file cannot be read.
             InvalidInputError: a column is missing.
         """
-        parts = [self._named(path, columns, defaults, renamed or {}) for path in paths]
+        parts = [self._named(path, columns, defaults, renamed or {}, numbers) for path in paths]
         if not paths:
             nulls = ", ".join(f'null::varchar as "{column}"' for column in (*columns, *defaults))
             parts = [self.connection.sql(f"select {nulls} limit 0")]
@@ -90,10 +104,15 @@ class Dumps:
             self.run(table, bucket=number).create(table)
 
     def _named(
-        self, path: str, columns: Sequence[str], defaults: Sequence[str], renamed: Mapping[str, str]
+        self,
+        path: str,
+        columns: Sequence[str],
+        defaults: Sequence[str],
+        renamed: Mapping[str, str],
+        numbers: Sequence[str],
     ) -> duckdb.DuckDBPyRelation:
         found = self.read(path)
-        known = {name.lower(): name for name in found.columns}
+        known = {delimited.column_name(name): name for name in found.columns}
         known |= {ours: known[theirs] for ours, theirs in renamed.items()}
         missing = [name for name in columns if name not in known]
         if missing:
@@ -104,7 +123,35 @@ class Dumps:
             f'"{known[name]}"::varchar as "{name}"' if name in known else f'null::varchar as "{name}"'
             for name in (*columns, *defaults)
         ]
-        return found.project(", ".join(chosen))
+        return self._with_points(path, found.project(", ".join(chosen)), numbers)
+
+    def _with_points(
+        self, path: str, found: duckdb.DuckDBPyRelation, numbers: Sequence[str]
+    ) -> duckdb.DuckDBPyRelation:
+        """The rows with a point as decimal sign, where that of a table of text is a comma."""
+        if not numbers or not delimited.is_text(path):
+            return found
+        sample = found.project(", ".join(f'"{name}"' for name in numbers)).limit(_SAMPLE).fetchall()
+        texts = [text.strip() for row in sample for text in row if text]
+        if any("." in text for text in texts) or not any(re.fullmatch(r"[+-]?\d+,\d+", text) for text in texts):
+            return found
+        log.warning("%s: its decimal sign is a comma", self.names.get(path, path))
+        return found.project(
+            "* replace (" + ", ".join(f"""replace("{name}", ',', '.') as "{name}\"""" for name in numbers) + ")"
+        )
+
+    @contextmanager
+    def own_names(self) -> Iterator[None]:
+        """Let errors about scratch files name what the user gave."""
+        try:
+            yield
+        except LakeError as error:
+            text = str(error)
+            for path, name in self.names.items():
+                text = text.replace(path, name)
+            if text == str(error):
+                raise
+            raise type(error)(text) from error
 
     def read(self, path: str) -> duckdb.DuckDBPyRelation:
         """A file as a relation; the columns of a CSV are all text.
@@ -112,14 +159,12 @@ class Dumps:
         Raises:
             SourceError: it cannot be read.
         """
+        if Path(path).suffix.lower() not in (".parquet", ".geoparquet"):
+            return delimited.read(self.connection, path, self.folder, tolerant=True)
         if not Path(path).exists():
             raise SourceError(f"there is no file {path}; check the path")
         try:
-            if Path(path).suffix.lower() in (".parquet", ".geoparquet"):
-                return self.connection.read_parquet(path)
-            return self.connection.read_csv(
-                path, header=True, all_varchar=True, ignore_errors=True, store_rejects=True, rejects_limit=0
-            )
+            return self.connection.read_parquet(path)
         except duckdb.Error as error:
             reason = " ".join(str(error).split())[:300]
             raise SourceError(f"{path} cannot be read ({reason}); give a CSV with header, or Parquet") from error

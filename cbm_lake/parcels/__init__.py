@@ -18,16 +18,27 @@ from cbm_lake.parcels.columns import (
     CROP_CODE_NAMES,
     CROP_NAME_NAMES,
     PID_NAMES,
+    SEPARATOR,
     as_text,
     identifiers,
     take_columns,
     with_others,
 )
-from cbm_lake.parcels.geometry import EQUAL_AREA, extent_of, outlines_in, own_epsg, source_crs
+from cbm_lake.parcels.geometry import EQUAL_AREA, bounds_of, outlines_in, own_epsg, source_crs
 from cbm_lake.parcels.identity import TOLERANCE, tolerance, with_stored_bytes
 from cbm_lake.parcels.tables import in_order, measured, own_columns, version_of
 
-__all__ = ["CROP_CODE_NAMES", "CROP_NAME_NAMES", "PID_NAMES", "TOLERANCE", "Changes", "Loaded", "check_set", "load"]
+__all__ = [
+    "CROP_CODE_NAMES",
+    "CROP_NAME_NAMES",
+    "PID_NAMES",
+    "SEPARATOR",
+    "TOLERANCE",
+    "Changes",
+    "Loaded",
+    "check_set",
+    "load",
+]
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +62,8 @@ class Loaded:
     """Coordinate system of the parcels in the lake."""
     new: bool
     """False when the very same parcels were in force already."""
+    notes: tuple[str, ...] = ()
+    """What was guessed, substituted or damaged on the way: columns, layer, encoding of texts; one sentence each."""
     changes: Changes | None = None
     """What is different from the version in force before; None where there was none."""
 
@@ -73,20 +86,24 @@ def load(
     crop_code: str | None = None,
     layer: str | None = None,
     crs: str | int | None = None,
+    encoding: str | None = None,
     lake: Lake | None = None,
 ) -> Loaded:
     """Make the polygons of a file the declared parcels of an area and year; nothing is written when any is refused.
 
     Args:
-        path: shapefile (also in a .zip), GeoPackage, GeoJSON, FlatGeobuf, GeoParquet, or what else GDAL reads.
+        path: shapefile, GeoPackage, FileGDB, FlatGeobuf, GeoJSON (any of them also in a .zip), GeoParquet (also a
+            folder of parts), CSV or Excel with a column of WKT or WKB, or what else GDAL reads.
         aoi: name of the area: letters, digits, _ and -; kept in lower case.
         year: of the declaration.
         ptype: which of several parcel sets of that area and year; none is the main one.
-        pid: column of the parcel's identifier, kept as text exactly as written; without it see PID_NAMES.
+        pid: column of the parcel's identifier, kept as text exactly as written; without it see PID_NAMES. Several
+            between commas ("block,parcel") are joined by SEPARATOR; "fid" is the file's own numbering of its rows.
         crop_name: column of the crop's name; without it see CROP_NAME_NAMES.
         crop_code: column of the crop's code, kept as text; without it see CROP_CODE_NAMES.
-        layer: which layer of a file that has several.
+        layer: which layer of a file that has several, or which file of an archive.
         crs: coordinate system ("EPSG:2154") of a file that names none, or a wrong one.
+        encoding: of the texts ("cp1250", "UTF-8"), where the file says none, or a wrong one; else it is found out.
         lake: where to; without it the lake of the current workspace.
 
     Raises:
@@ -94,12 +111,13 @@ def load(
         InvalidInputError: an argument is wrong, or the file holds parcels that cannot be told apart or have no area.
     """
     aoi, year, ptype = check_set(aoi, year, ptype)
-    source = vectors.read(str(path), layer, key=pid)
-    taken = take_columns(source, pid, crop_name, crop_code)
+    source = vectors.read_noted(str(path), layer, key=pid, encoding=encoding)
+    chosen = take_columns(source, pid, crop_name, crop_code)
+    taken = chosen.columns
     ids = identifiers(source, taken["id"])
-    extent = extent_of(source, ids)
+    bounds = bounds_of(source, ids)
     lake = lake or open_lake()
-    given = source_crs(source, extent, crs)
+    given = source_crs(source, bounds, crs)
     epsg = lake.epsg(aoi) or own_epsg(given) or EQUAL_AREA
     outlines, repaired = outlines_in(source, ids, given, CRS.from_epsg(epsg))
     source = source.without_geometries()
@@ -114,7 +132,10 @@ def load(
         version = versions[0].version  # which may be of version 0.1, or of another format's types
     new = lake.add_parcels(aoi, year, ptype, version, in_order(table, found))
     area = float(found.area.sum())
-    loaded = Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, changes)
+    notes = (*source.notes, *chosen.notes)
+    loaded = Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, notes, changes)
+    for note in notes:
+        log.log(logging.INFO if note in chosen.notes else logging.WARNING, "%s: %s", path, note)
     _report(str(path), loaded)
     _report_mixed(str(path), lake, table)
     return loaded

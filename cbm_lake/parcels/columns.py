@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -11,29 +14,101 @@ import pyarrow.compute as pc
 
 from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.vectors import Features
+from cbm_lake.vectors.charsets import is_text
 
-PID_NAMES: Final = ("id", "parcel_id", "parcelid", "pid", "gsa_par_id", "id_parcel")
-"""Columns taken for the parcel's identifier when exactly one of them is there; in a fiboa file `id` wins."""
-CROP_NAME_NAMES: Final = ("crop:name", "crop_name", "cropname", "ec_hcat_n")
-"""Columns taken for the crop's name: the first that is there."""
-CROP_CODE_NAMES: Final = ("crop:code", "crop_code", "cropcode", "code_cultu", "ec_hcat_c")
-"""Columns taken for the crop's code: the first that is there."""
+PID_NAMES: Final = (
+    "id", "parcel_id", "parcelid", "pid", "gsa_par_id", "id_parcel",
+    "field_id", "geo_id", "pollu_id", "zakres_id", "localid", "ref_id", "reference_id", "dn_oid",
+)  # fmt: skip
+"""Columns taken for the parcel's identifier when exactly one of them is there; in a fiboa file `id` wins.
+
+After the general ones those of EuroLand, AT, EE, CZ, INSPIRE (IE), BE-VLG (twice) and the Spanish SIGPAC.
+"""
+CROP_NAME_NAMES: Final = (
+    "crop:name", "crop_name", "cropname",
+    "gewas", "gws_gewas", "afgroede", "snar_bezeichnung", "kasvikoodi_selite_fi", "taotletud_kultuur", "rastlina",
+    "plodina", "plod_naze", "gwsnam_h", "maincrop_title", "cult_nom", "nutz_txt", "code_bez", "cultiu", "ct_português",
+    "ec_trans_n", "ec_hcat_n",
+)  # fmt: skip
+"""Columns taken for the crop's name: the first that is there.
+
+Between the general ones and those of EuroCrops, what NL (twice), DK, AT, FI, EE, SI, SK, CZ, BE-VLG (twice), BE-WAL,
+DE-NW, DE-BB, ES-CT and PT call it.
+"""
+CROP_CODE_NAMES: Final = (
+    "crop:code", "crop_code", "cropcode", "code_cultu",
+    "gewascode", "gws_gewascode", "afgkode", "snar_code", "kasvikoodi", "product_code", "sifra_kmrs", "plodina_id",
+    "gwscod_h", "maincrop_code", "cult_cod", "nutz_code", "kulturcode", "nc_festg", "kc_festg", "cul_codigo",
+    "grdkod_mar", "parc_producto", "lnf_code", "ec_hcat_c",
+)  # fmt: skip
+"""Columns taken for the crop's code: the first that is there.
+
+Between the general ones (and FR) and that of EuroCrops, what NL (twice), DK, AT, FI, LV, SI, CZ, BE-VLG (twice),
+BE-WAL, DE-NW, DE-NI (three times), PT, SE, ES and CH call it.
+"""
+SEPARATOR: Final = "~"
+"""Between the parts of an identifier that several columns make together."""
+_ESCAPED: Final = {"%": "%25", SEPARATOR: "%7E"}
+"""What a part must not hold, so that two rows of other parts never have the same identifier."""
 _VIEW_NAMES: Final = ("pid", "crop_name", "crop_code", "area_m2", "aoi", "year", "ptype", "version")
 """Columns of the view `parcels` that are not in its files' schema."""
+_LISTED: Final = 40
+_TRIED: Final = 12
+"""Columns of which pairs are tried as an identifier, where no single one is."""
 
 
-def take_columns(source: Features, pid: str | None, crop_name: str | None, crop_code: str | None) -> dict[str, str]:
+@dataclass(frozen=True)
+class Chosen:
+    """Which of the file's columns become ours."""
+
+    columns: dict[str, str]
+    """Of ours (id, crop:name, crop:code) theirs; several of theirs joined by commas are one id."""
+    notes: tuple[str, ...]
+    """What was guessed."""
+
+
+def take_columns(source: Features, pid: str | None, crop_name: str | None, crop_code: str | None) -> Chosen:
     """Which of the file's columns become id, crop:name and crop:code."""
     names = source.columns.column_names
-    for option, name in {"pid": pid, "crop_name": crop_name, "crop_code": crop_code}.items():
-        if name is not None and names.count(name) != 1:
-            raise InvalidInputError(f"{source.name} has no column {name!r}; say {option}= one of: {', '.join(names)}")
+    for name in parts_of(source, pid) if pid else ():
+        if names.count(name) != 1:
+            raise InvalidInputError(f"{source.name} has no column {name!r}; {_candidates(source)}")
+    for option, crop in {"crop_name": crop_name, "crop_code": crop_code}.items():
+        if crop is not None and names.count(crop) != 1:
+            raise InvalidInputError(
+                f"{source.name} has no column {crop!r}; say {option}= one of: {_listed(names) or '(no columns)'}"
+            )
     wanted = {
         "id": pid or _guess_pid(source),
         "crop:code": crop_code or _first(names, CROP_CODE_NAMES),
         "crop:name": crop_name or _first(names, CROP_NAME_NAMES),
     }
-    return {ours: theirs for ours, theirs in wanted.items() if theirs is not None}
+    chosen = {ours: theirs for ours, theirs in wanted.items() if theirs is not None}
+    return Chosen(chosen, tuple(_guesses(names, chosen, {"id": pid, "crop:code": crop_code, "crop:name": crop_name})))
+
+
+def _guesses(names: Sequence[str], chosen: dict[str, str], given: dict[str, str | None]) -> Iterator[str]:
+    """What was guessed, and which columns might have been meant instead."""
+    if not given["id"]:
+        yield f"column {chosen['id']} is taken for the parcel's identifier; another by pid="
+    for ours, option, known in (
+        ("crop:name", "crop_name", CROP_NAME_NAMES),
+        ("crop:code", "crop_code", CROP_CODE_NAMES),
+    ):
+        if given[ours] or ours not in chosen:
+            continue
+        others = [name for name in names if name.lower() in known and name != chosen[ours]]
+        also = f" ({some(others)} may be too)" if others else ""
+        yield f"column {chosen[ours]} is taken for the crop's {ours[5:]}{also}; another by {option}="
+    if "crop:name" not in chosen and "crop:code" not in chosen:
+        rest = [name for name in names if name not in chosen.values()]
+        columns = _listed(rest) or "(no columns)"
+        yield f"no column is known to be the crop; say crop_name= or crop_code= one of: {columns}"
+
+
+def parts_of(source: Features, pid: str) -> list[str]:
+    """The columns that make the identifier together: one, or those between commas."""
+    return [pid] if pid in source.columns.column_names else [name.strip() for name in pid.split(",")]
 
 
 def _guess_pid(source: Features) -> str:
@@ -44,9 +119,54 @@ def _guess_pid(source: Features) -> str:
     if len(found) == 1:
         return str(found[0])
     problem = f"any of {', '.join(found)} may be" if found else "no column is known to be"
-    raise InvalidInputError(
-        f"{source.name}: {problem} the parcel's identifier; say pid= one of: {', '.join(names) or '(no columns)'}"
-    )
+    raise InvalidInputError(f"{source.name}: {problem} the parcel's identifier; {_candidates(source)}")
+
+
+def _candidates(source: Features) -> str:
+    """Advice that names the columns, those first that tell all rows apart; where none does, two that do together."""
+    names = source.columns.column_names
+    unique = [name for name in names if names.count(name) == 1 and _tells_apart(source, name)]
+    rest = [name for name in names if name not in unique]
+    pair = None if unique else _pair(source)
+    kinds = [f"each row has its own {some(unique)}"] if unique else []
+    kinds += [f'"{pair}" tells the rows apart'] if pair else []
+    kinds += ["fid is the file's row number, which another delivery may give to other parcels"]
+    return f"say pid= one of: {_listed([*unique, *rest]) or '(no columns)'} ({'; '.join(kinds)})"
+
+
+def _tells_apart(source: Features, name: str) -> bool:
+    """Whether each row has a value of its own in a column of texts or whole numbers."""
+    values = source.columns[name]
+    if not _may_identify(values.type) or values.null_count:
+        return False
+    few = values.slice(0, 1000)
+    return len(few.unique()) == len(few) and len(values.unique()) == len(values)
+
+
+def _may_identify(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind)) or is_text(kind)
+
+
+def _pair(source: Features) -> str | None:
+    """Two columns that tell all rows apart together."""
+    kinds = [
+        field.name
+        for field in source.columns.schema
+        if source.columns.column_names.count(field.name) == 1
+        and (pa.types.is_integer(field.type) or is_text(field.type))
+    ]
+    for pair in combinations(kinds[:_TRIED], 2):
+        rows = source.columns.select(pair)
+        for part in (rows.slice(0, 1000), rows):
+            if part.group_by(list(pair)).aggregate([]).num_rows < part.num_rows:
+                break
+        else:
+            return ",".join(pair)
+    return None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return some(names, _LISTED)
 
 
 def _first(names: Sequence[str], known: Sequence[str]) -> str | None:
@@ -55,8 +175,13 @@ def _first(names: Sequence[str], known: Sequence[str]) -> str | None:
 
 
 def identifiers(source: Features, column: str) -> pa.Array:
-    """The parcels' identifiers as text; refused where one is blank or stands in several rows."""
-    ids = as_text(source, column)
+    """The parcels' identifiers as text; refused where one is blank or stands in several rows.
+
+    Those of several columns are joined by SEPARATOR, which is written %7E within a part (and % as %25); an empty part
+    stays empty, where not all of them are.
+    """
+    parts = [as_text(source, name) for name in parts_of(source, column)]
+    ids = parts[0] if len(parts) == 1 else _joined(parts)
     blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(ids), ""), fill_value=True)
     rows = np.flatnonzero(blank) + 1
     if len(rows):
@@ -70,9 +195,19 @@ def identifiers(source: Features, column: str) -> pa.Array:
         raise InvalidInputError(
             f"{source.name}: {len(double)} identifiers in column {column!r} stand in several rows: "
             f"{some(map(repr, double.to_pylist()))}; "
-            "dissolve the parts of one parcel into one row, or name another column by pid="
+            f"dissolve the parts of one parcel into one row, or name another column by pid=: {_candidates(source)}"
         )
     return ids
+
+
+def _joined(parts: Sequence[pa.Array]) -> pa.Array:
+    """Identifiers of several parts; null where all of them are blank."""
+    blank = [pc.fill_null(pc.equal(pc.utf8_trim_whitespace(part), ""), fill_value=True) for part in parts]
+    escaped = [pc.fill_null(part, "") for part in parts]
+    for mark, code in _ESCAPED.items():
+        escaped = [pc.replace_substring(part, mark, code) for part in escaped]
+    joined = pc.binary_join_element_wise(*escaped, SEPARATOR)
+    return pc.if_else(reduce(pc.and_, blank), pa.scalar(None, joined.type), joined)
 
 
 def as_text(source: Features, column: str) -> pa.Array:

@@ -23,8 +23,21 @@ EQUAL_AREA: Final = 3035
 CHUNK: Final = 10_000
 """Outlines that are decoded at once."""
 POLYGONAL: Final = {shapely.GeometryType.POLYGON: "Polygon", shapely.GeometryType.MULTIPOLYGON: "MultiPolygon"}
+_DEGREES: Final = 4326
+_EUROPE: Final = (
+    (-32.0, 27.0, 45.0, 72.0),  # with the Canary Islands, Madeira, the Azores and Cyprus
+    (-63.5, 14.0, -60.5, 18.5),  # Guadeloupe, Martinique, Saint-Martin
+    (-55.0, 2.0, -51.0, 6.0),  # Guyane
+    (45.0, -13.2, 45.5, -12.5),  # Mayotte
+    (55.0, -21.6, 56.0, -20.7),  # La Réunion
+)
+"""Degrees within which the Union's parcels lie: west, south, east, north."""
 _COLLECTION: Final = shapely.GeometryType.GEOMETRYCOLLECTION
 OUTSIDE: Final = ("lie outside the world", "wrong CRS? Give the right one by crs=")
+
+
+Bounds = NDArray[np.float64]
+"""West, south, east and north of each geometry."""
 
 
 class Refusals:
@@ -48,8 +61,8 @@ class Refusals:
             raise InvalidInputError(f"{self._source.name}: {len(rows)} parcels {problem}: {listed}; {advice}")
 
 
-def extent_of(source: Features, ids: pa.Array) -> Geometries:
-    """The box round all geometries of a file, as an array of one; refused where one is no polygon with coordinates."""
+def bounds_of(source: Features, ids: pa.Array) -> Bounds:
+    """The boxes round a file's geometries (n, 4), refused where one is no polygon with coordinates."""
     refusals = Refusals(source, ids)
     boxes = []
     for start in range(0, len(source), CHUNK):
@@ -62,12 +75,12 @@ def extent_of(source: Features, ids: pa.Array) -> Geometries:
         if refusals.note(start, other, "are no polygons", "give polygons or multipolygons only"):
             continue
         if not refusals.note(start, _is_infinite(geometries), *OUTSIDE):
-            boxes.append(shapely.box(*shapely.total_bounds(geometries)))
+            boxes.append(shapely.bounds(geometries))
     refusals.check()
-    return np.array([shapely.box(*shapely.total_bounds(boxes))])
+    return np.concatenate(boxes)
 
 
-def source_crs(source: Features, extent: Geometries, given: str | int | None) -> CRS:
+def source_crs(source: Features, bounds: Bounds, given: str | int | None) -> CRS:
     """The coordinate system of the file, or the one given in its stead; refused where the coordinates deny it."""
     try:
         crs = source.crs if given is None else CRS.from_user_input(given)
@@ -77,11 +90,67 @@ def source_crs(source: Features, extent: Geometries, given: str | int | None) ->
         raise InvalidInputError(f"{source.name} does not say its coordinate system; give it by crs=, as EPSG:2154")
     if given is not None and source.crs is not None and not crs.equals(source.crs, ignore_axis_order=True):
         log.warning("%s says %s, but is read as %s", source.name, source.crs.name, crs.name)
-    if crs.is_projected and np.abs(shapely.total_bounds(extent)).max() <= 360:
+    if crs.is_geocentric:
         raise InvalidInputError(
-            f"{source.name} says {crs.name}, but its coordinates look like degrees; give the right one by crs="
+            f"{crs.name} counts from the earth's centre; give a geographic or projected one by crs="
         )
+    _check_range(source.name, crs, bounds)
+    _check_order(source.name, crs, bounds, sure=given is not None)
     return crs
+
+
+def _check_range(name: str, crs: CRS, bounds: Bounds) -> None:
+    """Refuse degrees in a projected system, and metres in a geographic one."""
+    most = np.abs(bounds).max(axis=1)
+    degrees, metres = most.max() <= 360, most.min() > 400
+    looks = "degrees" if crs.is_projected and degrees else "metres" if crs.is_geographic and metres else ""
+    if looks:
+        raise InvalidInputError(
+            f"{name} says {crs.name}, but its coordinates look like {looks}; give the right one by crs="
+        )
+
+
+def _check_order(name: str, crs: CRS, bounds: Bounds, *, sure: bool) -> None:
+    """Refuse x and y in each other's stead: outside of where the system is used, but inside of it when exchanged.
+
+    Args:
+        name: of the file.
+        crs: coordinate system.
+        bounds: boxes of the outlines in it, (n, 4).
+        sure: whether the user names it; then parcels outside of Europe in a system of the whole world are accepted.
+    """
+    areas = _areas_of_use(crs)
+    world = not areas
+    west, south, east, north = np.median(bounds, axis=0)
+    x, y = float(west + east) / 2, float(south + north) / 2
+    areas = areas or _EUROPE
+    if not np.isfinite(x + y) or _inside(areas, x, y) or not _inside(areas, y, x):
+        return
+    where = "in Europe" if world else f"where {crs.name} is used"
+    problem = f"{name}: the coordinates ({x:.6g}, {y:.6g}) do not lie {where}, but would if x and y were exchanged"
+    if world and sure:
+        log.warning("%s", problem)
+        return
+    advice = "exchange them in the file" + (f"; or give crs={crs.to_string()[:40]} if they are right" if world else "")
+    raise InvalidInputError(f"{problem}; {advice}")
+
+
+def _areas_of_use(crs: CRS) -> tuple[tuple[float, float, float, float], ...]:
+    """Where a coordinate system is used, in its own units; nothing where that is the whole world or not known."""
+    area = crs.area_of_use
+    if area is None or area.east - area.west >= 300 or area.east < area.west:
+        return ()
+    box = shapely.box(area.west, area.south, area.east, area.north)
+    if crs.is_projected:
+        box = transform(np.array([shapely.segmentize(box, 1.0)]), _DEGREES, crs)[0]
+    west, south, east, north = shapely.bounds(box)
+    margin = 0.05 * max(east - west, north - south)
+    bounds = (west - margin, south - margin, east + margin, north + margin)
+    return (bounds,) if np.isfinite(bounds).all() else ()
+
+
+def _inside(areas: tuple[tuple[float, float, float, float], ...], x: float, y: float) -> bool:
+    return any(west <= x <= east and south <= y <= north for west, south, east, north in areas)
 
 
 def own_epsg(crs: CRS) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +19,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.vectors.charsets import UTF_8
+from cbm_lake.vectors.textfiles import encoding_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 Source: TypeAlias = "str | Path | pa.Table | pd.DataFrame"
 """What a list is read from: a CSV or Parquet file, or a table in memory."""
@@ -123,12 +128,20 @@ def _read_file(path: Path, numbers: Sequence[str]) -> pa.Table:
     with _readable(str(path)):
         if path.suffix.lower() in (".parquet", ".geoparquet"):
             return pq.ParquetFile(path).read()  # read_table would add the columns of a path like aoi=…/year=…
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        decision = encoding_of(path)
+        if decision.note:
+            log.warning("%s: %s", path, decision.note)
+        codec = decision.codec.removesuffix("-sig")
+        with path.open(encoding="utf-8-sig" if codec == UTF_8 else codec, newline="") as file:
             header = next(csv.reader(file), [])
         if len(header) == 1 and ";" in header[0]:
             raise InvalidInputError(f"{path} is separated by semicolons; write it with commas")
         kinds = {column: pa.string() for column in header if column not in numbers}
-        return pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=kinds))
+        return pyarrow.csv.read_csv(
+            path,
+            read_options=pyarrow.csv.ReadOptions(encoding=codec),
+            convert_options=pyarrow.csv.ConvertOptions(column_types=kinds),
+        )
 
 
 @contextmanager

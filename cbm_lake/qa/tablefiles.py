@@ -25,15 +25,16 @@ from shapely.errors import ShapelyError
 
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.qa.tables import TEXT, TableType
-from cbm_lake.vectors import coordinate_system, decoded
+from cbm_lake.vectors import coordinate_system
+from cbm_lake.vectors.features import Opened, without
+from cbm_lake.vectors.gdal import read_layer
+from cbm_lake.vectors.textfiles import encoding_of
 
 log = logging.getLogger(__name__)
 
 _PARQUET: Final = (".parquet", ".geoparquet")
 _VECTOR: Final = (".shp", ".gpkg")
 _ENDINGS: Final = (".csv", *_PARQUET, *_VECTOR)
-_ENCODINGS: Final = ("utf-8-sig", "cp1252", "latin-1")
-"""Tried in this order; the last one reads any bytes."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ def _read_csv(path: Path, name: str, table: TableType) -> Source:
         path,
         sep=";",
         encoding=encoding,
+        encoding_errors="replace",
         header=0,
         names=columns,
         index_col=False,
@@ -182,20 +184,11 @@ def _opening(path: Path, name: str) -> tuple[str, list[str]]:
 
 
 def _encoding(path: Path) -> str:
-    """UTF-8 or UTF-16 by its byte order mark, UTF-8 where all bytes are, else what Windows uses in western Europe."""
-    with path.open("rb") as file:
-        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            return "utf-16"
-    for encoding in _ENCODINGS:
-        try:
-            with path.open(encoding=encoding) as lines:
-                while lines.read(1 << 20):
-                    pass
-        except UnicodeDecodeError:
-            log.warning("%s is not encoded as %s; the next guess is tried", path, encoding)
-        else:
-            return encoding
-    return _ENCODINGS[-1]
+    """What the byte order mark or all the words of a file say; a guess is logged."""
+    decision = encoding_of(path)
+    if decision.note:
+        log.warning("%s: %s", path, decision.note)
+    return decision.codec
 
 
 # -- Parquet, GDAL, Arrow ----------------------------------------------------------------------------------------------
@@ -236,12 +229,13 @@ def _read_vector(path: Path, name: str, table: TableType) -> Source:
     layer = (named or layers)[0]
     if len(layers) > 1:
         log.warning("%s has the layers %s; %s is read", name, ", ".join(map(str, layers)), layer)
-    meta, read = pyogrio.read_arrow(path, layer=layer)
-    outlines = meta["geometry_name"] or "wkb_geometry"
-    if outlines not in read.column_names:
-        return _from_arrow(name, decoded(read, path, meta["encoding"]), table)
-    shapes = Shapes(_binary(read[outlines]), coordinate_system(meta["crs"]))
-    attributes = decoded(read.drop_columns(outlines), path, meta["encoding"])
+    read = read_layer(Opened(name, str(path), None, None, None), str(path), layer)
+    for note in read.notes:
+        log.warning("%s: %s", name, note)
+    attributes = without(read.columns, 0)
+    if read.wkb is None:
+        return _from_arrow(name, attributes, table)
+    shapes = Shapes(_binary(read.wkb), read.crs)
     return Source(name, table, _frame(name, attributes, table), shapes if table.outlined else None)
 
 

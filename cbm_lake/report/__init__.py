@@ -98,7 +98,7 @@ def parcel(
         "json": lambda: facts.text(sealed).encode("utf-8"),
     }
     target = Path(folder) if folder else get.folders.place(aoi, year, str(pid), "")
-    stem = name or f"report_{declared.aoi}_{year}_{get.folders.name_of(str(pid))}"
+    stem = name or f"report_{declared.aoi}_{year}_{get.folders.name_of(str(pid), 150)}"
     files = {form: get.folders.write_bytes(target / f"{stem}.{form}", made[form]()) for form in dict.fromkeys(formats)}
     return Report(str(pid), files, missing)
 

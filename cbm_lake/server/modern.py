@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
 from cbm_lake import decimals, queries
-from cbm_lake.export import as_text
+from cbm_lake.export import as_text, json_rows
 from cbm_lake.server import security
 from cbm_lake.server.questions import Aoi, Pid, Ptype, Year
 from cbm_lake.server.security import User
@@ -146,8 +146,7 @@ def _csv(reader: Any) -> Iterator[bytes]:
     first = True
     for batch in reader:
         out = io.BytesIO()
-        rows = as_text(pa.Table.from_batches([batch], reader.schema))
-        pyarrow.csv.write_csv(rows, out, pyarrow.csv.WriteOptions(include_header=first))
+        pyarrow.csv.write_csv(as_text(batch), out, pyarrow.csv.WriteOptions(include_header=first))
         first = False
         yield out.getvalue()
     if first:
@@ -160,6 +159,6 @@ def _json(reader: Any) -> Iterator[bytes]:
     import orjson
 
     for batch in reader:
-        rows = decimals.written(batch).to_pylist()
-        lines = [orjson.dumps(row, default=lambda value: base64.b64encode(value).decode()) for row in rows]
+        rows = json_rows(decimals.written(batch), lambda value: base64.b64encode(value).decode())
+        lines = [orjson.dumps(row) for row in rows]
         yield b"\n".join([*lines, b""])

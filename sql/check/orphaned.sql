@@ -1,6 +1,6 @@
--- Signatures of each card in the table present (card, extraction, found, bytes) whose extraction the table ledger does not have.
+-- Signatures of each card in the table present (card, extraction, found, aside, bytes) whose extraction the table ledger does not have.
 select card, count(*) as extractions, sum(found)::bigint as signatures, sum(bytes)::bigint as bytes
 from present
-where extraction not in (select extraction from ledger where status = 'done')
+where found > 0 and extraction not in (select extraction from ledger where status = 'done')
 group by card
 order by card

@@ -5,14 +5,24 @@
 -- scenes before and two after.
 -- Clear: none of the parcel's pixels is of the scene classes $screen, it has at least 8, and enough of it was seen.
 -- Where no pixel is classified it is taken for clear: a cloud on one of many parcels moves no median. One of $step parcels is taken.
+-- Scenes that are suspect already are looked at, too: their signatures are set aside.
 with counted as (
     select extraction, scene, hash(aoi, year, ptype, parcels) as outlines from chain
     where card = 's2' and (card, scene, aoi, year, ptype) not in (from superseded)
         and (card, scene) not in (select card, scene from left_out)
 ),
-clear as (
-    select signatures_s2.*
+stored as (
     from signatures_s2
+    union all by name (
+        select distinct on (extraction, pid) *
+        from aside_s2
+        semi join counted using (extraction)
+        anti join signatures_s2 using (extraction, pid)
+    )
+),
+clear as (
+    select stored.*
+    from stored
     join counted using (extraction, scene)
     anti join outdated using (outlines, pid)
     where aoi = $aoi and year = $year and ptype = $ptype and hash(pid) % $step = 0 and scene not in (select unnest($left_out::varchar[]))

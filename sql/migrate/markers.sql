@@ -1,7 +1,13 @@
--- The markers of the dump ("markers_dump", every column as it came; declared holds the pids of the parcels), with the reason where one is
--- refused.
+-- The markers of the dump ("markers_dump", every column as it came) of the parcels in the table declared (key, pid: what the dump calls a
+-- parcel, and its pid), with the reason where one is refused; $numbered: the dump calls them by number.
 with given as (
-    select *, concat_ws(',', foi_id, marker, date_start, pid) as line, coalesce(date_start, date_main, date_end) as any_date from markers_dump
+    select
+        markers_dump.* exclude (pid), markers_dump.pid as given, declared.pid,
+        concat_ws(',', foi_id, marker, date_start, markers_dump.pid) as line,
+        coalesce(date_start, date_main, date_end) as any_date,
+        len([text for text in [duration_days, value_1, value_2, value_3] if try_cast(text as double) is null and text is not null]) as unread
+    from markers_dump
+    left join declared on declared.key = if($numbered, try_cast(try_cast(markers_dump.pid as double) as bigint)::varchar, markers_dump.pid)
 )
 select
     pid, foi_id, marker, marker_type, try_cast(date_start as date) as date_start, try_cast(date_main as date) as date_main,
@@ -9,8 +15,9 @@ select
     try_cast(value_1 as double) as value_1, try_cast(value_2 as double) as value_2, try_cast(value_3 as double) as value_3, practice,
     null::double as confidence, null::boolean as observable, line,
     case
-        when pid is null or pid not in (select pid from declared) then 'no parcel has this pid'
+        when pid is null then 'no parcel has this pid'
         when any_date is not null and try_cast(any_date as date) is null then 'its date is no date'
+        when unread > 0 then 'one of its numbers cannot be read'
     end as reason
 from given
-order by pid, date_start, marker, foi_id
+order by given, date_start, marker, foi_id

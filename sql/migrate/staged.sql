@@ -8,19 +8,23 @@ with given as (
         upper(trim(band::varchar)) as given, try_cast(try_cast(count as double) as integer) as count,
         try_cast(mean as double) as mean, try_cast(std as double) as std, try_cast(min as double) as min, try_cast(max as double) as max,
         try_cast(p25 as double) as p25, try_cast(p50 as double) as p50, try_cast(p75 as double) as p75,
-        concat_ws(',', pid, obsid, band) as line
+        concat_ws(',', pid, obsid, band) as line,
+        list_any_value([
+            text for text in [mean, std, min, max, p25, p50, p75] if try_cast(text as double) is null and text is not null
+        ]) as unread
     from dump
 ),
 judged as (
     select
         fids.pid, given.obsid, known.card, names.band, given.line,
         given.count, given.std, if(names.band = 'SC', 0, known.shift) as shift,
-        given.mean, given.min, given.max, given.p25, given.p50, given.p75,
+        given.unread, given.mean, given.min, given.max, given.p25, given.p50, given.p75,
         case
             when fids.pid is null then 'no parcel has this number'
             when known.card is null then 'no scene of the catalogue that was taken has this number'
             when names.band is null then 'its scene is of card ' || known.card || ', which has no such band'
             when given.count is null or given.count < 0 then 'it has no count'
+            when given.unread is not null then 'one of its numbers cannot be read'
         end as reason
     from given
     left join fids using (fid)

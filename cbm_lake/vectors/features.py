@@ -1,0 +1,89 @@
+"""What a file of geometries is read to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS
+from shapely.errors import ShapelyError
+
+from cbm_lake.errors import SourceError
+
+Geometries: TypeAlias = NDArray[np.object_]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """A file as it was read: its columns, and apart from them its geometries."""
+
+    name: str
+    """The path, as it was given."""
+    columns: pa.Table
+    stored: Geometries | pa.ChunkedArray
+    """The geometries, None where there is none; as WKB in an Arrow column they take a fifth of the memory."""
+    crs: CRS | None
+    notes: tuple[str, ...] = ()
+    """What was guessed, substituted or damaged on the way, one sentence each."""
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    @property
+    def geometries(self) -> Geometries:
+        """All geometries, decoded; None where there is none."""
+        return self.decoded(0, len(self))
+
+    def without_geometries(self) -> Features:
+        """The same without its geometries, whose memory is free when nobody else has them."""
+        return replace(self, stored=np.empty(0, object))
+
+    def decoded(self, start: int, stop: int) -> Geometries:
+        """The geometries of some rows.
+
+        Raises:
+            SourceError: they cannot be decoded.
+        """
+        if isinstance(self.stored, np.ndarray):
+            return self.stored[start:stop]
+        try:
+            return of_wkb(self.stored.slice(start, stop - start))
+        except ShapelyError as error:
+            reason = " ".join(str(error).split())
+            raise SourceError(f"{self.name} cannot be read ({reason}); check its geometries") from error
+
+
+def of_wkb(values: pa.ChunkedArray) -> Geometries:
+    """Geometries with their rings closed; None for what is none or has rings of fewer than three points."""
+    parts = [shapely.from_wkb(chunk.to_numpy(zero_copy_only=False), on_invalid="fix") for chunk in values.chunks]
+    return np.concatenate([np.empty(0, object), *parts])
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that is there to be read."""
+
+    name: str
+    """The path, as it was given."""
+    path: str
+    """Where it is: the same, or in a temporary folder what was in an archive."""
+    layer: str | None
+    encoding: str | None
+    """Python's name of the encoding that the user says."""
+    key: str | None
+    """The column that is needed."""
+
+
+def coordinate_system(given: Any) -> CRS | None:
+    """A file's coordinate system; None for the "undefined" one that a GeoPackage without any carries."""
+    crs = CRS.from_user_input(given) if given else None
+    return None if crs is None or crs.is_engineering else crs
+
+
+def without(table: pa.Table, *numbers: int | None) -> pa.Table:
+    """The table without the columns at some positions: two columns may have one name."""
+    return table.select([number for number in range(table.num_columns) if number not in numbers])

@@ -1,0 +1,92 @@
+"""What the variables of weather files are called, and what each of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cbm_lake.errors import InvalidInputError, some
+
+MEASURES: Final = ("tmin", "tmax", "tmean", "prec")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What a variable measures."""
+
+    measures: tuple[str, ...]
+    """Of MEASURES: what of a day follows from it."""
+    before: bool = False
+    """Whether a value is of the step before its time, not of its moment."""
+    daily: bool = False
+    """Whether a file has one value a day, which is of that day."""
+    rate: bool = False
+    """Whether it is precipitation in a time, not a total."""
+
+    @property
+    def kind(self) -> str:
+        """Of its unit."""
+        return "precipitation" if self.measures == ("prec",) else "temperature"
+
+
+_ALL: Final = Variable(("tmin", "tmax", "tmean"))
+_RAIN: Final = Variable(("prec",), before=True)
+_RATE: Final = Variable(("prec",), before=True, rate=True)
+_DAILY: Final = {name: Variable((name,), daily=True) for name in MEASURES}
+
+VARIABLES: Final[Mapping[str, Variable]] = {
+    **dict.fromkeys(("t2m", "2t", "2m_temperature", "var_2t", "tas"), _ALL),
+    "mn2t": Variable(("tmin",), before=True), "mx2t": Variable(("tmax",), before=True),
+    **dict.fromkeys(("tp", "total_precipitation", "var_tp"), _RAIN),
+    **dict.fromkeys(("mtpr", "avg_tprate", "tprate", "pr", "mean_total_precipitation_rate"), _RATE),
+    "temperature_air_2m_min_24h": _DAILY["tmin"], "temperature_air_2m_max_24h": _DAILY["tmax"],
+    "temperature_air_2m_mean_24h": _DAILY["tmean"],
+    "precipitation_flux": Variable(("prec",), daily=True, rate=True),
+    "tn": _DAILY["tmin"], "tx": _DAILY["tmax"], "tg": _DAILY["tmean"], "rr": _DAILY["prec"],
+    "tasmin": _DAILY["tmin"], "tasmax": _DAILY["tmax"],
+    **_DAILY,
+}  # fmt: skip
+"""By names in small letters: ERA5, ERA5-Land, AgERA5, E-OBS, CMIP, and files with our own names."""
+
+TABLE_NAMES: Final[Mapping[str, Sequence[str]]] = {
+    "meteo_date": ("meteo_date", "date", "day", "datum", "dag", "fecha", "data", "dato", "tag", "jour", "time",
+                   "obs_date", "obstime", "valid_time", "timestamp"),
+    "tmin": ("tmin", "temperature_min", "temp_min", "t_min", "tn", "min_temp", "temperature_2m_min", "tmin_c",
+             "mintemp", "tnk"),
+    "tmax": ("tmax", "temperature_max", "temp_max", "t_max", "tx", "max_temp", "temperature_2m_max", "tmax_c",
+             "maxtemp", "txk"),
+    "tmean": ("tmean", "temperature_avg", "temp_mean", "t_mean", "tg", "tavg", "temp_avg", "t_avg", "temperature_mean",
+              "mean_temp", "avg_temp", "temperature_2m_mean", "tmean_c", "tmk"),
+    "prec": ("prec", "precipitation", "precip", "rr", "prcp", "rain", "rainfall", "precipitation_sum",
+             "precipitation_mm", "prec_mm", "rain_mm", "precip_mm", "rsk"),
+    "lon": ("lon", "longitude", "long", "lng"),
+    "lat": ("lat", "latitude"),
+}  # fmt: skip
+"""Columns of a table by the names that they may have there: the first that is there."""
+
+
+def of(name: str, given: Mapping[str, str]) -> Variable | None:
+    """What a variable of a file is; None where nothing of it is used.
+
+    Args:
+        name: of the variable.
+        given: by what we call it, how the file calls it, where the caller says so.
+    """
+    said = tuple(ours for ours, theirs in given.items() if theirs == name and ours in MEASURES)
+    known = VARIABLES.get(name.lower())
+    if said:
+        before = said == ("prec",) or bool(known and known.before)
+        return Variable(said, before=before, daily=bool(known and known.daily), rate=bool(known and known.rate))
+    return known
+
+
+def check_columns(given: Mapping[str, str]) -> None:
+    """See that a caller's names are of columns that there are.
+
+    Raises:
+        InvalidInputError: one is not.
+    """
+    unknown = sorted({*given} - {*TABLE_NAMES, "cell"})
+    if unknown:
+        raise InvalidInputError(f"no column is called {some(unknown)}; there are: cell, {', '.join(TABLE_NAMES)}")
