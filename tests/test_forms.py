@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
+from typer.testing import CliRunner
 
 import cbm_lake as cbm
 from cbm_lake import backgrounds, cards, sources
+from cbm_lake.cli import app
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
 from cbm_lake.foi.signal import suspicious
 from cbm_lake.markers import parameters
@@ -577,3 +579,39 @@ def test_a_kept_folder_has_the_link_too_and_no_second_copy(what):
         assert (target / "chip_images").readlink() == Path("chipimages")
         assert len(originals_view(target)["images"]["B08"]) == 3
     assert not parcel_folder(what).exists()
+
+
+# -- the command line -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "time-series --kind ndvi --lines 1 --error-bars --no-bands",
+        "time-series --kind bs --error-bars --screen 3_8_9",
+        "chips --start 2024-03-01 --end 2024-10-31 --stretch 2,98 --no-outline",
+        "background --tms google --tms bing --columns 1 --chipsize 64",
+        "parcel-info --tms osm",
+    ],
+)
+def test_the_same_is_drawn_from_the_command_line(words, what, tmp_path):
+    command, *others = words.split()
+    asked = ["show", command, "--aoi", "demo", "--year", "2024", "--pid", what["pid"], "--out", str(tmp_path / "x.png")]
+    done = CliRunner().invoke(app, [*asked, *others])
+    assert done.exit_code == 0, done.exception
+    assert (tmp_path / "x.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("time-series --kind s2 --error-bars", "not for --kind s2"),
+        ("chips --start 2024-03-01 --end 2024-10-31 --stretch 98", "--stretch 98 is no two percentiles"),
+        ("time-series --screen 3_99", "--screen: '3_99' is no list of scene classes"),
+    ],
+)
+def test_the_command_line_says_which_option_is_wrong(words, message, what, tmp_path):
+    command, *others = words.split()
+    asked = ["show", command, "--aoi", "demo", "--year", "2024", "--pid", what["pid"], "--out", str(tmp_path / "x.png")]
+    done = CliRunner().invoke(app, [*asked, *others])
+    assert message in str(done.exception)
