@@ -121,6 +121,9 @@ WORKS = [
     "cbm.show.chip_images.by_location(lon, lat, start, end, ['B04', 'B08'], 400, 4, True, 'RdYlGn_r', [2, 98])",
     "cbm.show.chip_images.by_location(lon, lat, start, end, imgtype='B08', clean_history=True, view=False)",
     "cbm.show.background.by_pid(aoi, year, pid, 550, 550, ['Google'])",
+    "cbm.show.background.by_pid(aoi, year, pid, ptype, chipsize, extend, tms, ptype, 4, debug)",
+    "cbm.get.background.by_pid(aoi, year, pid, ptype, chipsize, extend, tms, ptype, True, debug)",
+    "cbm.get.background.by_pid(aoi, year, pid, ptype, chipsize, extend, tms, ptype, debug)",
     "cbm.show.background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, 4, debug)",
     "cbm.show.background.by_location(aoi, year, lon, lat, chipsize, extend, tms, ptype, 4, debug)",
     "cbm.show.parcel_info.by_pid(aoi, year, pid, ptype)",
@@ -162,8 +165,9 @@ def test_the_forms_of_version_0_1_go_on_working(old, new, what):
 
 
 REFUSED = [
-    ("cbm.get.time_series.by_pid(aoi, year, pid, 's2', '', True)", "True is no name of a band"),
-    ("cbm.get.background.by_pid(aoi, year, pid, chipsize, extend, tms, True)", "no parcels of demo 2024 True"),
+    ("cbm.get.time_series.by_pid(aoi, year, pid, 's2', '', True)", "leave save out"),
+    ("cbm.get.background.by_pid(aoi, year, pid, chipsize, extend, tms, True)", "quiet of early calls"),
+    ("cbm.show.background.by_pid(aoi, year, pid, 'g', chipsize, extend, tms, 'm', 4, debug)", "ptype is 'g'"),
     ("cbm.show.time_series.ndvi(aoi, year, pid, ptype, False, '3_8')", "cloud_free=False"),
     ("cbm.show.time_series.ndvi(aoi, year, pid, scl='3', screen=(3,))", "scl is screen"),
     ("cbm.show.time_series.ndvi(aoi, year, pid, max_line_plots=0)", "no number of lines"),
