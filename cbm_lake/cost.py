@@ -322,6 +322,8 @@ def _rows(number: int) -> pa.Table:
             columns.append(pa.array([f"{pid:08d}" for pid in range(_ROWS)]))
         elif item.name in keys:
             columns.append(pa.repeat(pa.scalar(keys[item.name], item.type), _ROWS))
+        elif item.name == "share":
+            columns.append(pa.repeat(pa.scalar(1, item.type), _ROWS))
         elif pa.types.is_floating(item.type):
             columns.append(pa.array(level + rng.normal(0, 60, _ROWS), item.type))
         else:

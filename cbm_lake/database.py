@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +27,8 @@ _OF_VERSIONS = "aoi, year, ptype, version, id, geometry"
 """What the views of all versions of parcel sets have: every version of this package has written these columns."""
 _FIRST = ("ledger", "obsids", "suspects", "exclusions")
 """Tables that those before need."""
+_COLUMN = re.compile(r"[a-z][a-z0-9_]*")
+"""How the columns of parcel_attributes are called."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
 
@@ -119,13 +122,34 @@ class Database:
             for definition in queries.definitions():
                 if definition.name >= _OF_SIGNATURES:
                     self._connection.execute(definition.sql)
+            self._attributes()
+
+    def _attributes(self) -> None:
+        """Make parcel_attributes: a row per parcel that was described, a column per attribute that any of them has.
+
+        A column is text where one of its values is the text of a class, BIGINT where all are classes, else DOUBLE.
+        """
+        long = self._connection.table("parcel_attributes_long")
+        kinds: dict[str, set[str]] = {}
+        for name, kind in self._connection.table("attributes").project("attribute, kind").distinct().fetchall():
+            kinds.setdefault(name, set()).add(kind)
+        columns = [
+            f"any_value({_typed(kinds[name])}) filter (attribute = '{name}') as \"{name}\""
+            for name in sorted(kinds)
+            if _COLUMN.fullmatch(name)
+        ]
+        long.aggregate(", ".join(["aoi, year, ptype, pid", *columns])).create_view("parcel_attributes")
 
     def _view(self, name: str) -> None:
-        """Make the view of a Delta table; where files may lack columns, all footers are read."""
+        """Make the view of a Delta table; where files may lack columns, all footers are read.
+
+        Signatures have many files, so they are asked whether that is so.
+        """
         files, schema = [file["path"] for file in self._files[name]], self._known[name].schema
         table = self.snapshot.tables.get(name)
-        mixed = table is not None and not self._known[name].is_uniform(table)
-        if not name.startswith("signatures_") or not (coming := self._returning(name)).num_rows:
+        of_signatures = name.startswith("signatures_")
+        mixed = not of_signatures or (table is not None and not self._known[name].is_uniform(table))
+        if not of_signatures or not (coming := self._returning(name)).num_rows:
             _view(self._connection, name, files, schema, union_by_name=mixed)
             return
         # a command has not ended, or was killed
@@ -156,6 +180,13 @@ class Database:
             if len(keep) < len(held):
                 cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0]["path"]]})
                 cursor.execute(queries.get(f"lookup.{card}").sql)
+
+
+def _typed(kinds: set[str]) -> str:
+    """The value of an attribute of those kinds as SQL."""
+    if "label" in kinds:
+        return "coalesce(label, format('{:g}', value))"
+    return "value::bigint" if kinds == {"class"} else "value"
 
 
 def rows(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> pa.Table:

@@ -120,13 +120,15 @@ class Table:
         missing = [field for field in Schema.from_arrow(self.schema).fields if field.name not in there]
         if missing:
             with translated("write", self.url), suppress(CommitFailedError):  # another writer adds them at this moment
+                table.alter.set_table_properties({_COLUMNS: "of several versions"}, raise_if_not_exists=False)
                 table.alter.add_columns(missing)
             table.update_incremental()
         return table
 
     def is_uniform(self, table: DeltaTable) -> bool:
         """Whether all files of a snapshot have all columns, since the table was made with as many as it has now."""
-        return table.metadata().configuration.get(_COLUMNS) == str(len(self.schema))
+        made_with = table.metadata().configuration.get(_COLUMNS)
+        return made_with == str(len(self.schema)) == str(len(table.schema().fields))
 
     def append(self, rows: pa.Table) -> None:
         """Add rows in one commit."""

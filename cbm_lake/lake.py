@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,13 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.pixels import Pixels
 from cbm_lake.slots import SlotContent, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
-from cbm_lake.store import Store, stamp
+from cbm_lake.store import Store, stamp, translated
 from cbm_lake.upkeep import Upkeep
 
 _ROUNDED = 1e-6
 """Degrees, a tenth of a metre: what rounding may take off a box of parcels."""
+_BATCH = 50_000
+"""Rows of parcels that are read at once where there may be a million."""
 
 
 class Lake(Pixels):
@@ -384,6 +386,11 @@ class Lake(Pixels):
         if table is None:
             raise NotFoundError(f"parcel file {parcels.path} has gone; load the parcels of {parcels.name} again")
         return table
+
+    def iter_parcels(self, parcels: ParcelSet, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """The same in batches, without ever having the whole columns in memory."""
+        with translated("read", parcels.path), self._store.open(parcels.path) as file:
+            yield from pq.ParquetFile(file).iter_batches(_BATCH, columns=columns)
 
     def schema_of_parcels(self, parcels: ParcelSet) -> pa.Schema:
         """The columns of a version of a parcel set, those of the agency too."""

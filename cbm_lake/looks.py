@@ -27,7 +27,8 @@ _CAUSES = {
 
 def count(lake: Lake, query: str, **params: Any) -> dict[str, int]:
     """How many looks there are of each fate, by a named query that counts them: looks, clear, and those of _CAUSES."""
-    return dict(lake.query(query, **params).to_pylist()[0])
+    rows = lake.query(query, **params)
+    return dict(rows.to_pylist()[0]) if rows.num_rows else dict.fromkeys(rows.column_names, 0)
 
 
 def in_words(counts: Mapping[str, int]) -> str:

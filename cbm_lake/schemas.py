@@ -230,6 +230,27 @@ MARKERS: Final = pa.schema(
 )
 """One row per event that an analysis found on a parcel."""
 
+ATTRIBUTES: Final = pa.schema(
+    [
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("year", pa.int32(), nullable=False),
+        pa.field("ptype", pa.string(), nullable=False),
+        pa.field("pid", pa.string(), nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of the parcel set whose outlines were described
+        pa.field("attribute", pa.string(), nullable=False),  # the column of parcel_attributes
+        pa.field("kind", pa.string(), nullable=False),  # number, class (its number) or label (its text)
+        pa.field("value", pa.float64()),  # null where no pixel counts
+        pa.field("label", pa.string()),
+        pa.field("pixels", pa.float64()),  # that have data, or the sum of their shares
+        pa.field("unit", pa.string()),
+        pa.field("rule", pa.string(), nullable=False),  # centre or coverage
+        pa.field("raster", pa.string(), nullable=False),
+        pa.field("described", _TIME, nullable=False),
+        pa.field("part", pa.int64(), nullable=False),
+    ]
+)
+"""One row per parcel and attribute that a raster gave; parts replace each other."""
+
 
 _OF_ROW = (
     pa.field("aoi", pa.string(), nullable=False),

@@ -37,6 +37,7 @@ def of(store: Store) -> dict[str, Table]:
         "obsids": Table(store, "obsids", schemas.OBSIDS, keys=("scene",)),
         "weather_days": Table(store, "weather/days", schemas.WEATHER, keys=("cell", "meteo_date"), partitions=("aoi",)),
         "weather_boxes": Table(store, "weather/cells", schemas.WEATHER_CELLS, keys=("cell",)),
+        "attributes": Table(store, "attributes", schemas.ATTRIBUTES, keys=("pid",), partitions=("aoi", "year")),
         "marked": Table(store, "markers", schemas.MARKERS, keys=("pid",), partitions=("aoi", "year")),
     }
 

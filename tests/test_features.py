@@ -57,6 +57,11 @@ def test_parcels_are_features_of_the_ogc_api_page_by_page(url, lake):
     ).bounds
     near = at(url, "/ogc/collections/parcels_ms_2024/items", bbox=f"{west},{south},{east},{north}").json()
     assert [feature["id"] for feature in near["features"]] == ["0012"]
+    for name in ("bbox-crs", "crs"):
+        path = "/ogc/collections/parcels_ms_2024/items"
+        assert at(url, path, **{name: "http://www.opengis.net/def/crs/OGC/1.3/CRS84"}).status_code == 200
+        refused = at(url, path, **{name: "http://www.opengis.net/def/crs/EPSG/0/32631"})
+        assert (refused.status_code, name in refused.text) == (400, True)
     for wrong in ("1,2", "a,b,c,d", "5,0,1,1", "0,0,500,1"):
         assert at(url, "/ogc/collections/parcels_ms_2024/items", bbox=wrong).status_code == 400
     assert at(url, "/ogc/collections/parcels_ms_2024/items", limit=0).status_code == 400

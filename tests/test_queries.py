@@ -89,7 +89,7 @@ def test_every_question_runs_on_an_empty_lake_and_names_its_columns(query, empty
         ("parcels.by_pid", "pid crop_name crop_code epsg geometry area_m2 centroid_lon centroid_lat"),
         ("parcels.in_box", "pid crop_name crop_code epsg geometry area_m2 centroid_lon centroid_lat"),
         ("parcels.areas", "aoi epsg parcels west south east north"),
-        ("time_series.ndvi", "obstime ndvi count cloud observable scene"),
+        ("time_series.ndvi", "obstime ndvi count cloud observable scene sky share seen"),
         ("time_series.s2", "date_part band count mean std min p25 p50 p75 max scl reference obsid"),
         ("time_series.bs", "date_part band count mean std min p25 p50 p75 max reference obsid"),
         ("time_series.c6", "date_part band count mean std min p25 p50 p75 max reference obsid"),

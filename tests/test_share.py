@@ -262,10 +262,21 @@ def test_a_lake_of_version_0_1_works_before_and_after_new_rows_come(lake):
         assert shares(Lake(lake.url)) == expected
         long = lake.query("time_series.s2", **KEY, pid="12", bands=None)
         assert long["obsid"].to_pylist() == ["old", "old", "new", "new"]
-        seen = lake.query("time_series.shares", card="s2", **KEY, pid="12")
+        seen = lake.query("time_series.shares", **KEY, pid="12")
         assert (seen["share"].to_pylist(), seen["seen"].to_pylist()) == ([None, 0.5], [True, False])
         assert markers.looks("ms", 2024, lake=lake)["cut"] == 1
         lake.compact()
+
+
+def test_a_table_whose_columns_were_taken_away_is_read_and_written_to(lake):
+    lake.add_parcels("ms", 2024, "", "v1", factories.parcels())
+    new_row(lake, "first", OLD, share=1.0)
+    url = f"{lake.url}/signatures/s2"
+    rows = DeltaTable(url).to_pyarrow_table().drop_columns("share")
+    write_deltalake(url, rows, mode="overwrite", schema_mode="overwrite", partition_by=["aoi", "year"])
+    assert shares(Lake(lake.url)) == {("first", "12"): (None, True)}
+    new_row(lake, share=0.5)
+    assert shares(Lake(lake.url)) == {("first", "12"): (None, True), ("new", "12"): (0.5, False)}
 
 
 def test_rows_of_version_0_1_alone_are_compacted(lake):

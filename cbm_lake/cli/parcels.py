@@ -1,4 +1,4 @@
-"""cbm-lake parcels: load what was declared."""
+"""cbm-lake parcels: load what was declared, and describe it by rasters."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cbm_lake.errors import InvalidInputError, SourceError
 _OPTIONS: Final = re.compile(r"\b(pid|crop_name|crop_code|layer|crs|encoding)=")
 """How Python writes what is an option here."""
 
-app = typer.Typer(no_args_is_help=True, help="Load declared parcels.")
+app = typer.Typer(no_args_is_help=True, help="Load declared parcels, and join rasters to them.")
 
 
 @app.callback()
 def parcels() -> None:
-    """Load declared parcels."""
+    """Load declared parcels, and join rasters to them."""
 
 
 @app.command("load")
@@ -68,6 +68,51 @@ def parcels_load(
     mended = f", {loaded.repaired} geometries mended" if loaded.repaired else ""
     size = f"{loaded.parcels:,} parcels, {loaded.area_ha:,.1f} ha, EPSG:{loaded.epsg}"
     out.print(f"{size}: {loaded.outcome}{mended} (version {loaded.version})")
+
+
+@app.command("describe")
+def parcels_describe(
+    raster: Annotated[str, typer.Argument(help="Path or URL of a raster in any coordinate system.")],
+    name: Annotated[str, typer.Option("--as", help="Name of the columns: elevation, soil, …")],
+    aoi: Aoi,
+    year: Year,
+    ptype: Ptype = None,
+    statistics: Annotated[
+        str | None,
+        typer.Option("--statistics", help="mean,std,min,max,p25,p50,p75; of classes majority,share,variety."),
+    ] = None,
+    categories: Annotated[
+        str | None, typer.Option("--categories", help="Pixels are classes: yes, or their texts: 1=sand,2=clay.")
+    ] = None,
+    rule: Annotated[
+        str, typer.Option("--rule", help="centre, or coverage for rasters coarser than parcels.")
+    ] = "centre",
+    band: Annotated[int | None, typer.Option("--band", help="Band of a raster that has several, from 1.")] = None,
+    unit: Annotated[str | None, typer.Option("--unit", help="Unit of the values; else what the file says.")] = None,
+) -> None:
+    """Join a raster to the parcels, as columns of the view parcel_attributes: elevation, slope, soil class."""
+    from cbm_lake import parcels
+
+    with err.status("describing parcels"):
+        described = parcels.describe(
+            raster, name, aoi, year, ptype, statistics=statistics, categories=_categories(categories), rule=rule,
+            band=band, unit=unit,
+        )  # fmt: skip
+    without = f"; {described.without:,} have no value" if described.without else ""
+    out.print(f"{described.parcels:,} parcels described by {', '.join(described.columns)}{without}", highlight=False)
+
+
+def _categories(text: str | None) -> dict[int, str] | bool:
+    """Classes as they are written on the command line."""
+    if text is None or text.lower() in {"no", "false"}:
+        return False
+    if text.lower() in {"yes", "true"}:
+        return True
+    pairs = [part.partition("=") for part in text.split(",")]
+    try:
+        return {int(value): label.strip() or value.strip() for value, _, label in pairs}
+    except ValueError as error:
+        raise InvalidInputError(f"--categories {text!r} is neither yes nor a list as 1=sand,2=clay") from error
 
 
 def _as_options(text: str) -> str:

@@ -68,6 +68,7 @@ def _library() -> str:
 def _figures(views: Views, examples: list[dict[str, Any]]) -> tuple[pd.Timestamp, dict[str, Any]]:
     """The time of the image, and all figures by name; the radar is that of the first example."""
     crops = views.table("time_series.crop_ndvi", cloud=0.0, **views.screen)
+    crops = crops[crops["parcels"] > 0]  # days on which the sky over all parcels of a crop is unknown have no median
     image, moment = plots.true_colour(views)
     first = examples[0]["pid"]
     figures = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.markers.finding import part_of
-from cbm_lake.markers.parameters import Parameters, Rule, Scenario, Season, read
+from cbm_lake.markers.parameters import Parameters, Rule, Scenario, Season, Where, read
 from cbm_lake.markers.series import check_known
 from cbm_lake.snapshots import ParcelSet
+
+log = logging.getLogger(__name__)
 
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -54,7 +57,8 @@ def traffic_light(
         rule asks for no marker or for its absence.
 
     Raises:
-        NotFoundError: no such parcels were loaded, one of `pids` is not among them, or no markers were found yet.
+        NotFoundError: no such parcels were loaded, one of `pids` is not among them, or no markers were found yet; or a
+            scenario asks for an attribute that no raster gave, see `cbm_lake.parcels.describe`.
         InvalidInputError: there is no such scenario, or a parameter is unknown or out of range.
     """
     chosen = read(parameters)
@@ -86,6 +90,8 @@ class _Evidence:
     """Whether each parcel was not observable."""
     gap: npt.NDArray[np.float64]
     """Longest time of each parcel without clear view, in days."""
+    attributes: pa.Table
+    """What rasters say of each parcel, by column."""
 
 
 def _evidence(lake: Lake, parcels: ParcelSet, pids: Sequence[str] | None) -> _Evidence:
@@ -117,13 +123,21 @@ def _evidence(lake: Lake, parcels: ParcelSet, pids: Sequence[str] | None) -> _Ev
         np.nan_to_num(rows["confidence"].to_numpy()),
         unseen,
         gap,
+        _attributes(lake, parcels, known),
     )
+
+
+def _attributes(lake: Lake, parcels: ParcelSet, pids: pa.Array) -> pa.Table:
+    """The columns of parcel_attributes of parcels, in their order; null where a parcel has none."""
+    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    rows = lake.query("markers.attributes", **key)
+    return rows.take(pc.index_in(pids, rows["pid"].combine_chunks()))
 
 
 def _judged(evidence: _Evidence, name: str, chosen: Parameters) -> pa.Table:
     """The colours of one scenario."""
     scenario = chosen.scenarios[name]
-    asked = _asked(evidence, scenario)
+    asked = _asked(evidence, scenario) & _described(evidence, scenario, name)
     decided = np.full(len(asked), -1)
     events = np.zeros(len(asked), np.int64)
     first, last = (np.full(len(asked), np.datetime64("NaT", "D")) for _ in range(2))
@@ -165,6 +179,34 @@ def _asked(evidence: _Evidence, scenario: Scenario) -> Flags:
         named = pc.fill_null(pc.match_substring(names, crop.lower()), False)
         asked = asked | named.to_numpy(zero_copy_only=False)
     return np.asarray(asked, bool)
+
+
+def _described(evidence: _Evidence, scenario: Scenario, name: str) -> Flags:
+    """Of which parcels the attributes are what a scenario says; of those without a value nothing is asked."""
+    fits = np.ones(len(evidence.pids), bool)
+    for attribute, where in scenario.where.items():
+        if attribute not in evidence.attributes.column_names:
+            raise NotFoundError(
+                f"scenario {name!r} asks for {attribute!r}, which no raster gave; describe parcels by one"
+            )
+        values = evidence.attributes[attribute]
+        if values.null_count:
+            log.warning("scenario %r asks nothing of %d parcels without %s", name, values.null_count, attribute)
+        fits &= _fits(values, where)
+    return fits
+
+
+def _fits(values: pa.ChunkedArray, where: Where) -> Flags:
+    """Which values are what is asked; null is not."""
+    fits = pc.is_valid(values)
+    if where.among is not None:
+        fits = pc.and_(fits, pc.is_in(pc.cast(values, pa.string()), pa.array([str(one) for one in where.among])))
+    for bound, holds in ((where.at_least, pc.greater_equal), (where.at_most, pc.less_equal)):
+        if bound is not None:
+            if pa.types.is_string(values.type):
+                raise InvalidInputError("texts of classes are asked for by among, not by at_least or at_most")
+            fits = pc.and_(fits, pc.fill_null(holds(values, bound), False))
+    return np.asarray(fits.to_numpy(), bool)
 
 
 def _counted(evidence: _Evidence, rule: Rule) -> Flags:

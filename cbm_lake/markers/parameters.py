@@ -146,11 +146,26 @@ class Rule(_Group):
         return self
 
 
+class Where(_Group):
+    """What an attribute of a parcel must be, a column of parcel_attributes; all that it says must hold."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+    among: tuple[str | int, ...] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Where:
+        if self.at_least is None and self.at_most is None and self.among is None:
+            raise ValueError("say at_least, at_most or among which values")
+        return self
+
+
 class Scenario(_Group):
-    """What is asked of the parcels of some crops."""
+    """What is asked of the parcels of some crops, and of some attributes."""
 
     crops: tuple[str, ...] | None = None
     codes: tuple[str, ...] | None = None
+    where: dict[str, Where] = {}
     rules: tuple[Rule, ...]
 
 

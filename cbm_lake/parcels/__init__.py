@@ -1,9 +1,10 @@
-"""Loads the parcels that farmers declared from a paying agency's file into the lake: `load`."""
+"""The parcels that farmers declared: `load` brings them from a file, `describe` joins rasters to them."""
 
 from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from cbm_lake.parcels.columns import (
     take_columns,
     with_others,
 )
+from cbm_lake.parcels.describing import Described, describe
 from cbm_lake.parcels.geometry import EQUAL_AREA, bounds_of, outlines_in, own_epsg, source_crs
 from cbm_lake.parcels.identity import TOLERANCE, tolerance, with_stored_bytes
 from cbm_lake.parcels.tables import in_order, measured, own_columns, version_of
+from cbm_lake.snapshots import ParcelSet
 
 __all__ = [
     "CROP_CODE_NAMES",
@@ -35,8 +38,10 @@ __all__ = [
     "SEPARATOR",
     "TOLERANCE",
     "Changes",
+    "Described",
     "Loaded",
     "check_set",
+    "describe",
     "load",
 ]
 
@@ -91,6 +96,10 @@ def load(
 ) -> Loaded:
     """Make the polygons of a file the declared parcels of an area and year; nothing is written when any is refused.
 
+    A parcel of the same identifier whose outline differs nowhere by more than TOLERANCE from the one that the lake has
+    is the same: its outline stays to the bit, so that its signatures go on counting, whatever the format writes. What
+    else is different makes a new version, see `Loaded.changes`; where nothing is, none is made.
+
     Args:
         path: shapefile, GeoPackage, FileGDB, FlatGeobuf, GeoJSON (any of them also in a .zip), GeoParquet (also a
             folder of parts), CSV or Excel with a column of WKT or WKB, or what else GDAL reads.
@@ -128,44 +137,43 @@ def load(
     table = with_others(own_columns(ids, found, attributes), source, set(taken.values()))
     version = version_of(table)
     changes = changes_of(lake, versions[0], table, version) if versions else None
-    if changes is not None and not changes:
-        version = versions[0].version  # which may be of version 0.1, or of another format's types
+    if changes is not None and changes.same_outlines:
+        version = _of_same_outlines(versions[0], version, changes)
     new = lake.add_parcels(aoi, year, ptype, version, in_order(table, found))
-    area = float(found.area.sum())
-    notes = (*source.notes, *chosen.notes)
-    loaded = Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, notes, changes)
+    notes = (*source.notes, *chosen.notes, *_of_changes(changes), *_of_types(lake, table))
     for note in notes:
         log.log(logging.INFO if note in chosen.notes else logging.WARNING, "%s: %s", path, note)
-    _report(str(path), loaded)
-    _report_mixed(str(path), lake, table)
+    area = float(found.area.sum())
+    loaded = Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, notes, changes)
+    log.info("%s: %d parcels of %s %d %s, version %s, %s", path, len(ids), aoi, year, ptype, version, loaded.outcome)
     return loaded
 
 
-def _report(path: str, loaded: Loaded) -> None:
-    """Log what was loaded, and warn of what the user may not expect of it."""
-    log.info("%s: %d parcels, version %s: %s", path, loaded.parcels, loaded.version, loaded.outcome)
-    changes = loaded.changes
+def _of_same_outlines(before: ParcelSet, version: str, changes: Changes) -> str:
+    """The version of parcels whose outlines are those in force: its first part is theirs, even if 0.1 made it."""
+    return f"{before.outlines}_{version.partition('_')[2]}" if changes else before.version
+
+
+def _of_changes(changes: Changes | None) -> Iterator[str]:
+    """What the user may not expect of a delivery."""
     if changes and changes.columns_removed:
         names = ", ".join(changes.columns_removed)
-        log.warning("%s has no column %s, which the parcels in force before had; as_of still shows it", path, names)
+        yield f"there is no column {names} any more, which the parcels in force before had; as_of= still shows it"
     if changes and changes.renamed:
-        log.warning(
-            "%s: %d parcels have the outline of another identifier before; signatures go by identifier, "
-            "so theirs are extracted anew; if another column has the former identifiers, name that one by pid=",
-            path,
-            changes.renamed,
+        yield (
+            f"{changes.renamed} parcels have the outline of another identifier before; signatures go by identifier, so "
+            "they are extracted anew; if another column has the former identifiers, name that one by pid="
         )
 
 
-def _report_mixed(path: str, lake: Lake, table: pa.Table) -> None:
-    """Warn of columns that other sets have in another type."""
+def _of_types(lake: Lake, table: pa.Table) -> Iterator[str]:
+    """Columns that other sets have in another type."""
     mixed = lake.mixed_columns() if len(lake.parcel_sets()) > 1 else {}
     names = {name.casefold() for name in table.column_names}
     for name, types in mixed.items():
         if name.casefold() in names:
             kinds = ", ".join(types)
-            words = "%s: the parcel sets have column %s in different types (%s); the view fiboa_parcels has it as text"
-            log.warning(words, path, name, kinds)
+            yield f"parcel sets have column {name} in different types ({kinds}); the view fiboa_parcels has it as text"
 
 
 def check_set(aoi: str, year: int, ptype: str | None) -> tuple[str, int, str]:

@@ -76,8 +76,7 @@ def changes_of(lake: Lake, before: ParcelSet, now: pa.Table, version: str) -> Ch
     """What is different in a table of parcels, of that version, from a version in the lake."""
     rows = rows_of(lake, before, now["id"].combine_chunks())
     outlines: dict[str, Any] = {} if outlines_of(version) == before.outlines else _of_outlines(lake, before, now, rows)
-    names = attributes_of(lake.schema_of_parcels(before).empty_table()).column_names
-    return Changes(**outlines, **_of_columns(lake.read_parcels(before, names), attributes_of(now), rows))
+    return Changes(**outlines, **_of_columns(lake, before, attributes_of(now), rows))
 
 
 def _of_outlines(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[np.int64]) -> dict[str, Any]:
@@ -93,13 +92,14 @@ def _of_outlines(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[np.
     }
 
 
-def _of_columns(before: pa.Table, now: pa.Table, rows: NDArray[np.int64]) -> dict[str, Any]:
+def _of_columns(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[np.int64]) -> dict[str, Any]:
     """The parts of Changes that are about columns; names that differ in capitals only are one."""
-    former = {name.casefold(): name for name in before.column_names}
+    names = attributes_of(lake.schema_of_parcels(before).empty_table()).column_names
+    former = {name.casefold(): name for name in names}
     mine = {name.casefold(): name for name in now.column_names}
     changed, retyped = [], []
     for key in sorted(former.keys() & mine.keys()):
-        old, new = before[former[key]], now[mine[key]]
+        old, new = lake.read_parcels(before, [former[key]])[former[key]], now[mine[key]]
         if family(old.type) != family(new.type):
             retyped.append((mine[key], str(old.type), str(new.type)))
         if count := _different(as_texts(old), as_texts(new), rows):

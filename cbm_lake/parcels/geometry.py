@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -36,8 +36,8 @@ _COLLECTION: Final = shapely.GeometryType.GEOMETRYCOLLECTION
 OUTSIDE: Final = ("lie outside the world", "wrong CRS? Give the right one by crs=")
 
 
-Bounds = NDArray[np.float64]
-"""West, south, east and north of each geometry."""
+Bounds: TypeAlias = NDArray[np.float64]
+"""n by 4: xmin, ymin, xmax, ymax."""
 
 
 class Refusals:
@@ -62,9 +62,9 @@ class Refusals:
 
 
 def bounds_of(source: Features, ids: pa.Array) -> Bounds:
-    """The boxes round a file's geometries (n, 4), refused where one is no polygon with coordinates."""
+    """The boxes round the geometries of a file; refused where one is no polygon with coordinates."""
     refusals = Refusals(source, ids)
-    boxes = []
+    boxes: list[Bounds] = []
     for start in range(0, len(source), CHUNK):
         geometries = source.decoded(start, start + CHUNK)
         missing = shapely.is_missing(geometries) | shapely.is_empty(geometries)
@@ -116,7 +116,7 @@ def _check_order(name: str, crs: CRS, bounds: Bounds, *, sure: bool) -> None:
     Args:
         name: of the file.
         crs: coordinate system.
-        bounds: boxes of the outlines in it, (n, 4).
+        bounds: of the parcels in it, n by 4.
         sure: whether the user names it; then parcels outside of Europe in a system of the whole world are accepted.
     """
     areas = _areas_of_use(crs)
@@ -124,7 +124,7 @@ def _check_order(name: str, crs: CRS, bounds: Bounds, *, sure: bool) -> None:
     west, south, east, north = np.median(bounds, axis=0)
     x, y = float(west + east) / 2, float(south + north) / 2
     areas = areas or _EUROPE
-    if not np.isfinite(x + y) or _inside(areas, x, y) or not _inside(areas, y, x):
+    if (world and not crs.is_geographic) or not np.isfinite(x + y) or _inside(areas, x, y) or not _inside(areas, y, x):
         return
     where = "in Europe" if world else f"where {crs.name} is used"
     problem = f"{name}: the coordinates ({x:.6g}, {y:.6g}) do not lie {where}, but would if x and y were exchanged"

@@ -7,7 +7,7 @@ national systems by 19 mm, a way through another coordinate system by less than 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -74,7 +74,7 @@ def with_stored_bytes(
         lake: where the versions are.
         versions: the first that has the place decides.
         ids: n identifiers.
-        outlines: n outlines as WKB, in arrays of CHUNK rows.
+        outlines: n outlines as WKB, in arrays of CHUNK rows; replaced in place.
         distance: how far they may differ.
     """
     undecided = np.ones(len(ids), bool)
@@ -84,12 +84,25 @@ def with_stored_bytes(
         rows = rows_of(lake, version, ids)
         rows[~undecided] = -1
         if (rows >= 0).any():
-            stored = lake.read_parcels(version, ["geometry"])["geometry"]
-            for number, start in enumerate(range(0, len(ids), CHUNK)):
-                chosen = rows[start : start + CHUNK]
-                same, outlines[number] = _replaced(outlines[number], stored, chosen, distance)
-                undecided[start : start + CHUNK] &= ~same
+            undecided &= ~_replace(outlines, lake.iter_parcels(version, ["geometry"]), rows, distance)
     return outlines
+
+
+def _replace(
+    outlines: list[pa.Array], stored: Iterable[pa.RecordBatch], rows: NDArray[np.int64], distance: float
+) -> NDArray[np.bool_]:
+    """Replace the outlines that are at the same place as the stored one of their row; which ones were."""
+    done, first = np.zeros(len(rows), bool), 0
+    for batch in stored:
+        inside = (rows >= first) & (rows < first + batch.num_rows)
+        for number, start in enumerate(range(0, len(rows), CHUNK)):
+            part = slice(start, start + CHUNK)
+            if inside[part].any():
+                chosen = np.where(inside[part], rows[part] - first, -1)
+                same, outlines[number] = _replaced(outlines[number], batch["geometry"], chosen, distance)
+                done[part] |= same
+        first += batch.num_rows
+    return done
 
 
 def rows_of(lake: Lake, version: ParcelSet, ids: pa.Array) -> NDArray[np.int64]:
@@ -99,11 +112,11 @@ def rows_of(lake: Lake, version: ParcelSet, ids: pa.Array) -> NDArray[np.int64]:
 
 
 def _replaced(
-    outlines: pa.Array, stored: pa.ChunkedArray, rows: NDArray[np.int64], distance: float
+    outlines: pa.Array, stored: pa.Array, rows: NDArray[np.int64], distance: float
 ) -> tuple[NDArray[np.bool_], pa.Array]:
     """Which outlines are at the same place as the stored one of that row, and all with the bytes of these."""
     candidates = np.flatnonzero(rows >= 0)
-    former = gather(stored, rows[candidates])
+    former = stored.take(pa.array(rows[candidates]))
     mine = outlines.take(pa.array(candidates))
     same = np.asarray(pc.equal(mine, former))
     rest = np.flatnonzero(~same)
@@ -113,8 +126,7 @@ def _replaced(
     chosen = np.zeros(len(rows), bool)
     chosen[candidates[same]] = True
     if same[rest].any():
-        kept = gather(stored, rows[chosen])
-        outlines = pc.replace_with_mask(outlines, pa.array(chosen), kept)
+        outlines = pc.replace_with_mask(outlines, pa.array(chosen), stored.take(pa.array(rows[chosen])))
     return chosen, outlines
 
 

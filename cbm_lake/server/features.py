@@ -23,6 +23,8 @@ _CRS84: Final = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _GEOJSON: Final = "application/geo+json"
 
 Bbox = Annotated[str, Query(max_length=200, description="west,south,east,north in degrees.")]
+BboxCrs = Annotated[str, Query(alias="bbox-crs", max_length=200, description="Of bbox: CRS84 only.")]
+OutlineCrs = Annotated[str, Query(max_length=200, description="Of the outlines: CRS84 only.")]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="Features of a page at most.")]
 Offset = Annotated[int, Query(ge=0, le=100_000_000, description="Features that are passed over.")]
 
@@ -61,8 +63,14 @@ def collection(request: Request, user: User, name: str) -> Response:
 
 
 @router.get("/collections/{name}/items")
-def items(request: Request, user: User, name: str, bbox: Bbox = "", limit: Limit = 10, offset: Offset = 0) -> Response:
+def items(
+    request: Request, user: User, name: str, bbox: Bbox = "", limit: Limit = 10, offset: Offset = 0,
+    bbox_crs: BboxCrs = "", crs: OutlineCrs = "",
+) -> Response:  # fmt: skip
     """A page of features with their outlines in degrees."""
+    for given, parameter in ((bbox_crs, "bbox-crs"), (crs, "crs")):
+        if given not in ("", _CRS84):
+            raise HTTPException(400, f"{parameter} {given!r} is not offered here; boxes and outlines are in {_CRS84}")
     found, total = _named(request, user, name).page(_box(bbox), offset, limit)
     base = f"{_root(request)}/collections/{name}/items"
     asked = f"bbox={bbox}&" if bbox else ""

@@ -18,7 +18,7 @@ from cbm_lake.errors import InvalidInputError
 VIEWS: Final = frozenset(
     {
         "scenes", "parcels", "s2", "bs", "c6", "sc", "s2_long", "bs_long", "c6_long", "extractions", "markers",
-        "weather", "weather_cells",
+        "weather", "weather_cells", "parcel_attributes", "parcel_attributes_long",
     }
 )  # fmt: skip
 """What may be read."""

@@ -228,8 +228,8 @@ def _seen(parcel: Parcel, tstype: str, moments: pd.Series[Any]) -> Any:
         return True
     found = source.lake.parcel_set(parcel.aoi, parcel.year, parcel.ptype)
     key = {"aoi": found.aoi, "year": found.year, "ptype": found.ptype, "pid": parcel.pid}
-    shares = source.lake.query("time_series.shares", card=tstype, **key).to_pydict()
-    seen = dict(zip(shares["date_part"], shares["seen"], strict=True))
+    shares = source.lake.query("time_series.shares", **key).to_pylist()
+    seen = {row["date_part"]: row["seen"] for row in shares if row["card"] == tstype}
     return [seen.get(moment, True) for moment in moments]
 
 

@@ -97,7 +97,7 @@ def _chosen(path: str, archive: zipfile.ZipFile, layer: str | None) -> tuple[str
     problem = f"holds several files: {some(members)}"
     if layer is not None:
         problem = f"holds no file {layer!r}, or several, but {some(members)}"
-    raise InvalidInputError(f"{path} {problem}; say which by layer=, as {PurePosixPath(members[0]).with_suffix('')}")
+    raise InvalidInputError(f"{path} {problem}; say which by layer=, as {_stem(members[0])}")
 
 
 def _rests(member: str, layer: str | None) -> Sequence[str | None]:
@@ -105,7 +105,7 @@ def _rests(member: str, layer: str | None) -> Sequence[str | None]:
     if layer is None:
         return []
     file = PurePosixPath(member)
-    names = dict.fromkeys((member, str(file.with_suffix("")), file.name, file.stem))
+    names = dict.fromkeys((member, _stem(member), file.name, file.stem))
     if layer in names:
         return [None]
     return [layer[len(name) + 1 :] for name in names if layer.startswith(f"{name}/")][:1]
@@ -139,7 +139,7 @@ def _folder(name: str) -> str | None:
 
 def _extracted(path: str, archive: zipfile.ZipFile, member: str, folder: str) -> str:
     """Where a member and the files that belong to it were extracted to."""
-    stem = _stem(member).lower() if member != "." else ""
+    stem = _stem(member).lower()
     wanted = [
         info
         for info in archive.infolist()
@@ -169,8 +169,8 @@ def _as_geodatabase(folder: Path) -> Path:
 
 def _stem(name: str) -> str:
     """The path without endings: parcels.shp.xml belongs to parcels.shp."""
-    file = PurePosixPath(name)
-    return str(file.with_name(file.name.removesuffix(".xml")).with_suffix(""))
+    file = PurePosixPath(name.removesuffix(".xml"))
+    return str(file.with_suffix("")) if file.suffix else str(file)
 
 
 def _without_geometries(path: str, archive: zipfile.ZipFile) -> InvalidInputError:

@@ -1,81 +1,34 @@
 """Character encodings of an agency's texts: what is declared, what the bytes say, and what is guessed without either.
 
 The bytes come first: texts that are valid UTF-8 are UTF-8, whatever was declared. A declaration is followed where all
-texts can be read in it. Without one, the code page is guessed for all texts of a file together: among those of Europe
-the one in which they are written with the letters of one language, as often as it uses them; charset-normalizer decides
-between equals. A file has few texts and short ones; so the guess is always reported, with a sample and the runner-up.
+texts can be read in it. Without one, the code page is guessed for all texts of a file together (guessing.py). A file
+has few texts and short ones; so the guess is always reported, with a sample and the runner-up.
 """
 
 from __future__ import annotations
 
 import codecs
-import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from typing import Final
 
-import charset_normalizer
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake.errors import InvalidInputError, some
+from cbm_lake.vectors.guessing import CANDIDATES, IMPOSSIBLE, ranked
 
 UTF_8: Final = "utf-8"
 
-_ALPHABETS: Final = {
-    "Bulgarian": "аеиотнрсвлкдпмзгубъчщцжйхшюяфьѝ",
-    "Greek": "αοιετσνηυρπκμλωςδγχθφβξζψόίάέήύώϊΐϋΰ",
-    "Polish": "łóążęśćńź",
-    "Czech": "íáéěřýžčšůúťďňó",
-    "Slovak": "áíéčýžšúľťňôďóäŕĺ",
-    "Hungarian": "áéöőóüíúű",
-    "Romanian": "ăîâțșşţ",
-    "Croatian": "čšžćđ",
-    "French": "éèêàâôçœûîïùëü",
-    "German": "üäößé",
-    "Dutch": "éëïèöüêó",
-    "Spanish": "óíáéñúüç",
-    "Catalan": "óàéèíçúïòü",
-    "Portuguese": "ãçáéíóêâõúôà",
-    "Italian": "àèìòùéî",
-    "Danish": "øåæéöäü",
-    "Swedish": "äåöéü",
-    "Estonian": "äõüöšž",
-    "Latvian": "āīēšņļūžčķģ",
-    "Lithuanian": "ėšžųąįūęč",
-    "Maltese": "ħżġċàù",
-    "Turkish": "ıüşğöçîâ",
-}
-"""Letters outside of ASCII of the languages of the Union (and Turkish), the most frequent first."""
-_FOLLOWED_BY: Final = {("French", "œ"): "iucdnst", ("Portuguese", "õ"): "e", ("Portuguese", "ã"): "oe "} | {
-    ("Italian", letter): " .,'-/" for letter in "àèìòùé"
-}
-"""What alone comes after a letter in a language: Italian has accents at the end of words only."""
-_WITHOUT_LATIN: Final = frozenset({"Bulgarian", "Greek"})
-_NEUTRAL: Final = frozenset("€°²³\u2019\u2018“”„\u2013—·§½¼±\xd7µ«»…ºª\xa0")
-_CANDIDATES: Final = {
-    "cp1252": 0.0, "cp1250": 1.5, "cp1251": 0.7, "cp1253": 1.0, "cp1254": 2.0, "cp1257": 1.5,
-    "iso8859-2": 3.0, "iso8859-7": 3.0, "iso8859-15": 2.0, "iso8859-5": 4.0, "iso8859-9": 4.0, "iso8859-13": 5.0,
-    "cp850": 4.0, "cp852": 4.0, "cp737": 5.0, "cp866": 5.0, "cp775": 5.0, "cp857": 5.0, "cp855": 6.0,
-}  # fmt: skip
-"""Code pages of Europe, and by which natural logarithm each is rarer in files of today: Windows before ISO and DOS."""
-_AFTER_LETTERS: Final = frozenset("²³°ºª\u2019”»…\u2013—\xa0")
-_OF_SEVERAL: Final = 0.8
-"""By how much texts in several languages are the less likely."""
-_IMPOSSIBLE: Final = math.log(1e-4)
 _CUT: Final = ("unexpected end of data", "incomplete multibyte sequence")
 """Reasons of Python where a text ends inside of a character."""
 _CLOSE: Final = 0.6
 """Natural logarithm per letter: a second reading that is nearer to the first is named too."""
 _MUCH_BETTER: Final = 2.5
 """By so much another code page must be likelier than the declared one to be mentioned."""
-_GUESSED_FROM: Final = 2_000
-"""Distinct texts: more say nothing new."""
-
 _SINGLE: Final = r"(?:windows|win|cp|ansi|oem|ibm|dos|msdos|codepage|code page|wcp|x-cp)?[ _-]*(\d{3,5})"
 _LATIN: Final = {number + 28590: f"iso8859-{number}" for number in range(1, 17)}
 _NUMBERED: Final = {65001: UTF_8, 20127: "ascii", 1200: "utf-16-le", 936: "gbk", 949: "cp949", 950: "cp950"} | _LATIN
@@ -186,7 +139,7 @@ def decide(texts: Collection[bytes], declared: Declared | None = None, wish: str
 def _as_wished(texts: Collection[bytes], wish: str, utf8: bool) -> Decision:
     bad = [] if wish == UTF_8 and utf8 else [raw for raw in texts if not _fits(raw, wish)]
     if bad:
-        best = _ranked(texts)[0][1]
+        best = ranked(texts)[0][1]
         raise InvalidInputError(
             f"{len(bad)} texts, as {bad[0]!r}, are not in {shown(wish)}; "
             f"{shown(best)} would read {sample(bad, best)}; give another by encoding="
@@ -206,12 +159,12 @@ def _as_utf8(texts: Collection[bytes], declared: Declared | None) -> Decision:
 
 def _as_declared(texts: Collection[bytes], declared: Declared) -> Decision:
     """As declared; where another encoding is much likelier, that is mentioned."""
-    if declared.codec not in _CANDIDATES:
+    if declared.codec not in CANDIDATES:
         return Decision(declared.codec)
-    ranked = _ranked(texts)
-    scores = {codec: score for score, codec in ranked}
-    best = ranked[0][1]
-    if scores[best] - scores.get(declared.codec, _IMPOSSIBLE) < _MUCH_BETTER:
+    guesses = ranked(texts)
+    scores = {codec: score for score, codec in guesses}
+    best = guesses[0][1]
+    if scores[best] - scores.get(declared.codec, IMPOSSIBLE) < _MUCH_BETTER:
         return Decision(declared.codec)
     note = (
         f"{declared.says}, and the texts are read so, as {sample(texts, declared.codec)}, "
@@ -221,10 +174,10 @@ def _as_declared(texts: Collection[bytes], declared: Declared) -> Decision:
 
 
 def _guessed(texts: Collection[bytes], declared: Declared | None) -> Decision:
-    ranked = _ranked(texts)
-    score, codec = ranked[0]
+    guesses = ranked(texts)
+    score, codec = guesses[0]
     text = sample(texts, codec)
-    others = [(other, sample(texts, other)) for least, other in ranked[1:] if score - least < _CLOSE]
+    others = [(other, sample(texts, other)) for least, other in guesses[1:] if score - least < _CLOSE]
     other = next((f"; it may be {shown(name)} too, as {what}" for name, what in others if what != text), "")
     why = f"{declared.says}, but the texts are not in it" if declared else "nothing says the encoding of the texts"
     return Decision(codec, f"{why}; {shown(codec)} is assumed, as {text}{other}; if that is wrong, say encoding=")
@@ -276,74 +229,6 @@ def _fits(raw: bytes, codec: str) -> bool:
 
 def _decodes(texts: Collection[bytes], codec: str) -> bool:
     return all(_fits(raw, codec) for raw in texts)
-
-
-# -- guessed -----------------------------------------------------------------------------------------------------------
-
-
-def _ranked(texts: Collection[bytes]) -> list[tuple[float, str]]:
-    """The code pages that can read the texts with their scores, the likeliest first."""
-    chosen = sorted(texts)[:: max(len(texts) // _GUESSED_FROM, 1)]
-    readings = {codec: "\n".join(raw.decode(codec, "replace") for raw in chosen) for codec in _CANDIDATES}
-    best = charset_normalizer.from_bytes(
-        b"\n".join(chosen), cp_isolation=[name.replace("-", "_") for name in _CANDIDATES]
-    ).best()
-    preferred = best.encoding.replace("_", "-") if best else ""
-    letters = max(sum(byte > 0x7F for raw in chosen for byte in raw), 1)
-    scores = [
-        (_likelihood(text) - (_CANDIDATES[codec] - (codec == preferred)) / letters, codec)
-        for codec, text in readings.items()
-    ]
-    return sorted(scores, reverse=True)
-
-
-def _likelihood(text: str) -> float:
-    """Mean natural logarithm of the probability of the letters outside of ASCII.
-
-    All texts are of one language, the one that suits best; or each of the one that suits it, which is less likely.
-    """
-    texts = [letters for line in text.split("\n") if (letters := _letters(line))]
-    sums = [[sum(_weight(language, *letter) for letter in letters) for language in _ALPHABETS] for letters in texts]
-    size = max(sum(map(len, texts)), 1)
-    together = max(map(sum, zip(*sums, strict=True)), default=0.0) / size
-    return max(together, sum(map(max, sums)) / size - _OF_SEVERAL)
-
-
-def _letters(text: str) -> list[tuple[str, str, str]]:
-    """The letters outside of ASCII, each between its neighbours."""
-    padded = f" {text} "
-    return [
-        (before, letter, after)
-        for before, letter, after in zip(padded, padded[1:], padded[2:], strict=False)
-        if letter > "\x7f"
-    ]
-
-
-def _weight(language: str, before: str, letter: str, after: str) -> float:
-    """Logarithm of the probability of a letter between two others."""
-    small = letter.lower()
-    known = _frequencies()[language].get(small)
-    if known is None:
-        sign = letter in _NEUTRAL and (letter == "\u2019" or not after.isalpha())
-        return math.log(0.02) if sign and (letter in _AFTER_LETTERS or not before.isalpha()) else _IMPOSSIBLE
-    if after.lower() not in _FOLLOWED_BY.get((language, small), after.lower()):
-        return _IMPOSSIBLE
-    if letter != small and before.islower():  # a capital inside of a word
-        return _IMPOSSIBLE / 2
-    if language in _WITHOUT_LATIN and any(near.isascii() and near.isalpha() for near in (before, after)):
-        return _IMPOSSIBLE / 2
-    return known if before.isalpha() or after.isalpha() else 2 * known  # few words have one letter
-
-
-@cache
-def _frequencies() -> dict[str, dict[str, float]]:
-    """Logarithm of the probability of each letter, by Zipf's law from its rank."""
-    tables = {}
-    for language, letters in _ALPHABETS.items():
-        total = sum(1 / (rank + 2) for rank in range(len(letters)))
-        tables[language] = {letter: -math.log((rank + 2) * total) for rank, letter in enumerate(letters)}
-    tables["Romanian"] = {letter: value - 0.3 for letter, value in tables["Romanian"].items()}  # ă is Portuguese ã
-    return tables
 
 
 # -- decoded -----------------------------------------------------------------------------------------------------------

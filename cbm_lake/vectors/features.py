@@ -17,6 +17,12 @@ from cbm_lake.errors import SourceError
 Geometries: TypeAlias = NDArray[np.object_]
 
 
+def of_wkb(values: pa.ChunkedArray) -> Geometries:
+    """Geometries with their rings closed; None for what is none or has rings of fewer than three points."""
+    parts = [shapely.from_wkb(chunk.to_numpy(zero_copy_only=False), on_invalid="fix") for chunk in values.chunks]
+    return np.concatenate([np.empty(0, object), *parts])
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """A file as it was read: its columns, and apart from them its geometries."""
@@ -35,15 +41,11 @@ class Features:
 
     @property
     def geometries(self) -> Geometries:
-        """All geometries, decoded; None where there is none."""
+        """All geometries, decoded; errors as of `decoded`."""
         return self.decoded(0, len(self))
 
-    def without_geometries(self) -> Features:
-        """The same without its geometries, whose memory is free when nobody else has them."""
-        return replace(self, stored=np.empty(0, object))
-
     def decoded(self, start: int, stop: int) -> Geometries:
-        """The geometries of some rows.
+        """The geometries of some rows, with their rings closed; None where there is none.
 
         Raises:
             SourceError: they cannot be decoded.
@@ -52,15 +54,14 @@ class Features:
             return self.stored[start:stop]
         try:
             return of_wkb(self.stored.slice(start, stop - start))
-        except ShapelyError as error:
-            reason = " ".join(str(error).split())
-            raise SourceError(f"{self.name} cannot be read ({reason}); check its geometries") from error
+        except (ShapelyError, NotImplementedError) as error:
+            raise SourceError(
+                f"{self.name} cannot be read ({error}); check the file or convert it to GeoPackage"
+            ) from error
 
-
-def of_wkb(values: pa.ChunkedArray) -> Geometries:
-    """Geometries with their rings closed; None for what is none or has rings of fewer than three points."""
-    parts = [shapely.from_wkb(chunk.to_numpy(zero_copy_only=False), on_invalid="fix") for chunk in values.chunks]
-    return np.concatenate([np.empty(0, object), *parts])
+    def without_geometries(self) -> Features:
+        """The same without its geometries, whose memory is free when nobody else has them."""
+        return replace(self, stored=np.empty(0, object))
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyogrio
 from pyproj import CRS
 
@@ -25,7 +23,8 @@ from cbm_lake.vectors.charsets import (
     recoded_columns,
     texts_of,
 )
-from cbm_lake.vectors.features import Features, Geometries, Opened, coordinate_system, of_wkb, without
+from cbm_lake.vectors.features import Features, Opened, coordinate_system, without
+from cbm_lake.vectors.shapes import has_arcs
 from cbm_lake.vectors.textfiles import numbers_for_ids, recoded
 
 ROW_NUMBERS: Final = ("fid", "ogc_fid")
@@ -74,7 +73,7 @@ def read_layer(source: Opened, opened: str | bytes, layer: str | int) -> Layer:
     options = {"ENCODING": _WIDE} if shapefile else {"DATE_AS_STRING": "YES"} if ending in _JSON else {}
     meta, table = pyogrio.read_arrow(opened, layer=layer, return_fids=True, **options)
     number = _geometry_column(table, meta["geometry_name"])
-    columns, notes = _texts(source, _copied(without(table, number)), shapefile)
+    columns, notes = _texts(source, without(table, number), shapefile)
     wkb = None if number is None else table.column(number)
     return Layer(columns, wkb, coordinate_system(meta["crs"]), meta["fid_column"], tuple(notes))
 
@@ -87,6 +86,7 @@ def _read(source: Opened) -> Features:
     found = read_layer(source, opened, layer)
     columns, said = _with_row_numbers(source, found, content if ending in _JSON else b"")
     geometries = _geometries(opened, layer, found.wkb)
+    columns = _copied(columns)
     return Features(source.name, columns, geometries, found.crs, (*filter(None, (note, *chosen)), *found.notes, *said))
 
 
@@ -126,29 +126,17 @@ def _geometry_column(table: pa.Table, name: str) -> int | None:
     return next(reversed(named or marked), None)
 
 
-def _geometries(opened: str | bytes, layer: str | int, values: pa.ChunkedArray | None) -> Geometries | pa.ChunkedArray:
-    """WKB as it was read; decoded where it has arcs, which the slower way of reading turns into short lines."""
-    if values is None:
-        return np.empty(0, object)
-    if not _has_arcs(values):
+def _geometries(opened: str | bytes, layer: str | int, values: pa.ChunkedArray | None) -> pa.ChunkedArray:
+    """WKB without arcs, which another, slower way of reading turns into short lines."""
+    values = values if values is not None else pa.chunked_array([], pa.binary())
+    if not has_arcs(values):
         return values
-    wkb = pyogrio.raw.read(opened, layer=layer, columns=[])[2]
-    return of_wkb(pa.chunked_array([pa.array(wkb, pa.binary())]))
-
-
-def _has_arcs(wkb: pa.ChunkedArray) -> bool:
-    """Whether any geometry is of a kind with arcs (codes 8 to 12 of WKB), which shapely does not decode."""
-    for chunk in wkb.chunks:
-        heads = pc.binary_slice(chunk.drop_null(), 1, 5)
-        codes = np.frombuffer(b"".join(heads.to_pylist()), "<u4")
-        if np.isin((codes & 0xFFFF) % 1000, range(8, 13)).any():
-            return True
-    return False
+    return pa.chunked_array([pa.array(pyogrio.raw.read(opened, layer=layer, columns=[])[2], pa.binary())])
 
 
 def _copied(table: pa.Table) -> pa.Table:
     """The columns in memory of their own: GDAL's batches are freed as a whole, and geometries are most of them."""
-    batches = [batch.take(pa.array(np.arange(batch.num_rows))) for batch in table.to_batches()]
+    batches = [batch.take(pa.array(range(batch.num_rows), pa.int64())) for batch in table.to_batches()]
     return pa.Table.from_batches(batches, table.schema)
 
 

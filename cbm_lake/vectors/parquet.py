@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import geopandas as gpd
 import numpy as np
@@ -18,17 +18,15 @@ import shapely
 from pyproj import CRS
 
 from cbm_lake.errors import InvalidInputError, SourceError, some
-from cbm_lake.vectors.features import Features, Geometries, Opened, coordinate_system, without
+from cbm_lake.vectors.features import Features, Geometries, Opened, coordinate_system, of_wkb, without
 from cbm_lake.vectors.shapes import column_of, is_binary, of_column, srid
 
+Stored: TypeAlias = Geometries | pa.ChunkedArray
+"""Decoded, or WKB in chunks."""
 PARQUET: Final = (".parquet", ".geoparquet", ".pq", ".parq", ".pqt")
 ARROW: Final = (".feather", ".arrow", ".ipc")
 _DEFAULT_CRS: Final = "OGC:CRS84"
 """What GeoParquet and the GEOMETRY type have where they say nothing."""
-
-
-_CHUNK: Final = 10_000
-"""Geometries that are decoded at once."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +62,13 @@ def read(source: Opened) -> Features:
     return Features(source.name, columns, _joined(parts), parts[0].crs, parts[0].notes)
 
 
-def _joined(parts: Sequence[Features]) -> Geometries | pa.ChunkedArray:
-    """The geometries of all parts: still WKB where all have it."""
-    stored = [part.stored for part in parts if not isinstance(part.stored, np.ndarray)]
-    if len(stored) < len(parts):
-        return np.concatenate([part.geometries for part in parts])
-    return pa.chunked_array([chunk.cast(pa.large_binary()) for one in stored for chunk in one.chunks])
+def _joined(parts: Sequence[Features]) -> Stored:
+    """The geometries of all parts, as they are stored where all are so in the same way."""
+    stored = [part.stored for part in parts]
+    columns = [column for column in stored if isinstance(column, pa.ChunkedArray)]
+    if len(columns) == len(stored) and len({column.type for column in columns}) == 1:
+        return pa.chunked_array([chunk for column in columns for chunk in column.chunks], columns[0].type)
+    return np.concatenate([part.geometries for part in parts])
 
 
 def is_folder_of_parts(path: Path) -> bool:
@@ -98,15 +97,15 @@ def _part(name: str, file: Path, root: Path) -> Features:
         key, equals, value = folder.partition("=")
         if equals and key not in columns.column_names:
             columns = columns.append_column(key, pa.array([value] * columns.num_rows, pa.string()))
-    return replace(part, columns=columns)
+    return Features(name, columns, part.stored, part.crs, part.notes)
 
 
 def _features(name: str, file: Path, table: pa.Table, native: _Geometry | None = None) -> Features:
     found = _of_metadata(name, table) or native or _of_extension(table) or _of_values(name, table)
+    geometries = _geometries(file, table, found)
     covering = table.column_names.index(found.covering) if found.covering in table.column_names else None
-    columns = without(table, found.number, covering)
-    read = Features(name, columns, _geometries(file, table, found), None)
-    return replace(read, crs=_crs(found, read))
+    crs, notes = _crs(name, found, geometries)
+    return Features(name, without(table, found.number, covering), geometries, crs, notes)
 
 
 def _of_metadata(name: str, table: pa.Table) -> _Geometry | None:
@@ -168,9 +167,9 @@ def _of_values(name: str, table: pa.Table) -> _Geometry:
     return _Geometry(number, "WKB", None)
 
 
-def _geometries(file: Path, table: pa.Table, found: _Geometry) -> Geometries | pa.ChunkedArray:
-    values = table.column(found.number)
+def _geometries(file: Path, table: pa.Table, found: _Geometry) -> Stored:
     if found.encoding == "WKB":
+        values = table.column(found.number)
         return values if is_binary(values.type) else of_column(values)
     column = table.column_names[found.number]
     if found.encoding.startswith("geoarrow."):
@@ -178,20 +177,17 @@ def _geometries(file: Path, table: pa.Table, found: _Geometry) -> Geometries | p
     return np.asarray(gpd.read_parquet(file, columns=[column]).geometry.to_numpy())
 
 
-def _crs(found: _Geometry, read: Features) -> CRS | None:
+def _decoded(stored: Stored) -> Geometries:
+    return of_wkb(stored) if isinstance(stored, pa.ChunkedArray) else stored
+
+
+def _crs(name: str, found: _Geometry, stored: Stored) -> tuple[CRS | None, tuple[str, ...]]:
     """The coordinate system; the format's own where none is said and the coordinates may be degrees."""
     if found.crs is None:
-        code = srid(read.name, read.geometries)
-        return CRS.from_epsg(code) if code else None
-    if found.crs == _DEFAULT_CRS and not _may_be_degrees(read):
-        return None
-    return coordinate_system(found.crs)
-
-
-def _may_be_degrees(read: Features) -> bool:
-    """Whether no coordinate is larger than degrees are; one that is not finite says nothing."""
-    for start in range(0, len(read), _CHUNK):
-        bounds = shapely.bounds(read.decoded(start, start + _CHUNK))
-        if (np.abs(bounds[np.isfinite(bounds)]) > 360).any():
-            return False
-    return True
+        code = srid(name, _decoded(stored))
+        return (CRS.from_epsg(code) if code else None), ()
+    if found.crs == _DEFAULT_CRS and len(stored):
+        bounds = shapely.total_bounds(_decoded(stored))
+        if np.isfinite(bounds).all() and np.abs(bounds).max() > 360:
+            return None, ()
+    return coordinate_system(found.crs), ()

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 
 from cbm_lake.errors import InvalidInputError, some
@@ -22,6 +23,16 @@ _LOOKED_AT: Final = 200
 """Values by which a column is recognised."""
 NAMES: Final = ("geometry", "geom", "wkt", "wkb", "wkb_geometry", "the_geom", "ogr_geometry", "shape", "wkt_geom")
 """Columns that are the geometry where several could be: exactly one of these."""
+
+
+def has_arcs(wkb: pa.ChunkedArray) -> bool:
+    """Whether any geometry is of a kind with arcs (codes 8 to 12 of WKB), which shapely does not decode."""
+    for chunk in wkb.chunks:
+        heads = pc.binary_slice(chunk.drop_null(), 1, 5).to_pylist()
+        codes = np.frombuffer(b"".join(head for head in heads if len(head) == 4), "<u4")
+        if np.isin((codes & 0xFFFF) % 1000, range(8, 13)).any():
+            return True
+    return False
 
 
 def of_column(values: pa.ChunkedArray) -> Geometries:
@@ -108,5 +119,5 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def is_binary(kind: pa.DataType) -> bool:
-    """Whether values of a type are bytes, which may be WKB."""
+    """Whether values of a type are bytes."""
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))

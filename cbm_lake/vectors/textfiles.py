@@ -19,7 +19,7 @@ _BETWEEN: Final = re.compile("[\\s,\x1e]*")
 _WORD: Final = re.compile(rb"[^\x00-\x20\"',;|<>{}\[\]]*[\x80-\xff][^\x00-\x20\"',;|<>{}\[\]]*")
 """A word that is not ASCII."""
 _XML: Final = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)[\"']")
-_FROM_GML: Final = frozenset({UTF_8, "iso8859-1", "utf-16"})
+_FROM_GML: Final = frozenset({UTF_8, "iso8859-1"})
 """Encodings in which GDAL reads XML by itself."""
 
 
@@ -81,7 +81,7 @@ def recoded(path: Path, wish: str | None) -> tuple[bytes | None, str]:
     decision = encoding_of(path, wish, said)
     if decision.codec == UTF_8 and said is None:
         return None, decision.note
-    if decision.codec == "utf-8-sig" or (xml and said is None and wish is None):
+    if decision.codec == "utf-8-sig" or (xml and said is None and wish is None and decision.codec != "utf-16"):
         return None, decision.note
     text = path.read_bytes().decode(decision.codec, "replace")
     if xml:

@@ -29,3 +29,4 @@ from (
             and ($pids::varchar[] is null or list_contains($pids::varchar[], pid))
     )
 )
+having count(*) > 0

@@ -18,3 +18,4 @@ from (
         where aoi = $aoi and year = $year and ptype = $ptype
     )
 )
+having count(*) > 0

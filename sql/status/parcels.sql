@@ -1,5 +1,5 @@
--- The parcel sets in force and how much of them is extracted. older: scenes whose extraction is of an older version of the set,
--- so that parcels which have changed since are missing from them; extract again, only those are done.
+-- The parcel sets in force and how much of them is extracted. older: scenes whose extraction is of a version of the set with
+-- other outlines (the first part of the version), so that parcels which have changed since are missing from them; extract again, only those are done.
 select
     parcels.aoi, parcels.year, parcels.ptype, parcels.parcels, parcels.hectares, extracted.card, extracted.scenes, extracted.older,
     extracted.signatures
@@ -10,7 +10,7 @@ from (
 left join (
     select
         done.aoi, done.year, done.ptype, card, count(*) as scenes,
-        count(*) filter (done.parcels <> sets.version) as older, sum("rows")::bigint as signatures
+        count(*) filter (split_part(done.parcels, '_', 1) <> split_part(sets.version, '_', 1)) as older, sum("rows")::bigint as signatures
     from done
     join (select distinct aoi, year, ptype, version from parcels) as sets using (aoi, year, ptype)
     group by done.aoi, done.year, done.ptype, card

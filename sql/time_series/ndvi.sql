@@ -2,9 +2,8 @@
 -- scene classes $screen (usually 3, 8, 9, 10, 11), null where none is classified; sky says clear, cloudy or unknown in a word; count its
 -- pixels, share the share of the parcel that was seen, seen whether that is enough.
 select
-    obstime, ndvi(B04_mean, B08_mean) as ndvi, B04_count as count, share_of(scl, $screen::integer[]) as cloud,
-    sky_of(scl, $screen::integer[]) as sky, share, is_seen(share) as seen,
-    observable, scene
+    obstime, ndvi(B04_mean, B08_mean) as ndvi, B04_count as count, share_of(scl, $screen::integer[]) as cloud, observable, scene,
+    sky_of(scl, $screen::integer[]) as sky, share, is_seen(share) as seen
 from s2
 where pid = $pid and aoi = $aoi and year = $year and ptype = $ptype and B04_mean is not null and B08_mean is not null
 order by obstime, share desc nulls last, scene
