@@ -75,18 +75,26 @@ def also(order: Order | None = None, /, **names: str) -> Callable[[Callable[P, R
     return around
 
 
-def ptype_stood_at(place: int, is_other: Callable[[object], bool]) -> Order:
+def ptype_stood_at(place: int, is_other: Callable[[object], bool], now: int | None = None) -> Order:
     """For `also`: calls of version 0.1 with ptype at a position where something else is expected now.
 
     Args:
         place: which position.
         is_other: whether a value is what is expected there now; else None and texts are a ptype.
+        now: the position of ptype in the function's own order, where documents name it at both.
     """
 
     def order(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
         if len(args) <= place or not (args[place] is None or isinstance(args[place], str)) or is_other(args[place]):
             return args, kwargs
-        return (*args[:place], *args[place + 1 :]), {"ptype": args[place], **kwargs}
+        others = (*args[:place], *args[place + 1 :])
+        if now is None or len(others) <= now:
+            return others, {"ptype": args[place], **kwargs}
+        if args[place] not in (None, others[now]):
+            raise InvalidInputError(
+                f"ptype is {args[place]!r} at one position and {others[now]!r} at another; give one"
+            )
+        return others, kwargs
 
     return order
 

@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
+from typer.testing import CliRunner
 
 import cbm_lake as cbm
 from cbm_lake import backgrounds, cards, sources
+from cbm_lake.cli import app
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
 from cbm_lake.foi.signal import suspicious
 from cbm_lake.markers import parameters
@@ -119,6 +121,9 @@ WORKS = [
     "cbm.show.chip_images.by_location(lon, lat, start, end, ['B04', 'B08'], 400, 4, True, 'RdYlGn_r', [2, 98])",
     "cbm.show.chip_images.by_location(lon, lat, start, end, imgtype='B08', clean_history=True, view=False)",
     "cbm.show.background.by_pid(aoi, year, pid, 550, 550, ['Google'])",
+    "cbm.show.background.by_pid(aoi, year, pid, ptype, chipsize, extend, tms, ptype, 4, debug)",
+    "cbm.get.background.by_pid(aoi, year, pid, ptype, chipsize, extend, tms, ptype, True, debug)",
+    "cbm.get.background.by_pid(aoi, year, pid, ptype, chipsize, extend, tms, ptype, debug)",
     "cbm.show.background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, 4, debug)",
     "cbm.show.background.by_location(aoi, year, lon, lat, chipsize, extend, tms, ptype, 4, debug)",
     "cbm.show.parcel_info.by_pid(aoi, year, pid, ptype)",
@@ -160,8 +165,9 @@ def test_the_forms_of_version_0_1_go_on_working(old, new, what):
 
 
 REFUSED = [
-    ("cbm.get.time_series.by_pid(aoi, year, pid, 's2', '', True)", "True is no name of a band"),
-    ("cbm.get.background.by_pid(aoi, year, pid, chipsize, extend, tms, True)", "no parcels of demo 2024 True"),
+    ("cbm.get.time_series.by_pid(aoi, year, pid, 's2', '', True)", "leave save out"),
+    ("cbm.get.background.by_pid(aoi, year, pid, chipsize, extend, tms, True)", "quiet of early calls"),
+    ("cbm.show.background.by_pid(aoi, year, pid, 'g', chipsize, extend, tms, 'm', 4, debug)", "ptype is 'g'"),
     ("cbm.show.time_series.ndvi(aoi, year, pid, ptype, False, '3_8')", "cloud_free=False"),
     ("cbm.show.time_series.ndvi(aoi, year, pid, scl='3', screen=(3,))", "scl is screen"),
     ("cbm.show.time_series.ndvi(aoi, year, pid, max_line_plots=0)", "no number of lines"),
@@ -231,7 +237,7 @@ def test_percentiles_stretch_the_colours_of_all_images_alike():
     ndvi = np.array([200 / 400, 100 / 500, 0.0, 800 / 1600])
     assert view("ndvi").limits([image], [0, 100])[0] == (0.0, 0.5)
     assert view("ndvi").limits([image], (25, 75))[0] == pytest.approx(tuple(np.percentile(ndvi, (25, 75))))
-    assert view("B04").limits([image], (0, 50)) == ((100.0, 250.0),)
+    assert view("B04").limits([image], (0, 50)) == ((0.01, 0.025),)
     assert view("ndvi").limits([image]) == ((0.0, 0.9),)
 
 
@@ -577,3 +583,39 @@ def test_a_kept_folder_has_the_link_too_and_no_second_copy(what):
         assert (target / "chip_images").readlink() == Path("chipimages")
         assert len(originals_view(target)["images"]["B08"]) == 3
     assert not parcel_folder(what).exists()
+
+
+# -- the command line -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "time-series --kind ndvi --lines 1 --error-bars --no-bands",
+        "time-series --kind bs --error-bars --screen 3_8_9",
+        "chips --start 2024-03-01 --end 2024-10-31 --stretch 2,98 --no-outline",
+        "background --tms google --tms bing --columns 1 --chipsize 64",
+        "parcel-info --tms osm",
+    ],
+)
+def test_the_same_is_drawn_from_the_command_line(words, what, tmp_path):
+    command, *others = words.split()
+    asked = ["show", command, "--aoi", "demo", "--year", "2024", "--pid", what["pid"], "--out", str(tmp_path / "x.png")]
+    done = CliRunner().invoke(app, [*asked, *others])
+    assert done.exit_code == 0, done.exception
+    assert (tmp_path / "x.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("time-series --kind s2 --error-bars", "not for --kind s2"),
+        ("chips --start 2024-03-01 --end 2024-10-31 --stretch 98", "--stretch 98 is no two percentiles"),
+        ("time-series --screen 3_99", "--screen: '3_99' is no list of scene classes"),
+    ],
+)
+def test_the_command_line_says_which_option_is_wrong(words, message, what, tmp_path):
+    command, *others = words.split()
+    asked = ["show", command, "--aoi", "demo", "--year", "2024", "--pid", what["pid"], "--out", str(tmp_path / "x.png")]
+    done = CliRunner().invoke(app, [*asked, *others])
+    assert message in str(done.exception)

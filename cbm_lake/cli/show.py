@@ -39,17 +39,32 @@ def show_time_series(
     crop: Annotated[
         bool, typer.Option("--crop", help="Also the mean and standard deviation of the crop's other parcels.")
     ] = False,
+    no_bands: Annotated[
+        bool, typer.Option("--no-bands", help="Of ndvi and s1: without the bands of quartiles.")
+    ] = False,
+    error_bars: Annotated[
+        bool, typer.Option("--error-bars", help="Of ndvi and s1: bars as long as the bands.")
+    ] = False,
+    lines: Annotated[
+        int | None,
+        typer.Option("--lines", min=1, help="Of ndvi and s1: so many parcels as lines, the others as bands."),
+    ] = None,
 ) -> None:
     """Draw parcels' curves over time."""
     from cbm_lake.show import time_series
 
     asked = aoi, year, _several(pid), ptype
+    looks: dict[str, Any] = {"std": not no_bands, "max_line_plots": lines, "errorbar": error_bars}
+    if kind in ("s2", "weather") and (no_bands or error_bars or lines):
+        raise InvalidInputError(f"--no-bands, --error-bars and --lines are not for --kind {kind}; leave them out")
     if kind in ("bs", "c6", "s1"):
-        time_series.s1(*asked[:3], ("bs", "c6") if kind == "s1" else kind, ptype, crop=crop, **_into(file))
+        cards = ("bs", "c6") if kind == "s1" else kind
+        time_series.s1(*asked[:3], cards, ptype, crop=crop, **looks, **_into(file))
     elif kind == "s2":
         time_series.s2(*asked, bands.split(","), screen=_classes(screen), crop=crop, **_into(file))
     elif kind == "ndvi":
-        time_series.ndvi(*asked, screen=_classes(screen), markers=markers, crop=crop, **_into(file))
+        looks |= {"screen": _classes(screen), "markers": markers, "crop": crop}
+        time_series.ndvi(*asked, **looks, **_into(file))
     elif kind == "weather" and not crop:
         time_series.weather(*asked[:3], "tp", ptype, **_into(file))
     elif kind == "weather":
@@ -60,7 +75,7 @@ def show_time_series(
 
 
 @app.command("chips")
-def show_chips(
+def show_chips(  # noqa: PLR0917 - options
     aoi: Aoi,
     year: Year,
     start: Start,
@@ -78,12 +93,17 @@ def show_chips(
     cmap: Colours = None,
     columns: Annotated[int | None, typer.Option("--columns", help="Images side by side.")] = None,
     screen: Screen = _SCREEN,
+    stretch: Annotated[
+        str | None, typer.Option("--stretch", help="Two percentiles between which colours are stretched: 2,98.")
+    ] = None,
+    no_outline: Annotated[bool, typer.Option("--no-outline", help="Without the parcels' outlines.")] = False,
 ) -> None:
     """Draw the images of parcels or of a place, date by date."""
     from cbm_lake.show import chip_images
 
     views = bands or ["ndvi"]
-    looks = {"columns": columns, "screen": _classes(screen), **_into(file)}
+    looks = {"columns": columns, "screen": _classes(screen), "show_parcel": not no_outline, **_into(file)}
+    looks |= {"percentile": _percentiles(stretch)} if stretch else {}
     if pid and len(views) > 1:
         if len(pid) > 1 or cmap:
             raise InvalidInputError("several --bands are for one --pid, each in its own colours; give one --bands")
@@ -139,20 +159,25 @@ def show_background(
     pid: Pids = None,
     lon: Lon = None,
     lat: Lat = None,
-    tms: Annotated[str, typer.Option("--tms", help="google, bing, osm, esri, ags, one of the settings, sentinel.")] = (
-        "Google"
-    ),
+    tms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tms", help="google, bing, osm, esri, ags, one of the settings, sentinel; several times for several."
+        ),
+    ] = None,
     chipsize: Annotated[int, typer.Option("--chipsize", help="Pixels a side.")] = 512,
-    extend: Annotated[int | None, typer.Option("--extend", help="Metres of Web Mercator a side.")] = None,
+    extend: Annotated[float | None, typer.Option("--extend", help="Metres of Web Mercator a side.")] = None,
     ptype: Ptype = None,
+    columns: Annotated[int | None, typer.Option("--columns", min=1, max=24, help="Images side by side.")] = None,
 ) -> None:
-    """Draw orthophotos of parcels or of a place."""
+    """Draw orthophotos of parcels or of a place, with outlines."""
     from cbm_lake.show import background
 
+    servers, looks = tms or ["Google"], {"columns": columns, **_into(file)}
     if pid:
-        background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, **_into(file))
+        background.by_pid(aoi, year, pid, chipsize, extend, servers, ptype, **looks)
     elif lon is not None and lat is not None:
-        background.by_location(aoi, year, lon, lat, chipsize, extend or 512, tms, ptype, **_into(file))
+        background.by_location(aoi, year, lon, lat, chipsize, extend or 512, servers, ptype, **looks)
     else:
         raise InvalidInputError("which parcel? give --pid, or --lon and --lat")
     _told(file)
@@ -160,15 +185,16 @@ def show_background(
 
 @app.command("parcel-info")
 def show_parcel_info(
-    aoi: Aoi, year: Year, file: Out, pid: Pids = None, lon: Lon = None, lat: Lat = None, ptype: Ptype = None
-) -> None:
+    aoi: Aoi, year: Year, file: Out, pid: Pids = None, lon: Lon = None, lat: Lat = None, ptype: Ptype = None,
+    tms: Annotated[str | None, typer.Option("--tms", help="Server of an orthophoto under the outline.")] = None,
+) -> None:  # fmt: skip
     """Draw what is declared of parcels: outline, crop, area, place."""
     from cbm_lake.show import parcel_info
 
     if pid:
-        parcel_info.by_pid(aoi, year, pid, ptype, **_into(file))
+        parcel_info.by_pid(aoi, year, pid, ptype, tms, **_into(file))
     elif lon is not None and lat is not None:
-        parcel_info.by_location(aoi, year, lon, lat, ptype, **_into(file))
+        parcel_info.by_location(aoi, year, lon, lat, ptype, tms, **_into(file))
     else:
         raise InvalidInputError("which parcel? give --pid, or --lon and --lat")
     _told(file)
@@ -190,6 +216,16 @@ def _classes(text: str) -> tuple[int, ...]:
         return scene_classes(text)
     except InvalidInputError as error:
         raise InvalidInputError(f"--screen: {error}") from error
+
+
+def _percentiles(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(number) for number in text.split(","))
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not 0 <= low < high <= 100:
+        raise InvalidInputError(f"--stretch {text} is no two percentiles; write 2,98")
+    return low, high
 
 
 def _told(file: Path) -> None:

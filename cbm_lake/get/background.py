@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cbm_lake import sources
+from cbm_lake.arguments import also, is_number, ptype_stood_at
+from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
 
 log = logging.getLogger(__name__)
 
 
+@also(ptype_stood_at(3, is_number, now=6))
 def by_pid(
     aoi: str,
     year: int,
@@ -45,6 +48,7 @@ def by_pid(
         InvalidInputError: unknown tile server, or a size out of range.
         SourceError: the tile server does not answer, and the lake has no scene there.
     """
+    _check_kind(ptype)
     found = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)
     folder = folders.place(aoi, year, str(pid), "backgrounds")
     return _written(folder, found["clon"][0], found["clat"][0], (chipsize, extend), tms, lake, debug=debug)
@@ -68,8 +72,16 @@ def by_location(
 
     See `by_pid`; ptype does not matter.
     """
+    _check_kind(ptype)
     folder = folders.place(aoi, year, f"_{folders.of_location(lon, lat)}", "backgrounds")
     return _written(folder, float(lon), float(lat), (chipsize, extend), tms, lake, debug=debug)
+
+
+def _check_kind(ptype: str | None) -> None:
+    if isinstance(ptype, bool):
+        raise InvalidInputError(
+            f"ptype is the name of a parcel set, not {ptype}; the quiet of early calls is left out now"
+        )
 
 
 def _written(

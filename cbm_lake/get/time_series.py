@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from cbm_lake import sources
+from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
 
@@ -50,6 +51,8 @@ def by_pid(
     """
     import pandas as pd
 
+    if isinstance(band, bool):
+        raise InvalidInputError(f"band is a name such as B04, not {band}; the file is always written, leave save out")
     source = sources.here(lake)
     frame = pd.DataFrame(source.parcel_time_series(aoi, year, str(pid), ptype=ptype, tstype=tstype, band=band))
     file = folders.write(aoi, year, str(pid), f"time_series_{tstype}{band}.csv", frame.to_csv())

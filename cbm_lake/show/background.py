@@ -40,7 +40,7 @@ class _Photo:
     lat: float
 
 
-@also(ptype_stood_at(3, is_number))
+@also(ptype_stood_at(3, is_number, now=6))
 def by_pid(
     aoi: str,
     year: int,
