@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,9 @@ from cbm_lake.lake import Lake
 from cbm_lake.migration.catalogue import geometry
 from cbm_lake.migration.dumps import Dumps
 from cbm_lake.snapshots import ParcelSet
+from cbm_lake.vectors.textfiles import encoding_of
+
+log = logging.getLogger(__name__)
 
 _FID: Final = "ogc_fid"
 """How the lake's parcel files call the number; the view parcels reads it."""
@@ -87,7 +92,7 @@ def number(lake: Lake, dumps: Dumps, found: ParcelSet) -> int:
 
 def _with_geometry(dumps: Dumps, path: str, crs: str | None) -> str:
     """A CSV as GeoParquet."""
-    rows = dumps.read(path).to_arrow_table()
+    rows = dumps.read(_in_utf8(dumps, path)).to_arrow_table()
     known = {name.lower(): name for name in rows.column_names}
     column = next((known[name] for name in _GEOMETRIES if name in known), None)
     if column is None:
@@ -105,6 +110,22 @@ def _with_geometry(dumps: Dumps, path: str, crs: str | None) -> str:
     columns = {name: rows[name] for name in rows.column_names if name != column}
     columns["geometry"] = pa.array(shapely.to_wkb(shapes), pa.binary())
     return _write(pa.table(columns), system, dumps.folder / "from_csv.parquet")
+
+
+def _in_utf8(dumps: Dumps, path: str) -> str:
+    """A CSV as it is, or a copy in UTF-8 of one that is in another encoding; a guess of which is logged."""
+    if not path.lower().endswith(".csv") or not Path(path).is_file():
+        return path
+    decision = encoding_of(Path(path))
+    if decision.note:
+        log.warning("%s: %s", path, decision.note)
+    if decision.codec.startswith("utf-8"):
+        return path
+    copy = dumps.folder / Path(path).name
+    codec = decision.codec
+    with Path(path).open(encoding=codec, errors="replace") as source, copy.open("w", encoding="utf-8") as target:
+        shutil.copyfileobj(source, target)
+    return str(copy)
 
 
 def _with_number(path: str, fid: str, target: Path) -> str:
