@@ -230,6 +230,16 @@ def test_parcels_may_be_a_csv_as_the_database_writes_it(dumps, lake):
     assert_same(served(lake), expected(long_rows()))
 
 
+def test_parcels_may_be_a_csv_of_another_code_page(dumps, lake):
+    frame = gpd.read_file(dumps / "parcels.gpkg")
+    table = pd.DataFrame(frame.drop(columns="geometry")).assign(
+        crop_name="pszenżyto, łąka", wkt=frame.to_wkt()["geometry"]
+    )
+    table.to_csv(dumps / "parcels.csv", index=False, encoding="cp1250")
+    run(dumps, lake, parcels=dumps / "parcels.csv", crs=32631)
+    assert set(lake.sql("select crop_name from parcels")["crop_name"].to_pylist()) == {"pszenżyto, łąka"}
+
+
 @pytest.mark.parametrize("ending", ["gpkg", "parquet"])
 def test_the_number_may_be_a_column_of_any_name(ending, dumps, lake):
     frame = gpd.read_file(dumps / "parcels.gpkg").rename(columns={"ogc_fid": "number"})

@@ -63,11 +63,11 @@ def parcels_load(
             crs=crs,
             encoding=encoding,
         )
-    for note in loaded.notes:
-        out.print(_as_options(note), markup=False, highlight=False, soft_wrap=True)
     mended = f", {loaded.repaired} geometries mended" if loaded.repaired else ""
     size = f"{loaded.parcels:,} parcels, {loaded.area_ha:,.1f} ha, EPSG:{loaded.epsg}"
     out.print(f"{size}: {loaded.outcome}{mended} (version {loaded.version})")
+    for note in loaded.notes:
+        out.print(_as_options(note), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("describe")

@@ -104,8 +104,8 @@ def _guesses(names: Sequence[str], chosen: dict[str, str], given: dict[str, str 
         yield f"column {chosen[ours]} is taken for the crop's {ours[5:]}{also}; another by {option}="
     if "crop:name" not in chosen and "crop:code" not in chosen:
         rest = [name for name in names if name not in chosen.values()]
-        columns = _listed(rest) or "(no columns)"
-        yield f"no column is known to be the crop; say crop_name= or crop_code= one of: {columns}"
+        advice = f"say crop_name= or crop_code= one of: {_listed(rest)}" if rest else "the file has no other columns"
+        yield f"no column is known to be the crop; {advice}"
 
 
 def parts_of(source: Features, pid: str) -> list[str]:
@@ -202,7 +202,7 @@ def identifiers(source: Features, column: str) -> pa.Array:
         raise InvalidInputError(
             f"{source.name}: {len(double)} identifiers in column {column!r} stand in several rows: "
             f"{some(map(repr, double.to_pylist()))}; "
-            f"dissolve the parts of one parcel into one row, or name another column by pid=: {_candidates(source)}"
+            f"dissolve the parts of one parcel into one row, or {_candidates(source)}"
         )
     return ids
 
