@@ -87,7 +87,7 @@ def _plain(value: Any) -> _Value:
         return _number(value)
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return [_plain(one) for one in value]
     if value is None or isinstance(value, (bool, int, str)):
         return value
