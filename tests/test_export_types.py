@@ -232,6 +232,7 @@ def test_geojson_has_json_as_json_and_text_that_looks_like_it_as_text(out):
     assert read(write(out, "geojson", """'{"a": [1, null]}'::json""")) == [{"a": [1, None]}, None]
     assert read(write(out, "geojson", """'{"a": [1, null]}'""")) == ['{"a": [1, null]}', None]
     assert read(write(out, "geojson", "union_value(k := 7)")) == [7, None]
+    assert read(write(out, "geojson", "to_json({'a': 'nan'::double, 'b': 'NaN'})")) == [{"a": None, "b": "NaN"}, None]
 
 
 def test_a_geopackage_says_which_texts_are_json(out):

@@ -170,7 +170,7 @@ def test_verdicts_are_exported(drawn, tmp_path):
     assert qa.export_verdicts("s_1", tmp_path / "v.parquet") == 4
     assert pq.read_table(tmp_path / "v.parquet")["gsa_par_id"].to_pylist() == ["01", "02", "01", "02"]
     with pytest.raises(InvalidInputError):
-        qa.export_verdicts("s_1", tmp_path / "v.xlsx")
+        qa.export_verdicts("s_1", tmp_path / "v.xls")
 
 
 def test_the_newest_sample_of_an_id_is_inspected(drawn, workspace):

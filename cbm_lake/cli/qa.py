@@ -93,7 +93,9 @@ def qa_inspect(
 @app.command("verdicts")
 def qa_verdicts(
     sample_id: SampleId,
-    export: Annotated[Path | None, typer.Option("--export", help="Write them to a .csv, .parquet or .arrow.")] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Write them to a .csv, .parquet, .arrow or .xlsx.")
+    ] = None,
     shown: Shown = Format.table,
 ) -> None:
     """Show or export the rows of a sample with the latest verdict on each."""

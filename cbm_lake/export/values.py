@@ -87,7 +87,7 @@ def _plain(value: Any) -> _Value:
         return _number(value)
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return [_plain(one) for one in value]
     if value is None or isinstance(value, (bool, int, str)):
         return value
@@ -251,7 +251,9 @@ def json_texts(field: pa.Field, column: pa.Array, *, is_json: bool) -> pa.Array:
     kind = column.type
     if is_nested(kind):
         texts = json_of(column)
-    elif is_json or pa.types.is_boolean(kind) or pa.types.is_integer(kind):
+    elif is_json:
+        texts = pa.array([None if text is None else _strict(text) for text in column.to_pylist()], pa.string())
+    elif pa.types.is_boolean(kind) or pa.types.is_integer(kind):
         texts = column.cast(pa.string())
     elif pa.types.is_decimal(kind):
         texts = pa.array([None if value is None else f"{value:f}" for value in column.to_pylist()], pa.string())
@@ -262,6 +264,13 @@ def json_texts(field: pa.Field, column: pa.Array, *, is_json: bool) -> pa.Array:
             [None if text is None else _dumped(text) for text in _iso(text_of(field, column)).to_pylist()], pa.string()
         )
     return pc.fill_null(texts, "null")
+
+
+def _strict(text: str) -> str:
+    """DuckDB's JSON without the NaN and infinities that its to_json writes."""
+    if "NaN" not in text and "Infinity" not in text:
+        return text
+    return _dumped(json.loads(text, parse_constant=lambda _: None))
 
 
 def _iso(column: pa.Array) -> pa.Array:
