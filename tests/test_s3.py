@@ -21,6 +21,7 @@ from factories import PIDS, day, entry, fill, scenes, signature, signatures, wri
 from s3_server import BUCKET, KEY, SECRET, object_store
 
 from cbm_lake import card2db, check, compaction, extract, parcels, s3files, stack
+from cbm_lake import scenes as decisions
 from cbm_lake.access import Access, explained
 from cbm_lake.cube import Cube
 from cbm_lake.demo import sample
@@ -629,3 +630,15 @@ def test_the_package_imports_no_client_of_an_object_store(tmp_path):
     environment = {**os.environ, "CBM_LAKE_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", NOTHING], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_rows_that_do_not_count_are_set_aside_in_a_bucket_too_and_come_back(store, url):
+    lake = fill(Lake(url))
+    rows = lake.sql(ROWS)
+    decisions.leave_out("A", "haze", lake=lake)
+    assert lake.sql("select distinct scene from signatures_s2")["scene"].to_pylist() == ["B"]
+    assert lake.sql("from aside_s2").num_rows == len(PIDS)
+    lake.compact()
+    decisions.put_back("A", "no haze", lake=lake)
+    assert lake.sql("from signatures_s2").num_rows == 2 * len(PIDS)
+    assert lake.sql(ROWS).equals(rows)
