@@ -225,7 +225,7 @@ def test_texts_of_a_shapefile_that_names_no_encoding_are_read(files, tmp_path, c
             assert (gpd.read_parquet(path) if ending == "parquet" else gpd.read_file(path))["n"].tolist() == [
                 "Körnermais"
             ]
-    assert caplog.text.count("column n is not in UTF-8; its texts are taken for ISO-8859-1") == 1
+    assert caplog.text.count("cp1252 is assumed, as 'Körnermais'") == 1
 
 
 def test_a_raster_with_a_local_grid_is_one_without_coordinate_system(files):

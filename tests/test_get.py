@@ -2,6 +2,7 @@
 
 import csv
 import json
+from urllib.parse import quote
 
 import pandas as pd
 import pyarrow as pa
@@ -32,7 +33,7 @@ from shapely.geometry import mapping
 
 from cbm_lake import schemas
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
-from cbm_lake.get import parcel_info, time_series
+from cbm_lake.get import folders, parcel_info, time_series
 from cbm_lake.sources import direct
 
 KEYS = ["area", "clat", "clon", "cropcode", "cropname", "pid", "srid", "geom"]
@@ -136,6 +137,38 @@ def test_no_identifier_leads_out_of_temp_or_into_another_ones_folder(lake, works
     assert len(written) == 3
     assert {path.parent.parent for path in written} == {workspace.temp / "ms" / "2024"}
     assert {json.loads(path.read_text())["pid"][0] for path in written} == {pid, *others}
+
+
+ODD_PIDS = st.one_of(
+    st.sampled_from(
+        ["CON", "con", "Nul.txt", "LPT1", "a ", "a.", "a%20", "ω" * 50, "ω" * 51, "x" * 255, "x" * 256, "..."]
+    ),
+    st.text(min_size=1, max_size=400),
+)
+
+
+@given(st.lists(ODD_PIDS, min_size=2, unique=True), st.sampled_from([255, 150]))
+def test_no_two_identifiers_share_a_folder_and_each_has_one_everywhere(pids, most):
+    names = [folders.name_of(pid, most) for pid in pids]
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert len(name.encode()) <= most
+        assert not set(name) & set('<>:"/\\|?*')
+        assert name.isprintable()
+        assert name[-1] not in " ."
+        assert name.split(".")[0].upper().strip() not in {"CON", "PRN", "AUX", "NUL", "COM1", "LPT1"}
+
+
+@pytest.mark.parametrize("pid", ["0012", "a b", "7~A", "2018/01", "x" * 255, "(a);b", "ä"])
+def test_identifiers_that_were_safe_keep_their_folder(pid):
+    assert folders.name_of(pid) == quote(pid, safe=" +,;=@()[]!'")
+
+
+@pytest.mark.parametrize("pid", ["ω" * 50, "β" * 300, "CON", "a ", "a.", "x/y"])
+def test_a_folder_says_whose_it_is(lake, workspace, pid):
+    lake.add_parcels("ms", 2024, "", "v1", parcels((pid,), [("rye", "2")]))
+    parcel_info.by_pid("ms", 2024, pid)
+    assert folders.kept(workspace.temp) == {"ms": {"2024": [pid]}}
 
 
 def test_temp_that_cannot_be_written_is_told(loaded, workspace):

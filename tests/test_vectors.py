@@ -3,6 +3,7 @@
 import json
 import struct
 import zipfile
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -268,6 +269,12 @@ def test_the_row_number_has_one_name_in_all_formats(lake, tmp_path, ending, name
         f"{name} is the file's own numbering of its rows; another delivery may number other parcels so" in loaded.notes
     )
     assert len(set(ids(lake))) == 2
+
+
+def test_row_numbers_stand_for_no_column_that_something_else_needs(tmp_path):
+    frame(a=["1"]).to_file(tmp_path / "set.gpkg")
+    assert vectors.read(str(tmp_path / "set.gpkg"), key="fid").columns.column_names == ["a", "fid"]
+    assert vectors.read(str(tmp_path / "set.gpkg"), key="ogc_fid").columns.column_names == ["a"]
 
 
 def ids(lake):
@@ -649,6 +656,46 @@ def test_metres_in_a_system_of_degrees_are_refused(lake, tmp_path):
     frame().set_crs(4326, allow_override=True).to_file(tmp_path / "x.gpkg")
     with pytest.raises(InvalidInputError, match="says WGS 84, but its coordinates look like metres"):
         parcels.load(tmp_path / "x.gpkg", "aa", 2024, lake=lake)
+
+
+# -- national files --------------------------------------------------------------------------------------------------
+
+
+def national():
+    """The table of the documentation: what a file is, and the cells that are asserted."""
+    page = (Path(__file__).parent.parent / "docs" / "parcels.md").read_text()
+    rows = page.partition("| file | its columns |")[2].splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if row.startswith("|")]
+
+
+@pytest.mark.parametrize(("file", "columns", "options", "pid", "name", "code"), national(), ids=lambda cell: cell[:20])
+def test_a_national_file_is_loaded_by_the_command_that_is_documented(
+    workspace, lake, tmp_path, file, columns, options, pid, name, code
+):
+    values = {column: [f"{column} 1", f"{column} 2"] for column in columns.split()}
+    frame(**values).to_parquet(tmp_path / "set.parquet")
+    command = ["parcels", "load", str(tmp_path / "set.parquet"), "--aoi", "aa", "--year", "2024"]
+    run = CliRunner().invoke(app, [*command, *options.strip("`").split()])
+    assert run.exit_code == 0, run.exception
+    first = {
+        "pid": "0" if pid == "fid" else "~".join(f"{part} 1" for part in pid.split(",")),
+        "crop_name": f"{name} 1" if name else None,
+        "crop_code": f"{code} 1" if code else None,
+    }
+    assert first in lake.sql("select pid, crop_name, crop_code from parcels").to_pylist()
+
+
+def test_at_least_27_national_files_are_documented():
+    assert len({file[:2] for file, *_ in national()}) >= 23
+    assert len(national()) >= 27
+
+
+def test_a_crop_column_without_values_is_not_taken_where_another_has_some(lake, tmp_path):
+    frame(field_id=["1"], crop_code=[None], EC_hcat_c=["3301"]).astype({"crop_code": "string"}).to_parquet(
+        tmp_path / "x.parquet"
+    )
+    parcels.load(tmp_path / "x.parquet", "aa", 2024, lake=lake)
+    assert lake.sql("select crop_code from parcels").to_pylist() == [{"crop_code": "3301"}]
 
 
 # -- real files --------------------------------------------------------------------------------------------------------

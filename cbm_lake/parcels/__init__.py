@@ -117,7 +117,7 @@ def load(
         InvalidInputError: an argument is wrong, or the file holds parcels that cannot be told apart or have no area.
     """
     aoi, year, ptype = check_set(aoi, year, ptype)
-    source = vectors.read_noted(str(path), layer, key=pid, encoding=encoding)
+    source = vectors.read_noted(str(path), layer, key=pid, numbered=True, encoding=encoding)
     chosen = take_columns(source, pid, crop_name, crop_code)
     taken = chosen.columns
     ids = identifiers(source, taken["id"])

@@ -18,33 +18,35 @@ from cbm_lake.vectors.charsets import is_text
 
 PID_NAMES: Final = (
     "id", "parcel_id", "parcelid", "pid", "gsa_par_id", "id_parcel",
-    "field_id", "geo_id", "pollu_id", "zakres_id", "localid", "ref_id", "reference_id", "dn_oid",
+    "field_id", "geo_id", "pollu_id", "zakres_id", "localid", "ref_id", "reference_id", "cropfield", "par_lab",
+    "parc_lab",
 )  # fmt: skip
 """Columns taken for the parcel's identifier when exactly one of them is there; in a fiboa file `id` wins.
 
-After the general ones those of EuroLand, AT, EE, CZ, INSPIRE (IE), BE-VLG (twice) and the Spanish SIGPAC.
+After the general ones those of EuroLand, AT, EE, CZ, INSPIRE (IE), BE-VLG (twice), EuroCrops 2 and IE (twice).
 """
 CROP_NAME_NAMES: Final = (
     "crop:name", "crop_name", "cropname",
     "gewas", "gws_gewas", "afgroede", "snar_bezeichnung", "kasvikoodi_selite_fi", "taotletud_kultuur", "rastlina",
     "plodina", "plod_naze", "gwsnam_h", "maincrop_title", "cult_nom", "nutz_txt", "code_bez", "cultiu", "ct_português",
+    "roslina", "nutzung", "crop_desc", "original_name",
     "ec_trans_n", "ec_hcat_n",
 )  # fmt: skip
-"""Columns taken for the crop's name: the first that is there.
+"""Columns taken for the crop's name: the first that is there and not empty.
 
 Between the general ones and those of EuroCrops, what NL (twice), DK, AT, FI, EE, SI, SK, CZ, BE-VLG (twice), BE-WAL,
-DE-NW, DE-BB, ES-CT and PT call it.
+DE-NW, DE-BB, ES-CT, PT, PL, CH, IE and EuroCrops 2 call it.
 """
 CROP_CODE_NAMES: Final = (
     "crop:code", "crop_code", "cropcode", "code_cultu",
     "gewascode", "gws_gewascode", "afgkode", "snar_code", "kasvikoodi", "product_code", "sifra_kmrs", "plodina_id",
     "gwscod_h", "maincrop_code", "cult_cod", "nutz_code", "kulturcode", "nc_festg", "kc_festg", "cul_codigo",
-    "grdkod_mar", "parc_producto", "lnf_code", "ec_hcat_c",
+    "grdkod_mar", "parc_producto", "lnf_code", "original_code", "ec_hcat_c",
 )  # fmt: skip
-"""Columns taken for the crop's code: the first that is there.
+"""Columns taken for the crop's code: the first that is there and not empty.
 
 Between the general ones (and FR) and that of EuroCrops, what NL (twice), DK, AT, FI, LV, SI, CZ, BE-VLG (twice),
-BE-WAL, DE-NW, DE-NI (three times), PT, SE, ES and CH call it.
+BE-WAL, DE-NW, DE-NI (three times), PT, SE, ES, CH and EuroCrops 2 call it.
 """
 SEPARATOR: Final = "~"
 """Between the parts of an identifier that several columns make together."""
@@ -80,8 +82,8 @@ def take_columns(source: Features, pid: str | None, crop_name: str | None, crop_
             )
     wanted = {
         "id": pid or _guess_pid(source),
-        "crop:code": crop_code or _first(names, CROP_CODE_NAMES),
-        "crop:name": crop_name or _first(names, CROP_NAME_NAMES),
+        "crop:code": crop_code or _first(source, CROP_CODE_NAMES),
+        "crop:name": crop_name or _first(source, CROP_NAME_NAMES),
     }
     chosen = {ours: theirs for ours, theirs in wanted.items() if theirs is not None}
     return Chosen(chosen, tuple(_guesses(names, chosen, {"id": pid, "crop:code": crop_code, "crop:name": crop_name})))
@@ -169,9 +171,14 @@ def _listed(names: Sequence[str]) -> str:
     return some(names, _LISTED)
 
 
-def _first(names: Sequence[str], known: Sequence[str]) -> str | None:
-    ranked = sorted((known.index(name.lower()), name) for name in names if name.lower() in known)
-    return ranked[0][1] if ranked else None
+def _first(source: Features, known: Sequence[str]) -> str | None:
+    """The column whose name stands first among the known ones; one that is empty where all are."""
+    ranked = [
+        (bool(values.null_count == len(values)), known.index(name.lower()), name)
+        for name, values in zip(source.columns.column_names, source.columns.columns, strict=True)
+        if name.lower() in known
+    ]
+    return min(ranked)[2] if ranked else None
 
 
 def identifiers(source: Features, column: str) -> pa.Array:

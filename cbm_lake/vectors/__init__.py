@@ -25,22 +25,30 @@ __all__ = ["ROW_NUMBERS", "Features", "Geometries", "check_whole", "coordinate_s
 log = logging.getLogger(__name__)
 
 
-def read(path: str, layer: str | None = None, *, key: str | None = None, encoding: str | None = None) -> Features:
+def read(path: str, layer: str | None = None, *, key: str | None = None) -> Features:
     """The features of a file; what `read_noted` says. What it notes is logged as a warning."""
-    found = read_noted(path, layer, key=key, encoding=encoding)
+    found = read_noted(path, layer, key=key)
     for note in found.notes:
         log.warning("%s: %s", path, note)
     return found
 
 
-def read_noted(path: str, layer: str | None = None, *, key: str | None = None, encoding: str | None = None) -> Features:
+def read_noted(
+    path: str,
+    layer: str | None = None,
+    *,
+    key: str | None = None,
+    numbered: bool = False,
+    encoding: str | None = None,
+) -> Features:
     """The features of a file.
 
     Args:
         path: shapefile, GeoPackage, FileGDB, FlatGeobuf, GeoJSON (any of them also in a .zip), GeoParquet (a file or a
             folder of parts), Arrow, CSV or Excel with a column of WKT or WKB, or what else GDAL reads.
         layer: which layer of a file that has several, or which file of an archive.
-        key: a column that is needed; "fid" is the file's own numbering of its rows, where no column has that name.
+        key: a column that is needed; where only the file's own numbering of its rows has that name, that is given.
+        numbered: whether "fid" or "OGC_FID" as key is that numbering in any file, where no column has that name.
         encoding: of the texts of a shapefile, CSV or other file of text, where what the file says is wrong or missing.
 
     Raises:
@@ -52,8 +60,9 @@ def read_noted(path: str, layer: str | None = None, *, key: str | None = None, e
         raise SourceError(f"there is no file {path}; check the path")
     codec = asked(encoding)
     with _readable(path) as warned, archives.opened(path, layer) as (file, inner):
-        found = _reader(path, file)(Opened(path, file, inner, codec, key))
-    found = _numbered(replace(found, notes=(*found.notes, *dict.fromkeys(warned))), key)
+        found = _reader(path, file)(Opened(path, file, inner, codec, key, numbered))
+    found = replace(found, notes=(*found.notes, *dict.fromkeys(warned)))
+    found = _numbered(found, key) if numbered else found
     if not len(found):
         raise InvalidInputError(f"{path} holds no parcels; give a file that has some")
     return found

@@ -235,17 +235,28 @@ def _decodes(texts: Collection[bytes], codec: str) -> bool:
 
 
 def distinct(columns: Sequence[pa.ChunkedArray], *, wide: bool) -> set[bytes]:
-    """The distinct texts of some columns that are not ASCII, as bytes.
+    """The distinct texts of some columns that are not ASCII, as bytes; none where all are in UTF-8 as they stand.
 
     Args:
         columns: of strings.
         wide: each byte stands as the character of its number, as a file reads that is opened as ISO 8859-1.
     """
     texts: set[bytes] = set()
+    if not wide and all(map(_is_valid, columns)):
+        return texts
     for values in columns:
         raw = values.filter(pc.invert(pc.string_is_ascii(values)))
         texts.update(_raw(raw, wide=wide).unique().drop_null().to_pylist())
     return texts
+
+
+def _is_valid(values: pa.ChunkedArray) -> bool:
+    """Whether a column of strings is in UTF-8."""
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _raw(values: pa.ChunkedArray, *, wide: bool) -> pa.ChunkedArray:

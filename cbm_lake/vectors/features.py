@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +15,17 @@ from shapely.errors import ShapelyError
 from cbm_lake.errors import SourceError
 
 Geometries: TypeAlias = NDArray[np.object_]
+_PORTION: Final = 1 << 15
+"""Geometries that are Python's bytes at the same time."""
 
 
 def of_wkb(values: pa.ChunkedArray) -> Geometries:
     """Geometries with their rings closed; None for what is none or has rings of fewer than three points."""
-    parts = [shapely.from_wkb(chunk.to_numpy(zero_copy_only=False), on_invalid="fix") for chunk in values.chunks]
-    return np.concatenate([np.empty(0, object), *parts])
+    shapes = np.empty(len(values), object)
+    for start in range(0, len(values), _PORTION):
+        wkb = values.slice(start, _PORTION).to_numpy(zero_copy_only=False)
+        shapes[start : start + _PORTION] = shapely.from_wkb(wkb, on_invalid="fix")
+    return shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +64,10 @@ class Features:
                 f"{self.name} cannot be read ({error}); check the file or convert it to GeoPackage"
             ) from error
 
+    def chunks(self) -> list[pa.Array | Geometries]:
+        """The geometries in parts, for those who drop each when it is done."""
+        return list(self.stored.chunks) if isinstance(self.stored, pa.ChunkedArray) else [self.stored]
+
     def without_geometries(self) -> Features:
         """The same without its geometries, whose memory is free when nobody else has them."""
         return replace(self, stored=np.empty(0, object))
@@ -77,6 +86,8 @@ class Opened:
     """Python's name of the encoding that the user says."""
     key: str | None
     """The column that is needed."""
+    numbered: bool = False
+    """Whether the names of row numbers stand for those of any file."""
 
 
 def coordinate_system(given: Any) -> CRS | None:

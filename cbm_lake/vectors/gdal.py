@@ -14,7 +14,6 @@ from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.vectors import mapinfo
 from cbm_lake.vectors.charsets import (
     UTF_8,
-    Decision,
     Declared,
     codec_of,
     codec_of_driver,
@@ -156,7 +155,8 @@ def _with_row_numbers(source: Opened, layer: Layer, json: bytes | None) -> tuple
     if json != b"" and "id" not in columns.column_names and Path(source.path).is_file():
         columns, notes = _with_ids(columns, numbers_for_ids(json or Path(source.path)))
     key = source.key
-    if key is None or key in columns.column_names or (key != layer.fid and key.lower() not in ROW_NUMBERS):
+    own = key == layer.fid or (source.numbered and key is not None and key.lower() in ROW_NUMBERS)
+    if key is None or key in columns.column_names or not own:
         return columns, notes
     return columns.append_column(key, numbers), [*notes, row_number_note(key)]
 
@@ -187,29 +187,15 @@ def _texts(source: Opened, columns: pa.Table, shapefile: Path | None) -> tuple[p
     texts = distinct(texts_of(columns), wide=wide)
     if wide:
         texts |= {name.encode("latin-1") for name in columns.column_names if not name.isascii()}
-    elif _all_valid(texts):
-        unused = (
-            source.encoding not in (None, UTF_8) and bool(texts) and Path(source.path).suffix.lower() not in _RECODED
-        )
+    elif not texts:
+        as_text = Path(source.path).suffix.lower() in _RECODED
+        unused = source.encoding not in (None, UTF_8) and not as_text
         return columns, ["all texts are in UTF-8; encoding= changes nothing"] if unused else []
-    decision = _decision(source, texts, shapefile)
+    decision = decide(texts, _declared(shapefile) if shapefile else None, source.encoding)
     columns, damages = recoded_columns(columns, decision.codec, wide=wide)
     if wide:
-        names = [_renamed(name, decision.codec) for name in columns.column_names]
-        columns = columns.rename_columns(names)
+        columns = columns.rename_columns([_renamed(name, decision.codec) for name in columns.column_names])
     return columns, [*([decision.note] if decision.note else []), *damages]
-
-
-def _decision(source: Opened, texts: set[bytes], shapefile: Path | None) -> Decision:
-    return decide(texts, _declared(shapefile) if shapefile else None, source.encoding)
-
-
-def _all_valid(texts: set[bytes]) -> bool:
-    try:
-        b"\n".join(texts).decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _renamed(name: str, codec: str) -> str:

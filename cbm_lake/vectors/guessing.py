@@ -43,9 +43,11 @@ _FOLLOWED_BY: Final = {
     ("Portuguese", "õ"): "e",
     ("Portuguese", "ã"): "oe ",
     ("Bulgarian", "й"): "обвгдзклмнпрстфхцчшщ .,'-/)",
-    ("Bulgarian", "ь"): "о",
+    ("Bulgarian", "ь"): "\u043e",
 } | {("Italian", letter): " .,'-/" for letter in "àèìòùé"}
 """What alone comes after a letter in a language: Italian has accents at the end of words only."""
+_AFTER_VOWELS: Final = {"French": "ïë", "Catalan": "ï", "Dutch": "ïëö"}
+"""Letters with a diaeresis, which parts two vowels."""
 _WITHOUT_LATIN: Final = frozenset({"Bulgarian", "Greek"})
 _NEUTRAL: Final = frozenset("€°²³\u2019\u2018“”„\u2013—·§½¼±\xd7µ«»…ºª\xa0")
 CANDIDATES: Final = {
@@ -108,6 +110,8 @@ def _weight(language: str, before: str, letter: str, after: str) -> float:
         sign = letter in _NEUTRAL and (letter == "\u2019" or not after.isalpha())
         return math.log(0.02) if sign and (letter in _AFTER_LETTERS or not before.isalpha()) else IMPOSSIBLE
     if after.lower() not in _FOLLOWED_BY.get((language, small), after.lower()):
+        return IMPOSSIBLE
+    if small in _AFTER_VOWELS.get(language, "") and before.lower() not in "aeiou":
         return IMPOSSIBLE
     if letter != small and before.islower():  # a capital inside of a word
         return IMPOSSIBLE / 2
