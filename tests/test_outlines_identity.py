@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from cbm_lake import check, extract, parcels
 from cbm_lake.cli import app
 from cbm_lake.lake import Lake
+from cbm_lake.parcels import geometry as parcel_geometry
 from cbm_lake.parcels.changes import Changes
 from cbm_lake.parcels.identity import gather, same_place, tolerance
 from cbm_lake.unions import common_type
@@ -490,3 +491,15 @@ def test_many_sets_of_many_columns_are_one_view(lake, tmp_path):
     assert len([name for name in table.column_names if name.startswith("column ")]) == 260
     assert table["mixed 3"].to_pylist() == ["x", "3"] * 6
     assert pc.sum(table["column 5"]).as_py() == 5
+
+
+@pytest.mark.parametrize("decoded", [True, False])
+def test_geometries_come_in_equal_portions_whatever_the_chunks_and_nothing_is_lost(monkeypatch, decoded):
+    monkeypatch.setattr(parcel_geometry, "CHUNK", 7)
+    shapes = np.array([shapely.Point(number, 0) for number in range(33)])
+    parts = np.split(shapes, [3, 3, 20, 21])
+    chunks = parts if decoded else [pa.array(shapely.to_wkb(part), pa.binary()) for part in parts]
+    portions = list(parcel_geometry._portions(chunks))
+    assert [len(portion) for portion in portions] == [7, 7, 7, 7, 5]
+    assert (np.concatenate(portions) == shapes).all()
+    assert chunks == []

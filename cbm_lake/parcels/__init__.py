@@ -128,8 +128,8 @@ def load(
     lake = lake or open_lake()
     given = source_crs(source, bounds, crs)
     epsg = lake.epsg(aoi) or own_epsg(given) or EQUAL_AREA
-    outlines, repaired = outlines_in(source, ids, given, CRS.from_epsg(epsg))
-    source = source.without_geometries()
+    geometries, source = source.chunks(), source.without_geometries()
+    outlines, repaired = outlines_in(source, geometries, ids, given, CRS.from_epsg(epsg))
     versions = lake.parcel_versions(aoi, year, ptype)
     outlines = with_stored_bytes(lake, versions, ids, outlines, tolerance(epsg))
     found = measured(source, ids, outlines, epsg)

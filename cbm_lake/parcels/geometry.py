@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from pyproj.exceptions import CRSError, ProjError
 from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.reprojection import reprojected
 from cbm_lake.vectors import Features, Geometries
+from cbm_lake.vectors.features import of_wkb
 
 log = logging.getLogger(__name__)
 
@@ -161,8 +163,17 @@ def own_epsg(crs: CRS) -> int | None:
     return flat.to_epsg()
 
 
-def outlines_in(source: Features, ids: pa.Array, crs: CRS, target: CRS) -> tuple[list[pa.Array], int]:
+def outlines_in(
+    source: Features, geometries: list[pa.Array | Geometries], ids: pa.Array, crs: CRS, target: CRS
+) -> tuple[list[pa.Array], int]:
     """The outlines in two dimensions, valid, in a coordinate system of the lake; and how many had to be mended.
+
+    Args:
+        source: the file.
+        geometries: of it, see Features.chunks; the list is empty afterwards, so that their memory is free.
+        ids: of its rows.
+        crs: its coordinate system.
+        target: the lake's.
 
     Returns:
         WKB, in arrays of CHUNK rows: outlines of a whole country do not fit in memory as objects.
@@ -173,8 +184,8 @@ def outlines_in(source: Features, ids: pa.Array, crs: CRS, target: CRS) -> tuple
     flat = crs.sub_crs_list[0] if crs.is_compound else crs
     refusals = Refusals(source, ids)
     stored, repaired = [], 0
-    for start in range(0, len(source), CHUNK):
-        outlines = np.asarray(shapely.force_2d(source.decoded(start, start + CHUNK)))
+    for number, portion in enumerate(_portions(geometries)):
+        start, outlines = number * CHUNK, np.asarray(shapely.force_2d(portion))
         if not flat.equals(target, ignore_axis_order=True):
             outlines = _moved(source, outlines, flat, target)
             if refusals.note(start, _is_infinite(outlines), *OUTSIDE):
@@ -186,6 +197,28 @@ def outlines_in(source: Features, ids: pa.Array, crs: CRS, target: CRS) -> tuple
         repaired += mended
     refusals.check()
     return stored, repaired
+
+
+def _portions(chunks: list[pa.Array | Geometries]) -> Iterator[Geometries]:
+    """The geometries of chunks of any size, CHUNK at a time; each chunk is dropped from the list when it is begun."""
+    pieces: list[pa.Array | Geometries] = []
+    missing = CHUNK
+    while chunks:
+        chunk = chunks.pop(0)
+        while len(chunk):
+            pieces.append(chunk[:missing])
+            chunk = chunk[missing:]
+            missing -= len(pieces[-1])
+            if not missing:
+                yield _decoded(pieces)
+                pieces, missing = [], CHUNK
+    if pieces:
+        yield _decoded(pieces)
+
+
+def _decoded(pieces: list[pa.Array | Geometries]) -> Geometries:
+    shapes = [piece if isinstance(piece, np.ndarray) else of_wkb(pa.chunked_array([piece])) for piece in pieces]
+    return np.concatenate(shapes)
 
 
 def _moved(source: Features, outlines: Geometries, crs: CRS, target: CRS) -> Geometries:

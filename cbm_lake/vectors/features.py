@@ -15,6 +15,8 @@ from shapely.errors import ShapelyError
 from cbm_lake.errors import SourceError
 
 Geometries: TypeAlias = NDArray[np.object_]
+_PORTION: Final = 1 << 15
+"""Geometries that are Python's bytes at the same time."""
 
 
 _PORTION: Final = 1 << 15
@@ -65,6 +67,10 @@ class Features:
             raise SourceError(
                 f"{self.name} cannot be read ({error}); check the file or convert it to GeoPackage"
             ) from error
+
+    def chunks(self) -> list[pa.Array | Geometries]:
+        """The geometries in parts, for those who drop each when it is done."""
+        return list(self.stored.chunks) if isinstance(self.stored, pa.ChunkedArray) else [self.stored]
 
     def without_geometries(self) -> Features:
         """The same without its geometries, whose memory is free when nobody else has them."""

@@ -91,9 +91,7 @@ def _files(path: Path) -> list[Path]:
 def _part(name: str, file: Path, root: Path) -> Features:
     """One file, with the columns that the folders of a partitioned table stand for (year=2024)."""
     with pq.ParquetFile(file) as opened:  # read_table would add the columns of a path like aoi=…/year=…
-        schema = opened.schema_arrow.empty_table()
-        found = _of_metadata(name, schema) or _native(opened) or _of_extension(schema)
-        part = _features(name, file, opened.read(), found)
+        part = _features(name, file, opened.read(), _native(opened))
     columns = part.columns
     for folder in file.relative_to(root).parts[:-1] if root.is_dir() else ():
         key, equals, value = folder.partition("=")
@@ -102,8 +100,8 @@ def _part(name: str, file: Path, root: Path) -> Features:
     return Features(name, columns, part.stored, part.crs, part.notes)
 
 
-def _features(name: str, file: Path, table: pa.Table, found: _Geometry | None = None) -> Features:
-    found = found or _of_metadata(name, table) or _of_extension(table) or _of_values(name, table)
+def _features(name: str, file: Path, table: pa.Table, native: _Geometry | None = None) -> Features:
+    found = _of_metadata(name, table) or native or _of_extension(table) or _of_values(name, table)
     geometries = _geometries(file, table, found)
     covering = table.column_names.index(found.covering) if found.covering in table.column_names else None
     crs, notes = _crs(name, found, geometries)
