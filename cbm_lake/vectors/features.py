@@ -19,10 +19,6 @@ _PORTION: Final = 1 << 15
 """Geometries that are Python's bytes at the same time."""
 
 
-_PORTION: Final = 1 << 15
-"""Geometries that are Python's bytes at the same time."""
-
-
 def of_wkb(values: pa.ChunkedArray) -> Geometries:
     """Geometries with their rings closed; None for what is none or has rings of fewer than three points."""
     shapes = np.empty(len(values), object)
