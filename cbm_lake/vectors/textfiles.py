@@ -6,7 +6,7 @@ import codecs
 import io
 import json as jsons
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,18 +37,18 @@ def encoding_of(path: Path, wish: str | None = None, declared: Declared | None =
     if mark is not None:
         note = f"it begins with the mark of {mark.removesuffix('-sig').upper()} and is read so"
         return Decision(mark, note if wish not in (None, codecs.lookup(mark).name, UTF_8) else "")
-    if wish is None and _valid(path):
+    if wish is None and is_utf8(_portions(path), whole=True):
         return decide(set(), None) if declared is None else decide(set(words(path)), declared)
     return decide(set(words(path)), declared, wish)
 
 
-def _valid(path: Path) -> bool:
-    """Whether all of a file is UTF-8."""
+def is_utf8(portions: Iterable[bytes], *, whole: bool = False) -> bool:
+    """Whether all of a text is UTF-8; it may end inside of a character unless it is whole."""
     check = codecs.getincrementaldecoder(UTF_8)()
     try:
-        for portion in _portions(path):
+        for portion in portions:
             check.decode(portion)
-        check.decode(b"", final=True)
+        check.decode(b"", final=whole)
     except UnicodeDecodeError:
         return False
     return True
@@ -65,8 +65,13 @@ def words(path: Path) -> Iterator[bytes]:
     rest = b""
     for portion in _portions(path):
         whole, newline, rest = (rest + portion).rpartition(b"\n")
-        yield from _WORD.findall(whole + newline)
-    yield from _WORD.findall(rest)
+        yield from words_of(whole + newline)
+    yield from words_of(rest)
+
+
+def words_of(content: bytes) -> list[bytes]:
+    """The words of a text that are not ASCII."""
+    return _WORD.findall(content)
 
 
 def recoded(path: Path, wish: str | None) -> tuple[bytes | None, str]:
