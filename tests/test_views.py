@@ -230,6 +230,21 @@ def test_calendars_have_a_curve_of_what_they_show(parcel, bands):
     assert max(len(line.get_xdata()) for line in curve.lines) >= 2
 
 
+@pytest.mark.parametrize("draw", ["calendar", "chips"])
+def test_the_names_of_all_scene_classes_stand_inside_of_the_figure(parcel, monkeypatch, draw):
+    monkeypatch.setattr("cbm_lake.show.pictures.np.unique", lambda _: np.arange(12))
+    if draw == "calendar":
+        figure = show.calendar.by_pid("demo", 2024, parcel.pid, bands="SCL")
+    else:
+        figure = show.chip_images.by_pid("demo", 2024, parcel.pid, "2024-03-01", "2024-10-30", "SCL")
+    figure.draw_without_rendering()
+    boxes = [legend.get_window_extent() for legend in figure.legends]
+    assert len(figure.legends[-1].get_texts()) == 11
+    assert min(box.y0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
+    assert boxes[-1].y1 <= boxes[-2].y0
+
+
 def test_views_of_several_cards_stand_one_below_the_other(parcel):
     figure = show.chip_images.grid("demo", 2024, parcel.pid, "2024-04-01", "2024-04-30", ["SCL", "bs VH", "ndwi"])
     names = {text.get_text() for text in figure.texts}
