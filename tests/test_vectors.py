@@ -425,6 +425,25 @@ def test_a_zip_of_several_files_asks_for_one_and_takes_paths(tmp_path):
         vectors.read_noted(file, "2024/s")
 
 
+def test_the_parts_of_a_shapefile_in_a_zip_may_be_named_in_other_capitals(tmp_path):
+    """As Windows allows; elsewhere GDAL would read the outlines without their attributes."""
+    frame(id=["1"], crop=["rye"]).to_file(tmp_path / "set.shp")
+    for name in ("SET.dbf", "Set.DBF", "set.dbf"):
+        members = [(part, name if part.suffix == ".dbf" else part.name) for part in tmp_path.glob("set.*")]
+        found = vectors.read_noted(zipped(tmp_path / f"{name}.zip", *members))
+        assert found.columns.to_pylist() == [{"id": "1", "crop": "rye"}]
+    (tmp_path / "set.dbf").rename(tmp_path / "SET.dbf")
+    with pytest.raises(InvalidInputError, match=r"set\.shp: its table is called SET\.dbf; name it as set\.shp"):
+        vectors.read_noted(str(tmp_path / "set.shp"))
+
+
+def test_what_is_wrong_in_an_archive_is_said_without_the_folder_of_its_copy(tmp_path):
+    frame(id=["1"]).to_file(tmp_path / "set.shp")
+    parts = [(part, part.name) for part in tmp_path.glob("set.*") if part.suffix != ".shx"]
+    with pytest.raises(SourceError, match=r"/set\.zip cannot be read \(Unable to open set\.shx or set\.SHX"):
+        vectors.read_noted(zipped(tmp_path / "set.zip", *parts))
+
+
 def test_geoparquet_in_a_zip_is_read_also_in_parts(tmp_path):
     frame().to_parquet(tmp_path / "q.parquet")
     assert rows_of(zipped(tmp_path / "a.zip", (tmp_path / "q.parquet", "x/q.parquet"))) == 1
