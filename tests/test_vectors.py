@@ -8,6 +8,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 from cbm_lake import parcels, vectors
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.lake import Lake
 from cbm_lake.vectors import charsets
 from cbm_lake.vectors.guessing import ranked
 
@@ -442,6 +444,18 @@ def test_what_is_wrong_in_an_archive_is_said_without_the_folder_of_its_copy(tmp_
     parts = [(part, part.name) for part in tmp_path.glob("set.*") if part.suffix != ".shx"]
     with pytest.raises(SourceError, match=r"/set\.zip cannot be read \(Unable to open set\.shx or set\.SHX"):
         vectors.read_noted(zipped(tmp_path / "set.zip", *parts))
+
+
+def test_arrow_as_polars_writes_it_is_loaded(tmp_path):
+    """Its texts and bytes are views, of which few functions of Arrow take one."""
+    wkb = [shapely.to_wkb(square(number)) for number in range(2)]
+    pl.DataFrame({"id": ["0012", "2"], "wkb": wkb, "soil": ["łąka", None]}).write_ipc(tmp_path / "p.arrow")
+    lake = Lake(str(tmp_path / "lake"))
+    parcels.load(tmp_path / "p.arrow", "aa", 2024, crs=32631, lake=lake)
+    assert lake.sql("select id, soil from fiboa_parcels order by id").to_pylist() == [
+        {"id": "0012", "soil": "łąka"},
+        {"id": "2", "soil": None},
+    ]
 
 
 def test_geoparquet_in_a_zip_is_read_also_in_parts(tmp_path):
