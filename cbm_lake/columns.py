@@ -53,6 +53,7 @@ _DESCRIPTIONS: Final = {
     "rule": Column("which pixels count: centre (those whose centre is inside) or coverage (weighted by share)"),
     "observable": Column("whether the parcel was seen by enough pixels"),
     "share": Column("pixels counted divided by the pixels of the parcel", "1"),
+    "covered": Column("sum of the shares of pixels that count, by the rule coverage; null by the rule centre", "1"),
     "scl": Column("pixels of each scene class, 0 to 11"),
     "obsid": Column("identifier of the observation, as in the original library"),
     "band": Column("band of the statistics"),

@@ -303,6 +303,67 @@ def test_what_is_no_finite_number_is_null_where_there_is_none_and_told(out, endi
     assert caplog.text.rstrip().endswith("in x")
 
 
+@pytest.mark.parametrize("ending", ["csv", "xlsx", *GEOGRAPHIC])
+@pytest.mark.parametrize(
+    "expression", ["[1.5, 'nan'::double]", "{'a': 'infinity'::float}", "map {'a': ['-infinity'::double]}"]
+)
+def test_nested_numbers_that_json_does_not_know_are_null_and_it_is_told(out, ending, expression, caplog):
+    found = read(write(out, ending, expression))[0]
+    assert "null" in (found if isinstance(found, str) else json.dumps(found))
+    assert "(NaN, infinity) are null in x" in caplog.text
+
+
+def test_a_geopackage_tells_that_nan_becomes_null(out, caplog):
+    assert read(write(out, "gpkg", "'nan'::double", second="1.5")) == [None, 1.5]
+    assert "(NaN, infinity) are null in x" in caplog.text
+    caplog.clear()
+    write(out, "fgb", "'nan'::double")
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx", *GEOGRAPHIC])
+def test_unions_are_json(out, ending):
+    assert read(write(out, ending, "union_value(u := 7)")) == [7 if ending == "geojson" else "7", None]
+
+
+@pytest.mark.parametrize("ending", ["gpkg", "fgb"])
+@pytest.mark.parametrize("expression", ["'a' || chr(0) || 'b'", "chr(0) || 'b'"])
+def test_texts_that_gdal_would_cut_are_refused_by_name(out, ending, expression):
+    with pytest.raises(InvalidInputError, match=r"column x cannot be written to .*U\+0000"):
+        write(out, ending, expression)
+    assert list(out.iterdir()) == []
+
+
+CURVE = (
+    "01080000000300000000000000000000000000000000000000000000000000f03f000000000000f03f00000000000000400000000000000000"
+)
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx"])
+def test_bytes_that_look_like_curves_are_hexadecimal_digits(out, ending):
+    assert read(write(out, ending, f"unhex('{CURVE}')")) == [CURVE, None]
+
+
+@pytest.mark.parametrize("ending", ["parquet", *GEOGRAPHIC])
+def test_curves_as_geometries_are_refused_by_name(out, ending):
+    rows = duckdb.connect().sql(f"select 1 as pid, unhex('{CURVE}') as geometry, 4326 as epsg")
+    with pytest.raises(InvalidInputError, match=r"column geometry holds .* curves"):
+        export.write(rows, out / f"a.{ending}")
+
+
+def test_flatgeobuf_refuses_measures_and_blames_no_disk(out):
+    measured = shapely.to_wkb(shapely.from_wkt("POLYGON M((1 1 7, 2 1 7, 2 2 7, 1 1 7))"), flavor="iso").hex()
+    rows = duckdb.connect().sql(f"select 1 as pid, unhex('{measured}') as geometry, 4326 as epsg")
+    with pytest.raises(InvalidInputError, match=r"FlatGeobuf is written without measures"):
+        export.write(rows, out / "a.fgb")
+
+
+@pytest.mark.parametrize("name", ["a.CSV", "a.Xlsx", "A.GeoJSON"])
+def test_endings_are_known_in_capitals_too(out, name):
+    rows = duckdb.connect().sql(f"select 7 as pid, unhex('{outline(0).wkb_hex}') as geometry, 32631 as epsg")
+    assert export.write(rows, out / name) == 1
+
+
 @pytest.mark.parametrize("ending", ALL)
 def test_columns_of_nothing_but_nulls_are_there(out, ending):
     for expression in ("null", "null::date", "null::integer[]", "null::hugeint"):

@@ -581,6 +581,7 @@ def marked(*pids):
         (["0012", "12", "a/b"], "auto", ["0012", "12", "a/b"]),
         (["12", "a/b"], "auto", ["12", "a/b"]),
         (["11.0", "13.0"], "auto", ["0012", "a/b"]),
+        (["11", "12.7", "1e1"], "fid", ["0012"]),  # 12.7 is not the number 13
         (["12"], "auto", None),  # the identifier of one parcel and the number of the same: see below
         (["12"], "fid", ["12"]),
     ],
@@ -590,6 +591,14 @@ def test_markers_name_parcels_by_identifier_or_by_number(pids, by, expected, dum
     run(dumps, lake, markers=dumps / "markers.csv", markers_by=by, **NO_SERIES)
     found = lake.sql("select pid from markers order by pid")["pid"].to_pylist()
     assert found == (expected or ["12"])
+
+
+def test_markers_of_which_one_date_is_none_are_refused_rather_than_cut(dumps, lake):
+    frame = marked("0012", "12", "a/b").assign(date_end=["2020-05-03", "2020-13-45", None])
+    frame.to_csv(dumps / "markers.csv", index=False)
+    done = run(dumps, lake, markers=dumps / "markers.csv", **NO_SERIES)
+    assert ("markers", "one of its dates is no date", 1) in done.refused
+    assert lake.sql("select pid from markers order by pid")["pid"].to_pylist() == ["0012", "a/b"]
 
 
 def test_markers_that_may_be_of_two_parcels_are_refused_until_it_is_said(dumps, lake):

@@ -1,6 +1,7 @@
 """Calendars of indices, radar and pixels, the crop behind a curve, slides: their numbers are those of the lake."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import view_panel
 from cbm_lake.lake import open_lake
-from cbm_lake.show import computing, crops, distributions, pictures, reading, views
+from cbm_lake.show import computing, crops, curves, distributions, pictures, reading, views
 
 CLOUDS = [3, 8, 9, 10, 11]
 runner = CliRunner()
@@ -229,6 +230,21 @@ def test_calendars_have_a_curve_of_what_they_show(parcel, bands):
     assert max(len(line.get_xdata()) for line in curve.lines) >= 2
 
 
+@pytest.mark.parametrize("draw", ["calendar", "chips"])
+def test_the_names_of_all_scene_classes_stand_inside_of_the_figure(parcel, monkeypatch, draw):
+    monkeypatch.setattr("cbm_lake.show.pictures.np.unique", lambda _: np.arange(12))
+    if draw == "calendar":
+        figure = show.calendar.by_pid("demo", 2024, parcel.pid, bands="SCL")
+    else:
+        figure = show.chip_images.by_pid("demo", 2024, parcel.pid, "2024-03-01", "2024-10-30", "SCL")
+    figure.draw_without_rendering()
+    boxes = [legend.get_window_extent() for legend in figure.legends]
+    assert len(figure.legends[-1].get_texts()) == 11
+    assert min(box.y0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
+    assert boxes[-1].y1 <= boxes[-2].y0
+
+
 def test_views_of_several_cards_stand_one_below_the_other(parcel):
     figure = show.chip_images.grid("demo", 2024, parcel.pid, "2024-04-01", "2024-04-30", ["SCL", "bs VH", "ndwi"])
     names = {text.get_text() for text in figure.texts}
@@ -275,6 +291,23 @@ def test_slides_have_a_figure_each_or_say_why_there_is_none(lake, parcel, tmp_pa
     for shape in (shape for slide in slides for shape in slide.shapes):
         assert 0 <= shape.left < shape.left + shape.width <= 13.34 * inch
         assert 0 <= shape.top < shape.top + shape.height <= 7.51 * inch
+
+
+def test_slides_of_a_parcel_without_a_crop_show_its_own_curves(lake, parcel, tmp_path, monkeypatch):
+    title = SHOWN[0]
+    monkeypatch.setattr(deck, "FIGURES", {title: deck.FIGURES[title]})
+    monkeypatch.setattr(deck.reading, "parcels", lambda *_: [replace(parcel, crop="", code="")])
+    slides = list(pptx.Presentation(report.slides("demo", 2024, parcel.pid, file=tmp_path / "x.pptx")).slides)
+    assert [shape.name for shape in slides[1].shapes][1:] == ["NDVI"]
+    assert slides[1].shapes[0].text_frame.text == f"{parcel.pid} · NDVI"
+
+
+def test_the_legend_counts_the_hollow_marks_that_are_drawn():
+    rows = pd.DataFrame({"time": pd.to_datetime(["2024-05-01", "2024-05-02"]), "value": 0.5, "low": 0.4, "high": 0.6,
+                         "cloud": [0.0, 1.0], "count": 9, "seen": True})  # fmt: skip
+    lines = (curves.Line("a", "red", rows), curves.Line("b", "grey", rows, background=True))
+    figure = curves.draw([curves.Panel("NDVI", lines, compared=True)], "two", "quartiles")
+    assert "1 clouded" in [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
 def test_slides_of_unknown_parcels_or_into_other_files_are_refused(tmp_path, parcel):

@@ -548,6 +548,28 @@ def test_numbers_that_are_none_and_rows_that_contradict_are_refused(area, tmp_pa
             load(area, path)
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("date;lon;lat;tmin (°C);tmax (°C);prec (mm)", "-9999;20;1"),
+        ("date;lon;lat;tmin (°C);tmax (°C);prec (mm)", "5;20;99999"),
+        ("date;lon;lat;tmin;tmax;prec", "5;20;99999"),
+        ("date;lon;lat;tmin (K);tmax (K);prec (mm)", "5;20;1"),
+    ],
+)
+def test_numbers_of_tables_that_cannot_be_are_refused_whatever_their_header_says(header, row, area, tmp_path):
+    rows = [("2024-05-01", lon, lat, *row.split(";")) for lat, lon in PLACES]
+    with pytest.raises(InvalidInputError, match=r"(tmin|prec): by its unit its values are .* which cannot be"):
+        load(area, written(tmp_path / "a.csv", header.split(";"), rows))
+
+
+def test_a_table_whose_rows_are_no_rows_says_so_once(area, tmp_path):
+    (tmp_path / "a.csv").write_text("date;lon;lat;tmin\n" + '2024-05-01;3;43;"1\n' * 3)
+    with pytest.raises(SourceError) as error:
+        load(area, tmp_path / "a.csv")
+    assert str(error.value).count("cannot be read") == 1
+
+
 def test_columns_and_units_may_be_said(area, tmp_path):
     header = ["when", "lat", "lon", "lo (K)", "hi", "rain [m]"]
     rows = [("2024-05-01", lat, lon, 280.15, 290.15, 0.0045) for lat, lon in PLACES]

@@ -63,7 +63,7 @@ def write(relation: duckdb.DuckDBPyRelation, path: Path, options: Options | None
         SourceError: the file cannot be written.
     """
     options = options or Options()
-    write_one = _writer(relation, path.suffix, options)
+    write_one = _writer(relation, path.suffix.lower(), options)
     if write_one is None:
         raise InvalidInputError(
             f"cannot export to {path.name!r}: write .parquet, .csv, .arrow, .xlsx, or, for rows with a geometry, "

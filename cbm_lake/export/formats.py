@@ -55,8 +55,12 @@ class Rows:
 
     def mapped(self, change: Callable[[pa.RecordBatch], pa.RecordBatch]) -> Rows:
         """The rows with every batch changed; the schema changes as that of an empty batch does."""
-        empty = change(pa.RecordBatch.from_pylist([], schema=self.schema))
-        return Rows(empty.schema, map(change, self.batches), self.json_columns)
+        return Rows(change(no_rows(self.schema)).schema, map(change, self.batches), self.json_columns)
+
+
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """A batch without rows; Arrow makes empty columns of unions as nulls only."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
 
 
 def rows(relation: duckdb.DuckDBPyRelation, kind: Format, size: int, geometry: str | None = None) -> Rows:
@@ -77,7 +81,8 @@ def rows(relation: duckdb.DuckDBPyRelation, kind: Format, size: int, geometry: s
         if name != geometry:
             _check_type(name, type_, kind)
         quoted = '"' + name.replace('"', '""') + '"'
-        selected.append(f"#{number}::varchar as {quoted}" if type_.id in kind.texts else f"#{number} as {quoted}")
+        as_text = type_.id in kind.texts or type_.id == "enum"  # of whose nulls DuckDB leaves the numbers unset
+        selected.append(f"#{number}::varchar as {quoted}" if as_text else f"#{number} as {quoted}")
     reader = relation.project(", ".join(selected)).to_arrow_reader(size)
     types = dict(zip(relation.columns, relation.types, strict=True))
     wide = {name: type_.id for name, type_ in types.items() if type_.id in {"hugeint", "uhugeint"}}

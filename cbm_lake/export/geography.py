@@ -164,8 +164,10 @@ def _checked_codes(batch: pa.RecordBatch, geometry: str, system: str | None) -> 
 def _parsed(wkb: NDArray[Any], name: str) -> Shapes:
     try:
         return np.asarray(shapely.from_wkb(wkb))
-    except shapely.errors.ShapelyError as error:
-        raise InvalidInputError(f"column {name} holds bytes that are no WKB; give it another name by `as`") from error
+    except (shapely.errors.ShapelyError, NotImplementedError) as error:
+        raise InvalidInputError(
+            f"column {name} holds bytes that are no WKB, or curves; give it another name by `as`"
+        ) from error
 
 
 def _codes(batch: pa.RecordBatch, system: str | None) -> list[int | str | None]:

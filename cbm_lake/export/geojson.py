@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import shapely
 
 from cbm_lake.export import values
 from cbm_lake.export.formats import GEOJSON
 from cbm_lake.export.geography import Layer, Shapes, transformed
-
-log = logging.getLogger(__name__)
 
 _DIGITS: Final = 9
 """Decimals of a coordinate: a tenth of a millimetre."""
@@ -32,25 +28,13 @@ def write(layer: Layer, path: Path) -> int:
     with path.open("w", encoding="utf-8") as file:
         file.write(f'{{"type": "FeatureCollection", "name": {json.dumps(path.stem)}, "features": [')
         for batch in layer.batches():
-            infinite |= _without_json(batch)
+            infinite |= values.without_json(batch)
             for feature in _features(batch, layer):
                 file.write(f"{separator}\n{feature}")
                 separator = ","
         file.write("\n]}\n")
-    if infinite:
-        log.warning(
-            "%s: NaN and infinity, which JSON does not know, are null in %s", path.name, ", ".join(sorted(infinite))
-        )
+    values.warn_of_nulls(path.name, infinite)
     return layer.rows
-
-
-def _without_json(batch: pa.RecordBatch) -> set[str]:
-    """The columns that hold numbers which JSON does not know."""
-    return {
-        name
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-        if pa.types.is_floating(column.type) and pc.any(pc.invert(pc.is_finite(column))).as_py()
-    }
 
 
 def _features(batch: pa.RecordBatch, layer: Layer) -> list[str]:

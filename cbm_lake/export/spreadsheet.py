@@ -68,6 +68,7 @@ class _Workbook:
         self._book, self._schema = book, schema
         self._as_text: set[str] = set()
         self._blank: set[str] = set()
+        self._nulls: set[str] = set()
         self._sheets = 0
         self._row = 0
         self._sheet: Worksheet | None = None
@@ -82,6 +83,7 @@ class _Workbook:
     def add(self, batch: pa.RecordBatch) -> None:
         """Write the rows of a batch."""
         columns: list[list[_Cell]] = []
+        self._nulls |= values.without_json(batch, nested=True)
 
         def cells(field: pa.Field, column: pa.Array) -> pa.Array:
             columns.append(self._cells(field.name, values.text_of(field, column)))
@@ -120,6 +122,7 @@ class _Workbook:
         if self._blank:
             columns = ", ".join(sorted(self._blank))
             log.warning("%s: NaN and infinity, which Excel does not know, are empty cells in %s", name, columns)
+        values.warn_of_nulls(name, self._nulls)
         if self._sheets > 1:
             log.warning("%s: %s rows fill %d sheets of at most %s", name, f"{self.rows:,}", self._sheets, f"{ROWS:,}")
 

@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from cbm_lake.export import values
-from cbm_lake.export.formats import CSV, Rows
+from cbm_lake.export.formats import CSV, Rows, no_rows
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,13 @@ def csv(rows: Rows, path: Path, *, neutralise: bool) -> int:
 
     Texts that a spreadsheet takes for formulas get an apostrophe before them, or are counted in a warning.
     """
-    texts = rows.mapped(lambda batch: as_text(batch, neutralise=neutralise))
+    blank: set[str] = set()
+
+    def change(batch: pa.RecordBatch) -> pa.RecordBatch:
+        blank.update(values.without_json(batch, nested=True))
+        return as_text(batch, neutralise=neutralise)
+
+    texts = rows.mapped(change)
     risky: dict[str, int] = {}
     count = 0
     with path.open("wb") as file:
@@ -71,6 +77,7 @@ def csv(rows: Rows, path: Path, *, neutralise: bool) -> int:
             pyarrow.csv.write_csv(batch, file, pyarrow.csv.WriteOptions(include_header=False))
             count += batch.num_rows
             _count_formulas(batch, risky)
+    values.warn_of_nulls(path.name, blank)
     if risky and not neutralise:
         log.warning(
             "%s: texts of %s begin with = + - or @, which a spreadsheet takes for formulas; --neutralise "
@@ -90,7 +97,7 @@ def _count_formulas(batch: pa.RecordBatch, risky: dict[str, int]) -> None:
 
 def text_table(rows: pa.Table, *, neutralise: bool = False) -> pa.Table:
     """A table as `as_text` has its batches."""
-    schema = as_text(pa.RecordBatch.from_pylist([], schema=rows.schema), neutralise=neutralise).schema
+    schema = as_text(no_rows(rows.schema), neutralise=neutralise).schema
     return pa.Table.from_batches([as_text(batch, neutralise=neutralise) for batch in rows.to_batches()], schema)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from cbm_lake.errors import some
 from cbm_lake.export.formats import refuse
+
+log = logging.getLogger(__name__)
 
 SIGNS: Final = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """How a text begins that a spreadsheet takes for a formula: signs (also those of full width), tab, new line."""
@@ -140,6 +144,45 @@ def _number(value: Decimal) -> int | float:
     return float(value)
 
 
+def without_json(batch: pa.RecordBatch, *, nested: bool = False) -> set[str]:
+    """The columns with numbers that JSON does not know, NaN and infinity.
+
+    Args:
+        batch: rows.
+        nested: whether only lists, structs and maps count, which formats of their own numbers write as JSON too.
+    """
+    return {
+        name
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        if (is_nested(column.type) or not nested) and _is_without_json(column)
+    }
+
+
+def with_nan(batch: pa.RecordBatch) -> set[str]:
+    """The columns of numbers with NaN, which SQLite stores as null."""
+    pairs = zip(batch.schema.names, batch.columns, strict=True)
+    return {name for name, column in pairs if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py()}
+
+
+def warn_of_nulls(name: str, columns: set[str]) -> None:
+    """Say in which columns of a file numbers that JSON or SQLite does not know became null."""
+    if columns:
+        log.warning(
+            "%s: numbers that the format does not know (NaN, infinity) are null in %s", name, some(sorted(columns), 20)
+        )
+
+
+def _is_without_json(column: pa.Array) -> bool:
+    kind = column.type
+    if pa.types.is_floating(kind):
+        return bool(pc.any(pc.invert(pc.is_finite(column))).as_py())
+    if pa.types.is_struct(kind):
+        return any(map(_is_without_json, column.flatten()))
+    if pa.types.is_map(kind):
+        return _is_without_json(column.items)
+    return is_nested(kind) and not pa.types.is_union(kind) and _is_without_json(column.flatten())
+
+
 # -- text ------------------------------------------------------------------------------------------------------------
 
 
@@ -166,11 +209,18 @@ def _duration(value: Any) -> str:
 
 
 def _legible(values: list[bytes | None]) -> list[str | None]:
-    shapes = shapely.from_wkb(values, on_invalid="ignore")
+    shapes = [_shape(value) for value in values]
     texts = shapely.to_wkt(shapes, rounding_precision=9)
     return [
         text if text is not None or value is None else value.hex() for text, value in zip(texts, values, strict=True)
     ]
+
+
+def _shape(value: bytes | None) -> shapely.Geometry | None:
+    try:
+        return shapely.from_wkb(value, on_invalid="ignore")
+    except NotImplementedError:  # curves
+        return None
 
 
 def formulas(column: pa.Array) -> pa.Array:
@@ -202,7 +252,10 @@ def ogr_of(field: pa.Field, column: pa.Array) -> pa.Array:
         _check_finite(column)
     if pa.types.is_null(kind):
         return column.cast(pa.string())
-    return text_of(field, column) if pa.types.is_dictionary(kind) else column
+    column = text_of(field, column) if pa.types.is_dictionary(kind) else column
+    if pa.types.is_string(column.type) and pc.any(pc.match_substring(column, "\0")).as_py():
+        raise ValueError("a text has the character U+0000, where GDAL ends it")
+    return column
 
 
 def is_rounded(column: pa.Array) -> bool:

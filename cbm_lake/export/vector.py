@@ -15,7 +15,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.export import values
-from cbm_lake.export.formats import FLATGEOBUF, GEOPACKAGE, Format
+from cbm_lake.export.formats import FLATGEOBUF, GEOPACKAGE, Format, no_rows
 from cbm_lake.export.geography import Layer, kinds_of
 from cbm_lake.vectors import check_whole
 
@@ -43,7 +43,7 @@ def write(layer: Layer, path: Path, kind: Format) -> int:
         if stream.problem:
             raise stream.problem from error
         raise SourceError(f"cannot write {path.name}: {error}; check the folder and the free space") from error
-    stream.tell()
+    stream.tell(path.name)
     return layer.rows
 
 
@@ -54,13 +54,15 @@ class _Stream:
         self.problem: InvalidInputError | None = None
         self._layer, self._kind = layer, kind
         self._rounded: set[str] = set()
+        self._nulls: set[str] = set()
 
     def reader(self) -> pa.RecordBatchReader:
-        schema = self._fitted(pa.RecordBatch.from_pylist([], schema=self._layer.schema)).schema
+        schema = self._fitted(no_rows(self._layer.schema)).schema
         return pa.RecordBatchReader.from_batches(schema, self._batches())
 
-    def tell(self) -> None:
-        """Warn of times that were cut."""
+    def tell(self, name: str) -> None:
+        """Warn of times that were cut, and of numbers that became null."""
+        values.warn_of_nulls(name, self._nulls)
         if self._rounded:
             names = ", ".join(sorted(self._rounded))
             log.warning("%s holds milliseconds: the times of %s are cut to them", self._kind.name, names)
@@ -70,6 +72,9 @@ class _Stream:
             for batch in self._layer.batches():
                 pairs = zip(batch.schema.names, batch.columns, strict=True)
                 self._rounded |= {name for name, column in pairs if values.is_rounded(column)}
+                self._nulls |= values.without_json(batch, nested=True)
+                if self._kind is GEOPACKAGE:
+                    self._nulls |= values.with_nan(batch)
                 yield self._fitted(batch)
         except InvalidInputError as error:
             self.problem = error
@@ -95,18 +100,22 @@ def _survey(layer: Layer, kind: Format) -> tuple[str, bool]:
     """The type that all geometries have, or that of any; and whether all rows have one that is not empty.
 
     Raises:
-        InvalidInputError: the format would lose heights.
+        InvalidInputError: the format would lose heights or measures.
     """
     kinds: set[str] = set()
+    measured = False
     complete = layer.rows > 0
     for batch in layer.batches():
         shapes = shapely.from_wkb(batch.column(layer.geometry).to_numpy(zero_copy_only=False))
         kinds |= kinds_of(shapes)
+        measured |= bool(shapely.has_m(shapes).any())
         complete &= not (shapely.is_missing(shapes) | shapely.is_empty(shapes)).any()
     if kind is FLATGEOBUF and len(kinds) > 1 and any(name.endswith(" Z") for name in kinds):
         raise InvalidInputError(
             f"{kind.name} has no heights in a file of {', '.join(sorted(kinds))}; write .gpkg, or one type alone"
         )
+    if kind is FLATGEOBUF and measured:
+        raise InvalidInputError(f"{kind.name} is written without measures (M); write .gpkg, or leave them out")
     return (kinds.pop() if len(kinds) == 1 else "Unknown"), complete
 
 

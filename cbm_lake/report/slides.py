@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cbm_lake import get, show
 from cbm_lake.errors import InvalidInputError, LakeError, of_extra
-from cbm_lake.show import reading
+from cbm_lake.show import crops, reading
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 Draw = Callable[..., "Figure"]
 """Draws a figure of aoi, year, pid and ptype, into a file."""
 
+_AND_CROP: Final = ", and that of its crop"
+"""How the title of a figure ends that draws the crop's other parcels too, where they are known."""
 FIGURES: Final[dict[str, Draw]] = {
     "Where it is": partial(show.background.by_pid, tms="sentinel"),
-    "NDVI, and that of its crop": partial(show.time_series.ndvi, markers=True, crop=True),
+    f"NDVI{_AND_CROP}": partial(show.time_series.ndvi, markers=True, crop=True),
     "Reflectance": partial(show.time_series.s2, bands=("B02", "B04", "B08", "B11")),
-    "Sentinel-1, and that of its crop": partial(show.time_series.s1, crop=True),
+    f"Sentinel-1{_AND_CROP}": partial(show.time_series.s1, crop=True),
     "True colour": show.calendar.by_pid,
     "NDVI by day": partial(show.calendar.by_pid, bands="ndvi"),
     "NDWI by day": partial(show.calendar.by_pid, bands="ndwi"),
@@ -83,7 +85,7 @@ def slides(
     deck.slide_width, deck.slide_height = Inches(_WIDE), Inches(_TALL)
     for number, parcel in enumerate(chosen):
         _declared(deck, parcel)
-        for place, (title, figure) in enumerate(FIGURES.items(), 1):
+        for place, (title, figure) in enumerate(_figures(parcel), 1):
             _slide(deck, parcel, title, figure)
             progress(number * len(FIGURES) + place, len(chosen) * len(FIGURES))
     first = chosen[0]
@@ -92,6 +94,16 @@ def slides(
     written = io.BytesIO()
     deck.save(written)
     return get.folders.write_bytes(target, written.getvalue())
+
+
+def _figures(parcel: Parcel) -> Iterator[tuple[str, Draw]]:
+    """The figures by their titles; of the parcel alone where no other parcels of its crop are known."""
+    alone = not crops.has_others(parcel)
+    for title, figure in FIGURES.items():
+        if alone and title.endswith(_AND_CROP):
+            yield title.removesuffix(_AND_CROP), partial(figure, crop=False)
+        else:
+            yield title, figure
 
 
 def _declared(deck: Presentation, parcel: Parcel) -> None:

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from cbm_lake.show.views import Index
 
 
+def has_others(parcel: Parcel) -> bool:
+    """Whether a crop is declared, and it is a lake that is read, which tells of other parcels."""
+    return bool(parcel.crop or parcel.code) and isinstance(sources.here(), LakeSource)
+
+
 def of_index(parcel: Parcel, index: Index, screen: Classes) -> Line:
     """An index of the crop's other parcels; see `_line`."""
     plus, minus = list(index.plus), list(index.minus)

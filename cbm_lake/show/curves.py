@@ -200,7 +200,7 @@ def _hollow(panels: Sequence[Panel]) -> str:
     """Why observations are hollow, with how many: 12 clouded, 3 not known; of bands of one parcel each counts once."""
     most: Counter[str] = Counter()
     for panel in panels:
-        counts = [Counter(computing.hidden(line.rows)) for line in panel.lines if panel.marks]
+        counts = [Counter(computing.hidden(line.rows)) for line in panel.lines if panel.marks and not line.background]
         most |= sum(counts, Counter()) if panel.compared else reduce(or_, counts, Counter())
     return ", ".join(f"{most[words]} {words}" for words in ("clouded", "not known", "seen in part") if most[words])
 

@@ -67,7 +67,9 @@ def _frame(label: str, path: str) -> pd.DataFrame:
             if path.lower().endswith(".parquet"):
                 return connection.read_parquet(path).df()
             return delimited.read(connection, path, Path(scratch)).df()
-        except (duckdb.Error, SourceError) as error:
+        except SourceError as error:
+            raise SourceError(str(error).replace(path, label)) from error
+        except duckdb.Error as error:
             reason = " ".join(str(error).replace(path, label).split())[:250]
             raise SourceError(f"{label} cannot be read ({reason}); give a CSV with header, or Parquet") from error
 
@@ -202,7 +204,7 @@ def _dates(label: str, values: pd.Series) -> pd.Series:
 
 
 def _convert(label: str, frame: pd.DataFrame, measures: list[str], named: Mapping[str, str]) -> None:
-    """Make temperatures degrees Celsius and precipitation mm, in place."""
+    """Make temperatures degrees Celsius and precipitation mm, in place; refuse what can be neither (-9999)."""
     warm = [name for name in measures if name != "prec"]
     found = {name: units.named(named.get(name, ""), "temperature", f"{label}: {name}") for name in warm}
     silent = [name for name in warm if found[name] is None and frame[name].notna().any()]
@@ -217,6 +219,9 @@ def _convert(label: str, frame: pd.DataFrame, measures: list[str], named: Mappin
     for name, one in found.items():
         if one is not None:
             frame[name] = frame[name] * one.scale + one.offset
+        units.check(
+            frame[name].to_numpy(), "precipitation" if name == "prec" else "temperature", 24, f"{label}: {name}"
+        )
 
 
 def _warn_swapped(label: str, frame: pd.DataFrame) -> None:

@@ -134,7 +134,8 @@ def check(values: NDArray[np.float64], kind: str, hours: float, label: str) -> N
     if low < least or high > greatest:
         unit = "degrees Celsius" if kind == "temperature" else "mm"
         raise InvalidInputError(
-            f"{label}: by its unit its values are {low:.6g} to {high:.6g} {unit}, which cannot be; say the right unit"
+            f"{label}: by its unit its values are {low:.6g} to {high:.6g} {unit}, which cannot be; say the right unit, "
+            "or leave out the numbers that stand for none"
         )
 
 

@@ -4,10 +4,10 @@ with given as (
     select
         markers_dump.* exclude (pid), markers_dump.pid as given, declared.pid,
         concat_ws(',', foi_id, marker, date_start, markers_dump.pid) as line,
-        coalesce(date_start, date_main, date_end) as any_date,
+        len([text for text in [date_start, date_main, date_end] if try_cast(text as date) is null and text is not null]) as undated,
         len([text for text in [duration_days, value_1, value_2, value_3] if try_cast(text as double) is null and text is not null]) as unread
     from markers_dump
-    left join declared on declared.key = if($numbered, try_cast(try_cast(markers_dump.pid as double) as bigint)::varchar, markers_dump.pid)
+    left join declared on declared.key = if($numbered, regexp_extract(markers_dump.pid, '^0*([0-9]+)([.]0+)?$', 1), markers_dump.pid)
 )
 select
     pid, foi_id, marker, marker_type, try_cast(date_start as date) as date_start, try_cast(date_main as date) as date_main,
@@ -16,7 +16,7 @@ select
     null::double as confidence, null::boolean as observable, line,
     case
         when pid is null then 'no parcel has this pid'
-        when any_date is not null and try_cast(any_date as date) is null then 'its date is no date'
+        when undated > 0 then 'one of its dates is no date'
         when unread > 0 then 'one of its numbers cannot be read'
     end as reason
 from given
