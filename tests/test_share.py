@@ -392,6 +392,21 @@ def test_scenes_of_one_day_weigh_by_the_share_that_they_saw(lake):
     assert row["ndvi"] == pytest.approx((0.5 * 1 + 0.8 * 0.9) / 1.9)
 
 
+def test_a_look_of_unknown_sky_counts_on_a_map_only_where_there_is_no_clear_one(lake):
+    lake.add_parcels("ms", 2024, "", "v1", factories.parcels())
+    clouded = {"red": 3000, "nir": 3000, "scl": {0: 0}}
+    rows = [
+        factories.signature("12", "a", share=1.0), factories.signature("12", "b", share=1.0, **clouded),
+        factories.signature("0012", "b", share=1.0, **clouded),
+    ]  # fmt: skip
+    factories.write(lake, factories.signatures(*rows))
+    found = lake.query("parcels.ndvi_on", **KEY, **SCREEN, day=factories.DAY.date(), cloud=0).to_pylist()
+    assert found == [
+        {"pid": "0012", "value": 0.0, "unknown": True},
+        {"pid": "12", "value": 0.5, "unknown": False},
+    ]
+
+
 def test_questions_count_what_they_cannot_screen(lake):
     looked(lake)
     (scene,) = lake.query("scenes.clear", aoi="ms", year=2024, **SCREEN).to_pylist()[-1:]

@@ -8,6 +8,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 from cbm_lake import parcels, vectors
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.lake import Lake
 from cbm_lake.vectors import charsets
 from cbm_lake.vectors.guessing import ranked
 
@@ -423,6 +425,37 @@ def test_a_zip_of_several_files_asks_for_one_and_takes_paths(tmp_path):
     assert rows_of(file, "2024/s/new") == rows_of(file, "2024/s.gpkg/new") == 2
     with pytest.raises(InvalidInputError, match="its layers: old, new"):
         vectors.read_noted(file, "2024/s")
+
+
+def test_the_parts_of_a_shapefile_in_a_zip_may_be_named_in_other_capitals(tmp_path):
+    """As Windows allows; elsewhere GDAL would read the outlines without their attributes."""
+    frame(id=["1"], crop=["rye"]).to_file(tmp_path / "set.shp")
+    for name in ("SET.dbf", "Set.DBF", "set.dbf"):
+        members = [(part, name if part.suffix == ".dbf" else part.name) for part in tmp_path.glob("set.*")]
+        found = vectors.read_noted(zipped(tmp_path / f"{name}.zip", *members))
+        assert found.columns.to_pylist() == [{"id": "1", "crop": "rye"}]
+    (tmp_path / "set.dbf").rename(tmp_path / "SET.dbf")
+    with pytest.raises(InvalidInputError, match=r"set\.shp: its table is called SET\.dbf; name it as set\.shp"):
+        vectors.read_noted(str(tmp_path / "set.shp"))
+
+
+def test_what_is_wrong_in_an_archive_is_said_without_the_folder_of_its_copy(tmp_path):
+    frame(id=["1"]).to_file(tmp_path / "set.shp")
+    parts = [(part, part.name) for part in tmp_path.glob("set.*") if part.suffix != ".shx"]
+    with pytest.raises(SourceError, match=r"/set\.zip cannot be read \(Unable to open set\.shx or set\.SHX"):
+        vectors.read_noted(zipped(tmp_path / "set.zip", *parts))
+
+
+def test_arrow_as_polars_writes_it_is_loaded(tmp_path):
+    """Its texts and bytes are views, of which few functions of Arrow take one."""
+    wkb = [shapely.to_wkb(square(number)) for number in range(2)]
+    pl.DataFrame({"id": ["0012", "2"], "wkb": wkb, "soil": ["łąka", None]}).write_ipc(tmp_path / "p.arrow")
+    lake = Lake(str(tmp_path / "lake"))
+    parcels.load(tmp_path / "p.arrow", "aa", 2024, crs=32631, lake=lake)
+    assert lake.sql("select id, soil from fiboa_parcels order by id").to_pylist() == [
+        {"id": "0012", "soil": "łąka"},
+        {"id": "2", "soil": None},
+    ]
 
 
 def test_geoparquet_in_a_zip_is_read_also_in_parts(tmp_path):

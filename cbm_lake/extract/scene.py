@@ -159,7 +159,8 @@ def _share(job: Job, columns: dict[str, Any]) -> Any:
     raster's edge, has no data or was discarded was not seen.
     """
     share = np.full(len(columns["pid"]), np.nan, np.float32)
-    for grid in sorted({job.rasters[band].grid for band in job.bands}, key=_pixel_area, reverse=True):
+    grids = {job.rasters[band].grid for band in job.bands}
+    for grid in sorted(grids, key=lambda grid: (-_pixel_area(grid), grid.name)):
         bands = [band for band in job.bands if job.rasters[band].grid == grid]
         counted = np.max([np.asarray(columns[f"{band}_covered"]) for band in bands], axis=0)
         whole = _whole(job, grid)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 from pyproj.exceptions import CRSError
@@ -23,6 +25,9 @@ from cbm_lake.vectors.written import check_whole
 __all__ = ["ROW_NUMBERS", "Features", "Geometries", "check_whole", "coordinate_system", "read", "read_noted"]
 
 log = logging.getLogger(__name__)
+
+_IN_ARCHIVE: Final = re.compile(rf"/\S*{archives.EXTRACTED}\w+/")
+"""The folder in which a file of an archive is for as long as it is read."""
 
 
 def read(path: str, layer: str | None = None, *, key: str | None = None) -> Features:
@@ -116,6 +121,6 @@ def _readable(path: str) -> Iterator[list[str]]:
         OSError, RuntimeError, ValueError, KeyError, IndexError, NotImplementedError,
         ShapelyError, CRSError, pa.ArrowException,
     ) as error:  # fmt: skip
-        reason = " ".join(str(error).split()).partition("; It might help to specify")[0]
+        reason = _IN_ARCHIVE.sub("", " ".join(str(error).split())).partition("; It might help to specify")[0]
         raise SourceError(f"{path} cannot be read ({reason}); check the file or convert it to GeoPackage") from error
-    warned += [str(warning.message) for warning in caught]
+    warned += [_IN_ARCHIVE.sub("", str(warning.message)) for warning in caught]

@@ -24,6 +24,8 @@ _MAGIC: Final = {
     b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd",
 }  # fmt: skip
 _ENCRYPTED: Final = 0x1
+EXTRACTED: Final = "cbm-lake-"
+"""How the names of folders begin to which files are extracted or copied while they are read."""
 
 
 @contextmanager
@@ -44,7 +46,7 @@ def opened(path: str, layer: str | None) -> Iterator[tuple[str, str | None]]:
         yield path, layer
         return
     try:
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory(prefix="cbm-lake-") as folder:
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory(prefix=EXTRACTED) as folder:
             member, rest = _chosen(path, archive, layer)
             yield _extracted(path, archive, member, folder), rest
     except zipfile.BadZipFile as error:
@@ -154,7 +156,17 @@ def _extracted(path: str, archive: zipfile.ZipFile, member: str, folder: str) ->
     except NotImplementedError:  # compressed in another way, which GDAL may know
         return f"/vsizip/{{{Path(path).absolute()}}}/{member}"
     inside = Path(folder) / member
+    if inside.is_file():
+        _name_alike(inside)
     return str(_as_geodatabase(inside)) if inside.is_dir() and not inside.suffix else str(inside)
+
+
+def _name_alike(file: Path) -> None:
+    """Give the files that belong to one its name in the same capitals, without which GDAL does not find them."""
+    for other in file.parent.iterdir():
+        stem, ending = other.name[: len(file.stem)], other.name[len(file.stem) :]
+        if ending.startswith(".") and stem != file.stem and stem.lower() == file.stem.lower():
+            other.rename(other.with_name(file.stem + ending))
 
 
 def _as_geodatabase(folder: Path) -> Path:

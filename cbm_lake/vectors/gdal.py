@@ -203,9 +203,16 @@ def _renamed(name: str, codec: str) -> str:
 
 
 def _dbf(path: str, layer: str | int) -> Path | None:
-    """The table of a shapefile; None where this is none, or one at a distance."""
+    """The table of a shapefile; None where this is none, or one at a distance.
+
+    Raises:
+        InvalidInputError: its name has other capitals, by which GDAL passes it over.
+    """
     shape = Path(path) / f"{layer}.shp" if Path(path).is_dir() else Path(path)
-    return _beside(shape, ".dbf") if shape.suffix.lower() in (".shp", ".shx", ".dbf") else None
+    table = _beside(shape, ".dbf") if shape.suffix.lower() in (".shp", ".shx", ".dbf") else None
+    if table is not None and table.stem != shape.stem:
+        raise InvalidInputError(f"its table is called {table.name}; name it as {shape.name} in the same capitals")
+    return table
 
 
 def _beside(shape: Path, ending: str) -> Path | None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from cbm_lake.vectors.archives import EXTRACTED
 from cbm_lake.vectors.charsets import UTF_8, decide
 from cbm_lake.vectors.textfiles import words
 
@@ -39,7 +40,7 @@ def named(path: Path, wish: str | None) -> Iterator[tuple[str, str]]:
         yield str(path), ""
         return
     decision = decide(texts, None, wish)  # without texts, the one that the user says
-    with tempfile.TemporaryDirectory(prefix="cbm-lake-") as folder:
+    with tempfile.TemporaryDirectory(prefix=EXTRACTED) as folder:
         for file in beside:
             (Path(folder) / file.name).symlink_to(file.absolute())
         copy = Path(folder) / path.name

@@ -101,11 +101,22 @@ def _part(name: str, file: Path, root: Path) -> Features:
 
 
 def _features(name: str, file: Path, table: pa.Table, native: _Geometry | None = None) -> Features:
+    table = _without_views(table)
     found = _of_metadata(name, table) or native or _of_extension(table) or _of_values(name, table)
     geometries = _geometries(file, table, found)
     covering = table.column_names.index(found.covering) if found.covering in table.column_names else None
     crs, notes = _crs(name, found, geometries)
     return Features(name, without(table, found.number, covering), geometries, crs, notes)
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """The table with texts and bytes in the types that all functions of Arrow know; polars writes others."""
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    for number, field in enumerate(table.schema):
+        if field.type in plain:
+            kind = plain[field.type]
+            table = table.set_column(number, field.with_type(kind), table.column(number).cast(kind))
+    return table
 
 
 def _of_metadata(name: str, table: pa.Table) -> _Geometry | None:
