@@ -23,10 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-import charset_normalizer
 import duckdb
 
 from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.vectors.charsets import sample as quoted
+from cbm_lake.vectors.charsets import shown
+from cbm_lake.vectors.guessing import ranked
+from cbm_lake.vectors.textfiles import texts_of
 
 log = logging.getLogger(__name__)
 
@@ -42,19 +45,6 @@ _MARKS: Final = (
 _COPY: Final = re.compile(r"^COPY\s+(?P<table>\S+)\s*\((?P<columns>[^)]*)\)\s+FROM\s+stdin\b.*;\s*$", re.I | re.M)
 """How pg_dump begins the rows of a table; a line of \\. ends them."""
 _ESCAPED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_GUESSED: Final = [
-    "cp1252",
-    "cp1250",
-    "cp1253",
-    "cp1251",
-    "cp1257",
-    "cp1254",
-    "iso8859_2",
-    "iso8859_15",
-    "cp852",
-    "cp437",
-]
-"""Encodings of Europe's tables, among which the one that fits a text best is guessed."""
 
 
 @dataclass(frozen=True)
@@ -161,19 +151,20 @@ def _is_plain_or_gzip(path: str | Path) -> bool:
 def decoded(path: str, sample: bytes) -> tuple[str, str]:
     """The encoding of a text by its first bytes, and that part of it decoded.
 
-    UTF-8, UTF-16 and UTF-32 by their byte order marks; UTF-8 where all bytes are; else what charset-normalizer guesses,
-    which is said with a sample.
+    UTF-8, UTF-16 and UTF-32 by their byte order marks; UTF-8 where all bytes are; else the code page that is likeliest
+    for its texts (vectors.guessing), which is said with a sample.
     """
     marked = next((encoding for mark, encoding in _MARKS if sample.startswith(mark)), None)
     if marked:
         return marked, codecs.getincrementaldecoder(marked)().decode(sample)
     try:
         return "utf-8", codecs.getincrementaldecoder("utf-8")().decode(sample)
-    except UnicodeDecodeError as error:
-        best = charset_normalizer.from_bytes(sample[: 1 << 18], cp_isolation=_GUESSED).best()
-        encoding = best.encoding if best else _GUESSED[0]
-        near = sample[max(0, error.start - 20) : error.start + 20].decode(encoding, "replace").split("\n")[-1]
-        log.warning("%s is not in UTF-8; its texts are taken for %s, such as %r", path, encoding, near)
+    except UnicodeDecodeError:
+        texts = set(texts_of(sample))
+        encoding = ranked(texts)[0][1]
+        log.warning(
+            "%s is not in UTF-8; its texts are taken for %s, as %s", path, shown(encoding), quoted(texts, encoding)
+        )
         return encoding, sample.decode(encoding, "replace")
 
 
