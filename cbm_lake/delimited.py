@@ -26,10 +26,7 @@ from typing import IO, Final
 import duckdb
 
 from cbm_lake.errors import InvalidInputError, SourceError, some
-from cbm_lake.vectors.charsets import sample as quoted
-from cbm_lake.vectors.charsets import shown
-from cbm_lake.vectors.guessing import ranked
-from cbm_lake.vectors.textfiles import texts_of
+from cbm_lake.vectors import charsets, textfiles
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +54,8 @@ class Form:
     """Names in the header, as they stand there."""
     copied: bool = False
     """Whether its rows stand in a COPY block of pg_dump."""
+    damaged: bool = False
+    """Whether it is in UTF-8, but for bytes that are none."""
 
 
 def is_text(path: str | Path) -> bool:
@@ -86,7 +85,8 @@ def read(
         raise SourceError(f"there is no file {path}; check the path")
     with _translated(path), opened(path) as stream:
         form = _form(str(path), stream.read(_SAMPLE))
-    direct = form.encoding in ("utf-8", "utf-8-sig") and not form.copied and _is_plain_or_gzip(path)
+    plain = form.encoding in ("utf-8", "utf-8-sig") and not form.copied and not form.damaged
+    direct = plain and _is_plain_or_gzip(path)
     with _translated(path):
         file = str(path) if direct else str(_rewritten(path, form, scratch))
         rejects = {"ignore_errors": True, "store_rejects": True, "rejects_limit": 0} if tolerant else {}
@@ -148,31 +148,30 @@ def _is_plain_or_gzip(path: str | Path) -> bool:
     return begin[:3] != b"BZh" and begin != b"\xfd7zXZ\x00" and begin[:4] != b"PK\x03\x04"
 
 
-def decoded(path: str, sample: bytes) -> tuple[str, str]:
+def _decoded(path: str, sample: bytes) -> tuple[str, str]:
     """The encoding of a text by its first bytes, and that part of it decoded.
 
-    UTF-8, UTF-16 and UTF-32 by their byte order marks; UTF-8 where all bytes are; else the code page that is likeliest
-    for its texts (vectors.guessing), which is said with a sample.
+    UTF-8, UTF-16 and UTF-32 by their byte order marks; UTF-8 where the bytes are, but for a few damaged texts; else it
+    is guessed as that of a file of parcels. What was guessed or is damaged is said.
     """
     marked = next((encoding for mark, encoding in _MARKS if sample.startswith(mark)), None)
     if marked:
         return marked, codecs.getincrementaldecoder(marked)().decode(sample)
     try:
         return "utf-8", codecs.getincrementaldecoder("utf-8")().decode(sample)
-    except UnicodeDecodeError:
-        texts = set(texts_of(sample))
-        encoding = ranked(texts)[0][1]
-        log.warning(
-            "%s is not in UTF-8; its texts are taken for %s, as %s", path, shown(encoding), quoted(texts, encoding)
-        )
-        return encoding, sample.decode(encoding, "replace")
+    except UnicodeDecodeError as error:
+        decision = charsets.decide(set(textfiles.texts_of(sample)), advice="write it in UTF-8")
+        damaged = f"texts are damaged, the first at byte {error.start}, and are read with \ufffd"
+        log.warning("%s: %s", path, decision.note or damaged)
+        return decision.codec, sample.decode(decision.codec, "replace")
 
 
 def _form(path: str, sample: bytes) -> Form:
-    encoding, text = decoded(path, sample)
+    encoding, text = _decoded(path, sample)
+    damaged = encoding == charsets.UTF_8 and not textfiles.is_utf8([sample])
     if block := _COPY.search(text):
         columns = tuple(name.strip().strip('"') for name in block["columns"].split(","))
-        return Form(encoding, "\t", columns, copied=True)
+        return Form(encoding, "\t", columns, copied=True, damaged=damaged)
     header = next((line for line in io.StringIO(text) if line.strip()), "")
     if not header.strip():
         raise InvalidInputError(f"{path} is empty; give a table with a header")
@@ -184,14 +183,15 @@ def _form(path: str, sample: bytes) -> Form:
         raise InvalidInputError(
             f"{path} has no header: its first line holds {some(numbers, 3)}; write it with the names of its columns"
         )
-    return Form(encoding, delimiter, columns)
+    return Form(encoding, delimiter, columns, damaged=damaged)
 
 
 def _rewritten(path: str | Path, form: Form, scratch: Path) -> Path:
     """A copy of a table in UTF-8, without what is not part of it."""
     target = scratch / f"{len([*scratch.glob('table-*')])}".join(("table-", ".csv"))
     with opened(path) as stream, target.open("w", encoding="utf-8", newline="") as file:
-        lines = io.TextIOWrapper(stream, encoding=form.encoding, newline="" if not form.copied else "\n")
+        errors = "replace" if form.damaged else "strict"
+        lines = io.TextIOWrapper(stream, form.encoding, errors, newline="" if not form.copied else "\n")
         if form.copied:
             writer = csv.writer(file, delimiter="\t", lineterminator="\n")
             writer.writerow(form.columns)

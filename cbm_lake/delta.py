@@ -7,7 +7,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -30,6 +30,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from cbm_lake import access
+from cbm_lake.errors import SourceError
 from cbm_lake.store import Store, discard, translated
 
 _ATTEMPTS = 20
@@ -217,28 +218,31 @@ class Table:
         Raises:
             SourceError: a file cannot be read or written.
         """
-        with translated("compact", self.url), ExitStack() as drafts:
+        with translated("compact", self.url), self._drafts() as drafts:
             added = [self._add(files[0], _REWRITTEN, part, drafts) for part in parts]
             gone = [self._removed(file) for file in files]
-            done = self._retried(lambda: self._exchange(added, gone, drafts))
-            if done:
-                drafts.pop_all()
-            return done
+            return self._retried(lambda: self._exchange(added, gone, drafts))
 
-    def _exchange(self, added: Sequence[AddAction], gone: Sequence[RemoveAction], drafts: ExitStack) -> bool:
+    def _exchange(self, added: Sequence[AddAction], gone: Sequence[RemoveAction], drafts: list[str]) -> bool:
         """Commit new files for old ones, on the table as it is now; False where one of the old ones is not there."""
         table = self.open()
         if table is None or not {action.path for action in gone} <= self._names(table):
             return False
         if access.is_remote(self.url):
-            drafts.pop_all()  # the answer of a commit that was made can be lost, so `vacuum` alone may delete them
+            drafts.clear()  # the answer of a commit that was made can be lost, so `vacuum` alone may delete them
         try:
             table.create_write_transaction([*added, *gone], "append", table.schema(), list(self.partitions))
         except (DeltaError, OSError):
-            latest = self.open()
-            if latest is None or not {action.path for action in added} <= self._names(latest):
+            if not self._has_committed([*added, *gone]):
                 raise
+        drafts.clear()
         return True
+
+    def _has_committed(self, actions: Sequence[AddAction | RemoveAction]) -> bool:
+        """Whether a commit was made although an error was raised, as by the checkpoint that follows every hundredth."""
+        latest = self.open()
+        names = set() if latest is None else self._names(latest)
+        return all((action.path in names) is isinstance(action, AddAction) for action in actions)
 
     def _names(self, table: DeltaTable) -> set[str]:
         """The files of a snapshot by their paths in the table's folder."""
@@ -247,8 +251,29 @@ class Table:
     @contextmanager
     def exchange(self, snapshot: DeltaTable) -> Iterator[Exchange]:
         """Files that come and go in one commit on that very snapshot; what is not committed goes away."""
-        with translated("write", self.url), ExitStack() as drafts:
+        with translated("write", self.url), self._drafts() as drafts:
             yield Exchange(self, snapshot, drafts)
+
+    @contextmanager
+    def _drafts(self) -> Iterator[list[str]]:
+        """Names of files that go away at the end, unless the log has them.
+
+        Whoever has committed them clears the list. An interrupt (Ctrl-C) may come between a commit and that.
+        """
+        names: list[str] = []
+        try:
+            yield names
+        finally:
+            if names:
+                self._discard(names)
+
+    def _discard(self, names: Sequence[str]) -> None:
+        """Delete files that the log does not have; all stay where it cannot be read, for `vacuum`."""
+        filesystem, root = self.store.filesystem
+        with suppress(SourceError):
+            latest = self.open()
+            for name in set(names) - (set() if latest is None else self._names(latest)):
+                discard(filesystem, f"{root}/{self.name}/{name}")
 
     def _removed(self, file: dict[str, Any]) -> RemoveAction:
         """That a file goes.
@@ -261,8 +286,8 @@ class Table:
     def _partition(self, file: dict[str, Any]) -> dict[str, str | None]:
         return {name: str(file[f"partition.{name}"]) for name in self.partitions}
 
-    def _add(self, beside: dict[str, Any], prefix: str, groups: Sequence[pa.Table], drafts: ExitStack) -> AddAction:
-        """Write a file of these row groups, which goes away with `drafts`; what the log is to say of it.
+    def _add(self, beside: dict[str, Any], prefix: str, groups: Sequence[pa.Table], drafts: list[str]) -> AddAction:
+        """Write a file of these row groups, which becomes one of `drafts`; what the log is to say of it.
 
         It is of the partition, and in the folder, of the file `beside`.
         """
@@ -270,7 +295,7 @@ class Table:
         name, partition = f"{folder}{prefix}{uuid.uuid4()}.parquet", self._partition(beside)
         filesystem, root = self.store.filesystem
         path = f"{root}/{self.name}/{name}"
-        drafts.callback(discard, filesystem, path)
+        drafts.append(name)
         filesystem.create_dir(path.rpartition("/")[0], recursive=True)
         found = pa.concat_tables(groups)  # of a table that an older version made, it may lack columns
         stored = set(found.column_names).difference(self.partitions)
@@ -354,7 +379,7 @@ class Table:
 class Exchange:
     """Files that come and go in one commit, of which nobody sees anything before."""
 
-    def __init__(self, table: Table, snapshot: DeltaTable, drafts: ExitStack) -> None:
+    def __init__(self, table: Table, snapshot: DeltaTable, drafts: list[str]) -> None:
         self._table = table
         self._snapshot = snapshot
         self._drafts = drafts
@@ -379,14 +404,17 @@ class Exchange:
         named = CommitProperties(app_transactions=[Transaction(*number) for number in (numbers or {}).items()])
         schema, partitions = self._snapshot.schema(), list(self._table.partitions)
         if access.is_remote(self._table.url):
-            self._drafts.pop_all()  # the answer of a commit that was made can be lost, so `vacuum` alone deletes
+            self._drafts.clear()  # the answer of a commit that was made can be lost, so `vacuum` alone deletes
         try:
             self._snapshot.create_write_transaction(
                 self._actions, "append", schema, partitions, commit_properties=named
             )
         except CommitFailedError:
             return False
-        self._drafts.pop_all()
+        except (DeltaError, OSError):
+            if not self._table._has_committed(self._actions):  # noqa: SLF001 - same module
+                raise
+        self._drafts.clear()
         return True
 
 

@@ -161,8 +161,12 @@ class Lake(Pixels):
 
     def epsg(self, aoi: str) -> int | None:
         """The coordinate system of an area's parcels, or None when none were loaded."""
-        table = self.query("parcels.areas", aoi=aoi.lower())
-        return table["epsg"][0].as_py() if table.num_rows else None
+        for found in self.parcel_sets():
+            if found.aoi == aoi.lower():
+                for batch in self.iter_parcels(found, ["epsg"]):
+                    if batch.num_rows:
+                        return int(batch["epsg"][0].as_py())
+        return None
 
     def footprint(self, aoi: str) -> shapely.Geometry:
         """The box in degrees (EPSG:4326) round all parcels of an area.

@@ -195,7 +195,8 @@ def _carry_out(pair: Pair, snapshot: DeltaTable, judge: Judge, plans: list[Plan]
     with ExitStack() as stack:
         kept = stack.enter_context(pair.kept.exchange(snapshot))
         for plan in plans:
-            _set_aside(pair, plan, judge, kept, dropped)
+            if not _set_aside(pair, plan, judge, kept, dropped):
+                return False
             if plan.back and (rows := judge.coming(plan)).num_rows:
                 kept.add([rows], plan.back[0])
         if not kept.commit(dict(plan.number for plan in plans)):
@@ -207,10 +208,14 @@ def _carry_out(pair: Pair, snapshot: DeltaTable, judge: Judge, plans: list[Plan]
     return True
 
 
-def _set_aside(pair: Pair, plan: Plan, judge: Judge, kept: Exchange, dropped: Sequence[int]) -> None:
-    """Put the rows that do not count into the other table, and write the files anew without them."""
+def _set_aside(pair: Pair, plan: Plan, judge: Judge, kept: Exchange, dropped: Sequence[int]) -> bool:
+    """Put the rows that do not count into the other table, and write the files anew without them.
+
+    Returns:
+        False where another writer was quicker; the rows must not be taken out then.
+    """
     if not plan.doomed:
-        return
+        return True
     with pair.aside.exchange(pair.aside.create()) as away:
         waiting: list[pa.Table] = []
         for file in plan.doomed:
@@ -227,7 +232,7 @@ def _set_aside(pair: Pair, plan: Plan, judge: Judge, kept: Exchange, dropped: Se
                 _flush(away, waiting, file)
                 waiting = []
         _flush(away, waiting, plan.doomed[0])
-        away.commit()
+        return away.commit()
 
 
 def _flush(away: Exchange, waiting: list[pa.Table], beside: File) -> None:

@@ -51,6 +51,7 @@ class Upkeep:
                 files, failed = compaction.compact(table, self.facts(), dropped, recorded)
                 merged += files
                 problems += failed
+        self.settle(card)  # which notes that the new files hold what counts, so that no later command has to look
         problems += compaction.tidy(self.tables.values(), but=("signatures/", "set_aside/"))
         if problems:
             raise SourceError(f"all is compacted but {some(problems, 3)}")

@@ -189,3 +189,17 @@ def test_a_polygon_says_its_own_coordinate_system():
 def test_a_polygon_that_cannot_be_in_degrees_is_refused(form, said):
     with pytest.raises(InvalidInputError, match=said):
         polygons.read(form)
+
+
+def test_the_extent_of_an_area_in_metres_is_near_it_whatever_the_number_of_its_system(tmp_path):
+    """Germany's zone 32 with its number before the easting has a code among those of systems in degrees."""
+    shapes = [shapely.box(x, 6_000_000, x + 100, 6_000_100) for x in (32_500_000, 32_501_000)]
+    gpd.GeoDataFrame({"pid": ["1", "2"]}, geometry=shapes, crs=4647).to_file(tmp_path / "sh.gpkg")
+    lake = Lake(str(tmp_path / "lake"))
+    assert parcels.load(tmp_path / "sh.gpkg", "sh", 2024, lake=lake).epsg == 4647
+    (extent,) = lake.query("parcels.areas", aoi="sh").to_pylist()
+    west, south, east, north = gpd.GeoSeries(shapes, crs=4647).to_crs(4326).total_bounds
+    assert west - 0.01 < extent["west"] < west
+    assert south - 0.01 < extent["south"] < south
+    assert east < extent["east"] < east + 0.01
+    assert north < extent["north"] < north + 0.01

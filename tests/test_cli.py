@@ -339,3 +339,14 @@ def test_main_is_what_the_command_runs(lake, monkeypatch, capsys):
         cli.main()
     assert caught.value.code == 1
     assert capsys.readouterr().err == "error: what [and] which\n"
+
+
+def test_an_interrupted_query_ends_as_other_commands_do_by_control_c(lake, monkeypatch, capsys):
+    def stop():
+        raise RuntimeError("Query interrupted")
+
+    monkeypatch.setattr(cli, "app", stop)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "Aborted.\n"

@@ -35,6 +35,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 import cbm_lake as cbm
 from cbm_lake import schemas
 from cbm_lake.check import check
+from cbm_lake.delta import Exchange
 from cbm_lake.lake import Lake
 
 KEYS = ("aoi", "year", "ptype", "pid", "scene", "B04_mean")
@@ -297,6 +298,54 @@ def test_killed_at_any_step_no_row_is_lost_or_doubled_and_the_next_command_settl
         cbm.scenes.put_back("B", "again", lake=filled)
         assert reds(filled) == expected("A_02", "B", "C")
         assert len(same(filled)) == 27
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("verb", ["redraw", "draw again"])
+def test_an_error_right_after_a_commit_deletes_no_file_that_the_log_names(either, monkeypatch, verb, step, error):
+    """Ctrl-C comes when the commit returns; the checkpoint of every hundredth commit may fail."""
+    if verb == "draw again":
+        declare(either, {**WHOLE, "12": 80})
+    commits = []
+    original = DeltaTable.create_write_transaction
+
+    def commit(self, *arguments, **options):
+        original(self, *arguments, **options)
+        commits.append(self)
+        if len(commits) == step:
+            raise error("too late")
+
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", commit)
+    try:
+        declare(either, {**WHOLE, "12": 80} if verb == "redraw" else WHOLE)
+    except (KeyboardInterrupt, cbm.LakeError):
+        assert error is KeyboardInterrupt
+    assert len(commits) >= step
+    monkeypatch.undo()
+    pids = ("0012", "a/b") if verb == "redraw" else PIDS
+    seen = {(row[4], row[3]): row[5] for row in by_view(either) if row[:2] == ("ms", 2024)}
+    assert seen == expected("A_02", "B", "C", pids=pids)
+    either.settle()
+    assert reds(either) == expected("A_02", "B", "C", pids=pids)
+
+
+def test_rows_that_cannot_be_set_aside_stay_until_they_can(filled, monkeypatch):
+    refused = []
+    original = Exchange.commit
+
+    def commit(self, numbers=None):
+        if numbers is None and not refused:  # as when another writer adds columns to that table
+            refused.append(self)
+            return False
+        return original(self, numbers)
+
+    monkeypatch.setattr(Exchange, "commit", commit)
+    cbm.scenes.leave_out("B", "haze", lake=filled)
+    assert refused
+    assert reds(filled) == expected("A_02", "C")
+    cbm.scenes.put_back("B", "no haze", lake=filled)
+    assert reds(filled) == expected("A_02", "B", "C")
 
 
 RUNNER = """

@@ -22,6 +22,7 @@ from cbm_lake import check, extract, parcels
 from cbm_lake.cli import app
 from cbm_lake.lake import Lake
 from cbm_lake.parcels import geometry as parcel_geometry
+from cbm_lake.parcels import identity
 from cbm_lake.parcels.changes import Changes
 from cbm_lake.parcels.identity import gather, same_place, tolerance
 from cbm_lake.unions import common_type
@@ -503,3 +504,41 @@ def test_geometries_come_in_equal_portions_whatever_the_chunks_and_nothing_is_lo
     assert [len(portion) for portion in portions] == [7, 7, 7, 7, 5]
     assert (np.concatenate(portions) == shapes).all()
     assert chunks == []
+
+
+@pytest.mark.parametrize("distance", [0.02, 0.2])
+def test_large_outlines_are_compared_by_an_index_of_their_edges_as_by_the_hausdorff_distance(monkeypatch, distance):
+    rng = np.random.default_rng(5)
+    angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    circle = np.column_stack([np.cos(angles), np.sin(angles)])
+    first, second = [], []
+    for jitter in rng.uniform(0, 1.4 * distance, 200):
+        rings = [circle * 50, circle * 20, circle * 10 + 200]
+        moved = [np.roll(ring + rng.uniform(-jitter, jitter, ring.shape), 7, axis=0) for ring in rings]
+        for shapes, (outer, hole, island) in ((first, rings), (second, moved)):
+            shapes.append(MultiPolygon([Polygon(outer, [hole]), Polygon(island)]))
+    first, second = np.array(first), np.array(second)
+    expected = shapely.hausdorff_distance(first, second, densify=0.5) <= distance
+    assert 20 < expected.sum() < 180
+    monkeypatch.setattr(identity, "_LARGE", 0)
+    assert (identity._are_near(first, second, distance) == expected).all()
+    hole_filled = np.array([MultiPolygon([Polygon(shape.geoms[0].exterior), shape.geoms[1]]) for shape in first])
+    assert not identity._are_near(first, hole_filled, distance).any()
+
+
+def test_an_outline_of_many_vertices_is_not_compared_vertex_by_vertex_with_another(monkeypatch):
+    """Each with each would be 10,000 million distances."""
+    angles = np.linspace(0, 2 * np.pi, 50_000, endpoint=False)
+    ring = np.column_stack([np.cos(angles), np.sin(angles)]) * 3_000
+    more = np.insert(ring, 7, ring[6:8].mean(axis=0), axis=0)
+    compared = []
+    original = shapely.hausdorff_distance
+
+    def counted(one, other, **options):
+        compared.extend(one)
+        return original(one, other, **options)
+
+    monkeypatch.setattr(shapely, "hausdorff_distance", counted)
+    assert same_place(np.array([Polygon(ring)]), np.array([Polygon(more)]), FAR).all()
+    assert not same_place(np.array([Polygon(ring)]), np.array([Polygon(more + np.array([0, 2 * FAR]))]), FAR).any()
+    assert not compared

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyproj
@@ -19,8 +20,10 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point, Polygon, box
+from typer.testing import CliRunner
 
 from cbm_lake import parcels, schemas
+from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, SourceError
 
 X, Y = 600_000, 6_700_000
@@ -541,3 +544,57 @@ def _geoparquet(file, table):
         squares = squares.append_column(name, table[name])
     pq.write_table(squares, file)
     return file
+
+
+# -- what the command line says --------------------------------------------------------------------------------------
+
+
+def said(file, workspace, monkeypatch, *options):
+    """What `parcels load` prints, or the error with which it ends."""
+    monkeypatch.setenv("CBM_LAKE_HOME", str(workspace.root))
+    done = CliRunner().invoke(app, ["parcels", "load", str(file), "--aoi", "aa", "--year", "2024", *options])
+    return f"error: {done.exception}" if done.exception else done.output
+
+
+def test_options_stand_apart_from_their_values_in_messages(workspace, tmp_path, monkeypatch):
+    file = write(tmp_path / "a.gpkg", parcel_id=["1"])
+    assert "error: --encoding 'quatsch' is not known" in said(file, workspace, monkeypatch, "--encoding", "quatsch")
+    assert "error: --crs 'quatsch' is no coordinate system" in said(file, workspace, monkeypatch, "--crs", "quatsch")
+    swapped = write(tmp_path / "b.gpkg", [box(43, 3, 43.1, 3.1)], 4326, parcel_id=["1"])
+    assert "give --crs EPSG:4326 if they are right" in said(swapped, workspace, monkeypatch)
+
+
+def test_a_column_that_is_no_longer_there_is_said_in_options_and_in_one_line(workspace, tmp_path, monkeypatch):
+    columns = {f"[/column {number}]": ["a"] for number in range(9)}
+    said(write(tmp_path / "a.gpkg", parcel_id=["1"], **columns), workspace, monkeypatch)
+    lines = said(write(tmp_path / "b.gpkg", parcel_id=["1"]), workspace, monkeypatch).splitlines()
+    assert "[/column 0] is there no longer" in lines[0]
+    assert "(version " in lines[0]
+    assert any("--as-of still shows it" in line for line in lines)
+
+
+def test_outlines_that_cannot_be_read_are_not_called_absent(lake, tmp_path):
+    (tmp_path / "a.csv").write_text('pid,wkt\n1,"POLYGON((0 0,1 0,1 1"\n2,"POLYGON((3 43,3.1 43,3.1 43.1,3 43))"\n')
+    message = refused(tmp_path / "a.csv", lake, crs=4326)
+    assert "1 parcels have no geometry, or none that can be read: '1'; delete these rows" in message
+
+
+def test_an_outline_that_a_spreadsheet_cut_is_said_to_be_cut(lake, tmp_path):
+    texts = [square(0).wkt, Point(X, Y).buffer(100, quad_segs=500).wkt[:32_767]]
+    pd.DataFrame({"pid": ["1", "2"], "outline": texts}).to_excel(tmp_path / "a.xlsx", index=False)
+    message = refused(tmp_path / "a.xlsx", lake, crs=2154)
+    assert "none that can be read: '2'" in message
+    assert "a cell of a spreadsheet ends after 32,767 characters" in message
+
+
+def test_coordinates_that_no_projection_refuses_are_refused_where_they_are_not_on_the_earth(lake, tmp_path):
+    far = Polygon([(1e300, 0), (1, 0), (1, 1)])
+    assert "lie outside the world: 'far'" in refused(write(tmp_path / "a.gpkg", [far], 3857, pid=["far"]), lake)
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a.geojson", "a.shp", "a.xlsx"])
+def test_an_empty_file_is_refused_without_advice_for_programmers(lake, tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(SourceError, match=r"cannot be read .*check the file") as caught:
+        load(tmp_path / name, lake)
+    assert "driver" not in str(caught.value)

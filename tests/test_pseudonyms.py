@@ -111,7 +111,7 @@ def test_keys_that_keep_no_secret_or_are_not_there_are_refused(filled, tmp_path,
 
 def test_rows_without_identifiers_are_refused_unless_they_are_named(filled, tmp_path, key):
     rows = "select pid as block, epsg from parcels order by pid"
-    with pytest.raises(InvalidInputError, match=r"no column of identifiers; name it by --identifier"):
+    with pytest.raises(InvalidInputError, match=r"no column of identifiers; name it by identifiers=: block"):
         filled.export(rows, tmp_path / "a.csv", pseudonymous=key)
     filled.export(rows, tmp_path / "a.csv", pseudonymous=key, identifiers=["block"])
     assert column(tmp_path / "a.csv", "block") == [pseudonym(pid) for pid in PIDS]

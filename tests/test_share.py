@@ -18,9 +18,10 @@ from rasterio.features import rasterize
 from typer.testing import CliRunner
 
 from cbm_lake import extract, markers, parcels, schemas
+from cbm_lake.delta import Table
 from cbm_lake.lake import Lake
 from cbm_lake.spans import SpanIndex, build_index, count_whole
-from cbm_lake.store import Store, Table
+from cbm_lake.store import Store
 
 PIXEL = Affine(1, 0, 0, 0, 1, 0)
 LEFT, TOP = 600_000, 5_300_000

@@ -329,7 +329,7 @@ def test_a_write_that_breaks_off_hides_its_half_and_then_takes_it_away(tmp_path,
     store, seen = Store(str(tmp_path)), []
 
     def break_off(_, where, **options):
-        Path(where).write_bytes(b"half")
+        where.write(b"half")
         seen.append(store.files("scenes"))
         raise OSError("the plug was pulled")
 

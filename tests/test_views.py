@@ -87,7 +87,7 @@ def test_scene_classes_have_the_colours_of_their_numbers_and_no_data_is_clear():
     assert not kind.scaled
 
 
-@pytest.mark.parametrize("wrong", ["bs", "bs B04", "c6 VV VH", "ndxi", "VV", "B04 B08", "SCL B04", ""])
+@pytest.mark.parametrize("wrong", ["bs", "bs B04", "c6 VV VH", "ndxi", "VV", "B04 B11", "SCL B04", ""])
 def test_what_is_no_view_is_refused_with_those_there_are(wrong):
     with pytest.raises(InvalidInputError, match=r"is no view; write ndvi, ndwi, bsi, true colour, SCL, .* bs VV"):
         views.view(wrong)
@@ -122,7 +122,7 @@ def clear_means(lake, parcel):
 
 def test_the_crop_is_the_mean_and_deviation_of_its_other_parcels_on_clear_days(lake, parcel):
     rows = clear_means(lake, parcel)
-    rows = rows[rows["B04_count"] >= 8]
+    rows = rows[rows["observable"]]
     ndvi = (rows["B08_mean"] - rows["B04_mean"]) / (rows["B08_mean"] + rows["B04_mean"])
     days = ndvi.astype(float).groupby(rows["day"])
     mean, std = days.mean(), days.std(ddof=0)
@@ -228,6 +228,21 @@ def test_calendars_have_a_curve_of_what_they_show(parcel, bands):
     units = {"ndwi": "NDWI (B08, B11)", "bare soil": "bare soil index", "SCL": "NDVI", "bs VV": "VV (dB)"}
     assert curve.get_title(loc="left") == units[bands]
     assert max(len(line.get_xdata()) for line in curve.lines) >= 2
+
+
+@pytest.mark.parametrize("draw", ["calendar", "chips"])
+def test_the_names_of_all_scene_classes_stand_inside_of_the_figure(parcel, monkeypatch, draw):
+    monkeypatch.setattr("cbm_lake.show.pictures.np.unique", lambda _: np.arange(12))
+    if draw == "calendar":
+        figure = show.calendar.by_pid("demo", 2024, parcel.pid, bands="SCL")
+    else:
+        figure = show.chip_images.by_pid("demo", 2024, parcel.pid, "2024-03-01", "2024-10-30", "SCL")
+    figure.draw_without_rendering()
+    boxes = [legend.get_window_extent() for legend in figure.legends]
+    assert len(figure.legends[-1].get_texts()) == 11
+    assert min(box.y0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
+    assert boxes[-1].y1 <= boxes[-2].y0
 
 
 def test_views_of_several_cards_stand_one_below_the_other(parcel):

@@ -4,6 +4,7 @@ import datetime as dt
 import gzip
 import zipfile
 
+import duckdb
 import factories
 import geopandas as gpd
 import numpy as np
@@ -14,7 +15,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbm_lake import weather
+from cbm_lake import delimited, weather
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.weather import cells, totals
 
@@ -623,3 +624,33 @@ def test_the_command_line_says_units_columns_and_totals(area, tmp_path):
     assert answer.exit_code == 0, answer.output
     expected = by_numpy(rainy(2), 2)["prec"].iloc[0]
     assert at_place(area)["prec"].iloc[1] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [
+        ("cp850", ("blé tendre", "maïs", "féverole")),
+        ("cp1250", ("ozimá pšenice", "řepka", "ječmen", "kukuřice na zrno", "hořčice", "jetel luční", "úhor")),
+        ("iso8859-2", ("pšenica ozimna", "ječmen", "žito")),
+        ("cp1253", ("σιτάρι", "ελιές", "καλαμπόκι")),
+    ],
+)
+def test_a_table_of_text_is_read_in_the_encoding_that_a_file_of_parcels_is(encoding, names, tmp_path, caplog):
+    path = tmp_path / "names.csv"
+    path.write_bytes(
+        "\n".join(["number;name", *(f"{number};{name}" for number, name in enumerate(names))]).encode(encoding)
+    )
+    found = delimited.read(duckdb.connect(), path, tmp_path)
+    assert tuple(name for (name,) in found.project("name").fetchall()) == names
+    assert "nothing says the encoding of the texts" in caplog.text
+    assert "if that is wrong, write it in UTF-8" in caplog.text
+
+
+def test_a_table_in_utf_8_with_a_damaged_text_is_in_utf_8_and_that_is_said(tmp_path, caplog):
+    names = [f"blé{number}" for number in range(30)]
+    content = "\n".join(["number,name", *(f"{number},{name}" for number, name in enumerate(names))])
+    path = tmp_path / "names.csv"
+    path.write_bytes(content.encode() + b"\n30,f\xe9verole")
+    found = delimited.read(duckdb.connect(), path, tmp_path).project("name").fetchall()
+    assert [name for (name,) in found] == [*names, "f\ufffdverole"]
+    assert "texts are damaged, the first at byte" in caplog.text

@@ -6,7 +6,7 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -35,6 +35,9 @@ from cbm_lake.cli import (
 from cbm_lake.cli.shared import err, out
 from cbm_lake.errors import LakeError
 
+_INTERRUPTED: Final = "Query interrupted"
+"""What DuckDB raises of Ctrl-C instead of KeyboardInterrupt, which typer catches."""
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -50,6 +53,11 @@ def main() -> None:
     except LakeError as error:
         err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
+    except RuntimeError as error:
+        if str(error) != _INTERRUPTED:
+            raise
+        err.print("Aborted.", style="red")
+        sys.exit(130)
 
 
 def _version(asked: bool) -> None:

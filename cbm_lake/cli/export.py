@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from cbm_lake.cli.shared import bar, err, out, params
+from cbm_lake.errors import InvalidInputError
 
 
 class _Export(TyperGroup):
@@ -53,11 +56,20 @@ def rows(
     from cbm_lake.lake import open_lake
 
     hashed: bool | Path = key or pseudonymous
-    with err.status(f"writing {path}"):
+    with err.status(f"writing {path}"), _in_options():
         count = open_lake(as_of=as_of).export(
             what, path, pseudonymous=hashed, identifiers=identifier or [], neutralise=neutralise, **params(param)
         )
     out.print(f"{count:,} rows written to {path}", soft_wrap=True)
+
+
+@contextmanager
+def _in_options() -> Iterator[None]:
+    """Errors name the option instead of Python's argument."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError(str(error).replace("identifiers=:", "--identifier:")) from error
 
 
 @app.command()

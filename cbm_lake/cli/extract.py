@@ -28,7 +28,7 @@ def _extract(
     ] = "centre",
     again: Annotated[bool, typer.Option("--again", help="Also what is done; it is replaced.")] = False,
     workers: Annotated[
-        int | None, typer.Option("--workers", help="Processes here; one per core without it, 0 is none.")
+        int | None, typer.Option("--workers", min=0, help="Processes here; one per core without it, 0 is none.")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", help="Running Dask scheduler, tcp://host:8786.")

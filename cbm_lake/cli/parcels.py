@@ -13,8 +13,8 @@ import typer
 from cbm_lake.cli.shared import Aoi, Ptype, Year, err, out
 from cbm_lake.errors import InvalidInputError, SourceError
 
-_OPTIONS: Final = re.compile(r"\b(pid|crop_name|crop_code|layer|crs|encoding)=")
-"""How Python writes what is an option here."""
+_OPTIONS: Final = re.compile(r"\b(pid|crop_name|crop_code|layer|crs|encoding|as_of)=(?=(\S?))")
+"""How Python writes what is an option here, and what follows it."""
 
 app = typer.Typer(no_args_is_help=True, help="Load declared parcels, and join rasters to them.")
 
@@ -65,7 +65,7 @@ def parcels_load(
         )
     mended = f", {loaded.repaired} geometries mended" if loaded.repaired else ""
     size = f"{loaded.parcels:,} parcels, {loaded.area_ha:,.1f} ha, EPSG:{loaded.epsg}"
-    out.print(f"{size}: {loaded.outcome}{mended} (version {loaded.version})")
+    out.print(f"{size}: {loaded.outcome}{mended} (version {loaded.version})", markup=False, soft_wrap=True)
     for note in loaded.notes:
         out.print(_as_options(note), markup=False, highlight=False, soft_wrap=True)
 
@@ -99,7 +99,11 @@ def parcels_describe(
             band=band, unit=unit,
         )  # fmt: skip
     without = f"; {described.without:,} have no value" if described.without else ""
-    out.print(f"{described.parcels:,} parcels described by {', '.join(described.columns)}{without}", highlight=False)
+    out.print(
+        f"{described.parcels:,} parcels described by {', '.join(described.columns)}{without}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _categories(text: str | None) -> dict[int, str] | bool:
@@ -117,7 +121,12 @@ def _categories(text: str | None) -> dict[int, str] | bool:
 
 def _as_options(text: str) -> str:
     """A message with the names of options instead of Python's arguments."""
-    return _OPTIONS.sub(lambda found: "--" + found[1].replace("_", "-"), text)
+    return _OPTIONS.sub(lambda found: "--" + found[1].replace("_", "-") + _gap(found[2]), text)
+
+
+def _gap(following: str) -> str:
+    """A blank between an option and its value; none before a blank, a stop or the end."""
+    return " " if following and following not in ",;.:)" else ""
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class Pseudonyms:
         chosen = [name for name in names if name.lower() in own or name in self.further]
         if not chosen:
             raise InvalidInputError(
-                f"these rows have no column of identifiers; name it by --identifier (identifiers=…): {', '.join(names)}"
+                f"these rows have no column of identifiers; name it by identifiers=: {', '.join(names)}"
             )
         _warn(names, chosen)
         return chosen

@@ -35,6 +35,8 @@ _EUROPE: Final = (
 )
 """Degrees within which the Union's parcels lie: west, south, east, north."""
 _COLLECTION: Final = shapely.GeometryType.GEOMETRYCOLLECTION
+_FARTHEST: Final = 1e9
+"""Beyond this no coordinate is on the earth, in whatever unit: some projections take them for a place nevertheless."""
 OUTSIDE: Final = ("lie outside the world", "wrong CRS? Give the right one by crs=")
 
 
@@ -70,8 +72,7 @@ def bounds_of(source: Features, ids: pa.Array) -> Bounds:
     for start in range(0, len(source), CHUNK):
         geometries = source.decoded(start, start + CHUNK)
         missing = shapely.is_missing(geometries) | shapely.is_empty(geometries)
-        advice = "delete these rows or draw their outlines"
-        if refusals.note(start, missing, "have no geometry", advice):
+        if refusals.note(start, missing, "have no geometry, or none that can be read", _advice_of_missing(source)):
             continue
         other = ~np.isin(shapely.get_type_id(geometries), (*POLYGONAL, _COLLECTION))
         if refusals.note(start, other, "are no polygons", "give polygons or multipolygons only"):
@@ -82,12 +83,19 @@ def bounds_of(source: Features, ids: pa.Array) -> Bounds:
     return np.concatenate(boxes)
 
 
+def _advice_of_missing(source: Features) -> str:
+    """What to do about rows without geometries; a spreadsheet may have cut them."""
+    cut = "; a cell of a spreadsheet ends after 32,767 characters, so that long outlines are cut: give another format"
+    sheet = source.name.lower().endswith((".xlsx", ".xls", ".ods"))
+    return "delete these rows or draw their outlines" + cut * sheet
+
+
 def source_crs(source: Features, bounds: Bounds, given: str | int | None) -> CRS:
     """The coordinate system of the file, or the one given in its stead; refused where the coordinates deny it."""
     try:
         crs = source.crs if given is None else CRS.from_user_input(given)
     except CRSError as error:
-        raise InvalidInputError(f"crs {given!r} is no coordinate system; write it as EPSG:2154") from error
+        raise InvalidInputError(f"crs={given!r} is no coordinate system; write it as EPSG:2154") from error
     if crs is None:
         raise InvalidInputError(f"{source.name} does not say its coordinate system; give it by crs=, as EPSG:2154")
     if given is not None and source.crs is not None and not crs.equals(source.crs, ignore_axis_order=True):
@@ -261,5 +269,5 @@ def _polygonal(geometries: Geometries) -> Geometries:
 def _is_infinite(outlines: Geometries) -> NDArray[np.bool_]:
     coordinates, row = shapely.get_coordinates(outlines, return_index=True)
     bad = np.zeros(len(outlines), bool)
-    bad[row[~np.isfinite(coordinates).all(axis=1)]] = True
+    bad[row[~(np.abs(coordinates) <= _FARTHEST).all(axis=1)]] = True
     return bad

@@ -24,6 +24,8 @@ from cbm_lake.vectors import Geometries
 
 TOLERANCE: Final = 0.02
 """Metres by which an outline may differ anywhere and still be the same: a five-hundredth of a pixel of Sentinel-2."""
+_LARGE: Final = 500
+"""Vertices from which an index of the edges pays."""
 _DEGREE: Final = 111_320.0
 """Metres of a degree at the equator."""
 
@@ -52,9 +54,28 @@ def same_place(first: Geometries, second: Geometries, distance: float) -> NDArra
     one, other = _normal(first[rows]), _normal(second[rows])
     same = shapely.equals_exact(one, other, distance)
     rest = np.flatnonzero(~same)
-    same[rest] = shapely.hausdorff_distance(one[rest], other[rest], densify=0.5) <= distance
+    same[rest] = _are_near(one[rest], other[rest], distance)
     near[rows] = same
     return np.asarray(near)
+
+
+def _are_near(first: Geometries, second: Geometries, distance: float) -> NDArray[np.bool_]:
+    """Whether no vertex of one's rings, and no point halfway between two, is farther from the other's."""
+    large = np.maximum(shapely.get_num_coordinates(first), shapely.get_num_coordinates(second)) > _LARGE
+    near = np.zeros(len(first), bool)
+    near[~large] = shapely.hausdorff_distance(first[~large], second[~large], densify=0.5) <= distance
+    for row in np.flatnonzero(large):  # whose Hausdorff distance takes seconds, since each is compared with each
+        near[row] = _lies_near(first[row], second[row], distance) and _lies_near(second[row], first[row], distance)
+    return near
+
+
+def _lies_near(outline: shapely.Geometry, other: shapely.Geometry, distance: float) -> bool:
+    """Whether one's rings are near the other's, by an index of its edges."""
+    xy, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(outline)), return_index=True)
+    halfway = (xy[1:] + xy[:-1])[np.diff(ring) == 0] / 2
+    edges = shapely.boundary(other)
+    shapely.prepare(edges)
+    return bool(shapely.dwithin(edges, shapely.points(np.concatenate([xy, halfway])), distance).all())
 
 
 def _normal(outlines: Geometries) -> Geometries:

@@ -317,8 +317,8 @@ def _foot(figure: Figure, row: Row | None, words: str | None) -> None:
     scaled = row.view.scaled and words is None
     told = [words or (f"images: {metres} wide" if scaled else f"images: {row.view.title}, {metres} wide")]
     told += [] if radar else ["%: clouds"]
-    pictures.key(figure, told, 0.42, parcel=True, clouds=not radar)
+    pictures.key(figure, told, 0.46 if row.view.classes else 0.42, parcel=True, clouds=not radar)
     if row.view.classes:
-        pictures.class_key(figure, row, 0.22)
+        pictures.class_key(figure, row, 0.28)
     if scaled:
         pictures.scale_of(figure, row, (figure.get_figwidth() - 2.2, 0.4, 1.9, 0.08))

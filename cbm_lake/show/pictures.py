@@ -339,7 +339,7 @@ def class_key(figure: Figure, shown: Row, top: float) -> None:
     ]
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(_LEFT / width, top / height), frameon=False,
-        ncols=max(1, int(width // 1.7)), fontsize=7.5, labelcolor=palette.PALE, borderaxespad=0, borderpad=0,
+        ncols=max(1, int(width // 1.55)), fontsize=7, labelcolor=palette.PALE, borderaxespad=0, borderpad=0,
         handlelength=1.2, labelspacing=0.25, columnspacing=1.2,
     )  # fmt: skip
 
@@ -353,7 +353,7 @@ def _foot(figure: Figure, rows: Sequence[Row]) -> None:
     key(figure, [f"each image is {metres} wide"], 0.52, parcel=outlined, clouds=clouds)
     classes = next((each for each in rows if each.view.classes), None)
     if classes:
-        class_key(figure, classes, 0.3)
+        class_key(figure, classes, 0.38)
     shown = next((each for each in rows if each.view.scaled), None)
     if shown:
         scale_of(figure, shown, (width - _LEFT - 2.0, 0.43, 1.9, 0.09))

@@ -116,6 +116,6 @@ def _readable(path: str) -> Iterator[list[str]]:
         OSError, RuntimeError, ValueError, KeyError, IndexError, NotImplementedError,
         ShapelyError, CRSError, pa.ArrowException,
     ) as error:  # fmt: skip
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).partition("; It might help to specify")[0]
         raise SourceError(f"{path} cannot be read ({reason}); check the file or convert it to GeoPackage") from error
     warned += [str(warning.message) for warning in caught]

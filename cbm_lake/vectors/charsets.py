@@ -113,13 +113,19 @@ def _known(name: str) -> str | None:
 # -- decided -----------------------------------------------------------------------------------------------------------
 
 
-def decide(texts: Collection[bytes], declared: Declared | None = None, wish: str | None = None) -> Decision:
+def decide(
+    texts: Collection[bytes],
+    declared: Declared | None = None,
+    wish: str | None = None,
+    advice: str = "say encoding=",
+) -> Decision:
     """The encoding of the texts of one file.
 
     Args:
         texts: all distinct ones that are not ASCII.
         declared: what the file says.
         wish: Python's name of the encoding that the user says.
+        advice: what to do where a guess is wrong.
 
     Raises:
         InvalidInputError: the texts cannot be read in the encoding that the user says.
@@ -133,7 +139,7 @@ def decide(texts: Collection[bytes], declared: Declared | None = None, wish: str
         return _as_utf8(texts, declared)
     if declared is not None and declared.codec != UTF_8 and _decodes(texts, declared.codec):
         return _as_declared(texts, declared)
-    return _guessed(texts, declared)
+    return _guessed(texts, declared, advice)
 
 
 def _as_wished(texts: Collection[bytes], wish: str, utf8: bool) -> Decision:
@@ -173,14 +179,14 @@ def _as_declared(texts: Collection[bytes], declared: Declared) -> Decision:
     return Decision(declared.codec, note)
 
 
-def _guessed(texts: Collection[bytes], declared: Declared | None) -> Decision:
+def _guessed(texts: Collection[bytes], declared: Declared | None, advice: str) -> Decision:
     guesses = ranked(texts)
     score, codec = guesses[0]
     text = sample(texts, codec)
     others = [(other, sample(texts, other)) for least, other in guesses[1:] if score - least < _CLOSE]
     other = next((f"; it may be {shown(name)} too, as {what}" for name, what in others if what != text), "")
     why = f"{declared.says}, but the texts are not in it" if declared else "nothing says the encoding of the texts"
-    return Decision(codec, f"{why}; {shown(codec)} is assumed, as {text}{other}; if that is wrong, say encoding=")
+    return Decision(codec, f"{why}; {shown(codec)} is assumed, as {text}{other}; if that is wrong, {advice}")
 
 
 def shown(codec: str) -> str:

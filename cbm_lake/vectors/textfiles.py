@@ -6,7 +6,7 @@ import codecs
 import io
 import json as jsons
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,18 +36,18 @@ def encoding_of(path: Path, wish: str | None = None, declared: Declared | None =
     if mark is not None:
         note = f"it begins with the mark of {mark.removesuffix('-sig').upper()} and is read so"
         return Decision(mark, note if wish not in (None, codecs.lookup(mark).name, UTF_8) else "")
-    if wish is None and _valid(path):
+    if wish is None and is_utf8(_portions(path), whole=True):
         return decide(set(), None) if declared is None else decide(set(texts(path)), declared)
     return decide(set(texts(path)), declared, wish)
 
 
-def _valid(path: Path) -> bool:
-    """Whether all of a file is UTF-8."""
+def is_utf8(portions: Iterable[bytes], *, whole: bool = False) -> bool:
+    """Whether all of a text is UTF-8; it may end inside of a character unless it is whole."""
     check = codecs.getincrementaldecoder(UTF_8)()
     try:
-        for portion in _portions(path):
+        for portion in portions:
             check.decode(portion)
-        check.decode(b"", final=True)
+        check.decode(b"", final=whole)
     except UnicodeDecodeError:
         return False
     return True
