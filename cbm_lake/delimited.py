@@ -160,7 +160,7 @@ def _decoded(path: str, sample: bytes) -> tuple[str, str]:
     try:
         return "utf-8", codecs.getincrementaldecoder("utf-8")().decode(sample)
     except UnicodeDecodeError as error:
-        decision = charsets.decide(set(textfiles.words_of(sample)), advice="write it in UTF-8")
+        decision = charsets.decide(set(textfiles.texts_of(sample)), advice="write it in UTF-8")
         damaged = f"texts are damaged, the first at byte {error.start}, and are read with \ufffd"
         log.warning("%s: %s", path, decision.note or damaged)
         return decision.codec, sample.decode(decision.codec, "replace")

@@ -85,7 +85,7 @@ class Lake(Pixels):
 
     def export(
         self, what: str, path: str | Path, /, *, pseudonymous: bool | str | Path = False,
-        identifiers: Sequence[str] = (), neutralise: bool | None = None, **params: Any,
+        identifiers: str | Sequence[str] = (), neutralise: bool | None = None, **params: Any,
     ) -> int:  # fmt: skip
         """Write rows to a file for other tools; its ending says the format. Returns how many rows.
 
@@ -100,7 +100,7 @@ class Lake(Pixels):
                 key is the setting pseudonyms.key or the workspace's file config/pseudonyms.key, which is made when
                 first needed and never exported; or give the path of another. The same identifier has the same
                 pseudonym in all files of one key. Geometries and other columns stay, which a warning says.
-            identifiers: further columns that are replaced so.
+            identifiers: further columns that are replaced so, or one; naming some makes the file pseudonymous.
             neutralise: whether texts that a spreadsheet takes for formulas (= + - @ first) are made harmless: in .csv
                 by an apostrophe before them, in .xlsx by the mark of a text. Without it in .xlsx alone; numbers stay.
             params: values of the statement's parameters.
@@ -117,9 +117,10 @@ class Lake(Pixels):
         elif what.isidentifier():
             what = f"from {what}"
         pseudonyms = None
-        if pseudonymous or isinstance(pseudonymous, (str, Path)):
+        if pseudonymous or identifiers or isinstance(pseudonymous, (str, Path)):
             file = None if isinstance(pseudonymous, bool) else pseudonymous
-            pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), frozenset(identifiers))
+            further = frozenset([identifiers] if isinstance(identifiers, str) else identifiers)
+            pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), further)
         options = export.Options(pseudonyms, neutralise)
         return export.write(self.relation(what, **params), Path(path), options)
 

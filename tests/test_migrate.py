@@ -16,6 +16,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import duckdb
 import factories
 import geopandas as gpd
 import numpy as np
@@ -25,7 +26,7 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cbm_lake import migration, parcels
+from cbm_lake import delimited, migration, parcels
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import open_lake
 from cbm_lake.migration import migrate
@@ -247,6 +248,28 @@ def test_the_number_may_be_a_column_of_any_name(ending, dumps, lake):
     frame.to_parquet(path) if ending == "parquet" else frame.to_file(path)
     run(dumps, lake, parcels=path, fid="number")
     assert_same(served(lake), expected(long_rows()))
+
+
+CROPS_BY_CODE_PAGE = {
+    "cp1250": ["pšenice ozimá", "ječmen jarní", "řepka ozimá", "kukuřice", "trvalý travní porost"],
+    "cp1252": ["blé tendre", "prairie permanente", "maïs", "Wintergerste", "Rüben", "Hülsenfrüchte"],
+    "cp1253": ["σιτάρι", "κριθάρι", "ελιά"],
+    "cp1257": ["žieminiai kviečiai", "rugiai", "miežiai", "žirniai", "daugiametės žolės"],
+    "iso8859-2": ["pšenice ozimá", "žito", "řepka ozimá", "šťovík", "ječmen"],
+    "cp852": ["pšenice ozimá", "ječmen jarní", "řepka ozimá", "žito"],
+    "cp850": ["blé tendre", "maïs", "betterave fourragère", "prairie à rotation longue"],
+}
+
+
+@pytest.mark.parametrize("encoding", CROPS_BY_CODE_PAGE)
+def test_crops_of_a_table_in_a_code_page_of_which_nothing_says_are_read(encoding, tmp_path, caplog):
+    names = CROPS_BY_CODE_PAGE[encoding]
+    rows = "".join(f"{number},{names[number % len(names)]}\n" for number in range(50))
+    (tmp_path / "a.csv").write_bytes(f"ogc_fid,crop\n{rows}".encode(encoding))
+    with duckdb.connect() as connection:
+        found = delimited.read(connection, tmp_path / "a.csv", tmp_path).project("crop").fetchall()
+    assert [crop for (crop,) in found[: len(names)]] == names
+    assert "a.csv: nothing says the encoding of the texts" in caplog.text
 
 
 def test_a_shapefile_of_parcels_that_names_no_encoding_is_read(dumps, lake):

@@ -119,6 +119,13 @@ def test_rows_without_identifiers_are_refused_unless_they_are_named(filled, tmp_
         filled.export(rows, tmp_path / "a.csv", pseudonymous=key, identifiers=["blok"])
 
 
+@pytest.mark.parametrize("identifiers", ["block", ["block"]])
+def test_identifiers_that_are_named_never_stay(filled, tmp_path, identifiers):
+    filled.export("select pid, pid as block from parcels", tmp_path / "a.csv", identifiers=identifiers)
+    assert column(tmp_path / "a.csv") == column(tmp_path / "a.csv", "block")
+    assert not set(column(tmp_path / "a.csv")) & set(PIDS)
+
+
 def test_what_identifies_beside_the_identifiers_is_told(filled, tmp_path, key, caplog):
     filled.export("select parcels.*, 'Mr Smith' as owner from parcels", tmp_path / "a.parquet", pseudonymous=key)
     assert "centroid_lon, centroid_lat, bbox, geometry say where a parcel is, which identifies it" in caplog.text

@@ -155,7 +155,8 @@ def test_old_names_of_bands_are_understood_and_those_that_are_not_there_are_empt
 def test_a_kind_of_parcels_that_there_is_not_is_an_empty_object_and_an_unknown_area_or_year_is_404(url):
     place = {"lon": 3, "lat": 43.35, "polygon": "1_1-2_1-2_2-1_1"}
     for name in (
-        "parcelByID", "parcelByLocation", "parcelsByPolygon", "parcelPeers", "parcelTimeSeries", "weatherTimeSeries"
+        "parcelByID", "parcelByLocation", "parcelsByPolygon", "parcelPeers", "markers", "parcelTimeSeries",
+        "weatherTimeSeries",
     ):  # fmt: skip
         assert ask(url, name, pid="0012", ptype="nope", **place).content == b"{}"
         assert ask(url, name, pid="0012", ptype="nope", year=2030, **place).status_code == 404

@@ -55,7 +55,7 @@ def rows(
     """Write rows of the lake to a file for other tools."""
     from cbm_lake.lake import open_lake
 
-    hashed: bool | Path = key or (pseudonymous or bool(identifier))
+    hashed: bool | Path = key or pseudonymous
     with err.status(f"writing {path}"), _in_options():
         count = open_lake(as_of=as_of).export(
             what, path, pseudonymous=hashed, identifiers=identifier or [], neutralise=neutralise, **params(param)

@@ -209,7 +209,10 @@ def _duration(value: Any) -> str:
 
 
 def _legible(values: list[bytes | None]) -> list[str | None]:
-    shapes = [_shape(value) for value in values]
+    try:
+        shapes = shapely.from_wkb(values, on_invalid="ignore")
+    except NotImplementedError:  # curves among them
+        shapes = [_shape(value) for value in values]
     texts = shapely.to_wkt(shapes, rounding_precision=9)
     return [
         text if text is not None or value is None else value.hex() for text, value in zip(texts, values, strict=True)

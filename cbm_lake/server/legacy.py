@@ -119,6 +119,8 @@ def parcel_peers(
 def markers(request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", ptype: Ptype = "") -> Response:
     """What was found to happen on a parcel."""
     source, area = source_of(request), security.allowed(user, aoi)
+    if not _has_set(source, area, year, ptype):
+        return answered({})
     return answered(_sorted(source.markers(area, year, pid, ptype=ptype)))
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from cbm_lake.vectors.archives import EXTRACTED
 from cbm_lake.vectors.charsets import UTF_8, decide
-from cbm_lake.vectors.textfiles import words
+from cbm_lake.vectors.textfiles import texts as texts_in
 
 ENDINGS: Final = (".mif", ".tab")
 _CHARSET: Final = re.compile(rb'(!?charset\s+"?)(\w[\w-]*)', re.IGNORECASE)
@@ -35,7 +35,7 @@ def named(path: Path, wish: str | None) -> Iterator[tuple[str, str]]:
     with path.open("rb") as opened:
         said = _CHARSET.search(opened.read(2000))
     # the table of a .tab is binary: its texts are decoded after reading, unless names of columns say the encoding
-    texts = {word for file in beside if file.suffix.lower() in (*ENDINGS, ".mid") for word in words(file)}
+    texts = {text for file in beside if file.suffix.lower() in (*ENDINGS, ".mid") for text in texts_in(file)}
     if wish is None and ((said and said[2].lower() != _NEUTRAL) or not texts):
         yield str(path), ""
         return

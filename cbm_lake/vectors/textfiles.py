@@ -16,15 +16,14 @@ from cbm_lake.vectors.charsets import UTF_8, Decision, Declared, codec_of, decid
 _MARKS: Final = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _PORTION: Final = 1 << 24
 _BETWEEN: Final = re.compile("[\\s,\x1e]*")
-_WORD: Final = re.compile(rb"[^\x00-\x20\"',;|<>{}\[\]]*[\x80-\xff][^\x00-\x20\"',;|<>{}\[\]]*")
-"""A word that is not ASCII."""
+_BETWEEN_TEXTS: Final = re.compile(rb"[\x00-\x1f\"',;|<>{}\[\]]+")
 _XML: Final = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)[\"']")
 _FROM_GML: Final = frozenset({UTF_8, "iso8859-1"})
 """Encodings in which GDAL reads XML by itself."""
 
 
 def encoding_of(path: Path, wish: str | None = None, declared: Declared | None = None) -> Decision:
-    """The encoding of a whole file: by its byte order mark, else by all its words.
+    """The encoding of a whole file: by its byte order mark, else by all its texts.
 
     Args:
         path: of the file.
@@ -38,8 +37,8 @@ def encoding_of(path: Path, wish: str | None = None, declared: Declared | None =
         note = f"it begins with the mark of {mark.removesuffix('-sig').upper()} and is read so"
         return Decision(mark, note if wish not in (None, codecs.lookup(mark).name, UTF_8) else "")
     if wish is None and is_utf8(_portions(path), whole=True):
-        return decide(set(), None) if declared is None else decide(set(words(path)), declared)
-    return decide(set(words(path)), declared, wish)
+        return decide(set(), None) if declared is None else decide(set(texts(path)), declared)
+    return decide(set(texts(path)), declared, wish)
 
 
 def is_utf8(portions: Iterable[bytes], *, whole: bool = False) -> bool:
@@ -60,18 +59,18 @@ def _portions(path: Path) -> Iterator[bytes]:
             yield portion
 
 
-def words(path: Path) -> Iterator[bytes]:
-    """The words of a file that are not ASCII."""
+def texts(path: Path) -> Iterator[bytes]:
+    """The cells or values of a file that are not ASCII."""
     rest = b""
     for portion in _portions(path):
         whole, newline, rest = (rest + portion).rpartition(b"\n")
-        yield from words_of(whole + newline)
-    yield from words_of(rest)
+        yield from texts_of(whole + newline)
+    yield from texts_of(rest)
 
 
-def words_of(content: bytes) -> list[bytes]:
-    """The words of a text that are not ASCII."""
-    return _WORD.findall(content)
+def texts_of(content: bytes) -> list[bytes]:
+    """The cells or values of a text that are not ASCII, whole, for the words of one are of one language."""
+    return [text.strip() for text in _BETWEEN_TEXTS.split(content) if not text.isascii()]
 
 
 def recoded(path: Path, wish: str | None) -> tuple[bytes | None, str]:
