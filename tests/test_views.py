@@ -229,6 +229,12 @@ def test_calendars_have_a_curve_of_what_they_show(parcel, bands):
     assert max(len(line.get_xdata()) for line in curve.lines) >= 2
 
 
+def test_the_year_of_a_calendar_may_be_text_but_no_word(parcel):
+    assert show.calendar.by_pid("demo", "2024", parcel.pid, bands="bs VV").axes
+    with pytest.raises(InvalidInputError, match="'MMXXIV-01-01' is no day"):
+        show.calendar.by_pid("demo", "MMXXIV", parcel.pid)
+
+
 @pytest.mark.parametrize("draw", ["calendar", "chips"])
 def test_the_names_of_all_scene_classes_stand_inside_of_the_figure(parcel, monkeypatch, draw):
     monkeypatch.setattr("cbm_lake.show.pictures.np.unique", lambda _: np.arange(12))
