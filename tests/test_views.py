@@ -8,6 +8,7 @@ import pptx
 import pytest
 import rasterio
 import small_demo
+from matplotlib.colors import to_rgb
 from typer.testing import CliRunner
 
 from cbm_lake import get, report, show
@@ -133,6 +134,14 @@ def test_the_crop_is_the_mean_and_deviation_of_its_other_parcels_on_clear_days(l
     assert f"{parcel.crop}, mean ± std of {days.count().max()} other parcels" == line.label
     bands = crops.of_bands(parcel, ["B04", "B08"], CLOUDS)
     assert np.allclose(bands["B04"].rows["value"], rows["B04_mean"].astype(float).groupby(rows["day"]).mean() / 10_000)
+
+
+def test_the_band_of_a_single_curve_has_its_colour_in_the_legend_and_is_not_taken_for_the_crops(parcel):
+    figure = show.time_series.ndvi("demo", 2024, parcel.pid, crop=True)
+    [legend] = figure.legends
+    [key] = [patch for patch in legend.get_patches() if "quartiles" in patch.get_label()]
+    [curve] = [line for line in figure.axes[0].lines if line.get_label() == "cloud-free"]
+    assert key.get_facecolor()[:3] == to_rgb(curve.get_color())
 
 
 def test_the_crop_in_decibel_is_of_linear_power(lake, parcel):
