@@ -137,9 +137,14 @@ class Lake(Pixels):
 
         Raises:
             NotFoundError: none was loaded; the message lists those that were.
+            InvalidInputError: the year is no number.
         """
+        try:
+            wanted = (aoi.lower(), int(year), ptype or "")
+        except ValueError as error:
+            raise InvalidInputError(f"year {year!r} is no year; write it as 2024") from error
         for found in self.parcel_sets():
-            if (found.aoi, found.year, found.ptype) == (aoi.lower(), int(year), ptype or ""):
+            if (found.aoi, found.year, found.ptype) == wanted:
                 return found
         known = ", ".join(found.name for found in self.parcel_sets()) or "none yet; load them first"
         raise NotFoundError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip() + f" in this lake; there are: {known}")

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from cbm_lake import cli, queries
 from cbm_lake.cli import shared
+from cbm_lake.cli.shared import as_options, bar
 from cbm_lake.errors import InvalidInputError, LakeError
 
 
@@ -350,3 +351,28 @@ def test_an_interrupted_query_ends_as_other_commands_do_by_control_c(lake, monke
         cli.main()
     assert caught.value.code == 130
     assert capsys.readouterr().err == "Aborted.\n"
+
+
+def test_errors_of_every_command_name_its_options(lake, tmp_path, monkeypatch, capsys):
+    for words, said in {
+        "migrate --aoi aa --year 2024 --signatures nosuch.csv": "give the catalogue by --catalogue too",
+        "migrate --aoi aa --year 2024": "nothing is given to be migrated; say --parcels",
+    }.items():
+        monkeypatch.setattr("sys.argv", ["cbm-lake", *words.split()])
+        with pytest.raises(SystemExit):
+            cli.main()
+        assert said in capsys.readouterr().err
+
+
+def test_parts_of_paths_and_of_words_are_no_options():
+    options = {"aoi": "--aoi", "crop_name": "--crop-name"}
+    assert as_options("a/aoi=he/x: say crop_name=, or aoi=x", options) == "a/aoi=he/x: say --crop-name, or --aoi x"
+    assert as_options("my_aoi=1", options) == "my_aoi=1"
+
+
+def test_a_bar_is_not_left_behind_before_an_error(monkeypatch):
+    console = Console(file=io.StringIO())
+    monkeypatch.setattr("cbm_lake.cli.shared.err", console)
+    with pytest.raises(InvalidInputError), bar("planning"):
+        raise InvalidInputError("what")
+    assert "planning" not in console.file.getvalue()

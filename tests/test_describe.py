@@ -204,7 +204,7 @@ def test_masks_scale_offset_and_several_bands_are_heeded(lake, frame, tmp_path):
         tmp_path / "two.tif", "w", "GTiff", width=500, height=400, count=2, dtype="int16", crs=4326, transform=DEM
     ) as two:
         two.write(np.stack([stored, stored * 0 + 3]))
-    with pytest.raises(InvalidInputError, match="has 2 bands; say which one"):
+    with pytest.raises(InvalidInputError, match="has 2 bands; say which by band="):
         parcels.describe(tmp_path / "two.tif", "x", **KEY, lake=lake)
     parcels.describe(tmp_path / "two.tif", "x", **KEY, band=2, lake=lake)
     assert attributes(lake)["x"].dropna().unique().tolist() == [3]

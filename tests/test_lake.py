@@ -225,6 +225,8 @@ def test_parcel_sets_are_kept_apart_by_area_year_and_kind(lake):
     assert [found.name for found in lake.parcel_sets()] == ["ms 2023", "ms 2024", "ms 2024 m", "nl 2024"]
     assert column(lake, "select pid from parcels where aoi = 'ms' and year = 2024 and ptype = 'm'") == ["1"]
     assert lake.parcel_set("MS", "2024", None).name == "ms 2024"
+    with pytest.raises(InvalidInputError, match="year 'MMXXIV' is no year"):
+        lake.parcel_set("ms", "MMXXIV")
 
 
 def test_an_unknown_parcel_set_is_refused_with_those_there_are(lake):

@@ -9,6 +9,7 @@ import pptx
 import pytest
 import rasterio
 import small_demo
+from matplotlib.colors import to_rgb
 from typer.testing import CliRunner
 
 from cbm_lake import get, report, show
@@ -136,6 +137,14 @@ def test_the_crop_is_the_mean_and_deviation_of_its_other_parcels_on_clear_days(l
     assert np.allclose(bands["B04"].rows["value"], rows["B04_mean"].astype(float).groupby(rows["day"]).mean() / 10_000)
 
 
+def test_the_band_of_a_single_curve_has_its_colour_in_the_legend_and_is_not_taken_for_the_crops(parcel):
+    figure = show.time_series.ndvi("demo", 2024, parcel.pid, crop=True)
+    [legend] = figure.legends
+    [key] = [patch for patch in legend.get_patches() if "quartiles" in patch.get_label()]
+    [curve] = [line for line in figure.axes[0].lines if line.get_label() == "cloud-free"]
+    assert key.get_facecolor()[:3] == to_rgb(curve.get_color())
+
+
 def test_the_crop_in_decibel_is_of_linear_power(lake, parcel):
     rows = lake.sql(
         "select obstime::date as day, avg(VV_mean::double) as mean, stddev_pop(VV_mean::double) as std from bs "
@@ -228,6 +237,12 @@ def test_calendars_have_a_curve_of_what_they_show(parcel, bands):
     units = {"ndwi": "NDWI (B08, B11)", "bare soil": "bare soil index", "SCL": "NDVI", "bs VV": "VV (dB)"}
     assert curve.get_title(loc="left") == units[bands]
     assert max(len(line.get_xdata()) for line in curve.lines) >= 2
+
+
+def test_the_year_of_a_calendar_may_be_text_but_no_word(parcel):
+    assert show.calendar.by_pid("demo", "2024", parcel.pid, bands="bs VV").axes
+    with pytest.raises(InvalidInputError, match="'MMXXIV-01-01' is no day"):
+        show.calendar.by_pid("demo", "MMXXIV", parcel.pid)
 
 
 @pytest.mark.parametrize("draw", ["calendar", "chips"])

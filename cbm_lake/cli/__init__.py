@@ -6,7 +6,7 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -32,7 +32,7 @@ from cbm_lake.cli import (
     user,
     weather,
 )
-from cbm_lake.cli.shared import err, out
+from cbm_lake.cli.shared import as_options, err, out
 from cbm_lake.errors import LakeError
 
 _INTERRUPTED: Final = "Query interrupted"
@@ -51,13 +51,22 @@ def main() -> None:
     try:
         app()
     except LakeError as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        told = as_options(str(error), _options(sys.argv[1:]))
+        err.print(f"error: {told}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except RuntimeError as error:
         if str(error) != _INTERRUPTED:
             raise
         err.print("Aborted.", style="red")
         sys.exit(130)
+
+
+def _options(words: list[str], program: typer.Typer = app) -> dict[str, str]:
+    """The options of the command that these words call, by the names of its arguments."""
+    command: Any = typer.main.get_command(program)
+    for word in words:
+        command = getattr(command, "commands", {}).get(word, command)
+    return {each.name: each.opts[0] for each in command.params if each.opts[0].startswith("--")}
 
 
 def _version(asked: bool) -> None:

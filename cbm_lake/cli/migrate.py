@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from cbm_lake.cli.shared import Aoi, Ptype, Year, bar, err, out
+from cbm_lake.errors import InvalidInputError
 
 
 def migrate(
@@ -66,6 +67,8 @@ def migrate(
     """Take tables of the original library over: CSV, Parquet or vector files, or a PostgreSQL database."""
     from cbm_lake.migration import migrate as take
 
+    if not any((parcels, catalogue, signatures, more, hists, weather, markers)):
+        raise InvalidInputError("nothing is given to be migrated; say --parcels, --catalogue, --weather or --markers")
     with bar("migrating") as advance:
         done = take(
             aoi, year, ptype, parcels=parcels, pid=pid, fid=fid, crop_name=crop_name, crop_code=crop_code,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Final
 
 import typer
 
-from cbm_lake.cli.shared import Aoi, Ptype, Year, err, out
+from cbm_lake.cli.shared import Aoi, Ptype, Year, as_options, err, out
 from cbm_lake.errors import InvalidInputError, SourceError
 
-_OPTIONS: Final = re.compile(r"\b(pid|crop_name|crop_code|layer|crs|encoding|as_of)=(?=(\S?))")
-"""How Python writes what is an option here, and what follows it."""
+_ARGUMENTS: Final = ("pid", "crop_name", "crop_code", "layer", "crs", "encoding", "as_of")
+_OPTIONS: Final = {name: f"--{name.replace('_', '-')}" for name in _ARGUMENTS}
+"""How Python calls what is an option here."""
 
 app = typer.Typer(no_args_is_help=True, help="Load declared parcels, and join rasters to them.")
 
@@ -67,7 +67,7 @@ def parcels_load(
     size = f"{loaded.parcels:,} parcels, {loaded.area_ha:,.1f} ha, EPSG:{loaded.epsg}"
     out.print(f"{size}: {loaded.outcome}{mended} (version {loaded.version})", markup=False, soft_wrap=True)
     for note in loaded.notes:
-        out.print(_as_options(note), markup=False, highlight=False, soft_wrap=True)
+        out.print(as_options(note, _OPTIONS), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("describe")
@@ -119,16 +119,6 @@ def _categories(text: str | None) -> dict[int, str] | bool:
         raise InvalidInputError(f"--categories {text!r} is neither yes nor a list as 1=sand,2=clay") from error
 
 
-def _as_options(text: str) -> str:
-    """A message with the names of options instead of Python's arguments."""
-    return _OPTIONS.sub(lambda found: "--" + found[1].replace("_", "-") + _gap(found[2]), text)
-
-
-def _gap(following: str) -> str:
-    """A blank between an option and its value; none before a blank, a stop or the end."""
-    return " " if following and following not in ",;.:)" else ""
-
-
 @contextmanager
 def _in_options() -> Iterator[None]:
     """Errors name options; notes are not logged, because they are printed."""
@@ -138,6 +128,6 @@ def _in_options() -> Iterator[None]:
     try:
         yield
     except (InvalidInputError, SourceError) as error:
-        raise type(error)(_as_options(str(error))) from error
+        raise type(error)(as_options(str(error), _OPTIONS)) from error
     finally:
         logger.removeFilter(quiet)

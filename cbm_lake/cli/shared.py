@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -26,7 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cbm_lake import decimals
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, LakeError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,4 +152,21 @@ def bar(title: str, *, parcels: int = 0) -> Iterator[Any]:
             rate = f"{done * parcels / elapsed:,.0f} parcels/s" if parcels and elapsed else ""
             progress.update(task, completed=done, total=total or None, rate=rate)
 
-        yield advance
+        try:
+            yield advance
+        except LakeError:
+            progress.update(task, visible=False)  # the error alone is to be seen
+            raise
+
+
+def as_options(text: str, options: Mapping[str, str]) -> str:
+    """A message with the names of options (values) in the stead of Python's arguments (keys)."""
+    if not options:
+        return text
+    names = re.compile(rf"(?<![\w/.'\"])({'|'.join(map(re.escape, options))})=(?=(\S?))")
+    return names.sub(lambda found: options[found[1]] + _gap(found[2]), text)
+
+
+def _gap(following: str) -> str:
+    """A blank between an option and its value; none before a blank, a stop or the end."""
+    return " " if following and following not in ",;.:)" else ""

@@ -196,7 +196,7 @@ def _opened(path: str, band: int | None, *, classes: bool) -> Iterator[_Source]:
     with opened(path) as dataset:
         count = measured(dataset)
         if band is None and count != 1:
-            raise InvalidInputError(f"{name} has {count} bands; say which one")
+            raise InvalidInputError(f"{name} has {count} bands; say which by band=")
         number = band or 1
         if not 1 <= number <= count:
             raise InvalidInputError(f"{name} has {count} bands, not a band {band}")

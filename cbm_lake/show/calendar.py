@@ -202,7 +202,7 @@ def _saved(page: _Page, cells: Callable[[Pixels], Draw], words: str, file: str |
 
 def _months(year: int, start: str | date | None, end: str | date | None) -> list[tuple[date, date]]:
     """The months of the calendar: those of the year, unless days are given."""
-    months = reading.months(start or f"{int(year)}-01-01", end or f"{int(year)}-12-31")
+    months = reading.months(start or f"{year}-01-01", end or f"{year}-12-31")
     if len(months) > _MOST:
         raise InvalidInputError(f"{start} to {end} are {len(months)} months; a calendar shows at most {_MOST}")
     return months

@@ -240,7 +240,9 @@ def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread
         }
         handles.append(Line2D([], [], linestyle="", label=told, **hollow))
     if any(line.rows["low"].notna().any() for line in marked) and panels[0].has_bands:
-        handles.append(Patch(color=palette.PALE, alpha=0.25, linewidth=0, label=spread))
+        colours = {line.colour for line in names.values()}
+        colour = colours.pop() if len(colours) == 1 else palette.PALE
+        handles.append(Patch(color=colour, alpha=0.25, linewidth=0, label=spread))
     behind = len({line.label for panel in panels for line in panel.lines if line.background})
     if behind and panels[0].has_bands:
         text = f"bands of {behind} more parcel{'s' * (behind > 1)}"
