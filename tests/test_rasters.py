@@ -381,6 +381,7 @@ def test_a_file_that_was_cut_off_after_it_was_opened_says_which_tile_is_missing(
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**9), st.integers(1, 255))
+@example(32_940_928, 1)
 def test_a_byte_that_changed_in_the_pixels_is_never_read_as_other_pixels(tmp_path, place, change):
     pixels = fields()
     path = write(tmp_path / "b.tif", pixels, compress="deflate", predictor=2)
@@ -388,9 +389,14 @@ def test_a_byte_that_changed_in_the_pixels_is_never_read_as_other_pixels(tmp_pat
     content = bytearray(Path(path).read_bytes())
     number = place % len(tiff.offsets)
     content[tiff.offsets[number] + place % tiff.sizes[number]] ^= change
+    before = list(source(raster).read(blocks(raster)))
     Path(path).write_bytes(content)
-    with pytest.raises(SourceError, match=r"b.tif cannot be read: its tile in row"):
-        list(source(raster).read(blocks(raster)))
+    try:
+        after = list(source(raster).read(blocks(raster)))
+    except SourceError as error:
+        assert "b.tif cannot be read: its tile in row" in str(error)
+    else:  # a bit that fills up the last byte of a stream means nothing
+        assert all(map(np.array_equal, before, after))
 
 
 def test_a_damaged_file_that_gdal_reads_gives_gdals_own_reason(tmp_path):
