@@ -14,7 +14,7 @@ import rasterio
 import shapely
 import zarr
 from affine import Affine
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from numcodecs import Blosc
 from rasterio.enums import ColorInterp
@@ -391,12 +391,19 @@ def test_a_byte_that_changed_in_the_pixels_is_never_read_as_other_pixels(tmp_pat
     content[tiff.offsets[number] + place % tiff.sizes[number]] ^= change
     before = list(source(raster).read(blocks(raster)))
     Path(path).write_bytes(content)
-    try:
-        after = list(source(raster).read(blocks(raster)))
-    except SourceError as error:
-        assert "b.tif cannot be read: its tile in row" in str(error)
+    outcome = read_or_reason(raster)
+    if isinstance(outcome, str):
+        assert "b.tif cannot be read: its tile in row" in outcome
     else:  # a bit that fills up the last byte of a stream means nothing
-        assert all(map(np.array_equal, before, after))
+        assert all(map(np.array_equal, before, outcome))
+
+
+def read_or_reason(raster):
+    """All blocks of a raster, or why they cannot be read."""
+    try:
+        return list(source(raster).read(blocks(raster)))
+    except SourceError as error:
+        return str(error)
 
 
 def test_a_damaged_file_that_gdal_reads_gives_gdals_own_reason(tmp_path):
