@@ -339,6 +339,15 @@ def test_numbers_of_rows_are_attributes(lake, tmp_path):
     assert lake.sql("select count(*) n from s2").to_pylist() == [{"n": 6}]
 
 
+@pytest.mark.parametrize("moved", [3, 2])
+def test_where_every_parcel_is_elsewhere_the_coordinate_system_is_asked_about(lake, tmp_path, moved):
+    fill(lake)
+    shapes = [shapely.affinity.translate(outline(number), 1000 * (number < moved)) for number in range(3)]
+    again = deliver(lake, tmp_path, shapes)
+    assert again.changes.redrawn == moved
+    assert any("give their coordinate system by crs=" in note for note in again.notes) == (moved == 3)
+
+
 def test_an_outline_under_another_identifier_is_another_parcel_and_this_is_said(lake, tmp_path, caplog):
     fill(lake)
     turned = [rewritten(outline(number), number, jitter=0.001) for number in range(3)]

@@ -140,7 +140,7 @@ def load(
     if changes is not None and changes.same_outlines:
         version = _of_same_outlines(versions[0], version, changes)
     new = lake.add_parcels(aoi, year, ptype, version, in_order(table, found))
-    notes = (*source.notes, *chosen.notes, *_of_changes(changes), *_of_types(lake, table))
+    notes = (*source.notes, *chosen.notes, *_of_changes(changes, len(ids)), *_of_types(lake, table))
     for note in notes:
         log.log(logging.INFO if note in chosen.notes else logging.WARNING, "%s: %s", path, note)
     area = float(found.area.sum())
@@ -154,7 +154,7 @@ def _of_same_outlines(before: ParcelSet, version: str, changes: Changes) -> str:
     return f"{before.outlines}_{version.partition('_')[2]}" if changes else before.version
 
 
-def _of_changes(changes: Changes | None) -> Iterator[str]:
+def _of_changes(changes: Changes | None, parcels: int) -> Iterator[str]:
     """What the user may not expect of a delivery."""
     if changes and changes.columns_removed:
         names = ", ".join(changes.columns_removed)
@@ -163,6 +163,11 @@ def _of_changes(changes: Changes | None) -> Iterator[str]:
         yield (
             f"{changes.renamed} parcels have the outline of another identifier before; signatures go by identifier, so "
             "they are extracted anew; if another column has the former identifiers, name that one by pid="
+        )
+    if changes and changes.redrawn > 1 and changes.redrawn == parcels - changes.added:
+        yield (
+            f"all {changes.redrawn} parcels that were there before have another outline, so nothing of them counts any "
+            "more; if they were not redrawn, give their coordinate system by crs="
         )
 
 

@@ -30,7 +30,7 @@ CROP_NAME_NAMES: Final = (
     "gewas", "gws_gewas", "afgroede", "snar_bezeichnung", "kasvikoodi_selite_fi", "taotletud_kultuur", "rastlina",
     "plodina", "plod_naze", "gwsnam_h", "maincrop_title", "cult_nom", "nutz_txt", "code_bez", "cultiu", "ct_português",
     "roslina", "nutzung", "crop_desc", "original_name",
-    "ec_trans_n", "ec_hcat_n",
+    "ec_trans_n", "ec_hcat_n", "crop",
 )  # fmt: skip
 """Columns taken for the crop's name: the first that is there and not empty.
 

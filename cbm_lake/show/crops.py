@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 def has_others(parcel: Parcel) -> bool:
     """Whether a crop is declared, and it is a lake that is read, which tells of other parcels."""
     return bool(parcel.crop or parcel.code) and isinstance(sources.here(), LakeSource)
+
+
+FEWEST: Final = 5
+"""Parcels of a day from which their standard deviation is drawn."""
 
 
 def of_index(parcel: Parcel, index: Index, screen: Classes) -> Line:
@@ -61,6 +65,7 @@ def _line(parcel: Parcel, rows: pd.DataFrame, colour: str, *, decibel: bool = Fa
     if decibel:
         values = 10 * np.log10(values.where(values > 0))
         values["low"] = values["low"].fillna(values["value"])  # a deviation larger than the mean has no dB
+    values.loc[rows["parcels"] < FEWEST, ["low", "high"]] = np.nan  # the deviation of so few says nothing
     times = pd.to_datetime(rows["day"]) + pd.Timedelta(hours=12)
     curve = values.assign(time=times, cloud=0.0, count=rows["parcels"]).sort_values("time").reset_index(drop=True)
     parcels = int(rows["parcels"].max()) if len(rows) else 0

@@ -387,7 +387,7 @@ def _images(
             f"no images of {what} from {days[0]} to {days[1]} at longitude {place[0]:.4f}, latitude {place[1]:.4f}; "
             "ask for other days, or catalogue scenes with cbm-lake card2db"
         )
-    epsg, transform, size = _grid(files[bands[0]][times[0]], *place)
+    epsg, transform, size = _grid([files[band][times[0]] for band in bands], *place)
     found = []
     inside = computing.mask(shape[0], shape[1], epsg, transform, size) if shape else None
     for moment in times:
@@ -420,15 +420,22 @@ def _moment(file: Path) -> datetime | None:
     return datetime.strptime(match[1] + (match[2] or "000000"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
 
 
-def _grid(file: Path, lon: float, lat: float, chipsize: int) -> tuple[int, Affine, int]:
-    """Pixels of 10 m that fit those of a chip, in a square round a place."""
-    with _opened(file) as dataset:
-        epsg, origin = dataset.crs.to_epsg(), dataset.transform
+def _grid(files: Sequence[Path], lon: float, lat: float, chipsize: int) -> tuple[int, Affine, int]:
+    """Pixels of 10 m that fit those of the first of some chips, in a square round a place that all of them cover."""
+    bounds = []
+    for file in files:
+        with _opened(file) as dataset:
+            bounds.append(dataset.bounds)
+            if file == files[0]:
+                epsg, origin = dataset.crs.to_epsg(), dataset.transform
     x, y = transformer(4326, epsg).transform(lon, lat)
     size = max(1, round(chipsize / _PIXEL))
     left = origin.c + round((x - origin.c) / _PIXEL - size / 2) * _PIXEL
     top = origin.f - round((origin.f - y) / _PIXEL - size / 2) * _PIXEL
-    return epsg, Affine(_PIXEL, 0, left, 0, -_PIXEL, top), size
+    # pixels of 20 m may begin or end 10 m off
+    left, top = max(left, *(each.left for each in bounds)), min(top, *(each.top for each in bounds))
+    across = min(each.right for each in bounds) - left, top - max(each.bottom for each in bounds)
+    return epsg, Affine(_PIXEL, 0, left, 0, -_PIXEL, top), max(1, min(size, int(min(across) // _PIXEL)))
 
 
 def _pixels(file: Path, epsg: int, transform: Affine, size: int) -> NDArray[Any]:

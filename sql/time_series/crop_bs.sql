@@ -1,10 +1,15 @@
 -- Mean and standard deviation (over parcels, population) of the linear power of a polarisation on every day, over the parcels of
 -- $crop (name, or code where there is none) of $aoi, $year and $ptype but parcel $without that are observable, each of the $bands.
-select obstime::date as day, band, avg(mean)::double as mean, stddev_pop(mean)::double as std, count(distinct pid) as parcels
-from bs_long
-semi join (select aoi, year, ptype, pid, scene as obsid from bs where observable) using (aoi, year, ptype, pid, obsid)
-join parcels using (aoi, year, ptype, pid)
-where aoi = $aoi and year = $year and ptype = $ptype and pid <> $without and coalesce(crop_name, crop_code) = $crop
-    and list_contains($bands::varchar[], band)
+-- Of a parcel that several scenes saw on a day their mean counts.
+select day, band, avg(value)::double as mean, stddev_pop(value)::double as std, count(*) as parcels
+from (
+    select pid, obstime::date as day, band, avg(mean) as value
+    from bs_long
+    semi join (select aoi, year, ptype, pid, scene as obsid from bs where observable) using (aoi, year, ptype, pid, obsid)
+    join parcels using (aoi, year, ptype, pid)
+    where aoi = $aoi and year = $year and ptype = $ptype and pid <> $without
+        and coalesce(nullif(crop_name, ''), crop_code) = $crop and list_contains($bands::varchar[], band)
+    group by all
+)
 group by all
 order by all

@@ -1,8 +1,8 @@
 -- Mean and standard deviation (over parcels, population) of a normalised difference on every day, over the parcels of $crop (name,
--- or code where there is none) of $aoi, $year and $ptype but parcel $without: those that are observable and none of whose pixels is in the scene classes
--- $screen. The index is (plus - minus) / (plus + minus) of the mean DN of the bands $plus and the bands $minus.
-select day, 'index' as band, avg(value)::double as mean, stddev_pop(value)::double as std, count(distinct pid) as parcels
-from (
+-- or code where there is none) of $aoi, $year and $ptype but parcel $without: those that are observable and none of whose pixels is
+-- in the scene classes $screen. The index is (plus - minus) / (plus + minus) of the mean DN of the bands $plus and the bands $minus.
+-- Of a parcel that several scenes saw on a day their mean counts.
+with looks as (
     select
         pid, obstime::date as day, obsid,
         sum(mean) filter (where list_contains($plus::varchar[], band)) as added,
@@ -11,11 +11,13 @@ from (
     from s2_long
     semi join (select aoi, year, ptype, pid, scene as obsid from s2 where observable) using (aoi, year, ptype, pid, obsid)
     join parcels using (aoi, year, ptype, pid)
-    where aoi = $aoi and year = $year and ptype = $ptype and pid <> $without and coalesce(crop_name, crop_code) = $crop
-        and list_contains($plus::varchar[] || $minus::varchar[], band) and sky_of(scl, $screen::integer[]) = 'clear' and mean is not null
+    where aoi = $aoi and year = $year and ptype = $ptype and pid <> $without
+        and coalesce(nullif(crop_name, ''), crop_code) = $crop and mean is not null
+        and list_contains($plus::varchar[] || $minus::varchar[], band) and sky_of(scl, $screen::integer[]) = 'clear'
     group by all
     having count(*) = len($plus::varchar[]) + len($minus::varchar[])
 )
-where value is not null
+select day, 'index' as band, avg(value)::double as mean, stddev_pop(value)::double as std, count(*) as parcels
+from (select pid, day, avg(value) as value from looks where value is not null group by all)
 group by all
 order by all
