@@ -377,7 +377,16 @@ def test_a_run_that_was_killed_goes_on_where_it_was(dumps, lake):
 def test_every_refused_row_is_listed_with_its_reason(dumps, lake):
     rows = long_rows()
     bad = pd.DataFrame(
-        [(99, 5, "B04"), (11, 55, "B04"), (11, 5, "VVb"), (11, 5, "B99"), (11, 9, "B04"), ("x", 5, "B04")],
+        [
+            (99, 5, "B04"),
+            (11, 55, "B04"),
+            (11, 5, "VVb"),
+            (11, 5, "B99"),
+            (11, 9, "B04"),
+            ("x", 5, "B04"),
+            ("10.7", 5, "B04"),
+            (11, "5.4", "B04"),
+        ],
         columns=COLUMNS[:3],
     )
     path = dumps / "signatures.csv"
@@ -397,6 +406,8 @@ def test_every_refused_row_is_listed_with_its_reason(dumps, lake):
         [
             ("99,5,B04", "no parcel has this number"),
             ("x,5,B04", "no parcel has this number"),
+            ("10.7,5,B04", "no parcel has this number"),
+            ("11,5.4,B04", "no scene of the catalogue that was taken has this number"),
             ("11,55,B04", "no scene of the catalogue that was taken has this number"),
             ("11,5,VVb", "its scene is of card s2, which has no such band"),
             ("11,5,B99", "its scene is of card s2, which has no such band"),
@@ -406,8 +417,8 @@ def test_every_refused_row_is_listed_with_its_reason(dumps, lake):
             ("1,2,3", "it has not the fields of the header"),
         ]
     )
-    assert done.tables["signatures"] == migration.Counts(len(rows) + 9, 9)
-    assert sum(count for _, _, count in done.refused) == 9
+    assert done.tables["signatures"] == migration.Counts(len(rows) + 11, 11)
+    assert sum(count for _, _, count in done.refused) == 11
     assert_same(served(lake), expected(rows))
 
 
