@@ -1,5 +1,6 @@
--- The parcel sets in force and how much of them is extracted. older: scenes whose extraction is of a version of the set with
--- other outlines (the first part of the version), so that parcels which have changed since are missing from them; extract again, only those are done.
+-- The parcel sets in force and how much of them is extracted. older: scenes whose extraction is of a version of the set with other
+-- outlines (the first part of the version), so that parcels which have changed since are missing from them; extract again, only those
+-- are done. signatures: as they were written, also those of parcels that have changed since, which count no more.
 select
     parcels.aoi, parcels.year, parcels.ptype, parcels.parcels, parcels.hectares, extracted.card, extracted.scenes, extracted.older,
     extracted.signatures
