@@ -35,10 +35,8 @@ ENDINGS: Final = (".csv", ".tsv", ".txt", ".tab", ".copy", ".sql", ".dat", ".psv
 PACKED: Final = (".gz", ".bz2", ".xz", ".zip")
 _SAMPLE: Final = 1 << 22
 """Bytes by which the form of a table is decided; a line further down that is otherwise is refused when it is read."""
-_DELIMITERS: Final = ",;\t|"
-_MARKS: Final = (
-    (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"),
-)  # fmt: skip
+_MARKS: Final = ((codecs.BOM_UTF32_LE, "utf-32"), *textfiles.MARKS.items())
+"""How files of an encoding begin; that of UTF-32 begins as that of UTF-16."""
 _COPY: Final = re.compile(r"^COPY\s+(?P<table>\S+)\s*\((?P<columns>[^)]*)\)\s+FROM\s+stdin\b.*;\s*$", re.I | re.M)
 """How pg_dump begins the rows of a table; a line of \\. ends them."""
 _ESCAPED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -175,7 +173,7 @@ def _form(path: str, sample: bytes) -> Form:
     header = next((line for line in io.StringIO(text) if line.strip()), "")
     if not header.strip():
         raise InvalidInputError(f"{path} is empty; give a table with a header")
-    split = {sign: next(csv.reader([header], delimiter=sign)) for sign in _DELIMITERS}
+    split = {sign: next(csv.reader([header], delimiter=sign)) for sign in textfiles.DELIMITERS}
     delimiter = max(split, key=lambda sign: len(split[sign]))
     columns = tuple(name.strip() for name in split[delimiter])
     numbers = [name for name in columns if re.fullmatch(r"-?\d+([.,]\d+)?|\\N", name)]

@@ -49,6 +49,7 @@ class Dumps:
             ("timezone", "UTC"),
         ):
             self.connection.execute(f"set {name} = $value", {"value": value})
+        self.connection.execute(queries.get("migrate.whole_number").sql)
         self.connection.execute('create table refused ("table" varchar, line varchar, reason varchar)')
 
     def view(

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from cbm_lake.show.views import Index
 
 
+FEWEST: Final = 5
+"""Parcels of a day from which their standard deviation is drawn."""
+
+
 def has_others(parcel: Parcel) -> bool:
     """Whether a crop is declared, and it is a lake that is read, which tells of other parcels."""
     return bool(parcel.crop or parcel.code) and isinstance(sources.here(), LakeSource)
-
-
-FEWEST: Final = 5
-"""Parcels of a day from which their standard deviation is drawn."""
 
 
 def of_index(parcel: Parcel, index: Index, screen: Classes) -> Line:

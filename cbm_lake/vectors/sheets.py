@@ -17,11 +17,10 @@ from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.vectors.charsets import UTF_8, recoded_columns
 from cbm_lake.vectors.features import Features, Opened, without
 from cbm_lake.vectors.shapes import column_of, of_column, srid
-from cbm_lake.vectors.textfiles import encoding_of
+from cbm_lake.vectors.textfiles import DELIMITERS, encoding_of
 
 CSV: Final = (".csv", ".tsv")
 SHEETS: Final = (".xlsx", ".xlsm", ".ods")
-_DELIMITERS: Final = ",;\t|"
 _BLOCK: Final = 1 << 26
 """Bytes: no row may be longer."""
 
@@ -38,7 +37,7 @@ def read_csv(source: Opened) -> Features:
     wide = decision.codec == "utf-16"  # which pyarrow turns into UTF-8; all others have commas and ends of lines alike
     with Path(source.path).open(encoding=decision.codec, errors="replace", newline="") as file:
         first = file.readline().lstrip("\ufeff")
-    delimiter = max(_DELIMITERS, key=first.count)
+    delimiter = max(DELIMITERS, key=first.count)
     names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter))]
     table = pyarrow.csv.read_csv(
         source.path,

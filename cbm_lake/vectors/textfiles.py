@@ -13,7 +13,10 @@ from typing import Any, Final
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.vectors.charsets import UTF_8, Decision, Declared, codec_of, decide
 
-_MARKS: Final = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+MARKS: Final = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+"""How files of an encoding begin."""
+DELIMITERS: Final = ",;\t|"
+"""What stands between the columns of a table of text."""
 _PORTION: Final = 1 << 24
 _BETWEEN: Final = re.compile("[\\s,\x1e]*")
 _BETWEEN_TEXTS: Final = re.compile(rb"[\x00-\x1f\"',;|<>{}\[\]]+")
@@ -32,7 +35,7 @@ def encoding_of(path: Path, wish: str | None = None, declared: Declared | None =
     """
     with path.open("rb") as file:
         start = file.read(4)
-    mark = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+    mark = next((name for mark, name in MARKS.items() if start.startswith(mark)), None)
     if mark is not None:
         note = f"it begins with the mark of {mark.removesuffix('-sig').upper()} and is read so"
         return Decision(mark, note if wish not in (None, codecs.lookup(mark).name, UTF_8) else "")

@@ -1,11 +1,10 @@
 -- The long signatures of the dump ("dump", every column as it came) with their parcel, scene and band by the lake's names
 -- and the shift of their scene added, or why they are refused. Tables: fids (fid, pid), known (obsid, card, shift), names (card, given, band).
 -- bucket spreads scenes over portions; what is refused goes to bucket -1.
--- A number that is not whole is none: 12.7 is not parcel 13.
 with given as (
     select
-        if(try_cast(pid as double) % 1 = 0, coalesce(try_cast(pid as bigint), try_cast(try_cast(pid as double) as bigint)), null) as fid,
-        if(try_cast(obsid as double) % 1 = 0, coalesce(try_cast(obsid as bigint), try_cast(try_cast(obsid as double) as bigint)), null) as obsid,
+        whole_number(pid) as fid,
+        whole_number(obsid) as obsid,
         upper(trim(band::varchar)) as given, try_cast(try_cast(count as double) as integer) as count,
         try_cast(mean as double) as mean, try_cast(std as double) as std, try_cast(min as double) as min, try_cast(max as double) as max,
         try_cast(p25 as double) as p25, try_cast(p50 as double) as p50, try_cast(p75 as double) as p75,

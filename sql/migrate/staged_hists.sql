@@ -1,10 +1,9 @@
 -- The histograms of the dump ("dump_hists", every column as it came) with their parcel and the pixels of each scene class, or why they
 -- are refused. Tables and bucket as in staged.
--- A number that is not whole is none: 12.7 is not parcel 13.
 with given as (
     select
-        if(try_cast(pid as double) % 1 = 0, coalesce(try_cast(pid as bigint), try_cast(try_cast(pid as double) as bigint)), null) as fid,
-        if(try_cast(obsid as double) % 1 = 0, coalesce(try_cast(obsid as bigint), try_cast(try_cast(obsid as double) as bigint)), null) as obsid,
+        whole_number(pid) as fid,
+        whole_number(obsid) as obsid,
         replace(hist::varchar, chr(39), '"') as hist, concat_ws(',', pid, obsid, hist) as line
     from dump_hists
 ),
