@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from cbm_lake import durable
 from cbm_lake.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -309,13 +309,8 @@ class Workspace:
 
     def _write(self, document: dict[str, Any]) -> None:
         """Replace the file in one step, readable by its owner only (it may hold passwords)."""
-        handle, name = tempfile.mkstemp(dir=self.config_file.parent, suffix=".json")  # created with mode 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(document, file, indent=4)
-            Path(name).replace(self.config_file)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with durable.replacing(self.config_file, private=True) as draft:
+            draft.write_text(json.dumps(document, indent=4), encoding="utf-8")
 
 
 def _defaults() -> dict[str, Any]:

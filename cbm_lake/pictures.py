@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +13,7 @@ import numpy as np
 import rasterio
 from rasterio.errors import RasterioError
 
+from cbm_lake import durable
 from cbm_lake.errors import InvalidInputError, SourceError
 
 if TYPE_CHECKING:
@@ -103,23 +102,13 @@ def save_geotiff(
     """
     count, height, width = pixels.shape
     shape = {"count": count, "height": height, "width": width, "dtype": pixels.dtype}
-    draft = ""
+    form = {"driver": "GTiff", "crs": f"EPSG:{epsg}", "transform": transform, "compress": "deflate"}
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".tif")
-        os.close(handle)
-        with rasterio.open(
-            draft, "w", driver="GTiff", crs=f"EPSG:{epsg}", transform=transform, compress="deflate", **shape, **profile
-        ) as dataset:
+        with durable.replacing(file) as draft, rasterio.open(draft, "w", **form, **shape, **profile) as dataset:
             dataset.write(pixels)
             dataset.update_tags(**tags)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(file)
     except (OSError, RasterioError) as error:
         raise SourceError(f"{file} cannot be written: {error}; check the folder and the disk's space") from error
-    finally:
-        if draft:
-            Path(draft).unlink(missing_ok=True)
 
 
 def names_of(bands: str | Sequence[str]) -> list[str]:

@@ -6,11 +6,11 @@ import hashlib
 import logging
 import re
 import shutil
-import uuid
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
+from cbm_lake import durable
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, NotFoundError
 
@@ -136,13 +136,8 @@ def write_bytes(file: Path, content: bytes) -> Path:
         ConfigError: the folder cannot be written.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f".{uuid.uuid4().hex}")  # with the rights that a new file of the user's has
-        try:
+        with durable.replacing(file) as draft:
             draft.write_bytes(content)
-            draft.replace(file)
-        finally:
-            draft.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(
             f"{file} cannot be written: {error.strerror}; check the folder's rights and free space"

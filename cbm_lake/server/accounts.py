@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +24,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cbm_lake import durable
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
 
 _HASHER: Final = PasswordHasher()
@@ -245,13 +244,8 @@ class Accounts:
             raise ConfigError(f"{self.file} cannot be written ({error.strerror}); check its folder's rights") from error
 
     def _write(self, document: dict[str, Any]) -> None:
-        handle, name = tempfile.mkstemp(dir=self.file.parent, suffix=".json")  # created with mode 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(document, file, indent=4)
-            Path(name).replace(self.file)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with durable.replacing(self.file, private=True) as draft:
+            draft.write_text(json.dumps(document, indent=4), encoding="utf-8")
 
     def _known(self, users: dict[str, User], name: str) -> str:
         key = name.strip().lower()

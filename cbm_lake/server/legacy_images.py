@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from cbm_lake import backgrounds, cards, chips, pictures
+from cbm_lake import backgrounds, cards, chips, durable, pictures
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake
 from cbm_lake.reprojection import reprojected
@@ -151,7 +151,8 @@ def _drawn(
     if file.exists():
         return None
     try:
-        file.write_bytes(chips.picture(lake, scene, bands, *place, chipsize, lut=lut))
+        with durable.replacing(file) as draft:
+            draft.write_bytes(chips.picture(lake, scene, bands, *place, chipsize, lut=lut))
     except SourceError as error:  # the other scenes are shown all the same
         log.warning("%s", error)
         return str(error)
@@ -306,9 +307,8 @@ def _as_png(file: Path, outline: shapely.Geometry | None) -> Path:
             pixels = dataset.read()
             if outline is not None:
                 pixels[:, _line(outline, dataset)] = np.array(_YELLOW, dtype=pixels.dtype)[:, None]
-        draft = picture.with_name(f".{picture.name}")
-        draft.write_bytes(pictures.png(pixels))
-        draft.replace(picture)
+        with durable.replacing(picture) as draft:
+            draft.write_bytes(pictures.png(pixels))
     return picture
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from matplotlib.figure import Figure
 
-from cbm_lake import palette
+from cbm_lake import durable, palette
 from cbm_lake.errors import ConfigError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -139,14 +139,14 @@ def save(drawn: Any, file: str | Path | None) -> Any:
         return drawn
     path = Path(file)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(drawn, Figure):
-            drawn.savefig(path, facecolor="white")
-        else:
-            import panel
+        with durable.replacing(path) as draft:
+            if isinstance(drawn, Figure):
+                drawn.savefig(draft, facecolor="white")
+            else:
+                import panel
 
-            pane: Any = panel.panel(drawn)
-            pane.save(path, embed=True, progress=False, resources="inline")
+                pane: Any = panel.panel(drawn)
+                pane.save(draft, embed=True, progress=False, resources="inline")
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}; check the folder's rights") from error
     return drawn

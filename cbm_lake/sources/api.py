@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,6 +15,7 @@ import shapely
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from cbm_lake import durable
 from cbm_lake.cards import S2, band_called
 from cbm_lake.chips import Chip
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
@@ -228,15 +227,13 @@ class ApiSource:
         """Write the GeoTIFF of a result link, in one step; such links want no login, so none is sent."""
         url = urljoin(f"{self.url}/", link if "://" in link else link.lstrip("/"))
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}")
-            try:
-                with os.fdopen(handle, "wb") as stream, self._public.get(url, stream=True, timeout=_SECONDS) as answer:
-                    _check(answer, file.name)
-                    stream.writelines(_of_tiff(answer.iter_content(_PIECE), file.name))
-                Path(draft).replace(file)
-            finally:
-                Path(draft).unlink(missing_ok=True)
+            with (
+                durable.replacing(file) as draft,
+                draft.open("wb") as stream,
+                self._public.get(url, stream=True, timeout=_SECONDS) as answer,
+            ):
+                _check(answer, file.name)
+                stream.writelines(_of_tiff(answer.iter_content(_PIECE), file.name))
         except requests.RequestException as error:  # before OSError, whose child it is
             raise SourceError(f"{file.name} cannot be fetched from {self.url} ({_reason(error)}); try again") from error
         except OSError as error:

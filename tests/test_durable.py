@@ -1,0 +1,52 @@
+"""Files that appear whole or not at all."""
+
+import pytest
+
+from cbm_lake import durable
+
+
+def test_a_draft_becomes_the_file_with_the_suffix_and_rights_asked_for(tmp_path):
+    for private, rights in ((True, 0o600), (False, 0o644)):
+        file = tmp_path / "new" / f"{private}.csv"
+        with durable.replacing(file, private=private) as draft:
+            assert (draft.parent, draft.suffix, file.exists()) == (file.parent, ".csv", False)
+            draft.write_text("a,b\n")
+        assert file.read_text() == "a,b\n"
+        assert file.stat().st_mode & 0o777 & ~0o022 == rights & ~0o022
+    assert len(list((tmp_path / "new").iterdir())) == 2
+
+
+def test_what_breaks_off_leaves_the_former_file_and_no_draft(tmp_path):
+    file = tmp_path / "a.json"
+    file.write_text("before")
+
+    def write_half():
+        with durable.replacing(file) as draft:
+            draft.write_text("half")
+            raise RuntimeError("full")
+
+    with pytest.raises(RuntimeError, match="full"):
+        write_half()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    assert file.read_text() == "before"
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_write_has_ended(tmp_path, monkeypatch):
+    file, happened = tmp_path / "a.txt", []
+    real = durable.os.fsync
+    monkeypatch.setattr(durable.os, "fsync", lambda handle: (happened.append(file.exists()), real(handle)))
+    with durable.replacing(file) as draft:
+        draft.write_text("whole")
+    assert happened == [False, True]
+
+
+def test_each_file_and_each_folder_is_synced_once(tmp_path, monkeypatch):
+    files = [tmp_path / folder / name for folder in ("a", "b") for name in ("1", "2", "3")]
+    for file in files:
+        durable.make_folder(file.parent)
+        file.write_text("")
+    synced = []
+    real = durable.os.open
+    monkeypatch.setattr(durable.os, "open", lambda path, flags: (synced.append(path), real(path, flags))[1])
+    durable.sync(files)
+    assert synced == [*files, tmp_path / "a", tmp_path / "b"]
