@@ -38,6 +38,8 @@ _ROW_GROUP = 8_192
 """Rows of one row group of what is appended."""
 _COLUMNS = "cbm-lake.columns"
 """The property of a Delta table that says with how many columns it was made."""
+_SEQUENCE = "sequence"
+"""The column that says which rows are later, whatever clocks said; and the name of the commits that are numbered so."""
 _REWRITTEN = "sorted-"
 """How the names of files begin that `rewrite` made; of version 0.1, rewritten-…, have an encoding that few know."""
 
@@ -121,7 +123,8 @@ class Table:
         missing = [field for field in Schema.from_arrow(self.schema).fields if field.name not in there]
         if missing:
             with translated("write", self.url), suppress(CommitFailedError):  # another writer adds them at this moment
-                table.alter.set_table_properties({_COLUMNS: "of several versions"}, raise_if_not_exists=False)
+                properties = {_COLUMNS: "of several versions", "delta.dataSkippingStatsColumns": ",".join(self.keys)}
+                table.alter.set_table_properties(properties, raise_if_not_exists=False)
                 table.alter.add_columns(missing)
             table.update_incremental()
         return table
@@ -132,13 +135,13 @@ class Table:
         return made_with == str(len(self.schema)) == str(len(table.schema().fields))
 
     def append(self, rows: pa.Table) -> None:
-        """Add rows in one commit."""
+        """Add rows in one commit, after all that are there."""
 
-        def write() -> bool:
-            write_deltalake(self.create(), rows, mode="append", writer_properties=self._properties())
+        def write(table: DeltaTable, _: int, options: dict[str, Any]) -> bool:
+            write_deltalake(table, self._in_sequence(rows, table), mode="append", **options)
             return True
 
-        self._retried(write)
+        self._numbered([_SEQUENCE], write)
 
     def put(self, rows: pa.Table, key: str, value: int) -> None:
         """Make `rows` all that the table holds where column `key` has that value, in one commit, whoever else writes.
@@ -148,13 +151,14 @@ class Table:
         """
 
         def write(table: DeltaTable, seen: int, options: dict[str, Any]) -> bool:
+            found = self._in_sequence(rows, table)
             if seen:
-                write_deltalake(table, rows, mode="overwrite", predicate=f"{key} = {value}", **options)
+                write_deltalake(table, found, mode="overwrite", predicate=f"{key} = {value}", **options)
             elif rows.num_rows:
-                write_deltalake(table, rows, mode="append", **options)
+                write_deltalake(table, found, mode="append", **options)
             return True
 
-        self._numbered(str(value), write)
+        self._numbered([str(value), *([_SEQUENCE] if self._is_sequenced else [])], write)
 
     def append_next(self, rows: Callable[[int], pa.Table | None], name: str) -> bool:
         """Add rows in the next commit of that name, which no two writers can have.
@@ -170,21 +174,43 @@ class Table:
         def write(table: DeltaTable, seen: int, options: dict[str, Any]) -> bool:
             found = rows(seen)
             if found is not None:
-                write_deltalake(table, found, mode="append", **options)
+                write_deltalake(table, self._in_sequence(found, table), mode="append", **options)
             return found is not None
 
-        return self._numbered(name, write)
+        return self._numbered([name], write)
 
-    def _numbered(self, name: str, write: Callable[[DeltaTable, int, dict[str, Any]], bool]) -> bool:
-        """Let `write` make the next commit of a name; again from the start when another writer was quicker."""
+    def _numbered(self, names: Sequence[str], write: Callable[[DeltaTable, int, dict[str, Any]], bool]) -> bool:
+        """Let `write`, told the number of the first, make the next commit of each name.
+
+        Again from the start when another writer was quicker.
+        """
 
         def commit() -> bool:
             table = self.create()
-            seen = table.transaction_version(name) or 0
-            properties = CommitProperties(app_transactions=[Transaction(name, seen + 1)])
-            return write(table, seen, {"commit_properties": properties, "writer_properties": self._properties()})
+            seen = {name: table.transaction_version(name) or 0 for name in names}
+            numbers = [Transaction(name, number + 1) for name, number in seen.items()]
+            properties = CommitProperties(app_transactions=numbers)
+            options = {"commit_properties": properties, "writer_properties": self._properties()}
+            return write(table, seen[names[0]], options)
 
         return self._retried(commit)
+
+    @property
+    def _is_sequenced(self) -> bool:
+        return _SEQUENCE in self.schema.names
+
+    def _in_sequence(self, rows: pa.Table, table: DeltaTable) -> pa.Table:
+        """The rows with a number that is above all that a snapshot of the table has, where it numbers its rows.
+
+        The versions of a table grow, and so do numbers made of them; the numbers of its files count too, for a table
+        that was written anew begins with version 0 again.
+        """
+        if not self._is_sequenced:
+            return rows
+        there = [file.get(f"max.{_SEQUENCE}") for file in self.files(table)]
+        number = 1 + max(table.version(), *(number for number in there if number is not None), 0)
+        index, field = self.schema.get_field_index(_SEQUENCE), self.schema.field(_SEQUENCE)
+        return rows.set_column(index, field, pa.repeat(pa.scalar(number, field.type), rows.num_rows))
 
     def _retried(self, commit: Callable[[], bool]) -> bool:
         """Make a commit; again from the start when another writer was quicker, or made the table at the same moment."""
@@ -428,8 +454,8 @@ def _statistics(rows: pa.Table, keys: Sequence[str]) -> str:
     bounds = {name: pc.min_max(rows[name]) for name in keys}
     found = {
         "numRecords": rows.num_rows,
-        "minValues": {name: bound["min"].as_py() for name, bound in bounds.items()},
-        "maxValues": {name: bound["max"].as_py() for name, bound in bounds.items()},
+        "minValues": {name: bound["min"].as_py() for name, bound in bounds.items() if bound["min"].is_valid},
+        "maxValues": {name: bound["max"].as_py() for name, bound in bounds.items() if bound["max"].is_valid},
         "nullCount": {name: rows[name].null_count for name in keys},
     }
     return json.dumps(found, default=lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}")

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -126,11 +125,6 @@ class Store:
             except (OSError, pa.ArrowException):
                 discard(filesystem, draft)
                 raise
-
-
-def stamp(moment: datetime) -> str:
-    """A moment as it stands in file names: sorts as time does."""
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
 
 
 @contextmanager
