@@ -102,8 +102,8 @@ class Moments:
         for path in self._store.files("parcels"):
             parts = filenames.parts_of_parcels(path)
             if parts and not self._later(parts[-1]):
-                *names, order = parts
-                found.append(ParcelSet(*names, order.stamp, path, order.sequence))
+                aoi, year, ptype, version, order = parts
+                found.append(ParcelSet(aoi, year, ptype, version, order.stamp, path, order.sequence))
         return sorted(found, key=lambda version: (version.sequence, version.loaded, version.version))
 
     def scene_files(self) -> list[tuple[str, Order]]:
