@@ -18,7 +18,7 @@ from typing import Final
 _ORDER: Final = r"(?:(?P<sequence>\d{6,})-)?(?P<stamp>\d{8}T\d{12}Z)"
 _SCENES: Final = re.compile(rf"{_ORDER}-")
 _PARCELS: Final = re.compile(
-    rf"/aoi=(?P<aoi>[^/]+)/year=(?P<year>\d+)/(?P<ptype>\w+)-{_ORDER}-(?P<version>\w+)(?:\.\w+)*\.parquet$"
+    rf"/aoi=(?P<aoi>[^/]+)/year=(?P<year>\d+)/(?P<ptype>\w+)-{_ORDER}-(?P<version>\w+)(?:-b2[0-9a-f]+)?\.parquet$"
 )
 _MAIN: Final = "main"
 

@@ -23,7 +23,7 @@ from cbm_lake.filenames import Order
 from cbm_lake.pixels import Pixels
 from cbm_lake.slots import SlotContent, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
-from cbm_lake.store import Store, translated
+from cbm_lake.store import Store, Written, translated
 from cbm_lake.upkeep import Upkeep
 
 _ROUNDED = 1e-6
@@ -226,8 +226,8 @@ class Lake(Pixels):
         if chosen:
             order = filenames.following(order for _, order in self._moments.scene_files())
             numbered = _numbered(revisions.rows(rows, chosen), order.sequence)
-            self._store.write(filenames.scenes(order, uuid.uuid4().hex[:8]), _stac_geoparquet(numbered))
-            manifest.record(self._tables["files"], "scenes")
+            written = self._store.write(filenames.scenes(order, uuid.uuid4().hex[:8]), _stac_geoparquet(numbered))
+            manifest.record(self._tables["files"], "scenes", written)
         for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
             self.settle(card)  # what is of the former revision or offset counts no more
         changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
@@ -244,17 +244,18 @@ class Lake(Pixels):
         if there and there[-1].version == version:
             return False
         order = filenames.following(Order(found.sequence, found.loaded) for found in there)
-        self._store.write(filenames.parcels(aoi, year, ptype, order, version), _labelled(rows, ptype, version))
-        self._record_parcels(aoi, year, ptype, version)
+        name = filenames.parcels(aoi, year, ptype, order, version)
+        written = self._store.write(name, _labelled(rows, ptype, version))
+        self._record_parcels(aoi, year, ptype, version, written)
         self._upkeep.settle(None)
         return True
 
-    def _record_parcels(self, aoi: str, year: int, ptype: str, version: str) -> None:
-        """Record what is there; of this very version a file that has gone is replaced."""
+    def _record_parcels(self, aoi: str, year: int, ptype: str, version: str, written: Written) -> None:
+        """Record what was written; of this very version a file that has gone is replaced."""
         files, folder = self._tables["files"], f"parcels/aoi={aoi}/year={year}"
         gone = {name: filenames.parts_of_parcels(f"/{name}") for name in manifest.missing(files, folder)}
         same = [name for name, parts in gone.items() if parts and parts[2:4] == (ptype, version)]
-        manifest.record(files, folder, replaced=same)
+        manifest.record(files, folder, written, replaced=same)
 
     def files(self) -> dict[str, Mapping[str, Any]]:
         """The plain files that the lake must have, rows of schemas.FILES by name; those of version 0.1 once recorded.

@@ -6,7 +6,6 @@ writer was stopped in between; the next writer of its folder records it. One tha
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,15 +14,13 @@ from typing import Any, Final
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from cbm_lake import access, schemas
+from cbm_lake import access, digests, schemas
 from cbm_lake.delta import Table
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.store import Store, translated
+from cbm_lake.store import Store, Written, translated
 
 FOLDERS: Final = ("parcels", "scenes")
 """Those whose files are recorded. Pixel indexes are not: the next extraction makes those that are missing."""
-_BLOCK: Final = 1 << 20
-
 Entry = Mapping[str, Any]
 """Columns of schemas.FILES by name."""
 
@@ -41,12 +38,13 @@ def recorded(table: Table, snapshot: DeltaTable | None = None) -> dict[str, Entr
     return {name: entry for name, entry in _latest(table, snapshot).items() if entry["action"] == "added"}
 
 
-def record(table: Table, folder: str, replaced: Iterable[str] = ()) -> None:
+def record(table: Table, folder: str, written: Written, replaced: Iterable[str] = ()) -> None:
     """Record the files of a folder that are there and not recorded, and what need not be there any more.
 
     Args:
         table: the manifest.
         folder: one of FOLDERS, or a folder below.
+        written: what was just written there.
         replaced: names of files that have gone and are replaced by others.
 
     Raises:
@@ -54,7 +52,13 @@ def record(table: Table, folder: str, replaced: Iterable[str] = ()) -> None:
     """
     known = recorded(table)
     names = [path.removeprefix(table.store.path("")) for path in table.store.files(folder)]
-    rows = [_row(table.store, name) for name in names if name not in known]
+    rows = [
+        {"name": name, "bytes": written.size, "digest": written.digest, **_now("added")}
+        if name == written.name
+        else _row(table.store, name)
+        for name in names
+        if name not in known
+    ]
     rows += [{**known[name], **_now("removed")} for name in replaced if name in known]
     if rows:
         table.append(pa.Table.from_pylist(rows, schema=schemas.FILES))
@@ -110,10 +114,6 @@ def _now(action: str) -> dict[str, Any]:
 
 
 def _digest(store: Store, name: str) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
     filesystem, root = store.filesystem
-    content = hashlib.sha256()
     with translated("read", store.path(name)), filesystem.open_input_stream(f"{root}/{name}") as stream:
-        while block := stream.read(_BLOCK):
-            content.update(block)
-    return content.hexdigest()
+        return digests.computed(stream)

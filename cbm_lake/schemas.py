@@ -269,7 +269,7 @@ FILES: Final = pa.schema(
         pa.field("name", pa.string(), nullable=False),  # in the lake: parcels/aoi=…/…, scenes/…
         pa.field("action", pa.string(), nullable=False),  # added or removed
         pa.field("bytes", pa.int64(), nullable=False),
-        pa.field("digest", pa.string()),  # of the content, see `Store.digest`; null where it was not computed
+        pa.field("digest", pa.string()),  # see `digests`; null where it was not computed
         pa.field("recorded", _TIME, nullable=False),
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake
         _SEQUENCE,
