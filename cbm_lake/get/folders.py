@@ -52,7 +52,7 @@ def keep(aoi: str, year: int, pid: str) -> Path:
         raise NotFoundError(f"nothing was got of parcel {pid!r} of {aoi} {year}; get it first")
     try:
         (source / CHIPS_OF_OLD).unlink() if (source / CHIPS_OF_OLD).is_symlink() else None
-        shutil.copytree(source, target, dirs_exist_ok=True)
+        shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_copy)
         shutil.rmtree(source)
     except OSError as error:
         raise ConfigError(f"{target} cannot be written: {error}; check the folder's rights and free space") from error
@@ -127,6 +127,11 @@ def write_file(file: Path, text: str) -> Path:
         ConfigError: the folder cannot be written.
     """
     return write_bytes(file, text.encode("utf-8"))
+
+
+def _copy(source: str, target: str) -> None:
+    with durable.replacing(Path(target)) as draft:
+        shutil.copy2(source, draft)
 
 
 def write_bytes(file: Path, content: bytes) -> Path:

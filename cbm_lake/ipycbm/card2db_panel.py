@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import ipywidgets
 
-from cbm_lake import card2db, parcels
+from cbm_lake import card2db, durable, parcels
 from cbm_lake.cards import CARDS
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.ipycbm import maps
@@ -86,7 +86,8 @@ def uploaded(files: Any, folder: Path) -> Path:
     """Write a file that was sent into a folder; where it is."""
     name = Path(files[0]["name"]).name
     target = folder / (name if name.strip(".") else "sent")
-    target.write_bytes(bytes(files[0]["content"]))
+    with durable.replacing(target) as draft:
+        draft.write_bytes(bytes(files[0]["content"]))
     return target
 
 
