@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import database, filenames, lookup, manifest, queries, revisions, schemas
+from cbm_lake import clock, database, filenames, lookup, manifest, queries, revisions, schemas
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
@@ -325,7 +325,7 @@ class Lake(Pixels):
     def remember_rasters(self, headers: dict[str, str]) -> None:
         """Keep what the headers of rasters say, as JSON by href."""
         self._check_present()
-        now = datetime.now(UTC)
+        now = clock.now()
         rows = [{"href": href, "header": header, "seen": now} for href, header in headers.items()]
         if rows:
             self._tables["rasters"].append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import json
 from collections import Counter
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cbm_lake import schemas
+from cbm_lake import clock, schemas
 from cbm_lake.arguments import checked
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
@@ -61,7 +60,7 @@ def inspect(
     if verdict not in VERDICTS:
         raise InvalidInputError(f"verdict {verdict!r} is unknown; give {', '.join(VERDICTS)}")
     lake = lake or open_lake()
-    now = datetime.now(UTC)
+    now = clock.now()
     row = {
         "sample_id": sample_id,
         "pid": pid,
