@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -33,32 +35,41 @@ _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
 
 
-class Database:
-    """An in-memory DuckDB with the views of a snapshot."""
+@dataclass(frozen=True)
+class Part:
+    """What a database is made of where it is not to have all of a lake."""
 
-    def __init__(self, store: Store, known: dict[str, Table], snapshot: Snapshot) -> None:
+    files: Mapping[str, Sequence[dict[str, Any]]]
+    """Of each table those files that it may read, as `Table.files` lists them."""
+    rows: Mapping[str, pa.Table]
+    """Tables, and stac_scenes, whose rows are put into the database in place of views over files."""
+    returning: Mapping[str, pa.Table]
+    """Of tables of signatures the rows that are still set aside; see `settling`."""
+    file: Path
+    """Where the database is written."""
+
+
+class Database:
+    """A DuckDB with the views of a snapshot, in memory, or in a file where it has a part of the lake only."""
+
+    def __init__(self, store: Store, known: dict[str, Table], snapshot: Snapshot, part: Part | None = None) -> None:
         """Make the views of scenes, parcels and the ledger; those of the signatures come when they are asked for."""
         self.snapshot = snapshot
         self._store = store
         self._known = known
-        self._files = {
-            name: table.files(snapshot.tables[name]) if name in snapshot.tables else [] for name, table in known.items()
-        }
+        self._files = dict(part.files) if part else files_of(known, snapshot)
+        self._rows = dict(part.rows) if part else {}
         self._lock = threading.Lock()
         self._complete = False
         self.mixed: dict[str, tuple[str, ...]] = {}
         """Columns of parcels that are text in fiboa_parcels, and the types that they have in the sets' own files."""
         self._held: dict[str, lookup.Held] = {}
-        self._coming: dict[str, pa.Table] = {}
-        self._connection = duckdb.connect()
+        self._coming: dict[str, pa.Table] = dict(part.returning) if part else {}
+        self._connection = duckdb.connect(part.file if part else ":memory:")
         if is_remote(store.url):
             self._connection.register_filesystem(S3Files(store.url))
         with queries.translated():
-            # global, because a cursor does not inherit what is set for its connection only
-            # geometries stay WKB in every version
-            self._connection.execute("set global enable_geoparquet_conversion = false")
-            self._connection.execute("set global parquet_metadata_cache = true")
-            self._connection.execute("set global timezone = 'UTC'")
+            configure(self._connection)
             self._begin()
 
     def cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
@@ -89,7 +100,7 @@ class Database:
         """The long rows of one parcel, or None where SQL is to find them."""
         if card == "s2" and lookup.of_parcel(self._files["signatures_sc"], {"pid": "", **params}):
             return None
-        if self._returning(f"signatures_{card}").num_rows:
+        if self.returning(f"signatures_{card}").num_rows:
             return None
         if card not in self._held:
             cursor = self._connection.cursor()
@@ -102,7 +113,10 @@ class Database:
     def _begin(self) -> None:
         """Make the views that look-ups need."""
         parcels = _partitioned(schemas.PARCELS)
-        _view(self._connection, "stac_scenes", self.snapshot.scenes, schemas.SCENES, union_by_name=True)
+        if "stac_scenes" in self._rows:
+            self._connection.from_arrow(self._rows["stac_scenes"]).create("stac_scenes")
+        else:
+            _view(self._connection, "stac_scenes", self.snapshot.scenes, schemas.SCENES, union_by_name=True)
         union = unions.create_view(self._connection, "fiboa_parcels", self.snapshot.parcels, parcels)
         self.mixed = union.mixed
         for name, paths in (("parcel_versions", self.snapshot.outlines), ("former_parcels", self.snapshot.former)):
@@ -145,11 +159,14 @@ class Database:
 
         Signatures have many files, so they are asked whether that is so.
         """
+        if name in self._rows:
+            self._connection.from_arrow(self._rows[name]).create(name)
+            return
         files, schema = [file["path"] for file in self._files[name]], self._known[name].schema
         table = self.snapshot.tables.get(name)
         of_signatures = name.startswith("signatures_")
         mixed = not of_signatures or (table is not None and not self._known[name].is_uniform(table))
-        if not of_signatures or not (coming := self._returning(name)).num_rows:
+        if not of_signatures or not (coming := self.returning(name)).num_rows:
             _view(self._connection, name, files, schema, union_by_name=mixed)
             return
         # a command has not ended, or was killed
@@ -159,7 +176,7 @@ class Database:
         others = self._connection.table(f"coming_{name}").project(columns)
         self._connection.table(f"stored_{name}").project(columns).union(others).create_view(name)
 
-    def _returning(self, name: str) -> pa.Table:
+    def returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""
         if name not in self._coming:
             pair = next(pair for pair in tables.pairs(self._known) if pair.kept is self._known[name])
@@ -174,12 +191,28 @@ class Database:
         """Let this cursor see only the signature files that can hold the parcel asked for."""
         for card in (*schemas.CARD_BANDS, "sc"):
             held = self._files[f"signatures_{card}"]
-            if self._returning(f"signatures_{card}").num_rows:
+            if self.returning(f"signatures_{card}").num_rows:
                 continue
             keep = [file["path"] for file in lookup.of_parcel(held, parcel)]
             if len(keep) < len(held):
                 cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0]["path"]]})
                 cursor.execute(queries.get(f"lookup.{card}").sql)
+
+
+def configure(connection: duckdb.DuckDBPyConnection) -> None:
+    """Set what the views of a lake rely on."""
+    # global, because a cursor does not inherit what is set for its connection only
+    # geometries stay WKB in every version
+    connection.execute("set global enable_geoparquet_conversion = false")
+    connection.execute("set global parquet_metadata_cache = true")
+    connection.execute("set global timezone = 'UTC'")
+
+
+def files_of(known: Mapping[str, Table], snapshot: Snapshot) -> dict[str, Sequence[dict[str, Any]]]:
+    """The files of every table of a snapshot, as `Table.files` lists them."""
+    return {
+        name: table.files(snapshot.tables[name]) if name in snapshot.tables else [] for name, table in known.items()
+    }
 
 
 def _typed(kinds: set[str]) -> str:
