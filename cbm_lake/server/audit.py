@@ -46,7 +46,7 @@ SCHEMA: Final = pa.schema(
 )
 """When (UTC) the answer ended; the account, null where nobody was logged in; the address; "rest" or "app"; the request;
 the area and parcel that it names, null where it names none; the rest of the question: parameters, or a body, of SQL the
-statement; the answer's status; milliseconds it took."""
+statement; the answer's status and the milliseconds it took, null of a button that is pressed on the page."""
 _SECONDS: Final = 1.0
 """Between two writes."""
 _MOST_WAITING: Final = 200_000
@@ -66,8 +66,8 @@ class Look:
     door: str
     method: str
     path: str
-    status: int
-    ms: float
+    status: int | None
+    ms: float | None
     aoi: str | None = None
     pid: str | None = None
     question: str = ""

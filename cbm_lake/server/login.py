@@ -23,6 +23,8 @@ _NICENESS: Final = 5
 """By how much hashing gives way to those who are logged in."""
 _MOST_WAITING: Final = 20
 """Passwords that wait to be hashed; more are sent away."""
+_MOST_OF_ADDRESS: Final = 8
+"""Of these, those of one address."""
 _STRANGERS: Final = (2.0, 20.0)
 """Requests a second of an address without a login that is known, and so many at once after a rest."""
 
@@ -91,7 +93,8 @@ class Door:
         except RefusalError:
             self.accounts.count_if_wrong(name, address)
             raise
-        if len(self._hashing) >= _HASHED_AT_ONCE + _MOST_WAITING:
+        of_address = sum(other == address for _, _, other in self._hashing)
+        if of_address >= _MOST_OF_ADDRESS or len(self._hashing) >= _HASHED_AT_ONCE + _MOST_WAITING:
             raise RefusalError(503, "too many log in at once; wait a little", retry_after(2))
 
     async def _checked(self, key: _Key) -> Account | None:
