@@ -20,6 +20,9 @@ from cbm_lake.errors import InvalidInputError, LakeError
 
 log = logging.getLogger(__name__)
 
+Listener = Callable[[str, dict[str, Any]], None]
+LISTENERS: Final[list[Listener]] = []
+"""Called with the label and the values of every form whose button is pressed, but not with passwords."""
 _ROWS: Final = 200
 """Rows of a table that are shown."""
 _CELL: Final = "padding: 2px 10px; text-align: left"
@@ -102,6 +105,9 @@ class Panel(ipywidgets.VBox):
 
     def _work(self) -> tuple[Any, ipywidgets.Widget]:
         values = {name: widget.value for name, widget in self.inputs.items()}
+        secret = [name for name, widget in self.inputs.items() if isinstance(widget, ipywidgets.Password)]
+        for listener in LISTENERS:
+            listener(self.button.description, {name: values[name] for name in values if name not in secret})
         answer = self.action(**values, **({"progress": self._progress} if self._stops else {}))
         self.after(answer)
         return answer, self._shown(answer)

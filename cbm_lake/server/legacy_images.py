@@ -104,7 +104,8 @@ def raw_chip_by_parcel_id(
 
 
 def _centroid(request: Request, user: User, aoi: str, year: int, pid: str, ptype: str) -> tuple[float, float]:
-    found = source_of(request).parcel_by_id(security.allowed(user, aoi), year, pid, ptype=ptype)
+    parcels = security.parcel_set(request, user, aoi, year, ptype)
+    found = source_of(request).parcel_by_id(parcels.aoi, year, pid, ptype=ptype)
     return found["clon"][0], found["clat"][0]
 
 
@@ -271,7 +272,7 @@ def background_by_parcel_id(
     place = _centroid(request, user, aoi, year, pid, ptype)
     outline = None
     if is_true(withGeometry):
-        parcels = source_of(request).lake.parcel_set(security.allowed(user, aoi), year, ptype)
+        parcels = security.parcel_set(request, user, aoi, year, ptype)
         outline = source_of(request).declared_parcel(parcels, pid)["shape"]
     return _background(request, user, place, chipsize, extend, tms, "tif" if raw is not None else iformat, outline)
 

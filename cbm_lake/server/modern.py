@@ -49,8 +49,7 @@ def parcels(
     accept: Accept = "application/json",
 ) -> Response:  # fmt: skip
     """All declared parcels of an area by their identifiers, as JSON lines, CSV, Arrow or Parquet by Accept."""
-    lake, area = request.app.state.source.lake, security.allowed(user, aoi)
-    lake.parcel_set(area, year, ptype)
+    lake, area = request.app.state.source.lake, security.parcel_set(request, user, aoi, year, ptype).aoi
     key = {"aoi": area, "year": year, "ptype": ptype, "outlines": geometry}
     reader = lake.relation(queries.get("parcels.declared").sql, **key).to_arrow_reader(_BATCH)
     return _streamed(reader, accept)
@@ -62,8 +61,7 @@ def time_series(
     card: Literal["s2", "bs", "c6"] = "s2", accept: Accept = "application/json",
 ) -> Response:  # fmt: skip
     """A parcel's statistics as wide rows, one per scene, as JSON lines, CSV, Arrow or Parquet by Accept."""
-    lake, area = request.app.state.source.lake, security.allowed(user, aoi)
-    lake.parcel_set(area, year, ptype)
+    lake, area = request.app.state.source.lake, security.parcel_set(request, user, aoi, year, ptype).aoi
     rows = lake.query(f"time_series.{card}", aoi=area, year=year, ptype=ptype, pid=pid, bands=None)
     return _streamed(pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(_BATCH)), accept)
 
