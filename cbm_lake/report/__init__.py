@@ -89,7 +89,8 @@ def parcel(
     found = facts.gather(lake, key)
     with tempfile.TemporaryDirectory() as scratch:
         pictures, missing = figures.draw(key, Path(scratch), tms)
-    others = {"foi": facts.foi_results(lake, key), "notes": _notes(aoi, year, str(pid)) if notes is None else notes}
+    noted = get.notes.read(aoi, year, str(pid)) if notes is None else notes
+    others = {"foi": facts.foi_results(lake, key), "notes": noted}
     sealed = evidence.seal(key, moment, facts.snapshot(lake), found, others, pictures)
     texts = words.of(sealed, missing, Workspace.here().config.set.user)
     made = {
@@ -160,11 +161,3 @@ def listed(pids: Sequence[str]) -> list[str]:
 def export_to_pdf(aoi: str, year: int, pid: str, folder: str | Path | None = None, ptype: str | None = None) -> Path:
     """Write report_<aoi>_<year>_<pid>.pdf, by the original's name and arguments; where it is."""
     return parcel(aoi, year, pid, ptype, folder=folder, formats=("pdf",)).files["pdf"]
-
-
-def _notes(aoi: str, year: int, pid: str) -> str:
-    """What the analyst wrote of the parcel, in data/ or temp/."""
-    workspace = Workspace.here()
-    temp = get.folders.place(aoi, year, pid, "notes.txt")
-    files = (workspace.data / temp.relative_to(workspace.temp), temp)
-    return next((file.read_text("utf-8") for file in files if file.is_file()), "")
