@@ -78,7 +78,7 @@ class _Question(ipywidgets.VBox):
         self.children, self.layout.border = (self.line,), "0"
 
     def _end(self, _: Any) -> None:
-        self.children = []
+        self.set_trait("children", ())
         self.layout.border = "0"
 
 

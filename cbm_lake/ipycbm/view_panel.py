@@ -236,7 +236,8 @@ def _background(chosen: Kept) -> Panel:
     def draw(parcel: Parcel, servers: tuple[str, ...]) -> Any:
         if not servers:
             raise InvalidInputError("no background is chosen; choose one or more")
-        return slider({tms: show.background.by_pid(*parcel, tms=tms) for tms in servers})
+        figures = [show.background.by_pid(*parcel, tms=tms) for tms in servers]
+        return slider({figure.get_label(): figure for figure in figures})
 
     names = backgrounds.names()
     return Panel(

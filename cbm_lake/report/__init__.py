@@ -88,9 +88,9 @@ def parcel(
     key = {"aoi": declared.aoi, "year": declared.year, "ptype": declared.ptype, "pid": str(pid)}
     found = facts.gather(lake, key)
     with tempfile.TemporaryDirectory() as scratch:
-        pictures, missing = figures.draw(key, Path(scratch), tms)
+        pictures, missing, background = figures.draw(key, Path(scratch), tms)
     noted = get.notes.read(aoi, year, str(pid)) if notes is None else notes
-    others = {"foi": facts.foi_results(lake, key), "notes": noted}
+    others = {"foi": facts.foi_results(lake, key), "notes": noted, "background": background}
     sealed = evidence.seal(key, moment, facts.snapshot(lake), found, others, pictures)
     texts = words.of(sealed, missing, Workspace.here().config.set.user)
     made = {
