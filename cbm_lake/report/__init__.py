@@ -94,8 +94,9 @@ def parcel(
     key = {"aoi": declared.aoi, "year": declared.year, "ptype": declared.ptype, "pid": str(pid)}
     found = facts.gather(lake, key)
     with tempfile.TemporaryDirectory() as scratch, sources.reading(lake):
-        pictures, missing = figures.draw(key, Path(scratch), tms)
-    others = {"foi": facts.foi_results(lake, key), "notes": _notes(aoi, year, str(pid)) if notes is None else notes}
+        pictures, missing, background = figures.draw(key, Path(scratch), tms)
+    noted = get.notes.read(aoi, year, str(pid)) if notes is None else notes
+    others = {"foi": facts.foi_results(lake, key), "notes": noted, "background": background}
     signer = keys.signer()
     page = evidence.Page(Workspace.here().config.set.user, missing, tms, signer.public.name if signer else "")
     sealed = evidence.seal(key, moment, facts.snapshot(lake), found, others, pictures, page)
@@ -183,11 +184,3 @@ def listed(pids: Sequence[str]) -> list[str]:
 def export_to_pdf(aoi: str, year: int, pid: str, folder: str | Path | None = None, ptype: str | None = None) -> Path:
     """Write report_<aoi>_<year>_<pid>.pdf, by the original's name and arguments; where it is."""
     return parcel(aoi, year, pid, ptype, folder=folder, formats=("pdf",)).files["pdf"]
-
-
-def _notes(aoi: str, year: int, pid: str) -> str:
-    """What the analyst wrote of the parcel, in data/ or temp/."""
-    workspace = Workspace.here()
-    temp = get.folders.place(aoi, year, pid, "notes.txt")
-    files = (workspace.data / temp.relative_to(workspace.temp), temp)
-    return next((file.read_text("utf-8") for file in files if file.is_file()), "")

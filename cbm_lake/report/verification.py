@@ -293,7 +293,7 @@ def _drawn_again(document: Facts, url: str | None, told: _Findings) -> None:
     try:
         lake = facts.open_at(document["as_of"], url)
         with tempfile.TemporaryDirectory() as scratch, sources.reading(lake):
-            drawn, missing = figures.draw(document["key"], Path(scratch), tms)
+            drawn, missing, _ = figures.draw(document["key"], Path(scratch), tms)
     except LakeError as error:
         told.notes.append(f"pictures were compared with their digests, as the lake cannot draw them again: {error}")
         return

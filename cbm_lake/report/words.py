@@ -145,6 +145,7 @@ def _evidence(sealed: Facts) -> list[list[str]]:
         ["outline", f"SHA-256 {sealed['facts']['parcel']['outline_sha256']}"],
         ["clouds", f"scene classes {mask} count as clouds; a day is used when none of the parcel's pixels is one"],
         ["numbers", "DN are reflectance x 10000, offsets removed; S1: 10 log10 of the mean of linear power"],
+        ["background", sealed["others"].get("background") or NOTHING],
         ["made with", f"cbm-lake {sealed['snapshot']['cbm_lake']}"],
         ["facts", f"SHA-256 {sealed['sha256_of_facts']}"],
         ["evidence", f"SHA-256 {sealed['sha256']}"],

@@ -287,15 +287,21 @@ def _background(
     file = results.folder(user.name, *place, chipsize, extend, "background") / f"{tms.lower()}.tif"
     with request.app.state.heavy:
         if not file.exists():
-            backgrounds.write(
+            file = backgrounds.write(
                 *place, chipsize=chipsize, extend=extend, tms=tms, file=file, lake=source_of(request).lake
             )
+        shown = backgrounds.caption(backgrounds.tags(file), tms)
         if iformat == "png":
             file = _as_png(file, outline)
     address = str(request.base_url).rstrip("/") + results.link(file)
+    headers = {"X-Background": shown.encode("ascii", "backslashreplace").decode("ascii")}
     if iformat == "tif":
-        return PlainTextResponse(address)
-    return HTMLResponse(f'<!doctype html><title>{html.escape(tms)}</title><img src="{html.escape(address)}" alt="">')
+        return PlainTextResponse(address, headers=headers)
+    words = html.escape(shown)
+    return HTMLResponse(
+        f'<!doctype html><title>{words}</title><img src="{html.escape(address)}" alt="{words}"><p>{words}</p>',
+        headers=headers,
+    )
 
 
 def _as_png(file: Path, outline: shapely.Geometry | None) -> Path:
