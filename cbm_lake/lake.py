@@ -419,7 +419,7 @@ class Lake(Pixels):
         """DuckDB over the current snapshot; the same one until the lake has moved on."""
         snapshot = self.snapshot()
         with self._lock:
-            if self._opened is None or self._opened.snapshot != snapshot:
+            if self._opened is None or self._opened.snapshot != snapshot or not self._opened.is_whole:
                 self._opened = Database(self._store, self._tables, snapshot)
             return self._opened
 
