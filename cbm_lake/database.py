@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -35,17 +37,30 @@ _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
 
 
-class Database:
-    """An in-memory DuckDB with the views of a snapshot."""
+@dataclass(frozen=True)
+class Part:
+    """What a database is made of where it is not to have all of a lake."""
 
-    def __init__(self, store: Store, known: dict[str, Table], snapshot: Snapshot) -> None:
+    files: Mapping[str, Sequence[dict[str, Any]]]
+    """Of each table those files that it may read, as `Table.files` lists them."""
+    rows: Mapping[str, pa.Table]
+    """Tables, and stac_scenes, whose rows are put into the database in place of views over files."""
+    returning: Mapping[str, pa.Table]
+    """Of tables of signatures the rows that are still set aside; see `settling`."""
+    file: Path
+    """Where the database is written."""
+
+
+class Database:
+    """A DuckDB with the views of a snapshot, in memory, or in a file where it has a part of the lake only."""
+
+    def __init__(self, store: Store, known: dict[str, Table], snapshot: Snapshot, part: Part | None = None) -> None:
         """Make the views of scenes, parcels and the ledger; those of the signatures come when they are asked for."""
         self.snapshot = snapshot
         self._store = store
         self._known = known
-        self._files = {
-            name: table.files(snapshot.tables[name]) if name in snapshot.tables else [] for name, table in known.items()
-        }
+        self._files = dict(part.files) if part else files_of(known, snapshot)
+        self._rows = dict(part.rows) if part else {}
         self._refused = dict(snapshot.damaged)
         """Why views refuse, by the name of the table that each is of."""
         self._places: list[damaged.Place] = []
@@ -55,16 +70,12 @@ class Database:
         self.mixed: dict[str, tuple[str, ...]] = {}
         """Columns of parcels that are text in fiboa_parcels, and the types that they have in the sets' own files."""
         self._held: dict[str, lookup.Held] = {}
-        self._coming: dict[str, pa.Table] = {}
-        self._connection = duckdb.connect()
+        self._coming: dict[str, pa.Table] = dict(part.returning) if part else {}
+        self._connection = duckdb.connect(part.file if part else ":memory:")
         if is_remote(store.url):
             self._connection.register_filesystem(S3Files(store.url))
         with queries.translated():
-            # global, because a cursor does not inherit what is set for its connection only
-            # geometries stay WKB in every version
-            self._connection.execute("set global enable_geoparquet_conversion = false")
-            self._connection.execute("set global parquet_metadata_cache = true")
-            self._connection.execute("set global timezone = 'UTC'")
+            configure(self._connection)
             self._begin()
 
     @property
@@ -102,7 +113,7 @@ class Database:
             return None
         if card == "s2" and lookup.of_parcel(self._files["signatures_sc"], {"pid": "", **params}):
             return None
-        if self._returning(f"signatures_{card}").num_rows:
+        if self.returning(f"signatures_{card}").num_rows:
             return None
         if card not in self._held:
             cursor = self._connection.cursor()
@@ -114,11 +125,7 @@ class Database:
 
     def _begin(self) -> None:
         """Make the views that look-ups need."""
-        try:
-            _view(self._connection, "stac_scenes", self.snapshot.scenes, schemas.SCENES, union_by_name=True)
-        except duckdb.Error as error:
-            advice = "delete it and catalogue its scenes again"
-            self._refuse("stac_scenes", self.snapshot.scenes, schemas.SCENES, advice, error)
+        self._catalogue()
         faults = self._parcels()
         self._places = _places(faults, [*self.snapshot.parcels, *self.snapshot.former])
         damaged.record(self._connection, self._places)
@@ -129,6 +136,17 @@ class Database:
                 self._define(definition)
         for name, paths in self._of_parcels.items() if faults else ():  # after "outdated", which speaks of the others
             damaged.refuse_places(self._connection, name, _places(faults, paths))
+
+    def _catalogue(self) -> None:
+        """Make the view of what was catalogued."""
+        if "stac_scenes" in self._rows:
+            self._connection.from_arrow(self._rows["stac_scenes"]).create("stac_scenes")
+            return
+        try:
+            _view(self._connection, "stac_scenes", self.snapshot.scenes, schemas.SCENES, union_by_name=True)
+        except duckdb.Error as error:
+            advice = "delete it and catalogue its scenes again"
+            self._refuse("stac_scenes", self.snapshot.scenes, schemas.SCENES, advice, error)
 
     def _define(self, definition: queries.Query) -> None:
         """Make a view, or a table whose rows are worked out at once unless something that it may need is damaged."""
@@ -210,6 +228,9 @@ class Database:
 
         Signatures have many files, so they are asked whether that is so.
         """
+        if name in self._rows:
+            self._connection.from_arrow(self._rows[name]).create(name)
+            return
         files, schema = [file["path"] for file in self._files[name]], self._known[name].schema
         of_signatures = name.startswith("signatures_")
         needed = (name, _aside(name), *_DECIDING) if of_signatures else (name,)
@@ -228,7 +249,7 @@ class Database:
         of_signatures = name.startswith("signatures_")
         mixed = not of_signatures or (table is not None and not self._known[name].is_uniform(table))
         made = damaged.sound(name) if of_signatures and self._places else name
-        if not of_signatures or not (coming := self._returning(name)).num_rows:
+        if not of_signatures or not (coming := self.returning(name)).num_rows:
             _view(self._connection, made, files, schema, union_by_name=mixed)
         else:  # a command has not ended, or was killed
             _view(self._connection, f"stored_{name}", files, schema, union_by_name=mixed)
@@ -239,7 +260,7 @@ class Database:
         if made != name:
             damaged.refuse_places(self._connection, name, self._places)
 
-    def _returning(self, name: str) -> pa.Table:
+    def returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""
         if name not in self._coming:
             pair = next(pair for pair in tables.pairs(self._known) if pair.kept is self._known[name])
@@ -254,7 +275,7 @@ class Database:
         """Let this cursor see only the signature files that can hold the parcel asked for."""
         for card in (*schemas.CARD_BANDS, "sc"):
             held = self._files[f"signatures_{card}"]
-            if self._returning(f"signatures_{card}").num_rows:
+            if self.returning(f"signatures_{card}").num_rows:
                 continue
             keep = [file["path"] for file in lookup.of_parcel(held, parcel)]
             if len(keep) < len(held):
@@ -276,6 +297,22 @@ def _places(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Pla
             advice = f"restore it from a copy, or delete it and load the parcels of {aoi} {year} again"
             found[aoi, year] = damaged.Place(aoi, year, f"cannot read {path}: {faults[path]}; {advice}")
     return list(found.values())
+
+
+def configure(connection: duckdb.DuckDBPyConnection) -> None:
+    """Set what the views of a lake rely on."""
+    # global, because a cursor does not inherit what is set for its connection only
+    # geometries stay WKB in every version
+    connection.execute("set global enable_geoparquet_conversion = false")
+    connection.execute("set global parquet_metadata_cache = true")
+    connection.execute("set global timezone = 'UTC'")
+
+
+def files_of(known: Mapping[str, Table], snapshot: Snapshot) -> dict[str, Sequence[dict[str, Any]]]:
+    """The files of every table of a snapshot, as `Table.files` lists them."""
+    return {
+        name: table.files(snapshot.tables[name]) if name in snapshot.tables else [] for name, table in known.items()
+    }
 
 
 def _typed(kinds: set[str]) -> str:

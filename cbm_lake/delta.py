@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS: Final = 20
 _COLUMNS: Final = "cbm-lake.columns"
 """The property of a Delta table that says with how many columns it was made."""
+_STATISTICS: Final = "delta.dataSkippingStatsColumns"
+_SEQUENCE: Final = "sequence"
+"""The column that says which rows are later, whatever clocks said; and the name of the commits that are numbered so."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Table:
     def _made(self) -> list[Action]:
         """That the table comes into being."""
         configuration = {
-            "delta.dataSkippingStatsColumns": ",".join(self.keys),
+            _STATISTICS: ",".join(self.keys),
             # what was is forgotten by `vacuum` alone: a log that forgets first would let it delete too much
             "delta.enableExpiredLogCleanup": "false",
             "delta.deletedFileRetentionDuration": "interval 36500 days",
@@ -123,7 +126,8 @@ class Table:
         missing = [field for field in Schema.from_arrow(self.schema).fields if field.name not in names]
         if not missing:
             return table
-        actions = log.altered(table, Schema([*there, *missing]), {_COLUMNS: "of several versions"})
+        configuration = {_COLUMNS: "of several versions", _STATISTICS: ",".join(self.keys)}
+        actions = log.altered(table, Schema([*there, *missing]), configuration)
         with suppress(CommitFailedError):  # another writer adds them at this moment
             self.log.commit(actions, table.version(), _alters)
         return self.open() or table
@@ -134,14 +138,12 @@ class Table:
         return made_with == str(len(self.schema)) == str(len(table.schema().fields))
 
     def append(self, rows: pa.Table) -> None:
-        """Add rows in one commit."""
+        """Add rows in one commit, after all that are there."""
 
-        def commit() -> bool:
-            table = self.create()
-            with self._drafts() as drafts:
-                return self.commit(table, self.writer.write(rows, drafts), drafts)
+        def actions(table: DeltaTable, _: int, drafts: list[str]) -> list[Action]:
+            return self.writer.write(self._in_sequence(rows, table), drafts)
 
-        self._retried(commit)
+        self._numbered([_SEQUENCE], actions)
 
     def put(self, rows: pa.Table, key: str, value: int) -> None:
         """Make `rows` all that the table holds where column `key` has that value, in one commit, whoever else writes.
@@ -152,10 +154,11 @@ class Table:
 
         def actions(table: DeltaTable, seen: int, drafts: list[str]) -> list[Action] | None:
             replaced = self._replaced(table, key, value, drafts) if seen else []
-            written = self.writer.write(rows, drafts) if rows.num_rows else []
+            written = self.writer.write(self._in_sequence(rows, table), drafts) if rows.num_rows else []
             return [*written, *replaced] if seen or written else None
 
-        self._numbered(str(value), actions, lambda action: _adds(action, key, value))
+        names = [str(value), *([_SEQUENCE] if self._is_sequenced else [])]
+        self._numbered(names, actions, lambda action: _adds(action, key, value))
 
     def _replaced(self, table: DeltaTable, key: str, value: int, drafts: list[str]) -> list[Action]:
         """Take all rows out whose column `key` has that value."""
@@ -177,30 +180,51 @@ class Table:
             Whether anything was added.
         """
 
-        def actions(_: DeltaTable, seen: int, drafts: list[str]) -> list[Action] | None:
+        def actions(table: DeltaTable, seen: int, drafts: list[str]) -> list[Action] | None:
             found = rows(seen)
-            return None if found is None else self.writer.write(found, drafts)
+            return None if found is None else self.writer.write(self._in_sequence(found, table), drafts)
 
-        return self._numbered(name, actions, lambda _: False)
+        return self._numbered([name], actions)
 
     def _numbered(
         self,
-        name: str,
+        names: Sequence[str],
         actions: Callable[[DeltaTable, int, list[str]], list[Action] | None],
-        conflicts: Callable[[Action], bool],
+        conflicts: Callable[[Action], bool] = lambda _: False,
     ) -> bool:
-        """Make the next commit of a name; again from the start when another writer was quicker."""
+        """Make the next commit of each name; `actions` is told how many there are of the first.
+
+        Again from the start when another writer was quicker.
+        """
 
         def commit() -> bool:
             table = self.create()
-            seen = table.transaction_version(name) or 0
+            seen = [table.transaction_version(name) or 0 for name in names]
             with self._drafts() as drafts:
-                found = actions(table, seen, drafts)
+                found = actions(table, seen[0], drafts)
                 if found is None:
                     return False
-                return self.commit(table, [*found, log.numbered(name, seen + 1)], drafts, conflicts)
+                numbers = [log.numbered(name, number + 1) for name, number in zip(names, seen, strict=True)]
+                return self.commit(table, [*found, *numbers], drafts, conflicts)
 
         return self._retried(commit)
+
+    @property
+    def _is_sequenced(self) -> bool:
+        return _SEQUENCE in self.schema.names
+
+    def _in_sequence(self, rows: pa.Table, table: DeltaTable) -> pa.Table:
+        """The rows with a number that is above all that a snapshot of the table has, where it numbers its rows.
+
+        The versions of a table grow, and so do numbers made of them; the numbers of its files count too, for a table
+        that was written anew begins with version 0 again.
+        """
+        if not self._is_sequenced:
+            return rows
+        there = [file.get(f"max.{_SEQUENCE}") for file in self.files(table)]
+        number = 1 + max(table.version(), *(number for number in there if number is not None), 0)
+        index, field = self.schema.get_field_index(_SEQUENCE), self.schema.field(_SEQUENCE)
+        return rows.set_column(index, field, pa.repeat(pa.scalar(number, field.type), rows.num_rows))
 
     def commit(
         self,

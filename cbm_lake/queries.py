@@ -72,12 +72,6 @@ def definitions() -> tuple[Query, ...]:
     return tuple(query for folder in VIEWS for query in _folder(folder))
 
 
-@cache
-def granted() -> tuple[Query, ...]:
-    """The views that narrow a connection to the areas in its table granted."""
-    return tuple(_folder("granted"))
-
-
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn what DuckDB raises into one line: a file that cannot be read is no fault of the statement."""

@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -195,11 +194,6 @@ class Store:
             if access.is_remote(self.url):
                 return access.put_new(self.path(name), content)
             return durable.create(Path(self.path(name)), content)
-
-
-def stamp(moment: datetime) -> str:
-    """A moment as it stands in file names: sorts as time does."""
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
 
 
 @contextmanager
