@@ -85,7 +85,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> dict[str, Any]:
         "status": "failed" if outcome.problem else "done", "problem": outcome.problem or outcome.warning,
         "rows": outcome.rows,
         "started": started, "finished": datetime.now(UTC), "version": version("cbm-lake"),
-        "revision": job.scene.revision, "discarded": outcome.discarded,
+        "revision": job.scene.revision, "discarded": outcome.discarded, "pixels": job.pixels,
         "slots": [{"grid": grid, "slot": slot} for grid, slot in (job.slots or {}).items()],
         "blocks": None if outcome.blocks is None else [asdict(block) for block in outcome.blocks],
     }  # fmt: skip
