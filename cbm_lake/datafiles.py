@@ -176,7 +176,7 @@ def _statistics(rows: pa.Table, keys: Sequence[str]) -> str:
         "maxValues": {name: bound["max"].as_py() for name, bound in known.items()},
         "nullCount": {name: rows[name].null_count for name in bounds},
     }
-    return json.dumps(told, default=_text)
+    return json.dumps(told, default=_text, ensure_ascii=False)
 
 
 def _text(moment: Any) -> str:

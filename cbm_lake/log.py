@@ -255,7 +255,7 @@ def _encoded(actions: Iterable[Action]) -> bytes:
         _DIGEST: _UNKNOWN,
         "txnId": str(uuid.uuid4()),
     }
-    lines = [json.dumps(action) for action in [{"commitInfo": info}, *actions]]
+    lines = [json.dumps(action, ensure_ascii=False) for action in [{"commitInfo": info}, *actions]]
     content = "".join(f"{line}\n" for line in lines).encode()
     return content.replace(_UNKNOWN.encode(), digests.computed(content).encode(), 1)
 
