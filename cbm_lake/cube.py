@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 import zarr
 from obstore.exceptions import BaseError
-from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.errors import ContainsArrayError, ContainsGroupError, ZarrUserWarning
 
 from cbm_lake import cf, durable
@@ -31,6 +31,8 @@ __all__ = ["Cube", "Slot"]
 
 _SHARD: Final = 2048
 """Pixels a side of one file at most; a file holds one scene and band only."""
+_COMPRESSORS: Final = (ZstdCodec(level=0), Crc32cCodec())
+"""Of what is not pixels."""
 _EPOCH: Final = "microseconds since 1970-01-01"
 
 
@@ -184,7 +186,8 @@ def _write_axes(group: zarr.Group, grid: Grid) -> None:
     """The axes and the coordinate system, with their attributes."""
     along = cf.axis_attributes(grid.epsg)
     for name, values in cf.axes(grid).items():
-        array = _made(group, name, shape=values.shape, dtype=values.dtype, dimension_names=(name,))
+        kind = {"shape": values.shape, "dtype": values.dtype, "dimension_names": (name,)}
+        array = _made(group, name, **kind, compressors=_COMPRESSORS)
         _describe(array, along[name])
         if not np.array_equal(array[:], values):
             array[:] = values
@@ -237,7 +240,7 @@ def _write_times(group: zarr.Group, name: str, values: NDArray[Any], attributes:
     """Make `values` what an array along time holds."""
     dtype = "string" if values.dtype.kind == "T" else values.dtype
     kind = {"shape": (0,), "chunks": (4096,), "dtype": dtype, "dimension_names": ("time",)}
-    array = _made(group, name, **kind, attributes=attributes)
+    array = _made(group, name, **kind, attributes=attributes, compressors=_COMPRESSORS)
     _describe(array, attributes)
     if not np.array_equal(array[:], values):
         array.resize(values.shape)

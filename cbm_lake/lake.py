@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import database, filenames, lookup, manifest, queries, revisions, schemas
+from cbm_lake import database, digests, filenames, lookup, manifest, queries, revisions, schemas
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
@@ -415,12 +415,24 @@ class Lake(Pixels):
 
     def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
         """The stored pixel index of that parcel version on that grid, or None."""
-        return self._store.read(_index_name(parcels, grid))
+        files = self._store.files(f"indexes/{parcels.version}")
+        names = [file.removeprefix(self._store.path("")) for file in files]
+        fitting = [name for name in names if _is_index(name, grid)]
+        return (
+            self._store.read(max(fitting, key=lambda name: (digests.recorded(name) is not None, name)))
+            if fitting
+            else None
+        )
 
     def write_index(self, parcels: ParcelSet, grid: str, rows: pa.Table) -> None:
         """Store the pixel index of that parcel version on that grid."""
         self._check_present()
-        self._store.write(_index_name(parcels, grid), rows)
+        stem = f"indexes/{parcels.version}/{grid}"
+
+        def write(writer: pq.ParquetWriter) -> None:
+            writer.write_table(rows)
+
+        self._store.write_as(lambda digest: digests.named(stem, digest), rows.schema, write)
 
     def cube_url(self, card: str, grid: str) -> str:
         """Where the cube of a card and grid stands."""
@@ -437,7 +449,7 @@ class Lake(Pixels):
     def iter_parcels(self, parcels: ParcelSet, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """The same in batches, without ever having the whole columns in memory."""
         with translated("read", parcels.path), self._store.open(parcels.path) as file:
-            yield from pq.ParquetFile(file).iter_batches(_BATCH, columns=columns)
+            yield from pq.ParquetFile(file, page_checksum_verification=True).iter_batches(_BATCH, columns=columns)
 
     def schema_of_parcels(self, parcels: ParcelSet) -> pa.Schema:
         """The columns of a version of a parcel set, those of the agency too."""
@@ -519,5 +531,8 @@ def _labelled(rows: pa.Table | pa.RecordBatchReader, ptype: str, version: str) -
     return pa.RecordBatchReader.from_batches(schema, map(label, rows))
 
 
-def _index_name(parcels: ParcelSet, grid: str) -> str:
-    return f"indexes/{parcels.version}/{grid}.parquet"
+def _is_index(name: str, grid: str) -> bool:
+    """Whether a file is the pixel index of a grid; of version 0.1 its name has no digest."""
+    stem = name.rpartition("/")[2].removesuffix(".parquet")
+    digest = digests.recorded(name)
+    return stem == (grid if digest is None else digests.named(grid, digest, ""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -20,7 +20,7 @@ _AGAIN = {
 }
 _GONE = {
     "parcels": f"{RESTORE}, or load these very parcels again",
-    "scenes": f"{RESTORE}, or catalogue these scenes again and run `cbm-lake forget-file {{}}`",
+    "scenes": f"{RESTORE}, or catalogue these scenes again and run `cbm-lake check --forget {{}}`",
 }
 _BATCH = 8_192
 
@@ -87,10 +87,8 @@ def whole(table: pa.Table, schema: pa.Schema) -> pa.Table:
 # -- parcels, scenes, indexes ---------------------------------------------------------------------------------------
 
 
-def check_manifest(looking: Looking, recorded: pa.Table | None) -> dict[str, manifest.Entry]:
-    """The files that must be there, by name; those that are not, or have another size, are findings."""
-    entries = {} if recorded is None else manifest.latest(recorded)
-    due = {name: entry for name, entry in entries.items() if entry["action"] == "added"}
+def check_manifest(looking: Looking, due: Mapping[str, manifest.Entry]) -> None:
+    """Recorded files that are not there, or have another size."""
     for name, entry in due.items():
         folder = part_of(name)
         if not looking.has(name):
@@ -98,10 +96,9 @@ def check_manifest(looking: Looking, recorded: pa.Table | None) -> dict[str, man
         elif looking.size(name) != entry["bytes"]:
             what = f"the file has {looking.size(name):,} bytes, {entry['bytes']:,} were written"
             looking.fault(folder, what, name, _AGAIN[folder])
-    return due
 
 
-def check_parcels(looking: Looking, due: dict[str, manifest.Entry]) -> set[tuple[str, int, str, str]]:
+def check_parcels(looking: Looking, due: Mapping[str, manifest.Entry]) -> set[tuple[str, int, str, str]]:
     """Parcel files, and pixel indexes that belong to none; the versions that are there: area, year, kind, version."""
     files = looking.names("parcels", ".parquet")
     looking.each(lambda name: _plain(looking, name, due, schemas.PARCELS.names), files)
@@ -117,13 +114,17 @@ def check_parcels(looking: Looking, due: dict[str, manifest.Entry]) -> set[tuple
     return versions
 
 
-def _plain(looking: Looking, name: str, due: dict[str, manifest.Entry], columns: Collection[str]) -> int | None:
+def _plain(looking: Looking, name: str, due: Mapping[str, manifest.Entry], columns: Collection[str]) -> int | None:
     digest = due[name]["digest"] if name in due else None
     return rows_of(looking, name, _AGAIN[part_of(name)], columns, digest)
 
 
-def check_scenes(looking: Looking, due: dict[str, manifest.Entry]) -> set[tuple[str, str]]:
-    """Catalogue files, and scenes that stand in several of them with contradicting words; the scenes: card and id."""
+def check_scenes(looking: Looking, due: Mapping[str, manifest.Entry]) -> pa.Table:
+    """Catalogue files, and scenes that stand in several of them with contradicting words.
+
+    Returns:
+        The scenes: card, id, datetime and more.
+    """
     columns = ["card", "id", "datetime", "reference", "acquisition", "boa_offset", "revision"]
     files = looking.names("scenes", ".parquet")
     wanted = [name for name in schemas.SCENES.names if name not in _LATER]
@@ -142,7 +143,7 @@ def check_scenes(looking: Looking, due: dict[str, manifest.Entry]) -> set[tuple[
         what = f"scene {row['id']} of card {row['card']} stands in several files with different {row['differing']}"
         advice = "the latest counts; what was extracted before it came keeps to what it knew then"
         looking.fault("scenes", what, row["files"][-1], advice)
-    return set(zip(catalogued["card"].to_pylist(), catalogued["id"].to_pylist(), strict=True))
+    return catalogued
 
 
 def check_results(looking: Looking) -> None:
