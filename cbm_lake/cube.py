@@ -98,6 +98,18 @@ class Cube:
         """
         return sorted(_band_names(self._opened()))
 
+    def length(self) -> int:
+        """How many slots the longest of its bands has; 0 where there is no cube.
+
+        Raises:
+            SourceError: it is damaged.
+        """
+        try:
+            group = self._opened()
+        except NotFoundError:
+            return 0
+        return max((_array(group, name).shape[0] for name in _band_names(group)), default=0)
+
     def open(
         self, slots: Mapping[int, Slot] | None = None, written: Mapping[tuple[int, str], Sizes] | None = None
     ) -> xr.Dataset:

@@ -21,7 +21,7 @@ from cbm_lake.database import Database
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.filenames import Order
 from cbm_lake.pixels import Pixels
-from cbm_lake.slots import SlotContent, reserved
+from cbm_lake.slots import SlotContent, lost, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
 from cbm_lake.store import Store, Written, translated
 from cbm_lake.upkeep import Upkeep
@@ -307,16 +307,23 @@ class Lake(Pixels):
         key = (entry[name] for name in ("card", "aoi", "year", "ptype", "scene"))
         return self._tables["ledger"].append_next(rows, "/".join(map(str, key)))
 
-    def reserve_slots(self, card: str, grid: str, wanted: Sequence[SlotContent]) -> pa.Table:
+    def reserve_slots(self, card: str, grid: str, wanted: Sequence[SlotContent], length: int = 0) -> pa.Table:
         """All slots on the time axis of a cube, after giving one to the pixels that have none.
 
         A scene whose offset or files are others than before gets a new slot: what stands at the old one is of those.
+
+        Args:
+            card: of the cube.
+            grid: of the cube.
+            wanted: what is to have a slot.
+            length: that the cube has: slots below it are not given again, also where the list has lost them.
         """
         self._check_present()
 
         def rows(_: int) -> pa.Table | None:
             held = self.query("extractions.slots", card=card, grid=grid).to_pylist()
-            placed = [{"card": card, "grid": grid, **row} for row in reserved(held, wanted)]
+            gone = list(lost(held, length))
+            placed = [{"card": card, "grid": grid, **row} for row in (*gone, *reserved([*held, *gone], wanted))]
             return pa.Table.from_pylist(placed, schema=schemas.SLOTS) if placed else None
 
         self._tables["slots"].append_next(rows, f"{card}/{grid}")

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import zarr
 
-from cbm_lake import queries
+from cbm_lake import queries, schemas
 from cbm_lake.access import zarr_store
 from cbm_lake.blocks import Blocks, has_checksums
 from cbm_lake.check.looking import RESTORE, UNREADABLE, Looking, reason
@@ -34,6 +34,8 @@ class Spoken:
     grid: str
     scenes: dict[int, str]
     """Scene of each slot."""
+    listed: dict[int, str]
+    """The same by the list of places alone."""
     due: dict[Place, list[int]]
     """The blocks that extractions wrote, with the sizes that they may have."""
 
@@ -48,8 +50,16 @@ class Spoken:
         return {band for band, *_ in self.due}
 
 
-def check_cubes(looking: Looking, slots: pa.Table, ledger: pa.Table, remedies: Remedies) -> None:
-    """Every cube that lies there or that tables speak of."""
+def check_cubes(looking: Looking, places: pa.Table | None, ledger: pa.Table, remedies: Remedies) -> None:
+    """Every cube that lies there or that tables speak of.
+
+    Args:
+        looking: the look.
+        places: rows of schemas.SLOTS; None where they cannot be read.
+        ledger: rows of schemas.EXTRACTIONS.
+        remedies: what to extract again.
+    """
+    slots = schemas.SLOTS.empty_table() if places is None else places
     connection = duckdb.connect()
     connection.register("ledger", ledger)
     connection.register("slots", slots)
@@ -58,9 +68,11 @@ def check_cubes(looking: Looking, slots: pa.Table, ledger: pa.Table, remedies: R
         parts = name.split("/")
         if len(parts) > 3 and parts[2].endswith(".zarr"):
             key = parts[1], parts[2].removesuffix(".zarr")
-            spoken.setdefault(key, Spoken(*key, {}, {}))
+            spoken.setdefault(key, Spoken(*key, {}, {}, {}))
         else:
             looking.note("cubes", "a file that belongs to no cube", name, "delete it")
+    if places is not None:
+        _check_places(looking, spoken, remedies)
     lengths = [row for cube in spoken.values() for row in _check_cube(looking, cube, remedies, slots)]
     schema = pa.schema([("card", "string"), ("grid", "string"), ("band", "string"), ("length", "int64")])
     connection.register("arrays", pa.Table.from_pylist(lengths, schema=schema))
@@ -74,14 +86,26 @@ def _spoken(connection: duckdb.DuckDBPyConnection, slots: pa.Table) -> dict[tupl
     found: dict[tuple[str, str], Spoken] = {}
     for row in slots.select(["card", "grid", "slot", "scene"]).to_pylist():
         key = row["card"], row["grid"]
-        found.setdefault(key, Spoken(*key, {}, {})).scenes[row["slot"]] = row["scene"]
+        cube = found.setdefault(key, Spoken(*key, {}, {}, {}))
+        cube.scenes[row["slot"]] = cube.listed[row["slot"]] = row["scene"]
     for row in _ask(connection, "blocks"):
         key = row["card"], row["grid"]
-        cube = found.setdefault(key, Spoken(*key, {}, {}))
+        cube = found.setdefault(key, Spoken(*key, {}, {}, {}))
         cube.scenes.setdefault(row["slot"], row["scene"])
         place = row["band"], row["slot"], row["row"], row["col"]
         cube.due[place] = sorted({*cube.due.get(place, ()), *row["sizes"]})
     return found
+
+
+def _check_places(looking: Looking, spoken: dict[tuple[str, str], Spoken], remedies: Remedies) -> None:
+    """Places in cubes that extractions speak of, and the list of places has not, or has for another scene."""
+    for row in remedies.done:
+        for place in row["slots"] or () if row["cube"] else ():
+            cube = spoken.get((row["card"], place["grid"]))
+            if cube is None or cube.listed.get(place["slot"]) != row["scene"]:
+                what = f"scene {row['scene']} has no place in the list of places of the cube {place['grid']}"
+                again = remedies.of_scene(row["card"], row["scene"], cubes=True)
+                looking.fault("slots", what, "slots", f"{RESTORE}; or {again}")
 
 
 def _check_length(looking: Looking, row: dict[str, Any], remedies: Remedies) -> None:

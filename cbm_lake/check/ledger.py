@@ -9,7 +9,7 @@ from typing import Any, cast
 import duckdb
 import pyarrow as pa
 
-from cbm_lake import queries, schemas
+from cbm_lake import filenames, queries, schemas
 from cbm_lake.check.deltas import Files
 from cbm_lake.check.files import column
 from cbm_lake.check.looking import RESTORE, Looking
@@ -51,12 +51,16 @@ def check_named(
 ) -> None:
     """Parcel versions and scenes that tables speak of and no file has."""
     named = _versions(ledger, "parcels") | _versions(attributes, "version")
-    for aoi, year, ptype, version in sorted(named - versions):
+    told = {finding.file for finding in looking.findings if finding.severity == "fault"}
+    missing = {parts[:4] for file in told if (parts := filenames.parts_of_parcels(f"/{file}"))}
+    for aoi, year, ptype, version in sorted(named - versions - missing):
         folder = f"parcels/aoi={aoi}/year={year}"
         name = f"{aoi} {year} {ptype}".rstrip()
         what = f"no file has version {version} of the parcels {name}, for which there are results"
         advice = f"{RESTORE}; or load these very parcels again, and after them those that are to be in force"
         looking.fault("parcels", what, folder, advice)
+    if any(file.startswith("scenes/") for file in told):
+        return  # the scenes of a file that is damaged or missing are not known
     known = set(zip(ledger["card"].to_pylist(), ledger["scene"].to_pylist(), strict=True))
     scenes = set(zip(catalogued["card"].to_pylist(), catalogued["id"].to_pylist(), strict=True))
     for card, scene in sorted(known - scenes):

@@ -31,7 +31,7 @@ def check_log(looking: Looking, table: str) -> set[str]:
     actions = dict(
         zip(entries, looking.each(lambda n: _actions(looking, table, n, last), entries.values()), strict=True)
     )
-    hint = _hint(looking, table)
+    hint = _hint(looking, table, actions.get(last) or [])
     _check_gaps(looking, table, sorted(entries), hint)
     if hint is not None and looking.deep and hint.version in entries:
         content = looking.store.read_bytes(entries[hint.version]) or b""
@@ -78,12 +78,15 @@ def _check_gaps(looking: Looking, table: str, numbers: list[int], hint: Hint | N
             looking.fault(table, "an entry of the log is missing", f"{table}/_delta_log/{number:020}.json", advice)
 
 
-def _hint(looking: Looking, table: str) -> Hint | None:
-    """What was noted of the last entry; None where there is nothing, or nothing of use."""
+def _hint(looking: Looking, table: str, last: list[log.Action]) -> Hint | None:
+    """What was noted of the last entry; None where there is nothing, or nothing of use.
+
+    It is missed where that entry is of this version, and this log is no copy, which has no notes at all.
+    """
     name = f"{table}/_delta_log/{loghint.NAME}"
     if not looking.has(name):
         anywhere = any(other.endswith(f"/{loghint.NAME}") for other in looking.listing.files)
-        if anywhere and looking.names(f"{table}/_delta_log", ".json"):
+        if anywhere and any("digest" in line.get("commitInfo", {}) for line in last):
             what = "the note of the log's last entry is missing: if an entry has gone with it, that cannot be seen"
             looking.note(table, what, name, "nothing; the next command that writes this table makes it again")
         return None

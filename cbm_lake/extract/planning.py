@@ -288,7 +288,7 @@ def _make_room(lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], jobs: 
     """The slot of each scene by its id; the cube is as long as the list of slots, whoever else lengthens it."""
     cube = Cube(lake.cube_url(card, grid.name))
     wanted = [_content(job, grid) for job in jobs]
-    held = lake.reserve_slots(card, grid.name, wanted)
+    held = lake.reserve_slots(card, grid.name, wanted, cube.length())
     while True:
         slots = [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in held.to_pylist()]
         counting = lake.query("cube.slots", card=card, grid=grid.name, aoi=None, year=None)["slot"].to_pylist()
