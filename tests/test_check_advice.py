@@ -51,24 +51,21 @@ def follow(lake, made, finding):
     """Do what the advice of a finding says; of alternatives the one without a copy."""
     advice, path = finding["advice"], Path(lake.url) / finding["file"]
     advice = re.split(r"^restore it from a copy[^;,]*(?:; or|, or|; without one,?)\s*", advice)[-1]
-    if advice == "restore it from a copy":
-        delete(path)
-        shutil.copy2(Path(made.url) / finding["file"], path)
-        return
-    if advice.startswith(("delete it", "delete them")):
-        delete(path)
-    if "_last_checkpoint beside it" in advice:
-        delete(path.with_name("_last_checkpoint"))
-    if ".repair()" in advice:
-        deltalake.DeltaTable(re.search(r"DeltaTable\('([^']*)'\)", advice)[1]).repair()
-    if "these very parcels again" in advice or "load these parcels again" in advice:
-        parcels.load(str(Path(made.url).parent / "sample" / "parcels.gpkg"), "demo", 2024, pid="parcel_id", lake=lake)
-    if "catalogue these scenes again" in advice:
-        card2db.items(str(next((Path(made.url).parent / "sample").glob("*s2*.json"))), lake=lake)
-        if not COMMAND.search(advice):
-            run(f"cbm-lake check --forget {finding['file']}")
-    if "run the last command" in advice or "extract again" in advice:
-        run(LAST)
+    sample = Path(made.url).parent / "sample"
+    steps = {
+        r"^restore it": lambda: shutil.copy2(Path(made.url) / finding["file"], path),
+        r"^delete (it|them)": lambda: delete(path),
+        "_last_checkpoint beside it": lambda: delete(path.with_name("_last_checkpoint")),
+        r"\.repair\(\)": lambda: deltalake.DeltaTable(re.search(r"DeltaTable\('([^']*)'\)", advice)[1]).repair(),
+        "load these (very )?parcels again": lambda: parcels.load(
+            str(sample / "parcels.gpkg"), "demo", 2024, pid="parcel_id", lake=Lake(lake.url)
+        ),
+        "catalogue these scenes again": lambda: card2db.items(str(sample / "s2.json"), lake=Lake(lake.url)),
+        "run the last command|extract again": lambda: run(LAST),
+    }
+    for pattern, step in steps.items():
+        if re.search(pattern, advice):
+            step()
     for command in COMMAND.findall(advice):
         run(command)
 
