@@ -21,7 +21,7 @@ from urllib.parse import quote
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from cbm_lake import access, digests, durable
+from cbm_lake import access, digests, durable, loghint
 from cbm_lake.errors import SourceError
 from cbm_lake.store import Store, translated
 
@@ -99,6 +99,8 @@ class Log:
             if any(map(conflicts, self._decoded(version, others))):
                 raise CommitFailedError(f"another writer was quicker with version {version}")
             version += 1
+        if not access.is_remote(self.store.url):
+            loghint.note_entry(Path(self.store.path(self.file(version))).parent, version, content)
         return version
 
     def checkpoint(self) -> None:
@@ -125,6 +127,8 @@ class Log:
             for name in (f"{summed.version():020}.checkpoint.parquet", _LAST):
                 with durable.replacing(log / name) as draft:
                     shutil.copyfile(copied / name, draft)
+                if name != _LAST:
+                    loghint.note_sum(log, name)
 
     def is_due(self, version: int) -> bool:
         """Whether the log is to be summed up after that version."""
