@@ -34,7 +34,7 @@ def lakes(tmp_path_factory):
         for aoi, year in reversed(sets) if turned else sets:
             crops = [(f"crop {number % 5}", "1") for number in range(len(PIDS))]
             lake.add_parcels(aoi, year, "", "v1", parcels(PIDS, crops))
-            for number, name in enumerate(reversed(names) if turned else names):
+            for name in reversed(names) if turned else names:
                 moment = day(names.index(name))
                 rows = [signature(pid, name, moment, aoi=aoi, year=year, red=400) for pid in PIDS]
                 write(lake, signatures(*rows), parcel_set(aoi, year), name)
