@@ -26,6 +26,7 @@ def serve(
     ] = None,
     key: Annotated[Path | None, typer.Option("--ssl-keyfile", exists=True, dir_okay=False, help="Its key.")] = None,
     root_path: Annotated[str, typer.Option("--root-path", help="Path under which a proxy offers the service.")] = "",
+    *,
     sql_at_once: Annotated[int, typer.Option(min=1, help="SQL statements of one account answered at once.")] = 2,
     sql_at_once_all: Annotated[int, typer.Option(min=1, help="The same of all accounts.")] = 4,
     sql_seconds: Annotated[float, typer.Option(min=1, help="Seconds that one statement may take.")] = 30,
