@@ -8,14 +8,13 @@ import shutil
 
 import imagecodecs
 import numpy as np
-import pypdf
 import pytest
-from factories import fill, parcels
+from factories import fill
 from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfReader, PdfWriter
 from pypdf.annotations import FreeText, Rectangle
-from pypdf.generic import DecodedStreamObject, NameObject, RectangleObject
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject, RectangleObject, TextStringObject
 from typer.testing import CliRunner
 
 from cbm_lake import report
@@ -46,8 +45,7 @@ def home(tmp_path_factory):
         patch.setenv("CBM_LAKE_HOME", str(folder))
         patch.setattr(figures, "draw", lambda *_: (PICTURES, MISSING))
         Workspace.here().create()
-        lake = fill(open_lake())
-        lake.add_parcels("ms", 2024, "", "v2", parcels(("12", "0012"), [("winter wheat", "1"), ("maize", "2")]))
+        fill(open_lake())
         report.parcel("ms", 2024, "12", folder=folder / "plain", formats=("pdf", "html", "json"))
         keys.make()
         report.parcel("ms", 2024, "12", folder=folder / "signed", formats=("pdf", "html", "json"))
@@ -92,7 +90,7 @@ def _in_body(text):
 
 
 HTML = {
-    "the crop": lambda page: page.replace("winter wheat", "sugar beet", 1),
+    "the crop": lambda page: page.replace("<dd>wheat", "<dd>sugar beet", 1),
     "the number of a row": lambda page: re.sub(r"<td>0\.(\d+)</td>", "<td>0.999</td>", page, count=1),
     "the title of the window": lambda page: page.replace("<title>Parcel 12", "<title>Parcel 13"),
     "the heading": lambda page: page.replace("<h1>Parcel 12", "<h1>Parcel 13"),
@@ -117,9 +115,9 @@ HTML = {
     "a row more": lambda page: page.replace("</table>", "<tr><td>2024-01-01</td></tr></table>", 1),
     "a row less": lambda page: re.sub(r"<tr><td>.*?</tr>\n", "", page, count=1),
     "text after the end": lambda page: page + "<p>annulled</p>",
-    "letters that look alike": lambda page: page.replace("winter", "w\u0456nter", 1),
-    "letters that are not seen": lambda page: page.replace("winter", "win\u200bter", 1),
-    "the order of letters": lambda page: page.replace("winter wheat", "\u202etaehw retniw", 1),
+    "letters that look alike": lambda page: page.replace("<dd>wheat", "<dd>wh\u0435at", 1),
+    "letters that are not seen": lambda page: page.replace("<dd>wheat", "<dd>whe\u200bat", 1),
+    "the order of letters": lambda page: page.replace("<dd>wheat", "<dd>\u202etaehw", 1),
     "a picture less": _without_picture,
     "two pictures exchanged": _swapped,
     "another picture": _other_picture,
@@ -127,7 +125,7 @@ HTML = {
     "a picture of no size": lambda page: page.replace('<img id="ndvi"', '<img style="width:0" id="ndvi"'),
     "a comment": _in_body("<!-- note -->"),
     "another encoding declared": lambda page: page.replace('charset="utf-8"', 'charset="utf-7"'),
-    "the reason why a picture is not there": lambda page: page.replace("no radar", "clouds"),
+    "the reason why a picture is not there": lambda page: page.replace("Not shown: no radar", "Not shown: clouds"),
     "everything but the evidence": lambda page: re.sub(r"(?s)<body>.*?(?=<script)", "<body>", page),
 }
 
@@ -150,11 +148,11 @@ def test_a_page_that_shows_something_else_than_its_evidence_is_told(made, tmp_pa
 def test_what_a_page_shows_and_should_show_is_said(made, tmp_path):
     page = (made / "plain/report_ms_2024_12.html").read_text("utf-8")
     file = tmp_path / "report.html"
-    file.write_text(page.replace("winter wheat", "sugar beet"), "utf-8")
+    file.write_text(page.replace("<dd>wheat", "<dd>sugar beet"), "utf-8")
     told = "; ".join(report.verify(file).differences)
     assert "the page shows" in told
     assert "sugar beet" in told
-    assert "winter wheat" in told
+    assert "evidence makes 'wheat'" in told
     file.write_text(_without_picture(page), "utf-8")
     assert report.verify(file).differences[0] == "the figure ndvi is not there"
 
@@ -219,6 +217,11 @@ def _cut(writer):
     writer.pages[0][NameObject("/CropBox")] = RectangleObject((0, 0, 99, 99))
 
 
+def _scripted(writer):
+    action = {NameObject("/S"): NameObject("/JavaScript"), NameObject("/JS"): TextStringObject("app.alert('x')")}
+    writer.root_object[NameObject("/OpenAction")] = DictionaryObject(action)
+
+
 def _reordered(writer):
     order = writer.root_object["/Pages"]["/Kids"]
     order.insert(0, order.pop())
@@ -246,7 +249,7 @@ PDF = {
     "two pictures exchanged": _rewritten(_exchange),
     "one pixel": _rewritten(_one_pixel),
     "another attachment": _rewritten(lambda writer: writer.add_attachment("more.txt", b"more")),
-    "a script": _rewritten(lambda writer: writer.add_js("app.alert('x')")),
+    "a script": _rewritten(_scripted),
     "a page cut": _rewritten(_cut),
     "a page turned": _rewritten(lambda writer: writer.pages[0].rotate(180)),
     "the title of the window": _rewritten(lambda writer: writer.add_metadata({"/Title": "Parcel 13"})),
@@ -254,6 +257,10 @@ PDF = {
     "a byte added": lambda content: content + b" ",
     "saved anew": _rewritten(lambda writer: None),
 }  # fmt: skip
+
+
+SAME = ("saved anew", "a byte added")
+"""What changes nothing that is drawn: the digest that was signed tells so."""
 
 
 @pytest.mark.parametrize("which", ["plain", "signed"])
@@ -269,7 +276,7 @@ def test_a_pdf_that_shows_something_else_than_its_evidence_is_told(made, tmp_pat
         return
     verdict = report.verify(file, **options)
     assert "\n" not in str(verdict)
-    if (which, kind) == ("signed", "saved anew"):
+    if which == "signed" and kind in SAME:
         assert verdict.equal
         assert "the page is the one that was signed" in str(verdict)
     else:
@@ -285,7 +292,7 @@ def test_what_a_pdf_shows_and_should_show_is_said(made, tmp_path):
         "text as an annotation": "page 1 has annotations",
         "one pixel": "the figure .* was changed",
         "another attachment": "1 more attachments",
-        "a script": "the document has scripts",
+        "a script": "an action when it is opened",
         "a page cut": "draws something else",
     }
     for kind, words_ in said.items():
@@ -298,7 +305,7 @@ def test_the_digest_of_a_pdf_is_of_all_that_is_drawn_and_not_of_the_evidence(mad
     same = pdfpages.digest(content)
     assert pdfpages.digest(PDF["saved anew"](content)) == same
     refused = {"parts added to its end": "added to its end", "another attachment": "further attachments"}
-    others = set(PDF) - {"saved anew", "a byte added", *refused}
+    others = set(PDF) - {*SAME, *refused}
     changed = {kind: pdfpages.digest(PDF[kind](content)) for kind in others}
     assert same not in changed.values()
     assert len(set(changed.values())) == len(changed)
@@ -587,7 +594,7 @@ ODD = {
     "a year of text": (("key", "year"), "2024"), "a year that is none": (("key", "year"), 10**30),
     "a moment that is none": (("as_of",), "yesterday"), "facts as a list": (("facts",), []),
     "no parcel": (("facts", "parcel"), ...), "an area of text": (("facts", "parcel", "area_m2"), "large"),
-    "an area without end": (("facts", "parcel", "area_m2"), 10**39), "no scenes": (("facts", "scenes"), None),
+    "no scenes": (("facts", "scenes"), None),
     "rows as numbers": (("facts", "optical"), [1, 2]), "a day that is none": (("facts", "optical", 0, "obstime"), 5),
     "peers of two lengths": (("facts", "peers"), {"pids": ["1"], "distance": []}),
     "figures of other names": (("pictures",), {"../../x": "0"}),
@@ -657,11 +664,8 @@ def test_two_evidences_are_refused(made, tmp_path):
         report.verify(tmp_path / "report.pdf")
 
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+VALUES = PLAIN | st.lists(PLAIN, max_size=3) | st.dictionaries(st.text(max_size=5), PLAIN, max_size=3)
 
 
 def _paths(value, path=()):
@@ -711,6 +715,5 @@ def test_a_turned_bit_of_a_pdf_is_never_equal(home, tmp_path_factory, at, bit):
         assert verdict.status != 0
 
 
-def test_the_differences_of_verification_and_of_pypdf_are_known():
+def test_a_whole_number_is_no_other_number():
     assert verification.differences({"a": 1}, {"a": 1.0}) == ["a was 1, is 1.0"]
-    assert pypdf.__version__
