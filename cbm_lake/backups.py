@@ -244,7 +244,7 @@ class _Copying:
             name = f"{table}/_delta_log/_last_checkpoint"
             hint = content(moment.store, name) if name in moment.files else None
             if hint is not None and (table, named(hint)) in versions:
-                self._put(name, partial(_write, hint), None)
+                self._put(name, partial(_write, hint), moment.files[name].modified)
 
     def _prune(self, moment: Moment) -> None:
         """Delete data files of the tables that the lake has no more."""
