@@ -52,7 +52,7 @@ _UNREADABLE: Final = (OSError, RuntimeError, ValueError, KeyError, TypeError)
 _LEFTOVER: Final = re.compile(r"(^|/)\.[^/]*$|\.partial$|\.tmp$|#\d+$")
 """Drafts of this package, of zarr, of the log, and of the object store's uploads."""
 _RESTORE: Final = "restore it from a copy"
-_LATER: Final = frozenset({"datastrip", "produced", "updated", "revision"})
+_LATER: Final = frozenset({"datastrip", "produced", "updated", "revision", "sequence"})
 """Columns of the catalogue that version 0.1 did not have; where they are missing they are null."""
 
 

@@ -1,45 +1,40 @@
-"""Delta tables of a lake: plain Parquet files, and a log whose every entry is whole or not there at all."""
+"""Delta tables of a lake: plain Parquet files, and a log whose every entry is whole or not there at all.
+
+rows ─► files, on the disk (`datafiles`) ─► an entry of the log that names them, on the disk (`log`) ─► done
+"""
 
 from __future__ import annotations
 
-import json
+import logging
 import random
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from deltalake import (
-    ColumnProperties,
-    CommitProperties,
-    DeltaTable,
-    Schema,
-    Transaction,
-    WriterProperties,
-    write_deltalake,
-)
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import CommitFailedError
+from pyarrow import fs
 
-from cbm_lake import access
+from cbm_lake import access, datafiles, log
+from cbm_lake.datafiles import File
 from cbm_lake.errors import SourceError
+from cbm_lake.log import Action, Log
 from cbm_lake.store import Store, discard, translated
 
-_ATTEMPTS = 20
-_ROW_GROUP = 8_192
-"""Rows of one row group of what is appended."""
-_COLUMNS = "cbm-lake.columns"
+logger = logging.getLogger(__name__)
+
+_ATTEMPTS: Final = 20
+_COLUMNS: Final = "cbm-lake.columns"
 """The property of a Delta table that says with how many columns it was made."""
-_REWRITTEN = "sorted-"
-"""How the names of files begin that `rewrite` made; of version 0.1, rewritten-…, have an encoding that few know."""
+_STATISTICS: Final = "delta.dataSkippingStatsColumns"
+_SEQUENCE: Final = "sequence"
+"""The column that says which rows are later, whatever clocks said; and the name of the commits that are numbered so."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,16 @@ class Table:
     def url(self) -> str:
         """Where the table is."""
         return self.store.path(self.name)
+
+    @property
+    def log(self) -> Log:
+        """The table's log."""
+        return Log(self.store, self.name)
+
+    @property
+    def writer(self) -> datafiles.Writer:
+        """What writes the table's files."""
+        return datafiles.Writer(self.store, self.name, self.schema, self.keys, self.partitions)
 
     def files(self, table: DeltaTable) -> list[dict[str, Any]]:
         """The files of a snapshot as its log tells: path, name in the log, size_bytes, partition.<column>.
@@ -78,53 +83,54 @@ class Table:
         return self.store.exists(f"{self.name}/_delta_log/{following:020}.json")
 
     def open(self, as_of: datetime | None = None) -> DeltaTable | None:
-        """The table as it is, or as it was; None when it had not been made yet."""
-        with translated("read", self.url):
-            try:
-                table = DeltaTable(self.url, storage_options=self.store.options)
-                if as_of is not None:
-                    if as_of < _created(table):
-                        return None
-                    table.load_as_version(as_of)
-            except TableNotFoundError:
+        """The table as it is, or as it was; None when it had not been made yet.
+
+        Raises:
+            SourceError: its log cannot be read; what is damaged is named, with what to do.
+        """
+        table = self.log.open()
+        if table is not None and as_of is not None:
+            if as_of < _created(table):
                 return None
-            return table
+            with translated("read", self.url):
+                table.load_as_version(as_of)
+        return table
 
     def create(self) -> DeltaTable:
         """The table, made empty when it is not there."""
+        table = self.open()
+        if table is None:
+            self.store.prove()
+            with suppress(CommitFailedError):  # another writer makes it at the same moment
+                self.log.commit(self._made(), -1, lambda _: True)
+            table = self.open()
+        if table is None:
+            raise SourceError(f"{self.url} has gone while it was made; run the command again")
+        return self._completed(table)
+
+    def _made(self) -> list[Action]:
+        """That the table comes into being."""
         configuration = {
-            "delta.dataSkippingStatsColumns": ",".join(self.keys),
+            _STATISTICS: ",".join(self.keys),
             # what was is forgotten by `vacuum` alone: a log that forgets first would let it delete too much
             "delta.enableExpiredLogCleanup": "false",
             "delta.deletedFileRetentionDuration": "interval 36500 days",
             _COLUMNS: str(len(self.schema)),
         }
-        self.store.prove()
-        with translated("write", self.url):
-            try:
-                table = DeltaTable.create(
-                    self.url,
-                    self.schema,
-                    mode="ignore",
-                    partition_by=list(self.partitions),
-                    configuration=configuration,
-                    storage_options=self.store.options,
-                    raise_if_key_not_exists=False,
-                )
-            except CommitFailedError:  # another writer made it at the same moment
-                table = DeltaTable(self.url, storage_options=self.store.options)
-        return self._completed(table)
+        return log.made(Schema.from_arrow(self.schema), self.partitions, configuration)
 
     def _completed(self, table: DeltaTable) -> DeltaTable:
         """The table with the columns that it lacks because an older version of this package made it."""
-        there = {field.name for field in table.schema().fields}
-        missing = [field for field in Schema.from_arrow(self.schema).fields if field.name not in there]
-        if missing:
-            with translated("write", self.url), suppress(CommitFailedError):  # another writer adds them at this moment
-                table.alter.set_table_properties({_COLUMNS: "of several versions"}, raise_if_not_exists=False)
-                table.alter.add_columns(missing)
-            table.update_incremental()
-        return table
+        there = table.schema().fields
+        names = {field.name for field in there}
+        missing = [field for field in Schema.from_arrow(self.schema).fields if field.name not in names]
+        if not missing:
+            return table
+        configuration = {_COLUMNS: "of several versions", _STATISTICS: ",".join(self.keys)}
+        actions = log.altered(table, Schema([*there, *missing]), configuration)
+        with suppress(CommitFailedError):  # another writer adds them at this moment
+            self.log.commit(actions, table.version(), _alters)
+        return self.open() or table
 
     def is_uniform(self, table: DeltaTable) -> bool:
         """Whether all files of a snapshot have all columns, since the table was made with as many as it has now."""
@@ -132,13 +138,12 @@ class Table:
         return made_with == str(len(self.schema)) == str(len(table.schema().fields))
 
     def append(self, rows: pa.Table) -> None:
-        """Add rows in one commit."""
+        """Add rows in one commit, after all that are there."""
 
-        def write() -> bool:
-            write_deltalake(self.create(), rows, mode="append", writer_properties=self._properties())
-            return True
+        def actions(table: DeltaTable, _: int, drafts: list[str]) -> list[Action]:
+            return self.writer.write(self._in_sequence(rows, table), drafts)
 
-        self._retried(write)
+        self._numbered([_SEQUENCE], actions)
 
     def put(self, rows: pa.Table, key: str, value: int) -> None:
         """Make `rows` all that the table holds where column `key` has that value, in one commit, whoever else writes.
@@ -147,14 +152,22 @@ class Table:
         log, looks again and replaces.
         """
 
-        def write(table: DeltaTable, seen: int, options: dict[str, Any]) -> bool:
-            if seen:
-                write_deltalake(table, rows, mode="overwrite", predicate=f"{key} = {value}", **options)
-            elif rows.num_rows:
-                write_deltalake(table, rows, mode="append", **options)
-            return True
+        def actions(table: DeltaTable, seen: int, drafts: list[str]) -> list[Action] | None:
+            replaced = self._replaced(table, key, value, drafts) if seen else []
+            written = self.writer.write(self._in_sequence(rows, table), drafts) if rows.num_rows else []
+            return [*written, *replaced] if seen or written else None
 
-        self._numbered(str(value), write)
+        names = [str(value), *([_SEQUENCE] if self._is_sequenced else [])]
+        self._numbered(names, actions, lambda action: _adds(action, key, value))
+
+    def _replaced(self, table: DeltaTable, key: str, value: int, drafts: list[str]) -> list[Action]:
+        """Take all rows out whose column `key` has that value."""
+        actions = []
+        for file in self.files(table):
+            first, last = file.get(f"min.{key}"), file.get(f"max.{key}")
+            if first is None or last is None or first <= value <= last:
+                actions += self.writer.without(file, key, value, drafts) or []
+        return actions
 
     def append_next(self, rows: Callable[[int], pa.Table | None], name: str) -> bool:
         """Add rows in the next commit of that name, which no two writers can have.
@@ -167,24 +180,87 @@ class Table:
             Whether anything was added.
         """
 
-        def write(table: DeltaTable, seen: int, options: dict[str, Any]) -> bool:
+        def actions(table: DeltaTable, seen: int, drafts: list[str]) -> list[Action] | None:
             found = rows(seen)
-            if found is not None:
-                write_deltalake(table, found, mode="append", **options)
-            return found is not None
+            return None if found is None else self.writer.write(self._in_sequence(found, table), drafts)
 
-        return self._numbered(name, write)
+        return self._numbered([name], actions)
 
-    def _numbered(self, name: str, write: Callable[[DeltaTable, int, dict[str, Any]], bool]) -> bool:
-        """Let `write` make the next commit of a name; again from the start when another writer was quicker."""
+    def _numbered(
+        self,
+        names: Sequence[str],
+        actions: Callable[[DeltaTable, int, list[str]], list[Action] | None],
+        conflicts: Callable[[Action], bool] = lambda _: False,
+    ) -> bool:
+        """Make the next commit of each name; `actions` is told how many there are of the first.
+
+        Again from the start when another writer was quicker.
+        """
 
         def commit() -> bool:
             table = self.create()
-            seen = table.transaction_version(name) or 0
-            properties = CommitProperties(app_transactions=[Transaction(name, seen + 1)])
-            return write(table, seen, {"commit_properties": properties, "writer_properties": self._properties()})
+            seen = [table.transaction_version(name) or 0 for name in names]
+            with self._drafts() as drafts:
+                found = actions(table, seen[0], drafts)
+                if found is None:
+                    return False
+                numbers = [log.numbered(name, number + 1) for name, number in zip(names, seen, strict=True)]
+                return self.commit(table, [*found, *numbers], drafts, conflicts)
 
         return self._retried(commit)
+
+    @property
+    def _is_sequenced(self) -> bool:
+        return _SEQUENCE in self.schema.names
+
+    def _in_sequence(self, rows: pa.Table, table: DeltaTable) -> pa.Table:
+        """The rows with a number that is above all that a snapshot of the table has, where it numbers its rows.
+
+        The versions of a table grow, and so do numbers made of them; the numbers of its files count too, for a table
+        that was written anew begins with version 0 again.
+        """
+        if not self._is_sequenced:
+            return rows
+        there = [file.get(f"max.{_SEQUENCE}") for file in self.files(table)]
+        number = 1 + max(table.version(), *(number for number in there if number is not None), 0)
+        index, field = self.schema.get_field_index(_SEQUENCE), self.schema.field(_SEQUENCE)
+        return rows.set_column(index, field, pa.repeat(pa.scalar(number, field.type), rows.num_rows))
+
+    def commit(
+        self,
+        snapshot: DeltaTable,
+        actions: Sequence[Action],
+        drafts: list[str],
+        conflicts: Callable[[Action], bool] = lambda _: False,
+    ) -> bool:
+        """Add an entry to the log that rests on a snapshot, whatever others add meanwhile that is not in conflict.
+
+        Args:
+            snapshot: on which the actions rest.
+            actions: what the entry says.
+            drafts: the files that it adds; they are the table's from then on, and the list is cleared.
+            conflicts: what else of another writer is in conflict, besides taking out the same files, a commit of the
+                same name, and other columns.
+
+        Raises:
+            CommitFailedError: another writer was quicker with something that is in conflict.
+            SourceError: the log cannot be read or written.
+        """
+        mine = _claims(actions)
+        if access.is_remote(self.url):
+            drafts.clear()  # the answer of a commit that was made can be lost, so `vacuum` alone may delete them
+        version = self.log.commit(
+            actions,
+            snapshot.version(),
+            lambda other: _alters(other) or bool(mine & _claims([other])) or conflicts(other),
+        )
+        drafts.clear()
+        if self.log.is_due(version):
+            try:
+                self.checkpoint()
+            except SourceError as error:  # the commit is made
+                logger.warning("the log of %s was not summed up: %s", self.url, error)
+        return True
 
     def _retried(self, commit: Callable[[], bool]) -> bool:
         """Make a commit; again from the start when another writer was quicker, or made the table at the same moment."""
@@ -199,11 +275,11 @@ class Table:
                         raise
                     time.sleep(random.uniform(0.01, 0.1) * attempt)  # noqa: S311 - spreads writers, no secret
 
-    def is_rewritten(self, file: dict[str, Any]) -> bool:
+    def is_rewritten(self, file: File) -> bool:
         """Whether that file of a snapshot was written by `rewrite`."""
-        return str(file["name"]).rpartition("/")[2].startswith(_REWRITTEN)
+        return datafiles.is_rewritten(file)
 
-    def rewrite(self, files: Sequence[dict[str, Any]], parts: Iterable[Sequence[pa.Table]]) -> bool:
+    def rewrite(self, files: Sequence[File], parts: Iterable[Sequence[pa.Table]]) -> bool:
         """Replace some of the table's files by new ones, atomically: readers see the old ones or the new.
 
         What others commit meanwhile stays.
@@ -219,30 +295,16 @@ class Table:
             SourceError: a file cannot be read or written.
         """
         with translated("compact", self.url), self._drafts() as drafts:
-            added = [self._add(files[0], _REWRITTEN, part, drafts) for part in parts]
-            gone = [self._removed(file) for file in files]
-            return self._retried(lambda: self._exchange(added, gone, drafts))
+            added = [self._add(files[0], datafiles.REWRITTEN, part, drafts) for part in parts]
+            gone = {unquote(file["name"]): self._removed(file) for file in files}
 
-    def _exchange(self, added: Sequence[AddAction], gone: Sequence[RemoveAction], drafts: list[str]) -> bool:
-        """Commit new files for old ones, on the table as it is now; False where one of the old ones is not there."""
-        table = self.open()
-        if table is None or not {action.path for action in gone} <= self._names(table):
-            return False
-        if access.is_remote(self.url):
-            drafts.clear()  # the answer of a commit that was made can be lost, so `vacuum` alone may delete them
-        try:
-            table.create_write_transaction([*added, *gone], "append", table.schema(), list(self.partitions))
-        except (DeltaError, OSError):
-            if not self._has_committed([*added, *gone]):
-                raise
-        drafts.clear()
-        return True
+            def exchange() -> bool:
+                table = self.open()
+                if table is None or not gone.keys() <= self._names(table):
+                    return False
+                return self.commit(table, [*added, *gone.values()], drafts)
 
-    def _has_committed(self, actions: Sequence[AddAction | RemoveAction]) -> bool:
-        """Whether a commit was made although an error was raised, as by the checkpoint that follows every hundredth."""
-        latest = self.open()
-        names = set() if latest is None else self._names(latest)
-        return all((action.path in names) is isinstance(action, AddAction) for action in actions)
+            return self._retried(exchange)
 
     def _names(self, table: DeltaTable) -> set[str]:
         """The files of a snapshot by their paths in the table's folder."""
@@ -275,50 +337,13 @@ class Table:
             for name in set(names) - (set() if latest is None else self._names(latest)):
                 discard(filesystem, f"{root}/{self.name}/{name}")
 
-    def _removed(self, file: dict[str, Any]) -> RemoveAction:
-        """That a file goes.
+    def _add(self, beside: File, prefix: str, groups: Sequence[pa.Table], drafts: list[str]) -> Action:
+        """Write a file of the partition, and in the folder, of the file `beside`."""
+        return self.writer.add(self.writer.partition(beside), prefix, groups, drafts, datafiles.folder_of(beside))
 
-        As a change of data: deltalake 1.6 lets two writers through who both take the same file out without one.
-        """
-        path, now = unquote(file["name"]), int(time.time() * 1000)
-        return RemoveAction(path, True, now, file["size_bytes"], self._partition(file))
-
-    def _partition(self, file: dict[str, Any]) -> dict[str, str | None]:
-        return {name: str(file[f"partition.{name}"]) for name in self.partitions}
-
-    def _add(self, beside: dict[str, Any], prefix: str, groups: Sequence[pa.Table], drafts: list[str]) -> AddAction:
-        """Write a file of these row groups, which becomes one of `drafts`; what the log is to say of it.
-
-        It is of the partition, and in the folder, of the file `beside`.
-        """
-        folder = unquote(beside["name"][: beside["name"].rfind("/") + 1])  # the log escapes paths by itself
-        name, partition = f"{folder}{prefix}{uuid.uuid4()}.parquet", self._partition(beside)
-        filesystem, root = self.store.filesystem
-        path = f"{root}/{self.name}/{name}"
-        drafts.append(name)
-        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
-        found = pa.concat_tables(groups)  # of a table that an older version made, it may lack columns
-        stored = set(found.column_names).difference(self.partitions)
-        schema = pa.schema([field for field in self.schema if field.name in stored])
-        rows = found.select(schema.names).cast(schema)
-        with pq.ParquetWriter(path, schema, filesystem=filesystem, **self._options()) as file:
-            start = 0
-            for group in groups:
-                file.write_table(rows.slice(start, group.num_rows), row_group_size=group.num_rows)
-                start += group.num_rows
-        size = filesystem.get_file_info(path).size
-        return AddAction(name, size, partition, int(time.time() * 1000), True, _statistics(rows, self.keys))
-
-    def _options(self) -> dict[str, Any]:
-        """How `rewrite` writes Parquet: like `_properties`, and whole numbers, which repeat, by dictionary."""
-        floating = {field.name for field in self.schema if pa.types.is_floating(field.type)}
-        return {
-            "compression": "zstd",
-            "compression_level": 3,
-            "use_dictionary": [field.name for field in self.schema if field.name not in (*floating, *self.partitions)],
-            "write_statistics": list(self.keys),
-            "store_schema": False,  # the copy of the schema for Arrow makes the footer longer
-        }
+    def _removed(self, file: File) -> Action:
+        """That a file goes."""
+        return log.removed(unquote(file["name"]), file["size_bytes"], self.writer.partition(file))
 
     def merge(self) -> int:
         """Make the files of each partition of a small table one, in memory; returns how many were merged."""
@@ -347,33 +372,32 @@ class Table:
 
     def checkpoint(self) -> None:
         """Sum the log up in one file, so that who opens the table need not read every commit."""
-        table = self.open()
-        if table is not None:
-            with translated("write", self.url):
-                table.create_checkpoint()
+        with translated("write", self.url):
+            self.log.checkpoint()
 
     def vacuum(self, days: float) -> int:
         """Delete files that no version of the last days needs, and what broken-off writers left; returns how many."""
         table = self.open()
         if table is None:
             return 0
+        remote = access.is_remote(self.url)
         with translated("vacuum", self.url):
-            gone = table.vacuum(int(days * 24), dry_run=False, enforce_retention_duration=False, full=True)
-            return len(gone)
+            gone = table.vacuum(int(days * 24), dry_run=not remote, enforce_retention_duration=False, full=True)
+            if remote:
+                return len(gone)
+            filesystem, root = self.store.filesystem
+            paths = {f"{root}/{self.name}/{unquote(name)}" for name in gone} | set(self._leftovers(days))
+            for path in paths:
+                discard(filesystem, path)
+            return len(paths)
 
-    def _properties(self) -> WriterProperties:
-        """Numbers plain, which every reader knows, and zstd; byte-stream-split would be an eighth to a sixth smaller.
-
-        Only the keys have statistics in the file: nobody passes over a file by a mean, and a footer is half as large.
-        """
-        bare = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
-        others = [field.name for field in self.schema if field.name not in (*self.keys, *self.partitions)]
-        return WriterProperties(
-            compression="ZSTD",
-            compression_level=3,
-            max_row_group_size=_ROW_GROUP,
-            column_properties=dict.fromkeys(others, bare),
-        )
+    def _leftovers(self, days: float) -> Iterator[str]:
+        """Drafts that broken-off writers left in a local table."""
+        filesystem, root = self.store.filesystem
+        oldest = time.time() - days * 86_400
+        for info in filesystem.get_file_info(fs.FileSelector(f"{root}/{self.name}", recursive=True)):
+            if info.is_file and info.base_name.startswith(".") and info.mtime.timestamp() <= oldest:
+                yield info.path
 
 
 class Exchange:
@@ -383,14 +407,14 @@ class Exchange:
         self._table = table
         self._snapshot = snapshot
         self._drafts = drafts
-        self._actions: list[AddAction | RemoveAction] = []
+        self._actions: list[Action] = []
 
-    def add(self, groups: Sequence[pa.Table], beside: dict[str, Any], *, rewritten: bool = False) -> None:
+    def add(self, groups: Sequence[pa.Table], beside: File, *, rewritten: bool = False) -> None:
         """Write a file of these row groups, of the partition of the file `beside`, which may be another table's."""
-        prefix = _REWRITTEN if rewritten else "part-"
+        prefix = datafiles.REWRITTEN if rewritten else datafiles.PART
         self._actions.append(self._table._add(beside, prefix, groups, self._drafts))  # noqa: SLF001 - same module
 
-    def remove(self, file: dict[str, Any]) -> None:
+    def remove(self, file: File) -> None:
         """Take a file out."""
         self._actions.append(self._table._removed(file))  # noqa: SLF001 - same module
 
@@ -401,21 +425,11 @@ class Exchange:
             False where another writer was quicker: with a commit of such a name since the snapshot, or with other files
             for those that were to go. Nothing is changed then.
         """
-        named = CommitProperties(app_transactions=[Transaction(*number) for number in (numbers or {}).items()])
-        schema, partitions = self._snapshot.schema(), list(self._table.partitions)
-        if access.is_remote(self._table.url):
-            self._drafts.clear()  # the answer of a commit that was made can be lost, so `vacuum` alone deletes
+        numbered = [log.numbered(*number) for number in (numbers or {}).items()]
         try:
-            self._snapshot.create_write_transaction(
-                self._actions, "append", schema, partitions, commit_properties=named
-            )
+            return self._table.commit(self._snapshot, [*self._actions, *numbered], self._drafts)
         except CommitFailedError:
             return False
-        except (DeltaError, OSError):
-            if not self._table._has_committed(self._actions):  # noqa: SLF001 - same module
-                raise
-        self._drafts.clear()
-        return True
 
 
 def _created(table: DeltaTable) -> datetime:
@@ -423,13 +437,17 @@ def _created(table: DeltaTable) -> datetime:
     return datetime.fromtimestamp(table.metadata().created_time / 1000, UTC)
 
 
-def _statistics(rows: pa.Table, keys: Sequence[str]) -> str:
-    """What the log says of a file's rows, as JSON."""
-    bounds = {name: pc.min_max(rows[name]) for name in keys}
-    found = {
-        "numRecords": rows.num_rows,
-        "minValues": {name: bound["min"].as_py() for name, bound in bounds.items()},
-        "maxValues": {name: bound["max"].as_py() for name, bound in bounds.items()},
-        "nullCount": {name: rows[name].null_count for name in keys},
-    }
-    return json.dumps(found, default=lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}")
+def _claims(actions: Iterable[Action]) -> set[tuple[str, str]]:
+    """What no two commits on the same snapshot may do both: take out a file, or be the next of a name."""
+    gone = {("remove", unquote(action["remove"]["path"])) for action in actions if "remove" in action}
+    return gone | {("txn", action["txn"]["appId"]) for action in actions if "txn" in action}
+
+
+def _alters(action: Action) -> bool:
+    """Whether an action gives the table other columns or properties."""
+    return "metaData" in action or "protocol" in action
+
+
+def _adds(action: Action, key: str, value: int) -> bool:
+    """Whether an action can add rows of that value."""
+    return "add" in action and datafiles.can_hold(action["add"].get("stats"), key, value)

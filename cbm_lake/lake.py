@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import database, lookup, queries, revisions, schemas
+from cbm_lake import database, filenames, lookup, manifest, queries, revisions, schemas
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.filenames import Order
 from cbm_lake.pixels import Pixels
 from cbm_lake.slots import SlotContent, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
-from cbm_lake.store import Store, stamp, translated
+from cbm_lake.store import Store, Written, translated
 from cbm_lake.upkeep import Upkeep
 
 _ROUNDED = 1e-6
@@ -223,8 +224,10 @@ class Lake(Pixels):
         held = dict(revisions.by_key(self.query("scenes.entries")))
         chosen = revisions.choose(rows, held)
         if chosen:
-            name = f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet"
-            self._store.write(name, _stac_geoparquet(revisions.rows(rows, chosen)))
+            order = filenames.following(order for _, order in self._moments.scene_files())
+            numbered = _numbered(revisions.rows(rows, chosen), order.sequence)
+            written = self._store.write(filenames.scenes(order, uuid.uuid4().hex[:8]), _stac_geoparquet(numbered))
+            manifest.record(self._tables["files"], "scenes", written)
         for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
             self.settle(card)  # what is of the former revision or offset counts no more
         changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
@@ -233,13 +236,47 @@ class Lake(Pixels):
     def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table | pa.RecordBatchReader) -> bool:
         """Make `rows` the parcels of an area and year; False when that very version is in force already."""
         self._check_present()
-        current = {(found.aoi, found.year, found.ptype): found.version for found in self.parcel_sets()}
-        if current.get((aoi, year, ptype)) == version:
+        there = [
+            found
+            for found in self._moments.parcel_files()
+            if (found.aoi, found.year, found.ptype) == (aoi, year, ptype)
+        ]
+        if there and there[-1].version == version:
             return False
-        name = f"{ptype or 'main'}-{stamp(datetime.now(UTC))}-{version}.parquet"
-        self._store.write(f"parcels/aoi={aoi}/year={year}/{name}", _labelled(rows, ptype, version))
+        order = filenames.following(Order(found.sequence, found.loaded) for found in there)
+        name = filenames.parcels(aoi, year, ptype, order, version)
+        written = self._store.write(name, _labelled(rows, ptype, version))
+        self._record_parcels(aoi, year, ptype, version, written)
         self._upkeep.settle(None)
         return True
+
+    def _record_parcels(self, aoi: str, year: int, ptype: str, version: str, written: Written) -> None:
+        """Record what was written; of this very version a file that has gone is replaced."""
+        files, folder = self._tables["files"], f"parcels/aoi={aoi}/year={year}"
+        gone = {name: filenames.parts_of_parcels(f"/{name}") for name in manifest.missing(files, folder)}
+        same = [name for name, parts in gone.items() if parts and parts[2:4] == (ptype, version)]
+        manifest.record(files, folder, written, replaced=same)
+
+    def files(self) -> dict[str, Mapping[str, Any]]:
+        """The plain files that the lake must have, rows of schemas.FILES by name; those of version 0.1 once recorded.
+
+        Raises:
+            SourceError: the manifest cannot be read.
+        """
+        return manifest.recorded(self._tables["files"], self.snapshot().tables.get("files"))
+
+    def forget_file(self, name: str) -> None:
+        """Accept that a plain file that has gone, of parcels or of the catalogue, does not come back.
+
+        Args:
+            name: in the lake, as `check` names it.
+
+        Raises:
+            NotFoundError: no such file is recorded.
+            InvalidInputError: it is still there.
+        """
+        self._check_present()
+        manifest.forget(self._tables["files"], name)
 
     def prepare(self, card: str) -> None:
         """Make the tables that extraction writes, so that workers find them."""
@@ -448,6 +485,13 @@ def _moment(value: date | str | None) -> datetime | None:
             f"as_of {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z"
         ) from error
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _numbered(rows: pa.Table, sequence: int) -> pa.Table:
+    """The rows of the catalogue with the number of their file."""
+    index, field = rows.schema.get_field_index("sequence"), schemas.SCENES.field("sequence")
+    numbers = pa.repeat(pa.scalar(sequence, field.type), rows.num_rows)
+    return rows.append_column(field, numbers) if index < 0 else rows.set_column(index, field, numbers)
 
 
 def _stac_geoparquet(rows: pa.Table) -> pa.Table:

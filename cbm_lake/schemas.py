@@ -24,6 +24,9 @@ _ASSET = pa.struct([("href", pa.string()), ("type", pa.string())])
 _BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
 _LINK = pa.struct([("href", pa.string()), ("rel", pa.string()), ("type", pa.string())])
 _SLOT = pa.struct([("grid", pa.string()), ("slot", pa.int64())])
+_SEQUENCE = pa.field("sequence", pa.int64())
+"""The number of the commit that wrote the row, which says what is later, whatever clocks said; null, which is earlier
+than any number, in rows of version 0.1."""
 ASSETS: Final = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12", "SCL", "VV", "VH")
 """The asset keys of a catalogued scene, whatever its provider calls them."""
 
@@ -60,6 +63,7 @@ SCENES: Final = pa.schema(
         pa.field("source", pa.string(), nullable=False),  # where it was catalogued from
         pa.field("ingested", _TIME, nullable=False),
         pa.field("revision", pa.string()),  # digest of the entry; null in entries of version 0.1
+        pa.field("sequence", pa.int64()),  # that of the file's name, which says what is later; null before it had one
     ]
 )
 """One row per scene, in STAC-GeoParquet files under scenes/."""
@@ -105,6 +109,8 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("revision", pa.string()),  # of the scene's catalogue entry; null in entries of version 0.1
         pa.field("slots", pa.list_(_SLOT)),  # where its pixels stand in the cubes; null in entries of version 0.1
         pa.field("discarded", pa.int64()),  # pixels that cannot be reflectance, taken as nodata
+        pa.field("pixels", pa.string()),  # digest of the stamps of its files; null in entries of version 0.1
+        _SEQUENCE,
     ]
 )
 """The ledger: one row per try to extract a scene over a parcel set. What the latest successful one wrote counts."""
@@ -127,6 +133,7 @@ RASTERS: Final = pa.schema(
         pa.field("href", pa.string(), nullable=False),
         pa.field("header", pa.string(), nullable=False),  # JSON: grid, dtype, blocks
         pa.field("seen", _TIME, nullable=False),
+        _SEQUENCE,
     ]
 )
 """What the headers of rasters say, so that none is read twice."""
@@ -143,6 +150,7 @@ INSPECTIONS: Final = pa.schema(
         pa.field("inspected", _TIME, nullable=False),
         pa.field("as_of", _TIME, nullable=False),  # open_lake(as_of=…) shows what the inspector saw
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
     ]
 )
 """One row per verdict given; the latest decides, earlier ones stay."""
@@ -157,6 +165,7 @@ SUSPECTS: Final = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
         pa.field("found", _TIME, nullable=False),
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
     ]
 )
 """One row per verdict of the offset guard, or of a person; the latest decides, earlier ones stay."""
@@ -170,6 +179,7 @@ EXCLUSIONS: Final = pa.schema(
         pa.field("who", pa.string(), nullable=False),
         pa.field("decided", _TIME, nullable=False),
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
     ]
 )
 """One row per decision of a person to leave a scene out or to put it back; the latest counts, earlier ones stay."""
@@ -195,6 +205,7 @@ WEATHER: Final = pa.schema(
         pa.field("prec", pa.float32()),  # mm
         pa.field("part", pa.int64(), nullable=False),
         pa.field("loaded", _TIME, nullable=False),
+        _SEQUENCE,
     ]
 )
 """One row per grid cell and day; what was loaded last counts."""
@@ -206,6 +217,7 @@ WEATHER_CELLS: Final = pa.schema(
         *(pa.field(name, pa.float64(), nullable=False) for name in ("west", "south", "east", "north")),  # degrees
         pa.field("part", pa.int64(), nullable=False),
         pa.field("loaded", _TIME, nullable=False),
+        _SEQUENCE,
     ]
 )
 """The box of each cell of a weather grid; what was loaded last counts."""
@@ -247,9 +259,23 @@ ATTRIBUTES: Final = pa.schema(
         pa.field("raster", pa.string(), nullable=False),
         pa.field("described", _TIME, nullable=False),
         pa.field("part", pa.int64(), nullable=False),
+        _SEQUENCE,
     ]
 )
 """One row per parcel and attribute that a raster gave; parts replace each other."""
+
+FILES: Final = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),  # in the lake: parcels/aoi=…/…, scenes/…
+        pa.field("action", pa.string(), nullable=False),  # added or removed
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("digest", pa.string()),  # see `digests`; null where it was not computed
+        pa.field("recorded", _TIME, nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
+    ]
+)
+"""The manifest: what was done to each file that stands beside the Delta tables; the latest row of a name counts."""
 
 
 _OF_ROW = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +10,10 @@ from datetime import datetime
 
 from deltalake import DeltaTable
 
-from cbm_lake import tables
+from cbm_lake import filenames, tables
 from cbm_lake.access import is_remote
-from cbm_lake.store import Store, stamp
-
-_PARCEL_FILE = re.compile(
-    r"/aoi=(?P<aoi>[^/]+)/year=(?P<year>\d+)/(?P<ptype>\w+)-(?P<stamp>\w+Z)-(?P<version>\w+)\.parquet$"
-)
+from cbm_lake.filenames import Order
+from cbm_lake.store import Store
 
 
 @dataclass(frozen=True)
@@ -31,8 +27,10 @@ class ParcelSet:
     version: str
     """Hash of the content, that of the outlines first: the same parcels always have the same version."""
     loaded: str
-    """When, as it stands in the file's name."""
+    """When, as it stands in the file's name, by the clock of who loaded it."""
     path: str
+    sequence: int = 0
+    """1, 2, …: of two versions the one with the higher number was loaded later; 0 where version 0.1 loaded it."""
 
     @property
     def outlines(self) -> str:
@@ -81,9 +79,7 @@ class Moments:
     def take(self) -> Snapshot:
         """What makes up the lake now."""
         opened = self._open()
-        scenes = [
-            path for path in self._store.files("scenes") if not self._later(path.rpartition("/")[2].split("-")[0])
-        ]
+        scenes = [path for path, order in self.scene_files() if not self._later(order)]
         sets = self.parcel_files()
         current = _in_force(sets)
         in_force = {found.places for found in current}
@@ -101,17 +97,23 @@ class Moments:
         return _in_force(self.parcel_files())
 
     def parcel_files(self) -> list[ParcelSet]:
-        """Every version that counts at this moment, oldest first."""
+        """Every version that counts at this moment, in the order in which they were loaded, whatever clocks said."""
         found = []
         for path in self._store.files("parcels"):
-            parts = _PARCEL_FILE.search(path)
-            if parts and not self._later(parts["stamp"]):
-                ptype = "" if parts["ptype"] == "main" else parts["ptype"]
-                found.append(ParcelSet(parts["aoi"], int(parts["year"]), ptype, parts["version"], parts["stamp"], path))
-        return sorted(found, key=lambda version: version.loaded)
+            parts = filenames.parts_of_parcels(path)
+            if parts and not self._later(parts[-1]):
+                aoi, year, ptype, version, order = parts
+                found.append(ParcelSet(aoi, year, ptype, version, order.stamp, path, order.sequence))
+        return sorted(found, key=lambda version: (version.sequence, version.loaded, version.version))
 
-    def _later(self, moment: str) -> bool:
-        return self._as_of is not None and moment > stamp(self._as_of)
+    def scene_files(self) -> list[tuple[str, Order]]:
+        """Every file of the catalogue, of whatever moment, in the order in which they were written."""
+        found = [(path, filenames.order_of_scenes(path)) for path in self._store.files("scenes")]
+        return sorted(found, key=lambda file: (file[1], file[0]))
+
+    def _later(self, order: Order) -> bool:
+        """Whether the clock of who wrote a file was past the moment, which is all that is known of when it was."""
+        return self._as_of is not None and order.stamp > filenames.stamp(self._as_of)
 
     def _open(self) -> dict[str, DeltaTable | None]:
         """The Delta tables, read again only when their logs have moved on.

@@ -39,6 +39,8 @@ class Base:
     """The versions of the parcel set that it and what it builds upon were made for."""
     started: datetime
     """When it began to read the scene's rasters."""
+    pixels: str | None = None
+    """Digest of what was in those rasters, see `Job.pixels`; None in entries of version 0.1."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ class Job:
             *([self.scene.revision] if self.scene.revision else ()),
         ]  # fmt: skip
         return int.from_bytes(hashlib.sha256(json.dumps(what).encode()).digest()[:8]) >> 1
+
+    @property
+    def pixels(self) -> str | None:
+        """Digest of the stamps of its rasters: another one where a file has other content than before."""
+        stamps = {name: raster.stamp for name, raster in self.rasters.items()}
+        return hashlib.sha256(json.dumps(stamps, sort_keys=True).encode()).hexdigest()[:16] if stamps else None
 
 
 @dataclass(frozen=True)

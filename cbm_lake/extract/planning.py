@@ -144,7 +144,8 @@ def _drafts(
             if not changes.since(entry["versions"]) and (entry["cube"] or not cube):
                 continue
             if changes.few_since(entry["versions"]) and (entry["cube"] or not cube):
-                job = replace(job, base=Base(entry["extraction"], tuple(sorted(entry["versions"])), entry["started"]))
+                made_for = tuple(sorted(entry["versions"]))
+                job = replace(job, base=Base(entry["extraction"], made_for, entry["started"], entry["pixels"]))
         drafts.append((job, {name: asset["href"] for name, asset in row["assets"].items() if asset and asset["href"]}))
     return drafts
 
@@ -218,22 +219,23 @@ def _inspect(
 
 def _of_same_pixels(lake: Lake, jobs: list[Job]) -> list[Job]:
     """The jobs, for all parcels where a raster has changed since: else a scene would mix pixels of two files."""
-    hrefs = [raster.href for job in jobs if job.base for raster in job.rasters.values()]
+    undigested = [job for job in jobs if job.base and job.base.pixels is None]
+    hrefs = [raster.href for job in undigested for raster in job.rasters.values()]
     history: dict[str, list[tuple[datetime, str]]] = {}
     for row in lake.query("extractions.stamps", hrefs=hrefs).to_pylist() if hrefs else []:
         history.setdefault(row["href"], []).append((row["seen"], row["stamp"]))
 
-    def changed(raster: Raster, since: datetime) -> bool:
+    def has_changed(raster: Raster, since: datetime) -> bool:
         stamps = [stamp for seen, stamp in history.get(raster.href, []) if seen <= since]
         first = [stamp for _, stamp in history.get(raster.href, [])[:1]]  # clocks of workers may be slow
         return (stamps or first or [raster.stamp])[-1] != raster.stamp
 
-    return [
-        replace(job, base=None)
-        if job.base and any(changed(raster, job.base.started) for raster in job.rasters.values())
-        else job
-        for job in jobs
-    ]
+    def is_another(job: Job, base: Base) -> bool:
+        if base.pixels is not None:
+            return base.pixels != job.pixels
+        return any(has_changed(raster, base.started) for raster in job.rasters.values())
+
+    return [replace(job, base=None) if job.base and is_another(job, job.base) else job for job in jobs]
 
 
 def _of_band(raster: Raster, kind: cards.Card, name: str, job: Job) -> Raster:

@@ -74,7 +74,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> dict[str, Any]:
         "cube": job.slots is not None and outcome.problem is None, "boa_offset": job.scene.boa_offset,
         "status": "failed" if outcome.problem else "done", "problem": outcome.problem, "rows": outcome.rows,
         "started": started, "finished": datetime.now(UTC), "version": version("cbm-lake"),
-        "revision": job.scene.revision, "discarded": outcome.discarded,
+        "revision": job.scene.revision, "discarded": outcome.discarded, "pixels": job.pixels,
         "slots": [{"grid": grid, "slot": slot} for grid, slot in (job.slots or {}).items()],
     }  # fmt: skip
 

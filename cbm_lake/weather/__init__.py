@@ -138,11 +138,11 @@ def store(lake: Lake, aoi: str, days: pa.Table, boxes: Boxes) -> Loaded:
 
 def _put(lake: Lake, name: str, aoi: str, rows: pa.Table, schema: pa.Schema) -> None:
     """Write rows as the part of a table whose number follows from them."""
-    own = pa.schema([field for field in schema if field.name not in ("aoi", "part", "loaded")])
+    own = pa.schema([field for field in schema if field.name not in ("aoi", "part", "loaded", "sequence")])
     rows = rows.select(own.names).cast(own)
     content = pd.util.hash_pandas_object(rows.to_pandas(), index=False).to_numpy().tobytes()
     part = int.from_bytes(hashlib.sha256(aoi.encode() + content).digest()[:8]) >> 1
-    added = {"aoi": aoi, "part": part, "loaded": datetime.now(UTC)}
+    added = {"aoi": aoi, "part": part, "loaded": datetime.now(UTC), "sequence": None}
     columns = [
         rows[field.name]
         if field.name in rows.column_names

@@ -1,7 +1,7 @@
 -- What the ledger holds of $card over the parcel set $aoi, $year, $ptype: for each scene the number of its latest attempt, what was
 -- last done, whether that was the scene as it is catalogued now, and the versions of the parcel set whose signatures that builds upon.
 select
-    tried.scene, tried.attempt, written.extraction, written.parcels, written.bands, written.rule, written.boa_offset, written.cube, written.started,
+    tried.scene, tried.attempt, written.extraction, written.parcels, written.bands, written.rule, written.boa_offset, written.cube, written.started, written.pixels,
     written.extraction in (select extraction from done) as current,
     list(lineage.parcels) filter (lineage.parcels is not null) as versions
 from extractions as tried

@@ -4,4 +4,4 @@ create table written as
 select * replace (year::integer as year)
 from ledger
 where status = 'done'
-qualify row_number() over (partition by card, scene, aoi, year, ptype order by attempt desc, finished desc) = 1
+qualify row_number() over (partition by card, scene, aoi, year, ptype order by attempt desc, sequence desc nulls last, finished desc, extraction) = 1
