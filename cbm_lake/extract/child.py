@@ -17,7 +17,6 @@ from cbm_lake.extract import memory
 from cbm_lake.extract.jobs import Job, Outcome
 from cbm_lake.extract.scene import extract_scene
 
-
 _PROGRAM = f"from {__name__} import main; main()"
 
 
