@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError
 from pyarrow import fs
 
-from cbm_lake import access, datafiles, digests, log
+from cbm_lake import access, datafiles, digests, log, smallfiles
 from cbm_lake.datafiles import File
 from cbm_lake.errors import SourceError
 from cbm_lake.log import Action, Log
@@ -30,6 +31,8 @@ from cbm_lake.store import Store, discard, translated
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 20
+_READERS: Final = 8
+"""Small files that are read at once."""
 _COLUMNS: Final = "cbm-lake.columns"
 """The property of a Delta table that says with how many columns it was made."""
 _STATISTICS: Final = "delta.dataSkippingStatsColumns"
@@ -47,6 +50,8 @@ class Table:
     keys: tuple[str, ...]
     """Columns by whose smallest and largest value a file can be passed over."""
     partitions: tuple[str, ...] = ()
+    small: bool = True
+    """Whether its files are merged by the way; else only `compact` does it."""
 
     @property
     def url(self) -> str:
@@ -64,13 +69,13 @@ class Table:
         return datafiles.Writer(self.store, self.name, self.schema, self.keys, self.partitions)
 
     def files(self, table: DeltaTable) -> list[dict[str, Any]]:
-        """The files of a snapshot as its log tells: path, name in the log, size_bytes, partition.<column>.
+        """The files of a snapshot as its log tells: path, name in the log, size_bytes, num_records, partition.<column>.
 
         Where known also min.<key> and max.<key> of the first and the last key.
         """
         told = pa.table(table.get_add_actions(flatten=True))
         ends = (*self.keys[:1], *self.keys[-1:])
-        wanted = {"path", "size_bytes", *(f"{end}.{name}" for end in ("min", "max") for name in ends)}
+        wanted = {"path", "size_bytes", "num_records", *(f"{end}.{name}" for end in ("min", "max") for name in ends)}
         wanted |= {f"partition.{name}" for name in self.partitions}
         rows: list[dict[str, Any]] = told.select([name for name in told.column_names if name in wanted]).to_pylist()
         return [
@@ -255,12 +260,32 @@ class Table:
             lambda other: _alters(other) or bool(mine & _claims([other])) or conflicts(other),
         )
         drafts.clear()
-        if self.log.is_due(version):
-            try:
-                self.checkpoint()
-            except SourceError as error:  # the commit is made
-                logger.warning("the log of %s was not summed up: %s", self.url, error)
+        self._keep_small(version)
         return True
+
+    def _keep_small(self, version: int) -> None:
+        """Sum the log up and merge small files, by the writer alone whose commit makes it due.
+
+        What fails is done after a later commit: that one is made.
+        """
+        for due, work in ((self.log.is_due(version), self.checkpoint), (self._merges(version), self._merge_small)):
+            if due:
+                try:
+                    work()
+                except SourceError as error:
+                    logger.warning("%s goes on growing: %s", self.url, error)
+
+    def _merges(self, version: int) -> bool:
+        return self.small and smallfiles.is_due(version)
+
+    def _merge_small(self) -> None:
+        table = self.open()
+        for files in smallfiles.groups([] if table is None else self.files(table)):
+            names = [f"{self.name}/{unquote(file['name'])}" for file in files]
+            with ThreadPoolExecutor(_READERS) as pool:
+                parts = [part for part in pool.map(self.store.read, names) if part is not None]
+            if len(parts) == len(files):  # else others have merged them, and a vacuum has been
+                self.rewrite(files, [[pa.concat_tables(parts, promote_options="default")]])
 
     def _retried(self, commit: Callable[[], bool]) -> bool:
         """Make a commit; again from the start when another writer was quicker, or made the table at the same moment."""
