@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -12,7 +11,6 @@ from urllib.parse import unquote
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
-from pyarrow import fs
 
 from cbm_lake import access, datafiles, digests, log
 from cbm_lake.commits import Committed
@@ -42,13 +40,17 @@ class Table(Committed):
         log, looks again and replaces.
         """
 
+        replaces = False
+
         def actions(table: DeltaTable, seen: int, drafts: list[str]) -> list[Action] | None:
+            nonlocal replaces
+            replaces = seen > 0
             replaced = self._replaced(table, key, value, drafts) if seen else []
             written = self.writer.write(self._in_sequence(rows, table), drafts) if rows.num_rows else []
             return [*written, *replaced] if seen or written else None
 
         names = [str(value), *([_SEQUENCE] if self._is_sequenced else [])]
-        self._numbered(names, actions, lambda action: _adds(action, key, value))
+        self._numbered(names, actions, lambda action: replaces and _adds(action, key, value))
 
     def _replaced(self, table: DeltaTable, key: str, value: int, drafts: list[str]) -> list[Action]:
         """Take all rows out whose column `key` has that value."""
@@ -200,18 +202,9 @@ class Table(Committed):
             if remote:
                 return len(gone)
             filesystem, root = self.store.filesystem
-            paths = {f"{root}/{self.name}/{unquote(name)}" for name in gone} | set(self._leftovers(days))
-            for path in paths:
-                discard(filesystem, path)
-            return len(paths)
-
-    def _leftovers(self, days: float) -> Iterator[str]:
-        """Drafts that broken-off writers left in a local table."""
-        filesystem, root = self.store.filesystem
-        oldest = time.time() - days * 86_400
-        for info in filesystem.get_file_info(fs.FileSelector(f"{root}/{self.name}", recursive=True)):
-            if info.is_file and info.base_name.startswith(".") and info.mtime.timestamp() <= oldest:
-                yield info.path
+            for name in gone:
+                discard(filesystem, f"{root}/{self.name}/{unquote(name)}")
+            return len(gone) + self.store.sweep(self.name, days)
 
 
 class Exchange:
