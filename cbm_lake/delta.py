@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +34,7 @@ _ATTEMPTS: Final = 20
 _COLUMNS: Final = "cbm-lake.columns"
 """The property of a Delta table that says with how many columns it was made."""
 _STATISTICS: Final = "delta.dataSkippingStatsColumns"
+_ENTRY: Final = re.compile(r"\d{20}\.json")
 _SEQUENCE: Final = "sequence"
 """The column that says which rows are later, whatever clocks said; and the name of the commits that are numbered so."""
 
@@ -93,8 +95,23 @@ class Table:
             if as_of < _created(table):
                 return None
             with translated("read", self.url):
-                table.load_as_version(as_of)
+                table.load_as_version(as_of if access.is_remote(self.url) else self._version_at(as_of))
         return table
+
+    def _version_at(self, as_of: datetime) -> int:
+        """The newest version that was committed by then, by the time of its entry.
+
+        A store far away has one clock. Clocks of machines may be wrong, and entries out of the order of their times, in
+        which the Delta library would search by halves.
+        """
+        filesystem, root = self.store.filesystem
+        entries = filesystem.get_file_info(fs.FileSelector(f"{root}/{self.name}/_delta_log"))
+        numbers = [
+            int(info.base_name.removesuffix(".json"))
+            for info in entries
+            if info.is_file and _ENTRY.fullmatch(info.base_name) and info.mtime <= as_of
+        ]
+        return max(numbers, default=0)  # as the library does of a moment before the first
 
     def create(self) -> DeltaTable:
         """The table, made empty when it is not there."""

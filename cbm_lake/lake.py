@@ -126,8 +126,11 @@ class Lake(Pixels):
             pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), further)
         options = export.Options(pseudonyms, neutralise)
         cursor = self._cursor()
-        database.relation(cursor, what, params)  # refuses what is not one SELECT
-        return export.write(ordering.ordered(cursor, what, params, keys), Path(path), options)
+        columns = database.relation(cursor, what, params).columns  # refuses what is not one SELECT
+        hidden = None
+        if pseudonyms:
+            hidden = ordering.Hidden(frozenset(pseudonyms.identifiers(columns)), pseudonyms.of("the order of the rows"))
+        return export.write(ordering.ordered(cursor, what, params, keys, hidden), Path(path), options)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""

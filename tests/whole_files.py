@@ -31,8 +31,9 @@ def _validation(folder, ending):
     from cbm_lake.qa.findings import FINDINGS, Validation
 
     texts = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(ROWS)]
+    kinds = {pa.string(): str, pa.int64(): len}
     rows = [
-        {field.name: text if field.type == pa.string() else None for field in FINDINGS} | {"severity": "error"}
+        {field.name: kinds.get(field.type, list)(text) for field in FINDINGS} | {"severity": "error", "rows": [1]}
         for text in texts
     ]
     table = pa.Table.from_pylist(rows, schema=FINDINGS)
@@ -173,7 +174,7 @@ def _killed(writer, folder, number):
         durable.os.fsync = fsync
         try:
             writer(folder)
-        except BaseException:
+        except Exception:  # noqa: BLE001 - whatever it is, the parent is told and stops
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
