@@ -136,8 +136,9 @@ class Writer:
 
 
 def is_rewritten(file: File) -> bool:
-    """Whether a file was made of others."""
-    return str(file["name"]).rpartition("/")[2].startswith(REWRITTEN)
+    """Whether a file was made of others, and has its digest on record."""
+    name = str(file["name"]).rpartition("/")[2]
+    return name.startswith(REWRITTEN) and digests.recorded(name) is not None
 
 
 def folder_of(file: File) -> str:

@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import clock, database, filenames, lookup, manifest, ordering, queries, revisions, schemas
+from cbm_lake import clock, database, digests, filenames, lookup, manifest, ordering, queries, revisions, schemas
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.filenames import Order
 from cbm_lake.pixels import Pixels
-from cbm_lake.slots import SlotContent, reserved
+from cbm_lake.slots import SlotContent, lost, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
 from cbm_lake.store import Store, Written, translated
 from cbm_lake.upkeep import Upkeep
@@ -314,16 +314,23 @@ class Lake(Pixels):
         key = (entry[name] for name in ("card", "aoi", "year", "ptype", "scene"))
         return self._tables["ledger"].append_next(rows, "/".join(map(str, key)))
 
-    def reserve_slots(self, card: str, grid: str, wanted: Sequence[SlotContent]) -> pa.Table:
+    def reserve_slots(self, card: str, grid: str, wanted: Sequence[SlotContent], length: int = 0) -> pa.Table:
         """All slots on the time axis of a cube, after giving one to the pixels that have none.
 
         A scene whose offset or files are others than before gets a new slot: what stands at the old one is of those.
+
+        Args:
+            card: of the cube.
+            grid: of the cube.
+            wanted: what is to have a slot.
+            length: that the cube has: slots below it are not given again, also where the list has lost them.
         """
         self._check_present()
 
         def rows(_: int) -> pa.Table | None:
             held = self.query("extractions.slots", card=card, grid=grid).to_pylist()
-            placed = [{"card": card, "grid": grid, **row} for row in reserved(held, wanted)]
+            gone = list(lost(held, length))
+            placed = [{"card": card, "grid": grid, **row} for row in (*gone, *reserved([*held, *gone], wanted))]
             return pa.Table.from_pylist(placed, schema=schemas.SLOTS) if placed else None
 
         self._tables["slots"].append_next(rows, f"{card}/{grid}")
@@ -422,12 +429,24 @@ class Lake(Pixels):
 
     def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
         """The stored pixel index of that parcel version on that grid, or None."""
-        return self._store.read(_index_name(parcels, grid))
+        files = self._store.files(f"indexes/{parcels.version}")
+        names = [file.removeprefix(self._store.path("")) for file in files]
+        fitting = [name for name in names if _is_index(name, grid)]
+        return (
+            self._store.read(max(fitting, key=lambda name: (digests.recorded(name) is not None, name)))
+            if fitting
+            else None
+        )
 
     def write_index(self, parcels: ParcelSet, grid: str, rows: pa.Table) -> None:
         """Store the pixel index of that parcel version on that grid."""
         self._check_present()
-        self._store.write(_index_name(parcels, grid), rows)
+        stem = f"indexes/{parcels.version}/{grid}"
+
+        def write(writer: pq.ParquetWriter) -> None:
+            writer.write_table(rows)
+
+        self._store.write_as(lambda digest: digests.named(stem, digest), rows.schema, write)
 
     def cube_url(self, card: str, grid: str) -> str:
         """Where the cube of a card and grid stands."""
@@ -444,7 +463,7 @@ class Lake(Pixels):
     def iter_parcels(self, parcels: ParcelSet, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """The same in batches, without ever having the whole columns in memory."""
         with translated("read", parcels.path), self._store.open(parcels.path) as file:
-            yield from pq.ParquetFile(file).iter_batches(_BATCH, columns=columns)
+            yield from pq.ParquetFile(file, page_checksum_verification=True).iter_batches(_BATCH, columns=columns)
 
     def schema_of_parcels(self, parcels: ParcelSet) -> pa.Schema:
         """The columns of a version of a parcel set, those of the agency too."""
@@ -463,7 +482,7 @@ class Lake(Pixels):
         """DuckDB over the current snapshot; the same one until the lake has moved on."""
         snapshot = self.snapshot()
         with self._lock:
-            if self._opened is None or self._opened.snapshot != snapshot:
+            if self._opened is None or self._opened.snapshot != snapshot or not self._opened.is_whole:
                 self._opened = Database(self._store, self._tables, snapshot)
             return self._opened
 
@@ -526,5 +545,8 @@ def _labelled(rows: pa.Table | pa.RecordBatchReader, ptype: str, version: str) -
     return pa.RecordBatchReader.from_batches(schema, map(label, rows))
 
 
-def _index_name(parcels: ParcelSet, grid: str) -> str:
-    return f"indexes/{parcels.version}/{grid}.parquet"
+def _is_index(name: str, grid: str) -> bool:
+    """Whether a file is the pixel index of a grid; of version 0.1 its name has no digest."""
+    stem = name.rpartition("/")[2].removesuffix(".parquet")
+    digest = digests.recorded(name)
+    return stem == (grid if digest is None else digests.named(grid, digest, ""))

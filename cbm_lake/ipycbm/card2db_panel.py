@@ -53,6 +53,7 @@ def _parcels(known: ParcelSet) -> Panel:
     return Panel(
         "load",
         load,
+        fleeting=True,
         after=lambda _: known.refresh(),
         path=_text("file", "path of a .gpkg, .shp, .zip, .parquet, .geojson here"),
         file=ipywidgets.FileUpload(accept=".gpkg,.zip,.parquet,.geojson", description="or send one"),
@@ -96,8 +97,10 @@ def _card() -> ipywidgets.Dropdown:
 
 
 def _stac(known: ParcelSet) -> Panel:
-    def search(url: str, collection: str, card: str, days: tuple[date, date], progress: Progress) -> Any:
-        where = known.value["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
+    def search(
+        known: dict[str, Any], url: str, collection: str, card: str, days: tuple[date, date], progress: Progress
+    ) -> Any:
+        where = known["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
         found = card2db.stac(*where, progress=progress)
         return [*catalogued(found), footprints(card)]
 
@@ -106,6 +109,7 @@ def _stac(known: ParcelSet) -> Panel:
         "search and catalogue",
         search,
         stops=True,
+        context={"known": known},
         url=_text("address", value="earth-search"),
         collection=_text("collection", "that of the card where it is usual"),
         card=_card(),

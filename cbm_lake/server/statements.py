@@ -25,6 +25,7 @@ VIEWS: Final = frozenset(
 
 _LONGEST: Final = 20_000
 """Characters of a statement."""
+_TOO_DEEP: Final = "the statement is nested too deep; take it apart with subqueries or ask in parts"
 _PLAIN: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """A name that DuckDB cannot take for a file."""
 _PARTS: Final = frozenset(
@@ -112,9 +113,14 @@ def _parsed(statement: str) -> list[dict[str, Any]]:
             ).fetchone() or ("",)
         except duckdb.Error as error:
             raise InvalidInputError(f"this SQL cannot be read: {str(error).partition(chr(10))[0]}") from error
-    document = json.loads(text)
+    try:
+        document = json.loads(text)
+    except RecursionError as error:
+        raise InvalidInputError(_TOO_DEEP) from error
     if document["error"]:
         reason = document.get("error_message", "no reason told").partition("\n")[0]
+        if "expression depth" in reason:
+            raise InvalidInputError(_TOO_DEEP)
         raise InvalidInputError(f"only a SELECT can be run: {reason}")
     found: list[dict[str, Any]] = document["statements"]
     return found
