@@ -126,8 +126,11 @@ class Lake(Pixels):
             pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), further)
         options = export.Options(pseudonyms, neutralise)
         cursor = self._cursor()
-        database.relation(cursor, what, params)  # refuses what is not one SELECT
-        return export.write(ordering.ordered(cursor, what, params, keys), Path(path), options)
+        columns = database.relation(cursor, what, params).columns  # refuses what is not one SELECT
+        hidden = None
+        if pseudonyms:
+            hidden = ordering.Hidden(frozenset(pseudonyms.identifiers(columns)), pseudonyms.of("the order of the rows"))
+        return export.write(ordering.ordered(cursor, what, params, keys, hidden), Path(path), options)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
@@ -490,7 +493,9 @@ def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
     Args:
         url: folder, or s3:// URL.
         as_of: a moment (date, datetime, or ISO text; UTC unless it says a zone): the lake as it was recorded then,
-            whatever season its data are of. It cannot be changed.
+            whatever season its data are of. It cannot be changed. This goes by the time, and so by the clocks of those
+            who wrote: what a clock that was ahead wrote is seen from its time on only. What is in force then goes by
+            the numbers of what is seen, as it does without `as_of`.
 
     Raises:
         InvalidInputError: `as_of` is no date.
