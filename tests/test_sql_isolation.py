@@ -291,9 +291,18 @@ def test_a_database_is_written_once_for_the_same_areas_and_moment(tmp_path):
 
 
 @pytest.mark.slow
-def test_thousands_of_answers_are_the_same_with_another_area(tmp_path):
+def test_thousands_of_answers_are_the_same_with_another_area(tmp_path, monkeypatch):
     lake = own(tmp_path / "lake")
     reader = Reader(lake, tmp_path / "granted")
+    connected = {}
+
+    def cursor(question):
+        if question.database not in connected:
+            connected[question.database] = locked(question)
+        return connected[question.database].cursor()
+
+    locked = sqlbox._locked
+    monkeypatch.setattr(sqlbox, "_locked", cursor)  # one connection for all of them, which saves most of the time
     asked = list(dict.fromkeys([*ALLOWED, *ATTACKS, *CORPUS, *GENERATED]))
     before = {statement: reader.ask(statement) for statement in asked}
     answered = sum(refusal is None for _, refusal in before.values())
