@@ -3,6 +3,7 @@
 import hashlib
 import io
 import itertools
+import os
 import re
 from datetime import UTC, date, datetime
 
@@ -286,6 +287,12 @@ def test_a_database_is_written_once_for_the_same_areas_and_moment(tmp_path):
         with grants.database(("ms", "be")):
             assert third.exists()  # somebody reads it
     assert not third.exists()
+    with grants.database(("ms",)) as file:
+        os.utime(file.parent, (0, 0))
+    with grants.database(("be",)):  # whoever writes another deletes what was forgotten
+        assert not file.exists()
+    with grants.database(("ms",)) as anew:
+        assert anew.exists()
     grants.close()
     assert list((tmp_path / "granted").iterdir()) == []
 
