@@ -3,6 +3,7 @@
 import hashlib
 import io
 import itertools
+import os
 import re
 from datetime import UTC, date, datetime
 
@@ -286,14 +287,29 @@ def test_a_database_is_written_once_for_the_same_areas_and_moment(tmp_path):
         with grants.database(("ms", "be")):
             assert third.exists()  # somebody reads it
     assert not third.exists()
+    with grants.database(("ms",)) as file:
+        os.utime(file.parent, (0, 0))
+    with grants.database(("be",)):  # whoever writes another deletes what was forgotten
+        assert not file.exists()
+    with grants.database(("ms",)) as anew:
+        assert anew.exists()
     grants.close()
     assert list((tmp_path / "granted").iterdir()) == []
 
 
 @pytest.mark.slow
-def test_thousands_of_answers_are_the_same_with_another_area(tmp_path):
+def test_thousands_of_answers_are_the_same_with_another_area(tmp_path, monkeypatch):
     lake = own(tmp_path / "lake")
     reader = Reader(lake, tmp_path / "granted")
+    connected = {}
+
+    def cursor(question):
+        if question.database not in connected:
+            connected[question.database] = locked(question)
+        return connected[question.database].cursor()
+
+    locked = sqlbox._locked
+    monkeypatch.setattr(sqlbox, "_locked", cursor)  # one connection for all of them, which saves most of the time
     asked = list(dict.fromkeys([*ALLOWED, *ATTACKS, *CORPUS, *GENERATED]))
     before = {statement: reader.ask(statement) for statement in asked}
     answered = sum(refusal is None for _, refusal in before.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 import tempfile
@@ -23,9 +24,15 @@ from cbm_lake.chips import Chip
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.sources.protocol import SUFFIX, Columns
 
+log = logging.getLogger(__name__)
+
 _SECONDS: Final = (5.0, 120.0)
 """For how long a server may take to answer at all, and then between bytes."""
 _PIECE: Final = 1 << 20
+_NOT_ANSWERED: Final = "X-Not-Answered"
+"""The header in which our server tells what was asked for and is not in the answer."""
+_MOST_PARCELS: Final = 100
+"""Parcels of a polygon that a server gives at most."""
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How a TIFF begins, in either order of bytes, of 32 and 64 bits."""
 
@@ -91,6 +98,8 @@ class ApiSource:
                 f"the server takes this for no polygon, or knows no parcels of {aoi} {year} {ptype or ''}; "
                 "first and last point must be equal"
             )
+        if len(found.get("pid", ())) == _MOST_PARCELS:
+            log.warning("the server gives %d parcels, as many as it gives at most: there may be more", _MOST_PARCELS)
         return found
 
     def parcel_peers(
@@ -228,6 +237,8 @@ class ApiSource:
                 f"{self.url} does not answer ({_reason(error)}); check the address and the net"
             ) from error
         _check(response, name)
+        if _NOT_ANSWERED in response.headers:
+            log.warning("%s: %s", name, response.headers[_NOT_ANSWERED])
         return response
 
     def _fetch(self, link: str, file: Path) -> None:
