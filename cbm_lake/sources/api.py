@@ -21,6 +21,7 @@ from urllib3.util import Retry
 from cbm_lake import backgrounds, durable
 from cbm_lake.cards import S2, band_called
 from cbm_lake.chips import Chip
+from cbm_lake.documents import load_json
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.sources.protocol import SUFFIX, Columns
 
@@ -217,7 +218,7 @@ class ApiSource:
         """An answer that is a JSON object."""
         response = self._asked(name, what, **others)
         try:
-            answer = response.json()
+            answer = load_json(response.content)
         except ValueError as error:
             raise SourceError(
                 f"{self.url} answers {name} (status {response.status_code}) with what is no JSON; is it a cbm server?"
@@ -305,7 +306,7 @@ def _check(response: requests.Response, name: str) -> None:
 def _told(response: requests.Response) -> str:
     """What a server says of an error, in one line."""
     try:
-        told = response.json()
+        told = load_json(response.content)
     except ValueError:
         told = re.sub(r"<[^>]+>", " ", response.text)
     if isinstance(told, dict):
