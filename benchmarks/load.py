@@ -45,6 +45,7 @@ CLI = [sys.executable, "-m", "cbm_lake.cli"]
 AREA = {"aoi": "demo", "year": "2024"}
 DAYS = {"start_date": "2024-04-01", "end_date": "2024-05-31"}
 YEAR = ("--start", "2024-03-01", "--end", "2024-10-31", "--aoi", "demo", "--year", "2024")
+HEAVY = ("rawChip", "sql")
 BESIDE = (
     ("extract", "s2", *YEAR, "--workers", "0", "--again"),
     ("compact",),
@@ -100,7 +101,7 @@ def run(home: Path, seconds: float, connections: int, beside: Sequence[Sequence[
         for port in ports:
             warm(port, questions)
         pool = stack.enter_context(ThreadPoolExecutor(connections + 3))
-        work = [pool.submit(ask, ports[n % 2], questions, found, stop, n) for n in range(connections)]
+        work = [pool.submit(Asker(ports[n % 2], questions, found).run, stop, n) for n in range(connections)]
         work += [pool.submit(commands, home, beside, found, stop), pool.submit(accounts, home, ports, found, stop)]
         watch(services, found, seconds)
         stop.set()
@@ -223,45 +224,55 @@ def warm(port: int, questions: dict[str, Callable[[int], Question]]) -> None:
         asked(connection, question(0))
 
 
-def ask(
-    port: int, questions: dict[str, Callable[[int], Question]], found: Found, stop: threading.Event, number: int
-) -> None:
-    """Ask one question after the other by one connection, which is opened anew when it was lost."""
-    names = list(questions)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    used = False
-    for n in itertools.count(number):
-        if stop.is_set():
-            break
-        name = names[n % 7] if n % 49 else "rawChip"
-        if name in ("rawChip", "sql") and n % 5:
-            name = "parcelTimeSeries"  # of heavy questions there are fewer
+class Asker:
+    """One connection that asks question after question, and is opened anew when it was lost."""
+
+    def __init__(self, port: int, questions: dict[str, Callable[[int], Question]], found: Found) -> None:
+        self._port, self._questions, self._found = port, questions, found
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self._used = False
+
+    def run(self, stop: threading.Event, first: int) -> None:
+        """Ask until it is enough."""
+        for n in itertools.count(first):
+            if stop.is_set():
+                break
+            stop.wait(self.ask(self._name(n), n * 31))
+        self._connection.close()
+
+    def _name(self, n: int) -> str:
+        names = list(self._questions)
+        name = names[n % len(names)]
+        return "parcelTimeSeries" if name in HEAVY and n % 5 else name  # of heavy ones there are fewer
+
+    def ask(self, name: str, n: int) -> float:
+        """Ask one question; for how many seconds the service asks to wait."""
         start = time.perf_counter()
         try:
-            status, headers, content = asked(connection, questions[name](n * 31))
-        except (ConnectionError, http.client.RemoteDisconnected) as error:
-            connection.close()  # and the next question opens it anew
-            if used:
-                found.again += 1
-            else:
-                found.errors[f"{name}: {type(error).__name__} {error}"] += 1
-            used = False
-            continue
+            status, headers, content = asked(self._connection, self._questions[name](n))
         except (OSError, http.client.HTTPException) as error:
-            found.errors[f"{name}: {type(error).__name__} {error}"] += 1
-            connection.close()
-            continue
-        used = True
+            self._lost(name, error)
+            return 0
+        self._used = True
         if status == 429 and headers.get("Retry-After"):
-            found.busy += 1
-            stop.wait(float(headers["Retry-After"]))
-        elif status != 200:
-            found.errors[f"{name}: {status} {content[:150]!r}"] += 1
+            self._found.busy += 1
+            return float(headers["Retry-After"])
+        if status != 200:
+            self._found.errors[f"{name}: {status} {content[:150]!r}"] += 1
+            return 0
+        self._found.waits[name].append(time.perf_counter() - start)
+        if name == "rawChip":
+            fetch(self._port, content, self._found)
+        return 0
+
+    def _lost(self, name: str, error: Exception) -> None:
+        """A connection that was used may be closed by the service at any moment; a new one may not."""
+        self._connection.close()
+        if self._used and isinstance(error, ConnectionError):
+            self._found.again += 1
         else:
-            found.waits[name].append(time.perf_counter() - start)
-            if name == "rawChip":
-                fetch(port, content, found)
-    connection.close()
+            self._found.errors[f"{name}: {type(error).__name__} {error}"] += 1
+        self._used = False
 
 
 def asked(connection: http.client.HTTPConnection, question: Question) -> tuple[int, Any, bytes]:
