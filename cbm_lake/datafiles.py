@@ -136,8 +136,9 @@ class Writer:
 
 
 def is_rewritten(file: File) -> bool:
-    """Whether a file was made of others."""
-    return str(file["name"]).rpartition("/")[2].startswith(REWRITTEN)
+    """Whether a file was made of others, and has its digest on record."""
+    name = str(file["name"]).rpartition("/")[2]
+    return name.startswith(REWRITTEN) and digests.recorded(name) is not None
 
 
 def folder_of(file: File) -> str:
@@ -176,7 +177,7 @@ def _statistics(rows: pa.Table, keys: Sequence[str]) -> str:
         "maxValues": {name: bound["max"].as_py() for name, bound in known.items()},
         "nullCount": {name: rows[name].null_count for name in bounds},
     }
-    return json.dumps(told, default=_text)
+    return json.dumps(told, default=_text, ensure_ascii=False)
 
 
 def _text(moment: Any) -> str:

@@ -22,7 +22,7 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError
 from pyarrow import fs
 
-from cbm_lake import access, datafiles, log, smallfiles
+from cbm_lake import access, datafiles, digests, log, smallfiles
 from cbm_lake.datafiles import File
 from cbm_lake.errors import SourceError
 from cbm_lake.log import Action, Log
@@ -371,11 +371,14 @@ class Table:
         return log.removed(unquote(file["name"]), file["size_bytes"], self.writer.partition(file))
 
     def merge(self) -> int:
-        """Make the files of each partition of a small table one, in memory; returns how many were merged."""
+        """Make the files of each partition of a small table one, in memory; returns how many were merged.
+
+        A single one is written anew where it has no digest on record, since an earlier version wrote it.
+        """
         table = self.open()
         merged = 0
         for values, files in self.by_partition(table):
-            if table is None or len(files) < 2:
+            if table is None or (len(files) < 2 and all(digests.recorded(file["name"]) for file in files)):
                 continue
             kinds = {name: self.schema.field(name).type for name in values}
             only = [(name, "=", pa.scalar(value).cast(kinds[name]).as_py()) for name, value in values.items()]

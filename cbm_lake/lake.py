@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import database, filenames, lookup, manifest, queries, revisions, schemas
+from cbm_lake import clock, database, digests, filenames, lookup, manifest, ordering, queries, revisions, schemas
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.filenames import Order
 from cbm_lake.pixels import Pixels
-from cbm_lake.slots import SlotContent, reserved
+from cbm_lake.slots import SlotContent, lost, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
 from cbm_lake.store import Store, Written, translated
 from cbm_lake.upkeep import Upkeep
@@ -91,7 +91,8 @@ class Lake(Pixels):
         """Write rows to a file for other tools; its ending says the format. Returns how many rows.
 
         Every value keeps its type, or the column is refused by its name. Where a format has another form of a value
-        (milliseconds, text), a warning says so.
+        (milliseconds, text), a warning says so. The rows come in the order that the statement says, and those that it
+        leaves equal in the order of all columns: the same rows are the same file, however they lie in the lake.
 
         Args:
             what: a view (s2, parcels, …), a named query, or a SELECT statement.
@@ -113,6 +114,7 @@ class Lake(Pixels):
         """
         from cbm_lake import export
 
+        keys = ordering.KEYS.get(what.lower(), ())
         if what in queries.load():
             what = queries.get(what).sql
         elif what.isidentifier():
@@ -123,7 +125,9 @@ class Lake(Pixels):
             further = frozenset([identifiers] if isinstance(identifiers, str) else identifiers)
             pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), further)
         options = export.Options(pseudonyms, neutralise)
-        return export.write(self.relation(what, **params), Path(path), options)
+        cursor = self._cursor()
+        database.relation(cursor, what, params)  # refuses what is not one SELECT
+        return export.write(ordering.ordered(cursor, what, params, keys), Path(path), options)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
@@ -307,16 +311,23 @@ class Lake(Pixels):
         key = (entry[name] for name in ("card", "aoi", "year", "ptype", "scene"))
         return self._tables["ledger"].append_next(rows, "/".join(map(str, key)))
 
-    def reserve_slots(self, card: str, grid: str, wanted: Sequence[SlotContent]) -> pa.Table:
+    def reserve_slots(self, card: str, grid: str, wanted: Sequence[SlotContent], length: int = 0) -> pa.Table:
         """All slots on the time axis of a cube, after giving one to the pixels that have none.
 
         A scene whose offset or files are others than before gets a new slot: what stands at the old one is of those.
+
+        Args:
+            card: of the cube.
+            grid: of the cube.
+            wanted: what is to have a slot.
+            length: that the cube has: slots below it are not given again, also where the list has lost them.
         """
         self._check_present()
 
         def rows(_: int) -> pa.Table | None:
             held = self.query("extractions.slots", card=card, grid=grid).to_pylist()
-            placed = [{"card": card, "grid": grid, **row} for row in reserved(held, wanted)]
+            gone = list(lost(held, length))
+            placed = [{"card": card, "grid": grid, **row} for row in (*gone, *reserved([*held, *gone], wanted))]
             return pa.Table.from_pylist(placed, schema=schemas.SLOTS) if placed else None
 
         self._tables["slots"].append_next(rows, f"{card}/{grid}")
@@ -325,7 +336,7 @@ class Lake(Pixels):
     def remember_rasters(self, headers: dict[str, str]) -> None:
         """Keep what the headers of rasters say, as JSON by href."""
         self._check_present()
-        now = datetime.now(UTC)
+        now = clock.now()
         rows = [{"href": href, "header": header, "seen": now} for href, header in headers.items()]
         if rows:
             self._tables["rasters"].append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))
@@ -415,12 +426,24 @@ class Lake(Pixels):
 
     def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
         """The stored pixel index of that parcel version on that grid, or None."""
-        return self._store.read(_index_name(parcels, grid))
+        files = self._store.files(f"indexes/{parcels.version}")
+        names = [file.removeprefix(self._store.path("")) for file in files]
+        fitting = [name for name in names if _is_index(name, grid)]
+        return (
+            self._store.read(max(fitting, key=lambda name: (digests.recorded(name) is not None, name)))
+            if fitting
+            else None
+        )
 
     def write_index(self, parcels: ParcelSet, grid: str, rows: pa.Table) -> None:
         """Store the pixel index of that parcel version on that grid."""
         self._check_present()
-        self._store.write(_index_name(parcels, grid), rows)
+        stem = f"indexes/{parcels.version}/{grid}"
+
+        def write(writer: pq.ParquetWriter) -> None:
+            writer.write_table(rows)
+
+        self._store.write_as(lambda digest: digests.named(stem, digest), rows.schema, write)
 
     def cube_url(self, card: str, grid: str) -> str:
         """Where the cube of a card and grid stands."""
@@ -437,7 +460,7 @@ class Lake(Pixels):
     def iter_parcels(self, parcels: ParcelSet, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """The same in batches, without ever having the whole columns in memory."""
         with translated("read", parcels.path), self._store.open(parcels.path) as file:
-            yield from pq.ParquetFile(file).iter_batches(_BATCH, columns=columns)
+            yield from pq.ParquetFile(file, page_checksum_verification=True).iter_batches(_BATCH, columns=columns)
 
     def schema_of_parcels(self, parcels: ParcelSet) -> pa.Schema:
         """The columns of a version of a parcel set, those of the agency too."""
@@ -456,7 +479,7 @@ class Lake(Pixels):
         """DuckDB over the current snapshot; the same one until the lake has moved on."""
         snapshot = self.snapshot()
         with self._lock:
-            if self._opened is None or self._opened.snapshot != snapshot:
+            if self._opened is None or self._opened.snapshot != snapshot or not self._opened.is_whole:
                 self._opened = Database(self._store, self._tables, snapshot)
             return self._opened
 
@@ -519,5 +542,8 @@ def _labelled(rows: pa.Table | pa.RecordBatchReader, ptype: str, version: str) -
     return pa.RecordBatchReader.from_batches(schema, map(label, rows))
 
 
-def _index_name(parcels: ParcelSet, grid: str) -> str:
-    return f"indexes/{parcels.version}/{grid}.parquet"
+def _is_index(name: str, grid: str) -> bool:
+    """Whether a file is the pixel index of a grid; of version 0.1 its name has no digest."""
+    stem = name.rpartition("/")[2].removesuffix(".parquet")
+    digest = digests.recorded(name)
+    return stem == (grid if digest is None else digests.named(grid, digest, ""))

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from cbm_lake import access, digests, durable
+from cbm_lake import access, digests, durable, loghint
 from cbm_lake.errors import SourceError
 from cbm_lake.store import Store, translated
 
@@ -35,6 +35,10 @@ _KINDS: Final = frozenset({"add", "cdc", "commitInfo", "domainMetadata", "metaDa
 _PROTOCOL: Final = {"minReaderVersion": 1, "minWriterVersion": 2}
 _CHECKPOINT_EVERY: Final = 100
 _LAST: Final = "_last_checkpoint"
+
+
+class DamagedLogError(SourceError):
+    """A log that says no more what its table holds; other tables can be read."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class Log:
         """The table as it is; None when it has not been made yet.
 
         Raises:
-            SourceError: the log cannot be read; what is damaged is named, with what to do.
+            DamagedLogError: an entry or a checkpoint is damaged; it is named, with what to do.
+            SourceError: the log cannot be read.
         """
         url = self.store.path(self.name)
         with translated("read", url):
@@ -94,6 +99,8 @@ class Log:
             if any(map(conflicts, self._decoded(version, others))):
                 raise CommitFailedError(f"another writer was quicker with version {version}")
             version += 1
+        if not access.is_remote(self.store.url):
+            loghint.note_entry(Path(self.store.path(self.file(version))).parent, version, content)
         return version
 
     def checkpoint(self) -> None:
@@ -120,6 +127,8 @@ class Log:
             for name in (f"{summed.version():020}.checkpoint.parquet", _LAST):
                 with durable.replacing(log / name) as draft:
                     shutil.copyfile(copied / name, draft)
+                if name != _LAST:
+                    loghint.note_sum(log, name)
 
     def is_due(self, version: int) -> bool:
         """Whether the log is to be summed up after that version."""
@@ -142,7 +151,7 @@ class Log:
         files = [name for name in self.store.files(f"{self.name}/_delta_log") if ".checkpoint." in name]
         if files:
             reason = str(error).partition("\n")[0]
-            raise SourceError(
+            raise DamagedLogError(
                 f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason}); delete it and "
                 f"{_LAST} beside it: the entries of the log say the same"
             ) from error
@@ -153,7 +162,7 @@ class Log:
         if fault is None and content is not None:
             return decoded(content)
         path = self.store.path(self.file(version))
-        raise SourceError(f"cannot read {path}: this entry of the log is damaged ({fault}); {_advice(last=last)}")
+        raise DamagedLogError(f"cannot read {path}: this entry of the log is damaged ({fault}); {_advice(last=last)}")
 
 
 def damage(content: bytes) -> str | None:
@@ -255,7 +264,7 @@ def _encoded(actions: Iterable[Action]) -> bytes:
         _DIGEST: _UNKNOWN,
         "txnId": str(uuid.uuid4()),
     }
-    lines = [json.dumps(action) for action in [{"commitInfo": info}, *actions]]
+    lines = [json.dumps(action, ensure_ascii=False) for action in [{"commitInfo": info}, *actions]]
     content = "".join(f"{line}\n" for line in lines).encode()
     return content.replace(_UNKNOWN.encode(), digests.computed(content).encode(), 1)
 

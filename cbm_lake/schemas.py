@@ -24,6 +24,16 @@ _ASSET = pa.struct([("href", pa.string()), ("type", pa.string())])
 _BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
 _LINK = pa.struct([("href", pa.string()), ("rel", pa.string()), ("type", pa.string())])
 _SLOT = pa.struct([("grid", pa.string()), ("slot", pa.int64())])
+_BLOCK = pa.struct(
+    [
+        ("grid", pa.string()),
+        ("band", pa.string()),
+        ("row", pa.int32()),
+        ("col", pa.int32()),
+        ("bytes", pa.int64()),
+    ]
+)
+"""A block of a cube, by its numbers down and across, and the size of its file."""
 _SEQUENCE = pa.field("sequence", pa.int64())
 """The number of the commit that wrote the row, which says what is later, whatever clocks said; null, which is earlier
 than any number, in rows of version 0.1."""
@@ -101,7 +111,7 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("boa_offset", pa.int32()),  # DN that was added
         pa.field("cube", pa.bool_(), nullable=False),  # whether the scene stands in the cube
         pa.field("status", pa.string(), nullable=False),  # done or failed
-        pa.field("problem", pa.string()),  # why it failed
+        pa.field("problem", pa.string()),  # why it failed, or what is odd about it though it is done
         pa.field("rows", pa.int64(), nullable=False),  # signatures written
         pa.field("started", _TIME, nullable=False),
         pa.field("finished", _TIME, nullable=False),
@@ -109,6 +119,7 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("revision", pa.string()),  # of the scene's catalogue entry; null in entries of version 0.1
         pa.field("slots", pa.list_(_SLOT)),  # where its pixels stand in the cubes; null in entries of version 0.1
         pa.field("discarded", pa.int64()),  # pixels that cannot be reflectance, taken as nodata
+        pa.field("blocks", pa.list_(_BLOCK)),  # of the cubes that hold its pixels; null in entries of version 0.1
         pa.field("pixels", pa.string()),  # digest of the stamps of its files; null in entries of version 0.1
         _SEQUENCE,
     ]

@@ -89,7 +89,9 @@ class Store:
         with translated("read", self.path(name)):
             try:
                 remote = access.is_remote(self.url)  # where one long request is better than a hundred short ones
-                with pq.ParquetFile(f"{root}/{name}", filesystem=filesystem, pre_buffer=remote) as file:
+                with pq.ParquetFile(
+                    f"{root}/{name}", filesystem=filesystem, pre_buffer=remote, page_checksum_verification=True
+                ) as file:
                     return file.read(columns)  # read_table would add the columns of a path like aoi=…/year=…
             except FileNotFoundError:
                 return None

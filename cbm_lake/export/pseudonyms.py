@@ -15,7 +15,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from cbm_lake import columns
+from cbm_lake import columns, durable
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError
 
@@ -136,10 +136,12 @@ def _make(path: Path) -> None:
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".")  # created with mode 0600
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_hex(32) + "\n")
+        durable.sync([draft])
         try:
             Path(path).hardlink_to(draft)
         except FileExistsError:
             return
+        durable.sync([path])  # its name, too: what was written with a key that is lost joins with nothing
     except OSError as error:
         raise ConfigError(
             f"the key {path} cannot be made ({error.strerror}); check the folder and its rights"

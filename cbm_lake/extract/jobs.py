@@ -44,6 +44,20 @@ class Base:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A block of a cube as it was written; the fields are those of `blocks` in schemas.EXTRACTIONS."""
+
+    grid: str
+    band: str
+    row: int
+    """Its number down."""
+    col: int
+    """Its number across."""
+    bytes: int
+    """Size of its file."""
+
+
+@dataclass(frozen=True)
 class Job:
     """One scene over one parcel set: the unit of work, of failure and of repetition."""
 
@@ -63,6 +77,10 @@ class Job:
     """Number of the latest attempt in the ledger when the job was planned."""
     threads: int = 1
     """How many tiles of JPEG 2000 may be decoded side by side: the cores that the job has."""
+    before: int = 0
+    """Signatures that the scene had when the job was planned."""
+    blocks: tuple[Block, ...] = ()
+    """Those at its slots that earlier extractions wrote."""
     causes: tuple[str, ...] = ()
     """Of the attempts that failed since the scene was last done; see `causes.cause`."""
 
@@ -104,6 +122,10 @@ class Outcome:
     """Pixels over parcels whose number is no measurement (below 0, or wrapped round below it): nodata."""
     repeated: bool = False
     """Whether it failed on what stopped it in an earlier run, too."""
+    warning: str | None = None
+    """What is odd about it though it is done: it had signatures before and has none now."""
+    blocks: tuple[Block, ...] | None = None
+    """Blocks of the cubes that hold its pixels; None where it leaves the cubes alone."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +157,11 @@ class Extracted:
     outcomes: tuple[Outcome, ...] = field(repr=False, default=())
     still_failing: tuple[Outcome, ...] = ()
     """Scenes that failed on what stopped them in an earlier run, too."""
+
+    @property
+    def emptied(self) -> tuple[Outcome, ...]:
+        """Scenes that had signatures before and have none now."""
+        return tuple(outcome for outcome in self.outcomes if outcome.warning)
 
     @property
     def discarded(self) -> int:

@@ -70,6 +70,8 @@ def run(
             if outcome.problem:
                 level = logging.INFO if outcome.repeated else logging.WARNING
                 log.log(level, "scene %s failed: %s", outcome.scene, outcome.problem)
+            if outcome.warning:
+                log.warning("scene %s: %s", outcome.scene, outcome.warning)
             if outcome.discarded:
                 log.warning("scene %s has %d pixels that are no measurement: nodata", outcome.scene, outcome.discarded)
             if progress:

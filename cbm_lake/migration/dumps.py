@@ -16,7 +16,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from cbm_lake import delimited, queries
+from cbm_lake import delimited, durable, queries
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
 
 log = logging.getLogger(__name__)
@@ -214,6 +214,7 @@ class Dumps:
     def write_refused(self, path: Path) -> None:
         """The list as CSV; no file where nothing was refused."""
         if self.count("refused"):
-            self.connection.table("refused").limit(_LISTED).order("all").to_csv(str(path), header=True)
+            with durable.replacing(path) as draft:
+                self.connection.table("refused").limit(_LISTED).order("all").to_csv(str(draft), header=True)
         else:
             path.unlink(missing_ok=True)

@@ -104,7 +104,8 @@ def raw_chip_by_parcel_id(
 
 
 def _centroid(request: Request, user: User, aoi: str, year: int, pid: str, ptype: str) -> tuple[float, float]:
-    found = source_of(request).parcel_by_id(security.allowed(user, aoi), year, pid, ptype=ptype)
+    parcels = security.parcel_set(request, user, aoi, year, ptype)
+    found = source_of(request).parcel_by_id(parcels.aoi, year, pid, ptype=ptype)
     return found["clon"][0], found["clat"][0]
 
 
@@ -271,7 +272,7 @@ def background_by_parcel_id(
     place = _centroid(request, user, aoi, year, pid, ptype)
     outline = None
     if is_true(withGeometry):
-        parcels = source_of(request).lake.parcel_set(security.allowed(user, aoi), year, ptype)
+        parcels = security.parcel_set(request, user, aoi, year, ptype)
         outline = source_of(request).declared_parcel(parcels, pid)["shape"]
     return _background(request, user, place, chipsize, extend, tms, "tif" if raw is not None else iformat, outline)
 
@@ -286,15 +287,21 @@ def _background(
     file = results.folder(user.name, *place, chipsize, extend, "background") / f"{tms.lower()}.tif"
     with request.app.state.heavy:
         if not file.exists():
-            backgrounds.write(
+            file = backgrounds.write(
                 *place, chipsize=chipsize, extend=extend, tms=tms, file=file, lake=source_of(request).lake
             )
+        shown = backgrounds.caption(backgrounds.tags(file), tms)
         if iformat == "png":
             file = _as_png(file, outline)
     address = str(request.base_url).rstrip("/") + results.link(file)
+    headers = {"X-Background": shown.encode("ascii", "backslashreplace").decode("ascii")}
     if iformat == "tif":
-        return PlainTextResponse(address)
-    return HTMLResponse(f'<!doctype html><title>{html.escape(tms)}</title><img src="{html.escape(address)}" alt="">')
+        return PlainTextResponse(address, headers=headers)
+    words = html.escape(shown)
+    return HTMLResponse(
+        f'<!doctype html><title>{words}</title><img src="{html.escape(address)}" alt="{words}"><p>{words}</p>',
+        headers=headers,
+    )
 
 
 def _as_png(file: Path, outline: shapely.Geometry | None) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
@@ -16,7 +18,7 @@ import shapely
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from cbm_lake import durable
+from cbm_lake import backgrounds, durable
 from cbm_lake.cards import S2, band_called
 from cbm_lake.chips import Chip
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
@@ -173,8 +175,13 @@ class ApiSource:
         answer = self._asked("backgroundByLocation", what).text.strip().strip('"')
         if not answer or answer == "{}":
             raise NotFoundError(f"the server has no image of {tms} at longitude {lon}, latitude {lat}")
-        self._fetch(answer, file)
-        return file
+        with tempfile.TemporaryDirectory() as folder:
+            fetched = Path(folder) / file.name
+            self._fetch(answer, fetched)
+            shown = backgrounds.tags(fetched).get("tms", "")
+            target = backgrounds.named_truly(file, tms.lower(), shown) if shown else file
+            _put(fetched, target)
+        return target
 
     def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
         """See `Source.info`."""
@@ -257,6 +264,15 @@ class ApiSource:
             raise
         except OSError as error:
             raise ConfigError(f"{file} cannot be written: {error.strerror}; check rights and free space") from error
+
+
+def _put(file: Path, target: Path) -> None:
+    """Copy a file to where it is to be, in one step."""
+    try:
+        with durable.replacing(target) as draft:
+            shutil.copyfile(file, draft)
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror}; check rights and free space") from error
 
 
 def _session() -> requests.Session:

@@ -30,6 +30,6 @@ named as (
 )
 select named.card, aoi, year, ptype, named.grid, named.slot, named.scene, known.obstime, known.boa_offset, bands, finished, named.sequence
 from named
-join known using (card, grid, slot)
+join known on known.card = named.card and known.grid = named.grid and known.slot = named.slot and known.scene = named.scene
 join current_scenes on current_scenes.card = named.card and current_scenes.id = named.scene
     and current_scenes.boa_offset = known.boa_offset
