@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Final
@@ -12,7 +13,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from cbm_lake import access, datafiles, digests, log
+from cbm_lake import access, datafiles, digests, log, smallfiles
 from cbm_lake.commits import Committed
 from cbm_lake.datafiles import File
 from cbm_lake.log import Action
@@ -20,6 +21,8 @@ from cbm_lake.store import discard, translated
 
 _SEQUENCE: Final = "sequence"
 """The column that says which rows are later, whatever clocks said; and the name of the commits that are numbered so."""
+_READERS: Final = 8
+"""Small files that are read at once."""
 
 
 class Table(Committed):
@@ -117,6 +120,21 @@ class Table(Committed):
         number = 1 + max(table.version(), *(number for number in there if number is not None), 0)
         index, field = self.schema.get_field_index(_SEQUENCE), self.schema.field(_SEQUENCE)
         return rows.set_column(index, field, pa.repeat(pa.scalar(number, field.type), rows.num_rows))
+
+    def keep_small(self, version: int) -> None:
+        """Sum the log up and merge small files, by the writer alone whose commit makes it due."""
+        super().keep_small(version)
+        if self.small and smallfiles.is_due(version):
+            self.tried(self._merge_small)
+
+    def _merge_small(self) -> None:
+        table = self.open()
+        for files in smallfiles.groups([] if table is None else self.files(table)):
+            names = [f"{self.name}/{unquote(file['name'])}" for file in files]
+            with ThreadPoolExecutor(_READERS) as pool:
+                parts = [part for part in pool.map(self.store.read, names) if part is not None]
+            if len(parts) == len(files):  # else others have merged them, and a vacuum has been
+                self.rewrite(files, [[pa.concat_tables(parts, promote_options="default")]])
 
     def is_rewritten(self, file: File) -> bool:
         """Whether that file of a snapshot was written by `rewrite`."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import clock, database, digests, filenames, lookup, manifest, queries, revisions, schemas
+from cbm_lake import clock, database, digests, filenames, lookup, manifest, ordering, queries, revisions, schemas
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
@@ -91,7 +91,8 @@ class Lake(Pixels):
         """Write rows to a file for other tools; its ending says the format. Returns how many rows.
 
         Every value keeps its type, or the column is refused by its name. Where a format has another form of a value
-        (milliseconds, text), a warning says so.
+        (milliseconds, text), a warning says so. The rows come in the order that the statement says, and those that it
+        leaves equal in the order of all columns: the same rows are the same file, however they lie in the lake.
 
         Args:
             what: a view (s2, parcels, …), a named query, or a SELECT statement.
@@ -113,6 +114,7 @@ class Lake(Pixels):
         """
         from cbm_lake import export
 
+        keys = ordering.KEYS.get(what.lower(), ())
         if what in queries.load():
             what = queries.get(what).sql
         elif what.isidentifier():
@@ -123,7 +125,9 @@ class Lake(Pixels):
             further = frozenset([identifiers] if isinstance(identifiers, str) else identifiers)
             pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), further)
         options = export.Options(pseudonyms, neutralise)
-        return export.write(self.relation(what, **params), Path(path), options)
+        cursor = self._cursor()
+        database.relation(cursor, what, params)  # refuses what is not one SELECT
+        return export.write(ordering.ordered(cursor, what, params, keys), Path(path), options)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""

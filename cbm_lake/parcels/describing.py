@@ -118,7 +118,7 @@ def describe(
     fixed = {
         "aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "version": parcels.version, "unit": unit,
         "rule": rule, "raster": stores.shown(str(raster)), "described": clock.now(),
-        "part": part,
+        "part": part, "sequence": None,
     }  # fmt: skip
     lake.put("attributes", _rows(stored["id"].combine_chunks(), wanted, found, categories, fixed), part)
     without = int((found["count"] == 0).sum())
