@@ -169,7 +169,7 @@ def tags(file: Path) -> dict[str, str]:
 
 
 def caption(shown: Mapping[str, str], asked: str = "") -> str:
-    """What a background shows, in words, by its tags: "sentinel, 2024-06-11, S2A_MSIL2A_…, instead of agency".
+    """What a background shows, in words, by its tags: "sentinel, 2024-06-11, S2A_MSIL2A_…".
 
     Args:
         shown: its tags.
@@ -177,11 +177,10 @@ def caption(shown: Mapping[str, str], asked: str = "") -> str:
     """
     if not shown.get("tms"):
         return f"not said by the file; {asked} was asked for" if asked else "not said by the file"
-    words = [shown["tms"], *(shown[name] for name in ("date", "product") if shown.get(name))]
     other = shown.get("asked") or asked.lower()
-    if other and other != shown["tms"]:
-        words.append(f"instead of {other}, which did not answer")
-    return ", ".join(words)
+    is_other = bool(other) and other != shown["tms"]
+    instead = f"instead of {other}, which did not answer" if is_other else ""
+    return ", ".join(filter(None, [shown["tms"], shown.get("date"), instead, shown.get("product")]))
 
 
 def _drawn(

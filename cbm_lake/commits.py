@@ -45,6 +45,8 @@ class Committed:
     keys: tuple[str, ...]
     """Columns by whose smallest and largest value a file can be passed over."""
     partitions: tuple[str, ...] = ()
+    small: bool = True
+    """Whether its files are merged by the way; else only `compact` does it."""
 
     @property
     def url(self) -> str:
@@ -62,13 +64,13 @@ class Committed:
         return datafiles.Writer(self.store, self.name, self.schema, self.keys, self.partitions)
 
     def files(self, table: DeltaTable) -> list[dict[str, Any]]:
-        """The files of a snapshot as its log tells: path, name in the log, size_bytes, partition.<column>.
+        """The files of a snapshot as its log tells: path, name in the log, size_bytes, num_records, partition.<column>.
 
         Where known also min.<key> and max.<key> of the first and the last key.
         """
         told = pa.table(table.get_add_actions(flatten=True))
         ends = (*self.keys[:1], *self.keys[-1:])
-        wanted = {"path", "size_bytes", *(f"{end}.{name}" for end in ("min", "max") for name in ends)}
+        wanted = {"path", "size_bytes", "num_records", *(f"{end}.{name}" for end in ("min", "max") for name in ends)}
         wanted |= {f"partition.{name}" for name in self.partitions}
         rows: list[dict[str, Any]] = told.select([name for name in told.column_names if name in wanted]).to_pylist()
         return [
@@ -179,12 +181,20 @@ class Committed:
             lambda other: _alters(other) or bool(mine & _claims([other])) or conflicts(other),
         )
         drafts.clear()
-        if self.log.is_due(version):
-            try:
-                self.checkpoint()
-            except SourceError as error:  # the commit is made
-                logger.warning("the log of %s was not summed up: %s", self.url, error)
+        self._keep_small(version)
         return True
+
+    def _keep_small(self, version: int) -> None:
+        """Sum the log up, by the writer alone whose commit makes it due."""
+        if self.log.is_due(version):
+            self._later(self.checkpoint)
+
+    def _later(self, work: Callable[[], None]) -> None:
+        """What follows a commit that is made: where it fails, a later commit does it."""
+        try:
+            work()
+        except SourceError as error:
+            logger.warning("%s goes on growing: %s", self.url, error)
 
     def checkpoint(self) -> None:
         """Sum the log up in one file, so that who opens the table need not read every commit."""

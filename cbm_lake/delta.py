@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Final
@@ -12,14 +12,15 @@ from urllib.parse import unquote
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
-from pyarrow import fs
 
-from cbm_lake import access, datafiles, digests, log
+from cbm_lake import access, datafiles, digests, log, smallfiles
 from cbm_lake.commits import Committed
 from cbm_lake.datafiles import File
 from cbm_lake.log import Action
 from cbm_lake.store import discard, translated
 
+_READERS: Final = 8
+"""Small files that are read at once."""
 _SEQUENCE: Final = "sequence"
 """The column that says which rows are later, whatever clocks said; and the name of the commits that are numbered so."""
 
@@ -42,13 +43,17 @@ class Table(Committed):
         log, looks again and replaces.
         """
 
+        replaces = False
+
         def actions(table: DeltaTable, seen: int, drafts: list[str]) -> list[Action] | None:
+            nonlocal replaces
+            replaces = seen > 0
             replaced = self._replaced(table, key, value, drafts) if seen else []
             written = self.writer.write(self._in_sequence(rows, table), drafts) if rows.num_rows else []
             return [*written, *replaced] if seen or written else None
 
         names = [str(value), *([_SEQUENCE] if self._is_sequenced else [])]
-        self._numbered(names, actions, lambda action: _adds(action, key, value))
+        self._numbered(names, actions, lambda action: replaces and _adds(action, key, value))
 
     def _replaced(self, table: DeltaTable, key: str, value: int, drafts: list[str]) -> list[Action]:
         """Take all rows out whose column `key` has that value."""
@@ -115,6 +120,21 @@ class Table(Committed):
         number = 1 + max(table.version(), *(number for number in there if number is not None), 0)
         index, field = self.schema.get_field_index(_SEQUENCE), self.schema.field(_SEQUENCE)
         return rows.set_column(index, field, pa.repeat(pa.scalar(number, field.type), rows.num_rows))
+
+    def _keep_small(self, version: int) -> None:
+        """Sum the log up and merge small files, by the writer alone whose commit makes it due."""
+        super()._keep_small(version)
+        if self.small and smallfiles.is_due(version):
+            self._later(self._merge_small)
+
+    def _merge_small(self) -> None:
+        table = self.open()
+        for files in smallfiles.groups([] if table is None else self.files(table)):
+            names = [f"{self.name}/{unquote(file['name'])}" for file in files]
+            with ThreadPoolExecutor(_READERS) as pool:
+                parts = [part for part in pool.map(self.store.read, names) if part is not None]
+            if len(parts) == len(files):  # else others have merged them, and a vacuum has been
+                self.rewrite(files, [[pa.concat_tables(parts, promote_options="default")]])
 
     def is_rewritten(self, file: File) -> bool:
         """Whether that file of a snapshot was written by `rewrite`."""
@@ -200,18 +220,9 @@ class Table(Committed):
             if remote:
                 return len(gone)
             filesystem, root = self.store.filesystem
-            paths = {f"{root}/{self.name}/{unquote(name)}" for name in gone} | set(self._leftovers(days))
-            for path in paths:
-                discard(filesystem, path)
-            return len(paths)
-
-    def _leftovers(self, days: float) -> Iterator[str]:
-        """Drafts that broken-off writers left in a local table."""
-        filesystem, root = self.store.filesystem
-        oldest = time.time() - days * 86_400
-        for info in filesystem.get_file_info(fs.FileSelector(f"{root}/{self.name}", recursive=True)):
-            if info.is_file and info.base_name.startswith(".") and info.mtime.timestamp() <= oldest:
-                yield info.path
+            for name in gone:
+                discard(filesystem, f"{root}/{self.name}/{unquote(name)}")
+            return len(gone) + self.store.sweep(self.name, days)
 
 
 class Exchange:

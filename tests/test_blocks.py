@@ -193,7 +193,10 @@ def test_a_scene_that_had_signatures_and_has_none_now_is_a_warning(tmp_path, cap
     scene = lake.sql("select id, assets from stac_scenes order by datetime limit 1").to_pylist()[0]
     count = len([row for row in rows(lake) if row["scene"] == scene["id"]])
     for band in (*BANDS, "SCL"):
-        with rasterio.open(scene["assets"][band]["href"], "r+") as file:
+        href = scene["assets"][band]["href"]
+        with rasterio.open(href) as file:
+            profile = file.profile
+        with rasterio.open(href, "w", **profile) as file:
             file.write(np.zeros((1, *file.shape), file.dtypes[0]))
     with caplog.at_level(logging.WARNING, "cbm_lake"):
         done = extract.s2(**AGAIN, lake=lake)

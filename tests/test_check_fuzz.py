@@ -84,7 +84,7 @@ def _is_silently_wrong(right, found):
 
 
 def _is_of_rows(name):
-    """Files that DuckDB reads, which verifies no checksum of a page: a turned bit is seen by `check --deep` alone."""
+    """Files that DuckDB reads, which verifies no checksum of a page: `check --deep` alone sees a turned bit."""
     return name.endswith(".parquet") and "_delta_log" not in name
 
 

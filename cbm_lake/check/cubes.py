@@ -163,12 +163,11 @@ def _arrays(looking: Looking, cube: Spoken, inside: Iterable[str], advice: str) 
             continue
         if isinstance(array, zarr.Array) and array.ndim == 3:
             arrays[name] = array
-            if looking.deep and not has_checksums(array):
-                what = (
-                    "the blocks of this array carry no checksums, since version 0.1 made it: turned bits may go unseen"
-                )
-                again = f"delete the folder {cube.folder} and {advice.partition('delete it and ')[2]}"
-                looking.note("cubes", what, f"{cube.folder}/{name}/zarr.json", f"nothing; or {again}")
+    bare = [name for name, array in arrays.items() if not has_checksums(array)]
+    if bare and looking.deep:
+        what = f"blocks of {', '.join(bare)} carry no checksums, as version 0.1 made them: turned bits may go unseen"
+        again = f"delete the folder {cube.folder} and {advice.partition('delete it and ')[2]}"
+        looking.note("cubes", what, cube.folder, f"nothing; or {again}")
     return arrays
 
 

@@ -29,7 +29,7 @@ _LATER: Final = "nothing while a command is running; else run `cbm-lake compact`
 def check_metadata(looking: Looking, card: str, grid: str, slots: pa.Table, advice: str) -> None:
     """Compare the descriptions and axes of a cube with what they must be; differences are findings.
 
-    Cubes of version 0.1, which say nothing of conventions, are opened only.
+    Cubes of version 0.1, which say nothing of conventions and scenes, are opened only.
     """
     folder = f"cubes/{card}/{grid}.zarr"
     found = _documents(looking, folder, advice)
@@ -38,7 +38,10 @@ def check_metadata(looking: Looking, card: str, grid: str, slots: pa.Table, advi
         if not looking.has(f"{folder}/zarr.json"):
             looking.fault("cubes", "the description of the cube is missing", f"{folder}/zarr.json", advice)
         return
-    if not set(group.get("attributes", {})) - {"scenes"}:
+    if "zarr_conventions" not in group.get("attributes", {}) and not found.keys() & {
+        "scene/zarr.json",
+        "counts/zarr.json",
+    }:
         return
     try:
         own = Cube(looking.store.path(folder)).grid()

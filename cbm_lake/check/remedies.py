@@ -11,7 +11,6 @@ import duckdb
 import pyarrow as pa
 
 from cbm_lake import queries
-from cbm_lake.check.looking import RESTORE
 
 _MOST = 3
 """Commands that one line of advice names."""
@@ -49,13 +48,15 @@ class Remedies:
         return self._joined(
             row
             for row in self.done
-            if row["card"] == card and row["cube"] and any(slot["grid"] == grid for slot in row["slots"] or ())
+            if row["card"] == card
+            and row["cube"]
+            and (row["slots"] is None or any(slot["grid"] == grid for slot in row["slots"]))
         )
 
     def _joined(self, rows: Iterable[dict[str, Any]]) -> str:
         commands = list(dict.fromkeys(_commands(list(rows))))
         if not commands:
-            return f"{RESTORE}, or extract the scene again with --again"
+            return "extract again, with --again, what it is of"
         text = " and ".join(f"`{command}`" for command in commands[:_MOST])
         more = len(commands) - _MOST
         return f"run {text}{f' and the same for {more} more; check again names them' if more > 0 else ''}"

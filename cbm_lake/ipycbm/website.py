@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
 import ssl
 import sys
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
@@ -52,8 +52,6 @@ _POLICY: Final = (
 """No script or style comes from elsewhere, and no other site shows this one in a frame; maps may fetch their tiles."""
 _LARGEST_UPLOAD: Final = 150_000_000
 """Bytes of a message, of which a file that is sent is one; a larger one ends the connection."""
-_PLAIN_PATH: Final = re.compile(r"/(?!/)[\w.~%@:+,=()-]*(/[\w.~%@:+,=()-]*)*", re.ASCII)
-"""Paths within this site, whatever a browser makes of backslashes and control characters."""
 _OWN: Final = ("/voila/static/", "/voila/templates/", "/static/")
 """Scripts and styles, which tell nothing."""
 _IDLE: Final = 3600
@@ -162,7 +160,9 @@ class _Odd(Matcher):
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         """What tornado asks: {} where this is such a request, else None."""
-        return None if _PLAIN_PATH.fullmatch(request.path) else {}
+        path = unquote(request.path)
+        inside = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+        return None if inside else {}
 
 
 class _Nothing(RequestHandler):

@@ -168,8 +168,9 @@ def _oddity(document: Any) -> str:
     wrong = _ill_typed(document, {"page": dict, "pixels": dict, "tools": dict}) or _ill_typed(document["page"], _PAGE)
     if not wrong and not {*document["pictures"], *document["pixels"], *document["page"]["missing"]} <= set(FIGURES):
         return "it names figures that no report has"
-    digests = {**document["pictures"], **document["pixels"], **document["page"]["missing"]} if not wrong else {}
-    return wrong or ("" if all(isinstance(value, str) for value in digests.values()) else "a digest is no text")
+    named = [] if wrong else [document["pictures"], document["pixels"], document["page"]["missing"]]
+    texts = all(isinstance(value, str) for values in named for value in values.values())
+    return wrong or ("" if texts else "what it says of a figure is no text")
 
 
 def _is_moment(text: str) -> bool:

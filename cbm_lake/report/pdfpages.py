@@ -23,6 +23,8 @@ _MOST_PAGES: Final = 200
 _DEEPEST: Final = 200
 _NOT_SEEN: Final = frozenset({"/Metadata", "/EmbeddedFiles", "/AF"})
 """Of a document's objects, what is not drawn: the attached evidence, and what is said of the file."""
+_TITLES: Final = ("/Title", "/Author", "/Subject", "/Keywords")
+"""What viewers show of a document beside its pages."""
 _STORED: Final = frozenset({"/Length", "/Filter", "/DecodeParms"})
 """How a stream is stored, which is not what it holds."""
 
@@ -84,7 +86,12 @@ def digest(content: bytes) -> str:
     with readable():
         if content.count(b"startxref") != 1 or not content.rstrip().endswith(b"%%EOF"):
             raise InvalidInputError("it was changed by parts that were added to its end")
-        return _Objects().digest(_document(content).trailer["/Root"])
+        document = _document(content)
+        if sum(map(len, document.attachments.values())) > 1:
+            raise InvalidInputError("it has further attachments")
+        named = document.metadata or {}
+        titles = "\0".join(str(named.get(name, "")) for name in _TITLES)
+        return hashlib.sha256(f"{titles}\0{_Objects().digest(document.trailer['/Root'])}".encode()).hexdigest()
 
 
 def _document(content: bytes) -> Any:

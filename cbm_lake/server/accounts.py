@@ -267,7 +267,7 @@ class Accounts:
     def _changing(self) -> Iterator[dict[str, User]]:
         """The accounts, to be changed; written in one step, readable by the owner only, one writer at a time."""
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
             with FileLock(self.file.with_suffix(".lock"), timeout=30):
                 users = self._read()
                 yield users

@@ -135,6 +135,7 @@ class AccessLog:
         file = self._current()
         is_new = not file.exists()
         if is_new:
+            durable.make_folder(self.folder, 0o700)
             file.touch(0o600)
         with file.open("ab") as out:
             out.write(b"".join(look.line() for look in looks))
@@ -148,7 +149,6 @@ class AccessLog:
         prefix = f"{datetime.now(UTC):%Y-%m-%d}-"
         file = self._file
         if file is None or not file.name.startswith(prefix) or (file.exists() and file.stat().st_size > _LARGEST):
-            durable.make_folder(self.folder, 0o700)
             file = self._file = self.folder / f"{prefix}{self._name}-{uuid.uuid4().hex[:6]}.jsonl"
         return file
 

@@ -105,7 +105,7 @@ class Connection(H11Protocol):
         super().on_response_complete()
         self._since = time.monotonic()
         self._stop()
-        if self.conn.their_state is h11.SEND_BODY:
+        if self.conn.their_state is h11.SEND_BODY or self.conn.trailing_data[0]:
             self._look()
 
     def pause_writing(self) -> None:

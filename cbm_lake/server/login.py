@@ -105,7 +105,7 @@ class Door:
 
 
 def _give_way() -> None:
-    """Let this thread, and those that it begins, have less of the processor, where a thread has a share of its own."""
+    """Let this thread, and those that it begins, have less of the processor, where threads have shares of it."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 

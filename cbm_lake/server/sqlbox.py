@@ -14,11 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final, NoReturn
+from typing import IO, Any, BinaryIO, Final
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from cbm_lake import database
@@ -31,6 +33,12 @@ _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONP
 """All of the environment that the child gets where the lake is a folder."""
 _OF_BUCKETS: Final = ("AWS_", "CBM_LAKE_S3__", "CBM_LAKE_LAKE__")
 """How the names of those begin that reach an object store."""
+_LEAN: Final = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"
+}  # fmt: skip
+"""So that the child reserves no memory that it does not use: its limit is one of addresses."""
+_RESERVED: Final = 1_500
+"""Megabytes of addresses that a child may have beside what its statement uses; it starts with 700."""
 _BATCH: Final = 10_000
 _PIECE: Final = 4 * 2**20
 """Bytes of rows that are handed over at once."""
@@ -139,7 +147,7 @@ class SqlBox:
 
     def _start(self) -> subprocess.Popen[bytes]:
         names = (*_INHERITED, "HOME") if self._remote else _INHERITED
-        environment = {
+        environment = _LEAN | {
             name: value
             for name, value in os.environ.items()
             if name in names or (self._remote and name.startswith(_OF_BUCKETS))
@@ -201,47 +209,58 @@ def main() -> None:
     document = json.loads(sys.stdin.readline())
     question = Question(**{**document, "limits": Limits(**document["limits"])})
     _limit(question.limits)
+    refusal = respond(question, sys.stdout.buffer)
+    if refusal:
+        sys.stderr.buffer.write(f"\n{_REFUSED}{' '.join(refusal)}\n".encode("utf-8", "replace"))
+        sys.stderr.flush()
+    os._exit(1 if refusal else 0)  # at once: what was begun need not be ended in order
+
+
+def respond(question: Question, out: BinaryIO) -> tuple[str, str] | None:
+    """Write the answer; where there is none, or it broke off, the kind of error and the reason in one line."""
     try:
         statements.check(question.statement)
-        _write(_locked(question), question)
-    except TooLargeError as error:
-        _refuse("large", str(error))
-    except SourceError as error:
-        _refuse("source", str(error))
+        with closing(_locked(question)) as connection:
+            _write(connection, question, out)
+        out.flush()
     except LakeError as error:
-        _refuse("invalid", str(error))
-    except (MemoryError, RecursionError, duckdb.OutOfMemoryException):
-        _refuse("invalid", _too_much(question.limits))
-    except duckdb.Error as error:
-        _refuse(*_explained(error))
+        return _kind(error), _line(str(error))
+    except (MemoryError, RecursionError):
+        return "invalid", _too_much(question.limits)
+    except (duckdb.Error, OSError) as error:  # which rows that come bring as OSError, by their text alone
+        return _explained(error, question.limits)
     except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:  # of values that Arrow or DuckDB refuse
-        _refuse("invalid", f"a parameter or a value of the answer cannot be handed over: {error}")
+        return "invalid", _line(f"a parameter or a value of the answer cannot be handed over: {error}")
+    return None
+
+
+def _kind(error: LakeError) -> str:
+    return next((kind for kind, raised in _KINDS.items() if type(error) is raised), "invalid")
+
+
+def _line(reason: str) -> str:
+    return " ".join(reason[: 2 * _LONGEST].split())
 
 
 def _limit(limits: Limits) -> None:
     """Let the system end what uses more."""
-    memory, seconds = (limits.memory_mb + 2000) * 2**20, int(limits.seconds) + 1
+    memory, seconds = (limits.memory_mb + _RESERVED) * 2**20, int(limits.seconds) + 1
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds * limits.threads, seconds * limits.threads))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _refuse(kind: str, reason: str) -> NoReturn:
-    line = " ".join(reason[:_LONGEST].split())
-    sys.stderr.buffer.write(f"\n{_REFUSED}{kind} {line}\n".encode("utf-8", "replace"))
-    sys.stderr.flush()
-    os._exit(1)  # at once: what was begun is not to be ended in order
-
-
-def _explained(error: duckdb.Error) -> tuple[str, str]:
+def _explained(error: duckdb.Error | OSError, limits: Limits) -> tuple[str, str]:
     """Whose fault it is, and the reason in one line."""
     reason, _, others = str(error)[: 10 * _LONGEST].strip().partition("\n")
-    if type(error) is duckdb.Error or isinstance(error, (duckdb.IOException, duckdb.HTTPException)):
-        return "source", f"cannot read the lake: {reason}"
+    if reason.startswith("Out of Memory Error"):
+        return "invalid", _too_much(limits)
+    if type(error) is duckdb.Error or reason.startswith(("IO Error", "HTTP Error")):
+        return "source", _line(f"cannot read the lake: {reason}")
     lines = others.splitlines()
     advice = next((line for line in lines if line.startswith(("Candidate bindings", "Did you mean"))), "")
-    return "invalid", f"this SQL cannot be run: {reason[:_LONGEST]} {advice}".rstrip()
+    return "invalid", _line(f"this SQL cannot be run: {reason[:_LONGEST]} {advice[:_LONGEST]}")
 
 
 def _locked(question: Question) -> duckdb.DuckDBPyConnection:
@@ -262,7 +281,7 @@ def _locked(question: Question) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _write(connection: duckdb.DuckDBPyConnection, question: Question) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, question: Question, out: BinaryIO) -> None:
     """Write the rows; not even the first where the columns are too many or too deep."""
     relation = connection.sql(question.statement, params=question.params or None)
     if len(relation.columns) > _MOST_COLUMNS:
@@ -271,12 +290,12 @@ def _write(connection: duckdb.DuckDBPyConnection, question: Question) -> None:
     if any(_depth(column.type) > _DEEPEST for column in reader.schema):
         raise InvalidInputError(f"a column of the answer is nested more than {_DEEPEST} deep; unnest it")
     left = question.limits.rows
-    with pa.ipc.new_stream(sys.stdout.buffer, reader.schema) as sink:
+    with pa.ipc.new_stream(out, reader.schema) as sink:
         for batch in reader:
             left -= batch.num_rows
             if left < 0:
                 raise TooLargeError(_too_many(question.limits.rows))
-            for piece in _pieces(batch):
+            for piece in _pieces(_clean(batch)):
                 sink.write_batch(piece)
 
 
@@ -293,6 +312,16 @@ def _depth(kind: pa.DataType) -> int:
         deepest = max(deepest, depth)
         waiting += [(kind.field(place).type, depth + 1) for place in range(kind.num_fields)]
     return deepest
+
+
+def _clean(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same rows without what memory happened to hold where a value is null."""
+    places = pa.array(np.arange(batch.num_rows, dtype=np.int32))
+    columns = [
+        column.take(places) if column.null_count or pa.types.is_nested(column.type) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

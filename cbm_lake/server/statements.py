@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import duckdb
@@ -106,7 +107,7 @@ def check(statement: str) -> None:
 
 
 def _parsed(statement: str) -> list[dict[str, Any]]:
-    with duckdb.connect() as connection:
+    with _parser().cursor() as connection:
         try:
             (text,) = connection.execute(
                 "select json_serialize_sql($text::varchar, skip_null := true, skip_empty := true)", {"text": statement}
@@ -124,6 +125,12 @@ def _parsed(statement: str) -> list[dict[str, Any]]:
         raise InvalidInputError(f"only a SELECT can be run: {reason}")
     found: list[dict[str, Any]] = document["statements"]
     return found
+
+
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """A connection that nothing is run on but its parser."""
+    return duckdb.connect()
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,7 @@ from affine import Affine
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
-from cbm_lake import backgrounds, get, sources
+from cbm_lake import backgrounds, get, limits, sources
 from cbm_lake.cards import CLOUD_CLASSES, S2, Classes, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
@@ -447,9 +447,11 @@ def _pixels(file: Path, epsg: int, transform: Affine, size: int) -> NDArray[Any]
 
 def _opened(file: Path) -> Any:
     try:
-        return rasterio.open(file)
+        dataset = rasterio.open(file)
     except RasterioError as error:
         raise SourceError(f"{file} cannot be read: {error}; delete it, and it will be fetched again") from error
+    limits.check_whole(str(file), (dataset.count, *dataset.shape), dataset.dtypes[0])
+    return dataset
 
 
 # -- backgrounds --------------------------------------------------------------------------------------------------
