@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -25,6 +26,11 @@ from cbm_lake import durable
 from cbm_lake.errors import ConfigError
 
 log = logging.getLogger(__name__)
+
+UMASK: Final = "CBM_LAKE_UMASK"
+"""Variable with the umask of commands."""
+_OTHERS: Final = 0o007
+"""The rights of those who are neither the owner nor in the group."""
 
 
 def get_value(keys: Sequence[str]) -> Any:
@@ -245,11 +251,11 @@ class Workspace:
             ConfigError: a folder or file cannot be written, or config/main.json is wrong.
         """
         with self._writing():
-            self.config_file.parent.mkdir(parents=True, exist_ok=True)
+            _make(self.config_file.parent)
             if not self.config_file.exists():
                 self._write(_defaults())
             for folder in (self.data, self.temp):
-                folder.mkdir(parents=True, exist_ok=True)
+                _make(folder)
         return self
 
     def configure(self, section: str, **values: Any) -> Workspace:
@@ -311,6 +317,36 @@ class Workspace:
         """Replace the file in one step, readable by its owner only (it may hold passwords)."""
         with durable.replacing(self.config_file, private=True) as draft:
             draft.write_text(json.dumps(document, indent=4), encoding="utf-8")
+
+
+def close_to_others() -> None:
+    """Let nobody but the owner and the group read what this process makes from now on.
+
+    The process's umask says what the group may; CBM_LAKE_UMASK says all (022: everybody may read).
+
+    Raises:
+        ConfigError: CBM_LAKE_UMASK is no umask.
+    """
+    told = _umask()
+    os.umask(os.umask(0o077) | _OTHERS if told is None else told)
+
+
+def _umask() -> int | None:
+    """What CBM_LAKE_UMASK says; None where it says nothing."""
+    told = os.environ.get(UMASK, "")
+    if told and not re.fullmatch(r"[0-7]{1,4}", told):
+        raise ConfigError(f"{UMASK}={told!r} is no umask; write it as 027, or 022 where everybody may read")
+    return int(told, 8) if told else None
+
+
+def _make(folder: Path) -> None:
+    """Make a folder of the workspace, unless it is there, closed to others unless told."""
+    if folder.is_dir():
+        return
+    folder.mkdir(mode=0o777 & ~_OTHERS, parents=True, exist_ok=True)
+    told = _umask()
+    if told is not None:
+        folder.chmod(0o777 & ~told)
 
 
 def _defaults() -> dict[str, Any]:

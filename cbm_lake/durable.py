@@ -87,6 +87,20 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
         _sync_folder(path.parent)
 
 
+def move(draft: Path, target: Path) -> None:
+    """Give a file, or a folder of files, its name on the same disk once its bytes are there; a file is replaced.
+
+    Raises:
+        OSError: the disk does not take it, or a folder that is not empty has the name.
+    """
+    for path in sorted(draft.rglob("*")) if draft.is_dir() else [draft]:
+        _sync_folder(path) if path.is_dir() else _sync(path)
+    if draft.is_dir():
+        _sync_folder(draft)
+    draft.replace(target)
+    _sync_folder(target.parent)
+
+
 @contextmanager
 def replacing(file: Path, *, private: bool = False) -> Iterator[Path]:
     """A draft in the same folder, with the same suffix, that becomes the file when the block ends without an error.

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from cbm_lake import clock
+
 _ORDER: Final = r"(?:(?P<sequence>\d{6,})-)?(?P<stamp>\d{8}T\d{12}Z)"
 _SCENES: Final = re.compile(rf"{_ORDER}-")
 _PARCELS: Final = re.compile(
@@ -40,7 +42,7 @@ def stamp(moment: datetime) -> str:
 
 def following(there: Iterable[Order]) -> Order:
     """What a new file gets beside those that are there."""
-    return Order(1 + max((other.sequence for other in there), default=0), stamp(datetime.now(UTC)))
+    return Order(1 + max((other.sequence for other in there), default=0), stamp(clock.now()))
 
 
 def scenes(order: Order, unique: str) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import database, digests, filenames, lookup, manifest, queries, revisions, schemas
+from cbm_lake import cards, clock, database, digests, filenames, lookup, manifest, ordering, queries, revisions, schemas
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
@@ -67,14 +67,26 @@ class Lake(Pixels):
         """The rows of the named query sql/<folder>/<file>.sql.
 
         Raises:
-            NotFoundError: there is no query of that name.
-            InvalidInputError: a parameter is missing or not known to it.
+            NotFoundError: there is no query of that name, or no parcel $pid in the parcel set that it asks about.
+            InvalidInputError: a parameter is missing or not known to it, or $screen is no list of scene classes.
             SourceError: a file of the lake cannot be read.
         """
-        query = queries.get(name)
-        if name in lookup.QUESTIONS and (found := self._database().series(lookup.QUESTIONS[name], params)) is not None:
-            return found
-        return database.rows(self._cursor(params if query.of_one_parcel else None), query.sql, params)
+        query, params = queries.get(name), cards.with_classes(params)
+        found = self._database().series(lookup.QUESTIONS[name], params) if name in lookup.QUESTIONS else None
+        if found is None:
+            found = database.rows(self._cursor(params if query.of_one_parcel else None), query.sql, params)
+        if query.of_one_parcel and not found.num_rows:
+            self._check_declared(params)
+        return found
+
+    def _check_declared(self, params: dict[str, Any]) -> None:
+        """Raise NotFoundError unless a parcel of which nothing is found is declared."""
+        key = {name: params[name] for name in ("aoi", "year", "ptype", "pid") if name in params}
+        if len(key) == 4 and key["pid"] is not None and not self.query("parcels.by_pid", **key).num_rows:
+            name = f"{key['aoi']} {key['year']} {key['ptype']}".rstrip()
+            raise NotFoundError(
+                f"no parcel {key['pid']!r} in {name}; identifiers are text, exactly as the agency wrote them"
+            )
 
     def relation(self, statement: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
         """The same as a DuckDB relation, for results that should not be held in memory at once.
@@ -91,7 +103,8 @@ class Lake(Pixels):
         """Write rows to a file for other tools; its ending says the format. Returns how many rows.
 
         Every value keeps its type, or the column is refused by its name. Where a format has another form of a value
-        (milliseconds, text), a warning says so.
+        (milliseconds, text), a warning says so. The rows come in the order that the statement says, and those that it
+        leaves equal in the order of all columns: the same rows are the same file, however they lie in the lake.
 
         Args:
             what: a view (s2, parcels, …), a named query, or a SELECT statement.
@@ -113,7 +126,11 @@ class Lake(Pixels):
         """
         from cbm_lake import export
 
+        params = cards.with_classes(params)
+        keys = ordering.KEYS.get(what.lower(), ())
         if what in queries.load():
+            if queries.get(what).of_one_parcel:
+                self.query(what, **params)  # a parcel that there is not is refused before a file is made
             what = queries.get(what).sql
         elif what.isidentifier():
             what = f"from {what}"
@@ -123,7 +140,12 @@ class Lake(Pixels):
             further = frozenset([identifiers] if isinstance(identifiers, str) else identifiers)
             pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), further)
         options = export.Options(pseudonyms, neutralise)
-        return export.write(self.relation(what, **params), Path(path), options)
+        cursor = self._cursor()
+        columns = database.relation(cursor, what, params).columns  # refuses what is not one SELECT
+        hidden = None
+        if pseudonyms:
+            hidden = ordering.Hidden(frozenset(pseudonyms.identifiers(columns)), pseudonyms.of("the order of the rows"))
+        return export.write(ordering.ordered(cursor, what, params, keys, hidden), Path(path), options)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
@@ -332,7 +354,7 @@ class Lake(Pixels):
     def remember_rasters(self, headers: dict[str, str]) -> None:
         """Keep what the headers of rasters say, as JSON by href."""
         self._check_present()
-        now = datetime.now(UTC)
+        now = clock.now()
         rows = [{"href": href, "header": header, "seen": now} for href, header in headers.items()]
         if rows:
             self._tables["rasters"].append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))
@@ -391,7 +413,7 @@ class Lake(Pixels):
         self._check_present()
         if days < 0:
             raise InvalidInputError(f"days must be 0 or more, not {days:g}")
-        return sum(table.vacuum(days) for table in self._tables.values())
+        return sum(table.vacuum(days) for table in self._tables.values()) + self._store.sweep("", days)
 
     def settle(self, card: str | None = None) -> None:
         """Let tables and cubes hold exactly what counts, for readers that know nothing of the ledger.
@@ -475,7 +497,7 @@ class Lake(Pixels):
         """DuckDB over the current snapshot; the same one until the lake has moved on."""
         snapshot = self.snapshot()
         with self._lock:
-            if self._opened is None or self._opened.snapshot != snapshot:
+            if self._opened is None or self._opened.snapshot != snapshot or not self._opened.is_whole:
                 self._opened = Database(self._store, self._tables, snapshot)
             return self._opened
 
@@ -486,7 +508,9 @@ def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
     Args:
         url: folder, or s3:// URL.
         as_of: a moment (date, datetime, or ISO text; UTC unless it says a zone): the lake as it was recorded then,
-            whatever season its data are of. It cannot be changed.
+            whatever season its data are of. It cannot be changed. This goes by the time, and so by the clocks of those
+            who wrote: what a clock that was ahead wrote is seen from its time on only. What is in force then goes by
+            the numbers of what is seen, as it does without `as_of`.
 
     Raises:
         InvalidInputError: `as_of` is no date.

@@ -37,6 +37,10 @@ _CHECKPOINT_EVERY: Final = 100
 _LAST: Final = "_last_checkpoint"
 
 
+class DamagedLogError(SourceError):
+    """A log that says no more what its table holds; other tables can be read."""
+
+
 @dataclass(frozen=True)
 class Log:
     """The log of the table of that name in a store."""
@@ -53,7 +57,8 @@ class Log:
         """The table as it is; None when it has not been made yet.
 
         Raises:
-            SourceError: the log cannot be read; what is damaged is named, with what to do.
+            DamagedLogError: an entry or a checkpoint is damaged; it is named, with what to do.
+            SourceError: the log cannot be read.
         """
         url = self.store.path(self.name)
         with translated("read", url):
@@ -146,7 +151,7 @@ class Log:
         files = [name for name in self.store.files(f"{self.name}/_delta_log") if ".checkpoint." in name]
         if files:
             reason = str(error).partition("\n")[0]
-            raise SourceError(
+            raise DamagedLogError(
                 f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason}); delete it and "
                 f"{_LAST} beside it: the entries of the log say the same"
             ) from error
@@ -157,7 +162,7 @@ class Log:
         if fault is None and content is not None:
             return decoded(content)
         path = self.store.path(self.file(version))
-        raise SourceError(f"cannot read {path}: this entry of the log is damaged ({fault}); {_advice(last=last)}")
+        raise DamagedLogError(f"cannot read {path}: this entry of the log is damaged ({fault}); {_advice(last=last)}")
 
 
 def damage(content: bytes) -> str | None:

@@ -7,14 +7,13 @@ writer was stopped in between; the next writer of its folder records it. One tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
 
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from cbm_lake import access, digests, schemas
+from cbm_lake import access, clock, digests, schemas
 from cbm_lake.delta import Table
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.store import Store, Written, translated
@@ -110,7 +109,7 @@ def _row(store: Store, name: str) -> dict[str, Any]:
 
 
 def _now(action: str) -> dict[str, Any]:
-    return {"action": action, "recorded": datetime.now(UTC), "version": version("cbm-lake"), "sequence": None}
+    return {"action": action, "recorded": clock.now(), "version": version("cbm-lake"), "sequence": None}
 
 
 def _digest(store: Store, name: str) -> str:

@@ -12,6 +12,7 @@ from cbm_lake.store import Store
 _OF_SIGNATURES: dict[str, Any] = {
     "keys": ("pid", "scene", "ptype", "obstime", "extraction"),
     "partitions": ("aoi", "year"),
+    "small": False,
 }
 
 

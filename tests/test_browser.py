@@ -1,10 +1,12 @@
 """The page of `cbm-lake app`: its login, and the whole job in a real browser."""
 
+import base64
 import csv
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ import small_demo
 
 from cbm_lake import extract
 from cbm_lake.lake import open_lake
+from cbm_lake.server import audit
 from cbm_lake.server.accounts import Accounts
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -28,7 +31,8 @@ from pathlib import Path
 from cbm_lake.ipycbm import website
 from cbm_lake.server.accounts import Accounts
 accounts = Accounts(Path(sys.argv[1])) if len(sys.argv) > 1 else None
-website.serve("127.0.0.1", 0, accounts=accounts, opened=lambda url: print(url, flush=True))
+access = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+website.serve("127.0.0.1", 0, accounts=accounts, opened=lambda url: print(url, flush=True), access=access)
 """
 
 
@@ -87,6 +91,73 @@ def test_an_administrator_gets_in_and_is_out_when_the_password_changes(guarded):
         assert session.get(url + "voila/files/website.py", timeout=30).status_code == 403
         accounts.add("root", "another long password", admin=True)
         assert session.get(url + "voila/static/voila.js", timeout=30).status_code == 401
+
+
+TARGETS = [
+    "//evil.example", "//evil.example/%2e%2e", "///evil.example/", "/\\evil.example", "/\\/evil.example/",
+    "/%5Cevil.example",
+    "/%2F%2Fevil.example/", "/\t/evil.example/", "http://evil.example/", "http:evil.example",
+    "/login?next=//evil.example",
+    "/login?next=https:%2F%2Fevil.example", "/login?next=/%5Cevil.example", "/logout?next=//evil.example",
+    "/voila/render//evil.example/", "/voila/files//evil.example", "//evil.example/voila/static/",
+    "/?next=//evil.example",
+]  # fmt: skip
+
+
+def location(url, target, headers):
+    """Where an address sends a browser, or None."""
+    host, port = url.removeprefix("http://").rstrip("/").split(":")
+    lines = [f"GET {target} HTTP/1.1", f"Host: {host}:{port}", "Connection: close", *headers]
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode("latin-1")
+    found = re.search(r"(?im)^location: *(.*?)\r$", answer.partition("\r\n\r\n")[0] + "\r\n")
+    return found and found[1]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_login_sends_nobody_to_another_site(guarded, target):
+    url, accounts = guarded
+    accounts.add("guest", "very long password", admin=True)
+    login = base64.b64encode(b"guest:very long password").decode()
+    with requests.Session() as session:
+        session.get(url + "voila/static/voila.js", auth=("guest", "very long password"), timeout=30)
+        cookie = "; ".join(f"{name}={value}" for name, value in session.cookies.items())
+    for headers in ([], [f"Authorization: Basic {login}"], [f"Cookie: {cookie}"]):
+        sent = location(url, target, headers)
+        assert sent is None or re.fullmatch(r"/(?![/\\])[\w./?=&%:-]*", sent), sent
+        assert sent is None or not re.search(r"(?i)next=", sent)
+
+
+def test_a_failed_login_is_in_the_log_with_its_address_and_in_the_access_log(tmp_path):
+    accounts = Accounts(tmp_path / "config" / "users.json")
+    accounts.add("root", "very long password", admin=True)
+    with served(tmp_path, accounts.file, tmp_path / "access") as url:
+        for who in (("root", "wrong"), ("eve\u2028x", "wrong"), ("root", "very long password")):
+            value = base64.b64encode(":".join(who).encode()).decode()
+            requests.get(url, headers={"Authorization": f"Basic {value}"}, timeout=60, allow_redirects=False)
+        for value in (b"\xe9\xe9", b"\xff", b"===="):
+            answer = requests.get(url, headers={"Authorization": b"Basic " + value}, timeout=60)
+            assert answer.status_code == 401
+        answers = [requests.get(url, auth=("root", "wrong"), timeout=60) for _ in range(12)]
+        assert {answer.status_code for answer in answers} == {401, 429}
+        assert int(answers[-1].headers["Retry-After"]) > 60
+    lines = (tmp_path / "page.log").read_text().split("\n")
+    assert "127.0.0.1 failed to log in as root: 401" in lines
+    assert "127.0.0.1 failed to log in as eve\\u2028x: 401" in lines
+    assert "127.0.0.1 failed to log in as root: 429" in lines
+    assert "127.0.0.1 logged in as root" in lines
+    rows = audit.read(folder=tmp_path / "access").to_pylist()
+    assert {(row["door"], row["who"], row["status"]) for row in rows} >= {("app", None, 401), ("app", "root", 302)}
+
+
+def test_the_cookie_of_a_login_is_for_this_site_and_no_script(guarded):
+    url, accounts = guarded
+    accounts.add("guest", "very long password", admin=True)
+    answer = requests.get(url, auth=("guest", "very long password"), timeout=60, allow_redirects=False)
+    kept = answer.headers["Set-Cookie"].lower()
+    assert all(word in kept for word in ("httponly", "samesite=strict"))
+    assert requests.delete(url + "api/kernels/0", timeout=30).status_code == 401
 
 
 def test_a_forged_cookie_is_a_strangers(guarded):

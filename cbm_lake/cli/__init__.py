@@ -83,6 +83,9 @@ def settings(
     ] = False,
 ) -> None:
     """Options of every command."""
+    from cbm_lake.config import close_to_others
+
+    close_to_others()
     if lake is not None:
         os.environ["CBM_LAKE_LAKE__URL"] = lake
 

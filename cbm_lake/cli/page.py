@@ -30,16 +30,23 @@ def serve_page(
         Path | None, typer.Option("--ssl-certfile", exists=True, dir_okay=False, help="Certificate, for https.")
     ] = None,
     key: Annotated[Path | None, typer.Option("--ssl-keyfile", exists=True, dir_okay=False, help="Its key.")] = None,
+    access_days: Annotated[
+        int, typer.Option("--access-days", min=1, help="Days for which it is kept who looked at what.")
+    ] = 180,
 ) -> None:
     """Serve the widgets as a page; on another address than loopback to administrators only (`cbm-lake user`)."""
     with of_extra("notebook,server", "the page"):
         from cbm_lake.ipycbm import website
+        from cbm_lake.server import audit, plain
+    from cbm_lake.config import Workspace
+
     accounts = None if _is_loopback(host) else _accounts()
     secured = _context(certificate, key)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    plain.log_to_stderr(logging.WARNING)
     website.serve(
         host, port, accounts=accounts, certificate=secured,
         opened=lambda url: out.print(f"the page is at {url} (Ctrl+C ends it)", soft_wrap=True, highlight=False),
+        access=audit.folder_of(Workspace.here()), days=access_days,
     )  # fmt: skip
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cbm_lake.cli.shared import out
-from cbm_lake.errors import of_extra
+from cbm_lake.cli.shared import Format, Shown, out, show
+from cbm_lake.errors import InvalidInputError, of_extra
 
 if TYPE_CHECKING:
     from cbm_lake.server.accounts import Accounts
@@ -21,17 +22,22 @@ Areas = Annotated[list[str] | None, typer.Option("--aoi", help="Area that the us
 @app.command()
 def add(
     name: Name,
-    password: Annotated[
-        str,
-        typer.Option(
-            "--password", prompt=True, confirmation_prompt=True, hide_input=True, help="Asked for when it is not given."
-        ),
-    ],
     aoi: Areas = None,
     admin: Annotated[bool, typer.Option("--admin", help="May read all areas.")] = False,
+    auditor: Annotated[bool, typer.Option("--auditor", help="May read who looked at what, of all areas.")] = False,
+    from_stdin: Annotated[
+        bool,
+        typer.Option("--password-stdin", help="Read the password from standard input, one line; else it is asked for."),
+    ] = False,
+    password: Annotated[str | None, typer.Option("--password", hidden=True)] = None,
 ) -> None:
-    """Make an account, or give an existing one another password and other areas."""
-    _accounts().add(name, password, tuple(aoi or ()), admin=admin)
+    """Make an account, or give an existing one another password and other areas; the password is asked for."""
+    if password is not None:
+        raise InvalidInputError(
+            "a password on the command line is seen by everyone at this machine (ps, the shell's history); leave "
+            "--password out and it is asked for, or give it with: … | cbm-lake user add NAME --password-stdin"
+        )
+    _accounts().add(name, _password(is_piped=from_stdin), tuple(aoi or ()), admin=admin, auditor=auditor)
     out.print(f"{name} may read {'all areas' if admin else ', '.join(aoi or ()) or 'no area yet; grant some'}")
 
 
@@ -39,7 +45,8 @@ def add(
 def list_users() -> None:
     """Show the accounts and what they may read."""
     for name, user in _accounts().users().items():
-        out.print(f"{name}: {'all areas' if user.admin else ', '.join(user.aois) or 'no area'}", markup=False)
+        areas = "all areas" if user.admin else ", ".join(user.aois) or "no area"
+        out.print(f"{name}: {areas}{', who looked at what' if user.auditor else ''}", markup=False)
 
 
 @app.command()
@@ -54,10 +61,14 @@ def grant(
     name: Name,
     aoi: Areas = None,
     admin: Annotated[bool | None, typer.Option("--admin/--no-admin", help="May read all areas, or no longer.")] = None,
+    auditor: Annotated[
+        bool | None,
+        typer.Option("--auditor/--no-auditor", help="May read who looked at what, of all areas, or no longer."),
+    ] = None,
 ) -> None:
-    """Let an account read more areas."""
+    """Let an account read more areas, or who looked at what."""
     accounts = _accounts()
-    accounts.grant(name, tuple(aoi or ()), admin=admin)
+    accounts.grant(name, tuple(aoi or ()), admin=admin, auditor=auditor)
     user = accounts.users()[name.strip().lower()]
     out.print(f"{name} may read {'all areas' if user.admin else ', '.join(user.aois) or 'no area'}", markup=False)
 
@@ -73,6 +84,30 @@ def revoke(name: Name, aoi: Areas = None) -> None:
 def token(name: Name, days: Annotated[int, typer.Option("--days", min=1, help="For how long it holds.")] = 90) -> None:
     """Print a new bearer token of an account; it cannot be shown again."""
     out.print(_accounts().token(name, days), markup=False, soft_wrap=True)
+
+
+@app.command()
+def access(
+    since: Annotated[str, typer.Option("--since", help="First day (UTC), 2024-03-01.")] = "",
+    until: Annotated[str, typer.Option("--until", help="Last day, included.")] = "",
+    who: Annotated[str | None, typer.Option("--user", help="Of this account only.")] = None,
+    aoi: Annotated[str | None, typer.Option("--aoi", help="Of this area only.")] = None,
+    pid: Annotated[str | None, typer.Option("--pid", help="Of this parcel only.")] = None,
+    shown: Shown = Format.table,
+) -> None:
+    """Show who looked at which area and parcel, or asked what, over REST or on the page, and when."""
+    with of_extra("server", "the access log"):
+        from cbm_lake.server import audit
+
+    show(audit.read(since, until, who=who, aoi=aoi, pid=pid), shown, "access")
+
+
+def _password(*, is_piped: bool) -> str:
+    """A password, from standard input or asked for twice."""
+    if is_piped:
+        return sys.stdin.readline().rstrip("\r\n")
+    given: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return given
 
 
 def _accounts() -> Accounts:

@@ -10,7 +10,7 @@ import ipywidgets
 from cbm_lake import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import LakeError
-from cbm_lake.ipycbm import cleaning
+from cbm_lake.ipycbm import cleaning, opened
 from cbm_lake.ipycbm.panel import explained
 
 TABS: Final = {
@@ -35,6 +35,7 @@ def page(first: str = "get") -> ipywidgets.Widget:
 
     tabs.observe(lambda change: show(change["new"]), "selected_index")
     tabs.selected_index = list(TABS).index(first)
+    opened.listen()
     title = ipywidgets.HTML(f"<h1 style='margin: 0'>cbm-lake</h1>{Workspace.here().lake_url}")
     return cleaning.offered(ipywidgets.VBox([title, tabs]))
 

@@ -6,17 +6,16 @@ by an administrator's account: the widgets read all areas and change the setting
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
 import hashlib
 import logging
+import os
 import ssl
 import sys
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
@@ -29,7 +28,12 @@ from voila.app import Voila
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 
 from cbm_lake.errors import ConfigError
-from cbm_lake.server.accounts import Accounts, LockedOutError
+from cbm_lake.ipycbm import opened as opening
+from cbm_lake.server.accounts import Accounts
+from cbm_lake.server.audit import DAYS, AccessLog, Look
+from cbm_lake.server.limits import RefusalError
+from cbm_lake.server.login import Door, credentials
+from cbm_lake.server.plain import escaped
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,8 @@ _POLICY: Final = (
 """No script or style comes from elsewhere, and no other site shows this one in a frame; maps may fetch their tiles."""
 _LARGEST_UPLOAD: Final = 150_000_000
 """Bytes of a message, of which a file that is sent is one; a larger one ends the connection."""
+_OWN: Final = ("/voila/static/", "/voila/templates/", "/static/")
+"""Scripts and styles, which tell nothing."""
 _IDLE: Final = 3600
 """Seconds after which the process of a page that nobody looks at any more is ended."""
 
@@ -65,10 +71,10 @@ class Website(Voila):
     def init_handlers(self) -> list[Any]:
         """Voila's, behind the login."""
         handlers: list[Any] = [(r"/voila/api/shutdown/(.*)", _Leaving), *super().init_handlers()]
-        if self.accounts is None:
-            return handlers
-        known = {"accounts": self.accounts, "secret": self.cookie_secret}
-        return [Rule(_Strangers(**known), _Login, known), *handlers]
+        rules = [Rule(_Odd(), _Nothing), Rule(_Strangers(self.accounts, self.cookie_secret), _Login)]
+        if self.accounts is not None:
+            rules[1].target_kwargs = {"door": Door(self.accounts), "secret": self.cookie_secret}
+        return [*rules, *handlers]
 
     def listen(self) -> None:
         """Answer until the process is told to end.
@@ -103,6 +109,8 @@ def serve(
     accounts: Accounts | None,
     certificate: ssl.SSLContext | None = None,
     opened: Callable[[str], None],
+    access: Path | None = None,
+    days: int = DAYS,
 ) -> None:
     """Serve the page until the process is told to end.
 
@@ -112,6 +120,8 @@ def serve(
         accounts: whose administrators may come in; None is for loopback, where whoever is at this machine may.
         certificate: for https.
         opened: called with the address when it answers.
+        access: folder of the access log; None is no log.
+        days: for which the access log is kept.
 
     Raises:
         ConfigError: the address or port cannot be had.
@@ -122,12 +132,16 @@ def serve(
     if sys.platform != "win32":  # over TCP everyone at this machine could read what goes to and fro
         site.update_config(Config(KernelManager={"transport": "ipc"}))
     site.update_config(Config(VoilaConfiguration={"file_allowlist": [], "extension_allowlist": list(_EXTENSIONS)}))
+    site.update_config(Config(VoilaConfiguration={"http_header_envs": [opening.WHO, opening.ADDRESS]}))
     site.log_level = logging.ERROR  # Voila tells of every process that it starts
     site.tornado_settings = {
         "headers": {"Content-Security-Policy": _POLICY},
         "websocket_max_message_size": _LARGEST_UPLOAD,
         "allow_remote_access": accounts is not None,  # else a site whose name leads to 127.0.0.1 could come in
     }
+    if access is not None:
+        os.environ[opening.FOLDER], os.environ[opening.DAYS] = str(access), str(days)
+        site.tornado_settings["log_function"] = _writer(AccessLog(access, days))
     site.initialize([])
     site.ip, site.port, site.open_browser = host, port, False  # whatever a voila.json says that lies about
     site.notebook_path, site.root_dir = str(PAGE), str(PAGE.parent)
@@ -141,60 +155,105 @@ class _Leaving(VoilaShutdownKernelHandler):
         """Nothing: the address holds the process's number, which nobody but its page knows."""
 
 
-class _Strangers(Matcher):
-    """Requests without a login that holds."""
+class _Odd(Matcher):
+    """Requests for what no page of ours has: a path that a browser could take for another site's, when sent there."""
 
-    def __init__(self, accounts: Accounts, secret: bytes) -> None:
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        """What tornado asks: {} where this is such a request, else None."""
+        path = unquote(request.path)
+        inside = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+        return None if inside else {}
+
+
+class _Nothing(RequestHandler):
+    """There is none of that name."""
+
+    def prepare(self) -> None:
+        """Answer every method alike."""
+        self.set_status(404)
+        self.finish("there is nothing of that name")
+
+
+class _Strangers(Matcher):
+    """Requests without a login that holds; of all others it is noted whose they are.
+
+    Args:
+        accounts: who may come in; None is everybody.
+        secret: with which logins are signed.
+    """
+
+    def __init__(self, accounts: Accounts | None, secret: bytes) -> None:
         self.accounts, self.secret = accounts, secret
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         """What tornado asks: {} where this is a stranger's, else None."""
+        for header in (opening.WHO, opening.ADDRESS):
+            request.headers.pop(header, None)
+        request.headers[opening.ADDRESS] = request.remote_ip or ""
+        if self.accounts is None:
+            return None
         kept = decode_signed_value(self.secret, _COOKIE, _cookie(request), max_age_days=_DAYS)
         name, _, mark = (kept or b"").decode().rpartition("\0")
         user = self.accounts.users().get(name)
-        holds = user is not None and user.admin and mark == _mark(user.hash)
-        return None if holds else {}
+        if user is None or not user.admin or mark != _mark(user.hash):
+            return {}
+        request.headers[opening.WHO] = name
+        return None
 
 
 class _Login(RequestHandler):
     """Asks for name and password; whoever gives them right is let in by a cookie."""
 
-    def initialize(self, accounts: Accounts, secret: bytes) -> None:
+    def initialize(self, door: Door, secret: bytes) -> None:
         """Take what the rule gives."""
-        self.accounts, self.secret = accounts, secret
+        self.door, self.secret = door, secret
 
     async def prepare(self) -> None:
         """Answer every method alike, so that nothing is reached without a login."""
-        name, password = _basic(self.request.headers.get("Authorization", ""))
-        address = self.request.remote_ip or ""
+        header = self.request.headers.get("Authorization", "")
         try:
-            loop = asyncio.get_running_loop()  # hashing is slow on purpose: others need not wait for it
-            account = await loop.run_in_executor(None, self.accounts.check, name, password, address) if name else None
-        except LockedOutError as error:
-            self.set_header("Retry-After", f"{error.seconds:.0f}")
-            return self._refuse(429, str(error))
-        if account is None:
-            self.set_header("WWW-Authenticate", 'Basic realm="cbm-lake", charset="UTF-8"')
-            return self._refuse(401, "Could not verify.")
+            account = await self.door.enter(header, self.request.remote_ip or "")
+        except RefusalError as refusal:
+            return self._refuse(refusal, credentials(header)[0])
         if not account.admin:
-            return self._refuse(
-                403, "This page reads all areas; it is for administrators (cbm-lake user grant --admin)."
-            )
+            reason = "This page reads all areas; it is for administrators (cbm-lake user grant --admin)."
+            return self._refuse(RefusalError(403, reason), account.name)
         self._let_in(account.name)
         return None
 
     def _let_in(self, name: str) -> None:
-        value = create_signed_value(self.secret, _COOKIE, f"{name}\0{_mark(self.accounts.users()[name].hash)}")
+        mark = _mark(self.door.accounts.users()[name].hash)
+        value = create_signed_value(self.secret, _COOKIE, f"{name}\0{mark}")
         secure = self.request.protocol == "https"
         self.set_cookie(_COOKIE, value.decode(), httponly=True, samesite="Strict", secure=secure)
-        log.info("%s %s logged in", self.request.remote_ip, name)
+        log.warning("%s logged in as %s", self.request.remote_ip, name)
+        self.request.headers[opening.WHO] = name
         self.redirect(self.request.path)
 
-    def _refuse(self, status: int, text: str) -> None:
-        log.info("%s %s %s %d", self.request.remote_ip, self.request.method, self.request.path, status)
-        self.set_status(status)
+    def _refuse(self, refusal: RefusalError, name: str) -> None:
+        if name:
+            log.warning("%s failed to log in as %s: %d", self.request.remote_ip, escaped(name), refusal.status)
+        for header, value in refusal.headers.items():
+            self.set_header(header, value)
+        if refusal.status == 401:
+            self.set_header("WWW-Authenticate", 'Basic realm="cbm-lake", charset="UTF-8"')
+        self.set_status(refusal.status)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        self.finish(text)
+        self.finish(refusal.reason)
+
+
+def _writer(access: AccessLog) -> Callable[[RequestHandler], None]:
+    """Writes into the access log what tornado tells of each request, but of the site's own scripts."""
+
+    def write(handler: RequestHandler) -> None:
+        request, status = handler.request, handler.get_status()
+        who = request.headers.get(opening.WHO) or None
+        if request.path.startswith(_OWN) or (who is None and status not in (200, 401)):
+            return
+        address, ms = request.remote_ip or "", round(1000 * request.request_time(), 1)
+        access.add(Look(who, address, "app", request.method or "", request.path, status, ms, question=request.query))
+
+    return write
 
 
 def _cookie(request: HTTPServerRequest) -> str | None:
@@ -209,14 +268,3 @@ def _cookie(request: HTTPServerRequest) -> str | None:
 def _mark(hashed: str) -> str:
     """What changes with the password, so that a new one ends earlier logins."""
     return hashlib.sha256(hashed.encode()).hexdigest()[:16]
-
-
-def _basic(header: str) -> tuple[str, str]:
-    """Name and password of HTTP Basic, empty where there are none."""
-    scheme, _, value = header.partition(" ")
-    try:
-        given = base64.b64decode(value, validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
-        return "", ""
-    name, _, password = given.partition(":")
-    return (name, password) if scheme.lower() == "basic" else ("", "")

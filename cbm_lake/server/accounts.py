@@ -32,10 +32,12 @@ _NOBODY: Final = _HASHER.hash(secrets.token_urlsafe())
 """What the password of an unknown name is checked against."""
 _SHORTEST: Final = 8
 _REMEMBERED: Final = 300.0
-"""Seconds for which a password that was right need not be hashed again: argon2 is slow on purpose."""
+"""Seconds since its last use for which a right password need not be hashed again: argon2 is slow on purpose."""
 _FAILURES: Final = 10
 """Wrong passwords for a name from an address within _LOCKED seconds; then that address is refused for that name."""
 _LOCKED: Final = 900.0
+_MOST_FAILING: Final = 10_000
+"""Names and addresses whose failures are counted; of more, those that are over are forgotten."""
 
 
 class Token(BaseModel):
@@ -58,6 +60,8 @@ class User(BaseModel):
     """Areas whose data may be read."""
     admin: bool = False
     """May read all areas."""
+    auditor: bool = False
+    """May read who looked at what, of all areas; administrators may not without it."""
     tokens: tuple[Token, ...] = ()
 
 
@@ -68,6 +72,7 @@ class Account:
     name: str
     aois: tuple[str, ...]
     admin: bool
+    auditor: bool = False
 
     def may_read(self, aoi: str) -> bool:
         """Whether the data of an area are theirs to see."""
@@ -95,11 +100,13 @@ class Accounts:
 
     # -- administration ---------------------------------------------------------------------------------------------
 
-    def add(self, name: str, password: str, aois: tuple[str, ...] = (), *, admin: bool = False) -> None:
+    def add(
+        self, name: str, password: str, aois: tuple[str, ...] = (), *, admin: bool = False, auditor: bool = False
+    ) -> None:
         """Make an account, or give an existing one another password and other areas; its tokens end."""
         if len(password) < _SHORTEST:
             raise InvalidInputError(f"the password is too short; take at least {_SHORTEST} characters")
-        user = User(hash=_HASHER.hash(password), aois=_areas(aois), admin=admin)
+        user = User(hash=_HASHER.hash(password), aois=_areas(aois), admin=admin, auditor=auditor)
         with self._changing() as users:
             users[_name(name)] = user
 
@@ -112,8 +119,11 @@ class Accounts:
         with self._changing() as users:
             del users[self._known(users, name)]
 
-    def grant(self, name: str, aois: tuple[str, ...], *, admin: bool | None = None) -> None:
-        """Let an account read more areas; `admin` makes it an administrator's, or no longer.
+    def grant(
+        self, name: str, aois: tuple[str, ...], *, admin: bool | None = None, auditor: bool | None = None
+    ) -> None:
+        """Let an account read more areas; `admin` makes it an administrator's, or no longer, `auditor` lets it read
+        who looked at what, or no longer.
 
         Raises:
             NotFoundError: there is none of that name.
@@ -121,8 +131,9 @@ class Accounts:
         with self._changing() as users:
             key = self._known(users, name)
             user = users[key]
-            both = _areas((*user.aois, *aois))
-            users[key] = user.model_copy(update={"aois": both, "admin": user.admin if admin is None else admin})
+            change: dict[str, Any] = {"aois": _areas((*user.aois, *aois))}
+            change |= {right: is_on for right, is_on in (("admin", admin), ("auditor", auditor)) if is_on is not None}
+            users[key] = user.model_copy(update=change)
 
     def revoke(self, name: str, aois: tuple[str, ...]) -> None:
         """Take areas, and with none named all tokens, from an account.
@@ -162,16 +173,50 @@ class Accounts:
         Raises:
             LockedOutError: that address has given too many wrong ones for that name.
         """
-        key, name = (name.strip().lower(), address), name.strip().lower()
-        self._refuse_locked(key)
+        account = self.recognised(name, password, address)
+        if account is not None:
+            return account
+        name = _folded(name)
         user = self._users().get(name)
-        if self._matches(name, password, user) and user is not None:
+        if _verified(user.hash if user else _NOBODY, password) and user is not None:
             with self._lock:
-                self._failures.pop(key, None)
-            return Account(name, user.aois, user.admin)
+                self._failures.pop((name, address), None)
+                now = time.monotonic()
+                self._remembered = {k: entry for k, entry in self._remembered.items() if entry[0] > now}
+                self._remembered[self._digest(name, password)] = (now + _REMEMBERED, name, user.hash)
+            return _account(name, user)
         with self._lock:
-            self._failures.setdefault(key, []).append(time.monotonic())
+            self._failures.setdefault((name, address), []).append(time.monotonic())
         return None
+
+    def recognised(self, name: str, password: str, address: str = "") -> Account | None:
+        """Whose password this is, without the slow work of hashing: None unless it was used, and right, lately.
+
+        Raises:
+            LockedOutError: that address has given too many wrong passwords for that name.
+        """
+        name = _folded(name)
+        self._refuse_locked((name, address))
+        user = self._users().get(name)
+        digest, now = self._digest(name, password), time.monotonic()
+        with self._lock:
+            until, _, against = self._remembered.get(digest, (0.0, "", ""))
+            if user is None or now >= until or against != user.hash:
+                return None
+            self._remembered[digest] = (now + _REMEMBERED, name, user.hash)
+        return _account(name, user)
+
+    def count_if_wrong(self, name: str, address: str) -> None:
+        """Count a password that is not hashed as wrong where another one of that name was right lately.
+
+        Else an address that is to wait could go on guessing: the right one would be recognised.
+        """
+        name = _folded(name)
+        user, now = self._users().get(name), time.monotonic()
+        with self._lock:
+            known = (entry for entry in self._remembered.values() if entry[1] == name)
+            if user and any(until > now and against == user.hash for until, _, against in known):
+                self._failures.setdefault((name, address), []).append(now)
 
     def check_token(self, token: str) -> Account | None:
         """Whose token this is, or None when nobody's or expired."""
@@ -180,33 +225,20 @@ class Accounts:
         for name, user in self._users().items():
             for held in user.tokens:
                 if hmac.compare_digest(held.sha256, digest) and held.expires > now:
-                    found = Account(name, user.aois, user.admin)
+                    found = _account(name, user)
         return found
 
     def _refuse_locked(self, key: tuple[str, str]) -> None:
         since = time.monotonic() - _LOCKED
         with self._lock:
-            lately = {
-                held: [moment for moment in moments if moment > since] for held, moments in self._failures.items()
-            }
-            self._failures = {held: moments for held, moments in lately.items() if moments}
-            failures = self._failures.get(key, [])
+            if len(self._failures) > _MOST_FAILING:
+                self._failures = {held: times for held, times in self._failures.items() if times[-1] > since}
+            failures = [moment for moment in self._failures.get(key, ()) if moment > since]
         if len(failures) >= _FAILURES:
             raise LockedOutError(failures[-_FAILURES] - since)
 
-    def _matches(self, name: str, password: str, user: User | None) -> bool:
-        """Whether the password is right; one that was right lately is recognised without argon2."""
-        digest, now = hmac.digest(self._secret, f"{name}\0{password}".encode(), "sha256"), time.monotonic()
-        with self._lock:
-            until, _, against = self._remembered.get(digest, (0.0, "", ""))
-        if user is not None and now < until and against == user.hash:
-            return True
-        if not _verified(user.hash if user else _NOBODY, password) or user is None:
-            return False
-        with self._lock:
-            self._remembered = {k: v for k, v in self._remembered.items() if v[0] > now}
-            self._remembered[digest] = (now + _REMEMBERED, name, user.hash)
-        return True
+    def _digest(self, name: str, password: str) -> bytes:
+        return hmac.digest(self._secret, f"{name}\0{password}".encode(), "sha256")
 
     # -- the file -----------------------------------------------------------------------------------------------------
 
@@ -235,7 +267,7 @@ class Accounts:
     def _changing(self) -> Iterator[dict[str, User]]:
         """The accounts, to be changed; written in one step, readable by the owner only, one writer at a time."""
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
             with FileLock(self.file.with_suffix(".lock"), timeout=30):
                 users = self._read()
                 yield users
@@ -252,6 +284,14 @@ class Accounts:
         if key not in users:
             raise NotFoundError(f"there is no account {name!r}; there are: {', '.join(sorted(users)) or 'none yet'}")
         return key
+
+
+def _account(name: str, user: User) -> Account:
+    return Account(name, user.aois, user.admin, user.auditor)
+
+
+def _folded(name: str) -> str:
+    return name.strip().lower()
 
 
 def _verified(hashed: str, password: str) -> bool:

@@ -6,27 +6,34 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.server import documentation, features, legacy, legacy_images, modern, security, tiles
+from cbm_lake.server import access, audit, documentation, features, legacy, legacy_images, modern, security, tiles
 from cbm_lake.server.accounts import Accounts
-from cbm_lake.server.results import Results
-from cbm_lake.server.security import Rate, RefusedError, User
-from cbm_lake.server.sqlbox import SqlBox
+from cbm_lake.server.audit import AccessLog
+from cbm_lake.server.gate import Doors, Gate
+from cbm_lake.server.limits import Rate
+from cbm_lake.server.login import Door
+from cbm_lake.server.results import Results, Room
+from cbm_lake.server.security import RefusedError, User
+from cbm_lake.server.sqlbox import Limits
+from cbm_lake.server.sqldesk import SqlDesk
+from cbm_lake.server.turns import Allowance, BusyError
 from cbm_lake.sources import LakeSource
 
 log = logging.getLogger(__name__)
 
+_LISTING: Final = " in this lake; there are: "
+"""After this, messages of the library list the parcel sets of all areas."""
 _STATUS: Final = {NotFoundError: 404, InvalidInputError: 400, ConfigError: 500, SourceError: 502}
 
 
@@ -46,35 +53,52 @@ class Settings:
     """Requests a second of one account, and so many twice over at once."""
     heavy: int = 2
     """Requests for images that are worked at the same time; others wait."""
+    limits: Limits = field(default_factory=Limits)
+    """What one statement of SQL may use."""
+    allowance: Allowance = field(default_factory=Allowance)
+    """How much SQL accounts may have worked at once."""
+    room: Room = field(default_factory=Room)
+    """How many results are kept."""
+    access: Path | None = None
+    """Folder of the access log; None is no log."""
+    days: int = audit.DAYS
+    """For which the access log is kept."""
 
 
 def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     """The service over a lake."""
 
+    log_of = None if settings.access is None else AccessLog(settings.access, settings.days)
+    doors = Doors(Door(accounts), Rate(settings.rate, 2 * settings.rate), log_of)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        if app.state.box is not None:
-            app.state.box.close()
+        doors.door.close()
+        if doors.access is not None:
+            doors.access.close()
+        if app.state.desk is not None:
+            app.state.desk.close()
 
     app = FastAPI(title="cbm-lake", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.state.source = LakeSource(lake, hold=True)
     app.state.accounts, app.state.settings = accounts, settings
-    app.state.results = Results(settings.results, settings.seconds)
-    app.state.rate, app.state.strangers = Rate(settings.rate, 2 * settings.rate), Rate(2, 20)
+    app.state.results = results = Results(settings.results, settings.seconds, settings.room)
     app.state.heavy = threading.BoundedSemaphore(settings.heavy)
-    app.state.box = SqlBox() if settings.sql else None
-    app.add_middleware(BaseHTTPMiddleware, dispatch=security.guard)
+    root = settings.results.with_name("sql")
+    app.state.desk = SqlDesk(lake, results, root, settings.limits, settings.allowance) if settings.sql else None
+    app.add_middleware(Gate, doors=doors)
     app.add_middleware(_OneSlash)
     app.add_exception_handler(RefusedError, security.refused)
     app.add_exception_handler(StarletteHTTPException, security.plain)
     app.add_exception_handler(RequestValidationError, _wrong)
+    app.add_exception_handler(BusyError, _busy)
+    app.add_exception_handler(UnicodeError, _unreadable)
+    app.add_exception_handler(RecursionError, _unreadable)
+    app.add_exception_handler(Exception, _broken)
     app.add_exception_handler(LakeError, _failed)
-    app.include_router(legacy_images.router)
-    app.include_router(legacy.router)  # which answers every other name, so it comes after
-    app.include_router(modern.router)
-    app.include_router(features.router)
-    app.include_router(tiles.router)
+    for module in (legacy_images, legacy, modern, features, tiles, access):  # legacy answers every other name
+        app.include_router(module.router)
     _add_files(app)
     return app
 
@@ -98,13 +122,31 @@ def _wrong(_: Request, error: Exception) -> Response:
     return JSONResponse({"detail": f"{first['loc'][-1] if first['loc'] else 'request'}: {first['msg']}"}, 400)
 
 
+def _unreadable(_: Request, error: Exception) -> Response:
+    """Text that is none, or a body that goes too deep."""
+    return JSONResponse({"detail": f"this cannot be read: {type(error).__name__}; write it as plain Unicode"}, 400)
+
+
+def _broken(_: Request, error: Exception) -> Response:
+    """A fault of the service, which the server writes into its log; this answer does not pass the gate."""
+    detail = {"detail": "the server cannot answer this now; its log says why"}
+    return JSONResponse(detail, 500, headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
+
+
 def _failed(_: Request, error: Exception) -> Response:
     """What the library says, with the status that it means; of the server's own faults no more than that."""
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
     if status >= 500:
         log.error("%s", error)
         return JSONResponse({"detail": "the server cannot answer this now; its log says why"}, status)
-    return JSONResponse({"detail": str(error)}, status)
+    reason = str(error).partition(_LISTING)[0]  # of all areas, also those that are not theirs
+    return JSONResponse({"detail": reason}, status)
+
+
+def _busy(_: Request, error: Exception) -> Response:
+    """When to ask again."""
+    status, seconds = (error.status, error.seconds) if isinstance(error, BusyError) else (503, 1.0)
+    return JSONResponse({"detail": str(error)}, status, headers={"Retry-After": f"{max(1, round(seconds))}"})
 
 
 def _add_files(app: FastAPI) -> None:

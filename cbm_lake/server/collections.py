@@ -27,6 +27,8 @@ from cbm_lake.sources import LakeSource
 Box = tuple[float, float, float, float]
 """West, south, east, north in degrees."""
 Feature = dict[str, Any]
+May = Callable[[str], bool]
+"""Whether an area may be read; others are not even looked at, so that nothing, nor the time it takes, tells of them."""
 _OF_PARCELS: Final = ("crop_name", "crop_code", "area_m2")
 _BATCH: Final = 10_000
 
@@ -62,31 +64,28 @@ class Collection(Protocol):
 
 def all_of(source: LakeSource, user: Account) -> list[Collection]:
     """The collections that a user may read."""
-    return [one for kind in _KINDS.values() for one in kind(source) if _may(user, one.aoi)]
+    return [one for kind in _KINDS.values() for one in kind(source, lambda aoi: _may(user, aoi))]
 
 
 def named(source: LakeSource, user: Account, name: str) -> Collection:
     """A collection.
 
     Raises:
-        NotFoundError: there is none of that name.
-        RefusedError: it is not theirs to read.
+        RefusedError: there is none of that name that is theirs to read.
     """
     kind = _KINDS.get(name.partition("_")[0])
-    for one in kind(source) if kind else ():
+    for one in kind(source, lambda aoi: _may(user, aoi)) if kind else ():
         if one.id == name:
-            if not _may(user, one.aoi):
-                raise RefusedError
             return one
-    raise NotFoundError(f"there is no collection {name!r}; /ogc/collections says which there are")
+    raise RefusedError
 
 
 def _may(user: Account, aoi: str) -> bool:
     return user.may_read(aoi) if aoi else user.admin
 
 
-def _parcel_sets(source: LakeSource) -> Sequence[Collection]:
-    return [Parcels(source, parcels) for parcels in source.lake.parcel_sets()]
+def _parcel_sets(source: LakeSource, may: May) -> Sequence[Collection]:
+    return [Parcels(source, parcels) for parcels in source.lake.parcel_sets() if may(parcels.aoi)]
 
 
 class Parcels:
@@ -155,9 +154,9 @@ class Rows:
         return [_feature(*row) for row in zip(keys, shapes, plain, strict=True)]
 
 
-def _results(source: LakeSource) -> Sequence[Collection]:
+def _results(source: LakeSource, may: May) -> Sequence[Collection]:
     lake = source.lake
-    return [_result(lake, name, aoi) for name, aoi in foi.in_lake(lake).items()]
+    return [_result(lake, name, aoi) for name, aoi in foi.in_lake(lake).items() if may(aoi)]
 
 
 def _result(lake: Lake, name: str, aoi: str) -> Rows:
@@ -171,9 +170,9 @@ def _result(lake: Lake, name: str, aoi: str) -> Rows:
     return Rows(f"foi_{name}", f"FOI: {name}", aoi, "", lambda: foi.batches(lake, name), bounds)
 
 
-def _verdicts(source: LakeSource) -> Sequence[Collection]:
+def _verdicts(source: LakeSource, may: May) -> Sequence[Collection]:
     lake = source.lake
-    found = [_inspections(lake, parcels) for parcels in lake.parcel_sets()]
+    found = [_inspections(lake, parcels) for parcels in lake.parcel_sets() if may(parcels.aoi)]
     return [one for one in found if one.page(None, 0, 1)[1]]
 
 
@@ -203,7 +202,7 @@ def _bounds(lake: Lake, aoi: str) -> Box:
     return box
 
 
-_KINDS: Final[dict[str, Callable[[LakeSource], Sequence[Collection]]]] = {
+_KINDS: Final[dict[str, Callable[[LakeSource, May], Sequence[Collection]]]] = {
     "parcels": _parcel_sets,
     "foi": _results,
     "inspections": _verdicts,

@@ -108,7 +108,9 @@ def _link(href: str, rel: str, kind: str) -> dict[str, str]:
 
 
 def _named(request: Request, user: User, name: str) -> Collection:
-    return offered.named(_source(request), user, name)
+    found = offered.named(_source(request), user, name)
+    request.state.aoi = found.aoi or None
+    return found
 
 
 def _described(request: Request, one: Collection) -> dict[str, Any]:

@@ -6,20 +6,23 @@ import csv
 import io
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.server import security
-from cbm_lake.server.questions import Aoi, Flag, Lat, Lon, Pid, Ptype, Year, answered, is_true, source_of
+from cbm_lake.server.questions import NOT_ANSWERED, Aoi, Flag, Lat, Lon, Pid, Ptype, Year, answered, is_true, source_of
 from cbm_lake.server.security import User
-from cbm_lake.sources import Columns, LakeSource
+from cbm_lake.sources import Columns
 
 router = APIRouter(prefix="/query", tags=["original"])
 
 _MOST_PARCELS: Final = 100
 """Parcels of a polygon."""
+_POSTED: Final = ("rawChipsBatch", "rawS1ChipsBatch")
+"""Questions that are sent, not asked for."""
 _INFO: Final = ("area", "clat", "clon", "cropcode", "cropname", "pid", "srid")
 _SERIES: Final = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
 
@@ -33,15 +36,16 @@ def _none(names: Sequence[str], *, geometry: bool = False) -> Columns:
     return {name: [] for name in sorted((*names, *(["geom"] if geometry else [])))}
 
 
-def _has_set(source: LakeSource, aoi: str, year: int, ptype: str) -> bool:
+def _has_set(request: Request, user: User, aoi: str, year: int, ptype: str) -> bool:
     """Whether there is a parcel set of that kind; in the original one that is missing is no error.
 
     Raises:
         NotFoundError: there is none of any kind of the area and year.
     """
-    kinds = [found.ptype for found in source.lake.parcel_sets() if (found.aoi, found.year) == (aoi.lower(), year)]
+    sets = security.parcel_sets(request, user)
+    kinds = [found.ptype for found in sets if (found.aoi, found.year) == (aoi.lower(), year)]
     if not kinds:
-        source.lake.parcel_set(aoi, year, ptype)
+        security.parcel_set(request, user, aoi, year, ptype)
     return ptype in kinds
 
 
@@ -55,7 +59,7 @@ def parcel_by_id(
 ) -> Response:  # fmt: skip
     """What is declared of a parcel."""
     source, area = source_of(request), security.allowed(user, aoi)
-    if not _has_set(source, area, year, ptype):
+    if not _has_set(request, user, area, year, ptype):
         return answered({})
     geometry = is_true(withGeometry)
     try:
@@ -72,7 +76,7 @@ def parcel_by_location(
 ) -> Response:  # fmt: skip
     """What is declared of the parcels at a place."""
     source, area = source_of(request), security.allowed(user, aoi)
-    if not _has_set(source, area, year, ptype):
+    if not _has_set(request, user, area, year, ptype):
         return answered({})
     geometry = is_true(withGeometry)
     try:
@@ -87,26 +91,30 @@ def parcels_by_polygon(
     request: Request, user: User, aoi: Aoi, year: Year, polygon: Annotated[str, Query(max_length=100_000)],
     ptype: Ptype = "", withGeometry: Flag = "", wgs84: Flag = "", only_ids: Flag = "True",  # noqa: N803
 ) -> Response:  # fmt: skip
-    """The parcels that a polygon meets, 100 at most; {} where it is none."""
+    """The parcels that a polygon meets, 100 at most, which a header tells; {} where it is none."""
     source, area = source_of(request), security.allowed(user, aoi)
     options = {"geometry": is_true(withGeometry), "wgs84": is_true(wgs84), "only_ids": is_true(only_ids)}
-    if not _has_set(source, area, year, ptype):
+    if not _has_set(request, user, area, year, ptype):
         return answered({})
     try:
-        found = source.parcels_by_polygon(area, year, polygon, ptype=ptype, limit=_MOST_PARCELS, **options)
+        found = source.parcels_by_polygon(area, year, polygon, ptype=ptype, limit=_MOST_PARCELS + 1, **options)
     except InvalidInputError:
         return answered({})
-    return answered(_sorted(found))
+    given = {name: values[:_MOST_PARCELS] for name, values in _sorted(found).items()}
+    if len(found["pid"]) > _MOST_PARCELS:
+        cut = f"the polygon meets more parcels than the {_MOST_PARCELS} that are given; ask for smaller ones"
+        return answered(given, {NOT_ANSWERED: cut})
+    return answered(given)
 
 
 @router.get("/parcelPeers")
 def parcel_peers(
     request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", ptype: Ptype = "",
-    distance: Annotated[float, Query(ge=0, le=1e6)] = 2000.0, max: Annotated[int, Query(ge=0)] = 10,  # noqa: A002
+    distance: Annotated[float, Query(ge=0, le=1e6)] = 2000.0, max: Annotated[int, Query(ge=0, le=10_000)] = 10,  # noqa: A002
 ) -> Response:  # fmt: skip
     """The nearest parcels of the same crop."""
     source, area = source_of(request), security.allowed(user, aoi)
-    if not _has_set(source, area, year, ptype):
+    if not _has_set(request, user, area, year, ptype):
         return answered({})
     try:
         found = source.parcel_peers(area, year, pid, ptype=ptype, distance=distance, limit=max)
@@ -119,7 +127,7 @@ def parcel_peers(
 def markers(request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", ptype: Ptype = "") -> Response:
     """What was found to happen on a parcel."""
     source, area = source_of(request), security.allowed(user, aoi)
-    if not _has_set(source, area, year, ptype):
+    if not _has_set(request, user, area, year, ptype):
         return answered({})
     return answered(_sorted(source.markers(area, year, pid, ptype=ptype)))
 
@@ -135,7 +143,7 @@ def parcel_time_series(
 ) -> Response:  # fmt: skip
     """The statistics of a parcel by time and band."""
     source, area = source_of(request), security.allowed(user, aoi)
-    if not _has_set(source, area, year, ptype):
+    if not _has_set(request, user, area, year, ptype):
         return answered({})
     try:
         found = source.parcel_time_series(
@@ -162,7 +170,7 @@ def weather_time_series(
 ) -> Response:  # fmt: skip
     """The daily weather of a parcel's grid cell."""
     source, area = source_of(request), security.allowed(user, aoi)
-    if not _has_set(source, area, year, ptype):
+    if not _has_set(request, user, area, year, ptype):
         return answered({})
     try:
         found = source.weather_time_series(area, year, pid, ptype=ptype)
@@ -178,9 +186,17 @@ def _csv(columns: Columns, name: str) -> Response:
     writer = csv.writer(text)
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
-    safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
-    headers = {"Content-Disposition": f"attachment; filename={safe}"}
+    headers = {"Content-Disposition": _attachment(name)}
     return Response(text.getvalue().encode(), media_type="text/csv", headers=headers)
+
+
+def _attachment(name: str) -> str:
+    """The header for a file of that name; where it is not ASCII, also as RFC 6266 has it."""
+    safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
+    if safe.isascii():
+        return f"attachment; filename={safe}"
+    plain = "".join(letter if letter.isascii() else "_" for letter in safe)
+    return f"attachment; filename={plain}; filename*=UTF-8''{quote(safe, errors='replace')}"
 
 
 # -- what there is ----------------------------------------------------------------------------------------------------
@@ -189,10 +205,10 @@ def _csv(columns: Columns, name: str) -> Response:
 @router.get("/info")
 def info(request: Request, user: User, aoi: Annotated[str, Query(max_length=50)] = "") -> Response:
     """The user's areas, with their years, parcel sets and examples of identifiers."""
-    names = {parcels.aoi for parcels in source_of(request).lake.parcel_sets()}
+    names = {parcels.aoi for parcels in security.parcel_sets(request, user)}
     if aoi:
         names &= {security.allowed(user, aoi)}
-    areas = source_of(request).info([name for name in names if user.may_read(name)])["aois"]
+    areas = source_of(request).info(sorted(names))["aois"]
     base = str(request.base_url).rstrip("/")
     for name, area in areas.items():
         area["request_examples"] = _examples(base, name, area)
@@ -213,4 +229,6 @@ def _examples(base: str, aoi: str, area: dict[str, Any]) -> dict[str, str]:
 @router.get("/{name}", include_in_schema=False)
 def unknown(name: str, user: User) -> None:
     """Names are told apart by capital letters."""
+    if name in _POSTED:
+        raise HTTPException(405, "Method Not Allowed", {"Allow": "POST"})
     raise HTTPException(404, f"there is no question {name!r}; GET /query/info says what there is")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any, Final
 
 import mapbox_vector_tile
@@ -10,15 +11,17 @@ import shapely
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from cbm_lake import chips
+from cbm_lake import cards, chips
 from cbm_lake.areas import Area
+from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.server import security
 from cbm_lake.server.questions import Ptype
 from cbm_lake.server.security import User
 
 router = APIRouter(prefix="/v1/tiles", tags=["tiles"])
 
-_HEADERS: Final = {"Cache-Control": "private, max-age=86400"}
+_HEADERS: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+"""Each time it is asked whether the tile is still right, and still theirs to see."""
 _UNITS: Final = 4096
 """Steps of the coordinates along a side of a vector tile."""
 _MARGIN: Final = 64
@@ -38,9 +41,14 @@ def scene_tile(
 ) -> Response:  # fmt: skip
     """A picture (256 pixels) of a scene."""
     lake = request.app.state.source.lake
+    names = _bands(card, bands)
+    found = chips.by_id(lake, scene, card)
+    missing = [name for name in names if name not in dict(found.hrefs)]
+    if missing:
+        raise NotFoundError(f"scene {scene} was catalogued without {', '.join(missing)}; ask for other bands")
     with request.app.state.heavy:
-        picture = chips.tile(lake, chips.by_id(lake, scene, card), bands.split("_"), z, x, y)
-    return Response(picture, media_type="image/png", headers=_HEADERS)
+        picture = chips.tile(lake, found, names, z, x, y)
+    return _tile(request, picture, "image/png")
 
 
 @router.get("/parcels/{aoi}/{year}/{z}/{x}/{y}.mvt")
@@ -50,11 +58,35 @@ def parcel_tile(
     """The parcels as a vector tile (layer "parcels"; https://github.com/mapbox/vector-tile-spec), those that are large
     enough to be seen."""
     source = request.app.state.source
-    parcels = source.lake.parcel_set(security.allowed(user, aoi), year, ptype)
+    parcels = security.parcel_set(request, user, aoi, year, ptype)
     with request.app.state.heavy:
         rows = source.parcels_of_area(parcels, _area(z, x, y))
         tile = _encoded(rows, z, x, y)
-    return Response(tile, media_type="application/vnd.mapbox-vector-tile", headers=_HEADERS)
+    return _tile(request, tile, "application/vnd.mapbox-vector-tile")
+
+
+def _tile(request: Request, content: bytes, kind: str) -> Response:
+    """A tile with its digest; who has the same one already gets none (304)."""
+    headers = {**_HEADERS, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    known = request.headers.get("if-none-match", "")
+    if headers["ETag"] in {tag.strip().removeprefix("W/") for tag in known.split(",")}:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=kind, headers=headers)
+
+
+def _bands(card: str, text: str) -> list[str]:
+    """The bands that are asked for.
+
+    Raises:
+        InvalidInputError: the card has none of that name.
+    """
+    asked = cards.get(card)
+    known = [*asked.resolutions, *filter(None, [asked.classification])]
+    names = [cards.band_called(name) for name in text.split("_")]
+    for name in names:
+        if name not in known:
+            raise InvalidInputError(f"band {name!r} is none of {card}; there are: {', '.join(sorted(set(known)))}")
+    return names
 
 
 def _area(z: int, x: int, y: int) -> Area:

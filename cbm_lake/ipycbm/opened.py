@@ -1,0 +1,44 @@
+"""Who opened the page, as its process is told by the web site, and what they press, for the access log."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from cbm_lake.ipycbm.panel import LISTENERS
+
+FOLDER: Final = "CBM_LAKE_APP_ACCESS"
+"""Variable that names the folder of the access log."""
+DAYS: Final = "CBM_LAKE_APP_ACCESS_DAYS"
+"""Variable with the days for which it is kept."""
+WHO: Final = "X-CBM-Lake-Who"
+"""Header, set by the web site alone, with the account that opened the page."""
+ADDRESS: Final = "X-CBM-Lake-Address"
+"""Header, set by the web site alone, with the address from which it was opened."""
+
+
+def listen() -> None:
+    """Write into the access log whatever button is pressed, where the page is served."""
+    folder = os.environ.get(FOLDER)
+    if not folder or LISTENERS:
+        return
+    from cbm_lake.server.audit import AccessLog, Look
+
+    access = AccessLog(Path(folder), int(os.environ[DAYS]))
+    who, address = (os.environ.get(_variable(header), "") for header in (WHO, ADDRESS))
+
+    def write(label: str, values: dict[str, Any]) -> None:
+        named = {name: str(value) for name, value in values.items() if isinstance(value, str | int | float | tuple)}
+        aoi, pid = named.pop("aoi", "").lower() or None, named.pop("pid", "") or None
+        access.add(Look(who or None, address, "app", "PRESS", label, None, None, aoi, pid, json.dumps(named)))
+
+    LISTENERS.append(write)
+    atexit.register(access.close)
+
+
+def _variable(header: str) -> str:
+    """The variable in which a process finds a header."""
+    return f"HTTP_{header.upper().replace('-', '_')}"

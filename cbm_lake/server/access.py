@@ -1,0 +1,35 @@
+"""GET /v1/access: who looked at what, for those who were given the right to know."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pyarrow as pa
+from fastapi import APIRouter, HTTPException, Query, Request
+from starlette.responses import Response
+
+from cbm_lake.server import audit
+from cbm_lake.server.modern import Accept, _streamed
+from cbm_lake.server.security import User
+
+router = APIRouter(prefix="/v1", tags=["lake"])
+
+_BATCH = 10_000
+
+Day = Annotated[str, Query(max_length=10, description="Day (UTC), 2024-03-01.")]
+Text = Annotated[str, Query(max_length=200)]
+
+
+@router.get("/access")
+def looks(
+    request: Request, user: User, since: Day = "", until: Day = "", who: Text = "", of: Text = "", parcel: Text = "",
+    accept: Accept = "application/json",
+) -> Response:  # fmt: skip
+    """Who looked at which area and parcel, or asked what, and when, as JSON lines, CSV, Arrow or Parquet by Accept."""
+    if not user.auditor:
+        raise HTTPException(403, "the access log is for those who were given it: cbm-lake user grant NAME --auditor")
+    folder = request.app.state.settings.access
+    if folder is None:
+        raise HTTPException(404, "no access log is written here")
+    rows = audit.read(since, until, who=who or None, aoi=of or None, pid=parcel or None, folder=folder)
+    return _streamed(pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(_BATCH)), accept)
