@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-BENCHMARKS := zonal extraction jp2 remote scaling chips lookup exporting server foi foi_truth qa validation markers markers_truth guard loading
+BENCHMARKS := zonal extraction durability jp2 remote scaling chips lookup exporting server foi foi_truth qa validation markers markers_truth guard loading
 
-.PHONY: demo test test-slow lint docs bench clean
+.PHONY: demo test test-slow lint docs bench lock clean
 
 demo: $(INSTALLED)  ## the main job end to end on a generated sample, in ./demo
 	CBM_LAKE_HOME=demo $(BIN)/cbm-lake demo demo
@@ -30,9 +30,15 @@ bench: $(INSTALLED)  ## the figures of docs/performance.md; takes an hour or two
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e ".[exact,foi,migrate,notebook,report,s3,server,weather]"
+	sed -n '/^setuptools==/,/[^\\]$$/p' constraints.txt > .venv/build.txt  # first what builds the others
+	$(BIN)/python -m pip install --quiet --require-hashes -r .venv/build.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r constraints.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
+
+lock: $(INSTALLED)  ## write constraints.txt anew after a change of pyproject.toml; UPGRADE=--upgrade takes newer versions too
+	$(BIN)/uv pip compile pyproject.toml $(UPGRADE) --quiet --all-extras --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --custom-compile-command "make lock" --output-file constraints.txt
 
 clean:
 	rm -rf .venv demo

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         weather,
         zonal,
     )
+    from cbm_lake.backups import backup
     from cbm_lake.cost import estimate
     from cbm_lake.lake import Lake, open_lake
     from cbm_lake.migration import migrate
@@ -52,6 +53,7 @@ __all__ = [
     "NotFoundError",
     "SourceError",
     "Workspace",
+    "backup",
     "card2db",
     "cards",
     "estimate",
@@ -92,6 +94,7 @@ _MODULES = (
 )
 _NAMES = {
     "Lake": "lake",
+    "backup": "backups",
     "estimate": "cost",
     "migrate": "migration",
     "open_lake": "lake",

@@ -235,6 +235,25 @@ def _check_conditional_put(url: str, access: Access) -> None:
     )
 
 
+def put_new(url: str, content: bytes) -> bool:
+    """Make an object of a name that no other has; False where one has it.
+
+    Raises:
+        obstore.exceptions.BaseError, OSError: the store cannot be reached or refuses.
+    """
+    import obstore
+    from obstore.exceptions import AlreadyExistsError
+
+    access = Access.of(url)
+    try:
+        with access.limited():
+            store = object_store(bucket_of(url), "", access)
+            obstore.put(store, key_of(url), content, mode="create", use_multipart=False)
+    except AlreadyExistsError:
+        return False
+    return True
+
+
 ADVICE: Final = "check host, bucket and keys in config/main.json or the environment"
 """What can be done when an object store refuses or does not answer."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -110,8 +110,12 @@ def write(
         chipsize: pixels a side.
         extend: metres of Web Mercator a side.
         tms: name of a tile server (google, bing, osm, esri, ags, or one of the settings), or "sentinel".
-        file: where to; its tags say of which server it is and whom to credit.
+        file: where to. Its tags say what it shows: tms, product and date (of a scene), attribution, and asked, what was
+            asked for.
         lake: whose clearest scene is drawn for "sentinel", and where the server does not answer.
+
+    Returns:
+        Where it is: `file`, or where that bears the name of a server that does not answer, sentinel.tif beside it.
 
     Raises:
         InvalidInputError: no such place, size or server.
@@ -126,31 +130,78 @@ def write(
     bounds = x - extend / 2, y - extend / 2, x + extend / 2, y + extend / 2
     if max(-bounds[0], bounds[2]) > chips.HALF_MAP:
         raise InvalidInputError(f"the image at lon {lon}, lat {lat} lies across the antimeridian, where none are made")
-    drawn, pixels = _drawn(tms.lower(), lake, lon, lat, bounds, chipsize)
-    tags = {"tms": drawn, "attribution": _CREDITS.get(drawn, "")}
-    pictures.save_geotiff(file, pixels, 3857, from_bounds(*bounds, chipsize, chipsize), tags, photometric="RGB")
-    return file
+    shown, pixels = _drawn(tms.lower(), lake, lon, lat, bounds, chipsize)
+    shown |= {"asked": tms.lower(), "attribution": _CREDITS.get(shown["tms"], "")}
+    target = named_truly(file, tms.lower(), shown["tms"])
+    pictures.save_geotiff(target, pixels, 3857, from_bounds(*bounds, chipsize, chipsize), shown, photometric="RGB")
+    return target
+
+
+def named_truly(file: Path, asked: str, shown: str) -> Path:
+    """Where an image is to be that shows another background than was asked for: never under the other's name.
+
+    A file of that name that shows something else, as earlier versions left it, is deleted.
+
+    Raises:
+        SourceError: it cannot be deleted.
+    """
+    if shown == asked or file.stem.lower() != asked:
+        return file
+    try:
+        if file.exists() and tags(file).get("tms") != asked:
+            file.unlink()
+    except OSError as error:
+        raise SourceError(f"{file} cannot be deleted: {error.strerror}; check its rights") from error
+    return file.with_name(f"{shown}{file.suffix}")
+
+
+def tags(file: Path) -> dict[str, str]:
+    """What a background says of itself: tms, and perhaps product, date, asked, attribution; {} where it says nothing.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    try:
+        with rasterio.open(file) as dataset:
+            return {str(name): str(value) for name, value in dataset.tags().items()}
+    except RasterioError as error:
+        raise SourceError(f"{file} cannot be read: {error}; delete it, and it will be fetched again") from error
+
+
+def caption(shown: Mapping[str, str], asked: str = "") -> str:
+    """What a background shows, in words, by its tags: "sentinel, 2024-06-11, S2A_MSIL2A_…".
+
+    Args:
+        shown: its tags.
+        asked: what was asked for, where the tags do not say it.
+    """
+    if not shown.get("tms"):
+        return f"not said by the file; {asked} was asked for" if asked else "not said by the file"
+    other = shown.get("asked") or asked.lower()
+    is_other = bool(other) and other != shown["tms"]
+    instead = f"instead of {other}, which did not answer" if is_other else ""
+    return ", ".join(filter(None, [shown["tms"], shown.get("date"), instead, shown.get("product")]))
 
 
 def _drawn(
     tms: str, lake: Lake | None, lon: float, lat: float, bounds: tuple[float, ...], size: int
-) -> tuple[str, NDArray[np.uint8]]:
-    """Of which background the pixels are, and they."""
+) -> tuple[dict[str, str], NDArray[np.uint8]]:
+    """What is shown (tms, and of a scene product and date), and its pixels."""
     if tms == SENTINEL:
         if lake is None:
             raise InvalidInputError("a Sentinel background needs a lake")
-        return SENTINEL, _sentinel(lake, lon, lat, bounds, size)
+        return _sentinel(lake, lon, lat, bounds, size)
     try:
-        return tms, _tiles(tms, bounds, size)
+        return {"tms": tms}, _tiles(tms, bounds, size)
     except SourceError as unanswered:
         if lake is None:
             raise
         try:
-            pixels = _sentinel(lake, lon, lat, bounds, size)
+            instead = _sentinel(lake, lon, lat, bounds, size)
         except NotFoundError as error:
             raise NotFoundError(f"{unanswered}; and instead of it: {error}") from unanswered
         log.warning("%s; true colour of the lake is taken instead", unanswered)
-        return SENTINEL, pixels
+        return instead
 
 
 # -- tile servers -----------------------------------------------------------------------------------------------------
@@ -243,11 +294,14 @@ def _definitions() -> dict[str, str]:
 # -- the lake ---------------------------------------------------------------------------------------------------------
 
 
-def _sentinel(lake: Lake, lon: float, lat: float, bounds: tuple[float, ...], size: int) -> NDArray[np.uint8]:
-    """True colour of the clearest scene over a place of those that can be read."""
+def _sentinel(
+    lake: Lake, lon: float, lat: float, bounds: tuple[float, ...], size: int
+) -> tuple[dict[str, str], NDArray[np.uint8]]:
+    """True colour of the clearest scene over a place of those that can be read, and which that is."""
     for scene in _clearest(lake, lon, lat, min(chips.LARGEST, bounds[2] - bounds[0])):
+        shown = {"tms": SENTINEL, "product": scene.product, "date": f"{scene.obstime:%Y-%m-%d}"}
         try:
-            return pictures.stretched(chips.mapped(lake, scene, _VISIBLE, bounds, size))
+            return shown, pictures.stretched(chips.mapped(lake, scene, _VISIBLE, bounds, size))
         except SourceError as error:
             log.warning("scene %s cannot be a background: %s", scene.id, error)
     raise NotFoundError(f"the lake has no Sentinel-2 scene to be drawn at longitude {lon}, latitude {lat}")

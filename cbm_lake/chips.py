@@ -27,7 +27,7 @@ from rasterio.warp import reproject
 
 from cbm_lake import cards, encoding, eopf, pictures, stores
 from cbm_lake.areas import bounds_in
-from cbm_lake.cube import CubeSource
+from cbm_lake.blocks import CubeSource, DamagedError
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
 from cbm_lake.location import Location
@@ -317,7 +317,10 @@ class _Reader:
         if slot is not None:
             try:
                 kept = CubeSource(self._lake.cube_url(scene.card, raster.grid.name), band, slot, raster).kept(window)
-            except SourceError as error:  # no such band in the cube, or it is damaged; the file is the truth
+            except DamagedError as error:
+                log.warning("%s; the scene's own file is read meanwhile", error)
+                kept = None
+            except SourceError as error:  # no such band in the cube; the file is the truth
                 log.debug("%s; the scene's own file is read", error)
                 kept = None
             if kept is not None:

@@ -112,10 +112,25 @@ _DESCRIPTIONS: Final = {
     "finished": Column("when the attempt ended, UTC"),
     "slots": Column("where the pixels are in the cubes"),
     "discarded": Column("pixels that cannot be reflectance, taken as nodata"),
+    "pixels": Column("digest of what was in the scene's files"),
+    "sequence": Column("which entry of the ledger is later"),
 }
 _BESIDE: Final = {
     **dict.fromkeys(
-        ("parcels", "rows", "base", "bands", "cube", "slots", "started", "finished", "discarded"), "extraction"
+        (
+            "parcels",
+            "rows",
+            "base",
+            "bands",
+            "cube",
+            "slots",
+            "started",
+            "finished",
+            "discarded",
+            "pixels",
+            "sequence",
+        ),
+        "extraction",
     ),
     **dict.fromkeys(("status", "problem", "source", "tile", "revision", "acquisition", "produced"), "card"),
     **dict.fromkeys(("west", "south", "east", "north"), "cell"),

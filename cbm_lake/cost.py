@@ -23,7 +23,8 @@ from affine import Affine
 from deltalake import DeltaTable
 
 from cbm_lake import schemas, zonal
-from cbm_lake.cube import Cube, CubeSource, Slot
+from cbm_lake.blocks import CubeSource
+from cbm_lake.cube import Cube, Slot
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import CHUNK, Raster, Window

@@ -3,158 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import time
 import warnings
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import zarr
 from obstore.exceptions import BaseError
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.errors import ContainsArrayError, ContainsGroupError, ZarrUserWarning
 
-from cbm_lake import cf
-from cbm_lake.access import ADVICE, explained, zarr_store
+from cbm_lake import cf, durable
+from cbm_lake.access import ADVICE, explained, is_remote, zarr_store
+from cbm_lake.blocks import Sizes, StoredBand
 from cbm_lake.cf import Slot
 from cbm_lake.errors import NotFoundError, SourceError
-from cbm_lake.rasters import CHUNK, Grid, Raster, Window
-from cbm_lake.readers import source
+from cbm_lake.rasters import CHUNK, Grid
 from cbm_lake.store import Store, translated
 
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["Cube", "CubeSource", "Slot"]
+__all__ = ["Cube", "Slot"]
 
 _SHARD: Final = 2048
 """Pixels a side of one file at most; a file holds one scene and band only."""
-_PATIENCE: Final = 10
-"""How often an array that is too short is looked at again."""
+_COMPRESSORS: Final = (ZstdCodec(level=0), Crc32cCodec())
+"""Of what is not pixels."""
 _EPOCH: Final = "microseconds since 1970-01-01"
-
-
-class CubeSource:
-    """Blocks of a scene's band by way of the cube: what the cube has is read there, all else from the file, and kept.
-
-    The unit is a whole shard. It is written at once and always with all its pixels, so that two who write the same one
-    write the same bytes, and a shard that is there is complete.
-    """
-
-    def __init__(self, url: str, band: str, slot: int, raster: Raster, threads: int = 1) -> None:
-        self._raster, self._slot, self._threads = raster, slot, threads
-        self._array = _band_array(url, band, slot)
-        _, *size = self._array.shards or self._array.chunks
-        self._size = (size[0], size[1])
-        self._held = _held_shards(url, band, slot)
-
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
-        """The pixels of each window, in that order; windows come in rows, so shards above one are needed no more."""
-        windows = list(windows)
-        corners = dict.fromkeys(corner for window in windows for row in self._corners(window) for corner in row)
-        missing = [self._window(corner) for corner in corners if corner not in self._held]
-        with contextlib.closing(self._fresh(missing)) as fresh:
-            shards: dict[tuple[int, int], NDArray[Any]] = {}
-            for window in windows:
-                rows = self._corners(window)
-                shards = {corner: shard for corner, shard in shards.items() if corner[0] >= rows[0][0][0]}
-                for corner in (corner for row in rows for corner in row):
-                    if corner not in shards:
-                        shards[corner] = self._stored(corner) if corner in self._held else self._kept(corner, fresh)
-                top, left = window.row - rows[0][0][0] * self._size[0], window.col - rows[0][0][1] * self._size[1]
-                whole = shards[rows[0][0]] if len(rows) == len(rows[0]) == 1 else _joined(rows, shards)
-                yield whole[top : top + window.height, left : left + window.width]
-
-    def kept(self, window: Window) -> NDArray[Any] | None:
-        """The pixels of a window inside the raster as the cube has them, or None where it lacks some."""
-        corners = [corner for row in self._corners(window) for corner in row]
-        return self._read(window, corners[0]) if self._held.issuperset(corners) else None
-
-    def _fresh(self, missing: list[Window]) -> Generator[NDArray[Any]]:
-        """The pixels of windows out of the file, which is not even looked for where there are none."""
-        if missing:
-            yield from source(self._raster, self._threads).read(missing)
-
-    def _corners(self, window: Window) -> list[list[tuple[int, int]]]:
-        """The shards that a window touches, by their numbers down and across."""
-        (height, width), (row, col, rows, columns) = self._size, window
-        across = range(col // width, -(-(col + columns) // width))
-        return [[(i, j) for j in across] for i in range(row // height, -(-(row + rows) // height))]
-
-    def _window(self, corner: tuple[int, int]) -> Window:
-        """The pixels of a shard that lie inside the raster."""
-        (height, width), (rows, columns) = self._size, self._raster.grid.shape
-        row, col = corner[0] * height, corner[1] * width
-        return Window(row, col, min(height, rows - row), min(width, columns - col))
-
-    def _stored(self, corner: tuple[int, int]) -> NDArray[Any]:
-        return self._read(self._window(corner), corner)
-
-    def _read(self, window: Window, corner: tuple[int, int]) -> NDArray[Any]:
-        """The pixels of a window out of shards that are there, of which `corner` is the first."""
-        row, col, height, width = window
-        with _decoded(f"{self._array.store_path}/c/{self._slot}/{corner[0]}/{corner[1]}"):
-            values = self._array[self._slot, row : row + height, col : col + width]
-        return np.asarray(values, self._raster.pixel_dtype)
-
-    def _kept(self, corner: tuple[int, int], fresh: Iterator[NDArray[Any]]) -> NDArray[Any]:
-        """The next shard from the file, after writing it to the cube."""
-        row, col, height, width = self._window(corner)
-        values = next(fresh)
-        fitting = cf.fitting(values, self._array.dtype, f"cube {self._array.path}")
-        with translated("write", str(self._array.store_path)):
-            self._array[self._slot, row : row + height, col : col + width] = fitting
-        return values
-
-
-@contextlib.contextmanager
-def _decoded(name: str) -> Iterator[None]:
-    """Turn what zarr and its codecs raise for a file of a cube that is damaged or cannot be reached into one line."""
-    try:
-        yield
-    except BaseError as error:
-        raise SourceError(f"cube file {name} cannot be read: {explained(error)}; {ADVICE}") from error
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise SourceError(f"cube file {name} is damaged ({reason}); delete it and extract again") from error
-
-
-class _Stored:
-    """A band as dask reads it."""
-
-    def __init__(self, array: zarr.Array[Any]) -> None:
-        self._array = array
-        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
-
-    def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
-        _, *size = self._array.shards or self._array.chunks
-        corner = [key[0].start, *(part.start // side for part, side in zip(key[1:], size, strict=True))]
-        with _decoded("/".join(map(str, (self._array.store_path, "c", *corner)))):
-            return np.asarray(self._array[key], self.dtype.newbyteorder("="))
-
-
-def _joined(rows: list[list[tuple[int, int]]], shards: dict[tuple[int, int], NDArray[Any]]) -> NDArray[Any]:
-    return np.block([[shards[corner] for corner in row] for row in rows])
-
-
-def _band_array(url: str, band: str, slot: int) -> zarr.Array[Any]:
-    """The array of a band, once it is long enough: the planner of another run may just be lengthening it."""
-    with translated("open", f"{url}/{band}"):
-        for attempt in range(_PATIENCE):
-            array = zarr.open_array(zarr_store(url), path=band, mode="r+", config={"write_empty_chunks": True})
-            if slot < array.shape[0]:
-                return array
-            time.sleep(0.1 * attempt)
-    raise SourceError(f"cube {url} has no place {slot} in band {band}; run the extraction again")
-
-
-def _held_shards(url: str, band: str, slot: int) -> set[tuple[int, int]]:
-    """Which shards of a band's slot the cube has, by their numbers down and across."""
-    found = (re.search(r"/(\d+)/(\d+)$", path) for path in Store(url).files(f"{band}/c/{slot}", ""))
-    return {(int(parts[1]), int(parts[2])) for parts in found if parts}
 
 
 class Cube:
@@ -180,7 +59,10 @@ class Cube:
             slots: all slots of the time axis, in order.
             counting: numbers of the slots that count.
         """
+        before = _metadata(self.url)
         with translated("write", self.url):
+            if not is_remote(self.url):
+                durable.make_folder(Path(self.url))
             group = _group(self.url)
             _write_axes(group, grid)
             _write_slots(group, slots, counting)
@@ -190,6 +72,7 @@ class Cube:
                 if array.shape[0] < len(slots):
                     array.resize((len(slots), *array.shape[1:]))
             _consolidate(self.url, cf.group_attributes(grid))
+            durable.sync(path for path, state in _metadata(self.url).items() if before.get(path) != state)
 
     def grid(self) -> Grid:
         """The grid of all its bands.
@@ -215,13 +98,30 @@ class Cube:
         """
         return sorted(_band_names(self._opened()))
 
-    def open(self, slots: Mapping[int, Slot] | None = None) -> xr.Dataset:
+    def length(self) -> int:
+        """How many slots the longest of its bands has; 0 where there is no cube.
+
+        Raises:
+            SourceError: it is damaged.
+        """
+        try:
+            group = self._opened()
+        except NotFoundError:
+            return 0
+        return max((_array(group, name).shape[0] for name in _band_names(group)), default=0)
+
+    def open(
+        self, slots: Mapping[int, Slot] | None = None, written: Mapping[tuple[int, str], Sizes] | None = None
+    ) -> xr.Dataset:
         """The cube as a lazy dataset in the order of time; see `cf.dataset`.
+
+        A block that is damaged, or lacking though it was written, is a SourceError when it is read.
 
         Args:
             slots: those to open by their numbers, as the lake's ledger says that they count. Without them it is what
                 the cube itself says, as the last command on the lake left it; a cube of version 0.1, which says
                 nothing, gives all dates of which a pixel is stored.
+            written: by slot and band the sizes of the blocks that were written, as the lake's ledger says.
 
         Raises:
             NotFoundError: there is no such cube.
@@ -232,7 +132,10 @@ class Cube:
         chosen = sorted((self._flagged(group) if slots is None else slots).items(), key=lambda item: item[1].obstime)
         numbers = [number for number, _ in chosen]
         arrays = {name: _array(group, name) for name in sorted(_band_names(group))}
-        lazy = {name: da.from_array(_Stored(array), array.chunks, name=False) for name, array in arrays.items()}  # type: ignore[no-untyped-call]
+        lazy = {
+            name: da.from_array(StoredBand(self.url, name, array, written or {}), array.chunks, name=False)  # type: ignore[no-untyped-call]
+            for name, array in arrays.items()
+        }
         bands = {name: array[numbers] for name, array in lazy.items()}
         return cf.dataset(bands, self.grid(), [slot for _, slot in chosen])
 
@@ -265,6 +168,16 @@ class Cube:
         return {int(name) for band in bands for name in store.folders(f"{band}/c") if name.isdecimal()}
 
 
+def _metadata(url: str) -> dict[Path, tuple[int, int]]:
+    """The files of a cube in a folder that are no blocks, with what tells whether they were written again."""
+    root = Path(url)
+    if is_remote(url) or not root.is_dir():
+        return {}
+    chunks = [file for folder in root.glob("*/c") for file in (folder.iterdir() if folder.is_dir() else (folder,))]
+    files = [*root.glob("zarr.json"), *root.glob("*/zarr.json"), *(file for file in chunks if file.is_file())]
+    return {file: (state.st_ino, state.st_mtime_ns) for file in files for state in [file.stat()]}
+
+
 def _group(url: str) -> zarr.Group:
     """The group of a cube, made when it is not there."""
     try:
@@ -285,7 +198,8 @@ def _write_axes(group: zarr.Group, grid: Grid) -> None:
     """The axes and the coordinate system, with their attributes."""
     along = cf.axis_attributes(grid.epsg)
     for name, values in cf.axes(grid).items():
-        array = _made(group, name, shape=values.shape, dtype=values.dtype, dimension_names=(name,))
+        kind = {"shape": values.shape, "dtype": values.dtype, "dimension_names": (name,)}
+        array = _made(group, name, **kind, compressors=_COMPRESSORS)
         _describe(array, along[name])
         if not np.array_equal(array[:], values):
             array[:] = values
@@ -312,7 +226,7 @@ def _band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) -> z
         dtype=dtype,
         chunks=(1, CHUNK, CHUNK),
         shards=(1, *shard),
-        compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+        compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()],
         fill_value=0,
         dimension_names=("time", "y", "x"),
         attributes=_band_attributes(np.dtype(dtype)),
@@ -338,7 +252,7 @@ def _write_times(group: zarr.Group, name: str, values: NDArray[Any], attributes:
     """Make `values` what an array along time holds."""
     dtype = "string" if values.dtype.kind == "T" else values.dtype
     kind = {"shape": (0,), "chunks": (4096,), "dtype": dtype, "dimension_names": ("time",)}
-    array = _made(group, name, **kind, attributes=attributes)
+    array = _made(group, name, **kind, attributes=attributes, compressors=_COMPRESSORS)
     _describe(array, attributes)
     if not np.array_equal(array[:], values):
         array.resize(values.shape)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from cbm_lake import lookup, queries, schemas, tables, unions
+from cbm_lake import damaged, lookup, queries, schemas, tables, unions
 from cbm_lake.access import is_remote
 from cbm_lake.delta import Table
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.s3files import S3Files
 from cbm_lake.settling import Judge
-from cbm_lake.snapshots import Snapshot
+from cbm_lake.snapshots import Snapshot, place_of
 from cbm_lake.store import Store
 
 _FID = "ogc_fid"
@@ -27,39 +29,59 @@ _OF_VERSIONS = "aoi, year, ptype, version, id, geometry"
 """What the views of all versions of parcel sets have: every version of this package has written these columns."""
 _FIRST = ("ledger", "obsids", "suspects", "exclusions")
 """Tables that those before need."""
+_DECIDING = ("ledger", "suspects", "exclusions", "stac_scenes")
+"""Tables that say which signatures count."""
 _COLUMN = re.compile(r"[a-z][a-z0-9_]*")
 """How the columns of parcel_attributes are called."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
 
 
-class Database:
-    """An in-memory DuckDB with the views of a snapshot."""
+@dataclass(frozen=True)
+class Part:
+    """What a database is made of where it is not to have all of a lake."""
 
-    def __init__(self, store: Store, known: dict[str, Table], snapshot: Snapshot) -> None:
+    files: Mapping[str, Sequence[dict[str, Any]]]
+    """Of each table those files that it may read, as `Table.files` lists them."""
+    rows: Mapping[str, pa.Table]
+    """Tables, and stac_scenes, whose rows are put into the database in place of views over files."""
+    returning: Mapping[str, pa.Table]
+    """Of tables of signatures the rows that are still set aside; see `settling`."""
+    file: Path
+    """Where the database is written."""
+
+
+class Database:
+    """A DuckDB with the views of a snapshot, in memory, or in a file where it has a part of the lake only."""
+
+    def __init__(self, store: Store, known: dict[str, Table], snapshot: Snapshot, part: Part | None = None) -> None:
         """Make the views of scenes, parcels and the ledger; those of the signatures come when they are asked for."""
         self.snapshot = snapshot
         self._store = store
         self._known = known
-        self._files = {
-            name: table.files(snapshot.tables[name]) if name in snapshot.tables else [] for name, table in known.items()
-        }
+        self._files = dict(part.files) if part else files_of(known, snapshot)
+        self._rows = dict(part.rows) if part else {}
+        self._refused = dict(snapshot.damaged)
+        """Why views refuse, by the name of the table that each is of."""
+        self._places: list[damaged.Place] = []
+        """Areas and years whose parcels cannot be read, so that their signatures cannot be judged either."""
         self._lock = threading.Lock()
         self._complete = False
         self.mixed: dict[str, tuple[str, ...]] = {}
         """Columns of parcels that are text in fiboa_parcels, and the types that they have in the sets' own files."""
         self._held: dict[str, lookup.Held] = {}
-        self._coming: dict[str, pa.Table] = {}
-        self._connection = duckdb.connect()
+        self._coming: dict[str, pa.Table] = dict(part.returning) if part else {}
+        self._connection = duckdb.connect(part.file if part else ":memory:")
         if is_remote(store.url):
             self._connection.register_filesystem(S3Files(store.url))
         with queries.translated():
-            # global, because a cursor does not inherit what is set for its connection only
-            # geometries stay WKB in every version
-            self._connection.execute("set global enable_geoparquet_conversion = false")
-            self._connection.execute("set global parquet_metadata_cache = true")
-            self._connection.execute("set global timezone = 'UTC'")
+            configure(self._connection)
             self._begin()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of it is damaged."""
+        return not (self._refused or self._places)
 
     def cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
         """A cursor of one's own: a shared connection gives wrong rows under threads.
@@ -68,7 +90,7 @@ class Database:
             parcel: pid, and perhaps aoi and year, of the only parcel whose signatures are wanted.
         """
         cursor = self.connection.cursor()
-        if parcel and parcel.get("pid") is not None:
+        if parcel and parcel.get("pid") is not None and self.is_whole:
             self._narrow(cursor, parcel)
         return cursor
 
@@ -87,9 +109,11 @@ class Database:
 
     def series(self, card: str, params: dict[str, Any]) -> pa.Table | None:
         """The long rows of one parcel, or None where SQL is to find them."""
+        if not self.is_whole:
+            return None
         if card == "s2" and lookup.of_parcel(self._files["signatures_sc"], {"pid": "", **params}):
             return None
-        if self._returning(f"signatures_{card}").num_rows:
+        if self.returning(f"signatures_{card}").num_rows:
             return None
         if card not in self._held:
             cursor = self._connection.cursor()
@@ -101,17 +125,72 @@ class Database:
 
     def _begin(self) -> None:
         """Make the views that look-ups need."""
-        parcels = _partitioned(schemas.PARCELS)
-        _view(self._connection, "stac_scenes", self.snapshot.scenes, schemas.SCENES, union_by_name=True)
-        union = unions.create_view(self._connection, "fiboa_parcels", self.snapshot.parcels, parcels)
-        self.mixed = union.mixed
-        for name, paths in (("parcel_versions", self.snapshot.outlines), ("former_parcels", self.snapshot.former)):
-            _view(self._connection, name, paths, parcels, union_by_name=True, columns=_OF_VERSIONS)
+        self._catalogue()
+        faults = self._parcels()
+        self._places = _places(faults, [*self.snapshot.parcels, *self.snapshot.former])
+        damaged.record(self._connection, self._places)
         for name in _FIRST:
             self._view(name)
         for definition in queries.definitions():
             if definition.name < _OF_SIGNATURES:
-                self._connection.execute(definition.sql)
+                self._define(definition)
+        for name, paths in self._of_parcels.items() if faults else ():  # after "outdated", which speaks of the others
+            damaged.refuse_places(self._connection, name, _places(faults, paths))
+
+    def _catalogue(self) -> None:
+        """Make the view of what was catalogued."""
+        if "stac_scenes" in self._rows:
+            self._connection.from_arrow(self._rows["stac_scenes"]).create("stac_scenes")
+            return
+        try:
+            _view(self._connection, "stac_scenes", self.snapshot.scenes, schemas.SCENES, union_by_name=True)
+        except duckdb.Error as error:
+            advice = "delete it and catalogue its scenes again"
+            self._refuse("stac_scenes", self.snapshot.scenes, schemas.SCENES, advice, error)
+
+    def _define(self, definition: queries.Query) -> None:
+        """Make a view, or a table whose rows are worked out at once unless something that it may need is damaged."""
+        self._connection.execute(damaged.lazily(definition.sql) if self._refused else definition.sql)
+
+    @property
+    def _of_parcels(self) -> dict[str, tuple[str, ...]]:
+        """The views of parcels and the files of each."""
+        snapshot = self.snapshot
+        paths = (snapshot.parcels, snapshot.outlines, snapshot.former)
+        return dict(zip(("fiboa_parcels", "parcel_versions", "former_parcels"), paths, strict=True))
+
+    def _parcels(self) -> dict[str, str]:
+        """Make the views of the parcels that can be read; which files cannot, and why."""
+        try:
+            self._view_parcels(self._of_parcels)
+        except duckdb.Error:
+            faults = damaged.unreadable(self._connection, self.snapshot.outlines)
+            if not faults:
+                raise
+            self._view_parcels(
+                {name: tuple(path for path in paths if path not in faults) for name, paths in self._of_parcels.items()},
+                damaged.sound,
+            )
+            for name in self._of_parcels:
+                self._connection.table(damaged.sound(name)).create_view(name)
+            return faults
+        return {}
+
+    def _view_parcels(self, files: dict[str, tuple[str, ...]], naming: Callable[[str], str] = str) -> None:
+        columns = _partitioned(schemas.PARCELS)
+        union = unions.create_view(self._connection, naming("fiboa_parcels"), files["fiboa_parcels"], columns)
+        self.mixed = union.mixed
+        for name in ("parcel_versions", "former_parcels"):
+            _view(self._connection, naming(name), files[name], columns, union_by_name=True, columns=_OF_VERSIONS)
+
+    def _refuse(self, name: str, files: Sequence[str], schema: pa.Schema, advice: str, error: duckdb.Error) -> None:
+        """Make a view that says which of its files cannot be read; raise the error where all can be."""
+        faults = damaged.unreadable(self._connection, files)
+        if not faults:
+            raise error
+        path, reason = next(iter(faults.items()))
+        self._refused[name] = f"cannot read {path}: {reason}; restore it from a copy, or {advice}"
+        damaged.refuse(self._connection, name, schema, self._refused[name])
 
     def _end(self) -> None:
         """Make the views of the signatures and of the other tables."""
@@ -121,7 +200,7 @@ class Database:
                     self._view(name)
             for definition in queries.definitions():
                 if definition.name >= _OF_SIGNATURES:
-                    self._connection.execute(definition.sql)
+                    self._define(definition)
             self._attributes()
 
     def _attributes(self) -> None:
@@ -129,6 +208,10 @@ class Database:
 
         A column is text where one of its values is the text of a class, BIGINT where all are classes, else DOUBLE.
         """
+        if "attributes" in self._refused:
+            columns = pa.schema([(name, pa.string()) for name in ("aoi", "year", "ptype", "pid")])
+            damaged.refuse(self._connection, "parcel_attributes", columns, self._refused["attributes"])
+            return
         long = self._connection.table("parcel_attributes_long")
         kinds: dict[str, set[str]] = {}
         for name, kind in self._connection.table("attributes").project("attribute, kind").distinct().fetchall():
@@ -145,25 +228,43 @@ class Database:
 
         Signatures have many files, so they are asked whether that is so.
         """
+        if name in self._rows:
+            self._connection.from_arrow(self._rows[name]).create(name)
+            return
         files, schema = [file["path"] for file in self._files[name]], self._known[name].schema
-        table = self.snapshot.tables.get(name)
+        of_signatures = name.startswith("signatures_")
+        needed = (name, _aside(name), *_DECIDING) if of_signatures else (name,)
+        refused = next((self._refused[one] for one in needed if one in self._refused), None)
+        if refused:
+            damaged.refuse(self._connection, name, schema, refused)
+            return
+        try:
+            self._view_files(name, files)
+        except duckdb.Error as error:
+            self._refuse(name, files, schema, "see what `cbm-lake check` advises", error)
+
+    def _view_files(self, name: str, files: list[str]) -> None:
+        """The same of a table whose log can be read."""
+        schema, table = self._known[name].schema, self.snapshot.tables.get(name)
         of_signatures = name.startswith("signatures_")
         mixed = not of_signatures or (table is not None and not self._known[name].is_uniform(table))
-        if not of_signatures or not (coming := self._returning(name)).num_rows:
-            _view(self._connection, name, files, schema, union_by_name=mixed)
-            return
-        # a command has not ended, or was killed
-        _view(self._connection, f"stored_{name}", files, schema, union_by_name=mixed)
-        self._connection.from_arrow(coming).create(f"coming_{name}")
-        columns = ", ".join(f'"{column}"' for column in schema.names)
-        others = self._connection.table(f"coming_{name}").project(columns)
-        self._connection.table(f"stored_{name}").project(columns).union(others).create_view(name)
+        made = damaged.sound(name) if of_signatures and self._places else name
+        if not of_signatures or not (coming := self.returning(name)).num_rows:
+            _view(self._connection, made, files, schema, union_by_name=mixed)
+        else:  # a command has not ended, or was killed
+            _view(self._connection, f"stored_{name}", files, schema, union_by_name=mixed)
+            self._connection.from_arrow(coming).create(f"coming_{name}")
+            columns = ", ".join(f'"{column}"' for column in schema.names)
+            others = self._connection.table(f"coming_{name}").project(columns)
+            self._connection.table(f"stored_{name}").project(columns).union(others).create_view(made)
+        if made != name:
+            damaged.refuse_places(self._connection, name, self._places)
 
-    def _returning(self, name: str) -> pa.Table:
+    def returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""
         if name not in self._coming:
             pair = next(pair for pair in tables.pairs(self._known) if pair.kept is self._known[name])
-            kept, aside = (self.snapshot.tables.get(key) for key in (name, name.replace("signatures", "aside")))
+            kept, aside = (self.snapshot.tables.get(key) for key in (name, _aside(name)))
             if kept is None or aside is None:
                 self._coming[name] = pair.kept.schema.empty_table()
             else:
@@ -174,12 +275,44 @@ class Database:
         """Let this cursor see only the signature files that can hold the parcel asked for."""
         for card in (*schemas.CARD_BANDS, "sc"):
             held = self._files[f"signatures_{card}"]
-            if self._returning(f"signatures_{card}").num_rows:
+            if self.returning(f"signatures_{card}").num_rows:
                 continue
             keep = [file["path"] for file in lookup.of_parcel(held, parcel)]
             if len(keep) < len(held):
                 cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0]["path"]]})
                 cursor.execute(queries.get(f"lookup.{card}").sql)
+
+
+def _aside(name: str) -> str:
+    """The table to which rows of signatures go that do not count."""
+    return name.replace("signatures", "aside")
+
+
+def _places(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Place]:
+    """The areas and years of those of the parcel files that cannot be read."""
+    found: dict[tuple[str, int], damaged.Place] = {}
+    for path in paths:
+        if path in faults:
+            aoi, year = place_of(path)
+            advice = f"restore it from a copy, or delete it and load the parcels of {aoi} {year} again"
+            found[aoi, year] = damaged.Place(aoi, year, f"cannot read {path}: {faults[path]}; {advice}")
+    return list(found.values())
+
+
+def configure(connection: duckdb.DuckDBPyConnection) -> None:
+    """Set what the views of a lake rely on."""
+    # global, because a cursor does not inherit what is set for its connection only
+    # geometries stay WKB in every version
+    connection.execute("set global enable_geoparquet_conversion = false")
+    connection.execute("set global parquet_metadata_cache = true")
+    connection.execute("set global timezone = 'UTC'")
+
+
+def files_of(known: Mapping[str, Table], snapshot: Snapshot) -> dict[str, Sequence[dict[str, Any]]]:
+    """The files of every table of a snapshot, as `Table.files` lists them."""
+    return {
+        name: table.files(snapshot.tables[name]) if name in snapshot.tables else [] for name, table in known.items()
+    }
 
 
 def _typed(kinds: set[str]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from cbm_lake import cf
+from cbm_lake.blocks import Sizes
 from cbm_lake.cf import Slot
 from cbm_lake.cube import Cube
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
@@ -50,6 +51,7 @@ _READERS: Final = 16
 class Held:
     """A cube and the slots of it that count, by number, with the bands that were extracted."""
 
+    lake: Pixels
     name: str
     cube: Cube
     grid: Grid
@@ -58,9 +60,12 @@ class Held:
     extracted: Mapping[int, frozenset[str]]
 
     def open(self, chosen: Choice) -> xr.Dataset:
-        """The stored DN of the dates and bands wanted; a band that was not extracted on a date is nodata there."""
+        """The stored DN of the dates and bands wanted; a band that was not extracted on a date is nodata there.
+
+        A block that is damaged or was lost is a SourceError when it is read.
+        """
         slots = {number: slot for number, slot in self.slots.items() if chosen.contains(slot)}
-        opened = self.cube.open(slots)[list(chosen.bands or self.bands)]
+        opened = self.cube.open(slots, self._written(chosen.card.name, slots))[list(chosen.bands or self.bands)]
         order = sorted(slots, key=lambda number: slots[number].obstime)
         for name in opened.data_vars:
             lacking = [name not in self.extracted[number] for number in order]
@@ -68,6 +73,16 @@ class Held:
                 seen = ~np.array(lacking)[:, None, None]
                 opened[name] = opened[name].copy(data=opened[name].data * seen.astype(opened[name].dtype))
         return opened
+
+    def _written(self, card: str, slots: Mapping[int, Slot]) -> dict[tuple[int, str], Sizes]:
+        """The sizes of the blocks that were written, by slot and band, as far as the ledger says."""
+        found: dict[tuple[int, str], dict[tuple[int, int], set[int]]] = {}
+        scenes = sorted({slot.scene for slot in slots.values()})
+        for row in self.lake.query("cube.blocks", card=card, scenes=scenes).to_pylist():
+            if row["grid"] == self.name:
+                of_band = found.setdefault((row["slot"], row["band"]), {})
+                of_band.setdefault((row["row"], row["col"]), set()).add(row["bytes"])
+        return dict(found)
 
 
 def held(lake: Pixels, chosen: Choice) -> list[Held]:
@@ -94,7 +109,7 @@ def _held(lake: Pixels, card: str, name: str, rows: list[dict[str, Any]]) -> Hel
     slots = {row["slot"]: Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in rows}
     extracted = {row["slot"]: frozenset(row["bands"]) for row in rows}
     try:
-        return Held(name, cube, cube.grid(), tuple(cube.bands()), slots, extracted)
+        return Held(lake, name, cube, cube.grid(), tuple(cube.bands()), slots, extracted)
     except NotFoundError as error:
         log.warning("%s; the lake remembers %d scenes of it", error, len(slots))
         return None
@@ -127,7 +142,8 @@ def cube(lake: Pixels, chosen: Choice, *, harmonised: bool) -> xr.Dataset:
         raise NotFoundError(f"no single cube holds {chosen}; there are: {known}")
     if len(cubes) > 1:
         raise InvalidInputError(f"{len(cubes)} cubes hold {chosen}; choose a grid, bands or a resolution: {known}")
-    opened, window = cubes[0].open(chosen), window_of(cubes[0].grid, extent) if extent else None
+    opened = cubes[0].open(chosen)
+    window = window_of(cubes[0].grid, extent) if extent else None
     if not opened.sizes["time"]:
         raise NotFoundError(f"no scene of {chosen} is in the cube {cubes[0].name}; extract with a cube first")
     if window:

@@ -7,10 +7,8 @@ Nothing is decided by the name of a file: a table says itself what it is.
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import csv
-import gzip
 import io
 import logging
 import lzma
@@ -25,6 +23,7 @@ from typing import IO, Final
 
 import duckdb
 
+from cbm_lake import packed
 from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.vectors import charsets, textfiles
 
@@ -33,6 +32,8 @@ log = logging.getLogger(__name__)
 ENDINGS: Final = (".csv", ".tsv", ".txt", ".tab", ".copy", ".sql", ".dat", ".psv")
 """Of tables of text; each may be followed by one of PACKED."""
 PACKED: Final = (".gz", ".bz2", ".xz", ".zip")
+_COMPRESSED: Final = {"gzip": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\x00"}
+"""How compressed files begin."""
 _SAMPLE: Final = 1 << 22
 """Bytes by which the form of a table is decided; a line further down that is otherwise is refused when it is read."""
 _MARKS: Final = ((codecs.BOM_UTF32_LE, "utf-32"), *textfiles.MARKS.items())
@@ -111,28 +112,24 @@ def opened(path: str | Path) -> Iterator[IO[bytes]]:
     """
     with Path(path).open("rb") as file:
         begin = file.read(6)
-    if begin[:2] == b"\x1f\x8b":
-        with gzip.open(path) as stream:
-            yield stream  # type: ignore[misc]
-    elif begin[:3] == b"BZh":
-        with bz2.open(path) as stream:
-            yield stream
-    elif begin == b"\xfd7zXZ\x00":
-        with lzma.open(path) as stream:
+    kind = next((kind for kind, mark in _COMPRESSED.items() if begin.startswith(mark)), None)
+    if kind:
+        with packed.inflated(path, kind) as stream:
             yield stream
     elif begin[:4] == b"PK\x03\x04":
-        with zipfile.ZipFile(path) as archive, archive.open(_only(path, archive)) as stream:
+        with packed.opened(path) as archive, packed.stream(path, archive, _only(path, archive)) as stream:
             yield stream
     else:
         with Path(path).open("rb") as stream:
             yield stream
 
 
-def _only(path: str | Path, archive: zipfile.ZipFile) -> str:
-    names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
-    if len(names) != 1:
-        raise InvalidInputError(f"{path} holds {some(names) or 'nothing'}; give an archive of one table, or the table")
-    return names[0]
+def _only(path: str | Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    found = [one for one in archive.infolist() if not one.is_dir() and "__MACOSX" not in one.filename]
+    if len(found) != 1:
+        names = some(one.filename for one in found) or "nothing"
+        raise InvalidInputError(f"{path} holds {names}; give an archive of one table, or the table")
+    return found[0]
 
 
 def _is_gzip(path: str | Path) -> bool:

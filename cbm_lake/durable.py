@@ -6,15 +6,56 @@ stores do both by themselves; this is for local folders.
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 _PRIVATE = 0o600
 _USUAL = 0o666
 """The rights of a new file before the user's umask takes some away."""
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""What file systems say that have no hard links."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A file without its name yet; see `drafting`."""
+
+    path: Path
+
+    def publish(self, name: str) -> Path:
+        """Give the draft its name in its folder, once its bytes are on the disk; what had that name is replaced."""
+        file = self.path.with_name(name)
+        _sync(self.path)
+        self.path.replace(file)
+        _sync_folder(file.parent)
+        return file
+
+
+@contextmanager
+def drafting(folder: Path, suffix: str, *, private: bool = False) -> Iterator[Draft]:
+    """An empty draft in a folder, for a file whose name is known only when it is written; it goes away unpublished.
+
+    Args:
+        folder: where the file is to be; made where it is missing.
+        suffix: how the name of the draft ends.
+        private: whether the owner alone may read it.
+
+    Raises:
+        OSError: the folder or the disk does not take it.
+    """
+    make_folder(folder)
+    path = folder / f".{uuid.uuid4().hex}{suffix}"
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE if private else _USUAL))
+        yield Draft(path)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def sync(files: Iterable[str | Path]) -> None:
@@ -46,6 +87,20 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
         _sync_folder(path.parent)
 
 
+def move(draft: Path, target: Path) -> None:
+    """Give a file, or a folder of files, its name on the same disk once its bytes are there; a file is replaced.
+
+    Raises:
+        OSError: the disk does not take it, or a folder that is not empty has the name.
+    """
+    for path in sorted(draft.rglob("*")) if draft.is_dir() else [draft]:
+        _sync_folder(path) if path.is_dir() else _sync(path)
+    if draft.is_dir():
+        _sync_folder(draft)
+    draft.replace(target)
+    _sync_folder(target.parent)
+
+
 @contextmanager
 def replacing(file: Path, *, private: bool = False) -> Iterator[Path]:
     """A draft in the same folder, with the same suffix, that becomes the file when the block ends without an error.
@@ -57,16 +112,45 @@ def replacing(file: Path, *, private: bool = False) -> Iterator[Path]:
     Raises:
         OSError: the folder or the disk does not take it; what was there before stays.
     """
-    make_folder(file.parent)
-    draft = file.with_name(f".{uuid.uuid4().hex}{file.suffix}")
-    try:
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE if private else _USUAL))
-        yield draft
-        _sync(draft)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    with drafting(file.parent, file.suffix, private=private) as draft:
+        yield draft.path
+        draft.publish(file.name)
+
+
+def create(file: Path, content: bytes) -> bool:
+    """Write a file under a name that nothing has yet: of several writers at once exactly one gets it.
+
+    Returns:
+        False where something has that name; it stays as it is.
+
+    Raises:
+        OSError: the folder or the disk does not take it.
+    """
+    with drafting(file.parent, file.suffix) as draft:
+        draft.path.write_bytes(content)
+        _sync(draft.path)
+        try:
+            os.link(draft.path, file)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if not _claim(file, content):
+                return False
     _sync_folder(file.parent)
+    return True
+
+
+def _claim(file: Path, content: bytes) -> bool:
+    """The same where there are no hard links: a loss of power may leave the name without its bytes."""
+    try:
+        with file.open("xb") as target:
+            target.write(content)
+    except FileExistsError:
+        return False
+    _sync(file)
+    return True
 
 
 def _sync(path: Path) -> None:

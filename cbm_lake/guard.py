@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from cbm_lake import schemas
+from cbm_lake import clock, schemas
 from cbm_lake.arguments import checked
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import InvalidInputError, NotFoundError
@@ -219,7 +219,7 @@ _FINDINGS: Final = pa.schema(
 
 
 def _row(scene: str, status: str, kind: str | None, reason: str, shift: float | None) -> dict[str, Any]:
-    made = {"found": datetime.now(UTC), "version": version("cbm-lake")}
+    made = {"found": clock.now(), "version": version("cbm-lake")}
     return {"card": "s2", "scene": scene, "status": status, "kind": kind, "shift": shift, "reason": reason, **made}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import database, lookup, queries, revisions, schemas
+from cbm_lake import clock, database, digests, filenames, lookup, manifest, ordering, queries, revisions, schemas
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.filenames import Order
 from cbm_lake.pixels import Pixels
-from cbm_lake.slots import SlotContent, reserved
+from cbm_lake.slots import SlotContent, lost, reserved
 from cbm_lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
-from cbm_lake.store import Store, stamp, translated
+from cbm_lake.store import Store, Written, translated
 from cbm_lake.upkeep import Upkeep
 
 _ROUNDED = 1e-6
@@ -90,7 +91,8 @@ class Lake(Pixels):
         """Write rows to a file for other tools; its ending says the format. Returns how many rows.
 
         Every value keeps its type, or the column is refused by its name. Where a format has another form of a value
-        (milliseconds, text), a warning says so.
+        (milliseconds, text), a warning says so. The rows come in the order that the statement says, and those that it
+        leaves equal in the order of all columns: the same rows are the same file, however they lie in the lake.
 
         Args:
             what: a view (s2, parcels, …), a named query, or a SELECT statement.
@@ -112,6 +114,7 @@ class Lake(Pixels):
         """
         from cbm_lake import export
 
+        keys = ordering.KEYS.get(what.lower(), ())
         if what in queries.load():
             what = queries.get(what).sql
         elif what.isidentifier():
@@ -122,7 +125,12 @@ class Lake(Pixels):
             further = frozenset([identifiers] if isinstance(identifiers, str) else identifiers)
             pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), further)
         options = export.Options(pseudonyms, neutralise)
-        return export.write(self.relation(what, **params), Path(path), options)
+        cursor = self._cursor()
+        columns = database.relation(cursor, what, params).columns  # refuses what is not one SELECT
+        hidden = None
+        if pseudonyms:
+            hidden = ordering.Hidden(frozenset(pseudonyms.identifiers(columns)), pseudonyms.of("the order of the rows"))
+        return export.write(ordering.ordered(cursor, what, params, keys, hidden), Path(path), options)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
@@ -223,8 +231,10 @@ class Lake(Pixels):
         held = dict(revisions.by_key(self.query("scenes.entries")))
         chosen = revisions.choose(rows, held)
         if chosen:
-            name = f"scenes/{stamp(datetime.now(UTC))}-{uuid.uuid4().hex[:8]}.parquet"
-            self._store.write(name, _stac_geoparquet(revisions.rows(rows, chosen)))
+            order = filenames.following(order for _, order in self._moments.scene_files())
+            numbered = _numbered(revisions.rows(rows, chosen), order.sequence)
+            written = self._store.write(filenames.scenes(order, uuid.uuid4().hex[:8]), _stac_geoparquet(numbered))
+            manifest.record(self._tables["files"], "scenes", written)
         for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
             self.settle(card)  # what is of the former revision or offset counts no more
         changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
@@ -233,13 +243,47 @@ class Lake(Pixels):
     def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table | pa.RecordBatchReader) -> bool:
         """Make `rows` the parcels of an area and year; False when that very version is in force already."""
         self._check_present()
-        current = {(found.aoi, found.year, found.ptype): found.version for found in self.parcel_sets()}
-        if current.get((aoi, year, ptype)) == version:
+        there = [
+            found
+            for found in self._moments.parcel_files()
+            if (found.aoi, found.year, found.ptype) == (aoi, year, ptype)
+        ]
+        if there and there[-1].version == version:
             return False
-        name = f"{ptype or 'main'}-{stamp(datetime.now(UTC))}-{version}.parquet"
-        self._store.write(f"parcels/aoi={aoi}/year={year}/{name}", _labelled(rows, ptype, version))
+        order = filenames.following(Order(found.sequence, found.loaded) for found in there)
+        name = filenames.parcels(aoi, year, ptype, order, version)
+        written = self._store.write(name, _labelled(rows, ptype, version))
+        self._record_parcels(aoi, year, ptype, version, written)
         self._upkeep.settle(None)
         return True
+
+    def _record_parcels(self, aoi: str, year: int, ptype: str, version: str, written: Written) -> None:
+        """Record what was written; of this very version a file that has gone is replaced."""
+        files, folder = self._tables["files"], f"parcels/aoi={aoi}/year={year}"
+        gone = {name: filenames.parts_of_parcels(f"/{name}") for name in manifest.missing(files, folder)}
+        same = [name for name, parts in gone.items() if parts and parts[2:4] == (ptype, version)]
+        manifest.record(files, folder, written, replaced=same)
+
+    def files(self) -> dict[str, Mapping[str, Any]]:
+        """The plain files that the lake must have, rows of schemas.FILES by name; those of version 0.1 once recorded.
+
+        Raises:
+            SourceError: the manifest cannot be read.
+        """
+        return manifest.recorded(self._tables["files"], self.snapshot().tables.get("files"))
+
+    def forget_file(self, name: str) -> None:
+        """Accept that a plain file that has gone, of parcels or of the catalogue, does not come back.
+
+        Args:
+            name: in the lake, as `check` names it.
+
+        Raises:
+            NotFoundError: no such file is recorded.
+            InvalidInputError: it is still there.
+        """
+        self._check_present()
+        manifest.forget(self._tables["files"], name)
 
     def prepare(self, card: str) -> None:
         """Make the tables that extraction writes, so that workers find them."""
@@ -270,16 +314,23 @@ class Lake(Pixels):
         key = (entry[name] for name in ("card", "aoi", "year", "ptype", "scene"))
         return self._tables["ledger"].append_next(rows, "/".join(map(str, key)))
 
-    def reserve_slots(self, card: str, grid: str, wanted: Sequence[SlotContent]) -> pa.Table:
+    def reserve_slots(self, card: str, grid: str, wanted: Sequence[SlotContent], length: int = 0) -> pa.Table:
         """All slots on the time axis of a cube, after giving one to the pixels that have none.
 
         A scene whose offset or files are others than before gets a new slot: what stands at the old one is of those.
+
+        Args:
+            card: of the cube.
+            grid: of the cube.
+            wanted: what is to have a slot.
+            length: that the cube has: slots below it are not given again, also where the list has lost them.
         """
         self._check_present()
 
         def rows(_: int) -> pa.Table | None:
             held = self.query("extractions.slots", card=card, grid=grid).to_pylist()
-            placed = [{"card": card, "grid": grid, **row} for row in reserved(held, wanted)]
+            gone = list(lost(held, length))
+            placed = [{"card": card, "grid": grid, **row} for row in (*gone, *reserved([*held, *gone], wanted))]
             return pa.Table.from_pylist(placed, schema=schemas.SLOTS) if placed else None
 
         self._tables["slots"].append_next(rows, f"{card}/{grid}")
@@ -288,7 +339,7 @@ class Lake(Pixels):
     def remember_rasters(self, headers: dict[str, str]) -> None:
         """Keep what the headers of rasters say, as JSON by href."""
         self._check_present()
-        now = datetime.now(UTC)
+        now = clock.now()
         rows = [{"href": href, "header": header, "seen": now} for href, header in headers.items()]
         if rows:
             self._tables["rasters"].append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))
@@ -347,7 +398,7 @@ class Lake(Pixels):
         self._check_present()
         if days < 0:
             raise InvalidInputError(f"days must be 0 or more, not {days:g}")
-        return sum(table.vacuum(days) for table in self._tables.values())
+        return sum(table.vacuum(days) for table in self._tables.values()) + self._store.sweep("", days)
 
     def settle(self, card: str | None = None) -> None:
         """Let tables and cubes hold exactly what counts, for readers that know nothing of the ledger.
@@ -378,12 +429,24 @@ class Lake(Pixels):
 
     def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
         """The stored pixel index of that parcel version on that grid, or None."""
-        return self._store.read(_index_name(parcels, grid))
+        files = self._store.files(f"indexes/{parcels.version}")
+        names = [file.removeprefix(self._store.path("")) for file in files]
+        fitting = [name for name in names if _is_index(name, grid)]
+        return (
+            self._store.read(max(fitting, key=lambda name: (digests.recorded(name) is not None, name)))
+            if fitting
+            else None
+        )
 
     def write_index(self, parcels: ParcelSet, grid: str, rows: pa.Table) -> None:
         """Store the pixel index of that parcel version on that grid."""
         self._check_present()
-        self._store.write(_index_name(parcels, grid), rows)
+        stem = f"indexes/{parcels.version}/{grid}"
+
+        def write(writer: pq.ParquetWriter) -> None:
+            writer.write_table(rows)
+
+        self._store.write_as(lambda digest: digests.named(stem, digest), rows.schema, write)
 
     def cube_url(self, card: str, grid: str) -> str:
         """Where the cube of a card and grid stands."""
@@ -400,7 +463,7 @@ class Lake(Pixels):
     def iter_parcels(self, parcels: ParcelSet, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """The same in batches, without ever having the whole columns in memory."""
         with translated("read", parcels.path), self._store.open(parcels.path) as file:
-            yield from pq.ParquetFile(file).iter_batches(_BATCH, columns=columns)
+            yield from pq.ParquetFile(file, page_checksum_verification=True).iter_batches(_BATCH, columns=columns)
 
     def schema_of_parcels(self, parcels: ParcelSet) -> pa.Schema:
         """The columns of a version of a parcel set, those of the agency too."""
@@ -419,7 +482,7 @@ class Lake(Pixels):
         """DuckDB over the current snapshot; the same one until the lake has moved on."""
         snapshot = self.snapshot()
         with self._lock:
-            if self._opened is None or self._opened.snapshot != snapshot:
+            if self._opened is None or self._opened.snapshot != snapshot or not self._opened.is_whole:
                 self._opened = Database(self._store, self._tables, snapshot)
             return self._opened
 
@@ -430,7 +493,9 @@ def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
     Args:
         url: folder, or s3:// URL.
         as_of: a moment (date, datetime, or ISO text; UTC unless it says a zone): the lake as it was recorded then,
-            whatever season its data are of. It cannot be changed.
+            whatever season its data are of. It cannot be changed. This goes by the time, and so by the clocks of those
+            who wrote: what a clock that was ahead wrote is seen from its time on only. What is in force then goes by
+            the numbers of what is seen, as it does without `as_of`.
 
     Raises:
         InvalidInputError: `as_of` is no date.
@@ -448,6 +513,13 @@ def _moment(value: date | str | None) -> datetime | None:
             f"as_of {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z"
         ) from error
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _numbered(rows: pa.Table, sequence: int) -> pa.Table:
+    """The rows of the catalogue with the number of their file."""
+    index, field = rows.schema.get_field_index("sequence"), schemas.SCENES.field("sequence")
+    numbers = pa.repeat(pa.scalar(sequence, field.type), rows.num_rows)
+    return rows.append_column(field, numbers) if index < 0 else rows.set_column(index, field, numbers)
 
 
 def _stac_geoparquet(rows: pa.Table) -> pa.Table:
@@ -475,5 +547,8 @@ def _labelled(rows: pa.Table | pa.RecordBatchReader, ptype: str, version: str) -
     return pa.RecordBatchReader.from_batches(schema, map(label, rows))
 
 
-def _index_name(parcels: ParcelSet, grid: str) -> str:
-    return f"indexes/{parcels.version}/{grid}.parquet"
+def _is_index(name: str, grid: str) -> bool:
+    """Whether a file is the pixel index of a grid; of version 0.1 its name has no digest."""
+    stem = name.rpartition("/")[2].removesuffix(".parquet")
+    digest = digests.recorded(name)
+    return stem == (grid if digest is None else digests.named(grid, digest, ""))

@@ -113,7 +113,10 @@ def _group(store: Store, path: str, number: int) -> pa.Table:
     """A row group."""
     footer, _ = _footer(store, path)
     remote = "://" in store.url  # where one long request is better than a hundred short ones
-    with store.open(path) as file, pq.ParquetFile(file, metadata=footer, pre_buffer=remote) as parquet:
+    with (
+        store.open(path) as file,
+        pq.ParquetFile(file, metadata=footer, pre_buffer=remote, page_checksum_verification=True) as parquet,
+    ):
         return parquet.read_row_group(number, use_threads=False)
 
 

@@ -23,6 +23,7 @@ from affine import Affine
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
+from cbm_lake import durable
 from cbm_lake.cf import GRID_MAPPING
 from cbm_lake.errors import InvalidInputError, SourceError, of_extra
 from cbm_lake.rasters import CHUNK
@@ -83,7 +84,7 @@ def write(dataset: xr.Dataset, path: Path, progress: Progress | None = None) -> 
             writer(dataset, draft, progress or (lambda *_: None))
             if path.is_dir():
                 path.rmdir()
-            draft.replace(path)
+            durable.move(draft, path)
     return count
 
 

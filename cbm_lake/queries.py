@@ -20,6 +20,9 @@ STEPS = ("check", "compaction", "granted", "lookup", "migrate", "settling", "val
 All other folders hold questions to the lake.
 """
 
+DAMAGED = "damaged: "
+"""How an error of SQL begins that says which file of the lake cannot be read, and what to do; see cbm_lake.damaged."""
+
 
 @dataclass(frozen=True)
 class Query:
@@ -69,12 +72,6 @@ def definitions() -> tuple[Query, ...]:
     return tuple(query for folder in VIEWS for query in _folder(folder))
 
 
-@cache
-def granted() -> tuple[Query, ...]:
-    """The views that narrow a connection to the areas in its table granted."""
-    return tuple(_folder("granted"))
-
-
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn what DuckDB raises into one line: a file that cannot be read is no fault of the statement."""
@@ -85,6 +82,8 @@ def translated() -> Iterator[None]:
         if reason.startswith("Traceback"):  # of what reads the files of an object store
             _, _, reason = others.splitlines()[-1].partition(": ")
             raise SourceError(f"cannot read the lake: {reason}; check the object store and the keys to it") from error
+        if DAMAGED in reason:
+            raise SourceError(reason.partition(DAMAGED)[2]) from error
         damaged = type(error) is duckdb.Error  # what its Parquet reader says of bytes that are no Parquet
         if damaged or isinstance(error, duckdb.IOException) or ".parquet" in reason:
             advice = "a Parquet file is damaged or missing; restore it, or load or extract it again"

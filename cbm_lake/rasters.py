@@ -18,7 +18,7 @@ from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import CRSError, RasterioError
 
-from cbm_lake import access, encoding, eopf, stores
+from cbm_lake import access, encoding, eopf, limits, stores
 from cbm_lake.cards import Card
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.location import Location
@@ -37,8 +37,6 @@ _FARTHEST: Final = 2e8
 """Coordinates of every projection are nearer, in metres or feet."""
 _FINEST: Final = 1e-9
 """Every pixel is larger, in metres or degrees."""
-_LONGEST: Final = 8_000_000
-"""Pixels a side: the earth at 5 m."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +141,7 @@ class Raster:
         if eopf.holds(href):
             band = eopf.Band.inspect(href)
             grid = Grid(band.epsg, band.transform, band.shape)
+            limits.check_block(stores.shown(href), band.chunk, band.array.dtype)
             return cls(href, grid, band.dtype, _block(band.chunk, band.shape), _own_nodata(band.nodata, band.dtype))
         with opened(href, file=file) as dataset:
             return cls._of(href, dataset)
@@ -157,6 +156,7 @@ class Raster:
         if dtype.startswith("complex"):
             raise SourceError(f"{name} has complex numbers ({dtype}); leave out this scene, or take its backscatter")
         block = _block(dataset.block_shapes[number - 1], dataset.shape)
+        limits.check_block(name, block, dtype)
         nodata = _own_nodata(dataset.nodatavals[number - 1], dtype)
         masked = is_masked(dataset, number)
         scale = float(dataset.scales[number - 1])
@@ -206,7 +206,7 @@ def _grid_of(name: str, dataset: Any) -> Grid:
         raise SourceError(f"{name} has no known coordinate system or is not north-up; mend or leave out this scene")
     grid = Grid(epsg, t, dataset.shape)
     within = all(math.isfinite(bound) and abs(bound) < _FARTHEST for bound in grid.bounds)
-    if not within or max(grid.shape) > _LONGEST or min(t.a, -t.e) <= _FINEST:
+    if not within or max(grid.shape) > limits.LONGEST or min(t.a, -t.e) <= _FINEST:
         raise SourceError(
             f"{name} says that it has {grid.shape[0]} x {grid.shape[1]} pixels of {t.a:g} from {t.c:g}, {t.f:g} on, "
             "which is no place on earth; mend or leave out this scene"

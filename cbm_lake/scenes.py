@@ -10,13 +10,12 @@ from __future__ import annotations
 import difflib
 import getpass
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 
 import pyarrow as pa
 
-from cbm_lake import cards, schemas
+from cbm_lake import cards, clock, schemas
 from cbm_lake.arguments import checked
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
@@ -99,7 +98,7 @@ def _decide(lake: Lake, chosen: Sequence[tuple[str, str]], status: str, why: str
     """Record the decision for all scenes in one commit."""
     if not why.strip():
         raise InvalidInputError(f"say why the scenes are {status}; the reason is kept")
-    decision = {"status": status, "why": why.strip(), "who": who or _user(), "decided": datetime.now(UTC)}
+    decision = {"status": status, "why": why.strip(), "who": who or _user(), "decided": clock.now()}
     rows = [{"card": card, "scene": scene, **decision, "version": version("cbm-lake")} for card, scene in chosen]
     if rows:
         lake.add_exclusions(pa.Table.from_pylist(rows, schema=schemas.EXCLUSIONS))

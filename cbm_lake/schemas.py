@@ -24,6 +24,19 @@ _ASSET = pa.struct([("href", pa.string()), ("type", pa.string())])
 _BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
 _LINK = pa.struct([("href", pa.string()), ("rel", pa.string()), ("type", pa.string())])
 _SLOT = pa.struct([("grid", pa.string()), ("slot", pa.int64())])
+_BLOCK = pa.struct(
+    [
+        ("grid", pa.string()),
+        ("band", pa.string()),
+        ("row", pa.int32()),
+        ("col", pa.int32()),
+        ("bytes", pa.int64()),
+    ]
+)
+"""A block of a cube, by its numbers down and across, and the size of its file."""
+_SEQUENCE = pa.field("sequence", pa.int64())
+"""The number of the commit that wrote the row, which says what is later, whatever clocks said; null, which is earlier
+than any number, in rows of version 0.1."""
 ASSETS: Final = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12", "SCL", "VV", "VH")
 """The asset keys of a catalogued scene, whatever its provider calls them."""
 
@@ -60,6 +73,7 @@ SCENES: Final = pa.schema(
         pa.field("source", pa.string(), nullable=False),  # where it was catalogued from
         pa.field("ingested", _TIME, nullable=False),
         pa.field("revision", pa.string()),  # digest of the entry; null in entries of version 0.1
+        pa.field("sequence", pa.int64()),  # that of the file's name, which says what is later; null before it had one
     ]
 )
 """One row per scene, in STAC-GeoParquet files under scenes/."""
@@ -97,7 +111,7 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("boa_offset", pa.int32()),  # DN that was added
         pa.field("cube", pa.bool_(), nullable=False),  # whether the scene stands in the cube
         pa.field("status", pa.string(), nullable=False),  # done or failed
-        pa.field("problem", pa.string()),  # why it failed
+        pa.field("problem", pa.string()),  # why it failed, or what is odd about it though it is done
         pa.field("rows", pa.int64(), nullable=False),  # signatures written
         pa.field("started", _TIME, nullable=False),
         pa.field("finished", _TIME, nullable=False),
@@ -105,6 +119,9 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("revision", pa.string()),  # of the scene's catalogue entry; null in entries of version 0.1
         pa.field("slots", pa.list_(_SLOT)),  # where its pixels stand in the cubes; null in entries of version 0.1
         pa.field("discarded", pa.int64()),  # pixels that cannot be reflectance, taken as nodata
+        pa.field("blocks", pa.list_(_BLOCK)),  # of the cubes that hold its pixels; null in entries of version 0.1
+        pa.field("pixels", pa.string()),  # digest of the stamps of its files; null in entries of version 0.1
+        _SEQUENCE,
     ]
 )
 """The ledger: one row per try to extract a scene over a parcel set. What the latest successful one wrote counts."""
@@ -127,6 +144,7 @@ RASTERS: Final = pa.schema(
         pa.field("href", pa.string(), nullable=False),
         pa.field("header", pa.string(), nullable=False),  # JSON: grid, dtype, blocks
         pa.field("seen", _TIME, nullable=False),
+        _SEQUENCE,
     ]
 )
 """What the headers of rasters say, so that none is read twice."""
@@ -143,9 +161,10 @@ INSPECTIONS: Final = pa.schema(
         pa.field("inspected", _TIME, nullable=False),
         pa.field("as_of", _TIME, nullable=False),  # open_lake(as_of=…) shows what the inspector saw
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
     ]
 )
-"""One row per verdict given; the latest decides, earlier ones stay."""
+"""One row per verdict given; the latest, by `sequence`, decides, earlier ones stay."""
 
 SUSPECTS: Final = pa.schema(
     [
@@ -157,6 +176,7 @@ SUSPECTS: Final = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
         pa.field("found", _TIME, nullable=False),
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
     ]
 )
 """One row per verdict of the offset guard, or of a person; the latest decides, earlier ones stay."""
@@ -170,6 +190,7 @@ EXCLUSIONS: Final = pa.schema(
         pa.field("who", pa.string(), nullable=False),
         pa.field("decided", _TIME, nullable=False),
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
     ]
 )
 """One row per decision of a person to leave a scene out or to put it back; the latest counts, earlier ones stay."""
@@ -195,9 +216,10 @@ WEATHER: Final = pa.schema(
         pa.field("prec", pa.float32()),  # mm
         pa.field("part", pa.int64(), nullable=False),
         pa.field("loaded", _TIME, nullable=False),
+        _SEQUENCE,
     ]
 )
-"""One row per grid cell and day; what was loaded last counts."""
+"""One row per grid cell and day; what was loaded last, by `sequence`, counts."""
 
 WEATHER_CELLS: Final = pa.schema(
     [
@@ -206,9 +228,10 @@ WEATHER_CELLS: Final = pa.schema(
         *(pa.field(name, pa.float64(), nullable=False) for name in ("west", "south", "east", "north")),  # degrees
         pa.field("part", pa.int64(), nullable=False),
         pa.field("loaded", _TIME, nullable=False),
+        _SEQUENCE,
     ]
 )
-"""The box of each cell of a weather grid; what was loaded last counts."""
+"""The box of each cell of a weather grid; what was loaded last, by `sequence`, counts."""
 
 MARKERS: Final = pa.schema(
     [
@@ -247,9 +270,23 @@ ATTRIBUTES: Final = pa.schema(
         pa.field("raster", pa.string(), nullable=False),
         pa.field("described", _TIME, nullable=False),
         pa.field("part", pa.int64(), nullable=False),
+        _SEQUENCE,
     ]
 )
 """One row per parcel and attribute that a raster gave; parts replace each other."""
+
+FILES: Final = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),  # in the lake: parcels/aoi=…/…, scenes/…
+        pa.field("action", pa.string(), nullable=False),  # added or removed
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("digest", pa.string()),  # see `digests`; null where it was not computed
+        pa.field("recorded", _TIME, nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
+    ]
+)
+"""The manifest: what was done to each file that stands beside the Delta tables; the latest row of a name counts."""
 
 
 _OF_ROW = (

@@ -75,6 +75,7 @@ class Judge:
         self._connection = connection
         rows = self._ask("recorded").to_pylist()
         self._recorded = {row["extraction"]: (row["counts"], row["partly"]) for row in rows}
+        self._unreadable = {(row["aoi"], str(row["year"])) for row in self._ask("unreadable").to_pylist()}
         self._states = {(row["aoi"], str(row["year"])): row["state"] for row in self._ask("state").to_pylist()}
 
     def plans(self, kept: DeltaTable, aside: DeltaTable | None) -> Iterator[Plan]:
@@ -95,10 +96,13 @@ class Judge:
         return joined(found)
 
     def _places(self, kept: DeltaTable, aside: DeltaTable | None) -> Iterator[tuple[Plan, list[File], bool]]:
-        """For each area and year an empty plan, the files set aside, and whether what counts has changed since."""
+        """For each area and year an empty plan, the files set aside, and whether what counts has changed since.
+
+        Nothing is decided of those whose parcels cannot be read.
+        """
         away = {tuple(values.values()): files for values, files in self._pair.aside.by_partition(aside)}
         stand = {tuple(values.values()): files for values, files in self._pair.kept.by_partition(kept)}
-        for place in sorted(stand.keys() | away.keys()):
+        for place in sorted((stand.keys() | away.keys()) - self._unreadable):
             name, state = f"settled/{'/'.join(place)}", self._states.get((place[0], place[1]), 0)
             plan = Plan(dict(zip(self._pair.kept.partitions, place, strict=True)), stand.get(place, []), (name, state))
             yield plan, away.get(place, []), kept.transaction_version(name) != state

@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 Row = Mapping[str, Any]
 """Of the query extractions.slots."""
+
+
+LOST: Final = "lost"
+"""In place of a scene: nobody knows any more whose pixels stand at a slot."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,21 @@ def stamps_of(row: Row) -> dict[str, str]:
     """The stamps of a slot by band; none for slots of version 0.1."""
     stamps: dict[str, str] = json.loads(row["stamps"] or "{}")
     return stamps
+
+
+def lost(held: Sequence[Row], length: int) -> Iterator[dict[str, Any]]:
+    """The rows that keep the slots of a cube of that length from being given again, where the list has lost them.
+
+    Nobody knows whose pixels stand there, so that they are no scene's.
+    """
+    for number in range(len(held), length):
+        yield {
+            "slot": number,
+            "scene": LOST,
+            "obstime": datetime.fromtimestamp(0, UTC),
+            "boa_offset": 0,
+            "stamps": "{}",
+        }
 
 
 def reserved(held: Sequence[Row], wanted: Sequence[SlotContent]) -> Iterator[dict[str, Any]]:

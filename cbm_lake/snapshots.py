@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +10,12 @@ from datetime import datetime
 
 from deltalake import DeltaTable
 
-from cbm_lake import tables
+from cbm_lake import filenames, tables
 from cbm_lake.access import is_remote
-from cbm_lake.store import Store, stamp
-
-_PARCEL_FILE = re.compile(
-    r"/aoi=(?P<aoi>[^/]+)/year=(?P<year>\d+)/(?P<ptype>\w+)-(?P<stamp>\w+Z)-(?P<version>\w+)\.parquet$"
-)
+from cbm_lake.errors import SourceError
+from cbm_lake.filenames import Order
+from cbm_lake.log import DamagedLogError
+from cbm_lake.store import Store
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,10 @@ class ParcelSet:
     version: str
     """Hash of the content, that of the outlines first: the same parcels always have the same version."""
     loaded: str
-    """When, as it stands in the file's name."""
+    """When, as it stands in the file's name, by the clock of who loaded it."""
     path: str
+    sequence: int = 0
+    """1, 2, …: of two versions the one with the higher number was loaded later; 0 where version 0.1 loaded it."""
 
     @property
     def outlines(self) -> str:
@@ -62,9 +62,11 @@ class Snapshot:
     former: tuple[str, ...]
     """Parcel files of the versions some of whose outlines may be in force no longer."""
     versions: tuple[tuple[str, int | None], ...]
-    """Version of each Delta table; None where the table had not been made yet."""
+    """Version of each Delta table; None where the table had not been made yet, -1 where its log is damaged."""
     tables: dict[str, DeltaTable] = field(compare=False, repr=False)
     """Those that had been made, opened at that version."""
+    damaged: dict[str, str] = field(default_factory=dict, compare=False)
+    """Those whose logs are damaged: which file it is, and what to do."""
 
 
 class Moments:
@@ -76,14 +78,12 @@ class Moments:
         self._store = store
         self._as_of = as_of
         self._lock = threading.Lock()
-        self._held: dict[str, DeltaTable | None] = {}
+        self._held: dict[str, DeltaTable | DamagedLogError | None] = {}
 
     def take(self) -> Snapshot:
         """What makes up the lake now."""
         opened = self._open()
-        scenes = [
-            path for path in self._store.files("scenes") if not self._later(path.rpartition("/")[2].split("-")[0])
-        ]
+        scenes = [path for path, order in self.scene_files() if not self._later(order)]
         sets = self.parcel_files()
         current = _in_force(sets)
         in_force = {found.places for found in current}
@@ -92,8 +92,9 @@ class Moments:
             tuple(found.path for found in current),
             tuple(found.path for found in sets),
             tuple(found.path for found in sets if found.places not in in_force),
-            tuple((name, None if table is None else table.version()) for name, table in opened.items()),
-            {name: table for name, table in opened.items() if table is not None},
+            tuple((name, _version(table)) for name, table in opened.items()),
+            {name: table for name, table in opened.items() if isinstance(table, DeltaTable)},
+            {name: str(table) for name, table in opened.items() if isinstance(table, DamagedLogError)},
         )
 
     def parcel_sets(self) -> list[ParcelSet]:
@@ -101,19 +102,25 @@ class Moments:
         return _in_force(self.parcel_files())
 
     def parcel_files(self) -> list[ParcelSet]:
-        """Every version that counts at this moment, oldest first."""
+        """Every version that counts at this moment, in the order in which they were loaded, whatever clocks said."""
         found = []
         for path in self._store.files("parcels"):
-            parts = _PARCEL_FILE.search(path)
-            if parts and not self._later(parts["stamp"]):
-                ptype = "" if parts["ptype"] == "main" else parts["ptype"]
-                found.append(ParcelSet(parts["aoi"], int(parts["year"]), ptype, parts["version"], parts["stamp"], path))
-        return sorted(found, key=lambda version: version.loaded)
+            parts = filenames.parts_of_parcels(path)
+            if parts and not self._later(parts[-1]):
+                aoi, year, ptype, version, order = parts
+                found.append(ParcelSet(aoi, year, ptype, version, order.stamp, path, order.sequence))
+        return sorted(found, key=lambda version: (version.sequence, version.loaded, version.version))
 
-    def _later(self, moment: str) -> bool:
-        return self._as_of is not None and moment > stamp(self._as_of)
+    def scene_files(self) -> list[tuple[str, Order]]:
+        """Every file of the catalogue, of whatever moment, in the order in which they were written."""
+        found = [(path, filenames.order_of_scenes(path)) for path in self._store.files("scenes")]
+        return sorted(found, key=lambda file: (file[1], file[0]))
 
-    def _open(self) -> dict[str, DeltaTable | None]:
+    def _later(self, order: Order) -> bool:
+        """Whether the clock of who wrote a file was past the moment, which is all that is known of when it was."""
+        return self._as_of is not None and order.stamp > filenames.stamp(self._as_of)
+
+    def _open(self) -> dict[str, DeltaTable | DamagedLogError | None]:
         """The Delta tables, read again only when their logs have moved on.
 
         The ledger is read before the signatures that it speaks of, and looked at again after them: what counts by it
@@ -126,7 +133,7 @@ class Moments:
             while True:
                 for names in (first, others):
                     self._renew_all(names)
-                if self._as_of is not None or not any(self.tables[name].moved_on(self._held[name]) for name in first):
+                if self._as_of is not None or not any(map(self._has_moved_on, first)):
                     return {name: self._held[name] for name in self.tables}
 
     def _renew_all(self, names: list[str]) -> None:
@@ -139,14 +146,36 @@ class Moments:
 
     def _renew(self, name: str) -> None:
         """Read a table again when its log has moved on."""
-        table, held = self.tables[name], self._held.get(name)
-        if held is None or (self._as_of is None and table.moved_on(held)):
-            self._held[name] = table.open(self._as_of)
+        held = self._held.get(name)
+        if not isinstance(held, DeltaTable) or self._has_moved_on(name):
+            try:
+                self._held[name] = self.tables[name].open(self._as_of)
+            except DamagedLogError as error:  # stops what needs this table, and nothing else
+                self._held[name] = error
+
+    def _has_moved_on(self, name: str) -> bool:
+        """Whether others wrote a table since it was read, so that it is to be read again."""
+        held = self._held[name]
+        return self._as_of is None and not isinstance(held, DamagedLogError) and self.tables[name].moved_on(held)
+
+
+def place_of(path: str) -> tuple[str, int]:
+    """The area and year of a parcel file."""
+    parts = filenames.parts_of_parcels(path)
+    if parts is None:
+        raise SourceError(f"{path} is called like no parcel file of a lake")
+    return parts[0], parts[1]
 
 
 def outlines_of(version: str) -> str:
     """The part of a parcel set's version that depends on its outlines; all of it where version 0.1 wrote it."""
     return version.partition("_")[0]
+
+
+def _version(table: DeltaTable | DamagedLogError | None) -> int | None:
+    if isinstance(table, DamagedLogError):
+        return -1
+    return None if table is None else table.version()
 
 
 def _in_force(versions: Iterable[ParcelSet]) -> list[ParcelSet]:

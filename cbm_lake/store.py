@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator, Sequence
+import io
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,11 +18,25 @@ from deltalake.exceptions import DeltaError
 from obstore.exceptions import BaseError
 from pyarrow import fs
 
-from cbm_lake import access, s3files
+from cbm_lake import access, digests, durable, s3files
 from cbm_lake.errors import InvalidInputError, SourceError
 
 _UNUSABLE = frozenset("[]^|?#%\\=")
 """What deltalake 1.6 mistakes or ends the process on in a local path, also when escaped; = would mark a partition."""
+DRAFT: Final = re.compile(r"(^|/)\.[^/]*$|\.partial$|\.tmp$|#\d+$")
+"""Drafts of this package, of zarr, of the log, and of the object store's uploads."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file as it was written."""
+
+    name: str
+    """In the store."""
+    size: int
+    """Bytes."""
+    digest: str
+    """See `digests`."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +93,9 @@ class Store:
         with translated("read", self.path(name)):
             try:
                 remote = access.is_remote(self.url)  # where one long request is better than a hundred short ones
-                with pq.ParquetFile(f"{root}/{name}", filesystem=filesystem, pre_buffer=remote) as file:
+                with pq.ParquetFile(
+                    f"{root}/{name}", filesystem=filesystem, pre_buffer=remote, page_checksum_verification=True
+                ) as file:
                     return file.read(columns)  # read_table would add the columns of a path like aoi=…/year=…
             except FileNotFoundError:
                 return None
@@ -104,33 +122,98 @@ class Store:
         if access.is_remote(self.url):
             access.check_conditional_put(self.url)
 
-    def write(self, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
+    def write(self, name: str, table: pa.Table | pa.RecordBatchReader) -> Written:
         """Write a Parquet file in one step: nobody ever sees half of it. Each batch of a reader is a row group."""
-        filesystem, root = self.filesystem
+        return self.write_as(lambda _: name, table.schema, lambda writer: _write(table, writer))
+
+    def write_as(
+        self,
+        naming: Callable[[str], str],
+        schema: pa.Schema,
+        write: Callable[[pq.ParquetWriter], None],
+        **options: Any,
+    ) -> Written:
+        """Write a Parquet file that is named when its digest is known, in one step.
+
+        On a local folder the file and its name are on the disk afterwards.
+
+        Args:
+            naming: gives the name in the store for a digest; the folder is the same for all.
+            schema: columns of the file.
+            write: writes the rows.
+            options: of pyarrow.parquet.ParquetWriter, besides the usual ones.
+
+        Raises:
+            SourceError: the store does not take it; there is no part of it then.
+        """
+        options = {"compression": "zstd", "compression_level": 3, "write_page_checksum": True, **options}
         self.prove()
-        options = {"compression": "zstd", "compression_level": 3}
+        folder = naming("*").rpartition("/")[0]
+        with translated("write", self.path(naming("*"))):
+            if access.is_remote(self.url):
+                return self._upload(naming, schema, write, options)
+            with durable.drafting(Path(self.path(folder)), ".parquet") as draft:
+                with draft.path.open("wb") as file:
+                    target = digests.Target(file)
+                    with pq.ParquetWriter(target, schema, **options) as writer:
+                        write(writer)
+                name = naming(target.digest)
+                draft.publish(name.rpartition("/")[2])
+        return Written(name, target.size, target.digest)
+
+    def _upload(
+        self,
+        naming: Callable[[str], str],
+        schema: pa.Schema,
+        write: Callable[[pq.ParquetWriter], None],
+        options: dict[str, Any],
+    ) -> Written:
+        filesystem, root = self.filesystem
+        content = io.BytesIO()
+        target = digests.Target(content)
+        with pq.ParquetWriter(target, schema, **options) as writer:
+            write(writer)
+        name = naming(target.digest)
+        with filesystem.open_output_stream(f"{root}/{name}") as file:  # an object is there whole or not at all
+            file.write(content.getbuffer())
+        return Written(name, target.size, target.digest)
+
+    def sweep(self, folder: str, days: float) -> int:
+        """Delete the drafts of writes that broke off days ago below a local folder; returns how many."""
+        if access.is_remote(self.url):
+            return 0
+        filesystem, root = self.filesystem
+        oldest = time.time() - days * 86_400
+        with translated("delete drafts in", self.path(folder)):
+            there = filesystem.get_file_info(fs.FileSelector(f"{root}/{folder}", recursive=True, allow_not_found=True))
+            drafts = [info for info in there if info.is_file and DRAFT.search(info.path.removeprefix(root))]
+            gone = [info.path for info in drafts if info.mtime.timestamp() <= oldest]
+            for path in gone:
+                discard(filesystem, path)
+        return len(gone)
+
+    def read_bytes(self, name: str) -> bytes | None:
+        """A small file as it is; None when there is none of that name."""
+        filesystem, root = self.filesystem
+        with translated("read", self.path(name)):
+            try:
+                with filesystem.open_input_stream(f"{root}/{name}") as file:
+                    return bytes(file.read())
+            except FileNotFoundError:
+                return None
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a small file under a name that nothing has yet; False where something has it, which stays.
+
+        Of several writers at once exactly one gets the name. On a local folder the file is on the disk afterwards.
+
+        Raises:
+            SourceError: the store does not take it.
+        """
         with translated("write", self.path(name)):
             if access.is_remote(self.url):
-                content = pa.BufferOutputStream()
-                _write(table, content, options)
-                with filesystem.open_output_stream(f"{root}/{name}") as file:  # an object is there whole or not at all
-                    file.write(content.getvalue())
-                return
-            folder, _, file = f"{root}/{name}".rpartition("/")
-            draft = f"{folder}/.{file}.{uuid.uuid4().hex}"
-            filesystem.create_dir(folder, recursive=True)
-            try:
-                with filesystem.open_output_stream(draft) as stream:
-                    _write(table, stream, options)
-                filesystem.move(draft, f"{folder}/{file}")
-            except (OSError, pa.ArrowException):
-                discard(filesystem, draft)
-                raise
-
-
-def stamp(moment: datetime) -> str:
-    """A moment as it stands in file names: sorts as time does."""
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+                return access.put_new(self.path(name), content)
+            return durable.create(Path(self.path(name)), content)
 
 
 @contextmanager
@@ -146,14 +229,13 @@ def translated(action: str, path: str) -> Iterator[None]:
         raise SourceError(f"cannot {action} {path}: {reason}; check the path, its rights and the free space") from error
 
 
-def _write(rows: pa.Table | pa.RecordBatchReader, target: pa.NativeFile, options: dict[str, Any]) -> None:
+def _write(rows: pa.Table | pa.RecordBatchReader, writer: pq.ParquetWriter) -> None:
     """Write a table, or batches as they come."""
     if isinstance(rows, pa.Table):
-        pq.write_table(rows, target, **options)
+        writer.write_table(rows)
         return
-    with pq.ParquetWriter(target, rows.schema, **options) as writer:
-        for batch in rows:
-            writer.write_batch(batch)
+    for batch in rows:
+        writer.write_batch(batch)
 
 
 def discard(filesystem: fs.FileSystem, path: str) -> None:

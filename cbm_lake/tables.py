@@ -12,6 +12,7 @@ from cbm_lake.store import Store
 _OF_SIGNATURES: dict[str, Any] = {
     "keys": ("pid", "scene", "ptype", "obstime", "extraction"),
     "partitions": ("aoi", "year"),
+    "small": False,
 }
 
 
@@ -22,7 +23,7 @@ def of(store: Store) -> dict[str, Table]:
         for card in schemas.CARD_BANDS
     }
     return {
-        "ledger": Table(store, "extractions", schemas.EXTRACTIONS, keys=("scene", "aoi", "finished")),
+        "ledger": Table(store, "extractions", schemas.EXTRACTIONS, keys=("scene", "aoi", "finished", "sequence")),
         **signatures,
         "signatures_sc": Table(store, "signatures/sc", schemas.SC, **_OF_SIGNATURES),
         **{
@@ -30,15 +31,22 @@ def of(store: Store) -> dict[str, Table]:
             for card, schema in (*((card, schemas.signatures(card)) for card in schemas.CARD_BANDS), ("sc", schemas.SC))
         },
         "slots": Table(store, "slots", schemas.SLOTS, keys=("card", "grid")),
-        "rasters": Table(store, "rasters", schemas.RASTERS, keys=("href",)),
-        "inspections": Table(store, "qa/inspections", schemas.INSPECTIONS, keys=("sample_id", "pid", "inspected")),
-        "suspects": Table(store, "suspects", schemas.SUSPECTS, keys=("scene", "found")),
-        "exclusions": Table(store, "exclusions", schemas.EXCLUSIONS, keys=("scene", "decided")),
+        "rasters": Table(store, "rasters", schemas.RASTERS, keys=("href", "sequence")),
+        "inspections": Table(
+            store, "qa/inspections", schemas.INSPECTIONS, keys=("sample_id", "pid", "inspected", "sequence")
+        ),
+        "suspects": Table(store, "suspects", schemas.SUSPECTS, keys=("scene", "found", "sequence")),
+        "exclusions": Table(store, "exclusions", schemas.EXCLUSIONS, keys=("scene", "decided", "sequence")),
         "obsids": Table(store, "obsids", schemas.OBSIDS, keys=("scene",)),
-        "weather_days": Table(store, "weather/days", schemas.WEATHER, keys=("cell", "meteo_date"), partitions=("aoi",)),
-        "weather_boxes": Table(store, "weather/cells", schemas.WEATHER_CELLS, keys=("cell",)),
-        "attributes": Table(store, "attributes", schemas.ATTRIBUTES, keys=("pid",), partitions=("aoi", "year")),
+        "weather_days": Table(
+            store, "weather/days", schemas.WEATHER, keys=("cell", "meteo_date", "sequence"), partitions=("aoi",)
+        ),
+        "weather_boxes": Table(store, "weather/cells", schemas.WEATHER_CELLS, keys=("cell", "sequence")),
+        "attributes": Table(
+            store, "attributes", schemas.ATTRIBUTES, keys=("pid", "sequence"), partitions=("aoi", "year")
+        ),
         "marked": Table(store, "markers", schemas.MARKERS, keys=("pid",), partitions=("aoi", "year")),
+        "files": Table(store, "files", schemas.FILES, keys=("name", "sequence")),
     }
 
 

@@ -253,10 +253,12 @@ def test_true_colour_of_the_clearest_scene_lies_where_it_should(filled, tmp_path
     file = backgrounds.write(lon, lat, chipsize=128, extend=1200, tms="Sentinel", file=tmp_path / "b.tif", lake=filled)
     with rasterio.open(file) as dataset:
         shown, bounds = dataset.read().astype(float), dataset.bounds
-        assert dataset.tags() == {
-            "tms": "sentinel", "attribution": "Contains modified Copernicus Sentinel data", "AREA_OR_POINT": "Area",
-        }  # fmt: skip
+        tags = dataset.tags()
     clearest = backgrounds._clearest(filled, lon, lat, 1200)[0]
+    assert tags == {
+        "tms": "sentinel", "asked": "sentinel", "date": f"{clearest.obstime:%Y-%m-%d}", "product": clearest.product,
+        "attribution": "Contains modified Copernicus Sentinel data", "AREA_OR_POINT": "Area",
+    }  # fmt: skip
     found = chips.read(filled, clearest, ["B04", "SCL"], lon, lat, 1400)
     assert not np.isin(found["SCL"], (3, 8, 9, 10)).any()
     turn = Transformer.from_crs(3857, found.attrs["epsg"], always_xy=True)

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 
 from cbm_lake import chips, pictures
-from cbm_lake.cube import Cube, CubeSource, Slot
+from cbm_lake.blocks import CubeSource
+from cbm_lake.cube import Cube, Slot
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import open_lake
 from cbm_lake.rasters import Raster, Window

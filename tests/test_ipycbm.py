@@ -347,16 +347,76 @@ def test_what_was_got_is_viewed_noted_and_deleted(lake):
     press(forms["chips"])
     assert "fault" not in forms["chips"].message.value
     press(forms["notes"], text="mown in May")
-    file = folders.place("ms", 2024, "a/b", "notes.txt")
+    assert "stored in" in forms["notes"].result.children[0].value
+    file = folders.in_data(folders.place("ms", 2024, "a/b", "notes.txt"))
     assert file.read_text() == "mown in May"
     assert next(iter(all_of(view_panel.panel(), ipywidgets.Textarea))).value == "mown in May"
     press(forms["delete"])
-    assert file.exists()
     assert "tick the box" in forms["delete"].message.value
+    assert "notes (1 file, 11 bytes)" in forms["delete"].message.value
     press(forms["delete"], sure=True)
+    assert "what a person made stays: notes of parcel ms 2024 a/b" in forms["delete"].result.children[0].value
+    assert not folders.place("ms", 2024, "a/b", "").exists()
+    assert file.exists()
+    press(forms["delete"], sure=True, written=True)
     assert not file.exists()
     with pytest.raises(InvalidInputError, match="no parcel is chosen"):
         _ = chosen.value
+
+
+@pytest.mark.parametrize("there", ["", "seen in June", "mown in May, and more"])
+def test_notes_of_an_earlier_version_are_moved_out_of_temp_on_first_sight(lake, caplog, there):
+    old = folders.write("ms", 2024, "a/b", "notes.txt", "mown in May")
+    new = folders.in_data(old)
+    if there:
+        folders.write_file(new, there)
+    expected = {"": "mown in May", "seen in June": "seen in June\n\nmown in May"}.get(there, there)
+    assert get.notes.read("ms", 2024, "a/b") == expected
+    assert not old.exists()
+    assert new.read_text() == expected
+    assert f"{old} were moved to {new}" in caplog.text
+
+
+def test_moving_a_parcel_to_data_loses_no_note(lake):
+    parcel_info.by_pid("ms", 2024, "12")
+    get.notes.write("ms", 2024, "12", "first")
+    folders.write("ms", 2024, "12", "notes.txt", "second")
+    folders.keep("ms", 2024, "12")
+    assert get.notes.read("ms", 2024, "12") == "first\n\nsecond"
+
+
+def test_of_a_pid_too_long_for_a_folder_the_notes_are_those_of_the_parcel(workspace):
+    pids = ["x" * 300, "x" * 299 + "y"]
+    for pid in pids:
+        get.notes.write("ms", 2024, pid, pid[-1])
+    assert [get.notes.read("ms", 2024, pid) for pid in pids] == ["x", "y"]
+    assert sorted(folders.kept(workspace.data)["ms"]["2024"]) == sorted(pids)
+
+
+@pytest.mark.parametrize(
+    ("answer", "info", "note"),
+    [("delete all but this", False, True), ("delete this too", False, False), ("delete nothing", True, True)],
+)
+def test_what_a_person_made_is_asked_about_once_more(lake, workspace, answer, info, note):
+    parcel_info.by_pid("ms", 2024, "12")
+    noted = folders.write("ms", 2024, "12", "notes.txt", "<b>mown")
+    own = folders.write("ms", 2024, "12", "chipimages/mine.xlsx", "my table")
+    box = cleaning.question(workspace.temp, folders.kept(workspace.temp))
+    for words in ("parcel ms 2024 12", "information (1 file", "notes (1 file, 7 bytes)", "other files", noted.owner()):
+        assert words in box.line.value
+    press_button(box, "delete 1 folders")
+    assert "notes of parcel ms 2024 12" in box.line.value
+    assert "mine.xlsx" in box.line.value
+    assert noted.exists()
+    press_button(box, answer)
+    assert folders.place("ms", 2024, "12", "info.json").exists() is info
+    assert own.exists() is note
+    assert get.notes.read("ms", 2024, "12") == ("<b>mown" if note else "")
+
+
+def press_button(box, label):
+    """Press the button of that label in a question."""
+    next(one for one in all_of(box, ipywidgets.Button) if one.description == label).click()
 
 
 def test_the_map_shows_what_was_got_and_a_click_chooses(lake, workspace):

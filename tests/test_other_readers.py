@@ -37,6 +37,7 @@ from cbm_lake import schemas
 from cbm_lake.check import check
 from cbm_lake.delta import Exchange
 from cbm_lake.lake import Lake
+from cbm_lake.store import Store
 
 KEYS = ("aoi", "year", "ptype", "pid", "scene", "B04_mean")
 SETS = [("ms", 2023), ("ms", 2024), ("other", 2024)]
@@ -308,15 +309,16 @@ def test_an_error_right_after_a_commit_deletes_no_file_that_the_log_names(either
     if verb == "draw again":
         declare(either, {**WHOLE, "12": 80})
     commits = []
-    original = DeltaTable.create_write_transaction
+    original = Store.create
 
-    def commit(self, *arguments, **options):
-        original(self, *arguments, **options)
+    def commit(self, *arguments):
+        made = original(self, *arguments)
         commits.append(self)
         if len(commits) == step:
             raise error("too late")
+        return made
 
-    monkeypatch.setattr(DeltaTable, "create_write_transaction", commit)
+    monkeypatch.setattr(Store, "create", commit)
     try:
         declare(either, {**WHOLE, "12": 80} if verb == "redraw" else WHOLE)
     except (KeyboardInterrupt, cbm.LakeError):
@@ -414,7 +416,7 @@ def test_no_file_has_an_encoding_that_some_engines_lack(either):
 
 def test_files_that_version_0_1_compacted_are_written_anew_once(filled, monkeypatch):
     with monkeypatch.context() as before:
-        before.setattr("cbm_lake.delta._REWRITTEN", "rewritten-")
+        before.setattr("cbm_lake.datafiles.REWRITTEN", "rewritten-")
         filled.compact()
     assert filled.compact() == len(SETS)
     assert filled.compact() == 0

@@ -16,7 +16,7 @@ from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.get import folders
 from cbm_lake.lake import open_lake
-from cbm_lake.report import evidence, facts, figures, words
+from cbm_lake.report import evidence, facts, figures, verification, words
 
 runner = CliRunner()
 FIGURES = ("place", "ndvi", "bands", "radar", "calendar")
@@ -30,7 +30,7 @@ def lake(workspace):
 @pytest.fixture
 def plain(monkeypatch):
     """Without figures, which take long."""
-    monkeypatch.setattr(figures, "draw", lambda *_: ({}, dict.fromkeys(FIGURES, "left out")))
+    monkeypatch.setattr(figures, "draw", lambda *_: ({}, dict.fromkeys(FIGURES, "left out"), ""))
 
 
 def test_a_report_says_what_the_lake_says_with_figures_and_evidence(lake, tmp_path):
@@ -106,7 +106,7 @@ def test_rows_that_the_lake_has_lost_are_told(lake, tmp_path, plain):
     sealed = json.loads(file.read_text())
     extra = {**sealed["facts"]["optical"][0], "scene": "C"}
     sealed["facts"]["optical"].append(extra)
-    told = evidence.differences(sealed["facts"], facts.gather(facts.open_at(sealed["as_of"]), sealed["key"]))
+    told = verification.differences(sealed["facts"], facts.gather(facts.open_at(sealed["as_of"]), sealed["key"]))
     assert len(told) == 1
     assert told[0].startswith("optical[2] was {")
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from cbm_lake import packed
 from cbm_lake.errors import SourceError
 
 _METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, 9})
@@ -85,8 +84,8 @@ class Container:
             else:
                 with _opened(self.path) as archive:
                     member = f"{self.inside}/{member}" if self.inside else member
-                    with archive.open(member) as packed:
-                        content = packed.read(_LARGEST + 1)
+                    with archive.open(member) as inside:
+                        content = inside.read(_LARGEST + 1)
         except OSError as error:
             raise SourceError(f"{self.path / member} cannot be read: {error.strerror or error}; check it") from error
         if len(content) > _LARGEST:
@@ -120,26 +119,16 @@ def in_zip(path: Path, marker: re.Pattern[str]) -> list[Container]:
 
 def _check(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     """Refuse an archive that holds what no product holds."""
-    seen: set[str] = set()
+    packed.refuse_encrypted(path, entries)
     for entry in entries:
-        reason = _oddity(entry) or ("is there twice" if entry.filename in seen else "")
-        if reason:
+        if reason := _oddity(entry):
             raise SourceError(f"{path}: its member {entry.filename!r} {reason}; unpack it yourself or fetch it again")
-        seen.add(entry.filename)
 
 
 def _oddity(entry: zipfile.ZipInfo) -> str:
-    """What is wrong with a member; empty if nothing is."""
-    name = entry.filename
-    parts = name.split("/")
-    if name.startswith("/") or ".." in parts or re.search(r"\\|^[A-Za-z]:|\0", entry.orig_filename):
-        return "would lie outside the product"
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        return "is a link"
-    if name.lower().endswith(".zip"):
+    """What no member of a product is; empty where it may be one."""
+    if entry.filename.lower().endswith(".zip"):
         return "is an archive itself"
-    if entry.flag_bits & 1:
-        return "is encrypted"
     if entry.compress_type not in _METHODS:
         return "is packed in a way that is not read"
     return ""
@@ -149,9 +138,9 @@ def _oddity(entry: zipfile.ZipInfo) -> str:
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """An archive, its errors as ours."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with packed.opened(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (NotImplementedError, RuntimeError) as error:
         reason = str(error) or type(error).__name__
         raise SourceError(f"{path} is damaged ({reason.splitlines()[0]}); fetch it again") from error
     except OSError as error:

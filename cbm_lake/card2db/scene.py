@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 import pyarrow as pa
 import shapely
 
-from cbm_lake import cards, schemas
+from cbm_lake import cards, clock, schemas
 from cbm_lake.card2db import assets, fields, identity, outline
 from cbm_lake.card2db.evidence import Evidence
 from cbm_lake.card2db.outline import epsg_of, utm
@@ -113,7 +113,7 @@ class Item:
             "produced": identity.produced(self),
             "updated": identity.updated(self),
             "source": source,
-            "ingested": datetime.now(UTC),
+            "ingested": clock.now(),
         }
         return {**row, "revision": identity.revision(row)}
 

@@ -16,6 +16,9 @@ def check(
     deep: Annotated[
         bool, typer.Option("--deep", help="Read everything, not only footers and lengths: takes its time.")
     ] = False,
+    forget: Annotated[
+        str | None, typer.Option("--forget", help="A file that is missing and does not come back, as check names it.")
+    ] = None,
     shown: Shown = Format.table,
 ) -> None:
     """Say what is damaged, missing or left behind in the lake, and what to do; exit status 1 when there is a fault."""
@@ -24,6 +27,8 @@ def check(
     from cbm_lake.check import check as look
     from cbm_lake.lake import open_lake
 
+    if forget is not None:
+        open_lake().forget_file(forget)
     with bar("checking") as progress:
         findings = look(open_lake(), deep=deep, progress=progress)
     faults = pc.sum(pc.equal(findings["severity"], "fault")).as_py() or 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cbm_lake import durable
 from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, err, out, show
 from cbm_lake.errors import InvalidInputError
 
@@ -162,6 +163,7 @@ def _draw(found: Foi, picture: Path, pid: str | None, by: Any) -> None:
 
     figure = plot_map(found, by) if pid is None else plot_clusters(found, pid)
     try:
-        figure.savefig(picture, dpi=150)
+        with durable.replacing(picture if picture.suffix else picture.with_suffix(".png")) as draft:
+            figure.savefig(draft, dpi=150)
     except (OSError, ValueError) as error:
         raise InvalidInputError(f"{picture} cannot be written ({error}); check the folder and the ending") from error

@@ -1,4 +1,4 @@
-"""cbm-lake status, compact, vacuum, sql: the lake as a whole."""
+"""cbm-lake status, compact, vacuum, backup, sql: the lake as a whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cbm_lake.cli.shared import Format, Shown, err, out, params, show
+from cbm_lake.cli.shared import Format, Shown, bar, err, out, params, show
 
 app = typer.Typer()
 
@@ -44,6 +44,29 @@ def vacuum(
     with err.status("deleting old files"):
         gone = open_lake().vacuum(days)
     out.print(f"{gone} files deleted")
+
+
+@app.command()
+def backup(
+    destination: Annotated[str, typer.Argument(help="Folder, or s3:// URL, of the copy; made where it is missing.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Read the whole copy in looking through it.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete from the copy what `vacuum` has deleted from the lake.")
+    ] = False,
+    shown: Shown = Format.table,
+) -> None:
+    """Copy the lake, or bring its copy up to date, while others write; exit status 1 when the copy has a fault."""
+    from cbm_lake.backups import backup as copy
+
+    with bar("copying and checking") as progress:
+        done = copy(destination, deep=deep, prune=prune, progress=progress)
+    out.print(f"{done.files:,} files of {done.bytes:,} bytes copied", highlight=False)
+    if done.findings.num_rows:
+        show(done.findings, shown)
+    notes = done.findings.num_rows - done.faults
+    err.print(f"{done.faults} faults, {notes} notes in the copy" if done.findings.num_rows else "the copy is whole")
+    if done.faults:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -94,17 +96,109 @@ def report_notebook(
     out.print(str(report.from_notebook(file, with_code=code, pdf=pdf, run=run, folder=folder)), soft_wrap=True)
 
 
+Keys = Annotated[
+    list[Path] | None,
+    typer.Option("--key", help="File of the public key by which it must be signed; may stand several times."),
+]
+
+
 @app.command("verify")
-def report_verify(file: Annotated[Path, typer.Argument(help="A report: .pdf, .html or .json.")]) -> None:
-    """Recompute every number as of the report's snapshot; exit 0 all equal, 1 not, 2 it cannot be told."""
+def report_verify(
+    file: Annotated[Path, typer.Argument(help="A report: .pdf, .html or .json.")],
+    key: Keys = None,
+    lake: Annotated[
+        bool | None,
+        typer.Option("--lake/--no-lake", help="Whether the lake is asked; without --key it is."),
+    ] = None,
+    url: Annotated[str | None, typer.Option("--url", help="Of the lake; else the workspace's.")] = None,
+    redraw: Annotated[bool, typer.Option("--redraw/--no-redraw", help="Whether pictures are drawn again.")] = True,
+) -> None:
+    """Set the pages anew, check the signature, ask the lake; exit 0 equal, 1 different, 2 it cannot be verified."""
     from cbm_lake import report
+
+    with _exit_2():
+        verdict = report.verify(file, key=key, lake=lake, url=url, redraw=redraw)
+    out.print(str(verdict), markup=False, soft_wrap=True)
+    raise typer.Exit(verdict.status)
+
+
+@app.command("chain")
+def report_chain(
+    files: Annotated[list[Path], typer.Argument(help="Reports, or folders of them.")],
+    key: Keys = None,
+    register: Annotated[Path | None, typer.Option("--register", help="The agency's register of reports.")] = None,
+) -> None:
+    """Whether signed reports follow each other without a gap; exit 0 they do, 1 not, 2 that cannot be told."""
+    from cbm_lake import report
+
+    with _exit_2():
+        found = _reports(files)
+        told = report.verify_chain(found, key=key, register=register)
+    for one in told:
+        out.print(one, markup=False, soft_wrap=True)
+    if not told:
+        out.print(f"{len(found)} files of reports are signed and follow each other")
+    raise typer.Exit(1 if told else 0)
+
+
+@contextmanager
+def _exit_2() -> Iterator[None]:
+    """What fails cannot be verified."""
     from cbm_lake.cli.shared import err
     from cbm_lake.errors import LakeError
 
     try:
-        verdict = report.verify(file)
+        yield
     except LakeError as error:
         err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
-    out.print(str(verdict), markup=False, soft_wrap=True)
-    raise typer.Exit(0 if verdict.equal else 1)
+
+
+def _reports(paths: list[Path]) -> list[Path]:
+    """Files, and the reports in folders."""
+    from cbm_lake.errors import InvalidInputError
+
+    inside = [sorted(path.rglob("report_*")) if path.is_dir() else [path] for path in paths]
+    found = [file for files in inside for file in files if file.suffix.lower() in (".pdf", ".html", ".json")]
+    if not found:
+        raise InvalidInputError(f"there is no report in {', '.join(map(str, paths))}; give files or folders of them")
+    return found
+
+
+keys_app = typer.Typer(no_args_is_help=True, help="The keys by which reports are signed.")
+app.add_typer(keys_app, name="keys")
+
+
+@keys_app.command("make")
+def keys_make(
+    another: Annotated[bool, typer.Option("--another", help="Although there is one, which stays known.")] = False,
+) -> None:
+    """Make a key; reports are signed with it from now on."""
+    from cbm_lake import report
+
+    key = report.keys.make(another=another)
+    out.print(f"made the key {key.name}, number {key.number}; its public part is {key.origin}", soft_wrap=True)
+
+
+@keys_app.command("show")
+def keys_show(
+    name: Annotated[str | None, typer.Argument(help="Of the key; else the one that signs.")] = None,
+) -> None:
+    """Show a public key, as an inspector needs it to verify reports."""
+    from cbm_lake import report
+
+    typer.echo(report.keys.of_name(name).pem, nl=False)
+
+
+@keys_app.command("list")
+def keys_list() -> None:
+    """List the keys, the newest last."""
+    from cbm_lake import report
+
+    found = report.keys.listed()
+    signer = report.keys.signer()
+    for key in found:
+        signs = "signs" if signer and key.raw == signer.public.raw else "signs no more"
+        out.print(f"{key.number}  {key.name}  {signs}  {key.origin}", markup=False, soft_wrap=True)
+    if not found:
+        out.print("no keys; reports are not signed. Make one: cbm-lake report keys make")

@@ -27,6 +27,7 @@ def serve(
         Path | None, typer.Option("--ssl-certfile", exists=True, dir_okay=False, help="Certificate, for https.")
     ] = None,
     key: Annotated[Path | None, typer.Option("--ssl-keyfile", exists=True, dir_okay=False, help="Its key.")] = None,
+    *,
     root_path: Annotated[str, typer.Option("--root-path", help="Path under which a proxy offers the service.")] = "",
     proxy: Annotated[
         list[str] | None,
@@ -39,6 +40,15 @@ def serve(
     access_days: Annotated[
         int, typer.Option("--access-days", min=1, help="Days for which it is kept who looked at what.")
     ] = 180,
+    sql_at_once: Annotated[int, typer.Option(min=1, help="SQL statements of one account answered at once.")] = 2,
+    sql_at_once_all: Annotated[int, typer.Option(min=1, help="The same of all accounts.")] = 4,
+    sql_seconds: Annotated[float, typer.Option(min=1, help="Seconds that one statement may take.")] = 30,
+    sql_seconds_hourly: Annotated[float, typer.Option(min=1, help="Seconds of SQL an hour of one account.")] = 3600,
+    sql_memory: Annotated[int, typer.Option(min=100, help="Megabytes of memory that one statement may use.")] = 1000,
+    sql_rows: Annotated[int, typer.Option(min=1, help="Rows of one answer; with more there is none.")] = 1_000_000,
+    sql_size: Annotated[int, typer.Option(min=1, help="Megabytes of one answer; with more there is none.")] = 500,
+    results_size: Annotated[int, typer.Option(min=1, help="Megabytes of results kept for one account.")] = 2000,
+    results_size_all: Annotated[int, typer.Option(min=1, help="The same for all accounts.")] = 20_000,
 ) -> None:
     """Serve the lake to clients of the original library, to programs, and to browsers; `cbm-lake user` says to whom."""
     with of_extra("server", "the service"):
@@ -47,6 +57,9 @@ def serve(
         from cbm_lake.server import audit, connections, plain
         from cbm_lake.server.accounts import Accounts
         from cbm_lake.server.app import Settings, create_app
+        from cbm_lake.server.results import Room
+        from cbm_lake.server.sqlbox import Limits
+        from cbm_lake.server.turns import Allowance
     from cbm_lake.config import Workspace
     from cbm_lake.lake import open_lake
 
@@ -60,7 +73,9 @@ def serve(
     plain.log_to_stderr(logging.INFO)
     settings = Settings(
         workspace.temp / "results", workspace.data / "files", sql=sql, access=audit.folder_of(workspace),
-        days=access_days,
+        days=access_days, limits=Limits(sql_memory, sql_seconds, sql_rows, sql_size * 1_000_000),
+        allowance=Allowance(sql_at_once, sql_at_once_all, seconds=sql_seconds_hourly),
+        room=Room(bytes=results_size * 1_000_000, all_bytes=results_size_all * 1_000_000),
     )  # fmt: skip
     service = create_app(open_lake(), accounts, settings)
     configuration = connections.configured(

@@ -11,7 +11,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from cbm_lake import queries
+from cbm_lake import durable, queries
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.export import formats, geography, geojson, geoparquet, streamed
 from cbm_lake.export.formats import Format
@@ -74,7 +74,7 @@ def write(relation: duckdb.DuckDBPyRelation, path: Path, options: Options | None
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:  # also for what GDAL and others spool
             draft = Path(folder) / path.name
             rows = write_one(draft)
-            draft.replace(path)
+            durable.move(draft, path)
     return rows
 
 

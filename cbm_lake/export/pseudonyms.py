@@ -15,7 +15,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from cbm_lake import columns
+from cbm_lake import columns, durable
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError
 
@@ -51,15 +51,19 @@ class Pseudonyms:
             raise InvalidInputError(
                 f"these rows have no column {', '.join(sorted(missing))}; there are: {', '.join(names)}"
             )
-        lowered = {name.lower() for name in names}
-        own = _IDENTIFIERS | ({"id"} if not lowered & {"pid", "card"} else frozenset())  # a scene has an id as well
-        chosen = [name for name in names if name.lower() in own or name in self.further]
+        chosen = self.identifiers(names)
         if not chosen:
             raise InvalidInputError(
                 f"these rows have no column of identifiers; name it by identifiers=: {', '.join(names)}"
             )
         _warn(names, chosen)
         return chosen
+
+    def identifiers(self, names: Sequence[str]) -> list[str]:
+        """The same, without a word; none where there is none."""
+        lowered = {name.lower() for name in names}
+        own = _IDENTIFIERS | ({"id"} if not lowered & {"pid", "card"} else frozenset())  # a scene has an id as well
+        return [name for name in names if name.lower() in own or name in self.further]
 
     def replaced(self, batch: pa.RecordBatch, names: Collection[str]) -> pa.RecordBatch:
         """The batch with the values of those columns replaced."""
@@ -136,10 +140,12 @@ def _make(path: Path) -> None:
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".")  # created with mode 0600
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_hex(32) + "\n")
+        durable.sync([draft])
         try:
             Path(path).hardlink_to(draft)
         except FileExistsError:
             return
+        durable.sync([path])  # its name, too: what was written with a key that is lost joins with nothing
     except OSError as error:
         raise ConfigError(
             f"the key {path} cannot be made ({error.strerror}); check the folder and its rights"

@@ -80,6 +80,8 @@ def extract(
             Pixels that the cube has come from the cube; with cube=False all are read from the scenes.
         rule: "centre" (as rasterstats) or "coverage" (weighted by the covered part; needs the extra `exact`).
         workers: processes on this machine; None is one per core as far as free memory goes, 0 is this process itself.
+            Where memory might not be enough for that, 0 is one process beside it, so that a scene that runs out of
+            memory costs itself only.
         scheduler: address of a running Dask scheduler (tcp://host:8786), a client of one, or a cluster object, to use
             instead.
         patience: seconds for which that scheduler is given time to get workers; more where they queue for a machine.

@@ -22,6 +22,7 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.extract import memory
 from cbm_lake.extract.jobs import Job, Outcome
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ Scheduler: TypeAlias = "str | Client | Cluster | None"
 WORKER_MEMORY: Final = 3_000_000_000
 """Bytes that a worker may need: 10 bands of a Sentinel-2 tile with half a million parcels take 2.6 GB; see
 docs/clusters.md."""
+_LEAST_MEMORY: Final = 1_000_000_000
+"""Bytes with which a worker gets as far as a scene; with a lower limit it would be ended before, again and again."""
 PATIENCE: Final = 30.0
 """Seconds for which a scheduler without workers is given time to get some."""
 _CONNECTING: Final = 5.0
@@ -43,8 +46,16 @@ _ANSWER: Final = 30.0
 """Seconds within which a connected scheduler, however busy, answers a question."""
 _GDAL_CACHE: Final = "64"
 """Megabytes; GDAL would take a twentieth of the machine in every worker, for blocks that are read only once."""
-_NO_PAUSE: Final = {f"distributed.worker.memory.{step}": False for step in ("target", "spill", "pause")}
-"""Workers of Dask pause until there is more memory; ours hold nothing to put away, so they might for ever."""
+_OWN: Final = {
+    **{f"distributed.worker.memory.{step}": False for step in ("target", "spill", "pause")},
+    "distributed.scheduler.allowed-failures": 0,
+}
+"""Workers of Dask pause until there is more memory; ours hold nothing to put away, so they might for ever.
+
+Scenes whose worker died are tried again by themselves, once each, and not three times at other workers.
+"""
+_RESTART: Final = 300.0
+"""Seconds within which a worker of one's own is started anew, on a machine without memory."""
 _ALIKE: Final = ("python", "dask", "distributed", "msgpack", "cloudpickle")
 """What Dask wants to be the same everywhere."""
 _PACKAGE: Final = "cbm-lake"
@@ -67,6 +78,7 @@ def guarded(work: Callable[[Job], Outcome], job: Job, wanted: str) -> Outcome | 
     """
     from distributed import get_worker
 
+    memory.be_first()
     try:
         here = version(_PACKAGE)
     except PackageNotFoundError:
@@ -78,7 +90,7 @@ class Watch:
     """Looks now and then whether a scheduler answers and has workers, and which versions the first of them have."""
 
     def __init__(self, client: Any, patience: float, *, own: bool = False) -> None:
-        self._client, self._patience = client, patience
+        self._client, self._patience = client, max(patience, _RESTART) if own else patience
         self._seen = time.monotonic()
         self._checked = own  # workers of one's own have what this process has
         self.address = client.scheduler.address
@@ -253,7 +265,7 @@ def local(jobs: int, workers: int | None) -> Iterator[Any]:
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         sys.exit(1)  # a worker that has just read the script as far as this call; its parent says what is wrong
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set(_NO_PAUSE))  # until the end, since workers that are started anew ask again
+        stack.enter_context(dask.config.set(_OWN))  # until the end, since workers that are started anew ask again
         with _interrupts_held():
             cluster = stack.enter_context(_cluster(worker_count(jobs, workers)))
         yield stack.enter_context(Client(cluster, set_as_default=False))
@@ -268,7 +280,7 @@ def _cluster(count: int) -> Any:
         return LocalCluster(
             n_workers=count,
             threads_per_worker=1,
-            memory_limit=_free_memory() // count,
+            memory_limit=max(_LEAST_MEMORY, _free_memory() // count),
             env={"GDAL_CACHEMAX": os.environ.get("GDAL_CACHEMAX", _GDAL_CACHE)},
             host="127.0.0.1",
             scheduler_kwargs=quiet,
@@ -307,7 +319,4 @@ def worker_count(jobs: int, workers: int | None) -> int:
 
 def _free_memory() -> int:
     """Bytes that this machine, or the container on it, can still give."""
-    import psutil
-    from distributed.system import MEMORY_LIMIT
-
-    return min(int(psutil.virtual_memory().available), int(MEMORY_LIMIT))
+    return memory.free()

@@ -39,6 +39,22 @@ class Base:
     """The versions of the parcel set that it and what it builds upon were made for."""
     started: datetime
     """When it began to read the scene's rasters."""
+    pixels: str | None = None
+    """Digest of what was in those rasters, see `Job.pixels`; None in entries of version 0.1."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a cube as it was written; the fields are those of `blocks` in schemas.EXTRACTIONS."""
+
+    grid: str
+    band: str
+    row: int
+    """Its number down."""
+    col: int
+    """Its number across."""
+    bytes: int
+    """Size of its file."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,10 @@ class Job:
     """Number of the latest attempt in the ledger when the job was planned."""
     threads: int = 1
     """How many tiles of JPEG 2000 may be decoded side by side: the cores that the job has."""
+    before: int = 0
+    """Signatures that the scene had when the job was planned."""
+    blocks: tuple[Block, ...] = ()
+    """Those at its slots that earlier extractions wrote."""
     causes: tuple[str, ...] = ()
     """Of the attempts that failed since the scene was last done; see `causes.cause`."""
 
@@ -77,6 +97,12 @@ class Job:
             *([self.scene.revision] if self.scene.revision else ()),
         ]  # fmt: skip
         return int.from_bytes(hashlib.sha256(json.dumps(what).encode()).digest()[:8]) >> 1
+
+    @property
+    def pixels(self) -> str | None:
+        """Digest of the stamps of its rasters: another one where a file has other content than before."""
+        stamps = {name: raster.stamp for name, raster in self.rasters.items()}
+        return hashlib.sha256(json.dumps(stamps, sort_keys=True).encode()).hexdigest()[:16] if stamps else None
 
 
 @dataclass(frozen=True)
@@ -96,6 +122,10 @@ class Outcome:
     """Pixels over parcels whose number is no measurement (below 0, or wrapped round below it): nodata."""
     repeated: bool = False
     """Whether it failed on what stopped it in an earlier run, too."""
+    warning: str | None = None
+    """What is odd about it though it is done: it had signatures before and has none now."""
+    blocks: tuple[Block, ...] | None = None
+    """Blocks of the cubes that hold its pixels; None where it leaves the cubes alone."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +157,11 @@ class Extracted:
     outcomes: tuple[Outcome, ...] = field(repr=False, default=())
     still_failing: tuple[Outcome, ...] = ()
     """Scenes that failed on what stopped them in an earlier run, too."""
+
+    @property
+    def emptied(self) -> tuple[Outcome, ...]:
+        """Scenes that had signatures before and have none now."""
+        return tuple(outcome for outcome in self.outcomes if outcome.warning)
 
     @property
     def discarded(self) -> int:

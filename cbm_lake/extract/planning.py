@@ -14,7 +14,7 @@ from cbm_lake import areas, cards, encoding, stores, zonal
 from cbm_lake.cube import Cube, Slot
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract.causes import cause
-from cbm_lake.extract.jobs import RULES, Base, Job, Outcome, Plan, Progress, Scene
+from cbm_lake.extract.jobs import RULES, Base, Block, Job, Outcome, Plan, Progress, Scene
 from cbm_lake.extract.scene import geometries, record
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.rasters import Grid, Raster
@@ -134,17 +134,18 @@ def _drafts(
     changes = _Changes(lake, parcels)
     drafts = []
     for row in rows:
-        entry = held.get(row["id"], {"attempt": 0, "extraction": None, "current": False})
+        entry = held.get(row["id"], {"attempt": 0, "extraction": None, "current": False, "signatures": 0})
         scene = Scene(row["id"], row["obstime"], row["reference"], row["boa_offset"], row["revision"])
         bands = kind.check_bands((*wanted, *(entry["bands"] if entry["extraction"] else ())))
         job = Job(lake.url, kind.name, scene, parcels, bands, rule, {}, after=entry["attempt"])
-        job = replace(job, causes=tuple(sorted(causes.get(row["id"], ()))))
+        job = replace(job, before=entry["signatures"], causes=tuple(sorted(causes.get(row["id"], ()))))
         same = not again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
         if same and entry["rule"] == rule and set(bands) == set(entry["bands"]):
             if not changes.since(entry["versions"]) and (entry["cube"] or not cube):
                 continue
             if changes.few_since(entry["versions"]) and (entry["cube"] or not cube):
-                job = replace(job, base=Base(entry["extraction"], tuple(sorted(entry["versions"])), entry["started"]))
+                made_for = tuple(sorted(entry["versions"]))
+                job = replace(job, base=Base(entry["extraction"], made_for, entry["started"], entry["pixels"]))
         drafts.append((job, {name: asset["href"] for name, asset in row["assets"].items() if asset and asset["href"]}))
     return drafts
 
@@ -218,22 +219,23 @@ def _inspect(
 
 def _of_same_pixels(lake: Lake, jobs: list[Job]) -> list[Job]:
     """The jobs, for all parcels where a raster has changed since: else a scene would mix pixels of two files."""
-    hrefs = [raster.href for job in jobs if job.base for raster in job.rasters.values()]
+    undigested = [job for job in jobs if job.base and job.base.pixels is None]
+    hrefs = [raster.href for job in undigested for raster in job.rasters.values()]
     history: dict[str, list[tuple[datetime, str]]] = {}
     for row in lake.query("extractions.stamps", hrefs=hrefs).to_pylist() if hrefs else []:
         history.setdefault(row["href"], []).append((row["seen"], row["stamp"]))
 
-    def changed(raster: Raster, since: datetime) -> bool:
+    def has_changed(raster: Raster, since: datetime) -> bool:
         stamps = [stamp for seen, stamp in history.get(raster.href, []) if seen <= since]
         first = [stamp for _, stamp in history.get(raster.href, [])[:1]]  # clocks of workers may be slow
         return (stamps or first or [raster.stamp])[-1] != raster.stamp
 
-    return [
-        replace(job, base=None)
-        if job.base and any(changed(raster, job.base.started) for raster in job.rasters.values())
-        else job
-        for job in jobs
-    ]
+    def is_another(job: Job, base: Base) -> bool:
+        if base.pixels is not None:
+            return base.pixels != job.pixels
+        return any(has_changed(raster, base.started) for raster in job.rasters.values())
+
+    return [replace(job, base=None) if job.base and is_another(job, job.base) else job for job in jobs]
 
 
 def _of_band(raster: Raster, kind: cards.Card, name: str, job: Job) -> Raster:
@@ -279,14 +281,14 @@ def _reserve(lake: Lake, card: str, jobs: list[Job]) -> list[Job]:
         bands = {name for job in users for name, raster in job.rasters.items() if raster.grid == grid}
         dtypes = {name: cards.get(card).cube_dtype(name) for name in sorted(bands)}
         numbers[grid.name] = _make_room(lake, card, grid, dtypes, users)
-    return [_with_slots(job, numbers) for job in jobs]
+    return _with_blocks(lake, card, [_with_slots(job, numbers) for job in jobs])
 
 
 def _make_room(lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], jobs: list[Job]) -> dict[str, int]:
     """The slot of each scene by its id; the cube is as long as the list of slots, whoever else lengthens it."""
     cube = Cube(lake.cube_url(card, grid.name))
     wanted = [_content(job, grid) for job in jobs]
-    held = lake.reserve_slots(card, grid.name, wanted)
+    held = lake.reserve_slots(card, grid.name, wanted, cube.length())
     while True:
         slots = [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in held.to_pylist()]
         counting = lake.query("cube.slots", card=card, grid=grid.name, aoi=None, year=None)["slot"].to_pylist()
@@ -302,6 +304,18 @@ def _content(job: Job, grid: Grid) -> SlotContent:
     """What of a job's scene is to stand in the cube of a grid."""
     stamps = {name: raster.stamp for name, raster in job.rasters.items() if raster.grid == grid}
     return SlotContent(job.scene.id, job.scene.obstime, job.scene.boa_offset, stamps, job.scene.revision)
+
+
+def _with_blocks(lake: Lake, card: str, jobs: list[Job]) -> list[Job]:
+    """The jobs with the blocks that earlier extractions wrote at their slots."""
+    scenes = sorted({job.scene.id for job in jobs if job.after})
+    written: dict[tuple[str, int], list[Block]] = {}
+    for row in lake.query("cube.blocks", card=card, scenes=scenes).to_pylist() if scenes else []:
+        written.setdefault((row["grid"], row.pop("slot")), []).append(Block(**row))
+    return [
+        replace(job, blocks=tuple(block for place in (job.slots or {}).items() for block in written.get(place, ())))
+        for job in jobs
+    ]
 
 
 def _with_slots(job: Job, numbers: dict[str, dict[str, int]]) -> Job:

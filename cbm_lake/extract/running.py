@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +20,9 @@ from typing import Any, Final
 
 from cbm_lake import zonal
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.extract import memory
 from cbm_lake.extract.causes import as_before, listed
+from cbm_lake.extract.child import Child, DiedError
 from cbm_lake.extract.clusters import (
     PATIENCE,
     WORKER_MEMORY,
@@ -63,11 +65,13 @@ def run(
     outcomes = list(todo.failed)
     total = len(todo.jobs) + len(outcomes)
     try:
-        for outcome in _outcomes(todo.jobs, workers, scheduler, patience):
+        for outcome in _outcomes(todo, workers, scheduler, patience):
             outcomes.append(outcome)
             if outcome.problem:
                 level = logging.INFO if outcome.repeated else logging.WARNING
                 log.log(level, "scene %s failed: %s", outcome.scene, outcome.problem)
+            if outcome.warning:
+                log.warning("scene %s: %s", outcome.scene, outcome.warning)
             if outcome.discarded:
                 log.warning("scene %s has %d pixels that are no measurement: nodata", outcome.scene, outcome.discarded)
             if progress:
@@ -98,12 +102,13 @@ def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:
     return Extracted(done, sum(outcome.rows for outcome in outcomes), todo.done, tuple(outcomes), still)
 
 
-def _outcomes(jobs: tuple[Job, ...], workers: int | None, scheduler: Scheduler, patience: float) -> Iterator[Outcome]:
+def _outcomes(todo: Plan, workers: int | None, scheduler: Scheduler, patience: float) -> Iterator[Outcome]:
     """What becomes of each job, as they end.
 
     One that failed on reading a remote raster is tried once more. So is one whose worker died, by itself, since Dask
     blames all that waited at that worker, and only one of them may have killed it.
     """
+    jobs = todo.jobs
     if not jobs:
         return
     if scheduler is None:
@@ -111,7 +116,7 @@ def _outcomes(jobs: tuple[Job, ...], workers: int | None, scheduler: Scheduler, 
     zonal.warm_up()  # once, here, and not at the same time in every worker
     again: list[Job] = []
     lost: list[Job] = []
-    with _pool(len(jobs), workers, scheduler, patience) as pool:
+    with _pool(jobs, todo.parcel_count, workers, scheduler, patience) as pool:
         for job, outcome in pool(jobs):
             if outcome.lost:
                 lost.append(job)
@@ -137,17 +142,34 @@ def _with_threads(jobs: tuple[Job, ...], workers: int | None) -> tuple[Job, ...]
 
 
 @contextmanager
-def _pool(jobs: int, workers: int | None, scheduler: Scheduler, patience: float) -> Iterator[Any]:
+def _pool(
+    jobs: Sequence[Job], parcels: int, workers: int | None, scheduler: Scheduler, patience: float
+) -> Iterator[Any]:
     """A function that turns jobs into pairs of job and outcome, in the order in which they end."""
     if workers == 0 and scheduler is None:
-        with ThreadPoolExecutor(1) as thread:  # one after the other, and whatever is raised is kept with its job
-            yield lambda todo: ((job, _outcome(job, thread.submit(extract_scene, job))) for job in todo)
+        with _alone(jobs, parcels) as submit:  # one after the other, and whatever is raised is kept with its job
+            yield lambda todo: ((job, _outcome(job, submit(job))) for job in todo)
         return
-    with quiet(), connected(scheduler) if scheduler is not None else local(jobs, workers) as client:
+    with quiet(), connected(scheduler) if scheduler is not None else local(len(jobs), workers) as client:
         watch = Watch(client, patience, own=scheduler is None)
         if scheduler is not None:
             watch.check_scheduler()
         yield lambda todo: _on(client, watch, todo, patience)
+
+
+@contextmanager
+def _alone(jobs: Sequence[Job], parcels: int) -> Iterator[Callable[[Job], Future[Outcome]]]:
+    """What does one job after the other: a thread, or a process of its own where memory might not be enough."""
+    if memory.free() >= max(memory.needed(job, parcels) for job in jobs):
+        with ThreadPoolExecutor(1) as thread:
+            yield lambda job: thread.submit(extract_scene, job)
+        return
+    log.info("memory is short: scenes are extracted in a process of their own, which alone may end for want of it")
+    child = Child()
+    try:
+        yield child.submit
+    finally:
+        child.close()
 
 
 def _on(client: Any, watch: Watch, jobs: Sequence[Job], patience: float) -> Iterator[tuple[Job, Outcome]]:
@@ -203,6 +225,13 @@ def _lost(job: Job, error: BaseException) -> Outcome:
         reason = (
             f"its workers died, for want of memory or by a crash; give each {WORKER_MEMORY / 1e9:g} GB or more "
             "(fewer workers on a machine), and if that does not help, run this scene with workers=0 to see why"
+        )
+        return Outcome(job.scene.id, 0, reason, lost=True)
+    if isinstance(error, DiedError):
+        reason = (
+            f"its process ended ({error}), for want of memory or by a crash: {memory.free() / 1e9:.1f} GB are free "
+            f"now, and a scene takes up to {WORKER_MEMORY / 1e9:g}; give this machine or container more, or take fewer "
+            "bands at once"
         )
         return Outcome(job.scene.id, 0, reason, lost=True)
     log.error("a fault of the program in scene %s", job.scene.id, exc_info=error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -18,10 +18,10 @@ import shapely
 from affine import Affine
 
 from cbm_lake import cards, encoding, schemas, stores, zonal
-from cbm_lake.cube import CubeSource
+from cbm_lake.blocks import CubeSource, sync_blocks
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract.causes import cause
-from cbm_lake.extract.jobs import Job, Outcome
+from cbm_lake.extract.jobs import Block, Job, Outcome
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import Grid, Raster, Window
 from cbm_lake.readers import Source, source
@@ -37,11 +37,13 @@ def extract_scene(job: Job) -> Outcome:
     lake = Lake(job.lake)
     try:
         rows, discarded = _signatures(job)
+        blocks = _stored_blocks(job)
         lake.write_signatures(job.card, rows, job.extraction)
     except LakeError as error:
         outcome = Outcome(job.scene.id, 0, str(error), reading=isinstance(error, SourceError))
     else:
-        outcome = Outcome(job.scene.id, rows.num_rows, discarded=discarded)
+        warning = _emptied(job) if job.before and not job.base and not rows.num_rows else None
+        outcome = Outcome(job.scene.id, rows.num_rows, discarded=discarded, warning=warning, blocks=blocks)
     return record(job, started, outcome)
 
 
@@ -66,16 +68,26 @@ def record(job: Job, started: datetime, outcome: Outcome) -> Outcome:
     return outcome
 
 
+def _emptied(job: Job) -> str:
+    return (
+        f"it had {job.before:,} signatures over {job.parcels.name} and has none now, since no parcel has a valid pixel "
+        "in its files as they are; see whether they were replaced, and leave the scene out if they are of no use "
+        f"(`cbm-lake scenes leave-out {job.scene.id} --why …`)"
+    )
+
+
 def _entry(job: Job, started: datetime, outcome: Outcome) -> dict[str, Any]:
     return {
         "card": job.card, "scene": outcome.scene, "aoi": job.parcels.aoi, "year": job.parcels.year,
         "ptype": job.parcels.ptype, "parcels": job.parcels.version, "extraction": job.extraction,
         "base": job.base.extraction if job.base else None, "bands": list(job.bands), "rule": job.rule,
         "cube": job.slots is not None and outcome.problem is None, "boa_offset": job.scene.boa_offset,
-        "status": "failed" if outcome.problem else "done", "problem": outcome.problem, "rows": outcome.rows,
+        "status": "failed" if outcome.problem else "done", "problem": outcome.problem or outcome.warning,
+        "rows": outcome.rows,
         "started": started, "finished": datetime.now(UTC), "version": version("cbm-lake"),
-        "revision": job.scene.revision, "discarded": outcome.discarded,
+        "revision": job.scene.revision, "discarded": outcome.discarded, "pixels": job.pixels,
         "slots": [{"grid": grid, "slot": slot} for grid, slot in (job.slots or {}).items()],
+        "blocks": None if outcome.blocks is None else [asdict(block) for block in outcome.blocks],
     }  # fmt: skip
 
 
@@ -278,10 +290,30 @@ def _blocks(around: Window, block: tuple[int, int]) -> Iterator[Window]:
 def _source(job: Job, band: str) -> Source:
     """Where a band's blocks come from: the file, or the cube, which fetches from the file what it lacks."""
     raster = job.rasters[band]
+    return source(raster, job.threads) if job.slots is None else _cube_source(job, band, job.slots[raster.grid.name])
+
+
+def _cube_source(job: Job, band: str, slot: int) -> CubeSource:
+    raster = job.rasters[band]
+    written: dict[tuple[int, int], set[int]] = {}
+    for block in job.blocks:
+        if (block.grid, block.band) == (raster.grid.name, band):
+            written.setdefault((block.row, block.col), set()).add(block.bytes)
+    return CubeSource(Lake(job.lake).cube_url(job.card, raster.grid.name), band, slot, raster, job.threads, written)
+
+
+def _stored_blocks(job: Job) -> tuple[Block, ...] | None:
+    """The blocks of the cubes that hold the job's pixels, which are then on the disk; None without a cube."""
     if job.slots is None:
-        return source(raster, job.threads)
-    grid = raster.grid.name
-    return CubeSource(Lake(job.lake).cube_url(job.card, grid), band, job.slots[grid], raster, job.threads)
+        return None
+    blocks: list[Block] = []
+    files: list[str] = []
+    for band, raster in job.rasters.items():
+        written = _cube_source(job, band, job.slots[raster.grid.name]).written(_windows(job, band))
+        files += written
+        blocks += [Block(raster.grid.name, band, *corner, size) for corner, size in written.values()]
+    sync_blocks(files)
+    return tuple(blocks)
 
 
 # -- parcels ------------------------------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import yaml
-
+from cbm_lake.documents import read_yaml
 from cbm_lake.errors import InvalidInputError, SourceError
+
+_WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]*)|0[xX][0-9a-fA-F]+", re.ASCII)
+"""A pixel value; what begins with a nought would be octal to some readers of YAML, and is refused."""
 
 
 def read_classes(source: str | Path | Mapping[Any, Any]) -> dict[int, str]:
@@ -26,38 +28,35 @@ def read_classes(source: str | Path | Mapping[Any, Any]) -> dict[int, str]:
     told = document.get("category_map", document) if isinstance(document, Mapping) else None
     if not isinstance(told, Mapping) or not told:
         raise InvalidInputError(f"{_named(source)}: no classes; write category_map: and below it value: name, one each")
-    classes = {_value(value, source): "" if name is None else str(name).strip() for value, name in told.items()}
+    classes = {_value(value, source): _name(name, source) for value, name in told.items()}
     if len(classes) < len(told):
         raise InvalidInputError(f"{_named(source)}: a pixel value stands there twice; leave one class of it")
     _check_names(classes, source)
     return classes
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Refuses a key that stands in a map twice, where YAML's usual reader takes the last one without a word."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = {(key.tag, str(key.value)) for key, _ in node.value}
-        if len(keys) < len(node.value):
-            raise yaml.MarkedYAMLError(problem="a value stands there twice", problem_mark=node.start_mark)
-        return dict(super().construct_mapping(node, deep))
-
-
 def _read(path: Path) -> Any:
+    """The file with every name as the text that stands there: yes, 1e3, 0777 and 2024-01-01 are names too."""
     try:
-        return yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise SourceError(f"classes {path} cannot be read ({reason}); check the file") from error
+        return read_yaml(path, texts=True)
+    except InvalidInputError as error:
+        raise SourceError(f"classes {path} cannot be read ({error}); check the file") from error
 
 
 def _value(value: Any, source: Any) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"-?\d+", str(value).strip()):
+    text = str(value).strip()
+    if isinstance(value, bool) or not _WHOLE.fullmatch(text):
         raise InvalidInputError(f"{_named(source)}: {value!r} is no pixel value; classes are whole numbers")
-    number = int(value)
+    number = int(text, 16 if "x" in text.lower() else 10)
     if not -(2**63) <= number < 2**63:
         raise InvalidInputError(f"{_named(source)}: {number} is no pixel value; rasters hold at most 64 bits")
     return number
+
+
+def _name(name: Any, source: Any) -> str:
+    if isinstance(name, (Mapping, list, tuple, set)):
+        raise InvalidInputError(f"{_named(source)}: {str(name)[:60]} is no name of a class; write one text for each")
+    return "" if name is None else str(name).strip()
 
 
 def _check_names(classes: dict[int, str], source: Any) -> None:

@@ -13,6 +13,7 @@ from filelock import SoftFileLock
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.errors import RasterioError
 
+from cbm_lake import durable
 from cbm_lake.errors import ConfigError
 
 _WAIT: Final = 60
@@ -24,6 +25,8 @@ _OF: Final = {
 }
 """What lies beside a file and tells of its contents (coordinate system, encoding, indexes, statistics): beside a newer
 one it would be wrong."""
+_FIRST_READ: Final = (".shp", ".gpkg", ".parquet", ".tif")
+"""The files that a reader opens first; they come last, when what belongs to them is there."""
 
 
 @contextmanager
@@ -50,12 +53,14 @@ def drafts(folder: Path) -> Iterator[Path]:
 
 
 def _move(draft: Path, folder: Path) -> None:
-    written = sorted(draft.iterdir())
+    written = sorted(draft.iterdir(), key=lambda path: (path.suffix in _FIRST_READ, path.name))
     for path in written:
         if (folder / path.name).is_dir():
             raise IsADirectoryError(f"{folder / path.name} is a folder")
     for path in written:
         for ending in _OF.get(path.suffix, ()):
             (folder / f"{path.stem}{ending}").unlink(missing_ok=True)
+    durable.sync(written)
     for path in written:
         path.replace(folder / path.name)
+    durable.sync(folder / path.name for path in written)  # their names, too

@@ -15,6 +15,7 @@ from pyproj import CRS
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
+from cbm_lake import limits
 from cbm_lake.compiling import Pixels
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.rasters import is_masked, measured
@@ -58,6 +59,8 @@ class Thematic:
                 raise InvalidInputError(f"raster {path} is rotated; warp it to a grid along the axes first")
             rows, columns = (-(-_CHUNK // size) * size for size in file.block_shapes[0])
             block = (min(rows, file.height), min(columns, file.width))
+            limits.check_shape(f"raster {path}", file.shape)
+            limits.check_block(f"raster {path}", block, file.dtypes[0])
             nodata = int(file.nodata) if file.nodata is not None and float(file.nodata).is_integer() else None
             masked = is_masked(file, 1)
             crs = CRS.from_wkt(file.crs.to_wkt()) if file.crs else None

@@ -3,6 +3,26 @@
 Read from the lake, or from a REST server where the settings say so (`set_api_account`).
 """
 
-from cbm_lake.get import background, chip_images, folders, parcel_info, parcels_list, several, time_series
+from cbm_lake.get import (
+    background,
+    chip_images,
+    folders,
+    leftovers,
+    notes,
+    parcel_info,
+    parcels_list,
+    several,
+    time_series,
+)
 
-__all__ = ["background", "chip_images", "folders", "parcel_info", "parcels_list", "several", "time_series"]
+__all__ = [
+    "background",
+    "chip_images",
+    "folders",
+    "leftovers",
+    "notes",
+    "parcel_info",
+    "parcels_list",
+    "several",
+    "time_series",
+]

@@ -47,6 +47,9 @@ def by_pid(
         NotFoundError: no such parcel, or no image there.
         InvalidInputError: unknown tile server, or a size out of range.
         SourceError: the tile server does not answer, and the lake has no scene there.
+
+    A server that does not answer is replaced by the lake's clearest scene, which is sentinel.tif; the log and the tags
+    of the file say so (`backgrounds.caption`).
     """
     _check_kind(ptype)
     found = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)

@@ -12,10 +12,12 @@ from urllib.parse import quote, unquote
 
 from cbm_lake import durable
 from cbm_lake.config import Workspace
-from cbm_lake.errors import ConfigError, NotFoundError
+from cbm_lake.errors import ConfigError, NotFoundError, SourceError
 
 log = logging.getLogger(__name__)
 
+NOTES = "notes.txt"
+"""What a person wrote about a parcel; in its folder in data/, which nothing clears away."""
 CHIPS = "chipimages"
 """The folder of chips; the original's own code reads and writes chip_images, which is a link to it."""
 CHIPS_OF_OLD = "chip_images"
@@ -23,6 +25,8 @@ _LONGEST: Final = 255
 """Bytes that a name may have in the usual file systems."""
 _NOTE: Final = ".pid"
 """The file in which a folder says its pid, where its name does not."""
+_BETWEEN: Final = "\n\n"
+"""Between notes of one parcel from two folders."""
 _RESERVED: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$| )", re.IGNORECASE)
 
 
@@ -31,11 +35,16 @@ def place(aoi: str, year: int, pid: str, name: str) -> Path:
     return Workspace.here().temp / aoi.lower() / str(year) / name_of(pid) / name
 
 
+def of_parcels(root: Path) -> list[Path]:
+    """The folders of parcels below temp/ or data/."""
+    return sorted(root.glob("*/[0-9][0-9][0-9][0-9]/*/"))
+
+
 def kept(root: Path) -> dict[str, dict[str, list[str]]]:
     """The parcels that have a folder below temp/ or data/, by area and year."""
     found: dict[str, dict[str, list[str]]] = {}
-    for folder in sorted(root.glob("*/[0-9][0-9][0-9][0-9]/*/")):
-        found.setdefault(folder.parent.parent.name, {}).setdefault(folder.parent.name, []).append(_pid_of(folder))
+    for folder in of_parcels(root):
+        found.setdefault(folder.parent.parent.name, {}).setdefault(folder.parent.name, []).append(pid_of(folder))
     return found
 
 
@@ -45,19 +54,60 @@ def keep(aoi: str, year: int, pid: str) -> Path:
     Raises:
         NotFoundError: nothing was got.
         ConfigError: the folder cannot be written.
+        SourceError: the parcel's notes cannot be read.
     """
     source = place(aoi, year, pid, "")
     target = Workspace.here().data / source.relative_to(Workspace.here().temp)
     if not source.is_dir():
         raise NotFoundError(f"nothing was got of parcel {pid!r} of {aoi} {year}; get it first")
+    adopt_notes(source / NOTES)
     try:
         (source / CHIPS_OF_OLD).unlink() if (source / CHIPS_OF_OLD).is_symlink() else None
-        shutil.copytree(source, target, dirs_exist_ok=True)
+        shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_copy)
         shutil.rmtree(source)
     except OSError as error:
         raise ConfigError(f"{target} cannot be written: {error}; check the folder's rights and free space") from error
     link_chips(target)
     return target
+
+
+def in_data(file: Path) -> Path:
+    """Where a file of temp/ would be in data/."""
+    return Workspace.here().data / file.relative_to(Workspace.here().temp)
+
+
+def adopt_notes(old: Path) -> None:
+    """Move notes that an earlier version left in temp/ to the same parcel's folder in data/, and log it.
+
+    Where data/ has others of the parcel, they are put behind those.
+
+    Raises:
+        SourceError: they cannot be read.
+        ConfigError: they cannot be moved.
+    """
+    if not old.is_file():
+        return
+    file = in_data(old)
+    before, text = read_text(file), read_text(old)
+    if text.strip() not in before:
+        write_file(file, f"{before}{_BETWEEN}{text}" if before.strip() else text)
+    try:
+        old.unlink()
+    except OSError as error:
+        raise ConfigError(f"{old} cannot be deleted: {error.strerror}; check its rights") from error
+    log.warning("the notes %s were moved to %s, where nothing is cleared away", old, file)
+
+
+def read_text(file: Path) -> str:
+    """What a file says, "" where there is none.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    try:
+        return file.read_text("utf-8") if file.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{file} cannot be read: {error}; save it as text (UTF-8)") from error
 
 
 def of_location(lon: float, lat: float) -> str:
@@ -115,9 +165,18 @@ def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:
         ConfigError: the folder cannot be written.
     """
     file = place(aoi, year, pid, name)
-    if "%-" in file.parent.name:
-        write_file(file.with_name(_NOTE), pid)
+    sign(file.parent, pid)
     return write_file(file, text)
+
+
+def sign(folder: Path, pid: str) -> None:
+    """Let a folder say its pid where its name does not.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    if "%-" in folder.name:
+        write_file(folder / _NOTE, pid)
 
 
 def write_file(file: Path, text: str) -> Path:
@@ -127,6 +186,11 @@ def write_file(file: Path, text: str) -> Path:
         ConfigError: the folder cannot be written.
     """
     return write_bytes(file, text.encode("utf-8"))
+
+
+def _copy(source: str, target: str) -> None:
+    with durable.replacing(Path(target)) as draft:
+        shutil.copy2(source, draft)
 
 
 def write_bytes(file: Path, content: bytes) -> Path:
@@ -171,7 +235,7 @@ def _escaped(pid: str) -> str:
     return name if name[-1] not in " ." else f"{name[:-1]}%{ord(name[-1]):02X}"
 
 
-def _pid_of(folder: Path) -> str:
+def pid_of(folder: Path) -> str:
     """The pid that a folder is of; where its name is a hash, as the folder says."""
     note = folder / _NOTE
     return note.read_text("utf-8") if "%-" in folder.name and note.is_file() else unquote(folder.name)

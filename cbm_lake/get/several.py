@@ -8,6 +8,7 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cbm_lake import backgrounds
 from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.get import background, chip_images, parcel_info, time_series
 from cbm_lake.lake import Lake
@@ -72,7 +73,8 @@ def by_pids(
     rows = []
     for number, (pid, what, step) in enumerate(steps):
         progress(number, len(steps))
-        rows.append({"pid": pid, "what": what, "problem": _problem(step)})
+        done, problem = _tried(step)
+        rows.append({"pid": pid, "what": done or what, "problem": problem})
     progress(len(steps), len(steps))
     return pd.DataFrame(rows)
 
@@ -87,15 +89,22 @@ def _steps(
         by_kind = time_series.weather if kind == "weather" else partial(time_series.by_pid, tstype=kind)
         yield pid, f"series {kind}", partial(by_kind, **key)
     for tms in wanted.backgrounds:
-        yield pid, f"background {tms}", partial(background.by_pid, tms=tms, **key)
+        yield pid, f"background {tms}", partial(_background, tms=tms, **key)
     if wanted.bands:
         key |= {"start_date": wanted.start_date, "end_date": wanted.end_date, "chipsize": wanted.chipsize}
         yield pid, f"chips {', '.join(wanted.bands)}", partial(chip_images.by_pid, **key, band=list(wanted.bands))
 
 
-def _problem(step: Callable[[], Any]) -> str | None:
+def _background(tms: str, **key: Any) -> str:
+    """What the background shows that was got; it may be another than was asked for."""
+    (file,) = background.by_pid(tms=tms, **key)
+    return f"background {backgrounds.caption(backgrounds.tags(file), tms)}"
+
+
+def _tried(step: Callable[[], Any]) -> tuple[str, str | None]:
+    """What a step says that it got, "" where it says nothing, and its problem."""
     try:
-        step()
+        answer = step()
     except LakeError as error:
-        return str(error)
-    return None
+        return "", str(error)
+    return answer if isinstance(answer, str) else "", None

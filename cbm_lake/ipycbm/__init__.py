@@ -82,4 +82,5 @@ def bg_slider(
     from cbm_lake.ipycbm.view_panel import slider
 
     names = [tms] if isinstance(tms, str) else tms
-    return slider({name: bg_grid(aoi, year, pid, chipsize, extend, name, ptype) for name in names})
+    figures = [bg_grid(aoi, year, pid, chipsize, extend, name, ptype) for name in names]
+    return slider({figure.get_label(): figure for figure in figures})

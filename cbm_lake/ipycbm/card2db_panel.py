@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import ipywidgets
 
-from cbm_lake import card2db, parcels
+from cbm_lake import card2db, durable, parcels
 from cbm_lake.cards import CARDS
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.ipycbm import maps
@@ -53,6 +53,7 @@ def _parcels(known: ParcelSet) -> Panel:
     return Panel(
         "load",
         load,
+        fleeting=True,
         after=lambda _: known.refresh(),
         path=_text("file", "path of a .gpkg, .shp, .zip, .parquet, .geojson here"),
         file=ipywidgets.FileUpload(accept=".gpkg,.zip,.parquet,.geojson", description="or send one"),
@@ -86,7 +87,8 @@ def uploaded(files: Any, folder: Path) -> Path:
     """Write a file that was sent into a folder; where it is."""
     name = Path(files[0]["name"]).name
     target = folder / (name if name.strip(".") else "sent")
-    target.write_bytes(bytes(files[0]["content"]))
+    with durable.replacing(target) as draft:
+        draft.write_bytes(bytes(files[0]["content"]))
     return target
 
 
@@ -95,8 +97,10 @@ def _card() -> ipywidgets.Dropdown:
 
 
 def _stac(known: ParcelSet) -> Panel:
-    def search(url: str, collection: str, card: str, days: tuple[date, date], progress: Progress) -> Any:
-        where = known.value["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
+    def search(
+        known: dict[str, Any], url: str, collection: str, card: str, days: tuple[date, date], progress: Progress
+    ) -> Any:
+        where = known["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
         found = card2db.stac(*where, progress=progress)
         return [*catalogued(found), footprints(card)]
 
@@ -105,6 +109,7 @@ def _stac(known: ParcelSet) -> Panel:
         "search and catalogue",
         search,
         stops=True,
+        context={"known": known},
         url=_text("address", value="earth-search"),
         collection=_text("collection", "that of the card where it is usual"),
         card=_card(),

@@ -47,7 +47,7 @@ class ParcelSet(ipywidgets.HBox):
         Raises:
             InvalidInputError: there is no area to choose.
         """
-        if not self.aoi.value:
+        if not (self.aoi.value and self.year.value):
             raise InvalidInputError("there are no parcels yet; load some with ipycbm.card2db()")
         return {"aoi": self.aoi.value, "year": int(self.year.value), "ptype": self.ptype.value or None}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-import shutil
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ import ipywidgets
 
 from cbm_lake import palette
 from cbm_lake.config import Workspace
-from cbm_lake.errors import ConfigError
-from cbm_lake.get import folders
+from cbm_lake.get import folders, leftovers
+from cbm_lake.get.leftovers import Leftover
 from cbm_lake.ipycbm.panel import told
 
 _ASKED: set[Path] = set()
@@ -31,40 +31,58 @@ def offered(widget: ipywidgets.Widget) -> ipywidgets.Widget:
 
 
 def question(temp: Path, left: dict[str, dict[str, list[str]]]) -> ipywidgets.Widget:
-    """Whether the folders of parcels in temp/ are to go."""
+    """Whether the folders of parcels in temp/ are to go: what that is, and once more of what a person made."""
     count = sum(len(pids) for years in left.values() for pids in years.values())
-    newest = max(folder.stat().st_mtime for folder in temp.glob("*/*/*/"))
-    what = f"{count} parcels, the newest of {datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}"
-    asked = ipywidgets.HTML(f"{html.escape(str(temp))} holds data of {what}. Delete it?")
-    delete = ipywidgets.Button(description=f"delete {count} folders", button_style="danger", layout={"width": "auto"})
-    keep = ipywidgets.Button(description="keep", layout={"width": "auto"})
-    box = ipywidgets.VBox(
-        [asked, ipywidgets.HBox([keep, delete])], layout={"border": f"1px solid {palette.DOUBTFUL}", "padding": "8px"}
-    )
-
-    def answered(pressed: Any) -> None:
-        if pressed is delete:
-            with told(asked):
-                asked.value = f"{clear(temp)} folders were deleted"
-        box.children = (asked,) if pressed is delete else ()
-        box.layout.border = "0"
-
-    delete.on_click(answered)
-    keep.on_click(answered)
-    return box
+    found = leftovers.of_folders(folders.of_parcels(temp))
+    return _Question(temp, count, found)
 
 
-def clear(temp: Path) -> int:
-    """Delete the folders of parcels in temp/, and nothing else; how many there were.
+class _Question(ipywidgets.VBox):
+    """A line, and buttons that answer it."""
 
-    Raises:
-        ConfigError: one cannot be deleted.
-    """
-    gone = 0
-    for folder in sorted(temp.glob("*/[0-9][0-9][0-9][0-9]/*/")):
-        try:
-            shutil.rmtree(folder)
-        except OSError as error:
-            raise ConfigError(f"{folder} cannot be deleted: {error.strerror}; check its rights") from error
-        gone += 1
-    return gone
+    def __init__(self, temp: Path, count: int, found: Sequence[Leftover]) -> None:
+        self._found = found
+        newest = max((folder.stat().st_mtime for folder in folders.of_parcels(temp)), default=0.0)
+        what = leftovers.in_words(found) if found else f"{count} empty folders"
+        self.line = ipywidgets.HTML(
+            f"{html.escape(str(temp))} holds data of {html.escape(what)}; the newest of "
+            f"{datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}. Delete it?"
+        )
+        self.buttons = ipywidgets.HBox(
+            [_button("keep", self._end), _button(f"delete {count} folders", self._delete, "danger")]
+        )
+        super().__init__(
+            [self.line, self.buttons], layout={"border": f"1px solid {palette.DOUBTFUL}", "padding": "8px"}
+        )
+
+    def _delete(self, _: Any) -> None:
+        """Delete what can be fetched again; ask first where a person made something."""
+        written = leftovers.by_person(self._found)
+        if not written:
+            self._go(also_by_person=False)
+            return
+        self.line.value = f"A person made this, and it cannot be fetched again: {html.escape(written)}. Delete it too?"
+        self.buttons.children = (
+            _button("delete all but this", lambda _: self._go(also_by_person=False)),
+            _button("delete this too", lambda _: self._go(also_by_person=True), "danger"),
+            _button("delete nothing", self._end),
+        )
+
+    def _go(self, *, also_by_person: bool) -> None:
+        with told(self.line):
+            gone = leftovers.delete(self._found, also_by_person=also_by_person)
+            parcels = len({each.parcel for each in self._found})
+            stays = "" if also_by_person else leftovers.by_person(self._found)
+            rest = f"; what a person made stays, notes in {html.escape(str(Workspace.here().data))}" if stays else ""
+            self.line.value = f"{gone:,} files of {parcels} folders were deleted{rest}"
+        self.children, self.layout.border = (self.line,), "0"
+
+    def _end(self, _: Any) -> None:
+        self.set_trait("children", ())
+        self.layout.border = "0"
+
+
+def _button(label: str, pressed: Any, style: str = "") -> ipywidgets.Button:
+    button = ipywidgets.Button(description=label, button_style=style, layout={"width": "auto"})
+    button.on_click(pressed)
+    return button

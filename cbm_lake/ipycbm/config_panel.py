@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from typing import Any, Final
 
 import ipywidgets
@@ -37,15 +38,21 @@ def _section(name: str, section: Any) -> ipywidgets.Widget:
         return _tile_servers(section)
     if name == "db":
         form = _form(section["main"], lambda **values: _save_database(values))
-        return ipywidgets.VBox([form, Panel("test the connection", _test_database)])
+        return ipywidgets.VBox([form, _test(form, _test_database)])
     form = _form(section, lambda **values: _save(name, values))
     tests = {"lake": _test_lake, "api": _test_api, "s3": _test_s3}
-    return ipywidgets.VBox([form, Panel("test the connection", tests[name])] if name in tests else [form])
+    return ipywidgets.VBox([form, _test(form, tests[name])] if name in tests else [form])
+
+
+def _test(form: Panel, proven: Callable[[], str]) -> Panel:
+    """Whether what a form names answers: as it was saved, which is what the answer is of."""
+    return Panel("test the connection", lambda **_: proven(), context=form.inputs)
 
 
 def _form(section: BaseModel, save: Any) -> Panel:
     fields = type(section).model_fields
-    return Panel("save", save, **{name: _input(name, field, getattr(section, name)) for name, field in fields.items()})
+    inputs = {name: _input(name, field, getattr(section, name)) for name, field in fields.items()}
+    return Panel("save", save, fleeting=True, **inputs)
 
 
 def _input(name: str, field: FieldInfo, value: Any) -> ipywidgets.Widget:
@@ -99,7 +106,7 @@ def _tile_servers(known: dict[str, str]) -> ipywidgets.Widget:
     def after(_: Any) -> None:
         listed.value = _listed(Workspace.here().config.tms)
 
-    return ipywidgets.VBox([listed, Panel("save", save, after=after, name=name, url=url)])
+    return ipywidgets.VBox([listed, Panel("save", save, fleeting=True, after=after, name=name, url=url)])
 
 
 def _listed(servers: dict[str, str]) -> str:

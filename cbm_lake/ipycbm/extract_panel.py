@@ -48,9 +48,9 @@ def _run(known: ParcelSet) -> ipywidgets.Widget:
     known.year.observe(follow, "value")
     follow()
 
-    def plan(card: str, days: tuple[date, date], bands: str, cube: bool) -> extract.Plan:
+    def plan(known: dict[str, Any], card: str, days: tuple[date, date], bands: str, cube: bool) -> extract.Plan:
         wanted = [band.strip() for band in bands.replace(",", " ").split()] or None
-        return extract.plan(card, *days, **known.value, bands=wanted, cube=cube, lake=open_lake())
+        return extract.plan(card, *days, **known, bands=wanted, cube=cube, lake=open_lake())
 
     def told(**values: Any) -> str:
         todo = plan(**values)
@@ -73,9 +73,8 @@ def _run(known: ParcelSet) -> ipywidgets.Widget:
             description="or a cluster", placeholder="tcp://host:8786, a Dask scheduler", style=STYLE, layout=_WIDTH
         ),
     }
-    dry = Panel("only say what is to be done", told)
-    dry.inputs = inputs
-    return ipywidgets.VBox([Panel("extract", run, stops=True, **inputs, **where), dry])
+    dry = Panel("only say what is to be done", told, context={"known": known, **inputs})
+    return ipywidgets.VBox([Panel("extract", run, stops=True, context={"known": known}, **inputs, **where), dry])
 
 
 def _status() -> list[pa.Table | str]:

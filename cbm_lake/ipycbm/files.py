@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import ipywidgets
 
+from cbm_lake import durable
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.ipycbm.choice import STYLE
@@ -58,7 +59,8 @@ class File(ipywidgets.HBox):
         if files:
             name = Path(files[0]["name"]).name or "sent"
             target = Path(tempfile.mkdtemp(prefix="sent-", dir=Workspace.here().temp)) / name
-            target.write_bytes(bytes(files[0]["content"]))
+            with durable.replacing(target) as draft:
+                draft.write_bytes(bytes(files[0]["content"]))
             self.path.value = str(target)
 
 

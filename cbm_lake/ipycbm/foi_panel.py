@@ -73,10 +73,8 @@ def _title(text: str) -> ipywidgets.HTML:
 def _make(source: Source, raster: File, classes: File) -> Panel:
     """Makes the raster from the lake and puts it, and its classes, where they are asked for."""
 
-    def make(method: Any, clusters: int, periods: int, progress: Progress) -> Made:
-        return foi.thematic(
-            **source.parcels.value, method=method, clusters=clusters, periods=periods, progress=progress
-        )
+    def make(parcels: dict[str, Any], method: Any, clusters: int, periods: int, progress: Progress) -> Made:
+        return foi.thematic(**parcels, method=method, clusters=clusters, periods=periods, progress=progress)
 
     def put(made: Made) -> None:
         raster.path.value, classes.path.value = str(made.raster), str(made.classes)
@@ -86,6 +84,7 @@ def _make(source: Source, raster: File, classes: File) -> Panel:
         "make a raster",
         make,
         stops=True,
+        context={"parcels": source.parcels},
         after=put,
         shown=lambda made: rendered(f"{made.raster}: {', '.join(made.category_map.values())}"),
         method=ipywidgets.Dropdown(options=methods, description="method", style=STYLE),
@@ -95,18 +94,20 @@ def _make(source: Source, raster: File, classes: File) -> Panel:
 
 
 def _v2(source: Source, raster: File, classes: File, look: Look) -> Panel:
-    def check(buffer: float, share: tuple[int, int], connectivity: int, threshold: float, progress: Progress) -> Foi:
-        chosen = source.value
-        vector = chosen.pop("vector_file")
+    def check(
+        source: dict[str, Any], raster: Path, classes: Path, buffer: float, share: tuple[int, int], connectivity: int,
+        threshold: float, progress: Progress,
+    ) -> Foi:  # fmt: skip
         settings = (buffer, *share, connectivity, threshold)
-        return foi.v2(vector, _path(raster), _path(classes), *settings, **chosen, progress=progress)
+        return foi.v2(source["vector_file"], raster, classes, *settings, **_of_lake(source), progress=progress)
 
     return Panel(
         "check",
         check,
         stops=True,
+        context={"source": source, "raster": raster, "classes": classes},
         after=look.take,
-        shown=lambda found: results(found, look.choose),
+        shown=lambda found: results(found, lambda pid: look.choose(pid, found)),
         buffer=ipywidgets.BoundedFloatText(value=-10, min=-500, max=0, description="buffer, m", style=STYLE),
         share=_share(),
         connectivity=ipywidgets.Dropdown(options=[8, 4], description="connectivity", style=STYLE),
@@ -115,17 +116,18 @@ def _v2(source: Source, raster: File, classes: File, look: Look) -> Panel:
 
 
 def _v1(source: Source, raster: File, classes: File, look: Look) -> Panel:
-    def check(share: tuple[int, int], area: float, progress: Progress) -> Foi:
-        chosen = source.value
-        vector = chosen.pop("vector_file")
-        return foi.v1(vector, _path(raster), _path(classes), *share, area, **chosen, progress=progress)
+    def check(
+        source: dict[str, Any], raster: Path, classes: Path, share: tuple[int, int], area: float, progress: Progress
+    ) -> Foi:
+        return foi.v1(source["vector_file"], raster, classes, *share, area, **_of_lake(source), progress=progress)
 
     return Panel(
         "check",
         check,
         stops=True,
+        context={"source": source, "raster": raster, "classes": classes},
         after=look.take,
-        shown=lambda found: results(found, look.choose),
+        shown=lambda found: results(found, lambda pid: look.choose(pid, found)),
         share=_share(),
         area=ipywidgets.BoundedFloatText(value=2000, min=0, max=1e12, description="clusters, m² >", style=STYLE),
     )
@@ -137,11 +139,9 @@ def _share() -> ipywidgets.IntRangeSlider:
     )
 
 
-def _path(file: File) -> Path:
-    """Of a file that is needed, so that there is one."""
-    path = file.value
-    assert path is not None  # noqa: S101 - File raises where it is needed and missing
-    return path
+def _of_lake(source: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that say which parcels of the lake; none where they are of a file."""
+    return {name: value for name, value in source.items() if name != "vector_file"}
 
 
 def results(found: Foi, choose: Callable[[str], None]) -> ipywidgets.Widget:
@@ -170,17 +170,20 @@ class Look(Panel):
     def __init__(self) -> None:
         self.found: Foi | None = None
         self.pid = ipywidgets.Combobox(description="parcel", placeholder="check first; type to search", style=STYLE)
-        super().__init__("show", self._draw, pid=self.pid)
+        super().__init__("show", self._draw, redraws=True, pid=self.pid)
 
     def take(self, found: Foi) -> None:
-        """Offer the parcels of a check, the most suspicious first."""
+        """Offer the parcels of a check, the most suspicious first; what is shown of another one goes."""
         self.found = found
+        self.clear()
         ranked = found.ranked()
         self.pid.options = [str(pid) for pid in ranked.column(1).to_pylist()]
         self.pid.value = self.pid.options[0] if self.pid.options else ""
 
-    def choose(self, pid: str) -> None:
-        """Show a parcel."""
+    def choose(self, pid: str, found: Foi) -> None:
+        """Show a parcel of a check."""
+        if found is not self.found:
+            self.take(found)
         self.pid.value = pid
         self.submit()
 

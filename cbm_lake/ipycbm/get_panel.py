@@ -36,31 +36,21 @@ _FOLDERS: Final = (("temp (may be cleared away)", "temp"), ("data (kept)", "data
 def panel() -> ipywidgets.Widget:
     """Which parcels, what of them, and a button."""
     parcels = ParcelSet()
-    ways = _ways(parcels)
-    which = ipywidgets.Tab([widget for widget, _ in ways.values()], titles=list(ways))
-
-    def pids() -> list[str]:
-        """Those of the tab that is open."""
-        found = list(ways.values())[which.selected_index or 0][1]()
-        limit = Workspace.here().config.set.plimit
-        if len(found) > limit:
-            raise InvalidInputError(
-                f"{len(found)} parcels are more than {limit}, the limit of the settings (set.plimit)"
-            )
-        return found
+    which = Ways(parcels)
 
     def run(
-        series: tuple[str, ...], bands: tuple[str, ...], days: tuple[date, date], chipsize: int,
-        images: tuple[str, ...], folder: str, progress: Progress,
+        parcels: dict[str, Any], which: tuple[str, Any], series: tuple[str, ...], bands: tuple[str, ...],
+        days: tuple[date, date], chipsize: int, images: tuple[str, ...], folder: str, progress: Progress,
     ) -> Any:  # fmt: skip
         wanted = Wanted(series, bands, *days, chipsize, images)
-        return got(parcels.value, pids(), wanted, folder, progress)
+        return got(parcels, limited(identifiers(parcels, *which)), wanted, folder, progress)
 
     year = date.today().year
     form = Panel(
         "get",
         run,
         stops=True,
+        context={"parcels": parcels, "which": which},
         shown=lambda rows: rendered(summary(rows)),
         series=Ticks(dict(_SERIES), ("s2",), "time series"),
         bands=Ticks({band: band for band in _BANDS}, (), "chips of"),
@@ -112,26 +102,61 @@ def _follow(parcels: ParcelSet, days: Days) -> None:
     set_year()
 
 
-def _ways(parcels: ParcelSet) -> dict[str, tuple[ipywidgets.Widget, Callable[[], list[str]]]]:
-    """The ways to choose parcels: what is shown, and what gives their identifiers."""
-    typed = ipywidgets.Textarea(placeholder="identifiers, with commas or lines between them", layout=WIDE)
-    lon = ipywidgets.FloatText(description="longitude", style=STYLE)
-    lat = ipywidgets.FloatText(description="latitude", style=STYLE)
-    marker, polygon = maps.Marker(parcels), maps.Polygon(parcels)
-    file = ipywidgets.FileUpload(accept=".txt,.csv,.geojson,.json", description="list of identifiers", layout=WIDE)
-    return {
-        "identifiers": (typed, lambda: split(typed.value)),
-        "place": (ipywidgets.HBox([lon, lat]), lambda: at(parcels.value, lon.value, lat.value)),
-        "marker": (
-            ipywidgets.VBox([marker, overview.beneath(marker.map, parcels)]),
-            lambda: at(parcels.value, *marker.value),
-        ),
-        "polygon": (
-            ipywidgets.VBox([polygon, overview.beneath(polygon.map, parcels)]),
-            lambda: within(parcels.value, polygon.value),
-        ),
-        "file": (file, lambda: uploaded(file.value)),
-    }
+class Ways(ipywidgets.Tab):
+    """The ways to choose parcels; `value` is the name of the one that is open, and what is written or drawn there."""
+
+    def __init__(self, parcels: ParcelSet) -> None:
+        typed = ipywidgets.Textarea(placeholder="identifiers, with commas or lines between them", layout=WIDE)
+        lon = ipywidgets.FloatText(description="longitude", style=STYLE)
+        lat = ipywidgets.FloatText(description="latitude", style=STYLE)
+        marker, polygon = maps.Marker(parcels), maps.Polygon(parcels)
+        file = ipywidgets.FileUpload(accept=".txt,.csv,.geojson,.json", description="list of identifiers", layout=WIDE)
+        ways: dict[str, tuple[ipywidgets.Widget, Callable[[], Any]]] = {
+            "identifiers": (typed, lambda: typed.value),
+            "place": (ipywidgets.HBox([lon, lat]), lambda: (lon.value, lat.value)),
+            "marker": (_beneath(marker, parcels), lambda: marker.value),
+            "polygon": (_beneath(polygon, parcels), lambda: polygon.value),
+            "file": (file, lambda: file.value),
+        }
+        self._given = [given for _, given in ways.values()]
+        super().__init__([widget for widget, _ in ways.values()], titles=list(ways))
+        parts = [(part, "value") for part in (typed, lon, lat, file)]
+        self.watched = [(self, "selected_index"), *parts, *marker.watched, *polygon.watched]
+
+    @property
+    def value(self) -> tuple[str, Any]:
+        """The way, and what is given.
+
+        Raises:
+            InvalidInputError: nothing is drawn.
+        """
+        number = self.selected_index or 0
+        return self.titles[number], self._given[number]()
+
+
+def _beneath(drawn: maps.Marker | maps.Polygon, parcels: ParcelSet) -> ipywidgets.Widget:
+    return ipywidgets.VBox([drawn, overview.beneath(drawn.map, parcels)])
+
+
+def identifiers(key: dict[str, Any], way: str, given: Any) -> list[str]:
+    """The parcels that were chosen in a way."""
+    if way in ("place", "marker"):
+        return at(key, *given)
+    if way == "polygon":
+        return within(key, given)
+    return uploaded(given) if way == "file" else split(given)
+
+
+def limited(pids: list[str]) -> list[str]:
+    """The identifiers, if they are not too many.
+
+    Raises:
+        InvalidInputError: they are more than the settings allow.
+    """
+    limit = Workspace.here().config.set.plimit
+    if len(pids) > limit:
+        raise InvalidInputError(f"{len(pids)} parcels are more than {limit}, the limit of the settings (set.plimit)")
+    return pids
 
 
 def split(typed: str) -> list[str]:

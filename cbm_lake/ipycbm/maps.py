@@ -72,6 +72,7 @@ class Marker(ipywidgets.VBox):
         self.map.add(self.marker)
         self.map.on_interaction(self._moved)
         self.map.observe(lambda change: self._put(change["new"]), "center")
+        self.watched = [(self.marker, "location")]
         super().__init__([ipywidgets.Label("click on the map, or pull the marker, to the parcel"), self.map])
         self._clicked = False
 
@@ -99,6 +100,7 @@ class Polygon(ipywidgets.VBox):
         self.map = _map(parcels)
         self.drawing = package.DrawControl(polyline={}, circlemarker={})
         self.map.add(self.drawing)
+        self.watched = [(self.drawing, "data")]
         super().__init__([ipywidgets.Label("draw a polygon round the parcels"), self.map])
 
     @property

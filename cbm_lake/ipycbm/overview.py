@@ -57,8 +57,8 @@ def panel() -> ipywidgets.Widget:
     table = File("table", ".parquet,.csv", needed=False)
     column = ipywidgets.Text(description="column", placeholder="its name", style=STYLE)
 
-    def draw(what: str, day: Any, table: Path | None, column: str, gpu: bool) -> ipywidgets.Widget:
-        key, lake = known.value, open_lake()
+    def draw(key: dict[str, Any], what: str, day: Any, table: Path | None, column: str, gpu: bool) -> ipywidgets.Widget:
+        lake = open_lake()
         rows = lake.query("parcels.declared", **_named(key), outlines=True)
         values = _values(lake, rows, key, what, day, table, column)
         shown = by_lonboard if gpu else Overview
@@ -67,6 +67,7 @@ def panel() -> ipywidgets.Widget:
     form = Panel(
         "draw the map",
         draw,
+        context={"key": known},
         what=what,
         day=day,
         table=table,
@@ -203,15 +204,15 @@ def beneath(drawn: Any, known: ParcelSet) -> Panel:
     """A button that shows the parcels, coloured by crop, on a map that is there."""
     before: list[Layer] = []
 
-    def show() -> str:
-        rows = open_lake().query("parcels.declared", **_named(known.value), outlines=True)
+    def show(key: dict[str, Any]) -> str:
+        rows = open_lake().query("parcels.declared", **_named(key), outlines=True)
         found, colouring = drawing.Outlines.of(rows), drawing.coloured(rows["crop_name"])
         while before:
             before.pop().remove()
         before.append(Layer(drawn, found, colouring.colours, form.message))
         return f"{rows.num_rows:,} parcels"
 
-    form = Panel("show the parcels", show)
+    form = Panel("show the parcels", show, context={"key": known})
     return form
 
 

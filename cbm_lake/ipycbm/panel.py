@@ -6,9 +6,8 @@ import html
 import io
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import Any, Final
 
 import ipywidgets
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from cbm_lake import palette
 from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.ipycbm.forms import Form, Values, same
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ LISTENERS: Final[list[Listener]] = []
 """Called with the label and the values of every form whose button is pressed, but not with passwords."""
 _ROWS: Final = 200
 """Rows of a table that are shown."""
+_OLD: Final = "cbm-lake-old"
+"""CSS class of a result that is of other values than the form's."""
 _CELL: Final = "padding: 2px 10px; text-align: left"
 
 
@@ -38,12 +40,23 @@ class Panel(ipywidgets.VBox):
     The action runs in a thread, so that the page lives; a second click while it runs does nothing. Whatever it raises
     is shown: of the library's errors their line, of others that there is a fault, which is in the log too.
 
+    The values are those of the moment of the click. As soon as the form says something else than what a result is of,
+    the result is marked as old, with what it is of, or removed where it is `fleeting`; it counts again when the form
+    says the same again.
+
     Args:
         label: of the button.
-        action: called with the values of the inputs by their names; where `stops`, also with `progress`.
+        action: called with the values of the inputs and of the context by their names; where `stops`, also with
+            `progress`.
         stops: whether the action takes `progress(done, total)`, which moves a bar, and in which stop is heard.
+        redraws: whether a click while it runs, with other values, is answered as well: what is running is then dropped
+            and the newest click is drawn.
+        fleeting: whether the result goes when the form is changed, as "saved" does.
         shown: what is shown of what comes back, a widget; `rendered` unless told.
-        after: called with what came back when all went well.
+        after: called with what came back when all went well. What it changes in the form does not make the result old.
+        locked: says why the button cannot be pressed now, "" where it can; asked again by `refresh`.
+        context: further inputs by name, which stand elsewhere on the page, not in this form.
+        beside: the same, where the action does not take them but a result is of them too.
         inputs: widgets by the names of the action's arguments.
     """
 
@@ -53,39 +66,77 @@ class Panel(ipywidgets.VBox):
         action: Callable[..., Any],
         *,
         stops: bool = False,
+        redraws: bool = False,
+        fleeting: bool = False,
         shown: Callable[[Any], ipywidgets.Widget] | None = None,
         after: Callable[[Any], None] = lambda _: None,
+        locked: Callable[[], str] = lambda: "",
+        context: Mapping[str, Any] | None = None,
+        beside: Mapping[str, Any] | None = None,
         **inputs: ipywidgets.Widget,
     ) -> None:
-        self.inputs, self.action, self.after = inputs, action, after
-        self._shown, self._stops = shown or rendered, stops
+        self.inputs, self.action, self.after, self.locked = inputs, action, after, locked
+        self._taken = {*(context or {}), *inputs}
+        self.form = Form({**(beside or {}), **(context or {}), **inputs})
+        self.listeners: list[Callable[[], None]] = []
+        """Called whenever a result comes, goes, or becomes old, and when the action begins and ends."""
+        self._shown, self._stops, self._redraws, self._fleeting = shown or rendered, stops, redraws, fleeting
         self._stopped, self._lock = threading.Event(), threading.Lock()
-        self._running: Future[Any] | None = None
+        self._running: Future[Any] = Future()
+        self.busy = False
+        """Whether the action is running."""
+        self.asked: Values = {}
+        """What the form said at the last click."""
+        self._drawn: Values | None = None
+        self._again = False
         self.button = ipywidgets.Button(description=label, button_style="success", layout={"width": "auto"})
         self.stop = ipywidgets.Button(description="stop", disabled=True, layout={"width": "auto"})
         self.bar = ipywidgets.IntProgress(layout={"visibility": "hidden", "width": "auto", "flex": "1"})
-        self.message = ipywidgets.HTML()
+        self.lock, self.message, self.old = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         self.result = ipywidgets.VBox()
         self.button.on_click(lambda _: self.submit())
         self.stop.on_click(lambda _: self._stop())
-        buttons = [self.button, self.stop, self.bar] if stops else [self.button]
-        super().__init__([*inputs.values(), ipywidgets.HBox(buttons), self.message, self.result])
+        buttons = [self.button, self.stop, self.bar] if stops else [self.button, self.lock]
+        super().__init__([*inputs.values(), ipywidgets.HBox(buttons), self.message, self.old, self.result])
+        self.form.observe(self._changed)
+        self.refresh()
+
+    @property
+    def drawn(self) -> Values | None:
+        """The values of which the result is that is shown and not old; None where there is none, or it is loading."""
+        current = self._drawn if self.result.children and not self.busy else None
+        return current if current is not None and not self.form.differs(current) else None
+
+    def clear(self) -> None:
+        """Take the result away."""
+        self.result.children, self._drawn = (), None
+        self._follow()
 
     def submit(self) -> Future[Any]:
-        """Begin the action, unless it is running; its future, done when the result is shown."""
+        """Begin the action with the values of now, unless it is running; its future, done when the result is shown."""
         with self._lock:
-            if self._running is not None and not self._running.done():
+            if self.busy:
+                self._again = self._again or (self._redraws and self.form.differs(self.asked))
                 return self._running
             self._stopped.clear()
             self.say("…")
-            self._busy(True)
-            self._running = Future()
-            threading.Thread(target=self._run, args=(self._running,), daemon=True).start()
+            self.asked, self._running, self.busy = self.form.values(), Future(), True
+        self._follow()
+        threading.Thread(target=self._run, args=(self._running,), daemon=True).start()
         return self._running
 
     def say(self, line: str) -> None:
         """Show one line."""
         self.message.value = _line(line, palette.GOOD) if line else ""
+
+    def refresh(self) -> None:
+        """Ask again whether the button is locked, and tell the listeners."""
+        why = self.locked()
+        self.lock.value = _line(why, palette.DOUBTFUL) if why else ""
+        self.button.disabled, self.stop.disabled = self.busy or bool(why), not self.busy
+        self.bar.layout.visibility = "visible" if self.busy else "hidden"
+        for listener in self.listeners:
+            listener()
 
     def _run(self, running: Future[Any]) -> None:
         """The action, and what is shown of it; always ends with the buttons as they were.
@@ -95,22 +146,64 @@ class Panel(ipywidgets.VBox):
         """
         answer = None
         try:
-            with told(self.message):
-                answer, shown = self._work()
-                self.result.children = (shown,)
-                self.say("")
+            while self.busy:
+                answer = self._answer()
+                self._take_newer()
         finally:
-            self._busy(False)
+            self.busy = False
+            self.bar.value = 0
+            self._follow()
             running.set_result(answer)
 
-    def _work(self) -> tuple[Any, ipywidgets.Widget]:
-        values = {name: widget.value for name, widget in self.inputs.items()}
-        secret = [name for name, widget in self.inputs.items() if isinstance(widget, ipywidgets.Password)]
+    def _take_newer(self) -> None:
+        """The values of a click in the meantime; where there was none, the action has ended."""
+        with self._lock:
+            self.busy, self._again = self._again, False
+            if self.busy:
+                self.asked = self.form.values()
+
+    def _answer(self) -> Any:
+        """What the action gives, shown unless a newer click waits; None where it failed."""
+        answer = None
         for listener in LISTENERS:
-            listener(self.button.description, {name: values[name] for name in values if name not in secret})
-        answer = self.action(**values, **({"progress": self._progress} if self._stops else {}))
+            listener(self.button.description, self.form.loggable(self.asked))
+        with told(self.message):
+            progress = {"progress": self._progress} if self._stops else {}
+            answer = self.action(**_given(self.asked, self._taken), **progress)
+            drawn = self._after(answer)
+            shown = self._shown(answer)
+            if not self._again:
+                self.result.children, self._drawn = (shown,), drawn
+                self.say("")
+        return answer
+
+    def _after(self, answer: Any) -> Values:
+        """What is to be done after the action; the values of which the answer is, as the form says them now."""
+        before = self.form.values()
         self.after(answer)
-        return answer, self._shown(answer)
+        return self.asked | {name: value for name, value in self.form.values().items() if not same(value, before[name])}
+
+    def _changed(self) -> None:
+        """The form was changed: what was said of its former values goes."""
+        if not self.busy:
+            self.message.value = ""
+        self._follow()
+
+    def _follow(self) -> None:
+        """The form was changed, or a result came: mark the result as old, or as current."""
+        is_old = bool(self.result.children) and self._drawn is not None and self.form.differs(self._drawn)
+        if is_old and self._fleeting and not self.busy:
+            self.result.children, self._drawn, is_old = (), None, False
+        self.old.value = self._of_what() if is_old else ""
+        self.result.add_class(_OLD) if is_old else self.result.remove_class(_OLD)
+        self.refresh()
+
+    def _of_what(self) -> str:
+        """That a result is old, and of what it is."""
+        changed = self.form.words(self._drawn or {})
+        again = "the new one is loading" if self.busy else f"press {self.button.description} again"
+        faded = f"<style>.{_OLD} {{ opacity: 0.4 }}</style>"
+        return faded + _line(f"what is shown is of {changed}; the form says another: {again}", palette.DOUBTFUL)
 
     def _stop(self) -> None:
         self._stopped.set()
@@ -123,20 +216,34 @@ class Panel(ipywidgets.VBox):
         self.bar.max, self.bar.value = max(total, 1), done
         self.say(f"{done:,} of {total:,}")
 
-    def _busy(self, running: bool) -> None:
-        self.button.disabled, self.stop.disabled = running, not running
-        self.bar.layout.visibility = "visible" if running else "hidden"
-        if not running:
-            self.bar.value = 0
+
+class told:  # noqa: N801 - it is used as a function is
+    """The border between the library and the page: shows there whatever is raised inside.
+
+    What a callback or thread raises would be lost otherwise.
+    """
+
+    def __init__(self, where: ipywidgets.HTML) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        """Nothing yet."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        """Show an error; what ends a process goes on."""
+        if not isinstance(error, Exception):
+            return False
+        self._where.value = _line(explained(error), palette.BAD)
+        return True
 
 
-@contextmanager
-def told(where: ipywidgets.HTML) -> Iterator[None]:
-    """Shows there whatever is raised inside; what a callback raises would be lost otherwise."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - the border between the library and the page
-        where.value = _line(explained(error), palette.BAD)
+def _given(values: Values, names: Collection[str]) -> Values:
+    """The values of those names; where one cannot be had, why."""
+    given = {name: value for name, value in values.items() if name in names}
+    for value in given.values():
+        if isinstance(value, LakeError):
+            raise value
+    return given
 
 
 def _line(text: str, colour: str) -> str:

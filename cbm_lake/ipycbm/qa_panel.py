@@ -6,6 +6,7 @@ import html
 import re
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -129,6 +130,31 @@ def samples() -> list[str]:
     return list(dict.fromkeys(names))
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A sample, and how far its inspection is."""
+
+    sample: str
+    key: dict[str, Any]
+    """Of the parcel set."""
+    judged: pa.Table
+    counts: pa.Table
+
+
+class Seen:
+    """What a verdict is on, as an input of the form that records it."""
+
+    watched = ()
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    @property
+    def value(self) -> dict[str, Any] | str:
+        """The parcel, sample and area whose pictures are shown; or why there are none."""
+        return self._desk.seen or self._desk.why_locked()
+
+
 class Desk(ipywidgets.VBox):
     """The inspection of a sample: how far it is, one parcel, a verdict on it; then the next."""
 
@@ -136,25 +162,56 @@ class Desk(ipywidgets.VBox):
         self.parcels = ParcelSet()
         self.sample = ipywidgets.Dropdown(options=samples(), description="sample", style=STYLE)
         self.pid = ipywidgets.Combobox(description="parcel", placeholder="type to search", style=STYLE)
+        self.opened: str | None = None
+        """The sample whose parcels are on the map and in the list."""
         quality = ipywidgets.BoundedFloatText(value=0, min=0, max=99, description="limiting %", style=STYLE)
-        self.look = Panel("look", self._look, pid=self.pid)
+        key = {"key": self.parcels, "sample": self.sample}
+        self.look = Panel("look", self._look, redraws=True, beside=key, pid=self.pid)
         self.stand = Panel(
             "open",
             self._open,
             shown=self._overview,
             after=lambda _: self._show(),
+            context={"key": self.parcels},
             sample=self.sample,
             limiting_quality=quality,
         )
         self.record = Panel(
             "record",
             self._record,
+            fleeting=True,
             after=lambda _: self._next(),
+            locked=self.why_locked,
+            context={"seen": Seen(self)},
             verdict=ipywidgets.ToggleButtons(options=VERDICTS, value=None),
             note=ipywidgets.Textarea(placeholder="note", layout=WIDE),
             who=ipywidgets.Text(description="inspector", placeholder="the user of the settings", style=STYLE),
         )
+        self.look.listeners.append(self.record.refresh)
+        self.pid.observe(self._unchoose, "value")
         super().__init__([self.parcels, self.stand, self.look, self.record])
+
+    @property
+    def seen(self) -> dict[str, Any] | None:
+        """The parcel, sample and area whose pictures are shown, where the form says the same; else None."""
+        return self.look.drawn if self.opened == self.sample.value else None
+
+    def why_locked(self) -> str:
+        """Why no verdict can be recorded now; "" where one can."""
+        pid = self.pid.value
+        if self.look.busy:
+            return f"locked: the pictures of parcel {pid} are loading"
+        if self.opened is not None and self.opened != self.sample.value:
+            return f"locked: the parcels are of sample {self.opened}, the form says {self.sample.value}; press open"
+        if not self.look.result.children:
+            return "locked: no pictures are shown; press look"
+        if self.look.drawn is None:
+            return f"locked: the pictures are not those of parcel {pid or '(none)'} as the form says it; press look"
+        return ""
+
+    def _unchoose(self, _: Any) -> None:
+        """A verdict that was chosen for one parcel is not one on another."""
+        self.record.inputs["verdict"].value = None
 
     def refresh(self, sample: str) -> None:
         """Offer the samples that there are now, and choose one."""
@@ -166,44 +223,39 @@ class Desk(ipywidgets.VBox):
         self.pid.value = pid
         self.look.submit()
 
-    def _open(self, sample: str | None, limiting_quality: float) -> tuple[pa.Table, pa.Table]:
+    def _open(self, key: dict[str, Any], sample: str | None, limiting_quality: float) -> Opened:
         """The verdicts, and the counts by group; the next look is at the first parcel without a verdict."""
-        name = self._name()
-        judged = qa.verdicts(name)
+        if not sample:
+            raise InvalidInputError("there is no sample yet; draw one first")
+        judged = qa.verdicts(sample)
         still = [row["gsa_par_id"] for row in judged.to_pylist() if row["verdict"] is None]
         all_pids = dict.fromkeys([*still, *judged["gsa_par_id"].to_pylist()])
         self.pid.options = list(all_pids)
         if self.pid.value not in still:
             self.pid.value = next(iter(all_pids), "")
-        return judged, qa.inspection_counts(name, limiting_quality=limiting_quality or None)
+        self.opened = sample
+        return Opened(sample, key, judged, qa.inspection_counts(sample, limiting_quality=limiting_quality or None))
 
     def _show(self) -> None:
         self.look.submit()
 
-    def _name(self) -> str:
-        if not self.sample.value:
-            raise InvalidInputError("there is no sample yet; draw one first")
-        return str(self.sample.value)
-
-    def _overview(self, found: tuple[pa.Table, pa.Table]) -> ipywidgets.Widget:
-        judged, counts = found
-        verdict = dict(zip(judged["gsa_par_id"].to_pylist(), judged["verdict"].to_pylist(), strict=True))
+    def _overview(self, found: Opened) -> ipywidgets.Widget:
+        pids, given = (found.judged[name].to_pylist() for name in ("gsa_par_id", "verdict"))
+        verdict = dict(zip(pids, given, strict=True))
         colours = {pid: _COLOURS[given] for pid, given in verdict.items()}
         legend = " · ".join(f'<b style="color: {colour}">{name or "open"}</b>' for name, colour in _COLOURS.items())
-        path = Path(tempfile.mkdtemp(prefix="verdicts-", dir=Workspace.here().temp)) / f"{self._name()}_verdicts.csv"
-        qa.export_verdicts(self._name(), path)
-        return ipywidgets.VBox([
-            ipywidgets.HTML(legend),
-            parcel_map(self._outlines(list(verdict)), colours, self.choose),
-            rendered(counts),
-            downloads([path]),
-        ])  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{found.sample}_verdicts.csv"
+            qa.export_verdicts(found.sample, path)
+            handed = downloads([path])
+        drawn = parcel_map(self._outlines(found.key, list(verdict)), colours, self.choose)
+        return ipywidgets.VBox([ipywidgets.HTML(legend), drawn, rendered(found.counts), handed])
 
-    def _outlines(self, pids: list[str]) -> gpd.GeoSeries:
+    def _outlines(self, key: dict[str, Any], pids: list[str]) -> gpd.GeoSeries:
         """The outlines of those parcels that the lake has."""
         lake = open_lake()
         try:
-            rows = lake.read_parcels(lake.parcel_set(**self.parcels.value), ["id", "geometry", "epsg"])
+            rows = lake.read_parcels(lake.parcel_set(**key), ["id", "geometry", "epsg"])
         except (NotFoundError, InvalidInputError):  # a sample needs no lake
             return gpd.GeoSeries([], crs=4326)
         rows = rows.filter(pc.is_in(rows["id"], pa.array(pids, pa.string())))
@@ -213,19 +265,24 @@ class Desk(ipywidgets.VBox):
     def _look(self, pid: str) -> Any:
         if not pid:
             raise InvalidInputError("no parcel is chosen; open a sample, then click on the map or type")
-        key = self.parcels.value
+        key = self.look.asked["key"]
+        if isinstance(key, InvalidInputError):
+            raise key
         figures = show.parcel_info.by_pid, show.time_series.ndvi
         return [figure(key["aoi"], key["year"], pid, key["ptype"]) for figure in figures]
 
-    def _record(self, verdict: str | None, note: str, who: str) -> str:
+    def _record(self, seen: dict[str, Any] | str, verdict: str | None, note: str, who: str) -> str:
+        """A verdict on what was seen at the moment of the click."""
         if verdict is None:
             raise InvalidInputError(f"no verdict is chosen; take {', '.join(VERDICTS)}")
-        qa.inspect(self._name(), self.pid.value, verdict, note.strip(), who=who.strip() or None)
-        return f"{self.pid.value}: {verdict}"
+        if isinstance(seen, str):
+            raise InvalidInputError(seen)
+        qa.inspect(seen["sample"], seen["pid"], verdict, note.strip(), who=who.strip() or None)
+        return f"{seen['pid']} of sample {seen['sample']}: {verdict}"
 
     def _next(self) -> None:
         """Make ready for the next parcel without a verdict; the last one's pictures go at once, lest they be judged."""
-        self.look.result.children = ()
+        self.look.clear()
         self.record.inputs["verdict"].value, self.record.inputs["note"].value = None, ""
         self.stand.submit()
 

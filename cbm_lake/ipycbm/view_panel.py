@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -16,7 +15,7 @@ import shapely
 
 from cbm_lake import backgrounds, get, palette, show
 from cbm_lake.config import Workspace
-from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
+from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import overview
 from cbm_lake.ipycbm.choice import STYLE, Days, offer
 from cbm_lake.ipycbm.panel import Panel, rendered, told
@@ -28,7 +27,6 @@ _VIEWS: Final = (
 )  # fmt: skip
 _INDICES: Final = ("ndvi", "ndwi", "bare soil")
 """Views of which there are histograms."""
-_NOTES: Final = "notes.txt"
 
 Parcel = tuple[str, int, str]
 """Area, year, identifier."""
@@ -76,11 +74,10 @@ class Kept(ipywidgets.HBox):
         offer(self.aoi, sorted(self._found))
         self._choose_year()
 
-    @property
-    def beside(self) -> list[Parcel]:
-        """All parcels of the area and year that is chosen, it first."""
-        aoi, year, pid = self.value
-        return [(aoi, year, one) for one in dict.fromkeys([pid, *self.pid.options])]
+    def beside(self, parcel: Parcel) -> list[str]:
+        """All parcels of the area and year of a parcel, it first."""
+        aoi, year, pid = parcel
+        return list(dict.fromkeys([pid, *self._found.get(aoi, {}).get(str(year), [])]))
 
     @property
     def value(self) -> Parcel:
@@ -89,7 +86,7 @@ class Kept(ipywidgets.HBox):
         Raises:
             InvalidInputError: none is chosen.
         """
-        if not self.aoi.value or not self.pid.value:
+        if not (self.aoi.value and self.year.value and self.pid.value):
             raise InvalidInputError("no parcel is chosen; get some with ipycbm.get(), then choose one here")
         return self.aoi.value, int(self.year.value), self.pid.value
 
@@ -117,7 +114,7 @@ def merged(*found: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[
 
 
 def _simple(label: str, chosen: Kept, drawn: Callable[..., Any]) -> Panel:
-    return Panel(label, lambda: drawn(*chosen.value))
+    return Panel(label, lambda parcel: drawn(*parcel), redraws=True, context={"parcel": chosen})
 
 
 def _series(chosen: Kept) -> Panel:
@@ -128,13 +125,14 @@ def _series(chosen: Kept) -> Panel:
         "weather": show.time_series.weather,
     }
 
-    def draw(kind: str, crop: bool, zoomable: bool) -> Any:
+    def draw(parcel: Parcel, kind: str, crop: bool, zoomable: bool) -> Any:
         behind = {"crop": True} if crop and kind != "weather" else {}
-        return kinds[kind](*chosen.value, interactive=zoomable, **behind)
+        return kinds[kind](*parcel, interactive=zoomable, **behind)
 
     return Panel(
         "show",
         draw,
+        context={"parcel": chosen},
         kind=ipywidgets.Dropdown(options=list(kinds), description="what", style=STYLE),
         crop=ipywidgets.Checkbox(description="the crop's other parcels behind", style=STYLE),
         zoomable=ipywidgets.Checkbox(value=True, description="zoomable", style=STYLE),
@@ -155,13 +153,14 @@ def _days(chosen: Kept) -> Days:
 
 
 def _chips(chosen: Kept) -> Panel:
-    def draw(days: tuple[date, date], view: str, one_by_one: bool) -> Any:
-        sheet = show.chip_images.by_pid(*chosen.value, *days, bands=view)
-        return slider(_single(chosen.value, days, view)) if one_by_one else sheet
+    def draw(parcel: Parcel, days: tuple[date, date], view: str, one_by_one: bool) -> Any:
+        sheet = show.chip_images.by_pid(*parcel, *days, bands=view)
+        return slider(_single(parcel, days, view)) if one_by_one else sheet
 
     return Panel(
         "show",
         draw,
+        context={"parcel": chosen},
         days=_days(chosen),
         view=ipywidgets.Dropdown(options=_VIEWS, description="colours", style=STYLE),
         one_by_one=ipywidgets.Checkbox(description="one by one, with a slider", style=STYLE),
@@ -190,17 +189,18 @@ def slider(figures: dict[str, Any]) -> ipywidgets.Widget:
 
 
 def _calendar(chosen: Kept) -> Panel:
-    def draw(cells: str, view: str) -> Any:
+    def draw(parcel: Parcel, cells: str, view: str) -> Any:
         if cells == "scatter":
-            return show.calendar.scatter(*chosen.value)
+            return show.calendar.scatter(*parcel)
         if cells == "histograms":
-            return show.calendar.histograms(*chosen.value, index=view if view in _INDICES else _INDICES[0])
-        return show.calendar.by_pid(*chosen.value, bands=view)
+            return show.calendar.histograms(*parcel, index=view if view in _INDICES else _INDICES[0])
+        return show.calendar.by_pid(*parcel, bands=view)
 
     cells = [("images", "images"), ("histograms of an index", "histograms"), ("red and near infrared", "scatter")]
     return Panel(
         "show",
         draw,
+        context={"parcel": chosen},
         cells=ipywidgets.Dropdown(options=cells, description="each day", style=STYLE),
         view=ipywidgets.Dropdown(options=_VIEWS, description="colours", style=STYLE),
     )
@@ -209,15 +209,15 @@ def _calendar(chosen: Kept) -> Panel:
 def _map(chosen: Kept) -> Panel:
     """A map of the parcels of the area and year that were got, of which a click chooses another."""
 
-    def draw() -> ipywidgets.Widget:
-        shapes = {pid: _outline((aoi, year, pid)) for aoi, year, pid in chosen.beside[:MOST]}
-        colours = {pid: palette.BAD if pid == chosen.pid.value else palette.GOOD for pid in shapes}
+    def draw(parcel: Parcel) -> ipywidgets.Widget:
+        shapes = {pid: _outline((*parcel[:2], pid)) for pid in chosen.beside(parcel)[:MOST]}
+        colours = {pid: palette.BAD if pid == parcel[2] else palette.GOOD for pid in shapes}
         return parcel_map(gpd.GeoSeries(shapes, crs=4326), colours, choose)
 
     def choose(pid: str) -> None:
         chosen.pid.value = pid
 
-    return Panel("show", draw)
+    return Panel("show", draw, context={"parcel": chosen})
 
 
 def _outline(parcel: Parcel) -> shapely.Geometry | None:
@@ -233,15 +233,17 @@ def _outline(parcel: Parcel) -> shapely.Geometry | None:
 
 
 def _background(chosen: Kept) -> Panel:
-    def draw(servers: tuple[str, ...]) -> Any:
+    def draw(parcel: Parcel, servers: tuple[str, ...]) -> Any:
         if not servers:
             raise InvalidInputError("no background is chosen; choose one or more")
-        return slider({tms: show.background.by_pid(*chosen.value, tms=tms) for tms in servers})
+        figures = [show.background.by_pid(*parcel, tms=tms) for tms in servers]
+        return slider({figure.get_label(): figure for figure in figures})
 
     names = backgrounds.names()
     return Panel(
         "show",
         draw,
+        context={"parcel": chosen},
         servers=ipywidgets.SelectMultiple(
             options=names, value=names[-1:], rows=len(names), description="backgrounds", style=STYLE
         ),
@@ -251,28 +253,21 @@ def _background(chosen: Kept) -> Panel:
 def _notes(chosen: Kept) -> ipywidgets.Widget:
     written = ipywidgets.Textarea(layout={"width": "auto", "height": "140px"})
 
-    def save(text: str) -> str:
-        get.folders.write_file(_file(chosen), text)
-        return f"kept in {_file(chosen)}"
+    def save(parcel: Parcel, text: str) -> str:
+        _folders(parcel)
+        return f"stored in {get.notes.write(*parcel, text)}"
 
-    form = Panel("keep the notes", save, text=written)
+    form = Panel("keep the notes", save, fleeting=True, context={"parcel": chosen}, text=written)
 
     def load(_: Any = None) -> None:
         written.value = ""
         if chosen.pid.value in chosen.pid.options:  # and not half of one that is being typed
             with told(form.message):
-                file = _file(chosen)
-                written.value = file.read_text("utf-8") if file.exists() else ""
+                written.value = get.notes.read(*chosen.value)
 
     chosen.pid.observe(load, "value")
     load()
     return form
-
-
-def _file(chosen: Kept) -> Path:
-    """The notes of a parcel, in data/ where it is there, else in temp/."""
-    folders = _folders(chosen.value)
-    return folders[-1] / _NOTES
 
 
 def _folders(parcel: Parcel) -> list[Path]:
@@ -290,23 +285,28 @@ def _folders(parcel: Parcel) -> list[Path]:
 
 
 def _delete(chosen: Kept) -> Panel:
-    def delete(sure: bool) -> Any:
-        aoi, year, pid = chosen.value
-        if not sure:
-            raise InvalidInputError(f"tick the box if the files of parcel {pid} are to be deleted")
-        for folder in _folders((aoi, year, pid)):
-            try:
-                shutil.rmtree(folder)
-            except OSError as error:
-                raise ConfigError(f"{folder} cannot be deleted: {error.strerror}; check its rights") from error
-        return ipywidgets.HTML(f"the files of parcel {html.escape(pid)} of {aoi} {year} are deleted")
+    """Deletes the files of a parcel: says what that is, and deletes what a person made only where that is said too."""
 
-    box = ipywidgets.Checkbox(
-        description="yes, delete the files of this parcel", indent=False, layout={"width": "auto"}
+    def delete(parcel: Parcel, sure: bool, written: bool) -> Any:
+        found = get.leftovers.of_folders(_folders(parcel))
+        if not sure:
+            raise InvalidInputError(f"tick the box if this is to be deleted: {get.leftovers.in_words(found)}")
+        gone = get.leftovers.delete(found, also_by_person=written)
+        stays = "" if written else get.leftovers.by_person(found)
+        rest = f"; what a person made stays: {stays}; tick the second box to delete it too" if stays else ""
+        aoi, year, pid = parcel
+        return ipywidgets.HTML(html.escape(f"{gone} files of parcel {pid} of {aoi} {year} are deleted{rest}"))
+
+    wide = {"width": "auto"}
+    sure = ipywidgets.Checkbox(description="yes, delete the files of this parcel", indent=False, layout=wide)
+    written = ipywidgets.Checkbox(
+        description="also the notes, and what else a person put there; it cannot be fetched again",
+        indent=False,
+        layout=wide,
     )
 
     def after(_: Any) -> None:
-        box.value = False
+        sure.value = written.value = False
         chosen.refresh()
 
-    return Panel("delete", delete, after=after, sure=box)
+    return Panel("delete", delete, fleeting=True, after=after, context={"parcel": chosen}, sure=sure, written=written)

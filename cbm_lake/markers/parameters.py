@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from cbm_lake.cards import scene_classes
+from cbm_lake.documents import parse_yaml, read_yaml
 from cbm_lake.errors import InvalidInputError
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -187,7 +187,7 @@ class Parameters(_Group):
 def defaults() -> dict[str, Any]:
     """The parameters as published, as they stand in the YAML."""
     text = Path(__file__).with_name("defaults.yaml").read_text(encoding="utf-8")
-    found: dict[str, Any] = yaml.safe_load(text)
+    found: dict[str, Any] = parse_yaml(text)
     return found
 
 
@@ -217,10 +217,9 @@ def _document(given: Mapping[str, Any] | str | Path | None) -> Mapping[str, Any]
     if given is None or isinstance(given, Mapping):
         return given or {}
     try:
-        found = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise InvalidInputError(f"parameters cannot be read from {given} ({reason}); give a YAML file") from error
+        found = read_yaml(Path(given))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"parameters cannot be read from {given} ({error}); give a YAML file") from error
     if not isinstance(found, Mapping):
         raise InvalidInputError(f"{given} holds no parameters; write them as in defaults.yaml, groups with names")
     return found

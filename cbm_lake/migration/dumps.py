@@ -16,7 +16,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from cbm_lake import delimited, queries
+from cbm_lake import delimited, durable, queries
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
 
 log = logging.getLogger(__name__)
@@ -212,8 +212,19 @@ class Dumps:
         return int(rows)
 
     def write_refused(self, path: Path) -> None:
-        """The list as CSV; no file where nothing was refused."""
+        """The list as CSV; no file where nothing was refused.
+
+        Raises:
+            SourceError: it cannot be written.
+        """
         if self.count("refused"):
-            self.connection.table("refused").limit(_LISTED).order("all").to_csv(str(path), header=True)
+            rows = self.connection.table("refused").order("all").limit(_LISTED)
+            try:
+                with durable.replacing(path) as draft:
+                    rows.to_csv(str(draft), header=True, use_tmp_file=False)
+            except (OSError, duckdb.Error) as error:
+                reason, _, _ = str(error).partition("\n")
+                advice = "check its folder and the free space"
+                raise SourceError(f"the list {path} cannot be written ({reason}); {advice}") from error
         else:
             path.unlink(missing_ok=True)

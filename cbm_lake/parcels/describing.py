@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +25,7 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from cbm_lake import schemas, stores, zonal
+from cbm_lake import clock, schemas, stores, zonal
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.parcels.classes import STATISTICS_OF_CLASSES, of_classes
@@ -118,8 +117,8 @@ def describe(
     part = _part_of(parcels, name)
     fixed = {
         "aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "version": parcels.version, "unit": unit,
-        "rule": rule, "raster": stores.shown(str(raster)), "described": datetime.now(UTC),
-        "part": part,
+        "rule": rule, "raster": stores.shown(str(raster)), "described": clock.now(),
+        "part": part, "sequence": None,
     }  # fmt: skip
     lake.put("attributes", _rows(stored["id"].combine_chunks(), wanted, found, categories, fixed), part)
     without = int((found["count"] == 0).sum())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,9 +15,12 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cbm_lake import durable
 from cbm_lake.qa.options import Options
 from cbm_lake.store import translated
 
+_NUMBER: Final = b"cbm_lake.sequence"
+"""Where a sample's Parquet file says which of several of one id was drawn last, whatever clocks said."""
 _LINE: Final = "-" * 38
 _COVERAGE: Final = ("include all parcels", "prioritise covered parcels", "include only covered parcels")
 _CONTRIBUTION: Final = ("filter out when a bucket is filled", "retain when a bucket is filled")
@@ -58,12 +63,16 @@ class Sample:
 def write(drawn: Sample, folder: Path) -> Sample:
     """Write a sample's files into a folder; returns the sample with their paths.
 
+    Each file appears whole, and the Parquet file, by which `latest` finds the sample, when the others are there.
+
     Raises:
         SourceError: a file cannot be written.
     """
-    with translated("write", str(folder)):
-        stamp = _reserved(folder, f"{drawn.extraction_id}_extracted_sample")
+    with translated("write", str(folder)), _reserved(folder, drawn.extraction_id) as stamp:
+        return _written(drawn, folder, stamp)
 
+
+def _written(drawn: Sample, folder: Path, stamp: str) -> Sample:
     def path(what: str, ending: str = "csv") -> Path:
         return folder / f"{drawn.extraction_id}_{what}_{stamp}.{ending}"
 
@@ -73,33 +82,60 @@ def write(drawn: Sample, folder: Path) -> Sample:
         "parcels": path("parcel_centric"),
         "summary": path("summary", "txt"),
     }
-    with translated("write", str(folder)):
-        _write_csv(drawn.rows, files["sample"])
-        pq.write_table(drawn.rows, files["sample_parquet"], compression="zstd")
-        _write_csv(drawn.parcels, files["parcels"])
-        files["summary"].write_text(summary(drawn, stamp), "utf-8")
-        if drawn.interventions is not None:
-            files["interventions"] = path("HL_interventions")
-            _write_csv(drawn.interventions, files["interventions"])
+    _write_csv(drawn.parcels, files["parcels"])
+    with durable.replacing(files["summary"]) as draft:
+        draft.write_text(summary(drawn, stamp), "utf-8")
+    if drawn.interventions is not None:
+        files["interventions"] = path("HL_interventions")
+        _write_csv(drawn.interventions, files["interventions"])
+    _write_csv(drawn.rows, files["sample"])
+    number = 1 + max((number for number, _ in _drawn(folder, drawn.extraction_id)), default=0)
+    story = {**(drawn.rows.schema.metadata or {}), _NUMBER: str(number)}
+    with durable.replacing(files["sample_parquet"]) as draft:
+        pq.write_table(drawn.rows.replace_schema_metadata(story), draft, compression="zstd")
     return replace(drawn, files=files)
 
 
-def _reserved(folder: Path, name: str) -> str:
-    """A time stamp under which no other sample of that name is, nor one that is just being written."""
+def latest(folder: Path, extraction_id: str) -> Path | None:
+    """The Parquet file of the sample of that id that was drawn last; None where there is none.
+
+    The numbers in the files say which that is; those of earlier versions, which have none, come before, by their names.
+    """
+    return max(_drawn(folder, extraction_id), default=(0, None))[1]
+
+
+def _drawn(folder: Path, extraction_id: str) -> list[tuple[int, Path]]:
+    """The samples of an id that are there, with their numbers."""
+    name = re.compile(re.escape(extraction_id) + r"_extracted_sample_\d{4}-\d\d-\d\d_\d{6}\.parquet")
+    files = [path for path in folder.glob("*.parquet") if name.fullmatch(path.name)]
+    return [(int((pq.read_schema(path).metadata or {}).get(_NUMBER, 0)), path) for path in files]
+
+
+@contextmanager
+def _reserved(folder: Path, extraction_id: str) -> Iterator[str]:
+    """A time stamp under which no other sample of that id is, nor one that is just being written."""
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         stamp = f"{datetime.now():%Y-%m-%d_%H%M%S}"
+        name = f"{extraction_id}_extracted_sample_{stamp}"
+        mark = folder / f".{name}"
         try:
-            (folder / f"{name}_{stamp}.csv").touch(exist_ok=False)
+            mark.touch(exist_ok=False)
         except FileExistsError:
             time.sleep(0.05)
-        else:
-            return stamp
+            continue
+        try:
+            if not (folder / f"{name}.csv").exists():
+                yield stamp
+                return
+        finally:
+            mark.unlink()
+        time.sleep(0.05)
 
 
 def _write_csv(rows: pa.Table, path: Path) -> None:
     """Quotes only where they are needed, which Arrow's writer does not know."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with durable.replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(rows.column_names)
         writer.writerows(zip(*(column.to_pylist() for column in rows.columns), strict=True))

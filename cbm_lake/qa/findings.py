@@ -11,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cbm_lake import durable
 from cbm_lake.errors import InvalidInputError, SourceError
 
 CRITICAL: Final = "critical"
@@ -119,7 +120,8 @@ class Validation:
         if path.suffix.lower() not in writers:
             raise InvalidInputError(f"a report cannot be written to {path}; give it the ending {', '.join(writers)}")
         try:
-            writers[path.suffix.lower()](path)
+            with durable.replacing(path) as draft:
+                writers[path.suffix.lower()](draft)
         except OSError as error:
             raise SourceError(f"the report {path} cannot be written ({error}); choose another place") from error
 

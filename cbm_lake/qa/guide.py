@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from cbm_lake import card2db, cards, extract, get, parcels
+from cbm_lake import card2db, cards, durable, extract, get, parcels
 from cbm_lake.arguments import checked
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
@@ -177,7 +177,8 @@ def _keep(file: Path, settings: Settings) -> None:
     if settings == Settings() and not file.exists():
         return
     try:
-        file.write_text(json.dumps(asdict(settings), indent=4), "utf-8")
+        with durable.replacing(file) as draft:
+            draft.write_text(json.dumps(asdict(settings), indent=4), "utf-8")
     except OSError as error:
         raise ConfigError(f"{file} cannot be written ({error.strerror}); check the folder's rights") from error
 
@@ -266,7 +267,8 @@ def _view(way: _Way) -> str:
     for pid in pids:
         rows = way.lake.query("time_series.ndvi", **key, pid=pid, screen=list(cards.CLOUD_CLASSES))
         figure = plot_ndvi(rows, f"{parcel_set.name}, parcel {pid}")
-        figure.savefig(get.folders.place(parcel_set.aoi, parcel_set.year, pid, "ndvi.png"), dpi=110)
+        with durable.replacing(get.folders.place(parcel_set.aoi, parcel_set.year, pid, "ndvi.png")) as draft:
+            figure.savefig(draft, dpi=110)
     return f"{len(pids)} pictures ndvi.png beside what was got"
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
-import re
 from collections import Counter
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -14,11 +12,12 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cbm_lake import schemas
+from cbm_lake import clock, schemas
 from cbm_lake.arguments import checked
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.qa import drawn
 from cbm_lake.qa.acceptance import CONSUMER_RISK, acceptance_number
 from cbm_lake.qa.sample import METADATA_KEY, OUTPUT
 from cbm_lake.store import translated
@@ -61,7 +60,7 @@ def inspect(
     if verdict not in VERDICTS:
         raise InvalidInputError(f"verdict {verdict!r} is unknown; give {', '.join(VERDICTS)}")
     lake = lake or open_lake()
-    now = datetime.now(UTC)
+    now = clock.now()
     row = {
         "sample_id": sample_id,
         "pid": pid,
@@ -201,12 +200,12 @@ def _concerns(inspection: dict[str, Any], drawn: dict[str, Any]) -> bool:
 def _sample_rows(sample_id: str, folder: str | Path | None) -> pa.Table:
     """The latest sample of that id, as its Parquet file has it."""
     place = Path(folder) if folder else Workspace.here().root / OUTPUT
-    name = re.compile(re.escape(sample_id) + r"_extracted_sample_\d{4}-\d\d-\d\d_\d{6}\.parquet")
-    found = sorted(path for path in place.glob("*.parquet") if name.fullmatch(path.name))
-    if not found:
-        raise NotFoundError(f"no sample {sample_id!r} in {place}; draw it first, or say where its files are by folder=")
-    with translated("read", str(found[-1])):
-        return pq.ParquetFile(found[-1]).read()
+    with translated("read", str(place)):
+        found = drawn.latest(place, sample_id)
+        if found is None:
+            advice = "draw it first, or say where its files are by folder="
+            raise NotFoundError(f"no sample {sample_id!r} in {place}; {advice}")
+        return pq.ParquetFile(found).read()
 
 
 def _buckets(sample_id: str, folder: str | Path | None) -> list[dict[str, Any]]:

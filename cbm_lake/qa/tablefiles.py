@@ -6,7 +6,6 @@ import json
 import logging
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 from shapely.errors import ShapelyError
 
+from cbm_lake import packed
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.qa.tables import TEXT, TableType
 from cbm_lake.vectors import coordinate_system
@@ -115,15 +115,18 @@ def _read_file(path: Path, name: str, table: TableType) -> Source:
 
 def _unzipped(path: Path, folder: str) -> Path:
     """The first file of a known format in a zip archive, extracted together with the files that belong to it."""
-    with _readable(str(path)), zipfile.ZipFile(path) as archive:
-        inside = [name for name in archive.namelist() if "__MACOSX" not in name]
-        chosen = next((name for name in inside if name.lower().endswith(_ENDINGS)), None)
+    with _readable(str(path)), packed.opened(path) as archive:
+        inside = [one for one in archive.infolist() if not one.is_dir() and "__MACOSX" not in one.filename]
+        chosen = next((one.filename for one in inside if one.filename.lower().endswith(_ENDINGS)), None)
         if chosen is None:
             raise InvalidInputError(f"{path} holds no file of: {', '.join(_ENDINGS)}; put one of them into it")
-        for name in inside:
-            if Path(name).with_suffix("") == Path(chosen).with_suffix(""):
-                archive.extract(name, folder)
-    return Path(folder) / chosen
+        stem = Path(chosen).with_suffix("")
+        unpacked = {
+            one.filename: packed.extract(path, archive, one, folder)
+            for one in inside
+            if Path(one.filename).with_suffix("") == stem
+        }
+    return unpacked[chosen]
 
 
 @contextmanager
@@ -138,7 +141,7 @@ def _readable(name: str) -> Iterator[None]:
         raise
     except (
         OSError, RuntimeError, ValueError, KeyError, NotImplementedError, ShapelyError, CRSError,
-        pa.ArrowException, pd.errors.ParserWarning, zipfile.BadZipFile,
+        pa.ArrowException, pd.errors.ParserWarning,
     ) as error:  # fmt: skip
         raise SourceError(f"{name} cannot be read ({' '.join(str(error).split())}); check the file") from error
 

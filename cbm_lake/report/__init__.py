@@ -5,6 +5,8 @@ import cbm_lake as cbm
 cbm.report.parcel("ms", 2024, "000123")                   # report_ms_2024_000123.pdf and .html
 cbm.report.batch("ms", 2024, ["000123", "000124"])
 cbm.report.verify("report_ms_2024_000123.pdf").equal
+cbm.report.keys.make()                                    # from now on reports are signed
+cbm.report.verify("report_ms_2024_000123.pdf", key="agency.pub")
 cbm.report.from_notebook("analysis.ipynb")
 cbm.report.slides("ms", 2024, "000123")                   # slides_ms_2024_000123.pptx
 """
@@ -17,15 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cbm_lake import get
+from cbm_lake import get, sources
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
-from cbm_lake.report import evidence, facts, figures, pages, words
-from cbm_lake.report.evidence import Verdict, verify
+from cbm_lake.report import evidence, facts, figures, htmlpages, keys, pages, pdfpages, seals, words
+from cbm_lake.report.facts import Facts
 from cbm_lake.report.notebook import from_notebook
 from cbm_lake.report.slides import slides
+from cbm_lake.report.verification import Verdict, verify, verify_chain
 
-__all__ = ["Report", "Verdict", "batch", "export_to_pdf", "from_notebook", "listed", "parcel", "slides", "verify"]
+__all__ = [
+    "Report", "Verdict", "batch", "export_to_pdf", "from_notebook", "keys", "listed", "parcel", "slides", "verify",
+    "verify_chain",
+]  # fmt: skip
 
 FORMATS: Final = ("pdf", "html", "json")
 _BACKGROUND: Final = "sentinel"
@@ -87,20 +93,38 @@ def parcel(
     declared = lake.parcel_set(aoi, year, ptype)
     key = {"aoi": declared.aoi, "year": declared.year, "ptype": declared.ptype, "pid": str(pid)}
     found = facts.gather(lake, key)
-    with tempfile.TemporaryDirectory() as scratch:
-        pictures, missing = figures.draw(key, Path(scratch), tms)
-    others = {"foi": facts.foi_results(lake, key), "notes": _notes(aoi, year, str(pid)) if notes is None else notes}
-    sealed = evidence.seal(key, moment, facts.snapshot(lake), found, others, pictures)
-    texts = words.of(sealed, missing, Workspace.here().config.set.user)
-    made = {
-        "pdf": lambda: pages.pdf(texts, pictures, sealed),
-        "html": lambda: pages.html(texts, pictures, sealed).encode("utf-8"),
-        "json": lambda: facts.text(sealed).encode("utf-8"),
-    }
+    with tempfile.TemporaryDirectory() as scratch, sources.reading(lake):
+        pictures, missing, background = figures.draw(key, Path(scratch), tms)
+    noted = get.notes.read(aoi, year, str(pid)) if notes is None else notes
+    others = {"foi": facts.foi_results(lake, key), "notes": noted, "background": background}
+    signer = keys.signer()
+    page = evidence.Page(Workspace.here().config.set.user, missing, tms, signer.public.name if signer else "")
+    sealed = evidence.seal(key, moment, facts.snapshot(lake), found, others, pictures, page)
+    made = _made(sealed, pictures, formats, signer)
     target = Path(folder) if folder else get.folders.place(aoi, year, str(pid), "")
     stem = name or f"report_{declared.aoi}_{year}_{get.folders.name_of(str(pid), 150)}"
-    files = {form: get.folders.write_bytes(target / f"{stem}.{form}", made[form]()) for form in dict.fromkeys(formats)}
+    files = {form: get.folders.write_bytes(target / f"{stem}.{form}", content) for form, content in made.items()}
     return Report(str(pid), files, missing)
+
+
+def _made(
+    sealed: Facts, pictures: dict[str, bytes], formats: Sequence[str], signer: keys.Signer | None
+) -> dict[str, bytes]:
+    """The files of a report by their formats, signed where there is a key: the signature is of their pages too."""
+    texts = words.of(sealed)
+    makers: dict[str, Callable[[Facts], bytes]] = {
+        "pdf": lambda document: pages.pdf(texts, pictures, document),
+        "html": lambda document: pages.html(texts, pictures, document).encode("utf-8"),
+        "json": lambda document: facts.text(document).encode("utf-8"),
+    }
+    digests: dict[str, Callable[[bytes], str]] = {
+        "pdf": pdfpages.digest, "html": lambda content: htmlpages.digest(content.decode("utf-8")),
+    }  # fmt: skip
+    document = sealed
+    if signer:
+        rendered = {form: digest(makers[form](sealed)) for form, digest in digests.items() if form in formats}
+        document = seals.sign(sealed, rendered, signer)
+    return {form: makers[form](document) for form in dict.fromkeys(formats)}
 
 
 def batch(
@@ -160,11 +184,3 @@ def listed(pids: Sequence[str]) -> list[str]:
 def export_to_pdf(aoi: str, year: int, pid: str, folder: str | Path | None = None, ptype: str | None = None) -> Path:
     """Write report_<aoi>_<year>_<pid>.pdf, by the original's name and arguments; where it is."""
     return parcel(aoi, year, pid, ptype, folder=folder, formats=("pdf",)).files["pdf"]
-
-
-def _notes(aoi: str, year: int, pid: str) -> str:
-    """What the analyst wrote of the parcel, in data/ or temp/."""
-    workspace = Workspace.here()
-    temp = get.folders.place(aoi, year, pid, "notes.txt")
-    files = (workspace.data / temp.relative_to(workspace.temp), temp)
-    return next((file.read_text("utf-8") for file in files if file.is_file()), "")

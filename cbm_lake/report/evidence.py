@@ -1,33 +1,66 @@
-"""The evidence of a report: what it says as data, with hashes, in the file itself; and whether it still holds."""
+"""The evidence of a report: what it says as data, with hashes, in the file itself."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
+import io
 import json
-import re
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from html.parser import HTMLParser
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from cbm_lake.errors import InvalidInputError, LakeError, SourceError, of_extra
-from cbm_lake.report import facts
+from cbm_lake.documents import read_json
+from cbm_lake.errors import InvalidInputError, SourceError, of_extra
+from cbm_lake.report import facts, images
 from cbm_lake.report.facts import Facts
 
 NAME: Final = "evidence.json"
 ELEMENT: Final = "cbm-lake-evidence"
 """The id of the script element that holds it in HTML."""
-_PICTURE: Final = re.compile(r'<img id="(\w+)" src="data:image/png;base64,([\w+/=]+)"')
-"""A figure in a page of ours, by its name."""
-_MOST: Final = 20
-"""Differences that are told."""
+SEAL: Final = "seal"
+"""Where the signature stands in it; see `seals`."""
+OLD: Final = 1
+"""The format of evidence that says nothing of its pages."""
 _LARGEST: Final = 200_000_000
 """Bytes of a report at most."""
+TEMPLATES: Final = ("page.html", "page.typ")
+"""Of the pages, beside this file."""
+_TOOLS: Final = ("cbm-lake", "jinja2", "matplotlib", "typst")
+"""What pages and figures are set with."""
+_SHAPE: Final[dict[str, type]] = {
+    "format": int, "key": dict, "as_of": str, "snapshot": dict, "facts": dict, "others": dict, "pictures": dict,
+    "sha256": str, "sha256_of_facts": str,
+}  # fmt: skip
+_KEY: Final[dict[str, type]] = {"aoi": str, "year": int, "ptype": str, "pid": str}
+_PAGE: Final[dict[str, type]] = {"maker": str, "missing": dict, "tms": str, "signer": str}
+FIGURES: Final = ("place", "ndvi", "bands", "radar", "calendar")
+"""The figures of a report by their names."""
+_YEARS: Final = range(1, 10_000)
 
 
-def seal(key: Facts, moment: str, snapshot: Facts, found: Facts, others: Facts, pictures: dict[str, bytes]) -> Facts:
+@dataclass(frozen=True)
+class Page:
+    """What stands on the pages beside the facts."""
+
+    maker: str
+    """Who made the report."""
+    missing: dict[str, str]
+    """Figures that could not be drawn, and why."""
+    tms: str
+    """The background under the outline."""
+    signer: str = ""
+    """The name of the key by which it is signed; empty where it is not."""
+
+
+def seal(
+    key: Facts, moment: str, snapshot: Facts, found: Facts, others: Facts, pictures: dict[str, bytes], page: Page
+) -> Facts:
     """The evidence of a report.
 
     Args:
@@ -36,188 +69,180 @@ def seal(key: Facts, moment: str, snapshot: Facts, found: Facts, others: Facts, 
         snapshot: versions of its tables then.
         found: what can be recomputed.
         others: what cannot: notes, results of checks that are replaced when they are made again.
-        pictures: the figures by name, as they stand in the report.
+        pictures: the figures by name, as they stand in the report (PNG).
+        page: what else stands there.
     """
     sealed = {
         "format": facts.FORMAT, "key": key, "as_of": moment, "snapshot": snapshot, "facts": found, "others": others,
-        "pictures": {name: hashlib.sha256(content).hexdigest() for name, content in pictures.items()},
-        "sha256_of_facts": facts.digest(found),
+        "pictures": {name: images.digest_of_file(content) for name, content in pictures.items()},
+        "pixels": {name: images.digest_of_pixels(images.decoded(content)) for name, content in pictures.items()},
+        "page": {"maker": page.maker, "missing": page.missing, "tms": page.tms, "signer": page.signer},
+        "tools": tools(), "sha256_of_facts": facts.digest(found),
     }  # fmt: skip
     return {**sealed, "sha256": facts.digest(sealed)}
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a report still holds."""
-
-    file: Path
-    key: Facts
-    as_of: str
-    differences: tuple[str, ...]
-    """What is not equal; empty when all is."""
-    numbers: int
-    """How many values were compared."""
-
-    @property
-    def equal(self) -> bool:
-        """Whether every number is."""
-        return not self.differences
-
-    def __str__(self) -> str:
-        what = f"{self.file.name}: parcel {self.key['pid']} of {self.key['aoi']} {self.key['year']}, as of {self.as_of}"
-        if self.equal:
-            return f"{what}: all {self.numbers:,} values are equal"
-        return f"{what}: NOT equal: " + "; ".join(self.differences)
+def tools() -> dict[str, str]:
+    """The versions of what pages and figures are set with here; others may set and draw the same otherwise."""
+    found = {"machine": platform.machine()}
+    for name in _TOOLS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    templates = b"".join(files(__package__).joinpath(name).read_bytes() for name in TEMPLATES)
+    return {**found, "templates": hashlib.sha256(templates).hexdigest()[:12]}
 
 
-def verify(file: str | Path, *, url: str | None = None) -> Verdict:
-    """Recompute every number of a report from the lake as it was then, and compare.
+def without_seal(document: Facts) -> Facts:
+    """The evidence itself."""
+    return {name: value for name, value in document.items() if name != SEAL}
 
-    Args:
-        file: a report, .pdf or .html, or its evidence alone, .json.
-        url: of the lake; without it the workspace's.
 
-    Raises:
-        SourceError: the file cannot be read.
-        InvalidInputError: it holds no evidence, or that of another version.
-    """
-    path = Path(file)
-    sealed = read(path)
-    told = [*_tampering(sealed), *_pictures_of(path, sealed)]
-    try:
-        again = facts.gather(facts.open_at(sealed["as_of"], url), sealed["key"])
-    except LakeError as error:
-        told.append(f"the lake cannot say it again: {error}")
-        again = sealed["facts"]
-    told += differences(sealed["facts"], again)
-    more = len(told) - _MOST
-    shown = [*told[:_MOST], f"and {more} more"] if more > 0 else told
-    return Verdict(path, sealed["key"], sealed["as_of"], tuple(shown), _count(again))
+def tampering(document: Facts) -> list[str]:
+    """Whether the evidence is as it was sealed."""
+    without = {name: value for name, value in document.items() if name not in ("sha256", SEAL)}
+    told = (
+        [] if facts.digest(without) == document["sha256"] else ["the evidence was changed after it was made (sha256)"]
+    )
+    if facts.digest(document["facts"]) != document["sha256_of_facts"]:
+        told.append("the facts were changed after they were made (sha256_of_facts)")
+    return told
 
 
 def read(path: Path) -> Facts:
-    """The evidence in a file.
+    """The evidence in a file, with its seal.
 
     Raises:
         SourceError: the file cannot be read.
-        InvalidInputError: there is no evidence in it.
+        InvalidInputError: there is no evidence in it, or several, or what is none.
     """
-    readers: dict[str, Callable[[bytes], str]] = {
-        ".pdf": _from_pdf,
-        ".html": _from_html,
-        ".json": lambda content: content.decode("utf-8"),
-    }
-    if path.suffix.lower() not in readers:
+    return parse(path, content_of(path))
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a report.
+
+    Raises:
+        SourceError: the file cannot be read.
+        InvalidInputError: it is of another kind or size than a report.
+    """
+    if path.suffix.lower() not in _READERS:
         raise InvalidInputError(f"{path} is no report; give a .pdf, a .html, or the .json of its evidence")
     try:
         if path.stat().st_size > _LARGEST:
             raise InvalidInputError(f"{path} has more than {_LARGEST:,} bytes; no report of ours has")
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}; check the path") from error
+
+
+def parse(path: Path, content: bytes) -> Facts:
+    """The evidence in the bytes of a file, with its seal.
+
+    Raises:
+        InvalidInputError: there is no evidence in it, or several, or what is none.
+    """
     try:
-        text = readers[path.suffix.lower()](content)
-        sealed = json.loads(text)
-    except ValueError as error:
-        raise InvalidInputError(f"{path} holds no evidence that can be read ({error}); is it a report?") from error
-    if not isinstance(sealed, dict) or sealed.get("format") != facts.FORMAT or not _SHAPE.items() <= _kinds(sealed):
-        raise InvalidInputError(f"{path} holds no evidence of this form; it was made by another version of cbm-lake")
-    return sealed
+        document = read_json(_READERS[path.suffix.lower()](content))
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InvalidInputError(f"{path} holds no evidence that can be read ({reason}); is it a report?") from error
+    wrong = _oddity(document)
+    if wrong:
+        raise InvalidInputError(f"{path} holds no evidence of this form ({wrong}); ask who made it for another copy")
+    return dict(document)
 
 
-_SHAPE: Final = {"key": dict, "as_of": str, "facts": dict, "pictures": dict, "sha256": str}
+def _oddity(document: Any) -> str:
+    """What tells that a document is no evidence; empty where nothing does."""
+    if not isinstance(document, dict):
+        return "it is no object"
+    wrong = _ill_typed(document, _SHAPE) or _ill_typed(document["key"], _KEY)
+    if wrong or document["format"] not in (OLD, facts.FORMAT):
+        return wrong or f"its format is {str(document['format'])[:20]}, not {facts.FORMAT}; another version made it"
+    if document["key"]["year"] not in _YEARS or not _is_moment(document["as_of"]):
+        return "key.year is no year, or as_of no moment"
+    if document["format"] == OLD:
+        return ""
+    wrong = _ill_typed(document, {"page": dict, "pixels": dict, "tools": dict}) or _ill_typed(document["page"], _PAGE)
+    if not wrong and not {*document["pictures"], *document["pixels"], *document["page"]["missing"]} <= set(FIGURES):
+        return "it names figures that no report has"
+    named = [] if wrong else [document["pictures"], document["pixels"], document["page"]["missing"]]
+    texts = all(isinstance(value, str) for values in named for value in values.values())
+    return wrong or ("" if texts else "what it says of a figure is no text")
 
 
-def _kinds(sealed: Facts) -> Any:
-    return {name: type(value) for name, value in sealed.items()}.items()
+def _is_moment(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _ill_typed(found: Facts, shape: dict[str, type]) -> str:
+    """The first name whose value is not there, or of another type."""
+    return next(
+        (f"{name} is no {kind.__name__}" for name, kind in shape.items() if type(found.get(name)) is not kind), ""
+    )
+
+
+# -- where it stands --------------------------------------------------------------------------------------------------
 
 
 def _from_pdf(content: bytes) -> str:
-    import io
+    from cbm_lake.report import pdfpages
 
     with of_extra("report", "reading a PDF"):
         from pypdf import PdfReader
-        from pypdf.errors import PyPdfError
-    try:
+    with pdfpages.readable():
         attached = PdfReader(io.BytesIO(content)).attachments
-    except PyPdfError as error:
-        raise ValueError(str(error)) from error
-    if NAME not in attached:
-        raise ValueError(f"no attachment {NAME}")
-    return bytes(attached[NAME][0]).decode("utf-8")
+        found = [(name, list(contents)) for name, contents in attached.items()]
+    ours = [contents for name, contents in found if name == NAME]
+    if not ours:
+        raise InvalidInputError(f"no attachment {NAME}")
+    if len(ours) + len(ours[0]) > 2:
+        raise InvalidInputError(f"several attachments {NAME}")
+    return bytes(ours[0][0]).decode("utf-8")
 
 
-class _Script(HTMLParser):
-    """Takes the text of our script element."""
+class _Scripts(HTMLParser):
+    """Takes the texts of script elements of our id."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.text: list[str] = []
+        self.texts: list[str] = []
         self._inside = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._inside = tag == "script" and dict(attrs).get("id") == ELEMENT
+        if self._inside:
+            self.texts.append("")
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = self._inside and tag != "script"
 
     def handle_data(self, data: str) -> None:
         if self._inside:
-            self.text.append(data)
+            self.texts[-1] += data
 
 
 def _from_html(content: bytes) -> str:
-    found = _Script()
+    found = _Scripts()
     found.feed(content.decode("utf-8"))
-    return "".join(found.text)
+    if len(found.texts) > 1:
+        raise InvalidInputError("several elements of evidence")
+    return "".join(found.texts)
 
 
-# -- comparing --------------------------------------------------------------------------------------------------------
+def _from_json(content: bytes) -> str:
+    return content.decode("utf-8")
 
 
-def _tampering(sealed: Facts) -> list[str]:
-    """Whether the evidence is as it was sealed."""
-    without = {name: value for name, value in sealed.items() if name != "sha256"}
-    told = [] if facts.digest(without) == sealed["sha256"] else ["the evidence was changed after it was made (sha256)"]
-    if facts.digest(sealed["facts"]) != sealed.get("sha256_of_facts"):
-        told.append("the facts were changed after they were made (sha256_of_facts)")
-    return told
+_READERS: Final[dict[str, Callable[[bytes], str]]] = {".pdf": _from_pdf, ".html": _from_html, ".json": _from_json}
 
 
-def _pictures_of(path: Path, sealed: Facts) -> list[str]:
-    """Whether the figures of a page are those that were sealed; in a PDF they are kept in another form."""
-    if path.suffix.lower() != ".html":
-        return []
-    found = _PICTURE.findall(path.read_text("utf-8"))
-    there = {name: hashlib.sha256(base64.b64decode(content)).hexdigest() for name, content in found}
-    return [f"the figure {name} was changed" for name, known in sealed["pictures"].items() if there.get(name) != known]
-
-
-def differences(old: Any, new: Any, place: str = "") -> list[str]:
-    """Where two values of JSON are not equal, and what stands there."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        names = dict.fromkeys([*old, *new])
-        return [
-            told for name in names for told in differences(old.get(name), new.get(name), f"{place}.{name}".lstrip("."))
-        ]
-    if isinstance(old, list) and isinstance(new, list):
-        longer = range(max(len(old), len(new)))
-        inner = [(_at(old, n), _at(new, n), f"{place}[{n}]") for n in longer]
-        return [told for pair in inner for told in differences(*pair)]
-    return [] if old == new and type(old) is type(new) else [f"{place} was {_told(old)}, is {_told(new)}"]
-
-
-def _at(values: list[Any], number: int) -> Any:
-    return values[number] if number < len(values) else None
-
-
-def _told(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _count(value: Any) -> int:
-    """How many single values there are."""
-    if isinstance(value, dict):
-        return sum(map(_count, value.values()))
-    return sum(map(_count, value)) if isinstance(value, list) else 1
+def attached(document: Facts) -> str:
+    """The evidence as the text of a script element; a JSON text may hold </script>, which would end it."""
+    return json.dumps(document).replace("<", "\\u003c")

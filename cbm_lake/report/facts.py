@@ -18,7 +18,7 @@ from cbm_lake.lake import Lake, open_lake
 from cbm_lake.reprojection import reprojected
 from cbm_lake.sources import LakeSource
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of the evidence; a later one may say more."""
 _DIGITS: Final = 9
 """Digits to which numbers are written: more than float32, in which they are kept, has."""

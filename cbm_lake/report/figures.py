@@ -10,8 +10,8 @@ from typing import Any
 from cbm_lake import show
 from cbm_lake.errors import LakeError
 
-Drawn = tuple[dict[str, bytes], dict[str, str]]
-"""Figures by name (PNG), and reasons by the names of those that are missing."""
+Drawn = tuple[dict[str, bytes], dict[str, str], str]
+"""Figures by name (PNG), reasons by the names of those that are missing, and what the background shows, in words."""
 
 
 def draw(key: dict[str, Any], folder: Path, tms: str) -> Drawn:
@@ -32,12 +32,14 @@ def draw(key: dict[str, Any], folder: Path, tms: str) -> Drawn:
     }
     drawn: dict[str, bytes] = {}
     missing: dict[str, str] = {}
+    background = ""
     for name, figure in figures.items():
         file = folder / f"{name}.png"
         try:
-            figure(**where, file=file)
+            label = figure(**where, file=file).get_label()
         except LakeError as error:
             missing[name] = str(error)
         else:
             drawn[name] = file.read_bytes()
-    return drawn, missing
+            background = label if name == "place" else background
+    return drawn, missing, background

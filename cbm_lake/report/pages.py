@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from cbm_lake.errors import SourceError, of_extra
-from cbm_lake.report.evidence import ELEMENT, NAME
+from cbm_lake.report.evidence import ELEMENT, NAME, attached
 from cbm_lake.report.facts import Facts
 
 NOTHING: Final = "\u2013"
@@ -44,9 +44,7 @@ def html(words: Facts, pictures: dict[str, bytes], sealed: Facts) -> str:
     """A report as one HTML file that needs nothing else."""
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     encoded = {name: base64.b64encode(content).decode() for name, content in pictures.items()}
-    # a JSON text may hold </script>, which would end the element; < is written as JSON allows too
-    attached = json.dumps(sealed).replace("<", "\\u003c")
-    data = {"pictures": encoded, "element": ELEMENT, "attached": Markup(attached)}  # noqa: S704 - see above
+    data = {"pictures": encoded, "element": ELEMENT, "attached": Markup(attached(sealed))}  # noqa: S704 - escaped there
     return page.from_string(_template("page.html")).render(**words, **data)
 
 

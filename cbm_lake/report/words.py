@@ -25,19 +25,19 @@ _PIXELS: Final = 8
 """Pixels from which numbers are worth something: what the view s2 asks of an observable row."""
 
 
-def of(sealed: Facts, missing: dict[str, str], maker: str) -> Facts:
-    """All texts of a report."""
-    found, key = sealed["facts"], sealed["key"]
+def of(sealed: Facts) -> Facts:
+    """All texts of a report, of its evidence alone."""
+    found, key, page = sealed["facts"], sealed["key"], sealed["page"]
     parcel = found["parcel"]
     crop = parcel["crop_name"] or parcel["crop_code"] or "no crop declared"
     return {
         "title": f"Parcel {key['pid']}",
         "subtitle": f"{key['aoi'].upper()} {key['year']}{' ' + key['ptype'] if key['ptype'] else ''} · {crop}",
-        "made": f"{sealed['as_of'][:16].replace('T', ' ')} UTC{' by ' + maker if maker else ''}",
+        "made": f"{sealed['as_of'][:16].replace('T', ' ')} UTC{' by ' + page['maker'] if page['maker'] else ''}",
         "date": dict(zip(("year", "month", "day"), map(int, sealed["as_of"][:10].split("-")), strict=True)),
         "facts": _declared(found, key),
         "summary": _summary(found),
-        "missing": missing,
+        "missing": page["missing"],
         "markers": rows([{**row, "marker": row["marker"].replace("_", " ")} for row in found["markers"]], _MARKERS),
         "lights": rows(found["lights"], _LIGHTS),
         "foi": rows([{**row, "check": _short(row["check"])} for row in sealed["others"]["foi"]], _FOI),
@@ -145,7 +145,9 @@ def _evidence(sealed: Facts) -> list[list[str]]:
         ["outline", f"SHA-256 {sealed['facts']['parcel']['outline_sha256']}"],
         ["clouds", f"scene classes {mask} count as clouds; a day is used when none of the parcel's pixels is one"],
         ["numbers", "DN are reflectance x 10000, offsets removed; S1: 10 log10 of the mean of linear power"],
+        ["background", sealed["others"].get("background") or NOTHING],
         ["made with", f"cbm-lake {sealed['snapshot']['cbm_lake']}"],
         ["facts", f"SHA-256 {sealed['sha256_of_facts']}"],
         ["evidence", f"SHA-256 {sealed['sha256']}"],
+        ["signed", f"Ed25519, by the key {sealed['page']['signer']}" if sealed["page"]["signer"] else "not signed"],
     ]

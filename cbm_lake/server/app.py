@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +23,11 @@ from cbm_lake.server.audit import AccessLog
 from cbm_lake.server.gate import Doors, Gate
 from cbm_lake.server.limits import Rate
 from cbm_lake.server.login import Door
-from cbm_lake.server.results import Results
+from cbm_lake.server.results import Results, Room
 from cbm_lake.server.security import RefusedError, User
-from cbm_lake.server.sqlbox import SqlBox
+from cbm_lake.server.sqlbox import Limits
+from cbm_lake.server.sqldesk import SqlDesk
+from cbm_lake.server.turns import Allowance, BusyError
 from cbm_lake.sources import LakeSource
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,12 @@ class Settings:
     """Requests a second of one account, and so many twice over at once."""
     heavy: int = 2
     """Requests for images that are worked at the same time; others wait."""
+    limits: Limits = field(default_factory=Limits)
+    """What one statement of SQL may use."""
+    allowance: Allowance = field(default_factory=Allowance)
+    """How much SQL accounts may have worked at once."""
+    room: Room = field(default_factory=Room)
+    """How many results are kept."""
     access: Path | None = None
     """Folder of the access log; None is no log."""
     days: int = audit.DAYS
@@ -69,20 +77,22 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
         doors.door.close()
         if doors.access is not None:
             doors.access.close()
-        if app.state.box is not None:
-            app.state.box.close()
+        if app.state.desk is not None:
+            app.state.desk.close()
 
     app = FastAPI(title="cbm-lake", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.state.source = LakeSource(lake, hold=True)
     app.state.accounts, app.state.settings = accounts, settings
-    app.state.results = Results(settings.results, settings.seconds)
+    app.state.results = results = Results(settings.results, settings.seconds, settings.room)
     app.state.heavy = threading.BoundedSemaphore(settings.heavy)
-    app.state.box = SqlBox() if settings.sql else None
+    root = settings.results.with_name("sql")
+    app.state.desk = SqlDesk(lake, results, root, settings.limits, settings.allowance) if settings.sql else None
     app.add_middleware(Gate, doors=doors)
     app.add_middleware(_OneSlash)
     app.add_exception_handler(RefusedError, security.refused)
     app.add_exception_handler(StarletteHTTPException, security.plain)
     app.add_exception_handler(RequestValidationError, _wrong)
+    app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(UnicodeError, _unreadable)
     app.add_exception_handler(RecursionError, _unreadable)
     app.add_exception_handler(Exception, _broken)
@@ -131,6 +141,12 @@ def _failed(_: Request, error: Exception) -> Response:
         return JSONResponse({"detail": "the server cannot answer this now; its log says why"}, status)
     reason = str(error).partition(_LISTING)[0]  # of all areas, also those that are not theirs
     return JSONResponse({"detail": reason}, status)
+
+
+def _busy(_: Request, error: Exception) -> Response:
+    """When to ask again."""
+    status, seconds = (error.status, error.seconds) if isinstance(error, BusyError) else (503, 1.0)
+    return JSONResponse({"detail": str(error)}, status, headers={"Retry-After": f"{max(1, round(seconds))}"})
 
 
 def _add_files(app: FastAPI) -> None:

@@ -23,7 +23,20 @@ from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake
 from cbm_lake.reprojection import reprojected
 from cbm_lake.server import security
-from cbm_lake.server.questions import Aoi, Chipsize, Flag, Lat, Lon, Pid, Ptype, Year, answered, is_true, source_of
+from cbm_lake.server.questions import (
+    Aoi,
+    Chipsize,
+    Flag,
+    Lat,
+    Lon,
+    Pid,
+    Ptype,
+    Year,
+    answered,
+    is_true,
+    source_of,
+    too_many,
+)
 from cbm_lake.server.security import User
 
 log = logging.getLogger(__name__)
@@ -67,7 +80,7 @@ def _chips(
 
 def _linked(request: Request, found: Sequence[chips.Chip] | None) -> Response:
     if found is None:
-        return answered({})
+        return too_many("scenes", _MOST_CHIPS)
     dates = [_moment(chip) for chip in found]
     return answered({"dates": dates, "chips": [request.app.state.results.link(chip.file) for chip in found]})
 
@@ -119,7 +132,7 @@ def chips_by_location(
     """A page of pictures, eight in a row: three bands of every scene over a place."""
     found = chips.covering(source_of(request).lake, lon, lat, start_date, end_date, chipsize=chipsize)
     if len(found) > _MOST_CHIPS:
-        return answered({})
+        return too_many("scenes", _MOST_CHIPS)
     names = [cards.band_called(name) for name in bands.split("_")]
     chips.check_rasters(found, names)
     results, stretch = request.app.state.results, None if lut == "None" else lut
@@ -170,7 +183,7 @@ def raw_chips_batch(request: Request, user: User, body: Annotated[dict[str, Any]
     place, size = _batch_place(body)
     tiles, bands = _texts(body["tiles"], "tiles"), [cards.band_called(name) for name in _texts(body["bands"], "bands")]
     if len(tiles) * len(bands) > _MOST_OF_BATCH:
-        return answered({})
+        return too_many("chips", _MOST_OF_BATCH)
     lake, results = source_of(request).lake, request.app.state.results
     folder = results.folder(user.name, *place, size, "batch")
     wanted = {tile.removesuffix(".SAFE") for tile in tiles}
@@ -208,7 +221,7 @@ def raw_s1_chips_batch(request: Request, user: User, body: Annotated[dict[str, A
     for band in ("VV", "VH"):
         some = _chips(request, user, place, (days[0], days[1]), band, size, card, _MOST_OF_BATCH)  # type: ignore[arg-type]
         if some is None:
-            return answered({})
+            return too_many("chips", _MOST_OF_BATCH)
         found += [(f"{_first_moment(chip) if card == 'c6' else _moment(chip)}_{chip.band}", chip) for chip in some]
     return _batch(request.app.state.results, found)
 
@@ -287,15 +300,21 @@ def _background(
     file = results.folder(user.name, *place, chipsize, extend, "background") / f"{tms.lower()}.tif"
     with request.app.state.heavy:
         if not file.exists():
-            backgrounds.write(
+            file = backgrounds.write(
                 *place, chipsize=chipsize, extend=extend, tms=tms, file=file, lake=source_of(request).lake
             )
+        shown = backgrounds.caption(backgrounds.tags(file), tms)
         if iformat == "png":
             file = _as_png(file, outline)
     address = str(request.base_url).rstrip("/") + results.link(file)
+    headers = {"X-Background": shown.encode("ascii", "backslashreplace").decode("ascii")}
     if iformat == "tif":
-        return PlainTextResponse(address)
-    return HTMLResponse(f'<!doctype html><title>{html.escape(tms)}</title><img src="{html.escape(address)}" alt="">')
+        return PlainTextResponse(address, headers=headers)
+    words = html.escape(shown)
+    return HTMLResponse(
+        f'<!doctype html><title>{words}</title><img src="{html.escape(address)}" alt="{words}"><p>{words}</p>',
+        headers=headers,
+    )
 
 
 def _as_png(file: Path, outline: shapely.Geometry | None) -> Path:

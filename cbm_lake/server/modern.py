@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import pyarrow as pa
@@ -12,20 +15,26 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from fastapi import APIRouter, Header, HTTPException, Query, Request
 from pydantic import BaseModel, Field
-from starlette.responses import Response, StreamingResponse
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from cbm_lake import decimals, queries
+from cbm_lake.errors import InvalidInputError
 from cbm_lake.export import as_text, json_rows
 from cbm_lake.server import security
 from cbm_lake.server.questions import Aoi, Pid, Ptype, Year
 from cbm_lake.server.security import User
-from cbm_lake.server.sqlbox import Limits, Question
+from cbm_lake.server.sqlbox import TooLargeError
+from cbm_lake.server.sqldesk import Asking
 
 router = APIRouter(prefix="/v1", tags=["lake"])
 log = logging.getLogger(__name__)
 
 _ARROW: Final = "application/vnd.apache.arrow.stream"
 _PARQUET: Final = "application/vnd.apache.parquet"
+_CSV: Final = "text/csv"
+_KINDS: Final = {".arrow": _ARROW, ".parquet": _PARQUET, ".csv": _CSV, ".ndjson": "application/x-ndjson"}
+"""What files of answers are, by their endings."""
 _BATCH: Final = 10_000
 """Rows that are held in memory at once."""
 
@@ -62,20 +71,45 @@ class Asked(BaseModel):
 
     statement: str = Field(max_length=20_000)
     params: dict[str, str | int | float | bool | list[str] | list[int] | None] = {}
+    link: bool = Field(False, description="Answer with the link of a file, which can be fetched in parts.")
 
 
-@router.post("/sql")
-def sql(request: Request, user: User, asked: Asked, accept: Accept = "application/json") -> Response:
-    """The rows of one SELECT over the views of the lake, of the areas that the user may read."""
-    box = request.app.state.box
-    if box is None:
+@router.post("/sql", responses={413: {"description": "The answer has more rows or bytes than one may have."}})
+async def sql(request: Request, user: User, asked: Asked, accept: Accept = "application/json") -> Response:
+    """The rows of one SELECT over the views of the lake, of the areas that the user may read: all of them, or none."""
+    desk = request.app.state.desk
+    if desk is None:
         raise HTTPException(404, "SQL is not offered here; the administrator starts the server with --sql to allow it")
-    source = request.app.state.source
-    areas = None if user.admin else user.aois
     log.info("sql by %s: %s %s", user.name, " ".join(asked.statement.split()), sorted(asked.params))
-    answer = box.ask(Question(source.lake.url, asked.statement, asked.params, areas, Limits()))
-    schema = next(answer)
-    return _streamed(_Reader(schema, answer), accept)
+    question = Asking(user.name, None if user.admin else user.aois, asked.statement, asked.params)
+    file: Path = await desk.answer(request, question, partial(_write, accept=accept))
+    if asked.link:
+        return JSONResponse({"link": request.app.state.results.link(file), "bytes": file.stat().st_size})
+    return FileResponse(file, media_type=_KINDS[file.suffix], background=BackgroundTask(shutil.rmtree, file.parent))
+
+
+def _write(schema: pa.Schema, batches: Batches, folder: Path, *, accept: str, most: int) -> Path:
+    """Write an answer in the format that is accepted.
+
+    Raises:
+        TooLargeError: it has more bytes than that.
+        InvalidInputError: the format has no form for a value of it.
+    """
+    ending, encoded = _format(accept)
+    file, written = folder / f"answer{ending}", 0
+    try:
+        with file.open("wb") as stream:
+            for piece in encoded(_Reader(schema, batches)):
+                written += stream.write(piece)
+                if written > most:
+                    raise TooLargeError(
+                        f"the answer has more than {most} bytes, the most that one answer may have; ask for parts of "
+                        "it (order by …, limit … offset …), for fewer columns, or in another format"
+                    )
+    except (pa.ArrowException, OverflowError, TypeError, UnicodeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InvalidInputError(f"a column cannot be sent as {_KINDS[ending]}: {reason}; cast it to text") from error
+    return file
 
 
 class _Reader:
@@ -90,13 +124,17 @@ class _Reader:
 
 def _streamed(reader: Any, accept: str) -> Response:
     """The batches in the format that is accepted, as they come."""
+    ending, encoded = _format(accept)
+    return StreamingResponse(encoded(reader), media_type=_KINDS[ending])
+
+
+def _format(accept: str) -> tuple[str, Callable[[Any], Iterator[bytes]]]:
+    """The ending of the format that is accepted, and what writes it."""
     if _ARROW in accept:
-        return StreamingResponse(_arrow(reader), media_type=_ARROW)
+        return ".arrow", _arrow
     if _PARQUET in accept:
-        return StreamingResponse(_parquet(reader), media_type=_PARQUET)
-    if "text/csv" in accept:
-        return StreamingResponse(_csv(reader), media_type="text/csv")
-    return StreamingResponse(_json(reader), media_type="application/x-ndjson")
+        return ".parquet", _parquet
+    return (".csv", _csv) if _CSV in accept else (".ndjson", _json)
 
 
 class _Pieces(io.RawIOBase):

@@ -1,4 +1,8 @@
-"""Results to be fetched without a login: folders whose names nobody can guess, and that expire."""
+"""Results to be fetched without a login: folders whose names nobody can guess, and that expire.
+
+Each account has room for so many, and all together for so many bytes: what one account asks for takes no other's
+results away, and the disk does not fill.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,32 @@ import secrets
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from cbm_lake.errors import NotFoundError
+from cbm_lake.server.turns import BusyError
 
 _TOKEN: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[\w.-]{1,250}")
 _SWEEP: Final = 60.0
 """Seconds between looks for what has expired."""
+_OF_OWNER: Final = 16
+"""Digits of a folder's name that are the same for all of one account; the other 192 bits nobody can guess."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much may be kept."""
+
+    folders: int = 2_000
+    """Of one account."""
+    bytes: int = 2_000_000_000
+    """Of one account."""
+    all_bytes: int = 20_000_000_000
+    """Of all accounts."""
 
 
 class Results:
@@ -25,21 +46,29 @@ class Results:
     Args:
         root: where they are; made when it is needed, readable by the owner only.
         seconds: for how long a result can be fetched.
+        room: how much may be kept.
     """
 
-    def __init__(self, root: Path, seconds: float) -> None:
-        self.root, self.seconds = root, seconds
+    def __init__(self, root: Path, seconds: float, room: Room | None = None) -> None:
+        self.root, self.seconds, self.room = root, seconds, room or Room()
         self._secret = secrets.token_bytes(32)
         self._lock = threading.Lock()
         self._swept = 0.0
 
-    def folder(self, *what: Any) -> Path:
-        """The folder of a question: the same for the same one asked again soon, so that nothing is made twice."""
+    def folder(self, owner: str, *what: Any) -> Path:
+        """The folder of an account's question: the same for the same one asked again soon, so nothing is made twice.
+
+        Raises:
+            BusyError: the account, or all together, have no room for another.
+        """
         self._sweep()
         period = int(time.time() / (self.seconds / 2))
-        told = "\0".join(map(str, (*what, period)))
-        folder = self.root / hmac.digest(self._secret, told.encode(), "sha256").hex()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        prefix = self._digest("owner", owner)[:_OF_OWNER]
+        folder = self.root / (prefix + self._digest("question", owner, *what, period)[_OF_OWNER:])
+        if not folder.is_dir():
+            with self._lock:
+                self._check_room(prefix)
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
     def link(self, file: Path) -> str:
@@ -58,13 +87,61 @@ class Results:
                 return file
         raise NotFoundError("this link leads nowhere or has expired; ask again")
 
+    def _digest(self, *parts: Any) -> str:
+        return hmac.digest(self._secret, "\0".join(map(str, parts)).encode(), "sha256").hex()
+
+    def _check_room(self, prefix: str) -> None:
+        """Refuse another folder where there is no room for it."""
+        sizes = {folder: _size(folder) for folder in self._folders()}
+        own = [folder for folder in sizes if folder.name.startswith(prefix)]
+        room = self.room
+        if len(own) >= room.folders or sum(sizes[folder] for folder in own) >= room.bytes:
+            most = f"at most {room.folders} results and {room.bytes} bytes"
+            raise BusyError(
+                f"{len(own)} results of yours are kept, of {most} for one account; ask again when they have expired",
+                429,
+                self._wait(own),
+            )
+        if sum(sizes.values()) >= room.all_bytes:
+            raise BusyError(
+                "there is no room for further results on this server; ask again when some have expired", 503,
+                self._wait(list(sizes)),
+            )  # fmt: skip
+
+    def _wait(self, folders: list[Path]) -> float:
+        """Seconds until the oldest of these folders is deleted."""
+        oldest = min((_changed(folder) for folder in folders), default=time.time())
+        return max(1.0, oldest + self.seconds + _SWEEP - time.time())
+
+    def _folders(self) -> Iterator[Path]:
+        if self.root.is_dir():
+            yield from (folder for folder in self.root.iterdir() if _TOKEN.fullmatch(folder.name))
+
     def _sweep(self) -> None:
         """Delete the folders that have expired."""
         with self._lock:
             if time.monotonic() - self._swept < _SWEEP:
                 return
             self._swept = time.monotonic()
-        if self.root.is_dir():
-            for folder in self.root.iterdir():
-                if folder.stat().st_ctime < time.time() - 2 * self.seconds:
-                    shutil.rmtree(folder, ignore_errors=True)
+        for folder in self._folders():
+            if _changed(folder) < time.time() - self.seconds:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _changed(folder: Path) -> float:
+    """When a folder was last changed; now where it has gone meanwhile."""
+    try:
+        return folder.stat().st_ctime
+    except FileNotFoundError:
+        return time.time()
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files of a folder, as far as they are there."""
+    total = 0
+    try:
+        for file in folder.iterdir():
+            total += file.stat().st_size
+    except FileNotFoundError:
+        pass
+    return total

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import duckdb
@@ -25,6 +26,7 @@ VIEWS: Final = frozenset(
 
 _LONGEST: Final = 20_000
 """Characters of a statement."""
+_TOO_DEEP: Final = "the statement is nested too deep; take it apart with subqueries or ask in parts"
 _PLAIN: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """A name that DuckDB cannot take for a file."""
 _PARTS: Final = frozenset(
@@ -105,19 +107,30 @@ def check(statement: str) -> None:
 
 
 def _parsed(statement: str) -> list[dict[str, Any]]:
-    with duckdb.connect() as connection:
+    with _parser().cursor() as connection:
         try:
             (text,) = connection.execute(
                 "select json_serialize_sql($text::varchar, skip_null := true, skip_empty := true)", {"text": statement}
             ).fetchone() or ("",)
         except duckdb.Error as error:
             raise InvalidInputError(f"this SQL cannot be read: {str(error).partition(chr(10))[0]}") from error
-    document = json.loads(text)
+    try:
+        document = json.loads(text)
+    except RecursionError as error:
+        raise InvalidInputError(_TOO_DEEP) from error
     if document["error"]:
         reason = document.get("error_message", "no reason told").partition("\n")[0]
+        if "expression depth" in reason:
+            raise InvalidInputError(_TOO_DEEP)
         raise InvalidInputError(f"only a SELECT can be run: {reason}")
     found: list[dict[str, Any]] = document["statements"]
     return found
+
+
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """A connection that nothing is run on but its parser."""
+    return duckdb.connect()
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:

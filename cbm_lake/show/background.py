@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 MERCATOR: Final = 3857
 _SIDE: Final = 4.6
 """Inches."""
+_LINE: Final = 0.16
+"""Inches of a line of the captions."""
+_LINES: Final = 3
+"""Lines that the captions may have."""
 _COLUMNS, _MOST_COLUMNS = 3, 24
 """Images side by side, unless told, and at most."""
 
@@ -81,7 +85,7 @@ def by_pid(
         wide = extend or extend_of(parcel)
         files = get.background.by_pid(aoi, year, parcel.pid, chipsize, wide, tms, ptype)
         photos += _photos(files, parcel.label, parcel.outline_in(MERCATOR), parcel.lat, tms)
-    return _finish(photos, tms, columns, file, interactive=interactive, debug=debug)
+    return _finish(photos, columns, file, interactive=interactive, debug=debug)
 
 
 def by_location(
@@ -108,7 +112,7 @@ def by_location(
     parcel = _parcel_at(aoi, year, lon, lat, ptype)
     outline = parcel.outline_in(MERCATOR) if parcel else None
     photos = _photos(files, parcel.label if parcel else reading.degrees(lon, lat), outline, lat, tms)
-    return _finish(photos, tms, columns, file, interactive=interactive, debug=debug)
+    return _finish(photos, columns, file, interactive=interactive, debug=debug)
 
 
 def _parcel_at(aoi: str, year: int, lon: float, lat: float, ptype: str | None) -> Parcel | None:
@@ -129,15 +133,15 @@ def extend_of(parcel: Parcel) -> int:
 def _photos(
     files: Sequence[Path], label: str, outline: shapely.Geometry | None, lat: float, tms: str | Sequence[str]
 ) -> list[_Photo]:
-    """The images of one place, titled by their servers where there are several."""
+    """The images of one place, titled by what they show where there are several."""
     names = [tms] if isinstance(tms, str) else list(tms)
-    titles = [label] if len(names) == 1 else [f"{name} · {label}" for name in names]
-    return [_Photo(reading.background(file), title, outline, lat) for file, title in zip(files, titles, strict=True)]
+    images = [reading.background(file, name) for file, name in zip(files, names, strict=True)]
+    titles = [label if len(names) == 1 else f"{image.name or 'unknown'} · {label}" for image in images]
+    return [_Photo(image, title, outline, lat) for image, title in zip(images, titles, strict=True)]
 
 
 def _finish(
     photos: Sequence[_Photo],
-    tms: str | Sequence[str],
     columns: int | None,
     file: str | Path | None,
     *,
@@ -146,22 +150,34 @@ def _finish(
 ) -> Any:
     if columns is not None and not 0 < columns <= _MOST_COLUMNS:
         raise InvalidInputError(f"{columns} images side by side cannot be; choose 1 to {_MOST_COLUMNS}")
-    names = ", ".join([tms] if isinstance(tms, str) else tms)
+    captions = "; ".join(dict.fromkeys(photo.image.caption for photo in photos))
     if debug:
-        log.debug("%d backgrounds drawn of %s%s", len(photos), names, f" into {file}" if file else "")
+        log.debug("%d backgrounds drawn of %s%s", len(photos), captions, f" into {file}" if file else "")
     across = min(len(photos), columns or _COLUMNS)
     if interactive:
         maps = [
-            browsing.picture(photo.image.pixels, photo.image.bounds, photo.outline, photo.title) for photo in photos
+            browsing.picture(
+                photo.image.pixels,
+                photo.image.bounds,
+                photo.outline,
+                f"{photo.title}\nbackground: {photo.image.caption}",
+            )
+            for photo in photos
         ]
         return style.save(browsing.beside(maps, across), file)
     rows = -(-len(photos) // across)
-    figure = style.figure(0.15 + across * (_SIDE + 0.15), rows * (_SIDE + 0.5) + 0.35, constrained=False)
+    width = 0.15 + across * (_SIDE + 0.15)
+    words = style.fitted(f"background: {captions}", width - 0.3, style.SMALL, _LINES)
+    figure = style.figure(width, rows * (_SIDE + 0.5) + 0.35 + _LINE * words.count("\n"), constrained=False)
     for number, photo in enumerate(photos):
         _draw(figure, divmod(number, across), photo)
-    figure.text(0.15 / figure.get_figwidth(), 0.1 / figure.get_figheight(), f"background: {names}", size=style.SMALL,
-                color=palette.PALE)  # fmt: skip
+    figure.text(0.15 / width, 0.1 / figure.get_figheight(), words, size=style.SMALL, color=palette.PALE)
+    figure.set_label(captions)
     return style.save(figure, file)
+
+
+def _title(photo: _Photo) -> str:
+    return f"{photo.title}\nbackground: {photo.image.caption}"
 
 
 def _draw(figure: Figure, place: tuple[int, int], photo: _Photo) -> None:

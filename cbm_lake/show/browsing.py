@@ -73,6 +73,7 @@ def picture(pixels: NDArray[np.uint8], bounds: Sequence[float], shape: shapely.G
     """Pixels where they lie, with an outline."""
     import holoviews as hv
 
+    hv.extension("bokeh", logo=False)
     west, south, east, north = bounds
     layers = [hv.RGB(pixels, bounds=(west, south, east, north), kdims=["x", "y"])]
     if shape is not None:

@@ -75,15 +75,15 @@ def by_pid(
 def _photo(parcel: Parcel, tms: str) -> Background:
     """The orthophoto under a parcel's outline."""
     wide = background.extend_of(parcel)
-    return reading.background(
-        get.background.by_pid(parcel.aoi, parcel.year, parcel.pid, _PIXELS, wide, tms, parcel.ptype)[0]
-    )
+    file = get.background.by_pid(parcel.aoi, parcel.year, parcel.pid, _PIXELS, wide, tms, parcel.ptype)[0]
+    return reading.background(file, tms)
 
 
 def _map(parcel: Parcel, photo: Background | None) -> Any:
     if photo is None:
         return browsing.outline(_plain(parcel), parcel.label, facts(parcel))
-    return browsing.picture(photo.pixels, photo.bounds, parcel.outline_in(background.MERCATOR), parcel.label)
+    title = f"{parcel.label}\nbackground: {photo.caption}"
+    return browsing.picture(photo.pixels, photo.bounds, parcel.outline_in(background.MERCATOR), title)
 
 
 def by_location(
@@ -137,7 +137,8 @@ def _card(figure: Figure, parcel: Parcel, photo: Background | None, bottom: floa
         pictures.draw(axes, photo.pixels, photo.bounds, parcel.outline_in(background.MERCATOR))
         axes.spines[:].set(color=palette.EDGE)
         pictures.scale_bar(axes, metre=1 / math.cos(math.radians(parcel.lat)))
-    _facts(figure, parcel, ((0.15 + _SIDE + 0.3) / figure.get_figwidth(), bottom + _SIDE))
+    known = facts(parcel) | ({"background": photo.caption} if photo else {})
+    _facts(figure, parcel.pid, known, ((0.15 + _SIDE + 0.3) / figure.get_figwidth(), bottom + _SIDE))
 
 
 def _plain_map(axes: Axes, shape: shapely.Geometry) -> None:
@@ -153,14 +154,14 @@ def _plain_map(axes: Axes, shape: shapely.Geometry) -> None:
     pictures.scale_bar(axes)
 
 
-def _facts(figure: Figure, parcel: Parcel, corner: tuple[float, float]) -> None:
+def _facts(figure: Figure, pid: str, known: dict[str, str], corner: tuple[float, float]) -> None:
     """What is known of a parcel, from a left upper corner on: a share of the width, and inches."""
     (left, top), (width, height) = corner, figure.get_size_inches()
-    title = style.fitted(f"Parcel {parcel.pid}", _WORDS - 0.3, style.TITLE, 1)
+    title = style.fitted(f"Parcel {pid}", _WORDS - 0.3, style.TITLE, 1)
     figure.text(left, top / height, title, size=style.TITLE, va="top", color=palette.INK, weight="bold")
     place = top - 0.42
-    for name, value in facts(parcel).items():
-        text = style.fitted(value, _WORDS - 1.35, style.TEXT, 2)
+    for name, value in known.items():
+        text = style.fitted(value, _WORDS - 1.35, style.TEXT, 3)
         figure.text(left, place / height, name, size=style.TEXT, va="top", color=palette.PALE)
         figure.text(left + 1.05 / width, place / height, text, size=style.TEXT, va="top", color=palette.INK)
         place -= 0.3 + 0.17 * text.count("\n")

@@ -21,7 +21,7 @@ from affine import Affine
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
-from cbm_lake import get, sources
+from cbm_lake import backgrounds, get, limits, sources
 from cbm_lake.cards import CLOUD_CLASSES, S2, Classes, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
@@ -447,9 +447,11 @@ def _pixels(file: Path, epsg: int, transform: Affine, size: int) -> NDArray[Any]
 
 def _opened(file: Path) -> Any:
     try:
-        return rasterio.open(file)
+        dataset = rasterio.open(file)
     except RasterioError as error:
         raise SourceError(f"{file} cannot be read: {error}; delete it, and it will be fetched again") from error
+    limits.check_whole(str(file), (dataset.count, *dataset.shape), dataset.dtypes[0])
+    return dataset
 
 
 # -- backgrounds --------------------------------------------------------------------------------------------------
@@ -461,10 +463,14 @@ class Background:
 
     pixels: NDArray[np.uint8]
     bounds: tuple[float, float, float, float]
+    name: str = ""
+    """What it shows, as its file says: the tile server or sentinel; "" where the file says nothing."""
+    caption: str = ""
+    """The same with date and product, and instead of what it is there."""
 
 
-def background(file: Path) -> Background:
-    """An orthophoto out of its file.
+def background(file: Path, asked: str = "") -> Background:
+    """An orthophoto out of its file; `asked` is what was asked for.
 
     Raises:
         SourceError: it cannot be read.
@@ -472,4 +478,7 @@ def background(file: Path) -> Background:
     with _opened(file) as dataset:
         bands = list(range(1, min(dataset.count, 3) + 1))
         pixels = np.broadcast_to(dataset.read(bands), (3, *dataset.shape))
-        return Background(np.moveaxis(pixels, 0, -1).astype(np.uint8), tuple(dataset.bounds))
+        shown = dataset.tags()
+        words = backgrounds.caption(shown, asked)
+        rgb = np.moveaxis(pixels, 0, -1).astype(np.uint8)
+        return Background(rgb, tuple(dataset.bounds), shown.get("tms", ""), words)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
 from urllib.parse import urlsplit
 
 from cbm_lake.config import Workspace
@@ -11,7 +15,20 @@ from cbm_lake.sources.api import ApiSource
 from cbm_lake.sources.direct import LakeSource
 from cbm_lake.sources.protocol import Columns, Source
 
-__all__ = ["ApiSource", "Columns", "LakeSource", "Source", "here", "set_api_account"]
+__all__ = ["ApiSource", "Columns", "LakeSource", "Source", "here", "reading", "set_api_account"]
+
+_READ: Final[ContextVar[Lake | None]] = ContextVar("_READ", default=None)
+"""The lake that answers instead of what the settings name."""
+
+
+@contextmanager
+def reading(lake: Lake) -> Iterator[None]:
+    """Let a lake answer, whatever the settings name: the one of a moment in the past, for instance."""
+    token = _READ.set(lake)
+    try:
+        yield
+    finally:
+        _READ.reset(token)
 
 
 def here(lake: Lake | None = None) -> Source:
@@ -21,6 +38,7 @@ def here(lake: Lake | None = None) -> Source:
         InvalidInputError: the settings name neither "direct" nor "api".
         ConfigError: "api", and no server is set.
     """
+    lake = lake if lake is not None else _READ.get()
     if lake is not None:
         return LakeSource(lake)
     config = Workspace.here().config

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,15 +18,22 @@ import shapely
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from cbm_lake import durable
+from cbm_lake import backgrounds, durable
 from cbm_lake.cards import S2, band_called
 from cbm_lake.chips import Chip
+from cbm_lake.documents import load_json
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.sources.protocol import SUFFIX, Columns
+
+log = logging.getLogger(__name__)
 
 _SECONDS: Final = (5.0, 120.0)
 """For how long a server may take to answer at all, and then between bytes."""
 _PIECE: Final = 1 << 20
+_NOT_ANSWERED: Final = "X-Not-Answered"
+"""The header in which our server tells what was asked for and is not in the answer."""
+_MOST_PARCELS: Final = 100
+"""Parcels of a polygon that a server gives at most."""
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How a TIFF begins, in either order of bytes, of 32 and 64 bits."""
 
@@ -89,6 +99,8 @@ class ApiSource:
                 f"the server takes this for no polygon, or knows no parcels of {aoi} {year} {ptype or ''}; "
                 "first and last point must be equal"
             )
+        if len(found.get("pid", ())) == _MOST_PARCELS:
+            log.warning("the server gives %d parcels, as many as it gives at most: there may be more", _MOST_PARCELS)
         return found
 
     def parcel_peers(
@@ -168,8 +180,13 @@ class ApiSource:
         answer = self._asked("backgroundByLocation", what).text.strip().strip('"')
         if not answer or answer == "{}":
             raise NotFoundError(f"the server has no image of {tms} at longitude {lon}, latitude {lat}")
-        self._fetch(answer, file)
-        return file
+        with tempfile.TemporaryDirectory() as folder:
+            fetched = Path(folder) / file.name
+            self._fetch(answer, fetched)
+            shown = backgrounds.tags(fetched).get("tms", "")
+            target = backgrounds.named_truly(file, tms.lower(), shown) if shown else file
+            _put(fetched, target)
+        return target
 
     def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
         """See `Source.info`."""
@@ -201,7 +218,7 @@ class ApiSource:
         """An answer that is a JSON object."""
         response = self._asked(name, what, **others)
         try:
-            answer = response.json()
+            answer = load_json(response.content)
         except ValueError as error:
             raise SourceError(
                 f"{self.url} answers {name} (status {response.status_code}) with what is no JSON; is it a cbm server?"
@@ -221,6 +238,8 @@ class ApiSource:
                 f"{self.url} does not answer ({_reason(error)}); check the address and the net"
             ) from error
         _check(response, name)
+        if _NOT_ANSWERED in response.headers:
+            log.warning("%s: %s", name, response.headers[_NOT_ANSWERED])
         return response
 
     def _fetch(self, link: str, file: Path) -> None:
@@ -238,6 +257,15 @@ class ApiSource:
             raise SourceError(f"{file.name} cannot be fetched from {self.url} ({_reason(error)}); try again") from error
         except OSError as error:
             raise ConfigError(f"{file} cannot be written: {error.strerror}; check rights and free space") from error
+
+
+def _put(file: Path, target: Path) -> None:
+    """Copy a file to where it is to be, in one step."""
+    try:
+        with durable.replacing(target) as draft:
+            shutil.copyfile(file, draft)
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror}; check rights and free space") from error
 
 
 def _session() -> requests.Session:
@@ -278,7 +306,7 @@ def _check(response: requests.Response, name: str) -> None:
 def _told(response: requests.Response) -> str:
     """What a server says of an error, in one line."""
     try:
-        told = response.json()
+        told = load_json(response.content)
     except ValueError:
         told = re.sub(r"<[^>]+>", " ", response.text)
     if isinstance(told, dict):

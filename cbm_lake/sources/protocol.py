@@ -100,7 +100,10 @@ class Source(Protocol):
     def background(
         self, lon: float, lat: float, *, chipsize: int = 256, extend: float = 256, tms: str = "Google", file: Path
     ) -> Path:
-        """A GeoTIFF (EPSG:3857, three bands of uint8) of an orthophoto round a place, `extend` metres wide."""
+        """A GeoTIFF (EPSG:3857, three bands of uint8) of an orthophoto round a place, `extend` metres wide.
+
+        Where it is: `file`, or beside it where it shows something else than that name says.
+        """
 
     def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
         """What there is to be asked: server, helpers, and for each area its years, parcel sets and examples."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from cbm_lake import packed
 from cbm_lake.errors import InvalidInputError, SourceError, some
 
 _FILES: Final = (
@@ -23,7 +24,6 @@ _MAGIC: Final = {
     b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar", b"\x1f\x8b": "gzip", b"BZh": "bzip2",
     b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd",
 }  # fmt: skip
-_ENCRYPTED: Final = 0x1
 EXTRACTED: Final = "cbm-lake-"
 """How the names of folders begin to which files are extracted or copied while they are read."""
 
@@ -43,21 +43,21 @@ def opened(path: str, layer: str | None) -> Iterator[tuple[str, str | None]]:
     """
     _refuse_packed(path)
     if not _is_zip(path):
+        if _begins_as_zip(path):  # a spreadsheet, or KMZ: GDAL unpacks it in memory
+            with packed.opened(path) as archive:
+                packed.refuse_encrypted(path, archive.infolist())
         yield path, layer
         return
-    try:
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory(prefix=EXTRACTED) as folder:
-            member, rest = _chosen(path, archive, layer)
-            yield _extracted(path, archive, member, folder), rest
-    except zipfile.BadZipFile as error:
-        raise SourceError(f"{path} cannot be read ({error}); check the file") from error
+    with packed.opened(path) as archive, tempfile.TemporaryDirectory(prefix=EXTRACTED) as folder:
+        member, rest = _chosen(path, archive, layer)
+        yield _extracted(path, archive, member, folder), rest
 
 
 def _refuse_packed(path: str) -> None:
     kind = _PACKED.search(path)
-    packed = kind[1] if kind and Path(path).is_file() else _magic(path)
-    if packed:
-        raise SourceError(f"{path} is an archive ({packed}), which is not opened; unpack it and give the file in it")
+    found = kind[1] if kind and Path(path).is_file() else _magic(path)
+    if found:
+        raise SourceError(f"{path} is an archive ({found}), which is not opened; unpack it and give the file in it")
 
 
 def _magic(path: str) -> str | None:
@@ -148,11 +148,10 @@ def _extracted(path: str, archive: zipfile.ZipFile, member: str, folder: str) ->
         if not info.is_dir()
         and (member == "." or info.filename.startswith(f"{member}/") or _stem(info.filename).lower() == stem)
     ]
-    if any(info.flag_bits & _ENCRYPTED for info in wanted):
-        raise SourceError(f"{path} is encrypted; unpack it with its password and give the file in it")
+    packed.refuse_encrypted(path, wanted)
     try:
         for info in wanted:
-            archive.extract(info, folder)
+            packed.extract(path, archive, info, folder)
     except NotImplementedError:  # compressed in another way, which GDAL may know
         return f"/vsizip/{{{Path(path).absolute()}}}/{member}"
     inside = Path(folder) / member

@@ -10,7 +10,6 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from cbm_lake import schemas
+from cbm_lake import clock, schemas
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.weather import days as daily
@@ -138,11 +137,11 @@ def store(lake: Lake, aoi: str, days: pa.Table, boxes: Boxes) -> Loaded:
 
 def _put(lake: Lake, name: str, aoi: str, rows: pa.Table, schema: pa.Schema) -> None:
     """Write rows as the part of a table whose number follows from them."""
-    own = pa.schema([field for field in schema if field.name not in ("aoi", "part", "loaded")])
+    own = pa.schema([field for field in schema if field.name not in ("aoi", "part", "loaded", "sequence")])
     rows = rows.select(own.names).cast(own)
     content = pd.util.hash_pandas_object(rows.to_pandas(), index=False).to_numpy().tobytes()
     part = int.from_bytes(hashlib.sha256(aoi.encode() + content).digest()[:8]) >> 1
-    added = {"aoi": aoi, "part": part, "loaded": datetime.now(UTC)}
+    added = {"aoi": aoi, "part": part, "loaded": clock.now(), "sequence": None}
     columns = [
         rows[field.name]
         if field.name in rows.column_names

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from cbm_lake import delimited
+from cbm_lake import delimited, packed
 from cbm_lake.errors import InvalidInputError, SourceError, some
 
 _NETCDF: Final = (b"CDF", b"\x89HDF")
@@ -52,19 +52,14 @@ def _begin(file: Path) -> bytes:
 
 def _members(file: Path, scratch: Path) -> list[tuple[str, str]]:
     """The files of an archive."""
-    found = []
-    with zipfile.ZipFile(file) as archive:
-        names = [name for name in archive.namelist() if name.lower().endswith(_MEMBERS) and "__MACOSX" not in name]
-        if not names:
+    with packed.opened(file) as archive:
+        inside = [one for one in archive.infolist() if not one.is_dir() and "__MACOSX" not in one.filename]
+        known = [one for one in inside if one.filename.lower().endswith(_MEMBERS)]
+        if not known:
             raise InvalidInputError(
                 f"{file} is an archive of {some(archive.namelist()) or 'nothing'}; give one with NetCDF or CSV"
             )
-        for number, name in enumerate(names):
-            target = scratch / f"{number}-{Path(name).name}"
-            with archive.open(name) as source, target.open("wb") as copy:
-                shutil.copyfileobj(source, copy, 1 << 20)
-            found.append((f"{file}: {name}", str(target)))
-    return found
+        return [(f"{file}: {one.filename}", str(packed.extract(file, archive, one, scratch))) for one in known]
 
 
 def _one(file: Path, scratch: Path) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cbm_lake import limits
 from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.weather import variables
 from cbm_lake.weather.cells import Boxes, Places, holding, squares, step
@@ -96,7 +97,17 @@ def _opened(path: str) -> xr.Dataset:
     engine = "zarr" if path.rstrip("/").endswith(".zarr") else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a store without consolidated metadata is slower to open only
+        with xr.open_dataset(path, engine=engine, decode_cf=False, create_default_indexes=False, cache=False) as header:
+            _check(path, header)
         return xr.open_dataset(path, engine=engine, decode_timedelta=True)
+
+
+def _check(path: str, header: xr.Dataset) -> None:
+    """Refuse axes and chunks of absurd size, before the coordinates are read."""
+    limits.check_axes(path, {str(name): size for name, size in header.sizes.items()})
+    for name, values in header.variables.items():
+        chunks = values.encoding.get("preferred_chunks") or {}
+        limits.check_block(f"{name} of {path}", [chunks.get(axis, 1) for axis in values.dims] or [1], values.dtype)
 
 
 def _near(label: str, data: xr.Dataset, places: Places) -> tuple[xr.Dataset, Boxes]:

@@ -8,7 +8,7 @@ with wanted as (
         and ($aoi::varchar is null or aoi = $aoi) and ($year::integer is null or year = $year)
 ),
 latest as (
-    select * from wanted qualify slot = max_by(slot, finished) over (partition by grid, scene)
+    select * from wanted qualify slot = max_by(slot, (sequence, finished, slot)) over (partition by grid, scene)
 )
 select grid, slot, scene, obstime, boa_offset, list_sort(list_distinct(flatten(list(bands)))) as bands
 from latest

@@ -1,5 +1,5 @@
--- What told the content of the rasters $hrefs from another, each time that it was another than before, in the order of time.
+-- What told the content of the rasters $hrefs from another, each time that it was another than before, in that order.
 select href, json_extract_string(header, '$.stamp') as stamp, seen
 from rasters
 where href in $hrefs::varchar[] and coalesce(stamp, '') <> ''
-order by seen
+order by sequence nulls first, seen

@@ -6,5 +6,5 @@ select
 from inspections i
 join parcels p on p.pid = i.pid
 where p.aoi = $aoi and p.year = $year and p.ptype = $ptype
-qualify row_number() over (partition by i.sample_id, i.pid, i.holding_id, i.bucket_id order by i.inspected desc) = 1
-order by i.sample_id, i.pid, i.bucket_id
+qualify row_number() over (partition by i.sample_id, i.pid, i.holding_id, i.bucket_id order by i.sequence desc nulls last, i.inspected desc, i.verdict, i.note) = 1
+order by i.sample_id, i.pid, i.holding_id, i.bucket_id

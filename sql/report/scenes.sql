@@ -11,7 +11,7 @@ with seen as (
     where pid = $pid and aoi = $aoi and year = $year and ptype = $ptype group by scene
 ),
 extracted as (
-    select card, scene, max(finished) as finished, arg_max(version, finished) as version
+    select card, scene, max(finished) as finished, arg_max(version, (coalesce(sequence, 0), finished)) as version
     from done where aoi = $aoi and year = $year and ptype = $ptype group by card, scene
 )
 select

@@ -3,4 +3,4 @@
 create table left_out as
 select card, scene, why, who, decided
 from exclusions
-qualify row_number() over (partition by card, scene order by decided desc) = 1 and status = 'left out'
+qualify row_number() over (partition by card, scene order by sequence desc nulls last, decided desc, status, who, why) = 1 and status = 'left out'

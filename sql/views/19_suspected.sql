@@ -3,4 +3,4 @@
 create table suspected as
 select *
 from suspects
-qualify row_number() over (partition by card, scene order by found desc) = 1 and status = 'suspect'
+qualify row_number() over (partition by card, scene order by sequence desc nulls last, found desc, status, reason) = 1 and status = 'suspect'

@@ -7,7 +7,9 @@
 -- A copy without rasters never hides one that has them: processing_rank sorts by both.
 create view scenes as
 with tried as (
-    select card, scene, arg_max(status, finished) as status, arg_max(problem, finished) as problem
+    select
+        card, scene, arg_max(status, (coalesce(sequence, 0), finished, attempt, aoi, year, ptype)) as status,
+        arg_max(problem, (coalesce(sequence, 0), finished, attempt, aoi, year, ptype)) as problem
     from extractions
     group by card, scene
 ),

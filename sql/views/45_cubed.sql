@@ -4,7 +4,8 @@
 create table cubed as
 with made as (
     select
-        ledger.card, scene, aoi, ledger.year::integer as year, ptype, ledger.boa_offset, bands, ledger.slots as places, finished
+        ledger.card, scene, aoi, ledger.year::integer as year, ptype, ledger.boa_offset, bands, ledger.slots as places, finished,
+        coalesce(sequence, 0) as sequence
     from ledger
     join identities on identities.card = ledger.card and identities.id = ledger.scene
     where status = 'done' and cube and coalesce(ledger.revision, first_revision) = known_revision
@@ -27,8 +28,8 @@ named as (
         and coalesce(made.boa_offset, known.boa_offset) = known.boa_offset
     where places is null
 )
-select named.card, aoi, year, ptype, named.grid, named.slot, named.scene, known.obstime, known.boa_offset, bands, finished
+select named.card, aoi, year, ptype, named.grid, named.slot, named.scene, known.obstime, known.boa_offset, bands, finished, named.sequence
 from named
-join known using (card, grid, slot)
+join known on known.card = named.card and known.grid = named.grid and known.slot = named.slot and known.scene = named.scene
 join current_scenes on current_scenes.card = named.card and current_scenes.id = named.scene
     and current_scenes.boa_offset = known.boa_offset

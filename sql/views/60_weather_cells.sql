@@ -2,4 +2,4 @@
 create view weather_cells as
 select aoi, cell, west, south, east, north
 from weather_boxes
-qualify row_number() over (partition by aoi, cell order by loaded desc, part) = 1
+qualify row_number() over (partition by aoi, cell order by sequence desc nulls last, loaded desc, part) = 1

@@ -1,0 +1,160 @@
+"""What lies in the folders of parcels: of which kind, of whom; and how it is deleted.
+
+What was fetched or drawn can be fetched again. What a person wrote or put there cannot, and is deleted only where that
+is said by itself.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Final
+
+from cbm_lake.config import Workspace
+from cbm_lake.errors import ConfigError, some
+from cbm_lake.get import folders
+
+_KINDS: Final = (
+    (
+        "chips",
+        (folders.CHIPS, folders.CHIPS_OF_OLD),
+        ("*.tif", "*.png", "images_list.*.csv", "chipsize_*", "daterange_*"),
+    ),
+    ("backgrounds", ("backgrounds",), ("*.tif", "*.png", "chipsize_extend_*")),
+    ("time series", ("",), ("time_series_*.csv",)),
+    ("information", ("",), ("info.json", "parcel_peers.json", ".pid", folders.CHIPS_OF_OLD)),
+)
+"""What is fetched and drawn: its kind, folders and names of files."""
+NOTES: Final = "notes"
+OTHERS: Final = "other files"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file in a parcel's folder."""
+
+    parcel: str
+    """Area, year and identifier, in words."""
+    kind: str
+    owner: str
+    size: int
+    """Bytes."""
+    file: Path
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person wrote it or put it there."""
+        return self.kind in (NOTES, OTHERS)
+
+
+def of_folders(places: Iterable[Path]) -> list[Leftover]:
+    """What lies in folders of parcels.
+
+    Raises:
+        ConfigError: a folder cannot be read.
+    """
+    return [found for place in places for found in _of_folder(place)]
+
+
+def in_words(found: Sequence[Leftover]) -> str:
+    """How much there is of each kind, of whom: 2 parcels (…): chips (48 files, 1.2 MB), notes (…); files of ada."""
+    parcels = sorted({each.parcel for each in found})
+    kinds = dict.fromkeys(each.kind for each in sorted(found, key=lambda each: (each.by_person, each.kind)))
+    parts = [f"{kind} ({_amount([each for each in found if each.kind == kind])})" for kind in kinds]
+    owners = Counter(each.owner for each in found)
+    whose = some(f"{owner} ({count:,} files)" if len(owners) > 1 else owner for owner, count in owners.items())
+    count = f"parcel {parcels[0]}" if len(parcels) == 1 else f"{len(parcels):,} parcels ({some(parcels, 5)})"
+    return f"{count}: {', '.join(parts)}; files of {whose}"
+
+
+def by_person(found: Sequence[Leftover]) -> str:
+    """Which of it a person made, one after the other; "" where nothing is."""
+    made = ((each.kind if each.kind == NOTES else each.file.name, each) for each in found if each.by_person)
+    return some(f"{name} of parcel {each.parcel} ({_size(each.size)}, of {each.owner})" for name, each in made)
+
+
+def delete(found: Sequence[Leftover], *, also_by_person: bool = False) -> int:
+    """Delete files, and the folders that are empty then; returns how many files.
+
+    What a person made stays unless `also_by_person`; notes in temp/ are then moved to data/.
+
+    Raises:
+        ConfigError: one cannot be deleted.
+    """
+    gone = [each for each in found if also_by_person or not each.by_person]
+    for each in found:
+        if each not in gone and each.kind == NOTES and each.file.is_relative_to(Workspace.here().temp):
+            folders.adopt_notes(each.file)
+    for each in gone:
+        _unlink(each.file)
+    for folder in dict.fromkeys(_folder_of(each) for each in found):
+        _remove_empty(folder)
+    return len(gone)
+
+
+def _of_folder(place: Path) -> list[Leftover]:
+    parcel = " ".join([place.parent.parent.name, place.parent.name, folders.pid_of(place)])
+    try:
+        files = sorted(each for each in place.rglob("*") if each.is_symlink() or not each.is_dir())
+        return [
+            Leftover(parcel, _kind(file.relative_to(place).as_posix()), _owner(file), file.lstat().st_size, file)
+            for file in files
+        ]
+    except OSError as error:
+        raise ConfigError(f"{place} cannot be read: {error.strerror}; check its rights") from error
+
+
+def _kind(name: str) -> str:
+    if name == folders.NOTES:
+        return NOTES
+    folder, _, file = name.rpartition("/")
+    fitting = (
+        kind
+        for kind, places, patterns in _KINDS
+        if folder.partition("/")[0] in places and any(fnmatch(file, each) for each in patterns)
+    )
+    return next(fitting, OTHERS)
+
+
+def _owner(file: Path) -> str:
+    """Whose a file is; its number where it has no name here."""
+    try:
+        return file.owner()
+    except (KeyError, NotImplementedError, FileNotFoundError):  # an account that is gone; Windows; a link to nothing
+        return f"user {file.lstat().st_uid}"
+
+
+def _folder_of(found: Leftover) -> Path:
+    """The parcel's folder."""
+    return next(each for each in found.file.parents if each.parent.name.isdigit() and len(each.parent.name) == 4)
+
+
+def _unlink(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be deleted: {error.strerror}; check its rights") from error
+
+
+def _remove_empty(folder: Path) -> None:
+    """Delete a folder that holds no file any more."""
+    if folder.is_dir() and not any(each.is_symlink() or not each.is_dir() for each in folder.rglob("*")):
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise ConfigError(f"{folder} cannot be deleted: {error.strerror}; check its rights") from error
+
+
+def _amount(found: Sequence[Leftover]) -> str:
+    return f"{len(found):,} file{'s' * (len(found) != 1)}, {_size(sum(each.size for each in found))}"
+
+
+def _size(size: int) -> str:
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} bytes"

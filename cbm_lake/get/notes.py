@@ -1,0 +1,46 @@
+"""What a person wrote about a parcel: data/<aoi>/<year>/<pid>/notes.txt, which nothing clears away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cbm_lake.get import folders
+
+
+def read(aoi: str, year: int, pid: str) -> str:
+    """The notes on a parcel, "" where there are none. Those of earlier versions in temp/ are moved to data/ first.
+
+    Args:
+        aoi: area.
+        year: year of the declaration.
+        pid: identifier of the parcel.
+
+    Raises:
+        SourceError: they cannot be read.
+        ConfigError: those in temp/ cannot be moved.
+    """
+    return folders.read_text(_file(aoi, year, pid))
+
+
+def write(aoi: str, year: int, pid: str, text: str) -> Path:
+    """Store the notes on a parcel, instead of those that there were; where they are.
+
+    Args:
+        aoi: area.
+        year: year of the declaration.
+        pid: identifier of the parcel.
+        text: what is noted.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    file = _file(aoi, year, pid)
+    folders.sign(file.parent, pid)
+    return folders.write_file(file, text)
+
+
+def _file(aoi: str, year: int, pid: str) -> Path:
+    """Where they are, after those in temp/ were moved there."""
+    old = folders.place(aoi, year, pid, folders.NOTES)
+    folders.adopt_notes(old)
+    return folders.in_data(old)

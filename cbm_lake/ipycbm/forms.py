@@ -1,0 +1,103 @@
+"""The inputs of a form together: what they say now, whether that is still so, and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from typing import Any, Final, TypeAlias
+
+import ipywidgets
+
+from cbm_lake.errors import LakeError
+
+Values: TypeAlias = "dict[str, Any]"
+"""What inputs say, by their names; where one says nothing that can be used, the error."""
+_SECRET: Final = (ipywidgets.Password, ipywidgets.FileUpload, ipywidgets.Textarea)
+"""Inputs whose values are not written out."""
+_LONGEST: Final = 60
+"""Characters of a value in a sentence."""
+
+
+class Form:
+    """Inputs by name: widgets with a `value`, those of several parts too.
+
+    An input may have `watched`, (widget, name of a trait) of everything by which it is changed; else all its parts are
+    looked through.
+    """
+
+    def __init__(self, inputs: Mapping[str, Any]) -> None:
+        self._inputs = dict(inputs)
+
+    def observe(self, changed: Callable[[], None]) -> None:
+        """Have `changed` called after every change of an input."""
+        for widget, trait in self.watched():
+            widget.observe(lambda _: changed(), trait)
+
+    def watched(self) -> set[tuple[ipywidgets.Widget, str]]:
+        """The widgets and traits of which each change is one of the form."""
+        return {each for one in self._inputs.values() for each in _watched(one)}
+
+    def values(self) -> Values:
+        """What the inputs say now."""
+        return {name: _value(widget) for name, widget in self._inputs.items()}
+
+    def loggable(self, values: Values) -> Values:
+        """Those of some values that may be written down: no passwords, files and long texts."""
+        return {name: value for name, value in values.items() if not isinstance(self._inputs[name], _SECRET)}
+
+    def differs(self, values: Values) -> bool:
+        """Whether the inputs say another now."""
+        return not all(same(value, values.get(name)) for name, value in self.values().items())
+
+    def words(self, values: Values) -> str:
+        """Those of some values that are others now, in words: parcel 000591, area demo."""
+        now = self.values()
+        return ", ".join(
+            _named(name, self._inputs[name], value) for name, value in values.items() if not same(value, now[name])
+        )
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; errors are by what they say."""
+    if isinstance(one, LakeError) and isinstance(other, LakeError):
+        return str(one) == str(other)
+    return bool(one == other)
+
+
+def _value(widget: Any) -> Any:
+    try:
+        return widget.value
+    except LakeError as error:
+        return error
+
+
+def _watched(widget: Any) -> Iterator[tuple[ipywidgets.Widget, str]]:
+    """What changes the value of an input: its own traits, or those of its parts."""
+    if hasattr(widget, "watched"):
+        yield from widget.watched
+        return
+    if isinstance(widget, ipywidgets.Tab):
+        yield widget, "selected_index"
+    if isinstance(widget, ipywidgets.ValueWidget) and not isinstance(widget, ipywidgets.HTML):
+        yield widget, "value"
+    for part in getattr(widget, "children", ()):
+        yield from _watched(part)
+
+
+def _named(name: str, widget: Any, value: Any) -> str:
+    """An input and what it said: parcel 000591."""
+    label = getattr(widget, "description", "") or getattr(widget, "label", "") or name.replace("_", " ")
+    if isinstance(widget, _SECRET):
+        return f"another {label}"
+    if isinstance(value, LakeError):
+        return f"no {label}"
+    text = _written(value)
+    return f"{label} {text if len(text) <= _LONGEST else text[:_LONGEST] + ' …'}"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(str(part) for part in value.values() if part not in (None, ""))
+    if isinstance(value, (tuple, list)):
+        return (" to " if any(isinstance(part, date) for part in value) else ", ").join(map(_written, value)) or "none"
+    return {True: "ticked", False: "not ticked"}[value] if isinstance(value, bool) else str(value)

@@ -1,0 +1,289 @@
+"""The log of a Delta table: entries that appear whole, each under a number that one writer alone can have.
+
+An entry is on the disk, as are the files that it names, before it gets its name, and its name before the commit is
+done. Entries of this package carry a digest, so that one that was cut or changed is known; of others it is known that
+an empty one, or one that is no JSON, is damaged.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from urllib.parse import quote
+
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from cbm_lake import access, digests, durable, loghint
+from cbm_lake.errors import SourceError
+from cbm_lake.store import Store, translated
+
+Action = dict[str, Any]
+"""One line of an entry, by its kind: {"add": {...}}."""
+_ENGINE: Final = "cbm-lake"
+_DIGEST: Final = "digest"
+_UNKNOWN: Final = "0" * 32
+"""What stands for the digest while it is computed."""
+_KINDS: Final = frozenset({"add", "cdc", "commitInfo", "domainMetadata", "metaData", "protocol", "remove", "txn"})
+_PROTOCOL: Final = {"minReaderVersion": 1, "minWriterVersion": 2}
+_CHECKPOINT_EVERY: Final = 100
+_LAST: Final = "_last_checkpoint"
+
+
+class DamagedLogError(SourceError):
+    """A log that says no more what its table holds; other tables can be read."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """The log of the table of that name in a store."""
+
+    store: Store
+    name: str
+    """Folder of the table in the store."""
+
+    def file(self, version: int) -> str:
+        """The name of an entry in the store."""
+        return f"{self.name}/_delta_log/{version:020}.json"
+
+    def open(self) -> DeltaTable | None:
+        """The table as it is; None when it has not been made yet.
+
+        Raises:
+            DamagedLogError: an entry or a checkpoint is damaged; it is named, with what to do.
+            SourceError: the log cannot be read.
+        """
+        url = self.store.path(self.name)
+        with translated("read", url):
+            try:
+                table = DeltaTable(url, storage_options=self.store.options)
+            except TableNotFoundError:
+                self._check_entries(-1)
+                return None
+            except DeltaError as error:
+                self._check_entries(-1)
+                self._check_checkpoints(error)
+                raise
+        if not access.is_remote(url):  # where an object is there whole or not at all
+            self._check_entries(table.version())
+        return table
+
+    def commit(self, actions: Iterable[Action], since: int, conflicts: Callable[[Action], bool]) -> int:
+        """Add an entry after version `since`, or after those that others added meanwhile.
+
+        Args:
+            actions: what the entry says; the files that it adds are on the disk.
+            since: version on which the actions rest; -1 is before the first.
+            conflicts: says of an action that another writer committed since whether it takes the ground away.
+
+        Returns:
+            The version that the entry makes.
+
+        Raises:
+            CommitFailedError: another writer's commit is in conflict; nothing is changed.
+            SourceError: the log cannot be read or written.
+        """
+        content = _encoded(actions)
+        version = since + 1
+        while not self.store.create(self.file(version), content):
+            others = self.store.read_bytes(self.file(version))
+            if others == content:  # the answer to the first try was lost
+                break
+            if any(map(conflicts, self._decoded(version, others))):
+                raise CommitFailedError(f"another writer was quicker with version {version}")
+            version += 1
+        if not access.is_remote(self.store.url):
+            loghint.note_entry(Path(self.store.path(self.file(version))).parent, version, content)
+        return version
+
+    def checkpoint(self) -> None:
+        """Sum the log up in one file, so that who opens the table need not read every entry.
+
+        The sum is on the disk before `_last_checkpoint` says that it is there.
+        """
+        table = self.open()
+        if table is None:
+            return
+        if access.is_remote(self.store.url):
+            table.create_checkpoint()
+            return
+        log = Path(self.store.path(f"{self.name}/_delta_log"))
+        with TemporaryDirectory() as scratch:
+            copied = Path(scratch) / "table" / "_delta_log"
+            copied.mkdir(parents=True)
+            for file in _needed(log):
+                shutil.copyfile(file, copied / file.name)
+            summed = DeltaTable(str(copied.parent))
+            if (copied / f"{summed.version():020}.checkpoint.parquet").exists():
+                return
+            summed.create_checkpoint()
+            for name in (f"{summed.version():020}.checkpoint.parquet", _LAST):
+                with durable.replacing(log / name) as draft:
+                    shutil.copyfile(copied / name, draft)
+                if name != _LAST:
+                    loghint.note_sum(log, name)
+
+    def is_due(self, version: int) -> bool:
+        """Whether the log is to be summed up after that version."""
+        return version % _CHECKPOINT_EVERY == 0 and version > 0
+
+    def _check_entries(self, version: int) -> None:
+        """Raise SourceError for a damaged entry since the last checkpoint: the library passes over an empty one."""
+        if access.is_remote(self.store.url):
+            names = self.store.files(f"{self.name}/_delta_log", ".json")
+        else:
+            names = [str(file) for file in _needed(Path(self.store.path(f"{self.name}/_delta_log")))]
+        numbers = sorted(
+            int(stem) for name in names if (stem := Path(name).stem).isdecimal() and name.endswith(".json")
+        )
+        for number in numbers:
+            self._decoded(number, self.store.read_bytes(self.file(number)), last=number == numbers[-1])
+
+    def _check_checkpoints(self, error: Exception) -> None:
+        """Raise SourceError that names the newest checkpoint: when all entries are sound, nothing else is damaged."""
+        files = [name for name in self.store.files(f"{self.name}/_delta_log") if ".checkpoint." in name]
+        if files:
+            reason = str(error).partition("\n")[0]
+            raise DamagedLogError(
+                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason}); delete it and "
+                f"{_LAST} beside it: the entries of the log say the same"
+            ) from error
+
+    def _decoded(self, version: int, content: bytes | None, *, last: bool = True) -> list[Action]:
+        """The actions of an entry; SourceError where it is damaged."""
+        fault = "it has gone" if content is None else damage(content)
+        if fault is None and content is not None:
+            return decoded(content)
+        path = self.store.path(self.file(version))
+        raise DamagedLogError(f"cannot read {path}: this entry of the log is damaged ({fault}); {_advice(last=last)}")
+
+
+def damage(content: bytes) -> str | None:
+    """What is wrong with the bytes of an entry; None where nothing is.
+
+    Of an entry of this package any changed bit is noticed, of others' what is empty or no JSON.
+    """
+    if not content.strip():
+        return "it is empty"
+    try:
+        actions = decoded(content)
+    except (ValueError, UnicodeDecodeError):
+        return "it is no JSON"
+    if not all(isinstance(action, dict) and action.keys() <= _KINDS for action in actions):
+        return "it has lines that are no actions"
+    info: Action = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    if info.get("engineInfo") != _ENGINE and _DIGEST not in info:
+        return None
+    told = str(info.get(_DIGEST, ""))
+    blank = content.replace(told.encode(), _UNKNOWN.encode(), 1) if told else content
+    return None if digests.computed(blank) == told else "it is cut or was changed"
+
+
+def decoded(content: bytes) -> list[Action]:
+    """The actions of an entry."""
+    return [json.loads(line) for line in content.decode().split("\n") if line.strip()]
+
+
+def made(schema: Schema, partitions: Sequence[str], configuration: Mapping[str, str]) -> list[Action]:
+    """The actions that make an empty table."""
+    return [
+        {"protocol": _PROTOCOL},
+        {"metaData": _described(str(uuid.uuid4()), _now(), schema, partitions, configuration)},
+    ]
+
+
+def altered(table: DeltaTable, schema: Schema, configuration: Mapping[str, str]) -> list[Action]:
+    """The actions that give a table other columns and properties, besides those that it has."""
+    there = table.metadata()
+    properties = {**there.configuration, **configuration}
+    return [{"metaData": _described(str(there.id), there.created_time, schema, there.partition_columns, properties)}]
+
+
+def added(path: str, size: int, partition: Mapping[str, str | None], statistics: str) -> Action:
+    """That a file of rows comes, by its path in the table's folder."""
+    return {
+        "add": {
+            "path": quote(path, safe="/="),
+            "partitionValues": dict(partition),
+            "size": size,
+            "modificationTime": _now(),
+            "dataChange": True,
+            "stats": statistics,
+        }
+    }
+
+
+def removed(path: str, size: int, partition: Mapping[str, str | None]) -> Action:
+    """That a file of rows goes."""
+    return {
+        "remove": {
+            "path": quote(path, safe="/="),
+            "deletionTimestamp": _now(),
+            "dataChange": True,
+            "extendedFileMetadata": True,
+            "partitionValues": dict(partition),
+            "size": size,
+        }
+    }
+
+
+def numbered(name: str, number: int) -> Action:
+    """That the commit is the one of that number among those of a name."""
+    return {"txn": {"appId": name, "version": number, "lastUpdated": _now()}}
+
+
+def _described(
+    identity: str, made_at: int, schema: Schema, partitions: Sequence[str], configuration: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "id": identity,
+        "name": None,
+        "description": None,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": schema.to_json(),
+        "partitionColumns": list(partitions),
+        "createdTime": made_at,
+        "configuration": dict(configuration),
+    }
+
+
+def _encoded(actions: Iterable[Action]) -> bytes:
+    """An entry with its own digest, for which zeros stand while it is computed."""
+    info = {
+        "timestamp": _now(),
+        "operation": "WRITE",
+        "operationParameters": {"mode": "Append"},
+        "engineInfo": _ENGINE,
+        _DIGEST: _UNKNOWN,
+        "txnId": str(uuid.uuid4()),
+    }
+    lines = [json.dumps(action, ensure_ascii=False) for action in [{"commitInfo": info}, *actions]]
+    content = "".join(f"{line}\n" for line in lines).encode()
+    return content.replace(_UNKNOWN.encode(), digests.computed(content).encode(), 1)
+
+
+def _needed(log: Path) -> list[Path]:
+    """What the newest version of a local log rests on: its newest checkpoint, and the entries after it."""
+    sums = sorted(file for file in log.glob("*.checkpoint*.parquet") if file.name[:20].isdecimal())
+    newest = sums[-1].name[:20] if sums else ""
+    entries = sorted(file for file in log.glob("*.json") if file.stem.isdecimal() and file.stem > newest)
+    return [*(file for file in sums if file.name.startswith(newest)), *entries]
+
+
+def _advice(*, last: bool) -> str:
+    if last:
+        return "delete it and run the last command again: after a loss of power it was never reported as done"
+    return (
+        "restore it from a copy; or move it and all later entries away, then check again and redo what they had added"
+    )
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

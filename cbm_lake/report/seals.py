@@ -1,0 +1,253 @@
+"""Signatures of reports, each of which names the report before it, so that one taken away or put elsewhere is missed.
+
+    content      SHA-256 of the evidence and of the digests of its pages
+    statement    {"content", "key": name of the key, "number": 1, 2, …, "previous": SHA-256 of the statement before}
+    signature    Ed25519 of "cbm-lake report" and the statement as canonical JSON
+
+The statements of a workspace stand, one a line, in data/reports/register.jsonl. A line is added before the files of its
+report are written, by one process at a time.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+
+from cbm_lake import durable
+from cbm_lake.config import Workspace
+from cbm_lake.documents import read_json
+from cbm_lake.errors import ConfigError, InvalidInputError, SourceError
+from cbm_lake.report import facts
+from cbm_lake.report.evidence import SEAL, without_seal
+from cbm_lake.report.facts import Facts
+from cbm_lake.report.keys import PublicKey, Signer
+
+_DOMAIN: Final = b"cbm-lake report\n"
+"""Stands before what is signed, so that a signature of something else by the same key is none of a report."""
+_SHAPE: Final = {"rendered": dict, "number": int, "previous": str, "public": str, "signature": str}
+_LONGEST: Final = 16_384
+"""Bytes of a line of the register at most."""
+_WAIT: Final = 120
+"""Seconds for another process that signs."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """The statement of a report in the chain, with its signature."""
+
+    content: str
+    key: str
+    number: int
+    previous: str
+    public: PublicKey
+    signature: bytes
+    what: str
+    """Which report it is, for messages."""
+
+    @property
+    def statement(self) -> Facts:
+        """What is signed."""
+        return {"content": self.content, "key": self.key, "number": self.number, "previous": self.previous}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the statement, by which the next report names this one."""
+        return facts.digest(self.statement)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the signature is of this statement, by the key that stands beside it."""
+        message = _DOMAIN + facts.text(self.statement).encode("ascii")
+        return self.key == self.public.name and self.public.verifies(self.signature, message)
+
+
+def content_of(sealed: Facts, rendered: dict[str, str]) -> str:
+    """SHA-256 of the evidence and of what a reader sees."""
+    return facts.digest({"evidence": sealed, "rendered": rendered})
+
+
+def sign(sealed: Facts, rendered: dict[str, str], signer: Signer) -> Facts:
+    """The evidence with its seal; the register has it then.
+
+    Args:
+        sealed: the evidence.
+        rendered: digests of its pages by their formats.
+        signer: the key.
+
+    Raises:
+        ConfigError: the register cannot be read or written.
+    """
+    file = register()
+    try:
+        durable.make_folder(file.parent)
+        with FileLock(file.with_suffix(".lock"), timeout=_WAIT):
+            before = _last(file)
+            statement = {
+                "content": content_of(sealed, rendered), "key": signer.public.name,
+                "number": before.number + 1 if before else 1, "previous": before.digest if before else "",
+            }  # fmt: skip
+            signature = base64.b64encode(signer.sign(_DOMAIN + facts.text(statement).encode("ascii"))).decode("ascii")
+            public = base64.b64encode(signer.public.raw).decode("ascii")
+            _append(file, {**statement, "public": public, "signature": signature, "report": sealed["key"]})
+    except (OSError, Timeout) as error:
+        raise ConfigError(f"{file} cannot be written ({error}); check its rights and free space") from error
+    seal = {"rendered": rendered, "number": statement["number"], "previous": statement["previous"],
+            "public": public, "signature": signature}  # fmt: skip
+    return {**sealed, SEAL: seal}
+
+
+def link_of(document: Facts, what: str) -> Link | None:
+    """The statement of a report by its evidence; None where it is not signed.
+
+    Raises:
+        InvalidInputError: its seal is none.
+    """
+    seal = document.get(SEAL)
+    if seal is None:
+        return None
+    if not isinstance(seal, dict) or any(type(seal.get(name)) is not kind for name, kind in _SHAPE.items()):
+        raise InvalidInputError(f"{what} has a seal that is none; ask who made it for another copy")
+    sealed = without_seal(document)
+    signer = sealed["page"]["signer"] if isinstance(sealed.get("page"), dict) else ""
+    return _link({**seal, "content": content_of(sealed, seal["rendered"]), "key": signer}, what)
+
+
+def _link(row: Facts, what: str) -> Link:
+    try:
+        public = PublicKey(base64.b64decode(row["public"], validate=True), what)
+        signature = base64.b64decode(row["signature"], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidInputError(
+            f"{what} has a seal that is none ({error}); ask who made it for another copy"
+        ) from error
+    if len(public.raw) != 32 or len(signature) != 64:
+        raise InvalidInputError(f"{what} has a seal that is none (no Ed25519); ask who made it for another copy")
+    return Link(row["content"], row["key"], row["number"], row["previous"], public, signature, what)
+
+
+# -- the register -----------------------------------------------------------------------------------------------------
+
+
+def register() -> Path:
+    """Where the statements of the workspace stand."""
+    return Workspace.here().data / "reports" / "register.jsonl"
+
+
+def registered(file: Path) -> list[Link]:
+    """The statements in a register.
+
+    Raises:
+        SourceError: it cannot be read.
+        InvalidInputError: a line of it is none.
+    """
+    try:
+        lines = file.read_text("utf-8").split("\n")
+    except (OSError, UnicodeError) as error:
+        raise SourceError(f"the register {file} cannot be read ({error}); restore it from a backup") from error
+    if lines[-1] and not _is_row(lines[-1]):
+        lines[-1] = ""  # half a line of a process that was ended while it wrote: its report was never written
+    return [_registered(line, f"{file}, line {number}") for number, line in enumerate(lines, 1) if line]
+
+
+def _registered(line: str, what: str) -> Link:
+    try:
+        row = read_json(line)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{what} is no statement ({error}); restore the register from a backup") from error
+    texts = ("content", "key", "previous", "public", "signature")
+    if not isinstance(row, dict) or type(row.get("number")) is not int or not all(
+        isinstance(row.get(name), str) for name in texts
+    ):  # fmt: skip
+        raise InvalidInputError(f"{what} is no statement; restore the register from a backup")
+    return _link(row, what)
+
+
+def _is_row(line: str) -> bool:
+    try:
+        return isinstance(read_json(line), dict)
+    except InvalidInputError:
+        return False
+
+
+def _last(file: Path) -> Link | None:
+    """The newest statement."""
+    end = _end(file)
+    if not end:
+        return None
+    with file.open("rb") as stream:
+        stream.seek(max(0, end - _LONGEST))
+        line = stream.read(end - stream.tell()).rstrip(b"\n").rpartition(b"\n")[2]
+    return _registered(line.decode("utf-8", "replace"), f"{file}, the last line")
+
+
+def _end(file: Path) -> int:
+    """Where the last whole line ends; after it half a line may stand."""
+    if not file.exists():
+        return 0
+    with file.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - _LONGEST))
+        start = stream.tell()
+        return start + stream.read().rfind(b"\n") + 1
+
+
+def _append(file: Path, row: Facts) -> None:
+    """Add a line, after the last whole one."""
+    end = _end(file)
+    with file.open("r+b" if file.exists() else "wb") as stream:
+        stream.seek(end)
+        stream.truncate()
+        stream.write(json.dumps(row, sort_keys=True).encode("ascii") + b"\n")
+    durable.sync([file])
+
+
+# -- the chain --------------------------------------------------------------------------------------------------------
+
+
+def broken(links: Iterable[Link], known: Sequence[PublicKey]) -> list[str]:
+    """Where a chain of statements is broken: what is missing, stands there twice, was put elsewhere, or is not signed.
+
+    Args:
+        links: the statements, in any order.
+        known: the keys that are trusted.
+    """
+    ordered = sorted(links, key=lambda link: link.number)
+    names = {key.raw for key in known}
+    told = [f"{link.what}: its signature does not hold" for link in ordered if not link.holds]
+    told += [
+        f"{link.what} is signed by another key ({link.public.name})" for link in ordered if link.public.raw not in names
+    ]
+    return told + [text for pair in pairwise(ordered) for text in _step(*pair)]
+
+
+def _step(before: Link, after: Link) -> list[str]:
+    """What is wrong between two statements of a chain."""
+    if after.number == before.number:
+        same = after.digest == before.digest
+        return [] if same else [f"{before.what} and {after.what} are both number {after.number}"]
+    if after.number > before.number + 1:
+        return [f"{_missing(before.number + 1, after.number - 1)} not there, before {after.what}"]
+    return [] if after.previous == before.digest else [f"{after.what} does not follow {before.what}"]
+
+
+def _missing(first: int, last: int) -> str:
+    return f"number {first} is" if first == last else f"numbers {first} to {last} are"
+
+
+def unregistered(links: Sequence[Link], entries: Sequence[Link]) -> list[str]:
+    """Which reports a register does not have, or has otherwise."""
+    there: dict[int, Any] = {entry.number: entry.digest for entry in entries}
+    return [
+        f"{link.what} (number {link.number}) is not the report of that number in the register"
+        for link in links
+        if there.get(link.number) != link.digest
+    ]

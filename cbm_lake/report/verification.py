@@ -1,0 +1,347 @@
+"""Whether a report still holds: its values, its pages as a reader sees them, its signature, its place in the chain."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import numpy as np
+
+from cbm_lake import sources
+from cbm_lake.errors import InvalidInputError, LakeError, SourceError, some
+from cbm_lake.report import evidence, facts, figures, htmlpages, images, keys, pages, pdfpages, seals, words
+from cbm_lake.report.facts import Facts
+from cbm_lake.report.keys import PublicKey
+
+_MOST: Final = 20
+"""Differences that are told."""
+_NO_PAGE: Final = (
+    ArithmeticError, AttributeError, LookupError, TypeError, UnicodeError, ValueError, RecursionError,
+    jinja2.TemplateError, SourceError,
+)  # fmt: skip
+"""What is raised where facts are of another form than a page needs."""
+_NOTHING: Final = np.zeros((1, 1, 3), np.uint8)
+"""Stands where a figure of a PDF is not there."""
+Known = str | Path | PublicKey | Sequence[str | Path | PublicKey]
+"""Public keys: the files of one or of several."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a report still holds."""
+
+    file: Path
+    key: Facts
+    as_of: str
+    differences: tuple[str, ...]
+    """What is not equal; empty when all is."""
+    numbers: int
+    """How many values were compared with the lake."""
+    doubts: tuple[str, ...] = ()
+    """What could not be verified; empty when all was."""
+    notes: tuple[str, ...] = ()
+    """How it was verified."""
+    signature: str = "not signed"
+    """By which key it is signed, and as which of its reports."""
+
+    @property
+    def equal(self) -> bool:
+        """Whether everything is equal, and was verified."""
+        return not self.differences and not self.doubts
+
+    @property
+    def status(self) -> int:
+        """0 equal, 1 different or forged, 2 it cannot be verified."""
+        return 1 if self.differences else 2 if self.doubts else 0
+
+    def __str__(self) -> str:
+        what = f"{self.file.name}: parcel {self.key['pid']} of {self.key['aoi']} {self.key['year']}, as of {self.as_of}"
+        ends = "".join(f"; {note}" for note in (self.signature, *self.notes))
+        if self.differences:
+            return f"{what}: NOT equal: {'; '.join(self.differences)}{ends}"
+        if self.doubts:
+            return f"{what}: cannot be verified: {'; '.join(self.doubts)}{ends}"
+        values = f"all {self.numbers:,} values are equal" if self.numbers else "it is as it was signed"
+        return f"{what}: {values}{ends}"
+
+
+@dataclass
+class _Findings:
+    """What is told of a report, as it is found."""
+
+    differences: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    signature: str = "not signed"
+    trusted: bool = False
+    """Whether a known key signed it."""
+    numbers: int = 0
+
+
+def verify(
+    file: str | Path, *, url: str | None = None, key: Known | None = None, lake: bool | None = None, redraw: bool = True
+) -> Verdict:
+    """Compare a report with its evidence, that with its signature, and with the lake as it was then.
+
+    The pages are set anew from the evidence, and what a reader sees is compared: texts, pictures, everything else that
+    is drawn. With a lake every number is computed again too, and the pictures drawn again.
+
+    Args:
+        file: a report, .pdf or .html, or its evidence alone, .json.
+        url: of the lake; without it the workspace's.
+        key: files of the public keys, by one of which it must be signed; None takes those of the workspace, if it is
+            signed at all.
+        lake: whether the lake is asked; None asks it unless a key is given and no url.
+        redraw: whether pictures are drawn again too, which takes seconds.
+
+    Raises:
+        SourceError: the file, or that of a key, cannot be read.
+        InvalidInputError: it holds no evidence, or that of another version, or of which no page can be set.
+    """
+    path = Path(file)
+    content = evidence.content_of(path)
+    document = evidence.parse(path, content)
+    told = _Findings()
+    told.differences += evidence.tampering(document)
+    _signature(path, document, keys.read_all(key), told)
+    with_lake = (url is not None or key is None) if lake is None else lake
+    _page(path, content, document, told)
+    if with_lake:
+        _values(document, url, told)
+        if redraw and document["format"] != evidence.OLD:
+            _drawn_again(document, url, told)
+    elif not told.trusted:
+        told.doubts.append(
+            "without a lake and without a signature by a known key nothing says that its values are right"
+        )
+    more = len(told.differences) - _MOST
+    shown = [*told.differences[:_MOST], f"and {more} more"] if more > 0 else told.differences
+    return Verdict(
+        path, document["key"], document["as_of"], tuple(shown), told.numbers, tuple(told.doubts), tuple(told.notes),
+        told.signature,
+    )  # fmt: skip
+
+
+def verify_chain(
+    files: Iterable[str | Path], *, key: Known | None = None, register: str | Path | None = None
+) -> list[str]:
+    """Where a chain of reports is broken: one is missing, was put elsewhere, changed, or signed by another.
+
+    Args:
+        files: reports; those of one report in several formats count once.
+        key: files of the public keys of the agency; None takes those of the workspace.
+        register: the agency's register of reports, against which they are held too; None is without.
+
+    Returns:
+        One text for each break; empty where there is none.
+
+    Raises:
+        SourceError: a file cannot be read.
+        InvalidInputError: it holds no evidence, or the register no statements.
+    """
+    known = keys.read_all(key) if key is not None else keys.listed()
+    found = {path: seals.link_of(evidence.read(path), path.name) for path in map(Path, files)}
+    told = [f"{path.name} is not signed" for path, link in found.items() if link is None]
+    links = [link for link in found.values() if link is not None]
+    told += seals.broken(links, known)
+    if register is not None:
+        entries = seals.registered(Path(register))
+        told += seals.broken(entries, known)
+        told += (
+            [] if not entries or min(entry.number for entry in entries) == 1 else ["the register lacks its first lines"]
+        )
+        told += seals.unregistered(links, entries)
+    return told
+
+
+# -- the signature ----------------------------------------------------------------------------------------------------
+
+
+def _signature(path: Path, document: Facts, given: Sequence[PublicKey], told: _Findings) -> None:
+    """Whether it is signed, by whom, and whether the signature holds."""
+    link = seals.link_of(document, path.name)
+    names = {one.raw for one in given or keys.listed()}
+    if link is None:
+        if document["format"] != evidence.OLD and document["page"]["signer"]:
+            told.differences.append("the signature was taken away")
+        elif given:
+            told.differences.append("it is not signed, and a key was given by which it should be")
+        return
+    told.signature = f"signed by the key {link.public.name} as number {link.number}"
+    if not link.holds:
+        told.differences.append("the signature does not hold: evidence or page were changed after it was signed")
+    elif link.public.raw in names:
+        told.trusted = True
+    elif given:
+        told.differences.append(f"it is signed by another key ({link.public.name}), not by {_named(given)}")
+    else:
+        told.doubts.append(f"the key {link.public.name} is not known here; give the agency's public key")
+
+
+def _named(given: Sequence[PublicKey]) -> str:
+    return some(one.name for one in given)
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+
+
+def _page(path: Path, content: bytes, document: Facts, told: _Findings) -> None:
+    """Whether a reader sees what the evidence says."""
+    form = path.suffix.lower().removeprefix(".")
+    if document["format"] == evidence.OLD:
+        told.doubts.append(
+            "an earlier version of cbm-lake made it, whose evidence does not hold its pages; make it anew"
+        )
+        return
+    found = _shown(path, content, document)
+    if found is None:
+        return
+    if not found:
+        told.notes.append("the page is the one that its evidence makes")
+    elif told.trusted and _digest(form, content) == document[evidence.SEAL]["rendered"].get(form):
+        told.notes.append(f"the page is the one that was signed, set with {_tools(document['tools'])}")
+    elif told.trusted or document["tools"] == evidence.tools():
+        told.differences += found
+    else:
+        here, there = _tools(evidence.tools()), _tools(document["tools"])
+        told.doubts.append(f"the page was set with {there}, and looks otherwise when set here with {here}: {found[0]}")
+
+
+def _shown(path: Path, content: bytes, document: Facts) -> list[str] | None:
+    """How a page differs from what its evidence makes; None where there is no page.
+
+    Raises:
+        InvalidInputError: the evidence makes none.
+    """
+    try:
+        texts = words.of(document)
+        if path.suffix.lower() == ".html":
+            return _html(content.decode("utf-8"), document, texts)
+        return _pdf(content, document, texts) if path.suffix.lower() == ".pdf" else None
+    except _NO_PAGE as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise InvalidInputError(
+            f"{path} holds evidence of which no page can be set ({reason}); is it a report?"
+        ) from error
+
+
+def _html(page: str, document: Facts, texts: Facts) -> list[str]:
+    pictures = htmlpages.pictures(page)
+    pixels = {name: images.digest_of_pixels(images.decoded(content)) for name, content in pictures.items()}
+    files = {name: images.digest_of_file(content) for name, content in pictures.items()}
+    told = [
+        f"the figure {name} was changed" if name in pictures else f"the figure {name} is not there"
+        for name, digest in document["pictures"].items()
+        if files.get(name) != digest or pixels.get(name) != document["pixels"].get(name)
+    ]
+    there = {name: pictures.get(name, b"") for name in document["pictures"]}
+    return [*told, *htmlpages.differences(page, pages.html(texts, there, document))]
+
+
+def _pdf(content: bytes, document: Facts, texts: Facts) -> list[str]:
+    try:
+        there = pdfpages.read(content)
+    except InvalidInputError as error:
+        return [f"the pages are none of a report: {error}"]
+    drawn = {images.digest_of_pixels(pixels): pixels for pixels in there.pictures}
+    told = [
+        f"the figure {name} was changed, or is not there"
+        for name, digest in document["pixels"].items()
+        if digest not in drawn
+    ]
+    more = len(set(drawn) - set(document["pixels"].values()))
+    told += [f"{more} pictures are not of the evidence"] if more else []
+    pictures = {name: images.encoded(drawn.get(digest, _NOTHING)) for name, digest in document["pixels"].items()}
+    anew = pages.pdf(texts, pictures, document)
+    return told if content == anew else told + pdfpages.differences(there, pdfpages.read(anew))
+
+
+def _digest(form: str, content: bytes) -> str:
+    """The digest of a page as it is signed; empty where parts were added to its end."""
+    try:
+        return pdfpages.digest(content) if form == "pdf" else htmlpages.digest(content.decode("utf-8"))
+    except InvalidInputError:
+        return ""
+
+
+def _tools(tools: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in tools.items() if version)
+
+
+# -- the lake ---------------------------------------------------------------------------------------------------------
+
+
+def _values(document: Facts, url: str | None, told: _Findings) -> None:
+    """Whether the lake as it was then says the same."""
+    try:
+        again = facts.gather(facts.open_at(document["as_of"], url), document["key"])
+    except LakeError as error:
+        told.differences.append(f"the lake cannot say it again: {error}")
+        return
+    told.differences += differences(document["facts"], again)
+    told.numbers = _count(again)
+
+
+def _drawn_again(document: Facts, url: str | None, told: _Findings) -> None:
+    """Whether the lake as it was then draws the same pictures, where that can be told here."""
+    tms = document["page"]["tms"]
+    try:
+        lake = facts.open_at(document["as_of"], url)
+        with tempfile.TemporaryDirectory() as scratch, sources.reading(lake):
+            drawn, missing, _ = figures.draw(document["key"], Path(scratch), tms)
+    except LakeError as error:
+        told.notes.append(f"pictures were compared with their digests, as the lake cannot draw them again: {error}")
+        return
+    again = {name: images.digest_of_pixels(images.decoded(content)) for name, content in drawn.items()}
+    others = {name for name in again if name == "place" and tms.lower() != "sentinel"}
+    changed = [
+        name for name, digest in document["pixels"].items() if name not in others and again.get(name, digest) != digest
+    ]
+    alone = sorted({*others, *missing} & set(document["pixels"]))
+    hidden = sorted(set(document["page"]["missing"]) & set(again) - others)
+    if changed and document["tools"] == evidence.tools():
+        told.differences += [f"the figure {name} is not the one that the lake draws" for name in changed]
+    elif changed:
+        alone += changed
+    told.notes.append("pictures are equal to those drawn anew" if not alone else _by_digest(alone))
+    if hidden:
+        told.notes.append(f"the report leaves out {some(hidden)}, which the lake draws now")
+
+
+def _by_digest(names: Sequence[str]) -> str:
+    return f"the pictures {some(names)} were compared with the digests in the evidence, the others drawn anew"
+
+
+def differences(old: Any, new: Any, place: str = "") -> list[str]:
+    """Where two values of JSON are not equal, and what stands there."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = dict.fromkeys([*old, *new])
+        return [
+            told for name in names for told in differences(old.get(name), new.get(name), f"{place}.{name}".lstrip("."))
+        ]
+    if isinstance(old, list) and isinstance(new, list):
+        longer = range(max(len(old), len(new)))
+        inner = [(_at(old, n), _at(new, n), f"{place}[{n}]") for n in longer]
+        return [told for pair in inner for told in differences(*pair)]
+    return [] if old == new and type(old) is type(new) else [f"{place} was {_told(old)}, is {_told(new)}"]
+
+
+def _at(values: list[Any], number: int) -> Any:
+    return values[number] if number < len(values) else None
+
+
+def _told(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _count(value: Any) -> int:
+    """How many single values there are."""
+    if isinstance(value, dict):
+        return sum(map(_count, value.values()))
+    return sum(map(_count, value)) if isinstance(value, list) else 1

@@ -1,0 +1,234 @@
+"""What a reader of some areas may read by SQL: a database that neither holds nor names anything of another area.
+
+It is written by the server before the reader's statement is looked at: the rows of tables that all areas share (ledger,
+scenes, weather cells) stand in it as far as they are theirs, and its views name the files of their areas alone. What
+the views say is worked out from these, so a row never depends on what another area has. Of scenes a reader sees those
+whose footprint meets parcels of these areas, and those that were extracted over them, or failed; the verdict of the
+offset guard only on the latter, for on others the data of other areas gave it.
+
+For the same areas and the same moment of the lake it is written once.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+
+from cbm_lake import queries, tables
+from cbm_lake.database import Database, Part, files_of, rows
+from cbm_lake.delta import Table
+from cbm_lake.lake import Lake
+from cbm_lake.snapshots import Snapshot
+from cbm_lake.store import Store
+
+Aois = tuple[str, ...] | None
+"""Areas that may be read; None is all."""
+_BY_SCENE: Final = ("stac_scenes", "obsids", "exclusions", "suspects")
+"""Tables of which rows of some scenes are given."""
+_BY_AREA: Final = ("ledger", "weather_boxes")
+"""Tables that are not in partitions, of which rows of some areas are given."""
+_ROOM: Final = (-0.01, -0.01, 0.01, 0.01)
+"""Degrees that a place is wider on each side: between its corners the edge of a scene bends away from its footprint."""
+_KEPT: Final = 32
+"""Databases that are kept for their next reader."""
+_FORGOTTEN: Final = 7 * 86_400.0
+"""Seconds after which a database that nobody has deleted is."""
+_AREA: Final = re.compile(r"/aoi=([^/]*)/")
+
+
+@dataclass
+class _Written:
+    """A database that was written, and how many read it now."""
+
+    folder: Path
+    snapshot: Snapshot
+    readers: int = 0
+    superseded: bool = False
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "lake.duckdb"
+
+
+class Grants:
+    """The databases of a lake's readers.
+
+    Args:
+        lake: which.
+        root: the folder that they are written to; it is made when it is needed, for the owner only.
+    """
+
+    def __init__(self, lake: Lake, root: Path) -> None:
+        self._lake, self._root = lake, root
+        self._store = Store(lake.url)
+        self._known = tables.of(self._store)
+        self._lock, self._writing = threading.Lock(), threading.Lock()
+        self._written: dict[Aois, _Written] = {}
+        self._whole: Database | None = None
+
+    @contextmanager
+    def database(self, aois: Aois) -> Iterator[Path]:
+        """The file of the database for these areas, as the lake is now; it stays as long as it is read.
+
+        Raises:
+            SourceError: a file of the lake cannot be read, or the database not be written.
+        """
+        key = None if aois is None else tuple(sorted(set(aois)))
+        found = self._read(key, self._lake.snapshot())
+        try:
+            yield found.file
+        finally:
+            with self._lock:
+                found.readers -= 1
+                self._clean(found)
+
+    def close(self) -> None:
+        """Delete all of them."""
+        with self._lock:
+            for written in self._written.values():
+                shutil.rmtree(written.folder, ignore_errors=True)
+            self._written, self._whole = {}, None
+
+    def _read(self, aois: Aois, snapshot: Snapshot) -> _Written:
+        """The database for these areas, with one reader more."""
+        found = self._current(aois, snapshot)
+        if found is None:
+            with self._writing:
+                found = self._current(aois, snapshot) or self._write(aois, snapshot)
+        return found
+
+    def _current(self, aois: Aois, snapshot: Snapshot) -> _Written | None:
+        with self._lock:
+            found = self._written.pop(aois, None)
+            if found is None:
+                return None
+            self._written[aois] = found  # as the one that was read last
+            if found.snapshot != snapshot or not found.file.exists():
+                return None
+            found.readers += 1
+            return found
+
+    def _write(self, aois: Aois, snapshot: Snapshot) -> _Written:
+        if self._whole is None or self._whole.snapshot != snapshot:
+            self._whole = Database(self._store, self._known, snapshot)
+        self._sweep()
+        written = _Written(self._root / uuid.uuid4().hex, snapshot, readers=1)
+        written.folder.mkdir(mode=0o700, parents=True)
+        try:
+            _write(self._store, self._known, self._whole, aois, written.file)
+        except BaseException:
+            shutil.rmtree(written.folder, ignore_errors=True)
+            raise
+        with self._lock:
+            former = [self._written.pop(aois)] if aois in self._written else []
+            self._written[aois] = written
+            former += [self._written.pop(key) for key in list(self._written)[:-_KEPT]]
+            for one in former:
+                one.superseded = True
+                self._clean(one)
+        return written
+
+    def _sweep(self) -> None:
+        """Delete what servers left that were killed; one that still uses such a database writes it anew."""
+        if self._root.is_dir():
+            for folder in self._root.iterdir():
+                with suppress(FileNotFoundError):  # another server was quicker
+                    if folder.stat().st_mtime < time.time() - _FORGOTTEN:
+                        shutil.rmtree(folder, ignore_errors=True)
+
+    def _clean(self, written: _Written) -> None:
+        if written.superseded and not written.readers:
+            shutil.rmtree(written.folder, ignore_errors=True)
+
+
+def _write(store: Store, known: dict[str, Table], whole: Database, aois: Aois, file: Path) -> None:
+    """Write the database of some areas."""
+    part = Part(_files(known, whole.snapshot, aois), _rows(known, whole, aois), _returning(whole, known, aois), file)
+    snapshot = _narrowed(whole.snapshot, aois)
+    connection = Database(store, known, snapshot, part).connection
+    paths = [file["path"] for files in part.files.values() for file in files]
+    readable = pa.table({"path": pa.array([*paths, *snapshot.parcels, *snapshot.outlines], pa.string())})
+    with queries.translated():
+        connection.from_arrow(readable).create("readable")
+        connection.close()
+
+
+def _narrowed(snapshot: Snapshot, aois: Aois) -> Snapshot:
+    """A snapshot with the parcel files of some areas alone."""
+    if aois is None:
+        return snapshot
+
+    def theirs(paths: Sequence[str]) -> tuple[str, ...]:
+        return tuple(path for path in paths if _area_of(path) in aois)
+
+    parcels, outlines, former = map(theirs, (snapshot.parcels, snapshot.outlines, snapshot.former))
+    return replace(snapshot, parcels=parcels, outlines=outlines, former=former)
+
+
+def _area_of(path: str) -> str | None:
+    found = _AREA.search(path)
+    return found[1] if found else None
+
+
+def _files(known: dict[str, Table], snapshot: Snapshot, aois: Aois) -> Mapping[str, Sequence[dict[str, Any]]]:
+    """The files of tables in partitions, in the order of their names; none of all other tables."""
+    return {
+        name: sorted(
+            (file for file in files if aois is None or file["partition.aoi"] in aois),
+            key=lambda file: str(file["path"]),
+        )
+        if "aoi" in known[name].partitions and not name.startswith("aside_")
+        else []
+        for name, files in files_of(known, snapshot).items()
+    }
+
+
+def _rows(known: dict[str, Table], whole: Database, aois: Aois) -> dict[str, pa.Table]:
+    """The rows of tables that all areas share; of those that no view needs, none."""
+    connection = whole.connection.cursor()
+
+    def ask(step: str, **params: Any) -> pa.Table:
+        return rows(connection, queries.get(f"granted.{step}").sql, params)
+
+    given = {name: known[name].schema.empty_table() for name in known if "aoi" not in known[name].partitions}
+    given |= {name: ask(name, aois=None if aois is None else list(aois)) for name in _BY_AREA}
+    extracted, visible = None, None
+    if aois is not None:
+        extracted = ask("extracted", aois=list(aois))["scene"].to_pylist()
+        places, footprints = ask("places", aois=list(aois)), ask("footprints")
+        visible = [*extracted, *_meeting(footprints, places)]
+    for name in _BY_SCENE:
+        given[name] = ask(name, scenes=extracted if name == "suspects" else visible)
+    return given
+
+
+def _meeting(footprints: pa.Table, places: pa.Table) -> list[str]:
+    """The scenes whose footprint meets one of the places."""
+    sides = (places[side].to_numpy() for side in ("west", "south", "east", "north"))
+    boxes = shapely.STRtree(shapely.box(*(side + room for side, room in zip(sides, _ROOM, strict=True))))
+    shapes = shapely.from_wkb(footprints["geometry"].to_pylist(), on_invalid="ignore")
+    met, _ = boxes.query(shapes, predicate="intersects")
+    found: list[str] = footprints["scene"].take(pa.array(np.unique(met))).to_pylist()
+    return found
+
+
+def _returning(whole: Database, known: dict[str, Table], aois: Aois) -> dict[str, pa.Table]:
+    """The rows of signatures that count but are still set aside."""
+    found = {name: whole.returning(name) for name in known if name.startswith("signatures_")}
+    if aois is None:
+        return found
+    theirs = pa.array(list(aois), pa.string())
+    return {name: coming.filter(pc.is_in(coming["aoi"], theirs)) for name, coming in found.items()}

@@ -1,0 +1,16 @@
+-- Where the parcels of the areas $aois are: boxes in degrees, each of the parcels whose centroids are in the same quarter of a degree.
+-- As in parcels.areas they reach as far as an outline can from its centroid, so no parcel is outside.
+select
+    min(centroid_lon - across) as west, min(centroid_lat - reach) as south,
+    max(centroid_lon + across) as east, max(centroid_lat + reach) as north
+from (
+    select *, reach / cos(radians(least(abs(centroid_lat) + reach, 89.9))) as across
+    from (
+        select
+            *, (bbox.xmax - bbox.xmin + bbox.ymax - bbox.ymin)
+            * if(greatest(abs(bbox.xmin), abs(bbox.xmax)) <= 360 and greatest(abs(bbox.ymin), abs(bbox.ymax)) <= 90, 1.2, 1 / 100000) as reach
+        from parcels
+        where aoi in (select unnest($aois::varchar[]))
+    )
+)
+group by floor(centroid_lon * 4), floor(centroid_lat * 4)
