@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import clock, database, digests, filenames, lookup, manifest, ordering, queries, revisions, schemas
+from cbm_lake import cards, clock, database, digests, filenames, lookup, manifest, ordering, queries, revisions, schemas
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
@@ -67,14 +67,26 @@ class Lake(Pixels):
         """The rows of the named query sql/<folder>/<file>.sql.
 
         Raises:
-            NotFoundError: there is no query of that name.
-            InvalidInputError: a parameter is missing or not known to it.
+            NotFoundError: there is no query of that name, or no parcel $pid in the parcel set that it asks about.
+            InvalidInputError: a parameter is missing or not known to it, or $screen is no list of scene classes.
             SourceError: a file of the lake cannot be read.
         """
-        query = queries.get(name)
-        if name in lookup.QUESTIONS and (found := self._database().series(lookup.QUESTIONS[name], params)) is not None:
-            return found
-        return database.rows(self._cursor(params if query.of_one_parcel else None), query.sql, params)
+        query, params = queries.get(name), cards.with_classes(params)
+        found = self._database().series(lookup.QUESTIONS[name], params) if name in lookup.QUESTIONS else None
+        if found is None:
+            found = database.rows(self._cursor(params if query.of_one_parcel else None), query.sql, params)
+        if query.of_one_parcel and not found.num_rows:
+            self._check_declared(params)
+        return found
+
+    def _check_declared(self, params: dict[str, Any]) -> None:
+        """Raise NotFoundError unless a parcel of which nothing is found is declared."""
+        key = {name: params[name] for name in ("aoi", "year", "ptype", "pid") if name in params}
+        if len(key) == 4 and key["pid"] is not None and not self.query("parcels.by_pid", **key).num_rows:
+            name = f"{key['aoi']} {key['year']} {key['ptype']}".rstrip()
+            raise NotFoundError(
+                f"no parcel {key['pid']!r} in {name}; identifiers are text, exactly as the agency wrote them"
+            )
 
     def relation(self, statement: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
         """The same as a DuckDB relation, for results that should not be held in memory at once.
@@ -114,8 +126,11 @@ class Lake(Pixels):
         """
         from cbm_lake import export
 
+        params = cards.with_classes(params)
         keys = ordering.KEYS.get(what.lower(), ())
         if what in queries.load():
+            if queries.get(what).of_one_parcel:
+                self.query(what, **params)  # a parcel that there is not is refused before a file is made
             what = queries.get(what).sql
         elif what.isidentifier():
             what = f"from {what}"
