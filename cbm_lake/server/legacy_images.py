@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import logging
 import re
@@ -283,9 +284,8 @@ def background_by_parcel_id(
 ) -> Response:  # fmt: skip
     """An orthophoto round a parcel."""
     place = _centroid(request, user, aoi, year, pid, ptype)
-    outline = None
+    parcels, outline = security.parcel_set(request, user, aoi, year, ptype), None
     if is_true(withGeometry):
-        parcels = security.parcel_set(request, user, aoi, year, ptype)
         outline = source_of(request).declared_parcel(parcels, pid)["shape"]
     return _background(request, user, place, chipsize, extend, tms, "tif" if raw is not None else iformat, outline)
 
@@ -321,7 +321,9 @@ def _as_png(file: Path, outline: shapely.Geometry | None) -> Path:
     """A background as PNG, with the outline (degrees) of a parcel where there is one."""
     import rasterio
 
-    picture = file.with_suffix(".png") if outline is None else file.with_name(f"{file.stem}_outline.png")
+    picture = file.with_suffix(".png")
+    if outline is not None:  # one for each outline, which another version of the parcels may change
+        picture = file.with_name(f"{file.stem}_{hashlib.sha256(outline.wkb).hexdigest()[:16]}.png")
     if not picture.exists():
         with rasterio.open(file) as dataset:
             pixels = dataset.read()
