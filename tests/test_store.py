@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from factories import powerless
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cbm_lake import tables
 from cbm_lake.delta import Table
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.store import Store
@@ -382,3 +386,76 @@ def test_a_folder_that_cannot_be_written_is_one_line_each(tmp_path):
     assert len(lines) == 2
     assert all("cannot write" in line and "ermission denied" in line for line in lines)
     assert held(target) == [("A", "1", 1.0), ("A", "2", 1.0)]
+
+
+# -- the log ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", tables.of(Store("x")))
+def test_a_table_is_made_as_the_delta_library_makes_it(tmp_path, name):
+    ours = tables.of(Store(str(tmp_path / "ours")))[name]
+    table = ours.create()
+    theirs = DeltaTable.create(
+        str(tmp_path / "theirs"),
+        ours.schema,
+        partition_by=list(ours.partitions),
+        configuration=table.metadata().configuration,
+        raise_if_key_not_exists=False,
+    )
+    assert table.schema().to_json() == theirs.schema().to_json()
+    assert table.protocol() == theirs.protocol()
+    assert table.metadata().partition_columns == theirs.metadata().partition_columns
+    assert table.version() == theirs.version() == 0
+
+
+def test_the_delta_library_goes_on_with_a_table_of_ours_and_we_with_its_entries(tmp_path):
+    target = table(tmp_path)
+    put(target, rows("A", "12"), "A")
+    write_deltalake(target.url, rows("B", "1"), mode="append")
+    DeltaTable(target.url).create_checkpoint()
+    put(target, rows("A", "3", 2.0), "A")
+    DeltaTable(target.url).delete(f"extraction = {ord('A')}")
+    assert held(target) == [("B", "1", 1.0)]
+    DeltaTable(target.url).optimize.compact()
+    put(target, rows("B", "9", 3.0), "B")
+    assert held(target) == [("B", "1", 1.0), ("B", "9", 3.0)]  # the first of B had no number
+    assert DeltaTable(target.url).history()[0]["engineInfo"] == "cbm-lake"
+
+
+def test_the_log_is_summed_up_after_every_hundredth_entry(tmp_path):
+    target = table(tmp_path)
+    for number in range(100):
+        target.append(rows("A", str(number % 10)))
+    log = tmp_path / "t" / "_delta_log"
+    assert [file.name for file in log.glob("*.checkpoint.parquet")] == [f"{100:020}.checkpoint.parquet"]
+    assert '"version":100' in (log / "_last_checkpoint").read_text()
+    for file in log.glob("*.json"):
+        file.unlink()
+    assert target.open().to_pyarrow_table().num_rows == 100
+
+
+def test_drafts_of_killed_writers_go_with_a_vacuum_and_files_of_others_stay(tmp_path):
+    target = table(tmp_path)
+    put(target, rows("A", "12"), "A")
+    for name in ("area=ms/.0.parquet", "_delta_log/.0.json", ".0"):
+        (tmp_path / "t" / name).write_bytes(b"half")
+    os.utime(tmp_path / "t" / ".0", (0, 0))
+    assert target.vacuum(1) == 1
+    assert target.vacuum(0) == 2
+    assert held(target) == [("A", "1", 1.0), ("A", "2", 1.0)]
+
+
+def test_rows_are_replaced_in_files_of_which_the_log_says_nothing(tmp_path):
+    """As of a key that is no key of the table, and in files of several row groups."""
+    target = table(tmp_path)
+    for scene in "AB":
+        put(target, rows(scene, [f"{number:05}" for number in range(9000)]), scene)
+    table_ = target.open()
+    every = table_.to_pyarrow_table().sort_by("pid")
+    target.rewrite(target.files(table_), [[every.slice(0, 6000), every.slice(6000)]])
+    put(target, rows("A", ["x"], 2.0), "A")
+    found = target.open().to_pyarrow_table()
+    assert found.filter(pc.equal(found["scene"], "A")).num_rows == 1
+    assert found.filter(pc.equal(found["scene"], "B")).num_rows == 9000
+    (file,) = [file for file in target.files(target.open()) if target.is_rewritten(file)]
+    assert pq.ParquetFile(file["path"]).num_row_groups == 2

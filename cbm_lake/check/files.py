@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cbm_lake import digests, filenames, manifest, queries, schemas
-from cbm_lake.check.looking import LEFTOVER, RESTORE, UNREADABLE, Looking, part_of, reason
+from cbm_lake.check.looking import RESTORE, UNREADABLE, Looking, part_of, reason
 from cbm_lake.errors import SourceError
+from cbm_lake.store import DRAFT
 
 _LATER = frozenset({"datastrip", "produced", "updated", "revision", "sequence"})
 """Columns of the catalogue that version 0.1 did not have; where they are missing they are null."""
@@ -157,6 +158,6 @@ def check_results(looking: Looking) -> None:
 
 def check_leftovers(looking: Looking) -> None:
     """What writes that broke off have left behind."""
-    for name in filter(LEFTOVER.search, looking.listing.files):
+    for name in filter(DRAFT.search, looking.listing.files):
         what = f"a draft of {looking.size(name):,} bytes: a write broke off, or is going on"
         looking.note(name.partition("/")[0], what, name, "delete it when nobody is writing")

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from pyarrow import fs
 
-from cbm_lake.store import Store, translated
+from cbm_lake.store import DRAFT, Store, translated
 
 Progress = Callable[[int, int], None]
 """Called with how many files were looked at and how many there are."""
@@ -20,8 +20,6 @@ READERS: Final = 8
 """Files that are looked at at once: they may be far away."""
 UNREADABLE: Final = (OSError, RuntimeError, ValueError, KeyError, TypeError)
 """What the Arrow, Zarr and JSON readers raise for damaged bytes."""
-LEFTOVER: Final = re.compile(r"(^|/)\.[^/]*$|\.partial$|\.tmp$|#\d+$")
-"""Drafts of this package, of zarr, of the log, and of the object store's uploads."""
 RESTORE: Final = "restore it from a copy"
 _LENGTH: Final = 200
 
@@ -104,7 +102,7 @@ class Looking:
     def names(self, folder: str, ending: str = "") -> list[str]:
         """The files below a folder, without drafts, in order."""
         found = (name for name in self.listing.files if name.startswith(f"{folder}/") and name.endswith(ending))
-        return sorted(name for name in found if not LEFTOVER.search(name))
+        return sorted(name for name in found if not DRAFT.search(name))
 
     def each(self, work: Callable[[str], _T], names: Iterable[str]) -> list[_T]:
         """Look at many files at once; the answers come in the order of the names."""
