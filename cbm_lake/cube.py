@@ -15,7 +15,7 @@ from obstore.exceptions import BaseError
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.errors import ContainsArrayError, ContainsGroupError, ZarrUserWarning
 
-from cbm_lake import cf, durable
+from cbm_lake import cf, described, durable
 from cbm_lake.access import ADVICE, explained, is_remote, zarr_store
 from cbm_lake.blocks import Sizes, StoredBand
 from cbm_lake.cf import Slot
@@ -198,9 +198,9 @@ def _metadata(url: str) -> dict[Path, tuple[int, int]]:
 def _group(url: str) -> zarr.Group:
     """The group of a cube, made when it is not there."""
     try:
-        return zarr.open_group(zarr_store(url), mode="a", use_consolidated=False)
+        return zarr.open_group(described.store(url), mode="a", use_consolidated=False)
     except ContainsGroupError:  # another made it at the same moment
-        return zarr.open_group(zarr_store(url), mode="r+", use_consolidated=False)
+        return zarr.open_group(described.store(url), mode="r+", use_consolidated=False)
 
 
 def _made(group: zarr.Group, name: str, **kind: Any) -> zarr.Array[Any]:
@@ -291,12 +291,12 @@ def _consolidate(url: str, attributes: dict[str, Any]) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", ZarrUserWarning)
         while True:
-            described = _group(url).attrs.asdict() == attributes
-            if described and _consolidated(url) == _members(url):
+            is_described = _group(url).attrs.asdict() == attributes
+            if is_described and _consolidated(url) == _members(url):
                 return
-            if not described:
+            if not is_described:
                 _group(url).attrs.put(attributes)
-            zarr.consolidate_metadata(zarr_store(url))
+            zarr.consolidate_metadata(described.store(url))
 
 
 def _members(url: str) -> dict[str, Any]:

@@ -31,14 +31,25 @@ class Place:
 
 
 def unreadable(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> dict[str, str]:
-    """Those of the Parquet files that cannot be opened, and what is wrong with each."""
+    """Those of the Parquet files that are damaged or missing, and what is wrong with each.
+
+    What cannot be reached, or not be opened by this user, is no damage.
+    """
     faults = {}
     for path in paths:
         try:
             connection.read_parquet([path])
         except duckdb.Error as error:
-            faults[path] = " ".join(str(error).split())
+            what = str(error).strip().partition("\n")[0]
+            if "No files found" in what or not (isinstance(error, duckdb.IOException) or what.startswith("Traceback")):
+                faults[path] = what
     return faults
+
+
+def told(path: str, reason: str, advice: str) -> str:
+    """What is said of a file that cannot be read."""
+    what = reason if path in reason else f"{path}: {reason}"
+    return f"cannot read the lake: {what}; restore it from a copy, or {advice}"
 
 
 def refusing(

@@ -190,7 +190,7 @@ class Database:
         if not faults:
             raise error
         path, reason = next(iter(faults.items()))
-        self._refused[name] = f"cannot read {path}: {reason}; restore it from a copy, or {advice}"
+        self._refused[name] = damaged.told(path, reason, advice)
         damaged.refuse(self._connection, name, schema, self._refused[name])
 
     def _end(self) -> None:
@@ -298,8 +298,8 @@ def _places(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Pla
     for path in paths:
         if path in faults:
             aoi, year = place_of(path)
-            advice = f"restore it from a copy, or delete it and load the parcels of {aoi} {year} again"
-            found[aoi, year] = damaged.Place(aoi, year, f"cannot read {path}: {faults[path]}; {advice}")
+            advice = f"delete it and load the parcels of {aoi} {year} again"
+            found[aoi, year] = damaged.Place(aoi, year, damaged.told(path, faults[path], advice))
     return list(found.values())
 
 

@@ -92,7 +92,7 @@ class Log:
         """
         content = _encoded(actions)
         version = since + 1
-        while not self.store.create(self.file(version), content):
+        while not self._write(version, content):
             others = self.store.read_bytes(self.file(version))
             if others == content:  # the answer to the first try was lost
                 break
@@ -102,6 +102,15 @@ class Log:
         if not access.is_remote(self.store.url):
             loghint.note_entry(Path(self.store.path(self.file(version))).parent, version, content)
         return version
+
+    def _write(self, version: int, content: bytes) -> bool:
+        """Write an entry; False where another writer was quicker. The answer of an object store may be lost."""
+        try:
+            return self.store.create(self.file(version), content)
+        except SourceError:
+            if not access.is_remote(self.store.url) or self.store.read_bytes(self.file(version)) != content:
+                raise
+            return True
 
     def checkpoint(self) -> None:
         """Sum the log up in one file, so that who opens the table need not read every entry.

@@ -155,6 +155,7 @@ def test_what_a_command_reported_is_there_after_the_power_went(season, tmp_path,
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Object at .* is not recognized:UserWarning")  # of a cube that was being made
 def test_whenever_the_power_goes_the_lake_opens_and_the_command_run_again_ends_as_it_should(season, tmp_path, capsys):
     cuts = season.disk.cuts
     chosen = [cuts[number * len(cuts) // CUTS] for number in range(CUTS)] if len(cuts) > CUTS else cuts
