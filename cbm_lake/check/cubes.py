@@ -134,7 +134,8 @@ def _check_cube(looking: Looking, cube: Spoken, remedies: Remedies, slots: pa.Ta
         if not _FILE.match(name):
             looking.note("cubes", "a file that belongs to no array of its cube", f"{cube.folder}/{name}", "delete it")
     arrays = _arrays(looking, cube, inside, advice)
-    check_metadata(looking, cube.card, cube.grid, slots, advice)
+    used = 1 + max((slot for _, slot, *_ in cube.due), default=-1)
+    check_metadata(looking, cube.card, cube.grid, slots, used, advice)
     there: dict[str, list[Place]] = {}
     for parts in filter(None, map(_BLOCK.match, inside)):
         place = parts["band"], int(parts["slot"]), int(parts["row"]), int(parts["col"])

@@ -124,13 +124,22 @@ def _check_latest(looking: Looking, table: str, sums: list[str]) -> None:
     except UNREADABLE as error:
         looking.fault(table, f"what names the latest sum of the log is damaged: {reason(error)}", latest, "delete it")
         return
-    named = f"{table}/_delta_log/{version:020}.checkpoint.parquet"
-    if "parts" in told:  # of a log of another program
-        return
+    if "parts" not in told:  # which a log of another program has
+        _check_named(looking, table, sums, told, f"{table}/_delta_log/{version:020}.checkpoint.parquet", size)
+
+
+def _check_named(
+    looking: Looking, table: str, sums: list[str], told: dict[str, Any], named: str, size: int | None
+) -> None:
+    """The checkpoint that is named as the latest."""
+    latest = f"{table}/_delta_log/{_LAST_SUM}"
     if named not in sums:
         looking.fault(table, "the sum of the log that is named as the latest is missing", latest, "delete it")
-    elif named != sums[-1] or size not in (None, looking.size(named)):
+    elif size not in (None, looking.size(named)):
         looking.fault(table, "the latest sum of the log is not the one that is named", latest, "delete it")
+    elif named != sums[-1]:
+        what = "the latest sum of the log is not the one that is named: a command broke off, or is running"
+        looking.note(table, what, latest, "nothing; the next command that sums the log up names it")
     elif looking.deep and not is_remote(looking.store.url):
         _check_words(looking, table, latest, told)
 

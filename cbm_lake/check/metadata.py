@@ -17,6 +17,7 @@ from cbm_lake.access import zarr_store
 from cbm_lake.check.looking import UNREADABLE, Looking, reason
 from cbm_lake.cube import Cube, Slot
 from cbm_lake.errors import LakeError
+from cbm_lake.rasters import Grid
 
 _ALONG_TIME: Final = ("time", *cf.ALONG_TIME)
 _FLAGS: Final = "counts"
@@ -26,28 +27,25 @@ _CHECKSUM: Final = {"name": "crc32c"}
 _LATER: Final = "nothing while a command is running; else run `cbm-lake compact`"
 
 
-def check_metadata(looking: Looking, card: str, grid: str, slots: pa.Table, advice: str) -> None:
+def check_metadata(looking: Looking, card: str, grid: str, slots: pa.Table, used: int, advice: str) -> None:
     """Compare the descriptions and axes of a cube with what they must be; differences are findings.
 
-    Cubes of version 0.1, which say nothing of conventions and scenes, are opened only.
+    A cube that no extraction has filled may be half made, as version 0.1 left its own: it is opened only.
+
+    Args:
+        looking: the look.
+        card: of the cube.
+        grid: of the cube.
+        slots: rows of schemas.SLOTS.
+        used: places along time that extractions have filled.
+        advice: what to do about a file.
     """
     folder = f"cubes/{card}/{grid}.zarr"
     found = _documents(looking, folder, advice)
-    group = found.get("zarr.json")
-    if group is None:
-        if not looking.has(f"{folder}/zarr.json"):
-            looking.fault("cubes", "the description of the cube is missing", f"{folder}/zarr.json", advice)
-        return
-    if "zarr_conventions" not in group.get("attributes", {}) and not found.keys() & {
-        "scene/zarr.json",
-        "counts/zarr.json",
-    }:
-        return
-    try:
-        own = Cube(looking.store.path(folder)).grid()
-    except (LakeError, *UNREADABLE) as error:
-        file = next((name for name in ("spatial_ref", "y", "x") if f"{name}/zarr.json" not in found), "spatial_ref")
-        looking.fault("cubes", f"the grid cannot be read: {reason(error)}", f"{folder}/{file}/zarr.json", advice)
+    if not looking.has(f"{folder}/zarr.json"):
+        looking.fault("cubes", "the description of the cube is missing", f"{folder}/zarr.json", advice)
+    own = _grid(looking, folder, found, advice) if used and "zarr.json" in found else None
+    if own is None:
         return
     if own.name != grid:
         what = f"the cube is on grid {own.name} by its own description"
@@ -58,10 +56,26 @@ def check_metadata(looking: Looking, card: str, grid: str, slots: pa.Table, advi
     with TemporaryDirectory() as scratch:
         right = Cube(str(Path(scratch) / f"{grid}.zarr"))
         right.extend(own, dtypes, _slots(slots, card, grid))
-        for name in _differing(found, _read_all(Path(right.url))):
-            looking.fault("cubes", "the description is not what was written", f"{folder}/{name}", advice)
-        _check_consolidated(looking, folder, found, advice)
-        _check_axes(looking, folder, right.url, advice)
+        documents = _read_all(Path(right.url))
+        wrong = set(_differing(found, documents))
+        for name in sorted(wrong):
+            if name in found or not looking.has(f"{folder}/{name}"):  # else it is told already
+                looking.fault("cubes", "the description is not what was written", f"{folder}/{name}", advice)
+        sound = documents.keys() - wrong
+        _check_consolidated(looking, folder, {name: found[name] for name in sound | {"zarr.json"}}, advice)
+        _check_axes(looking, folder, right.url, {name.partition("/")[0] for name in sound}, used, advice)
+
+
+def _grid(looking: Looking, folder: str, found: dict[str, dict[str, Any]], advice: str) -> Grid | None:
+    """The grid of a cube by its own description; None where it cannot be read, which is a finding."""
+    try:
+        return Cube(looking.store.path(folder)).grid()
+    except (LakeError, *UNREADABLE) as error:
+        lacking = [name for name in (cf.GRID_MAPPING, "y", "x") if f"{name}/zarr.json" not in found]
+        if not lacking or not looking.has(f"{folder}/{lacking[0]}/zarr.json"):
+            file = f"{folder}/{(lacking or [cf.GRID_MAPPING])[0]}/zarr.json"
+            looking.fault("cubes", f"the grid cannot be read: {reason(error)}", file, advice)
+        return None
 
 
 def _documents(looking: Looking, folder: str, advice: str) -> dict[str, dict[str, Any]]:
@@ -114,22 +128,22 @@ def _codecs(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _check_consolidated(looking: Looking, folder: str, found: dict[str, dict[str, Any]], advice: str) -> None:
-    """The group's copy of the descriptions: it may lag behind in length, and in nothing else."""
+    """The group's copy of the descriptions that are sound: it may lag behind in length, and in nothing else."""
     file = f"{folder}/zarr.json"
     told = (found["zarr.json"].get("consolidated_metadata") or {}).get("metadata", {})
     arrays = {name.partition("/")[0]: document for name, document in found.items() if "/" in name}
-    if any(name not in arrays or _normal(told[name]) != _normal(arrays[name]) for name in told):
+    if any(name in told and _normal(told[name]) != _normal(document) for name, document in arrays.items()):
         looking.fault("cubes", "the description is not what was written", file, advice)
-    elif told != arrays:
+    elif any(told.get(name) != document for name, document in arrays.items()):
         what = "the description that readers see first lags behind the arrays' own: a command broke off, or is running"
         looking.note("cubes", what, file, _LATER)
 
 
-def _check_axes(looking: Looking, folder: str, right: str, advice: str) -> None:
-    """The values along the axes: those along time may end early."""
+def _check_axes(looking: Looking, folder: str, right: str, sound: set[str], used: int, advice: str) -> None:
+    """The values along the axes whose descriptions are sound: along time those of places that are used."""
     expected = zarr.open_group(right, mode="r", use_consolidated=False)
     for name, array in expected.arrays():
-        if array.ndim == 3:
+        if array.ndim == 3 or name not in sound:
             continue
         try:
             there = zarr.open_array(zarr_store(looking.store.path(folder)), path=name, mode="r")
@@ -140,7 +154,7 @@ def _check_axes(looking: Looking, folder: str, right: str, advice: str) -> None:
             continue
         wanted = np.asarray(array[...])
         if name in _ALONG_TIME:
-            length = 0 if name == _FLAGS else min(len(wanted), len(values))
+            length = 0 if name == _FLAGS else min(used, len(wanted))
             wanted, values = wanted[:length], values[:length]
         if not np.array_equal(wanted, values):
             what = "the values along the axis are not those of the cube"

@@ -60,7 +60,10 @@ def record(job: Job, started: datetime, outcome: Outcome) -> Outcome:
         return replace(outcome, repeated=cause(outcome) in job.causes)
     if not lake.record(entry, after=job.after):
         key = {"card": job.card, "aoi": job.parcels.aoi, "year": job.parcels.year, "ptype": job.parcels.ptype}
-        held = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}[job.scene.id]
+        held = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}.get(job.scene.id)
+        if held is None:  # a file of the ledger was lost: the log alone remembers that there were attempts
+            lake.record(entry)
+            return outcome
         if held["extraction"] not in (None, job.extraction, job.base.extraction if job.base else None):
             reason = f"scene {job.scene.id} was meanwhile extracted by another run, with other bands or parcels"
             return Outcome(job.scene.id, 0, f"{reason}; run again to add what is missing")
