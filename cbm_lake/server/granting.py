@@ -208,8 +208,9 @@ def _rows(known: dict[str, Table], whole: Database, aois: Aois) -> dict[str, pa.
     extracted, visible = None, None
     if aois is not None:
         extracted = ask("extracted", aois=list(aois))["scene"].to_pylist()
-        places, footprints = ask("places", aois=list(aois)), ask("footprints")
-        visible = [*extracted, *_meeting(footprints, places)]
+        paths = list(_narrowed(whole.snapshot, aois).parcels)
+        met = _meeting(ask("footprints"), ask("places", paths=paths)) if paths else []
+        visible = [*extracted, *met]
     for name in _BY_SCENE:
         given[name] = ask(name, scenes=extracted if name == "suspects" else visible)
     return given

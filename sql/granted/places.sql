@@ -1,4 +1,4 @@
--- Where the parcels of the areas $aois are: boxes in degrees, each of the parcels whose centroids are in the same quarter of a degree.
+-- Where the parcels of the files $paths are: boxes in degrees, each of the parcels whose centroids are in the same quarter of a degree.
 -- As in parcels.areas they reach as far as an outline can from its centroid, so no parcel is outside.
 select
     min(centroid_lon - across) as west, min(centroid_lat - reach) as south,
@@ -9,8 +9,7 @@ from (
         select
             *, (bbox.xmax - bbox.xmin + bbox.ymax - bbox.ymin)
             * if(greatest(abs(bbox.xmin), abs(bbox.xmax)) <= 360 and greatest(abs(bbox.ymin), abs(bbox.ymax)) <= 90, 1.2, 1 / 100000) as reach
-        from parcels
-        where aoi in (select unnest($aois::varchar[]))
+        from read_parquet($paths, union_by_name = true)
     )
 )
 group by floor(centroid_lon * 4), floor(centroid_lat * 4)
