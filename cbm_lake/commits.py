@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import random
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +18,6 @@ from urllib.parse import unquote
 import pyarrow as pa
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError
-from pyarrow import fs
 
 from cbm_lake import access, datafiles, log
 from cbm_lake.errors import SourceError
@@ -29,7 +27,6 @@ from cbm_lake.store import Store, discard, translated
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 20
-_ENTRY: Final = re.compile(r"\d{20}\.json")
 _COLUMNS: Final = "cbm-lake.columns"
 """The property of a Delta table that says with how many columns it was made."""
 _STATISTICS: Final = "delta.dataSkippingStatsColumns"
@@ -93,23 +90,8 @@ class Committed:
             if as_of < _created(table):
                 return None
             with translated("read", self.url):
-                table.load_as_version(as_of if access.is_remote(self.url) else self._version_at(as_of))
+                table.load_as_version(as_of)
         return table
-
-    def _version_at(self, as_of: datetime) -> int:
-        """The newest version that was committed by then, by the time of its entry.
-
-        A store far away has one clock. Clocks of machines may be wrong, and entries out of the order of their times, in
-        which the Delta library would search by halves.
-        """
-        filesystem, root = self.store.filesystem
-        entries = filesystem.get_file_info(fs.FileSelector(f"{root}/{self.name}/_delta_log"))
-        numbers = [
-            int(info.base_name.removesuffix(".json"))
-            for info in entries
-            if info.is_file and _ENTRY.fullmatch(info.base_name) and info.mtime <= as_of
-        ]
-        return max(numbers, default=0)  # as the library does of a moment before the first
 
     def create(self) -> DeltaTable:
         """The table, made empty when it is not there."""
@@ -181,16 +163,19 @@ class Committed:
             lambda other: _alters(other) or bool(mine & _claims([other])) or conflicts(other),
         )
         drafts.clear()
-        self._keep_small(version)
+        self.keep_small(version)
         return True
 
-    def _keep_small(self, version: int) -> None:
-        """Sum the log up, by the writer alone whose commit makes it due."""
-        if self.log.is_due(version):
-            self._later(self.checkpoint)
+    def keep_small(self, version: int) -> None:
+        """Sum the log up, by the writer alone whose commit makes it due.
 
-    def _later(self, work: Callable[[], None]) -> None:
-        """What follows a commit that is made: where it fails, a later commit does it."""
+        What fails is done after a later commit: that one is made.
+        """
+        if self.log.is_due(version):
+            self.tried(self.checkpoint)
+
+    def tried(self, work: Callable[[], object]) -> None:
+        """Do what can be left for a later time."""
         try:
             work()
         except SourceError as error:

@@ -19,10 +19,10 @@ from cbm_lake.datafiles import File
 from cbm_lake.log import Action
 from cbm_lake.store import discard, translated
 
-_READERS: Final = 8
-"""Small files that are read at once."""
 _SEQUENCE: Final = "sequence"
 """The column that says which rows are later, whatever clocks said; and the name of the commits that are numbered so."""
+_READERS: Final = 8
+"""Small files that are read at once."""
 
 
 class Table(Committed):
@@ -121,11 +121,11 @@ class Table(Committed):
         index, field = self.schema.get_field_index(_SEQUENCE), self.schema.field(_SEQUENCE)
         return rows.set_column(index, field, pa.repeat(pa.scalar(number, field.type), rows.num_rows))
 
-    def _keep_small(self, version: int) -> None:
+    def keep_small(self, version: int) -> None:
         """Sum the log up and merge small files, by the writer alone whose commit makes it due."""
-        super()._keep_small(version)
+        super().keep_small(version)
         if self.small and smallfiles.is_due(version):
-            self._later(self._merge_small)
+            self.tried(self._merge_small)
 
     def _merge_small(self) -> None:
         table = self.open()

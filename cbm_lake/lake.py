@@ -14,7 +14,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import cards, clock, database, digests, filenames, lookup, manifest, ordering, queries, revisions, schemas
+from cbm_lake import (
+    cards,
+    clock,
+    database,
+    digests,
+    filenames,
+    lookup,
+    manifest,
+    ordering,
+    queries,
+    revisions,
+    schemas,
+    sums,
+)
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
@@ -250,6 +263,7 @@ class Lake(Pixels):
             numbered = _numbered(revisions.rows(rows, chosen), order.sequence)
             written = self._store.write(filenames.scenes(order, uuid.uuid4().hex[:8]), _stac_geoparquet(numbered))
             manifest.record(self._tables["files"], "scenes", written)
+            sums.sum_up(self._store, self.snapshot().scenes)
         for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
             self.settle(card)  # what is of the former revision or offset counts no more
         changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
@@ -396,6 +410,7 @@ class Lake(Pixels):
                 which the message names, stay as they were, and all others are done.
         """
         self._check_present()
+        sums.sum_up(self._store, self.snapshot().scenes)
         return self._upkeep.compact(card)
 
     def vacuum(self, days: float) -> int:
@@ -413,7 +428,11 @@ class Lake(Pixels):
         self._check_present()
         if days < 0:
             raise InvalidInputError(f"days must be 0 or more, not {days:g}")
-        return sum(table.vacuum(days) for table in self._tables.values()) + self._store.sweep("", days)
+        return (
+            sum(table.vacuum(days) for table in self._tables.values())
+            + self._store.sweep("", days)
+            + sums.sweep(self._store, days)
+        )
 
     def settle(self, card: str | None = None) -> None:
         """Let tables and cubes hold exactly what counts, for readers that know nothing of the ledger.

@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -34,6 +35,10 @@ _NOT_ANSWERED: Final = "X-Not-Answered"
 """The header in which our server tells what was asked for and is not in the answer."""
 _MOST_PARCELS: Final = 100
 """Parcels of a polygon that a server gives at most."""
+_DOWNLOADS: Final = 3
+"""How often a file is begun to be fetched."""
+_PAUSE: Final = 1.0
+"""Seconds before the second time, and twice as many before the third."""
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How a TIFF begins, in either order of bytes, of 32 and 64 bits."""
 
@@ -243,8 +248,22 @@ class ApiSource:
         return response
 
     def _fetch(self, link: str, file: Path) -> None:
-        """Write the GeoTIFF of a result link, in one step; such links want no login, so none is sent."""
+        """Write the GeoTIFF of a result link, in one step; such links want no login, so none is sent.
+
+        What breaks off in the midst is begun again: the server may be starting anew.
+        """
         url = urljoin(f"{self.url}/", link if "://" in link else link.lstrip("/"))
+        for attempt in range(_DOWNLOADS):
+            if attempt:
+                time.sleep(_PAUSE * attempt)
+            try:
+                return self._download(url, file)
+            except requests.RequestException as error:
+                problem = error
+        raise SourceError(f"{file.name} cannot be fetched from {self.url} ({_reason(problem)}); try again") from problem
+
+    def _download(self, url: str, file: Path) -> None:
+        """Write a file once it has come as a whole."""
         try:
             with (
                 durable.replacing(file) as draft,
@@ -253,8 +272,8 @@ class ApiSource:
             ):
                 _check(answer, file.name)
                 stream.writelines(_of_tiff(answer.iter_content(_PIECE), file.name))
-        except requests.RequestException as error:  # before OSError, whose child it is
-            raise SourceError(f"{file.name} cannot be fetched from {self.url} ({_reason(error)}); try again") from error
+        except requests.RequestException:  # before OSError, whose child it is
+            raise
         except OSError as error:
             raise ConfigError(f"{file} cannot be written: {error.strerror}; check rights and free space") from error
 
