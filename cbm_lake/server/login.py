@@ -19,7 +19,7 @@ from cbm_lake.server.limits import Rate, RefusalError, retry_after, sender_of
 
 CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="Login Required"'}
 _HASHED_AT_ONCE: Final = 1
-_NICENESS: Final = 5
+_NICENESS: Final = 2
 """By how much hashing gives way to those who are logged in."""
 _MOST_WAITING: Final = 20
 """Passwords that wait to be hashed; more are sent away."""
