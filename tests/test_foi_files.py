@@ -77,7 +77,7 @@ def test_classes_come_as_yaml_or_dict(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("category_map: {1.5: a}", "1.5 is no pixel value"),
+        ("category_map: {1.5: a}", "'1.5' is no pixel value"),
         ("category_map: {1: a, 2: A}", "classes 1 and 2 are both called 'A'"),
         ("category_map: {1: ''}", "class 1 has no name"),
         ("category_map: {1: }", "class 1 has no name"),
@@ -88,7 +88,7 @@ def test_classes_come_as_yaml_or_dict(tmp_path):
 )
 def test_wrong_classes_are_refused(tmp_path, text, problem):
     (tmp_path / "c.yml").write_text(text)
-    with pytest.raises(InvalidInputError, match=problem):
+    with pytest.raises((InvalidInputError, SourceError), match=problem):
         read_classes(tmp_path / "c.yml")
 
 

@@ -157,6 +157,26 @@ def test_what_a_page_shows_and_should_show_is_said(made, tmp_path):
     assert report.verify(file).differences[0] == "the figure ndvi is not there"
 
 
+def test_text_that_a_reader_sees_in_the_place_of_the_evidence_is_told(made, tmp_path, monkeypatch):
+    page = (made / "signed/report_ms_2024_12.html").read_text("utf-8")
+    start, mark, rest = page.partition(f'id="{evidence.ELEMENT}">')
+    text, end, tail = rest.partition("</script>")
+    file = tmp_path / "report.html"
+    forged = [
+        f"{text}</SCRIPT><h1>maize</h1><script>{end}", f"{text}</script ><h1>maize</h1><script>{end}",
+        f" {text}{end}<h1>maize</h1>", f"{text}<!-- {end}",
+    ]  # fmt: skip
+    for tools in (evidence.tools(), {"typst": "99"}):
+        monkeypatch.setattr(evidence, "tools", lambda tools=tools: tools)
+        for inside in forged:
+            file.write_text(start + mark + inside + tail, "utf-8", newline="")
+            try:
+                verdict = report.verify(file, key=public(made))
+            except InvalidInputError:
+                continue
+            assert verdict.status == 1, (inside[-60:], str(verdict))
+
+
 # -- PDF --------------------------------------------------------------------------------------------------------------
 
 

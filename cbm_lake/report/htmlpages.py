@@ -14,7 +14,8 @@ from cbm_lake.report.evidence import ELEMENT
 
 _PICTURE: Final = re.compile(r'<img id="(\w+)" src="data:image/png;base64,([\w+/=]+)"')
 """A figure in a page of ours, by its name."""
-_EVIDENCE: Final = re.compile(rf'(<script type="application/json" id="{ELEMENT}">)(.*?)(</script>)', re.DOTALL)
+_EVIDENCE: Final = re.compile(rf'(<script type="application/json" id="{ELEMENT}">)([^<]*)(</script>)')
+"""The evidence, in which < is written otherwise: what begins there is no part of it."""
 _SHOWN: Final = ("alt", "title", "aria-label", "placeholder", "value", "content", "label")
 """Attributes whose texts are shown or read out."""
 _MOST: Final = 5

@@ -86,7 +86,9 @@ def digest(content: bytes) -> str:
     with readable():
         if content.count(b"startxref") != 1 or not content.rstrip().endswith(b"%%EOF"):
             raise InvalidInputError("it was changed by parts that were added to its end")
-        document = _document(content)
+        document = _document(content, strict=True)
+        if {"/Prev", "/XRefStm"} & set(document.trailer):
+            raise InvalidInputError("it has several lists of its objects")
         if sum(map(len, document.attachments.values())) > 1:
             raise InvalidInputError("it has further attachments")
         named = document.metadata or {}
@@ -94,10 +96,10 @@ def digest(content: bytes) -> str:
         return hashlib.sha256(f"{titles}\0{_Objects().digest(document.trailer['/Root'])}".encode()).hexdigest()
 
 
-def _document(content: bytes) -> Any:
+def _document(content: bytes, *, strict: bool = False) -> Any:
     with of_extra("report", "reading a PDF"):
         from pypdf import PdfReader
-    document = PdfReader(io.BytesIO(content))
+    document = PdfReader(io.BytesIO(content), strict=strict)
     if document.is_encrypted:
         raise InvalidInputError("it is encrypted")
     return document

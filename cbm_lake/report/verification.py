@@ -203,7 +203,7 @@ def _page(path: Path, content: bytes, document: Facts, told: _Findings) -> None:
         return
     if not found:
         told.notes.append("the page is the one that its evidence makes")
-    elif told.trusted and _digest(form, content) == document[evidence.SEAL]["rendered"].get(form):
+    elif told.trusted and _is_signed(form, content, document):
         told.notes.append(f"the page is the one that was signed, set with {_tools(document['tools'])}")
     elif told.trusted or document["tools"] == evidence.tools():
         told.differences += found
@@ -259,6 +259,13 @@ def _pdf(content: bytes, document: Facts, texts: Facts) -> list[str]:
     pictures = {name: images.encoded(drawn.get(digest, _NOTHING)) for name, digest in document["pixels"].items()}
     anew = pages.pdf(texts, pictures, document)
     return told if content == anew else told + pdfpages.differences(there, pdfpages.read(anew))
+
+
+def _is_signed(form: str, content: bytes, document: Facts) -> bool:
+    """Whether a page that is set otherwise here is the one that was signed: by other versions, or saved anew."""
+    may_differ = form == "pdf" or document["tools"] != evidence.tools()
+    signed = document[evidence.SEAL]["rendered"].get(form)
+    return may_differ and bool(signed) and signed == _digest(form, content)
 
 
 def _digest(form: str, content: bytes) -> str:
