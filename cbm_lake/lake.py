@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import cards, database, lookup, queries, revisions, schemas
+from cbm_lake import cards, database, lookup, options, queries, revisions, schemas
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
@@ -154,10 +154,9 @@ class Lake(Pixels):
             NotFoundError: none was loaded; the message lists those that were.
             InvalidInputError: the year is no number.
         """
-        try:
-            wanted = (aoi.lower(), int(year), ptype or "")
-        except ValueError as error:
-            raise InvalidInputError(f"year {year!r} is no year; write it as 2024") from error
+        key = {"aoi": aoi, "year": year, "ptype": ptype or ""}
+        area, declared, kind = (options.checked_option(name, value) for name, value in key.items())
+        wanted = (str(area).lower(), declared, kind)
         for found in self.parcel_sets():
             if (found.aoi, found.year, found.ptype) == wanted:
                 return found
