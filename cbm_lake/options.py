@@ -85,7 +85,7 @@ def _in_order(given: Mapping[str, object]) -> None:
     """Raise InvalidInputError where a last day comes before the first."""
     first, last = given.get("start_date"), given.get("end_date")
     if isinstance(first, date) and isinstance(last, date) and last < first:
-        raise InvalidInputError(f"end_date={last} comes before start_date={first}; give the first day first")
+        raise InvalidInputError(f"end_date={last} comes before the first day, start_date={first}; turn them round")
 
 
 # -- kinds ------------------------------------------------------------------------------------------------------------
