@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import ParamSpec, TypeAlias, TypeVar
 
@@ -15,6 +16,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Args: TypeAlias = tuple[object, ...]
 Kwargs: TypeAlias = dict[str, object]
+_NUMBERS = ("int", "float", "int | None", "float | None")
+"""Annotations of numbers."""
 Order: TypeAlias = Callable[[Args, Kwargs], tuple[Args, Kwargs]]
 """From the arguments of a call to those in the function's own order."""
 
@@ -22,9 +25,15 @@ Order: TypeAlias = Callable[[Args, Kwargs], tuple[Args, Kwargs]]
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """The function, to which numbers may come as text, and what is of another kind is one line of InvalidInputError."""
     strict: Callable[P, R] = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)
+    signature = inspect.signature(function)
+    numbers = [name for name, each in signature.parameters.items() if str(each.annotation) in _NUMBERS]
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = signature.bind_partial(*args, **kwargs).arguments if _has_flags(args, kwargs) else {}
+        for name in numbers:
+            if isinstance(given.get(name), bool | np.bool_):  # which pydantic takes for 0 and 1
+                raise InvalidInputError(f"{function.__name__}: {name}={given[name]} is not right: a number")
         try:
             return strict(*args, **kwargs)
         except ValidationError as error:
@@ -33,6 +42,10 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
             raise InvalidInputError(f"{function.__name__}: {_told(function, error)}") from error
 
     return call
+
+
+def _has_flags(args: Args, kwargs: Kwargs) -> bool:
+    return any(isinstance(value, bool | np.bool_) for value in (*args, *kwargs.values()))
 
 
 def _told(function: Callable[..., object], error: ValidationError) -> str:

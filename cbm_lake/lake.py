@@ -22,6 +22,7 @@ from cbm_lake import (
     filenames,
     lookup,
     manifest,
+    options,
     ordering,
     queries,
     revisions,
@@ -175,10 +176,9 @@ class Lake(Pixels):
             NotFoundError: none was loaded; the message lists those that were.
             InvalidInputError: the year is no number.
         """
-        try:
-            wanted = (aoi.lower(), int(year), ptype or "")
-        except ValueError as error:
-            raise InvalidInputError(f"year {year!r} is no year; write it as 2024") from error
+        key = {"aoi": aoi, "year": year, "ptype": ptype or ""}
+        area, declared, kind = (options.checked_option(name, value) for name, value in key.items())
+        wanted = (str(area).lower(), declared, kind)
         for found in self.parcel_sets():
             if (found.aoi, found.year, found.ptype) == wanted:
                 return found

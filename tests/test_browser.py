@@ -18,7 +18,7 @@ import pytest
 import requests
 import small_demo
 
-from cbm_lake import extract
+from cbm_lake import extract, qa
 from cbm_lake.lake import open_lake
 from cbm_lake.server import audit
 from cbm_lake.server.accounts import Accounts
@@ -280,6 +280,41 @@ def test_an_analyst_does_the_whole_job_in_a_browser(demo):
         check_foi(visit, demo)
         assess(visit, demo)
         leave(visit, demo)
+
+
+@pytest.mark.slow
+@in_browser
+def test_a_verdict_is_on_the_parcel_whose_pictures_are_seen(demo):
+    rows = open_lake().sql("select pid, crop_name from parcels where aoi = 'demo' order by pid").to_pylist()
+    listed = demo / "ranked.csv"
+    with listed.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["gsa_par_id", "gsa_hol_id", "ua_grp_id", "covered", "ranking"])
+        writer.writerows([row["pid"], f"H{n % 19}", "all", 1, n] for n, row in enumerate(rows, 1))
+    qa.sample(str(listed), extraction_id="first")
+    with served(demo) as url, visited(url) as visit:
+        visit.tab("QA", "inspect")
+        visit.see("locked: no pictures are shown; press look")
+        visit.press("open")
+        visit.see_picture(2)
+        parcel = visit.page.get_by_label("parcel", exact=True).locator("visible=true")
+        record = visit.page.get_by_role("button", name="record", exact=True).locator("visible=true")
+        drawn = visit.page.locator("path.leaflet-interactive:visible")
+        for number in (0, 1):  # the second click while the first parcel is loading
+            drawn.nth(number).click(force=True)
+        wait(record.is_enabled)
+        seen = parcel.input_value()
+        visit.press("conforming")
+        visit.press("record")
+        wait(lambda: open_lake().query("qa.inspections", sample_id="first").num_rows == 1)
+        assert open_lake().query("qa.inspections", sample_id="first")["pid"].to_pylist() == [seen]
+        wait(record.is_enabled)
+        parcel.fill(seen)  # typed, and "look" not pressed
+        parcel.press("Tab")
+        visit.see(re.compile(f"locked: the pictures are not those of parcel {seen}"))
+        visit.see(re.compile("what is shown is of parcel .*press look again"))
+        assert not record.is_enabled()
+        visit.shoot("12_locked")
 
 
 def configure(visit, demo):

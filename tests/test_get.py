@@ -215,7 +215,7 @@ def test_a_place_on_an_edge_belongs_to_every_parcel_that_meets_there(lake, works
 
 @pytest.mark.parametrize(("lon", "lat"), [(181, 0), (0, 91), (43.5, 120), (float("nan"), 43), (3, float("inf"))])
 def test_what_is_no_place_on_earth_is_refused(loaded, lon, lat):
-    with pytest.raises(InvalidInputError, match="is no place in degrees; longitude comes first"):
+    with pytest.raises(InvalidInputError, match=r"in degrees.*comes first"):
         parcel_info.by_location("ms", 2024, lon, lat)
 
 

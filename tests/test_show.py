@@ -249,7 +249,10 @@ def test_nothing_to_show_is_an_error_with_advice(draw, message):
         (lambda: show.time_series.ndvi("ms", 2024, "0012", file="x.html"), "x.html cannot be written"),
         (lambda: show.time_series.s1("ms", 2024, "0012", tstype="s2"), "not of Sentinel-1"),
         (lambda: show.time_series.s2("ms", 2024, "0012", bands="B99"), "no band B99"),
-        (lambda: show.chip_images.by_pid("ms", 2024, "12", "March", "2024-05-01"), "'March' is no day"),
+        (
+            lambda: show.chip_images.by_pid("ms", 2024, "12", "March", "2024-05-01"),
+            "start_date='March' is not right: it is a day",
+        ),
         (lambda: show.chip_images.by_pid("ms", 2024, "12", "2024-05-02", "2024-05-01"), "comes before the first"),
         (lambda: show.chip_images.by_pid("ms", 2024, "12", "2024-05-02", "2024-05-03", "B08_B04"), "is no view"),
         (lambda: show.chip_images.by_pid("ms", 2024, "12", "2024-05-02", "2024-05-03", chipsize=9999), "9999 is not"),

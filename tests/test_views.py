@@ -245,7 +245,7 @@ def test_calendars_have_a_curve_of_what_they_show(parcel, bands):
 
 def test_the_year_of_a_calendar_may_be_text_but_no_word(parcel):
     assert show.calendar.by_pid("demo", "2024", parcel.pid, bands="bs VV").axes
-    with pytest.raises(InvalidInputError, match="'MMXXIV-01-01' is no day"):
+    with pytest.raises(InvalidInputError, match="year='MMXXIV' is not right"):
         show.calendar.by_pid("demo", "MMXXIV", parcel.pid)
 
 

@@ -145,6 +145,49 @@ def get_background(
     _list(found)
 
 
+@app.command("notes")
+def get_notes(
+    aoi: Aoi,
+    year: Year,
+    pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel.")],
+    write: Annotated[str | None, typer.Option("--write", help="What is to be noted, instead of what was.")] = None,
+) -> None:
+    """Print the notes on a parcel, or write them; they are in data/, which nothing clears away."""
+    from cbm_lake.get import notes
+
+    if write is not None:
+        _list([notes.write(aoi, year, pid, write)])
+    else:
+        out.print(notes.read(aoi, year, pid), soft_wrap=True, markup=False, highlight=False)
+
+
+@app.command("delete")
+def get_delete(
+    aoi: Aoi,
+    year: Year,
+    pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it only what would go is said.")] = False,
+    also_notes: Annotated[
+        bool, typer.Option("--also-notes", help="Also the notes, and what else a person put there.")
+    ] = False,
+) -> None:
+    """Delete what was got of a parcel from temp/; says what that is, of whom, and what stays."""
+    from cbm_lake.get import folders, leftovers
+
+    found = leftovers.of_folders([folders.place(aoi, year, pid, "")])
+    if not found:
+        raise InvalidInputError(f"nothing was got of parcel {pid!r} of {aoi} {year}; there is nothing to delete")
+    _list([leftovers.in_words(found)])
+    made = leftovers.by_person(found)
+    if made and not also_notes:
+        _list([f"a person made this, and it stays without --also-notes: {made}"])
+    if yes:
+        gone = leftovers.delete(found, also_by_person=also_notes)
+        _list([f"{gone:,} files deleted"])
+    else:
+        _list(["nothing is deleted without --yes"])
+
+
 def _place(lon: float | None, lat: float | None) -> tuple[float, float]:
     if lon is None or lat is None:
         raise InvalidInputError("where? give --pid, or --lon and --lat")

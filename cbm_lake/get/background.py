@@ -11,11 +11,13 @@ from cbm_lake.arguments import also, is_number, ptype_stood_at
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
+from cbm_lake.options import checked_options
 
 log = logging.getLogger(__name__)
 
 
 @also(ptype_stood_at(3, is_number, now=6))
+@checked_options
 def by_pid(
     aoi: str,
     year: int,
@@ -57,6 +59,7 @@ def by_pid(
     return _written(folder, found["clon"][0], found["clat"][0], (chipsize, extend), tms, lake, debug=debug)
 
 
+@checked_options
 def by_location(
     aoi: str,
     year: int,

@@ -14,6 +14,7 @@ from cbm_lake.cards import S2, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
+from cbm_lake.options import checked_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,7 @@ _FARTHEST: Final = 360
 """Degrees east; greater numbers are years."""
 
 
+@checked_options
 def by_pid(
     aoi: str,
     year: int,
@@ -80,6 +82,7 @@ def at_place(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
 
 
 @also(at_place)
+@checked_options
 def by_location(
     lon: float,
     lat: float,

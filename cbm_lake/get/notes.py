@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from cbm_lake.get import folders
+from cbm_lake.options import checked_options
 
 
+@checked_options
 def read(aoi: str, year: int, pid: str) -> str:
     """The notes on a parcel, "" where there are none. Those of earlier versions in temp/ are moved to data/ first.
 
@@ -22,6 +24,7 @@ def read(aoi: str, year: int, pid: str) -> str:
     return folders.read_text(_file(aoi, year, pid))
 
 
+@checked_options
 def write(aoi: str, year: int, pid: str, text: str) -> Path:
     """Store the notes on a parcel, instead of those that there were; where they are.
 

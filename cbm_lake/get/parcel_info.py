@@ -9,11 +9,13 @@ from typing import Any
 from cbm_lake import sources
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
+from cbm_lake.options import checked_options
 from cbm_lake.sources import Columns
 
 log = logging.getLogger(__name__)
 
 
+@checked_options
 def by_pid(
     aoi: str,
     year: int,
@@ -48,6 +50,7 @@ def by_pid(
     return _written(aoi, year, found, debug=debug)
 
 
+@checked_options
 def by_location(
     aoi: str,
     year: int,
@@ -82,6 +85,7 @@ def by_location(
     return _written(aoi, year, found, debug=debug)
 
 
+@checked_options
 def by_polygon(
     aoi: str,
     year: int,

@@ -9,6 +9,7 @@ from cbm_lake import sources
 from cbm_lake.arguments import Args, Kwargs, also, is_number, ptype_stood_at
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
+from cbm_lake.options import checked_options
 from cbm_lake.sources import Columns
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ def _order(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
 
 
 @also(_order, maxPeers="max_peers")
+@checked_options
 def peers(
     aoi: str,
     year: int,

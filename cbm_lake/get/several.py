@@ -12,6 +12,7 @@ from cbm_lake import backgrounds
 from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.get import background, chip_images, parcel_info, time_series
 from cbm_lake.lake import Lake
+from cbm_lake.options import checked_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,7 @@ class Wanted:
     """Names of tile servers."""
 
 
+@checked_options
 def by_pids(
     aoi: str,
     year: int,

@@ -9,6 +9,7 @@ from cbm_lake import sources
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
+from cbm_lake.options import checked_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@checked_options
 def by_pid(
     aoi: str,
     year: int,
@@ -65,6 +67,7 @@ sentinel = by_pid
 """The original's other name of it."""
 
 
+@checked_options
 def by_location(
     aoi: str,
     year: int,
@@ -85,6 +88,7 @@ def by_location(
     return by_pid(aoi, year, found["pid"][0], tstype, ptype, band, debug, lake=lake)
 
 
+@checked_options
 def weather(
     aoi: str, year: int, pid: str, ptype: str | None = None, debug: bool = False, *, lake: Lake | None = None
 ) -> pd.DataFrame:

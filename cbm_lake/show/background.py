@@ -14,6 +14,7 @@ import shapely
 from cbm_lake import get, palette, sources
 from cbm_lake.arguments import also, is_number, ptype_stood_at
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.options import checked_options
 from cbm_lake.show import browsing, pictures, reading, style
 from cbm_lake.show.reading import Background, Parcel
 
@@ -45,6 +46,7 @@ class _Photo:
 
 
 @also(ptype_stood_at(3, is_number, now=6))
+@checked_options
 def by_pid(
     aoi: str,
     year: int,
@@ -88,6 +90,7 @@ def by_pid(
     return _finish(photos, columns, file, interactive=interactive, debug=debug)
 
 
+@checked_options
 def by_location(
     aoi: str,
     year: int,

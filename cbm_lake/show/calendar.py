@@ -14,6 +14,7 @@ import numpy as np
 from cbm_lake import palette
 from cbm_lake.cards import CLOUD_CLASSES, Classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.options import checked_options
 from cbm_lake.show import browsing, computing, curves, distributions, pictures, reading, style, views, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.distributions import Draw, Pixels
@@ -36,6 +37,7 @@ _MOST: Final = 12
 """Months."""
 
 
+@checked_options
 def by_pid(
     aoi: str,
     year: int,
@@ -85,6 +87,7 @@ def by_pid(
     return style.save(_draw(page, _image), file)
 
 
+@checked_options
 def histograms(
     aoi: str,
     year: int,
@@ -111,6 +114,7 @@ def histograms(
     return _saved(page, partial(distributions.histogram, index=chosen), words, file)
 
 
+@checked_options
 def scatter(
     aoi: str,
     year: int,

@@ -13,6 +13,7 @@ from cbm_lake.arguments import Args, Kwargs, also, is_number, ptype_stood_at
 from cbm_lake.cards import CLOUD_CLASSES, Classes, band_named, scene_classes
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.options import checked_options
 from cbm_lake.show import browsing, pictures, reading, style
 from cbm_lake.show.pictures import Row
 from cbm_lake.show.views import view as view_of
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @also(ptype_stood_at(7, is_number), imgtype="bands", band="bands", scl="screen")
+@checked_options
 def by_pid(  # noqa: PLR0917 - the original's order
     aoi: str,
     year: int,
@@ -94,6 +96,7 @@ def by_pid(  # noqa: PLR0917 - the original's order
 
 
 @also(get.chip_images.at_place, imgtype="bands", band="bands", scl="screen")
+@checked_options
 def by_location(
     lon: float,
     lat: float,
@@ -151,6 +154,7 @@ def _is_band(name: object) -> bool:
 
 
 @also(_one_view, scl="screen")
+@checked_options
 def grid(  # noqa: PLR0917 - the original's order
     aoi: str,
     year: int,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import shapely
 
 from cbm_lake import get, palette
+from cbm_lake.options import checked_options
 from cbm_lake.show import background, browsing, computing, pictures, reading, style
 from cbm_lake.show.reading import Background, Parcel
 
@@ -28,6 +29,7 @@ _PIXELS: Final = 512
 """Pixels a side of the orthophoto."""
 
 
+@checked_options
 def by_pid(
     aoi: str,
     year: int,
@@ -86,6 +88,7 @@ def _map(parcel: Parcel, photo: Background | None) -> Any:
     return browsing.picture(photo.pixels, photo.bounds, parcel.outline_in(background.MERCATOR), title)
 
 
+@checked_options
 def by_location(
     aoi: str,
     year: int,

@@ -12,6 +12,7 @@ from cbm_lake import cards, palette
 from cbm_lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
 from cbm_lake.cards import CLOUD_CLASSES, Classes, band_called, scene_classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.options import checked_options
 from cbm_lake.show import computing, crops, curves, reading, style, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.reading import Parcel
@@ -40,6 +41,7 @@ def _cloud_free_stood_at(place: int) -> Order:
 
 
 @also(_cloud_free_stood_at(4), pids="pid", scl="screen")
+@checked_options
 def ndvi(
     aoi: str,
     year: int,
@@ -101,6 +103,7 @@ def ndvi(
 
 
 @also(_cloud_free_stood_at(5), pids="pid", scl="screen")
+@checked_options
 def s2(
     aoi: str,
     year: int,
@@ -146,6 +149,7 @@ def _is_radar(value: object) -> bool:
 
 
 @also(ptype_stood_at(3, _is_radar), pids="pid")
+@checked_options
 def s1(
     aoi: str,
     year: int,
@@ -185,6 +189,7 @@ def _is_weather(value: object) -> bool:
 
 
 @also(ptype_stood_at(3, _is_weather), pids="pid")
+@checked_options
 def weather(
     aoi: str,
     year: int,

@@ -1,0 +1,258 @@
+"""The options of public functions: what each may be, said once by its name, and checked before anything is done.
+
+An option of one name means the same in every function. A function has its options checked by `checked_options`; what it
+then gets is in one form: years are integers, places are finite numbers, lists are lists.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
+
+import numpy as np
+
+from cbm_lake.cards import scene_classes
+from cbm_lake.errors import InvalidInputError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Check: TypeAlias = Callable[[object], object]
+"""From what is given to what is meant; raises _UnfitError with what is expected instead."""
+
+_YEARS: Final = (1900, 2200)
+
+
+class _UnfitError(Exception):
+    """What an option is, where something else was given."""
+
+
+def checked_options(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, whose options are checked first by what CHECKS says of their names.
+
+    Raises:
+        InvalidInputError: in a call, an option is not what it may be; the message names it.
+    """
+    signature = inspect.signature(function)
+    known = {name: each for name, each in signature.parameters.items() if name in CHECKS}
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = signature.bind(*args, **kwargs)
+        for name in known.keys() & bound.arguments.keys():
+            value = bound.arguments[name]
+            if value is not known[name].default:
+                several = "Sequence" in str(known[name].annotation)
+                bound.arguments[name] = checked_option(name, value, several=several)
+        _in_order(bound.arguments)
+        return function(*bound.args, **bound.kwargs)
+
+    return call
+
+
+def checked_option(name: str, value: object, *, several: bool = False) -> object:
+    """An option of that name in its one form.
+
+    Args:
+        name: one of CHECKS.
+        value: what is given; None is a default, and nothing that can be given where it is none.
+        several: whether it may be a list.
+
+    Raises:
+        InvalidInputError: it is not what it may be.
+    """
+    try:
+        found = _one(CHECKS[name](value), several=several)
+    except _UnfitError as error:
+        given = repr(value) if len(repr(value)) <= 60 else type(value).__name__
+        raise InvalidInputError(f"{name}={given} is not right: it is {error}") from error
+    return found
+
+
+def _one(value: object, *, several: bool) -> object:
+    if isinstance(value, list) and not several:
+        raise _UnfitError("one, not a list")
+    return value
+
+
+def _in_order(given: Mapping[str, object]) -> None:
+    """Raise InvalidInputError where a last day comes before the first."""
+    first, last = given.get("start_date"), given.get("end_date")
+    if isinstance(first, date) and isinstance(last, date) and last < first:
+        raise InvalidInputError(f"end_date={last} comes before the first day, start_date={first}; turn them round")
+
+
+# -- kinds ------------------------------------------------------------------------------------------------------------
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise _UnfitError("a text, and not an empty one")
+    return str(value)
+
+
+def _label(value: object) -> str:
+    if not isinstance(value, str):
+        raise _UnfitError("a text")
+    return str(value)
+
+
+def _identifier(value: object) -> str | int:
+    """Numbers are identifiers too, as the original's callers write them."""
+    if isinstance(value, Integral) and not _is_flag(value):
+        return int(value)
+    if not isinstance(value, str):
+        raise _UnfitError("an identifier, which is a text, exactly as the agency wrote it")
+    return str(value)
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool | np.bool_)
+
+
+def _flag(value: object) -> bool:
+    if not (_is_flag(value) or (isinstance(value, Integral) and value in (0, 1))):
+        raise _UnfitError("True or False")
+    return bool(value)
+
+
+def _number(value: object) -> float:
+    """A finite number, perhaps as text."""
+    try:
+        found = math.nan if _is_flag(value) or not isinstance(value, str | Real) else float(value)
+    except (ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise _UnfitError("a number")
+    return found
+
+
+def _between(least: float, most: float, what: str, *, whole: bool = False) -> Check:
+    """A number from a least to a greatest one; `what` names it."""
+
+    def check(value: object) -> float | int:
+        try:
+            found = _number(value)
+        except _UnfitError:
+            raise _UnfitError(what) from None
+        if not least <= found <= most or (whole and not found.is_integer()):
+            raise _UnfitError(what)
+        return int(found) if whole or isinstance(value, Integral) else found
+
+    return check
+
+
+def _one_or_several(check: Check, what: str) -> Check:
+    """One, or a list of some."""
+
+    def checked(value: object) -> object:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            return check(value)
+        if isinstance(value, Mapping | bytes | bytearray):
+            raise _UnfitError(what)
+        return [check(each) for each in value]
+
+    return checked
+
+
+def _some(check: Check, what: str) -> Check:
+    """One, or a list of one or more."""
+    several = _one_or_several(check, what)
+
+    def checked(value: object) -> object:
+        found = several(value)
+        if isinstance(found, list) and not found:
+            raise _UnfitError(what)
+        return found
+
+    return checked
+
+
+def _day(value: object) -> date:
+    """A day as date, datetime, or text: 2024-03-01 or 20240301, perhaps with a time."""
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    what = "a day; write it as 2024-03-01"
+    if not isinstance(value, str):
+        raise _UnfitError(what)
+    try:
+        return datetime.fromisoformat(value.strip()).date()
+    except ValueError:
+        raise _UnfitError(what) from None
+
+
+def _percentiles(value: object) -> tuple[float, float]:
+    what = "two percentiles, 0 to 100, the lower first; write (2, 98)"
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise _UnfitError(what)
+    try:
+        low, high = (_number(each) for each in value)
+    except (_UnfitError, ValueError):  # ValueError: not two
+        raise _UnfitError(what) from None
+    if not 0 <= low < high <= 100:
+        raise _UnfitError(what)
+    return low, high
+
+
+def _path(value: object) -> object:
+    if not isinstance(value, str | os.PathLike) or not str(value).strip():
+        raise _UnfitError("the path of a file")
+    return value
+
+
+def _classes(value: object) -> tuple[int, ...]:
+    named: Any = value  # which is what is checked
+    return scene_classes(named)
+
+
+_BANDS = "a band such as B04, or a list of some"
+_SERVERS = "the name of a tile server, or a list of some"
+_METRES = "a length in metres, more than 0"
+CHECKS: Final = MappingProxyType(
+    {
+        "aoi": _name,
+        "year": _between(*_YEARS, "a year such as 2024", whole=True),
+        "pid": _one_or_several(_identifier, "an identifier, or a list of some"),
+        "pids": _one_or_several(_identifier, "an identifier, or a list of some"),
+        "ptype": _label,
+        "lon": _between(-180, 180, "a longitude in degrees, -180 to 180; it comes first"),
+        "lat": _between(-90, 90, "a latitude in degrees, -90 to 90; longitude comes first"),
+        "start_date": _day,
+        "end_date": _day,
+        "band": _some(_label, _BANDS),
+        "bands": _some(_name, _BANDS),
+        "views": _some(_some(_name, _BANDS), "a view, or a list of some"),
+        "index": _name,
+        "card": _name,
+        "tstype": _some(_label, "a kind of series, such as s2, or a list of some"),
+        "screen": _classes,
+        "tms": _some(_name, _SERVERS),
+        "chipsize": _between(1, 1e6, "a size, 1 or more", whole=True),
+        "extend": _between(1e-3, 1e9, _METRES),
+        "distance": _between(0, 1e9, "a number of metres, 0 or more"),
+        "max_peers": _between(0, 1e9, "a number of parcels, 0 or more", whole=True),
+        "columns": _between(1, 24, "a number of images side by side, 1 to 24", whole=True),
+        "hspace": _between(0, 10, "room between images, 0 to 10 times their height"),
+        "max_line_plots": _between(1, 1e9, "a number of lines, 1 or more", whole=True),
+        "percentile": _percentiles,
+        "cmap": _name,
+        "file": _path,
+        "folder": _path,
+        "text": _label,
+        "view": _flag,
+        **dict.fromkeys(
+            ("geom", "wgs84", "only_ids", "debug", "axis", "std", "errorbar", "markers", "crop", "show_parcel",
+             "clean_history", "interactive"),
+            _flag,
+        ),
+    }
+)  # fmt: skip
+"""What an option may be, by its name."""

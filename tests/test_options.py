@@ -1,0 +1,135 @@
+"""The options of public functions: each is checked by its name before anything is done, and refused in one line."""
+
+import inspect
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from factories import fill
+
+import cbm_lake as cbm
+from cbm_lake import foi, get, guard, markers, show
+from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.options import CHECKS, checked_option
+
+MODULES = (
+    get.parcel_info, get.time_series, get.chip_images, get.background, get.parcels_list, get.notes, get.several,
+    show.time_series, show.chip_images, show.background, show.parcel_info, show.calendar,
+)  # fmt: skip
+FREE = {"lake", "progress", "wanted", "polygon", "args", "kwargs"}
+"""What is not an option, or is checked where it is understood (polygons: sources/polygons.py)."""
+GIVEN = {
+    "aoi": "ms", "year": 2024, "pid": "12", "pids": ["12"], "lon": 3, "lat": 43, "start_date": "2024-03-01",
+    "end_date": "2024-03-05", "polygon": "3_43-3_44-4_44-3_43", "text": "a",
+}  # fmt: skip
+
+
+def functions():
+    """The public functions of the modules, by name."""
+    for module in MODULES:
+        for name, function in vars(module).items():
+            own = inspect.isfunction(function) and function.__module__ == module.__name__
+            if own and not name.startswith("_") and "aoi" in inspect.signature(function).parameters:
+                yield f"{module.__name__.removeprefix('cbm_lake.')}.{name}", function
+
+
+FUNCTIONS = dict(functions())
+OPTIONS = [
+    (name, option) for name, function in FUNCTIONS.items()
+    for option in inspect.signature(function).parameters if option in CHECKS
+]  # fmt: skip
+NONSENSE = [object(), {}, {"a": 1}, b"x", float("nan"), float("inf"), [object()], [None]]
+
+
+@pytest.fixture
+def filled(lake):
+    return fill(lake)
+
+
+def test_every_option_of_every_public_function_is_checked():
+    assert len(FUNCTIONS) > 20
+    for name, function in FUNCTIONS.items():
+        options = set(inspect.signature(function).parameters)
+        assert options <= CHECKS.keys() | FREE, f"{name}: {options - CHECKS.keys() - FREE}"
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS, ids=["-".join(each) for each in OPTIONS])
+def test_nonsense_is_refused_by_the_name_of_the_option(workspace, name, option):
+    function = FUNCTIONS[name]
+    parameters = inspect.signature(function).parameters
+    needed = {other: value for other, value in GIVEN.items() if other in parameters}
+    default = parameters[option].default
+    for value in NONSENSE if default is None else [*NONSENSE, None]:
+        with pytest.raises(InvalidInputError, match=rf"^{option}=") as told:
+            function(**{**needed, option: value})
+        assert "\n" not in str(told.value)
+
+
+BOUNDS = {
+    "year": (["2024", 2024.0, np.int16(2024)], ["", "x", "2024.5", 24, 99999, True, "nan"]),
+    "lon": ([-180, "3.5", np.float32(3)], ["", 181, True, "x"]),
+    "lat": ([90, "-43"], [91, "inf", False]),
+    "pid": (["a b", 12, np.int64(12), ["a", 1]], [True, 1.5, None, [True]]),
+    "start_date": (["2024-03-01", "20240301", date(2024, 3, 1), datetime(2024, 3, 1, tzinfo=UTC), "2024-03-01T10:00Z"],
+                   ["", "2024-13-45", "March", 20240301, 2024.0, True, "01/03/2024"]),
+    "chipsize": ([1, "256", 1280.0], [0, -5, 2.5, "", "x", True]),
+    "columns": ([1, 24], [0, 25, 1.5, True]),
+    "max_line_plots": ([1], [0, 1.5, True, "many"]),
+    "max_peers": ([0, "10"], [-1, 1.5, True]),
+    "distance": ([0, "1000"], [-1, "far", True]),
+    "percentile": ([(2, 98), [0, 100], np.array([1, 99])],
+                   [(98, 2), (2,), (2, 98, 99), "2,98", 5, (-1, 50), (0, 101), (True, 50)]),
+    "hspace": ([0, 0.5], [-0.1, 11, "wide"]),
+    "geom": ([True, 0, np.bool_(False)], ["True", 2, "no", 1.5]),
+    "file": ([Path("a.png"), "a.png"], ["", 5, True, b"a"]),
+    "tms": (["google", ["google", "osm"]], ["", [], 5, [""], True]),
+    "bands": (["B04", ("B04", "B08")], ["", [], 4, [4]]),
+    "tstype": (["s2", ["bs", "c6"]], [[], 2, [None]]),
+    "aoi": (["ms"], ["", " ", 5, True]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("option", BOUNDS)
+def test_what_is_meant_is_understood_and_what_is_beyond_is_refused(option):
+    right, wrong = BOUNDS[option]
+    for value in right:
+        checked_option(option, value, several=True)
+    for value in wrong:
+        with pytest.raises(InvalidInputError, match=f"^{option}="):
+            checked_option(option, value, several=True)
+
+
+def test_days_the_wrong_way_round_are_refused_before_any_work(workspace):
+    days = {"start_date": "2024-03-02", "end_date": date(2024, 3, 1)}
+    for function in (get.chip_images.by_pid, show.chip_images.by_pid, show.chip_images.grid, show.calendar.by_pid):
+        with pytest.raises(InvalidInputError, match="comes before"):
+            function("ms", 2024, "12", **days)
+    with pytest.raises(InvalidInputError, match="comes before"):
+        get.chip_images.by_location(3, 43, **days)
+
+
+@pytest.mark.parametrize("value", [None, "", 5, True, "x", "1_2-3_4", [], {}, object(), b"x", float("nan"), "{}", "{"])
+def test_what_is_no_polygon_is_refused(filled, value):
+    with pytest.raises(InvalidInputError):
+        get.parcel_info.by_polygon("ms", 2024, value)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda value: foi.suspicious("ms", 2024, cloud=value), lambda value: foi.suspicious("ms", 2024, peers=value),
+        lambda value: foi.thematic("ms", 2024, clusters=value), lambda value: foi.thematic("ms", 2024, periods=value),
+        lambda value: markers.find("ms", value), lambda value: guard.scenes("ms", value),
+        lambda value: cbm.open_lake().parcel_set("ms", value), lambda value: cbm.open_lake().parcel_set(value, 2024),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [True, float("nan"), "x", [], {}, object(), b"x", float("inf")], ids=repr)
+def test_numbers_of_other_functions_are_checked_too(filled, ask, value):
+    if isinstance(value, str):
+        with pytest.raises(LakeError):
+            ask(value)
+    else:
+        with pytest.raises(InvalidInputError) as told:
+            ask(value)
+        assert "\n" not in str(told.value)
