@@ -397,11 +397,8 @@ class Lake(Pixels):
         self._check_present()
         if days < 0:
             raise InvalidInputError(f"days must be 0 or more, not {days:g}")
-        return (
-            sum(table.vacuum(days) for table in self._tables.values())
-            + self._store.sweep("", days)
-            + sums.sweep(self._store, days)
-        )
+        beside = self._store.sweep("", days) + sums.sweep(self._store, days)
+        return beside + sum(table.vacuum(days) for table in self._tables.values())
 
     def settle(self, card: str | None = None) -> None:
         """Let tables and cubes hold exactly what counts, for readers that know nothing of the ledger.
