@@ -199,6 +199,9 @@ class Database:
             for name in self._known:
                 if name not in _FIRST:
                     self._view(name)
+                if name.startswith("signatures_"):
+                    empty = self._known[name].schema.empty_table()
+                    self._connection.from_arrow(empty).create(f"no_{name}")
             for definition in queries.definitions():
                 if definition.name >= _OF_SIGNATURES:
                     self._define(definition)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 import tempfile
@@ -21,12 +22,19 @@ from urllib3.util import Retry
 from cbm_lake import backgrounds, durable
 from cbm_lake.cards import S2, band_called
 from cbm_lake.chips import Chip
+from cbm_lake.documents import load_json
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.sources.protocol import SUFFIX, Columns
+
+log = logging.getLogger(__name__)
 
 _SECONDS: Final = (5.0, 120.0)
 """For how long a server may take to answer at all, and then between bytes."""
 _PIECE: Final = 1 << 20
+_NOT_ANSWERED: Final = "X-Not-Answered"
+"""The header in which our server tells what was asked for and is not in the answer."""
+_MOST_PARCELS: Final = 100
+"""Parcels of a polygon that a server gives at most."""
 _DOWNLOADS: Final = 3
 """How often a file is begun to be fetched."""
 _PAUSE: Final = 1.0
@@ -96,6 +104,8 @@ class ApiSource:
                 f"the server takes this for no polygon, or knows no parcels of {aoi} {year} {ptype or ''}; "
                 "first and last point must be equal"
             )
+        if len(found.get("pid", ())) == _MOST_PARCELS:
+            log.warning("the server gives %d parcels, as many as it gives at most: there may be more", _MOST_PARCELS)
         return found
 
     def parcel_peers(
@@ -213,7 +223,7 @@ class ApiSource:
         """An answer that is a JSON object."""
         response = self._asked(name, what, **others)
         try:
-            answer = response.json()
+            answer = load_json(response.content)
         except ValueError as error:
             raise SourceError(
                 f"{self.url} answers {name} (status {response.status_code}) with what is no JSON; is it a cbm server?"
@@ -233,6 +243,8 @@ class ApiSource:
                 f"{self.url} does not answer ({_reason(error)}); check the address and the net"
             ) from error
         _check(response, name)
+        if _NOT_ANSWERED in response.headers:
+            log.warning("%s: %s", name, response.headers[_NOT_ANSWERED])
         return response
 
     def _fetch(self, link: str, file: Path) -> None:
@@ -313,7 +325,7 @@ def _check(response: requests.Response, name: str) -> None:
 def _told(response: requests.Response) -> str:
     """What a server says of an error, in one line."""
     try:
-        told = response.json()
+        told = load_json(response.content)
     except ValueError:
         told = re.sub(r"<[^>]+>", " ", response.text)
     if isinstance(told, dict):
