@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-BENCHMARKS := zonal extraction durability jp2 remote scaling chips lookup exporting server foi foi_truth qa validation markers markers_truth guard loading
+BENCHMARKS := zonal extraction durability jp2 remote scaling chips lookup exporting server foi foi_truth qa validation markers markers_truth guard loading load
 
 .PHONY: demo test test-slow lint docs bench lock clean
 

@@ -93,7 +93,7 @@ def main() -> None:
 def run(home: Path, seconds: float, connections: int, beside: Sequence[Sequence[str]] = BESIDE) -> Found:
     """Load two services on a workspace for so long."""
     found, stop = Found(), threading.Event()
-    command(home, "user", "add", WHO[0], "--password", WHO[1], "--aoi", "demo")
+    command(home, "user", "add", WHO[0], "--password-stdin", "--aoi", "demo", typed=WHO[1])
     with ExitStack() as stack:
         services = [stack.enter_context(served(home)) for _ in range(2)]
         ports = [port for port, _ in services]
@@ -127,10 +127,11 @@ def told(found: Found) -> None:
 # -- processes ------------------------------------------------------------------------------------------------------
 
 
-def command(home: Path, *words: str) -> str:
+def command(home: Path, *words: str, typed: str = "") -> str:
     """Run a command of cbm-lake in the workspace; what it printed, or a RuntimeError."""
+    environment = {**os.environ, "CBM_LAKE_HOME": str(home)}
     done = subprocess.run(
-        [*CLI, *words], env={**os.environ, "CBM_LAKE_HOME": str(home)}, capture_output=True, text=True, check=False
+        [*CLI, *words], env=environment, input=f"{typed}\n", capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(f"cbm-lake {' '.join(words[:2])} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
@@ -318,12 +319,12 @@ def commands(home: Path, beside: Sequence[Sequence[str]], found: Found, stop: th
 def accounts(home: Path, ports: Sequence[int], found: Found, stop: threading.Event) -> None:
     """Make and delete an account by commands; both services must know it at once."""
     turns = itertools.cycle(
-        [(("add", GUEST[0], "--password", GUEST[1], "--aoi", "demo"), 200), (("remove", GUEST[0]), 401)]
+        [(("add", GUEST[0], "--password-stdin", "--aoi", "demo"), 200), (("remove", GUEST[0]), 401)]
     )
     while not stop.is_set():
         words, expected = next(turns)
         try:
-            command(home, "user", *words)
+            command(home, "user", *words, typed=GUEST[1])
         except RuntimeError as error:
             found.errors[str(error)] += 1
         for port in ports:

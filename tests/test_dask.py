@@ -475,7 +475,7 @@ def test_processes_of_a_script_without_main_guard_are_refused_with_what_to_do(la
     script = tmp_path / "script.py"
     script.write_text(CLIENT.replace('if __name__ == "__main__":', "if True:"))
     command = [sys.executable, str(script), lake.url, json.dumps({**YEAR, "workers": 2})]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(
         "cbm_lake.errors.InvalidInputError: worker processes cannot be started"
