@@ -97,10 +97,18 @@ def _name(value: object) -> str:
     return str(value)
 
 
-def _label(value: object) -> str:
-    if not isinstance(value, str):
-        raise _UnfitError("a text")
-    return str(value)
+def _text(what: str) -> Check:
+    """A text, perhaps an empty one; `what` names it."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str):
+            raise _UnfitError(what)
+        return str(value)
+
+    return check
+
+
+_label = _text("a text")
 
 
 def _identifier(value: object) -> str | int:
@@ -214,6 +222,7 @@ def _classes(value: object) -> tuple[int, ...]:
 
 
 _BANDS = "a band such as B04, or a list of some"
+_BAND = "a band such as B04; a flag here was save in early calls: files are always written, leave save out"
 _SERVERS = "the name of a tile server, or a list of some"
 _METRES = "a length in metres, more than 0"
 CHECKS: Final = MappingProxyType(
@@ -222,12 +231,12 @@ CHECKS: Final = MappingProxyType(
         "year": _between(*_YEARS, "a year such as 2024", whole=True),
         "pid": _one_or_several(_identifier, "an identifier, or a list of some"),
         "pids": _one_or_several(_identifier, "an identifier, or a list of some"),
-        "ptype": _label,
+        "ptype": _text("the name of a parcel set; the quiet of early calls is left out now"),
         "lon": _between(-180, 180, "a longitude in degrees, -180 to 180; it comes first"),
         "lat": _between(-90, 90, "a latitude in degrees, -90 to 90; longitude comes first"),
         "start_date": _day,
         "end_date": _day,
-        "band": _some(_label, _BANDS),
+        "band": _some(_text(_BAND), _BANDS),
         "bands": _some(_name, _BANDS),
         "views": _some(_some(_name, _BANDS), "a view, or a list of some"),
         "index": _name,
