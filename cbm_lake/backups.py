@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
-from cbm_lake import durable
+from cbm_lake import durable, loghint
 from cbm_lake.access import is_remote
 from cbm_lake.check import check
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
@@ -171,6 +171,7 @@ class _Copying:
         self._write_small(moment)
         self._replay(moment)
         self._sum_up(moment)
+        self._note(moment)
         if prune:
             self._prune(moment)
 
@@ -245,6 +246,18 @@ class _Copying:
             hint = content(moment.store, name) if name in moment.files else None
             if hint is not None and (table, named(hint)) in versions:
                 self._put(name, partial(_write, hint), moment.files[name].modified)
+
+    def _note(self, moment: Moment) -> None:
+        """Note which entry and which checkpoints are the last of each log, by which `check` knows that one is lost."""
+        if is_remote(self._target.url):
+            return
+        for table, version in moment.versions.items():
+            folder = self._path(f"{table}/_delta_log")
+            entry = folder / f"{version:020}.json"
+            if entry.is_file():
+                loghint.note_entry(folder, version, entry.read_bytes())
+                for name in sorted(folder.glob("*.checkpoint*.parquet")):
+                    loghint.note_sum(folder, name.name)
 
     def _prune(self, moment: Moment) -> None:
         """Delete data files of the tables that the lake has no more."""

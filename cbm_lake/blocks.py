@@ -258,16 +258,16 @@ class CubeSource:
 
 
 def sync_blocks(files: Iterable[str]) -> None:
-    """Wait until blocks, by their full paths, and the folders up to their band are on the disk; not for URLs.
+    """Wait until blocks, by their full paths, and the folders below their band are on the disk; not for URLs.
 
     Raises:
         SourceError: the disk does not take them.
     """
     paths = [Path(file) for file in files if not access.is_remote(file)]
-    folders = dict.fromkeys(folder for path in paths for folder in list(path.parents)[:3])  # row, slot, c
+    slots = dict.fromkeys(path.parent.parent for path in paths)  # band/c/slot/row/column
     if paths:
         with translated("write", str(paths[0])):
-            durable.sync([*paths, *folders])
+            durable.sync([*paths, *slots])
 
 
 class StoredBand:

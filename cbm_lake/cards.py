@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
+import numpy as np
 from pydantic import SkipValidation
 
 from cbm_lake import schemas
@@ -128,26 +129,46 @@ _BETWEEN_CLASSES = re.compile(r"[\s_,;]+")
 def scene_classes(named: Classes) -> tuple[int, ...]:
     """The scene classes (SCL) meant by "3_8_9_10_11", "3,8", [3, "8"] or 3, each once and in that order.
 
+    An empty list screens nothing.
+
     Raises:
-        InvalidInputError: one of them is not a class, 0 to 11.
+        InvalidInputError: one of them is not a class, 0 to 11, or it is an empty text.
     """
     if isinstance(named, str):
-        parts: Iterable[str | int] = [part for part in _BETWEEN_CLASSES.split(named) if part]
+        parts: Iterable[str | int] = _BETWEEN_CLASSES.split(named.strip())
+    elif isinstance(named, Mapping | bytes | bytearray):
+        raise InvalidInputError(f"screen={named!r} is no list of scene classes; write 3_8_9_10_11 or numbers")
     else:
         parts = named if isinstance(named, Iterable) else [named]
     return tuple(dict.fromkeys(_scene_class(part, named) for part in parts))
 
 
+def with_classes(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a question, their `screen`, if it has one, as a list of scene classes.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if params.get("screen") is None:
+        return params
+    return {**params, "screen": list(scene_classes(params["screen"]))}
+
+
 def _scene_class(part: str | int, named: object) -> int:
     try:
-        value = int(part) if isinstance(part, str) else operator.index(part)
+        value = int(part) if isinstance(part, str) and part.isascii() else operator.index(_whole(part))
     except (TypeError, ValueError):
         value = -1
-    if isinstance(part, bool) or value not in schemas.CLASSES:
+    if isinstance(part, bool | np.bool_) or value not in schemas.CLASSES:
         raise InvalidInputError(
-            f"{named!r} is no list of scene classes, {part!r} is none of 0 to 11; write 3_8_9_10_11 or numbers"
+            f"screen={named!r} is no list of scene classes, {part!r} is none of 0 to 11; write 3_8_9_10_11 or numbers"
         )
     return value
+
+
+def _whole(number: Any) -> Any:
+    """A float that is a whole number as that; all else as it is."""
+    return int(number) if isinstance(number, float | np.floating) and float(number).is_integer() else number
 
 
 CLASS_NAMES: Final = (

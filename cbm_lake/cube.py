@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -60,7 +60,7 @@ class Cube:
             counting: numbers of the slots that count.
         """
         before = _metadata(self.url)
-        with translated("write", self.url):
+        with translated("write", self.url), _sound(self.url):
             if not is_remote(self.url):
                 durable.make_folder(Path(self.url))
             group = _group(self.url)
@@ -68,6 +68,8 @@ class Cube:
             _write_slots(group, slots, counting)
             for name in {**dtypes, **dict.fromkeys(_band_names(group))}:
                 array = _array(group, name) if name in group else _band(group, name, dtypes[name], grid.shape)
+                if not is_remote(self.url):
+                    durable.make_folder(Path(self.url, name, "c"))
                 _describe(array, _band_attributes(array.dtype))
                 if array.shape[0] < len(slots):
                     array.resize((len(slots), *array.shape[1:]))
@@ -96,7 +98,9 @@ class Cube:
         Raises:
             NotFoundError: there is no such cube.
         """
-        return sorted(_band_names(self._opened()))
+        group = self._opened()
+        with _sound(self.url):
+            return sorted(_band_names(group))
 
     def length(self) -> int:
         """How many slots the longest of its bands has; 0 where there is no cube.
@@ -108,7 +112,8 @@ class Cube:
             group = self._opened()
         except NotFoundError:
             return 0
-        return max((_array(group, name).shape[0] for name in _band_names(group)), default=0)
+        with _sound(self.url):
+            return max((_array(group, name).shape[0] for name in _band_names(group)), default=0)
 
     def open(
         self, slots: Mapping[int, Slot] | None = None, written: Mapping[tuple[int, str], Sizes] | None = None
@@ -129,9 +134,10 @@ class Cube:
         import dask.array as da
 
         group = self._opened()
+        with _sound(self.url):
+            arrays = {name: _array(group, name) for name in sorted(_band_names(group))}
         chosen = sorted((self._flagged(group) if slots is None else slots).items(), key=lambda item: item[1].obstime)
         numbers = [number for number, _ in chosen]
-        arrays = {name: _array(group, name) for name in sorted(_band_names(group))}
         lazy = {
             name: da.from_array(StoredBand(self.url, name, array, written or {}), array.chunks, name=False)  # type: ignore[no-untyped-call]
             for name, array in arrays.items()
@@ -166,6 +172,17 @@ class Cube:
         """The slots that hold a shard of any band."""
         store = Store(self.url)
         return {int(name) for band in bands for name in store.folders(f"{band}/c") if name.isdecimal()}
+
+
+@contextlib.contextmanager
+def _sound(url: str) -> Iterator[None]:
+    """Turn what zarr raises for a description or an axis that is damaged into one line."""
+    try:
+        yield
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        advice = "`cbm-lake check` says what to delete, and which command makes it again"
+        raise SourceError(f"the cube {url} is damaged ({reason}); {advice}") from error
 
 
 def _metadata(url: str) -> dict[Path, tuple[int, int]]:

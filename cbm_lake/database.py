@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from cbm_lake import damaged, lookup, queries, schemas, tables, unions
+from cbm_lake import damaged, lookup, queries, schemas, sums, tables, unions
 from cbm_lake.access import is_remote
 from cbm_lake.delta import Table
 from cbm_lake.errors import InvalidInputError
@@ -143,7 +143,8 @@ class Database:
             self._connection.from_arrow(self._rows["stac_scenes"]).create("stac_scenes")
             return
         try:
-            _view(self._connection, "stac_scenes", self.snapshot.scenes, schemas.SCENES, union_by_name=True)
+            files = sums.shortened(self._store, self.snapshot.scenes)
+            _view(self._connection, "stac_scenes", files, schemas.SCENES, union_by_name=True)
         except duckdb.Error as error:
             advice = "delete it and catalogue its scenes again"
             self._refuse("stac_scenes", self.snapshot.scenes, schemas.SCENES, advice, error)
@@ -198,6 +199,9 @@ class Database:
             for name in self._known:
                 if name not in _FIRST:
                     self._view(name)
+                if name.startswith("signatures_"):
+                    empty = self._known[name].schema.empty_table()
+                    self._connection.from_arrow(empty).create(f"no_{name}")
             for definition in queries.definitions():
                 if definition.name >= _OF_SIGNATURES:
                     self._define(definition)

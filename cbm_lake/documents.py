@@ -48,6 +48,21 @@ def read_json(text: str) -> Any:
     return found
 
 
+def load_json(content: str | bytes) -> Any:
+    """A document of JSON as the standard library reads it, with a bound to its depth.
+
+    Args:
+        content: of a file or answer; bytes are in the encoding that JSON says itself.
+
+    Raises:
+        InvalidInputError: it is deeper than `DEEPEST`.
+        ValueError: it is no JSON.
+    """
+    text = content.decode(json.detect_encoding(content), "surrogatepass") if isinstance(content, bytes) else content
+    check_depth(text)
+    return json.loads(text)
+
+
 def check_depth(text: str, deepest: int = DEEPEST) -> None:
     """Refuse JSON that is deeper than a number of lists and maps inside each other, before a parser recurses into it.
 
@@ -112,10 +127,10 @@ class _Typed(_Texts):
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
 
 
-_NULL: Final = re.compile(r"~|null|Null|NULL|")
-_Texts.add_implicit_resolver("tag:yaml.org,2002:null", _NULL, ["~", "n", "N", ""])
+_NULL: Final = "~|null|Null|NULL|"
+_Texts.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(f"(?:{_NULL})$"), ["~", "n", "N", ""])
 for _tag, _pattern, _first in (
-    ("null", _NULL.pattern, ["~", "n", "N", ""]),
+    ("null", _NULL, ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
     ("float", r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
@@ -157,9 +172,9 @@ def parse_yaml(text: str, *, texts: bool = False) -> Any:
     Raises:
         InvalidInputError: as there.
     """
-    loader = (_Texts if texts else _Typed)(text)
     try:
         _check_events(text)
+        loader = (_Texts if texts else _Typed)(text)
         root = loader.get_single_node()
         if root is None:
             return None
@@ -167,8 +182,6 @@ def parse_yaml(text: str, *, texts: bool = False) -> Any:
         return loader.construct_document(root)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidInputError(" ".join(str(error).split())) from error
-    finally:
-        loader.dispose()
 
 
 def _check_events(text: str) -> None:

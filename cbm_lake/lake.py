@@ -14,7 +14,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from cbm_lake import clock, database, digests, filenames, lookup, manifest, ordering, queries, revisions, schemas
+from cbm_lake import (
+    cards,
+    clock,
+    database,
+    digests,
+    filenames,
+    lookup,
+    manifest,
+    ordering,
+    queries,
+    revisions,
+    schemas,
+    sums,
+)
 from cbm_lake.areas import DEGREES, bounds_in
 from cbm_lake.config import Workspace
 from cbm_lake.database import Database
@@ -67,14 +80,26 @@ class Lake(Pixels):
         """The rows of the named query sql/<folder>/<file>.sql.
 
         Raises:
-            NotFoundError: there is no query of that name.
-            InvalidInputError: a parameter is missing or not known to it.
+            NotFoundError: there is no query of that name, or no parcel $pid in the parcel set that it asks about.
+            InvalidInputError: a parameter is missing or not known to it, or $screen is no list of scene classes.
             SourceError: a file of the lake cannot be read.
         """
-        query = queries.get(name)
-        if name in lookup.QUESTIONS and (found := self._database().series(lookup.QUESTIONS[name], params)) is not None:
-            return found
-        return database.rows(self._cursor(params if query.of_one_parcel else None), query.sql, params)
+        query, params = queries.get(name), cards.with_classes(params)
+        found = self._database().series(lookup.QUESTIONS[name], params) if name in lookup.QUESTIONS else None
+        if found is None:
+            found = database.rows(self._cursor(params if query.of_one_parcel else None), query.sql, params)
+        if query.of_one_parcel and not found.num_rows:
+            self._check_declared(params)
+        return found
+
+    def _check_declared(self, params: dict[str, Any]) -> None:
+        """Raise NotFoundError unless a parcel of which nothing is found is declared."""
+        key = {name: params[name] for name in ("aoi", "year", "ptype", "pid") if name in params}
+        if len(key) == 4 and key["pid"] is not None and not self.query("parcels.by_pid", **key).num_rows:
+            name = f"{key['aoi']} {key['year']} {key['ptype']}".rstrip()
+            raise NotFoundError(
+                f"no parcel {key['pid']!r} in {name}; identifiers are text, exactly as the agency wrote them"
+            )
 
     def relation(self, statement: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
         """The same as a DuckDB relation, for results that should not be held in memory at once.
@@ -114,8 +139,11 @@ class Lake(Pixels):
         """
         from cbm_lake import export
 
+        params = cards.with_classes(params)
         keys = ordering.KEYS.get(what.lower(), ())
         if what in queries.load():
+            if queries.get(what).of_one_parcel:
+                self.query(what, **params)  # a parcel that there is not is refused before a file is made
             what = queries.get(what).sql
         elif what.isidentifier():
             what = f"from {what}"
@@ -126,8 +154,11 @@ class Lake(Pixels):
             pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), further)
         options = export.Options(pseudonyms, neutralise)
         cursor = self._cursor()
-        database.relation(cursor, what, params)  # refuses what is not one SELECT
-        return export.write(ordering.ordered(cursor, what, params, keys), Path(path), options)
+        columns = database.relation(cursor, what, params).columns  # refuses what is not one SELECT
+        hidden = None
+        if pseudonyms:
+            hidden = ordering.Hidden(frozenset(pseudonyms.identifiers(columns)), pseudonyms.of("the order of the rows"))
+        return export.write(ordering.ordered(cursor, what, params, keys, hidden), Path(path), options)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
@@ -232,6 +263,7 @@ class Lake(Pixels):
             numbered = _numbered(revisions.rows(rows, chosen), order.sequence)
             written = self._store.write(filenames.scenes(order, uuid.uuid4().hex[:8]), _stac_geoparquet(numbered))
             manifest.record(self._tables["files"], "scenes", written)
+            sums.sum_up(self._store, self.snapshot().scenes)
         for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
             self.settle(card)  # what is of the former revision or offset counts no more
         changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
@@ -378,6 +410,7 @@ class Lake(Pixels):
                 which the message names, stay as they were, and all others are done.
         """
         self._check_present()
+        sums.sum_up(self._store, self.snapshot().scenes)
         return self._upkeep.compact(card)
 
     def vacuum(self, days: float) -> int:
@@ -395,7 +428,11 @@ class Lake(Pixels):
         self._check_present()
         if days < 0:
             raise InvalidInputError(f"days must be 0 or more, not {days:g}")
-        return sum(table.vacuum(days) for table in self._tables.values()) + self._store.sweep("", days)
+        return (
+            sum(table.vacuum(days) for table in self._tables.values())
+            + self._store.sweep("", days)
+            + sums.sweep(self._store, days)
+        )
 
     def settle(self, card: str | None = None) -> None:
         """Let tables and cubes hold exactly what counts, for readers that know nothing of the ledger.
@@ -490,7 +527,9 @@ def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
     Args:
         url: folder, or s3:// URL.
         as_of: a moment (date, datetime, or ISO text; UTC unless it says a zone): the lake as it was recorded then,
-            whatever season its data are of. It cannot be changed.
+            whatever season its data are of. It cannot be changed. This goes by the time, and so by the clocks of those
+            who wrote: what a clock that was ahead wrote is seen from its time on only. What is in force then goes by
+            the numbers of what is seen, as it does without `as_of`.
 
     Raises:
         InvalidInputError: `as_of` is no date.

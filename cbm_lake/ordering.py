@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
@@ -28,8 +29,21 @@ _POSITIONS: Final = frozenset({"query_location", "query_location_length"})
 Node = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """Columns whose values are replaced afterwards, which the order of the rows must not undo."""
+
+    columns: frozenset[str]
+    salt: str
+    """Hexadecimal digits that nobody knows."""
+
+
 def ordered(
-    cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any], keys: Sequence[str] = ()
+    cursor: duckdb.DuckDBPyConnection,
+    statement: str,
+    params: dict[str, Any],
+    keys: Sequence[str] = (),
+    hidden: Hidden | None = None,
 ) -> duckdb.DuckDBPyRelation:
     """The rows of a statement in an order that is the same whenever the rows are; equal rows stand together.
 
@@ -38,6 +52,7 @@ def ordered(
         statement: one SELECT. The order that it has itself comes first.
         params: values of its parameters.
         keys: columns by which no two rows are equal, where they are known; all without them.
+        hidden: columns whose order must not be told, but where the statement itself tells it.
 
     Raises:
         InvalidInputError: DuckDB does not accept the statement.
@@ -46,17 +61,27 @@ def ordered(
         rows = cursor.sql(statement, params=params or None)
         node = _parsed(cursor, statement)
         if node is None:  # PIVOT, of which DuckDB does not tell how it is parsed
-            return rows if "order by" in " ".join(statement.lower().split()) else rows.order(_positions(rows))
+            return rows if "order by" in " ".join(statement.lower().split()) else _by(rows, (), hidden)
         if _describes(node):
             return rows
         if not _FIRST.intersection(modifier["type"] for modifier in node["modifiers"]):
-            return rows.order(", ".join(f'"{key}"' for key in keys) or _positions(rows))
+            return _by(rows, keys, hidden)
         total = _total(cursor, statement, len(rows.columns))
         return rows if total is None else cursor.sql(total, params=params or None)
 
 
-def _positions(rows: duckdb.DuckDBPyRelation) -> str:
-    return ", ".join(f"#{number}" for number in range(1, len(rows.columns) + 1))
+def _by(rows: duckdb.DuckDBPyRelation, keys: Sequence[str], hidden: Hidden | None) -> duckdb.DuckDBPyRelation:
+    """The rows by those columns, or by all; hidden ones come last, by a hash of their values."""
+    names = rows.columns
+    secret = hidden.columns if hidden else ()
+    chosen = [number for number, name in enumerate(names, 1) if not keys or name in keys]
+    shown = [f"#{number}" for number in chosen if names[number - 1] not in secret]
+    salted = (
+        [f"sha256(concat('{hidden.salt}', #{number}))" for number in chosen if f"#{number}" not in shown]
+        if hidden
+        else []
+    )
+    return rows.order(", ".join(shown + salted))
 
 
 def _parsed(cursor: duckdb.DuckDBPyConnection, statement: str) -> Node | None:

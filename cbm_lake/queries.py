@@ -37,8 +37,8 @@ class Query:
 
     @property
     def of_one_parcel(self) -> bool:
-        """Whether it reads the signatures of parcel $pid and of no other: the questions of sql/time_series/ do."""
-        return self.name.startswith("time_series.")
+        """Whether it reads the signatures of parcel $pid and of no other: some questions of sql/time_series/ do."""
+        return self.name.startswith("time_series.") and "$pid" in self.sql
 
 
 def get(name: str) -> Query:

@@ -164,7 +164,7 @@ INSPECTIONS: Final = pa.schema(
         _SEQUENCE,
     ]
 )
-"""One row per verdict given; the latest decides, earlier ones stay."""
+"""One row per verdict given; the latest, by `sequence`, decides, earlier ones stay."""
 
 SUSPECTS: Final = pa.schema(
     [
@@ -219,7 +219,7 @@ WEATHER: Final = pa.schema(
         _SEQUENCE,
     ]
 )
-"""One row per grid cell and day; what was loaded last counts."""
+"""One row per grid cell and day; what was loaded last, by `sequence`, counts."""
 
 WEATHER_CELLS: Final = pa.schema(
     [
@@ -231,7 +231,7 @@ WEATHER_CELLS: Final = pa.schema(
         _SEQUENCE,
     ]
 )
-"""The box of each cell of a weather grid; what was loaded last counts."""
+"""The box of each cell of a weather grid; what was loaded last, by `sequence`, counts."""
 
 MARKERS: Final = pa.schema(
     [

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ def faults(lake):
 
 def contents(folder):
     """Every file with its bytes and its moment, without drafts."""
-    files = (path for path in Path(folder).rglob("*") if path.is_file())
+    files = (path for path in Path(folder).rglob("*") if path.is_file() and path.name != "_last_entry")
     return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
@@ -135,25 +136,29 @@ def test_a_backup_that_breaks_off_leaves_a_copy_that_opens_and_the_next_one_comp
 
 
 def test_a_vacuum_during_a_backup_makes_it_begin_anew(lake, history, tmp_path, monkeypatch):
-    copied, happened = backups._Copying._copy, []
+    copied, happened, once = backups._Copying._copy, [], threading.Lock()
 
     def meanwhile(self, source, file):
-        if not happened:
-            happened.append(lake.compact())
-            happened.append(lake.vacuum(0))
+        with once:
+            if not happened:
+                lake.compact()
+                happened.append(lake.vacuum(0))
         return copied(self, source, file)
 
     monkeypatch.setattr(backups._Copying, "_copy", meanwhile)
     assert cbm.backup(tmp_path / "copy", deep=True).faults == 0
-    assert happened[1] > 0
+    assert happened[0] > 0
     assert answered(Lake(str(tmp_path / "copy"))) == answered(lake)
 
 
 def test_what_is_written_during_a_backup_comes_with_the_next_one(lake, history, tmp_path, monkeypatch):
     copy, before, copied, happened = tmp_path / "copy", answered(lake), backups._Copying._copy, []
+    once = threading.Lock()
 
     def meanwhile(self, source, file):
-        if not happened:
+        with once:
+            if happened:
+                return copied(self, source, file)
             happened.append(True)
             declare(lake, "", "v2212")
             [extract(job) for job in plan(lake, "", 1)]
@@ -267,7 +272,7 @@ def test_the_command_copies_checks_and_says_so(lake, history, tmp_path):
 def test_the_documented_way_by_two_passes_gives_a_lake_that_opens(lake, history, tmp_path):
     """What rsync does: it lists the logs, others write, and it copies what it had listed; then all else."""
     copy = tmp_path / "copy"
-    listed = [path for path in Path(lake.url).rglob("_delta_log/*") if path.name != "_last_checkpoint"]
+    listed = [path for path in Path(lake.url).rglob("_delta_log/*") if not path.name.startswith("_last_")]
     half = len(listed) // 2
     for number, path in enumerate(sorted(listed)):
         if number == half:

@@ -151,6 +151,15 @@ def test_a_failed_login_is_in_the_log_with_its_address_and_in_the_access_log(tmp
     assert {(row["door"], row["who"], row["status"]) for row in rows} >= {("app", None, 401), ("app", "root", 302)}
 
 
+def test_a_stranger_is_answered_before_the_body_of_a_request_comes(guarded):
+    host, port = guarded[0].removeprefix("http://").rstrip("/").split(":")
+    for target in ("/", "//evil.example"):
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            head = f"POST {target} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 90000000\r\n\r\nx"
+            connection.sendall(head.encode())
+            assert connection.recv(65536)[:12] in (b"HTTP/1.1 401", b"HTTP/1.1 404")
+
+
 def test_the_cookie_of_a_login_is_for_this_site_and_no_script(guarded):
     url, accounts = guarded
     accounts.add("guest", "very long password", admin=True)

@@ -9,6 +9,7 @@ import re
 import socket
 import threading
 import time
+from pathlib import Path
 
 import mapbox_vector_tile
 import pytest
@@ -82,7 +83,7 @@ def basic(who=WHO):
 
 # -- others' areas ----------------------------------------------------------------------------------------------------
 
-PATHS = sorted(create_app(None, None, Settings(None, None, sql=True)).openapi()["paths"].items())
+PATHS = sorted(create_app(None, None, Settings(Path("results"), Path("files"))).openapi()["paths"].items())
 ASKED = {
     "year": 2024, "pid": "0012", "lon": 13.05, "lat": 43.5, "tms": "sentinel", "polygon": "1_1-2_1-2_2-1_1",
     "start_date": "2024-01-01", "end_date": "2024-02-01", "of": "",

@@ -6,12 +6,14 @@ import zipfile
 from collections import Counter
 
 import duckdb
+import pyarrow.compute as pc
 import pytest
 from factories import day, parcel_set, parcels, scene, scenes, signature, signatures, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbm_lake import ordering
+from cbm_lake import export, ordering
+from cbm_lake.config import Workspace
 from cbm_lake.lake import Lake
 
 PIDS = tuple(f"{number:03}" for number in range(40))
@@ -127,3 +129,19 @@ def test_a_statement_gives_the_rows_that_it_gave(rows, statement):
         assert Counter(map(str, found.fetchall())) == Counter(map(str, plain.fetchall()))
     else:
         assert len(found.fetchall()) == len(plain.fetchall())
+
+
+def test_the_order_of_pseudonymous_rows_tells_nothing_of_the_identifiers(lakes, tmp_path, workspace):
+    import pyarrow.parquet as pq
+
+    found = []
+    for number, lake in enumerate(lakes):
+        file = tmp_path / f"{number}.parquet"
+        lake.export("select pid, scene, aoi from s2 where year = 2024", file, pseudonymous=True)
+        found.append(pq.read_table(file))
+    assert found[0].equals(found[1])
+    key = export.key_of(Workspace.here())
+    names = {export.Pseudonyms(key).of(pid): pid for pid in PIDS}
+    pids = [names[text] for text in found[0].filter(pc.field("scene") == "A")["pid"].to_pylist()]
+    assert sorted(pids) == sorted(PIDS * 2)
+    assert pids[:40] not in (sorted(PIDS), sorted(PIDS, reverse=True))

@@ -1,8 +1,10 @@
 """What is in force goes by numbers in the data: clocks that are behind, ahead or set back change nothing."""
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -323,3 +325,22 @@ def test_as_of_goes_by_the_times_in_the_names_and_among_those_by_the_numbers(lak
 
     # the third was loaded last by a clock two hours behind: it counts from that time on
     assert [version(hours) for hours in (-3, -1, 1, 11)] == [None, "v2", "v2", "v2"]
+
+
+def test_as_of_a_moment_tables_are_as_the_newest_commit_by_then_left_them(lake, hand):
+    """The third commit is by a clock that is far ahead; those after it are not hidden until that day."""
+    hours, base = (0, 1, 100, 2, 3), datetime(2090, 1, 1, tzinfo=UTC)  # after the table was made
+
+    def date(version, hour):
+        file = Path(lake.url) / "suspects" / "_delta_log" / f"{version:020}.json"
+        os.utime(file, ((base + timedelta(hours=hour)).timestamp(),) * 2)
+
+    for number, hour in enumerate(hours):
+        judge(lake, number % 3)
+        date(number + 1, hour)
+    date(0, -2)
+
+    def rows(hour):
+        return open_lake(lake.url, as_of=base + timedelta(hours=hour)).sql("from suspects").num_rows
+
+    assert [rows(hour) for hour in (-1, 0.5, 1.5, 2.5, 3.5, 99, 101)] == [0, 1, 2, 4, 5, 5, 5]

@@ -1,12 +1,16 @@
 """The wheel is whole: it carries every file that the package reads."""
 
 import importlib.util
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 
@@ -63,3 +67,33 @@ def test_queries_are_found_in_an_unpacked_wheel(wheel, tmp_path):
     file, number = done.stdout.split()
     assert file.startswith(str(tmp_path / "site"))
     assert int(number) == len(list((ROOT / "sql").rglob("*.sql")))
+
+
+def pinned():
+    """Every release of constraints.txt: name, version, digests; a name may stand there for several platforms."""
+    text = (ROOT / "constraints.txt").read_text()
+    entries = re.split(r"\n(?=\S)", "\n".join(line for line in text.splitlines() if not line.startswith("#")))
+    for entry in entries:
+        name, version = re.match(r"([A-Za-z0-9._-]+)==([^\s;\\]+)", entry).groups()
+        yield canonicalize_name(name), version, re.findall(r"--hash=(\S+)", entry)
+
+
+def test_every_package_that_is_installed_has_its_digests_and_no_host_is_named():
+    releases = list(pinned())
+    assert len(releases) > 300
+    for name, version, digests in releases:
+        assert digests, f"{name} {version} has no digest"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in digests), name
+    assert "://" not in (ROOT / "constraints.txt").read_text()
+
+
+def test_what_is_installed_is_what_the_package_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"].values()
+    asked = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    asked += [*project["build-system"]["requires"], *(name for extra in extras for name in extra)]
+    releases = list(pinned())
+    for requirement in map(Requirement, asked):
+        versions = [version for name, version, _ in releases if name == canonicalize_name(requirement.name)]
+        assert versions, f"{requirement.name} is not in constraints.txt: make lock"
+        assert all(requirement.specifier.contains(version) for version in versions), requirement

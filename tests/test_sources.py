@@ -21,7 +21,7 @@ from cbm_lake import get, sources
 from cbm_lake.cli import app
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
-from cbm_lake.sources import ApiSource, LakeSource
+from cbm_lake.sources import ApiSource, LakeSource, api
 
 WHO = ("ada", "correct horse")
 PRODUCT = "S2A_MSIL2A_20240501T104021_N0510_R008_T31TEJ_20240501T142821"
@@ -273,11 +273,24 @@ def test_chips_of_a_place_have_a_folder_of_their_own(account, workspace):
     ("body", "headers"),
     [(b"<html>login</html>", {}), (b"", {}), (b"II*\0half of it", {"Content-Length": "99999"})],
 )
-def test_a_picture_that_is_none_or_half_leaves_nothing(account, workspace, body, headers):
+def test_a_picture_that_is_none_or_half_leaves_nothing(account, workspace, monkeypatch, body, headers):
+    monkeypatch.setattr(api, "_PAUSE", 0)
     account.say(link_chip(account, b""), body, **headers)
     with pytest.raises(SourceError):
         get.chip_images.by_pid("ms", 2024, "0012", *DAYS, "B04")
     assert [path for path in workspace.temp.rglob("*") if path.is_file()] == []
+
+
+def test_a_download_that_a_restart_of_the_server_cuts_off_is_begun_again(account, workspace, monkeypatch):
+    monkeypatch.setattr(api, "_PAUSE", 0)
+    whole = tiff()
+    path = link_chip(account, whole)
+    half = {"Content-Type": "image/tiff", "Content-Length": str(len(whole)), "Connection": "close"}
+    account.answers[path] = [(200, whole[: len(whole) // 2], half), (200, whole, {"Content-Type": "image/tiff"})]
+    get.chip_images.by_pid("ms", 2024, "0012", *DAYS, "B04")
+    assert [asked for asked, _, _ in account.asked].count(path) == 2
+    assert [file.read_bytes() for file in workspace.temp.rglob("*.tif")] == [whole]
+    assert [file.name for file in workspace.temp.rglob("*.tif")] == [f"{PRODUCT}.B04.tif"]
 
 
 @pytest.mark.parametrize("link", ["/static/tmp/", "/static/tmp/..", "/static/.hidden"])

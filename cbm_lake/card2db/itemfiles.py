@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 from pyarrow import parquet
 
+from cbm_lake.documents import load_json
 from cbm_lake.errors import SourceError
 from cbm_lake.ranges import open_bytes
 from cbm_lake.stores import is_distant, shown
@@ -32,7 +32,7 @@ def from_lines(path: str) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(_content(path).decode("utf-8", "replace").splitlines(), 1):
         if line.strip():
             try:
-                yield json.loads(line)
+                yield load_json(line)
             except ValueError as error:
                 what = f"line {number} of {shown(path)}"
                 raise SourceError(f"{what} is not JSON ({error}); mend it or leave it out") from error

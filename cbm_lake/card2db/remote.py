@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from cbm_lake.card2db.scene import absolute
 from cbm_lake.card2db.stacapi import reader
 from cbm_lake.card2db.web import Answer, Request, Web
 from cbm_lake.credentials import without_secrets
+from cbm_lake.documents import load_json
 from cbm_lake.errors import SourceError
 
 _KINDS: Final = frozenset({"Feature", "FeatureCollection", "Catalog", "Collection"})
@@ -97,7 +97,7 @@ def fetch(location: str, web: Web) -> Answer:
     if _is_web(location):
         return web.ask(Request(location))
     try:
-        return Answer(json.loads(Path(location).read_text("utf-8")), location)
+        return Answer(load_json(Path(location).read_text("utf-8")), location)
     except OSError as error:
         reason = f"{without_secrets(location)} cannot be read: {error.strerror}; check the path"
         raise SourceError(reason) from error

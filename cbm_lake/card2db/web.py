@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from cbm_lake import credentials
+from cbm_lake.documents import load_json
 from cbm_lake.errors import InvalidInputError, SourceError
 
 if TYPE_CHECKING:
@@ -210,8 +211,10 @@ class Web:
         if not 200 <= status < 300:
             raise _refusal(response, content, url)
         try:
-            return Answer(json.loads(content), url)
-        except (ValueError, RecursionError) as error:
+            return Answer(load_json(content), url)
+        except InvalidInputError as error:
+            raise SourceError(f"{server} sent something that is no STAC answer ({error})") from error
+        except ValueError as error:
             if not content.strip() or content.lstrip()[:1] in {b"{", b"["}:
                 reason = f"{server} failed: its answer was cut off; try again later"
                 raise _Temporary(SourceError(reason)) from error
@@ -273,7 +276,7 @@ def _refusal(response: requests.Response, content: bytes, url: str) -> Exception
     """What an answer with an error status comes to."""
     server, status = host(url), response.status_code
     try:
-        stated = words(json.loads(content), url)
+        stated = words(load_json(content), url)
     except ValueError:
         stated = words(content[:2000].decode("utf-8", "replace"), url)
     said = f"HTTP {status}" + (f" ({stated})" if stated else "")

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cbm_lake import digests, filenames, manifest, queries, schemas
+from cbm_lake import digests, filenames, manifest, queries, schemas, sums
 from cbm_lake.check.looking import RESTORE, UNREADABLE, Looking, part_of, reason
 from cbm_lake.errors import SourceError
 from cbm_lake.store import DRAFT
@@ -108,6 +108,8 @@ def check_parcels(looking: Looking, due: Mapping[str, manifest.Entry]) -> set[tu
     known = {version for *_, version in versions}
     indexes = looking.names("indexes", ".parquet")
     looking.each(lambda name: rows_of(looking, name, "delete it; the next extraction builds it again"), indexes)
+    advice = "delete it; the catalogue is read without it, and summed up again later"
+    looking.each(lambda name: rows_of(looking, name, advice), looking.names(sums.FOLDER, ".parquet"))
     for name in indexes:
         if name.split("/")[1] not in known:
             what = f"a pixel index of {looking.size(name):,} bytes whose parcels are not there"

@@ -61,9 +61,9 @@ def show_time_series(
         cards = ("bs", "c6") if kind == "s1" else kind
         time_series.s1(*asked[:3], cards, ptype, crop=crop, **looks, **_into(file))
     elif kind == "s2":
-        time_series.s2(*asked, bands.split(","), screen=_classes(screen), crop=crop, **_into(file))
+        time_series.s2(*asked, bands.split(","), screen=scene_classes(screen), crop=crop, **_into(file))
     elif kind == "ndvi":
-        looks |= {"screen": _classes(screen), "markers": markers, "crop": crop}
+        looks |= {"screen": scene_classes(screen), "markers": markers, "crop": crop}
         time_series.ndvi(*asked, **looks, **_into(file))
     elif kind == "weather" and not crop:
         time_series.weather(*asked[:3], "tp", ptype, **_into(file))
@@ -102,7 +102,7 @@ def show_chips(  # noqa: PLR0917 - options
     from cbm_lake.show import chip_images
 
     views = bands or ["ndvi"]
-    looks = {"columns": columns, "screen": _classes(screen), "show_parcel": not no_outline, **_into(file)}
+    looks = {"columns": columns, "screen": scene_classes(screen), "show_parcel": not no_outline, **_into(file)}
     looks |= {"percentile": _percentiles(stretch)} if stretch else {}
     if pid and len(views) > 1:
         if len(pid) > 1 or cmap:
@@ -139,13 +139,13 @@ def show_calendar(
 
     when = aoi, year, pid, ptype, start, end
     if cells == "images":
-        looks = {"cmap": cmap, "screen": _classes(screen), **_into(file)}
+        looks = {"cmap": cmap, "screen": scene_classes(screen), **_into(file)}
         calendar.by_pid(*when, bands, chipsize, **looks)
     elif cells == "histogram":
         index = "ndvi" if bands == "true colour" else bands
-        calendar.histograms(*when, index, screen=_classes(screen), file=file)
+        calendar.histograms(*when, index, screen=scene_classes(screen), file=file)
     elif cells == "scatter":
-        calendar.scatter(*when, screen=_classes(screen), file=file)
+        calendar.scatter(*when, screen=scene_classes(screen), file=file)
     else:
         raise InvalidInputError(f"--cells {cells} is not known; choose images, histogram or scatter")
     _told(file)
@@ -209,13 +209,6 @@ def _several(pid: list[str] | None) -> list[str]:
 def _into(file: Path) -> dict[str, Any]:
     """The arguments that put a figure into a file."""
     return {"file": file, "interactive": file.suffix.lower() == ".html"}
-
-
-def _classes(text: str) -> tuple[int, ...]:
-    try:
-        return scene_classes(text)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"--screen: {error}") from error
 
 
 def _percentiles(text: str) -> tuple[float, float]:

@@ -29,7 +29,7 @@ def add(
         bool,
         typer.Option("--password-stdin", help="Read the password from standard input, one line; else it is asked for."),
     ] = False,
-    password: Annotated[str | None, typer.Option("--password", hidden=True)] = None,
+    password: Annotated[str | None, typer.Option("--password", help="Refused: everyone could read it.")] = None,
 ) -> None:
     """Make an account, or give an existing one another password and other areas; the password is asked for."""
     if password is not None:

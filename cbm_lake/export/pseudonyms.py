@@ -51,15 +51,19 @@ class Pseudonyms:
             raise InvalidInputError(
                 f"these rows have no column {', '.join(sorted(missing))}; there are: {', '.join(names)}"
             )
-        lowered = {name.lower() for name in names}
-        own = _IDENTIFIERS | ({"id"} if not lowered & {"pid", "card"} else frozenset())  # a scene has an id as well
-        chosen = [name for name in names if name.lower() in own or name in self.further]
+        chosen = self.identifiers(names)
         if not chosen:
             raise InvalidInputError(
                 f"these rows have no column of identifiers; name it by identifiers=: {', '.join(names)}"
             )
         _warn(names, chosen)
         return chosen
+
+    def identifiers(self, names: Sequence[str]) -> list[str]:
+        """The same, without a word; none where there is none."""
+        lowered = {name.lower() for name in names}
+        own = _IDENTIFIERS | ({"id"} if not lowered & {"pid", "card"} else frozenset())  # a scene has an id as well
+        return [name for name in names if name.lower() in own or name in self.further]
 
     def replaced(self, batch: pa.RecordBatch, names: Collection[str]) -> pa.RecordBatch:
         """The batch with the values of those columns replaced."""

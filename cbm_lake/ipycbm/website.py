@@ -22,7 +22,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from tornado.routing import Matcher, Rule
-from tornado.web import RequestHandler, create_signed_value, decode_signed_value
+from tornado.web import RequestHandler, create_signed_value, decode_signed_value, stream_request_body
 from traitlets.config import Config
 from voila.app import Voila
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
@@ -54,6 +54,10 @@ _LARGEST_UPLOAD: Final = 150_000_000
 """Bytes of a message, of which a file that is sent is one; a larger one ends the connection."""
 _OWN: Final = ("/voila/static/", "/voila/templates/", "/static/")
 """Scripts and styles, which tell nothing."""
+_HEAD: Final = 60.0
+"""Seconds for the next request of a connection to come."""
+_BODY: Final = 600.0
+"""Seconds for its body to come."""
 _IDLE: Final = 3600
 """Seconds after which the process of a page that nobody looks at any more is ended."""
 
@@ -88,7 +92,10 @@ class Website(Voila):
             raise ConfigError(
                 f"cannot listen at {self.ip}:{self.port} ({error.strerror}); give another --port"
             ) from error
-        server = HTTPServer(self.app, ssl_options=self.certificate)
+        server = HTTPServer(
+            self.app, ssl_options=self.certificate, idle_connection_timeout=_HEAD, body_timeout=_BODY,
+            max_buffer_size=_LARGEST_UPLOAD,
+        )  # fmt: skip
         server.add_sockets(sockets)
         self.ioloop = IOLoop.current()
         scheme = "https" if self.certificate else "http"
@@ -165,7 +172,15 @@ class _Odd(Matcher):
         return None if inside else {}
 
 
-class _Nothing(RequestHandler):
+@stream_request_body
+class _Bodiless(RequestHandler):
+    """Answers before the body of a request comes, and throws that away."""
+
+    def data_received(self, chunk: bytes) -> None:
+        """Nothing."""
+
+
+class _Nothing(_Bodiless):
     """There is none of that name."""
 
     def prepare(self) -> None:
@@ -201,7 +216,7 @@ class _Strangers(Matcher):
         return None
 
 
-class _Login(RequestHandler):
+class _Login(_Bodiless):
     """Asks for name and password; whoever gives them right is let in by a cookie."""
 
     def initialize(self, door: Door, secret: bytes) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from cbm_lake.documents import load_json
 from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.migration.declared import Columns
 
@@ -43,7 +43,7 @@ def completed(columns: Columns, path: str | Path, found: tuple[str, int, str]) -
 
 def _document(path: str | Path) -> object:
     try:
-        return json.loads(Path(path).read_text("utf-8-sig"))
+        return load_json(Path(path).read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise SourceError(f"{path} cannot be read ({error}); give the original's datasets.json") from error
 

@@ -212,9 +212,19 @@ class Dumps:
         return int(rows)
 
     def write_refused(self, path: Path) -> None:
-        """The list as CSV; no file where nothing was refused."""
+        """The list as CSV; no file where nothing was refused.
+
+        Raises:
+            SourceError: it cannot be written.
+        """
         if self.count("refused"):
-            with durable.replacing(path) as draft:
-                self.connection.table("refused").limit(_LISTED).order("all").to_csv(str(draft), header=True)
+            rows = self.connection.table("refused").order("all").limit(_LISTED)
+            try:
+                with durable.replacing(path) as draft:
+                    rows.to_csv(str(draft), header=True, use_tmp_file=False)
+            except (OSError, duckdb.Error) as error:
+                reason, _, _ = str(error).partition("\n")
+                advice = "check its folder and the free space"
+                raise SourceError(f"the list {path} cannot be written ({reason}); {advice}") from error
         else:
             path.unlink(missing_ok=True)

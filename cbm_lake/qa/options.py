@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from cbm_lake.documents import load_json
 from cbm_lake.errors import InvalidInputError, SourceError
 
 
@@ -88,7 +88,7 @@ def _read(config: Path) -> dict[str, Any]:
     try:
         text = config.read_text("utf-8-sig")
         if config.suffix.lower() == ".json":
-            document = json.loads(text)
+            document = load_json(text)
         else:
             parser = configparser.ConfigParser(interpolation=None)
             parser.read_string(text)

@@ -14,9 +14,10 @@ from __future__ import annotations
 import re
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +28,6 @@ import pyarrow.compute as pc
 import shapely
 
 from cbm_lake import queries, tables
-from cbm_lake.areas import is_seen
 from cbm_lake.database import Database, Part, files_of, rows
 from cbm_lake.delta import Table
 from cbm_lake.lake import Lake
@@ -40,8 +40,12 @@ _BY_SCENE: Final = ("stac_scenes", "obsids", "exclusions", "suspects")
 """Tables of which rows of some scenes are given."""
 _BY_AREA: Final = ("ledger", "weather_boxes")
 """Tables that are not in partitions, of which rows of some areas are given."""
+_ROOM: Final = (-0.01, -0.01, 0.01, 0.01)
+"""Degrees that a place is wider on each side: between its corners the edge of a scene bends away from its footprint."""
 _KEPT: Final = 32
 """Databases that are kept for their next reader."""
+_FORGOTTEN: Final = 7 * 86_400.0
+"""Seconds after which a database that nobody has deleted is."""
 _AREA: Final = re.compile(r"/aoi=([^/]*)/")
 
 
@@ -112,7 +116,7 @@ class Grants:
             if found is None:
                 return None
             self._written[aois] = found  # as the one that was read last
-            if found.snapshot != snapshot:
+            if found.snapshot != snapshot or not found.file.exists():
                 return None
             found.readers += 1
             return found
@@ -120,6 +124,7 @@ class Grants:
     def _write(self, aois: Aois, snapshot: Snapshot) -> _Written:
         if self._whole is None or self._whole.snapshot != snapshot:
             self._whole = Database(self._store, self._known, snapshot)
+        self._sweep()
         written = _Written(self._root / uuid.uuid4().hex, snapshot, readers=1)
         written.folder.mkdir(mode=0o700, parents=True)
         try:
@@ -135,6 +140,14 @@ class Grants:
                 one.superseded = True
                 self._clean(one)
         return written
+
+    def _sweep(self) -> None:
+        """Delete what servers left that were killed; one that still uses such a database writes it anew."""
+        if self._root.is_dir():
+            for folder in self._root.iterdir():
+                with suppress(FileNotFoundError):  # another server was quicker
+                    if folder.stat().st_mtime < time.time() - _FORGOTTEN:
+                        shutil.rmtree(folder, ignore_errors=True)
 
     def _clean(self, written: _Written) -> None:
         if written.superseded and not written.readers:
@@ -204,11 +217,12 @@ def _rows(known: dict[str, Table], whole: Database, aois: Aois) -> dict[str, pa.
 
 def _meeting(footprints: pa.Table, places: pa.Table) -> list[str]:
     """The scenes whose footprint meets one of the places."""
-    boxes = shapely.box(*(places[side].to_numpy() for side in ("west", "south", "east", "north")))
-    ground = shapely.union_all(boxes)
-    shapes = footprints["geometry"].to_pylist()
-    met = [] if ground.is_empty else [is_seen(ground, shape) for shape in shapes]
-    return [footprints["scene"][int(place)].as_py() for place in np.flatnonzero(met)]
+    sides = (places[side].to_numpy() for side in ("west", "south", "east", "north"))
+    boxes = shapely.STRtree(shapely.box(*(side + room for side, room in zip(sides, _ROOM, strict=True))))
+    shapes = shapely.from_wkb(footprints["geometry"].to_pylist(), on_invalid="ignore")
+    met, _ = boxes.query(shapes, predicate="intersects")
+    found: list[str] = footprints["scene"].take(pa.array(np.unique(met))).to_pylist()
+    return found
 
 
 def _returning(whole: Database, known: dict[str, Table], aois: Aois) -> dict[str, pa.Table]:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.server import security
-from cbm_lake.server.questions import Aoi, Flag, Lat, Lon, Pid, Ptype, Year, answered, is_true, source_of
+from cbm_lake.server.questions import NOT_ANSWERED, Aoi, Flag, Lat, Lon, Pid, Ptype, Year, answered, is_true, source_of
 from cbm_lake.server.security import User
 from cbm_lake.sources import Columns
 
@@ -91,22 +91,26 @@ def parcels_by_polygon(
     request: Request, user: User, aoi: Aoi, year: Year, polygon: Annotated[str, Query(max_length=100_000)],
     ptype: Ptype = "", withGeometry: Flag = "", wgs84: Flag = "", only_ids: Flag = "True",  # noqa: N803
 ) -> Response:  # fmt: skip
-    """The parcels that a polygon meets, 100 at most; {} where it is none."""
+    """The parcels that a polygon meets, 100 at most, which a header tells; {} where it is none."""
     source, area = source_of(request), security.allowed(user, aoi)
     options = {"geometry": is_true(withGeometry), "wgs84": is_true(wgs84), "only_ids": is_true(only_ids)}
     if not _has_set(request, user, area, year, ptype):
         return answered({})
     try:
-        found = source.parcels_by_polygon(area, year, polygon, ptype=ptype, limit=_MOST_PARCELS, **options)
+        found = source.parcels_by_polygon(area, year, polygon, ptype=ptype, limit=_MOST_PARCELS + 1, **options)
     except InvalidInputError:
         return answered({})
-    return answered(_sorted(found))
+    given = {name: values[:_MOST_PARCELS] for name, values in _sorted(found).items()}
+    if len(found["pid"]) > _MOST_PARCELS:
+        cut = f"the polygon meets more parcels than the {_MOST_PARCELS} that are given; ask for smaller ones"
+        return answered(given, {NOT_ANSWERED: cut})
+    return answered(given)
 
 
 @router.get("/parcelPeers")
 def parcel_peers(
     request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", ptype: Ptype = "",
-    distance: Annotated[float, Query(ge=0, le=1e6)] = 2000.0, max: Annotated[int, Query(ge=0)] = 10,  # noqa: A002
+    distance: Annotated[float, Query(ge=0, le=1e6)] = 2000.0, max: Annotated[int, Query(ge=0, le=10_000)] = 10,  # noqa: A002
 ) -> Response:  # fmt: skip
     """The nearest parcels of the same crop."""
     source, area = source_of(request), security.allowed(user, aoi)

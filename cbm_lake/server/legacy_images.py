@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import logging
 import re
@@ -22,7 +23,20 @@ from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake
 from cbm_lake.reprojection import reprojected
 from cbm_lake.server import security
-from cbm_lake.server.questions import Aoi, Chipsize, Flag, Lat, Lon, Pid, Ptype, Year, answered, is_true, source_of
+from cbm_lake.server.questions import (
+    Aoi,
+    Chipsize,
+    Flag,
+    Lat,
+    Lon,
+    Pid,
+    Ptype,
+    Year,
+    answered,
+    is_true,
+    source_of,
+    too_many,
+)
 from cbm_lake.server.security import User
 
 log = logging.getLogger(__name__)
@@ -66,7 +80,7 @@ def _chips(
 
 def _linked(request: Request, found: Sequence[chips.Chip] | None) -> Response:
     if found is None:
-        return answered({})
+        return too_many("scenes", _MOST_CHIPS)
     dates = [_moment(chip) for chip in found]
     return answered({"dates": dates, "chips": [request.app.state.results.link(chip.file) for chip in found]})
 
@@ -118,7 +132,7 @@ def chips_by_location(
     """A page of pictures, eight in a row: three bands of every scene over a place."""
     found = chips.covering(source_of(request).lake, lon, lat, start_date, end_date, chipsize=chipsize)
     if len(found) > _MOST_CHIPS:
-        return answered({})
+        return too_many("scenes", _MOST_CHIPS)
     names = [cards.band_called(name) for name in bands.split("_")]
     chips.check_rasters(found, names)
     results, stretch = request.app.state.results, None if lut == "None" else lut
@@ -169,7 +183,7 @@ def raw_chips_batch(request: Request, user: User, body: Annotated[dict[str, Any]
     place, size = _batch_place(body)
     tiles, bands = _texts(body["tiles"], "tiles"), [cards.band_called(name) for name in _texts(body["bands"], "bands")]
     if len(tiles) * len(bands) > _MOST_OF_BATCH:
-        return answered({})
+        return too_many("chips", _MOST_OF_BATCH)
     lake, results = source_of(request).lake, request.app.state.results
     folder = results.folder(user.name, *place, size, "batch")
     wanted = {tile.removesuffix(".SAFE") for tile in tiles}
@@ -207,7 +221,7 @@ def raw_s1_chips_batch(request: Request, user: User, body: Annotated[dict[str, A
     for band in ("VV", "VH"):
         some = _chips(request, user, place, (days[0], days[1]), band, size, card, _MOST_OF_BATCH)  # type: ignore[arg-type]
         if some is None:
-            return answered({})
+            return too_many("chips", _MOST_OF_BATCH)
         found += [(f"{_first_moment(chip) if card == 'c6' else _moment(chip)}_{chip.band}", chip) for chip in some]
     return _batch(request.app.state.results, found)
 
@@ -270,9 +284,8 @@ def background_by_parcel_id(
 ) -> Response:  # fmt: skip
     """An orthophoto round a parcel."""
     place = _centroid(request, user, aoi, year, pid, ptype)
-    outline = None
+    parcels, outline = security.parcel_set(request, user, aoi, year, ptype), None
     if is_true(withGeometry):
-        parcels = security.parcel_set(request, user, aoi, year, ptype)
         outline = source_of(request).declared_parcel(parcels, pid)["shape"]
     return _background(request, user, place, chipsize, extend, tms, "tif" if raw is not None else iformat, outline)
 
@@ -308,7 +321,9 @@ def _as_png(file: Path, outline: shapely.Geometry | None) -> Path:
     """A background as PNG, with the outline (degrees) of a parcel where there is one."""
     import rasterio
 
-    picture = file.with_suffix(".png") if outline is None else file.with_name(f"{file.stem}_outline.png")
+    picture = file.with_suffix(".png")
+    if outline is not None:  # one for each outline, which another version of the parcels may change
+        picture = file.with_name(f"{file.stem}_{hashlib.sha256(outline.wkb).hexdigest()[:16]}.png")
     if not picture.exists():
         with rasterio.open(file) as dataset:
             pixels = dataset.read()

@@ -25,6 +25,8 @@ _MOST_WAITING: Final = 20
 """Passwords that wait to be hashed; more are sent away."""
 _MOST_OF_ADDRESS: Final = 8
 """Of these, those of one address."""
+_LONGEST: Final = 4096
+"""Characters of a header Authorization; no name and password have more."""
 _STRANGERS: Final = (2.0, 20.0)
 """Requests a second of an address without a login that is known, and so many at once after a rest."""
 
@@ -112,6 +114,8 @@ def _give_way() -> None:
 
 def credentials(header: str) -> tuple[str, str]:
     """Name and password of HTTP Basic; empty where there are none that can be read."""
+    if len(header) > _LONGEST:
+        return "", ""
     scheme, _, value = header.partition(" ")
     try:
         text = base64.b64decode(value.strip(), validate=True).decode("utf-8")

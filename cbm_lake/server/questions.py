@@ -13,6 +13,9 @@ from cbm_lake.sources import LakeSource
 
 _EMPTY: Final = b"{}"
 
+NOT_ANSWERED: Final = "X-Not-Answered"
+"""The header that tells what was asked for and is not in the answer, where the original is silent."""
+
 Aoi = Annotated[str, Query(min_length=1, max_length=50, description="Area.")]
 Year = Annotated[int, Query(ge=1900, le=2200, description="Year of the declaration.")]
 Pid = Annotated[str, Query(max_length=200, description="Identifier of the parcel.")]
@@ -28,10 +31,15 @@ def is_true(flag: str) -> bool:
     return flag == "True"
 
 
-def answered(answer: Any) -> Response:
+def answered(answer: Any, headers: dict[str, str] | None = None) -> Response:
     """An answer; one that says that nothing was found is exactly two bytes, by which clients know it."""
     body = orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS) if answer else _EMPTY
-    return Response(body, media_type="application/json")
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def too_many(what: str, most: int) -> Response:
+    """The original's answer, which is that of nothing, where more is asked for than is made; a header tells it."""
+    return answered({}, {NOT_ANSWERED: f"more than {most} {what}; ask for less"})
 
 
 def source_of(request: Request) -> LakeSource:

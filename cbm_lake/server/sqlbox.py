@@ -225,10 +225,10 @@ def respond(question: Question, out: BinaryIO) -> tuple[str, str] | None:
         out.flush()
     except LakeError as error:
         return _kind(error), _line(str(error))
-    except (MemoryError, RecursionError, duckdb.OutOfMemoryException):
+    except (MemoryError, RecursionError):
         return "invalid", _too_much(question.limits)
-    except duckdb.Error as error:
-        return _explained(error)
+    except (duckdb.Error, OSError) as error:  # which rows that come bring as OSError, by their text alone
+        return _explained(error, question.limits)
     except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:  # of values that Arrow or DuckDB refuse
         return "invalid", _line(f"a parameter or a value of the answer cannot be handed over: {error}")
     return None
@@ -251,10 +251,12 @@ def _limit(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _explained(error: duckdb.Error) -> tuple[str, str]:
+def _explained(error: duckdb.Error | OSError, limits: Limits) -> tuple[str, str]:
     """Whose fault it is, and the reason in one line."""
     reason, _, others = str(error)[: 10 * _LONGEST].strip().partition("\n")
-    if type(error) is duckdb.Error or isinstance(error, (duckdb.IOException, duckdb.HTTPException)):
+    if reason.startswith("Out of Memory Error"):
+        return "invalid", _too_much(limits)
+    if type(error) is duckdb.Error or reason.startswith(("IO Error", "HTTP Error")):
         return "source", _line(f"cannot read the lake: {reason}")
     lines = others.splitlines()
     advice = next((line for line in lines if line.startswith(("Candidate bindings", "Did you mean"))), "")

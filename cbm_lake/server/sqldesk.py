@@ -25,6 +25,8 @@ from cbm_lake.server.turns import Allowance, Turns
 
 log = logging.getLogger(__name__)
 
+_LOOK = 0.1
+"""Seconds between looks whether the asker is still there, where the server's layers do not let one wait for it."""
 _GONE = 499
 """What the log says where nobody waits for the answer any more."""
 
@@ -125,4 +127,4 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, Path]) -> Pat
 
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
-        pass
+        await asyncio.sleep(_LOOK)

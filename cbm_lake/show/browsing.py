@@ -29,11 +29,29 @@ def images(rows: Sequence[Row], heading: str) -> Any:
                 row.images.bounds,
                 row.drawn_outline,
                 " · ".join(filter(None, [row.label, pictures.cloud_words(image)])),
+                _key(row),
             )
             for image in row.images.images
         }
         maps.append(hv.HoloMap(frames, kdims="date"))
     return beside(maps).opts(title=heading) if len(maps) > 1 else maps[0]
+
+
+def _key(row: Row) -> list[Any]:
+    """What the colours of a row mean, as layers without pixels: a bar of an index or band, names of scene classes."""
+    import holoviews as hv
+    from matplotlib.colors import to_hex
+
+    if row.view.classes:
+        return [
+            hv.Points([], ["x", "y"], label=name).opts(color=colour, marker="square", size=9)
+            for name, colour in pictures.classes_there(row)
+        ]
+    if not row.view.scaled:
+        return []
+    colours = [to_hex(colour) for colour in pictures.scale(row).get_cmap()(np.linspace(0, 1, 256))]
+    bar = hv.Image(np.full((1, 1), row.limits[0][0]), bounds=row.images.bounds, kdims=["x", "y"])
+    return [bar.opts(alpha=0, cmap=colours, clim=tuple(row.limits[0]), colorbar=True, clabel=row.view.unit)]
 
 
 def beside(maps: Sequence[Any], columns: int = 3) -> Any:
@@ -61,7 +79,7 @@ def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Any:
     ]
     looks = {"color": palette.NDVI, "alpha": 0.35, "line_color": palette.INK, "line_width": 2, "tools": ["hover"]}
     west, south, east, north = shape.bounds
-    half, x, y = 0.6 * max(east - west, north - south, 1), (west + east) / 2, (south + north) / 2
+    half, x, y = pictures.ROUND * max(east - west, north - south, 1), (west + east) / 2, (south + north) / 2
     return hv.Polygons(rows, ["x", "y"], list(names)).opts(
         title=title, width=470, height=450, data_aspect=1, xlim=(x - half, x + half), ylim=(y - half, y + half),
         xlabel="easting (m)", ylabel="northing (m)", xformatter="%d",
@@ -69,8 +87,11 @@ def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Any:
     )  # fmt: skip
 
 
-def picture(pixels: NDArray[np.uint8], bounds: Sequence[float], shape: shapely.Geometry | None, title: str) -> Any:
-    """Pixels where they lie, with an outline."""
+def picture(
+    pixels: NDArray[np.uint8], bounds: Sequence[float], shape: shapely.Geometry | None, title: str,
+    key: Sequence[Any] = (),
+) -> Any:  # fmt: skip
+    """Pixels where they lie, with an outline, and layers that say what their colours mean."""
     import holoviews as hv
 
     hv.extension("bokeh", logo=False)
@@ -80,7 +101,8 @@ def picture(pixels: NDArray[np.uint8], bounds: Sequence[float], shape: shapely.G
         rings = [shapely.get_coordinates(ring) for ring in shapely.get_rings(shapely.get_parts(shape))]
         layers += [hv.Path(rings, ["x", "y"]).opts(color=colour, line_width=width)
                    for colour, width in (("white", 4), (palette.INK, 2))]  # fmt: skip
-    return hv.Overlay(layers).opts(
-        title=title, width=470, height=450, data_aspect=1, xlabel="easting (m)", ylabel="northing (m)",
-        xformatter="%d", yformatter="%d", xticks=3, yticks=4, active_tools=[], fontsize={"title": 10},
+    return hv.Overlay([*layers, *key]).opts(
+        title=title, width=470, height=450, data_aspect=1, xlim=(west, east), ylim=(south, north),
+        xlabel="easting (m)", ylabel="northing (m)", xformatter="%d", yformatter="%d", xticks=3, yticks=4,
+        active_tools=[], fontsize={"title": 10},
     )  # fmt: skip

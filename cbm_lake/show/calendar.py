@@ -14,7 +14,7 @@ import numpy as np
 from cbm_lake import palette
 from cbm_lake.cards import CLOUD_CLASSES, Classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.show import browsing, computing, curves, distributions, pictures, reading, style, views
+from cbm_lake.show import browsing, computing, curves, distributions, pictures, reading, style, views, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.distributions import Draw, Pixels
 from cbm_lake.show.pictures import Row
@@ -77,7 +77,7 @@ def by_pid(
     style.suffix(file, interactive=interactive)
     page = _page(aoi, year, pid, ptype, start_date, end_date, bands, chipsize, cmap, screen)
     if interactive:
-        drawn = curves.interactive([page.panel], page.heading)
+        drawn = zooming.interactive([page.panel], page.heading, "25th to 75th percentile", _days(page.months))
         if page.images:
             browsed = browsing.images([page.images], page.heading)
             drawn = (drawn + browsed).cols(1).opts(shared_axes=False)
@@ -303,9 +303,14 @@ def _curve(
     axes = pictures.axes_in(figure, box)
     curves.draw_panel(axes, panel)
     axes.patch.set_alpha(0)
-    begin, end = np.array([months[0][0], months[-1][1] + timedelta(days=1)], "datetime64[D]").astype(float)
-    axes.set_xlim(begin, end)
+    axes.set_xlim(*_days(months))
     style.date_axis(axes, year=False)
+
+
+def _days(months: Sequence[tuple[date, date]]) -> tuple[float, float]:
+    """The days since 1970 from the first month's begin to the last one's end."""
+    begin, end = np.array([months[0][0], months[-1][1] + timedelta(days=1)], "datetime64[D]").astype(float)
+    return float(begin), float(end)
 
 
 def _foot(figure: Figure, row: Row | None, words: str | None) -> None:

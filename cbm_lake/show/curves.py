@@ -1,4 +1,4 @@
-"""Draws curves over time, in one panel or several: for files by matplotlib, for notebooks by holoviews."""
+"""Curves over time, in one panel or several: what they are, their ranges and key, and how matplotlib draws them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -67,6 +67,11 @@ class Panel:
         return all(line.rows.empty for line in self.lines)
 
     @property
+    def all_hidden(self) -> bool:
+        """Whether observations are marked, and none of them is clear."""
+        return self.marks and not any(computing.clear(line.rows).any() for line in self.lines)
+
+    @property
     def has_bands(self) -> bool:
         """Whether the bands of its curves are drawn; those of parcels in the background always are."""
         few = not self.compared or len(self.lines) <= _BANDS or any(line.background for line in self.lines)
@@ -75,6 +80,11 @@ class Panel:
 
 _BANDS: Final = 4
 """The greatest number of parcels whose bands are drawn together."""
+_EDGE: Final = 0.05
+"""Share of the days that is shown before and after them."""
+CROP_OPACITY: Final = 0.13
+"""Of the band of a crop's other parcels."""
+NONE_CLEAR: Final = "no cloud-free observation"
 _MONTH: Final = 30.0
 """Days that are shown at least."""
 _TALL: Final = 3.2
@@ -90,7 +100,7 @@ def draw(panels: Sequence[Panel], heading: str, spread: str) -> Figure:
     rows = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(rows, panels, strict=True):
         draw_panel(axes, panel)
-    _widen(rows[-1], panels)
+    rows[-1].set_xlim(*span(panels))
     style.date_axis(rows[-1])
     title = style.fitted(heading, style.WIDTH - 0.3)
     figure.suptitle(title, x=0.012, ha="left", size=style.TITLE, color=palette.INK, weight="bold")
@@ -106,7 +116,7 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
         axes.set_yticks([])
         style.say(axes, panel.missing)
         return
-    limits = _range(panel)
+    limits = limits_of(panel)
     for line in panel.crops:
         _crop(axes, line)
     for line in panel.lines:
@@ -116,8 +126,8 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
             _curve(axes, line, limits, panel)
     axes.set_ylim(limits)
     _events(axes, panel.events)
-    if panel.marks and not any(computing.clear(line.rows).any() for line in panel.lines):
-        axes.text(0.5, 0.94, "no cloud-free observation", transform=axes.transAxes, ha="center", va="top",
+    if panel.all_hidden:
+        axes.text(0.5, 0.94, NONE_CLEAR, transform=axes.transAxes, ha="center", va="top",
                   size=style.TEXT, color=palette.PALE, backgroundcolor="white")  # fmt: skip
 
 
@@ -129,30 +139,29 @@ def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) ->
     seen = computing.clear(line.rows)
     shown, hidden = line.rows[seen], line.rows[~seen]
     if panel.has_bands:
-        alpha = 0.08 if line.background else 0.16
         axes.fill_between(
-            shown["time"], shown["low"], shown["high"], color=line.colour, alpha=alpha, linewidth=0, label="_band"
-        )
+            shown["time"], shown["low"], shown["high"], color=line.colour, alpha=opacity(line), linewidth=0,
+            label="_band",
+        )  # fmt: skip
     if line.background:
         return
     if panel.error_bars:
-        axes.errorbar(shown["time"], shown["value"], _errors(shown), fmt="none", ecolor=palette.PALE, elinewidth=1.2,
+        axes.errorbar(shown["time"], shown["value"], errors(shown), fmt="none", ecolor=palette.PALE, elinewidth=1.2,
                       capsize=3, alpha=0.5, label="_errors")  # fmt: skip
     size = _mark(len(line.rows))
     look: dict[str, Any] = {"linewidth": 1.6, "label": line.label}
     if panel.marks:
         look |= {"marker": "o", "markersize": size, "markeredgecolor": "white", "markeredgewidth": size / 12}
     axes.plot(shown["time"], shown["value"], line.dash, color=line.colour, **look)
-    edge = line.colour if len(panel.lines) > 1 else palette.CLOUD
     if len(hidden):
         axes.plot(
             hidden["time"], hidden["value"].clip(*limits), "o", markersize=0.8 * size, markerfacecolor="white",
-            markeredgecolor=edge, markeredgewidth=0.9, alpha=0.55 if len(panel.lines) > 1 else 1, zorder=1.5,
-            clip_on=False, label="_clouded",
+            markeredgecolor=hollow_edge(line, panel), markeredgewidth=0.9, alpha=0.55 if len(panel.lines) > 1 else 1,
+            zorder=1.5, clip_on=False, label="_clouded",
         )  # fmt: skip
 
 
-def _errors(rows: pd.DataFrame) -> NDArray[np.float64]:
+def errors(rows: pd.DataFrame) -> NDArray[np.float64]:
     """How far low lies below the value and high above it, never less than 0."""
     below, above = rows["value"] - rows["low"], rows["high"] - rows["value"]
     return np.maximum(np.array([below, above], np.float64), 0)
@@ -161,7 +170,9 @@ def _errors(rows: pd.DataFrame) -> NDArray[np.float64]:
 def _crop(axes: Axes, line: Line) -> None:
     """The mean of a crop's other parcels, dotted, and a standard deviation to either side."""
     rows = line.rows
-    axes.fill_between(rows["time"], rows["low"], rows["high"], color=line.colour, alpha=0.13, linewidth=0, zorder=0.5)
+    axes.fill_between(
+        rows["time"], rows["low"], rows["high"], color=line.colour, alpha=CROP_OPACITY, linewidth=0, zorder=0.5
+    )
     axes.plot(rows["time"], rows["value"], line.dash, color=line.colour, linewidth=1.2, alpha=0.8, zorder=0.6,
               label="_crop")  # fmt: skip
 
@@ -180,7 +191,17 @@ def _mark(number: int) -> float:
     return float(np.clip(45 / np.sqrt(max(number, 1)), 2.6, 6.5))
 
 
-def _range(panel: Panel) -> tuple[float, float]:
+def opacity(line: Line) -> float:
+    """Of a line's band."""
+    return 0.08 if line.background else 0.16
+
+
+def hollow_edge(line: Line, panel: Panel) -> str:
+    """The colour round hollow marks: the line's own where there are several."""
+    return line.colour if len(panel.lines) > 1 else palette.CLOUD
+
+
+def limits_of(panel: Panel) -> tuple[float, float]:
     """The panel's limits, widened to hold cloud-free values and bands; clouded ones only where there are no others."""
     seen = [line.rows[computing.clear(line.rows)] for line in panel.lines]
     rows = seen if any(len(part) for part in seen) else [line.rows for line in panel.lines]
@@ -205,13 +226,18 @@ def _hollow(panels: Sequence[Panel]) -> str:
     return ", ".join(f"{most[words]} {words}" for words in ("clouded", "not known", "seen in part") if most[words])
 
 
-def _widen(axes: Axes, panels: Sequence[Panel]) -> None:
-    """Show a month at least, so that a single observation has days beside it."""
-    times = [np.asarray(line.rows["time"], "datetime64[s]") for panel in panels for line in panel.lines]
-    days = np.concatenate(times).astype(float) / 86400
-    if days.size and np.ptp(days) < _MONTH:
-        middle = (days.min() + days.max()) / 2
-        axes.set_xlim(middle - _MONTH / 2, middle + _MONTH / 2)
+def span(panels: Sequence[Panel]) -> tuple[float, float]:
+    """The days since 1970 from which to which all panels reach, with an edge; a month at least.
+
+    So a single observation has days beside it.
+    """
+    lines = [line for panel in panels for line in (*panel.lines, *panel.crops)]
+    times = [np.asarray(line.rows["time"], "datetime64[s]") for line in lines]
+    events = [moment for panel in panels for event in panel.events for moment in (event.first, event.last)]
+    days = np.concatenate([*times, np.asarray(events, "datetime64[s]")]).astype(float) / 86400
+    first, last = days.min(), days.max()
+    half = max((last - first) * (0.5 + _EDGE), _MONTH / 2)
+    return float((first + last) / 2 - half), float((first + last) / 2 + half)
 
 
 def _names(panels: Sequence[Panel]) -> dict[str, Line]:
@@ -219,39 +245,48 @@ def _names(panels: Sequence[Panel]) -> dict[str, Line]:
     return {line.label: line for panel in panels for line in panel.lines if not line.background}
 
 
-def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread: str) -> None:
-    """What the colours and marks mean, below the panels."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
+@dataclass(frozen=True)
+class Entry:
+    """What a colour or mark means."""
 
+    kind: Literal["line", "hollow", "band", "behind", "crop", "work"]
+    label: str
+    colour: str
+    dash: style.Dash = "-"
+    name: str = ""
+    """Of a line or crop: its whole label."""
+
+
+def entries(panels: Sequence[Panel], spread: str) -> list[Entry]:
+    """What the colours and marks of a figure mean, in their order; spread says what the bands are."""
+    names = _names(panels)
     seen = {line.label for panel in panels for line in panel.lines if not line.rows.empty}
-    handles: list[Any] = []
+    found = []
     for name, line in names.items():
         text = style.fitted(name, 5.5 if len(names) < 3 else 2.8, style.SMALL, 1) + " (no data)" * (name not in seen)
-        handles.append(Line2D([], [], color=line.colour, linestyle=line.dash, linewidth=2, label=text))
+        found.append(Entry("line", text, line.colour, line.dash, name))
     marked = [line for panel in panels if panel.marks for line in panel.lines if not line.background]
     if any(not computing.clear(line.rows).all() for line in marked):
-        told = _hollow(panels)
-        hollow: dict[str, Any] = {
-            "marker": "o",
-            "markersize": 5,
-            "markerfacecolor": "white",
-            "markeredgecolor": palette.CLOUD,
-        }
-        handles.append(Line2D([], [], linestyle="", label=told, **hollow))
-    if any(line.rows["low"].notna().any() for line in marked) and panels[0].has_bands:
+        found.append(Entry("hollow", _hollow(panels), palette.CLOUD))
+    if any(line.rows.loc[computing.clear(line.rows), "low"].notna().any() for line in marked) and panels[0].has_bands:
         colours = {line.colour for line in names.values()}
-        colour = colours.pop() if len(colours) == 1 else palette.PALE
-        handles.append(Patch(color=colour, alpha=0.25, linewidth=0, label=spread))
+        found.append(Entry("band", spread, colours.pop() if len(colours) == 1 else palette.PALE))
     behind = len({line.label for panel in panels for line in panel.lines if line.background})
     if behind and panels[0].has_bands:
-        text = f"bands of {behind} more parcel{'s' * (behind > 1)}"
-        handles.append(Patch(color=palette.PALE, alpha=0.12, linewidth=0, label=text))
-    for line in {line.label: line for panel in panels for line in panel.crops if not line.rows.empty}.values():
-        label = style.fitted(line.label, 5.5, style.SMALL, 1)
-        handles.append(Line2D([], [], color=palette.PALE, linestyle=line.dash, linewidth=1.2, label=label))
+        found.append(Entry("behind", f"bands of {behind} more parcel{'s' * (behind > 1)}", palette.PALE))
+    crops = {line.label: line for panel in panels for line in panel.crops if not line.rows.empty}
+    found += [
+        Entry("crop", style.fitted(name, 5.5, style.SMALL, 1), palette.PALE, line.dash, name)
+        for name, line in crops.items()
+    ]
     if any(panel.events and not panel.empty for panel in panels):
-        handles.append(Line2D([], [], color=palette.INK, linestyle=":", linewidth=1, label="work found, in its days"))
+        found.append(Entry("work", "work found, in its days", palette.INK, ":"))
+    return found
+
+
+def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread: str) -> None:
+    """What the colours and marks mean, below the panels."""
+    handles = [_handle(entry) for entry in entries(panels, spread)]
     columns = 3 if len(names) > 2 else 4
     figure.legend(
         handles=handles, loc="outside lower left", ncols=min(len(handles), columns), frameon=False,
@@ -259,78 +294,16 @@ def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread
     )  # fmt: skip
 
 
-# -- notebooks ----------------------------------------------------------------------------------------------------
+def _handle(entry: Entry) -> Any:
+    """An entry of the key as matplotlib draws it."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-
-def interactive(panels: Sequence[Panel], heading: str) -> Any:
-    """The same for notebooks, by holoviews: zoom, and the numbers of a point under the pointer."""
-    import holoviews as hv
-
-    hv.extension("bokeh", logo=False)
-    elements = []
-    for number, panel in enumerate(panels):
-        title = heading if not number else ""
-        layers = [layer for line in panel.crops for layer in _crop_layers(line)]
-        layers += [layer for line in panel.lines for layer in _layers(line, panel)]
-        for event in panel.events:
-            layers.append(hv.VSpan(event.first, event.last).opts(color=palette.PALE, alpha=0.1))
-            layers.append(hv.VLine(event.day).opts(color=palette.INK, line_dash="dotted", line_width=1))
-            look = {"angle": 90, "text_align": "left", "text_baseline": "bottom", "text_font_size": "9pt"}
-            layers.append(hv.Text(event.day, _range(panel)[0], f" {event.name}").opts(**look, text_color=palette.INK))
-        if panel.empty:
-            layers = [hv.Curve({"time": [], "value": []}, "time", "value")]
-            title = f"{title} · {panel.missing}".removeprefix(" · ")
-        elements.append(
-            hv.Overlay(layers).opts(
-                xlabel="",
-                ylabel=panel.unit,
-                ylim=(None, None) if panel.empty else _range(panel),
-                title=title,
-                width=900,
-                height=380 if len(panels) == 1 else 260,
-                show_grid=True,
-                legend_position="right",
-                active_tools=[],
-                padding=(0.02, 0),
-            )
-        )
-    return elements[0] if len(elements) == 1 else hv.Layout(elements).cols(1)
-
-
-def _crop_layers(line: Line) -> list[Any]:
-    """How other parcels of the crop are, as layers of holoviews."""
-    import holoviews as hv
-
-    if line.rows.empty:
-        return []
-    band = hv.Area(line.rows, "time", ["low", "high"]).opts(fill_color=line.colour, fill_alpha=0.12, line_alpha=0)
-    curve = hv.Curve(line.rows, "time", "value", label=line.label)
-    return [band, curve.opts(color=line.colour, line_dash="dotted", line_width=1)]
-
-
-def _layers(line: Line, panel: Panel) -> list[Any]:
-    """A line as layers of holoviews, each observation with its date, value and clouds to be read."""
-    import holoviews as hv
-
-    if line.rows.empty:
-        return []
-    seen = computing.clear(line.rows)
-    shown, hidden = line.rows[seen], line.rows[~seen]
-    if panel.bars:
-        return [hv.Spikes(shown, "time", "value", label=line.label).opts(color=line.colour, line_width=2)]
-    band = hv.Area(shown, "time", ["low", "high"]).opts(fill_color=line.colour, fill_alpha=0.16, line_alpha=0)
-    curve = hv.Curve(shown, "time", "value", label=line.label).opts(color=line.colour, line_width=2)
-    layers = [band] if panel.has_bands and shown["low"].notna().any() else []
-    if line.background:
-        return layers
-    layers.append(curve)
-    if panel.error_bars:
-        below, above = _errors(shown)
-        errors = shown[["time", "value"]].assign(below=below, above=above)
-        layers.append(hv.ErrorBars(errors, "time", ["value", "below", "above"]).opts(color=palette.PALE))
-    if panel.marks:
-        fields = ["value", "low", "high", "cloud", "count"]
-        layers.append(hv.Scatter(shown, "time", fields).opts(color=line.colour, size=6, tools=["hover"]))
-        look = {"fill_color": "white", "line_color": palette.CLOUD, "size": 6, "tools": ["hover"]}
-        layers.append(hv.Scatter(hidden, "time", fields).opts(**look))
-    return layers
+    if entry.kind in ("band", "behind"):
+        alpha = 0.25 if entry.kind == "band" else 0.12
+        return Patch(color=entry.colour, alpha=alpha, linewidth=0, label=entry.label)
+    if entry.kind == "hollow":
+        look: dict[str, Any] = {"marker": "o", "markersize": 5, "markerfacecolor": "white"}
+        return Line2D([], [], linestyle="", label=entry.label, markeredgecolor=entry.colour, **look)
+    width = {"line": 2.0, "crop": 1.2, "work": 1.0}[entry.kind]
+    return Line2D([], [], color=entry.colour, linestyle=entry.dash, linewidth=width, label=entry.label)

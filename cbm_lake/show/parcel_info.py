@@ -144,7 +144,7 @@ def _card(figure: Figure, parcel: Parcel, photo: Background | None, bottom: floa
 def _plain_map(axes: Axes, shape: shapely.Geometry) -> None:
     """An outline on plain ground."""
     west, south, east, north = shape.bounds
-    half = 0.62 * max(east - west, north - south, 1)
+    half = pictures.ROUND * max(east - west, north - south, 1)
     x, y = (west + east) / 2, (south + north) / 2
     axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half), xticks=[], yticks=[], aspect="equal")
     axes.set_facecolor(palette.GROUND)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 CLEAR, CLOUDED, UNKNOWN = palette.GREEN, palette.CLOUD, palette.EDGE
 """Frames of images: cloud-free, clouded, not known."""
+ROUND: Final = 0.62
+"""Of a parcel's width, how far a map of it alone reaches from the middle to either side."""
 _HALO: Final = [withStroke(linewidth=2.4, foreground="white", alpha=0.85)]
 
 
@@ -326,16 +328,21 @@ def key(figure: Figure, words: Sequence[str], top: float, *, parcel: bool, cloud
     )  # fmt: skip
 
 
+def classes_there(shown: Row) -> list[tuple[str, str]]:
+    """The scene classes of a row's images, and their colours (#rrggbb)."""
+    there = np.unique(np.concatenate([np.unique(image.bands["SCL"]) for image in shown.images.images]))
+    known = [number for number in there if 0 < number < len(CLASS_NAMES)]
+    return [(CLASS_NAMES[number], f"#{bytes(CLASS_COLOURS[number]).hex()}") for number in known]
+
+
 def class_key(figure: Figure, shown: Row, top: float) -> None:
     """Which colour means which scene class, of those that there are, so many inches above the lower edge."""
     from matplotlib.patches import Patch
 
     width, height = figure.get_size_inches()
-    there = np.unique(np.concatenate([np.unique(image.bands["SCL"]) for image in shown.images.images]))
     handles = [
-        Patch(facecolor=CLASS_COLOURS[number] / 255, edgecolor=palette.EDGE, linewidth=0.5, label=CLASS_NAMES[number])
-        for number in there
-        if 0 < number < len(CLASS_NAMES)
+        Patch(facecolor=colour, edgecolor=palette.EDGE, linewidth=0.5, label=name)
+        for name, colour in classes_there(shown)
     ]
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(_LEFT / width, top / height), frameon=False,

@@ -181,7 +181,7 @@ def _held(aoi: str, year: int, pid: str, name: str, ptype: str | None) -> Path |
     Files do not say of which parcel set they are, so those of other sets than the main one are asked for again too.
     """
     file = get.folders.place(aoi, year, pid, name)
-    server = Workspace.here().config.set.data_source == "api"
+    server = sources.is_server()
     return file if server and not ptype and file.exists() else None
 
 
@@ -223,7 +223,7 @@ def _with_unclassified(frame: pd.DataFrame, parcel: Parcel) -> pd.DataFrame:
 
 def _seen(parcel: Parcel, tstype: str, moments: pd.Series[Any]) -> Any:
     """Whether enough of the parcel was seen at moments; a server does not say it, and then it counts as enough."""
-    source = sources.here() if Workspace.here().config.set.data_source != "api" else None
+    source = None if sources.is_server() else sources.here()
     if not isinstance(source, sources.LakeSource):
         return True
     found = source.lake.parcel_set(parcel.aoi, parcel.year, parcel.ptype)
@@ -321,7 +321,7 @@ def _fetch(folder: Path, chipsize: int, fetch: Fetch, bands: Sequence[str], days
     """Have `get` fetch what is missing, then mark what is there; without scene classes clouds are simply not known."""
     marks = [f"chipsize_{chipsize}", f"daterange_{days[0]}_{days[1]}"]
     lists = [f"images_list.{band}.csv" for band in bands]
-    server = Workspace.here().config.set.data_source == "api"
+    server = sources.is_server()
     if server and all((folder / name).exists() for name in [*marks, *lists]):
         return
     _in_parts(fetch, bands, *days)

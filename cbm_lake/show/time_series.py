@@ -12,7 +12,7 @@ from cbm_lake import cards, palette
 from cbm_lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
 from cbm_lake.cards import CLOUD_CLASSES, Classes, band_called, scene_classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.show import computing, crops, curves, reading, style
+from cbm_lake.show import computing, crops, curves, reading, style, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.reading import Parcel
 from cbm_lake.show.views import INDICES
@@ -314,7 +314,7 @@ def _finish(
         verb = "cbm-lake weather" if what == "weather" else f"cbm-lake extract {what.partition(' ')[0]}"
         raise NotFoundError(f"no {what} of {whose} of {first.aoi} {first.year}; make it with {verb}")
     heading = reading.heading(chosen)
-    drawn = curves.interactive(panels, heading) if interactive else curves.draw(panels, heading, spread)
+    drawn = zooming.interactive(panels, heading, spread) if interactive else curves.draw(panels, heading, spread)
     if debug:
         log.debug("%s of %s drawn%s", what, whose, f" into {file}" if file else "")
     return style.shown(style.save(drawn, file), view)

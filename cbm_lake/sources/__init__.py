@@ -15,7 +15,7 @@ from cbm_lake.sources.api import ApiSource
 from cbm_lake.sources.direct import LakeSource
 from cbm_lake.sources.protocol import Columns, Source
 
-__all__ = ["ApiSource", "Columns", "LakeSource", "Source", "here", "reading", "set_api_account"]
+__all__ = ["ApiSource", "Columns", "LakeSource", "Source", "here", "is_server", "reading", "set_api_account"]
 
 _READ: Final[ContextVar[Lake | None]] = ContextVar("_READ", default=None)
 """The lake that answers instead of what the settings name."""
@@ -47,6 +47,11 @@ def here(lake: Lake | None = None) -> Source:
     if config.set.data_source == "api":
         return ApiSource(config.api.url, config.api.user, config.api.password.get_secret_value())
     raise InvalidInputError(f"set.data_source is {config.set.data_source!r}; it is direct (the lake) or api (a server)")
+
+
+def is_server() -> bool:
+    """Whether a REST server answers, not a lake."""
+    return _READ.get() is None and Workspace.here().config.set.data_source == "api"
 
 
 def set_api_account(url: str, username: str, password: str) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,12 +22,23 @@ from urllib3.util import Retry
 from cbm_lake import backgrounds, durable
 from cbm_lake.cards import S2, band_called
 from cbm_lake.chips import Chip
+from cbm_lake.documents import load_json
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.sources.protocol import SUFFIX, Columns
+
+log = logging.getLogger(__name__)
 
 _SECONDS: Final = (5.0, 120.0)
 """For how long a server may take to answer at all, and then between bytes."""
 _PIECE: Final = 1 << 20
+_NOT_ANSWERED: Final = "X-Not-Answered"
+"""The header in which our server tells what was asked for and is not in the answer."""
+_MOST_PARCELS: Final = 100
+"""Parcels of a polygon that a server gives at most."""
+_DOWNLOADS: Final = 3
+"""How often a file is begun to be fetched."""
+_PAUSE: Final = 1.0
+"""Seconds before the second time, and twice as many before the third."""
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How a TIFF begins, in either order of bytes, of 32 and 64 bits."""
 
@@ -91,6 +104,8 @@ class ApiSource:
                 f"the server takes this for no polygon, or knows no parcels of {aoi} {year} {ptype or ''}; "
                 "first and last point must be equal"
             )
+        if len(found.get("pid", ())) == _MOST_PARCELS:
+            log.warning("the server gives %d parcels, as many as it gives at most: there may be more", _MOST_PARCELS)
         return found
 
     def parcel_peers(
@@ -208,7 +223,7 @@ class ApiSource:
         """An answer that is a JSON object."""
         response = self._asked(name, what, **others)
         try:
-            answer = response.json()
+            answer = load_json(response.content)
         except ValueError as error:
             raise SourceError(
                 f"{self.url} answers {name} (status {response.status_code}) with what is no JSON; is it a cbm server?"
@@ -228,11 +243,27 @@ class ApiSource:
                 f"{self.url} does not answer ({_reason(error)}); check the address and the net"
             ) from error
         _check(response, name)
+        if _NOT_ANSWERED in response.headers:
+            log.warning("%s: %s", name, response.headers[_NOT_ANSWERED])
         return response
 
     def _fetch(self, link: str, file: Path) -> None:
-        """Write the GeoTIFF of a result link, in one step; such links want no login, so none is sent."""
+        """Write the GeoTIFF of a result link, in one step; such links want no login, so none is sent.
+
+        What breaks off in the midst is begun again: the server may be starting anew.
+        """
         url = urljoin(f"{self.url}/", link if "://" in link else link.lstrip("/"))
+        for attempt in range(_DOWNLOADS):
+            if attempt:
+                time.sleep(_PAUSE * attempt)
+            try:
+                return self._download(url, file)
+            except requests.RequestException as error:
+                problem = error
+        raise SourceError(f"{file.name} cannot be fetched from {self.url} ({_reason(problem)}); try again") from problem
+
+    def _download(self, url: str, file: Path) -> None:
+        """Write a file once it has come as a whole."""
         try:
             with (
                 durable.replacing(file) as draft,
@@ -241,8 +272,8 @@ class ApiSource:
             ):
                 _check(answer, file.name)
                 stream.writelines(_of_tiff(answer.iter_content(_PIECE), file.name))
-        except requests.RequestException as error:  # before OSError, whose child it is
-            raise SourceError(f"{file.name} cannot be fetched from {self.url} ({_reason(error)}); try again") from error
+        except requests.RequestException:  # before OSError, whose child it is
+            raise
         except OSError as error:
             raise ConfigError(f"{file} cannot be written: {error.strerror}; check rights and free space") from error
 
@@ -294,7 +325,7 @@ def _check(response: requests.Response, name: str) -> None:
 def _told(response: requests.Response) -> str:
     """What a server says of an error, in one line."""
     try:
-        told = response.json()
+        told = load_json(response.content)
     except ValueError:
         told = re.sub(r"<[^>]+>", " ", response.text)
     if isinstance(told, dict):

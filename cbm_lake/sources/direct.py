@@ -104,6 +104,8 @@ class LakeSource:
         """See `Source.parcel_peers`; distances are taken in EPSG:3035."""
         if not (math.isfinite(distance) and distance >= 0):
             raise InvalidInputError(f"distance {distance} is no number of metres")
+        if limit > _MOST_PEERS:
+            raise InvalidInputError(f"at most {_MOST_PEERS} peers are listed, not {limit}; ask for parcels by polygon")
         parcels = self.lake.parcel_set(aoi, year, ptype)
         known, parcel = self._declared(parcels), self._found(parcels, pid)
         around = reprojected(shapely.from_wkb(parcel["geometry"]), known.epsg, _EQUAL_AREA)
@@ -117,7 +119,7 @@ class LakeSource:
         shapes = reprojected(shapely.from_wkb([row["geometry"] for row in rows]), known.epsg, _EQUAL_AREA)
         metres = shapely.distance(shapes, around)
         near = [place for place in np.argsort(metres, kind="stable") if metres[place] <= distance]
-        chosen = near[: max(0, min(int(limit), _MOST_PEERS))]
+        chosen = near[: max(0, int(limit))]
         return {
             "pids": [rows[place]["pid"] for place in chosen],
             "distance": [float(metres[place]) for place in chosen],

@@ -13,6 +13,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from cbm_lake.areas import DEGREES, Area
+from cbm_lake.documents import load_json
 from cbm_lake.errors import InvalidInputError
 
 _BETWEEN_POINTS: Final = re.compile(r"(?<=[\d.])-|\s+-\s+|\s*,\s*")
@@ -57,7 +58,7 @@ def _shape(value: Any) -> tuple[shapely.Geometry | None, Any]:
         return value, shapely.get_srid(value) or DEGREES
     if isinstance(value, str) and not value.lstrip().startswith("{"):
         return _ring(_BETWEEN_POINTS.split(value)), DEGREES
-    document = json.loads(value) if isinstance(value, str) else value
+    document = load_json(value) if isinstance(value, str) else value
     name = document["crs"]["properties"]["name"] if isinstance(document, Mapping) and document.get("crs") else None
     return shapely.from_geojson(json.dumps(document)), _known(name)
 

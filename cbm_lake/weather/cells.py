@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from cbm_lake import delimited, vectors
+from cbm_lake.documents import load_json
 from cbm_lake.errors import InvalidInputError, SourceError, some
 
 Boxes: TypeAlias = "dict[str, tuple[float, float, float, float]]"
@@ -127,7 +127,7 @@ def _json(content: bytes) -> Any:
     """What a JSON document holds; None where it is none, or GeoJSON, which GDAL reads."""
     if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
         return None
-    document = json.loads(content.decode("utf-8-sig"))
+    document = load_json(content.decode("utf-8-sig"))
     return None if "features" in document else document
 
 
@@ -181,7 +181,7 @@ def _polygon(value: Any) -> shapely.Geometry:
     if isinstance(value, (bytes, bytearray)):
         return shapely.from_wkb(bytes(value))
     if isinstance(value, str) and value.lstrip()[:1] in "{[":
-        return _polygon(json.loads(value))
+        return _polygon(load_json(value))
     if isinstance(value, str):
         srid, sign, wkt = value.strip().removeprefix("\\x").rpartition(";")
         shape = shapely.from_wkb(wkt) if wkt[:2] in ("00", "01") else shapely.from_wkt(wkt)

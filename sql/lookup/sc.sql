@@ -1,2 +1,6 @@
--- Narrows signatures_sc, for one cursor, to the files in its variable "files_sc": a look-up opens no other.
-create or replace temp view signatures_sc as from read_parquet(getvariable('files_sc'), hive_partitioning = true)
+-- Narrows signatures_sc, for one cursor, to the files in its variable "files_sc": a look-up opens no other. Columns that these
+-- files lack, since an earlier version wrote them, are null, as in the view of all files.
+create or replace temp view signatures_sc as
+from read_parquet(getvariable('files_sc'), hive_partitioning = true, union_by_name = true)
+union all by name
+from no_signatures_sc

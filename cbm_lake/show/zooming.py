@@ -1,0 +1,167 @@
+"""Curves over time for notebooks, by holoviews: the same ranges, colours and key as in a file, and zoom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from cbm_lake import palette
+from cbm_lake.show import computing, curves
+from cbm_lake.show.curves import Entry, Line, Panel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DASHES: Final = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "dashdot"}
+_VALUES: Final = ("value", "low", "high", "position", "below", "above")
+"""Columns in the unit of a panel."""
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What the elements of one panel are called in the figure's key; each entry is named by one element."""
+
+    number: int
+    """Of the panel."""
+    unit: str
+    """Of the panel's values: holoviews takes axes of the same name and unit for one."""
+    left: list[Entry]
+    """Entries that no element of this or an earlier panel has yet."""
+
+    def __call__(self, kind: str, name: str = "") -> str:
+        """The label for an element of a kind, of the line of that name; "" where another element has it."""
+        for entry in self.left:
+            if entry.kind == kind and name in ("", entry.name):
+                self.left.remove(entry)
+                return entry.label
+        return ""
+
+    def column(self, name: str) -> Any:
+        """A column of values, by a name of this panel alone."""
+        import holoviews as hv
+
+        own = f"{name}_{self.number}" if self.number else name
+        return hv.Dimension(own, label=name, unit=self.unit if name in _VALUES else None)
+
+    def table(self, rows: pd.DataFrame, **others: Any) -> pd.DataFrame:
+        """The rows under those names."""
+        rows = rows.assign(**others)
+        return rows.rename(columns={name: self.column(name).name for name in rows.columns if name != "time"})
+
+
+def interactive(panels: Sequence[Panel], heading: str, spread: str, days: tuple[float, float] | None = None) -> Any:
+    """The figure that `curves.draw` draws: zoom, and the numbers of a point under the pointer.
+
+    Args:
+        panels: one below the other, on one axis of time.
+        heading: above them.
+        spread: what the bands are.
+        days: since 1970, from which to which they reach; None is `curves.span`.
+    """
+    import holoviews as hv
+
+    hv.extension("bokeh", logo=False)
+    left = curves.entries(panels, spread)
+    span = tuple(datetime(1970, 1, 1) + timedelta(days=day) for day in days or curves.span(panels))
+    elements = []
+    for number, panel in enumerate(panels):
+        elements.append(
+            hv.Overlay(list(_panel(panel, _Key(number, panel.unit, left)))).opts(
+                xlabel="",
+                ylabel=panel.unit,
+                xlim=span,
+                ylim=(0, 1) if panel.empty else curves.limits_of(panel),
+                title=_title(panel, "" if number else heading),
+                width=900,
+                height=380 if len(panels) == 1 else 260,
+                show_grid=True,
+                legend_position="right",
+                active_tools=[],
+            )
+        )
+    return elements[0] if len(elements) == 1 else hv.Layout(elements).cols(1)
+
+
+def _title(panel: Panel, heading: str) -> str:
+    """The heading, and why there is nothing to see."""
+    words = panel.missing if panel.empty else curves.NONE_CLEAR if panel.all_hidden else ""
+    return " · ".join(filter(None, [heading, words]))
+
+
+def _panel(panel: Panel, key: _Key) -> Iterator[Any]:
+    """The layers of a panel, from below."""
+    for line in panel.crops:
+        yield from _crop(line, key)
+    for line in panel.lines:
+        yield from _line(line, panel, key)
+    for event in panel.events if not panel.empty else ():
+        yield from _event(event, panel, key)
+
+
+def _event(event: Any, panel: Panel, key: _Key) -> Iterator[Any]:
+    """The likeliest day of what was done on a parcel, its name, and the days that are possible."""
+    import holoviews as hv
+
+    yield hv.VSpan(event.first, event.last).opts(color=palette.PALE, alpha=0.1)
+    ends = {"time": [event.day] * 2, key.column("value").name: curves.limits_of(panel)}
+    line = hv.Curve(ends, "time", key.column("value"), label=key("work"))
+    yield line.opts(color=palette.INK, line_dash="dotted", line_width=1)
+    look = {"angle": 90, "text_align": "left", "text_baseline": "bottom", "text_font_size": "9pt"}
+    text = hv.Text(event.day, curves.limits_of(panel)[0], f" {event.name}")
+    yield text.opts(**look, text_color=palette.INK)
+
+
+def _crop(line: Line, key: _Key) -> Iterator[Any]:
+    """How other parcels of the crop are: their mean, dotted, and a standard deviation to either side."""
+    import holoviews as hv
+
+    if line.rows.empty:
+        return
+    rows = key.table(line.rows)
+    band = hv.Area(rows, "time", [key.column("low"), key.column("high")])
+    yield band.opts(fill_color=line.colour, fill_alpha=curves.CROP_OPACITY, line_alpha=0)
+    curve = hv.Curve(rows, "time", key.column("value"), label=key("crop", line.label))
+    yield curve.opts(color=line.colour, line_dash=_DASHES[line.dash], line_width=1.2, line_alpha=0.8)
+
+
+def _line(line: Line, panel: Panel, key: _Key) -> Iterator[Any]:
+    """A line, each observation with its date, value and clouds to be read."""
+    import holoviews as hv
+
+    clear = computing.clear(line.rows)
+    shown, hidden = line.rows[clear], line.rows[~clear]
+    label = "" if line.background else key("line", line.label)
+    if panel.bars:
+        bars = hv.Spikes(key.table(line.rows), "time", key.column("value"), label=label)
+        yield bars.opts(color=line.colour, line_width=2)
+        return
+    if panel.has_bands and shown["low"].notna().any():
+        kind = "behind" if line.background else "band"
+        band = hv.Area(key.table(shown), "time", [key.column("low"), key.column("high")], label=key(kind))
+        yield band.opts(fill_color=line.colour, fill_alpha=curves.opacity(line), line_alpha=0)
+    if line.background:
+        return
+    if panel.error_bars:
+        below, above = curves.errors(shown)
+        rows = key.table(shown[["time", "value"]], below=below, above=above)
+        bars = hv.ErrorBars(rows, "time", [key.column(name) for name in ("value", "below", "above")])
+        yield bars.opts(color=palette.PALE)
+    curve = hv.Curve(key.table(shown), "time", key.column("value"), label=label)
+    yield curve.opts(color=line.colour, line_dash=_DASHES[line.dash], line_width=1.6)
+    if panel.marks:
+        yield from _marks(line, panel, key, shown, hidden)
+
+
+def _marks(line: Line, panel: Panel, key: _Key, shown: pd.DataFrame, hidden: pd.DataFrame) -> Iterator[Any]:
+    """Observations as points; clouded ones hollow, and at the edge where they are brighter than the panel."""
+    import holoviews as hv
+
+    fields = [key.column(name) for name in ("value", "low", "high", "cloud", "count")]
+    yield hv.Scatter(key.table(shown), "time", fields).opts(color=line.colour, size=6, tools=["hover"])
+    if hidden.empty:
+        return
+    rows = key.table(hidden, position=hidden["value"].clip(*curves.limits_of(panel)))
+    look = {"fill_color": "white", "line_color": curves.hollow_edge(line, panel), "size": 6, "tools": ["hover"]}
+    yield hv.Scatter(rows, "time", [key.column("position"), *fields], label=key("hollow")).opts(**look)
