@@ -359,7 +359,8 @@ class Lake(Pixels):
         def rows(_: int) -> pa.Table | None:
             held = self.query("extractions.slots", card=card, grid=grid).to_pylist()
             gone = list(lost(held, length))
-            placed = [{"card": card, "grid": grid, **row} for row in (*gone, *reserved([*held, *gone], wanted))]
+            known = sorted([*held, *gone], key=lambda row: int(row["slot"]))
+            placed = [{"card": card, "grid": grid, **row} for row in (*gone, *reserved(known, wanted))]
             return pa.Table.from_pylist(placed, schema=schemas.SLOTS) if placed else None
 
         self._tables["slots"].append_next(rows, f"{card}/{grid}")

@@ -135,11 +135,9 @@ def _check_cube(looking: Looking, cube: Spoken, remedies: Remedies, slots: pa.Ta
             looking.note("cubes", "a file that belongs to no array of its cube", f"{cube.folder}/{name}", "delete it")
     arrays = _arrays(looking, cube, inside, advice)
     used = 1 + max((slot for _, slot, *_ in cube.due), default=-1)
-    check_metadata(looking, cube.card, cube.grid, slots, used, advice)
-    there: dict[str, list[Place]] = {}
-    for parts in filter(None, map(_BLOCK.match, inside)):
-        place = parts["band"], int(parts["slot"]), int(parts["row"]), int(parts["col"])
-        there.setdefault(parts["band"], []).append(place)
+    if sorted(cube.listed) == list(range(len(cube.listed))):  # else it is told that the list of places lacks some
+        check_metadata(looking, cube.card, cube.grid, slots, used, advice)
+    there = _present(inside)
     for place in sorted(cube.due.keys() - {place for places in there.values() for place in places}):
         if place[0] in arrays:
             _tell(looking, cube, remedies, place, "it is missing")
@@ -148,6 +146,15 @@ def _check_cube(looking: Looking, cube: Spoken, remedies: Remedies, slots: pa.Ta
     return [
         {"card": cube.card, "grid": cube.grid, "band": band, "length": array.shape[0]} for band, array in arrays.items()
     ]
+
+
+def _present(inside: Iterable[str]) -> dict[str, list[Place]]:
+    """The blocks among the files of a cube, by band."""
+    found: dict[str, list[Place]] = {}
+    for parts in filter(None, map(_BLOCK.match, inside)):
+        place = parts["band"], int(parts["slot"]), int(parts["row"]), int(parts["col"])
+        found.setdefault(parts["band"], []).append(place)
+    return found
 
 
 def _arrays(looking: Looking, cube: Spoken, inside: Iterable[str], advice: str) -> dict[str, zarr.Array[Any]]:

@@ -37,7 +37,9 @@ def check_ledger(looking: Looking, tables: dict[str, Files], ledger: pa.Table, r
                 f"scene {row['scene']} over {name} has {row['found']:,} signatures, its ledger says {row['recorded']:,}"
             )
             advice = f"{RESTORE} the files that are missing; or {remedies.of_set(row)}"
-            looking.fault("extractions", what, f"signatures/{row['card']}", advice)
+            table = f"signatures/{row['card']}"
+            first = "" if tables[table].whole else f"when the files of {table} are as their log says: "
+            looking.fault("extractions", what, table, first + advice)
     for row in _ask(connection, "orphaned"):
         what = f"{row['signatures']:,} signatures of {row['extractions']} extractions that were never finished"
         advice = "run `cbm-lake compact` when nobody is writing: other readers of the table see them"
