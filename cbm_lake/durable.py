@@ -20,6 +20,8 @@ _USUAL = 0o666
 """The rights of a new file before the user's umask takes some away."""
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What file systems say that have no hard links."""
+_NO_FOLDERS: Final = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What file systems say, of networks above all, that sync files only: their servers see to the names themselves."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,14 @@ def drafting(folder: Path, suffix: str, *, private: bool = False) -> Iterator[Dr
 
 
 def sync(files: Iterable[str | Path]) -> None:
-    """Wait until files and their names are on the disk: each file once, then each of their folders once.
+    """Wait until files, or folders, and their names are on the disk: each once, then each of their folders once.
 
     Raises:
         OSError: the disk does not take them.
     """
     paths = [Path(file) for file in files]
     for path in paths:
-        _sync(path)
+        _sync_folder(path) if path.is_dir() else _sync(path)
     for folder in dict.fromkeys(path.parent for path in paths):
         _sync_folder(folder)
 
@@ -145,11 +147,16 @@ def create(file: Path, content: bytes) -> bool:
 def _claim(file: Path, content: bytes) -> bool:
     """The same where there are no hard links: a loss of power may leave the name without its bytes."""
     try:
-        with file.open("xb") as target:
-            target.write(content)
+        target = file.open("xb")
     except FileExistsError:
         return False
-    _sync(file)
+    try:
+        with target:
+            target.write(content)
+        _sync(file)
+    except OSError:
+        file.unlink(missing_ok=True)  # the name is this writer's, and would stand for half a file
+        raise
     return True
 
 
@@ -162,5 +169,10 @@ def _sync(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name != "nt":  # where a folder cannot be opened, and names are written through
+    if os.name == "nt":  # where a folder cannot be opened, and names are written through
+        return
+    try:
         _sync(folder)
+    except OSError as error:
+        if error.errno not in _NO_FOLDERS:
+            raise
