@@ -30,7 +30,7 @@ ALLOWED = {
     "table parcels": 3,
     "select pid, ndvi(B04_mean, B08_mean) as v from s2 where share_of(scl, [3, 8]) = 0 order by v desc limit 2": 2,
     "with few as (select pid from parcels limit 2) select * from few join s2 using (pid)": 4,
-    "with a as (select 1 as x), b as (from A) select x from b where exists (with c as (from a) from c) union all from a": 2,
+    "with a as (select 1), b as (from A) from b where exists (with c as (from a) from c) union all from a": 2,
     "with s2 as (select pid from s2 limit 1) select pid from s2": 1,
     "select crop_name, count(*) from parcels group by all having count(*) > 0": 1,
     "select * exclude (geometry) from parcels": 3,
