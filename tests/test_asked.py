@@ -112,7 +112,7 @@ NONSENSE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("named", NONSENSE, ids=repr)
+@pytest.mark.parametrize("named", NONSENSE)
 def test_what_are_no_scene_classes_is_refused_with_the_name_of_the_option(named):
     with pytest.raises(InvalidInputError, match=r"^screen="):
         cards.scene_classes(named)
