@@ -88,7 +88,7 @@ class Lake(Pixels):
         query, params = queries.get(name), cards.with_classes(params)
         found = self._database().series(lookup.QUESTIONS[name], params) if name in lookup.QUESTIONS else None
         if found is None:
-            found = database.rows(self._cursor(params if query.of_one_parcel else None), query.sql, params)
+            found = database.rows(self._cursor(params if query.narrows else None), query.sql, params)
         if query.of_one_parcel and not found.num_rows:
             self._check_declared(params)
         return found
@@ -96,7 +96,8 @@ class Lake(Pixels):
     def _check_declared(self, params: dict[str, Any]) -> None:
         """Raise NotFoundError unless a parcel of which nothing is found is declared."""
         key = {name: params[name] for name in ("aoi", "year", "ptype", "pid") if name in params}
-        if len(key) == 4 and key["pid"] is not None and not self.query("parcels.by_pid", **key).num_rows:
+        declared = queries.get("parcels.by_pid").sql
+        if len(key) == 4 and key["pid"] is not None and not database.rows(self._cursor(), declared, key).num_rows:
             name = f"{key['aoi']} {key['year']} {key['ptype']}".rstrip()
             raise NotFoundError(
                 f"no parcel {key['pid']!r} in {name}; identifiers are text, exactly as the agency wrote them"

@@ -19,7 +19,7 @@ from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 import numpy as np
 
 from cbm_lake.cards import scene_classes
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, given
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,11 +67,11 @@ def checked_option(name: str, value: object, *, several: bool = False) -> object
     Raises:
         InvalidInputError: it is not what it may be.
     """
+    single = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
     try:
-        found = _one(CHECKS[name](value), several=several)
+        found = _one(CHECKS[name](single), several=several)
     except _UnfitError as error:
-        given = repr(value) if len(repr(value)) <= 60 else type(value).__name__
-        raise InvalidInputError(f"{name}={given} is not right: it is {error}") from error
+        raise InvalidInputError(f"{name}={given(value)} is not right: it is {error}") from error
     return found
 
 
@@ -81,9 +81,9 @@ def _one(value: object, *, several: bool) -> object:
     return value
 
 
-def _in_order(given: Mapping[str, object]) -> None:
+def _in_order(options: Mapping[str, object]) -> None:
     """Raise InvalidInputError where a last day comes before the first."""
-    first, last = given.get("start_date"), given.get("end_date")
+    first, last = options.get("start_date"), options.get("end_date")
     if isinstance(first, date) and isinstance(last, date) and last < first:
         raise InvalidInputError(f"end_date={last} comes before the first day, start_date={first}; turn them round")
 
@@ -91,10 +91,15 @@ def _in_order(given: Mapping[str, object]) -> None:
 # -- kinds ------------------------------------------------------------------------------------------------------------
 
 
+def _plain(value: str) -> str:
+    """A text as str itself: members of an enumeration of texts are called otherwise by str()."""
+    return str.__str__(value)
+
+
 def _name(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise _UnfitError("a text, and not an empty one")
-    return str(value)
+    return _plain(value)
 
 
 def _text(what: str) -> Check:
@@ -103,7 +108,7 @@ def _text(what: str) -> Check:
     def check(value: object) -> str:
         if not isinstance(value, str):
             raise _UnfitError(what)
-        return str(value)
+        return _plain(value)
 
     return check
 
@@ -117,7 +122,7 @@ def _identifier(value: object) -> str | int:
         return int(value)
     if not isinstance(value, str):
         raise _UnfitError("an identifier, which is a text, exactly as the agency wrote it")
-    return str(value)
+    return _plain(value)
 
 
 def _is_flag(value: object) -> bool:
@@ -133,7 +138,8 @@ def _flag(value: object) -> bool:
 def _number(value: object) -> float:
     """A finite number, perhaps as text."""
     try:
-        found = math.nan if _is_flag(value) or not isinstance(value, str | Real) else float(value)
+        grouped = isinstance(value, str) and "_" in value  # which Python reads, and nobody means
+        found = math.nan if _is_flag(value) or grouped or not isinstance(value, str | Real) else float(value)
     except (ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
@@ -162,7 +168,7 @@ def _one_or_several(check: Check, what: str) -> Check:
     def checked(value: object) -> object:
         if isinstance(value, str) or not isinstance(value, Iterable):
             return check(value)
-        if isinstance(value, Mapping | bytes | bytearray):
+        if isinstance(value, Mapping | bytes | bytearray | memoryview):
             raise _UnfitError(what)
         return [check(each) for each in value]
 
@@ -183,12 +189,14 @@ def _some(check: Check, what: str) -> Check:
 
 
 def _day(value: object) -> date:
-    """A day as date, datetime, or text: 2024-03-01 or 20240301, perhaps with a time."""
-    if isinstance(value, datetime):
+    """A day as date, datetime, or text: 2024-03-01 or 20240301, perhaps with a time; the day that is written there."""
+    what = "a day; write it as 2024-03-01"
+    if isinstance(value, datetime) and value == value:  # pandas' missing moment is a datetime, and not equal to itself
         return value.date()
+    if isinstance(value, datetime):
+        raise _UnfitError(what)
     if isinstance(value, date):
         return value
-    what = "a day; write it as 2024-03-01"
     if not isinstance(value, str):
         raise _UnfitError(what)
     try:
