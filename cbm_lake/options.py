@@ -191,10 +191,11 @@ def _some(check: Check, what: str) -> Check:
 def _day(value: object) -> date:
     """A day as date, datetime, or text: 2024-03-01 or 20240301, perhaps with a time; the day that is written there."""
     what = "a day; write it as 2024-03-01"
-    if isinstance(value, datetime) and value == value:  # pandas' missing moment is a datetime, and not equal to itself
-        return value.date()
     if isinstance(value, datetime):
-        raise _UnfitError(what)
+        found = value.date()
+        if type(found) is not date:  # the missing moment of pandas, which is a datetime of no day
+            raise _UnfitError(what)
+        return found
     if isinstance(value, date):
         return value
     if not isinstance(value, str):

@@ -1,10 +1,13 @@
 """The options of public functions: each is checked by its name before anything is done, and refused in one line."""
 
+import enum
 import inspect
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from factories import fill
 
@@ -98,6 +101,57 @@ def test_what_is_meant_is_understood_and_what_is_beyond_is_refused(option):
     for value in wrong:
         with pytest.raises(InvalidInputError, match=f"^{option}="):
             checked_option(option, value, several=True)
+
+
+class Area(str, enum.Enum):  # noqa: UP042 - whose str() is another text than a StrEnum's
+    here = "ms"
+
+
+ODD = {
+    "missing of pandas": pd.NA, "missing moment": pd.NaT, "decimal": Decimal("sNaN"), "view of bytes": memoryview(b"3"),
+    "integer of many digits": 10**5000, "in a list": [10**5000], "many lines": pd.Series([object()] * 9),
+    "long list": [object()] * 100_000, "complex": 3j, "table": pd.DataFrame({"a": [{}]}),
+    "long text": ["\n" * 9_000, 7.5j], "an array that is no list": np.array(object()),
+}  # fmt: skip
+
+
+def refusal(name, value):
+    """What is told of an option; empty where it is accepted."""
+    try:
+        checked_option(name, value, several=True)
+    except InvalidInputError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", sorted(CHECKS))
+@pytest.mark.parametrize("value", ODD.values(), ids=ODD)
+def test_odd_kinds_are_refused_in_one_short_line_or_are_what_they_say(name, value):
+    text = refusal(name, value)
+    assert "\n" not in text
+    assert len(text) < 300
+    assert text or isinstance(value, list | int | pd.DataFrame)  # an identifier of many digits, names of columns
+
+
+@pytest.mark.parametrize("option", ["aoi", "ptype", "pid", "band", "tms"])
+def test_a_member_of_an_enumeration_of_texts_is_its_text(option):
+    assert checked_option(option, Area.here) == "ms"
+    assert type(checked_option(option, Area.here)) is str
+
+
+@pytest.mark.parametrize("value", [np.array(3), np.array("3"), np.uint8(3), "3", 3.0])
+def test_an_array_of_no_dimension_is_its_value(value):
+    assert checked_option("screen", value) == (3,)
+    assert checked_option("columns", value) == 3
+
+
+@pytest.mark.parametrize("value", [["1_0"], "+3", ["+3"], "\uff13", "0x3"])
+def test_scene_classes_are_written_as_people_write_them(value):
+    assert "is none of 0 to 11" in refusal("screen", value)
+
+
+def test_numbers_are_written_as_people_write_them():
+    assert "columns='1_0' is not right" in refusal("columns", "1_0")
 
 
 def test_days_the_wrong_way_round_are_refused_before_any_work(workspace):
