@@ -1,6 +1,7 @@
 """The options of public functions: each is checked by its name before anything is done, and refused in one line."""
 
 import enum
+import importlib
 import inspect
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -12,13 +13,15 @@ import pytest
 from factories import fill
 
 import cbm_lake as cbm
-from cbm_lake import foi, get, guard, markers, show
+from cbm_lake import foi, get, guard, markers, report, show
 from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.options import CHECKS, checked_option
 
+report_slides = importlib.import_module("cbm_lake.report.slides")
+
 MODULES = (
     get.parcel_info, get.time_series, get.chip_images, get.background, get.parcels_list, get.notes, get.several,
-    show.time_series, show.chip_images, show.background, show.parcel_info, show.calendar,
+    show.time_series, show.chip_images, show.background, show.parcel_info, show.calendar, report, report_slides,
 )  # fmt: skip
 FREE = {"lake", "progress", "wanted", "polygon", "args", "kwargs"}
 """What is not an option, or is checked where it is understood (polygons: sources/polygons.py)."""
@@ -89,7 +92,7 @@ BOUNDS = {
     "tms": (["google", ["google", "osm"]], ["", [], 5, [""], True]),
     "bands": (["B04", ("B04", "B08")], ["", [], 4, [4]]),
     "tstype": (["s2", ["bs", "c6"]], [[], 2, [None]]),
-    "aoi": (["ms"], ["", " ", 5, True]),
+    "aoi": (["ms"], ["", " ", 5, True, "..", "../../etc", "a\\b", "a\0"]),
 }  # fmt: skip
 
 
@@ -152,6 +155,16 @@ def test_scene_classes_are_written_as_people_write_them(value):
 
 def test_numbers_are_written_as_people_write_them():
     assert "columns='1_0' is not right" in refusal("columns", "1_0")
+
+
+def test_a_number_is_an_identifier_everywhere(filled):
+    get.notes.write("ms", 2024, 12, "twelve")
+    assert get.notes.read("ms", 2024, np.int64(12)) == get.notes.read("ms", 2024, "12") == "twelve"
+
+
+def test_one_identifier_is_one_parcel_and_not_its_letters(filled):
+    for pids in ("12", 12, ["12"], np.array(["12"])):
+        assert set(get.several.by_pids("ms", 2024, pids)["pid"]) == {"12"}
 
 
 def test_days_the_wrong_way_round_are_refused_before_any_work(workspace):
