@@ -135,13 +135,14 @@ def scene_classes(named: Classes) -> tuple[int, ...]:
     Raises:
         InvalidInputError: one of them is not a class, 0 to 11, or it is an empty text.
     """
+    if isinstance(named, np.ndarray) and named.ndim == 0:
+        named = named.item()
     if isinstance(named, str):
         parts: Iterable[str | int] = _BETWEEN_CLASSES.split(named.strip())
     elif isinstance(named, Mapping | bytes | bytearray | memoryview):
         raise InvalidInputError(f"screen={given(named)} is no list of scene classes; write 3_8_9_10_11 or numbers")
     else:
-        single = isinstance(named, np.ndarray) and named.ndim == 0
-        parts = named if isinstance(named, Iterable) and not single else [named]
+        parts = named if isinstance(named, Iterable) else [named]
     return tuple(dict.fromkeys(_scene_class(part, named) for part in parts))
 
 

@@ -84,7 +84,7 @@ class Lake(Writing):
 
     def _check_declared(self, params: dict[str, Any]) -> None:
         """Raise NotFoundError unless a parcel of which nothing is found is declared."""
-        key = {name: params[name] for name in ("aoi", "year", "ptype", "pid") if name in params}
+        key: dict[str, Any] = {name: params[name] for name in ("aoi", "year", "ptype", "pid") if name in params}
         declared = queries.get("parcels.by_pid").sql
         if len(key) == 4 and key["pid"] is not None and not database.rows(self._cursor(), declared, key).num_rows:
             name = f"{key['aoi']} {key['year']} {key['ptype']}".rstrip()

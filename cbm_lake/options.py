@@ -116,10 +116,21 @@ def _text(what: str) -> Check:
 _label = _text("a text")
 
 
-def _identifier(value: object) -> str | int:
+def _area(value: object) -> str:
+    """The name of an area, which is that of a folder too."""
+    found = _name(value)
+    if {"/", "\\", "\0"} & set(found) or not found.strip("."):
+        raise _UnfitError("the name of an area, such as ms")
+    return found
+
+
+def _identifier(value: object) -> str:
     """Numbers are identifiers too, as the original's callers write them."""
-    if isinstance(value, Integral) and not _is_flag(value):
-        return int(value)
+    try:
+        if isinstance(value, Integral) and not _is_flag(value):
+            return str(int(value))
+    except ValueError:  # thousands of digits
+        raise _UnfitError("an identifier") from None
     if not isinstance(value, str):
         raise _UnfitError("an identifier, which is a text, exactly as the agency wrote it")
     return _plain(value)
@@ -191,10 +202,11 @@ def _some(check: Check, what: str) -> Check:
 def _day(value: object) -> date:
     """A day as date, datetime, or text: 2024-03-01 or 20240301, perhaps with a time; the day that is written there."""
     what = "a day; write it as 2024-03-01"
-    if isinstance(value, datetime) and value == value:  # pandas' missing moment is a datetime, and not equal to itself
-        return value.date()
     if isinstance(value, datetime):
-        raise _UnfitError(what)
+        found = value.date()
+        if type(found) is not date:  # the missing moment of pandas, which is a datetime of no day
+            raise _UnfitError(what)
+        return found
     if isinstance(value, date):
         return value
     if not isinstance(value, str):
@@ -235,7 +247,7 @@ _SERVERS = "the name of a tile server, or a list of some"
 _METRES = "a length in metres, more than 0"
 CHECKS: Final = MappingProxyType(
     {
-        "aoi": _name,
+        "aoi": _area,
         "year": _between(*_YEARS, "a year such as 2024", whole=True),
         "pid": _one_or_several(_identifier, "an identifier, or a list of some"),
         "pids": _one_or_several(_identifier, "an identifier, or a list of some"),
@@ -261,6 +273,9 @@ CHECKS: Final = MappingProxyType(
         "max_line_plots": _between(1, 1e9, "a number of lines, 1 or more", whole=True),
         "percentile": _percentiles,
         "cmap": _name,
+        "formats": _some(_name, "a format such as pdf, or a list of some"),
+        "name": _name,
+        "notes": _label,
         "file": _path,
         "folder": _path,
         "text": _label,

@@ -44,7 +44,7 @@ class Query:
     @property
     def of_one_parcel(self) -> bool:
         """Whether it is about parcel $pid of a parcel set, and no other."""
-        return set(_PARAMETER.findall(self.sql)) >= _ONE_PARCEL
+        return _ONE_PARCEL.issubset(_PARAMETER.findall(self.sql))
 
     @property
     def narrows(self) -> bool:

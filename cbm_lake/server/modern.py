@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -198,6 +199,17 @@ def _json(reader: Any) -> Iterator[bytes]:
     import orjson
 
     for batch in reader:
-        rows = json_rows(decimals.written(batch), lambda value: base64.b64encode(value).decode())
+        named = batch.rename_columns(_distinct(batch.schema.names))
+        rows = json_rows(decimals.written(named), lambda value: base64.b64encode(value).decode())
         lines = [orjson.dumps(row) for row in rows]
         yield b"\n".join([*lines, b""])
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names of columns of which none is there twice, for an object loses one of two: a, a_1, as DuckDB writes them."""
+    distinct: list[str] = []
+    for name in names:
+        others = (f"{name}_{number}" for number in count(1))
+        free = (other for other in others if other not in distinct and other not in names)
+        distinct.append(next(free) if name in distinct else name)
+    return distinct
