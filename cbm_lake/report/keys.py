@@ -111,7 +111,7 @@ def make(*, another: bool = False) -> PublicKey:
             own = listed()
             if any(key.signs for key in own) and not another:
                 raise ConfigError(
-                    f"there is a key already ({own[-1].name}); ask for another to replace it, the old one stays known"
+                    f"there is a key already ({own[-1].name}); another= makes one that replaces it, the old one stays known"
                 )
             private = Ed25519PrivateKey.generate()
             raw = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
