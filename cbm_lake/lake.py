@@ -88,15 +88,16 @@ class Lake(Pixels):
         query, params = queries.get(name), cards.with_classes(params)
         found = self._database().series(lookup.QUESTIONS[name], params) if name in lookup.QUESTIONS else None
         if found is None:
-            found = database.rows(self._cursor(params if query.of_one_parcel else None), query.sql, params)
+            found = database.rows(self._cursor(params if query.narrows else None), query.sql, params)
         if query.of_one_parcel and not found.num_rows:
             self._check_declared(params)
         return found
 
     def _check_declared(self, params: dict[str, Any]) -> None:
         """Raise NotFoundError unless a parcel of which nothing is found is declared."""
-        key = {name: params[name] for name in ("aoi", "year", "ptype", "pid") if name in params}
-        if len(key) == 4 and key["pid"] is not None and not self.query("parcels.by_pid", **key).num_rows:
+        key: dict[str, Any] = {name: params[name] for name in ("aoi", "year", "ptype", "pid") if name in params}
+        declared = queries.get("parcels.by_pid").sql
+        if len(key) == 4 and key["pid"] is not None and not database.rows(self._cursor(), declared, key).num_rows:
             name = f"{key['aoi']} {key['year']} {key['ptype']}".rstrip()
             raise NotFoundError(
                 f"no parcel {key['pid']!r} in {name}; identifiers are text, exactly as the agency wrote them"
@@ -359,7 +360,8 @@ class Lake(Pixels):
         def rows(_: int) -> pa.Table | None:
             held = self.query("extractions.slots", card=card, grid=grid).to_pylist()
             gone = list(lost(held, length))
-            placed = [{"card": card, "grid": grid, **row} for row in (*gone, *reserved([*held, *gone], wanted))]
+            known = sorted([*held, *gone], key=lambda row: int(row["slot"]))
+            placed = [{"card": card, "grid": grid, **row} for row in (*gone, *reserved(known, wanted))]
             return pa.Table.from_pylist(placed, schema=schemas.SLOTS) if placed else None
 
         self._tables["slots"].append_next(rows, f"{card}/{grid}")

@@ -442,7 +442,8 @@ def test_a_parameter_is_a_value_whatever_is_in_it(filled):
     text = "12' or 1 = 1; drop view s2; --"
     assert column(filled, "select $x", x=text) == [text]
     assert filled.sql("from s2 where pid = $pid", pid=text).num_rows == 0
-    assert filled.query("parcels.by_pid", aoi="ms", year=2024, ptype="", pid=text).num_rows == 0
+    with pytest.raises(NotFoundError, match="no parcel"):
+        filled.query("parcels.by_pid", aoi="ms", year=2024, ptype="", pid=text)
     assert filled.sql("from s2").num_rows == 6
 
 
