@@ -437,8 +437,8 @@ def test_an_inspector_without_the_lake_verifies_by_the_public_key_alone(made, tm
     answer = runner.invoke(app, ["report", "verify", str(file), "--key", str(pem)])
     assert answer.exit_code == 0, answer.output
     assert "it is as it was signed; signed by the key" in answer.output
-    for words in (["--key", str(pem), "--lake"], []):  # nothing was changed: nobody may call it forged
-        answer = runner.invoke(app, ["report", "verify", str(file), *words])
+    for asked in (["--key", str(pem), "--lake"], []):  # nothing was changed: nobody may call it forged
+        answer = runner.invoke(app, ["report", "verify", str(file), *asked])
         assert answer.exit_code == 2
         assert "there is no lake here to compare its values with; give the agency's public key" in answer.output
         assert "NOT equal" not in answer.output
