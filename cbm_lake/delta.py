@@ -186,14 +186,15 @@ class Table(Committed):
 
         A single one is written anew where it has no digest on record, since an earlier version wrote it.
         """
-        table = self.open()
-        merged = 0
+        table, merged = self.open(), 0
+        if table is None or not any(_is_due(files) for _, files in self.by_partition(table)):
+            return 0
+        table = self._completed(table)  # first, for it may come with what others have added by then
         for values, files in self.by_partition(table):
-            if table is None or (len(files) < 2 and all(digests.recorded(file["name"]) for file in files)):
+            if not _is_due(files):
                 continue
             kinds = {name: self.schema.field(name).type for name in values}
             only = [(name, "=", pa.scalar(value).cast(kinds[name]).as_py()) for name, value in values.items()]
-            table = self._completed(table)
             with translated("read", self.url):
                 rows = table.to_pyarrow_table(filters=only or None)
             merged += len(files) if self.rewrite(files, [[rows]]) else 0
@@ -255,6 +256,11 @@ class Exchange:
             return self._table.commit(self._snapshot, [*self._actions, *numbered], self._drafts)
         except CommitFailedError:
             return False
+
+
+def _is_due(files: Sequence[File]) -> bool:
+    """Whether the files of a partition are several, or one that has no digest on record."""
+    return len(files) > 1 or not all(digests.recorded(file["name"]) for file in files)
 
 
 def _adds(action: Action, key: str, value: int) -> bool:

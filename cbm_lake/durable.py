@@ -23,6 +23,8 @@ _AT_ONCE: Final = 16
 """Files that are synced at once."""
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What file systems say that have no hard links."""
+_NO_FOLDERS: Final = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What file systems say, of networks above all, that sync files only: their servers see to the names themselves."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def drafting(folder: Path, suffix: str, *, private: bool = False) -> Iterator[Dr
 
 
 def sync(files: Iterable[str | Path]) -> None:
-    """Wait until files and their names are on the disk: each file once, then each of their folders once.
+    """Wait until files, or folders, and their names are on the disk: each once, then each of their folders once.
 
     Raises:
         OSError: the disk does not take them.
@@ -70,7 +72,7 @@ def sync(files: Iterable[str | Path]) -> None:
     paths = [Path(file) for file in files]
     folders = dict.fromkeys(path.parent for path in paths)
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # a disk takes many at once in little more time than one
-        list(pool.map(_sync, paths))
+        list(pool.map(lambda path: _sync_folder(path) if path.is_dir() else _sync(path), paths))
         list(pool.map(_sync_folder, folders))
 
 
@@ -148,11 +150,16 @@ def create(file: Path, content: bytes) -> bool:
 def _claim(file: Path, content: bytes) -> bool:
     """The same where there are no hard links: a loss of power may leave the name without its bytes."""
     try:
-        with file.open("xb") as target:
-            target.write(content)
+        target = file.open("xb")
     except FileExistsError:
         return False
-    _sync(file)
+    try:
+        with target:
+            target.write(content)
+        _sync(file)
+    except OSError:
+        file.unlink(missing_ok=True)  # the name is this writer's, and would stand for half a file
+        raise
     return True
 
 
@@ -165,5 +172,10 @@ def _sync(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name != "nt":  # where a folder cannot be opened, and names are written through
+    if os.name == "nt":  # where a folder cannot be opened, and names are written through
+        return
+    try:
         _sync(folder)
+    except OSError as error:
+        if error.errno not in _NO_FOLDERS:
+            raise

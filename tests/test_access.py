@@ -68,6 +68,18 @@ def test_every_door_writes_who_looked_at_which_parcel_or_asked_what(lake, tmp_pa
     assert all(datetime.now(UTC) - row["at"] < timedelta(minutes=5) for row in rows)
 
 
+def test_a_parameter_that_is_not_the_one_answered_hides_no_area_and_no_parcel(lake, tmp_path):
+    with served(lake, tmp_path, access=tmp_path / "access") as address:
+        for path in (
+            "/query/parcelByID?aoi=other&aoi=ms&year=2024&pid=9&pid=0012",
+            "/ogc/collections/parcels_ms_2024/items/0012?aoi=other&pid=9",
+            "/v1/tiles/parcels/ms/2024/8/1/1.mvt?aoi=other",
+        ):
+            assert requests.get(address + path, auth=WHO, timeout=30).status_code == 200
+    rows = audit.read(folder=tmp_path / "access").to_pylist()
+    assert [(row["aoi"], row["pid"]) for row in rows] == [("ms", "0012"), ("ms", "0012"), ("ms", None)]
+
+
 def test_links_of_results_are_written_without_what_lets_their_knower_in(lake, tmp_path):
     with served(lake, tmp_path, access=tmp_path / "access") as address:
         folder = tmp_path / "results" / ("a" * 64)

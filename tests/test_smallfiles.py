@@ -164,3 +164,28 @@ def test_a_commit_costs_as_much_however_long_the_table_is(table, monkeypatch):
         costs.append(len(looks) - before)
     assert max(costs) <= 8
     assert sum(costs) < 4 * len(costs)
+
+
+def seen(*hrefs):
+    made = [{"href": href, "header": "{}", "seen": DAY} for href in hrefs]
+    return pa.Table.from_pylist(made, schema=schemas.RASTERS)
+
+
+def test_merging_a_table_of_an_earlier_version_doubles_nothing_that_comes_meanwhile(tmp_path, monkeypatch):
+    """It gets its new columns first, and by then others may have written."""
+    store = Store(str(tmp_path / "lake"))
+    former = pa.schema([field for field in schemas.RASTERS if field.name != "sequence"])
+    table = Table(store, "rasters", former, keys=("href",))
+    for href in "ab":
+        table.append(seen(href).select(former.names))
+    table = tables.of(store)["rasters"]
+    complete = Table._completed
+
+    def while_others_write(self, there):
+        monkeypatch.setattr(Table, "_completed", complete)
+        tables.of(store)["rasters"].append(seen("c"))
+        return complete(self, there)
+
+    monkeypatch.setattr(Table, "_completed", while_others_write)
+    assert table.merge() >= 2
+    assert sorted(table.open().to_pyarrow_table()["href"].to_pylist()) == ["a", "b", "c"]

@@ -171,6 +171,12 @@ def test_a_value_that_a_format_has_no_form_for_is_no_fault_of_the_server(url, ac
         assert answer.status_code == 200 or (answer.status_code == 400 and "cast" in answer.text), statement
 
 
+def test_of_columns_with_the_same_name_json_loses_none(url):
+    answer = ask(url, "select 1 as a, 2 as a, 3 as a_1, 4 as a, 5 as b")
+    assert answer.json() == {"a": 1, "a_2": 2, "a_1": 3, "a_3": 4, "b": 5}
+    assert ask(url, "select 1 as a, 2 as a", accept="text/csv").text == '"a","a"\n1,2\n'
+
+
 def test_odd_parameters_are_refused(url):
     for value in (10**300, -(2**200), "\x00", "x" * 500_000):
         assert ask(url, "select $x as x", params={"x": value}).status_code in (200, 400)

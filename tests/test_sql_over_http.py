@@ -30,6 +30,8 @@ ALLOWED = {
     "table parcels": 3,
     "select pid, ndvi(B04_mean, B08_mean) as v from s2 where share_of(scl, [3, 8]) = 0 order by v desc limit 2": 2,
     "with few as (select pid from parcels limit 2) select * from few join s2 using (pid)": 4,
+    "with a as (select 1), b as (from A) from b where exists (with c as (from a) from c) union all from a": 2,
+    "with s2 as (select pid from s2 limit 1) select pid from s2": 1,
     "select crop_name, count(*) from parcels group by all having count(*) > 0": 1,
     "select * exclude (geometry) from parcels": 3,
     "select date_trunc('month', obstime) as month, median(B04_mean) from s2 group by month": 1,
@@ -149,6 +151,12 @@ select sum(1) over (order by (select getenv('HOME')))
 select case when true then getenv('HOME') end
 select * from (values (getenv('HOME')))
 select * from s2 asof join ledger using (obstime)
+with ledger as (select * from ledger) select * from ledger
+with recursive ledger as (select * from ledger) select * from ledger
+select * from ledger, (with ledger as (select 1) select 1)
+with a as (select * from readable), readable as (select 1) select * from a
+with duckdb_views as (select * from duckdb_views) select sql from duckdb_views
+select path from duckdb_databases, (with duckdb_databases as (select 1) select 1)
 """.replace("{e}", chr(0x435))
     .strip()
     .splitlines()

@@ -57,7 +57,7 @@ def _actions(looking: Looking, table: str, entry: str, last: int) -> list[log.Ac
         content = looking.store.read_bytes(entry)
         if content is None:  # it has gone since
             return None
-        fault = log.damage(content)
+        fault = log.damage(content, log.place(table, _number(entry)))
         actions = log.decoded(content) if fault is None else []
     except UNREADABLE as error:
         fault, actions = reason(error), []

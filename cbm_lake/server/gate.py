@@ -197,13 +197,14 @@ def _address(scope: Scope) -> str:
 def _look(scope: Scope, answer: _Answer, body: bytes, ms: float) -> Look:
     account: Account | None = scope["state"].get("account")
     query = scope["query_string"].decode("latin-1")
-    named = {name: values[0] for name, values in parse_qs(query, errors="replace").items()}
-    named |= {name: str(value) for name, value in scope.get("path_params", {}).items()}
-    aoi = named.get("aoi", "").lower()
+    asked = {name: values[-1] for name, values in parse_qs(query, errors="replace").items()}  # the one that counts
+    named = {name: str(value) for name, value in scope.get("path_params", {}).items()}
+    aoi = scope["state"].get("aoi") or named.get("aoi") or asked.get("aoi", "")
+    pid = named.get("feature") or asked.get("pid")
     question = _text(body) or unquote_plus(query, errors="replace")
     return Look(
         account.name if account else None, _address(scope), "rest", answer.method, _shown(scope), answer.status,
-        round(ms, 1), aoi or scope["state"].get("aoi"), named.get("pid") or named.get("feature"), question,
+        round(ms, 1), aoi.lower() or None, pid, question,
     )  # fmt: skip
 
 

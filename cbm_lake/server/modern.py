@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -52,7 +53,7 @@ def parcels(
     lake, area = request.app.state.source.lake, security.parcel_set(request, user, aoi, year, ptype).aoi
     key = {"aoi": area, "year": year, "ptype": ptype, "outlines": geometry}
     reader = lake.relation(queries.get("parcels.declared").sql, **key).to_arrow_reader(_BATCH)
-    return _streamed(reader, accept)
+    return streamed(reader, accept)
 
 
 @router.get("/timeseries")
@@ -63,7 +64,7 @@ def time_series(
     """A parcel's statistics as wide rows, one per scene, as JSON lines, CSV, Arrow or Parquet by Accept."""
     lake, area = request.app.state.source.lake, security.parcel_set(request, user, aoi, year, ptype).aoi
     rows = lake.query(f"time_series.{card}", aoi=area, year=year, ptype=ptype, pid=pid, bands=None)
-    return _streamed(pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(_BATCH)), accept)
+    return streamed(rows, accept)
 
 
 class Asked(BaseModel):
@@ -122,8 +123,11 @@ class _Reader:
         return self._batches
 
 
-def _streamed(reader: Any, accept: str) -> Response:
-    """The batches in the format that is accepted, as they come."""
+def streamed(rows: pa.Table | pa.RecordBatchReader, accept: str) -> Response:
+    """Rows in the format that is accepted (Arrow, Parquet, CSV, else JSON lines), in batches as they come."""
+    reader = (
+        pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(_BATCH)) if isinstance(rows, pa.Table) else rows
+    )
     ending, encoded = _format(accept)
     return StreamingResponse(encoded(reader), media_type=_KINDS[ending])
 
@@ -195,6 +199,17 @@ def _json(reader: Any) -> Iterator[bytes]:
     import orjson
 
     for batch in reader:
-        rows = json_rows(decimals.written(batch), lambda value: base64.b64encode(value).decode())
+        named = batch.rename_columns(_distinct(batch.schema.names))
+        rows = json_rows(decimals.written(named), lambda value: base64.b64encode(value).decode())
         lines = [orjson.dumps(row) for row in rows]
         yield b"\n".join([*lines, b""])
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names of columns of which none is there twice, for an object loses one of two: a, a_1, as DuckDB writes them."""
+    distinct: list[str] = []
+    for name in names:
+        others = (f"{name}_{number}" for number in count(1))
+        free = (other for other in others if other not in distinct and other not in names)
+        distinct.append(next(free) if name in distinct else name)
+    return distinct

@@ -97,13 +97,8 @@ def check(statement: str) -> None:
     statements = _parsed(statement)
     if len(statements) != 1:
         raise InvalidInputError("send one statement at a time")
-    parts = list(_dicts(statements[0]))
-    named = {entry["key"] for part in parts for entry in part.get("cte_map", {}).get("map", [])}
-    for name in sorted(named):
-        if not _PLAIN.fullmatch(name):
-            raise InvalidInputError(f"{name!r} cannot name a subquery here; take letters, digits and _")
-    for part in parts:
-        _check_part(part, VIEWS | {name.lower() for name in named})
+    for part, subqueries in _dicts(statements[0]):
+        _check_part(part, VIEWS | subqueries)
 
 
 def _parsed(statement: str) -> list[dict[str, Any]]:
@@ -133,16 +128,25 @@ def _parser() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-def _dicts(value: Any) -> Iterator[dict[str, Any]]:
-    """Every part of a parsed statement, at any depth, itself first."""
-    waiting = [value]
+def _dicts(value: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
+    """Every part of a parsed statement, at any depth, itself first; each with the subqueries that WITH names there."""
+    waiting: list[tuple[Any, frozenset[str]]] = [(value, frozenset())]
     while waiting:
-        part = waiting.pop()
+        part, seen = waiting.pop()
         if isinstance(part, dict):
-            yield part
-            waiting.extend(part.values())
+            yield part, seen
+            for entry in part.get("cte_map", {}).get("map", []):
+                waiting.append((entry["value"], seen))  # which sees those before it, and a table of its own name
+                seen |= {_name_of_subquery(entry["key"])}
+            waiting.extend((inner, seen) for name, inner in part.items() if name != "cte_map")
         elif isinstance(part, list):
-            waiting.extend(part)
+            waiting.extend((inner, seen) for inner in part)
+
+
+def _name_of_subquery(name: str) -> str:
+    if not _PLAIN.fullmatch(name):
+        raise InvalidInputError(f"{name!r} cannot name a subquery here; take letters, digits and _")
+    return name.lower()
 
 
 def _check_part(part: dict[str, Any], tables: frozenset[str]) -> None:
