@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
@@ -30,6 +31,8 @@ from cbm_lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
 from cbm_lake.store import Store, translated
 from cbm_lake.upkeep import Upkeep
 from cbm_lake.writing import Writing
+
+log = logging.getLogger(__name__)
 
 _ROUNDED = 1e-6
 """Degrees, a tenth of a metre: what rounding may take off a box of parcels."""
@@ -230,15 +233,17 @@ class Lake(Writing):
         return self._moments.take()
 
     def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
-        """The stored pixel index of that parcel version on that grid, or None."""
+        """The stored pixel index of that parcel version on that grid, or None; a file that was not written is none."""
         files = self._store.files(f"indexes/{parcels.version}")
         names = [file.removeprefix(self._store.path("")) for file in files]
         fitting = [name for name in names if _is_index(name, grid)]
-        return (
-            self._store.read(max(fitting, key=lambda name: (digests.recorded(name) is not None, name)))
-            if fitting
-            else None
-        )
+        if not fitting:
+            return None
+        name = max(fitting, key=lambda name: (digests.recorded(name) is not None, name))
+        if self._store.is_as_written(name):
+            return self._store.read(name)
+        log.warning("%s is not what was written; the index is built again", self._store.path(name))
+        return None
 
     def cube_url(self, card: str, grid: str) -> str:
         """Where the cube of a card and grid stands."""
