@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeAlias, TypeVar
 import numpy as np
 from pydantic import ConfigDict, ValidationError, validate_call
 
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, given
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,10 +30,10 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = signature.bind_partial(*args, **kwargs).arguments if _has_flags(args, kwargs) else {}
+        bound = signature.bind_partial(*args, **kwargs).arguments if _has_flags(args, kwargs) else {}
         for name in numbers:
-            if isinstance(given.get(name), bool | np.bool_):  # which pydantic takes for 0 and 1
-                raise InvalidInputError(f"{function.__name__}: {name}={given[name]} is not right: a number")
+            if isinstance(bound.get(name), bool | np.bool_):  # which pydantic takes for 0 and 1
+                raise InvalidInputError(f"{function.__name__}: {name}={bound[name]} is not right: a number")
         try:
             return strict(*args, **kwargs)
         except ValidationError as error:
@@ -55,8 +55,7 @@ def _told(function: Callable[..., object], error: ValidationError) -> str:
     names = function.__code__.co_varnames
     name = names[place] if isinstance(place, int) and place < len(names) else place
     wanted = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    given = repr(first["input"]) if len(repr(first["input"])) <= 60 else type(first["input"]).__name__
-    return f"{name}={given} is not right: {wanted}"
+    return f"{name}={given(first['input'])} is not right: {wanted}"
 
 
 def also(order: Order | None = None, /, **names: str) -> Callable[[Callable[P, R]], Callable[..., R]]:

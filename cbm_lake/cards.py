@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import SkipValidation
 
 from cbm_lake import schemas
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, given
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ CLOUD_CLASSES: Final = (3, 8, 9, 10, 11)
 """SCL classes that are screened by default: cloud shadow, cloud (medium, high probability), thin cirrus, snow."""
 Classes: TypeAlias = Annotated[str | int | Iterable[str | int], SkipValidation]
 """Scene classes as a caller may name them; see `scene_classes`."""
+_DIGITS = re.compile(r"\s*[0-9]{1,4}\s*")
 _BETWEEN_CLASSES = re.compile(r"[\s_,;]+")
 
 
@@ -134,12 +135,16 @@ def scene_classes(named: Classes) -> tuple[int, ...]:
     Raises:
         InvalidInputError: one of them is not a class, 0 to 11, or it is an empty text.
     """
+    if isinstance(named, np.ndarray) and named.ndim == 0:
+        named = named.item()
     if isinstance(named, str):
         parts: Iterable[str | int] = _BETWEEN_CLASSES.split(named.strip())
-    elif isinstance(named, Mapping | bytes | bytearray):
-        raise InvalidInputError(f"screen={named!r} is no list of scene classes; write 3_8_9_10_11 or numbers")
+    elif isinstance(named, Mapping | bytes | bytearray | memoryview):
+        raise InvalidInputError(f"screen={given(named)} is no list of scene classes; write 3_8_9_10_11 or numbers")
+    elif isinstance(named, Iterable):
+        parts = named
     else:
-        parts = named if isinstance(named, Iterable) else [named]
+        parts = [named]
     return tuple(dict.fromkeys(_scene_class(part, named) for part in parts))
 
 
@@ -156,12 +161,13 @@ def with_classes(params: dict[str, Any]) -> dict[str, Any]:
 
 def _scene_class(part: str | int, named: object) -> int:
     try:
-        value = int(part) if isinstance(part, str) and part.isascii() else operator.index(_whole(part))
+        value = int(part) if isinstance(part, str) and _DIGITS.fullmatch(part) else operator.index(_whole(part))
     except (TypeError, ValueError):
         value = -1
     if isinstance(part, bool | np.bool_) or value not in schemas.CLASSES:
         raise InvalidInputError(
-            f"screen={named!r} is no list of scene classes, {part!r} is none of 0 to 11; write 3_8_9_10_11 or numbers"
+            f"screen={given(named)} is no list of scene classes, {given(part)} is none of 0 to 11; "
+            "write 3_8_9_10_11 or numbers"
         )
     return value
 

@@ -91,6 +91,7 @@ class Committed:
                 return None
             with translated("read", self.url):
                 table.load_as_version(as_of)
+            self.log.check(table.version())
         return table
 
     def create(self) -> DeltaTable:

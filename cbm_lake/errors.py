@@ -41,6 +41,15 @@ def of_extra(extra: str, purpose: str) -> Iterator[None]:
         raise ConfigError(f"{purpose} needs package {package}: pip install 'cbm-lake[{extra}]'") from error
 
 
+def given(value: object, most: int = 60) -> str:
+    """What was given, for a message: its text where that is one short line, else its type."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits has no text
+        return type(value).__name__
+    return text if len(text) <= most and "\n" not in text else type(value).__name__
+
+
 def some(values: Iterable[Any], most: int = 10) -> str:
     """The first of a list, and how many more there are: what a message has room for."""
     texts = [str(value) for value in values]

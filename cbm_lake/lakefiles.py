@@ -15,12 +15,10 @@ from pyarrow import fs
 from cbm_lake import tables
 from cbm_lake.lake import Lake
 from cbm_lake.snapshots import Snapshot
-from cbm_lake.store import Store, translated
+from cbm_lake.store import DRAFT, Store, translated
 
 ENTRY: Final = re.compile(r"/_delta_log/\d{20}\.json$")
 CHECKPOINT: Final = re.compile(r"/_delta_log/\d{20}\.checkpoint.*\.parquet$")
-_DRAFT: Final = re.compile(r"(^|/)\.[^/]*$|\.partial$|\.tmp$|#\d+$")
-"""What a write has begun, or left behind when it broke off."""
 _SHARD: Final = re.compile(r"^cubes/.*/c/\d+/\d+/\d+$")
 """Pixels of a cube; all else in it is small."""
 
@@ -41,7 +39,7 @@ def listed(store: Store) -> dict[str, File]:
     with translated("list", store.url):
         found = filesystem.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
     names = ((info.path.removeprefix(root).lstrip("/"), info) for info in found if info.is_file)
-    return {name: File(name, info.size, info.mtime_ns or 0) for name, info in names if not _DRAFT.search(name)}
+    return {name: File(name, info.size, info.mtime_ns or 0) for name, info in names if not DRAFT.search(name)}
 
 
 class Moment:
@@ -100,7 +98,7 @@ def _small_of_cubes(store: Store) -> dict[str, bytes]:
     with translated("list", store.path("cubes")):
         found = filesystem.get_file_info(fs.FileSelector(f"{root}/cubes", recursive=True, allow_not_found=True))
     names = (info.path.removeprefix(root).lstrip("/") for info in found if info.is_file)
-    small = [name for name in names if not _DRAFT.search(name) and not _SHARD.search(name)]
+    small = [name for name in names if not DRAFT.search(name) and not _SHARD.search(name)]
     small.sort(key=lambda name: (name.endswith("zarr.json"), -name.count("/")))
     contents = ((name, content(store, name)) for name in small)
     return {name: content for name, content in contents if content is not None}

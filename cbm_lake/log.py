@@ -13,11 +13,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import quote
 
+import pyarrow as pa
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
@@ -29,12 +31,17 @@ Action = dict[str, Any]
 """One line of an entry, by its kind: {"add": {...}}."""
 _ENGINE: Final = "cbm-lake"
 _DIGEST: Final = "digest"
+_PLACE: Final = "entry"
+"""By which an entry that is put in the place of another is known."""
 _UNKNOWN: Final = "0" * 32
 """What stands for the digest while it is computed."""
 _KINDS: Final = frozenset({"add", "cdc", "commitInfo", "domainMetadata", "metaData", "protocol", "remove", "txn"})
 _PROTOCOL: Final = {"minReaderVersion": 1, "minWriterVersion": 2}
+_READ: Final = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"})
+"""Features of tables that change nothing of how their files are read."""
 _CHECKPOINT_EVERY: Final = 100
 _LAST: Final = "_last_checkpoint"
+_WITHOUT_SUM: Final = f"delete it and {_LAST} beside it: the entries of the log say the same"
 
 
 class DamagedLogError(SourceError):
@@ -53,6 +60,9 @@ class Log:
         """The name of an entry in the store."""
         return f"{self.name}/_delta_log/{version:020}.json"
 
+    def _place(self, version: int) -> str:
+        return place(self.name, version)
+
     def open(self) -> DeltaTable | None:
         """The table as it is; None when it has not been made yet.
 
@@ -65,15 +75,25 @@ class Log:
             try:
                 table = DeltaTable(url, storage_options=self.store.options)
             except TableNotFoundError:
-                self._check_entries(-1)
+                self._check_entries()
                 return None
-            except DeltaError as error:
-                self._check_entries(-1)
+            except (DeltaError, ValueError) as error:
+                self._check_entries()
                 self._check_checkpoints(error)
-                raise
-        if not access.is_remote(url):  # where an object is there whole or not at all
-            self._check_entries(table.version())
+                raise DeltaError(str(error)) from error
+        self.check()
+        _refuse_features(table, url)
         return table
+
+    def check(self, version: int | None = None) -> None:
+        """Look through what the table, or a version of it, rests on; in an object store all is whole or not there.
+
+        Raises:
+            DamagedLogError: an entry or a checkpoint is damaged; it is named, with what to do.
+        """
+        if not access.is_remote(self.store.url):
+            self._check_entries(version)
+            self._check_noted(version)
 
     def commit(self, actions: Iterable[Action], since: int, conflicts: Callable[[Action], bool]) -> int:
         """Add an entry after version `since`, or after those that others added meanwhile.
@@ -90,8 +110,8 @@ class Log:
             CommitFailedError: another writer's commit is in conflict; nothing is changed.
             SourceError: the log cannot be read or written.
         """
-        content = _encoded(actions)
-        version = since + 1
+        actions, version = list(actions), since + 1
+        content = _encoded(actions, self._place(version))
         while not self._write(version, content):
             others = self.store.read_bytes(self.file(version))
             if others == content:  # the answer to the first try was lost
@@ -99,6 +119,7 @@ class Log:
             if any(map(conflicts, self._decoded(version, others))):
                 raise CommitFailedError(f"another writer was quicker with version {version}")
             version += 1
+            content = _encoded(actions, self._place(version))
         if not access.is_remote(self.store.url):
             loghint.note_entry(Path(self.store.path(self.file(version))).parent, version, content)
         return version
@@ -143,17 +164,19 @@ class Log:
         """Whether the log is to be summed up after that version."""
         return version % _CHECKPOINT_EVERY == 0 and version > 0
 
-    def _check_entries(self, version: int) -> None:
+    def _check_entries(self, version: int | None = None) -> None:
         """Raise SourceError for a damaged entry since the last checkpoint: the library passes over an empty one."""
         if access.is_remote(self.store.url):
             names = self.store.files(f"{self.name}/_delta_log", ".json")
         else:
-            names = [str(file) for file in _needed(Path(self.store.path(f"{self.name}/_delta_log")))]
+            names = [str(file) for file in _needed(self._folder, version)]
         numbers = sorted(
             int(stem) for name in names if (stem := Path(name).stem).isdecimal() and name.endswith(".json")
         )
         for number in numbers:
-            self._decoded(number, self.store.read_bytes(self.file(number)), last=number == numbers[-1])
+            content = self.store.read_bytes(self.file(number))
+            is_last = number == numbers[-1] and not self.store.exists(self.file(number + 1))
+            self._decoded(number, content, last=is_last)
 
     def _check_checkpoints(self, error: Exception) -> None:
         """Raise SourceError that names the newest checkpoint: when all entries are sound, nothing else is damaged."""
@@ -161,23 +184,46 @@ class Log:
         if files:
             reason = str(error).partition("\n")[0]
             raise DamagedLogError(
-                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason}); delete it and "
-                f"{_LAST} beside it: the entries of the log say the same"
+                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason}); {_WITHOUT_SUM}"
             ) from error
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.store.path(f"{self.name}/_delta_log"))
+
+    def _check_noted(self, version: int | None) -> None:
+        """Raise SourceError for a newest checkpoint that is not the one that was written, and says other things."""
+        noted = loghint.read(self._folder).sums
+        for file in _needed(self._folder, version):
+            if file.name in noted and not _is_sound(file, *_state_of(file), noted[file.name]):
+                raise DamagedLogError(
+                    f"cannot read {file}: this sum of the log is not what was written, and says other things than the "
+                    f"entries; {_WITHOUT_SUM}"
+                )
 
     def _decoded(self, version: int, content: bytes | None, *, last: bool = True) -> list[Action]:
         """The actions of an entry; SourceError where it is damaged."""
-        fault = "it has gone" if content is None else damage(content)
+        fault = "it has gone" if content is None else damage(content, self._place(version))
         if fault is None and content is not None:
             return decoded(content)
         path = self.store.path(self.file(version))
         raise DamagedLogError(f"cannot read {path}: this entry of the log is damaged ({fault}); {_advice(last=last)}")
 
 
-def damage(content: bytes) -> str | None:
+def place(table: str, version: int) -> str:
+    """Where an entry belongs, as it says itself: extractions/12."""
+    return f"{table}/{version}"
+
+
+def damage(content: bytes, expected: str | None = None) -> str | None:
     """What is wrong with the bytes of an entry; None where nothing is.
 
-    Of an entry of this package any changed bit is noticed, of others' what is empty or no JSON.
+    Of an entry of this package any changed bit is noticed, and that it is another one, where it says which it is; of
+    others' what is empty or no JSON.
+
+    Args:
+        content: the bytes.
+        expected: the `place` where they stand.
     """
     if not content.strip():
         return "it is empty"
@@ -192,7 +238,9 @@ def damage(content: bytes) -> str | None:
         return None
     told = str(info.get(_DIGEST, ""))
     blank = content.replace(told.encode(), _UNKNOWN.encode(), 1) if told else content
-    return None if digests.computed(blank) == told else "it is cut or was changed"
+    if digests.computed(blank) != told:
+        return "it is cut or was changed"
+    return None if None in (expected, info.get(_PLACE)) or info[_PLACE] == expected else f"it is {info[_PLACE]}"
 
 
 def decoded(content: bytes) -> list[Action]:
@@ -243,6 +291,11 @@ def removed(path: str, size: int, partition: Mapping[str, str | None]) -> Action
     }
 
 
+def rearranging(actions: Iterable[Action]) -> list[Action]:
+    """The same files that come and go, where together they have the same rows as before."""
+    return [{kind: {**said, "dataChange": False} for kind, said in action.items()} for action in actions]
+
+
 def numbered(name: str, number: int) -> Action:
     """That the commit is the one of that number among those of a name."""
     return {"txn": {"appId": name, "version": number, "lastUpdated": _now()}}
@@ -263,14 +316,15 @@ def _described(
     }
 
 
-def _encoded(actions: Iterable[Action]) -> bytes:
-    """An entry with its own digest, for which zeros stand while it is computed."""
+def _encoded(actions: Iterable[Action], belongs: str) -> bytes:
+    """An entry with its place and its own digest, for which zeros stand while it is computed."""
     info = {
         "timestamp": _now(),
         "operation": "WRITE",
         "operationParameters": {"mode": "Append"},
         "engineInfo": _ENGINE,
         _DIGEST: _UNKNOWN,
+        _PLACE: belongs,
         "txnId": str(uuid.uuid4()),
     }
     lines = [json.dumps(action, ensure_ascii=False) for action in [{"commitInfo": info}, *actions]]
@@ -278,12 +332,56 @@ def _encoded(actions: Iterable[Action]) -> bytes:
     return content.replace(_UNKNOWN.encode(), digests.computed(content).encode(), 1)
 
 
-def _needed(log: Path) -> list[Path]:
-    """What the newest version of a local log rests on: its newest checkpoint, and the entries after it."""
-    sums = sorted(file for file in log.glob("*.checkpoint*.parquet") if file.name[:20].isdecimal())
+def _needed(log: Path, version: int | None = None) -> list[Path]:
+    """What the newest, or another, version of a local log rests on: the checkpoint before, and the entries after it."""
+    last = "9" * 20 if version is None else f"{version:020}"
+    sums = [file for file in log.glob("*.checkpoint*.parquet") if file.name[:20].isdecimal()]
+    sums = sorted(file for file in sums if file.name[:20] <= last)
     newest = sums[-1].name[:20] if sums else ""
-    entries = sorted(file for file in log.glob("*.json") if file.stem.isdecimal() and file.stem > newest)
+    entries = sorted(file for file in log.glob("*.json") if file.stem.isdecimal() and newest < file.stem <= last)
     return [*(file for file in sums if file.name.startswith(newest)), *entries]
+
+
+def _refuse_features(table: DeltaTable, url: str) -> None:
+    """Raise SourceError where rows are not simply those of the files, as deletion vectors and renamed columns do it."""
+    protocol = table.protocol()
+    features = set(protocol.reader_features or ()) | ({"columnMapping"} if protocol.min_reader_version == 2 else set())
+    if unread := sorted(features - _READ):
+        raise DamagedLogError(
+            f"cannot read {url}: another program gave this table features that are not read here "
+            f"({', '.join(unread)}); drop them with that program, or restore the table from a copy"
+        )
+
+
+def _state_of(file: Path) -> tuple[int, int]:
+    state = file.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def _is_sound(checkpoint: Path, _size: int, _modified: int, noted: str) -> bool:
+    """Whether a checkpoint has the digest that was noted, or names the files that the entries do.
+
+    Another program may have written it anew with other bytes.
+    """
+    if digests.computed(checkpoint.read_bytes()) == noted:
+        return True
+    version = checkpoint.name[:20]
+    entries = sorted(file for file in checkpoint.parent.glob("*.json") if file.stem <= version)
+    try:
+        return _names_in(*entries) == _names_in(checkpoint, *(file for file in entries if file.stem == version))
+    except DeltaError:
+        return False
+
+
+def _names_in(*files: Path) -> set[str]:
+    """The data files of a table that has only these files of its log."""
+    with TemporaryDirectory() as scratch:
+        log = Path(scratch, "table", "_delta_log")
+        log.mkdir(parents=True)
+        for file in files:
+            shutil.copyfile(file, log / file.name)
+        return set(pa.table(DeltaTable(str(log.parent)).get_add_actions())["path"].to_pylist())
 
 
 def _advice(*, last: bool) -> str:

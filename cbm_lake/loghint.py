@@ -47,17 +47,22 @@ def parsed(content: bytes) -> Hint:
 
 def note_entry(log: Path, version: int, content: bytes) -> None:
     """Note that an entry is the last one."""
-    _write(log, replace(_read(log), version=version, digest=digests.computed(content)))
+    _write(log, replace(read(log), version=version, digest=digests.computed(content)))
 
 
 def note_sum(log: Path, name: str) -> None:
     """Note the digest of a checkpoint."""
-    hint = _read(log)
     with suppress(OSError):
-        _write(log, replace(hint, sums={**hint.sums, name: digests.computed((log / name).read_bytes())}))
+        while True:
+            digest = digests.computed((log / name).read_bytes())
+            hint = read(log)
+            _write(log, replace(hint, sums={**hint.sums, name: digest}))
+            if digests.computed((log / name).read_bytes()) == digest:
+                return  # else another writer summed the same version up at this moment
 
 
-def _read(log: Path) -> Hint:
+def read(log: Path) -> Hint:
+    """What was noted last in the folder of a log; where nothing of use was, the empty hint."""
     try:
         return parsed((log / NAME).read_bytes())
     except (OSError, ValueError, KeyError):

@@ -19,7 +19,7 @@ from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 import numpy as np
 
 from cbm_lake.cards import scene_classes
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, given
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,11 +67,11 @@ def checked_option(name: str, value: object, *, several: bool = False) -> object
     Raises:
         InvalidInputError: it is not what it may be.
     """
+    single = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
     try:
-        found = _one(CHECKS[name](value), several=several)
+        found = _one(CHECKS[name](single), several=several)
     except _UnfitError as error:
-        given = repr(value) if len(repr(value)) <= 60 else type(value).__name__
-        raise InvalidInputError(f"{name}={given} is not right: it is {error}") from error
+        raise InvalidInputError(f"{name}={given(value)} is not right: it is {error}") from error
     return found
 
 
@@ -81,9 +81,9 @@ def _one(value: object, *, several: bool) -> object:
     return value
 
 
-def _in_order(given: Mapping[str, object]) -> None:
+def _in_order(options: Mapping[str, object]) -> None:
     """Raise InvalidInputError where a last day comes before the first."""
-    first, last = given.get("start_date"), given.get("end_date")
+    first, last = options.get("start_date"), options.get("end_date")
     if isinstance(first, date) and isinstance(last, date) and last < first:
         raise InvalidInputError(f"end_date={last} comes before the first day, start_date={first}; turn them round")
 
@@ -91,25 +91,49 @@ def _in_order(given: Mapping[str, object]) -> None:
 # -- kinds ------------------------------------------------------------------------------------------------------------
 
 
+def _plain(value: str) -> str:
+    """A text as str itself: members of an enumeration of texts are called otherwise by str()."""
+    return str.__str__(value)
+
+
 def _name(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise _UnfitError("a text, and not an empty one")
-    return str(value)
+    return _plain(value)
 
 
-def _label(value: object) -> str:
-    if not isinstance(value, str):
-        raise _UnfitError("a text")
-    return str(value)
+def _text(what: str) -> Check:
+    """A text, perhaps an empty one; `what` names it."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str):
+            raise _UnfitError(what)
+        return _plain(value)
+
+    return check
 
 
-def _identifier(value: object) -> str | int:
+_label = _text("a text")
+
+
+def _area(value: object) -> str:
+    """The name of an area, which is that of a folder too."""
+    found = _name(value)
+    if {"/", "\\", "\0"} & set(found) or not found.strip("."):
+        raise _UnfitError("the name of an area, such as ms")
+    return found
+
+
+def _identifier(value: object) -> str:
     """Numbers are identifiers too, as the original's callers write them."""
-    if isinstance(value, Integral) and not _is_flag(value):
-        return int(value)
+    try:
+        if isinstance(value, Integral) and not _is_flag(value):
+            return str(int(value))
+    except ValueError:  # thousands of digits
+        raise _UnfitError("an identifier") from None
     if not isinstance(value, str):
         raise _UnfitError("an identifier, which is a text, exactly as the agency wrote it")
-    return str(value)
+    return _plain(value)
 
 
 def _is_flag(value: object) -> bool:
@@ -125,7 +149,8 @@ def _flag(value: object) -> bool:
 def _number(value: object) -> float:
     """A finite number, perhaps as text."""
     try:
-        found = math.nan if _is_flag(value) or not isinstance(value, str | Real) else float(value)
+        grouped = isinstance(value, str) and "_" in value  # which Python reads, and nobody means
+        found = math.nan if _is_flag(value) or grouped or not isinstance(value, str | Real) else float(value)
     except (ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
@@ -154,7 +179,7 @@ def _one_or_several(check: Check, what: str) -> Check:
     def checked(value: object) -> object:
         if isinstance(value, str) or not isinstance(value, Iterable):
             return check(value)
-        if isinstance(value, Mapping | bytes | bytearray):
+        if isinstance(value, Mapping | bytes | bytearray | memoryview):
             raise _UnfitError(what)
         return [check(each) for each in value]
 
@@ -175,12 +200,15 @@ def _some(check: Check, what: str) -> Check:
 
 
 def _day(value: object) -> date:
-    """A day as date, datetime, or text: 2024-03-01 or 20240301, perhaps with a time."""
+    """A day as date, datetime, or text: 2024-03-01 or 20240301, perhaps with a time; the day that is written there."""
+    what = "a day; write it as 2024-03-01"
     if isinstance(value, datetime):
-        return value.date()
+        found = value.date()
+        if type(found) is not date:  # the missing moment of pandas, which is a datetime of no day
+            raise _UnfitError(what)
+        return found
     if isinstance(value, date):
         return value
-    what = "a day; write it as 2024-03-01"
     if not isinstance(value, str):
         raise _UnfitError(what)
     try:
@@ -214,20 +242,21 @@ def _classes(value: object) -> tuple[int, ...]:
 
 
 _BANDS = "a band such as B04, or a list of some"
+_BAND = "a band such as B04; a flag here was save in early calls: files are always written, leave save out"
 _SERVERS = "the name of a tile server, or a list of some"
 _METRES = "a length in metres, more than 0"
 CHECKS: Final = MappingProxyType(
     {
-        "aoi": _name,
+        "aoi": _area,
         "year": _between(*_YEARS, "a year such as 2024", whole=True),
         "pid": _one_or_several(_identifier, "an identifier, or a list of some"),
         "pids": _one_or_several(_identifier, "an identifier, or a list of some"),
-        "ptype": _label,
+        "ptype": _text("the name of a parcel set; the quiet of early calls is left out now"),
         "lon": _between(-180, 180, "a longitude in degrees, -180 to 180; it comes first"),
         "lat": _between(-90, 90, "a latitude in degrees, -90 to 90; longitude comes first"),
         "start_date": _day,
         "end_date": _day,
-        "band": _some(_label, _BANDS),
+        "band": _some(_text(_BAND), _BANDS),
         "bands": _some(_name, _BANDS),
         "views": _some(_some(_name, _BANDS), "a view, or a list of some"),
         "index": _name,
@@ -244,6 +273,9 @@ CHECKS: Final = MappingProxyType(
         "max_line_plots": _between(1, 1e9, "a number of lines, 1 or more", whole=True),
         "percentile": _percentiles,
         "cmap": _name,
+        "formats": _some(_name, "a format such as pdf, or a list of some"),
+        "name": _name,
+        "notes": _label,
         "file": _path,
         "folder": _path,
         "text": _label,

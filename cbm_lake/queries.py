@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import duckdb
 
@@ -19,6 +21,10 @@ STEPS = ("check", "compaction", "granted", "lookup", "migrate", "settling", "val
 
 All other folders hold questions to the lake.
 """
+
+_PARAMETER: Final = re.compile(r"\$(\w+)")
+_ONE_PARCEL: Final = frozenset({"aoi", "year", "ptype", "pid"})
+"""The parameters that name a parcel."""
 
 DAMAGED = "damaged: "
 """How an error of SQL begins that says which file of the lake cannot be read, and what to do; see cbm_lake.damaged."""
@@ -37,8 +43,13 @@ class Query:
 
     @property
     def of_one_parcel(self) -> bool:
+        """Whether it is about parcel $pid of a parcel set, and no other."""
+        return _ONE_PARCEL.issubset(_PARAMETER.findall(self.sql))
+
+    @property
+    def narrows(self) -> bool:
         """Whether it reads the signatures of parcel $pid and of no other: some questions of sql/time_series/ do."""
-        return self.name.startswith("time_series.") and "$pid" in self.sql
+        return self.name.startswith("time_series.") and self.of_one_parcel
 
 
 def get(name: str) -> Query:

@@ -57,7 +57,8 @@ def lost(held: Sequence[Row], length: int) -> Iterator[dict[str, Any]]:
 
     Nobody knows whose pixels stand there, so that they are no scene's.
     """
-    for number in range(len(held), length):
+    there = {int(row["slot"]) for row in held}
+    for number in sorted(set(range(max(length, 1 + max(there, default=-1)))) - there):
         yield {
             "slot": number,
             "scene": LOST,

@@ -1,6 +1,5 @@
 """Lakes to be damaged, and what can happen to a file."""
 
-import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -141,6 +140,3 @@ def copy(lake: Lake, target: Path) -> Lake:
     """A copy to be damaged; times are those of the original."""
     shutil.copytree(lake.url, target)
     return Lake(str(target))
-
-
-logging.getLogger("cbm_lake").setLevel(logging.ERROR)

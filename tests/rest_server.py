@@ -26,13 +26,20 @@ def served(lake, folder, **settings):
     (folder / "files" / "ms" / "list.csv").write_text("a")
     service = create_app(lake, accounts, Settings(folder / "results", folder / "files", **settings))
     server = uvicorn.Server(uvicorn.Config(service, host="127.0.0.1", port=0, log_level="error", lifespan="on"))
+    with running(server) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def running(server):
+    """The port of a server while it answers in a thread."""
     thread = threading.Thread(target=server.run)
     thread.start()
     deadline = time.monotonic() + 30
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.02)
     try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield server.servers[0].sockets[0].getsockname()[1]
     finally:
         server.should_exit = True
         thread.join(20)

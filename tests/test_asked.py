@@ -38,6 +38,10 @@ def asked(name, pid):
     }
 
 
+def test_all_questions_that_name_one_parcel_are_among_them():
+    assert {"parcels.by_pid", "markers.by_pid", "report.scenes", "time_series.s2", "time_series.radar"} <= set(OF_ONE)
+
+
 # -- parcels that there are not ---------------------------------------------------------------------------------------
 
 
@@ -53,7 +57,7 @@ def test_a_question_of_a_parcel_that_there_is_not_is_one_line(filled, name, pid)
 @pytest.mark.parametrize("name", OF_ONE)
 def test_of_a_parcel_that_is_declared_and_not_extracted_the_answer_has_no_rows(lake, name):
     fill(lake, names=())
-    assert lake.query(name, **asked(name, "12")).num_rows == 0
+    assert lake.query(name, **asked(name, "12")).num_rows == (name == "parcels.by_pid")
 
 
 @pytest.mark.parametrize("name", OF_ONE)
@@ -108,7 +112,7 @@ NONSENSE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("named", NONSENSE, ids=repr)
+@pytest.mark.parametrize("named", NONSENSE)
 def test_what_are_no_scene_classes_is_refused_with_the_name_of_the_option(named):
     with pytest.raises(InvalidInputError, match=r"^screen="):
         cards.scene_classes(named)

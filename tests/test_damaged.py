@@ -1,13 +1,19 @@
 """What is damaged is named with what to do, and stops what it belongs to and nothing else."""
 
 import json
+import os
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable, TableFeatures
 from factories import PIDS, entry, parcels, scene, scenes, signature, signatures, write
 
 from cbm_lake import digests, log
+from cbm_lake.check import check
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.lake import Lake
 
@@ -207,3 +213,92 @@ def test_the_name_of_every_file_has_its_digest_on_record(filled):
     assert digests.recorded("part-00000-6ae31873-c892-4b4a-98d9-5672bd94cc08-c000.zstd.parquet") is None
     with pytest.raises(LakeError):
         Lake(filled.url).sql("from nowhere")
+
+
+def test_an_entry_in_the_place_of_another_is_named(filled):
+    """Of the same table or of another one: each is whole by itself."""
+    log_of = Path(filled.url) / "signatures/s2/_delta_log"
+    last = newest(filled, "signatures/s2")
+    content = last.read_bytes()
+    for other in (min(log_of.glob("*.json")), sorted(log_of.glob("*.json"))[-2], newest(filled, "extractions")):
+        last.write_bytes(other.read_bytes())
+        told = problem(lambda: counted(filled, "s2"))
+        assert str(last) in told
+        assert "it is signatures/s2/" in told or "it is extractions/" in told
+        assert str(last.relative_to(filled.url)) in {row["file"] for row in check(Lake(filled.url)).to_pylist()}
+    last.write_bytes(content)
+    assert counted(filled, "s2") == 4 * len(PIDS)
+
+
+def test_entries_that_do_not_say_where_they_belong_are_read(filled):
+    content = newest(filled, "signatures/s2").read_bytes()
+    assert log.damage(content, "signatures/s2/4") is None
+    assert log.damage(content, "signatures/s2/5") is not None
+    assert log.damage(content) is None
+    assert log.damage(b'{"add": {"path": "a.parquet"}}', "signatures/s2/5") is None
+
+
+def older_checkpoint(lake, tmp_path):
+    """Under the name of the newest checkpoint, what one of the table's first version would be."""
+    folder = Path(lake.url) / "signatures/s2/_delta_log"
+    former = tmp_path / "former" / "_delta_log"
+    former.mkdir(parents=True)
+    for file in sorted(folder.glob("*.json"))[:2]:
+        shutil.copyfile(file, former / file.name)
+    DeltaTable(str(former.parent)).create_checkpoint()
+    (old,) = former.glob("*.checkpoint.parquet")
+    (new,) = folder.glob("*.checkpoint.parquet")
+    shutil.copyfile(old, new)
+    return new
+
+
+def test_a_checkpoint_of_an_older_version_is_named_and_its_advice_mends(filled, tmp_path):
+    before = counted(filled, "s2")
+    filled._tables["signatures_s2"].checkpoint()
+    file = older_checkpoint(filled, tmp_path)
+    hint = file.with_name("_last_checkpoint")
+    hint.unlink()
+    told = problem(lambda: counted(filled, "s2"))
+    assert str(file) in told
+    assert "delete it and _last_checkpoint beside it" in told
+    (fault,) = (row for row in check(Lake(filled.url)).to_pylist() if row["severity"] == "fault")
+    assert file.name in fault["what"]
+    assert "delete it" in fault["advice"]
+    file.unlink()
+    assert counted(filled, "s2") == before
+
+
+def test_a_checkpoint_that_another_program_wrote_anew_is_read(filled):
+    """It says the same by other bytes."""
+    before = counted(filled, "s2")
+    filled._tables["signatures_s2"].checkpoint()
+    (file,) = (Path(filled.url) / "signatures/s2/_delta_log").glob("*.checkpoint.parquet")
+    pq.write_table(pq.read_table(file), file, compression="gzip")
+    assert counted(filled, "s2") == before
+
+
+def test_the_lake_as_it_was_is_not_read_past_a_damaged_entry(filled):
+    """Also where a later checkpoint lets the lake of today do without it."""
+    entries = sorted((Path(filled.url) / "signatures/s2/_delta_log").glob("*.json"))
+    state = entries[2].stat()
+    moment = datetime.fromtimestamp(state.st_mtime + 1e-4, UTC)
+    filled._tables["signatures_s2"].checkpoint()
+    before = Lake(filled.url, moment).sql("from signatures_s2").num_rows
+    assert 0 < before < 4 * len(PIDS)
+    entries[2].write_bytes(b"")
+    os.utime(entries[2], ns=(state.st_atime_ns, state.st_mtime_ns))
+    told = problem(lambda: Lake(filled.url, moment).sql("from signatures_s2"))
+    assert str(entries[2]) in told
+    assert "restore it from a copy" in told
+    assert counted(filled, "s2") == 4 * len(PIDS)
+
+
+def test_a_table_whose_files_are_not_read_as_they_are_is_refused(filled):
+    """Else rows that another program deleted by vectors would count again."""
+    table = DeltaTable(f"{filled.url}/signatures/s2")
+    table.alter.add_feature(TableFeatures.DeletionVectors, allow_protocol_versions_increase=True)
+    told = problem(lambda: counted(filled, "s2"))
+    assert "deletionVectors" in told
+    assert "signatures/s2" in told
+    assert counted(filled, "parcels") == 2 * len(PIDS)
+    assert any("deletionVectors" in row["what"] for row in check(Lake(filled.url)).to_pylist())

@@ -8,7 +8,6 @@ import math
 import re
 import socket
 import threading
-import time
 from pathlib import Path
 
 import mapbox_vector_tile
@@ -17,7 +16,7 @@ import requests
 import uvicorn
 from factories import PIDS, fill, outline, parcels, scene, scenes
 from pyproj import Transformer
-from rest_server import OTHER, ROOT, WHO, served
+from rest_server import OTHER, ROOT, WHO, running, served
 
 from cbm_lake.lake import Lake
 from cbm_lake.server import accounts as accounts_module
@@ -54,16 +53,8 @@ def listening(lake, folder, **options):
     accounts.add(*WHO, aois=("ms",))
     service = create_app(lake, accounts, Settings(folder / "results", folder / "files"))
     server = uvicorn.Server(connections.configured(service, "127.0.0.1", 0, **options))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(20)
+    with running(server) as port:
+        yield port
 
 
 def raw(port, sent):

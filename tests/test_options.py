@@ -1,21 +1,27 @@
 """The options of public functions: each is checked by its name before anything is done, and refused in one line."""
 
+import enum
+import importlib
 import inspect
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from factories import fill
 
 import cbm_lake as cbm
-from cbm_lake import foi, get, guard, markers, show
+from cbm_lake import foi, get, guard, markers, report, show
 from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.options import CHECKS, checked_option
 
+report_slides = importlib.import_module("cbm_lake.report.slides")
+
 MODULES = (
     get.parcel_info, get.time_series, get.chip_images, get.background, get.parcels_list, get.notes, get.several,
-    show.time_series, show.chip_images, show.background, show.parcel_info, show.calendar,
+    show.time_series, show.chip_images, show.background, show.parcel_info, show.calendar, report, report_slides,
 )  # fmt: skip
 FREE = {"lake", "progress", "wanted", "polygon", "args", "kwargs"}
 """What is not an option, or is checked where it is understood (polygons: sources/polygons.py)."""
@@ -86,7 +92,7 @@ BOUNDS = {
     "tms": (["google", ["google", "osm"]], ["", [], 5, [""], True]),
     "bands": (["B04", ("B04", "B08")], ["", [], 4, [4]]),
     "tstype": (["s2", ["bs", "c6"]], [[], 2, [None]]),
-    "aoi": (["ms"], ["", " ", 5, True]),
+    "aoi": (["ms"], ["", " ", 5, True, "..", "../../etc", "a\\b", "a\0"]),
 }  # fmt: skip
 
 
@@ -98,6 +104,67 @@ def test_what_is_meant_is_understood_and_what_is_beyond_is_refused(option):
     for value in wrong:
         with pytest.raises(InvalidInputError, match=f"^{option}="):
             checked_option(option, value, several=True)
+
+
+class Area(str, enum.Enum):  # noqa: UP042 - whose str() is another text than a StrEnum's
+    here = "ms"
+
+
+ODD = {
+    "missing of pandas": pd.NA, "missing moment": pd.NaT, "decimal": Decimal("sNaN"), "view of bytes": memoryview(b"3"),
+    "integer of many digits": 10**5000, "in a list": [10**5000], "many lines": pd.Series([object()] * 9),
+    "long list": [object()] * 100_000, "complex": 3j, "table": pd.DataFrame({"a": [{}]}),
+    "long text": ["\n" * 9_000, 7.5j], "an array that is no list": np.array(object()),
+}  # fmt: skip
+
+
+def refusal(name, value):
+    """What is told of an option; empty where it is accepted."""
+    try:
+        checked_option(name, value, several=True)
+    except InvalidInputError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", sorted(CHECKS))
+@pytest.mark.parametrize("value", ODD.values(), ids=ODD)
+def test_odd_kinds_are_refused_in_one_short_line_or_are_what_they_say(name, value):
+    text = refusal(name, value)
+    assert "\n" not in text
+    assert len(text) < 300
+    assert text or isinstance(value, list | int | pd.DataFrame)  # an identifier of many digits, names of columns
+
+
+@pytest.mark.parametrize("option", ["aoi", "ptype", "pid", "band", "tms"])
+def test_a_member_of_an_enumeration_of_texts_is_its_text(option):
+    assert checked_option(option, Area.here) == "ms"
+    assert type(checked_option(option, Area.here)) is str
+
+
+@pytest.mark.parametrize("value", [np.array(3), np.array("3"), np.uint8(3), "3", 3.0])
+def test_an_array_of_no_dimension_is_its_value(value):
+    assert checked_option("screen", value) == (3,)
+    assert checked_option("columns", value) == 3
+
+
+@pytest.mark.parametrize("value", [["1_0"], "+3", ["+3"], "\uff13", "0x3"])
+def test_scene_classes_are_written_as_people_write_them(value):
+    assert "is none of 0 to 11" in refusal("screen", value)
+
+
+def test_numbers_are_written_as_people_write_them():
+    assert "columns='1_0' is not right" in refusal("columns", "1_0")
+
+
+def test_a_number_is_an_identifier_everywhere(filled):
+    get.notes.write("ms", 2024, 12, "twelve")
+    assert get.notes.read("ms", 2024, np.int64(12)) == get.notes.read("ms", 2024, "12") == "twelve"
+
+
+def test_one_identifier_is_one_parcel_and_not_its_letters(filled):
+    for pids in ("12", 12, ["12"], np.array(["12"])):
+        assert set(get.several.by_pids("ms", 2024, pids)["pid"]) == {"12"}
 
 
 def test_days_the_wrong_way_round_are_refused_before_any_work(workspace):
@@ -124,7 +191,7 @@ def test_what_is_no_polygon_is_refused(filled, value):
         lambda value: cbm.open_lake().parcel_set("ms", value), lambda value: cbm.open_lake().parcel_set(value, 2024),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("value", [True, float("nan"), "x", [], {}, object(), b"x", float("inf")], ids=repr)
+@pytest.mark.parametrize("value", [True, float("nan"), "x", [], {}, object(), b"x", float("inf")])
 def test_numbers_of_other_functions_are_checked_too(filled, ask, value):
     if isinstance(value, str):
         with pytest.raises(LakeError):

@@ -172,7 +172,7 @@ def test_a_damaged_cube_is_an_error_and_no_file(tmp_path, out):
     shard = next(Path(lake.url).glob("cubes/s2/*_10m_*/B04/c/1/0/0"))
     shard.write_bytes(b"\1" * 100)
     for name in ("a.tif", "a.nc", "cogs"):
-        with pytest.raises(SourceError, match=r"cube file .*B04/c/1/0/0 is damaged .*; delete it and extract again"):
+        with pytest.raises(SourceError, match=r"cube file .*B04/c/1/0/0 is damaged .*; `cbm-lake check` names "):
             lake.export_cube("s2", out / name, aoi="ms", resolution=10)
     assert left(out) == []
 

@@ -9,7 +9,7 @@ import factories
 import pyarrow as pa
 import pytest
 
-from cbm_lake import schemas, smallfiles, tables
+from cbm_lake import log, schemas, smallfiles, tables
 from cbm_lake.delta import Table
 from cbm_lake.errors import SourceError
 from cbm_lake.lake import Lake
@@ -164,3 +164,42 @@ def test_a_commit_costs_as_much_however_long_the_table_is(table, monkeypatch):
         costs.append(len(looks) - before)
     assert max(costs) <= 8
     assert sum(costs) < 4 * len(costs)
+
+
+def seen(*hrefs):
+    made = [{"href": href, "header": "{}", "seen": DAY} for href in hrefs]
+    return pa.Table.from_pylist(made, schema=schemas.RASTERS)
+
+
+def test_merging_a_table_of_an_earlier_version_doubles_nothing_that_comes_meanwhile(tmp_path, monkeypatch):
+    """It gets its new columns first, and by then others may have written."""
+    store = Store(str(tmp_path / "lake"))
+    former = pa.schema([field for field in schemas.RASTERS if field.name != "sequence"])
+    table = Table(store, "rasters", former, keys=("href",))
+    for href in "ab":
+        table.append(seen(href).select(former.names))
+    table = tables.of(store)["rasters"]
+    complete = Table._completed
+
+    def while_others_write(self, there):
+        monkeypatch.setattr(Table, "_completed", complete)
+        tables.of(store)["rasters"].append(seen("c"))
+        return complete(self, there)
+
+    monkeypatch.setattr(Table, "_completed", while_others_write)
+    assert table.merge() >= 2
+    assert sorted(table.open().to_pyarrow_table()["href"].to_pylist()) == ["a", "b", "c"]
+
+
+def test_who_follows_a_table_is_told_that_merging_changes_no_rows(table):
+    """Spark's streams stop at a commit that takes rows out, and pass over one that only rearranges them."""
+    for number in range(3):
+        table.append(rows(number))
+    assert table.merge() == 3
+    content = table.store.read_bytes(table.log.file(table.open().version()))
+    changes = [said["dataChange"] for line in log.decoded(content) for said in line.values() if "path" in said]
+    assert changes == [False] * 4
+    assert numbers(table) == [0, 1, 2]
+    table.append(rows(3))
+    content = table.store.read_bytes(table.log.file(table.open().version()))
+    assert [line["add"]["dataChange"] for line in log.decoded(content) if "add" in line] == [True]

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -423,7 +424,7 @@ def test_the_delta_library_goes_on_with_a_table_of_ours_and_we_with_its_entries(
 
 
 def test_the_log_is_summed_up_after_every_hundredth_entry(tmp_path):
-    target = table(tmp_path)
+    target = replace(table(tmp_path), small=False)
     for number in range(100):
         target.append(rows("A", str(number % 10)))
     log = tmp_path / "t" / "_delta_log"

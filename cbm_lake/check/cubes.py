@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -14,7 +14,7 @@ import zarr
 from cbm_lake import queries, schemas
 from cbm_lake.access import zarr_store
 from cbm_lake.blocks import Blocks, has_checksums
-from cbm_lake.check.looking import RESTORE, UNREADABLE, Looking, reason
+from cbm_lake.check.looking import RESTORE, UNREADABLE, Looking, answers, reason
 from cbm_lake.check.metadata import check_metadata
 from cbm_lake.check.remedies import Remedies
 from cbm_lake.errors import LakeError
@@ -77,7 +77,7 @@ def check_cubes(looking: Looking, places: pa.Table | None, ledger: pa.Table, rem
     schema = pa.schema([("card", "string"), ("grid", "string"), ("band", "string"), ("length", "int64")])
     connection.register("arrays", pa.Table.from_pylist(lengths, schema=schema))
     connection.register("filled", connection.sql(queries.get("check.filled").sql).to_arrow_table())
-    for row in _ask(connection, "cubes"):
+    for row in answers(connection, "cubes"):
         _check_length(looking, row, remedies)
 
 
@@ -88,7 +88,7 @@ def _spoken(connection: duckdb.DuckDBPyConnection, slots: pa.Table) -> dict[tupl
         key = row["card"], row["grid"]
         cube = found.setdefault(key, Spoken(*key, {}, {}, {}))
         cube.scenes[row["slot"]] = cube.listed[row["slot"]] = row["scene"]
-    for row in _ask(connection, "blocks"):
+    for row in answers(connection, "blocks"):
         key = row["card"], row["grid"]
         cube = found.setdefault(key, Spoken(*key, {}, {}, {}))
         cube.scenes.setdefault(row["slot"], row["scene"])
@@ -135,11 +135,9 @@ def _check_cube(looking: Looking, cube: Spoken, remedies: Remedies, slots: pa.Ta
             looking.note("cubes", "a file that belongs to no array of its cube", f"{cube.folder}/{name}", "delete it")
     arrays = _arrays(looking, cube, inside, advice)
     used = 1 + max((slot for _, slot, *_ in cube.due), default=-1)
-    check_metadata(looking, cube.card, cube.grid, slots, used, advice)
-    there: dict[str, list[Place]] = {}
-    for parts in filter(None, map(_BLOCK.match, inside)):
-        place = parts["band"], int(parts["slot"]), int(parts["row"]), int(parts["col"])
-        there.setdefault(parts["band"], []).append(place)
+    if sorted(cube.listed) == list(range(len(cube.listed))):  # else it is told that the list of places lacks some
+        check_metadata(looking, cube.card, cube.grid, slots, used, advice)
+    there = _present(inside)
     for place in sorted(cube.due.keys() - {place for places in there.values() for place in places}):
         if place[0] in arrays:
             _tell(looking, cube, remedies, place, "it is missing")
@@ -148,6 +146,15 @@ def _check_cube(looking: Looking, cube: Spoken, remedies: Remedies, slots: pa.Ta
     return [
         {"card": cube.card, "grid": cube.grid, "band": band, "length": array.shape[0]} for band, array in arrays.items()
     ]
+
+
+def _present(inside: Iterable[str]) -> dict[str, list[Place]]:
+    """The blocks among the files of a cube, by band."""
+    found: dict[str, list[Place]] = {}
+    for parts in filter(None, map(_BLOCK.match, inside)):
+        place = parts["band"], int(parts["slot"]), int(parts["row"]), int(parts["col"])
+        found.setdefault(parts["band"], []).append(place)
+    return found
 
 
 def _arrays(looking: Looking, cube: Spoken, inside: Iterable[str], advice: str) -> dict[str, zarr.Array[Any]]:
@@ -219,9 +226,3 @@ def _tell(looking: Looking, cube: Spoken, remedies: Remedies, place: Place, prob
     known = scene is not None and any((r["card"], r["scene"]) == (cube.card, scene) for r in remedies.done)
     advice = again if known else "delete it: no extraction that has ended needs it"
     looking.fault("cubes", f"the block {whose} is damaged: {problem}", file, advice)
-
-
-def _ask(connection: duckdb.DuckDBPyConnection, question: str) -> list[dict[str, Any]]:
-    return cast(
-        "list[dict[str, Any]]", connection.sql(queries.get(f"check.{question}").sql).to_arrow_table().to_pylist()
-    )

@@ -64,8 +64,10 @@ def _snapshot(looking: Looking, table: Table) -> dict[str, dict[str, Any]] | Non
         with translated("read", table.url):
             told = [] if opened is None else pa.table(opened.get_add_actions(flatten=True)).to_pylist()
     except SourceError as error:
-        if not any(finding.part == table.name for finding in looking.findings):  # else it is named already
-            looking.fault(table.name, reason(error), f"{table.name}/_delta_log", RESTORE)
+        told = (finding.part == table.name and finding.severity == "fault" for finding in looking.findings)
+        if not any(told):
+            what, _, advice = str(error).partition("; ")
+            looking.fault(table.name, reason(SourceError(what)), f"{table.name}/_delta_log", advice or RESTORE)
         return None
     if opened is None:
         if any("/_delta_log/" not in file for file in looking.names(table.name, ".parquet")):

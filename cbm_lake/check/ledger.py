@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import product
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pyarrow as pa
 from cbm_lake import filenames, queries, schemas
 from cbm_lake.check.deltas import Files
 from cbm_lake.check.files import column
-from cbm_lake.check.looking import RESTORE, Looking
+from cbm_lake.check.looking import RESTORE, Looking, answers
 from cbm_lake.check.remedies import Remedies
 from cbm_lake.lake import Lake
 
@@ -30,15 +30,17 @@ def check_ledger(looking: Looking, tables: dict[str, Files], ledger: pa.Table, r
             connection.execute(view.sql)
     if not looking.names("extractions") and any(tables[f"signatures/{card}"].names for card in schemas.CARD_BANDS):
         looking.fault("extractions", "the ledger has gone: no signature counts", "extractions", RESTORE)
-    for row in _ask(connection, "lost"):
+    for row in answers(connection, "lost"):
         if tables[f"signatures/{row['card']}"].known:
             name = f"{row['aoi']} {row['year']} {row['ptype']}".rstrip()
             what = (
                 f"scene {row['scene']} over {name} has {row['found']:,} signatures, its ledger says {row['recorded']:,}"
             )
             advice = f"{RESTORE} the files that are missing; or {remedies.of_set(row)}"
-            looking.fault("extractions", what, f"signatures/{row['card']}", advice)
-    for row in _ask(connection, "orphaned"):
+            table = f"signatures/{row['card']}"
+            first = "" if tables[table].whole else f"when the files of {table} are as their log says: "
+            looking.fault("extractions", what, table, first + advice)
+    for row in answers(connection, "orphaned"):
         what = f"{row['signatures']:,} signatures of {row['extractions']} extractions that were never finished"
         advice = "run `cbm-lake compact` when nobody is writing: other readers of the table see them"
         looking.note(
@@ -106,9 +108,3 @@ def _present(looking: Looking, tables: dict[str, Files]) -> pa.Table:
         (*key, int(found), int(aside), size) for key, (found, aside, size) in counts.items()
     )
     return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
-
-
-def _ask(connection: duckdb.DuckDBPyConnection, question: str) -> list[dict[str, Any]]:
-    return cast(
-        "list[dict[str, Any]]", connection.sql(queries.get(f"check.{question}").sql).to_arrow_table().to_pylist()
-    )

@@ -20,6 +20,9 @@ _LAST_SUM = "_last_checkpoint"
 _AFTER_LOSS = "delete it and run the last command again: after a loss of power it was never reported as done"
 _FORMER = f"{RESTORE}; or move it and all later entries away, then check again and redo what they had added"
 _SUM = f"delete it and {_LAST_SUM} beside it: the entries of the log say the same"
+_RUN_AGAIN = "; without one what it recorded is lost: run the last command on this table again"
+_REDO = {"files": f"; or delete {loghint.NAME} beside it: the next `parcels load` or `card2db` records the files again"}
+"""Of the manifest, which is made of what is there."""
 _HINT = "delete it; the next command that writes this table makes it again"
 
 
@@ -54,7 +57,7 @@ def _actions(looking: Looking, table: str, entry: str, last: int) -> list[log.Ac
         content = looking.store.read_bytes(entry)
         if content is None:  # it has gone since
             return None
-        fault = log.damage(content)
+        fault = log.damage(content, log.place(table, _number(entry)))
         actions = log.decoded(content) if fault is None else []
     except UNREADABLE as error:
         fault, actions = reason(error), []
@@ -74,7 +77,7 @@ def _check_gaps(looking: Looking, table: str, numbers: list[int], hint: Hint | N
         for number in range(before + 1, after):
             advice = RESTORE
             if hint is not None and number == hint.version:
-                advice += "; without one what it recorded is lost: run the last command on this table again"
+                advice += _REDO.get(table, _RUN_AGAIN)
             looking.fault(table, "an entry of the log is missing", f"{table}/_delta_log/{number:020}.json", advice)
 
 

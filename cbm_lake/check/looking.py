@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
+import duckdb
 from pyarrow import fs
 
+from cbm_lake import queries
 from cbm_lake.store import DRAFT, Store, translated
 
 Progress = Callable[[int, int], None]
@@ -125,3 +127,9 @@ def part_of(name: str) -> str:
     """The table or folder that a file belongs to."""
     parts = name.split("/")
     return "/".join(parts[:2]) if parts[0] in ("signatures", "set_aside", "weather", "qa") else parts[0]
+
+
+def answers(connection: duckdb.DuckDBPyConnection, question: str) -> list[dict[str, Any]]:
+    """The rows of a named query of the folder check."""
+    rows = connection.sql(queries.get(f"check.{question}").sql).to_arrow_table()
+    return cast("list[dict[str, Any]]", rows.to_pylist())

@@ -89,13 +89,18 @@ def adopt_notes(old: Path) -> None:
         return
     file = in_data(old)
     before, text = read_text(file), read_text(old)
-    if text.strip() not in before:
+    if not before.startswith(text.strip()) and _noted(text) not in _noted(before):
         write_file(file, f"{before}{_BETWEEN}{text}" if before.strip() else text)
     try:
         old.unlink()
     except OSError as error:
         raise ConfigError(f"{old} cannot be deleted: {error.strerror}; check its rights") from error
     log.warning("the notes %s were moved to %s, where nothing is cleared away", old, file)
+
+
+def _noted(text: str) -> str:
+    """Notes between what stands between notes, so that one is not taken for a part of another."""
+    return f"{_BETWEEN}{text.strip()}{_BETWEEN}"
 
 
 def read_text(file: Path) -> str:

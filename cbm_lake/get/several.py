@@ -40,7 +40,7 @@ class Wanted:
 def by_pids(
     aoi: str,
     year: int,
-    pids: Sequence[str],
+    pids: str | Sequence[str],
     wanted: Wanted | None = None,
     ptype: str | None = None,
     *,
@@ -52,7 +52,7 @@ def by_pids(
     Args:
         aoi: area.
         year: of the declaration.
-        pids: identifiers; one that is named twice is got once.
+        pids: identifiers, or one; one that is named twice is got once.
         wanted: what of each, beside the information that always comes; the series of Sentinel-2 without it.
         ptype: which parcel set.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
@@ -67,11 +67,12 @@ def by_pids(
     import pandas as pd
 
     wanted = wanted or Wanted()
-    if not pids:
+    named = [pids] if isinstance(pids, str) else pids
+    if not named:
         raise InvalidInputError("no parcel is named; give at least one identifier")
     if wanted.bands and not (wanted.start_date and wanted.end_date):
         raise InvalidInputError("chips need a first and a last day; give start_date and end_date")
-    steps = [step for pid in dict.fromkeys(map(str, pids)) for step in _steps(aoi, year, pid, wanted, ptype, lake)]
+    steps = [step for pid in dict.fromkeys(named) for step in _steps(aoi, year, pid, wanted, ptype, lake)]
     rows = []
     for number, (pid, what, step) in enumerate(steps):
         progress(number, len(steps))

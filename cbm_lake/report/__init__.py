@@ -22,6 +22,7 @@ from typing import Final
 from cbm_lake import get, sources
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
+from cbm_lake.options import checked_options
 from cbm_lake.report import evidence, facts, figures, htmlpages, keys, pages, pdfpages, seals, words
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.notebook import from_notebook
@@ -51,6 +52,7 @@ class Report:
         return f"parcel {self.pid}: {', '.join(map(str, self.files.values()))}"
 
 
+@checked_options
 def parcel(
     aoi: str,
     year: int,
@@ -58,7 +60,7 @@ def parcel(
     ptype: str | None = None,
     *,
     folder: str | Path | None = None,
-    formats: Sequence[str] = ("pdf", "html"),
+    formats: str | Sequence[str] = ("pdf", "html"),
     tms: str = _BACKGROUND,
     notes: str | None = None,
     name: str | None = None,
@@ -71,7 +73,7 @@ def parcel(
         pid: identifier.
         ptype: which parcel set; None is the main one.
         folder: where it goes; None is temp/<aoi>/<year>/<pid>/.
-        formats: pdf, html, json (the evidence alone).
+        formats: pdf, html, json (the evidence alone); one or several.
         tms: name of the background under the outline.
         notes: what the analyst has to say; None is what was noted of the parcel in the workspace.
         name: of the files, without their endings; None is report_<aoi>_<year>_<pid>.
@@ -81,11 +83,10 @@ def parcel(
         InvalidInputError: a format that there is not, or a name of no file.
         ConfigError: the folder cannot be written, or a package is missing.
     """
-    unknown = set(formats) - set(FORMATS)
-    if unknown or not formats:
-        raise InvalidInputError(
-            f"no report can be {', '.join(sorted(unknown)) or 'of no format'}; choose from {FORMATS}"
-        )
+    wanted = [formats] if isinstance(formats, str) else formats
+    unknown = set(wanted) - set(FORMATS)
+    if unknown:
+        raise InvalidInputError(f"no report can be {', '.join(sorted(unknown))}; choose from {', '.join(FORMATS)}")
     if name is not None and (not name.strip(".") or {"/", "\\"} & set(name)):
         raise InvalidInputError(f"{name!r} is no name of a file; give the folder apart")
     moment = facts.now()
@@ -100,7 +101,7 @@ def parcel(
     signer = keys.signer()
     page = evidence.Page(Workspace.here().config.set.user, missing, tms, signer.public.name if signer else "")
     sealed = evidence.seal(key, moment, facts.snapshot(lake), found, others, pictures, page)
-    made = _made(sealed, pictures, formats, signer)
+    made = _made(sealed, pictures, wanted, signer)
     target = Path(folder) if folder else get.folders.place(aoi, year, str(pid), "")
     stem = name or f"report_{declared.aoi}_{year}_{get.folders.name_of(str(pid), 150)}"
     files = {form: get.folders.write_bytes(target / f"{stem}.{form}", content) for form, content in made.items()}
@@ -127,14 +128,15 @@ def _made(
     return {form: makers[form](document) for form in dict.fromkeys(formats)}
 
 
+@checked_options
 def batch(
     aoi: str,
     year: int,
-    pids: Sequence[str],
+    pids: str | Sequence[str],
     ptype: str | None = None,
     *,
     folder: str | Path | None = None,
-    formats: Sequence[str] = ("pdf",),
+    formats: str | Sequence[str] = ("pdf",),
     tms: str = _BACKGROUND,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Report]:
@@ -147,15 +149,16 @@ def batch(
     """
     made: list[Report] = []
     failed: list[str] = []
-    for number, pid in enumerate(pids):
+    named = [pids] if isinstance(pids, str) else pids
+    for number, pid in enumerate(named):
         try:
             made.append(parcel(aoi, year, pid, ptype, folder=folder, formats=formats, tms=tms))
         except LakeError as error:
             failed.append(f"{pid}: {error}")
-        progress(number + 1, len(pids))
+        progress(number + 1, len(named))
     if failed:
         raise SourceError(
-            f"{len(failed)} of {len(pids)} reports could not be made, the others are: {'; '.join(failed)}"
+            f"{len(failed)} of {len(named)} reports could not be made, the others are: {'; '.join(failed)}"
         )
     return made
 
@@ -181,6 +184,7 @@ def listed(pids: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+@checked_options
 def export_to_pdf(aoi: str, year: int, pid: str, folder: str | Path | None = None, ptype: str | None = None) -> Path:
     """Write report_<aoi>_<year>_<pid>.pdf, by the original's name and arguments; where it is."""
     return parcel(aoi, year, pid, ptype, folder=folder, formats=("pdf",)).files["pdf"]

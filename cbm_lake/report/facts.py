@@ -109,13 +109,7 @@ def _rows(lake: Lake, query: str, params: Key) -> list[Facts]:
 
 
 def _parcel(lake: Lake, key: Key) -> Facts:
-    rows = _rows(lake, "parcels.by_pid", key)
-    if not rows:
-        name = f"{key['aoi']} {key['year']} {key['ptype']}".rstrip()
-        raise NotFoundError(
-            f"no parcel {key['pid']!r} in {name}; identifiers are text, exactly as the agency wrote them"
-        )
-    row = rows[0]
+    row = _rows(lake, "parcels.by_pid", key)[0]
     outline = row.pop("geometry")
     shape = shapely.from_wkb(outline)
     degrees = reprojected(shape, row["epsg"], 4326)

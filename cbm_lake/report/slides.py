@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from cbm_lake import get, show
 from cbm_lake.errors import InvalidInputError, LakeError, of_extra
+from cbm_lake.options import checked_options
 from cbm_lake.show import crops, reading
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ _BLANK: Final = 6
 """The number of the empty layout in the library's own template."""
 
 
+@checked_options
 def slides(
     aoi: str,
     year: int,

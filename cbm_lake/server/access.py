@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import pyarrow as pa
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
 from cbm_lake.server import audit
-from cbm_lake.server.modern import Accept, _streamed
+from cbm_lake.server.modern import Accept, streamed
 from cbm_lake.server.security import User
 
 router = APIRouter(prefix="/v1", tags=["lake"])
-
-_BATCH = 10_000
 
 Day = Annotated[str, Query(max_length=10, description="Day (UTC), 2024-03-01.")]
 Text = Annotated[str, Query(max_length=200)]
@@ -32,4 +29,4 @@ def looks(
     if folder is None:
         raise HTTPException(404, "no access log is written here")
     rows = audit.read(since, until, who=who or None, aoi=of or None, pid=parcel or None, folder=folder)
-    return _streamed(pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(_BATCH)), accept)
+    return streamed(rows, accept)

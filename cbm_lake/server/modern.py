@@ -53,7 +53,7 @@ def parcels(
     lake, area = request.app.state.source.lake, security.parcel_set(request, user, aoi, year, ptype).aoi
     key = {"aoi": area, "year": year, "ptype": ptype, "outlines": geometry}
     reader = lake.relation(queries.get("parcels.declared").sql, **key).to_arrow_reader(_BATCH)
-    return _streamed(reader, accept)
+    return streamed(reader, accept)
 
 
 @router.get("/timeseries")
@@ -64,7 +64,7 @@ def time_series(
     """A parcel's statistics as wide rows, one per scene, as JSON lines, CSV, Arrow or Parquet by Accept."""
     lake, area = request.app.state.source.lake, security.parcel_set(request, user, aoi, year, ptype).aoi
     rows = lake.query(f"time_series.{card}", aoi=area, year=year, ptype=ptype, pid=pid, bands=None)
-    return _streamed(pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(_BATCH)), accept)
+    return streamed(rows, accept)
 
 
 class Asked(BaseModel):
@@ -123,8 +123,11 @@ class _Reader:
         return self._batches
 
 
-def _streamed(reader: Any, accept: str) -> Response:
-    """The batches in the format that is accepted, as they come."""
+def streamed(rows: pa.Table | pa.RecordBatchReader, accept: str) -> Response:
+    """Rows in the format that is accepted (Arrow, Parquet, CSV, else JSON lines), in batches as they come."""
+    reader = (
+        pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(_BATCH)) if isinstance(rows, pa.Table) else rows
+    )
     ending, encoded = _format(accept)
     return StreamingResponse(encoded(reader), media_type=_KINDS[ending])
 

@@ -57,8 +57,11 @@ class Asked:
 
     def find(self, pid: str) -> Row | None:
         """See `Declared`."""
-        rows = self._lake.query("parcels.by_pid", **self._key, pid=pid).to_pylist()
-        return rows[0] if rows else None
+        try:
+            rows = self._lake.query("parcels.by_pid", **self._key, pid=pid).to_pylist()
+        except NotFoundError:
+            return None
+        return dict(rows[0])
 
     def near(self, bounds: Bounds) -> Sequence[Row]:
         """See `Declared`."""
