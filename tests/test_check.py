@@ -193,7 +193,7 @@ def test_a_file_with_other_rows_than_its_log_says_is_named(whole):
     for line in actions:
         if "add" in line:
             line["add"]["size"] = file.stat().st_size
-    log.write_bytes(logs._encoded(actions))
+    log.write_bytes(logs._encoded(actions, logs.place("rasters", int(log.stem))))
     assert one(whole)[1] == "the file has 2 rows, its log says 1"
 
 
