@@ -377,6 +377,20 @@ def test_notes_of_an_earlier_version_are_moved_out_of_temp_on_first_sight(lake, 
     assert f"{old} were moved to {new}" in caplog.text
 
 
+def test_notes_of_an_earlier_version_that_are_a_part_of_a_newer_one_are_no_copy_of_it(workspace):
+    get.notes.write("ms", 2024, "12", "this is not ploughed")
+    old = get.folders.write("ms", 2024, "12", get.folders.NOTES, "ploughed")
+    assert get.notes.read("ms", 2024, "12") == "this is not ploughed\n\nploughed"
+    get.folders.write_file(old, "ploughed")
+    assert get.notes.read("ms", 2024, "12") == "this is not ploughed\n\nploughed"
+
+
+def test_of_a_parcel_that_is_called_like_a_year_the_folder_goes_too(workspace):
+    file = get.folders.write("ms", 2024, "2023", "chipimages/a.tif", "")
+    get.leftovers.delete(get.leftovers.of_folders([file.parent.parent]))
+    assert not file.parent.parent.exists()
+
+
 def test_moving_a_parcel_to_data_loses_no_note(lake):
     parcel_info.by_pid("ms", 2024, "12")
     get.notes.write("ms", 2024, "12", "first")

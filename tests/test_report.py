@@ -181,8 +181,13 @@ def test_of_a_batch_those_that_fail_do_not_stop_the_others(lake, tmp_path, plain
 
 @pytest.mark.parametrize("formats", [(), ("docx",), ("pdf", "exe")])
 def test_formats_that_there_are_not_are_refused(lake, formats):
-    with pytest.raises(InvalidInputError, match="choose from"):
+    with pytest.raises(InvalidInputError, match="choose from" if formats else "a format such as pdf"):
         report.parcel("ms", 2024, "12", formats=formats)
+
+
+def test_one_format_and_one_parcel_need_no_list(lake, tmp_path):
+    (made,) = report.batch("ms", 2024, "0012", folder=tmp_path, formats="json")
+    assert [file.name for file in made.files.values()] == ["report_ms_2024_0012.json"]
 
 
 def test_the_commands_write_and_verify(lake, tmp_path, plain):

@@ -89,7 +89,7 @@ def adopt_notes(old: Path) -> None:
         return
     file = in_data(old)
     before, text = read_text(file), read_text(old)
-    if _noted(text) not in _noted(before):
+    if not before.startswith(text.strip()) and _noted(text) not in _noted(before):
         write_file(file, f"{before}{_BETWEEN}{text}" if before.strip() else text)
     try:
         old.unlink()

@@ -44,6 +44,8 @@ class Leftover:
     size: int
     """Bytes."""
     file: Path
+    folder: Path
+    """The parcel's folder."""
 
     @property
     def by_person(self) -> bool:
@@ -91,7 +93,7 @@ def delete(found: Sequence[Leftover], *, also_by_person: bool = False) -> int:
             folders.adopt_notes(each.file)
     for each in gone:
         _unlink(each.file)
-    for folder in dict.fromkeys(_folder_of(each) for each in found):
+    for folder in dict.fromkeys(each.folder for each in found):
         _remove_empty(folder)
     return len(gone)
 
@@ -101,7 +103,7 @@ def _of_folder(place: Path) -> list[Leftover]:
     try:
         files = sorted(each for each in place.rglob("*") if each.is_symlink() or not each.is_dir())
         return [
-            Leftover(parcel, _kind(file.relative_to(place).as_posix()), _owner(file), file.lstat().st_size, file)
+            Leftover(parcel, _kind(file.relative_to(place).as_posix()), _owner(file), file.lstat().st_size, file, place)
             for file in files
         ]
     except OSError as error:
@@ -126,11 +128,6 @@ def _owner(file: Path) -> str:
         return file.owner()
     except (KeyError, NotImplementedError, FileNotFoundError):  # an account that is gone; Windows; a link to nothing
         return f"user {file.lstat().st_uid}"
-
-
-def _folder_of(found: Leftover) -> Path:
-    """The parcel's folder."""
-    return next(each for each in found.file.parents if each.parent.name.isdigit() and len(each.parent.name) == 4)
 
 
 def _unlink(file: Path) -> None:
