@@ -141,8 +141,10 @@ def scene_classes(named: Classes) -> tuple[int, ...]:
         parts: Iterable[str | int] = _BETWEEN_CLASSES.split(named.strip())
     elif isinstance(named, Mapping | bytes | bytearray | memoryview):
         raise InvalidInputError(f"screen={given(named)} is no list of scene classes; write 3_8_9_10_11 or numbers")
+    elif isinstance(named, Iterable):
+        parts = named
     else:
-        parts = named if isinstance(named, Iterable) else [named]
+        parts = [named]
     return tuple(dict.fromkeys(_scene_class(part, named) for part in parts))
 
 

@@ -134,13 +134,13 @@ class Table(Committed):
             with ThreadPoolExecutor(_READERS) as pool:
                 parts = [part for part in pool.map(self.store.read, names) if part is not None]
             if len(parts) == len(files):  # else others have merged them, and a vacuum has been
-                self.rewrite(files, [[pa.concat_tables(parts, promote_options="default")]])
+                self.rewrite(files, [[pa.concat_tables(parts, promote_options="default")]], same_rows=True)
 
     def is_rewritten(self, file: File) -> bool:
         """Whether that file of a snapshot was written by `rewrite`."""
         return datafiles.is_rewritten(file)
 
-    def rewrite(self, files: Sequence[File], parts: Iterable[Sequence[pa.Table]]) -> bool:
+    def rewrite(self, files: Sequence[File], parts: Iterable[Sequence[pa.Table]], *, same_rows: bool = False) -> bool:
         """Replace some of the table's files by new ones, atomically: readers see the old ones or the new.
 
         What others commit meanwhile stays.
@@ -148,6 +148,7 @@ class Table(Committed):
         Args:
             files: those that go, all of one partition, as `files` lists them.
             parts: for each new file its row groups.
+            same_rows: whether these are all the rows that were there, so that who follows the table need not look.
 
         Returns:
             False where others have taken one of the old files out by then; nothing is changed.
@@ -163,7 +164,8 @@ class Table(Committed):
                 table = self.open()
                 if table is None or not gone.keys() <= self.names(table):
                     return False
-                return self.commit(table, [*added, *gone.values()], drafts)
+                actions = [*added, *gone.values()]
+                return self.commit(table, log.rearranging(actions) if same_rows else actions, drafts)
 
             return self.retried(exchange)
 
@@ -197,7 +199,7 @@ class Table(Committed):
             only = [(name, "=", pa.scalar(value).cast(kinds[name]).as_py()) for name, value in values.items()]
             with translated("read", self.url):
                 rows = table.to_pyarrow_table(filters=only or None)
-            merged += len(files) if self.rewrite(files, [[rows]]) else 0
+            merged += len(files) if self.rewrite(files, [[rows]], same_rows=True) else 0
         return merged
 
     def by_partition(self, table: DeltaTable | None) -> Iterator[tuple[dict[str, str], list[File]]]:

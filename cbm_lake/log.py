@@ -291,6 +291,11 @@ def removed(path: str, size: int, partition: Mapping[str, str | None]) -> Action
     }
 
 
+def rearranging(actions: Iterable[Action]) -> list[Action]:
+    """The same files that come and go, where together they have the same rows as before."""
+    return [{kind: {**said, "dataChange": False} for kind, said in action.items()} for action in actions]
+
+
 def numbered(name: str, number: int) -> Action:
     """That the commit is the one of that number among those of a name."""
     return {"txn": {"appId": name, "version": number, "lastUpdated": _now()}}

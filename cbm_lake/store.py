@@ -113,6 +113,15 @@ class Store:
         with translated("look for", self.path(name)):
             return bool(filesystem.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound)
 
+    def is_as_written(self, name: str) -> bool:
+        """Whether a file has the digest that its name says, where it says one; one far away is not read for that."""
+        recorded = digests.recorded(name)
+        if recorded is None or access.is_remote(self.url):
+            return True
+        filesystem, root = self.filesystem
+        with translated("read", self.path(name)), filesystem.open_input_stream(f"{root}/{name}") as stream:
+            return digests.computed(stream) == recorded
+
     def prove(self) -> None:
         """See that commits to the store are safe, at the first write of a process.
 

@@ -418,3 +418,16 @@ def test_a_card_without_signatures_is_no_finding(lake):
     lake.prepare("bs")
     assert set(schemas.CARD_BANDS) == {"s2", "bs", "c6"}
     assert check(Lake(lake.url)).num_rows == 0
+
+
+def test_a_pixel_index_in_the_place_of_another_is_not_used(whole, caplog):
+    """Else the statistics of each parcel would be those of others' pixels."""
+    parcels, other = whole.parcel_set("ms", 2024), "32631_20m_500000_4900000_300x300"
+    whole.write_index(parcels, other, pa.table({"spans": [9]}))
+    (file,) = Path(whole.url, "indexes").rglob(f"{GRID.name}*")
+    (wrong,) = Path(whole.url, "indexes").rglob(f"{other}*")
+    file.write_bytes(wrong.read_bytes())
+    assert whole.index(parcels, GRID.name) is None
+    assert str(file) in caplog.text
+    whole.write_index(parcels, GRID.name, pa.table({"spans": [1, 2, 3]}))
+    assert whole.index(parcels, GRID.name)["spans"].to_pylist() == [1, 2, 3]

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 
@@ -294,7 +296,33 @@ def test_get_time_series_in_every_format(filled):
     key = ["get", "time-series", "--aoi", "ms", "--year", 2024, "--pid", "0012"]
     assert [row["band"] for row in rows(run(*key, "--format", "csv"))] == ["B04", "B08"] * 2
     assert json.loads(run(*key, "--format", "json", "--band", "B04").splitlines()[0])["hist"] == '{"4": 25}'
-    assert "B08" in run(*key)
+    seconds = {row["date_part"].partition(".")[0] for row in rows(run(*key, "--format", "csv"))}
+    assert seconds == set(re.findall(r"\b\d{10}\b", shown := run(*key)))  # which rounded to six digits are no times
+    assert "B08" in shown
+
+
+def test_a_parcel_without_notes_says_so(filled):
+    key = ["get", "notes", "--aoi", "ms", "--year", "2024", "--pid", "0012"]
+    assert "no notes on 0012 yet; --write" in CliRunner().invoke(cli.app, key).output
+    run(*key, "--write", "seen twice")
+    assert run(*key) == "seen twice\n"
+
+
+def test_a_service_that_cannot_listen_says_where_and_what_to_do(lake):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        said = refused("serve", "--port", other.getsockname()[1])
+    assert said.startswith("cannot listen at 127.0.0.1:")
+    assert said.endswith("give another --port")
+
+
+def test_a_second_key_is_asked_for_by_the_option_that_there_is(lake, monkeypatch, capsys):
+    run("report", "keys", "make")
+    monkeypatch.setattr("sys.argv", ["cbm-lake", "report", "keys", "make"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "--another makes one that replaces it" in " ".join(capsys.readouterr().err.split())
 
 
 def test_export_writes_and_counts(filled, tmp_path):

@@ -225,7 +225,7 @@ def test_parcel_sets_are_kept_apart_by_area_year_and_kind(lake):
     assert [found.name for found in lake.parcel_sets()] == ["ms 2023", "ms 2024", "ms 2024 m", "nl 2024"]
     assert column(lake, "select pid from parcels where aoi = 'ms' and year = 2024 and ptype = 'm'") == ["1"]
     assert lake.parcel_set("MS", "2024", None).name == "ms 2024"
-    with pytest.raises(InvalidInputError, match="year 'MMXXIV' is no year"):
+    with pytest.raises(InvalidInputError, match="year='MMXXIV' is not right: it is a year such as 2024"):
         lake.parcel_set("ms", "MMXXIV")
 
 

@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import disks
@@ -143,9 +144,7 @@ def compare(season, cut, url):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["synced", "named", "some"])
 def test_what_a_command_reported_is_there_after_the_power_went(season, tmp_path, kind):
-    ends = [cut for cut, following in zip(season.disk.cuts, season.disk.cuts[1:], strict=False)
-            if cut.step != following.step]  # fmt: skip
-    ends = [season.disk.cuts[season.disk.cuts.index(cut) + 1] for cut in ends]
+    ends = [following for cut, following in pairwise(season.disk.cuts) if cut.step != following.step]
     assert len(ends) == len(season.commands)
     for number, cut in enumerate(ends):
         url = restored(cut, kind, number, tmp_path / "after")

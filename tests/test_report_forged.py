@@ -434,12 +434,24 @@ def test_an_inspector_without_the_lake_verifies_by_the_public_key_alone(made, tm
     answer = runner.invoke(app, ["report", "verify", str(file), "--key", str(pem)])
     assert answer.exit_code == 0, answer.output
     assert "it is as it was signed; signed by the key" in answer.output
-    answer = runner.invoke(app, ["report", "verify", str(file), "--key", str(pem), "--lake"])
-    assert answer.exit_code == 1
-    assert "the lake cannot say it again" in answer.output
+    for asked in (["--key", str(pem), "--lake"], []):  # nothing was changed: nobody may call it forged
+        answer = runner.invoke(app, ["report", "verify", str(file), *asked])
+        assert answer.exit_code == 2
+        assert "there is no lake here to compare its values with; give the agency's public key" in answer.output
+        assert "NOT equal" not in answer.output
     answer = runner.invoke(app, ["report", "verify", str(file), "--no-lake"])
     assert answer.exit_code == 2
     assert "is not known here" in answer.output
+
+
+def test_a_lake_that_cannot_be_read_does_not_make_a_report_a_forgery(made, monkeypatch):
+    def lost(*_):
+        raise SourceError("the bucket cannot be reached")
+
+    monkeypatch.setattr(facts, "gather", lost)
+    verdict = report.verify(made / "plain/report_ms_2024_12.html", redraw=False)
+    assert verdict.status == 2
+    assert verdict.doubts == ("the lake cannot be read: the bucket cannot be reached",)
 
 
 def test_pictures_that_the_lake_draws_otherwise_are_told_and_those_of_other_versions_are_not_taken_for_forged(

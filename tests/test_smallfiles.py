@@ -9,7 +9,7 @@ import factories
 import pyarrow as pa
 import pytest
 
-from cbm_lake import schemas, smallfiles, tables
+from cbm_lake import log, schemas, smallfiles, tables
 from cbm_lake.delta import Table
 from cbm_lake.errors import SourceError
 from cbm_lake.lake import Lake
@@ -189,3 +189,17 @@ def test_merging_a_table_of_an_earlier_version_doubles_nothing_that_comes_meanwh
     monkeypatch.setattr(Table, "_completed", while_others_write)
     assert table.merge() >= 2
     assert sorted(table.open().to_pyarrow_table()["href"].to_pylist()) == ["a", "b", "c"]
+
+
+def test_who_follows_a_table_is_told_that_merging_changes_no_rows(table):
+    """Spark's streams stop at a commit that takes rows out, and pass over one that only rearranges them."""
+    for number in range(3):
+        table.append(rows(number))
+    assert table.merge() == 3
+    content = table.store.read_bytes(table.log.file(table.open().version()))
+    changes = [said["dataChange"] for line in log.decoded(content) for said in line.values() if "path" in said]
+    assert changes == [False] * 4
+    assert numbers(table) == [0, 1, 2]
+    table.append(rows(3))
+    content = table.store.read_bytes(table.log.file(table.open().version()))
+    assert [line["add"]["dataChange"] for line in log.decoded(content) if "add" in line] == [True]

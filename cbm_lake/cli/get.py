@@ -158,7 +158,11 @@ def get_notes(
     if write is not None:
         _list([notes.write(aoi, year, pid, write)])
     else:
-        out.print(notes.read(aoi, year, pid), soft_wrap=True, markup=False, highlight=False)
+        noted = notes.read(aoi, year, pid)
+        if noted:
+            out.print(noted, soft_wrap=True, markup=False, highlight=False)
+        else:
+            err.print(f"no notes on {pid} yet; --write makes some", soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command("delete")

@@ -82,7 +82,7 @@ def serve(
         service, host, port, proxies=proxies, root_path=root_path, certificate=certificate, key=key
     )
     server = uvicorn.Server(configuration)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):  # by which it ends where it cannot listen
         server.run()
     if not server.started:
         raise ConfigError(f"cannot listen at {host}:{port}, as the line above says; give another --port")

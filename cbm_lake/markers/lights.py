@@ -101,7 +101,7 @@ def _evidence(lake: Lake, parcels: ParcelSet, pids: Sequence[str] | None) -> _Ev
     check_known(declared["pid"], wanted or (), parcels)
     rows = lake.query("markers.of_parcels", **key, part=part_of(parcels), pids=wanted)
     if not rows.num_rows:
-        raise NotFoundError(f"no markers of {parcels.name} were found yet; find them first")
+        raise NotFoundError(f"no markers of {parcels.name} were found yet; find them first (`cbm-lake markers find`)")
     known = declared["pid"].combine_chunks()
     rows = rows.filter(pc.is_in(rows["pid"], known))
     place = pc.index_in(rows["pid"], known).to_numpy().astype(np.int64)

@@ -203,7 +203,7 @@ def _sample_rows(sample_id: str, folder: str | Path | None) -> pa.Table:
     with translated("read", str(place)):
         found = drawn.latest(place, sample_id)
         if found is None:
-            advice = "draw it first, or say where its files are by folder="
+            advice = "draw it first; the workspace, or folder= in Python, says where its files are"
             raise NotFoundError(f"no sample {sample_id!r} in {place}; {advice}")
         return pq.ParquetFile(found).read()
 

@@ -110,9 +110,7 @@ def make(*, another: bool = False) -> PublicKey:
         with FileLock(folder / ".lock", timeout=_WAIT):
             own = listed()
             if any(key.signs for key in own) and not another:
-                raise ConfigError(
-                    f"there is a key already ({own[-1].name}); ask for another to replace it, the old one stays known"
-                )
+                raise ConfigError(f"there is a key already ({own[-1].name}); another= makes one that replaces it")
             private = Ed25519PrivateKey.generate()
             raw = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
             number = own[-1].number + 1 if own else 1

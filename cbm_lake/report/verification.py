@@ -14,6 +14,7 @@ import numpy as np
 
 from cbm_lake import sources
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError, some
+from cbm_lake.lake import open_lake
 from cbm_lake.report import evidence, facts, figures, htmlpages, images, keys, pages, pdfpages, seals, words
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.keys import PublicKey
@@ -115,7 +116,11 @@ def verify(
     _signature(path, document, keys.read_all(key), told)
     with_lake = (url is not None or key is None) if lake is None else lake
     _page(path, content, document, told)
-    if with_lake:
+    if with_lake and open_lake(url).is_empty:
+        told.doubts.append(
+            "there is no lake here to compare its values with; give the agency's public key, or say where the lake is"
+        )
+    elif with_lake:
         _values(document, url, told)
         told.notes += [] if told.trusted else [_UNSAID]
         if redraw and document["format"] != evidence.OLD:
@@ -292,6 +297,9 @@ def _values(document: Facts, url: str | None, told: _Findings) -> None:
     """Whether the lake as it was then says the same."""
     try:
         again = facts.gather(facts.open_at(document["as_of"], url), document["key"])
+    except SourceError as error:
+        told.doubts.append(f"the lake cannot be read: {error}")
+        return
     except LakeError as error:
         told.differences.append(f"the lake cannot say it again: {error}")
         return
