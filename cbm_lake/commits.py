@@ -65,11 +65,11 @@ class Committed:
 
         Where known also min.<key> and max.<key> of the first and the last key.
         """
-        told = pa.table(table.get_add_actions(flatten=True))
+        added = pa.table(table.get_add_actions(flatten=True))
         ends = (*self.keys[:1], *self.keys[-1:])
-        wanted = {"path", "size_bytes", "num_records", *(f"{end}.{name}" for end in ("min", "max") for name in ends)}
-        wanted |= {f"partition.{name}" for name in self.partitions}
-        rows: list[dict[str, Any]] = told.select([name for name in told.column_names if name in wanted]).to_pylist()
+        columns = {"path", "size_bytes", "num_records", *(f"{end}.{name}" for end in ("min", "max") for name in ends)}
+        columns |= {f"partition.{name}" for name in self.partitions}
+        rows: list[dict[str, Any]] = added.select([name for name in added.column_names if name in columns]).to_pylist()
         return [
             {**row, "name": row["path"], "path": self.store.path(f"{self.name}/{unquote(row['path'])}")} for row in rows
         ]
@@ -100,13 +100,13 @@ class Committed:
         if table is None:
             self.store.prove()
             with suppress(CommitFailedError):  # another writer makes it at the same moment
-                self.log.commit(self._made(), -1, lambda _: True)
+                self.log.commit(self._first_actions(), -1, lambda _: True)
             table = self.open()
         if table is None:
             raise SourceError(f"{self.url} has gone while it was made; run the command again")
         return self._completed(table)
 
-    def _made(self) -> list[Action]:
+    def _first_actions(self) -> list[Action]:
         """That the table comes into being."""
         configuration = {
             _STATISTICS: ",".join(self.keys),

@@ -148,8 +148,11 @@ def folder_of(file: File) -> str:
 
 def can_hold(statistics: str | None, key: str, value: int) -> bool:
     """Whether a file can have rows of that value, by what the log says of it as JSON."""
-    told = json.loads(statistics or "{}")
-    first, last = told.get("minValues", {}).get(key), told.get("maxValues", {}).get(key)
+    statistics_of_columns = json.loads(statistics or "{}")
+    first, last = (
+        statistics_of_columns.get("minValues", {}).get(key),
+        statistics_of_columns.get("maxValues", {}).get(key),
+    )
     return first is None or last is None or first <= value <= last
 
 
@@ -171,13 +174,13 @@ def _statistics(rows: pa.Table, keys: Sequence[str]) -> str:
     """What the log says of a file's rows, as JSON."""
     bounds = {name: pc.min_max(rows[name]) for name in keys if name in rows.column_names}
     known = {name: bound for name, bound in bounds.items() if bound["min"].is_valid}
-    told = {
+    statistics_of_columns = {
         "numRecords": rows.num_rows,
         "minValues": {name: bound["min"].as_py() for name, bound in known.items()},
         "maxValues": {name: bound["max"].as_py() for name, bound in known.items()},
         "nullCount": {name: rows[name].null_count for name in bounds},
     }
-    return json.dumps(told, default=_text, ensure_ascii=False)
+    return json.dumps(statistics_of_columns, default=_text, ensure_ascii=False)
 
 
 def _text(moment: Any) -> str:

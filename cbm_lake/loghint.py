@@ -41,8 +41,8 @@ def parsed(content: bytes) -> Hint:
     text, _, digest = content.decode().rstrip("\n").rpartition("\n")
     if not text or digests.computed(text.encode()) != digest or not content.endswith(b"\n"):
         raise ValueError("it is cut or was changed")
-    told = json.loads(text)
-    return Hint(int(told["version"]), str(told["digest"]), dict(told["sums"]))
+    fields = json.loads(text)
+    return Hint(int(fields["version"]), str(fields["digest"]), dict(fields["sums"]))
 
 
 def note_entry(log: Path, version: int, content: bytes) -> None:

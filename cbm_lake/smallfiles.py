@@ -33,10 +33,10 @@ def groups(files: Iterable[File]) -> list[list[File]]:
         files: all of a snapshot, with `num_records`.
     """
     small = [file for file in files if 0 < (file.get("num_records") or 0) < _LARGEST]
-    found = (list(group) for _, group in groupby(sorted(small, key=_place), _place))
+    found = (list(group) for _, group in groupby(sorted(small, key=_partition_and_level), _partition_and_level))
     return [group for group in found if len(group) >= _FILES]
 
 
-def _place(file: File) -> tuple[list[tuple[str, str]], int]:
+def _partition_and_level(file: File) -> tuple[list[tuple[str, str]], int]:
     partition = [(name, str(value)) for name, value in sorted(file.items()) if name.startswith("partition.")]
     return partition, int(math.log(file["num_records"], _FILES) + 1e-9)

@@ -95,8 +95,8 @@ def _look(lake: Lake, looking: Looking) -> list[Finding]:
         described = schemas.ATTRIBUTES.empty_table() if attributes is None else attributes
         check_named(looking, ledger, described, versions, catalogued)
     slots = _contents(looking, known["slots"], files)
-    told = schemas.EXTRACTIONS.empty_table() if ledger is None else ledger
-    check_cubes(looking, slots, told, Remedies.of(told, catalogued))
+    entries = schemas.EXTRACTIONS.empty_table() if ledger is None else ledger
+    check_cubes(looking, slots, entries, Remedies.of(entries, catalogued))
     check_results(looking)
     check_leftovers(looking)
     check_settled(looking, lake)

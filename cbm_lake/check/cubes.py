@@ -50,7 +50,7 @@ class Spoken:
         return {band for band, *_ in self.due}
 
 
-def check_cubes(looking: Looking, places: pa.Table | None, ledger: pa.Table, remedies: Remedies) -> None:
+def check_cubes(looking: Looking, positions: pa.Table | None, ledger: pa.Table, remedies: Remedies) -> None:
     """Every cube that lies there or that tables speak of.
 
     Args:
@@ -59,7 +59,7 @@ def check_cubes(looking: Looking, places: pa.Table | None, ledger: pa.Table, rem
         ledger: rows of schemas.EXTRACTIONS.
         remedies: what to extract again.
     """
-    slots = schemas.SLOTS.empty_table() if places is None else places
+    slots = schemas.SLOTS.empty_table() if positions is None else positions
     connection = duckdb.connect()
     connection.register("ledger", ledger)
     connection.register("slots", slots)
@@ -71,7 +71,7 @@ def check_cubes(looking: Looking, places: pa.Table | None, ledger: pa.Table, rem
             spoken.setdefault(key, Spoken(*key, {}, {}, {}))
         else:
             looking.note("cubes", "a file that belongs to no cube", name, "delete it")
-    if places is not None:
+    if positions is not None:
         _check_places(looking, spoken, remedies)
     lengths = [row for cube in spoken.values() for row in _check_cube(looking, cube, remedies, slots)]
     schema = pa.schema([("card", "string"), ("grid", "string"), ("band", "string"), ("length", "int64")])
@@ -92,18 +92,18 @@ def _spoken(connection: duckdb.DuckDBPyConnection, slots: pa.Table) -> dict[tupl
         key = row["card"], row["grid"]
         cube = found.setdefault(key, Spoken(*key, {}, {}, {}))
         cube.scenes.setdefault(row["slot"], row["scene"])
-        place = row["band"], row["slot"], row["row"], row["col"]
-        cube.due[place] = sorted({*cube.due.get(place, ()), *row["sizes"]})
+        position = row["band"], row["slot"], row["row"], row["col"]
+        cube.due[position] = sorted({*cube.due.get(position, ()), *row["sizes"]})
     return found
 
 
 def _check_places(looking: Looking, spoken: dict[tuple[str, str], Spoken], remedies: Remedies) -> None:
     """Places in cubes that extractions speak of, and the list of places has not, or has for another scene."""
     for row in remedies.done:
-        for place in row["slots"] or () if row["cube"] else ():
-            cube = spoken.get((row["card"], place["grid"]))
-            if cube is None or cube.listed.get(place["slot"]) != row["scene"]:
-                what = f"scene {row['scene']} has no place in the list of places of the cube {place['grid']}"
+        for position in row["slots"] or () if row["cube"] else ():
+            cube = spoken.get((row["card"], position["grid"]))
+            if cube is None or cube.listed.get(position["slot"]) != row["scene"]:
+                what = f"scene {row['scene']} has no place in the list of places of the cube {position['grid']}"
                 again = remedies.of_scene(row["card"], row["scene"], cubes=True)
                 looking.fault("slots", what, "slots", f"{RESTORE}; or {again}")
 
@@ -138,9 +138,9 @@ def _check_cube(looking: Looking, cube: Spoken, remedies: Remedies, slots: pa.Ta
     if sorted(cube.listed) == list(range(len(cube.listed))):  # else it is told that the list of places lacks some
         check_metadata(looking, cube.card, cube.grid, slots, used, advice)
     there = _present(inside)
-    for place in sorted(cube.due.keys() - {place for places in there.values() for place in places}):
-        if place[0] in arrays:
-            _tell(looking, cube, remedies, place, "it is missing")
+    for position in sorted(cube.due.keys() - {position for positions in there.values() for position in positions}):
+        if position[0] in arrays:
+            _tell(looking, cube, remedies, position, "it is missing")
     for band, array in arrays.items():
         _check_blocks(looking, cube, remedies, array, there.get(band, []))
     return [
@@ -152,8 +152,8 @@ def _present(inside: Iterable[str]) -> dict[str, list[Place]]:
     """The blocks among the files of a cube, by band."""
     found: dict[str, list[Place]] = {}
     for parts in filter(None, map(_BLOCK.match, inside)):
-        place = parts["band"], int(parts["slot"]), int(parts["row"]), int(parts["col"])
-        found.setdefault(parts["band"], []).append(place)
+        position = parts["band"], int(parts["slot"]), int(parts["row"]), int(parts["col"])
+        found.setdefault(parts["band"], []).append(position)
     return found
 
 
@@ -182,31 +182,31 @@ def _arrays(looking: Looking, cube: Spoken, inside: Iterable[str], advice: str) 
 
 
 def _check_blocks(
-    looking: Looking, cube: Spoken, remedies: Remedies, array: zarr.Array[Any], places: list[Place]
+    looking: Looking, cube: Spoken, remedies: Remedies, array: zarr.Array[Any], positions: list[Place]
 ) -> None:
     """The blocks of a band: their sizes as they were written, else their own indexes; on a deep look their pixels."""
-    named = {f"{cube.folder}/{band}/c/{slot}/{row}/{col}": (band, slot, row, col) for band, slot, row, col in places}
+    named = {f"{cube.folder}/{band}/c/{slot}/{row}/{col}": (band, slot, row, col) for band, slot, row, col in positions}
     url = looking.store.path(cube.folder)
 
     def look(name: str) -> None:
-        band, slot, *_ = place = named[name]
-        sizes, size = cube.due.get(place), looking.size(name)
+        band, slot, *_ = position = named[name]
+        sizes, size = cube.due.get(position), looking.size(name)
         problem = ""
         if not size:
             problem = "it is empty"
         elif sizes is not None and size not in sizes:
             problem = f"it has {size:,} bytes, {' or '.join(f'{other:,}' for other in sizes)} were written"
         elif slot < array.shape[0] and (sizes is None or looking.reads_all(name)):
-            problem = _unreadable(Blocks(url, band, slot, array), array, place, deep=looking.reads_all(name))
+            problem = _unreadable(Blocks(url, band, slot, array), array, position, deep=looking.reads_all(name))
         if problem:
-            _tell(looking, cube, remedies, place, problem)
+            _tell(looking, cube, remedies, position, problem)
 
     looking.each(look, sorted(named))
 
 
-def _unreadable(blocks: Blocks, array: zarr.Array[Any], place: Place, *, deep: bool) -> str:
+def _unreadable(blocks: Blocks, array: zarr.Array[Any], position: Place, *, deep: bool) -> str:
     """What a block's index, and on a deep look its pixels, say against it; "" where nothing does, or it has gone."""
-    _, slot, row, col = place
+    _, slot, row, col = position
     _, *size = array.shards or array.chunks
     try:
         problem = blocks.index_problem((row, col)) if (row, col) in blocks.sizes else ""
@@ -217,8 +217,8 @@ def _unreadable(blocks: Blocks, array: zarr.Array[Any], place: Place, *, deep: b
     return problem
 
 
-def _tell(looking: Looking, cube: Spoken, remedies: Remedies, place: Place, problem: str) -> None:
-    band, slot, row, col = place
+def _tell(looking: Looking, cube: Spoken, remedies: Remedies, position: Place, problem: str) -> None:
+    band, slot, row, col = position
     scene = cube.scenes.get(slot)
     file = f"{cube.folder}/{band}/c/{slot}/{row}/{col}"
     whose = f"of scene {scene}" if scene else "of no scene"

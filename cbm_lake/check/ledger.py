@@ -53,15 +53,15 @@ def check_named(
 ) -> None:
     """Parcel versions and scenes that tables speak of and no file has."""
     named = _versions(ledger, "parcels") | _versions(attributes, "version")
-    told = {finding.file for finding in looking.findings if finding.severity == "fault"}
-    missing = {parts[:4] for file in told if (parts := filenames.parts_of_parcels(f"/{file}"))}
+    damaged = {finding.file for finding in looking.findings if finding.severity == "fault"}
+    missing = {parts[:4] for file in damaged if (parts := filenames.parts_of_parcels(f"/{file}"))}
     for aoi, year, ptype, version in sorted(named - versions - missing):
         folder = f"parcels/aoi={aoi}/year={year}"
         name = f"{aoi} {year} {ptype}".rstrip()
         what = f"no file has version {version} of the parcels {name}, for which there are results"
         advice = f"{RESTORE}; or load these very parcels again, and after them those that are to be in force"
         looking.fault("parcels", what, folder, advice)
-    if any(file.startswith("scenes/") for file in told):
+    if any(file.startswith("scenes/") for file in damaged):
         return  # the scenes of a file that is damaged or missing are not known
     known = set(zip(ledger["card"].to_pylist(), ledger["scene"].to_pylist(), strict=True))
     scenes = set(zip(catalogued["card"].to_pylist(), catalogued["id"].to_pylist(), strict=True))
@@ -95,15 +95,15 @@ def _present(looking: Looking, tables: dict[str, Files]) -> pa.Table:
     def count(name: str) -> tuple[str, pa.Table | None]:
         return name, column(looking, name, ["extraction"])
 
-    for card, place in product(schemas.CARD_BANDS, ("signatures", "set_aside")):
-        for name, numbers in looking.each(count, tables[f"{place}/{card}"].names):
+    for card, root in product(schemas.CARD_BANDS, ("signatures", "set_aside")):
+        for name, numbers in looking.each(count, tables[f"{root}/{card}"].names):
             if numbers is None:
                 continue
             for item in numbers["extraction"].value_counts().to_pylist():
                 total = counts.setdefault((card, item["values"]), [0, 0, 0])
-                total[place == "set_aside"] += item["counts"]
+                total[root == "set_aside"] += item["counts"]
                 share = looking.size(name) * item["counts"] / numbers.num_rows
-                total[2] += share if place == "signatures" else 0
+                total[2] += share if root == "signatures" else 0
     rows: Iterable[tuple[Any, ...]] = (
         (*key, int(found), int(aside), size) for key, (found, aside, size) in counts.items()
     )

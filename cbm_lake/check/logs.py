@@ -130,17 +130,17 @@ def _check_latest(looking: Looking, table: str, sums: list[str]) -> None:
             looking.note(table, what, latest, "run `cbm-lake compact`")
         return
     try:
-        told = json.loads(looking.store.read_bytes(latest) or b"")
-        version, size = int(told["version"]), told.get("sizeInBytes")
+        words = json.loads(looking.store.read_bytes(latest) or b"")
+        version, size = int(words["version"]), words.get("sizeInBytes")
     except UNREADABLE as error:
         looking.fault(table, f"what names the latest sum of the log is damaged: {reason(error)}", latest, "delete it")
         return
-    if "parts" not in told:  # which a log of another program has
-        _check_named(looking, table, sums, told, f"{table}/_delta_log/{version:020}.checkpoint.parquet", size)
+    if "parts" not in words:  # which a log of another program has
+        _check_named(looking, table, sums, words, f"{table}/_delta_log/{version:020}.checkpoint.parquet", size)
 
 
 def _check_named(
-    looking: Looking, table: str, sums: list[str], told: dict[str, Any], named: str, size: int | None
+    looking: Looking, table: str, sums: list[str], words: dict[str, Any], named: str, size: int | None
 ) -> None:
     """The checkpoint that is named as the latest."""
     latest = f"{table}/_delta_log/{_LAST_SUM}"
@@ -152,15 +152,15 @@ def _check_named(
         what = "the latest sum of the log is not the one that is named: a command broke off, or is running"
         looking.note(table, what, latest, "nothing; the next command that sums the log up names it")
     elif looking.deep and not is_remote(looking.store.url):
-        _check_words(looking, table, latest, told)
+        _check_words(looking, table, latest, words)
 
 
 _WORDS = frozenset({"version", "size", "parts", "sizeInBytes", "numOfAddFiles", "checkpointSchema", "checksum", "tags"})
 
 
-def _check_words(looking: Looking, table: str, latest: str, told: dict[str, Any]) -> None:
+def _check_words(looking: Looking, table: str, latest: str, words: dict[str, Any]) -> None:
     """What else the name of the latest checkpoint says of it."""
-    named = f"{table}/_delta_log/{int(told['version']):020}.checkpoint.parquet"
+    named = f"{table}/_delta_log/{int(words['version']):020}.checkpoint.parquet"
     filesystem, root = looking.store.filesystem
     try:
         with pq.ParquetFile(f"{root}/{named}", filesystem=filesystem) as file:
@@ -168,7 +168,7 @@ def _check_words(looking: Looking, table: str, latest: str, told: dict[str, Any]
     except UNREADABLE:  # which is a finding of its own
         return
     right = {"size": rows, "numOfAddFiles": len(adds.drop_null())}
-    if told.keys() - _WORDS or any(told.get(name, value) != value for name, value in right.items()):
+    if words.keys() - _WORDS or any(words.get(name, value) != value for name, value in right.items()):
         looking.fault(table, "what names the latest sum of the log is not what was written", latest, "delete it")
 
 
@@ -180,7 +180,7 @@ def _compare(looking: Looking, table: str, name: str, actions: dict[int, list[lo
     filesystem, root = looking.store.filesystem
     try:
         with pq.ParquetFile(f"{root}/{name}", filesystem=filesystem) as file:
-            there = [{kind: told for kind, told in row.items() if told} for row in file.read().to_pylist()]
+            there = [{kind: words for kind, words in row.items() if words} for row in file.read().to_pylist()]
     except UNREADABLE:  # which is a finding of its own
         return
     if _state(there) != _state(line for number in needed for line in actions[number] or ()):

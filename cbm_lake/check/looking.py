@@ -119,8 +119,8 @@ class Looking:
 
 def reason(error: Exception) -> str:
     """What an error says, in one line that is not too long."""
-    told = " ".join(str(error).split()) or type(error).__name__
-    return told if len(told) <= _LENGTH else f"{told[:_LENGTH]}…"
+    message = " ".join(str(error).split()) or type(error).__name__
+    return message if len(message) <= _LENGTH else f"{message[:_LENGTH]}…"
 
 
 def part_of(name: str) -> str:

@@ -130,11 +130,13 @@ def _codecs(document: dict[str, Any]) -> list[dict[str, Any]]:
 def _check_consolidated(looking: Looking, folder: str, found: dict[str, dict[str, Any]], advice: str) -> None:
     """The group's copy of the descriptions that are sound: it may lag behind in length, and in nothing else."""
     file = f"{folder}/zarr.json"
-    told = (found["zarr.json"].get("consolidated_metadata") or {}).get("metadata", {})
+    consolidated = (found["zarr.json"].get("consolidated_metadata") or {}).get("metadata", {})
     arrays = {name.partition("/")[0]: document for name, document in found.items() if "/" in name}
-    if any(name in told and _normal(told[name]) != _normal(document) for name, document in arrays.items()):
+    if any(
+        name in consolidated and _normal(consolidated[name]) != _normal(document) for name, document in arrays.items()
+    ):
         looking.fault("cubes", "the description is not what was written", file, advice)
-    elif any(told.get(name) != document for name, document in arrays.items()):
+    elif any(consolidated.get(name) != document for name, document in arrays.items()):
         what = "the description that readers see first lags behind the arrays' own: a command broke off, or is running"
         looking.note("cubes", what, file, _LATER)
 

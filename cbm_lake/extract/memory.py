@@ -30,7 +30,7 @@ def free() -> int:
     import psutil
     from distributed.system import MEMORY_LIMIT
 
-    return max(0, min(int(psutil.virtual_memory().available), int(MEMORY_LIMIT), *_left()))
+    return max(0, min(int(psutil.virtual_memory().available), int(MEMORY_LIMIT), *_unused()))
 
 
 def needed(job: Job, parcels: int) -> int:
@@ -51,7 +51,7 @@ def be_first() -> None:
         _SCORE.write_text(_FIRST)
 
 
-def _left() -> Iterator[int]:
+def _unused() -> Iterator[int]:
     """What each control group that limits memory has left."""
     for folder, limit, usage, inactive in _groups():
         with suppress(OSError, ValueError, StopIteration):

@@ -33,8 +33,8 @@ class _Seen(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._inside = tag if tag in ("script", "style") else ""
         self.texts += [f"{name}: {value}" for name, value in attrs if name in _SHOWN and value]
-        told = [f"{name}={(value or '')[:40]}" for name, value in attrs if name != "src"]
-        self.elements.append(" ".join([tag, *told]))
+        changes = [f"{name}={(value or '')[:40]}" for name, value in attrs if name != "src"]
+        self.elements.append(" ".join([tag, *changes]))
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = ""
@@ -68,25 +68,25 @@ def differences(page: str, anew: str) -> list[str]:
     """How a page differs from the one that its evidence makes; empty where they are equal byte for byte."""
     if page == anew:
         return []
-    there, made = _seen(page), _seen(anew)
-    told = _changes(made.texts, there.texts, "the page shows")
-    told = told or _changes(made.elements, there.elements, "the page has the element")
-    return told or [f"the page is not what its evidence makes, from line {_line(page, anew)} on"]
+    there, made = _parsed(page), _parsed(anew)
+    changes = _changes(made.texts, there.texts, "the page shows")
+    changes = changes or _changes(made.elements, there.elements, "the page has the element")
+    return changes or [f"the page is not what its evidence makes, from line {_line(page, anew)} on"]
 
 
-def _seen(page: str) -> _Seen:
+def _parsed(page: str) -> _Seen:
     found = _Seen()
     found.feed(page)
     return found
 
 
 def _changes(made: list[str], there: list[str], what: str) -> list[str]:
-    told = []
+    changes = []
     for kind, first, last, start, end in difflib.SequenceMatcher(None, made, there, autojunk=False).get_opcodes():
         if kind != "equal":
-            told.append(f"{what} {_short(there[start:end])} where its evidence makes {_short(made[first:last])}")
-    more = len(told) - _MOST
-    return [*told[:_MOST], f"and {more} more places"] if more > 0 else told
+            changes.append(f"{what} {_short(there[start:end])} where its evidence makes {_short(made[first:last])}")
+    more = len(changes) - _MOST
+    return [*changes[:_MOST], f"and {more} more places"] if more > 0 else changes
 
 
 def _short(texts: list[str]) -> str:

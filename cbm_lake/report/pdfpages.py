@@ -138,11 +138,11 @@ class _Objects:
 
     def reference(self, item: Any) -> bytes:
         """The new number of an object."""
-        place = (item.idnum, item.generation)
-        if place not in self.numbers:
-            self.numbers[place] = len(self.numbers)
+        position = (item.idnum, item.generation)
+        if position not in self.numbers:
+            self.numbers[position] = len(self.numbers)
             self.waiting.append(item)
-        return b"#%d" % self.numbers[place]
+        return b"#%d" % self.numbers[position]
 
 
 def _pictures(page: Any) -> Iterator[Any]:
@@ -176,10 +176,10 @@ def _notes(document: Any, pages: list[Any]) -> Iterator[str]:
             yield f"page {number} has annotations"
         if page.get("/AA"):
             yield f"page {number} has actions"
-    for name, told in (("/AcroForm", "a form"), ("/OpenAction", "an action when it is opened"), ("/AA", "actions"),
+    for name, changes in (("/AcroForm", "a form"), ("/OpenAction", "an action when it is opened"), ("/AA", "actions"),
                        ("/OCProperties", "layers"), ("/Collection", "a collection of files")):  # fmt: skip
         if root.get(name):
-            yield f"the document has {told}"
+            yield f"the document has {changes}"
     if _dictionary(root, "/Names").get("/JavaScript"):
         yield "the document has scripts"
     more = len(document.attachments) - 1
@@ -189,14 +189,16 @@ def _notes(document: Any, pages: list[Any]) -> Iterator[str]:
 
 def differences(there: Pages, made: Pages) -> list[str]:
     """How the pages of a document that is not equal byte for byte differ from those that its evidence makes."""
-    told = list(there.notes)
+    changes = list(there.notes)
     if len(there.texts) != len(made.texts):
-        told.append(f"the document has {len(there.texts)} pages where its evidence makes {len(made.texts)}")
+        changes.append(f"the document has {len(there.texts)} pages where its evidence makes {len(made.texts)}")
     for number, (one, other) in enumerate(zip(there.texts, made.texts, strict=False), 1):
         if one != other:
-            place = next(
+            position = next(
                 (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
             )
-            shown = [text[max(0, place - 10) : place + 30] for text in (one, other)]
-            told.append(f"page {number} says {shown[0]!r} where its evidence makes {shown[1]!r}")
-    return told or ["the document draws something else than its evidence makes, or was saved anew by another program"]
+            excerpts = [text[max(0, position - 10) : position + 30] for text in (one, other)]
+            changes.append(f"page {number} says {excerpts[0]!r} where its evidence makes {excerpts[1]!r}")
+    return changes or [
+        "the document draws something else than its evidence makes, or was saved anew by another program"
+    ]

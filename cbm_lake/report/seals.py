@@ -222,11 +222,11 @@ def broken(links: Iterable[Link], known: Sequence[PublicKey]) -> list[str]:
     """
     ordered = sorted(links, key=lambda link: link.number)
     names = {key.raw for key in known}
-    told = [f"{link.what}: its signature does not hold" for link in ordered if not link.holds]
-    told += [
+    problems = [f"{link.what}: its signature does not hold" for link in ordered if not link.holds]
+    problems += [
         f"{link.what} is signed by another key ({link.public.name})" for link in ordered if link.public.raw not in names
     ]
-    return told + [text for pair in pairwise(ordered) for text in _step(*pair)]
+    return problems + [text for pair in pairwise(ordered) for text in _step(*pair)]
 
 
 def _step(before: Link, after: Link) -> list[str]:

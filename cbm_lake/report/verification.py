@@ -20,7 +20,7 @@ from cbm_lake.report.facts import Facts
 from cbm_lake.report.keys import PublicKey
 
 _MOST: Final = 20
-"""Differences that are told."""
+"""Differences that are findings."""
 _NO_PAGE: Final = (
     ArithmeticError, AttributeError, LookupError, TypeError, UnicodeError, ValueError, RecursionError,
     jinja2.TemplateError, SourceError,
@@ -111,29 +111,29 @@ def verify(
     path = Path(file)
     content = evidence.content_of(path)
     document = evidence.parse(path, content)
-    told = _Findings()
-    told.differences += evidence.tampering(document)
-    _signature(path, document, keys.read_all(key), told)
+    findings = _Findings()
+    findings.differences += evidence.tampering(document)
+    _signature(path, document, keys.read_all(key), findings)
     with_lake = (url is not None or key is None) if lake is None else lake
-    _page(path, content, document, told)
+    _page(path, content, document, findings)
     if with_lake and open_lake(url).is_empty:
-        told.doubts.append(
+        findings.doubts.append(
             "there is no lake here to compare its values with; give the agency's public key, or say where the lake is"
         )
     elif with_lake:
-        _values(document, url, told)
-        told.notes += [] if told.trusted else [_UNSAID]
+        _values(document, url, findings)
+        findings.notes += [] if findings.trusted else [_UNSAID]
         if redraw and document["format"] != evidence.OLD:
-            _drawn_again(document, url, told)
-    elif not told.trusted:
-        told.doubts.append(
+            _drawn_again(document, url, findings)
+    elif not findings.trusted:
+        findings.doubts.append(
             "without a lake and without a signature by a known key nothing says that its values are right"
         )
-    more = len(told.differences) - _MOST
-    shown = [*told.differences[:_MOST], f"and {more} more"] if more > 0 else told.differences
+    more = len(findings.differences) - _MOST
+    first_ones = [*findings.differences[:_MOST], f"and {more} more"] if more > 0 else findings.differences
     return Verdict(
-        path, document["key"], document["as_of"], tuple(shown), told.numbers, tuple(told.doubts), tuple(told.notes),
-        told.signature,
+        path, document["key"], document["as_of"], tuple(first_ones), findings.numbers, tuple(findings.doubts),
+        tuple(findings.notes), findings.signature,
     )  # fmt: skip
 
 
@@ -156,41 +156,41 @@ def verify_chain(
     """
     known = keys.read_all(key) if key is not None else keys.listed()
     found = {path: seals.link_of(evidence.read(path), path.name) for path in map(Path, files)}
-    told = [f"{path.name} is not signed" for path, link in found.items() if link is None]
+    findings = [f"{path.name} is not signed" for path, link in found.items() if link is None]
     links = [link for link in found.values() if link is not None]
-    told += seals.broken(links, known)
+    findings += seals.broken(links, known)
     if register is not None:
         entries = seals.registered(Path(register))
-        told += seals.broken(entries, known)
-        told += (
+        findings += seals.broken(entries, known)
+        findings += (
             [] if not entries or min(entry.number for entry in entries) == 1 else ["the register lacks its first lines"]
         )
-        told += seals.unregistered(links, entries)
-    return told
+        findings += seals.unregistered(links, entries)
+    return findings
 
 
 # -- the signature ----------------------------------------------------------------------------------------------------
 
 
-def _signature(path: Path, document: Facts, given: Sequence[PublicKey], told: _Findings) -> None:
+def _signature(path: Path, document: Facts, given: Sequence[PublicKey], findings: _Findings) -> None:
     """Whether it is signed, by whom, and whether the signature holds."""
     link = seals.link_of(document, path.name)
     names = {one.raw for one in given or keys.listed()}
     if link is None:
         if document["format"] != evidence.OLD and document["page"]["signer"]:
-            told.differences.append("the signature was taken away")
+            findings.differences.append("the signature was taken away")
         elif given:
-            told.differences.append("it is not signed, and a key was given by which it should be")
+            findings.differences.append("it is not signed, and a key was given by which it should be")
         return
-    told.signature = f"signed by the key {link.public.name} as number {link.number}"
+    findings.signature = f"signed by the key {link.public.name} as number {link.number}"
     if not link.holds:
-        told.differences.append("the signature does not hold: evidence or page were changed after it was signed")
+        findings.differences.append("the signature does not hold: evidence or page were changed after it was signed")
     elif link.public.raw in names:
-        told.trusted = True
+        findings.trusted = True
     elif given:
-        told.differences.append(f"it is signed by another key ({link.public.name}), not by {_named(given)}")
+        findings.differences.append(f"it is signed by another key ({link.public.name}), not by {_named(given)}")
     else:
-        told.doubts.append(f"the key {link.public.name} is not known here; give the agency's public key")
+        findings.doubts.append(f"the key {link.public.name} is not known here; give the agency's public key")
 
 
 def _named(given: Sequence[PublicKey]) -> str:
@@ -200,29 +200,31 @@ def _named(given: Sequence[PublicKey]) -> str:
 # -- the page ---------------------------------------------------------------------------------------------------------
 
 
-def _page(path: Path, content: bytes, document: Facts, told: _Findings) -> None:
+def _page(path: Path, content: bytes, document: Facts, findings: _Findings) -> None:
     """Whether a reader sees what the evidence says."""
     form = path.suffix.lower().removeprefix(".")
     if document["format"] == evidence.OLD:
-        told.doubts.append(
+        findings.doubts.append(
             "an earlier version of cbm-lake made it, whose evidence does not hold its pages; make it anew"
         )
         return
-    found = _shown(path, content, document)
+    found = _differences_of_page(path, content, document)
     if found is None:
         return
     if not found:
-        told.notes.append("the page is the one that its evidence makes")
-    elif told.trusted and _is_signed(form, content, document):
-        told.notes.append(f"the page is the one that was signed, set with {_tools(document['tools'])}")
-    elif told.trusted or document["tools"] == evidence.tools():
-        told.differences += found
+        findings.notes.append("the page is the one that its evidence makes")
+    elif findings.trusted and _is_signed(form, content, document):
+        findings.notes.append(f"the page is the one that was signed, set with {_tools(document['tools'])}")
+    elif findings.trusted or document["tools"] == evidence.tools():
+        findings.differences += found
     else:
         here, there = _tools(evidence.tools()), _tools(document["tools"])
-        told.doubts.append(f"the page was set with {there}, and looks otherwise when set here with {here}: {found[0]}")
+        findings.doubts.append(
+            f"the page was set with {there}, and looks otherwise when set here with {here}: {found[0]}"
+        )
 
 
-def _shown(path: Path, content: bytes, document: Facts) -> list[str] | None:
+def _differences_of_page(path: Path, content: bytes, document: Facts) -> list[str] | None:
     """How a page differs from what its evidence makes; None where there is no page.
 
     Raises:
@@ -244,13 +246,13 @@ def _html(page: str, document: Facts, texts: Facts) -> list[str]:
     pictures = htmlpages.pictures(page)
     pixels = {name: images.digest_of_pixels(images.decoded(content)) for name, content in pictures.items()}
     files = {name: images.digest_of_file(content) for name, content in pictures.items()}
-    told = [
+    findings = [
         f"the figure {name} was changed" if name in pictures else f"the figure {name} is not there"
         for name, digest in document["pictures"].items()
         if files.get(name) != digest or pixels.get(name) != document["pixels"].get(name)
     ]
     there = {name: pictures.get(name, b"") for name in document["pictures"]}
-    return [*told, *htmlpages.differences(page, pages.html(texts, there, document))]
+    return [*findings, *htmlpages.differences(page, pages.html(texts, there, document))]
 
 
 def _pdf(content: bytes, document: Facts, texts: Facts) -> list[str]:
@@ -259,16 +261,16 @@ def _pdf(content: bytes, document: Facts, texts: Facts) -> list[str]:
     except InvalidInputError as error:
         return [f"the pages are none of a report: {error}"]
     drawn = {images.digest_of_pixels(pixels): pixels for pixels in there.pictures}
-    told = [
+    findings = [
         f"the figure {name} was changed, or is not there"
         for name, digest in document["pixels"].items()
         if digest not in drawn
     ]
     more = len(set(drawn) - set(document["pixels"].values()))
-    told += [f"{more} pictures are not of the evidence"] if more else []
+    findings += [f"{more} pictures are not of the evidence"] if more else []
     pictures = {name: images.encoded(drawn.get(digest, _NOTHING)) for name, digest in document["pixels"].items()}
     anew = pages.pdf(texts, pictures, document)
-    return told if content == anew else told + pdfpages.differences(there, pdfpages.read(anew))
+    return findings if content == anew else findings + pdfpages.differences(there, pdfpages.read(anew))
 
 
 def _is_signed(form: str, content: bytes, document: Facts) -> bool:
@@ -293,21 +295,21 @@ def _tools(tools: dict[str, str]) -> str:
 # -- the lake ---------------------------------------------------------------------------------------------------------
 
 
-def _values(document: Facts, url: str | None, told: _Findings) -> None:
+def _values(document: Facts, url: str | None, findings: _Findings) -> None:
     """Whether the lake as it was then says the same."""
     try:
         again = facts.gather(facts.open_at(document["as_of"], url), document["key"])
     except SourceError as error:
-        told.doubts.append(f"the lake cannot be read: {error}")
+        findings.doubts.append(f"the lake cannot be read: {error}")
         return
     except LakeError as error:
-        told.differences.append(f"the lake cannot say it again: {error}")
+        findings.differences.append(f"the lake cannot say it again: {error}")
         return
-    told.differences += differences(document["facts"], again)
-    told.numbers = _count(again)
+    findings.differences += differences(document["facts"], again)
+    findings.numbers = _count(again)
 
 
-def _drawn_again(document: Facts, url: str | None, told: _Findings) -> None:
+def _drawn_again(document: Facts, url: str | None, findings: _Findings) -> None:
     """Whether the lake as it was then draws the same pictures, where that can be told here."""
     tms = document["page"]["tms"]
     try:
@@ -315,7 +317,7 @@ def _drawn_again(document: Facts, url: str | None, told: _Findings) -> None:
         with tempfile.TemporaryDirectory() as scratch, sources.reading(lake):
             drawn, missing, _ = figures.draw(document["key"], Path(scratch), tms)
     except LakeError as error:
-        told.notes.append(f"pictures were compared with their digests, as the lake cannot draw them again: {error}")
+        findings.notes.append(f"pictures were compared with their digests, as the lake cannot draw them again: {error}")
         return
     again = {name: images.digest_of_pixels(images.decoded(content)) for name, content in drawn.items()}
     others = {name for name in again if name == "place" and tms.lower() != "sentinel"}
@@ -325,37 +327,39 @@ def _drawn_again(document: Facts, url: str | None, told: _Findings) -> None:
     alone = sorted({*others, *missing} & set(document["pixels"]))
     hidden = sorted(set(document["page"]["missing"]) & set(again) - others)
     if changed and document["tools"] == evidence.tools():
-        told.differences += [f"the figure {name} is not the one that the lake draws" for name in changed]
+        findings.differences += [f"the figure {name} is not the one that the lake draws" for name in changed]
     elif changed:
         alone += changed
-    told.notes.append("pictures are equal to those drawn anew" if not alone else _by_digest(alone))
+    findings.notes.append("pictures are equal to those drawn anew" if not alone else _by_digest(alone))
     if hidden:
-        told.notes.append(f"the report leaves out {some(hidden)}, which the lake draws now")
+        findings.notes.append(f"the report leaves out {some(hidden)}, which the lake draws now")
 
 
 def _by_digest(names: Sequence[str]) -> str:
     return f"the pictures {some(names)} were compared with the digests in the evidence, the others drawn anew"
 
 
-def differences(old: Any, new: Any, place: str = "") -> list[str]:
+def differences(old: Any, new: Any, where: str = "") -> list[str]:
     """Where two values of JSON are not equal, and what stands there."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = dict.fromkeys([*old, *new])
         return [
-            told for name in names for told in differences(old.get(name), new.get(name), f"{place}.{name}".lstrip("."))
+            findings
+            for name in names
+            for findings in differences(old.get(name), new.get(name), f"{where}.{name}".lstrip("."))
         ]
     if isinstance(old, list) and isinstance(new, list):
         longer = range(max(len(old), len(new)))
-        inner = [(_at(old, n), _at(new, n), f"{place}[{n}]") for n in longer]
-        return [told for pair in inner for told in differences(*pair)]
-    return [] if old == new and type(old) is type(new) else [f"{place} was {_told(old)}, is {_told(new)}"]
+        inner = [(_at(old, n), _at(new, n), f"{where}[{n}]") for n in longer]
+        return [findings for pair in inner for findings in differences(*pair)]
+    return [] if old == new and type(old) is type(new) else [f"{where} was {_excerpt(old)}, is {_excerpt(new)}"]
 
 
 def _at(values: list[Any], number: int) -> Any:
     return values[number] if number < len(values) else None
 
 
-def _told(value: Any) -> str:
+def _excerpt(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -102,7 +102,7 @@ class Gate:
     def _write(self, scope: Scope, answer: _Answer, body: bytes, ms: float) -> None:
         account: Account | None = scope["state"].get("account")
         who = account.name if account else "-"
-        line = f"{_address(scope) or '-'} {who} {answer.method} {_shown(scope)}"
+        line = f"{_address(scope) or '-'} {who} {answer.method} {_public_path(scope)}"
         log.info("%s %d %.0f ms", escaped(line), answer.status, ms)
         # Of strangers it is written who was not let in, and what a link gave; these are limited, others are not.
         counts = account or answer.status == 401 or (answer.status < 400 and _path(scope).startswith(_OPEN[0]))
@@ -184,7 +184,7 @@ def _path(scope: Scope) -> str:
     return path.removeprefix(scope.get("root_path", ""))
 
 
-def _shown(scope: Scope) -> str:
+def _public_path(scope: Scope) -> str:
     """The path, of a result without the part that lets whoever knows it in."""
     path = _path(scope)
     return f"/static/…/{path.rpartition('/')[2]}" if path.startswith("/static/") else path
@@ -203,7 +203,7 @@ def _look(scope: Scope, answer: _Answer, body: bytes, ms: float) -> Look:
     pid = named.get("feature") or asked.get("pid")
     question = _text(body) or unquote_plus(query, errors="replace")
     return Look(
-        account.name if account else None, _address(scope), "rest", answer.method, _shown(scope), answer.status,
+        account.name if account else None, _address(scope), "rest", answer.method, _public_path(scope), answer.status,
         round(ms, 1), aoi.lower() or None, pid, question,
     )  # fmt: skip
 
