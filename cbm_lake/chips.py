@@ -130,10 +130,12 @@ def covering(
         products: only these, by their names (`Scene.product`).
 
     Raises:
-        InvalidInputError: no such place or card, a date that is none, or a chip too large.
+        InvalidInputError: no such place or card, a date that is none, a last day before the first, or a chip too large.
     """
     _check(lon, lat, chipsize)
     first, last = _day(start), _day(end) + timedelta(days=1)
+    if last <= first:
+        raise InvalidInputError(f"the last day, {end}, comes before the first, {start}; turn them round")
     place = {"lon": float(lon), "lat": float(lat)}
     rows = lake.query("scenes.covering", card=cards.get(card).name, start=first, stop=last, **place).to_pylist()
     best: dict[str, Scene] = {}

@@ -16,7 +16,8 @@ from cbm_lake.errors import InvalidInputError
 DEEPEST: Final = 64
 """Lists and maps inside each other at most."""
 _MOST_DIGITS: Final = 40
-_STRINGS: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRINGS: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
+"""Texts, also one that does not end: it would be looked through again from each quotation mark inside."""
 _BRACKETS: Final = re.compile(r"[\[\]{}]")
 _LARGEST_YAML: Final = 2**20
 """Bytes of a YAML file at most; parameters and classes have a few thousand."""
@@ -105,6 +106,9 @@ def _int(text: str) -> int:
 # -- YAML -------------------------------------------------------------------------------------------------------------
 
 
+_MERGE: Final = "tag:yaml.org,2002:merge"
+
+
 class _Texts(yaml.SafeLoader):  # type: ignore[misc]
     """Every value is the text that stands in the file, but for one that is not given.
 
@@ -116,7 +120,8 @@ class _Texts(yaml.SafeLoader):  # type: ignore[misc]
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         """The map of a node, unless a name stands in it twice."""
         keys = {(key.tag, str(key.value)) for key, _ in node.value}
-        if len(keys) < len(node.value):
+        names = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
+        if len(keys) < len(node.value) or len({self.construct_object(name) for name in names}) < len(names):
             raise yaml.MarkedYAMLError(problem="a value stands there twice", problem_mark=node.start_mark)
         return dict(super().construct_mapping(node, deep))
 
@@ -182,6 +187,8 @@ def parse_yaml(text: str, *, texts: bool = False) -> Any:
         return loader.construct_document(root)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidInputError(" ".join(str(error).split())) from error
+    except (LookupError, AttributeError) as error:  # of a value that is none of the type that it says
+        raise InvalidInputError(f"a value in it is not of the type that its tag says ({error})") from error
 
 
 def _check_events(text: str) -> None:
@@ -202,6 +209,8 @@ def _check_nodes(root: Any) -> None:
         """How many values there are in a node, and how deep they lie."""
         if id(node) in open_nodes:
             raise InvalidInputError("an alias repeats what it stands in")
+        if isinstance(node, yaml.ScalarNode) and not node.value.isascii():
+            node.value.encode("utf-8")  # which half of a character (a lone surrogate) cannot be
         if id(node) not in measured:
             open_nodes.add(id(node))
             inner = [measure(below) for below in _below(node)]

@@ -14,6 +14,7 @@ from typing import Any, Final
 import duckdb
 
 from cbm_lake import queries
+from cbm_lake.errors import InvalidInputError
 
 KEYS: Final = {
     **dict.fromkeys(("s2", "bs", "c6"), ("aoi", "year", "ptype", "pid", "obstime", "scene")),
@@ -65,7 +66,11 @@ def ordered(
         if _describes(node):
             return rows
         if not _FIRST.intersection(modifier["type"] for modifier in node["modifiers"]):
-            return _by(rows, keys, hidden)
+            doubled = _doubled(rows.columns)
+            if not doubled:
+                return _by(rows, keys, hidden)
+            if hidden:
+                raise InvalidInputError(f"columns {doubled} have one name but for capitals; rename one of them")
         total = _total(cursor, statement, len(rows.columns))
         return rows if total is None else cursor.sql(total, params=params or None)
 
@@ -82,6 +87,16 @@ def _by(rows: duckdb.DuckDBPyRelation, keys: Sequence[str], hidden: Hidden | Non
         else []
     )
     return rows.order(", ".join(shown + salted))
+
+
+def _doubled(names: Sequence[str]) -> str:
+    """The first two names that DuckDB does not tell apart, and of which it renames one in an outer SELECT."""
+    former: dict[str, str] = {}
+    for name in names:
+        if name.lower() in former:
+            return f"{former[name.lower()]} and {name}"
+        former[name.lower()] = name
+    return ""
 
 
 def _parsed(cursor: duckdb.DuckDBPyConnection, statement: str) -> Node | None:
@@ -104,7 +119,7 @@ def _total(cursor: duckdb.DuckDBPyConnection, statement: str, columns: int) -> s
     order = next((modifier for modifier in modifiers if modifier["type"] == _ORDER), None)
     if order is None:
         order = {"type": _ORDER, "orders": []}
-        place = next(n for n, modifier in enumerate(modifiers) if modifier["type"] in _FIRST)
+        place = next((n for n, modifier in enumerate(modifiers) if modifier["type"] in _FIRST), len(modifiers))
         modifiers.insert(place, order)
     order["orders"] += _example(cursor, columns)
     return _one(cursor, "select json_deserialize_sql($given::json)", json.dumps(document))

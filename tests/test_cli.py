@@ -392,6 +392,23 @@ def test_errors_of_every_command_name_its_options(lake, tmp_path, monkeypatch, c
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("get chips --pid 12 --start soon --end 2024-03-02", "--start 'soon' is not right"),
+        ("get chips --pid 12 --start 2024-03-09 --end 2024-03-02", "--end 2024-03-02 comes before"),
+        ("get delete --pid 12 --yes --aoi ../..", "--aoi '../..' is not right"),
+    ],
+)
+def test_errors_of_options_name_those_of_the_command_line(lake, monkeypatch, capsys, words, said):
+    monkeypatch.setattr(
+        "sys.argv", ["cbm-lake", *words.split()[:2], "--aoi", "ms", "--year", "2024", *words.split()[2:]]
+    )
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert said in capsys.readouterr().err
+
+
 def test_parts_of_paths_and_of_words_are_no_options():
     options = {"aoi": "--aoi", "crop_name": "--crop-name"}
     assert as_options("a/aoi=he/x: say crop_name=, or aoi=x", options) == "a/aoi=he/x: say --crop-name, or --aoi x"

@@ -104,7 +104,7 @@ def test_rows_that_are_replaced_during_compaction_are_those_that_count(filled, m
 
 
 def test_a_partition_of_which_rows_are_replaced_for_ever_is_given_up(filled, monkeypatch):
-    monkeypatch.setattr(type(filled._tables["ledger"]), "rewrite", lambda *_: False)
+    monkeypatch.setattr(type(filled._tables["ledger"]), "rewrite", lambda *_, **__: False)
     with pytest.raises(
         SourceError,
         match=r"all is compacted but signatures.* others went on replacing its rows; compact again when they have",

@@ -75,6 +75,10 @@ HOSTILE = {
     "a name twice": ("a: 1\na: 2", "twice"),
     "code": ("!!python/object/apply:os.system ['true']", "constructor"),
     "two documents": ("--- 1\n--- 2", "single document"),
+    "two spellings of nothing": ("null: a\n~: b", "twice"),
+    "a tag that its value is not of": ("a: !!bool maybe", "type that its tag says"),
+    "a tag whose value is empty": ("a: !!int ''", "type that its tag says"),
+    "half of a character": ('a: "\\ud800"', "surrogate"),
     "no YAML": ("a: [", "expected"),
     "control characters": ("a: \x00", "unacceptable|special characters"),
     "an unknown alias": ("a: *b", "undefined alias"),
@@ -170,3 +174,17 @@ def test_catalogues_that_are_too_deep_are_refused_in_one_line(lake, tmp_path):
         (tmp_path / name).write_text('{"a":' * 9000 + "1" + "}" * 9000)
         with pytest.raises(SourceError, match=rf"{name}.*more than 64 lists and maps"):
             read(tmp_path / name, lake=lake)
+
+
+@pytest.mark.parametrize("text", ["1.0: a\n1: b", "true: a\n1: b"])
+def test_two_values_that_are_equal_are_one_name_of_a_map(text):
+    with pytest.raises(InvalidInputError, match="twice"):
+        documents.parse_yaml(text)
+
+
+def test_a_text_that_does_not_end_is_looked_through_once():
+    """Were it begun again at each quotation mark, this would take an hour."""
+    with pytest.raises(InvalidInputError, match="no JSON"):
+        documents.read_json('"' + '\\"' * 1_000_000 + "\\")
+    with pytest.raises(InvalidInputError, match="more than 64"):
+        documents.check_depth('"[\\"[" ' + "[" * 65 + '"]')

@@ -288,6 +288,8 @@ def test_headers_keep_browsers_from_guessing_and_the_log_has_no_secrets(url, cap
         ("parcelByID", {"year": 2030, "pid": "0012", "ptype": "nope"}, 404),
         ("rawChipByLocation", {"lon": 3, "lat": 43, "start_date": "x", "end_date": "2024-01-01"}, 400),
         ("rawChipByLocation", {"lon": 3, "lat": 43, **DAYS, "chipsize": 99999}, 400),
+        ("rawChipByLocation", {"lon": 3, "lat": 43, "start_date": "2024-03-09", "end_date": "2024-03-02"}, 400),
+        ("chipsByLocation", {"lon": 3, "lat": 43, "start_date": "2024-03-09", "end_date": "2024-03-02"}, 400),
         ("backgroundByLocation", {"lon": 3, "lat": 89}, 400),
     ],
 )  # fmt: skip

@@ -92,7 +92,7 @@ def test_rows_move_up_by_levels_so_that_none_is_written_more_than_a_few_times(ta
 
 
 def test_a_merge_that_fails_is_no_error_of_the_command_and_is_made_up_for_later(table, monkeypatch, caplog):
-    def full(*_):
+    def full(*_, **__):
         raise SourceError("No space left on device")
 
     with monkeypatch.context() as patch:

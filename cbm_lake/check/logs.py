@@ -17,10 +17,10 @@ from cbm_lake.check.looking import RESTORE, UNREADABLE, Looking, reason
 from cbm_lake.loghint import Hint
 
 _LAST_SUM = "_last_checkpoint"
-_AFTER_LOSS = "delete it and run the last command again: after a loss of power it was never reported as done"
+_AFTER_LOSS = "delete it {}and run the last command again: after a loss of power it was never reported as done"
 _FORMER = f"{RESTORE}; or move it and all later entries away, then check again and redo what they had added"
 _SUM = f"delete it and {_LAST_SUM} beside it: the entries of the log say the same"
-_RUN_AGAIN = "; without one what it recorded is lost: run the last command on this table again"
+_RUN_AGAIN = "; without one what it recorded is lost: {}run the last command on this table again"
 _REDO = {"files": f"; or delete {loghint.NAME} beside it: the next `parcels load` or `card2db` records the files again"}
 """Of the manifest, which is made of what is there."""
 _HINT = "delete it; the next command that writes this table makes it again"
@@ -62,7 +62,8 @@ def _actions(looking: Looking, table: str, entry: str, last: int) -> list[log.Ac
     except UNREADABLE as error:
         fault, actions = reason(error), []
     if fault is not None:
-        advice = _AFTER_LOSS if _number(entry) == last else _FORMER
+        too = f"together with {beside} " if (beside := _sums_of(looking, table, last)) else ""
+        advice = _AFTER_LOSS.format(too) if _number(entry) == last else _FORMER
         looking.fault(table, f"an entry of the log is damaged: {fault}", entry, advice)
         return None
     return actions
@@ -77,8 +78,15 @@ def _check_gaps(looking: Looking, table: str, numbers: list[int], hint: Hint | N
         for number in range(before + 1, after):
             advice = RESTORE
             if hint is not None and number == hint.version:
-                advice += _REDO.get(table, _RUN_AGAIN)
+                first = f"delete {beside}, then " if (beside := _sums_of(looking, table, number)) else ""
+                advice += _REDO.get(table, _RUN_AGAIN.format(first))
             looking.fault(table, "an entry of the log is missing", f"{table}/_delta_log/{number:020}.json", advice)
+
+
+def _sums_of(looking: Looking, table: str, number: int) -> str:
+    """The sum of a log up to its last entry, from which readers go on as if that entry were there; "" without one."""
+    name = f"{number:020}.checkpoint.parquet"
+    return f"{name} and {_LAST_SUM} beside it" if looking.has(f"{table}/_delta_log/{name}") else ""
 
 
 def _hint(looking: Looking, table: str, last: list[log.Action]) -> Hint | None:

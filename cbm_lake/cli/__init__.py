@@ -38,6 +38,11 @@ from cbm_lake.errors import LakeError
 _INTERRUPTED: Final = "Query interrupted"
 """What DuckDB raises of Ctrl-C instead of KeyboardInterrupt, which typer catches."""
 
+_SHORTER: Final = {
+    "start_date": "start", "end_date": "end", "max_peers": "most", "band": "bands", "tms": "background",
+}  # fmt: skip
+"""What commands call arguments of the library."""
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -62,11 +67,12 @@ def main() -> None:
 
 
 def _options(words: list[str], program: typer.Typer = app) -> dict[str, str]:
-    """The options of the command that these words call, by the names of its arguments."""
+    """The options of the command that these words call, by the names of its arguments and of those of the library."""
     command: Any = typer.main.get_command(program)
     for word in words:
         command = getattr(command, "commands", {}).get(word, command)
-    return {each.name: each.opts[0] for each in command.params if each.opts[0].startswith("--")}
+    own = {each.name: each.opts[0] for each in command.params if each.opts[0].startswith("--")}
+    return {name: own[short] for name, short in _SHORTER.items() if short in own} | own
 
 
 def _version(asked: bool) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
-from cbm_lake import durable
+from cbm_lake import durable, options
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, NotFoundError, SourceError
 
@@ -31,8 +31,13 @@ _RESERVED: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$| )", re
 
 
 def place(aoi: str, year: int, pid: str, name: str) -> Path:
-    """Where a file of a parcel is, or is to be."""
-    return Workspace.here().temp / aoi.lower() / str(year) / name_of(pid) / name
+    """Where a file of a parcel is, or is to be.
+
+    Raises:
+        InvalidInputError: the area or the year is none.
+    """
+    area, season = options.checked_option("aoi", aoi), options.checked_option("year", year)
+    return Workspace.here().temp / str(area).lower() / str(season) / name_of(pid) / name
 
 
 def of_parcels(root: Path) -> list[Path]:
