@@ -299,7 +299,8 @@ def row_of(document, card="s2"):
 
 
 def test_a_row_matches_the_schema_of_the_catalogue_in_names_and_order():
-    assert list(row_of(item())) == schemas.SCENES.names
+    numbered = [name for name in schemas.SCENES.names if name != "sequence"]  # which the lake adds
+    assert list(row_of(item())) == numbered
 
 
 STATED = {"raster:bands": [{"scale": 1e-4, "offset": -0.1}]}

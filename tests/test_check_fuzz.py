@@ -14,7 +14,7 @@ from cbm_lake.lake import Lake
 
 pytestmark = pytest.mark.slow
 
-ROUNDS = 24
+ROUNDS = 8
 """How often one bit is turned in every file."""
 
 

@@ -7,7 +7,7 @@ import small_demo
 
 from benchmarks import load
 
-SECONDS = 60
+SECONDS = 30
 CONNECTIONS = 64
 
 

@@ -767,6 +767,7 @@ def test_json_and_parquet_have_everything(report, tmp_path):
 def test_a_report_of_another_ending_or_place_is_refused(report, tmp_path):
     with pytest.raises(InvalidInputError, match=r"give it the ending \.html, \.json, \.parquet"):
         report.write(tmp_path / "report.pdf")
+    (tmp_path / "none").write_text("a file")
     with pytest.raises(SourceError, match="choose another place"):
         report.write(tmp_path / "none" / "report.html")
 
