@@ -230,6 +230,25 @@ def test_the_right_password_is_no_oracle_for_an_address_that_is_to_wait(door, mo
     assert asyncio.run(status(entrance, WHO, "5.6.7.8")) == 200
 
 
+def test_an_address_that_is_to_wait_learns_of_no_name_whether_it_is_in_use(door, monkeypatch):
+    entrance, _ = door
+    monkeypatch.setattr(limits.time, "monotonic", lambda: 1000.0)
+
+    async def reason(name):
+        with pytest.raises(limits.RefusalError) as refused:
+            await entrance.enter(header((name, "wrong")), "1.2.3.4")
+        return refused.value.status, refused.value.reason, refused.value.headers
+
+    async def guess():
+        await status(entrance, WHO)
+        for number in range(20):
+            await status(entrance, (f"n{number}", "x" * 20))
+        return [await reason(name) for _ in range(15) for name in ("ada", "nobody")]
+
+    answers = asyncio.run(guess())
+    assert all(answer == answers[0] for answer in answers)
+
+
 def test_the_same_password_sent_many_times_at_once_is_hashed_once(door):
     entrance, hashed = door
 

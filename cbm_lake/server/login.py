@@ -73,6 +73,7 @@ class Door:
             if account is None:
                 account = await self._hashed((name, password, address))
         except LockedOutError as error:
+            self._strangers.ask(address)  # beyond the allowance all names are answered alike
             raise RefusalError(429, str(error), retry_after(error.seconds)) from error
         if account is None:
             raise _nobody()
