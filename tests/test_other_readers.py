@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 
@@ -305,7 +306,7 @@ def test_killed_at_any_step_no_row_is_lost_or_doubled_and_the_next_command_settl
 @pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("verb", ["redraw", "draw again"])
 def test_an_error_right_after_a_commit_deletes_no_file_that_the_log_names(either, monkeypatch, verb, step, error):
-    """Ctrl-C comes when the commit returns; the checkpoint of every hundredth commit may fail."""
+    """Ctrl-C comes when the commit returns, or the disk fails when the entry has its name already."""
     if verb == "draw again":
         declare(either, {**WHOLE, "12": 80})
     commits = []
@@ -319,10 +320,8 @@ def test_an_error_right_after_a_commit_deletes_no_file_that_the_log_names(either
         return made
 
     monkeypatch.setattr(Store, "create", commit)
-    try:
+    with suppress(KeyboardInterrupt, cbm.LakeError):
         declare(either, {**WHOLE, "12": 80} if verb == "redraw" else WHOLE)
-    except (KeyboardInterrupt, cbm.LakeError):
-        assert error is KeyboardInterrupt
     assert len(commits) >= step
     monkeypatch.undo()
     pids = ("0012", "a/b") if verb == "redraw" else PIDS
