@@ -176,6 +176,10 @@ class _Odd(Matcher):
 class _Bodiless(RequestHandler):
     """Answers before the body of a request comes, and throws that away."""
 
+    def set_default_headers(self) -> None:
+        """Tell the client that the connection ends, as it does, before it sends its next request on it."""
+        self.set_header("Connection", "close")
+
     def data_received(self, chunk: bytes) -> None:
         """Nothing."""
 
