@@ -15,7 +15,10 @@ from cbm_lake import durable, extract
 from cbm_lake.check import check
 from cbm_lake.lake import Lake
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Object at .* is not recognized:UserWarning"),  # a draft of who was killed
+]
 
 
 @pytest.fixture(scope="module")
