@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+SLOW ?= tests
 BENCHMARKS := zonal extraction durability jp2 remote scaling chips lookup exporting server foi foi_truth qa validation markers markers_truth guard loading load
 
 .PHONY: demo test test-slow lint docs bench lock clean
@@ -14,7 +15,7 @@ test: $(INSTALLED)  ## lint, types, import layers and the tests
 	$(BIN)/pytest -q -n auto --dist loadfile
 
 test-slow: $(INSTALLED)  ## the tests that take long: many processes, kills at any moment, long histories
-	$(BIN)/pytest -q -n auto --dist loadfile -m "slow and not exhaustive"
+	$(BIN)/pytest -q -n auto --dist loadfile -m "slow and not exhaustive" $(SLOW)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

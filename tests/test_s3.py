@@ -153,7 +153,7 @@ def test_signatures_catalogue_and_parcels_equal_those_on_a_disk_row_for_row(stor
         ROWS,
         "from fiboa_parcels order by id",
         "select * exclude (assets, ingested, source, revision) from stac_scenes order by id",
-        "select * exclude (started, finished, extraction, revision) from ledger order by scene",
+        "select * exclude (started, finished, extraction, revision, pixels) from ledger order by scene",
     ):
         assert there.sql(statement).equals(here.sql(statement))
     assert series(there).equals(series(here))
