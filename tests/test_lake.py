@@ -537,7 +537,7 @@ def test_a_file_with_wrong_bytes_in_it_is_no_fault_of_the_statement(filled, plac
     content = bytearray(file.read_bytes())
     content[place : place + 60 if place > 0 else None] = b"\xff" * 60
     file.write_bytes(content)
-    with pytest.raises(SourceError, match="a Parquet file is damaged or missing|restore it from a copy") as caught:
+    with pytest.raises(SourceError, match=r"a Parquet file is damaged or missing|restore it from a copy") as caught:
         Lake(filled.url).sql("select * from s2")
     assert "\n" not in str(caught.value)
 
