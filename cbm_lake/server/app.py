@@ -21,7 +21,7 @@ from cbm_lake.server import access, audit, documentation, features, legacy, lega
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.server.audit import AccessLog
 from cbm_lake.server.gate import Doors, Gate
-from cbm_lake.server.limits import Rate
+from cbm_lake.server.limits import Rate, retry_after
 from cbm_lake.server.login import Door
 from cbm_lake.server.results import Results, Room
 from cbm_lake.server.security import RefusedError, User
@@ -146,7 +146,7 @@ def _failed(_: Request, error: Exception) -> Response:
 def _busy(_: Request, error: Exception) -> Response:
     """When to ask again."""
     status, seconds = (error.status, error.seconds) if isinstance(error, BusyError) else (503, 1.0)
-    return JSONResponse({"detail": str(error)}, status, headers={"Retry-After": f"{max(1, round(seconds))}"})
+    return JSONResponse({"detail": str(error)}, status, headers=retry_after(seconds))
 
 
 def _add_files(app: FastAPI) -> None:

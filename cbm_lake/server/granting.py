@@ -11,13 +11,12 @@ For the same areas and the same moment of the lake it is written once.
 
 from __future__ import annotations
 
-import re
 import shutil
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +30,7 @@ from cbm_lake import queries, tables
 from cbm_lake.database import Database, Part, files_of, rows
 from cbm_lake.delta import Table
 from cbm_lake.lake import Lake
-from cbm_lake.snapshots import Snapshot
+from cbm_lake.snapshots import Snapshot, place_of
 from cbm_lake.store import Store
 
 Aois = tuple[str, ...] | None
@@ -46,7 +45,6 @@ _KEPT: Final = 32
 """Databases that are kept for their next reader."""
 _FORGOTTEN: Final = 7 * 86_400.0
 """Seconds after which a database that nobody has deleted is."""
-_AREA: Final = re.compile(r"/aoi=([^/]*)/")
 
 
 @dataclass
@@ -127,11 +125,10 @@ class Grants:
         self._sweep()
         written = _Written(self._root / uuid.uuid4().hex, snapshot, readers=1)
         written.folder.mkdir(mode=0o700, parents=True)
-        try:
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, written.folder, ignore_errors=True)
             _write(self._store, self._known, self._whole, aois, written.file)
-        except BaseException:
-            shutil.rmtree(written.folder, ignore_errors=True)
-            raise
+            undo.pop_all()
         with self._lock:
             former = [self._written.pop(aois)] if aois in self._written else []
             self._written[aois] = written
@@ -172,15 +169,10 @@ def _narrowed(snapshot: Snapshot, aois: Aois) -> Snapshot:
         return snapshot
 
     def theirs(paths: Sequence[str]) -> tuple[str, ...]:
-        return tuple(path for path in paths if _area_of(path) in aois)
+        return tuple(path for path in paths if place_of(path)[0] in aois)
 
     parcels, outlines, former = map(theirs, (snapshot.parcels, snapshot.outlines, snapshot.former))
     return replace(snapshot, parcels=parcels, outlines=outlines, former=former)
-
-
-def _area_of(path: str) -> str | None:
-    found = _AREA.search(path)
-    return found[1] if found else None
 
 
 def _files(known: dict[str, Table], snapshot: Snapshot, aois: Aois) -> Mapping[str, Sequence[dict[str, Any]]]:

@@ -8,7 +8,7 @@ import shutil
 import uuid
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -100,14 +100,14 @@ class SqlDesk:
 
     def _answer(self, asking: Asking, write: Write, stop: Stop) -> Path:
         folder = self._results.folder(asking.who, "sql", uuid.uuid4())
-        try:
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
             with self._grants.database(asking.aois) as database:
                 question = Question(str(database), self._lake.url, asking.statement, asking.params, self._limits)
                 with closing(self._box.ask(question, stop)) as answer:
-                    return write(next(answer), answer, folder, most=self._limits.bytes)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+                    file = write(next(answer), answer, folder, most=self._limits.bytes)
+            undo.pop_all()
+            return file
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, Path]) -> Path:
