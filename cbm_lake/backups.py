@@ -39,12 +39,11 @@ from cbm_lake.lakefiles import (
     Moment,
     added,
     as_they_came,
-    content,
     listed,
     named,
     table_of,
-    version_of,
 )
+from cbm_lake.log import LAST_CHECKPOINT, version_of
 from cbm_lake.store import Store, discard, translated
 
 Progress = Callable[[int, int], None]
@@ -183,7 +182,7 @@ class _Copying:
         """
         latest = {table_of(name): name for name in sorted(self._there) if ENTRY.search(name)}
         for name in latest.values():
-            if not moment.has(name, ENTRY) or content(moment.store, name) != content(self._target, name):
+            if not moment.has(name, ENTRY) or moment.store.read_bytes(name) != self._target.read_bytes(name):
                 raise InvalidInputError(
                     f"{self._target.url} is no copy of {moment.store.url}: {name} is not the same there. It is of "
                     "another lake, or one of the two was written to since, or restored; give another folder"
@@ -214,7 +213,7 @@ class _Copying:
         """Write what says how cubes are to be read, where it is another than in the copy."""
         for name, text in moment.small.items():
             there = self._there.get(name)
-            if there is None or there.size != len(text) or content(self._target, name) != text:
+            if there is None or there.size != len(text) or self._target.read_bytes(name) != text:
                 modified = moment.files[name].modified if name in moment.files else None
                 self._put(name, partial(_write, text), modified)
 
@@ -242,8 +241,8 @@ class _Copying:
         self._each(partial(self._copy, moment.store), filter(self._lacks, checkpoints))
         versions = {(table_of(file.name), version_of(file.name)) for file in checkpoints}
         for table in moment.versions:
-            name = f"{table}/_delta_log/_last_checkpoint"
-            hint = content(moment.store, name) if name in moment.files else None
+            name = f"{table}/_delta_log/{LAST_CHECKPOINT}"
+            hint = moment.store.read_bytes(name) if name in moment.files else None
             if hint is not None and (table, named(hint)) in versions:
                 self._put(name, partial(_write, hint), moment.files[name].modified)
 

@@ -21,7 +21,6 @@ import google_crc32c
 import numpy as np
 import zarr
 from obstore.exceptions import BaseError
-from pyarrow import fs
 from zarr.codecs import Crc32cCodec, ShardingCodec
 
 from cbm_lake import access, cf, durable
@@ -108,11 +107,7 @@ class Blocks:
                 discard(filesystem, f"{root}/{self._folder}/{corner[0]}/{corner[1]}")
 
     def _listed(self) -> dict[Corner, int]:
-        filesystem, root = self._store.filesystem
-        selector = fs.FileSelector(f"{root}/{self._folder}", recursive=True, allow_not_found=True)
-        with translated("list", self._store.path(self._folder)):
-            found = filesystem.get_file_info(selector)
-        named = ((_NAME.search(info.path), info.size) for info in found if info.is_file)
+        named = ((_NAME.search(name), info.size) for name, info in self._store.listing(self._folder).items())
         return {(int(name[1]), int(name[2])): size or 0 for name, size in named if name}
 
     def _chunks(self, corner: Corner) -> tuple[Corner, Corner]:

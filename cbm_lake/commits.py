@@ -76,8 +76,7 @@ class Committed:
 
     def moved_on(self, table: DeltaTable | None) -> bool:
         """Whether someone committed since, or made the table: one look for the next entry of the log."""
-        following = 0 if table is None else table.version() + 1
-        return self.store.exists(f"{self.name}/_delta_log/{following:020}.json")
+        return self.store.exists(self.log.file(0 if table is None else table.version() + 1))
 
     def open(self, as_of: datetime | None = None) -> DeltaTable | None:
         """The table as it is, or as it was; None when it had not been made yet.
@@ -141,7 +140,7 @@ class Committed:
         actions: Sequence[Action],
         drafts: list[str],
         conflicts: Callable[[Action], bool] = lambda _: False,
-    ) -> bool:
+    ) -> None:
         """Add an entry to the log that rests on a snapshot, whatever others add meanwhile that is not in conflict.
 
         Args:
@@ -165,7 +164,6 @@ class Committed:
         )
         drafts.clear()
         self.keep_small(version)
-        return True
 
     def keep_small(self, version: int) -> None:
         """Sum the log up, by the writer alone whose commit makes it due.

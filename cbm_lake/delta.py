@@ -100,7 +100,8 @@ class Table(Committed):
                 if found is None:
                     return False
                 numbers = [log.numbered(name, number + 1) for name, number in zip(names, seen, strict=True)]
-                return self.commit(table, [*found, *numbers], drafts, conflicts)
+                self.commit(table, [*found, *numbers], drafts, conflicts)
+                return True
 
         return self.retried(commit)
 
@@ -165,7 +166,8 @@ class Table(Committed):
                 if table is None or not gone.keys() <= self.names(table):
                     return False
                 actions = [*added, *gone.values()]
-                return self.commit(table, log.rearranging(actions) if same_rows else actions, drafts)
+                self.commit(table, log.rearranging(actions) if same_rows else actions, drafts)
+                return True
 
             return self.retried(exchange)
 
@@ -255,9 +257,10 @@ class Exchange:
         """
         numbered = [log.numbered(*number) for number in (numbers or {}).items()]
         try:
-            return self._table.commit(self._snapshot, [*self._actions, *numbered], self._drafts)
+            self._table.commit(self._snapshot, [*self._actions, *numbered], self._drafts)
         except CommitFailedError:
             return False
+        return True
 
 
 def _is_due(files: Sequence[File]) -> bool:

@@ -70,7 +70,7 @@ def sync(files: Iterable[str | Path]) -> None:
         OSError: the disk does not take them.
     """
     paths = [Path(file) for file in files]
-    folders = dict.fromkeys(path.parent for path in paths)
+    folders = dict.fromkeys(path.parent for path in paths).keys() - paths
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # a disk takes many at once in little more time than one
         list(pool.map(lambda path: _sync_folder(path) if path.is_dir() else _sync(path), paths))
         list(pool.map(_sync_folder, folders))
@@ -98,10 +98,7 @@ def move(draft: Path, target: Path) -> None:
     Raises:
         OSError: the disk does not take it, or a folder that is not empty has the name.
     """
-    for path in sorted(draft.rglob("*")) if draft.is_dir() else [draft]:
-        _sync_folder(path) if path.is_dir() else _sync(path)
-    if draft.is_dir():
-        _sync_folder(draft)
+    sync([*draft.rglob("*"), draft])
     draft.replace(target)
     _sync_folder(target.parent)
 

@@ -235,7 +235,7 @@ class Lake(Writing):
     def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
         """The stored pixel index of that parcel version on that grid, or None; a file that was not written is none."""
         files = self._store.files(f"indexes/{parcels.version}")
-        names = [file.removeprefix(self._store.path("")) for file in files]
+        names = [self._store.name(file) for file in files]
         fitting = [name for name in names if _is_index(name, grid)]
         if not fitting:
             return None
@@ -251,7 +251,7 @@ class Lake(Writing):
 
     def read_parcels(self, parcels: ParcelSet, columns: list[str] | None = None) -> pa.Table:
         """One version of a parcel set, in the order of its file."""
-        name = parcels.path.removeprefix(self._store.path(""))
+        name = self._store.name(parcels.path)
         table = self._store.read(name, columns)
         if table is None:
             raise NotFoundError(f"parcel file {parcels.path} has gone; load the parcels of {parcels.name} again")

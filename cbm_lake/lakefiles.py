@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from pyarrow import fs
-
 from cbm_lake import tables
 from cbm_lake.lake import Lake
+from cbm_lake.log import version_of
 from cbm_lake.snapshots import Snapshot
-from cbm_lake.store import DRAFT, Store, translated
+from cbm_lake.store import DRAFT, Store
 
 ENTRY: Final = re.compile(r"/_delta_log/\d{20}\.json$")
 CHECKPOINT: Final = re.compile(r"/_delta_log/\d{20}\.checkpoint.*\.parquet$")
@@ -35,11 +34,8 @@ class File:
 
 def listed(store: Store) -> dict[str, File]:
     """Every file of a lake but drafts."""
-    filesystem, root = store.filesystem
-    with translated("list", store.url):
-        found = filesystem.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
-    names = ((info.path.removeprefix(root).lstrip("/"), info) for info in found if info.is_file)
-    return {name: File(name, info.size, info.mtime_ns or 0) for name, info in names if not DRAFT.search(name)}
+    files = store.listing().items()
+    return {name: File(name, info.size, info.mtime_ns or 0) for name, info in files if not DRAFT.search(name)}
 
 
 class Moment:
@@ -59,8 +55,7 @@ class Moment:
             for file in known[view].files(table)
         }
         """Files of the tables without which the snapshot cannot be read."""
-        prefix = self.store.path("")
-        self.catalogued = {path.removeprefix(prefix) for path in (*self.snapshot.scenes, *self.snapshot.outlines)}
+        self.catalogued = {self.store.name(path) for path in (*self.snapshot.scenes, *self.snapshot.outlines)}
         """Files of scenes and parcels."""
         self.small = _small_of_cubes(self.store)
         self.files = listed(self.store)  # after what may name them
@@ -83,42 +78,22 @@ def table_of(entry: str) -> str:
     return entry.rpartition("/_delta_log/")[0]
 
 
-def version_of(entry: str) -> int:
-    """The version of an entry or a checkpoint of a log."""
-    return int(entry.rpartition("/")[2].partition(".")[0])
-
-
 def _small_of_cubes(store: Store) -> dict[str, bytes]:
     """What stands in the cubes but pixels, read before pixels are listed: what it speaks of is there then.
 
     In the order in which it may be written: how an array is to be read after what is in it, and the whole after its
     arrays.
     """
-    filesystem, root = store.filesystem
-    with translated("list", store.path("cubes")):
-        found = filesystem.get_file_info(fs.FileSelector(f"{root}/cubes", recursive=True, allow_not_found=True))
-    names = (info.path.removeprefix(root).lstrip("/") for info in found if info.is_file)
-    small = [name for name in names if not DRAFT.search(name) and not _SHARD.search(name)]
+    small = [name for name in store.listing("cubes") if not DRAFT.search(name) and not _SHARD.search(name)]
     small.sort(key=lambda name: (name.endswith("zarr.json"), -name.count("/")))
-    contents = ((name, content(store, name)) for name in small)
+    contents = ((name, store.read_bytes(name)) for name in small)
     return {name: content for name, content in contents if content is not None}
-
-
-def content(store: Store, name: str) -> bytes | None:
-    """The bytes of a file; None where it is not there."""
-    filesystem, root = store.filesystem
-    with translated("read", store.path(name)):
-        try:
-            with filesystem.open_input_stream(f"{root}/{name}") as stream:
-                return bytes(stream.read())
-        except FileNotFoundError:
-            return None
 
 
 def added(store: Store, entry: str) -> set[str]:
     """The files that an entry of a log adds to its table; none where it cannot be read, which `check` tells."""
     found = set()
-    for line in (content(store, entry) or b"").splitlines():
+    for line in (store.read_bytes(entry) or b"").splitlines():
         with suppress(ValueError, TypeError, KeyError):
             found.add(f"{table_of(entry)}/{unquote(json.loads(line)['add']['path'])}")
     return found

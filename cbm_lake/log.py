@@ -11,7 +11,8 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -40,8 +41,9 @@ _PROTOCOL: Final = {"minReaderVersion": 1, "minWriterVersion": 2}
 _READ: Final = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"})
 """Features of tables that change nothing of how their files are read."""
 _CHECKPOINT_EVERY: Final = 100
-_LAST: Final = "_last_checkpoint"
-_WITHOUT_SUM: Final = f"delete it and {_LAST} beside it: the entries of the log say the same"
+LAST_CHECKPOINT: Final = "_last_checkpoint"
+"""The file beside a log that says which of its sums is the latest."""
+WITHOUT_SUM: Final = f"delete it and {LAST_CHECKPOINT} beside it: the entries of the log say the same"
 
 
 class DamagedLogError(SourceError):
@@ -75,10 +77,10 @@ class Log:
             try:
                 table = DeltaTable(url, storage_options=self.store.options)
             except TableNotFoundError:
-                self._check_entries()
+                self._check_entries(self._files())
                 return None
             except (DeltaError, ValueError) as error:
-                self._check_entries()
+                self._check_entries(self._files())
                 self._check_checkpoints(error)
                 raise DeltaError(str(error)) from error
         self.check()
@@ -92,8 +94,9 @@ class Log:
             DamagedLogError: an entry or a checkpoint is damaged; it is named, with what to do.
         """
         if not access.is_remote(self.store.url):
-            self._check_entries(version)
-            self._check_noted(version)
+            files = self._files(version)
+            self._check_entries(files)
+            self._check_noted(files)
 
     def commit(self, actions: Iterable[Action], since: int, conflicts: Callable[[Action], bool]) -> int:
         """Add an entry after version `since`, or after those that others added meanwhile.
@@ -121,7 +124,7 @@ class Log:
             version += 1
             content = _encoded(actions, self._place(version))
         if not access.is_remote(self.store.url):
-            loghint.note_entry(Path(self.store.path(self.file(version))).parent, version, content)
+            loghint.note_entry(self._folder, version, content)
         return version
 
     def _write(self, version: int, content: bytes) -> bool:
@@ -144,35 +147,31 @@ class Log:
         if access.is_remote(self.store.url):
             table.create_checkpoint()
             return
-        log = Path(self.store.path(f"{self.name}/_delta_log"))
-        with TemporaryDirectory() as scratch:
-            copied = Path(scratch) / "table" / "_delta_log"
-            copied.mkdir(parents=True)
-            for file in _needed(log):
-                shutil.copyfile(file, copied / file.name)
+        log = self._folder
+        with _copied(_needed(log)) as copied:
             summed = DeltaTable(str(copied.parent))
             if (copied / f"{summed.version():020}.checkpoint.parquet").exists():
                 return
             summed.create_checkpoint()
-            for name in (f"{summed.version():020}.checkpoint.parquet", _LAST):
+            for name in (f"{summed.version():020}.checkpoint.parquet", LAST_CHECKPOINT):
                 with durable.replacing(log / name) as draft:
                     shutil.copyfile(copied / name, draft)
-                if name != _LAST:
+                if name != LAST_CHECKPOINT:
                     loghint.note_sum(log, name)
 
     def is_due(self, version: int) -> bool:
         """Whether the log is to be summed up after that version."""
         return version % _CHECKPOINT_EVERY == 0 and version > 0
 
-    def _check_entries(self, version: int | None = None) -> None:
-        """Raise SourceError for a damaged entry since the last checkpoint: the library passes over an empty one."""
+    def _files(self, version: int | None = None) -> list[Path]:
+        """What the table, or a version of it, rests on; of a log in an object store all entries."""
         if access.is_remote(self.store.url):
-            names = self.store.files(f"{self.name}/_delta_log", ".json")
-        else:
-            names = [str(file) for file in _needed(self._folder, version)]
-        numbers = sorted(
-            int(stem) for name in names if (stem := Path(name).stem).isdecimal() and name.endswith(".json")
-        )
+            return [Path(name) for name in self.store.files(f"{self.name}/_delta_log", ".json")]
+        return _needed(self._folder, version)
+
+    def _check_entries(self, files: Sequence[Path]) -> None:
+        """Raise SourceError for a damaged entry among files: the library passes over an empty one."""
+        numbers = sorted(version_of(file.name) for file in files if file.suffix == ".json" and file.stem.isdecimal())
         for number in numbers:
             content = self.store.read_bytes(self.file(number))
             is_last = number == numbers[-1] and not self.store.exists(self.file(number + 1))
@@ -184,21 +183,21 @@ class Log:
         if files:
             reason = str(error).partition("\n")[0]
             raise DamagedLogError(
-                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason}); {_WITHOUT_SUM}"
+                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason}); {WITHOUT_SUM}"
             ) from error
 
     @property
     def _folder(self) -> Path:
         return Path(self.store.path(f"{self.name}/_delta_log"))
 
-    def _check_noted(self, version: int | None) -> None:
+    def _check_noted(self, files: Sequence[Path]) -> None:
         """Raise SourceError for a newest checkpoint that is not the one that was written, and says other things."""
         noted = loghint.read(self._folder).sums
-        for file in _needed(self._folder, version):
+        for file in files:
             if file.name in noted and not _is_sound(file, *_state_of(file), noted[file.name]):
                 raise DamagedLogError(
                     f"cannot read {file}: this sum of the log is not what was written, and says other things than the "
-                    f"entries; {_WITHOUT_SUM}"
+                    f"entries; {WITHOUT_SUM}"
                 )
 
     def _decoded(self, version: int, content: bytes | None, *, last: bool = True) -> list[Action]:
@@ -207,7 +206,13 @@ class Log:
         if fault is None and content is not None:
             return decoded(content)
         path = self.store.path(self.file(version))
-        raise DamagedLogError(f"cannot read {path}: this entry of the log is damaged ({fault}); {_advice(last=last)}")
+        raise DamagedLogError(f"cannot read {path}: this entry of the log is damaged ({fault}); {advice(last=last)}")
+
+
+def version_of(name: str) -> int:
+    """The version that an entry or a checkpoint of a log is of, by its name or path; -1 for another file."""
+    stem = name.rpartition("/")[2].partition(".")[0]
+    return int(stem) if stem.isdecimal() else -1
 
 
 def place(table: str, version: int) -> str:
@@ -376,17 +381,31 @@ def _is_sound(checkpoint: Path, _size: int, _modified: int, noted: str) -> bool:
 
 def _names_in(*files: Path) -> set[str]:
     """The data files of a table that has only these files of its log."""
+    with _copied(files) as log:
+        return set(pa.table(DeltaTable(str(log.parent)).get_add_actions())["path"].to_pylist())
+
+
+@contextmanager
+def _copied(files: Iterable[Path]) -> Iterator[Path]:
+    """A log that is made of copies of these files, and goes away at the end."""
     with TemporaryDirectory() as scratch:
         log = Path(scratch, "table", "_delta_log")
         log.mkdir(parents=True)
         for file in files:
             shutil.copyfile(file, log / file.name)
-        return set(pa.table(DeltaTable(str(log.parent)).get_add_actions())["path"].to_pylist())
+        yield log
 
 
-def _advice(*, last: bool) -> str:
+def advice(*, last: bool, beside: str = "") -> str:
+    """What to do about a damaged entry.
+
+    Args:
+        last: whether there are none after it.
+        beside: what must go together with it.
+    """
     if last:
-        return "delete it and run the last command again: after a loss of power it was never reported as done"
+        too = f"together with {beside} " if beside else ""
+        return f"delete it {too}and run the last command again: after a loss of power it was never reported as done"
     return (
         "restore it from a copy; or move it and all later entries away, then check again and redo what they had added"
     )

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from cbm_lake import access, clock, digests, schemas
+from cbm_lake import access, clock, schemas
 from cbm_lake.delta import Table
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.store import Store, Written, translated
@@ -50,7 +50,7 @@ def record(table: Table, folder: str, written: Written, replaced: Iterable[str] 
         SourceError: the folder or the manifest cannot be read or written.
     """
     known = recorded(table)
-    names = [path.removeprefix(table.store.path("")) for path in table.store.files(folder)]
+    names = [table.store.name(path) for path in table.store.files(folder)]
     rows = [
         {"name": name, "bytes": written.size, "digest": written.digest, **_now("added")}
         if name == written.name
@@ -69,7 +69,7 @@ def missing(table: Table, folder: str) -> list[str]:
     Raises:
         SourceError: the folder or the manifest cannot be read.
     """
-    there = {path.removeprefix(table.store.path("")) for path in table.store.files(folder)}
+    there = {table.store.name(path) for path in table.store.files(folder)}
     return sorted(name for name in recorded(table) if name.startswith(f"{folder}/") and name not in there)
 
 
@@ -104,15 +104,9 @@ def _row(store: Store, name: str) -> dict[str, Any]:
     filesystem, root = store.filesystem
     with translated("read", store.path(name)):
         size = filesystem.get_file_info(f"{root}/{name}").size
-    digest = None if access.is_remote(store.url) else _digest(store, name)  # far away it would be fetched for that
+    digest = None if access.is_remote(store.url) else store.digest(name)  # far away it would be fetched for that
     return {"name": name, "bytes": size, "digest": digest, **_now("added")}
 
 
 def _now(action: str) -> dict[str, Any]:
     return {"action": action, "recorded": clock.now(), "version": version("cbm-lake"), "sequence": None}
-
-
-def _digest(store: Store, name: str) -> str:
-    filesystem, root = store.filesystem
-    with translated("read", store.path(name)), filesystem.open_input_stream(f"{root}/{name}") as stream:
-        return digests.computed(stream)

@@ -29,11 +29,10 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from cbm_lake import compaction, queries
+from cbm_lake.datafiles import File
 from cbm_lake.delta import Exchange, Table
 from cbm_lake.errors import SourceError
 
-File = dict[str, Any]
-"""A file of a table, as `Table.files` lists it."""
 _ATTEMPTS = 20
 """How often it is tried while others write."""
 _ROWS = 65_536

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
-File = dict[str, Any]
-"""A file of a table, as `Table.files` lists it."""
+from cbm_lake.datafiles import File
+
 _FILES: Final = 16
 """Files of one level that are merged."""
 _EVERY: Final = 32

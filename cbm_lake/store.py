@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -70,14 +70,21 @@ class Store:
         """The full path or URL of a file of this store."""
         return f"{self.url.rstrip('/')}/{name}"
 
+    def name(self, path: str) -> str:
+        """The name in this store of a file by its full path or URL."""
+        return path.removeprefix(self.path(""))
+
+    def listing(self, folder: str = "") -> dict[str, fs.FileInfo]:
+        """All files below a folder by their names in the store, drafts too; none where there is no such folder."""
+        filesystem, root = self.filesystem
+        selector = fs.FileSelector(f"{root}/{folder}".rstrip("/"), recursive=True, allow_not_found=True)
+        with translated("list", self.path(folder) if folder else self.url):
+            files = filesystem.get_file_info(selector)
+        return {info.path.removeprefix(root).lstrip("/"): info for info in files if info.is_file}
+
     def files(self, folder: str, ending: str = ".parquet") -> list[str]:
         """Full paths of the files of that ending below a folder, in order; none where there is no such folder."""
-        filesystem, root = self.filesystem
-        with translated("list", self.path(folder)):
-            found = filesystem.get_file_info(fs.FileSelector(f"{root}/{folder}", recursive=True, allow_not_found=True))
-        names = (
-            info.path.removeprefix(root).lstrip("/") for info in found if info.is_file and info.path.endswith(ending)
-        )
+        names = (name for name in self.listing(folder) if name.endswith(ending))
         return sorted(self.path(name) for name in names if not name.rpartition("/")[2].startswith("."))
 
     def folders(self, folder: str) -> list[str]:
@@ -116,11 +123,13 @@ class Store:
     def is_as_written(self, name: str) -> bool:
         """Whether a file has the digest that its name says, where it says one; one far away is not read for that."""
         recorded = digests.recorded(name)
-        if recorded is None or access.is_remote(self.url):
-            return True
+        return recorded is None or access.is_remote(self.url) or self.digest(name) == recorded
+
+    def digest(self, name: str) -> str:
+        """The digest of a file, which is read for that."""
         filesystem, root = self.filesystem
         with translated("read", self.path(name)), filesystem.open_input_stream(f"{root}/{name}") as stream:
-            return digests.computed(stream) == recorded
+            return digests.computed(stream)
 
     def prove(self) -> None:
         """See that commits to the store are safe, at the first write of a process.
@@ -191,15 +200,19 @@ class Store:
         """Delete the drafts of writes that broke off days ago below a local folder; returns how many."""
         if access.is_remote(self.url):
             return 0
+        return self.discard_old([name for name in self.listing(folder) if DRAFT.search(name)], days)
+
+    def discard_old(self, names: Iterable[str], days: float) -> int:
+        """Delete those files that are older than so many days; returns how many."""
         filesystem, root = self.filesystem
-        oldest = time.time() - days * 86_400
-        with translated("delete drafts in", self.path(folder)):
-            there = filesystem.get_file_info(fs.FileSelector(f"{root}/{folder}", recursive=True, allow_not_found=True))
-            drafts = [info for info in there if info.is_file and DRAFT.search(info.path.removeprefix(root))]
-            gone = [info.path for info in drafts if info.mtime.timestamp() <= oldest]
-            for path in gone:
-                discard(filesystem, path)
-        return len(gone)
+        oldest, gone = time.time() - days * 86_400, 0
+        for name in names:
+            with translated("delete", self.path(name)):
+                info = filesystem.get_file_info(f"{root}/{name}")
+                if info.is_file and info.mtime.timestamp() <= oldest:
+                    discard(filesystem, info.path)
+                    gone += 1
+        return gone
 
     def read_bytes(self, name: str) -> bytes | None:
         """A small file as it is; None when there is none of that name."""

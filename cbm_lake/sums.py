@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from cbm_lake import digests
 from cbm_lake.errors import SourceError
-from cbm_lake.store import Store, discard, translated
+from cbm_lake.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -54,29 +52,20 @@ def sum_up(store: Store, scenes: Sequence[str]) -> None:
     try:
         paths = shortened(store, scenes)
         if len(paths) > _FILES + 1:
-            _write(store, paths, [path.removeprefix(store.path("")) for path in scenes])
+            _write(store, paths, [store.name(path) for path in scenes])
     except (SourceError, pa.ArrowException) as error:
         log.warning("the catalogue of %s is not summed up: %s", store.url, error)
 
 
 def sweep(store: Store, days: float) -> int:
     """Delete all sums but the largest that are older than so many days; returns how many."""
-    filesystem, root = store.filesystem
-    oldest, gone = time.time() - days * 86_400, 0
-    for path in store.files(FOLDER)[:-1]:
-        name = f"{root}/{path.removeprefix(store.path(''))}"
-        with translated("delete", path):
-            info = filesystem.get_file_info(name)
-            if info.type == fs.FileType.File and info.mtime.timestamp() <= oldest:
-                discard(filesystem, name)
-                gone += 1
-    return gone
+    return store.discard_old([store.name(path) for path in store.files(FOLDER)[:-1]], days)
 
 
 def _summed(store: Store, path: str) -> set[str] | None:
     """The files that a sum is of; None where it is damaged or has gone."""
     try:
-        content = store.read_bytes(path.removeprefix(store.path("")))
+        content = store.read_bytes(store.name(path))
         if content is None or digests.computed(content) != digests.recorded(path):
             return None
         metadata = pq.read_schema(pa.BufferReader(content)).metadata or {}
@@ -87,7 +76,7 @@ def _summed(store: Store, path: str) -> set[str] | None:
 
 
 def _write(store: Store, paths: Sequence[str], names: Sequence[str]) -> None:
-    parts = [part for path in paths if (part := store.read(path.removeprefix(store.path("")))) is not None]
+    parts = [part for path in paths if (part := store.read(store.name(path))) is not None]
     if len(parts) < len(paths):
         return  # one has gone meanwhile
     rows = pa.concat_tables(parts, promote_options="permissive")

@@ -57,11 +57,15 @@ class Writing(Pixels):
             numbered = _numbered(revisions.rows(rows, chosen), order.sequence)
             written = self._store.write(filenames.scenes(order, uuid.uuid4().hex[:8]), _stac_geoparquet(numbered))
             manifest.record(self._tables["files"], "scenes", written)
-            sums.sum_up(self._store, self.snapshot().scenes)
+            self._sum_up()
         for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
             self.settle(card)  # what is of the former revision or offset counts no more
         changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
         return len(chosen.keys() - held.keys()), changed
+
+    def _sum_up(self) -> None:
+        """Let the catalogue be read from few files."""
+        sums.sum_up(self._store, [path for path, _ in self._moments.scene_files()])
 
     def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table | pa.RecordBatchReader) -> bool:
         """Make `rows` the parcels of an area and year; False when that very version is in force already."""
@@ -205,7 +209,7 @@ class Writing(Pixels):
                 which the message names, stay as they were, and all others are done.
         """
         self._check_present()
-        sums.sum_up(self._store, self.snapshot().scenes)
+        self._sum_up()
         return self._upkeep.compact(card)
 
     def vacuum(self, days: float) -> int:

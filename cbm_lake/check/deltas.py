@@ -64,8 +64,7 @@ def _snapshot(looking: Looking, table: Table) -> dict[str, dict[str, Any]] | Non
         with translated("read", table.url):
             told = [] if opened is None else pa.table(opened.get_add_actions(flatten=True)).to_pylist()
     except SourceError as error:
-        told = (finding.part == table.name and finding.severity == "fault" for finding in looking.findings)
-        if not any(told):
+        if not any(finding.part == table.name and finding.severity == "fault" for finding in looking.findings):
             what, _, advice = str(error).partition("; ")
             looking.fault(table.name, reason(SourceError(what)), f"{table.name}/_delta_log", advice or RESTORE)
         return None

@@ -16,10 +16,6 @@ from cbm_lake.check.files import rows_of
 from cbm_lake.check.looking import RESTORE, UNREADABLE, Looking, reason
 from cbm_lake.loghint import Hint
 
-_LAST_SUM = "_last_checkpoint"
-_AFTER_LOSS = "delete it {}and run the last command again: after a loss of power it was never reported as done"
-_FORMER = f"{RESTORE}; or move it and all later entries away, then check again and redo what they had added"
-_SUM = f"delete it and {_LAST_SUM} beside it: the entries of the log say the same"
 _RUN_AGAIN = "; without one what it recorded is lost: {}run the last command on this table again"
 _REDO = {"files": f"; or delete {loghint.NAME} beside it: the next `parcels load` or `card2db` records the files again"}
 """Of the manifest, which is made of what is there."""
@@ -29,7 +25,7 @@ _HINT = "delete it; the next command that writes this table makes it again"
 def check_log(looking: Looking, table: str) -> set[str]:
     """Every entry of a table's log, and what sums them up; the answer is which files they ever added."""
     folder = f"{table}/_delta_log"
-    entries = {_number(name): name for name in looking.names(folder, ".json") if _number(name) >= 0}
+    entries = {log.version_of(name): name for name in looking.names(folder, ".json") if log.version_of(name) >= 0}
     last = max(entries, default=-1)
     actions = dict(
         zip(entries, looking.each(lambda n: _actions(looking, table, n, last), entries.values()), strict=True)
@@ -39,16 +35,12 @@ def check_log(looking: Looking, table: str) -> set[str]:
     if hint is not None and looking.deep and hint.version in entries:
         content = looking.store.read_bytes(entries[hint.version]) or b""
         if actions[hint.version] is not None and digests.computed(content) != hint.digest:
-            looking.fault(table, "an entry of the log is not what was written", entries[hint.version], _FORMER)
+            looking.fault(
+                table, "an entry of the log is not what was written", entries[hint.version], log.advice(last=False)
+            )
     _check_sums(looking, table, actions, hint)
     added = (line["add"]["path"] for lines in actions.values() for line in lines or () if "add" in line)
     return {f"{table}/{unquote(path)}" for path in added}
-
-
-def _number(name: str) -> int:
-    """The version that a file of a log is of by its name; -1 where it has none."""
-    stem = name.rpartition("/")[2].partition(".")[0]
-    return int(stem) if stem.isdecimal() else -1
 
 
 def _actions(looking: Looking, table: str, entry: str, last: int) -> list[log.Action] | None:
@@ -57,13 +49,12 @@ def _actions(looking: Looking, table: str, entry: str, last: int) -> list[log.Ac
         content = looking.store.read_bytes(entry)
         if content is None:  # it has gone since
             return None
-        fault = log.damage(content, log.place(table, _number(entry)))
+        fault = log.damage(content, log.place(table, log.version_of(entry)))
         actions = log.decoded(content) if fault is None else []
     except UNREADABLE as error:
         fault, actions = reason(error), []
     if fault is not None:
-        too = f"together with {beside} " if (beside := _sums_of(looking, table, last)) else ""
-        advice = _AFTER_LOSS.format(too) if _number(entry) == last else _FORMER
+        advice = log.advice(last=log.version_of(entry) == last, beside=_sums_of(looking, table, last))
         looking.fault(table, f"an entry of the log is damaged: {fault}", entry, advice)
         return None
     return actions
@@ -86,7 +77,7 @@ def _check_gaps(looking: Looking, table: str, numbers: list[int], hint: Hint | N
 def _sums_of(looking: Looking, table: str, number: int) -> str:
     """The sum of a log up to its last entry, from which readers go on as if that entry were there; "" without one."""
     name = f"{number:020}.checkpoint.parquet"
-    return f"{name} and {_LAST_SUM} beside it" if looking.has(f"{table}/_delta_log/{name}") else ""
+    return f"{name} and {log.LAST_CHECKPOINT} beside it" if looking.has(f"{table}/_delta_log/{name}") else ""
 
 
 def _hint(looking: Looking, table: str, last: list[log.Action]) -> Hint | None:
@@ -116,14 +107,14 @@ def _check_sums(looking: Looking, table: str, actions: dict[int, list[log.Action
     sums = looking.names(f"{table}/_delta_log", ".parquet")
     for name in sums:
         noted = hint.sums.get(name.rpartition("/")[2]) if hint else None
-        if rows_of(looking, name, _SUM, digest=noted) is not None and looking.reads_all(name):
+        if rows_of(looking, name, log.WITHOUT_SUM, digest=noted) is not None and looking.reads_all(name):
             _compare(looking, table, name, actions)
     _check_latest(looking, table, sums)
 
 
 def _check_latest(looking: Looking, table: str, sums: list[str]) -> None:
     """The file that says which checkpoint is the latest."""
-    latest = f"{table}/_delta_log/{_LAST_SUM}"
+    latest = f"{table}/_delta_log/{log.LAST_CHECKPOINT}"
     if not looking.has(latest):
         if sums:
             what = "nothing names the latest sum of the log, so that the whole log is read"
@@ -143,7 +134,7 @@ def _check_named(
     looking: Looking, table: str, sums: list[str], words: dict[str, Any], named: str, size: int | None
 ) -> None:
     """The checkpoint that is named as the latest."""
-    latest = f"{table}/_delta_log/{_LAST_SUM}"
+    latest = f"{table}/_delta_log/{log.LAST_CHECKPOINT}"
     if named not in sums:
         looking.fault(table, "the sum of the log that is named as the latest is missing", latest, "delete it")
     elif size not in (None, looking.size(named)):
@@ -174,7 +165,7 @@ def _check_words(looking: Looking, table: str, latest: str, words: dict[str, Any
 
 def _compare(looking: Looking, table: str, name: str, actions: dict[int, list[log.Action] | None]) -> None:
     """Whether a checkpoint says what the entries up to its version say, where all of these can be read."""
-    needed = range(_number(name) + 1)
+    needed = range(log.version_of(name) + 1)
     if any(actions.get(number) is None for number in needed):
         return
     filesystem, root = looking.store.filesystem
@@ -184,7 +175,7 @@ def _compare(looking: Looking, table: str, name: str, actions: dict[int, list[lo
     except UNREADABLE:  # which is a finding of its own
         return
     if _state(there) != _state(line for number in needed for line in actions[number] or ()):
-        looking.fault(table, "the sum of the log says other things than its entries", name, _SUM)
+        looking.fault(table, "the sum of the log says other things than its entries", name, log.WITHOUT_SUM)
 
 
 def _state(lines: Iterable[log.Action]) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 import duckdb
-from pyarrow import fs
 
 from cbm_lake import queries
-from cbm_lake.store import DRAFT, Store, translated
+from cbm_lake.store import DRAFT, Store
 
 Progress = Callable[[int, int], None]
 """Called with how many files were looked at and how many there are."""
@@ -56,16 +55,7 @@ class Listing:
         Raises:
             SourceError: the folder cannot be listed.
         """
-        filesystem, root = store.filesystem
-        with translated("list", store.url):
-            found = filesystem.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
-        return cls(
-            {
-                info.path.removeprefix(root).lstrip("/"): (info.size or 0, info.mtime_ns or 0)
-                for info in found
-                if info.is_file
-            }
-        )
+        return cls({name: (info.size or 0, info.mtime_ns or 0) for name, info in store.listing().items()})
 
 
 @dataclass
