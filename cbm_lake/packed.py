@@ -235,7 +235,7 @@ def _check_names(path: str | Path, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         if member.is_dir():
             continue
-        folded = unicodedata.normalize("NFC", member.filename).casefold()
+        folded = _folded(member.filename)
         if folded in seen:
             how = (
                 "is there twice"

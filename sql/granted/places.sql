@@ -5,11 +5,6 @@ select
     max(centroid_lon + across) as east, max(centroid_lat + reach) as north
 from (
     select *, reach / cos(radians(least(abs(centroid_lat) + reach, 89.9))) as across
-    from (
-        select
-            *, (bbox.xmax - bbox.xmin + bbox.ymax - bbox.ymin)
-            * if(greatest(abs(bbox.xmin), abs(bbox.xmax)) <= 360 and greatest(abs(bbox.ymin), abs(bbox.ymax)) <= 90, 1.2, 1 / 100000) as reach
-        from read_parquet($paths, union_by_name = true)
-    )
+    from (select *, reach_of(bbox) as reach from read_parquet($paths, union_by_name = true))
 )
 group by floor(centroid_lon * 4), floor(centroid_lat * 4)
