@@ -29,12 +29,12 @@ from pyproj import Transformer
 from rasterio.windows import Window
 
 from benchmarks import tiles
-from cbm_lake import chips, schemas
-from cbm_lake.cube import Cube, CubeSource, Slot
-from cbm_lake.lake import Lake
+from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake.slots import SlotContent
+from cbm_lake.parcel import chips
 from cbm_lake.rasters import Raster
 from cbm_lake.rasters import Window as Pixels
-from cbm_lake.slots import SlotContent
+from cbm_lake.rasters.cube import Cube, CubeSource, Slot
 
 START = datetime(2024, 3, 1, 10, 40, tzinfo=UTC)
 PLACES = 40

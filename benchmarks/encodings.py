@@ -26,9 +26,8 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from benchmarks import season
-from cbm_lake import schemas
-from cbm_lake.compaction import GROUP
-from cbm_lake.lake import Lake
+from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake.compaction import GROUP
 
 KINDS = ("byte-stream-split", "plain", "plain, level 6", "plain, level 9", "dictionary", "quarters")
 

@@ -37,13 +37,13 @@ import shapely
 from rasterio.warp import transform_bounds
 
 from benchmarks.tiles import EPSG, SIZE, fields, reflectance, write_cog, write_jp2
-from cbm_lake import extract, parcels, schemas, zonal
+from cbm_lake import cards, extract, parcels, zonal
 from cbm_lake.extract import scene
-from cbm_lake.lake import Lake
-from cbm_lake.ranges import open_bytes
+from cbm_lake.lake import Lake, schemas
 from cbm_lake.rasters import Raster, Window
-from cbm_lake.readers import source
-from cbm_lake.tiff import Tiff
+from cbm_lake.rasters.readers import source
+from cbm_lake.rasters.tiff import Tiff
+from cbm_lake.storage.ranges import open_bytes
 
 S2_BANDS = ("B02", "B03", "B04", "B08", "B05", "B06", "B07", "B11")
 
@@ -159,7 +159,7 @@ def add_scene(lake: Lake, assets: dict[str, str]) -> None:
         "id": "tile",
         "geometry": shapely.to_wkb(shapely.box(west, south, east, north)),
         "bbox": {"xmin": west, "ymin": south, "xmax": east, "ymax": north},
-        "assets": {name: {"href": assets.get(name), "type": "image/tiff"} for name in schemas.ASSETS},
+        "assets": {name: {"href": assets.get(name), "type": "image/tiff"} for name in cards.ASSETS},
         "datetime": datetime(2024, 6, 1, 10, 40, tzinfo=UTC),
         "card": "s2",
         "reference": "tile",

@@ -27,8 +27,8 @@ import pandas as pd
 import pyarrow as pa
 import shapely
 
-from cbm_lake import guard, schemas
-from cbm_lake.lake import Lake
+from cbm_lake import guard
+from cbm_lake.lake import Lake, schemas
 
 SOIL = {
     "B02": 900,

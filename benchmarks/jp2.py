@@ -25,10 +25,10 @@ from affine import Affine
 
 from benchmarks.tiles import fields, reflectance, transform, write_cog, write_jp2
 from cbm_lake import zonal
-from cbm_lake.jp2 import Jp2
-from cbm_lake.ranges import LocalFile
 from cbm_lake.rasters import Raster, Window
-from cbm_lake.readers import source
+from cbm_lake.rasters.jp2 import Jp2
+from cbm_lake.rasters.readers import source
+from cbm_lake.storage.ranges import LocalFile
 
 
 def main() -> None:

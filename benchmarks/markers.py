@@ -25,8 +25,8 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks import season
-from cbm_lake import markers, schemas
-from cbm_lake.lake import Lake
+from cbm_lake import markers
+from cbm_lake.lake import Lake, schemas
 from cbm_lake.markers import finding, series
 from cbm_lake.markers.parameters import read
 

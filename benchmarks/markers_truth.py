@@ -27,9 +27,9 @@ import pandas as pd
 import pyarrow as pa
 import shapely
 
-from cbm_lake import card2db, extract, markers, parcels, schemas
+from cbm_lake import card2db, cards, extract, markers, parcels
 from cbm_lake.demo import sample
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, open_lake, schemas
 
 AOI, YEAR = "truth", 2024
 SWISS_YEARS = (2020, 2021)
@@ -167,7 +167,7 @@ def _fill(lake: Lake, year: int, series: pd.DataFrame) -> None:
         "obstime": pd.to_datetime(series["system:time_start"], unit="ms", utc=True),
         "B04_mean": 10_000 * series.red, "B08_mean": 10_000 * series.nir,
         "B04_count": [100] * len(series), "B08_count": [100] * len(series),
-        **{f"scl_{value}": np.zeros(len(series), int) for value in schemas.CLASSES},
+        **{f"scl_{value}": np.zeros(len(series), int) for value in cards.CLASSES},
         "scl_4": 25 * clear, "scl_9": 25 * ~clear,
     }  # fmt: skip
     _write(lake, "s2", year, pd.DataFrame(known).sort_values(["pid", "obstime"]))
@@ -300,7 +300,7 @@ def _optical(files: Path, pid: str) -> pd.DataFrame:
         "pid": pid, "scene": red.index, "obstime": pd.to_datetime(red.index, utc=True),
         "B04_mean": 10_000 * red.MEAN, "B08_mean": 10_000 * nir.MEAN, "B04_count": red["count"],
         "B08_count": nir["count"], "B04_std": 10_000 * red["STD.DEV"], "B08_std": 10_000 * nir["STD.DEV"],
-        **{f"scl_{value}": red[f"hist.{value}"] for value in schemas.CLASSES},
+        **{f"scl_{value}": red[f"hist.{value}"] for value in cards.CLASSES},
     }  # fmt: skip
     return pd.DataFrame(known)
 

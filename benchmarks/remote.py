@@ -43,7 +43,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.extract import scene
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import Raster, Window
-from cbm_lake.readers import _runs
+from cbm_lake.rasters.readers import _runs
 
 _SLICE = 262_144
 """Bytes that are sent at once."""

@@ -21,9 +21,9 @@ from distributed import Client, LocalCluster
 
 from benchmarks.extraction import S2_BANDS, add_scene, make_scene
 from benchmarks.tiles import EPSG, fields
-from cbm_lake import extract, parcels, schemas, zonal
-from cbm_lake.cost import estimate
-from cbm_lake.lake import Lake
+from cbm_lake import extract, parcels, zonal
+from cbm_lake.extract.cost import estimate
+from cbm_lake.lake import Lake, schemas
 
 FIRST = datetime(2024, 6, 1, 10, 40, tzinfo=UTC)
 

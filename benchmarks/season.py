@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import shapely
 
-from cbm_lake import schemas
-from cbm_lake.lake import Lake
+from cbm_lake import cards
+from cbm_lake.lake import Lake, schemas
 
 AOI, YEAR = "ms", 2024
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11")
@@ -168,7 +168,7 @@ def _classes(
     share = rng.random((2, len(count)), dtype="float32")
     first, second = ((count * part).astype("int32") for part in share)
     none = np.zeros_like(count)
-    held = dict.fromkeys(schemas.CLASSES, none)
+    held = dict.fromkeys(cards.CLASSES, none)
     held |= {4: np.where(cloud, none, first), 5: np.where(cloud, none, count - first)}
     held |= {8: np.where(cloud, second, none), 9: np.where(cloud, count - second, none)}
     return {f"scl_{value}": numbers for value, numbers in held.items()}

@@ -39,11 +39,11 @@ if TYPE_CHECKING:
         weather,
         zonal,
     )
-    from cbm_lake.backups import backup
-    from cbm_lake.cost import estimate
+    from cbm_lake.extract.cost import estimate
     from cbm_lake.lake import Lake, open_lake
+    from cbm_lake.lake.backups import backup
     from cbm_lake.migration import migrate
-    from cbm_lake.sources import set_api_account
+    from cbm_lake.parcel.sources import set_api_account
 
 __all__ = [
     "ConfigError",
@@ -94,11 +94,11 @@ _MODULES = (
 )
 _NAMES = {
     "Lake": "lake",
-    "backup": "backups",
-    "estimate": "cost",
+    "backup": "lake.backups",
+    "estimate": "extract.cost",
     "migrate": "migration",
     "open_lake": "lake",
-    "set_api_account": "sources",
+    "set_api_account": "parcel.sources",
 }
 
 

@@ -22,8 +22,8 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from cbm_lake import durable
 from cbm_lake.errors import ConfigError
+from cbm_lake.files import durable
 
 log = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from cbm_lake import clock, schemas
-from cbm_lake.arguments import checked
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import Lake, open_lake
-from cbm_lake.snapshots import ParcelSet
+from cbm_lake.files import clock
+from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake.arguments import checked
+from cbm_lake.lake.snapshots import ParcelSet
 
 OFFSET: Final = 1000.0
 """DN by which a wrong scene is off."""

@@ -15,11 +15,12 @@ from importlib.metadata import version
 
 import pyarrow as pa
 
-from cbm_lake import cards, clock, schemas
-from cbm_lake.arguments import checked
+from cbm_lake import cards
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.files import clock
+from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake.arguments import checked
 
 
 @checked

@@ -15,8 +15,9 @@ import pytest
 import shapely
 from pyproj import Transformer
 
-from cbm_lake import schemas
-from cbm_lake.snapshots import ParcelSet
+from cbm_lake import cards
+from cbm_lake.lake import schemas
+from cbm_lake.lake.snapshots import ParcelSet
 
 X, Y, SIDE, STEP = 500_000, 4_800_000, 100, 110
 PIDS = ("0012", "12", "a/b")
@@ -78,12 +79,12 @@ def scenes(*rows):
 def band(name, mean, count=100):
     """The eight statistics of a band whose values are spread evenly about the mean."""
     values = (count, mean, 10, mean - 20, mean + 20, mean - 7, mean, mean + 7)
-    return {f"{name}_{key}": value for key, value in zip(schemas.STATISTICS, values, strict=True)}
+    return {f"{name}_{key}": value for key, value in zip(cards.STATISTICS, values, strict=True)}
 
 
 def signature(pid, name="A", obstime=DAY, *, aoi="ms", year=2024, ptype="", red=400, nir=1200, scl=None, **others):
     """A row of signatures of s2: NDVI is (1200 - 400) / (1200 + 400) = 0.5 unless told."""
-    classes = {f"scl_{value}": (scl or {4: 25}).get(value, 0) for value in schemas.CLASSES}
+    classes = {f"scl_{value}": (scl or {4: 25}).get(value, 0) for value in cards.CLASSES}
     return {
         "aoi": aoi, "year": year, "ptype": ptype, "pid": pid, "scene": name, "obstime": obstime,
         "reference": f"{name}.SAFE", "rule": "centre", "extraction": 0,

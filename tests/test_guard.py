@@ -10,7 +10,7 @@ import pytest
 from factories import entry, parcel_set, parcels, scene, scenes, signatures
 from typer.testing import CliRunner
 
-from cbm_lake import guard, schemas
+from cbm_lake import cards, guard
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import open_lake
@@ -45,13 +45,13 @@ def season(lake, wrong, count=40, haze=(), clouds=()):
         rows = []
         for place, pid in enumerate(pids):
             clouded = number in clouds and place % 2 == 0
-            row = {f"scl_{value}": 30 if value == (9 if clouded else 4) else 0 for value in schemas.CLASSES}
+            row = {f"scl_{value}": 30 if value == (9 if clouded else 4) else 0 for value in cards.CLASSES}
             for band, (soil, plant) in BANDS.items():
                 mean = soil + (plant - soil) * green[place] + rng.normal(0, 50) + (5000 if clouded else 0)
                 mean += {"B02": 900, "B04": 700, "B05": 500, "B08": 350}.get(band, 60) if number in haze else 0
                 mean += wrong.get(number, {}).get(band, 0)
                 values = (100, mean, 20, mean - 200, mean + 200, mean - 20, mean, mean + 20)
-                row |= {f"{band}_{key}": value for key, value in zip(schemas.STATISTICS, values, strict=True)}
+                row |= {f"{band}_{key}": value for key, value in zip(cards.STATISTICS, values, strict=True)}
             known = {"pid": pid, "scene": f"S{number:02}", "obstime": START + timedelta(days=10 * number)}
             rows.append({"aoi": "ms", "year": 2024, "ptype": "", "reference": "", "rule": "centre", **known, **row})
         done = entry(f"S{number:02}")

@@ -58,7 +58,7 @@ def test_the_command_and_the_licence_are_declared(wheel):
 
 def test_queries_are_found_in_an_unpacked_wheel(wheel, tmp_path):
     wheel.extractall(tmp_path / "site")
-    code = "import cbm_lake.queries as q; print(q.__file__, len(q.statements()) + len(q.definitions()))"
+    code = "import cbm_lake.lake.queries as q; print(q.__file__, len(q.statements()) + len(q.definitions()))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path,
         env={"PYTHONPATH": str(tmp_path / "site"), "CBM_LAKE_HOME": str(tmp_path / "home")},

@@ -56,7 +56,7 @@ def findings_table(folder):
 def _export(folder, ending, statement="select i as n, md5(i::varchar) as text from range(20000) t(i)"):
     import duckdb
 
-    from cbm_lake import export
+    from cbm_lake.lake import export
 
     export.write(duckdb.connect().sql(statement), folder / f"rows{ending}")
 
@@ -81,7 +81,7 @@ def geojson(folder):
 
 
 def key(folder):
-    from cbm_lake.export.pseudonyms import _make
+    from cbm_lake.lake.export.pseudonyms import _make
 
     _make(folder / "pseudonyms.key")
 
@@ -169,7 +169,7 @@ def _killed(writer, folder, number):
     """Run a writer in a process that is killed when it syncs for that time; whether it came to its end before."""
     child = os.fork()
     if child == 0:
-        from cbm_lake import durable
+        from cbm_lake.files import durable
 
         left = [number]
         real = os.fsync

@@ -22,9 +22,9 @@ from cbm_lake.card2db import filepattern, itemfiles, product, remote, resto, sce
 from cbm_lake.card2db.asked import GeometryLike, area_of, days
 from cbm_lake.card2db.collecting import Collected, Ingested, Progress
 from cbm_lake.card2db.web import Web
-from cbm_lake.credentials import without_secrets
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.storage.credentials import without_secrets
 
 __all__ = ["Ingested", "creodias", "files", "geoparquet", "items", "products", "safe", "stac"]
 
@@ -65,7 +65,7 @@ def stac(
         NotFoundError: no parcels of `aoi` were loaded.
         SourceError: the server cannot be reached, failed, or sent something that is no STAC; what it had sent before
             is catalogued.
-        ConfigError: credentials for the server are malformed; see `cbm_lake.credentials`.
+        ConfigError: credentials for the server are malformed; see `cbm_lake.storage.credentials`.
     """
     cards.get(card)
     address, collection = stacapi.api(url, card, collection)
@@ -279,7 +279,7 @@ def creodias(
         NotFoundError: no parcels of `aoi` were loaded.
         SourceError: the server cannot be reached, failed, or sent something else; what it had sent before is
             catalogued.
-        ConfigError: credentials for the server are malformed; see `cbm_lake.credentials`.
+        ConfigError: credentials for the server are malformed; see `cbm_lake.storage.credentials`.
     """
     cards.get(card)
     dates = days(start, end)

@@ -21,8 +21,8 @@ import shapely
 
 from cbm_lake.card2db import ground
 from cbm_lake.errors import InvalidInputError, SourceError
-from cbm_lake.location import Location
 from cbm_lake.rasters import Raster, opened
+from cbm_lake.storage.location import Location
 
 log = logging.getLogger(__name__)
 

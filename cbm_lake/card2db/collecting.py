@@ -11,13 +11,12 @@ from typing import Any, Final
 import pyarrow as pa
 import shapely
 
-from cbm_lake import schemas
-from cbm_lake.areas import is_seen
 from cbm_lake.card2db import scene
 from cbm_lake.card2db.paging import Pages
-from cbm_lake.credentials import without_secrets, without_signature
 from cbm_lake.errors import InvalidInputError, SourceError
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.geo.areas import is_seen
+from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.storage.credentials import without_secrets, without_signature
 
 log = logging.getLogger(__name__)
 

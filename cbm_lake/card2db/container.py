@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from cbm_lake import packed
 from cbm_lake.errors import SourceError
+from cbm_lake.files import archives
 
 _METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, 9})
 """How members may be compressed: GDAL inflates these (9 is Deflate64)."""
@@ -119,7 +119,7 @@ def in_zip(path: Path, marker: re.Pattern[str]) -> list[Container]:
 
 def _check(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     """Refuse an archive that holds what no product holds."""
-    packed.refuse_encrypted(path, entries)
+    archives.refuse_encrypted(path, entries)
     for entry in entries:
         if reason := _oddity(entry):
             raise SourceError(f"{path}: its member {entry.filename!r} {reason}; unpack it yourself or fetch it again")
@@ -138,7 +138,7 @@ def _oddity(entry: zipfile.ZipInfo) -> str:
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """An archive, its errors as ours."""
     try:
-        with packed.opened(path) as archive:
+        with archives.opened(path) as archive:
             yield archive
     except (NotImplementedError, RuntimeError) as error:
         reason = str(error) or type(error).__name__

@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from cbm_lake import access, cards
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, SourceError, some
-from cbm_lake.location import Location
-from cbm_lake.store import Store
+from cbm_lake.storage import access
+from cbm_lake.storage.location import Location
+from cbm_lake.storage.store import Store
 
 _TOKEN = re.compile(r"\{(?P<name>[^{}]*)\}|(?P<folders>\*\*/)|(?P<any>\*)")
 _DAY: Final = r"(?:\d{8}|\d{4}-\d{2}-\d{2}|\d{4}_\d{2}_\d{2})"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import shapely
 
-from cbm_lake import cards, encoding
+from cbm_lake import cards
 from cbm_lake.errors import SourceError
-from cbm_lake.rasters import Raster, Window
-from cbm_lake.readers import source
-from cbm_lake.reprojection import reprojected
+from cbm_lake.geo.reprojection import reprojected
+from cbm_lake.rasters import Raster, Window, encoding
+from cbm_lake.rasters.readers import source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

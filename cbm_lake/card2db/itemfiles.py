@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 from pyarrow import parquet
 
-from cbm_lake.documents import load_json
 from cbm_lake.errors import SourceError
-from cbm_lake.ranges import open_bytes
-from cbm_lake.stores import is_distant, shown
+from cbm_lake.files.documents import load_json
+from cbm_lake.storage.ranges import open_bytes
+from cbm_lake.storage.stores import is_distant, shown
 
 _LINES: Final = (".ndjson", ".jsonl", ".geojsonl")
 

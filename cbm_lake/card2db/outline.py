@@ -14,7 +14,7 @@ from shapely import affinity
 from shapely.geometry import shape
 
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.reprojection import reprojected
+from cbm_lake.geo.reprojection import reprojected
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from cbm_lake.card2db.paging import Pages
 from cbm_lake.card2db.scene import absolute
 from cbm_lake.card2db.stacapi import reader
 from cbm_lake.card2db.web import Answer, Request, Web
-from cbm_lake.credentials import without_secrets
-from cbm_lake.documents import load_json
 from cbm_lake.errors import SourceError
+from cbm_lake.files.documents import load_json
+from cbm_lake.storage.credentials import without_secrets
 
 _KINDS: Final = frozenset({"Feature", "FeatureCollection", "Catalog", "Collection"})
 

@@ -13,8 +13,8 @@ from cbm_lake.card2db.paging import Page, Pages, linked, next_link, number
 from cbm_lake.card2db.remote import fetch
 from cbm_lake.card2db.stacapi import short
 from cbm_lake.card2db.web import Answer, Request, Web, host, words
-from cbm_lake.credentials import without_secrets
 from cbm_lake.errors import SourceError
+from cbm_lake.storage.credentials import without_secrets
 
 _RECORDS: Final = 100
 PRODUCTS: Final = MappingProxyType({"s2": "S2MSI2A", "bs": "CARD-BS", "c6": "CARD-COH6"})

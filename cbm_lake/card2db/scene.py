@@ -15,11 +15,13 @@ from urllib.parse import urljoin
 import pyarrow as pa
 import shapely
 
-from cbm_lake import cards, clock, schemas
+from cbm_lake import cards
 from cbm_lake.card2db import assets, fields, identity, outline
 from cbm_lake.card2db.evidence import Evidence
 from cbm_lake.card2db.outline import epsg_of, utm
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.files import clock
+from cbm_lake.lake import schemas
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ import shapely
 
 from cbm_lake.card2db.paging import Page, Pages, linked, next_link, number
 from cbm_lake.card2db.web import Answer, HttpError, Request, Web, host, words
-from cbm_lake.credentials import without_secrets
 from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.storage.credentials import without_secrets
 
 _LIMIT: Final = 100
 """Items asked for in a page; a server that refuses it is asked without."""

@@ -19,9 +19,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from cbm_lake import credentials
-from cbm_lake.documents import load_json
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.files.documents import load_json
+from cbm_lake.storage import credentials
 
 if TYPE_CHECKING:
     import requests

@@ -24,8 +24,8 @@ def check(
     """Say what is damaged, missing or left behind in the lake, and what to do; exit status 1 when there is a fault."""
     import pyarrow.compute as pc
 
-    from cbm_lake.check import check as look
     from cbm_lake.lake import open_lake
+    from cbm_lake.lake.check import check as look
 
     if forget is not None:
         open_lake().forget_file(forget)

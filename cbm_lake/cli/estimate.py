@@ -24,7 +24,7 @@ def estimate(
     shown: Shown = Format.table,
 ) -> None:
     """Measure this machine for some 20 seconds and say what a season takes: time by stage, memory, storage."""
-    from cbm_lake.cost import estimate as calculate
+    from cbm_lake.extract.cost import estimate as calculate
 
     with bar("measuring this machine") as progress:
         found = calculate(parcels, scenes, bands, workers=workers, tiles=tiles, cube=cube, progress=progress)

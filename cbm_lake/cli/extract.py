@@ -77,7 +77,7 @@ def _extract(
 
 def _planned(todo: Plan, workers: int | None) -> None:
     """What a plan would do, scene by scene, and what that costs on this machine."""
-    from cbm_lake.cost import estimate
+    from cbm_lake.extract.cost import estimate
 
     for job in todo.jobs:
         which = "parcels that changed" if job.base else "all parcels"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cbm_lake import durable
 from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, err, out, show
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.files import durable
 
 if TYPE_CHECKING:
     from cbm_lake.foi.result import Foi

@@ -56,7 +56,7 @@ def backup(
     shown: Shown = Format.table,
 ) -> None:
     """Copy the lake, or bring its copy up to date, while others write; exit status 1 when the copy has a fault."""
-    from cbm_lake.backups import backup as copy
+    from cbm_lake.lake.backups import backup as copy
 
     with bar("copying and checking") as progress:
         done = copy(destination, deep=deep, prune=prune, progress=progress)
@@ -81,8 +81,7 @@ def sql(
     shown: Shown = Format.table,
 ) -> None:
     """Run SQL, or a query of sql/ by its name; `sql list` says which there are and what they answer."""
-    from cbm_lake import queries
-    from cbm_lake.lake import open_lake
+    from cbm_lake.lake import open_lake, queries
 
     if statement == "list":
         for query in queries.load().values():

@@ -45,7 +45,7 @@ def find(
 ) -> None:
     """Find the markers of all parcels, write them into the lake, and say how many there are of each."""
     from cbm_lake import markers
-    from cbm_lake.looks import in_words
+    from cbm_lake.lake.looks import in_words
 
     with err.status("finding markers"):
         found = markers.find(aoi, year, ptype, parameters=parameters, pids=pid)

@@ -26,8 +26,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from cbm_lake import decimals
 from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.files import decimals
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,11 +92,11 @@ def show(rows: pa.Table, shown: Format, title: str | None = None) -> None:
     if shown is Format.csv:
         import pyarrow.csv
 
-        from cbm_lake.export import text_table
+        from cbm_lake.lake.export import text_table
 
         pyarrow.csv.write_csv(text_table(rows), sys.stdout.buffer)
     elif shown is Format.json:
-        from cbm_lake.export import json_rows
+        from cbm_lake.lake.export import json_rows
 
         for row in json_rows(decimals.written(rows), lambda value: f"<{len(value)} bytes>"):
             sys.stdout.write(json.dumps(row) + "\n")

@@ -8,9 +8,10 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
-from cbm_lake import palette, queries
+from cbm_lake.cards import palette
 from cbm_lake.demo import plots
 from cbm_lake.demo.plots import Views
+from cbm_lake.lake import queries
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import shapely
 
-from cbm_lake import palette
+from cbm_lake.cards import palette
 from cbm_lake.demo.landscape import EPSG
 from cbm_lake.lake import Lake
 
@@ -144,7 +144,7 @@ def _palette(crops: Iterable[str]) -> dict[str, str]:
 
 def _parcels(views: Views) -> pd.DataFrame:
     """The parcels with their latest clear NDVI and, in the coordinates of the images, their outlines."""
-    from cbm_lake.reprojection import reprojected
+    from cbm_lake.geo.reprojection import reprojected
 
     frame = views.table("parcels.latest_ndvi", **views.screen)
     shapes = shapely.from_wkb(frame["geometry"])

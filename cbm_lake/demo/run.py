@@ -19,12 +19,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cbm_lake import card2db, extract, parcels, queries, zonal
+from cbm_lake import card2db, extract, parcels, zonal
 from cbm_lake.config import Workspace
 from cbm_lake.demo import page, sample
 from cbm_lake.demo.plots import SCREEN, Views
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, open_lake, queries
 
 AOI, YEAR, FIRST, LAST = "demo", 2024, "2024-03-01", "2024-10-31"
 CARDS: Final = {"s2": "Sentinel-2", "bs": "Sentinel-1 backscatter", "c6": "Sentinel-1 coherence"}

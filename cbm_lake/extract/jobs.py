@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Raster
-from cbm_lake.snapshots import ParcelSet
 
 Progress = Callable[[int, int], None]
 """Called with how many are finished and how many there are."""

@@ -10,16 +10,18 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from cbm_lake import areas, cards, encoding, stores, zonal
-from cbm_lake.cube import Cube, Slot
+from cbm_lake import cards, zonal
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import RULES, Base, Block, Job, Outcome, Plan, Progress, Scene
 from cbm_lake.extract.scene import geometries, record
+from cbm_lake.geo import areas
 from cbm_lake.lake import Lake, open_lake
-from cbm_lake.rasters import Grid, Raster
-from cbm_lake.slots import SlotContent
-from cbm_lake.snapshots import ParcelSet
+from cbm_lake.lake.slots import SlotContent
+from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.rasters import Grid, Raster, encoding
+from cbm_lake.rasters.cube import Cube, Slot
+from cbm_lake.storage import stores
 
 log = logging.getLogger(__name__)
 

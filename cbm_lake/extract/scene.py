@@ -17,15 +17,16 @@ import pyarrow.compute as pc
 import shapely
 from affine import Affine
 
-from cbm_lake import cards, encoding, schemas, stores, zonal
-from cbm_lake.blocks import CubeSource, sync_blocks
+from cbm_lake import cards, zonal
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import Block, Job, Outcome
-from cbm_lake.lake import Lake
-from cbm_lake.rasters import Grid, Raster, Window
-from cbm_lake.readers import Source, source
-from cbm_lake.snapshots import ParcelSet
+from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.rasters import Grid, Raster, Window, encoding
+from cbm_lake.rasters.blocks import CubeSource, sync_blocks
+from cbm_lake.rasters.readers import Source, source
+from cbm_lake.storage import stores
 
 Pixels = Iterator[Any]
 """Arrays of pixels, one for each block."""
@@ -146,7 +147,7 @@ def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
         discarded = _checked(job, band, pool)
         table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=nodata)
     statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
-    for name in schemas.STATISTICS:
+    for name in cards.STATISTICS:
         shift = 0 if name in ("count", "std") else job.scene.boa_offset
         values = pc.add(table[name], shift) if shift else table[name]
         statistics[f"{band}_{name}"] = (
@@ -199,8 +200,8 @@ def _whole(job: Job, grid: Grid) -> Any:
 def _classes(job: Job, band: str, pixels: Pixels) -> dict[str, Any]:
     """How many pixels of each parcel are of each class."""
     index = _index(job, job.rasters[band].grid.name)
-    table = zonal.pool_histogram(_pool(job, band, index, pixels), index.pixel_offsets, schemas.CLASSES)
-    return {f"scl_{value}": table[str(value)] for value in schemas.CLASSES}
+    table = zonal.pool_histogram(_pool(job, band, index, pixels), index.pixel_offsets, cards.CLASSES)
+    return {f"scl_{value}": table[str(value)] for value in cards.CLASSES}
 
 
 # -- pixels -------------------------------------------------------------------------------------------------------
@@ -324,7 +325,7 @@ def _stored_blocks(job: Job) -> tuple[Block, ...] | None:
 
 def geometries(lake: Lake, parcels: ParcelSet, epsg: int) -> Any:
     """The parcels' geometries in another coordinate system, in the order of their file."""
-    from cbm_lake.reprojection import reprojected
+    from cbm_lake.geo.reprojection import reprojected
 
     table = lake.read_parcels(parcels, ["geometry", "epsg"])
     shapes = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import shapely
 from affine import Affine
 
-from cbm_lake.compiling import Ints
 from cbm_lake.foi.components import Clusters
-from cbm_lake.vectors import Geometries
+from cbm_lake.geo.vectors import Geometries
+from cbm_lake.zonal.compiled import Ints
 
 
 def of_several_classes(clusters: Clusters, parcels: int) -> npt.NDArray[np.bool_]:

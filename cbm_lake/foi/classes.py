@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from cbm_lake.documents import read_yaml
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.files.documents import read_yaml
 
 _WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]*)|0[xX][0-9a-fA-F]+", re.ASCII)
 """A pixel value; what begins with a nought would be octal to some readers of YAML, and is refused."""

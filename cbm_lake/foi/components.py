@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cbm_lake.compiling import Ints, Ints32, Pixels, compiled, frozen
-from cbm_lake.spans import SpanIndex
+from cbm_lake.zonal.compiled import Ints, Ints32, Pixels, compiled, frozen
+from cbm_lake.zonal.spans import SpanIndex
 
 Codes = npt.NDArray[np.int16]
 

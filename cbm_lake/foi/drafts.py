@@ -13,8 +13,8 @@ from filelock import SoftFileLock
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.errors import RasterioError
 
-from cbm_lake import durable
 from cbm_lake.errors import ConfigError
+from cbm_lake.files import durable
 
 _WAIT: Final = 60
 """Seconds for which a run waits for another that moves its files to the same folder; it needs far less than one."""

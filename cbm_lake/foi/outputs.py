@@ -20,9 +20,9 @@ import pyogrio
 import shapely
 from pyproj import CRS
 
-from cbm_lake import vectors
 from cbm_lake.foi.drafts import drafts
-from cbm_lake.vectors import Geometries
+from cbm_lake.geo import vectors
+from cbm_lake.geo.vectors import Geometries
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ import pyarrow as pa
 import shapely
 from pyproj import CRS
 
-from cbm_lake import vectors
 from cbm_lake.errors import InvalidInputError, some
+from cbm_lake.geo import vectors
+from cbm_lake.geo.vectors import Geometries
 from cbm_lake.lake import Lake
-from cbm_lake.snapshots import ParcelSet
-from cbm_lake.vectors import Geometries
+from cbm_lake.lake.snapshots import ParcelSet
 
 log = logging.getLogger(__name__)
 

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from cbm_lake import palette
+from cbm_lake.cards import palette
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.foi import components, tracing
 from cbm_lake.foi.parcels import Parcels
 from cbm_lake.foi.result import Foi
 from cbm_lake.foi.survey import Survey, buffered, reproject, survey
+from cbm_lake.geo.vectors import Geometries
 from cbm_lake.show.style import Drawn
-from cbm_lake.vectors import Geometries
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,11 +15,11 @@ from pyproj import CRS
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from cbm_lake import limits
-from cbm_lake.compiling import Pixels
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.files import limits
 from cbm_lake.rasters import is_masked, measured
-from cbm_lake.spans import SpanIndex
+from cbm_lake.zonal.compiled import Pixels
+from cbm_lake.zonal.spans import SpanIndex
 
 _CHUNK: Final = 512
 """Pixels a side of what is read at once, or a little more where the file's own blocks do not fit."""

@@ -16,7 +16,7 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.foi.parcels import Parcels, lake_parcels, read_parcels
 from cbm_lake.foi.rasters import Thematic
 from cbm_lake.lake import Lake, open_lake
-from cbm_lake.store import Store
+from cbm_lake.storage.store import Store
 
 _COLUMNS: Final = (
     "foi_h", "foi_c", "total", "clusters", "temp_id", "largest", "largest_share", "skipped_foih", "skipped_foic",

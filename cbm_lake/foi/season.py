@@ -12,15 +12,14 @@ import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
-from cbm_lake import datasets
-from cbm_lake.datasets import Held
-from cbm_lake.encoding import HIGHEST
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.extract.scene import geometries
 from cbm_lake.lake import Lake
-from cbm_lake.rasters import CHUNK, Grid, Window
-from cbm_lake.selection import Choice
-from cbm_lake.snapshots import ParcelSet
+from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.rasters import CHUNK, Grid, Window, datasets
+from cbm_lake.rasters.datasets import Held
+from cbm_lake.rasters.encoding import HIGHEST
+from cbm_lake.rasters.selection import Choice
 
 if TYPE_CHECKING:
     import xarray as xr

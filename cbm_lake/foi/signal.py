@@ -7,11 +7,10 @@ from typing import Final
 
 import pandas as pd
 
-from cbm_lake import looks
-from cbm_lake.arguments import checked
 from cbm_lake.cards import Classes, scene_classes
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, looks, open_lake
+from cbm_lake.lake.arguments import checked
 
 BANDS: Final = ("B02", "B03", "B04", "B08")
 """The bands of 10 m: half a parcel is seen in them, where those of 20 m see its edges."""

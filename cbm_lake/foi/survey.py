@@ -12,14 +12,14 @@ import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
-from cbm_lake.compiling import Pixels
 from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.foi import components
 from cbm_lake.foi.parcels import Parcels
 from cbm_lake.foi.rasters import Thematic, unit
-from cbm_lake.reprojection import reprojected
-from cbm_lake.spans import SpanIndex, build_index
-from cbm_lake.vectors import Geometries
+from cbm_lake.geo.reprojection import reprojected
+from cbm_lake.geo.vectors import Geometries
+from cbm_lake.zonal.compiled import Pixels
+from cbm_lake.zonal.spans import SpanIndex, build_index
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ import yaml
 from pydantic import Field
 from rasterio.windows import Window as Rectangle
 
-from cbm_lake.arguments import checked
 from cbm_lake.cards import Classes, scene_classes
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, of_extra, some
@@ -30,6 +29,7 @@ from cbm_lake.foi.rasters import Thematic
 from cbm_lake.foi.season import Floats, Ints, Season
 from cbm_lake.foi.signal import SCREEN
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake.arguments import checked
 
 if TYPE_CHECKING:
     from cbm_lake.rasters import Window

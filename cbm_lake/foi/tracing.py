@@ -7,9 +7,9 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 
-from cbm_lake.compiling import Ints, compiled, frozen
 from cbm_lake.foi.components import Clusters, Runs
-from cbm_lake.vectors import Geometries
+from cbm_lake.geo.vectors import Geometries
+from cbm_lake.zonal.compiled import Ints, compiled, frozen
 
 Mask = npt.NDArray[np.uint8]
 

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.foi import cardinality, components, heterogeneity, outputs, tracing
 from cbm_lake.foi.classes import read_classes
@@ -29,8 +28,9 @@ from cbm_lake.foi.result import (
     to_lake,
 )
 from cbm_lake.foi.survey import Survey, reproject, survey
+from cbm_lake.geo.vectors import Geometries
 from cbm_lake.lake import Lake
-from cbm_lake.vectors import Geometries
+from cbm_lake.lake.arguments import checked
 
 _CONNECTIVITY: Final = 8
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.foi import cardinality, components, heterogeneity, outputs
 from cbm_lake.foi.classes import read_classes
@@ -32,8 +31,9 @@ from cbm_lake.foi.result import (
     to_lake,
 )
 from cbm_lake.foi.survey import Survey, buffered, reproject, survey
+from cbm_lake.geo.vectors import Geometries
 from cbm_lake.lake import Lake
-from cbm_lake.vectors import Geometries
+from cbm_lake.lake.arguments import checked
 
 Reasons = npt.NDArray[np.int8]
 

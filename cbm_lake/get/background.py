@@ -6,12 +6,12 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from cbm_lake import sources
-from cbm_lake.arguments import also, is_number, ptype_stood_at
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
-from cbm_lake.options import checked_options
+from cbm_lake.lake.arguments import also, is_number, ptype_stood_at
+from cbm_lake.lake.options import checked_options
+from cbm_lake.parcel import sources
 
 log = logging.getLogger(__name__)
 

@@ -8,18 +8,18 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cbm_lake import sources
-from cbm_lake.arguments import Args, Kwargs, also, is_number
 from cbm_lake.cards import S2, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
-from cbm_lake.options import checked_options
+from cbm_lake.lake.arguments import Args, Kwargs, also, is_number
+from cbm_lake.lake.options import checked_options
+from cbm_lake.parcel import sources
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cbm_lake.chips import Chip
+    from cbm_lake.parcel.chips import Chip
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
-from cbm_lake import durable, options
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, NotFoundError, SourceError
+from cbm_lake.files import durable
+from cbm_lake.lake import options
 
 log = logging.getLogger(__name__)
 

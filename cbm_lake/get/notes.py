@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cbm_lake.get import folders
-from cbm_lake.options import checked_options
+from cbm_lake.lake.options import checked_options
 
 
 @checked_options

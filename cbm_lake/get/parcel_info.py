@@ -6,11 +6,11 @@ import json
 import logging
 from typing import Any
 
-from cbm_lake import sources
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
-from cbm_lake.options import checked_options
-from cbm_lake.sources import Columns
+from cbm_lake.lake.options import checked_options
+from cbm_lake.parcel import sources
+from cbm_lake.parcel.sources import Columns
 
 log = logging.getLogger(__name__)
 

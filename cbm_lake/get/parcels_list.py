@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 
-from cbm_lake import sources
-from cbm_lake.arguments import Args, Kwargs, also, is_number, ptype_stood_at
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
-from cbm_lake.options import checked_options
-from cbm_lake.sources import Columns
+from cbm_lake.lake.arguments import Args, Kwargs, also, is_number, ptype_stood_at
+from cbm_lake.lake.options import checked_options
+from cbm_lake.parcel import sources
+from cbm_lake.parcel.sources import Columns
 
 log = logging.getLogger(__name__)
 

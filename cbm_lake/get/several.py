@@ -8,11 +8,11 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cbm_lake import backgrounds
 from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.get import background, chip_images, parcel_info, time_series
 from cbm_lake.lake import Lake
-from cbm_lake.options import checked_options
+from cbm_lake.lake.options import checked_options
+from cbm_lake.parcel import basemaps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +101,7 @@ def _steps(
 def _background(tms: str, **key: Any) -> str:
     """What the background shows that was got; it may be another than was asked for."""
     (file,) = background.by_pid(tms=tms, **key)
-    return f"background {backgrounds.caption(backgrounds.tags(file), tms)}"
+    return f"background {basemaps.caption(basemaps.tags(file), tms)}"
 
 
 def _tried(step: Callable[[], Any]) -> tuple[str, str | None]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from cbm_lake import sources
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
-from cbm_lake.options import checked_options
+from cbm_lake.lake.options import checked_options
+from cbm_lake.parcel import sources
 
 if TYPE_CHECKING:
     import pandas as pd

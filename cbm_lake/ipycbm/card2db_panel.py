@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import ipywidgets
 
-from cbm_lake import card2db, durable, parcels
+from cbm_lake import card2db, parcels
 from cbm_lake.cards import CARDS
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.files import durable
 from cbm_lake.ipycbm import maps
 from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet
 from cbm_lake.ipycbm.panel import Panel, text

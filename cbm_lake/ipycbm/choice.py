@@ -9,8 +9,8 @@ from typing import Any
 
 import ipywidgets
 
-from cbm_lake import sources
 from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.parcel import sources
 
 WIDE = {"width": "auto", "flex": "1"}
 STYLE = {"description_width": "110px"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import ipywidgets
 
-from cbm_lake import palette
+from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.get import folders, leftovers
 from cbm_lake.get.leftovers import Leftover

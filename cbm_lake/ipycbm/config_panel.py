@@ -10,12 +10,13 @@ import ipywidgets
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from cbm_lake import lake, sources
+from cbm_lake import lake
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.ipycbm.choice import STYLE
 from cbm_lake.ipycbm.panel import Panel
-from cbm_lake.store import Store
+from cbm_lake.parcel import sources
+from cbm_lake.storage.store import Store
 
 _TITLES: Final = {
     "set": "general", "paths": "folders", "lake": "lake", "api": "REST server", "s3": "scenes on S3",

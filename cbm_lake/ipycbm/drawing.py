@@ -20,10 +20,10 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
-from cbm_lake import palette
+from cbm_lake.cards import palette
 from cbm_lake.errors import NotFoundError
-from cbm_lake.reprojection import reprojected, transformer
-from cbm_lake.spans import build_index
+from cbm_lake.geo.reprojection import reprojected, transformer
+from cbm_lake.zonal.spans import build_index
 
 Box = tuple[float, float, float, float]
 """West, south, east, north."""

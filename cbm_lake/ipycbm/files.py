@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import ipywidgets
 
-from cbm_lake import durable
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.files import durable
 from cbm_lake.ipycbm.choice import STYLE
 
 _LARGEST: Final = 50_000_000

@@ -11,7 +11,8 @@ import ipywidgets
 import pandas as pd
 import pyarrow.compute as pc
 
-from cbm_lake import foi, palette
+from cbm_lake import foi
+from cbm_lake.cards import palette
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.ipycbm.choice import STYLE, ParcelSet
 from cbm_lake.ipycbm.files import File, downloads

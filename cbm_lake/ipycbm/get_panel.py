@@ -11,14 +11,15 @@ from typing import Any, Final
 import ipywidgets
 import pandas as pd
 
-from cbm_lake import backgrounds, get, sources
+from cbm_lake import get
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get.several import Wanted
 from cbm_lake.ipycbm import maps, overview
 from cbm_lake.ipycbm.choice import STYLE, WIDE, Days, ParcelSet, Ticks
 from cbm_lake.ipycbm.panel import Panel, rendered
-from cbm_lake.sources.protocol import Columns
+from cbm_lake.parcel import basemaps, sources
+from cbm_lake.parcel.sources.protocol import Columns
 
 Progress = Callable[[int, int], None]
 
@@ -56,7 +57,7 @@ def panel() -> ipywidgets.Widget:
         bands=Ticks({band: band for band in _BANDS}, (), "chips of"),
         days=Days(date(year, 1, 1), date(year, 12, 31)),
         chipsize=ipywidgets.BoundedIntText(value=1280, min=100, max=50_000, description="metres a side", style=STYLE),
-        images=Ticks({name: name for name in backgrounds.names()}, (), "backgrounds"),
+        images=Ticks({name: name for name in basemaps.names()}, (), "backgrounds"),
         folder=ipywidgets.Dropdown(options=_FOLDERS, description="folder", style=STYLE),
     )
     _follow(parcels, form.inputs["days"])

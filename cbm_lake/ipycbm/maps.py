@@ -11,7 +11,7 @@ import ipywidgets
 import pyarrow as pa
 import shapely
 
-from cbm_lake import palette
+from cbm_lake.cards import palette
 from cbm_lake.errors import InvalidInputError, LakeError, of_extra
 from cbm_lake.lake import open_lake
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import ipywidgets
 
-from cbm_lake import palette
+from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import LakeError
 from cbm_lake.ipycbm import cleaning, opened

@@ -14,7 +14,7 @@ import ipywidgets
 import pandas as pd
 import pyarrow as pa
 
-from cbm_lake import palette
+from cbm_lake.cards import palette
 from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.ipycbm.forms import Form, Values, same
 

@@ -16,7 +16,8 @@ import ipywidgets
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake import palette, qa, show
+from cbm_lake import qa, show
+from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm.choice import STYLE, WIDE, ParcelSet, offer

@@ -13,13 +13,15 @@ import geopandas as gpd
 import ipywidgets
 import shapely
 
-from cbm_lake import backgrounds, get, palette, show
+from cbm_lake import get, show
+from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import overview
 from cbm_lake.ipycbm.choice import STYLE, Days, offer
 from cbm_lake.ipycbm.panel import Panel, rendered, told
 from cbm_lake.ipycbm.parcel_map import MOST, parcel_map
+from cbm_lake.parcel import basemaps
 from cbm_lake.show import views
 
 _VIEWS: Final = (
@@ -239,7 +241,7 @@ def _background(chosen: Kept) -> Panel:
         figures = [show.background.by_pid(*parcel, tms=tms) for tms in servers]
         return slider({figure.get_label(): figure for figure in figures})
 
-    names = backgrounds.names()
+    names = basemaps.names()
     return Panel(
         "show",
         draw,

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake import schemas
-from cbm_lake.arguments import checked
-from cbm_lake.lake import Lake, open_lake
-from cbm_lake.looks import tell
+from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake.arguments import checked
+from cbm_lake.lake.looks import tell
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import series, smoothing
 from cbm_lake.markers.events import Events, of_parcels
 from cbm_lake.markers.kernels import FIELDS
@@ -27,7 +27,6 @@ from cbm_lake.markers.parameters import Parameters
 from cbm_lake.markers.parameters import read as read_parameters
 from cbm_lake.markers.peers import compare, scores
 from cbm_lake.markers.series import Seen
-from cbm_lake.snapshots import ParcelSet
 
 log = logging.getLogger(__name__)
 

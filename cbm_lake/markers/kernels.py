@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cbm_lake.compiling import compiled
+from cbm_lake.zonal.compiled import compiled
 
 Array = npt.NDArray[Any]
 Found = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]

@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake.arguments import checked
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.finding import part_of
 from cbm_lake.markers.parameters import Parameters, Rule, Scenario, Season, Where, read
 from cbm_lake.markers.series import check_known
-from cbm_lake.snapshots import ParcelSet
 
 log = logging.getLogger(__name__)
 

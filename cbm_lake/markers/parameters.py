@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from cbm_lake.cards import scene_classes
-from cbm_lake.documents import parse_yaml, read_yaml
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.files.documents import parse_yaml, read_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cbm_lake.arguments import checked
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake.arguments import checked
 from cbm_lake.markers import series
 from cbm_lake.markers.finding import dates
 from cbm_lake.markers.parameters import Parameters, read

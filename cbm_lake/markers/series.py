@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake
-from cbm_lake.looks import count as counted
+from cbm_lake.lake.looks import count as counted
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import kernels
 from cbm_lake.markers.parameters import Clear, Parameters, Spike
-from cbm_lake.snapshots import ParcelSet
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cbm_lake.compiling import compiled
 from cbm_lake.markers.kernels import FIELDS, MOST, Array, Found, add, sureness
+from cbm_lake.zonal.compiled import compiled
 
 
 @compiled

@@ -11,10 +11,10 @@ import pyarrow as pa
 import shapely
 from shapely.errors import ShapelyError
 
-from cbm_lake import cards, schemas
+from cbm_lake import cards
 from cbm_lake.card2db import scene
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import Lake
+from cbm_lake.lake import Lake, schemas
 from cbm_lake.migration.dumps import Dumps
 
 COLUMNS: Final = ("id", "obstime", "reference", "card")

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from cbm_lake.documents import load_json
 from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.files.documents import load_json
 from cbm_lake.migration.declared import Columns
 
 log = logging.getLogger(__name__)

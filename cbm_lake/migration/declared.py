@@ -18,14 +18,16 @@ import shapely
 from pyproj import CRS
 from shapely.errors import ShapelyError
 
-from cbm_lake import delimited, parcels, vectors
+from cbm_lake import parcels
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
+from cbm_lake.files import delimited
+from cbm_lake.geo import vectors
+from cbm_lake.geo.vectors import Features
 from cbm_lake.lake import Lake
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.migration.catalogue import geometry
 from cbm_lake.migration.dumps import Dumps
 from cbm_lake.parcels.columns import as_text
-from cbm_lake.snapshots import ParcelSet
-from cbm_lake.vectors import Features
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,9 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from cbm_lake import delimited, durable, queries
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
+from cbm_lake.files import delimited, durable
+from cbm_lake.lake import queries
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,14 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake import delimited, schemas, weather
+from cbm_lake import weather
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import Lake
+from cbm_lake.files import delimited
+from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.migration.declared import numbers_of
 from cbm_lake.migration.dumps import Dumps
 from cbm_lake.migration.series import Counts
-from cbm_lake.snapshots import ParcelSet
 
 log = logging.getLogger(__name__)
 

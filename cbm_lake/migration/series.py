@@ -21,11 +21,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake import queries, schemas
-from cbm_lake.lake import Lake
+from cbm_lake import cards
+from cbm_lake.lake import Lake, queries, schemas
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.migration.catalogue import Numbered
 from cbm_lake.migration.dumps import Dumps
-from cbm_lake.snapshots import ParcelSet
 
 SIGNATURES: Final = ("pid", "obsid", "band", "count", "mean", "std", "min", "max", "p25", "p50", "p75")
 HISTS: Final = ("pid", "obsid", "hist")
@@ -93,7 +93,7 @@ class Series:
         key = {"aoi": self._parcels.aoi, "year": self._parcels.year, "ptype": self._parcels.ptype}
         return {
             (card, row["scene"]): (row["extraction"], row["version"])
-            for card in schemas.CARD_BANDS
+            for card in cards.CARD_BANDS
             for row in self._lake.query("migrate.done", card=card, **key).to_pylist()
         }
 
@@ -159,7 +159,7 @@ class Series:
         if not work:
             return
         started = datetime.now(UTC)
-        wide = {card: self._dumps.rows(f"wide_{card}") for card in (*schemas.CARD_BANDS, "sc")}
+        wide = {card: self._dumps.rows(f"wide_{card}") for card in (*cards.CARD_BANDS, "sc")}
         for obsid, extraction in work.items():
             scene = self._scenes[obsid]
             rows = self._wide(scene.card, wide[scene.card], obsid, extraction)
@@ -191,7 +191,7 @@ class Series:
 
     def _entry(self, scene: Numbered, extraction: int, rows: pa.Table, started: datetime) -> dict[str, Any]:
         """What the ledger is told."""
-        bands = [band for band in schemas.CARD_BANDS[scene.card] if rows[f"{band}_count"].null_count < rows.num_rows]
+        bands = [band for band in cards.CARD_BANDS[scene.card] if rows[f"{band}_count"].null_count < rows.num_rows]
         return {
             "card": scene.card, "scene": scene.id, "aoi": self._parcels.aoi, "year": self._parcels.year,
             "ptype": self._parcels.ptype, "parcels": self._parcels.version, "extraction": extraction, "base": None,
@@ -212,7 +212,7 @@ def _write_names(dumps: Dumps, scenes: dict[int, Numbered]) -> None:
 
 def _given_names() -> Iterator[tuple[str, str, str]]:
     """Card, name in capitals in the dump, and name in the lake, of every band."""
-    for card, bands in schemas.CARD_BANDS.items():
+    for card, bands in cards.CARD_BANDS.items():
         for band in bands:
             yield card, band, band
             if card == "s2" and band[1] == "0":

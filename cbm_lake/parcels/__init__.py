@@ -11,9 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 from pyproj import CRS
 
-from cbm_lake import vectors
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.geo import vectors
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.changes import Changes, changes_of
 from cbm_lake.parcels.columns import (
     CROP_CODE_NAMES,
@@ -29,7 +30,6 @@ from cbm_lake.parcels.describing import Described, describe
 from cbm_lake.parcels.geometry import EQUAL_AREA, bounds_of, outlines_in, own_epsg, source_crs
 from cbm_lake.parcels.identity import TOLERANCE, tolerance, with_stored_bytes
 from cbm_lake.parcels.tables import in_order, measured, own_columns, version_of
-from cbm_lake.snapshots import ParcelSet
 
 __all__ = [
     "CROP_CODE_NAMES",

@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
+from cbm_lake.geo.vectors import Geometries
 from cbm_lake.lake import Lake
+from cbm_lake.lake.snapshots import ParcelSet, outlines_of
 from cbm_lake.parcels.geometry import CHUNK
 from cbm_lake.parcels.identity import gather, rows_of, same_place, tolerance
 from cbm_lake.parcels.tables import as_texts, attributes_of, family
-from cbm_lake.snapshots import ParcelSet, outlines_of
-from cbm_lake.vectors import Geometries
 
 
 @dataclass(frozen=True)

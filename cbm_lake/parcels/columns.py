@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake.errors import InvalidInputError, some
-from cbm_lake.vectors import Features
-from cbm_lake.vectors.charsets import is_text
+from cbm_lake.files.charsets import is_text
+from cbm_lake.geo.vectors import Features
 
 PID_NAMES: Final = (
     "id", "parcel_id", "parcelid", "pid", "gsa_par_id", "id_parcel",

@@ -25,14 +25,16 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from cbm_lake import clock, schemas, stores, zonal
+from cbm_lake import zonal
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.files import clock
+from cbm_lake.geo.reprojection import reprojected
+from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.classes import STATISTICS_OF_CLASSES, of_classes
 from cbm_lake.rasters import is_masked, measured, opened
-from cbm_lake.reprojection import reprojected
-from cbm_lake.snapshots import ParcelSet
-from cbm_lake.spans import SpanIndex, build_index
+from cbm_lake.storage import stores
+from cbm_lake.zonal.spans import SpanIndex, build_index
 
 log = logging.getLogger(__name__)
 

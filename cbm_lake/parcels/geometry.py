@@ -14,9 +14,9 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 
 from cbm_lake.errors import InvalidInputError, some
-from cbm_lake.reprojection import reprojected
-from cbm_lake.vectors import Features, Geometries
-from cbm_lake.vectors.features import of_wkb
+from cbm_lake.geo.reprojection import reprojected
+from cbm_lake.geo.vectors import Features, Geometries
+from cbm_lake.geo.vectors.features import of_wkb
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
+from cbm_lake.geo.vectors import Geometries
 from cbm_lake.lake import Lake
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.geometry import CHUNK
-from cbm_lake.snapshots import ParcelSet
-from cbm_lake.vectors import Geometries
 
 TOLERANCE: Final = 0.02
 """Metres by which an outline may differ anywhere and still be the same: a five-hundredth of a pixel of Sentinel-2."""

@@ -16,10 +16,10 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from cbm_lake import schemas
+from cbm_lake.geo.vectors import Features
+from cbm_lake.lake import schemas
 from cbm_lake.parcels.geometry import CHUNK, EQUAL_AREA, OUTSIDE, POLYGONAL, Refusals, transform
 from cbm_lake.parcels.identity import gather
-from cbm_lake.vectors import Features
 
 _DEGREES: Final = 4326
 _ROW_GROUP: Final = 50_000

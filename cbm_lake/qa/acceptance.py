@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil, comb
 
-from cbm_lake.arguments import checked
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.lake.arguments import checked
 
 CONSUMER_RISK = 0.10
 """ISO 2859-2 keeps the probability that a lot of limiting quality is accepted usually below 10 %, always below 13 %."""

@@ -15,9 +15,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cbm_lake import durable
+from cbm_lake.files import durable
 from cbm_lake.qa.options import Options
-from cbm_lake.store import translated
+from cbm_lake.storage.store import translated
 
 _NUMBER: Final = b"cbm_lake.sequence"
 """Where a sample's Parquet file says which of several of one id was drawn last, whatever clocks said."""

@@ -11,8 +11,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cbm_lake import durable
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.files import durable
 
 CRITICAL: Final = "critical"
 ERROR: Final = "error"

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake import queries
+from cbm_lake.lake import queries
 from cbm_lake.qa import tablefiles
 from cbm_lake.qa.findings import CRITICAL, ERROR, WARNING, Finding
 from cbm_lake.qa.tablefiles import Source

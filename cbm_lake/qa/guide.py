@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from cbm_lake import card2db, cards, durable, extract, get, parcels
-from cbm_lake.arguments import checked
+from cbm_lake import card2db, cards, extract, get, parcels
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
 from cbm_lake.extract.planning import days
+from cbm_lake.files import durable
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake.arguments import checked
 from cbm_lake.qa.inspection import sampled_parcels
 from cbm_lake.qa.plots import plot_ndvi
 

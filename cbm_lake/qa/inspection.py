@@ -12,15 +12,15 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cbm_lake import clock, schemas
-from cbm_lake.arguments import checked
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.files import clock
+from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake.arguments import checked
 from cbm_lake.qa import drawn
 from cbm_lake.qa.acceptance import CONSUMER_RISK, acceptance_number
 from cbm_lake.qa.sample import METADATA_KEY, OUTPUT
-from cbm_lake.store import translated
+from cbm_lake.storage.store import translated
 
 VERDICTS: Final = ("conforming", "nonconforming", "inconclusive")
 """What can be said of a parcel."""
@@ -131,7 +131,7 @@ def export_verdicts(
     """
     import duckdb
 
-    from cbm_lake import export
+    from cbm_lake.lake import export
 
     return export.write(duckdb.from_arrow(verdicts(sample_id, lake=lake, folder=folder)), Path(path))
 

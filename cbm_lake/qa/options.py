@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from cbm_lake.documents import load_json
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.files.documents import load_json
 
 
 class Options(BaseModel):

@@ -17,8 +17,8 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.geo.reprojection import transformer
 from cbm_lake.qa.tablefiles import Shapes
-from cbm_lake.reprojection import transformer
 
 Geometries = NDArray[np.object_]
 Progress = Callable[[int, int], None]

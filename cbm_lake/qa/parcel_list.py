@@ -19,8 +19,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from cbm_lake.errors import InvalidInputError, SourceError, some
-from cbm_lake.vectors.charsets import UTF_8
-from cbm_lake.vectors.textfiles import encoding_of
+from cbm_lake.files.charsets import UTF_8
+from cbm_lake.files.textfiles import encoding_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbm_lake import palette
+from cbm_lake.cards import palette
 from cbm_lake.qa.drawn import Sample
 from cbm_lake.show.style import Drawn
 

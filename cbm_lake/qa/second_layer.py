@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake import queries
+from cbm_lake.lake import queries
 from cbm_lake.qa import outlines, tablefiles
 from cbm_lake.qa.findings import Finding, number
 from cbm_lake.qa.outlines import Outlines

@@ -22,13 +22,13 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 from shapely.errors import ShapelyError
 
-from cbm_lake import packed
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.files import archives
+from cbm_lake.files.textfiles import encoding_of
+from cbm_lake.geo.vectors import coordinate_system
+from cbm_lake.geo.vectors.features import Opened, without
+from cbm_lake.geo.vectors.gdal import read_layer
 from cbm_lake.qa.tables import TEXT, TableType
-from cbm_lake.vectors import coordinate_system
-from cbm_lake.vectors.features import Opened, without
-from cbm_lake.vectors.gdal import read_layer
-from cbm_lake.vectors.textfiles import encoding_of
 
 log = logging.getLogger(__name__)
 
@@ -115,14 +115,14 @@ def _read_file(path: Path, name: str, table: TableType) -> Source:
 
 def _unzipped(path: Path, folder: str) -> Path:
     """The first file of a known format in a zip archive, extracted together with the files that belong to it."""
-    with _readable(str(path)), packed.opened(path) as archive:
+    with _readable(str(path)), archives.opened(path) as archive:
         inside = [one for one in archive.infolist() if not one.is_dir() and "__MACOSX" not in one.filename]
         chosen = next((one.filename for one in inside if one.filename.lower().endswith(_ENDINGS)), None)
         if chosen is None:
             raise InvalidInputError(f"{path} holds no file of: {', '.join(_ENDINGS)}; put one of them into it")
         stem = Path(chosen).with_suffix("")
         unpacked = {
-            one.filename: packed.extract(path, archive, one, folder)
+            one.filename: archives.extract(path, archive, one, folder)
             for one in inside
             if Path(one.filename).with_suffix("") == stem
         }

@@ -13,17 +13,7 @@ import pyarrow as pa
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.qa import first_layer, tablefiles, tables
-from cbm_lake.qa.findings import (
-    CRITICAL,
-    FAILURE,
-    INFO,
-    SKIPPED,
-    SUCCESS,
-    Finding,
-    Step,
-    Validation,
-    table_of,
-)
+from cbm_lake.qa.findings import CRITICAL, FAILURE, INFO, SKIPPED, SUCCESS, Finding, Step, Validation, table_of
 from cbm_lake.qa.rules import Rule
 from cbm_lake.qa.second_layer import SecondLayer
 from cbm_lake.qa.tablefiles import Source

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cbm_lake import get, sources
+from cbm_lake import get
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
-from cbm_lake.options import checked_options
+from cbm_lake.lake.options import checked_options
+from cbm_lake.parcel import sources
 from cbm_lake.report import evidence, facts, figures, htmlpages, keys, pages, pdfpages, seals, words
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.notebook import from_notebook

@@ -15,8 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from cbm_lake.documents import read_json
 from cbm_lake.errors import InvalidInputError, SourceError, of_extra
+from cbm_lake.files.documents import read_json
 from cbm_lake.report import facts, images
 from cbm_lake.report.facts import Facts
 

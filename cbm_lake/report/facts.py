@@ -14,9 +14,9 @@ from cbm_lake import markers
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import NotFoundError
 from cbm_lake.foi import result as foi
+from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, open_lake
-from cbm_lake.reprojection import reprojected
-from cbm_lake.sources import LakeSource
+from cbm_lake.parcel.sources import LakeSource
 
 FORMAT: Final = 2
 """Of the evidence; a later one may say more."""

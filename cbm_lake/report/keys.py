@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock
 
-from cbm_lake import durable
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError, of_extra
+from cbm_lake.files import durable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey

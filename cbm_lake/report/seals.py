@@ -22,10 +22,10 @@ from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
-from cbm_lake import durable
 from cbm_lake.config import Workspace
-from cbm_lake.documents import read_json
 from cbm_lake.errors import ConfigError, InvalidInputError, SourceError
+from cbm_lake.files import durable
+from cbm_lake.files.documents import read_json
 from cbm_lake.report import facts
 from cbm_lake.report.evidence import SEAL, without_seal
 from cbm_lake.report.facts import Facts

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from cbm_lake import get, show
 from cbm_lake.errors import InvalidInputError, LakeError, of_extra
-from cbm_lake.options import checked_options
+from cbm_lake.lake.options import checked_options
 from cbm_lake.show import crops, reading
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Any, Final
 import jinja2
 import numpy as np
 
-from cbm_lake import sources
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError, some
 from cbm_lake.lake import open_lake
+from cbm_lake.parcel import sources
 from cbm_lake.report import evidence, facts, figures, htmlpages, images, keys, pages, pdfpages, seals, words
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.keys import PublicKey

@@ -24,8 +24,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cbm_lake import durable
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
+from cbm_lake.files import durable
 
 _HASHER: Final = PasswordHasher()
 _NOBODY: Final = _HASHER.hash(secrets.token_urlsafe())

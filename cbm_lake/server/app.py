@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
+from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.server import access, audit, documentation, features, legacy, legacy_images, modern, security, tiles
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.server.audit import AccessLog
@@ -28,7 +29,6 @@ from cbm_lake.server.security import RefusedError, User
 from cbm_lake.server.sqlbox import Limits
 from cbm_lake.server.sqldesk import SqlDesk
 from cbm_lake.server.turns import Allowance, BusyError
-from cbm_lake.sources import LakeSource
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from cbm_lake import durable
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.files import durable
 
 log = logging.getLogger(__name__)
 

@@ -13,16 +13,15 @@ import pyarrow.compute as pc
 import shapely
 from pyproj import CRS
 
-from cbm_lake import queries
-from cbm_lake.areas import DEGREES, Area, bounds_in
 from cbm_lake.errors import NotFoundError
 from cbm_lake.foi import result as foi
-from cbm_lake.lake import Lake
-from cbm_lake.reprojection import reprojected
+from cbm_lake.geo.areas import DEGREES, Area, bounds_in
+from cbm_lake.geo.reprojection import reprojected
+from cbm_lake.lake import Lake, queries
+from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.server.accounts import Account
 from cbm_lake.server.security import RefusedError
-from cbm_lake.snapshots import ParcelSet
-from cbm_lake.sources import LakeSource
 
 Box = tuple[float, float, float, float]
 """West, south, east, north in degrees."""

@@ -9,10 +9,10 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.server import collections as offered
 from cbm_lake.server.collections import Collection
 from cbm_lake.server.security import User
-from cbm_lake.sources import LakeSource
 
 router = APIRouter(prefix="/ogc", tags=["OGC API - Features"])
 

@@ -26,12 +26,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from cbm_lake import queries, tables
-from cbm_lake.database import Database, Part, files_of, rows
-from cbm_lake.delta import Table
-from cbm_lake.lake import Lake
-from cbm_lake.snapshots import Snapshot, place_of
-from cbm_lake.store import Store
+from cbm_lake.lake import Lake, queries, tables
+from cbm_lake.lake.database import Database, Part, files_of, rows
+from cbm_lake.lake.snapshots import Snapshot, place_of
+from cbm_lake.storage.delta import Table
+from cbm_lake.storage.store import Store
 
 Aois = tuple[str, ...] | None
 """Areas that may be read; None is all."""

@@ -12,10 +12,10 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.parcel.sources import Columns
 from cbm_lake.server import security
 from cbm_lake.server.questions import NOT_ANSWERED, Aoi, Flag, Lat, Lon, Pid, Ptype, Year, answered, is_true, source_of
 from cbm_lake.server.security import User
-from cbm_lake.sources import Columns
 
 router = APIRouter(prefix="/query", tags=["original"])
 

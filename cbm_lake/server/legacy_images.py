@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from cbm_lake import backgrounds, cards, chips, durable, pictures
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.files import durable
+from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake
-from cbm_lake.reprojection import reprojected
+from cbm_lake.parcel import basemaps, chips
+from cbm_lake.rasters import render
 from cbm_lake.server import security
 from cbm_lake.server.questions import (
     Aoi,
@@ -294,16 +297,16 @@ def _background(
     request: Request, user: User, place: tuple[float, float], chipsize: int, extend: float, tms: str, iformat: str,
     outline: shapely.Geometry | None = None,
 ) -> Response:  # fmt: skip
-    if iformat not in ("tif", "png") or tms.lower() not in {name.lower() for name in backgrounds.names()}:
+    if iformat not in ("tif", "png") or tms.lower() not in {name.lower() for name in basemaps.names()}:
         return answered({})
     results = request.app.state.results
     file = results.folder(user.name, *place, chipsize, extend, "background") / f"{tms.lower()}.tif"
     with request.app.state.heavy:
         if not file.exists():
-            file = backgrounds.write(
+            file = basemaps.write(
                 *place, chipsize=chipsize, extend=extend, tms=tms, file=file, lake=source_of(request).lake
             )
-        shown = backgrounds.caption(backgrounds.tags(file), tms)
+        shown = basemaps.caption(basemaps.tags(file), tms)
         if iformat == "png":
             file = _as_png(file, outline)
     address = str(request.base_url).rstrip("/") + results.link(file)
@@ -330,7 +333,7 @@ def _as_png(file: Path, outline: shapely.Geometry | None) -> Path:
             if outline is not None:
                 pixels[:, _line(outline, dataset)] = np.array(_YELLOW, dtype=pixels.dtype)[:, None]
         with durable.replacing(picture) as draft:
-            draft.write_bytes(pictures.png(pixels))
+            draft.write_bytes(render.png(pixels))
     return picture
 
 

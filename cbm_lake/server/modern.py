@@ -19,9 +19,10 @@ from pydantic import BaseModel, Field
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
-from cbm_lake import decimals, queries
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.export import as_text, json_rows
+from cbm_lake.files import decimals
+from cbm_lake.lake import queries
+from cbm_lake.lake.export import as_text, json_rows
 from cbm_lake.server import security
 from cbm_lake.server.questions import Aoi, Pid, Ptype, Year
 from cbm_lake.server.security import User

@@ -8,8 +8,8 @@ import orjson
 from fastapi import Query, Request
 from starlette.responses import Response
 
-from cbm_lake import chips
-from cbm_lake.sources import LakeSource
+from cbm_lake.parcel import chips
+from cbm_lake.parcel.sources import LakeSource
 
 _EMPTY: Final = b"{}"
 

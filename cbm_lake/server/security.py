@@ -8,10 +8,10 @@ from fastapi import Depends, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from cbm_lake.errors import NotFoundError
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.server.accounts import Account
 from cbm_lake.server.limits import RefusalError
 from cbm_lake.server.login import CHALLENGE
-from cbm_lake.snapshots import ParcelSet
 
 _ORIGINAL: Final = "/query/"
 """The original's questions, whose answers are its own."""

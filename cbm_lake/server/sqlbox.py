@@ -23,11 +23,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from cbm_lake import database
-from cbm_lake.access import is_remote
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
-from cbm_lake.s3files import S3Files
+from cbm_lake.lake import database
 from cbm_lake.server import statements
+from cbm_lake.storage.access import is_remote
+from cbm_lake.storage.s3files import S3Files
 
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "CBM_LAKE_HOME")
 """All of the environment that the child gets where the lake is a folder."""

@@ -16,12 +16,12 @@ from typing import Any, Protocol
 import pyarrow as pa
 from fastapi import HTTPException, Request
 
-from cbm_lake.access import is_remote
 from cbm_lake.lake import Lake
 from cbm_lake.server.granting import Aois, Grants
 from cbm_lake.server.results import Results
 from cbm_lake.server.sqlbox import Limits, Question, SqlBox, Stop, TooLargeError
 from cbm_lake.server.turns import Allowance, Turns
+from cbm_lake.storage.access import is_remote
 
 log = logging.getLogger(__name__)
 

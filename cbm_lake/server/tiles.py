@@ -11,9 +11,10 @@ import shapely
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from cbm_lake import cards, chips
-from cbm_lake.areas import Area
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.geo.areas import Area
+from cbm_lake.parcel import chips
 from cbm_lake.server import security
 from cbm_lake.server.questions import Ptype
 from cbm_lake.server.security import User

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import shapely
 
-from cbm_lake import get, palette, sources
-from cbm_lake.arguments import also, is_number, ptype_stood_at
+from cbm_lake import get
+from cbm_lake.cards import palette
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.options import checked_options
+from cbm_lake.lake.arguments import also, is_number, ptype_stood_at
+from cbm_lake.lake.options import checked_options
+from cbm_lake.parcel import sources
 from cbm_lake.show import browsing, pictures, reading, style
 from cbm_lake.show.reading import Background, Parcel
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from cbm_lake import palette
+from cbm_lake.cards import palette
 from cbm_lake.show import pictures
 from cbm_lake.show.pictures import Row
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from cbm_lake import palette
-from cbm_lake.cards import CLOUD_CLASSES, Classes
+from cbm_lake.cards import CLOUD_CLASSES, Classes, palette
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.options import checked_options
+from cbm_lake.lake.options import checked_options
 from cbm_lake.show import browsing, computing, curves, distributions, pictures, reading, style, views, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.distributions import Draw, Pixels

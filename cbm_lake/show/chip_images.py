@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from cbm_lake import get
-from cbm_lake.arguments import Args, Kwargs, also, is_number, ptype_stood_at
 from cbm_lake.cards import CLOUD_CLASSES, Classes, band_named, scene_classes
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.options import checked_options
+from cbm_lake.lake.arguments import Args, Kwargs, also, is_number, ptype_stood_at
+from cbm_lake.lake.options import checked_options
 from cbm_lake.show import browsing, pictures, reading, style
 from cbm_lake.show.pictures import Row
 from cbm_lake.show.views import view as view_of

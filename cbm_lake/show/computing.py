@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 
 from cbm_lake.cards import Classes, scene_classes
-from cbm_lake.reprojection import reprojected
+from cbm_lake.geo.reprojection import reprojected
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from cbm_lake import palette, sources
-from cbm_lake.cards import Classes, scene_classes
+from cbm_lake.cards import Classes, palette, scene_classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.parcel import sources
+from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.show.curves import Line
 from cbm_lake.show.reading import Parcel
-from cbm_lake.sources import LakeSource
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from cbm_lake import palette
+from cbm_lake.cards import palette
 from cbm_lake.show import computing, style
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from matplotlib.ticker import FixedLocator
 
-from cbm_lake import palette
+from cbm_lake.cards import palette
 from cbm_lake.show import computing
 from cbm_lake.show.pictures import Row
 

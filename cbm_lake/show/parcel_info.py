@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import shapely
 
-from cbm_lake import get, palette
-from cbm_lake.options import checked_options
+from cbm_lake import get
+from cbm_lake.cards import palette
+from cbm_lake.lake.options import checked_options
 from cbm_lake.show import background, browsing, computing, pictures, reading, style
 from cbm_lake.show.reading import Background, Parcel
 

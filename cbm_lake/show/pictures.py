@@ -15,10 +15,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 
-from cbm_lake import palette
-from cbm_lake.cards import CLASS_NAMES
+from cbm_lake.cards import CLASS_NAMES, palette
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.pictures import CLASS_COLOURS
+from cbm_lake.rasters.render import CLASS_COLOURS
 from cbm_lake.show import computing, style
 from cbm_lake.show.reading import Image, Images
 from cbm_lake.show.views import Limits, View

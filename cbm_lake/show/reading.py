@@ -21,11 +21,13 @@ from affine import Affine
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
-from cbm_lake import backgrounds, get, limits, sources
+from cbm_lake import get
 from cbm_lake.cards import CLOUD_CLASSES, S2, Classes, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
-from cbm_lake.reprojection import reprojected, transformer
+from cbm_lake.files import limits
+from cbm_lake.geo.reprojection import reprojected, transformer
+from cbm_lake.parcel import basemaps, sources
 from cbm_lake.show import computing
 
 if TYPE_CHECKING:
@@ -479,6 +481,6 @@ def background(file: Path, asked: str = "") -> Background:
         bands = list(range(1, min(dataset.count, 3) + 1))
         pixels = np.broadcast_to(dataset.read(bands), (3, *dataset.shape))
         shown = dataset.tags()
-        words = backgrounds.caption(shown, asked)
+        words = basemaps.caption(shown, asked)
         rgb = np.moveaxis(pixels, 0, -1).astype(np.uint8)
         return Background(rgb, tuple(dataset.bounds), shown.get("tms", ""), words)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from matplotlib.figure import Figure
 
-from cbm_lake import durable, palette
+from cbm_lake.cards import palette
 from cbm_lake.errors import ConfigError, InvalidInputError
+from cbm_lake.files import durable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cbm_lake import cards, palette
-from cbm_lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
-from cbm_lake.cards import CLOUD_CLASSES, Classes, band_called, scene_classes
+from cbm_lake import cards
+from cbm_lake.cards import CLOUD_CLASSES, Classes, band_called, palette, scene_classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.options import checked_options
+from cbm_lake.lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
+from cbm_lake.lake.options import checked_options
 from cbm_lake.show import computing, crops, curves, reading, style, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.reading import Parcel

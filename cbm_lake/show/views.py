@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from cbm_lake import pictures
 from cbm_lake.cards import BS, C6, S2, Card, Classes, band_called
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.rasters import render
 from cbm_lake.show import computing
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class View:
         Clear where a band has no measurement.
         """
         if self.classes:
-            drawn = np.moveaxis(pictures.stretched({self.bands[0]: bands[self.bands[0]]}), 0, -1)
+            drawn = np.moveaxis(render.stretched({self.bands[0]: bands[self.bands[0]]}), 0, -1)
             return np.dstack([drawn, np.where(bands[self.bands[0]] > 0, 255, 0)]).astype(np.uint8)
         stored = np.stack([bands[band] for band in self.bands], axis=-1).astype(np.float64)
         low, high = (np.array(values) for values in zip(*between, strict=True))

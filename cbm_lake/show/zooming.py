@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from cbm_lake import palette
+from cbm_lake.cards import palette
 from cbm_lake.show import computing, curves
 from cbm_lake.show.curves import Entry, Line, Panel
 

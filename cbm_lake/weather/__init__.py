@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from cbm_lake import clock, schemas
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.files import clock
+from cbm_lake.lake import Lake, open_lake, schemas
 from cbm_lake.weather import days as daily
 from cbm_lake.weather import files, grids, tables, variables
 from cbm_lake.weather.cells import CELL_NAMES, Boxes, Places, first_column, holding, read_grid

@@ -14,9 +14,10 @@ import shapely.geometry
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from cbm_lake import delimited, vectors
-from cbm_lake.documents import load_json
 from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.files import delimited
+from cbm_lake.files.documents import load_json
+from cbm_lake.geo import vectors
 
 Boxes: TypeAlias = "dict[str, tuple[float, float, float, float]]"
 """West, south, east, north of cells, in degrees."""

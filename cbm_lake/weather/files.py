@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from cbm_lake import delimited, packed
 from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.files import archives, delimited
 
 _NETCDF: Final = (b"CDF", b"\x89HDF")
 _MEMBERS: Final = (".nc", ".nc4", ".cdf", ".grib", ".grib2", ".grb", ".csv", ".txt", ".parquet")
@@ -52,14 +52,14 @@ def _begin(file: Path) -> bytes:
 
 def _members(file: Path, scratch: Path) -> list[tuple[str, str]]:
     """The files of an archive."""
-    with packed.opened(file) as archive:
+    with archives.opened(file) as archive:
         inside = [one for one in archive.infolist() if not one.is_dir() and "__MACOSX" not in one.filename]
         known = [one for one in inside if one.filename.lower().endswith(_MEMBERS)]
         if not known:
             raise InvalidInputError(
                 f"{file} is an archive of {some(archive.namelist()) or 'nothing'}; give one with NetCDF or CSV"
             )
-        return [(f"{file}: {one.filename}", str(packed.extract(file, archive, one, scratch))) for one in known]
+        return [(f"{file}: {one.filename}", str(archives.extract(file, archive, one, scratch))) for one in known]
 
 
 def _one(file: Path, scratch: Path) -> list[tuple[str, str]]:

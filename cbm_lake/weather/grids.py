@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cbm_lake import limits
 from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.files import limits
 from cbm_lake.weather import variables
 from cbm_lake.weather.cells import Boxes, Places, holding, squares, step
 from cbm_lake.weather.variables import Variable

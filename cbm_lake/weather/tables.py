@@ -13,8 +13,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from cbm_lake import delimited
 from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.files import delimited
 from cbm_lake.weather import units
 from cbm_lake.weather.cells import CELL_NAMES, Boxes, cell_name, first_column, read_grid, squares, step
 from cbm_lake.weather.variables import MEASURES, TABLE_NAMES

@@ -1,0 +1,346 @@
+"""What a season will cost on this machine: every stage is tried on a small made-up tile, then scaled up.
+
+print(cbm.estimate(parcels=1_000_000, scenes=73, bands=8))
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import rasterio
+import shapely
+from affine import Affine
+from deltalake import DeltaTable
+
+from cbm_lake import cards, zonal
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.lake import Lake, schemas
+from cbm_lake.rasters import CHUNK, Raster, Window
+from cbm_lake.rasters.blocks import CubeSource
+from cbm_lake.rasters.cube import Cube, Slot
+from cbm_lake.rasters.readers import source
+
+Progress = Callable[[int, int], None]
+
+_SIZE: Final = 2048
+_TILE: Final = 10_980
+"""Pixels a side of a Sentinel-2 tile at 10 m."""
+_FINE: Final = 4
+"""Bands of a card that have 10 m pixels; the others, and the scene classes, have a quarter as many pixels."""
+_PARCELS: Final = 4_000
+_ROWS: Final = 20_000
+_SECONDS: Final = 2.0
+"""For how long a stage is tried, at least."""
+_BASE_MEMORY: Final = 400_000_000
+"""Bytes of a worker that does nothing: Python, its libraries, GDAL's cache."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one core of a machine needs, measured; seconds of wall clock."""
+
+    index: float
+    """Per parcel and grid: from its outline to its pixels."""
+    reading: float
+    """Per pixel of a band: from a COG to an array."""
+    keeping: float
+    """Per pixel of a band: from an array into the cube."""
+    statistics: float
+    """Per pixel of a parcel and band: all eight statistics."""
+    writing: float
+    """Per row and band: into the Delta table."""
+    compacting: float
+    """Per row and band."""
+    row_bytes: float
+    """Per row and band, as stored."""
+    pixel_bytes: float
+    """Per pixel of a band in the cube, as stored."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of the work."""
+
+    name: str
+    hours: float
+    """Wall clock with all workers at it."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Time, memory and storage of a season."""
+
+    stages: tuple[Stage, ...]
+    worker_memory: float
+    """Bytes that each worker needs at most."""
+    signatures: float
+    """Bytes of the signatures."""
+    cubes: float
+    """Bytes of the cubes."""
+    rows: int
+    """Signatures: one per parcel and scene."""
+
+    @property
+    def hours(self) -> float:
+        """Wall clock of everything."""
+        return sum(stage.hours for stage in self.stages)
+
+    @property
+    def bound(self) -> Stage:
+        """The stage that takes longest."""
+        return max(self.stages, key=lambda stage: stage.hours)
+
+    def to_table(self) -> pa.Table:
+        """One row per stage: hours, and its share of the whole in percent."""
+        rows = [{"stage": s.name, "hours": s.hours, "percent": 100 * s.hours / self.hours} for s in self.stages]
+        return pa.Table.from_pylist(rows)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows:,} signatures in {self.hours:.2f} hours, most of them for {self.bound.name}; "
+            f"{self.worker_memory / 1e9:.1f} GB of memory per worker; {self.signatures / 1e9:.1f} GB of signatures, "
+            f"{self.cubes / 1e9:.1f} GB of cubes"
+        )
+
+
+def estimate(
+    parcels: int,
+    scenes: int,
+    bands: int = 6,
+    *,
+    workers: int = 1,
+    tiles: int | None = None,
+    pixels: float = 236,
+    cube: bool = True,
+    machine: Machine | None = None,
+    progress: Progress | None = None,
+) -> Estimate:
+    """What a season will cost.
+
+    Args:
+        parcels: how many.
+        scenes: dates on which each parcel is seen.
+        bands: bands with statistics, the first four of 10 m, the others of 20 m; the scene classes come along.
+        workers: processes that share the work.
+        tiles: Sentinel-2 tiles that the parcels lie on; None takes one for 100,000 parcels. All of a tile is read.
+        pixels: pixels of 10 m in a parcel, on average; 236 is 2.4 ha.
+        cube: whether the pixels are kept.
+        machine: what was measured before; None measures this one, which takes about 20 seconds.
+        progress: called with how many stages are measured, and how many there are.
+
+    Raises:
+        InvalidInputError: a number is not above 0.
+    """
+    given = {"parcels": parcels, "scenes": scenes, "bands": bands, "workers": workers, "pixels": pixels}
+    for name, value in {**given, "tiles": 1 if tiles is None else tiles}.items():
+        if not (value > 0 and math.isfinite(value)):
+            raise InvalidInputError(f"{name}={value} is no number above 0")
+    machine = machine or measure(progress)
+    tiles = tiles or math.ceil(parcels / 100_000)
+    fine, coarse = min(bands, _FINE), max(bands - _FINE, 0) + 1
+    read = tiles * scenes * _TILE**2 * (fine + coarse / 4)
+    covered = parcels * scenes * pixels * (fine + coarse / 4)
+    cells = parcels * scenes * bands
+    seconds = {
+        "indexing": parcels * 2 * machine.index,
+        "reading scenes": read * machine.reading,
+        "keeping pixels": read * machine.keeping if cube else 0.0,
+        "statistics": covered * machine.statistics,
+        "writing signatures": cells * machine.writing,
+        "compaction": cells * machine.compacting * workers,  # one process does it
+    }
+    return Estimate(
+        tuple(Stage(name, value / workers / 3600) for name, value in seconds.items()),
+        _BASE_MEMORY + _worker_memory(parcels / tiles, bands, pixels),
+        cells * machine.row_bytes,
+        read * machine.pixel_bytes if cube else 0.0,
+        parcels * scenes,
+    )
+
+
+def _worker_memory(parcels: float, bands: int, pixels: float) -> float:
+    """Bytes for a scene: the spans (32 each, 12 a parcel), one band's pool, all statistics, a row of shards."""
+    return parcels * (12 * 32 + pixels * 2 + bands * 8 * 8 * 2) + _TILE * 2048 * 2 * 2
+
+
+# -- measuring ----------------------------------------------------------------------------------------------------
+
+
+def measure(progress: Progress | None = None) -> Machine:
+    """Try every stage on a made-up tile, each with the code that does the work."""
+    with tempfile.TemporaryDirectory(prefix="cbm-lake-") as name:
+        folder, found = Path(name), {}
+        zonal.warm_up()
+        raster = _raster(folder / "band.tif")
+        shapes = _shapes(raster)
+        index = zonal.build_index(shapes, raster.grid.transform, raster.grid.shape)
+        steps: dict[str, Callable[[], float]] = {
+            "index": lambda: _indexing(shapes, raster),
+            "reading": lambda: _reading(raster),
+            "keeping": lambda: _keeping(raster, folder / "cube.zarr"),
+            "statistics": lambda: _statistics(raster, index),
+            "writing": lambda: _writing(Lake(str(folder / "lake"))),
+            "compacting": lambda: _compacting(Lake(str(folder / "lake"))),
+        }
+        for number, (stage, step) in enumerate(steps.items(), 1):
+            found[stage] = step()
+            if progress:
+                progress(number, len(steps))
+        found["keeping"] = max(found["keeping"] - found["reading"], 0.0)
+        return Machine(**found, row_bytes=_row_bytes(folder), pixel_bytes=_pixel_bytes(folder))
+
+
+def _repeated(work: Callable[[], Any], units: int) -> float:
+    """Seconds per unit of a piece of work, the median of as many goes as fit in, after one that is not counted."""
+    work()
+    spent: list[float] = []
+    while sum(spent) < _SECONDS:
+        start = time.perf_counter()
+        work()
+        spent.append(time.perf_counter() - start)
+    return float(np.median(spent)) / units
+
+
+def _indexing(shapes: Any, raster: Raster) -> float:
+    return _repeated(lambda: zonal.build_index(shapes, raster.grid.transform, raster.grid.shape), len(shapes))
+
+
+def _reading(raster: Raster) -> float:
+    return _repeated(lambda: [block.shape for block in source(raster).read(_blocks())], _SIZE**2)
+
+
+def _keeping(raster: Raster, folder: Path) -> float:
+    """Reading and keeping together."""
+    cube, slots = Cube(str(folder)), iter(range(10_000))
+
+    def keep() -> None:
+        slot = next(slots)
+        cube.extend(raster.grid, {"B04": "uint16"}, [Slot(str(n), datetime.now(UTC), 0) for n in range(slot + 1)])
+        for _ in CubeSource(cube.url, "B04", slot, raster).read(_blocks()):
+            pass
+
+    return _repeated(keep, _SIZE**2)
+
+
+def _statistics(raster: Raster, index: zonal.SpanIndex) -> float:
+    (array,) = source(raster).read([Window(0, 0, _SIZE, _SIZE)])
+    plan = index.blocks((CHUNK, CHUNK))
+
+    def gather() -> None:
+        pool = plan.new_pool(array.dtype)
+        for number, (row, col, height, width) in enumerate(plan):
+            plan.gather(array[row : row + height, col : col + width], number, pool)
+        zonal.pool_statistics(pool, index.pixel_offsets)
+
+    return _repeated(gather, index.pixel_count)
+
+
+def _writing(lake: Lake) -> float:
+    lake.prepare("s2")
+    numbers = iter(range(1, 10_000))
+    seconds = _repeated(lambda: lake.write_signatures("s2", _rows(number := next(numbers)), number), _cells())
+    for number in range(1, next(numbers)):  # what the ledger does not know would not be compacted
+        lake.record(_entry(number))
+    return seconds
+
+
+def _entry(number: int) -> dict[str, Any]:
+    """What the ledger is told of a scene of `_rows`."""
+    now = datetime.now(UTC)
+    return {
+        "card": "s2", "scene": f"scene{number}", "aoi": "ms", "year": 2024, "ptype": "", "parcels": "made up",
+        "extraction": number, "rule": "centre", "cube": False, "status": "done", "rows": _ROWS, "started": now,
+        "finished": now, "version": version("cbm-lake"),
+    }  # fmt: skip
+
+
+def _cells() -> int:
+    return _ROWS * len(cards.CARD_BANDS["s2"])
+
+
+def _compacting(lake: Lake) -> float:
+    rows = lake.sql("select count(*) as n from signatures_s2")["n"][0].as_py()
+    start = time.perf_counter()
+    lake.compact("s2")
+    return float((time.perf_counter() - start) / rows * _ROWS / _cells())
+
+
+def _row_bytes(folder: Path) -> float:
+    """As stored after compaction, per row and band."""
+    lake = Lake(str(folder / "lake"))
+    rows = lake.sql("select count(*) as n from signatures_s2")["n"][0].as_py()
+    files = DeltaTable(f"{lake.url}/signatures/s2").file_uris()
+    return float(sum(Path(file).stat().st_size for file in files) / rows * _ROWS / _cells())
+
+
+def _pixel_bytes(folder: Path) -> float:
+    """As stored in a shard."""
+    return float(np.mean([path.stat().st_size for path in folder.glob("cube.zarr/B04/c/*/0/0")])) / _SIZE**2
+
+
+# -- a made-up tile -----------------------------------------------------------------------------------------------
+
+
+def _blocks() -> list[Window]:
+    starts = range(0, _SIZE, CHUNK)
+    return [Window(row, col, CHUNK, CHUNK) for row in starts for col in starts]
+
+
+def _raster(file: Path) -> Raster:
+    """A band as fields have it: patches of different brightness, and noise; a COG as providers write them."""
+    rng = np.random.default_rng(0)
+    patches = rng.integers(1200, 4800, (_SIZE // 64, _SIZE // 64))
+    values = (np.kron(patches, np.ones((64, 64))) + rng.normal(0, 60, (_SIZE, _SIZE))).astype("uint16")
+    profile = {"driver": "COG", "width": _SIZE, "height": _SIZE, "count": 1, "dtype": "uint16", "nodata": 0}
+    place = {"crs": "EPSG:32631", "transform": Affine(10, 0, 500_000, 0, -10, 4_900_000)}
+    options = {"compress": "DEFLATE", "predictor": "YES", "blocksize": 512, "overviews": "NONE"}
+    with rasterio.open(file, "w", **profile, **place, **options) as dataset:
+        dataset.write(values, 1)
+    return Raster.inspect(str(file))
+
+
+def _shapes(raster: Raster) -> Any:
+    """Rotated rectangles of about 2.4 ha."""
+    rng = np.random.default_rng(1)
+    west, south, east, north = raster.grid.bounds
+    x, y = rng.uniform(west, east, _PARCELS), rng.uniform(south, north, _PARCELS)
+    wide, high = (np.exp(rng.normal(np.log(77), 0.4, _PARCELS)) for _ in range(2))
+    angle = rng.uniform(0, np.pi, _PARCELS)
+    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)])
+    u, v = corners[:, 0] * wide[:, None], corners[:, 1] * high[:, None]
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    points = np.stack([x[:, None] + u * cos - v * sin, y[:, None] + u * sin + v * cos], axis=-1)
+    return shapely.polygons(points)
+
+
+def _rows(number: int) -> pa.Table:
+    """Signatures of one scene with values that compress as real ones do."""
+    rng = np.random.default_rng(number)
+    level = rng.normal(2000, 500, _ROWS)
+    keys = {
+        "aoi": "ms", "year": 2024, "ptype": "", "scene": f"scene{number}", "reference": f"scene{number}",
+        "rule": "centre", "extraction": number, "obstime": datetime.fromtimestamp(1_704_000_000 + 86_400 * number, UTC),
+    }  # fmt: skip
+    columns = []
+    for item in schemas.signatures("s2"):
+        if item.name == "pid":
+            columns.append(pa.array([f"{pid:08d}" for pid in range(_ROWS)]))
+        elif item.name in keys:
+            columns.append(pa.repeat(pa.scalar(keys[item.name], item.type), _ROWS))
+        elif item.name == "share":
+            columns.append(pa.repeat(pa.scalar(1, item.type), _ROWS))
+        elif pa.types.is_floating(item.type):
+            columns.append(pa.array(level + rng.normal(0, 60, _ROWS), item.type))
+        else:
+            columns.append(pa.array(rng.integers(0, 300, _ROWS), item.type))
+    return pa.table(columns, schema=schemas.signatures("s2"))

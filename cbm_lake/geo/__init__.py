@@ -1,0 +1,1 @@
+"""Geometry: coordinate systems, areas that meet, and vector files of any format."""

@@ -1,0 +1,126 @@
+"""Files of outlines, in whatever format GDAL or GeoParquet has them: their columns, geometries, coordinate system."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+from pyproj.exceptions import CRSError
+from shapely.errors import ShapelyError
+
+from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.files.charsets import asked
+from cbm_lake.geo.vectors import archives, gdal, parquet, sheets
+from cbm_lake.geo.vectors.features import Features, Geometries, Opened, coordinate_system
+from cbm_lake.geo.vectors.gdal import ROW_NUMBERS
+from cbm_lake.geo.vectors.written import check_whole
+
+__all__ = ["ROW_NUMBERS", "Features", "Geometries", "check_whole", "coordinate_system", "read", "read_noted"]
+
+log = logging.getLogger(__name__)
+
+_IN_ARCHIVE: Final = re.compile(rf"/\S*{archives.EXTRACTED}\w+/")
+"""The folder in which a file of an archive is for as long as it is read."""
+
+
+def read(path: str, layer: str | None = None, *, key: str | None = None) -> Features:
+    """The features of a file; what `read_noted` says. What it notes is logged as a warning."""
+    found = read_noted(path, layer, key=key)
+    for note in found.notes:
+        log.warning("%s: %s", path, note)
+    return found
+
+
+def read_noted(
+    path: str,
+    layer: str | None = None,
+    *,
+    key: str | None = None,
+    numbered: bool = False,
+    encoding: str | None = None,
+) -> Features:
+    """The features of a file.
+
+    Args:
+        path: shapefile, GeoPackage, FileGDB, FlatGeobuf, GeoJSON (any of them also in a .zip), GeoParquet (a file or a
+            folder of parts), Arrow, CSV or Excel with a column of WKT or WKB, or what else GDAL reads.
+        layer: which layer of a file that has several, or which file of an archive.
+        key: a column that is needed; where only the file's own numbering of its rows has that name, that is given.
+        numbered: whether "fid" or "OGC_FID" as key is that numbering in any file, where no column has that name.
+        encoding: of the texts of a shapefile, CSV or other file of text, where what the file says is wrong or missing.
+
+    Raises:
+        SourceError: the file is not there or cannot be read.
+        InvalidInputError: it has no features, or several layers and `layer` is none of them; `encoding` is not known,
+            or the texts are not in it.
+    """
+    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
+        raise SourceError(f"there is no file {path}; check the path")
+    codec = asked(encoding)
+    with _readable(path) as warned, archives.opened(path, layer) as (file, inner):
+        found = _reader(path, file)(Opened(path, file, inner, codec, key, numbered))
+    found = replace(found, notes=(*found.notes, *dict.fromkeys(warned)))
+    found = _numbered(found, key) if numbered else found
+    if not len(found):
+        raise InvalidInputError(f"{path} holds no parcels; give a file that has some")
+    return found
+
+
+def _reader(name: str, file: str) -> Callable[[Opened], Features]:
+    path = Path(file)
+    ending = path.suffix.lower()
+    if ending == ".xls":
+        raise InvalidInputError(f"{name} is in Excel's old format; save it as .xlsx")
+    if ending in sheets.CSV:
+        return sheets.read_csv
+    if ending in sheets.SHEETS:
+        return sheets.read_sheet
+    if ending in (*parquet.PARQUET, *parquet.ARROW) or parquet.is_folder_of_parts(path) or _is_parquet(path):
+        return parquet.read
+    return gdal.read
+
+
+def _is_parquet(path: Path) -> bool:
+    """Whether a file begins as Parquet does, whatever its name."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def _numbered(found: Features, key: str | None) -> Features:
+    """With row numbers, where they are asked for of a file that has none of its own."""
+    names = found.columns.column_names
+    if key is None or key.lower() not in ROW_NUMBERS or key in names:
+        return found
+    numbers = pa.array(range(len(found)), pa.int64())
+    columns = found.columns.append_column(key, numbers)
+    return replace(found, columns=columns, notes=(*found.notes, gdal.row_number_note(key)))
+
+
+@contextmanager
+def _readable(path: str) -> Iterator[list[str]]:
+    """Turn what the reading libraries raise or warn of into one line that names the file."""
+    warned: list[str] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield warned
+    except SourceError:
+        raise
+    except InvalidInputError as error:
+        raise error if path in str(error) else InvalidInputError(f"{path}: {error}") from error
+    except (
+        OSError, RuntimeError, ValueError, KeyError, IndexError, NotImplementedError,
+        ShapelyError, CRSError, pa.ArrowException,
+    ) as error:  # fmt: skip
+        reason = _IN_ARCHIVE.sub("", " ".join(str(error).split())).partition("; It might help to specify")[0]
+        raise SourceError(f"{path} cannot be read ({reason}); check the file or convert it to GeoPackage") from error
+    warned += [_IN_ARCHIVE.sub("", str(warning.message)) for warning in caught]

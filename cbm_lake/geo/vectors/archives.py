@@ -1,0 +1,192 @@
+"""The one file of geometries in a zip archive; other archives are refused by name."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.files import archives
+
+_FILES: Final = (
+    ".shp", ".gpkg", ".geojson", ".fgb", ".gml", ".parquet", ".geoparquet", ".pq", ".parq", ".tab", ".mif", ".sqlite",
+)  # fmt: skip
+"""Endings of files of geometries."""
+_OTHER_FILES: Final = (".json", ".geojsonl", ".kml", ".csv", ".xlsx", ".ods", ".feather", ".arrow")
+"""Endings of files that may hold geometries, or what is said of them; they count where there is nothing else."""
+_PACKED: Final = re.compile(r"\.(7z|rar|tar|tgz|gz|bz2|tbz|xz|zst|lz4|z)(\.\d+)?$", re.IGNORECASE)
+_MAGIC: Final = {
+    b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar", b"\x1f\x8b": "gzip", b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd",
+}  # fmt: skip
+EXTRACTED: Final = "cbm-lake-"
+"""How the names of folders begin to which files are extracted or copied while they are read."""
+
+
+@contextmanager
+def opened(path: str, layer: str | None) -> Iterator[tuple[str, str | None]]:
+    """The path to read and the layer in it: those given, or of the one file in a zip archive, extracted for as long.
+
+    Args:
+        path: a file, or a zip archive that holds one, or several of which `layer` says one.
+        layer: of the file; or which file of the archive ("2024/parcels", with or without ending), or both
+            ("2024/parcels.gpkg/layer").
+
+    Raises:
+        SourceError: it is an archive of another kind, encrypted or damaged.
+        InvalidInputError: it holds no file of geometries, or several.
+    """
+    _refuse_packed(path)
+    if not _is_zip(path):
+        if _begins_as_zip(path):  # a spreadsheet, or KMZ: GDAL unpacks it in memory
+            with archives.opened(path) as archive:
+                archives.refuse_encrypted(path, archive.infolist())
+        yield path, layer
+        return
+    with archives.opened(path) as archive, tempfile.TemporaryDirectory(prefix=EXTRACTED) as folder:
+        member, rest = _chosen(path, archive, layer)
+        yield _extracted(path, archive, member, folder), rest
+
+
+def _refuse_packed(path: str) -> None:
+    kind = _PACKED.search(path)
+    found = kind[1] if kind and Path(path).is_file() else _magic(path)
+    if found:
+        raise SourceError(f"{path} is an archive ({found}), which is not opened; unpack it and give the file in it")
+
+
+def _magic(path: str) -> str | None:
+    if not Path(path).is_file():
+        return None
+    with Path(path).open("rb") as file:
+        start = file.read(8)
+    return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+
+
+def _is_zip(path: str) -> bool:
+    """Whether a file is a zip archive; Excel's and OpenDocument's files are archives too, but not of this kind."""
+    ending = Path(path).suffix.lower()
+    if ending in (".zip", ".shz"):
+        return Path(path).is_file()
+    return not ending.startswith((".xls", ".ods", ".kmz", ".mbtiles")) and _begins_as_zip(path)
+
+
+def _begins_as_zip(path: str) -> bool:
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _chosen(path: str, archive: zipfile.ZipFile, layer: str | None) -> tuple[str, str | None]:
+    """The one member to read, and the layer in it."""
+    members = _members(archive)
+    if not members:
+        raise _without_geometries(path, archive)
+    if layer is None and len(members) == 1:
+        return members[0], None
+    fitting = [(member, rest) for member in members for rest in _rests(member, layer)]
+    whole = [(member, rest) for member, rest in fitting if rest is None]
+    if len(whole or fitting) == 1:
+        return (whole or fitting)[0]
+    if len(members) == 1:
+        return members[0], layer
+    problem = f"holds several files: {some(members)}"
+    if layer is not None:
+        problem = f"holds no file {layer!r}, or several, but {some(members)}"
+    raise InvalidInputError(f"{path} {problem}; say which by layer=, as {_stem(members[0])}")
+
+
+def _rests(member: str, layer: str | None) -> Sequence[str | None]:
+    """The layer in a member that a given one means, None for its only one; nothing where it means another member."""
+    if layer is None:
+        return []
+    file = PurePosixPath(member)
+    names = dict.fromkeys((member, _stem(member), file.name, file.stem))
+    if layer in names:
+        return [None]
+    return [layer[len(name) + 1 :] for name in names if layer.startswith(f"{name}/")][:1]
+
+
+def _members(archive: zipfile.ZipFile) -> list[str]:
+    """Files of geometries, File Geodatabases, and folders of Parquet parts."""
+    names = [
+        name
+        for name in archive.namelist()
+        if not name.endswith("/") and "__MACOSX" not in name and not PurePosixPath(name).name.startswith((".", "_"))
+    ]
+    folders = {folder: None for name in names if (folder := _folder(name))}
+    files = [name for name in names if not _folder(name)]
+    for endings in (_FILES, _OTHER_FILES):
+        found = [name for name in files if name.lower().endswith(endings)]
+        if found or folders:
+            return [*folders, *found]
+    return []
+
+
+def _folder(name: str) -> str | None:
+    """The File Geodatabase, or the folder named as a Parquet file, that a file is of."""
+    for parent in reversed(PurePosixPath(name).parents):
+        if parent.suffix.lower() in (".gdb", ".parquet", ".geoparquet"):
+            return str(parent)
+    if name.lower().endswith(".gdbtable"):  # a geodatabase whose folder has another name, or none
+        return str(PurePosixPath(name).parent)
+    return None
+
+
+def _extracted(path: str, archive: zipfile.ZipFile, member: str, folder: str) -> str:
+    """Where a member and the files that belong to it were extracted to."""
+    stem = _stem(member).lower()
+    wanted = [
+        info
+        for info in archive.infolist()
+        if not info.is_dir()
+        and (member == "." or info.filename.startswith(f"{member}/") or _stem(info.filename).lower() == stem)
+    ]
+    archives.refuse_encrypted(path, wanted)
+    try:
+        for info in wanted:
+            archives.extract(path, archive, info, folder)
+    except NotImplementedError:  # compressed in another way, which GDAL may know
+        return f"/vsizip/{{{Path(path).absolute()}}}/{member}"
+    inside = Path(folder) / member
+    if inside.is_file():
+        _name_alike(inside)
+    return str(_as_geodatabase(inside)) if inside.is_dir() and not inside.suffix else str(inside)
+
+
+def _name_alike(file: Path) -> None:
+    """Give the files that belong to one its name in the same capitals, without which GDAL does not find them."""
+    for other in file.parent.iterdir():
+        stem, ending = other.name[: len(file.stem)], other.name[len(file.stem) :]
+        if ending.startswith(".") and stem != file.stem and stem.lower() == file.stem.lower():
+            other.rename(other.with_name(file.stem + ending))
+
+
+def _as_geodatabase(folder: Path) -> Path:
+    """A folder with the files of a File Geodatabase under the name by which GDAL knows it."""
+    named = folder / "geodatabase.gdb"
+    files = [file for file in folder.iterdir() if file.is_file()]
+    named.mkdir()
+    for file in files:
+        file.rename(named / file.name)
+    return named
+
+
+def _stem(name: str) -> str:
+    """The path without endings: parcels.shp.xml belongs to parcels.shp."""
+    file = PurePosixPath(name.removesuffix(".xml"))
+    return str(file.with_suffix("")) if file.suffix else str(file)
+
+
+def _without_geometries(path: str, archive: zipfile.ZipFile) -> InvalidInputError:
+    names = [name for name in archive.namelist() if not name.endswith("/")]
+    inner = [name for name in names if _PACKED.search(name) or name.lower().endswith(".zip")]
+    if inner:
+        return InvalidInputError(f"{path} holds other archives: {some(inner)}; unpack it and give one of them")
+    return InvalidInputError(f"{path} holds {some(names) or 'nothing'}, but no vector file; give one that does")

@@ -1,0 +1,313 @@
+"""The lake: the one door to its tables, for those who read them with SQL and for those who write."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from cbm_lake import cards
+from cbm_lake.config import Workspace
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.files import digests
+from cbm_lake.geo.areas import DEGREES, bounds_in
+from cbm_lake.lake import database, lookup, options, ordering, queries
+from cbm_lake.lake.database import Database
+from cbm_lake.lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
+from cbm_lake.lake.upkeep import Upkeep
+from cbm_lake.lake.writing import Writing
+from cbm_lake.storage.store import Store, translated
+
+log = logging.getLogger(__name__)
+
+_ROUNDED = 1e-6
+"""Degrees, a tenth of a metre: what rounding may take off a box of parcels."""
+_BATCH = 50_000
+"""Rows of parcels that are read at once where there may be a million."""
+
+
+class Lake(Writing):
+    """A lake at a folder or URL, as it is now or as it was at a moment."""
+
+    def __init__(self, url: str, as_of: datetime | None = None) -> None:
+        self.url = url if "://" in url else str(Path(url).absolute())  # the same after a chdir, and to workers
+        self.as_of = as_of
+        self._store = Store(self.url)
+        self._moments = Moments(self._store, as_of)
+        self._tables = self._moments.tables
+        self._lock = threading.Lock()
+        self._opened: Database | None = None
+        self._upkeep = Upkeep(self._tables, lambda: self._database().facts())
+
+    def __repr__(self) -> str:
+        return f"Lake({self.url!r}{f', as_of={self.as_of:%Y-%m-%dT%H:%M:%SZ}' if self.as_of else ''})"
+
+    def sql(self, statement: str, /, **params: Any) -> pa.Table:
+        """The rows that a SQL statement gives over the views scenes, parcels, s2, bs, c6, s2_long, extractions.
+
+        Args:
+            statement: one SQL statement of DuckDB; `$name` stands for the parameter `name`.
+            params: values of the parameters; they are bound, never pasted into the text.
+
+        Raises:
+            InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
+            SourceError: a file of the lake cannot be read.
+        """
+        return database.rows(self._cursor(), statement, params)
+
+    def query(self, name: str, /, **params: Any) -> pa.Table:
+        """The rows of the named query sql/<folder>/<file>.sql.
+
+        Raises:
+            NotFoundError: there is no query of that name, or no parcel $pid in the parcel set that it asks about.
+            InvalidInputError: a parameter is missing or not known to it, or $screen is no list of scene classes.
+            SourceError: a file of the lake cannot be read.
+        """
+        query, params = queries.get(name), cards.with_classes(params)
+        found = self._database().series(lookup.QUESTIONS[name], params) if name in lookup.QUESTIONS else None
+        if found is None:
+            found = database.rows(self._cursor(params if query.narrows else None), query.sql, params)
+        if query.of_one_parcel and not found.num_rows:
+            self._check_declared(params)
+        return found
+
+    def _check_declared(self, params: dict[str, Any]) -> None:
+        """Raise NotFoundError unless a parcel of which nothing is found is declared."""
+        key: dict[str, Any] = {name: params[name] for name in ("aoi", "year", "ptype", "pid") if name in params}
+        declared = queries.get("parcels.by_pid").sql
+        if len(key) == 4 and key["pid"] is not None and not database.rows(self._cursor(), declared, key).num_rows:
+            name = f"{key['aoi']} {key['year']} {key['ptype']}".rstrip()
+            raise NotFoundError(
+                f"no parcel {key['pid']!r} in {name}; identifiers are text, exactly as the agency wrote them"
+            )
+
+    def relation(self, statement: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
+        """The same as a DuckDB relation, for results that should not be held in memory at once.
+
+        Raises:
+            InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
+        """
+        return database.relation(self._cursor(), statement, params)
+
+    def export(
+        self, what: str, path: str | Path, /, *, pseudonymous: bool | str | Path = False,
+        identifiers: str | Sequence[str] = (), neutralise: bool | None = None, **params: Any,
+    ) -> int:  # fmt: skip
+        """Write rows to a file for other tools; its ending says the format. Returns how many rows.
+
+        Every value keeps its type, or the column is refused by its name. Where a format has another form of a value
+        (milliseconds, text), a warning says so. The rows come in the order that the statement says, and those that it
+        leaves equal in the order of all columns: the same rows are the same file, however they lie in the lake.
+
+        Args:
+            what: a view (s2, parcels, …), a named query, or a SELECT statement.
+            path: .parquet (GeoParquet when the rows have a geometry), .csv, .arrow, .xlsx, or, for rows with a
+                geometry, .gpkg, .fgb or .geojson.
+            pseudonymous: whether identifiers of parcels and holdings are replaced by keyed hashes (HMAC-SHA256). The
+                key is the setting pseudonyms.key or the workspace's file config/pseudonyms.key, which is made when
+                first needed and never exported; or give the path of another. The same identifier has the same
+                pseudonym in all files of one key. Geometries and other columns stay, which a warning says.
+            identifiers: further columns that are replaced so, or one; naming some makes the file pseudonymous.
+            neutralise: whether texts that a spreadsheet takes for formulas (= + - @ first) are made harmless: in .csv
+                by an apostrophe before them, in .xlsx by the mark of a text. Without it in .xlsx alone; numbers stay.
+            params: values of the statement's parameters.
+
+        Raises:
+            InvalidInputError: the statement cannot be run, the ending is unknown, or a column cannot be written.
+            ConfigError: the key cannot be read or made.
+            SourceError: the file cannot be written.
+        """
+        from cbm_lake.lake import export
+
+        params = cards.with_classes(params)
+        keys = ordering.KEYS.get(what.lower(), ())
+        if what in queries.load():
+            if queries.get(what).of_one_parcel:
+                self.query(what, **params)  # a parcel that there is not is refused before a file is made
+            what = queries.get(what).sql
+        elif what.isidentifier():
+            what = f"from {what}"
+        pseudonyms = None
+        if pseudonymous or identifiers or isinstance(pseudonymous, (str, Path)):
+            file = None if isinstance(pseudonymous, bool) else pseudonymous
+            further = frozenset([identifiers] if isinstance(identifiers, str) else identifiers)
+            pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), further)
+        options = export.Options(pseudonyms, neutralise)
+        cursor = self._cursor()
+        columns = database.relation(cursor, what, params).columns  # refuses what is not one SELECT
+        hidden = None
+        if pseudonyms:
+            hidden = ordering.Hidden(frozenset(pseudonyms.identifiers(columns)), pseudonyms.of("the order of the rows"))
+        return export.write(ordering.ordered(cursor, what, params, keys, hidden), Path(path), options)
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
+        return Database(self._store, self._tables, self.snapshot()).connection
+
+    def parcel_sets(self) -> list[ParcelSet]:
+        """The parcel sets in force: for each area, year and kind the one that was loaded last."""
+        return self._moments.parcel_sets()
+
+    def parcel_set(self, aoi: str, year: int, ptype: str | None = None) -> ParcelSet:
+        """The parcel set of an area and year.
+
+        Raises:
+            NotFoundError: none was loaded; the message lists those that were.
+            InvalidInputError: the year is no number.
+        """
+        key = {"aoi": aoi, "year": year, "ptype": ptype or ""}
+        area, declared, kind = (options.checked_option(name, value) for name, value in key.items())
+        wanted = (str(area).lower(), declared, kind)
+        for found in self.parcel_sets():
+            if (found.aoi, found.year, found.ptype) == wanted:
+                return found
+        known = ", ".join(found.name for found in self.parcel_sets()) or "none yet; load them first"
+        raise NotFoundError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip() + f" in this lake; there are: {known}")
+
+    def parcel_versions(self, aoi: str, year: int, ptype: str) -> list[ParcelSet]:
+        """The versions of a parcel set with other outlines than each other: the one in force, then from the newest."""
+        versions: dict[str, ParcelSet] = {}
+        for found in reversed(self._moments.parcel_files()):
+            if (found.aoi, found.year, found.ptype) == (aoi, year, ptype):
+                versions.setdefault(found.outlines, found)
+        return list(versions.values())
+
+    def changed(self, parcels: ParcelSet, since: Sequence[str]) -> pa.Array:
+        """The pids of a parcel set whose outline is in none of those versions of it, or another one there."""
+        if parcels.outlines in {outlines_of(version) for version in since}:
+            return pa.array([], pa.string())
+        key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "version": parcels.version}
+        return self.query("parcels.changed", **key, since=list(since))["pid"].combine_chunks()
+
+    def epsg(self, aoi: str) -> int | None:
+        """The coordinate system of an area's parcels, or None when none were loaded."""
+        for found in self.parcel_sets():
+            if found.aoi == aoi.lower():
+                for batch in self.iter_parcels(found, ["epsg"]):
+                    if batch.num_rows:
+                        return int(batch["epsg"][0].as_py())
+        return None
+
+    def footprint(self, aoi: str) -> shapely.Geometry:
+        """The box in degrees (EPSG:4326) round all parcels of an area.
+
+        Raises:
+            NotFoundError: no parcels of that area were loaded.
+        """
+        table = self.query("parcels.areas", aoi=aoi.lower())
+        if not table.num_rows:
+            known = ", ".join(found.name for found in self.parcel_sets()) or "none yet"
+            raise NotFoundError(
+                f"no parcels of {aoi} in this lake, so its extent is unknown; there are: {known}; load them first"
+            )
+        sides = ("west", "south", "east", "north")
+        loose = shapely.box(*(table[side][0].as_py() for side in sides))
+        extents = self.query("cube.extent", aoi=aoi.lower(), year=None).to_pylist()
+        boxes = [bounds_in(shapely.box(*(row[side] for side in sides)), row["epsg"], DEGREES) for row in extents]
+        west, south, east, north = shapely.total_bounds([shapely.box(*box) for box in boxes])
+        # each box holds all parcels, so what both share does, too
+        return loose.intersection(shapely.box(west - _ROUNDED, south - _ROUNDED, east + _ROUNDED, north + _ROUNDED))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever put there."""
+        taken = self.snapshot()
+        return not (taken.scenes or taken.outlines or any(version is not None for _, version in taken.versions))
+
+    def snapshot(self) -> Snapshot:
+        """Which files and table versions answer a question asked now."""
+        return self._moments.take()
+
+    def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
+        """The stored pixel index of that parcel version on that grid, or None; a file that was not written is none."""
+        files = self._store.files(f"indexes/{parcels.version}")
+        names = [self._store.name(file) for file in files]
+        fitting = [name for name in names if _is_index(name, grid)]
+        if not fitting:
+            return None
+        name = max(fitting, key=lambda name: (digests.recorded(name) is not None, name))
+        if self._store.is_as_written(name):
+            return self._store.read(name)
+        log.warning("%s is not what was written; the index is built again", self._store.path(name))
+        return None
+
+    def cube_url(self, card: str, grid: str) -> str:
+        """Where the cube of a card and grid stands."""
+        return self._store.path(f"cubes/{card}/{grid}.zarr")
+
+    def read_parcels(self, parcels: ParcelSet, columns: list[str] | None = None) -> pa.Table:
+        """One version of a parcel set, in the order of its file."""
+        name = self._store.name(parcels.path)
+        table = self._store.read(name, columns)
+        if table is None:
+            raise NotFoundError(f"parcel file {parcels.path} has gone; load the parcels of {parcels.name} again")
+        return table
+
+    def iter_parcels(self, parcels: ParcelSet, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """The same in batches, without ever having the whole columns in memory."""
+        with translated("read", parcels.path), self._store.open(parcels.path) as file:
+            yield from pq.ParquetFile(file, page_checksum_verification=True).iter_batches(_BATCH, columns=columns)
+
+    def schema_of_parcels(self, parcels: ParcelSet) -> pa.Schema:
+        """The columns of a version of a parcel set, those of the agency too."""
+        with self._store.open(parcels.path) as file:
+            return pq.read_schema(file)
+
+    def mixed_columns(self) -> dict[str, tuple[str, ...]]:
+        """The columns of parcels that the view fiboa_parcels has as text, with the types that they have in the sets."""
+        return self._database().mixed
+
+    def _cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
+        """A cursor over the current snapshot; see Database.cursor."""
+        return self._database().cursor(parcel)
+
+    def _database(self) -> Database:
+        """DuckDB over the current snapshot; the same one until the lake has moved on."""
+        snapshot = self.snapshot()
+        with self._lock:
+            if self._opened is None or self._opened.snapshot != snapshot or not self._opened.is_whole:
+                self._opened = Database(self._store, self._tables, snapshot)
+            return self._opened
+
+
+def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
+    """The lake at a folder or URL; without one, the lake of the current workspace.
+
+    Args:
+        url: folder, or s3:// URL.
+        as_of: a moment (date, datetime, or ISO text; UTC unless it says a zone): the lake as it was recorded then,
+            whatever season its data are of. It cannot be changed. This goes by the time, and so by the clocks of those
+            who wrote: what a clock that was ahead wrote is seen from its time on only. What is in force then goes by
+            the numbers of what is seen, as it does without `as_of`.
+
+    Raises:
+        InvalidInputError: `as_of` is no date.
+    """
+    return Lake(url or Workspace.here().lake_url, _moment(as_of))
+
+
+def _moment(value: date | str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        value = datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise InvalidInputError(
+            f"as_of {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z"
+        ) from error
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _is_index(name: str, grid: str) -> bool:
+    """Whether a file is the pixel index of a grid; of version 0.1 its name has no digest."""
+    stem = name.rpartition("/")[2].removesuffix(".parquet")
+    digest = digests.recorded(name)
+    return stem == (grid if digest is None else digests.named(grid, digest, ""))

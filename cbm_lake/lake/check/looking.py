@@ -1,0 +1,125 @@
+"""One look at a lake: what lies in it, and what was found to be wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, cast
+
+import duckdb
+
+from cbm_lake.lake import queries
+from cbm_lake.storage.store import DRAFT, Store
+
+Progress = Callable[[int, int], None]
+"""Called with how many files were looked at and how many there are."""
+
+_T = TypeVar("_T")
+READERS: Final = 8
+"""Files that are looked at at once: they may be far away."""
+UNREADABLE: Final = (OSError, RuntimeError, ValueError, KeyError, TypeError)
+"""What the Arrow, Zarr and JSON readers raise for damaged bytes."""
+RESTORE: Final = "restore it from a copy"
+_LENGTH: Final = 200
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be; the fields are the columns of FINDINGS."""
+
+    severity: str
+    part: str
+    what: str
+    file: str
+    advice: str
+
+    @property
+    def subject(self) -> tuple[str, str, str]:
+        """What it is about, whatever numbers it says."""
+        return self.part, re.sub(r"\d[\d,]*", "…", self.what), self.file
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a lake at a moment."""
+
+    files: Mapping[str, tuple[int, int]]
+    """Size, and time of the last change in nanoseconds, by the name in the lake."""
+
+    @classmethod
+    def of(cls, store: Store) -> Listing:
+        """What lies there now.
+
+        Raises:
+            SourceError: the folder cannot be listed.
+        """
+        return cls({name: (info.size or 0, info.mtime_ns or 0) for name, info in store.listing().items()})
+
+
+@dataclass
+class Looking:
+    """One look: its parts add what they find."""
+
+    store: Store
+    deep: bool
+    listing: Listing
+    progress: Progress
+    suspects: frozenset[str] | None = None
+    """The only files that a second look reads deeply; None is all."""
+    findings: list[Finding] = field(default_factory=list)
+    looked_at: int = 0
+
+    def fault(self, part: str, what: str, file: str, advice: str) -> None:
+        """Add what must be put right."""
+        self.findings.append(Finding("fault", part, what, file, advice))
+
+    def note(self, part: str, what: str, file: str, advice: str) -> None:
+        """Add what is harmless."""
+        self.findings.append(Finding("note", part, what, file, advice))
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        return name in self.listing.files
+
+    def size(self, name: str) -> int:
+        """Bytes of a file that is there."""
+        return self.listing.files[name][0]
+
+    def reads_all(self, name: str) -> bool:
+        """Whether every byte of a file is to be read."""
+        return self.deep and (self.suspects is None or name in self.suspects)
+
+    def names(self, folder: str, ending: str = "") -> list[str]:
+        """The files below a folder, without drafts, in order."""
+        found = (name for name in self.listing.files if name.startswith(f"{folder}/") and name.endswith(ending))
+        return sorted(name for name in found if not DRAFT.search(name))
+
+    def each(self, work: Callable[[str], _T], names: Iterable[str]) -> list[_T]:
+        """Look at many files at once; the answers come in the order of the names."""
+        answers, total = [], len(self.listing.files)
+        with ThreadPoolExecutor(READERS) as pool:
+            for answer in pool.map(work, names):
+                answers.append(answer)
+                self.looked_at += 1
+                self.progress(min(self.looked_at, total), total)
+        return answers
+
+
+def reason(error: Exception) -> str:
+    """What an error says, in one line that is not too long."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    return message if len(message) <= _LENGTH else f"{message[:_LENGTH]}…"
+
+
+def part_of(name: str) -> str:
+    """The table or folder that a file belongs to."""
+    parts = name.split("/")
+    return "/".join(parts[:2]) if parts[0] in ("signatures", "set_aside", "weather", "qa") else parts[0]
+
+
+def answers(connection: duckdb.DuckDBPyConnection, question: str) -> list[dict[str, Any]]:
+    """The rows of a named query of the folder check."""
+    rows = connection.sql(queries.get(f"check.{question}").sql).to_arrow_table()
+    return cast("list[dict[str, Any]]", rows.to_pylist())

@@ -1,0 +1,88 @@
+"""What mends: commands as they are to be given."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from cbm_lake.lake import queries
+
+_MOST = 3
+"""Commands that one line of advice names."""
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """The extractions that are to be done again when something of a scene is lost."""
+
+    done: list[dict[str, Any]]
+    """Rows of check.commands."""
+
+    @classmethod
+    def of(cls, ledger: pa.Table, catalogued: pa.Table) -> Remedies:
+        """Those of a ledger and a catalogue (card, id, datetime)."""
+        connection = duckdb.connect()
+        connection.execute("set timezone = 'UTC'")
+        connection.register("ledger", ledger)
+        connection.register("catalogued", catalogued)
+        return cls(connection.sql(queries.get("check.commands").sql).to_arrow_table().to_pylist())
+
+    def of_scene(self, card: str, scene: str, *, cubes: bool = False) -> str:
+        """The commands that extract a scene again over each parcel set, or only those of which the cube has pixels."""
+        return self._joined(
+            row for row in self.done if (row["card"], row["scene"]) == (card, scene) and (row["cube"] or not cubes)
+        )
+
+    def of_set(self, row: dict[str, Any]) -> str:
+        """The command that extracts a scene again over one parcel set."""
+        key = ("card", "scene", "aoi", "year", "ptype")
+        return self._joined(other for other in self.done if all(other[name] == row[name] for name in key))
+
+    def of_cube(self, card: str, grid: str) -> str:
+        """The commands that fill a cube again."""
+        return self._joined(
+            row
+            for row in self.done
+            if row["card"] == card
+            and row["cube"]
+            and (row["slots"] is None or any(slot["grid"] == grid for slot in row["slots"]))
+        )
+
+    def _joined(self, rows: Iterable[dict[str, Any]]) -> str:
+        commands = list(dict.fromkeys(_commands(list(rows))))
+        if not commands:
+            return "extract again, with --again, what it is of"
+        text = " and ".join(f"`{command}`" for command in commands[:_MOST])
+        more = len(commands) - _MOST
+        return f"run {text}{f' and the same for {more} more; check again names them' if more > 0 else ''}"
+
+
+def _commands(rows: list[dict[str, Any]]) -> Iterable[str]:
+    """One command for all scenes of a card over a parcel set that were extracted alike."""
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for row in rows:
+        key = (row["card"], row["aoi"], row["year"], row["ptype"], tuple(row["bands"] or ()), row["rule"], row["cube"])
+        groups.setdefault(key, []).append(row["day"] or "DAY")
+    for (card, aoi, year, ptype, bands, rule, cube), days in groups.items():
+        words = [
+            "cbm-lake",
+            "extract",
+            card,
+            "--start",
+            min(days),
+            "--end",
+            max(days),
+            "--aoi",
+            aoi,
+            "--year",
+            str(year),
+        ]
+        words += ["--ptype", ptype] if ptype else []
+        words += ["--bands", ",".join(bands)] if bands else []
+        words += ["--rule", rule] if rule != "centre" else []
+        yield shlex.join([*words, "--again", *([] if cube else ["--no-cube"])])

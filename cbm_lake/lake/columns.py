@@ -1,0 +1,174 @@
+"""What the columns of the lake's views say and in which unit: one description, for files that leave the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from cbm_lake import cards
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a view, as a file says it to those who have no documentation at hand."""
+
+    description: str
+    unit: str = ""
+    """As UCUM or CF write it; empty where there is none."""
+
+    def metadata(self) -> dict[str, str]:
+        """As a Parquet field carries it."""
+        return {"description": self.description} | ({"unit": self.unit} if self.unit else {})
+
+
+_STATISTICS: Final = {
+    "count": "number of pixels",
+    "mean": "mean",
+    "std": "standard deviation of the population",
+    "min": "smallest value",
+    "max": "greatest value",
+    "p25": "25th percentile",
+    "p50": "median",
+    "p75": "75th percentile",
+}
+_DESCRIPTIONS: Final = {
+    "aoi": Column("area, in lower case"),
+    "year": Column("year of the declaration"),
+    "ptype": Column("parcel set of that area and year; empty is the main one"),
+    "pid": Column("identifier of the parcel, as text exactly as the agency wrote it"),
+    "crop_name": Column("declared crop, by name"),
+    "crop_code": Column("declared crop, by code"),
+    "area_m2": Column("area of the parcel, measured in EPSG:3035", "m2"),
+    "epsg": Column("EPSG code of the coordinate system; of scenes that of their rasters"),
+    "centroid_lon": Column("longitude of the parcel's centroid, EPSG:4326", "degree"),
+    "centroid_lat": Column("latitude of the parcel's centroid, EPSG:4326", "degree"),
+    "bbox": Column("bounding box in the coordinate system of the geometry"),
+    "geometry": Column("geometry as WKB in the coordinate system that epsg names"),
+    "id": Column("identifier of the scene"),
+    "fid": Column("number of the parcel in a migrated database"),
+    "scene": Column("identifier of the scene"),
+    "obstime": Column("time of the observation, UTC"),
+    "reference": Column("name of the product"),
+    "rule": Column("which pixels count: centre (those whose centre is inside) or coverage (weighted by share)"),
+    "observable": Column("whether the parcel was seen by enough pixels"),
+    "share": Column("pixels counted divided by the pixels of the parcel", "1"),
+    "covered": Column("sum of the shares of pixels that count, by the rule coverage; null by the rule centre", "1"),
+    "scl": Column("pixels of each scene class, 0 to 11"),
+    "obsid": Column("identifier of the observation, as in the original library"),
+    "band": Column("band of the statistics"),
+    "footprint": Column("footprint of the scene as WKB, EPSG:4326"),
+    "sensor": Column("satellite: S2A, S1B, …"),
+    "card": Column("kind of data: s2 (Sentinel-2), bs (backscatter), c6 (six-day coherence)"),
+    "status": Column("how far its processing is"),
+    "problem": Column("why its processing failed"),
+    "processing_baseline": Column("processing baseline of Sentinel-2, 05.10"),
+    "boa_offset": Column("number to add to the stored DN", "1e-4"),
+    "cloud_cover": Column("cloud cover of the whole scene", "%"),
+    "tile": Column("MGRS tile"),
+    "relative_orbit": Column("relative orbit"),
+    "orbit_state": Column("ascending or descending"),
+    "processing_rank": Column("sorts copies of an acquisition by processing"),
+    "superseded": Column("whether another scene takes its place"),
+    "suspect": Column("what the offset guard found"),
+    "left_out": Column("why somebody left the scene out"),
+    "acquisition": Column("equal for all processings of one acquisition"),
+    "datastrip": Column("start of sensing of the datastrip, UTC"),
+    "produced": Column("when the product was made, UTC"),
+    "revision": Column("digest of the catalogue entry"),
+    "assets": Column("addresses of the rasters by band"),
+    "source": Column("where the scene was catalogued from"),
+    "ingested": Column("when the scene was catalogued, UTC"),
+    "foi_id": Column("feature of interest that the marker is about"),
+    "marker": Column("event that was detected"),
+    "marker_type": Column("kind of evidence: s2, c6 or both"),
+    "date_start": Column("last date before the event"),
+    "date_main": Column("best estimate of the event's date"),
+    "date_end": Column("first date after the event"),
+    "duration_days": Column("days from date_start to date_end", "d"),
+    "value_1": Column("first measure of the marker; see the documentation of markers"),
+    "value_2": Column("second measure of the marker"),
+    "value_3": Column("third measure of the marker"),
+    "practice": Column("agricultural practice"),
+    "confidence": Column("confidence in the event, 0 to 1", "1"),
+    "cell": Column("cell of the weather grid"),
+    "meteo_date": Column("day"),
+    "tmin": Column("lowest air temperature of the day", "Cel"),
+    "tmax": Column("highest air temperature of the day", "Cel"),
+    "tmean": Column("mean air temperature of the day", "Cel"),
+    "prec": Column("precipitation of the day", "mm"),
+    "west": Column("western edge of the cell, EPSG:4326", "degree"),
+    "south": Column("southern edge of the cell, EPSG:4326", "degree"),
+    "east": Column("eastern edge of the cell, EPSG:4326", "degree"),
+    "north": Column("northern edge of the cell, EPSG:4326", "degree"),
+    "parcels": Column("version of the parcel set that was extracted"),
+    "attempt": Column("number of the attempt at that scene and parcel set"),
+    "extraction": Column("number of the extraction; its signatures carry it"),
+    "base": Column("extraction whose signatures go on counting for unchanged parcels"),
+    "bands": Column("bands of the extraction"),
+    "cube": Column("whether the scene is in the cube"),
+    "rows": Column("signatures written"),
+    "started": Column("when the attempt started, UTC"),
+    "finished": Column("when the attempt ended, UTC"),
+    "slots": Column("where the pixels are in the cubes"),
+    "discarded": Column("pixels that cannot be reflectance, taken as nodata"),
+    "pixels": Column("digest of what was in the scene's files"),
+    "sequence": Column("which entry of the ledger is later"),
+}
+_BESIDE: Final = {
+    **dict.fromkeys(
+        (
+            "parcels",
+            "rows",
+            "base",
+            "bands",
+            "cube",
+            "slots",
+            "started",
+            "finished",
+            "discarded",
+            "pixels",
+            "sequence",
+        ),
+        "extraction",
+    ),
+    **dict.fromkeys(("status", "problem", "source", "tile", "revision", "acquisition", "produced"), "card"),
+    **dict.fromkeys(("west", "south", "east", "north"), "cell"),
+    **dict.fromkeys(("value_1", "value_2", "value_3", "practice", "confidence"), "marker"),
+    "id": "card",
+    "sensor": "card",
+}
+"""Names that mean anything in a statement of one's own: the lake's they are only beside that other column."""
+_VERSIONED: Final = frozenset({"pid", "extraction"})
+_RADAR: Final = frozenset(cards.CARD_BANDS["bs"])
+
+
+def describe(name: str, among: Collection[str]) -> Column | None:
+    """The column of that name, or None where the name alone does not say what it holds.
+
+    Args:
+        name: as the views spell it.
+        among: all columns of the rows; `mean` is the lake's only beside `band` and the other statistics.
+    """
+    if name in _STATISTICS:
+        return (
+            Column(f"{_STATISTICS[name]} of the pixels of the band") if {"band", *_STATISTICS} <= set(among) else None
+        )
+    band, _, statistic = name.rpartition("_")
+    if statistic in _STATISTICS and band in {*cards.ASSETS, "SC"}:
+        return Column(f"{_STATISTICS[statistic]} of the parcel's pixels, {_quantity(band)}", _unit(band, statistic))
+    if name == "version" and not _VERSIONED.isdisjoint(among):
+        return Column("version of the parcel set" if "pid" in among else "version of cbm-lake")
+    if band == "scl" and statistic.isdecimal():
+        return Column(f"pixels of scene class {statistic}", "1")
+    return _DESCRIPTIONS.get(name) if _BESIDE.get(name, name) in among else None
+
+
+def _quantity(band: str) -> str:
+    if band in _RADAR:
+        return f"Sentinel-1 {band}, backscatter in linear power or coherence"
+    return "numbers of the scene classes" if band in {"SC", "SCL"} else f"Sentinel-2 {band}, reflectance x 10,000"
+
+
+def _unit(band: str, statistic: str) -> str:
+    return "1" if statistic == "count" or band in {*_RADAR, "SC", "SCL"} else "1e-4"

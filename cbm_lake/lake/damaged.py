@@ -1,0 +1,109 @@
+"""What is damaged in a lake stops the questions that need it, with its name and what to do, and no others.
+
+A table that cannot be opened is a view that refuses; a file of an area and year that cannot be read is one row of that
+area and year which refuses, so that a question about others never comes to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from cbm_lake.lake import queries
+
+Columns = Sequence[tuple[str, Any]]
+"""Names and DuckDB's types."""
+_UNREADABLE: Final = pa.schema([("aoi", pa.string()), ("year", pa.int64()), ("reason", pa.string())])
+
+
+@dataclass(frozen=True)
+class Place:
+    """An area and year of which a file cannot be read."""
+
+    aoi: str
+    year: int
+    reason: str
+    """Which file, what is wrong, and what to do."""
+
+
+def unreadable(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> dict[str, str]:
+    """Those of the Parquet files that are damaged or missing, and what is wrong with each.
+
+    What cannot be reached, or not be opened by this user, is no damage.
+    """
+    faults = {}
+    for path in paths:
+        try:
+            connection.read_parquet([path])
+        except duckdb.Error as error:
+            what = str(error).strip().partition("\n")[0]
+            if "No files found" in what or not (isinstance(error, duckdb.IOException) or what.startswith("Traceback")):
+                faults[path] = what
+    return faults
+
+
+def told(path: str, reason: str, advice: str) -> str:
+    """What is said of a file that cannot be read."""
+    what = reason if path in reason else f"{path}: {reason}"
+    return f"cannot read the lake: {what}; restore it from a copy, or {advice}"
+
+
+def refusing(
+    connection: duckdb.DuckDBPyConnection, columns: Columns, reason: str, values: Mapping[str, Any] | None = None
+) -> duckdb.DuckDBPyRelation:
+    """One row that raises SourceError when it is read.
+
+    Args:
+        connection: of the relation.
+        columns: of the row.
+        reason: of the error.
+        values: of some columns, by which the row may be passed over.
+    """
+    text = duckdb.ConstantExpression(f"{queries.DAMAGED}{reason}")
+    error = duckdb.FunctionExpression("error", text).cast("VARCHAR")
+    given = {name: duckdb.ConstantExpression(value) for name, value in (values or {}).items()}
+    # every other column is the error, for a null would be passed over by whoever looks for a value
+    row = [given.get(name, error).cast(kind).alias(name) for name, kind in columns]
+    return connection.sql("select 1 as one").filter(error.isnotnull()).select(*row)
+
+
+def refuse(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, reason: str) -> None:
+    """Make a view of those columns that raises SourceError when it is asked."""
+    refusing(connection, _columns(connection.from_arrow(schema.empty_table())), reason).create_view(name)
+
+
+def refuse_places(connection: duckdb.DuckDBPyConnection, name: str, places: Sequence[Place]) -> None:
+    """Make a view of `sound(name)`, with columns aoi and year, that raises SourceError for what is asked of places."""
+    whole = connection.table(sound(name))
+    columns = _columns(whole)
+    for place in places:
+        is_there = (duckdb.ColumnExpression("aoi").cast("VARCHAR") == duckdb.ConstantExpression(place.aoi)) & (
+            duckdb.ColumnExpression("year").cast("BIGINT") == duckdb.ConstantExpression(place.year)
+        )
+        row = refusing(connection, columns, place.reason, {"aoi": place.aoi, "year": place.year})
+        whole = whole.filter(~is_there).union(row)
+    whole.create_view(name)
+
+
+def sound(name: str) -> str:
+    """What the view is called of what can be read."""
+    return f"sound_{name}"
+
+
+def record(connection: duckdb.DuckDBPyConnection, places: Sequence[Place]) -> None:
+    """Make the table unreadable, of the areas and years of which nothing can be decided."""
+    rows = [{"aoi": place.aoi, "year": place.year, "reason": place.reason} for place in places]
+    connection.from_arrow(pa.Table.from_pylist(rows, schema=_UNREADABLE)).create("unreadable")
+
+
+def lazily(definition: str) -> str:
+    """A definition whose rows are worked out when it is asked, so that what it needs may refuse."""
+    return definition.replace("\ncreate table ", "\ncreate view ", 1)
+
+
+def _columns(relation: duckdb.DuckDBPyRelation) -> Columns:
+    return list(zip(relation.columns, relation.types, strict=True))

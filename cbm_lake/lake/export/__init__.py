@@ -1,0 +1,129 @@
+"""Rows of the lake as files for other tools: (Geo)Parquet, CSV, Arrow, Excel, GeoPackage, FlatGeobuf, GeoJSON."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.files import durable
+from cbm_lake.lake import queries
+from cbm_lake.lake.export import formats, geography, geojson, geoparquet, streamed
+from cbm_lake.lake.export.formats import Format
+from cbm_lake.lake.export.pseudonyms import Pseudonyms, key_of
+from cbm_lake.lake.export.streamed import as_text, text_table
+from cbm_lake.lake.export.values import json_rows
+from cbm_lake.storage.store import translated
+
+__all__ = ["ENDINGS", "Options", "Pseudonyms", "as_text", "json_rows", "key_of", "text_table", "write"]
+
+_BATCH: Final = 20_000
+"""Rows that are in memory at once."""
+_STREAMED: Final = {
+    ".parquet": formats.PARQUET,
+    ".csv": formats.CSV,
+    ".arrow": formats.ARROW,
+    ".feather": formats.ARROW,
+    ".xlsx": formats.XLSX,
+}
+_GEOGRAPHIC: Final = {
+    ".parquet": formats.PARQUET,
+    ".geoparquet": formats.PARQUET,
+    ".gpkg": formats.GEOPACKAGE,
+    ".fgb": formats.FLATGEOBUF,
+    ".geojson": formats.GEOJSON,
+}
+ENDINGS: Final = tuple(dict.fromkeys([*_STREAMED, *_GEOGRAPHIC]))
+"""How the names of files end, which says their format."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is done to the rows before they are written."""
+
+    pseudonyms: Pseudonyms | None = None
+    """With what identifiers are replaced; None leaves them."""
+    neutralise: bool | None = None
+    """Whether texts that a spreadsheet takes for formulas are made harmless; None does so in .xlsx alone."""
+
+
+def write(relation: duckdb.DuckDBPyRelation, path: Path, options: Options | None = None) -> int:
+    """Write the rows to a file whose ending says the format, atomically; returns how many.
+
+    Rows with a geometry become GeoParquet when written as .parquet. Everything is streamed, never whole in memory.
+
+    Raises:
+        InvalidInputError: unknown ending, a geographic format for rows without geometry, or a column that the format
+            cannot hold; the message names it.
+        SourceError: the file cannot be written.
+    """
+    options = options or Options()
+    write_one = _writer(relation, path.suffix.lower(), options)
+    if write_one is None:
+        raise InvalidInputError(
+            f"cannot export to {path.name!r}: write .parquet, .csv, .arrow, .xlsx, or, for rows with a geometry, "
+            ".gpkg, .fgb or .geojson"
+        )
+    with translated("write", str(path)), queries.translated():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:  # also for what GDAL and others spool
+            draft = Path(folder) / path.name
+            rows = write_one(draft)
+            durable.move(draft, path)
+    return rows
+
+
+def _writer(relation: duckdb.DuckDBPyRelation, ending: str, options: Options) -> Callable[[Path], int] | None:
+    geometries = geography.geometry_columns(relation)
+    change = _pseudonymous(relation, options)
+    if ending in _GEOGRAPHIC and geometries:
+        kind = _GEOGRAPHIC[ending]
+        return lambda draft: _write_layer(relation, kind, draft, change)
+    if ending in _STREAMED:
+        kind = _STREAMED[ending]
+        return lambda draft: _write_rows(relation, kind, draft, change, options)
+    return None
+
+
+def _pseudonymous(
+    relation: duckdb.DuckDBPyRelation, options: Options
+) -> Callable[[pa.RecordBatch], pa.RecordBatch] | None:
+    if options.pseudonyms is None:
+        return None
+    pseudonyms, names = options.pseudonyms, options.pseudonyms.columns(relation.columns)
+    return lambda batch: pseudonyms.replaced(batch, names)
+
+
+def _write_layer(
+    relation: duckdb.DuckDBPyRelation, kind: Format, draft: Path,
+    change: Callable[[pa.RecordBatch], pa.RecordBatch] | None,
+) -> int:  # fmt: skip
+    layer = geography.layer(relation, kind, draft, change, degrees=kind is formats.GEOJSON)
+    if kind is formats.GEOJSON:
+        return geojson.write(layer, draft)
+    if kind is formats.PARQUET:
+        return geoparquet.write(layer, draft, geography.geometry_columns(relation)[1:])
+    from cbm_lake.lake.export import vector
+
+    return vector.write(layer, draft, kind)
+
+
+def _write_rows(
+    relation: duckdb.DuckDBPyRelation, kind: Format, draft: Path,
+    change: Callable[[pa.RecordBatch], pa.RecordBatch] | None, options: Options,
+) -> int:  # fmt: skip
+    rows = formats.rows(relation, kind, _BATCH)
+    rows = rows.mapped(change) if change else rows
+    if kind is formats.CSV:
+        return streamed.csv(rows, draft, neutralise=bool(options.neutralise))
+    if kind is formats.XLSX:
+        from cbm_lake.lake.export import spreadsheet
+
+        return spreadsheet.write(rows, draft, neutralise=options.neutralise is not False)
+    return streamed.parquet(rows, draft) if kind is formats.PARQUET else streamed.arrow(rows, draft)

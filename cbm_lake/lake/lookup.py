@@ -1,0 +1,169 @@
+"""Look-ups: the signatures of one parcel straight from the row groups that hold them.
+
+What a parcel's year costs in SQL is for the most part the planning of a statement over a hundred columns. So the
+questions of sql/time_series/ that give long rows are answered here by the same rules without SQL; where a rule needs
+more than the rows themselves, or the rows lie in many files, SQL answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cbm_lake import cards
+from cbm_lake.lake import schemas
+from cbm_lake.storage.store import Store, translated
+
+QUESTIONS: Final = {f"time_series.{card}": card for card in cards.CARD_BANDS}
+"""The named queries that are answered here, and the card that each of them asks about."""
+_PARAMETERS: Final = {"aoi", "year", "ptype", "pid", "bands"}
+_STATISTICS = ("count", "mean", "std", "min", "p25", "p50", "p75", "max")
+"""In the order of the answer."""
+_LAST = chr(0x10FFFF)
+"""After every pid."""
+_FOOTERS = 128
+"""Footers kept: 1 MB each of a compacted file."""
+_GROUPS = 64
+"""Row groups kept decoded: 1.5 MB each of a compacted file. Neighbours are often asked for one after another."""
+_FILES = 16
+"""In more files than these, DuckDB with its threads is quicker."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a snapshot says of a card's signatures."""
+
+    store: Store
+    files: Sequence[dict[str, Any]]
+    """As the log tells of them."""
+    counting: pa.Array
+    """The extractions whose rows count."""
+    outdated: frozenset[str]
+    """Parcels of which only some rows of an extraction count."""
+
+
+def of_parcel(files: Sequence[dict[str, Any]], params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of a card's files that can hold the parcel asked for."""
+    pid = str(params["pid"])
+    partition = {f"partition.{name}": str(params[name]) for name in ("aoi", "year") if params.get(name) is not None}
+    return [
+        file
+        for file in files
+        if (file.get("min.pid") is None or file["min.pid"] <= pid <= file["max.pid"])
+        and all(str(file[name]) == value for name, value in partition.items())
+    ]
+
+
+def series(card: str, held: Held, params: dict[str, Any]) -> pa.Table | None:
+    """The answer of sql/time_series/<card>.sql, or None where SQL is to give it."""
+    if not _is_usual(params) or params["pid"] in held.outdated:
+        return None
+    found = of_parcel(held.files, params)
+    if len(found) > _FILES:
+        return None
+    groups = [group for file in found for group in _groups(held.store, file["path"], params["pid"])]
+    found_rows = [_of(group, params["pid"]) for group in groups]  # columns of a later version are null in older files
+    wide = pa.concat_tables([_empty(card), *found_rows], promote_options="default")
+    counts = pc.and_(pc.equal(wide["ptype"], params["ptype"]), pc.is_in(wide["extraction"], held.counting))
+    return _long(card, wide if pc.all(counts).as_py() else wide.filter(counts), params["bands"])
+
+
+def _of(group: pa.Table, pid: str) -> pa.Table:
+    """The rows of a parcel in a row group, where they mostly lie together."""
+    places = pc.indices_nonzero(pc.equal(group["pid"], pid))
+    if not len(places):
+        return group.slice(0, 0)
+    first, last = places[0].as_py(), places[-1].as_py()
+    return group.slice(first, len(places)) if last - first + 1 == len(places) else group.take(places)
+
+
+def _is_usual(params: dict[str, Any]) -> bool:
+    """Whether the parameters are all there, of the usual types: what else DuckDB takes or refuses is left to it."""
+    texts = [params.get("aoi"), params.get("ptype"), params.get("pid"), *(params.get("bands") or [])]
+    return (
+        set(params) == _PARAMETERS and isinstance(params["year"], int) and all(isinstance(text, str) for text in texts)
+    )
+
+
+def _groups(store: Store, path: str, pid: str) -> list[pa.Table]:
+    """The row groups of a file that can hold a parcel."""
+    with translated("read", path):
+        _, bounds = _footer(store, path)
+        return [_group(store, path, number) for number, (first, last) in enumerate(bounds) if first <= pid <= last]
+
+
+@lru_cache(_FOOTERS)
+def _footer(store: Store, path: str) -> tuple[pq.FileMetaData, list[tuple[str, str]]]:
+    """A file's footer, and the smallest and largest pid of each row group."""
+    with store.open(path) as file:
+        footer = pq.read_metadata(file)
+    place = footer.schema.names.index("pid")
+    told = [footer.row_group(number).column(place).statistics for number in range(footer.num_row_groups)]
+    return footer, [(one.min, one.max) if one and one.has_min_max else ("", _LAST) for one in told]
+
+
+@lru_cache(_GROUPS)
+def _group(store: Store, path: str, number: int) -> pa.Table:
+    """A row group."""
+    footer, _ = _footer(store, path)
+    remote = "://" in store.url  # where one long request is better than a hundred short ones
+    with (
+        store.open(path) as file,
+        pq.ParquetFile(file, metadata=footer, pre_buffer=remote, page_checksum_verification=True) as parquet,
+    ):
+        return parquet.read_row_group(number, use_threads=False)
+
+
+@lru_cache
+def _empty(card: str) -> pa.Table:
+    """No rows, in the columns of a card's files."""
+    schema = schemas.signatures(card)
+    return pa.schema([field for field in schema if field.name not in ("aoi", "year")]).empty_table()
+
+
+@lru_cache
+def _answer(card: str) -> pa.Schema:
+    """The columns of the answer."""
+    statistics = [(name, pa.int32() if name == "count" else pa.float32()) for name in _STATISTICS]
+    classes = [("scl", pa.list_(pa.field("l", pa.int32())))] if card == "s2" else []
+    keys = [("reference", pa.string()), ("obsid", pa.string())]
+    return pa.schema([("date_part", pa.float64()), ("band", pa.string()), *statistics, *classes, *keys])
+
+
+def _long(card: str, wide: pa.Table, bands: Sequence[str] | None) -> pa.Table:
+    """Wide rows as long ones, by time and band; a band of which a scene has no pixels is left out."""
+    schema = _answer(card)
+    asked = [band for band in cards.CARD_BANDS[card] if bands is None or band in bands]
+    if not asked or not wide.num_rows:
+        return schema.empty_table()
+    known = {"obsid": wide["scene"], "reference": wide["reference"]} | ({"scl": _classes(wide)} if card == "s2" else {})
+    known["date_part"] = pc.divide(pc.cast(wide["obstime"], pa.int64()), 1e6)
+    columns = {name: _stacked([values] * len(asked)) for name, values in known.items()}
+    columns |= {name: _stacked([wide[f"{band}_{name}"] for band in asked]) for name in _STATISTICS}
+    columns["band"] = _stacked([pa.repeat(band, wide.num_rows) for band in asked])
+    rows = pa.table([columns[name] for name in schema.names], schema=schema)
+    if rows["count"].null_count:
+        rows = rows.filter(rows["count"].is_valid())
+    return rows.sort_by([("date_part", "ascending"), ("band", "ascending"), ("obsid", "ascending")])
+
+
+def _stacked(columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.Array:
+    """Columns one below the other."""
+    parts = [column.chunks if isinstance(column, pa.ChunkedArray) else [column] for column in columns]
+    return pa.concat_arrays([part for chunks in parts for part in chunks])
+
+
+def _classes(wide: pa.Table) -> pa.Array:
+    """Pixels of each scene class, as one list a row."""
+    number = len(cards.CLASSES)
+    stacked = _stacked([wide[f"scl_{value}"] for value in cards.CLASSES])
+    turned = np.arange(number * wide.num_rows).reshape(number, wide.num_rows).T.ravel()
+    ends = np.arange(0, number * wide.num_rows + 1, number, dtype="int32")
+    return pa.ListArray.from_arrays(ends, stacked.take(turned), type=_answer("s2").field("scl").type)

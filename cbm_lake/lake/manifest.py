@@ -1,0 +1,114 @@
+"""The manifest: which plain files a lake must have, parcels and catalogue, beside the files of its Delta tables.
+
+A file is recorded once it is on the disk. One that is not recorded counts all the same: it is of version 0.1, or its
+writer was stopped in between; the next writer of its folder records it. One that is recorded and has gone is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any, Final
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.files import clock
+from cbm_lake.lake import schemas
+from cbm_lake.storage import access
+from cbm_lake.storage.delta import Table
+from cbm_lake.storage.store import Store, Written, translated
+
+FOLDERS: Final = ("parcels", "scenes")
+"""Those whose files are recorded. Pixel indexes are not: the next extraction makes those that are missing."""
+Entry = Mapping[str, Any]
+"""Columns of schemas.FILES by name."""
+
+
+def recorded(table: Table, snapshot: DeltaTable | None = None) -> dict[str, Entry]:
+    """The files that must be there, by their names in the lake: those that were added and not removed since.
+
+    Args:
+        table: the manifest.
+        snapshot: at one of its versions; None is the latest.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    return {name: entry for name, entry in _latest(table, snapshot).items() if entry["action"] == "added"}
+
+
+def record(table: Table, folder: str, written: Written, replaced: Iterable[str] = ()) -> None:
+    """Record the files of a folder that are there and not recorded, and what need not be there any more.
+
+    Args:
+        table: the manifest.
+        folder: one of FOLDERS, or a folder below.
+        written: what was just written there.
+        replaced: names of files that have gone and are replaced by others.
+
+    Raises:
+        SourceError: the folder or the manifest cannot be read or written.
+    """
+    known = recorded(table)
+    names = [table.store.name(path) for path in table.store.files(folder)]
+    rows = [
+        {"name": name, "bytes": written.size, "digest": written.digest, **_now("added")}
+        if name == written.name
+        else _row(table.store, name)
+        for name in names
+        if name not in known
+    ]
+    rows += [{**known[name], **_now("removed")} for name in replaced if name in known]
+    if rows:
+        table.append(pa.Table.from_pylist(rows, schema=schemas.FILES))
+
+
+def missing(table: Table, folder: str) -> list[str]:
+    """The recorded files of a folder, or of one below, that have gone.
+
+    Raises:
+        SourceError: the folder or the manifest cannot be read.
+    """
+    there = {table.store.name(path) for path in table.store.files(folder)}
+    return sorted(name for name in recorded(table) if name.startswith(f"{folder}/") and name not in there)
+
+
+def forget(table: Table, name: str) -> None:
+    """Record that a file that has gone need not be there any more.
+
+    Raises:
+        NotFoundError: no such file is recorded.
+        InvalidInputError: it is still there.
+        SourceError: the manifest cannot be read or written.
+    """
+    known = recorded(table)
+    if name not in known:
+        raise NotFoundError(f"no file {name!r} is recorded in this lake; `cbm-lake check` names those that are missing")
+    if table.store.exists(name):
+        raise InvalidInputError(f"the file {name} is there; what is there is not forgotten")
+    rows = [{**known[name], **_now("removed")}]
+    table.append(pa.Table.from_pylist(rows, schema=schemas.FILES))
+
+
+def _latest(table: Table, snapshot: DeltaTable | None) -> dict[str, Entry]:
+    opened = table.open() if snapshot is None else snapshot
+    if opened is None:
+        return {}
+    with translated("read", table.url):
+        rows = opened.to_pyarrow_table()
+    order = rows.sort_by([("sequence", "ascending"), ("recorded", "ascending"), ("action", "ascending")])
+    return {entry["name"]: entry for entry in order.to_pylist()}
+
+
+def _row(store: Store, name: str) -> dict[str, Any]:
+    filesystem, root = store.filesystem
+    with translated("read", store.path(name)):
+        size = filesystem.get_file_info(f"{root}/{name}").size
+    digest = None if access.is_remote(store.url) else store.digest(name)  # far away it would be fetched for that
+    return {"name": name, "bytes": size, "digest": digest, **_now("added")}
+
+
+def _now(action: str) -> dict[str, Any]:
+    return {"action": action, "recorded": clock.now(), "version": version("cbm-lake"), "sequence": None}

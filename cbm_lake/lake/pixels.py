@@ -1,0 +1,144 @@
+"""The lake's door to pixels: cubes and catalogued rasters as xarray datasets and as files for other programs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    import shapely
+    import xarray as xr
+
+    from cbm_lake.lake.snapshots import ParcelSet
+
+
+class Pixels(ABC):
+    """What `Lake` offers of pixels, and what that needs of a lake."""
+
+    url: str
+
+    @abstractmethod
+    def query(self, name: str, /, **params: Any) -> pa.Table:
+        """The rows of a named query."""
+
+    @abstractmethod
+    def cube_url(self, card: str, grid: str) -> str:
+        """Where a cube is."""
+
+    @abstractmethod
+    def footprint(self, aoi: str) -> shapely.Geometry:
+        """The box in degrees round the parcels of an area."""
+
+    @abstractmethod
+    def parcel_sets(self) -> list[ParcelSet]:
+        """The parcel sets in force."""
+
+    def cubes(self, card: str = "s2", aoi: str | None = None, year: int | None = None) -> pa.Table:
+        """The cubes of a card that hold scenes which count: grid, bands, resolution, how many scenes, first and last.
+
+        Args:
+            card: s2, bs or c6.
+            aoi: only scenes that were extracted over the parcels of this area.
+            year: only over its parcels of this year.
+        """
+        from cbm_lake.rasters import datasets  # here, for it brings zarr and GDAL, which who asks SQL does not need
+
+        return datasets.table(self, card, aoi, year)
+
+    def cube(
+        self, card: str = "s2", aoi: str | None = None, year: int | None = None, grid: str | None = None, *,
+        resolution: float | None = None, bands: Sequence[str] | None = None, start: date | str | None = None,
+        end: date | str | None = None, harmonised: bool = False,
+    ) -> xr.Dataset:  # fmt: skip
+        """The scenes that count in one cube as a lazy dataset: bands (time, y, x), by time, `scene` along time.
+
+        Scenes count that were extracted with a cube, are not superseded, suspect or left out, as they were stored with
+        the offset that they have now. Outside the blocks that hold parcels there is nodata.
+
+        Args:
+            card: s2, bs or c6.
+            aoi: only scenes extracted over the parcels of this area; the pixels are cut to the box round them.
+            year: only over its parcels of this year.
+            grid: name of the grid, see `cubes`; not needed where one alone fits the rest.
+            resolution: pixel size in metres (degrees, where the grid is in degrees).
+            bands: only these.
+            start: first day (UTC).
+            end: last day, included.
+            harmonised: False gives DN as they are stored, with the coordinate boa_offset; nodata is 0, and what is no
+                measurement is nodata. True adds the offset: float32, NaN being nodata, reflectance x 10000. Scene
+                classes stay as they are.
+
+        Raises:
+            InvalidInputError: no such card or band, or several cubes fit; the message lists them.
+            NotFoundError: no cube holds such a scene, or the area has no parcels.
+        """
+        from cbm_lake.rasters import datasets
+        from cbm_lake.rasters.selection import Choice
+
+        chosen = Choice.of(card, aoi, year, grid, resolution, bands, start, end)
+        return datasets.cube(self, chosen, harmonised=harmonised)
+
+    def stack(
+        self, card: str, aoi: str, start: date | str, end: date | str, *, bands: Sequence[str] | None = None,
+        resolution: float | None = None, grid: str | None = None, epsg: int | None = None, year: int | None = None,
+        harmonised: bool = False,
+    ) -> xr.Dataset:  # fmt: skip
+        """Catalogued scenes over an area in the shape of `cube`, lazily from their own rasters, extracted or not.
+
+        Args:
+            card: s2, bs or c6.
+            aoi: the pixels are cut to the box round the parcels of this area.
+            start: first day (UTC).
+            end: last day, included.
+            bands: only these; None is the card's usual ones.
+            resolution: pixel size in metres (degrees, where the grid is in degrees).
+            grid: name of the scenes' own grid, where several fit.
+            epsg: coordinate system to resample to by the nearest pixel, for areas in several zones or bands of several
+                pixel sizes; needs bands and resolution.
+            year: of the area's parcels; None is any.
+            harmonised: see `cube`.
+
+        Raises:
+            InvalidInputError: no such card or band, dates reversed, or several grids fit; the message lists them.
+            NotFoundError: no scene covers the area in that time, or the area has no parcels.
+            SourceError: a scene lacks a band, or its header cannot be read; on reading, a raster is missing or damaged.
+        """
+        from cbm_lake.rasters import stack
+        from cbm_lake.rasters.selection import Choice
+
+        chosen = Choice.of(card, aoi, year, grid, resolution, bands, start, end)
+        return stack.stack(self, chosen, epsg, harmonised=harmonised)
+
+    def export_cube(
+        self, card: str, path: str | Path, *, aoi: str | None = None, year: int | None = None, grid: str | None = None,
+        resolution: float | None = None, bands: Sequence[str] | None = None, start: date | str | None = None,
+        end: date | str | None = None, harmonised: bool = True, progress: Callable[[int, int], None] | None = None,
+    ) -> int:  # fmt: skip
+        """Write what `cube` gives to a file or folder for other programs; returns how many rasters it holds.
+
+        It has its name when it is whole, never before. Blocks are read and written one after the other, so that memory
+        does not grow with the cube.
+
+        Args:
+            card: and aoi, year, grid, resolution, bands, start, end: see `cube`.
+            path: .tif is one GeoTIFF with a band for each date and band, by date; .nc is NetCDF with CF; a name without
+                an ending is a new folder with a cloud-optimized GeoTIFF <date>_<band>.tif for each.
+            harmonised: True is reflectance x 10000 as float32 with NaN as nodata, False the stored DN with 0.
+            progress: called as parts are written, with how many and how many there are.
+
+        Raises:
+            InvalidInputError: unknown ending, or several cubes fit; the message lists them.
+            NotFoundError: no cube holds such a scene, or the area has no parcels.
+            SourceError: it cannot be written, or the cube cannot be read.
+        """
+        from cbm_lake.rasters import pixelfiles
+
+        dataset = self.cube(
+            card, aoi, year, grid, resolution=resolution, bands=bands, start=start, end=end, harmonised=harmonised
+        )
+        return pixelfiles.write(dataset, Path(path), progress)

@@ -1,0 +1,126 @@
+"""Finds the SQL of the project: one file, one statement, its leading comment lines the documentation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+
+VIEWS = ("macros", "views")
+"""Folders whose files define what a connection offers."""
+STEPS = ("check", "compaction", "granted", "lookup", "migrate", "settling", "validation")
+"""Folders whose statements are steps of the package's own work, over tables that it makes for them.
+
+All other folders hold questions to the lake.
+"""
+
+_PARAMETER: Final = re.compile(r"\$(\w+)")
+_ONE_PARCEL: Final = frozenset({"aoi", "year", "ptype", "pid"})
+"""The parameters that name a parcel."""
+
+DAMAGED = "damaged: "
+"""How an error of SQL begins that says which file of the lake cannot be read, and what to do; see `damaged`."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One statement of sql/."""
+
+    name: str
+    """Folder and file: sql/parcels/by_pid.sql is parcels.by_pid."""
+    description: str
+    """The leading comment; it names every $parameter."""
+    sql: str
+    """The statement as it is run."""
+
+    @property
+    def of_one_parcel(self) -> bool:
+        """Whether it is about parcel $pid of a parcel set, and no other."""
+        return _ONE_PARCEL.issubset(_PARAMETER.findall(self.sql))
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it reads the signatures of parcel $pid and of no other: some questions of sql/time_series/ do."""
+        return self.name.startswith("time_series.") and self.of_one_parcel
+
+
+def get(name: str) -> Query:
+    """The question or step of that name.
+
+    Raises:
+        NotFoundError: there is none; the message lists the questions that there are.
+    """
+    try:
+        return statements()[name]
+    except KeyError:
+        raise NotFoundError(f"no query {name!r}; there are: {', '.join(load())}") from None
+
+
+@cache
+def load() -> dict[str, Query]:
+    """All questions to the lake by name, in alphabetical order."""
+    return {name: query for name, query in statements().items() if name.partition(".")[0] not in STEPS}
+
+
+@cache
+def statements() -> dict[str, Query]:
+    """All questions and steps by name, in alphabetical order."""
+    files = (file for file in sorted(_root().glob("*/*.sql")) if file.parent.name not in VIEWS)
+    return {query.name: query for query in map(_parse, files)}
+
+
+@cache
+def definitions() -> tuple[Query, ...]:
+    """The macros and views of every connection, in the order in which they are to be created (their file names)."""
+    return tuple(query for folder in VIEWS for query in _folder(folder))
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what DuckDB raises into one line: a file that cannot be read is no fault of the statement."""
+    try:
+        yield
+    except duckdb.Error as error:
+        reason, _, others = str(error).strip().partition("\n")
+        if reason.startswith("Traceback"):  # of what reads the files of an object store
+            _, _, reason = others.splitlines()[-1].partition(": ")
+            raise SourceError(f"cannot read the lake: {reason}; check the object store and the keys to it") from error
+        if DAMAGED in reason:
+            raise SourceError(reason.partition(DAMAGED)[2]) from error
+        damaged = type(error) is duckdb.Error  # what its Parquet reader says of bytes that are no Parquet
+        if damaged or isinstance(error, duckdb.IOException) or ".parquet" in reason:
+            advice = "a Parquet file is damaged or missing; restore it, or load or extract it again"
+            if "No files found" in reason:
+                advice += "; the lake of a moment before a vacuum cannot be read any more"
+            raise SourceError(f"cannot read the lake: {reason.rstrip(': ')}; {advice}") from error
+        advice = next(
+            (line for line in others.splitlines() if line.startswith(("Candidate bindings", "Did you mean"))), ""
+        )
+        raise InvalidInputError(f"this SQL cannot be run: {reason} {advice}".rstrip()) from error
+
+
+def _folder(name: str) -> Iterator[Query]:
+    """The statements of a folder, in the order of their file names."""
+    return map(_parse, sorted((_root() / name).glob("*.sql")))
+
+
+def _parse(file: Path) -> Query:
+    text = file.read_text("utf-8")
+    lines = text.splitlines()
+    count = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    description = " ".join(line.removeprefix("--").strip() for line in lines[:count])
+    return Query(f"{file.parent.name}.{file.stem}", description, text)
+
+
+def _root() -> Path:
+    """sql/ inside the installed wheel, or beside the package in a checkout."""
+    package = Path(__file__).parents[1]
+    return next(path for path in (package / "sql", package.parent / "sql") if path.is_dir())

@@ -1,0 +1,309 @@
+"""The Arrow schema of every table: the one contract between those who write the lake and sql/."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+from cbm_lake import cards
+
+_TIME = pa.timestamp("us", tz="UTC")
+_ASSET = pa.struct([("href", pa.string()), ("type", pa.string())])
+_BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
+_LINK = pa.struct([("href", pa.string()), ("rel", pa.string()), ("type", pa.string())])
+_SLOT = pa.struct([("grid", pa.string()), ("slot", pa.int64())])
+_BLOCK = pa.struct(
+    [
+        ("grid", pa.string()),
+        ("band", pa.string()),
+        ("row", pa.int32()),
+        ("col", pa.int32()),
+        ("bytes", pa.int64()),
+    ]
+)
+"""A block of a cube, by its numbers down and across, and the size of its file."""
+_SEQUENCE = pa.field("sequence", pa.int64())
+"""The number of the commit that wrote the row, which says what is later, whatever clocks said; null, which is earlier
+than any number, in rows of version 0.1."""
+SCENES: Final = pa.schema(
+    [
+        # what STAC-GeoParquet asks for
+        pa.field("type", pa.string(), nullable=False),
+        pa.field("stac_version", pa.string(), nullable=False),
+        pa.field("stac_extensions", pa.list_(pa.string())),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("collection", pa.string()),
+        pa.field("geometry", pa.binary(), nullable=False),  # WKB, EPSG:4326
+        pa.field("bbox", _BBOX, nullable=False),
+        pa.field("links", pa.list_(_LINK)),
+        pa.field("assets", pa.struct([(name, _ASSET) for name in cards.ASSETS]), nullable=False),
+        # STAC properties, by their STAC names
+        pa.field("datetime", _TIME, nullable=False),
+        pa.field("platform", pa.string()),
+        pa.field("eo:cloud_cover", pa.float64()),  # percent
+        pa.field("proj:code", pa.string()),  # EPSG:32631; null when the provider does not say
+        pa.field("grid:code", pa.string()),  # MGRS-31TEJ
+        pa.field("sat:relative_orbit", pa.int32()),
+        pa.field("sat:orbit_state", pa.string()),
+        pa.field("s2:processing_baseline", pa.string()),  # 05.10
+        # the catalogue's own columns
+        pa.field("card", pa.string(), nullable=False),  # s2, bs, c6
+        pa.field("reference", pa.string(), nullable=False),  # the product's name
+        pa.field("sensor", pa.string(), nullable=False),  # S2A, S1B, …
+        pa.field("boa_offset", pa.int32(), nullable=False),  # DN to add to the stored DN; 0 when already applied
+        pa.field("acquisition", pa.string(), nullable=False),  # equal for reprocessings of one acquisition
+        pa.field("datastrip", _TIME),  # start of sensing of the datastrip (s2); null when the provider does not say
+        pa.field("produced", _TIME),  # when the product was made
+        pa.field("updated", _TIME),  # when the provider last changed the item
+        pa.field("source", pa.string(), nullable=False),  # where it was catalogued from
+        pa.field("ingested", _TIME, nullable=False),
+        pa.field("revision", pa.string()),  # digest of the entry; null in entries of version 0.1
+        pa.field("sequence", pa.int64()),  # that of the file's name, which says what is later; null before it had one
+    ]
+)
+"""One row per scene, in STAC-GeoParquet files under scenes/."""
+
+PARCELS: Final = pa.schema(
+    [
+        # fiboa
+        pa.field("id", pa.string(), nullable=False),  # the agency's identifier, as text, exactly as it wrote it
+        pa.field("geometry", pa.binary(), nullable=False),  # WKB Polygon or MultiPolygon, in the area's CRS
+        pa.field("bbox", _BBOX, nullable=False),  # in the area's CRS
+        pa.field("area", pa.float64(), nullable=False),  # hectares, in EPSG:3035
+        pa.field("crop:code", pa.string()),
+        pa.field("crop:name", pa.string()),
+        # the lake's own columns
+        pa.field("epsg", pa.int32(), nullable=False),
+        pa.field("centroid_lon", pa.float64(), nullable=False),
+        pa.field("centroid_lat", pa.float64(), nullable=False),
+    ]
+)
+"""One row per parcel, in GeoParquet files under parcels/aoi=…/year=…/; the agency's other columns follow."""
+
+EXTRACTIONS: Final = pa.schema(
+    [
+        pa.field("card", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("year", pa.int32(), nullable=False),
+        pa.field("ptype", pa.string(), nullable=False),  # "" is the main parcel set
+        pa.field("parcels", pa.string(), nullable=False),  # version of the parcel set
+        pa.field("attempt", pa.int64(), nullable=False),  # 1, 2, … of that scene over that set, whatever its version
+        pa.field("extraction", pa.int64(), nullable=False),  # number of what was done; its signatures carry it
+        pa.field("base", pa.int64()),  # extraction whose signatures still hold for the parcels left out, or null
+        pa.field("bands", pa.list_(pa.string())),
+        pa.field("rule", pa.string(), nullable=False),  # centre or coverage
+        pa.field("boa_offset", pa.int32()),  # DN that was added
+        pa.field("cube", pa.bool_(), nullable=False),  # whether the scene stands in the cube
+        pa.field("status", pa.string(), nullable=False),  # done or failed
+        pa.field("problem", pa.string()),  # why it failed, or what is odd about it though it is done
+        pa.field("rows", pa.int64(), nullable=False),  # signatures written
+        pa.field("started", _TIME, nullable=False),
+        pa.field("finished", _TIME, nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        pa.field("revision", pa.string()),  # of the scene's catalogue entry; null in entries of version 0.1
+        pa.field("slots", pa.list_(_SLOT)),  # where its pixels stand in the cubes; null in entries of version 0.1
+        pa.field("discarded", pa.int64()),  # pixels that cannot be reflectance, taken as nodata
+        pa.field("blocks", pa.list_(_BLOCK)),  # of the cubes that hold its pixels; null in entries of version 0.1
+        pa.field("pixels", pa.string()),  # digest of the stamps of its files; null in entries of version 0.1
+        _SEQUENCE,
+    ]
+)
+"""The ledger: one row per try to extract a scene over a parcel set. What the latest successful one wrote counts."""
+
+SLOTS: Final = pa.schema(
+    [
+        pa.field("card", pa.string(), nullable=False),
+        pa.field("grid", pa.string(), nullable=False),
+        pa.field("slot", pa.int64(), nullable=False),  # place on the time axis
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("obstime", _TIME, nullable=False),
+        pa.field("boa_offset", pa.int32(), nullable=False),  # DN to add to the stored DN
+        pa.field("stamps", pa.string()),  # JSON: of each band the stamp of the file that its pixels are from
+    ]
+)
+"""Which scene has which place on the time axis of a cube."""
+
+RASTERS: Final = pa.schema(
+    [
+        pa.field("href", pa.string(), nullable=False),
+        pa.field("header", pa.string(), nullable=False),  # JSON: grid, dtype, blocks
+        pa.field("seen", _TIME, nullable=False),
+        _SEQUENCE,
+    ]
+)
+"""What the headers of rasters say, so that none is read twice."""
+
+INSPECTIONS: Final = pa.schema(
+    [
+        pa.field("sample_id", pa.string(), nullable=False),  # the sample's extraction_id
+        pa.field("pid", pa.string(), nullable=False),
+        pa.field("holding_id", pa.string()),  # null: whoever's parcel of that pid
+        pa.field("bucket_id", pa.string()),  # null: in all buckets that the parcel is in
+        pa.field("verdict", pa.string(), nullable=False),  # conforming, nonconforming or inconclusive
+        pa.field("note", pa.string(), nullable=False),
+        pa.field("inspector", pa.string(), nullable=False),
+        pa.field("inspected", _TIME, nullable=False),
+        pa.field("as_of", _TIME, nullable=False),  # open_lake(as_of=…) shows what the inspector saw
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
+    ]
+)
+"""One row per verdict given; the latest, by `sequence`, decides, earlier ones stay."""
+
+SUSPECTS: Final = pa.schema(
+    [
+        pa.field("card", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # suspect or cleared
+        pa.field("kind", pa.string()),  # what is wrong
+        pa.field("shift", pa.float64()),  # DN
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("found", _TIME, nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
+    ]
+)
+"""One row per verdict of the offset guard, or of a person; the latest decides, earlier ones stay."""
+
+EXCLUSIONS: Final = pa.schema(
+    [
+        pa.field("card", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # left out or put back
+        pa.field("why", pa.string(), nullable=False),
+        pa.field("who", pa.string(), nullable=False),
+        pa.field("decided", _TIME, nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
+    ]
+)
+"""One row per decision of a person to leave a scene out or to put it back; the latest counts, earlier ones stay."""
+
+OBSIDS: Final = pa.schema(
+    [
+        pa.field("card", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("obsid", pa.int64(), nullable=False),
+        pa.field("part", pa.int64(), nullable=False),
+    ]
+)
+"""The numbers that scenes had in a database of the original library; of equal parts the last written counts."""
+
+WEATHER: Final = pa.schema(
+    [
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("cell", pa.string(), nullable=False),
+        pa.field("meteo_date", pa.date32(), nullable=False),
+        pa.field("tmin", pa.float32()),  # degrees Celsius
+        pa.field("tmax", pa.float32()),
+        pa.field("tmean", pa.float32()),
+        pa.field("prec", pa.float32()),  # mm
+        pa.field("part", pa.int64(), nullable=False),
+        pa.field("loaded", _TIME, nullable=False),
+        _SEQUENCE,
+    ]
+)
+"""One row per grid cell and day; what was loaded last, by `sequence`, counts."""
+
+WEATHER_CELLS: Final = pa.schema(
+    [
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("cell", pa.string(), nullable=False),
+        *(pa.field(name, pa.float64(), nullable=False) for name in ("west", "south", "east", "north")),  # degrees
+        pa.field("part", pa.int64(), nullable=False),
+        pa.field("loaded", _TIME, nullable=False),
+        _SEQUENCE,
+    ]
+)
+"""The box of each cell of a weather grid; what was loaded last, by `sequence`, counts."""
+
+MARKERS: Final = pa.schema(
+    [
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("year", pa.int32(), nullable=False),
+        pa.field("ptype", pa.string(), nullable=False),
+        pa.field("pid", pa.string(), nullable=False),
+        pa.field("foi_id", pa.string()),
+        pa.field("marker", pa.string()),
+        pa.field("marker_type", pa.string()),
+        *(pa.field(name, pa.date32()) for name in ("date_start", "date_main", "date_end")),
+        pa.field("duration_days", pa.int32()),
+        *(pa.field(name, pa.float64()) for name in ("value_1", "value_2", "value_3")),
+        pa.field("practice", pa.string()),
+        pa.field("part", pa.int64(), nullable=False),
+        pa.field("confidence", pa.float64()),  # 0 to 1; null where nothing is known of it
+        pa.field("observable", pa.bool_()),  # whether the parcel was seen well enough
+    ]
+)
+"""One row per event that an analysis found on a parcel."""
+
+ATTRIBUTES: Final = pa.schema(
+    [
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("year", pa.int32(), nullable=False),
+        pa.field("ptype", pa.string(), nullable=False),
+        pa.field("pid", pa.string(), nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of the parcel set whose outlines were described
+        pa.field("attribute", pa.string(), nullable=False),  # the column of parcel_attributes
+        pa.field("kind", pa.string(), nullable=False),  # number, class (its number) or label (its text)
+        pa.field("value", pa.float64()),  # null where no pixel counts
+        pa.field("label", pa.string()),
+        pa.field("pixels", pa.float64()),  # that have data, or the sum of their shares
+        pa.field("unit", pa.string()),
+        pa.field("rule", pa.string(), nullable=False),  # centre or coverage
+        pa.field("raster", pa.string(), nullable=False),
+        pa.field("described", _TIME, nullable=False),
+        pa.field("part", pa.int64(), nullable=False),
+        _SEQUENCE,
+    ]
+)
+"""One row per parcel and attribute that a raster gave; parts replace each other."""
+
+FILES: Final = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),  # in the lake: parcels/aoi=…/…, scenes/…
+        pa.field("action", pa.string(), nullable=False),  # added or removed
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("digest", pa.string()),  # see `digests`; null where it was not computed
+        pa.field("recorded", _TIME, nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
+    ]
+)
+"""The manifest: what was done to each file that stands beside the Delta tables; the latest row of a name counts."""
+
+
+_OF_ROW = (
+    pa.field("aoi", pa.string(), nullable=False),
+    pa.field("year", pa.int32(), nullable=False),
+    pa.field("ptype", pa.string(), nullable=False),
+    pa.field("pid", pa.string(), nullable=False),
+    pa.field("scene", pa.string(), nullable=False),
+    pa.field("obstime", _TIME, nullable=False),
+    pa.field("reference", pa.string(), nullable=False),
+    pa.field("rule", pa.string(), nullable=False),
+    pa.field("extraction", pa.int64(), nullable=False),
+)
+"""What every signature carries beside its statistics."""
+_SHARE: Final = pa.field("share", pa.float32())
+"""The share of the whole parcel, 0 to 1, whose pixels were counted; null in rows of version 0.1 and migrated ones."""
+
+_COVERED: Final = pa.field("covered", pa.float64())
+"""By the rule coverage: the sum of the shares of pixels, of the band that has most; null by the rule centre."""
+
+
+def signatures(card: str) -> pa.Schema:
+    """The schema of a card's signatures: one wide row per parcel and scene, partitioned by aoi and year."""
+    bands = [_statistic(band, name) for band in cards.CARD_BANDS[card] for name in cards.STATISTICS]
+    classes = [pa.field(f"scl_{value}", pa.int32()) for value in cards.CLASSES] if card == "s2" else []
+    return pa.schema([*_OF_ROW, *bands, *classes, _SHARE, _COVERED])
+
+
+def _statistic(band: str, name: str) -> pa.Field:
+    return pa.field(f"{band}_{name}", pa.int32() if name == "count" else pa.float32())
+
+
+SC: Final = pa.schema([*_OF_ROW, *(_statistic("SC", name) for name in cards.STATISTICS)])
+"""Statistics of the scene classes' numbers, kept by the original library as a band: only migrated scenes have any."""

@@ -1,0 +1,305 @@
+"""What `Lake` offers to those who write: scenes, parcels, signatures, the ledger; and the upkeep of all of it."""
+
+from __future__ import annotations
+
+import uuid
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cbm_lake import cards
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.files import clock, digests, filenames
+from cbm_lake.files.filenames import Order
+from cbm_lake.lake import manifest, revisions, schemas, sums
+from cbm_lake.lake.pixels import Pixels
+from cbm_lake.lake.slots import SlotContent, lost, reserved
+from cbm_lake.lake.snapshots import Moments, ParcelSet, Snapshot
+from cbm_lake.lake.upkeep import Upkeep
+from cbm_lake.storage.delta import Table
+from cbm_lake.storage.store import Store, Written
+
+
+class Writing(Pixels):
+    """A lake that is written to; what it is now is asked of `query` and `snapshot`."""
+
+    as_of: datetime | None
+    _store: Store
+    _moments: Moments
+    _tables: dict[str, Table]
+    _upkeep: Upkeep
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """Which files and table versions answer a question asked now."""
+
+    def _check_present(self) -> None:
+        """Raise InvalidInputError for the lake as it was: nothing is written into the past."""
+        if self.as_of is not None:
+            raise InvalidInputError(f"{self!r} is the lake as it was; open it without as_of to change it")
+
+    def add_scenes(self, rows: pa.Table) -> int:
+        """Catalogue scenes and return how many are new by card and id; see `catalogue`."""
+        return self.catalogue(rows)[0]
+
+    def catalogue(self, rows: pa.Table) -> tuple[int, int]:
+        """Catalogue scenes and return how many are new by card and id, and how many have a new revision.
+
+        An entry of an older product than the one that is catalogued under its id changes nothing.
+        """
+        self._check_present()
+        held = dict(revisions.by_key(self.query("scenes.entries")))
+        chosen = revisions.choose(rows, held)
+        if chosen:
+            order = filenames.following(order for _, order in self._moments.scene_files())
+            numbered = _numbered(revisions.rows(rows, chosen), order.sequence)
+            written = self._store.write(filenames.scenes(order, uuid.uuid4().hex[:8]), _stac_geoparquet(numbered))
+            manifest.record(self._tables["files"], "scenes", written)
+            self._sum_up()
+        for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
+            self.settle(card)  # what is of the former revision or offset counts no more
+        changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
+        return len(chosen.keys() - held.keys()), changed
+
+    def _sum_up(self) -> None:
+        """Let the catalogue be read from few files."""
+        sums.sum_up(self._store, [path for path, _ in self._moments.scene_files()])
+
+    def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table | pa.RecordBatchReader) -> bool:
+        """Make `rows` the parcels of an area and year; False when that very version is in force already."""
+        self._check_present()
+        there = [
+            found
+            for found in self._moments.parcel_files()
+            if (found.aoi, found.year, found.ptype) == (aoi, year, ptype)
+        ]
+        if there and there[-1].version == version:
+            return False
+        order = filenames.following(Order(found.sequence, found.loaded) for found in there)
+        name = filenames.parcels(aoi, year, ptype, order, version)
+        written = self._store.write(name, _labelled(rows, ptype, version))
+        self._record_parcels(aoi, year, ptype, version, written)
+        self._upkeep.settle(None)
+        return True
+
+    def _record_parcels(self, aoi: str, year: int, ptype: str, version: str, written: Written) -> None:
+        """Record what was written; of this very version a file that has gone is replaced."""
+        files, folder = self._tables["files"], f"parcels/aoi={aoi}/year={year}"
+        gone = {name: filenames.parts_of_parcels(f"/{name}") for name in manifest.missing(files, folder)}
+        same = [name for name, parts in gone.items() if parts and parts[2:4] == (ptype, version)]
+        manifest.record(files, folder, written, replaced=same)
+
+    def files(self) -> dict[str, Mapping[str, Any]]:
+        """The plain files that the lake must have, rows of schemas.FILES by name; those of version 0.1 once recorded.
+
+        Raises:
+            SourceError: the manifest cannot be read.
+        """
+        return manifest.recorded(self._tables["files"], self.snapshot().tables.get("files"))
+
+    def forget_file(self, name: str) -> None:
+        """Accept that a plain file that has gone, of parcels or of the catalogue, does not come back.
+
+        Args:
+            name: in the lake, as `check` names it.
+
+        Raises:
+            NotFoundError: no such file is recorded.
+            InvalidInputError: it is still there.
+        """
+        self._check_present()
+        manifest.forget(self._tables["files"], name)
+
+    def prepare(self, card: str) -> None:
+        """Make the tables that extraction writes, so that workers find them."""
+        self._check_present()
+        for name in (f"signatures_{card}", "ledger", "slots", "rasters"):
+            self._tables[name].create()
+
+    def write_signatures(self, card: str, rows: pa.Table, extraction: int) -> None:
+        """Make `rows` the signatures of that extraction, in one commit; they count once the ledger has it."""
+        self._check_present()
+        self._tables[f"signatures_{card}"].put(rows, "extraction", extraction)
+
+    def record(self, entry: dict[str, Any], after: int | None = None) -> bool:
+        """Add an attempt to the ledger; see schemas.EXTRACTIONS, of which `attempt` is filled in here.
+
+        Args:
+            entry: the row.
+            after: number of the latest attempt at that scene and set that the writer knows of. When there are later
+                ones, nothing is added and the answer is False.
+        """
+        self._check_present()
+
+        def rows(seen: int) -> pa.Table | None:
+            if after is not None and seen != after:
+                return None
+            return pa.Table.from_pylist([{**entry, "attempt": seen + 1}], schema=schemas.EXTRACTIONS)
+
+        key = (entry[name] for name in ("card", "aoi", "year", "ptype", "scene"))
+        return self._tables["ledger"].append_next(rows, "/".join(map(str, key)))
+
+    def reserve_slots(self, card: str, grid: str, wanted: Sequence[SlotContent], length: int = 0) -> pa.Table:
+        """All slots on the time axis of a cube, after giving one to the pixels that have none.
+
+        A scene whose offset or files are others than before gets a new slot: what stands at the old one is of those.
+
+        Args:
+            card: of the cube.
+            grid: of the cube.
+            wanted: what is to have a slot.
+            length: that the cube has: slots below it are not given again, also where the list has lost them.
+        """
+        self._check_present()
+
+        def rows(_: int) -> pa.Table | None:
+            held = self.query("extractions.slots", card=card, grid=grid).to_pylist()
+            gone = list(lost(held, length))
+            known = sorted([*held, *gone], key=lambda row: int(row["slot"]))
+            placed = [{"card": card, "grid": grid, **row} for row in (*gone, *reserved(known, wanted))]
+            return pa.Table.from_pylist(placed, schema=schemas.SLOTS) if placed else None
+
+        self._tables["slots"].append_next(rows, f"{card}/{grid}")
+        return self.query("extractions.slots", card=card, grid=grid)
+
+    def remember_rasters(self, headers: dict[str, str]) -> None:
+        """Keep what the headers of rasters say, as JSON by href."""
+        self._check_present()
+        now = clock.now()
+        rows = [{"href": href, "header": header, "seen": now} for href, header in headers.items()]
+        if rows:
+            self._tables["rasters"].append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))
+
+    def add_inspection(self, row: dict[str, Any]) -> None:
+        """Keep a verdict on a parcel of a sample; see schemas.INSPECTIONS."""
+        self._check_present()
+        self._tables["inspections"].append(pa.Table.from_pylist([row], schema=schemas.INSPECTIONS))
+
+    def add_suspects(self, rows: pa.Table) -> None:
+        """Keep verdicts on scenes; see schemas.SUSPECTS."""
+        self._check_present()
+        self._tables["suspects"].append(rows)
+        for card in rows["card"].unique().to_pylist():
+            self.settle(card)
+
+    def add_exclusions(self, rows: pa.Table) -> None:
+        """Store decisions to leave scenes out or to put them back; see schemas.EXCLUSIONS."""
+        self._check_present()
+        self._tables["exclusions"].append(rows)
+        for card in rows["card"].unique().to_pylist():
+            self.settle(card)
+
+    def put(self, name: str, rows: pa.Table, part: int) -> None:
+        """Make `rows` the part of that number of the table of that name (see `tables.of`), in one commit."""
+        self._check_present()
+        self._tables[name].put(rows, "part", part)
+
+    def compact(self, card: str | None = None) -> int:
+        """Merge signature files into files ordered by parcel; returns how many were merged.
+
+        Readers go on with the files they opened; answers stay the same. Old files stay for time travel. Rows that no
+        longer count, since their scene was extracted again, are left out. The ledger and the other small tables become
+        one file each, and the logs are summed up.
+
+        Raises:
+            InvalidInputError: unknown card.
+            SourceError: some files cannot be read or written, or others went on replacing rows; those partitions,
+                which the message names, stay as they were, and all others are done.
+        """
+        self._check_present()
+        self._sum_up()
+        return self._upkeep.compact(card)
+
+    def vacuum(self, days: float) -> int:
+        """Delete files that the lake of the last days does not need; returns how many.
+
+        The lake as it was before, `as_of` an earlier moment, cannot be read any more.
+
+        Args:
+            days: how many; with less than one nobody may read or write meanwhile.
+
+        Raises:
+            InvalidInputError: less than no days.
+            SourceError: files cannot be deleted.
+        """
+        self._check_present()
+        if days < 0:
+            raise InvalidInputError(f"days must be 0 or more, not {days:g}")
+        return (
+            sum(table.vacuum(days) for table in self._tables.values())
+            + self._store.sweep("", days)
+            + sums.sweep(self._store, days)
+        )
+
+    def settle(self, card: str | None = None) -> None:
+        """Let tables and cubes hold exactly what counts, for readers that know nothing of the ledger.
+
+        Whatever changes what counts ends with it; after a command that was killed, the next one does it, or `compact`.
+
+        Args:
+            card: of which; all without it.
+
+        Raises:
+            SourceError: files cannot be read or written, or others went on writing.
+        """
+        self._check_present()
+        self._upkeep.settle(card)
+        for name in [card] if card else cards.CARD_BANDS:
+            self.publish_cubes(name)
+
+    def unsettled(self) -> list[str]:
+        """The cards whose tables do not hold what counts: a command was killed, or is running; see `settle`."""
+        return self._upkeep.unsettled()
+
+    def publish_cubes(self, card: str) -> None:
+        """Say in the cubes of a card which of their scenes count, for readers that know nothing of the ledger."""
+        from cbm_lake.rasters import datasets
+
+        self._check_present()
+        datasets.publish(self, card)
+
+    def write_index(self, parcels: ParcelSet, grid: str, rows: pa.Table) -> None:
+        """Store the pixel index of that parcel version on that grid."""
+        self._check_present()
+        stem = f"indexes/{parcels.version}/{grid}"
+
+        def write(writer: pq.ParquetWriter) -> None:
+            writer.write_table(rows)
+
+        self._store.write_as(lambda digest: digests.named(stem, digest), rows.schema, write)
+
+
+def _numbered(rows: pa.Table, sequence: int) -> pa.Table:
+    """The rows of the catalogue with the number of their file."""
+    index, field = rows.schema.get_field_index("sequence"), schemas.SCENES.field("sequence")
+    numbers = pa.repeat(pa.scalar(sequence, field.type), rows.num_rows)
+    return rows.append_column(field, numbers) if index < 0 else rows.set_column(index, field, numbers)
+
+
+def _stac_geoparquet(rows: pa.Table) -> pa.Table:
+    """The table with the metadata that makes its file GeoParquet 1.1 and STAC-GeoParquet 1.0."""
+    import json
+
+    covering = {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}
+    geometry = {"encoding": "WKB", "geometry_types": [], "covering": {"bbox": covering}}
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
+    return rows.replace_schema_metadata({"geo": json.dumps(geo), "stac-geoparquet": json.dumps({"version": "1.0.0"})})
+
+
+def _labelled(rows: pa.Table | pa.RecordBatchReader, ptype: str, version: str) -> pa.Table | pa.RecordBatchReader:
+    """The rows with what they are of as columns, which tells them apart in one view over many files."""
+    labels = {"ptype": ptype, "version": version}
+
+    def label(part: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:
+        for name, value in labels.items():
+            part = part.append_column(name, pa.array([value] * part.num_rows, pa.string()))
+        return part
+
+    if isinstance(rows, pa.Table):
+        return label(rows)
+    schema = label(pa.Table.from_batches([], rows.schema)).schema
+    return pa.RecordBatchReader.from_batches(schema, map(label, rows))

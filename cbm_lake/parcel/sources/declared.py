@@ -1,0 +1,123 @@
+"""The declared parcels of one set: asked by SQL, or, by a server, which is asked often, kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cbm_lake.errors import NotFoundError
+from cbm_lake.geo.areas import DEGREES, Bounds, Floats, loose_bounds, metres_per_unit, overlap
+from cbm_lake.lake import Lake
+from cbm_lake.lake.snapshots import ParcelSet
+
+Row = dict[str, Any]
+"""pid, crop_name, crop_code, epsg, geometry (WKB), area_m2, centroid_lon, centroid_lat."""
+_SETS = 4
+"""Parcel sets kept: 100 MB each of half a million parcels."""
+_COLUMNS = {
+    "id": "pid",
+    "crop:name": "crop_name",
+    "crop:code": "crop_code",
+    "epsg": "epsg",
+    "geometry": "geometry",
+    "centroid_lon": "centroid_lon",
+    "centroid_lat": "centroid_lat",
+}
+
+
+class Declared(Protocol):
+    """Parcels to be found by their identifier or place."""
+
+    epsg: int
+    """Their coordinate system."""
+
+    def find(self, pid: str) -> Row | None:
+        """The parcel of that identifier."""
+
+    def near(self, bounds: Bounds) -> Sequence[Row]:
+        """All that meet a box in degrees, and some beside it, in the order of their identifiers."""
+
+    def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
+        """Some of them in the order of their identifiers, and how many there are in all."""
+
+
+class Asked:
+    """Each question is a statement over the files: little to load, twenty milliseconds an answer."""
+
+    def __init__(self, lake: Lake, parcels: ParcelSet) -> None:
+        self._lake = lake
+        self._key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+        own = lake.read_parcels(parcels, ["epsg"])["epsg"]
+        self.epsg = own[0].as_py() if len(own) else DEGREES
+
+    def find(self, pid: str) -> Row | None:
+        """See `Declared`."""
+        try:
+            rows = self._lake.query("parcels.by_pid", **self._key, pid=pid).to_pylist()
+        except NotFoundError:
+            return None
+        return dict(rows[0])
+
+    def near(self, bounds: Bounds) -> Sequence[Row]:
+        """See `Declared`."""
+        box = dict(zip(("west", "south", "east", "north"), bounds, strict=True))
+        metres = metres_per_unit(self.epsg)
+        found: list[Row] = self._lake.query("parcels.near", **self._key, **box, metres=metres).to_pylist()
+        return found
+
+    def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
+        """See `Declared`."""
+        rows = self._lake.query("parcels.declared", **self._key, outlines=True)
+        return rows.slice(offset, limit).to_pylist(), rows.num_rows
+
+
+class Held:
+    """All parcels in memory: half a second to load, a millisecond an answer."""
+
+    def __init__(self, lake: Lake, parcels: ParcelSet) -> None:
+        table = lake.read_parcels(parcels, [*_COLUMNS, "area", "bbox"])
+        if not table.num_rows:
+            raise NotFoundError(f"the parcel set {parcels.name} is empty; load it again")
+        columns = {name: table[column].combine_chunks() for column, name in _COLUMNS.items()}
+        self._rows = pa.table({**columns, "area_m2": pc.multiply(table["area"], 10_000)})
+        self.epsg = int(columns["epsg"][0].as_py())
+        self._boxes = self._loose_boxes(table["bbox"].combine_chunks())
+
+    def find(self, pid: str) -> Row | None:
+        """See `Declared`."""
+        place = pc.index(self._rows["pid"], pid).as_py()
+        return None if place < 0 else self._taken(np.array([place]))[0]
+
+    def _loose_boxes(self, bbox: pa.StructArray) -> Floats:
+        xmin, ymin, xmax, ymax = (bbox.field(name).to_numpy() for name in ("xmin", "ymin", "xmax", "ymax"))
+        lon, lat = (self._rows[name].to_numpy() for name in ("centroid_lon", "centroid_lat"))
+        return loose_bounds(lon, lat, xmax - xmin, ymax - ymin, metres_per_unit(self.epsg))
+
+    def near(self, bounds: Bounds) -> Sequence[Row]:
+        """See `Declared`."""
+        places = np.flatnonzero(overlap(self._boxes, bounds))
+        return sorted(self._taken(places), key=lambda row: str(row["pid"]))
+
+    def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
+        """See `Declared`."""
+        return self._taken(self._order[offset : offset + limit]), self._rows.num_rows
+
+    @cached_property
+    def _order(self) -> Any:
+        """The places of the parcels in the order of their identifiers."""
+        return pc.sort_indices(self._rows["pid"]).to_numpy()
+
+    def _taken(self, places: Any) -> list[Row]:
+        rows: list[Row] = self._rows.take(places).to_pylist()
+        return rows
+
+
+@lru_cache(_SETS)
+def held(lake: str, parcels: ParcelSet) -> Held:
+    """A parcel set in memory; a version of it never changes."""
+    return Held(Lake(lake), parcels)

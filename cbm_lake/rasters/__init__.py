@@ -1,0 +1,317 @@
+"""Rasters of scenes: the grid and header of a band, from whatever it is stored in; `readers` gives its pixels."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import rasterio
+from affine import Affine
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import CRSError, RasterioError
+
+from cbm_lake.cards import Card
+from cbm_lake.errors import LakeError, SourceError
+from cbm_lake.files import limits
+from cbm_lake.rasters import encoding, eopf
+from cbm_lake.storage import access, stores
+from cbm_lake.storage.location import Location
+from cbm_lake.storage.ranges import ByteSource, open_bytes, stamp, unreadable
+from cbm_lake.storage.vsi import GdalFile
+
+CHUNK: Final = 512
+"""Pixels a side of what is read at once: a 30-pixel chip touches one to four chunks of a date."""
+_ALONE: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+"""For GDAL where a file is at a distance: nothing is looked for beside it. Beside local files .msk, .aux.xml count."""
+_UNUSABLE: Final = (ArithmeticError, AttributeError, LookupError, OSError, RasterioError, TypeError, ValueError)
+"""What GDAL, rasterio, numpy, zarr and JSON raise for headers that say nonsense."""
+_OPENER: Final = re.compile(r"/vsiriopener_\w+/\w+/")
+"""How rasterio names the folder of a file that `vsi` opens."""
+_FARTHEST: Final = 2e8
+"""Coordinates of every projection are nearer, in metres or feet."""
+_FINEST: Final = 1e-9
+"""Every pixel is larger, in metres or degrees."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A bounded north-up pixel grid in a coordinate system."""
+
+    epsg: int
+    transform: Affine
+    """From (column, row) of a pixel's upper left corner to (x, y)."""
+    shape: tuple[int, int]
+    """Rows, columns."""
+
+    @property
+    def name(self) -> str:
+        """Unique and readable: 32631_10m_523560_4832780_353x232 (EPSG, pixel, left, top, rows x columns)."""
+        t = self.transform
+        pixel = _exact(t.a) if t.e == -t.a else f"{_exact(t.a)}x{_exact(-t.e)}"
+        return f"{self.epsg}_{pixel}m_{_exact(t.c)}_{_exact(t.f)}_{self.shape[0]}x{self.shape[1]}"
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right, top."""
+        t, (rows, columns) = self.transform, self.shape
+        return (t.c, t.f + rows * t.e, t.c + columns * t.a, t.f)
+
+
+def _exact(value: float) -> str:
+    """A number as short as it can be written without becoming another."""
+    return next(text for text in (f"{value:.12g}", repr(float(value))) if float(text) == value)
+
+
+@dataclass(frozen=True)
+class Raster:
+    """What the header of one band's file says."""
+
+    href: str
+    """As the catalogue has it, with the band and unit; see `location`."""
+    grid: Grid
+    dtype: str
+    block: tuple[int, int]
+    """Rows and columns that are decoded together, gathered to about 512 where the file has smaller ones."""
+    nodata: float | None = None
+    """The file's own number for nodata, where it is another than 0 and can occur; its pixels are read as 0."""
+    masked: bool = False
+    """Whether a mask in the file or beside it says where there are no data; its pixels are read as 0."""
+    scale: float = 1
+    """As the header states it; it is not applied."""
+    band: int = 1
+    """Number of the band in its file, from 1."""
+    unit: str = ""
+    """db where the file stores decibels."""
+    stamp: str = ""
+    """What tells this content of the file from another; see `ranges.stamp`. "" where nobody has looked."""
+    encoding: str | None = None
+    """How the stored numbers become the card's (`encoding`); None reads them as they are."""
+
+    @classmethod
+    def current(cls, href: str, remembered: Raster | None = None) -> Raster:
+        """The header as it is now: the remembered one where the file is still the same, else read anew.
+
+        Of a file that has gone it is the remembered one too: a cube may have its pixels.
+
+        Raises:
+            SourceError: as `inspect`.
+        """
+        path = Location.of(href).path
+        try:
+            file = open_bytes(path) if stores.is_distant(path) and not eopf.holds(path) else None
+            now = file.stamp if file else stamp_of(path)
+        except SourceError as error:
+            if remembered is None or not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            return remembered
+        if remembered is not None and remembered.stamp == now:
+            return remembered
+        return replace(cls.inspect(href, file), stamp=now)
+
+    @classmethod
+    def inspect(cls, href: str, file: ByteSource | None = None) -> Raster:
+        """Read the header.
+
+        Args:
+            href: of the raster.
+            file: its bytes, where somebody has opened it already.
+
+        Raises:
+            SourceError: the file is missing, unreadable, has no coordinate system, is rotated, or holds what is no
+                band of a scene.
+        """
+        try:
+            return cls._of_header(href, file)
+        except LakeError:
+            raise
+        except _UNUSABLE as error:
+            raise SourceError(
+                f"the header of raster {stores.shown(href)} is of no use: {_reason(error)}; "
+                "mend or leave out this scene"
+            ) from error
+
+    @classmethod
+    def _of_header(cls, href: str, file: ByteSource | None) -> Raster:
+        if eopf.holds(href):
+            band = eopf.Band.inspect(href)
+            grid = Grid(band.epsg, band.transform, band.shape)
+            limits.check_block(stores.shown(href), band.chunk, band.array.dtype)
+            return cls(href, grid, band.dtype, _block(band.chunk, band.shape), _own_nodata(band.nodata, band.dtype))
+        with opened(href, file=file) as dataset:
+            return cls._of(href, dataset)
+
+    @classmethod
+    def _of(cls, href: str, dataset: Any) -> Raster:
+        """What a dataset of rasterio says of its one band."""
+        name, location = stores.shown(href), Location.of(href)
+        grid = _grid_of(name, dataset)
+        number = _number(measured(dataset), location, name)
+        dtype = dataset.dtypes[number - 1]
+        if dtype.startswith("complex"):
+            raise SourceError(f"{name} has complex numbers ({dtype}); leave out this scene, or take its backscatter")
+        block = _block(dataset.block_shapes[number - 1], dataset.shape)
+        limits.check_block(name, block, dtype)
+        nodata = _own_nodata(dataset.nodatavals[number - 1], dtype)
+        masked = is_masked(dataset, number)
+        scale = float(dataset.scales[number - 1])
+        return cls(href, grid, dtype, block, nodata, masked, scale, number, location.unit)
+
+    def encoded(self, card: Card, band: str, boa_offset: int) -> Raster:
+        """The raster as that of a band of a card: its pixels are read in the card's unit.
+
+        Raises:
+            SourceError: type or scale are not the card's.
+        """
+        kind = encoding.of_raster(
+            card, band, boa_offset, href=stores.shown(self.href), dtype=self.dtype, scale=self.scale, unit=self.unit
+        )
+        return replace(self, encoding=kind)
+
+    @property
+    def path(self) -> str:
+        """Path or URL of the file, without band and unit."""
+        return Location.of(self.href).path
+
+    @property
+    def pixel_dtype(self) -> str:
+        """The numpy dtype of what `source` gives."""
+        return encoding.DTYPES[self.encoding] if self.encoding else self.dtype
+
+    def to_json(self) -> str:
+        """Everything, so that the header need not be read again."""
+        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "grid"}
+        grid = {"epsg": self.grid.epsg, "transform": list(self.grid.transform)[:6], "shape": self.grid.shape}
+        return json.dumps({**own, **grid})
+
+    @classmethod
+    def from_json(cls, text: str) -> Raster:
+        """What `to_json` wrote."""
+        own = json.loads(text)
+        grid = Grid(own.pop("epsg"), Affine(*own.pop("transform")), tuple(own.pop("shape")))
+        return cls(**{**own, "grid": grid, "block": tuple(own["block"])})
+
+
+def _grid_of(name: str, dataset: Any) -> Grid:
+    """The grid of a dataset of rasterio, where it is one on the earth."""
+    epsg = dataset.crs.to_epsg() if dataset.crs else None
+    known = epsg is not None and (dataset.crs.is_projected or dataset.crs.is_geographic)
+    t = dataset.transform
+    if epsg is None or not known or t.b or t.d or not (0 < t.a < math.inf and 0 < -t.e < math.inf):
+        raise SourceError(f"{name} has no known coordinate system or is not north-up; mend or leave out this scene")
+    grid = Grid(epsg, t, dataset.shape)
+    within = all(math.isfinite(bound) and abs(bound) < _FARTHEST for bound in grid.bounds)
+    if not within or max(grid.shape) > limits.LONGEST or min(t.a, -t.e) <= _FINEST:
+        raise SourceError(
+            f"{name} says that it has {grid.shape[0]} x {grid.shape[1]} pixels of {t.a:g} from {t.c:g}, {t.f:g} on, "
+            "which is no place on earth; mend or leave out this scene"
+        )
+    return grid
+
+
+def stamp_of(path: str) -> str:
+    """What tells the content of a file from another; of a Zarr band, whose chunks are many files, its metadata do."""
+    return eopf.stamp(path) if eopf.holds(path) else stamp(path)
+
+
+def measured(dataset: Any) -> int:
+    """How many bands of a dataset of rasterio hold measurements: an alpha band, which comes last, is a mask of them."""
+    return int(dataset.count) - (ColorInterp.alpha in dataset.colorinterp)
+
+
+def is_masked(dataset: Any, band: int) -> bool:
+    """Whether a band has a mask besides its nodata: in the file, beside it, of one band, of all, or an alpha band."""
+    return not {MaskFlags.all_valid, MaskFlags.nodata} & set(dataset.mask_flag_enums[band - 1])
+
+
+def _number(count: int, location: Location, name: str) -> int:
+    """Which of a file's bands is meant, from 1."""
+    if location.band > count:
+        raise SourceError(f"{name} has {count} bands, not a band {location.band}; leave out this scene")
+    if not location.band and count != 1:
+        raise SourceError(f"{name} has {count} bands where one is expected; leave out this scene")
+    return max(location.band, 1)
+
+
+def _block(stored: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
+    """As many stored blocks as make CHUNK rows and columns or more, at most the whole raster."""
+    rows, columns = (min(-(-CHUNK // size) * size, full) for size, full in zip(stored, shape, strict=True))
+    return rows, columns
+
+
+def _own_nodata(declared: float | None, dtype: str) -> float | None:
+    """The declared nodata, unless it is 0 or no value of that type; NaN stays NaN, and counts nowhere."""
+    if declared is None or declared == 0 or math.isnan(declared):
+        return None
+    if np.dtype(dtype).kind == "f":
+        with np.errstate(over="ignore"):
+            possible = np.isinf(np.float64(declared).astype(dtype)) == np.isinf(declared)
+        return float(declared) if possible else None
+    limits = np.iinfo(dtype)
+    return float(declared) if float(declared).is_integer() and limits.min <= declared <= limits.max else None
+
+
+@contextmanager
+def opened(href: str, threads: int = 1, file: ByteSource | None = None) -> Iterator[Any]:
+    """The raster as a rasterio dataset, to be used in a with statement; what fails in there is a SourceError too.
+
+    Args:
+        href: path or URL.
+        threads: how many share the decoding of one read; scenes usually run side by side, and each takes one core.
+            At a distance it is always one.
+        file: its bytes, where it is at a distance and somebody has opened it already.
+
+    Raises:
+        SourceError: it is missing or unreadable.
+    """
+    path = Location.of(href).path
+    distant = GdalFile(file or open_bytes(path)) if stores.is_distant(path) else None
+    threads = 1 if distant else threads
+    action = "opened"
+    home = contextvars.copy_context()  # rasterio keeps its open files there, and another thread may close this
+    try:
+        with environment(threads, **_ALONE if distant else {}):
+            dataset = home.run(distant.dataset) if distant else rasterio.open(_local(path))
+        action = "read"
+        try:  # `with dataset` would tie it to this thread
+            yield dataset
+        finally:
+            home.run(dataset.close)
+    except (RasterioError, CRSError) as error:
+        problem = distant.problem if distant else None
+        raise problem or unreadable(stores.shown(href), _reason(error), action=action) from error
+    if distant and distant.problem:
+        raise distant.problem
+
+
+def _local(path: str) -> str | Path:
+    """A path on this machine as rasterio takes it: in a text it would take a ? for the query of a URL."""
+    return stores.local_path(path) if path.startswith("/vsi") or "://" in path else Path(path)
+
+
+def environment(threads: int, **options: str) -> rasterio.Env:
+    """GDAL's settings, for as long as it opens or reads a file."""
+    return rasterio.Env(GDAL_NUM_THREADS=str(threads), **options)
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong in the first place."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return _OPENER.sub("", access.explained(error))
+
+
+class Window(NamedTuple):
+    """A rectangle of pixels."""
+
+    row: int
+    col: int
+    height: int
+    width: int

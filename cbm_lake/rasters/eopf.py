@@ -1,0 +1,219 @@
+"""Bands inside Zarr products: one Zarr store per Sentinel-2 product, as EOPF writes them (Zarr format 2 or 3).
+
+    …/S2A_MSIL2A_…_N0511_….zarr/measurements/reflectance/r10m/b04
+
+The pixels that come out are the stored numbers of the product as ESA made it (DN, 0 is nodata), so that the catalogue's
+`boa_offset` holds for them as it does for the same product in JPEG 2000: the array's own scale_factor and add_offset
+are not applied. Stores that hold reflectance itself as floats, scale and offset applied, are turned back into DN.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from affine import Affine
+from obstore.exceptions import BaseError
+from zarr.storage import ObjectStore
+
+from cbm_lake.errors import SourceError
+from cbm_lake.storage import ranges
+from cbm_lake.storage.access import explained, is_remote, zarr_store
+from cbm_lake.storage.stores import Remote, folder_store, is_distant, local_path, shown
+
+log = logging.getLogger(__name__)
+
+_STORE = re.compile(r"^(?P<root>.*?\.zarr)(?:/(?P<path>.*?))?/*$")
+_BASELINE = re.compile(r"_N(?P<baseline>\d{4})_")
+_OFFSET_SINCE: Final = "0400"
+_OFFSET: Final = -1000
+_QUANTIFICATION: Final = 10_000
+_METADATA: Final = ("zarr.json", ".zarray", ".zgroup")
+_COORDINATES: Final = frozenset({"x", "y", "spatial_ref", "crs"})
+_ZARR_ERRORS: Final = (OSError, ValueError, RuntimeError, KeyError, TypeError, BaseError)
+"""What zarr, its stores and its codecs raise; zarr's own errors are ValueErrors."""
+
+
+def holds(href: str) -> bool:
+    """Whether a path or URL points into a Zarr store."""
+    return bool(_STORE.match(href))
+
+
+def stamp(href: str) -> str:
+    """What tells an array that was written anew from the former: the stamp of its metadata; see `ranges.stamp`.
+
+    Empty where no metadata can be read: `Band.inspect` says why.
+    """
+    for name in _METADATA:
+        with contextlib.suppress(SourceError):
+            return ranges.stamp(f"{href.rstrip('/')}/{name}")
+    return ""
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """One band of a product."""
+
+    href: str
+    array: zarr.Array[Any]
+    epsg: int
+    transform: Affine
+    offset: int | None
+    """Where the store holds reflectance: what the product's DN have to be shifted by to become 10,000 times that."""
+
+    @classmethod
+    def inspect(cls, href: str) -> Band:
+        """Read the metadata of an array, or of a group that has one band.
+
+        Raises:
+            SourceError: it is missing or unreadable, has no coordinate system, or is not north-up.
+        """
+        try:
+            array, around = _opened(href)
+            epsg, transform = _epsg(array, around), _transform(array, around)
+        except _ZARR_ERRORS as error:
+            raise _unreadable(href, error) from None  # its text may have a signature
+        if epsg is None or transform is None or transform.b or transform.d or transform.e >= 0:
+            raise SourceError(f"{shown(href)} has no known coordinate system or is not north-up; leave out this scene")
+        return cls(href, array, epsg, transform, _offset(href) if array.dtype.kind == "f" else None)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, columns."""
+        rows, columns = self.array.shape
+        return rows, columns
+
+    @property
+    def chunk(self) -> tuple[int, int]:
+        """Rows and columns of what is decoded together."""
+        rows, columns = self.array.chunks
+        return rows, columns
+
+    @property
+    def dtype(self) -> str:
+        """Of the pixels that `read` gives."""
+        return "uint16" if self.offset is not None else self.array.dtype.newbyteorder("=").name
+
+    @property
+    def nodata(self) -> float | None:
+        """What the array declares to be nodata."""
+        if self.offset is not None:
+            return None
+        own = self.array.attrs.get("_FillValue", self.array.attrs.get("fill_value", self.array.fill_value))
+        return float(own) if isinstance(own, int | float | np.number) else None
+
+    def read(self, rows: slice, columns: slice) -> npt.NDArray[Any]:
+        """The DN of a window.
+
+        Raises:
+            SourceError: chunks are damaged or out of reach.
+        """
+        try:
+            pixels = np.asarray(self.array[rows, columns])
+        except _ZARR_ERRORS as error:
+            raise _unreadable(self.href, error) from None
+        if self.offset is not None:
+            return _to_dn(pixels, self.offset)
+        return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _to_dn(reflectance: npt.NDArray[Any], offset: int) -> npt.NDArray[np.uint16]:
+    """The DN of which (DN + offset) / 10000 is the reflectance; 0 where that is NaN, and nowhere else."""
+    numbers = np.rint(reflectance.astype(np.float64) * _QUANTIFICATION - offset)
+    missing = np.isnan(numbers)
+    return np.where(missing, 0, np.clip(np.where(missing, 1, numbers), 1, 65535)).astype(np.uint16)
+
+
+def _offset(href: str) -> int:
+    """BOA_ADD_OFFSET of the product by the processing baseline in its name, which also decides in the catalogue."""
+    found = _BASELINE.search(href)
+    if found is None:
+        raise SourceError(
+            f"{shown(href)} holds reflectance instead of numbers, and its name lacks the processing baseline "
+            "(…_N0511_…) that tells how to turn it back; give the store its product's name"
+        )
+    return _OFFSET if found["baseline"] >= _OFFSET_SINCE else 0
+
+
+def _opened(href: str) -> tuple[zarr.Array[Any], list[zarr.Group]]:
+    """The array, and the groups that it is in, innermost first."""
+    parts = _STORE.match(href)
+    if parts is None:
+        raise SourceError(f"{shown(href)} is in no Zarr store (a folder or URL that ends in .zarr)")
+    store, path = _store(parts["root"]), parts["path"] or ""
+    found: Any = zarr.open(store, path=path, mode="r")
+    if isinstance(found, zarr.Group):
+        names = [name for name, array in found.arrays() if name not in _COORDINATES and array.ndim == 2]
+        if len(names) != 1:
+            raise SourceError(f"{shown(href)} is a group of {len(names)} bands ({', '.join(names)}); name one of them")
+        found, path = found[names[0]], f"{path}/{names[0]}"
+    if found.ndim != 2 or found.dtype.kind not in "uif":
+        raise SourceError(
+            f"{shown(href)} is no band: it has {found.ndim} dimensions of {found.dtype}; leave out this scene"
+        )
+    return found, list(_parents(store, path))
+
+
+def _store(root: str) -> Any:
+    """Where zarr finds the product: a folder, or a web or object store."""
+    if is_remote(root) or not is_distant(root):
+        return zarr_store(local_path(root))
+    return ObjectStore(folder_store(root), read_only=True)
+
+
+def _parents(store: Any, path: str) -> Iterator[zarr.Group]:
+    """The group that a path is in, and the root, where the product's own attributes are."""
+    for group in dict.fromkeys((path.strip("/").rpartition("/")[0], "")):
+        try:
+            yield zarr.open_group(store, path=group, mode="r")
+        except (FileNotFoundError, zarr.errors.GroupNotFoundError):
+            log.debug("no group %s in %s", group or "at the root", store)
+
+
+def _epsg(array: zarr.Array[Any], around: list[zarr.Group]) -> int | None:
+    """The coordinate system: of the array, its group, its grid mapping, or the whole product."""
+    for attributes in (array.attrs, *(group.attrs for group in around)):
+        discovery: Any = attributes.get("stac_discovery", {})
+        other: Any = attributes.get("other_metadata", {})
+        stated = attributes.get("proj:code") or attributes.get("proj:epsg")
+        stated = stated or other.get("horizontal_CRS_code") or other.get("horizontal_crs_code")
+        properties = discovery.get("properties", {})
+        stated = stated or properties.get("proj:code") or properties.get("proj:epsg")
+        if stated:
+            return int(str(stated).rpartition(":")[2])
+    mapping = str(array.attrs.get("grid_mapping", "spatial_ref"))
+    if around and mapping in around[0]:
+        import pyproj
+
+        return pyproj.CRS.from_wkt(str(around[0][mapping].attrs["crs_wkt"])).to_epsg()
+    return None
+
+
+def _transform(array: zarr.Array[Any], around: list[zarr.Group]) -> Affine | None:
+    """From (column, row) to map coordinates: as stated, else from the outline, else from the pixel centres' x and y."""
+    rows, columns = array.shape
+    stated: Any = array.attrs.get("proj:transform")
+    if stated:
+        return Affine(*stated[:6])
+    box: Any = array.attrs.get("proj:bbox")
+    if box:
+        left, bottom, right, top = box
+        return Affine((right - left) / columns, 0, left, 0, (bottom - top) / rows, top)
+    if around and "x" in around[0] and "y" in around[0] and min(rows, columns) > 1:
+        x, y = (np.asarray(around[0][name][:], np.float64) for name in ("x", "y"))  # type: ignore[index]
+        across, down = (x[-1] - x[0]) / (columns - 1), (y[-1] - y[0]) / (rows - 1)
+        return Affine(across, 0, x[0] - across / 2, 0, down, y[0] - down / 2)
+    return None
+
+
+def _unreadable(href: str, error: Exception) -> SourceError:
+    advice = Remote(href).advice(error) if is_distant(href) else ""
+    advice = advice or "fetch it again or leave out this scene"
+    return SourceError(f"band {shown(href)} cannot be read: {explained(error)}; {advice}")

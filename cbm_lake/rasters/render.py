@@ -1,0 +1,116 @@
+"""Arrays as pictures: stretched to eight bits, coloured, encoded as PNG; and GeoTIFF files written all at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import imagecodecs
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+
+from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.files import durable
+
+if TYPE_CHECKING:
+    from affine import Affine
+    from numpy.typing import NDArray
+
+BRIGHTEST: Final = MappingProxyType(
+    {
+        "B02": 2800, "B03": 2800, "B04": 2800, "B05": 3500, "B06": 4500, "B07": 5000, "B08": 5500, "B8A": 5500,
+        "B11": 4500, "B12": 4000, "VV": 0.4, "VH": 0.1,
+    }
+)  # fmt: skip
+"""What is drawn white by default: farmland is rarely brighter. Harmonised DN; linear power of radar."""
+CLASS_COLOURS: Final = np.array(
+    [
+        (0, 0, 0), (255, 0, 0), (47, 47, 47), (100, 50, 0), (0, 160, 0), (255, 230, 90),
+        (0, 0, 255), (128, 128, 128), (192, 192, 192), (255, 255, 255), (100, 200, 255), (255, 150, 255),
+    ],
+    np.uint8,
+)  # fmt: skip
+"""Colours of the scene classes 0 to 11, those of ESA's processor Sen2Cor."""
+_PERCENTILES = re.compile(r"^(\d{1,2})_(\d{1,3})$")
+_GAMMA: Final = 0.8
+"""Below 1 brightens what is dark: most of what grows."""
+
+
+def stretched(
+    bands: Mapping[str, NDArray[Any]], lut: str | None = None, nodata: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
+    """Red, green and blue (3, y, x), of three bands in that order, or of one in grey, scene classes in their colours.
+
+    Args:
+        bands: arrays (y, x) by the bands' names.
+        lut: "5_95" stretches each band between these percentiles of its data; None between 0 and `BRIGHTEST`, the same
+            for all pictures.
+        nodata: pixels that are left out of the percentiles; None is where a band is 0.
+
+    Raises:
+        InvalidInputError: neither one nor three bands, or a lut that is none.
+    """
+    if len(bands) not in (1, 3):
+        raise InvalidInputError(f"a picture needs one band or three, not {len(bands)}")
+    if "SCL" in bands and len(bands) == 1:
+        classes = np.minimum(bands["SCL"].astype(np.intp), len(CLASS_COLOURS))
+        return np.moveaxis(np.vstack([CLASS_COLOURS, [(0, 0, 0)]])[classes], -1, 0).astype(np.uint8)
+    shown = [_shown(name, values, lut, nodata) for name, values in bands.items()]
+    return np.stack(shown if len(shown) == 3 else shown * 3)
+
+
+def _shown(name: str, values: NDArray[Any], lut: str | None, nodata: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    """One band as 0 to 255."""
+    seen = np.isfinite(values) & (values != 0 if nodata is None else ~nodata)
+    if lut is None:
+        low, high, power = 0.0, float(BRIGHTEST.get(name, 10_000)), _GAMMA
+    else:
+        limits = _percentiles(lut)
+        low, high = np.percentile(values[seen], limits) if seen.any() else (0.0, 1.0)
+        power = 1.0
+    scaled = (np.where(seen, values, low).astype(np.float32) - low) / max(high - low, 1e-9)
+    return (scaled.clip(0, 1) ** power * 255).round().astype(np.uint8)
+
+
+def _percentiles(lut: str) -> tuple[float, float]:
+    found = _PERCENTILES.match(lut)
+    low, high = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    if not low < high <= 100:
+        raise InvalidInputError(f"lut {lut!r} is no stretch; write two percentiles, for instance 5_95")
+    return low, high
+
+
+def png(colours: NDArray[np.uint8], nodata: NDArray[np.bool_] | None = None) -> bytes:
+    """A picture (3, y, x) as PNG; where there is nodata it is transparent."""
+    picture = np.moveaxis(colours, 0, -1)
+    if nodata is not None and nodata.any():
+        picture = np.dstack([picture, np.where(nodata, 0, 255).astype(np.uint8)])
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(picture)))
+
+
+def save_geotiff(
+    file: Path, pixels: NDArray[Any], epsg: int, transform: Affine, tags: Mapping[str, Any], **profile: Any
+) -> None:
+    """Write bands (band, y, x) as GeoTIFF under a name that nobody sees before the file is whole.
+
+    Raises:
+        SourceError: the folder or disk does not take it.
+    """
+    count, height, width = pixels.shape
+    shape = {"count": count, "height": height, "width": width, "dtype": pixels.dtype}
+    form = {"driver": "GTiff", "crs": f"EPSG:{epsg}", "transform": transform, "compress": "deflate"}
+    try:
+        with durable.replacing(file) as draft, rasterio.open(draft, "w", **form, **shape, **profile) as dataset:
+            dataset.write(pixels)
+            dataset.update_tags(**tags)
+    except (OSError, RasterioError) as error:
+        raise SourceError(f"{file} cannot be written: {error}; check the folder and the disk's space") from error
+
+
+def names_of(bands: str | Sequence[str]) -> list[str]:
+    """Bands out of B08_B04_B03 or a list."""
+    return bands.split("_") if isinstance(bands, str) else list(bands)

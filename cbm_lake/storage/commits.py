@@ -1,0 +1,240 @@
+"""Delta tables as they are opened and committed to: a commit is done when all of it is on the disk.
+
+rows ─► files, on the disk (`datafiles`) ─► an entry of the log that names them, on the disk (`log`) ─► done
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import CommitFailedError
+
+from cbm_lake.errors import SourceError
+from cbm_lake.storage import access, datafiles, log
+from cbm_lake.storage.log import Action, Log
+from cbm_lake.storage.store import Store, discard, translated
+
+logger = logging.getLogger(__name__)
+
+_ATTEMPTS: Final = 20
+_COLUMNS: Final = "cbm-lake.columns"
+"""The property of a Delta table that says with how many columns it was made."""
+_STATISTICS: Final = "delta.dataSkippingStatsColumns"
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A Delta table: plain Parquet files and a transaction log that says which of them count."""
+
+    store: Store
+    name: str
+    schema: pa.Schema
+    keys: tuple[str, ...]
+    """Columns by whose smallest and largest value a file can be passed over."""
+    partitions: tuple[str, ...] = ()
+    small: bool = True
+    """Whether its files are merged by the way; else only `compact` does it."""
+
+    @property
+    def url(self) -> str:
+        """Where the table is."""
+        return self.store.path(self.name)
+
+    @property
+    def log(self) -> Log:
+        """The table's log."""
+        return Log(self.store, self.name)
+
+    @property
+    def writer(self) -> datafiles.Writer:
+        """What writes the table's files."""
+        return datafiles.Writer(self.store, self.name, self.schema, self.keys, self.partitions)
+
+    def files(self, table: DeltaTable) -> list[dict[str, Any]]:
+        """The files of a snapshot as its log tells: path, name in the log, size_bytes, num_records, partition.<column>.
+
+        Where known also min.<key> and max.<key> of the first and the last key.
+        """
+        added = pa.table(table.get_add_actions(flatten=True))
+        ends = (*self.keys[:1], *self.keys[-1:])
+        columns = {"path", "size_bytes", "num_records", *(f"{end}.{name}" for end in ("min", "max") for name in ends)}
+        columns |= {f"partition.{name}" for name in self.partitions}
+        rows: list[dict[str, Any]] = added.select([name for name in added.column_names if name in columns]).to_pylist()
+        return [
+            {**row, "name": row["path"], "path": self.store.path(f"{self.name}/{unquote(row['path'])}")} for row in rows
+        ]
+
+    def moved_on(self, table: DeltaTable | None) -> bool:
+        """Whether someone committed since, or made the table: one look for the next entry of the log."""
+        return self.store.exists(self.log.file(0 if table is None else table.version() + 1))
+
+    def open(self, as_of: datetime | None = None) -> DeltaTable | None:
+        """The table as it is, or as it was; None when it had not been made yet.
+
+        Raises:
+            SourceError: its log cannot be read; what is damaged is named, with what to do.
+        """
+        table = self.log.open()
+        if table is not None and as_of is not None:
+            if as_of < _created(table):
+                return None
+            with translated("read", self.url):
+                table.load_as_version(as_of)
+            self.log.check(table.version())
+        return table
+
+    def create(self) -> DeltaTable:
+        """The table, made empty when it is not there."""
+        table = self.open()
+        if table is None:
+            self.store.prove()
+            with suppress(CommitFailedError):  # another writer makes it at the same moment
+                self.log.commit(self._first_actions(), -1, lambda _: True)
+            table = self.open()
+        if table is None:
+            raise SourceError(f"{self.url} has gone while it was made; run the command again")
+        return self._completed(table)
+
+    def _first_actions(self) -> list[Action]:
+        """That the table comes into being."""
+        configuration = {
+            _STATISTICS: ",".join(self.keys),
+            # what was is forgotten by `vacuum` alone: a log that forgets first would let it delete too much
+            "delta.enableExpiredLogCleanup": "false",
+            "delta.deletedFileRetentionDuration": "interval 36500 days",
+            _COLUMNS: str(len(self.schema)),
+        }
+        return log.made(Schema.from_arrow(self.schema), self.partitions, configuration)
+
+    def _completed(self, table: DeltaTable) -> DeltaTable:
+        """The table with the columns that it lacks because an older version of this package made it."""
+        there = table.schema().fields
+        names = {field.name for field in there}
+        missing = [field for field in Schema.from_arrow(self.schema).fields if field.name not in names]
+        if not missing:
+            return table
+        configuration = {_COLUMNS: "of several versions", _STATISTICS: ",".join(self.keys)}
+        actions = log.altered(table, Schema([*there, *missing]), configuration)
+        with suppress(CommitFailedError):  # another writer adds them at this moment
+            self.log.commit(actions, table.version(), _alters)
+        return self.open() or table
+
+    def is_uniform(self, table: DeltaTable) -> bool:
+        """Whether all files of a snapshot have all columns, since the table was made with as many as it has now."""
+        made_with = table.metadata().configuration.get(_COLUMNS)
+        return made_with == str(len(self.schema)) == str(len(table.schema().fields))
+
+    def commit(
+        self,
+        snapshot: DeltaTable,
+        actions: Sequence[Action],
+        drafts: list[str],
+        conflicts: Callable[[Action], bool] = lambda _: False,
+    ) -> None:
+        """Add an entry to the log that rests on a snapshot, whatever others add meanwhile that is not in conflict.
+
+        Args:
+            snapshot: on which the actions rest.
+            actions: what the entry says.
+            drafts: the files that it adds; they are the table's from then on, and the list is cleared.
+            conflicts: what else of another writer is in conflict, besides taking out the same files, a commit of the
+                same name, and other columns.
+
+        Raises:
+            CommitFailedError: another writer was quicker with something that is in conflict.
+            SourceError: the log cannot be read or written.
+        """
+        mine = _claims(actions)
+        if access.is_remote(self.url):
+            drafts.clear()  # the answer of a commit that was made can be lost, so `vacuum` alone may delete them
+        version = self.log.commit(
+            actions,
+            snapshot.version(),
+            lambda other: _alters(other) or bool(mine & _claims([other])) or conflicts(other),
+        )
+        drafts.clear()
+        self.keep_small(version)
+
+    def keep_small(self, version: int) -> None:
+        """Sum the log up, by the writer alone whose commit makes it due.
+
+        What fails is done after a later commit: that one is made.
+        """
+        if self.log.is_due(version):
+            self.tried(self.checkpoint)
+
+    def tried(self, work: Callable[[], object]) -> None:
+        """Do what can be left for a later time."""
+        try:
+            work()
+        except SourceError as error:
+            logger.warning("%s goes on growing: %s", self.url, error)
+
+    def checkpoint(self) -> None:
+        """Sum the log up in one file, so that who opens the table need not read every commit."""
+        with translated("write", self.url):
+            self.log.checkpoint()
+
+    def retried(self, commit: Callable[[], bool]) -> bool:
+        """Make a commit; again from the start when another writer was quicker, or made the table at the same moment."""
+        with translated("write", self.url):
+            attempt = 0
+            while True:
+                attempt += 1
+                try:
+                    return commit()
+                except CommitFailedError:
+                    if attempt == _ATTEMPTS:
+                        raise
+                    time.sleep(random.uniform(0.01, 0.1) * attempt)  # noqa: S311 - spreads writers, no secret
+
+    def names(self, table: DeltaTable) -> set[str]:
+        """The files of a snapshot by their paths in the table's folder."""
+        return {unquote(file["name"]) for file in self.files(table)}
+
+    @contextmanager
+    def drafts(self) -> Iterator[list[str]]:
+        """Names of files that go away at the end, unless the log has them.
+
+        Whoever has committed them clears the list. An interrupt (Ctrl-C) may come between a commit and that.
+        """
+        names: list[str] = []
+        try:
+            yield names
+        finally:
+            if names:
+                self._discard(names)
+
+    def _discard(self, names: Sequence[str]) -> None:
+        """Delete files that the log does not have; all stay where it cannot be read, for `vacuum`."""
+        filesystem, root = self.store.filesystem
+        with suppress(SourceError):
+            latest = self.open()
+            for name in set(names) - (set() if latest is None else self.names(latest)):
+                discard(filesystem, f"{root}/{self.name}/{name}")
+
+
+def _created(table: DeltaTable) -> datetime:
+    """When the table was made; the log keeps it in the table's own description, so it outlives old commits."""
+    return datetime.fromtimestamp(table.metadata().created_time / 1000, UTC)
+
+
+def _claims(actions: Iterable[Action]) -> set[tuple[str, str]]:
+    """What no two commits on the same snapshot may do both: take out a file, or be the next of a name."""
+    gone = {("remove", unquote(action["remove"]["path"])) for action in actions if "remove" in action}
+    return gone | {("txn", action["txn"]["appId"]) for action in actions if "txn" in action}
+
+
+def _alters(action: Action) -> bool:
+    """Whether an action gives the table other columns or properties."""
+    return "metaData" in action or "protocol" in action

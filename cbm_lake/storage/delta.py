@@ -1,0 +1,274 @@
+"""Delta tables of a lake: how rows are added, replaced, rewritten, merged and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Final
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+
+from cbm_lake.files import digests
+from cbm_lake.storage import access, datafiles, log, smallfiles
+from cbm_lake.storage.commits import Committed
+from cbm_lake.storage.datafiles import File
+from cbm_lake.storage.log import Action
+from cbm_lake.storage.store import discard, translated
+
+_SEQUENCE: Final = "sequence"
+"""The column that says which rows are later, whatever clocks said; and the name of the commits that are numbered so."""
+_READERS: Final = 8
+"""Small files that are read at once."""
+
+
+class Table(Committed):
+    """A table to which rows are written; see `commits.Committed` for its fields."""
+
+    def append(self, rows: pa.Table) -> None:
+        """Add rows in one commit, after all that are there."""
+
+        def actions(table: DeltaTable, _: int, drafts: list[str]) -> list[Action]:
+            return self.writer.write(self._in_sequence(rows, table), drafts)
+
+        self._numbered([_SEQUENCE], actions)
+
+    def put(self, rows: pa.Table, key: str, value: int) -> None:
+        """Make `rows` all that the table holds where column `key` has that value, in one commit, whoever else writes.
+
+        The first writer of a value appends; every later one, also one that started at the same time, is refused by the
+        log, looks again and replaces.
+        """
+
+        replaces = False
+
+        def actions(table: DeltaTable, seen: int, drafts: list[str]) -> list[Action] | None:
+            nonlocal replaces
+            replaces = seen > 0
+            replaced = self._replaced(table, key, value, drafts) if seen else []
+            written = self.writer.write(self._in_sequence(rows, table), drafts) if rows.num_rows else []
+            return [*written, *replaced] if seen or written else None
+
+        names = [str(value), *([_SEQUENCE] if self._is_sequenced else [])]
+        self._numbered(names, actions, lambda action: replaces and _adds(action, key, value))
+
+    def _replaced(self, table: DeltaTable, key: str, value: int, drafts: list[str]) -> list[Action]:
+        """Take all rows out whose column `key` has that value."""
+        actions = []
+        for file in self.files(table):
+            first, last = file.get(f"min.{key}"), file.get(f"max.{key}")
+            if first is None or last is None or first <= value <= last:
+                actions += self.writer.without(file, key, value, drafts) or []
+        return actions
+
+    def append_next(self, rows: Callable[[int], pa.Table | None], name: str) -> bool:
+        """Add rows in the next commit of that name, which no two writers can have.
+
+        Args:
+            rows: what to add, told how many commits of that name there are; None gives up.
+            name: under which the commits are counted.
+
+        Returns:
+            Whether anything was added.
+        """
+
+        def actions(table: DeltaTable, seen: int, drafts: list[str]) -> list[Action] | None:
+            found = rows(seen)
+            return None if found is None else self.writer.write(self._in_sequence(found, table), drafts)
+
+        return self._numbered([name], actions)
+
+    def _numbered(
+        self,
+        names: Sequence[str],
+        actions: Callable[[DeltaTable, int, list[str]], list[Action] | None],
+        conflicts: Callable[[Action], bool] = lambda _: False,
+    ) -> bool:
+        """Make the next commit of each name; `actions` is told how many there are of the first.
+
+        Again from the start when another writer was quicker.
+        """
+
+        def commit() -> bool:
+            table = self.create()
+            seen = [table.transaction_version(name) or 0 for name in names]
+            with self.drafts() as drafts:
+                found = actions(table, seen[0], drafts)
+                if found is None:
+                    return False
+                numbers = [log.numbered(name, number + 1) for name, number in zip(names, seen, strict=True)]
+                self.commit(table, [*found, *numbers], drafts, conflicts)
+                return True
+
+        return self.retried(commit)
+
+    @property
+    def _is_sequenced(self) -> bool:
+        return _SEQUENCE in self.schema.names
+
+    def _in_sequence(self, rows: pa.Table, table: DeltaTable) -> pa.Table:
+        """The rows with a number that is above all that a snapshot of the table has, where it numbers its rows.
+
+        The versions of a table grow, and so do numbers made of them; the numbers of its files count too, for a table
+        that was written anew begins with version 0 again.
+        """
+        if not self._is_sequenced:
+            return rows
+        there = [file.get(f"max.{_SEQUENCE}") for file in self.files(table)]
+        number = 1 + max(table.version(), *(number for number in there if number is not None), 0)
+        index, field = self.schema.get_field_index(_SEQUENCE), self.schema.field(_SEQUENCE)
+        return rows.set_column(index, field, pa.repeat(pa.scalar(number, field.type), rows.num_rows))
+
+    def keep_small(self, version: int) -> None:
+        """Sum the log up and merge small files, by the writer alone whose commit makes it due."""
+        super().keep_small(version)
+        if self.small and smallfiles.is_due(version):
+            self.tried(self._merge_small)
+
+    def _merge_small(self) -> None:
+        table = self.open()
+        for files in smallfiles.groups([] if table is None else self.files(table)):
+            names = [f"{self.name}/{unquote(file['name'])}" for file in files]
+            with ThreadPoolExecutor(_READERS) as pool:
+                parts = [part for part in pool.map(self.store.read, names) if part is not None]
+            if len(parts) == len(files):  # else others have merged them, and a vacuum has been
+                self.rewrite(files, [[pa.concat_tables(parts, promote_options="default")]], same_rows=True)
+
+    def is_rewritten(self, file: File) -> bool:
+        """Whether that file of a snapshot was written by `rewrite`."""
+        return datafiles.is_rewritten(file)
+
+    def rewrite(self, files: Sequence[File], parts: Iterable[Sequence[pa.Table]], *, same_rows: bool = False) -> bool:
+        """Replace some of the table's files by new ones, atomically: readers see the old ones or the new.
+
+        What others commit meanwhile stays.
+
+        Args:
+            files: those that go, all of one partition, as `files` lists them.
+            parts: for each new file its row groups.
+            same_rows: whether these are all the rows that were there, so that who follows the table need not look.
+
+        Returns:
+            False where others have taken one of the old files out by then; nothing is changed.
+
+        Raises:
+            SourceError: a file cannot be read or written.
+        """
+        with translated("compact", self.url), self.drafts() as drafts:
+            added = [self._add(files[0], datafiles.REWRITTEN, part, drafts) for part in parts]
+            gone = {unquote(file["name"]): self._removed(file) for file in files}
+
+            def exchange() -> bool:
+                table = self.open()
+                if table is None or not gone.keys() <= self.names(table):
+                    return False
+                actions = [*added, *gone.values()]
+                self.commit(table, log.rearranging(actions) if same_rows else actions, drafts)
+                return True
+
+            return self.retried(exchange)
+
+    @contextmanager
+    def exchange(self, snapshot: DeltaTable) -> Iterator[Exchange]:
+        """Files that come and go in one commit on that very snapshot; what is not committed goes away."""
+        with translated("write", self.url), self.drafts() as drafts:
+            yield Exchange(self, snapshot, drafts)
+
+    def _add(self, beside: File, prefix: str, groups: Sequence[pa.Table], drafts: list[str]) -> Action:
+        """Write a file of the partition, and in the folder, of the file `beside`."""
+        return self.writer.add(self.writer.partition(beside), prefix, groups, drafts, datafiles.folder_of(beside))
+
+    def _removed(self, file: File) -> Action:
+        """That a file goes."""
+        return log.removed(unquote(file["name"]), file["size_bytes"], self.writer.partition(file))
+
+    def merge(self) -> int:
+        """Make the files of each partition of a small table one, in memory; returns how many were merged.
+
+        A single one is written anew where it has no digest on record, since an earlier version wrote it.
+        """
+        table, merged = self.open(), 0
+        if table is None or not any(_is_due(files) for _, files in self.by_partition(table)):
+            return 0
+        table = self._completed(table)  # first, for it may come with what others have added by then
+        for values, files in self.by_partition(table):
+            if not _is_due(files):
+                continue
+            kinds = {name: self.schema.field(name).type for name in values}
+            only = [(name, "=", pa.scalar(value).cast(kinds[name]).as_py()) for name, value in values.items()]
+            with translated("read", self.url):
+                rows = table.to_pyarrow_table(filters=only or None)
+            merged += len(files) if self.rewrite(files, [[rows]], same_rows=True) else 0
+        return merged
+
+    def by_partition(self, table: DeltaTable | None) -> Iterator[tuple[dict[str, str], list[File]]]:
+        """The files of a snapshot, those of each partition by themselves, with the partition's values by column."""
+
+        def partition(file: File) -> tuple[str, ...]:
+            return tuple(str(file[f"partition.{name}"]) for name in self.partitions)
+
+        files = [] if table is None else sorted(self.files(table), key=partition)
+        for values, found in groupby(files, partition):
+            yield dict(zip(self.partitions, values, strict=True)), list(found)
+
+    def vacuum(self, days: float) -> int:
+        """Delete files that no version of the last days needs, and what broken-off writers left; returns how many."""
+        table = self.open()
+        if table is None:
+            return 0
+        remote = access.is_remote(self.url)
+        with translated("vacuum", self.url):
+            gone = table.vacuum(int(days * 24), dry_run=not remote, enforce_retention_duration=False, full=True)
+            if remote:
+                return len(gone)
+            filesystem, root = self.store.filesystem
+            for name in gone:
+                discard(filesystem, f"{root}/{self.name}/{unquote(name)}")
+            return len(gone) + self.store.sweep(self.name, days)
+
+
+class Exchange:
+    """Files that come and go in one commit, of which nobody sees anything before."""
+
+    def __init__(self, table: Table, snapshot: DeltaTable, drafts: list[str]) -> None:
+        self._table = table
+        self._snapshot = snapshot
+        self._drafts = drafts
+        self._actions: list[Action] = []
+
+    def add(self, groups: Sequence[pa.Table], beside: File, *, rewritten: bool = False) -> None:
+        """Write a file of these row groups, of the partition of the file `beside`, which may be another table's."""
+        prefix = datafiles.REWRITTEN if rewritten else datafiles.PART
+        self._actions.append(self._table._add(beside, prefix, groups, self._drafts))  # noqa: SLF001 - same module
+
+    def remove(self, file: File) -> None:
+        """Take a file out."""
+        self._actions.append(self._table._removed(file))  # noqa: SLF001 - same module
+
+    def commit(self, numbers: dict[str, int] | None = None) -> bool:
+        """Make the commit, under names and with a number for each where they are given.
+
+        Returns:
+            False where another writer was quicker: with a commit of such a name since the snapshot, or with other files
+            for those that were to go. Nothing is changed then.
+        """
+        numbered = [log.numbered(*number) for number in (numbers or {}).items()]
+        try:
+            self._table.commit(self._snapshot, [*self._actions, *numbered], self._drafts)
+        except CommitFailedError:
+            return False
+        return True
+
+
+def _is_due(files: Sequence[File]) -> bool:
+    """Whether the files of a partition are several, or one that has no digest on record."""
+    return len(files) > 1 or not all(digests.recorded(file["name"]) for file in files)
+
+
+def _adds(action: Action, key: str, value: int) -> bool:
+    """Whether an action can add rows of that value."""
+    return "add" in action and datafiles.can_hold(action["add"].get("stats"), key, value)

@@ -1,0 +1,210 @@
+"""Files in buckets, as pyarrow and DuckDB read and write them: fsspec over obstore."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Final
+
+from fsspec import AbstractFileSystem
+from pyarrow import fs
+
+from cbm_lake.storage.access import SCHEME, Access, bucket_of, explained, object_store
+
+_END: Final = 131_072
+"""Bytes of a Parquet file that are fetched at first: the footer of a large one, all of a small one."""
+_KEPT: Final = 512
+"""Files of which these are kept in memory: 64 MB at most."""
+
+
+def filesystem(url: str) -> fs.PyFileSystem:
+    """The buckets as pyarrow reads and writes files in them, by the access to an s3:// URL."""
+    return fs.PyFileSystem(fs.FSSpecHandler(S3Files(url, lasting=False)))
+
+
+class S3Files(AbstractFileSystem):  # type: ignore[misc]
+    """s3:// as pyarrow and DuckDB read files from it, without an extension of their own.
+
+    Args:
+        url: whose access holds for all files.
+        lasting: whether files never change under their names, so that what was told of one can be kept.
+    """
+
+    protocol = "s3"
+    cachable = False
+
+    def __init__(self, url: str, *, lasting: bool = True) -> None:
+        super().__init__()
+        self._access, self._lasting = Access.of(url), lasting
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        """Size and time of a file."""
+        return self._known(path)[0]
+
+    def exists(self, path: str, **_: Any) -> bool:
+        """Whether there is a file of that name."""
+        try:
+            self.info(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def isfile(self, path: str) -> bool:
+        """Any text can be a name; opening it tells."""
+        return bool(path)
+
+    def isdir(self, path: str) -> bool:
+        """Any text can be the beginning of names."""
+        return bool(path)
+
+    def glob(self, path: str, **_: Any) -> list[str]:
+        """The file itself: no name is meant as a pattern here."""
+        return [path.removeprefix(SCHEME)]
+
+    def modified(self, path: str) -> Any:
+        """When a file was written."""
+        return self.info(path)["mtime"]
+
+    def find(
+        self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **_: Any
+    ) -> Any:
+        """Files below a folder; with a depth, files and folders in it."""
+        import obstore
+
+        store, key = self._place(path.rstrip("/"))
+        prefix = f"{key}/" if key else None
+        with _request(self._access, path):
+            if maxdepth is None:
+                listed: Any = {"objects": obstore.list(store, prefix).collect(), "common_prefixes": []}
+            else:
+                listed = obstore.list_with_delimiter(store, prefix)
+        bucket = bucket_of(path)
+        found = {f"{bucket}/{told['path']}": _info(bucket, told) for told in listed["objects"]}
+        if withdirs:
+            found |= {f"{bucket}/{name}": {"size": 0, "type": "directory"} for name in listed["common_prefixes"]}
+        return found if detail else sorted(found)
+
+    def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
+        """Nothing: there are no folders."""
+
+    def rm(self, path: str, recursive: bool = False, maxdepth: int | None = None) -> None:
+        """Delete a file."""
+        import obstore
+
+        self._let_change(path)
+        with _request(self._access, path):
+            obstore.delete(*self._place(path))
+
+    def open(self, path: str, mode: str = "rb", **_: Any) -> io.IOBase:
+        """A file to read in places, or to write from the start."""
+        if mode == "rb":
+            told, end = self._known(path)
+            return _S3File(path, *self._place(path), told["size"], end, self._access)
+        self._let_change(path)
+        return _Draft(path, *self._place(path), self._access)
+
+    def _let_change(self, path: str) -> None:
+        """Refuse it where files never change: SQL reads the lake and nothing more."""
+        if self._lasting:
+            raise PermissionError(f"{path} is not written or deleted by SQL; write to a folder of this machine")
+
+    def _known(self, path: str) -> tuple[dict[str, Any], bytes]:
+        """What is told of a file, and the last of its bytes where they never change."""
+        import obstore
+
+        if self._lasting:
+            return _end(self._access, path.removeprefix(SCHEME))
+        with _request(self._access, path):
+            return _info(bucket_of(path), obstore.head(*self._place(path))), b""
+
+    def _place(self, path: str) -> tuple[Any, str]:
+        return object_store(bucket_of(path), "", self._access), path.removeprefix(SCHEME).partition("/")[2]
+
+
+@lru_cache(_KEPT)
+def _end(access: Access, path: str) -> tuple[dict[str, Any], bytes]:
+    """What is told of a file, and the last of its bytes."""
+    import obstore
+
+    bucket, _, key = path.partition("/")
+    with _request(access, path):
+        found = obstore.get(object_store(bucket, "", access), key, options={"range": {"suffix": _END}})
+        return _info(bucket, found.meta), bytes(found.bytes())
+
+
+@contextmanager
+def _request(access: Access, path: str) -> Iterator[None]:
+    """Leave for one request; what fails is an OSError of one line, as of a local file."""
+    from obstore.exceptions import BaseError
+
+    with access.limited():
+        try:
+            yield
+        except (BaseError, FileNotFoundError) as error:
+            reason = explained(error)
+            if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in reason:
+                raise FileNotFoundError(f"there is no {SCHEME}{path.removeprefix(SCHEME)}") from error
+            raise OSError(reason) from error
+
+
+def _info(bucket: str, told: Any) -> dict[str, Any]:
+    return {
+        "name": f"{bucket}/{told['path']}", "type": "file", "size": told["size"], "mtime": told["last_modified"],
+    }  # fmt: skip
+
+
+class _S3File(io.RawIOBase):
+    """A file that several threads of DuckDB read at once, each from where it last sought."""
+
+    def __init__(self, path: str, store: Any, key: str, size: int, tail: bytes, access: Access) -> None:
+        super().__init__()
+        self._path, self._store, self._key, self._access = path, store, key, access
+        self.size, self._tail = size, tail
+        self._at = threading.local()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return int(getattr(self._at, "position", 0))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self.size}[whence]
+        self._at.position = start + offset
+        return self.tell()
+
+    def read(self, size: int | None = -1) -> bytes:
+        import obstore
+
+        start = self.tell()
+        end = self.size if size is None or size < 0 else min(self.size, start + size)
+        if end <= start:
+            return b""
+        self._at.position = end
+        known = self.size - len(self._tail)
+        if start >= known:
+            return self._tail[start - known : end - known]
+        with _request(self._access, self._path):
+            return bytes(obstore.get_range(self._store, self._key, start=start, end=end))
+
+
+class _Draft(io.BytesIO):
+    """What becomes a file when it is closed, at once and whole."""
+
+    def __init__(self, path: str, store: Any, key: str, access: Access) -> None:
+        super().__init__()
+        self._path, self._store, self._key, self._access = path, store, key, access
+
+    def close(self) -> None:
+        if not self.closed:
+            import obstore
+
+            with _request(self._access, self._path), self.getbuffer() as content:
+                obstore.put(self._store, self._key, content)
+        super().close()

@@ -1,0 +1,395 @@
+"""Which pixels belong to which parcel: polygons turned into scanline spans by GDAL's pixel-centre rule.
+
+A pixel belongs to a parcel when its centre is inside, as `rasterio.features.rasterize(..., all_touched=False)` has it,
+so that statistics equal those of rasterstats. Every parcel keeps its own spans: where parcels overlap, a pixel counts
+for each of them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from affine import Affine
+
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.zonal import scanlines
+from cbm_lake.zonal.compiled import Floats, Ints, Ints32, Pixels, frozen
+
+log = logging.getLogger(__name__)
+
+
+ROW_BAND = 128
+"""Parcels are visited in bands of so many raster rows, then by column: neighbours share cache lines."""
+
+POLYGON = 3
+"""The type number of a polygon in GEOS; those of collections are greater."""
+
+METADATA_KEY = b"cbm_lake.grid"
+
+LARGEST_OUTLINE = 1 << 20
+"""Pixels a side up to which the pixels of an outline are counted one by one beyond the raster: 10,000 km of 10 m."""
+
+
+class Block(NamedTuple):
+    """A rectangle of the raster that holds parcel pixels, all in pixels."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+
+class Visit(NamedTuple):
+    """Parcels by row band, then by column: neighbours share cache lines, and spans are read one after another."""
+
+    order: Ints
+    """The parcels' numbers."""
+    offsets: Ints
+    """Where the spans of each parcel visited begin."""
+    start: Ints
+    """The number of each span's first pixel in the flattened raster."""
+    length: Ints32
+
+
+@dataclass(frozen=True, eq=False)
+class SpanIndex:
+    """The pixels of every parcel on one grid, as scanline spans: rows of parcel i are at offsets[i]:offsets[i + 1].
+
+    Spans of a parcel are in row-major order, do not overlap, and lie wholly inside the raster.
+    """
+
+    shape: tuple[int, int]
+    """Height and width of the raster in pixels."""
+    transform: Affine
+    """From (column, row) to map coordinates."""
+    offsets: Ints
+    """Where each parcel's spans begin; one more than there are parcels."""
+    row: Ints32
+    col: Ints32
+    length: Ints32
+    whole: Ints | None = None
+    """Pixels of each whole outline, inside the raster or not; None where `count_whole` has not counted them."""
+
+    @property
+    def n_parcels(self) -> int:
+        """The number of parcels, those without pixels included."""
+        return len(self.offsets) - 1
+
+    @property
+    def pixel_count(self) -> int:
+        """The number of parcel pixels; a pixel in two parcels counts twice."""
+        return int(self.pixel_offsets[-1])
+
+    @cached_property
+    def pixel_offsets(self) -> Ints:
+        """Where each parcel's pixels begin in a parcel-contiguous pool; one more than there are parcels."""
+        total = np.zeros(len(self.length) + 1, np.int64)
+        np.cumsum(self.length, out=total[1:])
+        return total[self.offsets]
+
+    @cached_property
+    def visit(self) -> Visit:
+        """The spans once more in the order in which the raster's memory is read fastest; made at first use."""
+        number = np.diff(self.offsets)
+        start = self.row.astype(np.int64) * self.shape[1] + self.col
+        first = start[np.minimum(self.offsets[:-1], len(start) - 1)] if len(start) else self.offsets[:-1]
+        row, col = first // self.shape[1], first % self.shape[1]
+        order = np.argsort(row // ROW_BAND * self.shape[1] + col, kind="stable")
+        offsets = np.zeros(len(order) + 1, np.int64)
+        np.cumsum(number[order], out=offsets[1:])
+        spans = np.repeat(self.offsets[:-1][order] - offsets[:-1], number[order]) + np.arange(offsets[-1])
+        return Visit(*(frozen(v) for v in (order, offsets, start[spans], self.length[spans])))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What travels to a worker: not what was computed and kept."""
+        return SpanIndex, (self.shape, self.transform, self.offsets, self.row, self.col, self.length, self.whole)
+
+    def to_table(self) -> pa.Table:
+        """One row per parcel with its list of spans and, where known, `whole`; the grid is in the schema's metadata."""
+        fields = {"row": self.row, "col": self.col, "length": self.length}
+        spans = pa.StructArray.from_arrays([pa.array(v) for v in fields.values()], list(fields))
+        lists = pa.LargeListArray.from_arrays(pa.array(self.offsets), spans)
+        grid = json.dumps({"shape": self.shape, "transform": tuple(self.transform)[:6]})
+        whole = {} if self.whole is None else {"whole": pa.array(self.whole)}
+        return pa.table({"spans": lists, **whole}).replace_schema_metadata({METADATA_KEY: grid})
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> SpanIndex:
+        """The index that `to_table` made a table of."""
+        metadata = table.schema.metadata or {}
+        if METADATA_KEY not in metadata or "spans" not in table.column_names:
+            raise InvalidInputError("this table is not a span index: build it again with build_index")
+        grid = json.loads(metadata[METADATA_KEY])
+        lists = table["spans"].combine_chunks()
+        lists = lists.chunk(0) if isinstance(lists, pa.ChunkedArray) else lists
+        spans = lists.flatten()
+        row, col, length = (spans.field(i).to_numpy() for i in range(3))
+        offsets = lists.offsets.to_numpy()
+        whole = table["whole"].to_numpy() if "whole" in table.column_names else None
+        return cls(tuple(grid["shape"]), Affine(*grid["transform"]), offsets - offsets[0], row, col, length, whole)
+
+    def blocks(self, block_shape: tuple[int, int]) -> BlockPlan:
+        """The plan to read only those blocks of the raster that hold parcel pixels; kept, for all bands and scenes.
+
+        Args:
+            block_shape: height and width of a block in pixels, as the file is tiled.
+        """
+        height, width = (int(size) for size in block_shape)
+        if (height, width) not in self._plans:
+            self._plans[height, width] = BlockPlan(self, (height, width))
+        return self._plans[height, width]
+
+    @cached_property
+    def _plans(self) -> dict[tuple[int, int], BlockPlan]:
+        """Plans by block shape; two threads may make the same one, and then either is as good."""
+        return {}
+
+
+class BlockPlan(Sequence[Block]):
+    """The blocks that hold parcel pixels, in row-major order, and how their pixels are copied into a pool."""
+
+    def __init__(self, index: SpanIndex, block_shape: tuple[int, int]) -> None:
+        height, width = (int(size) for size in block_shape)
+        if height < 1 or width < 1:
+            raise InvalidInputError(f"block shape {block_shape} is not positive: give height and width in pixels")
+        down, across = -(-index.shape[0] // height), -(-index.shape[1] // width)
+        spans = frozen(index.row), frozen(index.col), frozen(index.length)
+        held = np.zeros(down * across, np.int64)
+        scanlines.count_pieces(spans, (height, width), across, held)
+        ends = np.cumsum(held)
+        inside = np.uint16 if max(height, width) < 1 << 16 else np.int32
+        pooled = np.uint32 if index.pixel_count < 1 << 32 else np.int64
+        places = [np.empty(held.sum(), kind) for kind in (inside, inside, inside, pooled)]
+        scanlines.cut_spans(spans, (height, width), across, ends - held, scanlines.Pieces(*places))
+        self.block_shape = (height, width)
+        self.shape = index.shape
+        self.offsets = index.pixel_offsets
+        numbers = np.flatnonzero(held)
+        self._blocks = [self._block(*divmod(int(number), across)) for number in numbers]
+        self._starts = np.append(0, ends[numbers])
+        self._pieces = scanlines.Pieces(*(frozen(values) for values in places))
+
+    @property
+    def pixel_count(self) -> int:
+        """The length of the pool."""
+        return int(self.offsets[-1])
+
+    def _block(self, down: int, across: int) -> Block:
+        """The block of that row and column of blocks, clipped to the raster."""
+        (height, width), (rows, columns) = self.block_shape, self.shape
+        row, col = down * height, across * width
+        return Block(row, col, min(height, rows - row), min(width, columns - col))
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def __getitem__(self, i: int) -> Block:  # type: ignore[override]
+        return self._blocks[i]
+
+    def __iter__(self) -> Iterator[Block]:
+        return iter(self._blocks)
+
+    def new_pool(self, dtype: npt.DTypeLike, fill: float = 0) -> Pixels:
+        """An empty pool for one band, filled with a value that stands until blocks are gathered (nodata)."""
+        # zeros come from the system as they are first touched, which is cheaper than writing them
+        return np.full(self.pixel_count, fill, dtype) if fill else np.zeros(self.pixel_count, dtype)
+
+    def gather(self, block_array: Pixels, i: int, pool: Pixels) -> None:
+        """Copy the parcel pixels of block i into the pool; several threads may gather different blocks at once.
+
+        Args:
+            block_array: the block's pixels, 2-D; at least as large as the block (a padded edge block is accepted).
+            i: the number of the block.
+            pool: one value per parcel pixel of the whole index, of the same dtype.
+        """
+        i = range(len(self))[i]
+        block = self._blocks[i]
+        if block_array.ndim != 2 or block_array.shape[0] < block.height or block_array.shape[1] < block.width:
+            raise InvalidInputError(
+                f"block {i} has shape {block_array.shape}, not {(block.height, block.width)}: read the whole block"
+            )
+        if pool.dtype != block_array.dtype or len(pool) != self.pixel_count:
+            raise InvalidInputError(
+                f"the pool holds {len(pool)} {pool.dtype}, not {self.pixel_count} {block_array.dtype}: "
+                "make it with new_pool"
+            )
+        scanlines.gather(frozen(block_array), self._pieces, self._starts[i], self._starts[i + 1], pool)
+
+
+def build_index(geometries: Any, transform: Affine | Sequence[float], shape: tuple[int, int]) -> SpanIndex:
+    """The pixels of every geometry on a grid, in the order given.
+
+    Geometries that are missing, empty, outside the raster or without an area have no pixels.
+
+    Args:
+        geometries: shapely geometries (one, an array or list, GeoSeries, GeoDataFrame) or WKB (bytes, pyarrow array,
+            numpy array or list of bytes) in the coordinate system of the raster, which a GeoSeries is not asked for;
+            of collections the polygons count.
+        transform: from (column, row) to map coordinates, without rotation; also as the numbers (a, b, c, d, e, f).
+        shape: height and width of the raster in pixels.
+    """
+    transform = as_affine(transform)
+    height, width = (int(size) for size in shape)
+    outlines = _outlines(*_without_infinite(*_rings(geometries)), transform)
+    spans_bound, part_bound = scanlines.bounds(outlines, height)
+    row, col, length = (np.empty(spans_bound, np.int32) for _ in range(3))
+    offsets = np.zeros(len(outlines.parcels), np.int64)
+    scanlines.scan(outlines, (height, width), np.empty(part_bound, np.int32), (row, col, length), offsets)
+    used = int(offsets[-1])
+    return SpanIndex((height, width), transform, offsets, row[:used].copy(), col[:used].copy(), length[:used].copy())
+
+
+def count_whole(geometries: Any, index: SpanIndex) -> Ints:
+    """How many pixels each whole outline has, as if the raster went on in all directions, int64 of shape (parcels,).
+
+    Outlines inside the raster have those of the index. Of those that its edge cuts, the pixels are counted by the same
+    rule on the grid continued round them; one of more than `LARGEST_OUTLINE` pixels a side has its area divided by that
+    of a pixel. Those that do not touch the raster have 0.
+
+    Args:
+        geometries: those of which the index was built, in its order.
+        index: which pixels they have inside the raster.
+    """
+    import shapely
+
+    shapes = _as_shapely(geometries)
+    inside = np.diff(index.pixel_offsets)
+    first, last = _pixel_bounds(shapes, index.transform)
+    touching = (last >= 0).all(axis=1) & (first <= index.shape).all(axis=1)  # false where there are no bounds
+    cut = touching & ((first < 0).any(axis=1) | (last > index.shape).any(axis=1))
+    huge = cut & (last - first > LARGEST_OUTLINE).any(axis=1)
+    whole = inside.copy()
+    whole[huge] = shapely.area(shapes[huge]) / abs(index.transform.a * index.transform.e)
+    cut &= ~huge
+    if cut.any():
+        start = np.floor(first[cut].min(axis=0)).astype(int)
+        height, width = np.ceil(last[cut].max(axis=0)).astype(int) - start
+        place = index.transform * Affine.translation(int(start[1]), int(start[0]))
+        whole[cut] = np.diff(build_index(shapes[cut], place, (int(height), int(width))).pixel_offsets)
+    return np.maximum(whole, inside)
+
+
+def _pixel_bounds(shapes: npt.NDArray[np.object_], transform: Affine) -> tuple[Floats, Floats]:
+    """First and last (row, column) of the boxes round outlines, (n, 2), in pixel coordinates; NaN without such."""
+    import shapely
+
+    west, south, east, north = shapely.bounds(shapes).T.reshape(4, -1)
+    rows = np.sort((np.array([north, south]) - transform.f) / transform.e, axis=0)
+    columns = np.sort((np.array([west, east]) - transform.c) / transform.a, axis=0)
+    bounds = np.stack([rows, columns], axis=-1)
+    bounds[:, ~np.isfinite(bounds).all(axis=(0, 2))] = np.nan
+    return bounds[0], bounds[1]
+
+
+def as_affine(transform: Affine | Sequence[float]) -> Affine:
+    """The transform of a grid along the axes.
+
+    Args:
+        transform: Affine, or its first six numbers or all nine, in the order a, b, c, d, e, f of Affine.
+
+    Raises:
+        InvalidInputError: it is in GDAL's order (c, a, b, f, d, e), rotated, without pixel size, or no transform.
+    """
+    try:
+        numbers = [float(number) for number in transform]
+        a, b, c, d, e, f = numbers[:6] if len(numbers) == 9 else numbers
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"{transform!r} is no transform ({error}); give an Affine or its six numbers"
+        ) from error
+    if b and not c and f and not e:  # x, width, 0, y, 0, height: no rotation of 90 degrees puts both corners at 0
+        raise InvalidInputError(
+            f"the transform {tuple(numbers)} is in GDAL's order: give Affine.from_gdal(*transform) instead"
+        )
+    if b or d or not a or not e or not np.isfinite(numbers).all():
+        raise InvalidInputError(f"the transform {tuple(numbers[:6])} is rotated or has no pixel size: warp it first")
+    return Affine(a, b, c, d, e, f)
+
+
+def polygon_parts(geometries: Any) -> tuple[npt.NDArray[np.object_], Ints, int]:
+    """The polygons of all geometries (see `build_index`), to which geometry each belongs, and how many there are."""
+    import shapely
+
+    shapes = _as_shapely(geometries)
+    polygons, owner = shapely.get_parts(shapes, return_index=True)
+    while (shapely.get_type_id(polygons) > POLYGON).any():  # a collection in a collection
+        polygons, inner = shapely.get_parts(polygons, return_index=True)
+        owner = owner[inner]
+    filled = (shapely.get_type_id(polygons) == POLYGON) & ~shapely.is_empty(polygons)
+    return polygons[filled], owner[filled], len(shapes)
+
+
+def _rings(geometries: Any) -> tuple[Floats, Ints, Ints, Ints]:
+    """Coordinates (n, 2), then where rings, polygons and parcels begin among coordinates, rings and polygons."""
+    import shapely
+
+    polygons, owner, number = polygon_parts(geometries)
+    rings, polygon_of = shapely.get_rings(polygons, return_index=True)
+    xy, ring_of = shapely.get_coordinates(rings, return_index=True)
+    return xy, _starts(ring_of, len(rings)), _starts(polygon_of, len(polygons)), _starts(owner, number)
+
+
+def _outlines(xy: Floats, rings: Ints, parts: Ints, parcels: Ints, transform: Affine) -> scanlines.Outlines:
+    """The outlines in map and pixel coordinates, by GDAL's order of operations so that ties fall alike."""
+    x = -transform.c / transform.a + xy[:, 0] * (1.0 / transform.a)  # GDALInvGeoTransform, then
+    y = -transform.f / transform.e + xy[:, 1] * (1.0 / transform.e)  # GDALApplyGeoTransform
+    return scanlines.Outlines(*(frozen(values) for values in (xy, x, y, rings, parts, parcels)))
+
+
+def _starts(owner: Ints, number: int) -> Ints:
+    """Where each of `number` owners begins in a sorted list of owners, and where the last one ends."""
+    starts = np.zeros(number + 1, np.int64)
+    np.cumsum(np.bincount(owner, minlength=number), out=starts[1:])
+    return starts
+
+
+def _as_shapely(geometries: Any) -> npt.NDArray[np.object_]:
+    """One object array of shapely geometries (None where missing) of whatever was given."""
+    import shapely
+
+    geometries = getattr(geometries, "geometry", geometries)  # the column of a GeoDataFrame
+    if isinstance(geometries, shapely.Geometry | bytes | bytearray | memoryview):
+        geometries = [geometries]
+    if isinstance(geometries, pa.Array | pa.ChunkedArray):
+        storage = geometries.combine_chunks() if isinstance(geometries, pa.ChunkedArray) else geometries
+        storage = storage.storage if isinstance(storage, pa.ExtensionArray) else storage
+        values = np.array(storage.to_pylist(), dtype=object)
+    else:
+        values = np.fromiter(geometries, dtype=object)
+    if any(isinstance(value, bytes | bytearray | memoryview) for value in values):
+        try:
+            return np.asarray(shapely.from_wkb(values), dtype=object)
+        except shapely.errors.GEOSException as err:
+            raise InvalidInputError(f"a geometry is not well-known binary ({err}): correct the file") from err
+    missing = np.array([value is None or (isinstance(value, float) and math.isnan(value)) for value in values], bool)
+    values[missing] = None
+    if not (shapely.is_geometry(values) | missing).all():
+        raise InvalidInputError("geometries must be shapely geometries or well-known binary: convert them first")
+    return values
+
+
+def _without_infinite(xy: Floats, rings: Ints, parts: Ints, parcels: Ints) -> tuple[Floats, Ints, Ints, Ints]:
+    """The same without the polygons of parcels that have infinite coordinates (a failed reprojection)."""
+    bad = ~np.isfinite(xy).all(axis=1)
+    if not bad.any():
+        return xy, rings, parts, parcels
+    first = rings[parts[parcels]]
+    broken = np.diff(np.concatenate([[0], np.cumsum(bad)])[first]) > 0
+    log.warning(
+        "%d parcels with infinite coordinates have no pixels, first at position %d", broken.sum(), broken.argmax()
+    )
+    keep_part = np.repeat(~broken, np.diff(parcels))
+    keep_ring = np.repeat(keep_part, np.diff(parts))
+    keep_xy = np.repeat(keep_ring, np.diff(rings))
+    counts = np.diff(rings)[keep_ring], np.diff(parts)[keep_part], np.where(broken, 0, np.diff(parcels))
+    starts = [np.concatenate([[0], np.cumsum(count)]) for count in counts]
+    return xy[keep_xy], starts[0], starts[1], starts[2]

@@ -1,0 +1,48 @@
+"""The REST service against its own description: whatever is asked, nothing fails inside."""
+
+import re
+
+import pytest
+import requests
+import schemathesis
+from factories import fill
+from hypothesis import HealthCheck, given, settings
+from rest_server import ROOT, served
+
+from cbm_lake.lake import Lake
+from cbm_lake.parcel import basemaps
+
+
+@pytest.fixture(scope="module")
+def description(tmp_path_factory):
+    lake = fill(Lake(str(tmp_path_factory.mktemp("lake"))))
+    nobody = dict.fromkeys(("google", "bing", "osm", "esri", "ags"), "http://127.0.0.1:1/{z}/{x}/{y}.png")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        served(lake, tmp_path_factory.mktemp("server"), sql=True, rate=1e6) as address,
+    ):
+        patch.setattr(basemaps, "_SERVERS", nobody)
+        yield schemathesis.openapi.from_url(f"{address}/openapi.json")
+
+
+@pytest.mark.slow
+def test_nothing_that_can_be_asked_fails_inside(description):
+    asked = 0
+    for operation in description.get_all_operations():
+
+        @settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(case=operation.ok().as_strategy())
+        def ask(case):
+            nonlocal asked
+            asked += 1
+            answer = case.call(auth=ROOT)
+            assert answer.status_code < 500, f"{case.as_curl_command()}: {answer.text}"
+
+        ask()
+    assert asked > 100
+
+
+def test_the_page_lists_every_question_and_loads_nothing(description):
+    page = requests.get(f"{description.get_base_url()}/apidocs", timeout=9).text
+    assert all(path in page for path in description.raw_schema["paths"])
+    assert not re.search(r"<script|<link|src=|url\(", page)
