@@ -27,6 +27,17 @@ class InvalidInputError(LakeError, ValueError):
     """An argument or file is outside what is accepted: correct it."""
 
 
+class TooManyError(InvalidInputError):
+    """More is asked for than is given at once: ask for less."""
+
+    def __init__(self, message: str, count: int = 0, limit: int = 0) -> None:
+        super().__init__(message)
+        self.count = count
+        """How many there are; 0 where that is not known."""
+        self.limit = limit
+        """How many are given at once."""
+
+
 @contextmanager
 def of_extra(extra: str, purpose: str) -> Iterator[None]:
     """Imports of packages that come with an extra.

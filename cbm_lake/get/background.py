@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
 from cbm_lake.lake.arguments import also, is_number, ptype_stood_at
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel import sources
+from cbm_lake.parcel.basemaps import Square
+from cbm_lake.parcel.sources import ByPid, Source
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +58,11 @@ def by_pid(
     of the file say so (`backgrounds.caption`).
     """
     _check_kind(ptype)
-    found = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)
+    source = sources.here(lake)
+    columns = source.answer(ByPid(ParcelKey(aoi, year, ptype or "", str(pid))))
     folder = folders.place(aoi, year, str(pid), "backgrounds")
-    return _written(folder, found["clon"][0], found["clat"][0], (chipsize, extend), tms, lake, debug=debug)
+    square = Square(columns["clon"][0], columns["clat"][0], "", chipsize, extend)
+    return _written(source, folder, square, tms, debug=debug)
 
 
 @checked_options
@@ -80,7 +86,8 @@ def by_location(
     """
     _check_kind(ptype)
     folder = folders.place(aoi, year, f"_{folders.of_location(lon, lat)}", "backgrounds")
-    return _written(folder, float(lon), float(lat), (chipsize, extend), tms, lake, debug=debug)
+    square = Square(float(lon), float(lat), "", chipsize, extend)
+    return _written(sources.here(lake), folder, square, tms, debug=debug)
 
 
 def _check_kind(ptype: str | None) -> None:
@@ -90,20 +97,15 @@ def _check_kind(ptype: str | None) -> None:
         )
 
 
-def _written(
-    folder: Path, lon: float, lat: float, sizes: tuple[int, float], tms: str | Sequence[str], lake: Lake | None,
-    *, debug: bool,
-) -> list[Path]:  # fmt: skip
+def _written(source: Source, folder: Path, square: Square, tms: str | Sequence[str], *, debug: bool) -> list[Path]:
     """The files, and the empty one whose name says their pixels and metres."""
-    source, (chipsize, extend) = sources.here(lake), sizes
     names = [tms] if isinstance(tms, str) else tms
     files = [
-        source.background(lon, lat, chipsize=chipsize, extend=extend, tms=name, file=folder / f"{name.lower()}.tif")
-        for name in names
+        source.write_background(replace(square, tms=name), folder / f"{name.lower()}.tif") for name in names
     ]
     for old in folder.glob("chipsize_extend_*"):
         old.unlink(missing_ok=True)
-    folders.write_file(folder / f"chipsize_extend_{chipsize}_{extend:g}", "")
+    folders.write_file(folder / f"chipsize_extend_{square.chipsize}_{square.extend:g}", "")
     if debug:
         log.debug("backgrounds of %s are in %s", ", ".join(names), folder)
     return files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,13 +14,14 @@ from cbm_lake.config import Workspace
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
 from cbm_lake.lake.arguments import Args, Kwargs, also, is_number
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel import sources
+from cbm_lake.parcel.chips import Chip, Cutout, save
+from cbm_lake.parcel.sources import ByPid, ImageRequest, Source
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from cbm_lake.parcel.chips import Chip
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +69,11 @@ def by_pid(
         InvalidInputError: no such band or date, or more scenes than are given at once.
         SourceError: no scene could be read.
     """
-    found = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)
-    place = folders.place(aoi, year, str(pid), "")
-    where = found["clon"][0], found["clat"][0]
-    return _written(place, *where, (start_date, end_date), band, chipsize, debug, card, lake)
+    source = sources.here(lake)
+    columns = source.answer(ByPid(ParcelKey(aoi, year, ptype or "", str(pid))))
+    lon, lat = columns["clon"][0], columns["clat"][0]
+    request = ImageRequest(lon, lat, start_date, end_date, _names(band), chipsize, card)
+    return _written(source, folders.place(aoi, year, str(pid), ""), request, debug=debug)
 
 
 def at_place(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
@@ -101,39 +104,48 @@ def by_location(
 
     An area and a year may stand before the place, as in version 0.1, or be named; which they are does not matter.
     """
-    place = Workspace.here().temp / folders.of_location(lon, lat)
-    return _written(place, float(lon), float(lat), (start_date, end_date), band, chipsize, debug, card, lake)
+    request = ImageRequest(float(lon), float(lat), start_date, end_date, _names(band), chipsize, card)
+    return _written(sources.here(lake), Workspace.here().temp / folders.of_location(lon, lat), request, debug=debug)
 
 
-def folder_of(place: Path, card: str = "s2") -> Path:
+def _names(band: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(band_called(name) for name in ((band,) if isinstance(band, str) else band))
+
+
+def folder_of(parent: Path, card: str = "s2") -> Path:
     """Where the chips of a card are, in the folder of a parcel or place."""
-    return folders.chips(place) if card == S2.name else folders.chips(place) / card
+    return folders.chips(parent) if card == S2.name else folders.chips(parent) / card
 
 
-def _written(
-    place: Path,
-    lon: float,
-    lat: float,
-    days: tuple[date | str, date | str],
-    band: str | Sequence[str],
-    chipsize: int,
-    debug: bool,
-    card: str,
-    lake: Lake | None,
-) -> pd.DataFrame:
+def store(parent: Path, card: str, cutouts: Sequence[Cutout], bands: Sequence[str]) -> None:
+    """Write cutouts as `by_pid` writes chips, with their lists, into the folder of a parcel or place.
+
+    Raises:
+        ConfigError, SourceError: the folder cannot be written.
+    """
+    folder, separator = folder_of(parent, card), "." if card == S2.name else "_"
+    files = {id(cutout): folder / f"{cutout.product}{separator}{cutout.band}.tif" for cutout in cutouts}
+    for cutout in cutouts:
+        save(cutout, files[id(cutout)])
+    for band in bands:
+        of_band = [cutout for cutout in cutouts if cutout.band == band]
+        chips = [Chip(cutout.product, cutout.obstime, band, files[id(cutout)]) for cutout in of_band]
+        folders.write_file(folder / f"images_list.{band}.csv", _listed(chips).to_csv())
+    folders.link_chips(parent)
+
+
+def _written(source: Source, parent: Path, request: ImageRequest, *, debug: bool) -> pd.DataFrame:
     import pandas as pd
 
-    source = sources.here(lake)
-    folder = folder_of(place, card)
+    folder = folder_of(parent, request.card)
     lists = []
-    for asked in (band,) if isinstance(band, str) else band:
-        name = band_called(asked)
-        chips = source.raw_chips(lon, lat, *days, band=name, chipsize=chipsize, folder=folder, card=card)
+    for band in request.bands:
+        chips = source.write_chips(replace(request, bands=(band,)), folder)
         lists.append(_listed(chips))
-        file = folders.write_file(folder / f"images_list.{name}.csv", lists[-1].to_csv())
+        file = folders.write_file(folder / f"images_list.{band}.csv", lists[-1].to_csv())
         if debug:
-            log.debug("%d chips of band %s are listed in %s", len(chips), name, file)
-    folders.link_chips(place)
+            log.debug("%d chips of band %s are listed in %s", len(chips), band, file)
+    folders.link_chips(parent)
     return pd.concat(lists, ignore_index=True)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel import sources
-from cbm_lake.parcel.sources import Columns
+from cbm_lake.parcel.sources import ByLocation, ByPid, ByPolygon, Columns
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,8 @@ def by_pid(
     Raises:
         NotFoundError: no such parcel, or no such parcel set.
     """
-    source = sources.here(lake)
-    found = source.parcel_by_id(aoi, year, str(pid), ptype=ptype, geometry=geom, wgs84=wgs84)
-    return _written(aoi, year, found, debug=debug)
+    key = ParcelKey(aoi, year, ptype or "", str(pid))
+    return _written(aoi, year, sources.here(lake).answer(ByPid(key, geom, wgs84)), debug=debug)
 
 
 @checked_options
@@ -80,9 +80,8 @@ def by_location(
         InvalidInputError: no such place on earth.
         NotFoundError: no parcel there.
     """
-    source = sources.here(lake)
-    found = source.parcels_by_location(aoi, year, lon, lat, ptype=ptype, geometry=geom, wgs84=wgs84)
-    return _written(aoi, year, found, debug=debug)
+    question = ByLocation(aoi, year, lon, lat, ptype or "", geom, wgs84)
+    return _written(aoi, year, sources.here(lake).answer(question), debug=debug)
 
 
 @checked_options
@@ -114,17 +113,17 @@ def by_polygon(
     Raises:
         InvalidInputError: the polygon cannot be understood, is open or crosses itself.
     """
-    source = sources.here(lake)
-    found = source.parcels_by_polygon(aoi, year, polygon, ptype=ptype, geometry=geom, wgs84=wgs84, only_ids=only_ids)
+    question = ByPolygon(aoi, year, polygon, ptype or "", geom, wgs84, only_ids)
+    columns = sources.here(lake).answer(question)
     if debug:
-        log.debug("%d parcels of %s %s meet the polygon", len(found["pid"]), aoi, year)
-    return found
+        log.debug("%d parcels of %s %s meet the polygon", len(columns["pid"]), aoi, year)
+    return columns
 
 
-def _written(aoi: str, year: int, found: Columns, *, debug: bool) -> Columns:
-    for place, pid in enumerate(found["pid"]):
-        one = {name: [values[place]] for name, values in found.items()}
+def _written(aoi: str, year: int, columns: Columns, *, debug: bool) -> Columns:
+    for number, pid in enumerate(columns["pid"]):
+        one = {name: [values[number]] for name, values in columns.items()}
         file = folders.write(aoi, year, pid, "info.json", json.dumps(one, ensure_ascii=False))
         if debug:
             log.debug("parcel %s of %s %s written to %s", pid, aoi, year, file)
-    return found
+    return columns

@@ -8,9 +8,10 @@ import logging
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
 from cbm_lake.lake.arguments import Args, Kwargs, also, is_number, ptype_stood_at
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel import sources
-from cbm_lake.parcel.sources import Columns
+from cbm_lake.parcel.sources import Columns, Peers
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +53,9 @@ def peers(
     Raises:
         NotFoundError: no such parcel.
     """
-    found = sources.here(lake).parcel_peers(
-        aoi, year, str(pid), ptype=ptype, distance=float(distance), limit=int(max_peers)
-    )
-    file = folders.write(aoi, year, str(pid), "parcel_peers.json", json.dumps(found))
+    key = ParcelKey(aoi, year, ptype or "", str(pid))
+    columns = sources.here(lake).answer(Peers(key, float(distance), int(max_peers)))
+    file = folders.write(aoi, year, str(pid), "parcel_peers.json", json.dumps(columns))
     if debug:
-        log.debug("%d peers of parcel %s written to %s", len(found["pids"]), pid, file)
-    return found
+        log.debug("%d peers of parcel %s written to %s", len(columns["pids"]), pid, file)
+    return columns

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel import sources
+from cbm_lake.parcel.sources import ByLocation, Statistics, Weather
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,8 +57,8 @@ def by_pid(
 
     if isinstance(band, bool):
         raise InvalidInputError(f"band is a name such as B04, not {band}; the file is always written, leave save out")
-    source = sources.here(lake)
-    frame = pd.DataFrame(source.parcel_time_series(aoi, year, str(pid), ptype=ptype, tstype=tstype, band=band))
+    question = Statistics(ParcelKey(aoi, year, ptype or "", str(pid)), tstype, band)
+    frame = pd.DataFrame(sources.here(lake).answer(question))
     file = folders.write(aoi, year, str(pid), f"time_series_{tstype}{band}.csv", frame.to_csv())
     if debug:
         log.debug("%d rows of parcel %s of %s %s written to %s", len(frame), pid, aoi, year, file)
@@ -84,8 +86,8 @@ def by_location(
 
     Args and errors are those of `by_pid` and of `parcel_info.by_location`.
     """
-    found = sources.here(lake).parcels_by_location(aoi, year, lon, lat, ptype=ptype)
-    return by_pid(aoi, year, found["pid"][0], tstype, ptype, band, debug, lake=lake)
+    columns = sources.here(lake).answer(ByLocation(aoi, year, lon, lat, ptype or ""))
+    return by_pid(aoi, year, columns["pid"][0], tstype, ptype, band, debug, lake=lake)
 
 
 @checked_options
@@ -110,7 +112,7 @@ def weather(
     """
     import pandas as pd
 
-    frame = pd.DataFrame(sources.here(lake).weather_time_series(aoi, year, str(pid), ptype=ptype))
+    frame = pd.DataFrame(sources.here(lake).answer(Weather(ParcelKey(aoi, year, ptype or "", str(pid)))))
     file = folders.write(aoi, year, str(pid), "time_series_weather.csv", frame.to_csv())
     if debug:
         log.debug("%d days of parcel %s of %s %s written to %s", len(frame), pid, aoi, year, file)

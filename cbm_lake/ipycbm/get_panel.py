@@ -19,6 +19,7 @@ from cbm_lake.ipycbm import maps, overview
 from cbm_lake.ipycbm.choice import STYLE, WIDE, Days, ParcelSet, Ticks
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.parcel import basemaps, sources
+from cbm_lake.parcel.sources import ByLocation, ByPolygon
 from cbm_lake.parcel.sources.protocol import Columns
 
 Progress = Callable[[int, int], None]
@@ -174,13 +175,13 @@ def split(typed: str) -> list[str]:
 
 def at(key: dict[str, Any], lon: float, lat: float) -> list[str]:
     """The parcels at a place."""
-    found = sources.here().parcels_by_location(key["aoi"], key["year"], lon, lat, ptype=key["ptype"])
+    found = sources.here().answer(ByLocation(key["aoi"], key["year"], lon, lat, key["ptype"] or ""))
     return _some(found, f"{lat:.6f}, {lon:.6f}")
 
 
 def within(key: dict[str, Any], polygon: dict[str, Any]) -> list[str]:
     """The parcels that a polygon meets."""
-    found = sources.here().parcels_by_polygon(key["aoi"], key["year"], json.dumps(polygon), ptype=key["ptype"])
+    found = sources.here().answer(ByPolygon(key["aoi"], key["year"], json.dumps(polygon), key["ptype"] or ""))
     return _some(found, "the polygon")
 
 

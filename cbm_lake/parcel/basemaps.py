@@ -1,52 +1,40 @@
 """Background images: orthophotos round a place from tile servers, or true colour from the lake's own scenes.
 
-GDAL fetches the tiles: of servers with a URL of {x}, {y}, {z} (or {quadkey}), of WMTS, and of whatever a description of
-GDAL_WMS or GDAL_WMTS names, in any coordinate system. Decided here is from which zoom level, and so how many.
+See `tileservers` for how tiles are read.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import rasterio
-from rasterio.enums import Resampling
-from rasterio.errors import CRSError, RasterioError
+from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
 from rasterio.transform import from_bounds
-from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform_bounds
 
-from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.files import limits
+from cbm_lake.geo.areas import Bounds
 from cbm_lake.geo.reprojection import transformer
 from cbm_lake.lake import Lake
-from cbm_lake.parcel import chips
+from cbm_lake.parcel import chips, tileservers
+from cbm_lake.parcel.tileservers import tiles as _tiles
 from cbm_lake.rasters import render
-from cbm_lake.storage import access
 
 if TYPE_CHECKING:
+    from affine import Affine
     from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
 SENTINEL: Final = "sentinel"
 """Name of the background that the lake itself gives."""
-_SERVERS: Final = MappingProxyType(
-    {
-        "google": "https://mt1.google.com/vt/lyrs=s&x={x}&y={y}&z={z}",
-        "bing": "https://ecn.t3.tiles.virtualearth.net/tiles/a{quadkey}.jpeg?g=1",
-        "osm": "https://tile.openstreetmap.org/{z}/{x}/{y}.png",
-        "esri": "https://services.arcgisonline.com/ArcGIS/rest/services/World_Imagery/MapServer/tile/{z}/{y}/{x}",
-        "ags": "https://server.arcgisonline.com/ArcGIS/rest/services/World_Imagery/MapServer/tile/{z}/{y}/{x}",
-    }
-)
 _CREDITS: Final = MappingProxyType(
     {
         "google": "Imagery \u00a9 Google",
@@ -57,27 +45,6 @@ _CREDITS: Final = MappingProxyType(
         SENTINEL: "Contains modified Copernicus Sentinel data",
     }
 )
-_TILES: Final = """<GDAL_WMS>
-  <Service name="{service}"><ServerUrl>{url}</ServerUrl></Service>
-  <DataWindow>
-    <UpperLeftX>-{half}</UpperLeftX><UpperLeftY>{half}</UpperLeftY>
-    <LowerRightX>{half}</LowerRightX><LowerRightY>-{half}</LowerRightY>
-    <TileLevel>19</TileLevel><TileCountX>1</TileCountX><TileCountY>1</TileCountY><YOrigin>top</YOrigin>
-  </DataWindow>
-  <Projection>EPSG:3857</Projection><BlockSizeX>256</BlockSizeX><BlockSizeY>256</BlockSizeY><BandsCount>3</BandsCount>
-  <Timeout>10</Timeout><MaxConnections>4</MaxConnections><ZeroBlockHttpCodes>204</ZeroBlockHttpCodes>
-  <UserAgent>cbm-lake</UserAgent>
-</GDAL_WMS>"""
-_GDAL_OPTIONS: Final = {
-    "GDAL_HTTP_TIMEOUT": "10",
-    "GDAL_HTTP_CONNECTTIMEOUT": "5",
-    "GDAL_HTTP_USERAGENT": "cbm-lake",
-    "GDAL_ENABLE_WMS_CACHE": "NO",  # nothing is written to the folder where the program happens to run
-}
-_ATTEMPTS: Final = 3
-"""How often tiles are asked for."""
-_MOST_TILES: Final = 100
-"""Of one image; where it would take more, a coarser zoom level is taken."""
 _LARGEST: Final = 4096
 """Pixels a side."""
 _FARTHEST: Final = 50_000
@@ -91,7 +58,125 @@ _VISIBLE: Final = ("B04", "B03", "B02")
 
 def names() -> list[str]:
     """All backgrounds that can be asked for."""
-    return list(dict.fromkeys([*_definitions(), SENTINEL]))
+    return list(dict.fromkeys([*tileservers.definitions(), SENTINEL]))
+
+
+@dataclass(frozen=True)
+class Square:
+    """A background that is asked for: a square of Web Mercator round a position."""
+
+    lon: float
+    lat: float
+    tms: str = "Google"
+    """Name of a tile server (google, bing, osm, esri, ags, or one of the settings), or "sentinel"."""
+    chipsize: int = 256
+    """Pixels a side."""
+    extend: float = 256
+    """Metres of Web Mercator a side."""
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north in Web Mercator.
+
+        Raises:
+            InvalidInputError: no such position or size.
+        """
+        lon, lat = self.lon, self.lat
+        if not (abs(lon) <= 180 and abs(lat) <= 85):
+            raise InvalidInputError(f"lon {lon}, lat {lat} is no place on a web map; longitude comes first")
+        if not (1 <= self.chipsize <= _LARGEST and 1 <= self.extend <= _FARTHEST):
+            raise InvalidInputError(f"chipsize is 1 to {_LARGEST} pixels and extend 1 to {_FARTHEST} metres")
+        x, y = transformer(4326, 3857).transform(lon, lat)
+        half = self.extend / 2
+        if max(half - x, x + half) > chips.HALF_MAP:
+            message = f"the image at lon {lon}, lat {lat} lies across the antimeridian, where none are made"
+            raise InvalidInputError(message)
+        return x - half, y - half, x + half, y + half
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """An orthophoto, and where it lies in Web Mercator."""
+
+    pixels: NDArray[np.uint8]
+    """(y, x, 3): red, green and blue."""
+    transform: Affine
+    """From column and row of a pixel's upper left corner to x and y."""
+    tags: Mapping[str, str]
+    """What it says of itself: tms, product and date (of a scene), attribution, and asked, what was asked for."""
+    asked: str = ""
+    """What was asked for, where the tags do not say it."""
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north."""
+        height, width = self.pixels.shape[:2]
+        a, _, west, _, e, north = self.transform[:6]
+        return west, north + e * height, west + a * width, north
+
+    @property
+    def name(self) -> str:
+        """What it shows: the tile server or sentinel; "" where it says nothing."""
+        return self.tags.get("tms", "")
+
+    @property
+    def caption(self) -> str:
+        """The same with date and product, and instead of what it is there."""
+        return caption(self.tags, self.asked)
+
+
+def render_square(square: Square, lake: Lake | None = None, reader: chips.Reader | None = None) -> Background:
+    """The background of a square.
+
+    Args:
+        square: which.
+        lake: whose clearest scene is drawn for "sentinel", and where the server does not answer.
+        reader: of that lake, where there is one already.
+
+    Raises:
+        InvalidInputError: no such position, size or server.
+        NotFoundError: the lake has no scene there, and no server was asked, or it does not answer.
+        SourceError: the server does not answer, and there is no lake.
+    """
+    bounds, name = square.bounds, square.tms.lower()
+    about, pixels = _rendered(square, bounds, lake, reader)
+    about |= {"asked": name, "attribution": _CREDITS.get(about["tms"], "")}
+    transform = from_bounds(*bounds, square.chipsize, square.chipsize)
+    return Background(np.moveaxis(pixels, 0, -1), transform, about, square.tms)
+
+
+def load(file: str | Path | MemoryFile, name: str, asked: str = "") -> Background:
+    """A background out of a GeoTIFF.
+
+    Args:
+        file: where it is.
+        name: of the file, for messages.
+        asked: what was asked for, where its tags do not say it.
+
+    Raises:
+        SourceError: it cannot be read, or is too large to be read as a whole.
+    """
+    try:
+        with file.open() if isinstance(file, MemoryFile) else rasterio.open(file) as dataset:
+            limits.check_whole(name, (dataset.count, *dataset.shape), dataset.dtypes[0])
+            bands = list(range(1, min(dataset.count, 3) + 1))
+            pixels = np.broadcast_to(dataset.read(bands), (3, *dataset.shape))
+            about = {str(key): str(value) for key, value in dataset.tags().items()}
+            return Background(np.moveaxis(pixels, 0, -1).astype(np.uint8), dataset.transform, about, asked)
+    except RasterioError as error:
+        raise SourceError(f"{name} cannot be read: {error}; delete it, and it will be fetched again") from error
+
+
+def save(background: Background, file: Path) -> Path:
+    """Write a background as GeoTIFF (EPSG:3857, three bands of uint8); its tags say what it shows.
+
+    Returns:
+        Where it is: `file`, or where that bears the name of a server that does not answer, sentinel.tif beside it.
+    """
+    target = named_truly(file, background.tags.get("asked", ""), background.name)
+    pixels, about = np.moveaxis(background.pixels, -1, 0), dict(background.tags)
+    render.save_geotiff(target, pixels, 3857, background.transform, about, photometric="RGB")
+    return target
 
 
 def write(
@@ -104,42 +189,11 @@ def write(
     file: Path,
     lake: Lake | None = None,
 ) -> Path:
-    """Write a GeoTIFF (EPSG:3857, three bands of uint8) of a square round a place.
-
-    Args:
-        lon: degrees east.
-        lat: degrees north.
-        chipsize: pixels a side.
-        extend: metres of Web Mercator a side.
-        tms: name of a tile server (google, bing, osm, esri, ags, or one of the settings), or "sentinel".
-        file: where to. Its tags say what it shows: tms, product and date (of a scene), attribution, and asked, what was
-            asked for.
-        lake: whose clearest scene is drawn for "sentinel", and where the server does not answer.
-
-    Returns:
-        Where it is: `file`, or where that bears the name of a server that does not answer, sentinel.tif beside it.
-
-    Raises:
-        InvalidInputError: no such place, size or server.
-        NotFoundError: the lake has no scene there, and no server was asked, or it does not answer.
-        SourceError: the server does not answer, and there is no lake.
-    """
-    if not (abs(lon) <= 180 and abs(lat) <= 85):
-        raise InvalidInputError(f"lon {lon}, lat {lat} is no place on a web map; longitude comes first")
-    if not (1 <= chipsize <= _LARGEST and 1 <= extend <= _FARTHEST):
-        raise InvalidInputError(f"chipsize is 1 to {_LARGEST} pixels and extend 1 to {_FARTHEST} metres")
-    x, y = transformer(4326, 3857).transform(lon, lat)
-    bounds = x - extend / 2, y - extend / 2, x + extend / 2, y + extend / 2
-    if max(-bounds[0], bounds[2]) > chips.HALF_MAP:
-        raise InvalidInputError(f"the image at lon {lon}, lat {lat} lies across the antimeridian, where none are made")
-    shown, pixels = _drawn(tms.lower(), lake, lon, lat, bounds, chipsize)
-    shown |= {"asked": tms.lower(), "attribution": _CREDITS.get(shown["tms"], "")}
-    target = named_truly(file, tms.lower(), shown["tms"])
-    render.save_geotiff(target, pixels, 3857, from_bounds(*bounds, chipsize, chipsize), shown, photometric="RGB")
-    return target
+    """Write a GeoTIFF of a square round a position; see `Square`, `render_square` and `save`."""
+    return save(render_square(Square(lon, lat, tms, chipsize, extend), lake), file)
 
 
-def named_truly(file: Path, asked: str, shown: str) -> Path:
+def named_truly(file: Path, asked: str, name: str) -> Path:
     """Where an image is to be that shows another background than was asked for: never under the other's name.
 
     A file of that name that shows something else, as earlier versions left it, is deleted.
@@ -147,14 +201,14 @@ def named_truly(file: Path, asked: str, shown: str) -> Path:
     Raises:
         SourceError: it cannot be deleted.
     """
-    if shown == asked or file.stem.lower() != asked:
+    if name == asked or file.stem.lower() != asked:
         return file
     try:
         if file.exists() and tags(file).get("tms") != asked:
             file.unlink()
     except OSError as error:
         raise SourceError(f"{file} cannot be deleted: {error.strerror}; check its rights") from error
-    return file.with_name(f"{shown}{file.suffix}")
+    return file.with_name(f"{name}{file.suffix}")
 
 
 def tags(file: Path) -> dict[str, str]:
@@ -170,157 +224,78 @@ def tags(file: Path) -> dict[str, str]:
         raise SourceError(f"{file} cannot be read: {error}; delete it, and it will be fetched again") from error
 
 
-def caption(shown: Mapping[str, str], asked: str = "") -> str:
+def caption(about: Mapping[str, str], asked: str = "") -> str:
     """What a background shows, in words, by its tags: "sentinel, 2024-06-11, S2A_MSIL2A_…".
 
     Args:
-        shown: its tags.
+        about: its tags.
         asked: what was asked for, where the tags do not say it.
     """
-    if not shown.get("tms"):
+    if not about.get("tms"):
         return f"not said by the file; {asked} was asked for" if asked else "not said by the file"
-    other = shown.get("asked") or asked.lower()
-    is_other = bool(other) and other != shown["tms"]
+    other = about.get("asked") or asked.lower()
+    is_other = bool(other) and other != about["tms"]
     instead = f"instead of {other}, which did not answer" if is_other else ""
-    return ", ".join(filter(None, [shown["tms"], shown.get("date"), instead, shown.get("product")]))
+    return ", ".join(filter(None, [about["tms"], about.get("date"), instead, about.get("product")]))
 
 
-def _drawn(
-    tms: str, lake: Lake | None, lon: float, lat: float, bounds: tuple[float, ...], size: int
+def _rendered(
+    square: Square, bounds: Bounds, lake: Lake | None, reader: chips.Reader | None
 ) -> tuple[dict[str, str], NDArray[np.uint8]]:
-    """What is shown (tms, and of a scene product and date), and its pixels."""
-    if tms == SENTINEL:
+    """What is shown (tms, and of a scene product and date), and its pixels (3, y, x)."""
+    name = square.tms.lower()
+    if name == SENTINEL:
         if lake is None:
             raise InvalidInputError("a Sentinel background needs a lake")
-        return _sentinel(lake, lon, lat, bounds, size)
+        return _sentinel(square, bounds, lake, reader)
     try:
-        return {"tms": tms}, _tiles(tms, bounds, size)
+        return {"tms": name}, _tiles(name, bounds, square.chipsize)
     except SourceError as unanswered:
         if lake is None:
             raise
         try:
-            instead = _sentinel(lake, lon, lat, bounds, size)
+            instead = _sentinel(square, bounds, lake, reader)
         except NotFoundError as error:
             raise NotFoundError(f"{unanswered}; and instead of it: {error}") from unanswered
         log.warning("%s; true colour of the lake is taken instead", unanswered)
         return instead
 
 
-# -- tile servers -----------------------------------------------------------------------------------------------------
-
-
-def _tiles(name: str, bounds: tuple[float, ...], size: int) -> NDArray[np.uint8]:
-    """Red, green and blue of a square of Web Mercator, out of the tiles of the zoom level that fits."""
-    definition = _definition(name)
-    attempts = 0
-    try:
-        with rasterio.Env(**_GDAL_OPTIONS):
-            for level in _levels(definition, bounds, size):
-                attempts += 1
-                try:
-                    return _resampled(definition, level, bounds, size)
-                except RasterioError as error:
-                    log.debug("tile server %s, attempt %d: %s", name, attempts, _told(error))
-                    if attempts == _ATTEMPTS:
-                        raise
-    except (RasterioError, CRSError) as error:
-        raise SourceError(
-            f"tile server {name} does not answer: {_told(error)}; try another, or tms=sentinel"
-        ) from error
-    raise SourceError(f"tile server {name} has no coordinate system; mend its description")
-
-
-def _levels(definition: str, bounds: tuple[float, ...], size: int) -> Iterator[int | None]:
-    """The overview to read, again and again, the next coarser each time: servers lack the deepest levels in places.
-
-    None stands for the full resolution.
-    """
-    with rasterio.open(definition) as dataset:
-        if dataset.crs is None:
-            return
-        west, south, east, north = transform_bounds("EPSG:3857", dataset.crs, *bounds)
-        wanted = min(east - west, north - south) / size
-        pixels = dataset.transform.a
-        factors = [1, *dataset.overviews(1)]
-        block = dataset.block_shapes[0][0]
-    chosen = max(place for place, factor in enumerate(factors) if factor == 1 or factor * pixels <= wanted * 1.01)
-    while chosen + 1 < len(factors) and _count(east - west, factors[chosen] * pixels * block) > _MOST_TILES:
-        chosen += 1
-    for place in range(chosen, len(factors)):
-        yield place - 1 if place else None
-
-
-def _count(extent: float, tile: float) -> int:
-    """How many tiles of that side a square can touch."""
-    return (math.ceil(extent / tile) + 1) ** 2
-
-
-def _resampled(definition: str, level: int | None, bounds: tuple[float, ...], size: int) -> NDArray[np.uint8]:
-    options = {} if level is None else {"overview_level": level}
-    place = {"crs": "EPSG:3857", "transform": from_bounds(*bounds, size, size), "width": size, "height": size}
-    with (
-        rasterio.open(definition, **options) as dataset,
-        WarpedVRT(dataset, resampling=Resampling.bilinear, **place) as turned,
-    ):
-        found = turned.read([1, 2, 3] if dataset.count >= 3 else [1, 1, 1])
-    return np.asarray(found, np.uint8)
-
-
-def _told(error: BaseException) -> str:
-    """What went wrong in the first place."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    answer = re.search(r"error: (.+?)\.?$", str(error), re.MULTILINE)  # GDAL writes a paragraph round it
-    return answer[1] if answer else access.explained(error)
-
-
-def _definition(name: str) -> str:
-    """What GDAL opens for a tile server."""
-    found = _definitions().get(name.lower())
-    if found is None:
-        raise InvalidInputError(f"there is no background {name!r}; choose from {', '.join(names())}")
-    if not re.search(r"\{(x|quadkey)\}", found):
-        return found
-    url = re.sub(r"\{(x|y|z|quadkey)\}", r"${\1}", found)
-    service = "VirtualEarth" if "{quadkey}" in found else "TMS"
-    return _TILES.format(service=service, url=escape(url), half=chips.HALF_MAP)
-
-
-def _definitions() -> dict[str, str]:
-    """What is known of each server: those built in, files config/tms/<name>.xml, and the settings, which go first."""
-    workspace = Workspace.here()
-    files = {file.stem.lower(): str(file) for file in sorted(workspace.config_file.parent.glob("tms/*.xml"))}
-    return {**_SERVERS, **files, **{name.lower(): url for name, url in workspace.config.tms.items()}}
-
-
 # -- the lake ---------------------------------------------------------------------------------------------------------
 
 
 def _sentinel(
-    lake: Lake, lon: float, lat: float, bounds: tuple[float, ...], size: int
+    square: Square, bounds: Bounds, lake: Lake, reader: chips.Reader | None
 ) -> tuple[dict[str, str], NDArray[np.uint8]]:
-    """True colour of the clearest scene over a place of those that can be read, and which that is."""
-    for scene in _clearest(lake, lon, lat, min(chips.LARGEST, bounds[2] - bounds[0])):
-        shown = {"tms": SENTINEL, "product": scene.product, "date": f"{scene.obstime:%Y-%m-%d}"}
+    """True colour of the clearest scene over a position of those that can be read, and which that is."""
+    reader = reader or chips.Reader(lake)
+    for scene in _clearest(lake, square.lon, square.lat, min(chips.LARGEST, bounds[2] - bounds[0]), reader):
+        about = {"tms": SENTINEL, "product": scene.product, "date": f"{scene.obstime:%Y-%m-%d}"}
         try:
-            return shown, render.stretched(chips.mapped(lake, scene, _VISIBLE, bounds, size))
+            return about, render.stretched(chips.mapped(lake, scene, _VISIBLE, bounds, square.chipsize, reader))
         except SourceError as error:
             log.warning("scene %s cannot be a background: %s", scene.id, error)
-    raise NotFoundError(f"the lake has no Sentinel-2 scene to be drawn at longitude {lon}, latitude {lat}")
+    raise NotFoundError(
+        f"the lake has no Sentinel-2 scene to be drawn at longitude {square.lon}, latitude {square.lat}"
+    )
 
 
-def _clearest(lake: Lake, lon: float, lat: float, metres: float) -> list[chips.Scene]:
-    """Scenes over a place, those with the fewest clouded pixels there first; their classification decides."""
-    scenes = chips.covering(lake, lon, lat, "2015-01-01", "2100-01-01", chipsize=max(20, round(metres)))
+def _clearest(
+    lake: Lake, lon: float, lat: float, metres: float, reader: chips.Reader | None = None
+) -> list[chips.Scene]:
+    """Scenes over a position, those with the fewest clouded pixels there first; their classification decides."""
+    reader, chipsize = reader or chips.Reader(lake), max(20, round(metres))
+    scenes = chips.covering(lake, lon, lat, "2015-01-01", "2100-01-01", chipsize=chipsize)
     drawable = [scene for scene in scenes if set(_VISIBLE) <= dict(scene.hrefs).keys()]
     likely = sorted(drawable, key=lambda scene: 50.0 if scene.cloud_cover is None else scene.cloud_cover)[:_TRIED]
-    return sorted(likely, key=lambda scene: _clouded(lake, scene, lon, lat, max(20, round(metres))))
+    reader.prepare(likely, ["SCL", *_VISIBLE])
+    return sorted(likely, key=lambda scene: _clouded(reader, scene, lon, lat, chipsize))
 
 
-def _clouded(lake: Lake, scene: chips.Scene, lon: float, lat: float, metres: int) -> float:
-    """The share of a place that clouds hide or that has no data; half of it where classes are not known."""
+def _clouded(reader: chips.Reader, scene: chips.Scene, lon: float, lat: float, metres: int) -> float:
+    """The share of a position's surroundings that clouds hide or that has no data; half where classes are not known."""
     try:
-        classes: Any = chips.read(lake, scene, ["SCL"], lon, lat, metres)["SCL"]
+        classes = reader.dataset(scene, ["SCL"], lon, lat, metres)["SCL"].to_numpy()
     except SourceError as error:
         log.debug("no classes of scene %s: %s", scene.id, error)
         return 0.5

@@ -12,7 +12,17 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.parcel.sources import Columns
+from cbm_lake.lake.keys import ParcelKey
+from cbm_lake.parcel.sources import (
+    ByLocation,
+    ByPid,
+    ByPolygon,
+    Columns,
+    Markers,
+    Peers,
+    Statistics,
+    Weather,
+)
 from cbm_lake.server import security
 from cbm_lake.server.questions import NOT_ANSWERED, Aoi, Flag, Lat, Lon, Pid, Ptype, Year, answered, is_true, source_of
 from cbm_lake.server.security import User
@@ -63,7 +73,7 @@ def parcel_by_id(
         return answered({})
     geometry = is_true(withGeometry)
     try:
-        found = source.parcel_by_id(area, year, pid, ptype=ptype, geometry=geometry, wgs84=is_true(wgs84))
+        found = source.answer(ByPid(ParcelKey(area, year, ptype, pid), geometry, is_true(wgs84)))
     except NotFoundError:
         found = _none(_INFO, geometry=geometry)
     return answered(_sorted(found))
@@ -80,7 +90,7 @@ def parcel_by_location(
         return answered({})
     geometry = is_true(withGeometry)
     try:
-        found = source.parcels_by_location(area, year, lon, lat, ptype=ptype, geometry=geometry, wgs84=is_true(wgs84))
+        found = source.answer(ByLocation(area, year, lon, lat, ptype, geometry, is_true(wgs84)))
     except NotFoundError:
         found = _none(_INFO, geometry=geometry)
     return answered(_sorted(found))
@@ -93,11 +103,11 @@ def parcels_by_polygon(
 ) -> Response:  # fmt: skip
     """The parcels that a polygon meets, 100 at most, which a header tells; {} where it is none."""
     source, area = source_of(request), security.allowed(user, aoi)
-    options = {"geometry": is_true(withGeometry), "wgs84": is_true(wgs84), "only_ids": is_true(only_ids)}
+    options = is_true(withGeometry), is_true(wgs84), is_true(only_ids)
     if not _has_set(request, user, area, year, ptype):
         return answered({})
     try:
-        found = source.parcels_by_polygon(area, year, polygon, ptype=ptype, limit=_MOST_PARCELS + 1, **options)
+        found = source.answer(ByPolygon(area, year, polygon, ptype, *options, limit=_MOST_PARCELS + 1))
     except InvalidInputError:
         return answered({})
     given = {name: values[:_MOST_PARCELS] for name, values in _sorted(found).items()}
@@ -117,7 +127,7 @@ def parcel_peers(
     if not _has_set(request, user, area, year, ptype):
         return answered({})
     try:
-        found = source.parcel_peers(area, year, pid, ptype=ptype, distance=distance, limit=max)
+        found = source.answer(Peers(ParcelKey(area, year, ptype, pid), distance, max))
     except NotFoundError:
         found = {"pids": [], "distance": []}
     return answered(_sorted(found))
@@ -129,7 +139,7 @@ def markers(request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", p
     source, area = source_of(request), security.allowed(user, aoi)
     if not _has_set(request, user, area, year, ptype):
         return answered({})
-    return answered(_sorted(source.markers(area, year, pid, ptype=ptype)))
+    return answered(_sorted(source.answer(Markers(ParcelKey(area, year, ptype, pid)))))
 
 
 # -- time series ------------------------------------------------------------------------------------------------------
@@ -146,9 +156,8 @@ def parcel_time_series(
     if not _has_set(request, user, area, year, ptype):
         return answered({})
     try:
-        found = source.parcel_time_series(
-            area, year, pid, ptype=ptype, tstype=tstype, band=band, scl=is_true(scl), ref=is_true(ref)
-        )
+        key = ParcelKey(area, year, ptype, pid)
+        found = source.answer(Statistics(key, tstype, band, is_true(scl), is_true(ref)))
     except (NotFoundError, InvalidInputError):  # no such parcel, or no such band
         found = _no_series(tstype, scl=is_true(scl), ref=is_true(ref))
     if tsformat == "csv":
@@ -173,7 +182,7 @@ def weather_time_series(
     if not _has_set(request, user, area, year, ptype):
         return answered({})
     try:
-        found = source.weather_time_series(area, year, pid, ptype=ptype)
+        found = source.answer(Weather(ParcelKey(area, year, ptype, pid)))
     except NotFoundError:
         found = {"meteo_date": [], "tmin": [], "tmax": [], "tmean": [], "prec": []}
     if tsformat == "csv":

@@ -19,10 +19,11 @@ from rasterio.features import rasterize
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from cbm_lake import cards
-from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.errors import InvalidInputError, SourceError, TooManyError
 from cbm_lake.files import durable
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel import basemaps, chips
 from cbm_lake.rasters import render
 from cbm_lake.server import security
@@ -75,10 +76,8 @@ def _chips(
                 limit=limit,
                 card=card,
             )
-        except InvalidInputError as error:
-            if "are more than" in str(error):
-                return None
-            raise
+        except TooManyError:
+            return None
 
 
 def _linked(request: Request, found: Sequence[chips.Chip] | None) -> Response:
@@ -122,8 +121,8 @@ def raw_chip_by_parcel_id(
 
 def _centroid(request: Request, user: User, aoi: str, year: int, pid: str, ptype: str) -> tuple[float, float]:
     parcels = security.parcel_set(request, user, aoi, year, ptype)
-    found = source_of(request).parcel_by_id(parcels.aoi, year, pid, ptype=ptype)
-    return found["clon"][0], found["clat"][0]
+    parcel = source_of(request).parcel(ParcelKey(parcels.aoi, year, ptype, pid))
+    return parcel.lon, parcel.lat
 
 
 @router.get("/chipsByLocation")

@@ -11,6 +11,7 @@ import numpy as np
 
 from cbm_lake.cards import BS, C6, S2, Card, Classes, band_called
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.parcel.series import TimeSeries
 from cbm_lake.rasters import render
 from cbm_lake.show import computing
 
@@ -67,7 +68,7 @@ class Index:
         np.divide(plus - minus, plus + minus, out=values, where=measured)
         return values
 
-    def of_means(self, series: pd.DataFrame, screen: Classes) -> pd.DataFrame:
+    def of_means(self, series: TimeSeries, screen: Classes) -> pd.DataFrame:
         """The index of the bands' means over time, in the columns of `computing.ndvi_curve`."""
         return computing.index_curve(series, self.plus, self.minus, screen)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,22 +11,39 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.parcel.sources.api import ApiSource
 from cbm_lake.parcel.sources.direct import LakeSource
-from cbm_lake.parcel.sources.protocol import Columns, Source
+from cbm_lake.parcel.sources.protocol import (
+    ByLocation,
+    ByPid,
+    ByPolygon,
+    Columns,
+    ImageRequest,
+    Markers,
+    Peers,
+    Question,
+    Source,
+    Statistics,
+    Weather,
+)
 
-__all__ = ["ApiSource", "Columns", "LakeSource", "Source", "here", "is_server", "reading", "set_api_account"]
+__all__ = [
+    "ApiSource",
+    "ByLocation",
+    "ByPid",
+    "ByPolygon",
+    "Columns",
+    "ImageRequest",
+    "LakeSource",
+    "Markers",
+    "Peers",
+    "Question",
+    "Source",
+    "Statistics",
+    "Weather",
+    "here",
+    "set_api_account",
+]
 
-_READ: Final[ContextVar[Lake | None]] = ContextVar("_READ", default=None)
-"""The lake that answers instead of what the settings name."""
-
-
-@contextmanager
-def reading(lake: Lake) -> Iterator[None]:
-    """Let a lake answer, whatever the settings name: the one of a moment in the past, for instance."""
-    token = _READ.set(lake)
-    try:
-        yield
-    finally:
-        _READ.reset(token)
+_SERVERS: Final = 4
 
 
 def here(lake: Lake | None = None) -> Source:
@@ -38,20 +53,20 @@ def here(lake: Lake | None = None) -> Source:
         InvalidInputError: the settings name neither "direct" nor "api".
         ConfigError: "api", and no server is set.
     """
-    lake = lake if lake is not None else _READ.get()
     if lake is not None:
         return LakeSource(lake)
     config = Workspace.here().config
     if config.set.data_source == "direct":
         return LakeSource(open_lake())
     if config.set.data_source == "api":
-        return ApiSource(config.api.url, config.api.user, config.api.password.get_secret_value())
+        return _server(config.api.url, config.api.user, config.api.password.get_secret_value())
     raise InvalidInputError(f"set.data_source is {config.set.data_source!r}; it is direct (the lake) or api (a server)")
 
 
-def is_server() -> bool:
-    """Whether a REST server answers, not a lake."""
-    return _READ.get() is None and Workspace.here().config.set.data_source == "api"
+@lru_cache(_SERVERS)
+def _server(url: str, user: str, password: str) -> ApiSource:
+    """One source for each account, since it remembers what was asked for."""
+    return ApiSource(url, user, password)
 
 
 def set_api_account(url: str, username: str, password: str) -> None:

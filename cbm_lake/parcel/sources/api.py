@@ -2,340 +2,255 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
-import shutil
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urljoin
+from typing import Any, Final, TypeVar
 
-import requests
-import shapely
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+import rasterio
+from rasterio.io import MemoryFile
 
-from cbm_lake.cards import S2, band_called
-from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
+from cbm_lake.cards import S2, Card, band_called
+from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError, TooManyError
 from cbm_lake.files import durable
-from cbm_lake.files.documents import load_json
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel import basemaps
-from cbm_lake.parcel.chips import Chip
-from cbm_lake.parcel.sources.protocol import SUFFIX, Columns
+from cbm_lake.parcel.basemaps import Background, Square
+from cbm_lake.parcel.chips import Chip, Cutout
+from cbm_lake.parcel.chips.scenes import day_of
+from cbm_lake.parcel.declaration import Parcel
+from cbm_lake.parcel.series import TimeSeries
+from cbm_lake.parcel.sources import wire
+from cbm_lake.parcel.sources.http import Params, Server
+from cbm_lake.parcel.sources.protocol import (
+    SUFFIX,
+    ByLocation,
+    ByPid,
+    ByPolygon,
+    Columns,
+    ImageRequest,
+    Markers,
+    Peers,
+    Question,
+    Statistics,
+    Weather,
+)
 
 log = logging.getLogger(__name__)
 
-_SECONDS: Final = (5.0, 120.0)
-"""For how long a server may take to answer at all, and then between bytes."""
-_PIECE: Final = 1 << 20
-_NOT_ANSWERED: Final = "X-Not-Answered"
-"""The header in which our server tells what was asked for and is not in the answer."""
+Part = TypeVar("Part")
+_PARCELS, _IMAGES = 64, 6
+"""Parcels and series, and bands of images and backgrounds, that are remembered."""
 _MOST_PARCELS: Final = 100
 """Parcels of a polygon that a server gives at most."""
-_DOWNLOADS: Final = 3
-"""How often a file is begun to be fetched."""
-_PAUSE: Final = 1.0
-"""Seconds before the second time, and twice as many before the third."""
-_TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""How a TIFF begins, in either order of bytes, of 32 and 64 bits."""
 
 
 class ApiSource:
     """Answers from a server; see `Source`.
+
+    The objects that figures are drawn from are remembered, a few of each kind, so that the next figure of a parcel
+    does not ask for them again.
 
     Raises:
         ConfigError: no address is given.
     """
 
     def __init__(self, url: str, user: str, password: str) -> None:
-        if not url:
-            raise ConfigError("no REST server is set; call set_api_account(url, username, password)")
-        self.url = url.rstrip("/")
-        self._session = _session()
-        self._session.auth = (user, password)
-        self._public = _session()
-        self._public.auth = _nobody
+        self._server = Server(url, user, password)
+        self._parcel = lru_cache(_PARCELS)(self._asked_parcel)
+        self._series = lru_cache(_PARCELS)(lambda key, card: self.answer(Statistics(key, card)))
+        self._cutouts = lru_cache(_IMAGES)(self._asked_cutouts)
+        self._photo = lru_cache(_IMAGES)(self._asked_background)
+
+    def answer(self, question: Question) -> Columns:
+        """See `Source.answer`."""
+        match question:
+            case ByPid(key):
+                answer = self._server.columns("parcelByID", {**_of_key(key), **_flags(question)})
+                problem = f"no parcel {key.pid!r} in {key.aoi} {key.year} {key.ptype}"
+                return _some(answer, "pid", problem)
+            case ByLocation(aoi, year, lon, lat, ptype):
+                params = {"aoi": aoi, "year": year, "lon": lon, "lat": lat, "ptype": ptype}
+                answer = self._server.columns("parcelByLocation", {**params, **_flags(question)})
+                problem = f"no parcel of {aoi} {year} {ptype} at longitude {lon}, latitude {lat}"
+                return _some(answer, "pid", problem)
+            case ByPolygon():
+                return self._by_polygon(question)
+            case Peers(key, distance, limit):
+                return self._of_parcel("parcelPeers", key, {"distance": distance, "max": limit})
+            case Statistics():
+                return self._statistics(question)
+            case Weather(key) | Markers(key):
+                return self._of_parcel("markers" if isinstance(question, Markers) else "weatherTimeSeries", key, {})
 
     # -- parcels ------------------------------------------------------------------------------------------------------
 
-    def parcel_by_id(
-        self, aoi: str, year: int, pid: str, *, ptype: str | None = None, geometry: bool = False, wgs84: bool = False
-    ) -> Columns:
-        """See `Source.parcel_by_id`."""
-        what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "withGeometry": geometry, "wgs84": wgs84}
-        return _some(self._columns("parcelByID", what), "pid", f"no parcel {pid!r} in {aoi} {year} {ptype or ''}")
+    def parcel(self, key: ParcelKey) -> Parcel:
+        """See `Source.parcel`."""
+        return self._parcel(key)
 
-    def parcels_by_location(
-        self,
-        aoi: str,
-        year: int,
-        lon: float,
-        lat: float,
-        *,
-        ptype: str | None = None,
-        geometry: bool = False,
-        wgs84: bool = False,
-    ) -> Columns:
-        """See `Source.parcels_by_location`."""
-        what = {"aoi": aoi, "year": year, "lon": lon, "lat": lat, "ptype": ptype}
-        found = self._columns("parcelByLocation", {**what, "withGeometry": geometry, "wgs84": wgs84})
-        return _some(found, "pid", f"no parcel of {aoi} {year} {ptype or ''} at longitude {lon}, latitude {lat}")
+    def _asked_parcel(self, key: ParcelKey) -> Parcel:
+        return wire.parcel(key, self.answer(ByPid(key, geometry=True)))
 
-    def parcels_by_polygon(
-        self,
-        aoi: str,
-        year: int,
-        polygon: Any,
-        *,
-        ptype: str | None = None,
-        geometry: bool = False,
-        wgs84: bool = False,
-        only_ids: bool = True,
-    ) -> Columns:
-        """See `Source.parcels_by_polygon`; a server of the original gives at most 100."""
-        what = {"aoi": aoi, "year": year, "polygon": _ring(polygon), "ptype": ptype}
-        flags = {"withGeometry": geometry, "wgs84": wgs84}
-        found = self._columns("parcelsByPolygon", {**what, **flags}, only_ids=str(only_ids))
-        if not found:
+    def _by_polygon(self, question: ByPolygon) -> Columns:
+        """A server of the original gives at most 100."""
+        aoi, year, ptype = question.aoi, question.year, question.ptype
+        params = {"aoi": aoi, "year": year, "polygon": wire.ring(question.polygon), "ptype": ptype}
+        answer = self._server.columns(
+            "parcelsByPolygon", {**params, **_flags(question)}, only_ids=str(question.only_ids)
+        )
+        if not answer:
             raise InvalidInputError(
-                f"the server takes this for no polygon, or knows no parcels of {aoi} {year} {ptype or ''}; "
+                f"the server takes this for no polygon, or knows no parcels of {aoi} {year} {ptype}; "
                 "first and last point must be equal"
             )
-        if len(found.get("pid", ())) == _MOST_PARCELS:
+        if len(answer.get("pid", ())) == _MOST_PARCELS:
             log.warning("the server gives %d parcels, as many as it gives at most: there may be more", _MOST_PARCELS)
-        return found
-
-    def parcel_peers(
-        self, aoi: str, year: int, pid: str, *, ptype: str | None = None, distance: float = 2000.0, limit: int = 10
-    ) -> Columns:
-        """See `Source.parcel_peers`."""
-        what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "distance": distance, "max": limit}
-        return self._of_parcel("parcelPeers", what)
+        return answer
 
     # -- time series --------------------------------------------------------------------------------------------------
 
-    def parcel_time_series(
-        self,
-        aoi: str,
-        year: int,
-        pid: str,
-        *,
-        ptype: str | None = None,
-        tstype: str = "s2",
-        band: str = "",
-        scl: bool = True,
-        ref: bool = False,
-    ) -> Columns:
-        """See `Source.parcel_time_series`."""
-        suffix = SUFFIX.get(tstype, "")
+    def series(self, parcel: Parcel, card: Card) -> TimeSeries:
+        """See `Source.series`; a server does not say how much of a parcel was seen."""
+        key = ParcelKey(parcel.aoi, parcel.year, parcel.ptype or "", parcel.pid)
+        return wire.series(parcel, card, self._series(key, card.name))
+
+    def _statistics(self, question: Statistics) -> Columns:
+        band, suffix = question.band, SUFFIX.get(question.tstype, "")
         name = f"{band_called(band)}{suffix}" if band and suffix else band  # the original knows VVb, not VV
-        what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "tstype": tstype, "band": name, "ref": ref}
-        found = self._of_parcel("parcelTimeSeries", what, scl=str(scl))
+        params = {"tstype": question.tstype, "band": name, "ref": question.ref}
+        answer = self._of_parcel("parcelTimeSeries", question.key, params, scl=str(question.scl))
         # what PostgreSQL 14 and later call the column in the original's server
-        return {("date_part" if name == "extract" else name): values for name, values in found.items()}
-
-    def weather_time_series(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
-        """See `Source.weather_time_series`."""
-        return self._of_parcel("weatherTimeSeries", {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype})
-
-    def markers(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
-        """See `Source.markers`."""
-        return self._of_parcel("markers", {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype})
+        return {("date_part" if name == "extract" else name): values for name, values in answer.items()}
 
     # -- images -------------------------------------------------------------------------------------------------------
 
-    def raw_chips(
-        self,
-        lon: float,
-        lat: float,
-        start: date | str,
-        end: date | str,
-        *,
-        band: str,
-        chipsize: int = 1280,
-        folder: Path,
-        limit: int = 24,
-        card: str = "s2",
-    ) -> list[Chip]:
-        """See `Source.raw_chips`; how many at once the server itself limits."""
-        if card != S2.name:
-            raise InvalidInputError(f"a server gives images of Sentinel-2 only, none of {card}; read them from a lake")
-        what = {"lon": lon, "lat": lat, "start_date": start, "end_date": end, "band": band, "chipsize": chipsize}
-        found = self._columns("rawChipByLocation", what)
-        if not found:
-            raise InvalidInputError(
-                f"the server gives no chips from {start} to {end}: more than {limit}; ask for fewer days"
-            )
+    def cutouts(self, request: ImageRequest) -> list[Cutout]:
+        """See `Source.cutouts`; where there are more than a server gives at once, days are asked for in parts."""
+        whole = replace(request, start=day_of(request.start), end=day_of(request.end), optional=())
+        cutouts = [cutout for band in request.bands for cutout in self._cutouts(replace(whole, bands=(band,)))]
+        for band in request.optional:
+            try:
+                cutouts += self._cutouts(replace(whole, bands=(band,)))
+            except LakeError as error:
+                log.warning("the server gives no %s there: %s", band, error)
+        return cutouts
+
+    def _asked_cutouts(self, request: ImageRequest) -> tuple[Cutout, ...]:
+        """The cutouts of one band."""
+        [band] = request.bands
+        parts = in_parts(partial(self._links, request, band), day_of(request.start), day_of(request.end))
+        return tuple(self._cutout(obstime, band, link) for part in parts for obstime, link in part)
+
+    def _cutout(self, obstime: datetime, band: str, link: str) -> Cutout:
+        name = wire.name_of(link)
+        return wire.cutout(obstime, band, name, self._server.content(link, name))
+
+    def write_chips(self, request: ImageRequest, folder: Path, limit: int = 24) -> list[Chip]:
+        """See `Source.write_chips`; how many at once the server itself limits."""
         chips = []
-        for obstime, link in _listed(found):
-            file = folder / _name(link)
-            if not _is_there(file, chipsize):
-                self._fetch(link, file)
-            chips.append(Chip(file.name.partition(".")[0], obstime, band, file))
+        for band in request.bands:
+            links = self._links(request, band, request.start, request.end)
+            if links is None:
+                message = f"the server gives no chips from {request.start} to {request.end}: more than {limit}"
+                raise TooManyError(f"{message}; ask for fewer days", limit=limit)
+            for obstime, link in links:
+                file = folder / wire.name_of(link)
+                if not _has_size(file, request.chipsize):
+                    _write(file, self._server.content(link, file.name))
+                chips.append(Chip(file.name.partition(".")[0], obstime, band, file))
         return chips
 
-    def background(
-        self, lon: float, lat: float, *, chipsize: int = 256, extend: float = 256, tms: str = "Google", file: Path
-    ) -> Path:
+    def _links(
+        self, request: ImageRequest, band: str, first: date | str, last: date | str
+    ) -> list[tuple[datetime, str]] | None:
+        """When the chips of a band in some days were taken, and their links; None where they are too many at once."""
+        if request.card != S2.name:
+            message = f"a server gives images of Sentinel-2 only, none of {request.card}; read them from a lake"
+            raise InvalidInputError(message)
+        params = {"lon": request.lon, "lat": request.lat, "start_date": first, "end_date": last, "band": band}
+        answer = self._server.columns("rawChipByLocation", {**params, "chipsize": request.chipsize})
+        return wire.links(answer) if answer else None
+
+    def background(self, square: Square) -> Background:
         """See `Source.background`."""
-        what = {"lon": lon, "lat": lat, "chipsize": chipsize, "extend": extend, "tms": tms, "iformat": "tif"}
-        answer = self._asked("backgroundByLocation", what).text.strip().strip('"')
-        if not answer or answer == "{}":
-            raise NotFoundError(f"the server has no image of {tms} at longitude {lon}, latitude {lat}")
-        with tempfile.TemporaryDirectory() as folder:
-            fetched = Path(folder) / file.name
-            self._fetch(answer, fetched)
-            shown = basemaps.tags(fetched).get("tms", "")
-            target = basemaps.named_truly(file, tms.lower(), shown) if shown else file
-            _put(fetched, target)
+        return self._photo(square)
+
+    def _asked_background(self, square: Square) -> Background:
+        with MemoryFile(self._background(square)) as file:
+            return basemaps.load(file, f"the server's image of {square.tms}", square.tms)
+
+    def write_background(self, square: Square, file: Path) -> Path:
+        """See `Source.write_background`."""
+        content = self._background(square)
+        name = wire.background_name(content, file.name)
+        target = basemaps.named_truly(file, square.tms.lower(), name) if name else file
+        _write(target, content)
         return target
+
+    def _background(self, square: Square) -> bytes:
+        """The GeoTIFF of a background."""
+        lon, lat, tms = square.lon, square.lat, square.tms
+        params = {"lon": lon, "lat": lat, "chipsize": square.chipsize, "extend": square.extend, "tms": tms}
+        link = self._server.asked("backgroundByLocation", {**params, "iformat": "tif"}).text.strip().strip('"')
+        if not link or link == "{}":
+            raise NotFoundError(f"the server has no image of {tms} at longitude {lon}, latitude {lat}")
+        return self._server.content(link, f"{tms.lower()}.tif")
 
     def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
         """See `Source.info`."""
-        found = self._object("info", {})
+        answer = self._server.object("info", {})
         if aois is not None:
-            found["aois"] = {aoi: told for aoi, told in found.get("aois", {}).items() if aoi in aois}
-        return found
+            answer["aois"] = {aoi: area for aoi, area in answer.get("aois", {}).items() if aoi in aois}
+        return answer
 
     # -- the wire -----------------------------------------------------------------------------------------------------
 
-    def _of_parcel(self, name: str, what: dict[str, Any], **others: str) -> Columns:
+    def _of_parcel(self, name: str, key: ParcelKey, params: Params, **others: str) -> Columns:
         """Columns about a parcel; empty ones leave open whether there is such a parcel, so that is asked too."""
-        found = self._columns(name, what, **others)
-        if not any(found.values()):
-            self.parcel_by_id(what["aoi"], what["year"], what["pid"], ptype=what["ptype"])
-            if not found:
-                raise SourceError(f"{self.url} cannot answer {name} of parcel {what['pid']!r}; its log may say why")
-        return found
-
-    def _columns(self, name: str, what: dict[str, Any], **others: str) -> Columns:
-        """An answer of equally long lists."""
-        answer = self._object(name, what, **others)
-        lengths = {len(values) if isinstance(values, list) else -1 for values in answer.values()}
-        if len(lengths) > 1 or -1 in lengths:
-            raise SourceError(f"{self.url} answers {name} with what are not equally long lists; is it a cbm server?")
+        answer = self._server.columns(name, {**_of_key(key), **params}, **others)
+        if not any(answer.values()):
+            self.answer(ByPid(key))
+            if not answer:
+                raise SourceError(f"{self._server.url} cannot answer {name} of parcel {key.pid!r}; its log may say why")
         return answer
 
-    def _object(self, name: str, what: dict[str, Any], **others: str) -> dict[str, Any]:
-        """An answer that is a JSON object."""
-        response = self._asked(name, what, **others)
-        try:
-            answer = load_json(response.content)
-        except ValueError as error:
-            raise SourceError(
-                f"{self.url} answers {name} (status {response.status_code}) with what is no JSON; is it a cbm server?"
-            ) from error
-        if not isinstance(answer, dict):
-            raise SourceError(f"{self.url} answers {name} with what is no JSON object; is it a cbm server?")
-        return answer
 
-    def _asked(self, name: str, what: dict[str, Any], **others: str) -> requests.Response:
-        """The answer to a question; only flags that are on, and texts that are not empty, are sent."""
-        given = {key: value for key, value in what.items() if value is not None and value is not False and value != ""}
-        url = f"{self.url}/query/{name}"
-        try:
-            response = self._session.get(url, params={**given, **others}, timeout=_SECONDS)
-        except requests.RequestException as error:
-            raise SourceError(
-                f"{self.url} does not answer ({_reason(error)}); check the address and the net"
-            ) from error
-        _check(response, name)
-        if _NOT_ANSWERED in response.headers:
-            log.warning("%s: %s", name, response.headers[_NOT_ANSWERED])
-        return response
-
-    def _fetch(self, link: str, file: Path) -> None:
-        """Write the GeoTIFF of a result link, in one step; such links want no login, so none is sent.
-
-        What breaks off in the midst is begun again: the server may be starting anew.
-        """
-        url = urljoin(f"{self.url}/", link if "://" in link else link.lstrip("/"))
-        for attempt in range(_DOWNLOADS):
-            if attempt:
-                time.sleep(_PAUSE * attempt)
-            try:
-                return self._download(url, file)
-            except requests.RequestException as error:
-                problem = error
-        raise SourceError(f"{file.name} cannot be fetched from {self.url} ({_reason(problem)}); try again") from problem
-
-    def _download(self, url: str, file: Path) -> None:
-        """Write a file once it has come as a whole."""
-        try:
-            with (
-                durable.replacing(file) as draft,
-                draft.open("wb") as stream,
-                self._public.get(url, stream=True, timeout=_SECONDS) as answer,
-            ):
-                _check(answer, file.name)
-                stream.writelines(_of_tiff(answer.iter_content(_PIECE), file.name))
-        except requests.RequestException:  # before OSError, whose child it is
-            raise
-        except OSError as error:
-            raise ConfigError(f"{file} cannot be written: {error.strerror}; check rights and free space") from error
+def _of_key(key: ParcelKey) -> Params:
+    return {"aoi": key.aoi, "year": key.year, "pid": key.pid, "ptype": key.ptype}
 
 
-def _put(file: Path, target: Path) -> None:
-    """Copy a file to where it is to be, in one step."""
-    try:
-        with durable.replacing(target) as draft:
-            shutil.copyfile(file, draft)
-    except OSError as error:
-        raise ConfigError(f"{target} cannot be written: {error.strerror}; check rights and free space") from error
+def _flags(question: ByPid | ByLocation | ByPolygon) -> Params:
+    return {"withGeometry": question.geometry, "wgs84": question.wgs84}
 
 
-def _session() -> requests.Session:
-    """A session that tries again what a busy server or a lost connection refuses."""
-    session = requests.Session()
-    # 500 is what the original answers to what it does not know; how long a server bids to wait may be many minutes
-    again = Retry(
-        total=3,
-        backoff_factor=0.5,
-        status_forcelist=(429, 502, 503, 504),
-        raise_on_status=False,
-        respect_retry_after_header=False,
-    )
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=again))
-    return session
+def in_parts(ask: Callable[[date, date], Part | None], first: date, last: date) -> Iterator[Part]:
+    """The answers of a question about days: to all at once, or where that is too much (None), to halves of them.
 
-
-def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """No login, not even one of the user's .netrc."""
-    return request
-
-
-def _check(response: requests.Response, name: str) -> None:
-    """Raise what a status means."""
-    if response.ok:
+    Raises:
+        TooManyError: there is too much of a single day.
+    """
+    answer = ask(first, last)
+    if answer is not None:
+        yield answer
         return
-    told = _told(response)
-    if response.status_code in (401, 403):
-        raise ConfigError(f"the server refuses {name}: {told}; check the account (set_api_account) and its areas")
-    if response.status_code == 404:
-        raise NotFoundError(f"the server has no {name}: {told}")
-    if response.status_code in (400, 422):
-        raise InvalidInputError(f"the server does not accept {name}: {told}")
-    raise SourceError(f"the server fails on {name} with status {response.status_code}: {told}; try again later")
+    if first >= last:
+        raise TooManyError(f"{first} alone has more scenes than the server gives at once")
+    middle = first + (last - first) // 2
+    yield from in_parts(ask, first, middle)
+    yield from in_parts(ask, middle + timedelta(days=1), last)
 
 
-def _told(response: requests.Response) -> str:
-    """What a server says of an error, in one line."""
+def _write(file: Path, content: bytes) -> None:
+    """Write a file in one step."""
     try:
-        told = load_json(response.content)
-    except ValueError:
-        told = re.sub(r"<[^>]+>", " ", response.text)
-    if isinstance(told, dict):
-        told = told.get("detail") or told.get("error") or json.dumps(told)
-    return " ".join(str(told).split())[:200] or str(response.reason)
-
-
-def _reason(error: requests.RequestException) -> str:
-    return type(error).__name__ if not error.args else f"{type(error).__name__}: {str(error.args[0])[:150]}"
+        with durable.replacing(file) as draft:
+            draft.write_bytes(content)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}; check rights and free space") from error
 
 
 def _some(answer: Columns, column: str, problem: str) -> Columns:
@@ -344,19 +259,8 @@ def _some(answer: Columns, column: str, problem: str) -> Columns:
     return answer
 
 
-def _listed(found: Columns) -> list[tuple[datetime, str]]:
-    """The moments and links of chips."""
-    try:
-        moments = [datetime.strptime(moment[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) for moment in found["dates"]]
-        return list(zip(moments, map(str, found["chips"]), strict=True))
-    except (KeyError, TypeError, ValueError) as error:
-        raise SourceError(f"the server's list of chips cannot be understood: {error}") from error
-
-
-def _is_there(file: Path, chipsize: int) -> bool:
+def _has_size(file: Path, chipsize: int) -> bool:
     """Whether a chip of that many metres was fetched before."""
-    import rasterio
-
     if not file.is_file():
         return False
     try:
@@ -364,38 +268,3 @@ def _is_there(file: Path, chipsize: int) -> bool:
             return bool(abs(raster.width * raster.res[0] - chipsize) <= 2 * raster.res[0])
     except rasterio.RasterioIOError:
         return False
-
-
-def _of_tiff(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """The pieces of a file, once its beginning is that of a TIFF."""
-    first = next(pieces, b"")
-    if first[:4] not in _TIFF:
-        raise SourceError(f"what the server gives for {name} is no GeoTIFF; the link may have expired: ask again")
-    yield first
-    yield from pieces
-
-
-def _ring(polygon: Any) -> str:
-    """A polygon as the server wants it: lon_lat,lon_lat,… ; the comma, since a hyphen would be taken for a sign."""
-    if isinstance(polygon, str) and not polygon.lstrip().startswith("{"):
-        return polygon
-    try:
-        shape = polygon if isinstance(polygon, shapely.Geometry) else shapely.from_geojson(_text(polygon))
-        points, holes = shapely.get_coordinates(shape.exterior), len(shape.interiors)
-    except (TypeError, ValueError, AttributeError, shapely.GEOSException) as error:
-        raise InvalidInputError(f"this is no polygon of one part: {error}") from error
-    if holes:
-        raise InvalidInputError(f"the polygon has {holes} holes, which the server cannot be told; ask for it without")
-    return ",".join(f"{lon:.9f} {lat:.9f}" for lon, lat in points)
-
-
-def _text(polygon: Any) -> str:
-    return polygon if isinstance(polygon, str) else json.dumps(polygon)
-
-
-def _name(link: str) -> str:
-    """The file's name in a link."""
-    name = link.rpartition("/")[2]
-    if not name or name.startswith("."):
-        raise SourceError(f"the server names a file {name!r}; that is none")
-    return name

@@ -6,7 +6,6 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,17 +14,34 @@ import pyarrow as pa
 import shapely
 
 from cbm_lake import cards
+from cbm_lake.cards import Card
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.files import decimals
 from cbm_lake.geo.areas import Area
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcel import basemaps, chips
-from cbm_lake.parcel.chips import Chip
+from cbm_lake.parcel.basemaps import Background, Square
+from cbm_lake.parcel.chips import Chip, Cutout, Reader
+from cbm_lake.parcel.declaration import Parcel
+from cbm_lake.parcel.series import TimeSeries
 from cbm_lake.parcel.sources import declared, polygons
 from cbm_lake.parcel.sources.declared import Declared, Row
-from cbm_lake.parcel.sources.protocol import SUFFIX, Columns
+from cbm_lake.parcel.sources.protocol import (
+    SUFFIX,
+    ByLocation,
+    ByPid,
+    ByPolygon,
+    Columns,
+    ImageRequest,
+    Markers,
+    Peers,
+    Question,
+    Statistics,
+    Weather,
+)
 
 log = logging.getLogger(__name__)
 
@@ -53,79 +69,76 @@ class LakeSource:
     def __init__(self, lake: Lake, *, hold: bool = False) -> None:
         self.lake = lake
         self._hold = hold
+        self._pixels: Reader | None = None
+
+    def answer(self, question: Question) -> Columns:
+        """See `Source.answer`."""
+        match question:
+            case ByPid(key, geometry, wgs84):
+                return _columns([self._row(self._set(key), key.pid)], geometry=geometry, wgs84=wgs84)
+            case ByLocation():
+                return self._by_location(question)
+            case ByPolygon():
+                return self._by_polygon(question)
+            case Peers():
+                return self._peers(question)
+            case Statistics():
+                return self._statistics(question)
+            case Weather(key) | Markers(key):
+                return self._weather(key) if isinstance(question, Weather) else self._markers(key)
 
     # -- parcels ------------------------------------------------------------------------------------------------------
 
-    def parcel_by_id(
-        self, aoi: str, year: int, pid: str, *, ptype: str | None = None, geometry: bool = False, wgs84: bool = False
-    ) -> Columns:
-        """See `Source.parcel_by_id`."""
-        parcels = self.lake.parcel_set(aoi, year, ptype)
-        return _columns([self._found(parcels, pid)], geometry=geometry, wgs84=wgs84)
+    def parcel(self, key: ParcelKey) -> Parcel:
+        """See `Source.parcel`."""
+        row = self._row(self._set(key), key.pid)
+        lon, lat, outline = row["centroid_lon"], row["centroid_lat"], shapely.from_wkb(row["geometry"])
+        crop, code, area = row["crop_name"] or None, row["crop_code"] or None, float(round(row["area_m2"]))
+        return Parcel(
+            key.aoi, key.year, row["pid"], key.ptype or None, crop, code, area, lon, lat, row["epsg"], outline
+        )
 
-    def parcels_by_location(
-        self,
-        aoi: str,
-        year: int,
-        lon: float,
-        lat: float,
-        *,
-        ptype: str | None = None,
-        geometry: bool = False,
-        wgs84: bool = False,
-    ) -> Columns:
-        """See `Source.parcels_by_location`."""
+    def _set(self, key: ParcelKey) -> ParcelSet:
+        return self.lake.parcel_set(key.aoi, key.year, key.ptype)
+
+    def _by_location(self, question: ByLocation) -> Columns:
+        lon, lat = question.lon, question.lat
         if not (abs(lon) <= 180 and abs(lat) <= 90):
             raise InvalidInputError(f"lon {lon}, lat {lat} is no place in degrees; longitude comes first")
-        parcels = self.lake.parcel_set(aoi, year, ptype)
+        parcels = self.lake.parcel_set(question.aoi, question.year, question.ptype)
         rows = self._meeting(parcels, Area(shapely.Point(lon, lat), tolerance=_TOLERANCE))
         if not rows:
             raise NotFoundError(f"no parcel of {parcels.name} at longitude {lon}, latitude {lat}")
-        return _columns(rows, geometry=geometry, wgs84=wgs84)
+        return _columns(rows, geometry=question.geometry, wgs84=question.wgs84)
 
-    def parcels_by_polygon(
-        self,
-        aoi: str,
-        year: int,
-        polygon: Any,
-        *,
-        ptype: str | None = None,
-        geometry: bool = False,
-        wgs84: bool = False,
-        only_ids: bool = True,
-        limit: int | None = None,
-    ) -> Columns:
-        """See `Source.parcels_by_polygon`; no more than `limit` of them."""
-        parcels = self.lake.parcel_set(aoi, year, ptype)
-        answer = _columns(self._meeting(parcels, polygons.read(polygon))[:limit], geometry=geometry, wgs84=wgs84)
-        return {name: answer[name] for name in answer if name in ("pid", "geom")} if only_ids else answer
+    def _by_polygon(self, question: ByPolygon) -> Columns:
+        parcels = self.lake.parcel_set(question.aoi, question.year, question.ptype)
+        rows = self._meeting(parcels, polygons.read(question.polygon))[: question.limit]
+        answer = _columns(rows, geometry=question.geometry, wgs84=question.wgs84)
+        return {name: answer[name] for name in answer if name in ("pid", "geom")} if question.only_ids else answer
 
-    def parcel_peers(
-        self, aoi: str, year: int, pid: str, *, ptype: str | None = None, distance: float = 2000.0, limit: int = 10
-    ) -> Columns:
-        """See `Source.parcel_peers`; distances are taken in EPSG:3035."""
+    def _peers(self, question: Peers) -> Columns:
+        """Distances are taken in EPSG:3035."""
+        distance, limit = question.distance, question.limit
         if not (math.isfinite(distance) and distance >= 0):
             raise InvalidInputError(f"distance {distance} is no number of metres")
         if limit > _MOST_PEERS:
             raise InvalidInputError(f"at most {_MOST_PEERS} peers are listed, not {limit}; ask for parcels by polygon")
-        parcels = self.lake.parcel_set(aoi, year, ptype)
-        known, parcel = self._declared(parcels), self._found(parcels, pid)
-        around = reprojected(shapely.from_wkb(parcel["geometry"]), known.epsg, _EQUAL_AREA)
+        parcels = self._set(question.key)
+        declared_set, parcel = self._declared(parcels), self._row(parcels, question.key.pid)
+        around = reprojected(shapely.from_wkb(parcel["geometry"]), declared_set.epsg, _EQUAL_AREA)
         west, south, east, north = around.bounds
         box = shapely.box(west - distance, south - distance, east + distance, north + distance)
         rows = [
             row
-            for row in known.near(Area(box, _EQUAL_AREA).bounds)
+            for row in declared_set.near(Area(box, _EQUAL_AREA).bounds)
             if row["crop_name"] == parcel["crop_name"] and row["pid"] != parcel["pid"] and row["area_m2"] > _PEER_AREA
         ]
-        shapes = reprojected(shapely.from_wkb([row["geometry"] for row in rows]), known.epsg, _EQUAL_AREA)
+        shapes = reprojected(shapely.from_wkb([row["geometry"] for row in rows]), declared_set.epsg, _EQUAL_AREA)
         metres = shapely.distance(shapes, around)
-        near = [place for place in np.argsort(metres, kind="stable") if metres[place] <= distance]
-        chosen = near[: max(0, int(limit))]
-        return {
-            "pids": [rows[place]["pid"] for place in chosen],
-            "distance": [float(metres[place]) for place in chosen],
-        }
+        nearest = [number for number in np.argsort(metres, kind="stable") if metres[number] <= distance]
+        nearest = nearest[: max(0, int(limit))]
+        return {"pids": [rows[number]["pid"] for number in nearest], "distance": [float(metres[n]) for n in nearest]}
 
     def parcels_of_page(
         self, parcels: ParcelSet, box: tuple[float, float, float, float] | None, offset: int, limit: int
@@ -155,13 +168,13 @@ class LakeSource:
         Raises:
             NotFoundError: there is none.
         """
-        row = self._found(parcels, pid)
+        row = self._row(parcels, pid)
         return {**row, "shape": reprojected(shapely.from_wkb(row["geometry"]), row["epsg"], 4326)}
 
     def _declared(self, parcels: ParcelSet) -> Declared:
         return declared.held(self.lake.url, parcels) if self._hold else declared.Asked(self.lake, parcels)
 
-    def _found(self, parcels: ParcelSet, pid: str) -> Row:
+    def _row(self, parcels: ParcelSet, pid: str) -> Row:
         row = self._declared(parcels).find(str(pid))
         if row is None:
             raise NotFoundError(
@@ -171,88 +184,104 @@ class LakeSource:
 
     def _meeting(self, parcels: ParcelSet, area: Area) -> list[Row]:
         """Parcels that meet an area: boxes choose candidates, outlines decide, in the system of the area."""
-        known = self._declared(parcels)
-        rows = known.near(area.bounds)
-        met = area.meets(shapely.from_wkb([row["geometry"] for row in rows]), known.epsg)
+        declared_set = self._declared(parcels)
+        rows = declared_set.near(area.bounds)
+        met = area.meets(shapely.from_wkb([row["geometry"] for row in rows]), declared_set.epsg)
         return [row for row, meets in zip(rows, met, strict=True) if meets]
 
     # -- time series --------------------------------------------------------------------------------------------------
 
-    def parcel_time_series(
-        self,
-        aoi: str,
-        year: int,
-        pid: str,
-        *,
-        ptype: str | None = None,
-        tstype: str = "s2",
-        band: str = "",
-        scl: bool = True,
-        ref: bool = False,
-    ) -> Columns:
-        """See `Source.parcel_time_series`.
+    def series(self, parcel: Parcel, card: Card) -> TimeSeries:
+        """See `Source.series`."""
+        return TimeSeries(parcel, card, self.lake.query(f"time_series.wide_{card.name}", **parcel.key.params))
 
-        An image without histogram is left out where others of the parcel have one; a warning says how many.
-        """
-        parcels = self.lake.parcel_set(aoi, year, ptype)
-        key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
+    def _statistics(self, question: Statistics) -> Columns:
+        """An image without histogram is left out where others of the parcel have one; a warning says how many."""
+        tstype, parcels = question.tstype, self._set(question.key)
+        key = question.key.params | {"aoi": parcels.aoi}
         if tstype == "scl":
             rows = self.lake.query("time_series.scl", **key)
             answer = {"obsid": rows["obsid"].to_pylist(), "hist": _histograms(rows["scl"])}
         else:
-            rows = self.lake.query(f"time_series.{cards.get(tstype).name}", **key, bands=_bands(tstype, band))
-            answer = _series(rows, tstype, scl=scl, ref=ref)
-            left_out = rows.num_rows - len(answer["band"])
-            if left_out:
-                log.warning(
-                    "parcel %s of %s: %d of %d rows are left out, since no pixel of it is classified on their dates",
-                    pid, parcels.name, left_out, rows.num_rows,
-                )  # fmt: skip
+            rows = self.lake.query(f"time_series.{cards.get(tstype).name}", **key, bands=_bands(tstype, question.band))
+            answer = _series(rows, tstype, scl=question.scl, ref=question.ref)
+            unclassified = rows.num_rows - len(answer["band"])
+            if unclassified:
+                message = (
+                    "parcel %s of %s: %d of %d rows are left out, since no pixel of it is classified on their dates"
+                )
+                log.warning(message, question.key.pid, parcels.name, unclassified, rows.num_rows)
         if not rows.num_rows:
-            self._found(parcels, pid)
+            self._row(parcels, question.key.pid)
         return answer
 
-    def weather_time_series(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
-        """See `Source.weather_time_series`."""
-        parcels = self.lake.parcel_set(aoi, year, ptype)
-        parcel = self._found(parcels, pid)
-        place = {"lon": parcel["centroid_lon"], "lat": parcel["centroid_lat"]}
-        found: Columns = decimals.written(self.lake.query("weather.at_place", aoi=parcels.aoi, **place)).to_pydict()
-        return found
+    def _weather(self, key: ParcelKey) -> Columns:
+        parcels = self._set(key)
+        parcel = self._row(parcels, key.pid)
+        position = {"lon": parcel["centroid_lon"], "lat": parcel["centroid_lat"]}
+        columns: Columns = decimals.written(
+            self.lake.query("weather.at_place", aoi=parcels.aoi, **position)
+        ).to_pydict()
+        return columns
 
-    def markers(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
-        """See `Source.markers`."""
-        parcels = self.lake.parcel_set(aoi, year, ptype)
-        key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
-        found: Columns = self.lake.query("markers.by_pid", **key).to_pydict()
-        return found
+    def _markers(self, key: ParcelKey) -> Columns:
+        params = key.params | {"aoi": self._set(key).aoi}
+        columns: Columns = self.lake.query("markers.by_pid", **params).to_pydict()
+        return columns
 
     # -- images -------------------------------------------------------------------------------------------------------
 
-    def raw_chips(
-        self,
-        lon: float,
-        lat: float,
-        start: date | str,
-        end: date | str,
-        *,
-        band: str,
-        chipsize: int = 1280,
-        folder: Path,
-        limit: int = 24,
-        card: str = "s2",
-    ) -> list[Chip]:
-        """See `Source.raw_chips`."""
-        place, days = (lon, lat), (start, end)
-        return chips.write(
-            self.lake, *place, *days, band=band, chipsize=chipsize, folder=folder, limit=limit, card=card
-        )
+    def cutouts(self, request: ImageRequest) -> list[Cutout]:
+        """See `Source.cutouts`."""
+        lon, lat, size, card = request.lon, request.lat, request.chipsize, request.card
+        bands = (*request.bands, *request.optional)
+        for band in bands:
+            chips.check_band(card, band)
+        scenes = chips.covering(self.lake, lon, lat, request.start, request.end, card=card, chipsize=size)
+        reader = self._reader()
+        reader.prepare(scenes, bands)
+        items = [(scene, band) for scene in scenes for band in bands if band in dict(scene.hrefs)]
+        done = chips.attempted(items, lambda scene, band: chips.cut(reader, scene, band, lon, lat, size))
+        errors = [error for (_, band), error in done.errors.items() if band in request.bands]
+        if errors and not any(band in request.bands for _, band in done.results):
+            raise errors[0]
+        for band in request.optional:
+            if scenes and not any(band == name for _, name in done.results):
+                log.warning("no scene there has %s that can be read", band)
+        return list(done.results.values())
 
-    def background(
-        self, lon: float, lat: float, *, chipsize: int = 256, extend: float = 256, tms: str = "Google", file: Path
-    ) -> Path:
+    def write_chips(self, request: ImageRequest, folder: Path, limit: int = 24) -> list[Chip]:
+        """See `Source.write_chips`."""
+        return [
+            chip
+            for band in request.bands
+            for chip in chips.write(
+                self.lake,
+                request.lon,
+                request.lat,
+                request.start,
+                request.end,
+                band=band,
+                chipsize=request.chipsize,
+                folder=folder,
+                limit=limit,
+                card=request.card,
+            )
+        ]
+
+    def background(self, square: Square) -> Background:
         """See `Source.background`; where no tile server answers, it is true colour from the lake."""
-        return basemaps.write(lon, lat, chipsize=chipsize, extend=extend, tms=tms, file=file, lake=self.lake)
+        return basemaps.render_square(square, self.lake, self._reader())
+
+    def write_background(self, square: Square, file: Path) -> Path:
+        """See `Source.write_background`."""
+        return basemaps.save(self.background(square), file)
+
+    def _reader(self) -> Reader:
+        """What is read with: of a server, which goes on for long, one for each question."""
+        if self._hold or self._pixels is None:
+            self._pixels = Reader(self.lake)
+        return self._pixels
 
     # -- what there is ------------------------------------------------------------------------------------------------
 
@@ -325,18 +354,18 @@ def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool) -> Columns:
         ending = _SAFE if tstype == "s2" else ""
         answer["reference"] = [name.removesuffix(ending) + ending for name in rows["reference"].to_pylist()]
     if any(answer.get("hist", ())) and not all(answer["hist"]):
-        kept = [place for place, histogram in enumerate(answer["hist"]) if histogram]
-        answer = {name: [values[place] for place in kept] for name, values in answer.items()}
+        classified = [number for number, histogram in enumerate(answer["hist"]) if histogram]
+        answer = {name: [values[number] for number in classified] for name, values in answer.items()}
     return answer
 
 
 def _histograms(scl: pa.ChunkedArray) -> list[dict[str, int]]:
     """Pixels of each scene class that occurs, by the class as text; the bands of a scene share one."""
     names = [str(value) for value in cards.CLASSES]
-    known: dict[tuple[int | None, ...], dict[str, int]] = {}
-    found = []
+    by_counts: dict[tuple[int | None, ...], dict[str, int]] = {}
+    histograms = []
     for counts in map(tuple, scl.to_pylist()):
-        if counts not in known:
-            known[counts] = {name: int(count) for name, count in zip(names, counts, strict=True) if count}
-        found.append(known[counts])
-    return found
+        if counts not in by_counts:
+            by_counts[counts] = {name: int(count) for name, count in zip(names, counts, strict=True) if count}
+        histograms.append(by_counts[counts])
+    return histograms

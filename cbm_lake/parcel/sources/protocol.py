@@ -1,109 +1,156 @@
-"""What a source can be asked, and the shapes of its answers: those of the REST service."""
+"""What a source can be asked, and in which forms it answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
-from cbm_lake.parcel.chips import Chip
+from cbm_lake.cards import Card
+from cbm_lake.lake.keys import ParcelKey
+from cbm_lake.parcel.basemaps import Background, Square
+from cbm_lake.parcel.chips import Chip, Cutout
+from cbm_lake.parcel.declaration import Parcel
+from cbm_lake.parcel.series import TimeSeries
 
 Columns: TypeAlias = "dict[str, list[Any]]"
-"""Equally long lists by name."""
+"""Equally long lists by name: an answer in JSON, as the REST service gives it."""
 SUFFIX: Final = {"s2": "", "bs": "b", "c6": "c"}
 """In time series radar bands end in their card's letter: VVb is backscatter, VVc coherence."""
 
 
+@dataclass(frozen=True)
+class ByPid:
+    """The parcel of an identifier: area (m²), clat, clon, cropcode, cropname, pid, srid, geom (GeoJSON text)."""
+
+    key: ParcelKey
+    geometry: bool = False
+    """With geom."""
+    wgs84: bool = False
+    """geom in degrees, not in the area's own coordinate system."""
+
+
+@dataclass(frozen=True)
+class ByLocation:
+    """All parcels that a point in degrees meets, edges included; columns of `ByPid`."""
+
+    aoi: str
+    year: int
+    lon: float
+    lat: float
+    ptype: str = ""
+    geometry: bool = False
+    wgs84: bool = False
+
+
+@dataclass(frozen=True)
+class ByPolygon:
+    """All parcels that a polygon meets; no rows, rather than an error, where there are none."""
+
+    aoi: str
+    year: int
+    polygon: object
+    """In degrees unless it says otherwise, in any form of `polygons.read`."""
+    ptype: str = ""
+    geometry: bool = False
+    wgs84: bool = False
+    only_ids: bool = True
+    """pid and geom alone."""
+    limit: int | None = None
+    """The greatest number that a lake gives; a server has its own."""
+
+
+@dataclass(frozen=True)
+class Peers:
+    """The nearest parcels of the same crop larger than 3000 m²: pids, distance (m, edge to edge), ascending."""
+
+    key: ParcelKey
+    distance: float = 2000.0
+    limit: int = 10
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Statistics by time and band: date_part, band, count, mean, std, min, p25, p50, p75, max[, hist][, reference]."""
+
+    key: ParcelKey
+    tstype: str = "s2"
+    """s2, bs, c6, or scl, which gives obsid and hist only."""
+    band: str = ""
+    """One band only, by any of its names; "" is all."""
+    scl: bool = True
+    """With hist."""
+    ref: bool = False
+    """With reference: names of products, of s2 with .SAFE."""
+
+
+@dataclass(frozen=True)
+class Weather:
+    """meteo_date (YYYY-MM-DD), tmin, tmax, tmean (°C), prec (mm) of a parcel's weather cell, by date."""
+
+    key: ParcelKey
+
+
+@dataclass(frozen=True)
+class Markers:
+    """What was found to happen on a parcel, by date."""
+
+    key: ParcelKey
+
+
+Question: TypeAlias = ByPid | ByLocation | ByPolygon | Peers | Statistics | Weather | Markers
+"""What is answered in columns."""
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """The images of a position from a first to a last day."""
+
+    lon: float
+    lat: float
+    start: date | str
+    end: date | str
+    bands: tuple[str, ...]
+    chipsize: int = 1280
+    """Metres a side."""
+    card: str = "s2"
+    optional: tuple[str, ...] = ()
+    """Bands that may be missing altogether; the log says so."""
+
+
 class Source(Protocol):
-    """Answers questions about single parcels and places.
+    """Answers questions about single parcels and positions.
 
     All raise NotFoundError where there is nothing, InvalidInputError for what cannot be asked, and SourceError when the
-    lake or the server fails. `ptype` says which of several parcel sets; None is the main one.
+    lake or the server fails.
     """
 
-    def parcel_by_id(
-        self, aoi: str, year: int, pid: str, *, ptype: str | None = None, geometry: bool = False, wgs84: bool = False
-    ) -> Columns:
-        """The parcel of that identifier: area (m²), clat, clon, cropcode, cropname, pid, srid, geom (GeoJSON text)."""
+    def answer(self, question: Question) -> Columns:
+        """An answer in the columns that the question names."""
 
-    def parcels_by_location(
-        self,
-        aoi: str,
-        year: int,
-        lon: float,
-        lat: float,
-        *,
-        ptype: str | None = None,
-        geometry: bool = False,
-        wgs84: bool = False,
-    ) -> Columns:
-        """All parcels that the point in degrees meets, edges included; columns as above."""
+    def parcel(self, key: ParcelKey) -> Parcel:
+        """A parcel as declared."""
 
-    def parcels_by_polygon(
-        self,
-        aoi: str,
-        year: int,
-        polygon: Any,
-        *,
-        ptype: str | None = None,
-        geometry: bool = False,
-        wgs84: bool = False,
-        only_ids: bool = True,
-    ) -> Columns:
-        """All parcels that the polygon in degrees meets; no rows, rather than an error, where there are none."""
+    def series(self, parcel: Parcel, card: Card) -> TimeSeries:
+        """The statistics of a parcel; no rows where nothing was extracted."""
 
-    def parcel_peers(
-        self, aoi: str, year: int, pid: str, *, ptype: str | None = None, distance: float = 2000.0, limit: int = 10
-    ) -> Columns:
-        """The nearest parcels of the same crop larger than 3000 m²: pids, distance (m, edge to edge), ascending."""
+    def cutouts(self, request: ImageRequest) -> list[Cutout]:
+        """The bands of all scenes over a position, those that can be read; a band that a scene lacks is left out."""
 
-    def parcel_time_series(
-        self,
-        aoi: str,
-        year: int,
-        pid: str,
-        *,
-        ptype: str | None = None,
-        tstype: str = "s2",
-        band: str = "",
-        scl: bool = True,
-        ref: bool = False,
-    ) -> Columns:
-        """Statistics by time and band: date_part, band, count, mean, std, min, p25, p50, p75, max[, hist][, reference].
+    def write_chips(self, request: ImageRequest, folder: Path, limit: int = 24) -> list[Chip]:
+        """The same as GeoTIFFs in a folder, by band and time.
 
-        tstype is s2, bs, c6, or scl, which gives obsid and hist only. Names of bands may be those of the original's
-        tables (B4, VVb); references are names of products, of s2 with .SAFE.
+        Raises:
+            TooManyError: more scenes than the limit.
         """
 
-    def weather_time_series(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
-        """meteo_date (YYYY-MM-DD), tmin, tmax, tmean (°C), prec (mm) of the parcel's weather cell, by date."""
+    def background(self, square: Square) -> Background:
+        """An orthophoto round a position."""
 
-    def markers(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
-        """What was found to happen on the parcel, by date."""
-
-    def raw_chips(
-        self,
-        lon: float,
-        lat: float,
-        start: date | str,
-        end: date | str,
-        *,
-        band: str,
-        chipsize: int = 1280,
-        folder: Path,
-        limit: int = 24,
-        card: str = "s2",
-    ) -> list[Chip]:
-        """GeoTIFFs of one band of all scenes over a place, chipsize metres wide, put into the folder; by time."""
-
-    def background(
-        self, lon: float, lat: float, *, chipsize: int = 256, extend: float = 256, tms: str = "Google", file: Path
-    ) -> Path:
-        """A GeoTIFF (EPSG:3857, three bands of uint8) of an orthophoto round a place, `extend` metres wide.
-
-        Where it is: `file`, or beside it where it shows something else than that name says.
-        """
+    def write_background(self, square: Square, file: Path) -> Path:
+        """The same as GeoTIFF; where it is: `file`, or beside it where it shows something else than that name says."""
 
     def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
         """What there is to be asked: server, helpers, and for each area its years, parcel sets and examples."""

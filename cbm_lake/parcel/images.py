@@ -1,0 +1,160 @@
+"""The images of a position over time, on one grid: cutouts of scenes as one dataset of xarray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from affine import Affine
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
+
+from cbm_lake.geo.reprojection import transformer
+from cbm_lake.parcel.chips import Cutout
+from cbm_lake.rasters import Grid
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+_PIXEL: Final = 10.0
+"""Metres a side of the pixels in which images are drawn."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """What one scene saw of a position."""
+
+    obstime: datetime
+    bands: Mapping[str, NDArray[np.number]]
+    cloud: float
+    """Share of clouded pixels, of the parcel where there is one; NaN where it is not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The images of a position on one grid, by time."""
+
+    data: xr.Dataset
+    """The bands (time, y, x), 0 where there is no measurement, and cloud (time); time is UTC, without a zone. The
+    attributes are epsg and transform (a, b, c, d, e, f).
+    """
+    cutouts: tuple[Cutout, ...] = ()
+    """What they are made of, in the pixels of its own."""
+
+    @property
+    def epsg(self) -> int:
+        """Their coordinate system."""
+        return int(self.data.attrs["epsg"])
+
+    @property
+    def transform(self) -> Affine:
+        """From column and row of a pixel's upper left corner to x and y."""
+        return Affine(*self.data.attrs["transform"])
+
+    @property
+    def size(self) -> int:
+        """Pixels a side."""
+        return int(self.data.sizes["x"])
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north."""
+        metres = self.size * self.transform.a
+        return self.transform.c, self.transform.f - metres, self.transform.c + metres, self.transform.f
+
+    @cached_property
+    def images(self) -> tuple[Image, ...]:
+        """The images one by one."""
+        bands = {str(name): values.to_numpy() for name, values in self.data.data_vars.items() if name != "cloud"}
+        times = self.data["time"].to_numpy().astype("datetime64[us]").tolist()
+        clouds = self.data["cloud"].to_numpy().tolist()
+        return tuple(
+            Image(time.replace(tzinfo=UTC), {name: values[number] for name, values in bands.items()}, cloud)
+            for number, (time, cloud) in enumerate(zip(times, clouds, strict=True))
+        )
+
+
+def assembled(
+    cutouts: Sequence[Cutout], bands: Sequence[str], lon: float, lat: float, chipsize: float
+) -> xr.Dataset | None:
+    """Cutouts on one grid; those of a moment that lacks a band are left out, and where all bands are empty.
+
+    Args:
+        cutouts: of one position; also of other bands, which are there (0 where missing) when a moment has all `bands`.
+        bands: without which a moment is left out.
+        lon: degrees east.
+        lat: degrees north.
+        chipsize: metres a side.
+
+    Returns:
+        The bands (time, y, x), and of others as above; None where no moment has all bands.
+    """
+    import xarray as xr
+
+    by_band: dict[str, dict[datetime, Cutout]] = {band: {} for band in bands}
+    for cutout in cutouts:
+        by_band.setdefault(cutout.band, {})[cutout.obstime] = cutout
+    times = sorted(set.intersection(*(set(by_band[band]) for band in bands)))
+    if not times:
+        return None
+    grid = _grid([by_band[band][times[0]].grid for band in bands], lon, lat, chipsize)
+    layers = {band: dict(_layers(parts, times, grid)) for band, parts in by_band.items()}
+    times = [time for time in times if any(layers[band][time].any() for band in bands)]
+    shape, transform = grid.shape, grid.transform
+    x = transform.c + (np.arange(shape[1]) + 0.5) * transform.a
+    y = transform.f + (np.arange(shape[0]) + 0.5) * transform.e
+    empty = np.empty((0, *shape))
+    return xr.Dataset(
+        {
+            band: (("time", "y", "x"), np.stack([parts[t] for t in times]) if times else empty)
+            for band, parts in layers.items()
+        },
+        coords={"time": np.array([t.replace(tzinfo=None) for t in times], "datetime64[us]"), "y": y, "x": x},
+        attrs={"epsg": grid.epsg, "transform": tuple(transform)[:6]},
+    )
+
+
+def _layers(
+    cutouts: Mapping[datetime, Cutout], times: Sequence[datetime], grid: Grid
+) -> Iterator[tuple[datetime, NDArray[np.number]]]:
+    """The pixels of a band at each moment; 0 where there is none of it."""
+    dtype = next(iter(cutouts.values())).pixels.dtype if cutouts else np.dtype(np.uint8)
+    for time in times:
+        yield time, _resampled(cutouts[time], grid) if time in cutouts else np.zeros(grid.shape, dtype)
+
+
+def _grid(grids: Sequence[Grid], lon: float, lat: float, chipsize: float) -> Grid:
+    """Pixels of 10 m that fit those of the first of some grids, in a square round a position that all of them cover."""
+    first = grids[0]
+    x, y = transformer(4326, first.epsg).transform(lon, lat)
+    size = max(1, round(chipsize / _PIXEL))
+    west = first.transform.c + round((x - first.transform.c) / _PIXEL - size / 2) * _PIXEL
+    north = first.transform.f - round((first.transform.f - y) / _PIXEL - size / 2) * _PIXEL
+    # pixels of 20 m may begin or end 10 m off
+    lefts, bottoms, rights, tops = zip(*(grid.bounds for grid in grids), strict=True)
+    west, north = max(west, *lefts), min(north, *tops)
+    across = min(rights) - west, north - max(bottoms)
+    size = max(1, min(size, int(min(across) // _PIXEL)))
+    return Grid(first.epsg, Affine(_PIXEL, 0, west, 0, -_PIXEL, north), (size, size))
+
+
+def _resampled(cutout: Cutout, grid: Grid) -> NDArray[np.number]:
+    """A cutout in the pixels of a grid, the nearest of its own; 0 outside."""
+    target = np.zeros(grid.shape, cutout.pixels.dtype)
+    reproject(
+        cutout.pixels,
+        target,
+        src_transform=cutout.grid.transform,
+        src_crs=f"EPSG:{cutout.grid.epsg}",
+        src_nodata=0,
+        dst_transform=grid.transform,
+        dst_crs=f"EPSG:{grid.epsg}",
+        dst_nodata=0,
+        resampling=Resampling.nearest,
+    )
+    return target

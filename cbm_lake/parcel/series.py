@@ -1,0 +1,61 @@
+"""The statistics of a parcel over time, as one wide row for each scene."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from cbm_lake.cards import Card
+from cbm_lake.files import decimals
+from cbm_lake.parcel.declaration import Parcel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNITS: Final = {"s2": "DN, reflectance x 10000", "bs": "linear power", "c6": "coherence, 0 to 1"}
+_STATISTICS: Final = ("count", "mean", "p25", "p75")
+"""What curves are made of."""
+
+
+@dataclass(frozen=True)
+class TimeSeries:
+    """What the scenes of a card saw of a parcel."""
+
+    parcel: Parcel
+    card: Card
+    table: pa.Table
+    """By time: obstime (UTC), seen (whether enough of the parcel was; null where that is not known), scl (pixels of
+    each scene class; only of cards that have them, null where not known), and of each band B04_count, B04_mean, … .
+    """
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """The bands that have columns, in the card's order."""
+        return tuple(band for band in self.card.resolutions if f"{band}_mean" in self.table.column_names)
+
+    @property
+    def unit(self) -> str:
+        """That of means and quantiles."""
+        return UNITS[self.card.name]
+
+    def rows(self, bands: Iterable[str]) -> pd.DataFrame:
+        """The scenes in which all the bands have pixels, of several of one moment the one with the most.
+
+        Returns:
+            By time (naive UTC): time, seen (True where not known), scl (None where not known), count (pixels, of the
+            band that has fewest), and of each band its mean, p25 and p75 (float64) as B04_mean, …
+        """
+        columns = [f"{band}_{statistic}" for band in dict.fromkeys(bands) for statistic in _STATISTICS]
+        table = self.table
+        for name in {"seen", "scl", *columns} - set(table.column_names):
+            table = table.append_column(name, pa.nulls(table.num_rows, pa.float64()))
+        rows = decimals.written(table.select(["obstime", "seen", "scl", *columns])).to_pandas()
+        count = rows[[name for name in columns if name.endswith("_count")]].astype(float).min(axis=1, skipna=False)
+        rows = rows.assign(count=count, time=rows["obstime"].dt.tz_convert(None), seen=rows["seen"].ne(False))
+        rows = rows[rows["count"] > 0].sort_values(["time", "count"], kind="stable")
+        rows = rows.drop_duplicates("time", keep="last").reset_index(drop=True)
+        values = [name for name in columns if not name.endswith("_count")]
+        return rows[["time", "seen", "scl", "count", *values]].astype(dict.fromkeys(values, float))
