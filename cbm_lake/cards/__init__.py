@@ -17,7 +17,7 @@ from cbm_lake.cards.sentinel2 import S2
 from cbm_lake.errors import InvalidInputError
 
 __all__ = [
-    "ASSETS", "BS", "C6", "CARDS", "CARD_BANDS", "CLASSES", "CLASS_NAMES", "CLOUD_CLASSES", "LS", "MISSIONS", "S2",
+    "ASSETS", "BS", "C6", "CARDS", "CARD_BANDS", "CLASSES", "CLASS_NAMES", "CLOUD_CLASSES", "COMMON_NAMES", "LS", "MISSIONS", "S2",
     "STATISTICS", "Band", "Card", "Classes", "Classification", "Mission", "Quantity", "Refusal", "asset_band",
     "band_called", "band_named", "get", "scene_classes", "with_classes",
 ]  # fmt: skip
@@ -33,6 +33,9 @@ CARD_BANDS: Final = MappingProxyType({card.name: tuple(card.resolutions) for car
 
 ASSETS: Final = tuple(dict.fromkeys(name for card in CARDS.values() for name in card.rasters))
 """The asset keys of a catalogued scene, whatever its provider calls them."""
+
+COMMON_NAMES: Final = MappingProxyType({**S2.aliases, "scl": "SCL"})
+"""Sentinel-2 bands by the common names of STAC's electro-optical extension, which Earth Search uses as asset keys."""
 
 MISSIONS: Final = MappingProxyType({card.mission.code: card.mission for card in CARDS.values()})
 """Missions by the code with which their sensors begin."""

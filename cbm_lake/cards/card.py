@@ -177,6 +177,8 @@ class Card:
     """What the numbers of its signatures are, for the documentation of its views."""
     mission: Mission
     bands: tuple[Band, ...]
+    key_band: str
+    """The band without whose raster an entry of the catalogue is a copy without rasters."""
     default_bands: tuple[str, ...]
     """What is extracted when nothing is asked for."""
     quantity: Quantity
@@ -203,6 +205,8 @@ class Card:
     """The band whose classes are counted."""
     spacings: tuple[int, ...] = ()
     """Pixel sizes in metres that providers geocode this card to; empty where each band has its own and no other."""
+    migrated: bool = False
+    """Whether databases of the original library have it."""
     wire_suffix: str = ""
     """What the REST service of the original appends to the names of bands: VVb."""
     collections: Mapping[str, str] = field(default_factory=dict)

@@ -59,10 +59,11 @@ LS: Final = Card(
         Band("blue", 30, ("b2",), 0.482, (0, 2800), BLUE),
         Band("green", 30, ("b3",), 0.561, (0, 2800), GREEN),
         Band("red", 30, ("b4",), 0.654, (0, 2800), RED),
-        Band("nir08", 30, ("b5",), 0.865, (0, 5500), WINE),
+        Band("nir08", 30, ("b5", "nir"), 0.865, (0, 5500), WINE),
         Band("swir16", 30, ("b6",), 1.608, (0, 4500), CYAN),
         Band("swir22", 30, ("b7",), 2.200, (0, 4000), GREY),
     ),
+    key_band="red",
     default_bands=("blue", "green", "red", "nir08", "swir16", "swir22"),
     quantity=REFLECTANCE,
     acceptance=Acceptance(

@@ -39,6 +39,7 @@ BS: Final = Card(
     _LINEAR,
     SENTINEL1,
     bands=(Band("VV", 10, display=(0, 0.4), colour=BLUE), Band("VH", 10, display=(0, 0.1), colour=RED)),
+    key_band="VV",
     default_bands=("VV", "VH"),
     quantity=Quantity(
         "backscatter",
@@ -68,6 +69,7 @@ BS: Final = Card(
     stated=MappingProxyType({"product:type": "RTC", "processing:level": "L2"}),
     dtype="float32",
     spacings=(10, 20, 30),  # CARD-BS and Planetary Computer 10, sentinel1-rtc of Indigo 20, OPERA RTC-S1 30
+    migrated=True,
     wire_suffix="b",
     collections=MappingProxyType({"planetary-computer": "sentinel-1-rtc"}),
 )

@@ -84,6 +84,7 @@ S2: Final = Card(
         Band("B11", 20, ("swir16",), 1.610, (0, 4500), CYAN),
         Band("B12", 20, ("swir22",), 2.190, (0, 4000), GREY),
     ),
+    key_band="B04",
     default_bands=("B02", "B03", "B04", "B05", "B08", "B11"),
     quantity=REFLECTANCE,
     acceptance=Acceptance("Level-2A", level="L2A"),
@@ -93,6 +94,7 @@ S2: Final = Card(
     unit=0.0001,
     highest=32_767,  # reflectance above 3.2767 does not occur; a number below 0 that wrapped round is above it
     shifted=True,
+    migrated=True,
     classification=SCL,
     collections=MappingProxyType(
         {
