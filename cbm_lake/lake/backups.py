@@ -34,7 +34,8 @@ from cbm_lake.lake.check import check
 from cbm_lake.lake.lakefiles import CHECKPOINT, ENTRY, File, Moment, added, as_they_came, listed, named, table_of
 from cbm_lake.storage import loghint
 from cbm_lake.storage.access import is_remote
-from cbm_lake.storage.log import LAST_CHECKPOINT, version_of
+from cbm_lake.storage.entries import version_of
+from cbm_lake.storage.log import LAST_CHECKPOINT
 from cbm_lake.storage.store import Store, discard, translated
 
 Progress = Callable[[int, int], None]
