@@ -9,21 +9,44 @@ import re
 from types import MappingProxyType
 from typing import Final
 
+from cbm_lake.cards import statistics
 from cbm_lake.cards.card import Band, Card, Classification, Mission, Quantity, Refusal
 from cbm_lake.cards.classes import CLASS_NAMES, CLASSES, CLOUD_CLASSES, Classes, scene_classes, with_classes
 from cbm_lake.cards.landsat import LS
 from cbm_lake.cards.sentinel1 import BS, C6
 from cbm_lake.cards.sentinel2 import S2
+from cbm_lake.cards.statistics import STATISTICS
 from cbm_lake.errors import InvalidInputError
 
 __all__ = [
-    "ASSETS", "BS", "C6", "CARDS", "CARD_BANDS", "CLASSES", "CLASS_NAMES", "CLOUD_CLASSES", "COMMON_NAMES", "LS", "MISSIONS", "S2",
-    "STATISTICS", "Band", "Card", "Classes", "Classification", "Mission", "Quantity", "Refusal", "asset_band",
-    "band_called", "band_named", "get", "scene_classes", "with_classes",
-]  # fmt: skip
-
-STATISTICS: Final = ("count", "mean", "std", "min", "max", "p25", "p50", "p75")
-"""The columns of one band in a signature, behind the band's name: B04_count, B04_mean, …"""
+    "ASSETS",
+    "BS",
+    "C6",
+    "CARDS",
+    "CARD_BANDS",
+    "CLASSES",
+    "CLASS_NAMES",
+    "CLOUD_CLASSES",
+    "COMMON_NAMES",
+    "LS",
+    "MISSIONS",
+    "S2",
+    "STATISTICS",
+    "Band",
+    "Card",
+    "Classes",
+    "Classification",
+    "Mission",
+    "Quantity",
+    "Refusal",
+    "asset_band",
+    "band_called",
+    "band_named",
+    "get",
+    "scene_classes",
+    "statistics",
+    "with_classes",
+]
 
 CARDS: Final = MappingProxyType({card.name: card for card in (S2, BS, C6, LS)})
 """Every card by its name; this is the only list of them."""

@@ -8,9 +8,27 @@ from cbm_lake.cards import CARDS
 from cbm_lake.cards.colours import BLUE, CLASSES, CURVES, CYAN, GREEN, GREY, PURPLE, RED, YELLOW
 
 __all__ = [
-    "BAD", "BANDS", "BLUE", "CLASSES", "CLOUD", "CURVES", "CYAN", "DOUBTFUL", "EDGE", "GOOD", "GREEN", "GREY", "GRID",
-    "GROUND", "INK", "NDVI", "PALE", "PURPLE", "RED", "YELLOW",
-]  # fmt: skip
+    "BAD",
+    "BANDS",
+    "BLUE",
+    "CLASSES",
+    "CLOUD",
+    "CURVES",
+    "CYAN",
+    "DOUBTFUL",
+    "EDGE",
+    "GOOD",
+    "GREEN",
+    "GREY",
+    "GRID",
+    "GROUND",
+    "INK",
+    "NDVI",
+    "PALE",
+    "PURPLE",
+    "RED",
+    "YELLOW",
+]
 
 INK: Final = "#1f2a37"
 """Words and outlines."""

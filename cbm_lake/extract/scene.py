@@ -147,8 +147,8 @@ def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
         discarded = _checked(job, band, pool)
         table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=card.nodata)
     statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
-    for name in cards.STATISTICS:
-        values = table[name] if name == "count" else _in_unit(job, card, name, table[name])
+    for name in cards.statistics.STORED:
+        values = _in_unit(job, card, name, table[name])
         statistics[f"{band}_{name}"] = (
             pc.if_else(pc.greater(table["count"], 0), values, None) if name != "count" else values
         )
@@ -157,10 +157,13 @@ def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
 
 def _in_unit(job: Job, card: cards.Card, name: str, values: pa.Array) -> pa.Array:
     """A statistic of stored numbers in the unit of the card's signatures: linear, so it can be done to the result."""
-    if name == "std":
-        return values if card.factor == 1 else pc.multiply(values, card.factor)
-    shifted = pc.add(values, job.scene.boa_offset) if job.scene.boa_offset else values
-    return shifted if (card.factor, card.shift) == (1, 0) else pc.add(pc.multiply(shifted, card.factor), card.shift)
+    statistic = cards.STATISTICS[name]
+    if statistic.unit is not None:
+        return values
+    offset = job.scene.boa_offset if statistic.shifts else 0
+    shifted = pc.add(values, offset) if offset else values
+    scaled = pc.multiply(shifted, card.factor) if card.factor != 1 else shifted
+    return pc.add(scaled, card.shift) if card.shift and statistic.shifts else scaled
 
 
 def _checked(job: Job, band: str, pixels: Any) -> int:

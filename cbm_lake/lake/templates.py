@@ -81,7 +81,7 @@ def _each(over: str, card: Card | None) -> Iterator[Mapping[str, str]]:
     if over == "card":
         yield from (_words(one) for one in cards.CARDS.values())
     elif over == "statistic":
-        yield from ({"statistic": name} for name in cards.STATISTICS)
+        yield from ({"statistic": name} for name in cards.statistics.STORED)
     elif card and over == "band":
         yield from ({"band": band.name} for band in card.bands)
     elif card and card.classification and over == "class":

@@ -32,7 +32,7 @@ _MASKS: Final = {
 """Bit masks of which every pixel becomes a class."""
 DTYPES: Final = {
     INTEGERS: "uint16", REFLECTANCE: "uint16", DECIBELS: "float32", **dict.fromkeys(_MASKS, "uint8"),
-}  # fmt: skip
+}
 """The numpy dtype of what `decoded` gives."""
 
 HIGHEST: Final = int(cards.S2.highest or 0)
