@@ -12,10 +12,9 @@ from typing import Annotated, Any, Final, TypeAlias
 import numpy as np
 from pydantic import SkipValidation
 
+from cbm_lake.cards import statistics as statistics
+from cbm_lake.cards.statistics import STATISTICS as STATISTICS
 from cbm_lake.errors import InvalidInputError, given
-
-STATISTICS: Final = ("count", "mean", "std", "min", "max", "p25", "p50", "p75")
-"""The columns of one band in a signature, behind the band's name: B04_count, B04_mean, …"""
 
 CLASSES: Final = tuple(range(12))
 """The classes of Sentinel-2's scene classification (SCL)."""

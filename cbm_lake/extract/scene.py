@@ -148,7 +148,7 @@ def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
         discarded = _checked(job, band, pool)
         table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=nodata)
     statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
-    for name in cards.STATISTICS:
+    for name in cards.statistics.STORED:
         shift = 0 if name in ("count", "std") else job.scene.boa_offset
         values = pc.add(table[name], shift) if shift else table[name]
         statistics[f"{band}_{name}"] = (

@@ -18,6 +18,7 @@ from cbm_lake.lake import damaged, lookup, queries, schemas, sums, tables, union
 from cbm_lake.lake.settling import Judge
 from cbm_lake.lake.snapshots import Snapshot, place_of
 from cbm_lake.storage.access import is_remote
+from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
@@ -41,7 +42,7 @@ _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 class Part:
     """What a database is made of where it is not to have all of a lake."""
 
-    files: Mapping[str, Sequence[dict[str, Any]]]
+    files: Mapping[str, Sequence[DataFile]]
     """Of each table those files that it may read, as `Table.files` lists them."""
     rows: Mapping[str, pa.Table]
     """Tables, and stac_scenes, whose rows are put into the database in place of views over files."""
@@ -239,7 +240,7 @@ class Database:
         if name in self._rows:
             self._connection.from_arrow(self._rows[name]).create(name)
             return
-        files, schema = [file["path"] for file in self._files[name]], self._known[name].schema
+        files, schema = [file.path for file in self._files[name]], self._known[name].schema
         of_signatures = name.startswith("signatures_")
         needed = (name, _aside(name), *_DECIDING) if of_signatures else (name,)
         refused = next((self._refused[one] for one in needed if one in self._refused), None)
@@ -285,9 +286,9 @@ class Database:
             held = self._files[f"signatures_{card}"]
             if self.returning(f"signatures_{card}").num_rows:
                 continue
-            keep = [file["path"] for file in lookup.of_parcel(held, parcel)]
+            keep = [file.path for file in lookup.of_parcel(held, parcel)]
             if len(keep) < len(held):
-                cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0]["path"]]})
+                cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0].path]})
                 cursor.execute(queries.get(f"lookup.{card}").sql)
 
 
@@ -316,7 +317,7 @@ def configure(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("set global timezone = 'UTC'")
 
 
-def files_of(known: Mapping[str, Table], snapshot: Snapshot) -> dict[str, Sequence[dict[str, Any]]]:
+def files_of(known: Mapping[str, Table], snapshot: Snapshot) -> dict[str, Sequence[DataFile]]:
     """The files of every table of a snapshot, as `Table.files` lists them."""
     return {
         name: table.files(snapshot.tables[name]) if name in snapshot.tables else [] for name, table in known.items()

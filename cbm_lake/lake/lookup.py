@@ -7,7 +7,7 @@ more than the rows themselves, or the rows lie in many files, SQL answers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from cbm_lake import cards
 from cbm_lake.lake import schemas
+from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.store import Store, translated
 
 QUESTIONS: Final = {f"time_series.{card}": card for card in cards.CARD_BANDS}
@@ -39,24 +40,18 @@ class Held:
     """What a snapshot says of a card's signatures."""
 
     store: Store
-    files: Sequence[dict[str, Any]]
-    """As the log tells of them."""
+    files: Sequence[DataFile]
     counting: pa.Array
     """The extractions whose rows count."""
     outdated: frozenset[str]
     """Parcels of which only some rows of an extraction count."""
 
 
-def of_parcel(files: Sequence[dict[str, Any]], params: dict[str, Any]) -> list[dict[str, Any]]:
+def of_parcel(files: Sequence[DataFile], params: Mapping[str, object]) -> list[DataFile]:
     """Those of a card's files that can hold the parcel asked for."""
     pid = str(params["pid"])
-    partition = {f"partition.{name}": str(params[name]) for name in ("aoi", "year") if params.get(name) is not None}
-    return [
-        file
-        for file in files
-        if (file.get("min.pid") is None or file["min.pid"] <= pid <= file["max.pid"])
-        and all(str(file[name]) == value for name, value in partition.items())
-    ]
+    partition = {(name, str(params[name])) for name in ("aoi", "year") if params.get(name) is not None}
+    return [file for file in files if partition <= file.partition.items() and file.can_hold("pid", pid)]
 
 
 def series(card: str, held: Held, params: dict[str, Any]) -> pa.Table | None:
@@ -66,7 +61,7 @@ def series(card: str, held: Held, params: dict[str, Any]) -> pa.Table | None:
     found = of_parcel(held.files, params)
     if len(found) > _FILES:
         return None
-    groups = [group for file in found for group in _groups(held.store, file["path"], params["pid"])]
+    groups = [group for file in found for group in _groups(held.store, file.path, params["pid"])]
     found_rows = [_of(group, params["pid"]) for group in groups]  # columns of a later version are null in older files
     wide = pa.concat_tables([_empty(card), *found_rows], promote_options="default")
     counts = pc.and_(pc.equal(wide["ptype"], params["ptype"]), pc.is_in(wide["extraction"], held.counting))

@@ -15,6 +15,7 @@ from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import clock, digests, filenames
 from cbm_lake.files.filenames import Order
+from cbm_lake.geo import geoparquet
 from cbm_lake.lake import manifest, revisions, schemas, sums
 from cbm_lake.lake.pixels import Pixels
 from cbm_lake.lake.slots import SlotContent, lost, reserved
@@ -284,10 +285,9 @@ def _stac_geoparquet(rows: pa.Table) -> pa.Table:
     """The table with the metadata that makes its file GeoParquet 1.1 and STAC-GeoParquet 1.0."""
     import json
 
-    covering = {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}
-    geometry = {"encoding": "WKB", "geometry_types": [], "covering": {"bbox": covering}}
-    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
-    return rows.replace_schema_metadata({"geo": json.dumps(geo), "stac-geoparquet": json.dumps({"version": "1.0.0"})})
+    column = geoparquet.column_metadata(crs=geoparquet.DEFAULT_CRS, covering="bbox")
+    stac = {b"stac-geoparquet": json.dumps({"version": "1.0.0"}).encode()}
+    return rows.replace_schema_metadata(geoparquet.file_metadata({"geometry": column}) | stac)
 
 
 def _labelled(rows: pa.Table | pa.RecordBatchReader, ptype: str, version: str) -> pa.Table | pa.RecordBatchReader:
