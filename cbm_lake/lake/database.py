@@ -20,7 +20,6 @@ from cbm_lake.lake.snapshots import Snapshot, place_of
 from cbm_lake.storage.access import is_remote
 from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
-from cbm_lake.storage.s3files import S3Files
 from cbm_lake.storage.store import Store
 
 if TYPE_CHECKING:
@@ -82,10 +81,14 @@ class Database:
         self._coming: dict[str, pa.Table] = dict(part.returning) if part else {}
         self._connection = duckdb.connect(part.file if part else ":memory:")
         if is_remote(store.url):
-            self._connection.register_filesystem(S3Files(store.url))
+            self._connection.register_filesystem(store.lasting_files)
         with queries.translated():
             configure(self._connection)
             self._begin()
+
+    def close(self) -> None:
+        """Free it once nobody reads from it any more; cursors that were given out go on."""
+        self._connection.close()
 
     @property
     def is_whole(self) -> bool:
