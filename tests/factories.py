@@ -79,7 +79,7 @@ def scenes(*rows):
 def band(name, mean, count=100):
     """The eight statistics of a band whose values are spread evenly about the mean."""
     values = (count, mean, 10, mean - 20, mean + 20, mean - 7, mean, mean + 7)
-    return {f"{name}_{key}": value for key, value in zip(cards.STATISTICS, values, strict=True)}
+    return {f"{name}_{key}": value for key, value in zip(cards.statistics.STORED, values, strict=True)}
 
 
 def signature(pid, name="A", obstime=DAY, *, aoi="ms", year=2024, ptype="", red=400, nir=1200, scl=None, **others):

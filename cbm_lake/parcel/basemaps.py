@@ -1,6 +1,6 @@
 """Background images: orthophotos round a place from tile servers, or true colour from the lake's own scenes.
 
-See `tileservers` for how tiles are read.
+See `tiles` for how tiles are read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cbm_lake.geo.areas import Bounds
 from cbm_lake.geo.reprojection import transformer
 from cbm_lake.lake import Lake
 from cbm_lake.parcel import chips, tileservers
-from cbm_lake.parcel.tileservers import tiles as _tiles
+from cbm_lake.parcel.tiles import tiles as _tiles
 from cbm_lake.rasters import render
 
 if TYPE_CHECKING:
@@ -35,16 +35,7 @@ log = logging.getLogger(__name__)
 
 SENTINEL: Final = "sentinel"
 """Name of the background that the lake itself gives."""
-_CREDITS: Final = MappingProxyType(
-    {
-        "google": "Imagery \u00a9 Google",
-        "bing": "Imagery \u00a9 Microsoft Bing",
-        "osm": "\u00a9 OpenStreetMap contributors",
-        "esri": "Esri, Maxar, Earthstar Geographics, and the GIS User Community",
-        "ags": "Esri, Maxar, Earthstar Geographics, and the GIS User Community",
-        SENTINEL: "Contains modified Copernicus Sentinel data",
-    }
-)
+_CREDIT: Final = "Contains modified Copernicus Sentinel data"
 _LARGEST: Final = 4096
 """Pixels a side."""
 _FARTHEST: Final = 50_000
@@ -57,8 +48,8 @@ _VISIBLE: Final = ("B04", "B03", "B02")
 
 
 def names() -> list[str]:
-    """All backgrounds that can be asked for."""
-    return list(dict.fromkeys([*tileservers.definitions(), SENTINEL]))
+    """The backgrounds that go by a name of their own; providers of xyzservices go by theirs."""
+    return list(dict.fromkeys([*tileservers.names(), SENTINEL]))
 
 
 @dataclass(frozen=True)
@@ -68,7 +59,9 @@ class Square:
     lon: float
     lat: float
     tms: str = "Google"
-    """Name of a tile server (google, bing, osm, esri, ags, or one of the settings), or "sentinel"."""
+    """Name of a tile server (google, bing, osm, esri, ags, one of the settings, or a provider of xyzservices such as
+    "BasemapAT.orthofoto"), or "sentinel".
+    """
     chipsize: int = 256
     """Pixels a side."""
     extend: float = 256
@@ -140,9 +133,13 @@ def render_square(square: Square, lake: Lake | None = None, reader: chips.Reader
     """
     bounds, name = square.bounds, square.tms.lower()
     about, pixels = _rendered(square, bounds, lake, reader)
-    about |= {"asked": name, "attribution": _CREDITS.get(about["tms"], "")}
+    about |= {"asked": name, "attribution": _attribution(about["tms"])}
     transform = from_bounds(*bounds, square.chipsize, square.chipsize)
     return Background(np.moveaxis(pixels, 0, -1), transform, about, square.tms)
+
+
+def _attribution(tms: str) -> str:
+    return _CREDIT if tms == SENTINEL else tileservers.attribution(tms)
 
 
 def load(file: str | Path | MemoryFile, name: str, asked: str = "") -> Background:

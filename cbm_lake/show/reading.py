@@ -13,10 +13,10 @@ import numpy as np
 from cbm_lake.cards import CLOUD_CLASSES, S2, Classes, get
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake
+from cbm_lake.files.dates import day_of
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel import chips, images, sources
 from cbm_lake.parcel.basemaps import Background, Square
-from cbm_lake.parcel.chips.scenes import day_of
 from cbm_lake.parcel.declaration import Parcel, degrees, hectares
 from cbm_lake.parcel.images import Image, Images
 from cbm_lake.parcel.series import TimeSeries

@@ -94,7 +94,7 @@ def write(
 
 def check_band(card: str, band: str) -> None:
     """Raise InvalidInputError where a card has neither such a band nor such classes."""
-    if band != cards.get(card).classification:
+    if not cards.get(card).is_classes(band):
         cards.get(card).check_bands((band,))
 
 

@@ -213,7 +213,7 @@ def _check_size(raster: Raster, window: Window, factor: int) -> None:
 
 
 def _classes(scene: Scene) -> str | None:
-    return cards.get(scene.card).classification
+    return cards.get(scene.card).class_band
 
 
 def _inspected(href: str) -> Raster:

@@ -13,6 +13,7 @@ import shapely
 
 from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.files.dates import day_of
 from cbm_lake.lake import Lake
 from cbm_lake.lake.records import SceneAsset
 
@@ -165,18 +166,6 @@ def _square(lon: float, lat: float, metres: float) -> shapely.Geometry:
     up = metres / 2 / 111_320
     across = up / max(np.cos(np.radians(lat)), 0.01)
     return shapely.box(lon - across, lat - up, lon + across, lat + up)
-
-
-def day_of(value: date | str) -> date:
-    """A day of a date or text.
-
-    Raises:
-        InvalidInputError: it is none.
-    """
-    try:
-        return value if isinstance(value, date) else date.fromisoformat(value)
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"{value!r} is no day ({error}); write dates as 2024-03-01") from error
 
 
 def _day(value: date | str) -> datetime:

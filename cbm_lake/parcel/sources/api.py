@@ -16,11 +16,11 @@ from rasterio.io import MemoryFile
 from cbm_lake.cards import S2, Card, band_called
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError, TooManyError
 from cbm_lake.files import durable
+from cbm_lake.files.dates import day_of
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel import basemaps
 from cbm_lake.parcel.basemaps import Background, Square
 from cbm_lake.parcel.chips import Chip, Cutout
-from cbm_lake.parcel.chips.scenes import day_of
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.parcel.series import TimeSeries
 from cbm_lake.parcel.sources import wire

@@ -13,7 +13,7 @@ import shapely
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
-from cbm_lake.cards import CLASSES, Card, band_called
+from cbm_lake.cards import Card, band_called
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.files import limits
 from cbm_lake.geo.areas import DEGREES

@@ -1,0 +1,107 @@
+"""Pixels out of the tiles of a tile server, read by GDAL.
+
+GDAL fetches the tiles: of servers with a URL of {x}, {y}, {z} (or {quadkey}), of WMTS, and of whatever a description of
+GDAL_WMS or GDAL_WMTS names, in any coordinate system. Decided here is from which zoom level, and so how many.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.errors import CRSError, RasterioError
+from rasterio.transform import from_bounds
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform_bounds
+
+from cbm_lake.errors import SourceError
+from cbm_lake.geo.areas import Bounds
+from cbm_lake.parcel import tileservers
+from cbm_lake.storage import access
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+_GDAL_OPTIONS: Final = {
+    "GDAL_HTTP_TIMEOUT": "10",
+    "GDAL_HTTP_CONNECTTIMEOUT": "5",
+    "GDAL_HTTP_USERAGENT": "cbm-lake",
+    "GDAL_ENABLE_WMS_CACHE": "NO",  # nothing is written to the folder where the program happens to run
+}
+_ATTEMPTS: Final = 3
+"""How often tiles are asked for."""
+_MOST_TILES: Final = 100
+"""Of one image; where it would take more, a coarser zoom level is taken."""
+
+
+def tiles(name: str, bounds: Bounds, size: int) -> NDArray[np.uint8]:
+    """Red, green and blue of a square of Web Mercator, out of the tiles of the zoom level that fits."""
+    definition = tileservers.definition(name)
+    attempts = 0
+    try:
+        with rasterio.Env(**_GDAL_OPTIONS):
+            for level in _levels(definition, bounds, size):
+                attempts += 1
+                try:
+                    return _resampled(definition, level, bounds, size)
+                except RasterioError as error:
+                    log.debug("tile server %s, attempt %d: %s", name, attempts, _reason(error))
+                    if attempts == _ATTEMPTS:
+                        raise
+    except (RasterioError, CRSError) as error:
+        raise SourceError(
+            f"tile server {name} does not answer: {_reason(error)}; try another, or tms=sentinel"
+        ) from error
+    raise SourceError(f"tile server {name} has no coordinate system; mend its description")
+
+
+def _levels(definition: str, bounds: Bounds, size: int) -> Iterator[int | None]:
+    """The overview to read, again and again, the next coarser each time: servers lack the deepest levels in places.
+
+    None stands for the full resolution.
+    """
+    with rasterio.open(definition) as dataset:
+        if dataset.crs is None:
+            return
+        west, south, east, north = transform_bounds("EPSG:3857", dataset.crs, *bounds)
+        resolution = min(east - west, north - south) / size
+        pixels = dataset.transform.a
+        factors = [1, *dataset.overviews(1)]
+        block = dataset.block_shapes[0][0]
+    level = max(n for n, factor in enumerate(factors) if factor == 1 or factor * pixels <= resolution * 1.01)
+    while level + 1 < len(factors) and _count(east - west, factors[level] * pixels * block) > _MOST_TILES:
+        level += 1
+    for number in range(level, len(factors)):
+        yield number - 1 if number else None
+
+
+def _count(extent: float, tile: float) -> int:
+    """How many tiles of that side a square can touch."""
+    return (math.ceil(extent / tile) + 1) ** 2
+
+
+def _resampled(definition: str, level: int | None, bounds: Bounds, size: int) -> NDArray[np.uint8]:
+    options = {} if level is None else {"overview_level": level}
+    target = {"crs": "EPSG:3857", "transform": from_bounds(*bounds, size, size), "width": size, "height": size}
+    with (
+        rasterio.open(definition, **options) as dataset,
+        WarpedVRT(dataset, resampling=Resampling.bilinear, **target) as warped,
+    ):
+        pixels = warped.read([1, 2, 3] if dataset.count >= 3 else [1, 1, 1])
+    return np.asarray(pixels, np.uint8)
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong in the first place."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    answer = re.search(r"error: (.+?)\.?$", str(error), re.MULTILINE)  # GDAL writes a paragraph round it
+    return answer[1] if answer else access.explained(error)
