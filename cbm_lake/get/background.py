@@ -100,9 +100,7 @@ def _check_kind(ptype: str | None) -> None:
 def _written(source: Source, folder: Path, square: Square, tms: str | Sequence[str], *, debug: bool) -> list[Path]:
     """The files, and the empty one whose name says their pixels and metres."""
     names = [tms] if isinstance(tms, str) else tms
-    files = [
-        source.write_background(replace(square, tms=name), folder / f"{name.lower()}.tif") for name in names
-    ]
+    files = [source.write_background(replace(square, tms=name), folder / f"{name.lower()}.tif") for name in names]
     for old in folder.glob("chipsize_extend_*"):
         old.unlink(missing_ok=True)
     folders.write_file(folder / f"chipsize_extend_{square.chipsize}_{square.extend:g}", "")

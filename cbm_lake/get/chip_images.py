@@ -117,7 +117,7 @@ def folder_of(parent: Path, card: str = "s2") -> Path:
     return folders.chips(parent) if card == S2.name else folders.chips(parent) / card
 
 
-def store(parent: Path, card: str, cutouts: Sequence[Cutout], bands: Sequence[str]) -> None:
+def store(parent: Path, card: str, cutouts: Sequence[Cutout]) -> None:
     """Write cutouts as `by_pid` writes chips, with their lists, into the folder of a parcel or place.
 
     Raises:
@@ -127,7 +127,7 @@ def store(parent: Path, card: str, cutouts: Sequence[Cutout], bands: Sequence[st
     files = {id(cutout): folder / f"{cutout.product}{separator}{cutout.band}.tif" for cutout in cutouts}
     for cutout in cutouts:
         save(cutout, files[id(cutout)])
-    for band in bands:
+    for band in dict.fromkeys(cutout.band for cutout in cutouts):
         of_band = [cutout for cutout in cutouts if cutout.band == band]
         chips = [Chip(cutout.product, cutout.obstime, band, files[id(cutout)]) for cutout in of_band]
         folders.write_file(folder / f"images_list.{band}.csv", _listed(chips).to_csv())

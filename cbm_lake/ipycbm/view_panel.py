@@ -23,6 +23,7 @@ from cbm_lake.ipycbm.panel import Panel, rendered, told
 from cbm_lake.ipycbm.parcel_map import MOST, parcel_map
 from cbm_lake.parcel import basemaps
 from cbm_lake.show import views
+from cbm_lake.show.style import page_of
 
 _VIEWS: Final = (
     "true colour", "B08_B04_B03", "ndvi", "ndwi", "bare soil", "SCL", "B04", "B08", "B11", "bs VV", "bs VH", "c6 VV",
@@ -238,8 +239,8 @@ def _background(chosen: Kept) -> Panel:
     def draw(parcel: Parcel, servers: tuple[str, ...]) -> Any:
         if not servers:
             raise InvalidInputError("no background is chosen; choose one or more")
-        figures = [show.background.by_pid(*parcel, tms=tms) for tms in servers]
-        return slider({figure.get_label(): figure for figure in figures})
+        figures = [page_of(show.background.by_pid(*parcel, tms=tms)) for tms in servers]
+        return slider({str(figure.get_label()): figure for figure in figures})
 
     names = basemaps.names()
     return Panel(

@@ -22,18 +22,29 @@ from typing import Final
 from cbm_lake import get
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
+from cbm_lake.lake import Lake
 from cbm_lake.lake.options import checked_options
-from cbm_lake.parcel import sources
+from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.report import evidence, facts, figures, htmlpages, keys, pages, pdfpages, seals, words
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.notebook import from_notebook
 from cbm_lake.report.slides import slides
 from cbm_lake.report.verification import Verdict, verify, verify_chain
+from cbm_lake.show.reading import Reading
 
 __all__ = [
-    "Report", "Verdict", "batch", "export_to_pdf", "from_notebook", "keys", "listed", "parcel", "slides", "verify",
+    "Report",
+    "Verdict",
+    "batch",
+    "export_to_pdf",
+    "from_notebook",
+    "keys",
+    "listed",
+    "parcel",
+    "slides",
+    "verify",
     "verify_chain",
-]  # fmt: skip
+]
 
 FORMATS: Final = ("pdf", "html", "json")
 _BACKGROUND: Final = "sentinel"
@@ -65,8 +76,9 @@ def parcel(
     tms: str = _BACKGROUND,
     notes: str | None = None,
     name: str | None = None,
+    lake: Lake | None = None,
 ) -> Report:
-    """Write the report of a parcel of the workspace's lake; what cannot be drawn is said in its place.
+    """Write the report of a parcel of a lake; what cannot be drawn is said in its place.
 
     Args:
         aoi: area.
@@ -78,38 +90,40 @@ def parcel(
         tms: name of the background under the outline.
         notes: what the analyst has to say; None is what was noted of the parcel in the workspace.
         name: of the files, without their endings; None is report_<aoi>_<year>_<pid>.
+        lake: the lake; None is the workspace's. A lake of a moment is reported as of that moment, others as of now.
 
     Raises:
         NotFoundError: no such parcel.
         InvalidInputError: a format that there is not, or a name of no file.
         ConfigError: the folder cannot be written, or a package is missing.
     """
-    wanted = [formats] if isinstance(formats, str) else formats
-    unknown = set(wanted) - set(FORMATS)
+    forms = [formats] if isinstance(formats, str) else formats
+    unknown = set(forms) - set(FORMATS)
     if unknown:
         raise InvalidInputError(f"no report can be {', '.join(sorted(unknown))}; choose from {', '.join(FORMATS)}")
     if name is not None and (not name.strip(".") or {"/", "\\"} & set(name)):
         raise InvalidInputError(f"{name!r} is no name of a file; give the folder apart")
-    moment = facts.now()
-    lake = facts.open_at(moment)
+    moment = lake.as_of.isoformat() if lake and lake.as_of else facts.now()
+    lake = facts.open_at(moment, lake.url if lake else None)
     declared = lake.parcel_set(aoi, year, ptype)
     key = {"aoi": declared.aoi, "year": declared.year, "ptype": declared.ptype, "pid": str(pid)}
-    found = facts.gather(lake, key)
-    with tempfile.TemporaryDirectory() as scratch, sources.reading(lake):
-        pictures, missing, background = figures.draw(key, Path(scratch), tms)
+    source = LakeSource(lake)
+    values = facts.gather(source, key)
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures, missing, background = figures.draw(Reading(source), key, Path(scratch), tms)
     noted = get.notes.read(aoi, year, str(pid)) if notes is None else notes
     others = {"foi": facts.foi_results(lake, key), "notes": noted, "background": background}
     signer = keys.signer()
     page = evidence.Page(Workspace.here().config.set.user, missing, tms, signer.public.name if signer else "")
-    sealed = evidence.seal(key, moment, facts.snapshot(lake), found, others, pictures, page)
-    made = _made(sealed, pictures, wanted, signer)
+    sealed = evidence.seal(key, moment, facts.snapshot(lake), values, others, pictures, page)
+    contents = _contents(sealed, pictures, forms, signer)
     target = Path(folder) if folder else get.folders.place(aoi, year, str(pid), "")
     stem = name or f"report_{declared.aoi}_{year}_{get.folders.name_of(str(pid), 150)}"
-    files = {form: get.folders.write_bytes(target / f"{stem}.{form}", content) for form, content in made.items()}
+    files = {form: get.folders.write_bytes(target / f"{stem}.{form}", content) for form, content in contents.items()}
     return Report(str(pid), files, missing)
 
 
-def _made(
+def _contents(
     sealed: Facts, pictures: dict[str, bytes], formats: Sequence[str], signer: keys.Signer | None
 ) -> dict[str, bytes]:
     """The files of a report by their formats, signed where there is a key: the signature is of their pages too."""
@@ -120,8 +134,9 @@ def _made(
         "json": lambda document: facts.text(document).encode("utf-8"),
     }
     digests: dict[str, Callable[[bytes], str]] = {
-        "pdf": pdfpages.digest, "html": lambda content: htmlpages.digest(content.decode("utf-8")),
-    }  # fmt: skip
+        "pdf": pdfpages.digest,
+        "html": lambda content: htmlpages.digest(content.decode("utf-8")),
+    }
     document = sealed
     if signer:
         rendered = {form: digest(makers[form](sealed)) for form, digest in digests.items() if form in formats}
@@ -140,6 +155,7 @@ def batch(
     formats: str | Sequence[str] = ("pdf",),
     tms: str = _BACKGROUND,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    lake: Lake | None = None,
 ) -> list[Report]:
     """Write the reports of many parcels; one that fails does not stop the others.
 
@@ -148,12 +164,12 @@ def batch(
     Raises:
         SourceError: some could not be made; says which and why, all others are written.
     """
-    made: list[Report] = []
+    reports: list[Report] = []
     failed: list[str] = []
     named = [pids] if isinstance(pids, str) else pids
     for number, pid in enumerate(named):
         try:
-            made.append(parcel(aoi, year, pid, ptype, folder=folder, formats=formats, tms=tms))
+            reports.append(parcel(aoi, year, pid, ptype, folder=folder, formats=formats, tms=tms, lake=lake))
         except LakeError as error:
             failed.append(f"{pid}: {error}")
         progress(number + 1, len(named))
@@ -161,7 +177,7 @@ def batch(
         raise SourceError(
             f"{len(failed)} of {len(named)} reports could not be made, the others are: {'; '.join(failed)}"
         )
-    return made
+    return reports
 
 
 def listed(pids: Sequence[str]) -> list[str]:
@@ -170,10 +186,10 @@ def listed(pids: Sequence[str]) -> list[str]:
     Raises:
         SourceError: the file cannot be read.
     """
-    found: list[str] = []
+    named: list[str] = []
     for pid in pids:
         if not pid.startswith("@"):
-            found.append(pid)
+            named.append(pid)
             continue
         try:
             lines = Path(pid[1:]).read_text("utf-8-sig").splitlines()
@@ -181,11 +197,19 @@ def listed(pids: Sequence[str]) -> list[str]:
             raise SourceError(
                 f"{pid[1:]} cannot be read ({error}); give a text file with a pid in each line"
             ) from error
-        found += [line.strip() for line in lines if line.strip()]
-    return list(dict.fromkeys(found))
+        named += [line.strip() for line in lines if line.strip()]
+    return list(dict.fromkeys(named))
 
 
 @checked_options
-def export_to_pdf(aoi: str, year: int, pid: str, folder: str | Path | None = None, ptype: str | None = None) -> Path:
+def export_to_pdf(
+    aoi: str,
+    year: int,
+    pid: str,
+    folder: str | Path | None = None,
+    ptype: str | None = None,
+    *,
+    lake: Lake | None = None,
+) -> Path:
     """Write report_<aoi>_<year>_<pid>.pdf, by the original's name and arguments; where it is."""
-    return parcel(aoi, year, pid, ptype, folder=folder, formats=("pdf",)).files["pdf"]
+    return parcel(aoi, year, pid, ptype, folder=folder, formats=("pdf",), lake=lake).files["pdf"]

@@ -16,7 +16,8 @@ from cbm_lake.errors import NotFoundError
 from cbm_lake.foi import result as foi
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, open_lake
-from cbm_lake.parcel.sources import LakeSource
+from cbm_lake.lake.keys import ParcelKey
+from cbm_lake.parcel.sources import LakeSource, Peers
 
 FORMAT: Final = 2
 """Of the evidence; a later one may say more."""
@@ -29,20 +30,19 @@ Key = dict[str, Any]
 """aoi, year, ptype, pid."""
 
 
-def gather(lake: Lake, key: Key) -> Facts:
+def gather(source: LakeSource, key: Key) -> Facts:
     """Everything that a report says of a parcel, ready for JSON: texts, numbers, ISO moments.
 
     Args:
-        lake: as it was at a moment, so that the same can be asked again.
+        source: a lake as it was at a moment, so that the same can be asked again.
         key: aoi, year, ptype, pid.
 
     Raises:
         NotFoundError: no such parcel.
     """
-    screen = {"screen": list(CLOUD_CLASSES)}
-    source = LakeSource(lake)
-    found = {
-        "parcel": _parcel(lake, key),
+    lake, screen = source.lake, {"screen": list(CLOUD_CLASSES)}
+    values = {
+        "parcel": _parcel(source, key),
         "optical": _rows(lake, "report.optical", key | screen),
         "radar": _rows(lake, "time_series.radar", key),
         "scenes": _rows(lake, "report.scenes", key),
@@ -51,17 +51,17 @@ def gather(lake: Lake, key: Key) -> Facts:
         "peers": _peers(source, key),
         "mask": list(CLOUD_CLASSES),
     }
-    return {name: plain(value) for name, value in found.items()}
+    return {name: plain(value) for name, value in values.items()}
 
 
 def foi_results(lake: Lake, key: Key) -> list[Facts]:
     """What the FOI checks in the lake say of a parcel. They are files of their own, which a later check replaces."""
-    found = []
+    results = []
     for name, aoi in foi.in_lake(lake).items():
         if aoi == key["aoi"]:
             rows = (row for batch in foi.batches(lake, name) for row in _of_parcel(batch, key["pid"]))
-            found += [plain({"check": name, **row}) for row in rows]
-    return found
+            results += [plain({"check": name, **row}) for row in rows]
+    return results
 
 
 def open_at(moment: str, url: str | None = None) -> Lake:
@@ -76,8 +76,8 @@ def now() -> str:
 
 def snapshot(lake: Lake) -> Facts:
     """Which versions of its tables a lake is made of, and by what."""
-    taken = lake.snapshot()
-    return {"versions": dict(taken.versions), "scenes": len(taken.scenes), "cbm_lake": version("cbm-lake")}
+    state = lake.snapshot()
+    return {"versions": dict(state.versions), "scenes": len(state.scenes), "cbm_lake": version("cbm-lake")}
 
 
 def digest(value: Any) -> str:
@@ -108,15 +108,15 @@ def _rows(lake: Lake, query: str, params: Key) -> list[Facts]:
     return rows
 
 
-def _parcel(lake: Lake, key: Key) -> Facts:
-    row = _rows(lake, "parcels.by_pid", key)[0]
+def _parcel(source: LakeSource, key: Key) -> Facts:
+    row = dict(source.declared_row(ParcelKey(**key)))
     outline = row.pop("geometry")
     shape = shapely.from_wkb(outline)
     degrees = reprojected(shape, row["epsg"], 4326)
-    declared = lake.parcel_set(key["aoi"], key["year"], key["ptype"])
-    known = {name: value for name, value in row.items() if name != "bbox"}
+    declared = source.lake.parcel_set(key["aoi"], key["year"], key["ptype"])
+    columns = {name: value for name, value in row.items() if name != "bbox"}
     return {
-        **known,
+        **columns,
         "version": declared.version,
         "outline_sha256": hashlib.sha256(outline).hexdigest(),
         "perimeter": float(shape.length) if row["epsg"] != 4326 else None,
@@ -127,15 +127,15 @@ def _parcel(lake: Lake, key: Key) -> Facts:
 def _lights(lake: Lake, key: Key) -> list[Facts]:
     """The colour of the parcel in each scenario that asks something of it, by the default rules."""
     try:
-        found = markers.traffic_light(key["aoi"], key["year"], key["ptype"], pids=[key["pid"]], lake=lake)
+        lights = markers.traffic_light(key["aoi"], key["year"], key["ptype"], pids=[key["pid"]], lake=lake)
     except NotFoundError:  # no markers were found yet
         return []
-    return list(found.drop_columns(["pid", "crop_name"]).to_pylist())
+    return list(lights.drop_columns(["pid", "crop_name"]).to_pylist())
 
 
 def _peers(source: LakeSource, key: Key) -> Facts:
     try:
-        return source.parcel_peers(key["aoi"], key["year"], key["pid"], ptype=key["ptype"], limit=_MOST_PEERS)
+        return source.answer(Peers(ParcelKey(**key), limit=_MOST_PEERS))
     except NotFoundError:
         return {"pids": [], "distance": []}
 

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Final
 
 from cbm_lake import get, show
 from cbm_lake.errors import InvalidInputError, LakeError, of_extra
+from cbm_lake.lake import Lake
 from cbm_lake.lake.options import checked_options
-from cbm_lake.show import crops, reading
+from cbm_lake.parcel.declaration import Parcel, degrees, hectares
+from cbm_lake.show import crops
+from cbm_lake.show.reading import Reading
+from cbm_lake.show.style import Figure, page_of
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from pptx.presentation import Presentation
     from pptx.shapes.autoshape import Shape
     from pptx.shapes.shapetree import SlideShapes
 
-    from cbm_lake.show.reading import Parcel
-
-Draw = Callable[..., "Figure"]
+Draw = Callable[..., Figure | None]
 """Draws a figure of aoi, year, pid and ptype, into a file."""
 
 _AND_CROP: Final = ", and that of its crop"
@@ -58,6 +59,7 @@ def slides(
     *,
     file: str | Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    lake: Lake | None = None,
 ) -> Path:
     """Write a presentation of one or several parcels, a figure a slide; one that cannot be drawn says why in its place.
 
@@ -68,6 +70,7 @@ def slides(
         ptype: which parcel set; None is the main one.
         file: .pptx; None is temp/<aoi>/<year>/<pid>/slides_<aoi>_<year>_<pid>.pptx of the first parcel.
         progress: told how many slides are made, of how many.
+        lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Returns:
         Where it is.
@@ -82,15 +85,16 @@ def slides(
         from pptx.util import Inches
     if file is not None and Path(file).suffix.lower() != ".pptx":
         raise InvalidInputError(f"{file} cannot be written; slides are .pptx")
-    chosen = reading.parcels(aoi, year, pid, ptype)
+    reading = Reading.of(lake)
+    parcels = reading.parcels(aoi, year, pid, ptype)
     deck = pptx.Presentation()
     deck.slide_width, deck.slide_height = Inches(_WIDE), Inches(_TALL)
-    for number, parcel in enumerate(chosen):
+    for number, parcel in enumerate(parcels):
         _declared(deck, parcel)
-        for place, (title, figure) in enumerate(_figures(parcel), 1):
-            _slide(deck, parcel, title, figure)
-            progress(number * len(FIGURES) + place, len(chosen) * len(FIGURES))
-    first = chosen[0]
+        for count, (title, draw) in enumerate(_figures(reading, parcel), 1):
+            _slide(deck, parcel, title, draw)
+            progress(number * len(FIGURES) + count, len(parcels) * len(FIGURES))
+    first = parcels[0]
     name = f"slides_{first.aoi}_{first.year}_{get.folders.name_of(first.pid)}.pptx"
     target = Path(file) if file else get.folders.place(first.aoi, first.year, first.pid, "") / name
     written = io.BytesIO()
@@ -98,14 +102,14 @@ def slides(
     return get.folders.write_bytes(target, written.getvalue())
 
 
-def _figures(parcel: Parcel) -> Iterator[tuple[str, Draw]]:
+def _figures(reading: Reading, parcel: Parcel) -> Iterator[tuple[str, Draw]]:
     """The figures by their titles; of the parcel alone where no other parcels of its crop are known."""
-    alone = not crops.has_others(parcel)
-    for title, figure in FIGURES.items():
+    alone = not crops.has_others(reading.source, parcel)
+    for title, draw in FIGURES.items():
         if alone and title.endswith(_AND_CROP):
-            yield title.removesuffix(_AND_CROP), partial(figure, crop=False)
+            yield title.removesuffix(_AND_CROP), partial(draw, crop=False, lake=reading)
         else:
-            yield title, figure
+            yield title, partial(draw, lake=reading)
 
 
 def _declared(deck: Presentation, parcel: Parcel) -> None:
@@ -114,30 +118,30 @@ def _declared(deck: Presentation, parcel: Parcel) -> None:
     _text(slide.shapes, f"Parcel {parcel.pid}", 2.2, 36)
     facts = [
         parcel.crop or parcel.code or "no crop declared",
-        reading.hectares(parcel.area),
+        hectares(parcel.area),
         f"{parcel.aoi} {parcel.year} {parcel.ptype or ''}".rstrip(),
-        reading.degrees(parcel.lon, parcel.lat),
+        degrees(parcel.lon, parcel.lat),
     ]
     _text(slide.shapes, "\n".join(facts), 3.2, 20)
 
 
-def _slide(deck: Presentation, parcel: Parcel, title: str, figure: Draw) -> None:
+def _slide(deck: Presentation, parcel: Parcel, title: str, draw: Draw) -> None:
     """A slide with a title and a figure as large as fits, or why there is none."""
     from pptx.util import Inches
 
     slide = deck.slides.add_slide(deck.slide_layouts[_BLANK])
     _text(slide.shapes, f"{parcel.pid} · {title}", _EDGE / 2, _POINTS)
     try:
-        drawn = figure(parcel.aoi, parcel.year, parcel.pid, parcel.ptype)
+        figure = page_of(draw(parcel.aoi, parcel.year, parcel.pid, parcel.ptype))
     except LakeError as error:
         _text(slide.shapes, str(error), 3.2, 16)
         return
     image = io.BytesIO()
-    drawn.savefig(image, format="png", facecolor="white")
-    width, height = drawn.get_size_inches()
+    figure.savefig(image, format="png", facecolor="white")
+    width, height = figure.get_size_inches()
     scale = min((_WIDE - 2 * _EDGE) / width, (_TALL - _TITLE - _EDGE) / height)
-    left = (_WIDE - scale * width) / 2
-    picture = slide.shapes.add_picture(image, Inches(left), Inches(_TITLE), Inches(scale * width))
+    edge = (_WIDE - scale * width) / 2
+    picture = slide.shapes.add_picture(image, Inches(edge), Inches(_TITLE), Inches(scale * width))
     picture.name = title
 
 

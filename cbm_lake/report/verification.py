@@ -13,11 +13,12 @@ import jinja2
 import numpy as np
 
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError, some
-from cbm_lake.lake import open_lake
-from cbm_lake.parcel import sources
+from cbm_lake.lake import Lake, open_lake
+from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.report import evidence, facts, figures, htmlpages, images, keys, pages, pdfpages, seals, words
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.keys import PublicKey
+from cbm_lake.show.reading import Reading
 
 _MOST: Final = 20
 """Differences that are findings."""
@@ -89,7 +90,12 @@ class _Findings:
 
 
 def verify(
-    file: str | Path, *, url: str | None = None, key: Known | None = None, lake: bool | None = None, redraw: bool = True
+    file: str | Path,
+    *,
+    url: str | None = None,
+    key: Known | None = None,
+    redraw: bool = True,
+    lake: Lake | bool | None = None,
 ) -> Verdict:
     """Compare a report with its evidence, that with its signature, and with the lake as it was then.
 
@@ -101,20 +107,22 @@ def verify(
         url: of the lake; without it the workspace's.
         key: files of the public keys, by one of which it must be signed; None takes those of the workspace, if it is
             signed at all.
-        lake: whether the lake is asked; None asks it unless a key is given and no url.
         redraw: whether pictures are drawn again too, which takes seconds.
+        lake: the lake that is asked, or whether that of the url is; None asks it unless a key is given and no url.
 
     Raises:
         SourceError: the file, or that of a key, cannot be read.
         InvalidInputError: it holds no evidence, or that of another version, or of which no page can be set.
     """
-    path = Path(file)
+    path, asked = Path(file), lake
+    if isinstance(lake, Lake):
+        url, asked = lake.url, True
     content = evidence.content_of(path)
     document = evidence.parse(path, content)
     findings = _Findings()
     findings.differences += evidence.tampering(document)
     _signature(path, document, keys.read_all(key), findings)
-    with_lake = (url is not None or key is None) if lake is None else lake
+    with_lake = (url is not None or key is None) if asked is None else asked
     _page(path, content, document, findings)
     if with_lake and open_lake(url).is_empty:
         findings.doubts.append(
@@ -298,7 +306,7 @@ def _tools(tools: dict[str, str]) -> str:
 def _values(document: Facts, url: str | None, findings: _Findings) -> None:
     """Whether the lake as it was then says the same."""
     try:
-        again = facts.gather(facts.open_at(document["as_of"], url), document["key"])
+        again = facts.gather(LakeSource(facts.open_at(document["as_of"], url)), document["key"])
     except SourceError as error:
         findings.doubts.append(f"the lake cannot be read: {error}")
         return
@@ -314,12 +322,12 @@ def _drawn_again(document: Facts, url: str | None, findings: _Findings) -> None:
     tms = document["page"]["tms"]
     try:
         lake = facts.open_at(document["as_of"], url)
-        with tempfile.TemporaryDirectory() as scratch, sources.reading(lake):
-            drawn, missing, _ = figures.draw(document["key"], Path(scratch), tms)
+        with tempfile.TemporaryDirectory() as scratch:
+            pictures, missing, _ = figures.draw(Reading.of(lake), document["key"], Path(scratch), tms)
     except LakeError as error:
         findings.notes.append(f"pictures were compared with their digests, as the lake cannot draw them again: {error}")
         return
-    again = {name: images.digest_of_pixels(images.decoded(content)) for name, content in drawn.items()}
+    again = {name: images.digest_of_pixels(images.decoded(content)) for name, content in pictures.items()}
     others = {name for name in again if name == "place" and tms.lower() != "sentinel"}
     changed = [
         name for name, digest in document["pixels"].items() if name not in others and again.get(name, digest) != digest

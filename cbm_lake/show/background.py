@@ -5,23 +5,21 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import shapely
 
-from cbm_lake import get
 from cbm_lake.cards import palette
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.arguments import also, is_number, ptype_stood_at
 from cbm_lake.lake.options import checked_options
-from cbm_lake.parcel import sources
-from cbm_lake.show import browsing, pictures, reading, style
-from cbm_lake.show.reading import Background, Parcel
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from cbm_lake.parcel.basemaps import Background, Square
+from cbm_lake.parcel.declaration import Parcel, degrees
+from cbm_lake.show import browsing, pictures, style
+from cbm_lake.show.reading import LakeLike, Reading
+from cbm_lake.show.style import Figure, Page
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +60,8 @@ def by_pid(
     *,
     file: str | Path | None = None,
     interactive: bool = False,
-) -> Any:
+    lake: LakeLike = None,
+) -> Figure:
     """A figure of the orthophoto of a parcel with its outline; of several parcels, and servers, side by side.
 
     Args:
@@ -77,6 +76,7 @@ def by_pid(
         debug: tell the log (level DEBUG) what is done.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
+        lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Raises:
         NotFoundError: no such parcel, or no orthophoto there.
@@ -84,11 +84,10 @@ def by_pid(
         InvalidInputError: a size, server or file that cannot be.
     """
     style.suffix(file, interactive=interactive)
-    photos = []
+    reading, photos = Reading.of(lake), []
     for parcel in reading.parcels(aoi, year, pid, ptype):
-        wide = extend or extend_of(parcel)
-        files = get.background.by_pid(aoi, year, parcel.pid, chipsize, wide, tms, ptype)
-        photos += _photos(files, parcel.label, parcel.outline_in(MERCATOR), parcel.lat, tms)
+        square = Square(parcel.lon, parcel.lat, "", chipsize, extend or extend_of(parcel))
+        photos += _photos(reading, square, tms, parcel.label, parcel.outline_in(MERCATOR))
     return _finish(photos, columns, file, interactive=interactive, debug=debug)
 
 
@@ -107,27 +106,28 @@ def by_location(
     *,
     file: str | Path | None = None,
     interactive: bool = False,
-) -> Any:
+    lake: LakeLike = None,
+) -> Figure:
     """A figure of the orthophoto of a place in degrees, with the outline of the parcel that is there, if one is.
 
     Args and errors are those of `by_pid`; ptype says of which parcel set the outline is.
     """
     style.suffix(file, interactive=interactive)
-    files = get.background.by_location(aoi, year, lon, lat, chipsize, extend, tms, ptype)
-    parcel = _parcel_at(aoi, year, lon, lat, ptype)
-    outline = parcel.outline_in(MERCATOR) if parcel else None
-    photos = _photos(files, parcel.label if parcel else reading.degrees(lon, lat), outline, lat, tms)
+    reading = Reading.of(lake)
+    parcel = _parcel_at(reading, aoi, year, lon, lat, ptype)
+    label, outline = (parcel.label, parcel.outline_in(MERCATOR)) if parcel else (degrees(lon, lat), None)
+    photos = _photos(reading, Square(float(lon), float(lat), "", chipsize, extend), tms, label, outline)
     return _finish(photos, columns, file, interactive=interactive, debug=debug)
 
 
-def _parcel_at(aoi: str, year: int, lon: float, lat: float, ptype: str | None) -> Parcel | None:
+def _parcel_at(reading: Reading, aoi: str, year: int, lon: float, lat: float, ptype: str | None) -> Parcel | None:
     """The parcel at a place, of several the one whose identifier comes first; None where there is none."""
     try:
-        found = sources.here().parcels_by_location(aoi, year, lon, lat, ptype=ptype)
+        pids = reading.pids_at(aoi, year, lon, lat, ptype)
     except NotFoundError as error:
         log.log(logging.WARNING if ptype else logging.DEBUG, "no outline is drawn: %s", error)
         return None
-    return reading.parcels(aoi, year, found["pid"][0], ptype)[0]
+    return reading.parcels(aoi, year, pids[0], ptype)[0]
 
 
 def extend_of(parcel: Parcel) -> int:
@@ -136,13 +136,13 @@ def extend_of(parcel: Parcel) -> int:
 
 
 def _photos(
-    files: Sequence[Path], label: str, outline: shapely.Geometry | None, lat: float, tms: str | Sequence[str]
+    reading: Reading, square: Square, tms: str | Sequence[str], label: str, outline: shapely.Geometry | None
 ) -> list[_Photo]:
-    """The images of one place, titled by what they show where there are several."""
+    """The images of one position, titled by what they show where there are several."""
     names = [tms] if isinstance(tms, str) else list(tms)
-    images = [reading.background(file, name) for file, name in zip(files, names, strict=True)]
+    images = [reading.background(replace(square, tms=name)) for name in names]
     titles = [label if len(names) == 1 else f"{image.name or 'unknown'} · {label}" for image in images]
-    return [_Photo(image, title, outline, lat) for image, title in zip(images, titles, strict=True)]
+    return [_Photo(image, title, outline, square.lat) for image, title in zip(images, titles, strict=True)]
 
 
 def _finish(
@@ -152,7 +152,7 @@ def _finish(
     *,
     interactive: bool,
     debug: bool,
-) -> Any:
+) -> Figure:
     if columns is not None and not 0 < columns <= _MOST_COLUMNS:
         raise InvalidInputError(f"{columns} images side by side cannot be; choose 1 to {_MOST_COLUMNS}")
     captions = "; ".join(dict.fromkeys(photo.image.caption for photo in photos))
@@ -161,13 +161,7 @@ def _finish(
     across = min(len(photos), columns or _COLUMNS)
     if interactive:
         maps = [
-            browsing.picture(
-                photo.image.pixels,
-                photo.image.bounds,
-                photo.outline,
-                f"{photo.title}\nbackground: {photo.image.caption}",
-            )
-            for photo in photos
+            browsing.picture(photo.image.pixels, photo.image.bounds, photo.outline, _title(photo)) for photo in photos
         ]
         return style.save(browsing.beside(maps, across), file)
     rows = -(-len(photos) // across)
@@ -175,7 +169,7 @@ def _finish(
     words = style.fitted(f"background: {captions}", width - 0.3, style.SMALL, _LINES)
     figure = style.figure(width, rows * (_SIDE + 0.5) + 0.35 + _LINE * words.count("\n"), constrained=False)
     for number, photo in enumerate(photos):
-        _draw(figure, divmod(number, across), photo)
+        _draw(figure, *divmod(number, across), photo)
     figure.text(0.15 / width, 0.1 / figure.get_figheight(), words, size=style.SMALL, color=palette.PALE)
     figure.set_label(captions)
     return style.save(figure, file)
@@ -185,8 +179,7 @@ def _title(photo: _Photo) -> str:
     return f"{photo.title}\nbackground: {photo.image.caption}"
 
 
-def _draw(figure: Figure, place: tuple[int, int], photo: _Photo) -> None:
-    row, column = place
+def _draw(figure: Page, row: int, column: int, photo: _Photo) -> None:
     bottom = figure.get_figheight() - (row + 1) * (_SIDE + 0.5)
     axes = pictures.axes_in(figure, (0.15 + column * (_SIDE + 0.15), bottom, _SIDE, _SIDE))
     pictures.draw(axes, photo.image.pixels, photo.image.bounds, photo.outline, width=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import shapely
@@ -11,12 +11,30 @@ import shapely
 from cbm_lake.cards import palette
 from cbm_lake.show import pictures
 from cbm_lake.show.pictures import Row
+from cbm_lake.show.style import Interactive, Look
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def images(rows: Sequence[Row], heading: str) -> Any:
+_MAP: Final[Look] = {
+    "width": 470,
+    "height": 450,
+    "data_aspect": 1,
+    "xlabel": "easting (m)",
+    "ylabel": "northing (m)",
+    "xformatter": "%d",
+    "yformatter": "%d",
+    "xticks": 3,
+    "yticks": 4,
+    "active_tools": [],
+}
+"""Options of every map."""
+_RINGS: Final = (("white", 4), (palette.INK, 2))
+"""Colours and widths of outlines, the lower first."""
+
+
+def images(rows: Sequence[Row], heading: str) -> Interactive:
     """The rows side by side, with one slider over the dates for all."""
     import holoviews as hv
 
@@ -37,7 +55,7 @@ def images(rows: Sequence[Row], heading: str) -> Any:
     return beside(maps).opts(title=heading) if len(maps) > 1 else maps[0]
 
 
-def _key(row: Row) -> list[Any]:
+def _key(row: Row) -> list[Interactive]:
     """What the colours of a row mean, as layers without pixels: a bar of an index or band, names of scene classes."""
     import holoviews as hv
     from matplotlib.colors import to_hex
@@ -54,7 +72,7 @@ def _key(row: Row) -> list[Any]:
     return [bar.opts(alpha=0, cmap=colours, clim=tuple(row.limits[0]), colorbar=True, clabel=row.view.unit)]
 
 
-def beside(maps: Sequence[Any], columns: int = 3) -> Any:
+def beside(maps: Sequence[Interactive], columns: int = 3) -> Interactive:
     """Elements side by side, so many in a row; one stays by itself."""
     import holoviews as hv
 
@@ -62,7 +80,7 @@ def beside(maps: Sequence[Any], columns: int = 3) -> Any:
     return hv.Layout(list(maps)).cols(columns).opts(shared_axes=False) if len(maps) > 1 else maps[0]
 
 
-def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Any:
+def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Interactive:
     """A parcel with what is known of it under the pointer."""
     import holoviews as hv
 
@@ -77,20 +95,27 @@ def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Any:
         }
         for part in shapely.get_parts(shape)
     ]
-    looks = {"color": palette.NDVI, "alpha": 0.35, "line_color": palette.INK, "line_width": 2, "tools": ["hover"]}
+    look: Look = {
+        "color": palette.NDVI,
+        "alpha": 0.35,
+        "line_color": palette.INK,
+        "line_width": 2,
+        "tools": ["hover"],
+    }
     west, south, east, north = shape.bounds
     half, x, y = pictures.ROUND * max(east - west, north - south, 1), (west + east) / 2, (south + north) / 2
-    return hv.Polygons(rows, ["x", "y"], list(names)).opts(
-        title=title, width=470, height=450, data_aspect=1, xlim=(x - half, x + half), ylim=(y - half, y + half),
-        xlabel="easting (m)", ylabel="northing (m)", xformatter="%d",
-        yformatter="%d", xticks=3, yticks=4, active_tools=[], **looks,
-    )  # fmt: skip
+    extent = {"xlim": (x - half, x + half), "ylim": (y - half, y + half)}
+    polygons: Interactive = hv.Polygons(rows, ["x", "y"], list(names)).opts(title=title, **_MAP, **extent, **look)
+    return polygons
 
 
 def picture(
-    pixels: NDArray[np.uint8], bounds: Sequence[float], shape: shapely.Geometry | None, title: str,
-    key: Sequence[Any] = (),
-) -> Any:  # fmt: skip
+    pixels: NDArray[np.uint8],
+    bounds: Sequence[float],
+    shape: shapely.Geometry | None,
+    title: str,
+    key: Sequence[Interactive] = (),
+) -> Interactive:
     """Pixels where they lie, with an outline, and layers that say what their colours mean."""
     import holoviews as hv
 
@@ -99,10 +124,8 @@ def picture(
     layers = [hv.RGB(pixels, bounds=(west, south, east, north), kdims=["x", "y"])]
     if shape is not None:
         rings = [shapely.get_coordinates(ring) for ring in shapely.get_rings(shapely.get_parts(shape))]
-        layers += [hv.Path(rings, ["x", "y"]).opts(color=colour, line_width=width)
-                   for colour, width in (("white", 4), (palette.INK, 2))]  # fmt: skip
-    return hv.Overlay([*layers, *key]).opts(
-        title=title, width=470, height=450, data_aspect=1, xlim=(west, east), ylim=(south, north),
-        xlabel="easting (m)", ylabel="northing (m)", xformatter="%d", yformatter="%d", xticks=3, yticks=4,
-        active_tools=[], fontsize={"title": 10},
-    )  # fmt: skip
+        paths = hv.Path(rings, ["x", "y"])
+        layers += [paths.opts(color=colour, line_width=width, clone=True) for colour, width in _RINGS]
+    extent = {"xlim": (west, east), "ylim": (south, north)}
+    overlay: Interactive = hv.Overlay([*layers, *key]).opts(title=title, fontsize={"title": 10}, **_MAP, **extent)
+    return overlay

@@ -7,24 +7,27 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from cbm_lake.cards import CLOUD_CLASSES, Classes, palette
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.options import checked_options
-from cbm_lake.show import browsing, computing, curves, distributions, pictures, reading, style, views, zooming
+from cbm_lake.parcel.declaration import Parcel
+from cbm_lake.parcel.images import Image, Images
+from cbm_lake.parcel.series import TimeSeries
+from cbm_lake.show import browsing, computing, curves, distributions, pictures, style, views, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.distributions import Draw, Pixels
 from cbm_lake.show.pictures import Row
-from cbm_lake.show.reading import Image, Images, Parcel
+from cbm_lake.show.reading import LakeLike, Reading, Season, chipsize_for, months_between
+from cbm_lake.show.style import Figure, Page
 from cbm_lake.show.views import View
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _LEFT, _RIGHT, _TOP, _CURVE, _BOTTOM = 0.6, 0.2, 0.85, 1.9, 0.95
 """Inches: the edges, height of the curve, and what is below it."""
@@ -51,7 +54,8 @@ def by_pid(
     screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
     interactive: bool = False,
-) -> Any:
+    lake: LakeLike = None,
+) -> Figure:
     """A figure of a parcel's year: its images month by month with its outline, and a curve below.
 
     The curve is of what the images show: an index, backscatter or coherence; else of NDVI.
@@ -70,19 +74,22 @@ def by_pid(
         screen: scene classes (SCL) that count as clouds: numbers, or 3_8_9_10_11.
         file: also write the figure there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews with a slider over the dates instead of a matplotlib figure.
+        lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Raises:
         NotFoundError: no such parcel, or neither images nor statistics of it.
         InvalidInputError: more than twelve months, or a date, band, colour map or file that cannot be.
     """
     style.suffix(file, interactive=interactive)
-    page = _page(aoi, year, pid, ptype, start_date, end_date, bands, chipsize, cmap, screen)
+    kind = views.view(bands)
+    months, reading = _months(year, start_date, end_date), Reading.of(lake)
+    page = _content(reading, reading.parcels(aoi, year, [pid], ptype)[0], kind, months, _Look(chipsize, cmap, screen))
     if interactive:
-        drawn = zooming.interactive([page.panel], page.heading, "25th to 75th percentile", _days(page.months))
+        curve = zooming.interactive([page.panel], page.heading, "25th to 75th percentile", _days(page.months))
         if page.images:
             browsed = browsing.images([page.images], page.heading)
-            drawn = (drawn + browsed).cols(1).opts(shared_axes=False)
-        return style.save(drawn, file)
+            return style.save(browsing.beside([curve, browsed], 1), file)
+        return style.save(curve, file)
     return style.save(_draw(page, _image), file)
 
 
@@ -98,19 +105,21 @@ def histograms(
     *,
     screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
-) -> Figure:
+    lake: LakeLike = None,
+) -> Page:
     """A figure of a parcel's year: the histogram of an index over its pixels for every date, and the index below.
 
     Args and errors are those of `by_pid`; index is "ndvi", "ndwi" or "bare soil".
     """
     style.suffix(file, interactive=False)
-    chosen = views.view(index).index
-    if chosen is None:
+    kind = views.view(index)
+    if kind.index is None:
         raise InvalidInputError(f"{index!r} is no index; choose from {', '.join(views.INDICES)}")
-    page = _page(aoi, year, pid, ptype, start_date, end_date, index, None, None, screen)
-    low, high = chosen.axis
-    words = f"{chosen.title} of the parcel's pixels, {low:g} to {high:g}, grid of 0.2; dotted: median"
-    return _saved(page, partial(distributions.histogram, index=chosen), words, file)
+    months, reading = _months(year, start_date, end_date), Reading.of(lake)
+    page = _content(reading, reading.parcels(aoi, year, [pid], ptype)[0], kind, months, _Look(screen=screen))
+    low, high = kind.index.axis
+    words = f"{kind.index.title} of the parcel's pixels, {low:g} to {high:g}, grid of 0.2; dotted: median"
+    return _saved(page, partial(distributions.histogram, index=kind.index), words, file)
 
 
 @checked_options
@@ -124,19 +133,32 @@ def scatter(
     *,
     screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
-) -> Figure:
+    lake: LakeLike = None,
+) -> Page:
     """A figure of a parcel's year: its pixels by red and near infrared for every date, and its NDVI below.
 
     Args and errors are those of `by_pid`.
     """
     style.suffix(file, interactive=False)
-    page = _page(aoi, year, pid, ptype, start_date, end_date, "ndvi", None, None, screen)
+    months, reading = _months(year, start_date, end_date), Reading.of(lake)
+    kind, parcel = views.view("ndvi"), reading.parcels(aoi, year, [pid], ptype)[0]
+    page = _content(reading, parcel, kind, months, _Look(screen=screen))
     words = "right: B04, 0 to 0.3; up: B08, 0 to 0.6; grid 0.1; pale: all dates; dotted: NDVI 0"
     return _saved(page, distributions.scatter, words, file)
 
 
 @dataclass(frozen=True)
-class _Page:
+class _Look:
+    """How the images of a calendar are drawn."""
+
+    chipsize: int | None = None
+    """Metres a side; None shows the parcel and its surroundings."""
+    cmap: str | None = None
+    screen: Classes = CLOUD_CLASSES
+
+
+@dataclass(frozen=True)
+class _Content:
     """What a calendar is drawn from."""
 
     parcel: Parcel
@@ -150,30 +172,29 @@ class _Page:
         return f"Parcel {self.parcel.label} · {self.parcel.aoi} {self.parcel.year}"
 
 
-def _page(
-    aoi: str, year: int, pid: str, ptype: str | None, start: str | date | None, end: str | date | None,
-    bands: str | Sequence[str], chipsize: int | None, cmap: str | None, screen: Classes,
-) -> _Page:  # fmt: skip
-    months = _months(year, start, end)
-    parcel = reading.parcels(aoi, year, [pid], ptype)[0]
+def _content(reading: Reading, parcel: Parcel, kind: View, months: list[tuple[date, date]], look: _Look) -> _Content:
+    """What a calendar is drawn from; without images where there are none, if there is a curve.
+
+    Raises:
+        NotFoundError: neither images nor statistics.
+    """
     first, last = months[0][0], months[-1][1]
-    kind, size = views.view(bands), chipsize or reading.chipsize_for([parcel])
-    panel = _panel(parcel, kind, screen, first, last)
+    panel = _panel(reading.series(parcel, kind.card.name), kind, look.screen, first, last)
+    season = Season(first, last, look.chipsize or chipsize_for([parcel]), look.screen, kind.card.name)
     try:
-        seen = reading.images_of(parcel, first, last, kind.bands, size, screen, kind.card.name)
+        images = reading.images(parcel, season, kind.bands)
     except NotFoundError:
         if panel.empty:
             raise
-        return _Page(parcel, kind, None, panel, months)
-    row = pictures.row(parcel.label, kind, seen, parcel.outline_in(seen.epsg), cmap)
-    lines = tuple(replace(line, rows=_with_clouds(line.rows, seen)) for line in panel.lines)
-    return _Page(parcel, kind, row, replace(panel, lines=lines), months)
+        return _Content(parcel, kind, None, panel, months)
+    row = pictures.row(parcel.label, kind, images, parcel.outline_in(images.epsg), look.cmap)
+    lines = tuple(replace(line, rows=_with_clouds(line.rows, images)) for line in panel.lines)
+    return _Content(parcel, kind, row, replace(panel, lines=lines), months)
 
 
-def _panel(parcel: Parcel, kind: View, screen: Classes, first: date, last: date) -> Panel:
+def _panel(series: TimeSeries, kind: View, screen: Classes, first: date, last: date) -> Panel:
     """The curve of what a view shows, between two days."""
     card, index = kind.card.name, kind.index or views.INDICES["ndvi"]
-    series = reading.series(parcel, card)
     if card == "s2":
         label, limits, colour = index.title, index.axis, palette.NDVI
         curve = index.of_means(series, screen)
@@ -186,7 +207,7 @@ def _panel(parcel: Parcel, kind: View, screen: Classes, first: date, last: date)
     return Panel(unit, (Line(label, colour, curve),), limits, missing)
 
 
-def _saved(page: _Page, cells: Callable[[Pixels], Draw], words: str, file: str | Path | None) -> Figure:
+def _saved(page: _Content, cells: Callable[[Pixels], Draw], words: str, file: str | Path | None) -> Page:
     """The figure with a drawing of the parcel's pixels for every date."""
     if page.images is None:
         raise NotFoundError(
@@ -205,7 +226,7 @@ def _saved(page: _Page, cells: Callable[[Pixels], Draw], words: str, file: str |
 
 def _months(year: int, start: str | date | None, end: str | date | None) -> list[tuple[date, date]]:
     """The months of the calendar: those of the year, unless days are given."""
-    months = reading.months(start or f"{year}-01-01", end or f"{year}-12-31")
+    months = months_between(start or f"{year}-01-01", end or f"{year}-12-31")
     if len(months) > _MOST:
         raise InvalidInputError(f"{start} to {end} are {len(months)} months; a calendar shows at most {_MOST}")
     return months
@@ -213,15 +234,15 @@ def _months(year: int, start: str | date | None, end: str | date | None) -> list
 
 def _with_clouds(curve: pd.DataFrame, images: Images) -> pd.DataFrame:
     """The curve; where a parcel is too small for scene classes of its own, with the clouds that its images show."""
-    seen = {image.obstime.date(): image.cloud for image in images.images}
-    return curve.assign(cloud=curve["cloud"].fillna(curve["time"].dt.date.map(seen).astype(float)))
+    clouds = {image.obstime.date(): image.cloud for image in images.images}
+    return curve.assign(cloud=curve["cloud"].fillna(curve["time"].dt.date.map(clouds).astype(float)))
 
 
 Cell = Callable[["Axes", Row, "Image"], None]
 """Draws a day into its axes."""
 
 
-def _draw(page: _Page, cell: Cell, words: str | None = None) -> Figure:
+def _draw(page: _Content, cell: Cell, words: str | None = None) -> Page:
     """The figure; positions are reckoned in inches, so that images stand above their time on the axis."""
     months, images = page.months, page.images
     length = (months[-1][1] - months[0][0]).days + 1
@@ -237,15 +258,16 @@ def _draw(page: _Page, cell: Cell, words: str | None = None) -> Figure:
     figure = style.figure(width, height, constrained=False)
     bottom = height - _TOP - tall
     for number, ((first, final), moments) in enumerate(zip(months, columns, strict=True)):
-        left = _LEFT + (first - months[0][0]).days * inch
-        _month(figure, (left, bottom, ((final - first).days + 1) * inch, tall), first, number, len(months))
+        x = _LEFT + (first - months[0][0]).days * inch
+        _month(figure, (x, bottom, ((final - first).days + 1) * inch, tall), first, number, len(months))
         for index, moment in enumerate(moments):
             line, column = divmod(index, across)
-            box = (left + _GAP / 2 + column * (side + _GAP), bottom + tall - (line + 1) * (side + _LABEL), side, side)
+            box = (x + _GAP / 2 + column * (side + _GAP), bottom + tall - (line + 1) * (side + _LABEL), side, side)
             _day(figure, box, images, moment, cell, scaled=words is None and not figure.axes)
     if images is None:
-        figure.text(0.5, (bottom + tall / 2) / height, "no images of these months; cbm-lake card2db catalogues scenes",
-                    ha="center", va="center", size=style.TEXT, color=palette.PALE)  # fmt: skip
+        text = "no images of these months; cbm-lake card2db catalogues scenes"
+        centred: style.Look = {"ha": "center", "va": "center"}
+        figure.text(0.5, (bottom + tall / 2) / height, text, size=style.TEXT, color=palette.PALE, **centred)
     _curve(figure, page.panel, (_LEFT, _BOTTOM, length * inch, _CURVE), months)
     pictures.head(figure, style.fitted(page.heading, width - 0.3, lines=1))
     _foot(figure, images, words)
@@ -264,25 +286,30 @@ def _of_month(row: Row | None, month: tuple[date, date]) -> list[datetime]:
     return [image.obstime for image in images if month[0] <= image.obstime.date() <= month[1]]
 
 
-def _month(figure: Figure, box: tuple[float, float, float, float], first: date, number: int, months: int) -> None:
+def _month(figure: Page, box: tuple[float, float, float, float], first: date, number: int, months: int) -> None:
     """The column of a month: every other one shaded, its name above."""
     from matplotlib.patches import Rectangle
 
     width, height = figure.get_size_inches()
-    left, bottom, wide, tall = box
+    x, bottom, wide, tall = box
     if number % 2 == 0:
-        place = (left / width, (_BOTTOM) / height)
+        corner = (x / width, (_BOTTOM) / height)
         size = wide / width, (bottom + tall + 0.28 - _BOTTOM) / height
-        figure.add_artist(Rectangle(place, *size, transform=figure.transFigure, color=palette.GROUND, zorder=-1))
+        figure.add_artist(Rectangle(corner, *size, transform=figure.transFigure, color=palette.GROUND, zorder=-1))
     name = f"{first:%b}" if number and first.month > 1 and months > 6 else f"{first:%b %Y}"
-    figure.text((left + 0.04) / width, (bottom + tall + 0.09) / height, name, size=style.TEXT, color=palette.INK,
-                weight="bold")  # fmt: skip
+    x, y = (x + 0.04) / width, (bottom + tall + 0.09) / height
+    figure.text(x, y, name, size=style.TEXT, color=palette.INK, weight="bold")
 
 
 def _day(
-    figure: Figure, box: tuple[float, float, float, float], row: Row | None, moment: datetime, cell: Cell, *,
+    figure: Page,
+    box: tuple[float, float, float, float],
+    row: Row | None,
+    moment: datetime,
+    cell: Cell,
+    *,
     scaled: bool,
-) -> None:  # fmt: skip
+) -> None:
     """A day with its number in the month, and how much of the parcel is clouded."""
     image = row.at(moment) if row else None
     if row is None or image is None:
@@ -293,14 +320,14 @@ def _day(
     pictures.above(axes, f"{moment:%-d}", 3, 8, bold=not clouds)
     if clouds and "%" in clouds:
         share = clouds.removesuffix(" cloud")
-        axes.annotate(share, (1, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", size=7, ha="right",
-                      color=palette.PALE)  # fmt: skip
+        units: style.Look = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        axes.annotate(share, (1, 1), (0, 3), size=7, ha="right", color=palette.PALE, **units)
     if scaled and box[2] > 1:
         pictures.scale_bar(axes)
 
 
 def _curve(
-    figure: Figure, panel: Panel, box: tuple[float, float, float, float], months: Sequence[tuple[date, date]]
+    figure: Page, panel: Panel, box: tuple[float, float, float, float], months: Sequence[tuple[date, date]]
 ) -> None:
     """The NDVI below the images, on the same axis of time."""
     axes = pictures.axes_in(figure, box)
@@ -316,16 +343,16 @@ def _days(months: Sequence[tuple[date, date]]) -> tuple[float, float]:
     return float(begin), float(end)
 
 
-def _foot(figure: Figure, row: Row | None, words: str | None) -> None:
+def _foot(figure: Page, row: Row | None, words: str | None) -> None:
     """What the frames mean, what the images show, how wide they are."""
     if row is None:
         return
     metres = computing.distance(row.images.size * row.images.transform.a)
     radar = not row.view.card.is_optical
     scaled = row.view.scaled and words is None
-    told = [words or (f"images: {metres} wide" if scaled else f"images: {row.view.title}, {metres} wide")]
-    told += [] if radar else ["%: clouds"]
-    pictures.key(figure, told, 0.46 if row.view.classes else 0.42, parcel=True, clouds=not radar)
+    texts = [words or (f"images: {metres} wide" if scaled else f"images: {row.view.title}, {metres} wide")]
+    texts += [] if radar else ["%: clouds"]
+    pictures.key(figure, texts, 0.46 if row.view.classes else 0.42, parcel=True, clouds=not radar)
     if row.view.classes:
         pictures.class_key(figure, row, 0.28)
     if scaled:

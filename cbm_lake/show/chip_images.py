@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from cbm_lake import get
 from cbm_lake.cards import CLOUD_CLASSES, Classes, band_named, scene_classes
@@ -14,8 +13,12 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake.arguments import Args, Kwargs, also, is_number, ptype_stood_at
 from cbm_lake.lake.options import checked_options
-from cbm_lake.show import browsing, pictures, reading, style
+from cbm_lake.parcel.declaration import degrees
+from cbm_lake.parcel.images import Images
+from cbm_lake.show import browsing, pictures, style
 from cbm_lake.show.pictures import Row
+from cbm_lake.show.reading import LARGEST, LakeLike, Reading, Season, chipsize_for, heading
+from cbm_lake.show.style import Figure
 from cbm_lake.show.views import view as view_of
 
 log = logging.getLogger(__name__)
@@ -44,7 +47,8 @@ def by_pid(  # noqa: PLR0917 - the original's order
     screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
     interactive: bool = False,
-) -> Any:
+    lake: LakeLike = None,
+) -> Figure | None:
     """A figure of all images of a parcel in some days, with its outline; of several parcels, a row for each.
 
     Every image is also written by itself to temp/<aoi>/<year>/<pid>/chipimages/<bands>_<date>.png. All images of a row
@@ -73,26 +77,34 @@ def by_pid(  # noqa: PLR0917 - the original's order
         screen: scene classes (SCL) that count as clouds: numbers, or 3_8_9_10_11; also by the original's name, scl.
         file: also write the figure there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews with a slider over the dates instead of a matplotlib figure.
+        lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Raises:
         NotFoundError: no such parcel, or no images of it in these days.
         InvalidInputError: a date, band, size, colour map or file that cannot be.
     """
     _check(chipsize, columns, hspace, file, interactive=interactive)
-    kind, days, screened = view_of(bands), _days(year, start_date, end_date), scene_classes(screen)
-    chosen = reading.parcels(aoi, year, pid, ptype)
-    size = chipsize or reading.chipsize_for(chosen)
+    kind, days, screened, reading = (
+        view_of(bands),
+        _days(year, start_date, end_date),
+        scene_classes(screen),
+        Reading.of(lake),
+    )
+    parcels = reading.parcels(aoi, year, pid, ptype)
+    season = Season.of(*days, chipsize or chipsize_for(parcels), screened, kind.card.name)
     rows = []
-    for parcel in chosen:
+    for parcel in parcels:
+        folder = get.folders.place(parcel.aoi, parcel.year, parcel.pid, "")
         if clean_history:
-            get.folders.clear_chips(get.folders.place(parcel.aoi, parcel.year, parcel.pid, ""))
-        images = reading.images_of(parcel, *days, kind.bands, size, screened, kind.card.name)
+            get.folders.clear_chips(folder)
+        images = reading.images(parcel, season, kind.bands)
         outline = parcel.outline_in(images.epsg)
-        shown = pictures.row(parcel.label, kind, images, outline, cmap, percentile=percentile, outlined=show_parcel)
-        pictures.write(shown, reading.chip_folder(parcel, kind.card.name), f"Parcel {parcel.label}")
-        rows.append(shown)
-    drawn = _drawn(rows, f"{reading.heading(chosen)}: {kind.title}", columns, hspace, interactive=interactive)
-    return _finished(drawn, file, view, debug=debug)
+        row = pictures.row(parcel.label, kind, images, outline, cmap, percentile=percentile, outlined=show_parcel)
+        _store(folder, season, images)
+        pictures.write(row, get.chip_images.folder_of(folder, kind.card.name), f"Parcel {parcel.label}")
+        rows.append(row)
+    figure = _figure(rows, f"{heading(parcels)}: {kind.title}", columns, hspace, interactive=interactive)
+    return _finished(figure, file, view, debug=debug)
 
 
 @also(get.chip_images.at_place, imgtype="bands", band="bands", scl="screen")
@@ -118,7 +130,8 @@ def by_location(
     screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
     interactive: bool = False,
-) -> Any:
+    lake: LakeLike = None,
+) -> Figure | None:
     """A figure of all images of a place in some days; clouds are counted in the whole image.
 
     Every image is also written by itself to temp/<lon>_<lat>/chipimages/<bands>_<date>.png. Args and errors are those
@@ -127,16 +140,34 @@ def by_location(
     show_parcel says.
     """
     _check(chipsize, columns, hspace, file, interactive=interactive)
-    kind, days, screened = view_of(bands), _days(year, start_date, end_date), scene_classes(screen)
+    kind, days, screened, reading = (
+        view_of(bands),
+        _days(year, start_date, end_date),
+        scene_classes(screen),
+        Reading.of(lake),
+    )
+    folder = Workspace.here().temp / get.folders.of_location(lon, lat)
     if clean_history:
-        get.folders.clear_chips(Workspace.here().temp / get.folders.of_location(lon, lat))
-    where = float(lon), float(lat)
-    images, folder = reading.images_at(*where, *days, kind.bands, chipsize, screened, kind.card.name)
-    place = reading.degrees(*where)
-    shown = pictures.row(place, kind, images, None, cmap, percentile=percentile)
-    pictures.write(shown, folder, place)
-    drawn = _drawn([shown], f"{place}: {kind.title}", columns, hspace, interactive=interactive)
-    return _finished(drawn, file, view, debug=debug)
+        get.folders.clear_chips(folder)
+    position = float(lon), float(lat)
+    season = Season.of(*days, chipsize, screened, kind.card.name)
+    images, label = reading.images(position, season, kind.bands), degrees(*position)
+    row = pictures.row(label, kind, images, None, cmap, percentile=percentile)
+    _store(folder, season, images)
+    pictures.write(row, get.chip_images.folder_of(folder, kind.card.name), label)
+    figure = _figure([row], f"{label}: {kind.title}", columns, hspace, interactive=interactive)
+    return _finished(figure, file, view, debug=debug)
+
+
+def _store(folder: Path, season: Season, images: Images) -> None:
+    """Write the chips that images are made of, as `get` does, and marks that say of which size and days they are."""
+    card = season.card
+    get.chip_images.store(folder, card, images.cutouts)
+    chips = get.chip_images.folder_of(folder, card)
+    for old in [*chips.glob("chipsize_*"), *chips.glob("daterange_*")]:
+        old.unlink(missing_ok=True)
+    for mark in (f"chipsize_{season.chipsize}", f"daterange_{season.first}_{season.last}"):
+        get.folders.write_file(chips / mark, "")
 
 
 def _one_view(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
@@ -176,7 +207,8 @@ def grid(  # noqa: PLR0917 - the original's order
     screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
     interactive: bool = False,
-) -> Any:
+    lake: LakeLike = None,
+) -> Figure | None:
     """A figure of one parcel in several views, also of several cards, one below the other, date by date.
 
     Args and errors are those of `by_pid`; views are what its `bands` are. A list of bands at their position, or as the
@@ -184,29 +216,39 @@ def grid(  # noqa: PLR0917 - the original's order
     """
     _check(chipsize, columns, hspace, file, interactive=interactive)
     kinds = [view_of(each) for each in ([views] if isinstance(views, str) else views)]
-    days, screened = _days(year, start_date, end_date), scene_classes(screen)
+    days, screened, reading = _days(year, start_date, end_date), scene_classes(screen), Reading.of(lake)
     parcel = reading.parcels(aoi, year, [pid], ptype)[0]
-    size = chipsize or reading.chipsize_for([parcel])
+    folder = get.folders.place(parcel.aoi, parcel.year, parcel.pid, "")
     if clean_history:
-        get.folders.clear_chips(get.folders.place(parcel.aoi, parcel.year, parcel.pid, ""))
-    seen = {}
+        get.folders.clear_chips(folder)
+    by_card = {}
     for card in dict.fromkeys(kind.card.name for kind in kinds):
         bands = list(dict.fromkeys(band for kind in kinds if kind.card.name == card for band in kind.bands))
-        seen[card] = reading.images_of(parcel, *days, bands, size, screened, card)
+        season = Season.of(*days, chipsize or chipsize_for([parcel]), screened, card)
+        by_card[card] = reading.images(parcel, season, bands)
+        _store(folder, season, by_card[card])
+    outlines = {card: parcel.outline_in(images.epsg) for card, images in by_card.items()}
     rows = [
-        pictures.row(kind.title, kind, images, parcel.outline_in(images.epsg), cmap, percentile=percentile,
-                     outlined=show_parcel)
-        for kind in kinds for images in [seen[kind.card.name]]
-    ]  # fmt: skip
-    drawn = _drawn(rows, reading.heading([parcel]), columns, hspace, interactive=interactive)
-    return _finished(drawn, file, view, debug=debug)
+        pictures.row(
+            kind.title,
+            kind,
+            by_card[kind.card.name],
+            outlines[kind.card.name],
+            cmap,
+            percentile=percentile,
+            outlined=show_parcel,
+        )
+        for kind in kinds
+    ]
+    figure = _figure(rows, heading([parcel]), columns, hspace, interactive=interactive)
+    return _finished(figure, file, view, debug=debug)
 
 
 def _check(
     chipsize: int | None, columns: int | None, hspace: float, file: str | Path | None, *, interactive: bool
 ) -> None:
-    if chipsize is not None and not 0 < chipsize <= reading.LARGEST:
-        raise InvalidInputError(f"chipsize {chipsize} is not between 1 and {reading.LARGEST} metres")
+    if chipsize is not None and not 0 < chipsize <= LARGEST:
+        raise InvalidInputError(f"chipsize {chipsize} is not between 1 and {LARGEST} metres")
     if columns is not None and not 0 < columns <= 24:
         raise InvalidInputError(f"{columns} images side by side cannot be; choose 1 to 24")
     if not 0 <= hspace <= 10:
@@ -221,11 +263,11 @@ def _days(year: int | None, start: str | date | None, end: str | date | None) ->
     return start or f"{year}-01-01", end or f"{year}-12-31"
 
 
-def _drawn(rows: Sequence[Row], heading: str, columns: int | None, hspace: float, *, interactive: bool) -> Any:
-    return browsing.images(rows, heading) if interactive else pictures.sheet(rows, heading, columns, hspace)
+def _figure(rows: Sequence[Row], title: str, columns: int | None, hspace: float, *, interactive: bool) -> Figure:
+    return browsing.images(rows, title) if interactive else pictures.sheet(rows, title, columns, hspace)
 
 
-def _finished(drawn: Any, file: str | Path | None, view: bool | None, *, debug: bool) -> Any:
+def _finished(figure: Figure, file: str | Path | None, view: bool | None, *, debug: bool) -> Figure | None:
     if debug:
         log.debug("images drawn%s", f" into {file}" if file else "")
-    return style.shown(style.save(drawn, file), view)
+    return style.displayed(style.save(figure, file), view)

@@ -70,14 +70,14 @@ def index_curve(series: TimeSeries, plus: Sequence[str], minus: Sequence[str], s
     value = _index(total(plus, "mean"), total(minus, "mean"))
     low = _index(total(plus, "p25"), total(minus, "p75"))
     high = _index(total(plus, "p75"), total(minus, "p25"))
-    return _curve(rows, value, low, high, _clouds(rows["scl"], screen))
+    return _curve(rows, value, low, high, _clouds(rows["classes"], screen))
 
 
 def band_curve(series: TimeSeries, band: str, screen: Classes) -> pd.DataFrame:
     """The reflectance of a band over time: its mean, and as low and high its quartiles; columns as of `ndvi_curve`."""
     rows = series.rows([band])
     value, low, high = (rows[f"{band}_{name}"] / _REFLECTANCE for name in ("mean", "p25", "p75"))
-    return _curve(rows, value, low, high, _clouds(rows["scl"], screen))
+    return _curve(rows, value, low, high, _clouds(rows["classes"], screen))
 
 
 def radar_curve(series: TimeSeries, band: str, *, decibel: bool) -> pd.DataFrame:
@@ -178,7 +178,7 @@ def with_clouds(
         parcel: in whose outline clouds are counted.
         screen: scene classes that count as clouds.
     """
-    band, optical = S2.classification, any(name in S2.resolutions or name == S2.classification for name in bands)
+    band, optical = S2.class_band, set(bands) <= set(S2.rasters)
     classified = {np.datetime64(cut.obstime.replace(tzinfo=None)) for cut in cutouts if cut.band == band}
     size, transform = data.sizes["x"], Affine(*data.attrs["transform"])
     pixels = mask(parcel.outline, parcel.epsg, data.attrs["epsg"], transform, size) if parcel else None

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from cbm_lake.cards import Classes, palette, scene_classes
-from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.parcel import sources
-from cbm_lake.parcel.sources import LakeSource
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.lake import Lake
+from cbm_lake.parcel.declaration import Parcel
+from cbm_lake.parcel.sources import LakeSource, Source
 from cbm_lake.show.curves import Line
-from cbm_lake.show.reading import Parcel
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cbm_lake.lake import Lake
     from cbm_lake.show.views import Index
 
 
@@ -25,30 +24,30 @@ FEWEST: Final = 5
 """Parcels of a day from which their standard deviation is drawn."""
 
 
-def has_others(parcel: Parcel) -> bool:
+def has_others(source: Source, parcel: Parcel) -> bool:
     """Whether a crop is declared, and it is a lake that is read, which tells of other parcels."""
-    return bool(parcel.crop or parcel.code) and isinstance(sources.here(), LakeSource)
+    return bool(parcel.crop or parcel.code) and isinstance(source, LakeSource)
 
 
-def of_index(parcel: Parcel, index: Index, screen: Classes) -> Line:
+def of_index(lake: Lake, parcel: Parcel, index: Index, screen: Classes) -> Line:
     """An index of the crop's other parcels; see `_line`."""
     plus, minus = list(index.plus), list(index.minus)
     how = {"plus": plus, "minus": minus, "screen": list(scene_classes(screen))}
-    rows = _lake().query("time_series.crop_index", **_whose(parcel), **how)
+    rows = lake.query("time_series.crop_index", **_scope(parcel), **how)
     return _line(parcel, rows.to_pandas(), palette.GREY)
 
 
-def of_bands(parcel: Parcel, bands: Sequence[str], screen: Classes) -> dict[str, Line]:
+def of_bands(lake: Lake, parcel: Parcel, bands: Sequence[str], screen: Classes) -> dict[str, Line]:
     """The reflectance of the crop's other parcels by band; see `_line`."""
     how = {"bands": list(bands), "screen": list(scene_classes(screen))}
-    rows = _lake().query("time_series.crop_s2", **_whose(parcel), **how).to_pandas()
+    rows = lake.query("time_series.crop_s2", **_scope(parcel), **how).to_pandas()
     rows[["mean", "std"]] /= 10_000
     return {band: _line(parcel, rows[rows["band"] == band], palette.BANDS[band]) for band in bands}
 
 
-def of_radar(parcel: Parcel, card: str) -> dict[str, Line]:
+def of_radar(lake: Lake, parcel: Parcel, card: str) -> dict[str, Line]:
     """Backscatter (dB) or coherence of the crop's other parcels by polarisation; see `_line`."""
-    rows = _lake().query(f"time_series.crop_{card}", **_whose(parcel), bands=["VV", "VH"]).to_pandas()
+    rows = lake.query(f"time_series.crop_{card}", **_scope(parcel), bands=["VV", "VH"]).to_pandas()
     return {
         band: _line(parcel, rows[rows["band"] == band], palette.BANDS[band], decibel=card == "bs")
         for band in ("VV", "VH")
@@ -72,16 +71,10 @@ def _line(parcel: Parcel, rows: pd.DataFrame, colour: str, *, decibel: bool = Fa
     return Line(f"{_crop(parcel)}, mean ± std of {parcels} other parcels", colour, curve, ":")
 
 
-def _lake() -> Lake:
-    source = sources.here()
-    if not isinstance(source, LakeSource):
-        raise NotFoundError("a server does not tell how other parcels of a crop are; read from a lake")
-    return source.lake
-
-
-def _whose(parcel: Parcel) -> dict[str, str | int]:
-    names: dict[str, str | int] = {"aoi": parcel.aoi.lower(), "ptype": parcel.ptype or "", "without": parcel.pid}
-    return {**names, "year": parcel.year, "crop": _crop(parcel)}
+def _scope(parcel: Parcel) -> dict[str, str | int]:
+    """The parameters that name a parcel's crop and leave it out."""
+    scope = {name: value for name, value in parcel.key.params.items() if name != "pid"}
+    return {**scope, "without": parcel.pid, "crop": _crop(parcel)}
 
 
 def _crop(parcel: Parcel) -> str:

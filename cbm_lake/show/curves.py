@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from cbm_lake.cards import palette
 from cbm_lake.show import computing, style
+from cbm_lake.show.style import Page
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from cbm_lake.show.reading import Event
@@ -91,7 +92,7 @@ _TALL: Final = 3.2
 """Inches of a single panel."""
 
 
-def draw(panels: Sequence[Panel], heading: str, spread: str) -> Figure:
+def draw(panels: Sequence[Panel], heading: str, spread: str) -> Page:
     """A figure of panels one below the other on one time axis, under a heading; spread says what the bands are."""
     height = 1.35 + (_TALL if len(panels) == 1 else 2.3 * len(panels))
     names = _names(panels)
@@ -127,8 +128,8 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
     axes.set_ylim(limits)
     _events(axes, panel.events)
     if panel.all_hidden:
-        axes.text(0.5, 0.94, NONE_CLEAR, transform=axes.transAxes, ha="center", va="top",
-                  size=style.TEXT, color=palette.PALE, backgroundcolor="white")  # fmt: skip
+        look: style.Look = {"size": style.TEXT, "color": palette.PALE, "backgroundcolor": "white"}
+        axes.text(0.5, 0.94, NONE_CLEAR, transform=axes.transAxes, ha="center", va="top", **look)
 
 
 def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) -> None:
@@ -136,29 +137,29 @@ def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) ->
 
     Of more than a few curves the bands would hide each other. Clouds brighter than the panel stand at its edge.
     """
-    seen = computing.clear(line.rows)
-    shown, hidden = line.rows[seen], line.rows[~seen]
+    usable = computing.clear(line.rows)
+    clear, hidden = line.rows[usable], line.rows[~usable]
     if panel.has_bands:
-        axes.fill_between(
-            shown["time"], shown["low"], shown["high"], color=line.colour, alpha=opacity(line), linewidth=0,
-            label="_band",
-        )  # fmt: skip
+        band: style.Look = {"color": line.colour, "alpha": opacity(line), "linewidth": 0, "label": "_band"}
+        axes.fill_between(clear["time"], clear["low"], clear["high"], **band)
     if line.background:
         return
     if panel.error_bars:
-        axes.errorbar(shown["time"], shown["value"], errors(shown), fmt="none", ecolor=palette.PALE, elinewidth=1.2,
-                      capsize=3, alpha=0.5, label="_errors")  # fmt: skip
+        bars: style.Look = {"fmt": "none", "ecolor": palette.PALE, "elinewidth": 1.2, "capsize": 3, "alpha": 0.5}
+        axes.errorbar(clear["time"], clear["value"], errors(clear), label="_errors", **bars)
     size = _mark(len(line.rows))
-    look: dict[str, Any] = {"linewidth": 1.6, "label": line.label}
+    look: style.Look = {"linewidth": 1.6, "label": line.label}
     if panel.marks:
         look |= {"marker": "o", "markersize": size, "markeredgecolor": "white", "markeredgewidth": size / 12}
-    axes.plot(shown["time"], shown["value"], line.dash, color=line.colour, **look)
+    axes.plot(clear["time"], clear["value"], line.dash, color=line.colour, **look)
     if len(hidden):
-        axes.plot(
-            hidden["time"], hidden["value"].clip(*limits), "o", markersize=0.8 * size, markerfacecolor="white",
-            markeredgecolor=hollow_edge(line, panel), markeredgewidth=0.9, alpha=0.55 if len(panel.lines) > 1 else 1,
-            zorder=1.5, clip_on=False, label="_clouded",
-        )  # fmt: skip
+        hollow: style.Look = {
+            "markersize": 0.8 * size,
+            "markerfacecolor": "white",
+            "markeredgecolor": hollow_edge(line, panel),
+        }
+        hollow |= {"markeredgewidth": 0.9, "alpha": 0.55 if len(panel.lines) > 1 else 1, "zorder": 1.5}
+        axes.plot(hidden["time"], hidden["value"].clip(*limits), "o", clip_on=False, label="_clouded", **hollow)
 
 
 def errors(rows: pd.DataFrame) -> NDArray[np.float64]:
@@ -173,8 +174,8 @@ def _crop(axes: Axes, line: Line) -> None:
     axes.fill_between(
         rows["time"], rows["low"], rows["high"], color=line.colour, alpha=CROP_OPACITY, linewidth=0, zorder=0.5
     )
-    axes.plot(rows["time"], rows["value"], line.dash, color=line.colour, linewidth=1.2, alpha=0.8, zorder=0.6,
-              label="_crop")  # fmt: skip
+    look: style.Look = {"color": line.colour, "linewidth": 1.2, "alpha": 0.8, "zorder": 0.6, "label": "_crop"}
+    axes.plot(rows["time"], rows["value"], line.dash, **look)
 
 
 def _events(axes: Axes, events: Sequence[Event]) -> None:
@@ -182,8 +183,8 @@ def _events(axes: Axes, events: Sequence[Event]) -> None:
     for event in events:
         axes.axvspan(event.first, event.last, color=palette.PALE, alpha=0.1, linewidth=0, zorder=0)
         axes.axvline(event.day, color=palette.INK, linestyle=":", linewidth=1, zorder=1)
-        axes.text(event.day, 0.02, f" {event.name}", transform=axes.get_xaxis_transform(), rotation=90, va="bottom",
-                  ha="right", size=style.SMALL, color=palette.INK)  # fmt: skip
+        upright: style.Look = {"rotation": 90, "va": "bottom", "ha": "right", "transform": axes.get_xaxis_transform()}
+        axes.text(event.day, 0.02, f" {event.name}", size=style.SMALL, color=palette.INK, **upright)
 
 
 def _mark(number: int) -> float:
@@ -203,8 +204,8 @@ def hollow_edge(line: Line, panel: Panel) -> str:
 
 def limits_of(panel: Panel) -> tuple[float, float]:
     """The panel's limits, widened to hold cloud-free values and bands; clouded ones only where there are no others."""
-    seen = [line.rows[computing.clear(line.rows)] for line in panel.lines]
-    rows = seen if any(len(part) for part in seen) else [line.rows for line in panel.lines]
+    clear = [line.rows[computing.clear(line.rows)] for line in panel.lines]
+    rows = clear if any(len(part) for part in clear) else [line.rows for line in panel.lines]
     rows += [line.rows for line in panel.crops]
     joined = np.concatenate([np.asarray(part[["value", "low", "high"]], np.float64).ravel() for part in rows])
     joined = joined[np.isfinite(joined)]
@@ -260,41 +261,41 @@ class Entry:
 def entries(panels: Sequence[Panel], spread: str) -> list[Entry]:
     """What the colours and marks of a figure mean, in their order; spread says what the bands are."""
     names = _names(panels)
-    seen = {line.label for panel in panels for line in panel.lines if not line.rows.empty}
-    found = []
+    drawable = {line.label for panel in panels for line in panel.lines if not line.rows.empty}
+    keys = []
     for name, line in names.items():
-        text = style.fitted(name, 5.5 if len(names) < 3 else 2.8, style.SMALL, 1) + " (no data)" * (name not in seen)
-        found.append(Entry("line", text, line.colour, line.dash, name))
+        text = style.fitted(name, 5.5 if len(names) < 3 else 2.8, style.SMALL, 1) + " (no data)" * (
+            name not in drawable
+        )
+        keys.append(Entry("line", text, line.colour, line.dash, name))
     marked = [line for panel in panels if panel.marks for line in panel.lines if not line.background]
     if any(not computing.clear(line.rows).all() for line in marked):
-        found.append(Entry("hollow", _hollow(panels), palette.CLOUD))
+        keys.append(Entry("hollow", _hollow(panels), palette.CLOUD))
     if any(line.rows.loc[computing.clear(line.rows), "low"].notna().any() for line in marked) and panels[0].has_bands:
         colours = {line.colour for line in names.values()}
-        found.append(Entry("band", spread, colours.pop() if len(colours) == 1 else palette.PALE))
+        keys.append(Entry("band", spread, colours.pop() if len(colours) == 1 else palette.PALE))
     behind = len({line.label for panel in panels for line in panel.lines if line.background})
     if behind and panels[0].has_bands:
-        found.append(Entry("behind", f"bands of {behind} more parcel{'s' * (behind > 1)}", palette.PALE))
+        keys.append(Entry("behind", f"bands of {behind} more parcel{'s' * (behind > 1)}", palette.PALE))
     crops = {line.label: line for panel in panels for line in panel.crops if not line.rows.empty}
-    found += [
+    keys += [
         Entry("crop", style.fitted(name, 5.5, style.SMALL, 1), palette.PALE, line.dash, name)
         for name, line in crops.items()
     ]
     if any(panel.events and not panel.empty for panel in panels):
-        found.append(Entry("work", "work found, in its days", palette.INK, ":"))
-    return found
+        keys.append(Entry("work", "work found, in its days", palette.INK, ":"))
+    return keys
 
 
-def _key(figure: Figure, panels: Sequence[Panel], names: dict[str, Line], spread: str) -> None:
+def _key(figure: Page, panels: Sequence[Panel], names: dict[str, Line], spread: str) -> None:
     """What the colours and marks mean, below the panels."""
     handles = [_handle(entry) for entry in entries(panels, spread)]
     columns = 3 if len(names) > 2 else 4
-    figure.legend(
-        handles=handles, loc="outside lower left", ncols=min(len(handles), columns), frameon=False,
-        fontsize=style.SMALL, labelcolor=palette.INK, handlelength=1.6,
-    )  # fmt: skip
+    look: style.Look = {"fontsize": style.SMALL, "labelcolor": palette.INK, "handlelength": 1.6, "frameon": False}
+    figure.legend(handles=handles, loc="outside lower left", ncols=min(len(handles), columns), **look)
 
 
-def _handle(entry: Entry) -> Any:
+def _handle(entry: Entry) -> Artist:
     """An entry of the key as matplotlib draws it."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -303,7 +304,7 @@ def _handle(entry: Entry) -> Any:
         alpha = 0.25 if entry.kind == "band" else 0.12
         return Patch(color=entry.colour, alpha=alpha, linewidth=0, label=entry.label)
     if entry.kind == "hollow":
-        look: dict[str, Any] = {"marker": "o", "markersize": 5, "markerfacecolor": "white"}
+        look: style.Look = {"marker": "o", "markersize": 5, "markerfacecolor": "white"}
         return Line2D([], [], linestyle="", label=entry.label, markeredgecolor=entry.colour, **look)
     width = {"line": 2.0, "crop": 1.2, "work": 1.0}[entry.kind]
     return Line2D([], [], color=entry.colour, linestyle=entry.dash, linewidth=width, label=entry.label)

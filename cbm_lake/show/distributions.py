@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from cbm_lake.show.reading import Image, Parcel
+    from cbm_lake.parcel.declaration import Parcel
+    from cbm_lake.parcel.images import Image
     from cbm_lake.show.views import Index
 
 Draw = Callable[["Axes", "Image"], None]
@@ -39,7 +40,7 @@ class Pixels:
 
     @classmethod
     def of(cls, row: Row, parcel: Parcel) -> Pixels:
-        """Those whose centre its outline holds; where it holds none, those that it touches."""
+        """Those whose centre lies in its outline; where there are none, those that it touches."""
         images = row.images
         return cls(row, computing.inside(parcel.outline, parcel.epsg, images.epsg, images.transform, images.size))
 
@@ -93,7 +94,7 @@ def scatter(pixels: Pixels) -> Draw:
 
 
 def _pair(pixels: Pixels, image: Image) -> NDArray[np.float64]:
-    """Red and near infrared (2, pixels), kept at the edge of the axes where brighter."""
+    """Red and near infrared (2, pixels), moved to the edge of the axes where brighter."""
     red, nir = (pixels.reflectance(image, band) for band in ("B04", "B08"))
     return np.vstack([red.clip(*_RED), nir.clip(*_NIR)])
 
@@ -106,8 +107,8 @@ def _shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[
 
 def _clear(images: Sequence[Image]) -> list[Image]:
     """Those without clouds; all of them where nothing is known of any."""
-    known = [image for image in images if not np.isnan(image.cloud)]
-    return [image for image in known if image.cloud <= computing.CLEAR_SKY] if known else list(images)
+    judged = [image for image in images if not np.isnan(image.cloud)]
+    return [image for image in judged if image.cloud <= computing.CLEAR_SKY] if judged else list(images)
 
 
 def _grid(axes: Axes, across: Iterable[float], up: Iterable[float]) -> None:

@@ -6,19 +6,20 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import shapely
 
-from cbm_lake import get
 from cbm_lake.cards import palette
 from cbm_lake.lake.options import checked_options
-from cbm_lake.show import background, browsing, computing, pictures, reading, style
-from cbm_lake.show.reading import Background, Parcel
+from cbm_lake.parcel.basemaps import Background, Square
+from cbm_lake.parcel.declaration import Parcel, degrees, hectares
+from cbm_lake.show import background, browsing, pictures, style
+from cbm_lake.show.reading import LakeLike, Reading
+from cbm_lake.show.style import Figure, Interactive, Page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,8 @@ def by_pid(
     *,
     file: str | Path | None = None,
     interactive: bool = False,
-) -> Any:
+    lake: LakeLike = None,
+) -> Figure | None:
     """A figure of what is declared of a parcel: outline, crop, area, place; of several parcels one below the other.
 
     Args:
@@ -55,34 +57,34 @@ def by_pid(
         debug: tell the log (level DEBUG) what is done.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
+        lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Raises:
         NotFoundError: no such parcel, or no orthophoto there.
         InvalidInputError: a server or file that cannot be.
     """
     style.suffix(file, interactive=interactive)
-    chosen = reading.parcels(aoi, year, pid, ptype)
+    reading = Reading.of(lake)
+    parcels = reading.parcels(aoi, year, pid, ptype)
     if debug:
-        log.debug("cards of %d parcels drawn%s", len(chosen), f" into {file}" if file else "")
-    photos = [_photo(parcel, tms) if tms else None for parcel in chosen]
+        log.debug("cards of %d parcels drawn%s", len(parcels), f" into {file}" if file else "")
+    photos = [_photo(reading, parcel, tms) if tms else None for parcel in parcels]
     if interactive:
-        maps = [_map(parcel, photo) for parcel, photo in zip(chosen, photos, strict=True)]
-        return style.shown(style.save(browsing.beside(maps), file), view)
-    height = len(chosen) * (_SIDE + _GAP) - _GAP + 0.3
+        maps = [_map(parcel, photo) for parcel, photo in zip(parcels, photos, strict=True)]
+        return style.displayed(style.save(browsing.beside(maps), file), view)
+    height = len(parcels) * (_SIDE + _GAP) - _GAP + 0.3
     figure = style.figure(_SIDE + _WORDS + 0.45, height, constrained=False)
-    for number, (parcel, photo) in enumerate(zip(chosen, photos, strict=True)):
+    for number, (parcel, photo) in enumerate(zip(parcels, photos, strict=True)):
         _card(figure, parcel, photo, height - 0.15 - _SIDE - number * (_SIDE + _GAP))
-    return style.shown(style.save(figure, file), view)
+    return style.displayed(style.save(figure, file), view)
 
 
-def _photo(parcel: Parcel, tms: str) -> Background:
+def _photo(reading: Reading, parcel: Parcel, tms: str) -> Background:
     """The orthophoto under a parcel's outline."""
-    wide = background.extend_of(parcel)
-    file = get.background.by_pid(parcel.aoi, parcel.year, parcel.pid, _PIXELS, wide, tms, parcel.ptype)[0]
-    return reading.background(file, tms)
+    return reading.background(Square(parcel.lon, parcel.lat, tms, _PIXELS, background.extend_of(parcel)))
 
 
-def _map(parcel: Parcel, photo: Background | None) -> Any:
+def _map(parcel: Parcel, photo: Background | None) -> Interactive:
     if photo is None:
         return browsing.outline(_plain(parcel), parcel.label, facts(parcel))
     title = f"{parcel.label}\nbackground: {photo.caption}"
@@ -102,11 +104,13 @@ def by_location(
     *,
     file: str | Path | None = None,
     interactive: bool = False,
-) -> Any:
+    lake: LakeLike = None,
+) -> Figure | None:
     """A figure of the parcels at a place in degrees. Args and errors are those of `by_pid`."""
     style.suffix(file, interactive=interactive)
-    found = get.parcel_info.by_location(aoi, year, lon, lat, ptype)
-    return by_pid(aoi, year, found["pid"], ptype, tms, view, debug, file=file, interactive=interactive)
+    reading = Reading.of(lake)
+    pids = reading.pids_at(aoi, year, lon, lat, ptype)
+    return by_pid(aoi, year, pids, ptype, tms, view, debug, file=file, interactive=interactive, lake=reading)
 
 
 def facts(parcel: Parcel) -> dict[str, str]:
@@ -118,10 +122,10 @@ def facts(parcel: Parcel) -> dict[str, str]:
     return {
         "crop": parcel.crop or "none declared",
         "crop code": parcel.code or "none declared",
-        "area": f"{reading.hectares(parcel.area)} ({parcel.area:,.0f} m²)",
+        "area": f"{hectares(parcel.area)} ({parcel.area:,.0f} m²)",
         "perimeter": f"{plain.length:,.0f} m",
         "outline": f"{pieces}, {shapely.get_num_coordinates(plain) - rings:,} corners",
-        "centre": reading.degrees(parcel.lon, parcel.lat),
+        "centre": degrees(parcel.lon, parcel.lat),
         "declared in": f"{parcel.aoi} {parcel.year}" + (f", {parcel.ptype}" if parcel.ptype else ""),
         "coordinates": f"EPSG:{parcel.epsg}",
     }
@@ -129,10 +133,10 @@ def facts(parcel: Parcel) -> dict[str, str]:
 
 def _plain(parcel: Parcel) -> shapely.Geometry:
     """The outline on the UTM map of its place."""
-    return parcel.outline_in(computing.utm(parcel.lon, parcel.lat))
+    return parcel.outline_in(parcel.utm)
 
 
-def _card(figure: Figure, parcel: Parcel, photo: Background | None, bottom: float) -> None:
+def _card(figure: Page, parcel: Parcel, photo: Background | None, bottom: float) -> None:
     """A parcel's map at the left, its facts at the right."""
     axes = pictures.axes_in(figure, (0.15, bottom, _SIDE, _SIDE))
     if photo is None:
@@ -141,8 +145,8 @@ def _card(figure: Figure, parcel: Parcel, photo: Background | None, bottom: floa
         pictures.draw(axes, photo.pixels, photo.bounds, parcel.outline_in(background.MERCATOR))
         axes.spines[:].set(color=palette.EDGE)
         pictures.scale_bar(axes, metre=1 / math.cos(math.radians(parcel.lat)))
-    known = facts(parcel) | ({"background": photo.caption} if photo else {})
-    _facts(figure, parcel.pid, known, ((0.15 + _SIDE + 0.3) / figure.get_figwidth(), bottom + _SIDE))
+    texts = facts(parcel) | ({"background": photo.caption} if photo else {})
+    _facts(figure, parcel.pid, texts, ((0.15 + _SIDE + 0.3) / figure.get_figwidth(), bottom + _SIDE))
 
 
 def _plain_map(axes: Axes, shape: shapely.Geometry) -> None:
@@ -158,14 +162,14 @@ def _plain_map(axes: Axes, shape: shapely.Geometry) -> None:
     pictures.scale_bar(axes)
 
 
-def _facts(figure: Figure, pid: str, known: dict[str, str], corner: tuple[float, float]) -> None:
+def _facts(figure: Page, pid: str, texts: dict[str, str], corner: tuple[float, float]) -> None:
     """What is known of a parcel, from a left upper corner on: a share of the width, and inches."""
-    (left, top), (width, height) = corner, figure.get_size_inches()
+    (x, top), (width, height) = corner, figure.get_size_inches()
     title = style.fitted(f"Parcel {pid}", _WORDS - 0.3, style.TITLE, 1)
-    figure.text(left, top / height, title, size=style.TITLE, va="top", color=palette.INK, weight="bold")
-    place = top - 0.42
-    for name, value in known.items():
+    figure.text(x, top / height, title, size=style.TITLE, va="top", color=palette.INK, weight="bold")
+    y = top - 0.42
+    for name, value in texts.items():
         text = style.fitted(value, _WORDS - 1.35, style.TEXT, 3)
-        figure.text(left, place / height, name, size=style.TEXT, va="top", color=palette.PALE)
-        figure.text(left + 1.05 / width, place / height, text, size=style.TEXT, va="top", color=palette.INK)
-        place -= 0.3 + 0.17 * text.count("\n")
+        figure.text(x, y / height, name, size=style.TEXT, va="top", color=palette.PALE)
+        figure.text(x + 1.05 / width, y / height, text, size=style.TEXT, va="top", color=palette.INK)
+        y -= 0.3 + 0.17 * text.count("\n")

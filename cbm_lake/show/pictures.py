@@ -17,20 +17,28 @@ from matplotlib.patheffects import withStroke
 
 from cbm_lake.cards import palette
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.parcel.images import Image, Images
 from cbm_lake.rasters.render import CLASS_COLOURS
 from cbm_lake.show import computing, style
-from cbm_lake.show.reading import Image, Images
+from cbm_lake.show.style import Page
 from cbm_lake.show.views import Limits, View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 CLEAR, CLOUDED, UNKNOWN = palette.GREEN, palette.CLOUD, palette.EDGE
 """Frames of images: cloud-free, clouded, not known."""
 ROUND: Final = 0.62
 """Of a parcel's width, how far a map of it alone reaches from the middle to either side."""
+_PLAIN_LEGEND: Final[style.Look] = {
+    "loc": "upper left",
+    "frameon": False,
+    "labelcolor": palette.PALE,
+    "borderaxespad": 0,
+    "borderpad": 0,
+    "labelspacing": 0.25,
+}
 _HALO: Final = [withStroke(linewidth=2.4, foreground="white", alpha=0.85)]
 
 
@@ -60,9 +68,15 @@ class Row:
 
 
 def row(
-    label: str, view: View, images: Images, outline: shapely.Geometry | None, cmap: str | None,
-    *, percentile: Sequence[float] | None = None, outlined: bool = True,
-) -> Row:  # fmt: skip
+    label: str,
+    view: View,
+    images: Images,
+    outline: shapely.Geometry | None,
+    cmap: str | None,
+    *,
+    percentile: Sequence[float] | None = None,
+    outlined: bool = True,
+) -> Row:
     """A row whose images have common limits, taken from the cloud-free ones where there are such.
 
     Args:
@@ -77,24 +91,24 @@ def row(
     Raises:
         InvalidInputError: no such colour map, or percentiles that are none.
     """
-    chosen = cmap or view.cmap
-    if chosen not in mpl.colormaps:
-        raise InvalidInputError(f"there is no colour map {chosen!r}; viridis, cividis, YlGn and magma are some")
-    seen = [image.bands for image in images.images if image.cloud == 0] or [image.bands for image in images.images]
-    return Row(label, view, images, outline, view.limits(seen, percentile), chosen, outlined)
+    cmap = cmap or view.cmap
+    if cmap not in mpl.colormaps:
+        raise InvalidInputError(f"there is no colour map {cmap!r}; viridis, cividis, YlGn and magma are some")
+    clear = [image.bands for image in images.images if image.cloud == 0] or [image.bands for image in images.images]
+    return Row(label, view, images, outline, view.limits(clear, percentile), cmap, outlined)
 
 
-def scale(shown: Row) -> ScalarMappable:
+def scale(row: Row) -> ScalarMappable:
     """Which colour means which number, of an index or a single band."""
-    return ScalarMappable(Normalize(*shown.limits[0]), shown.cmap)
+    return ScalarMappable(Normalize(*row.limits[0]), row.cmap)
 
 
-def rgba(shown: Row, image: Image) -> NDArray[np.uint8]:
+def rgba(row: Row, image: Image) -> NDArray[np.uint8]:
     """An image in colours: red, green, blue, opacity."""
-    if not shown.view.scaled:
-        return shown.view.colours(image.bands, shown.limits)
-    values = np.ma.masked_invalid(shown.view.values(image.bands))
-    return np.asarray(scale(shown).to_rgba(values, bytes=True), np.uint8)
+    if not row.view.scaled:
+        return row.view.colours(image.bands, row.limits)
+    values = np.ma.masked_invalid(row.view.values(image.bands))
+    return np.asarray(scale(row).to_rgba(values, bytes=True), np.uint8)
 
 
 # -- one image ----------------------------------------------------------------------------------------------------
@@ -131,9 +145,9 @@ def fill(axes: Axes, shape: shapely.Geometry, colour: str) -> None:
         axes.add_patch(PathPatch(Outline.make_compound_path(*rings), color=colour, alpha=0.3, linewidth=0))
 
 
-def frame(axes: Axes, shown: Row, image: Image) -> None:
+def frame(axes: Axes, row: Row, image: Image) -> None:
     """A frame that says whether clouds hide the parcel; a plain one of radar, which sees through them."""
-    if not shown.view.card.is_optical:
+    if not row.view.card.is_optical:
         axes.spines[:].set(color=palette.EDGE, linewidth=1.2)
         return
     colour = UNKNOWN if np.isnan(image.cloud) else CLEAR if image.cloud <= computing.CLEAR_SKY else CLOUDED
@@ -158,41 +172,41 @@ def scale_bar(axes: Axes, metre: float = 1.0) -> None:
     south, north = axes.get_ylim()
     metres = computing.nice((east - west) / metre * 0.4)
     x, y = west + 0.06 * (east - west), south + 0.07 * (north - south)
-    axes.plot([x, x + metres * metre], [y, y], color=palette.INK, linewidth=2.2, solid_capstyle="butt",
-              path_effects=[withStroke(linewidth=4.5, foreground="white")], label="_scale")  # fmt: skip
-    axes.annotate(
-        computing.distance(metres), (x, y), (0, 3), textcoords="offset points", size=style.SMALL, color=palette.INK,
-        va="bottom", path_effects=[withStroke(linewidth=2.5, foreground="white")],
-    )  # fmt: skip
+    halo = [withStroke(linewidth=4.5, foreground="white")]
+    bar: style.Look = {"color": palette.INK, "linewidth": 2.2, "solid_capstyle": "butt", "label": "_scale"}
+    axes.plot([x, x + metres * metre], [y, y], path_effects=halo, **bar)
+    look: style.Look = {"size": style.SMALL, "color": palette.INK, "va": "bottom", "textcoords": "offset points"}
+    halo = [withStroke(linewidth=2.5, foreground="white")]
+    axes.annotate(computing.distance(metres), (x, y), (0, 3), path_effects=halo, **look)
 
 
-def single(shown: Row, image: Image, heading: str) -> Figure:
+def single(row: Row, image: Image, heading: str) -> Page:
     """A figure of one image: heading, date, clouds, outline, scale bar, colours."""
-    below = 0.62 if shown.view.scaled else _LEFT
+    below = 0.62 if row.view.scaled else _LEFT
     side, above = 4.6, 0.75
     width, height = side + 2 * _LEFT, side + above + below
     figure = style.figure(width, height, constrained=False)
     axes = axes_in(figure, (_LEFT, below, side, side))
-    draw(axes, rgba(shown, image), shown.images.bounds, shown.drawn_outline)
-    frame(axes, shown, image)
+    draw(axes, rgba(row, image), row.images.bounds, row.drawn_outline)
+    frame(axes, row, image)
     scale_bar(axes)
-    day = f"{image.obstime:%-d %B %Y} · {shown.view.title}"
+    day = f"{image.obstime:%-d %B %Y} · {row.view.title}"
     axes.set_title(
         " · ".join(filter(None, [day, cloud_words(image)])), loc="left", size=style.SMALL, color=palette.PALE
     )
-    figure.text(_LEFT / width, 1 - 0.14 / height, style.fitted(heading, side, 11, 1), size=11, va="top",
-                color=palette.INK, weight="bold")  # fmt: skip
-    if shown.view.scaled:
-        scale_of(figure, shown, (1.4, 0.47, 2.1, 0.09))
+    bold: style.Look = {"size": 11, "va": "top", "color": palette.INK, "weight": "bold"}
+    figure.text(_LEFT / width, 1 - 0.14 / height, style.fitted(heading, side, 11, 1), **bold)
+    if row.view.scaled:
+        scale_of(figure, row, (1.4, 0.47, 2.1, 0.09))
     return figure
 
 
-def scale_of(figure: Figure, shown: Row, box: tuple[float, float, float, float]) -> None:
+def scale_of(figure: Page, row: Row, box: tuple[float, float, float, float]) -> None:
     """The colours of an index or a band with their numbers, in a box of inches."""
-    bar = figure.colorbar(scale(shown), cax=axes_in(figure, box), orientation="horizontal")
+    bar = figure.colorbar(scale(row), cax=axes_in(figure, box), orientation="horizontal")
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=style.SMALL, labelcolor=palette.INK, color=palette.EDGE)
-    bar.set_label(shown.view.unit, size=style.SMALL, color=palette.PALE, labelpad=1)
+    bar.set_label(row.view.unit, size=style.SMALL, color=palette.PALE, labelpad=1)
 
 
 # -- many images --------------------------------------------------------------------------------------------------
@@ -204,7 +218,7 @@ _NAMES: Final = 0.5
 _NARROWEST: Final = 6.0
 
 
-def sheet(rows: Sequence[Row], heading: str, columns: int | None = None, hspace: float = 0.0) -> Figure:
+def sheet(rows: Sequence[Row], heading: str, columns: int | None = None, hspace: float = 0.0) -> Page:
     """A figure of images: a row per parcel or view, a column per date; what does not fit continues below.
 
     Args:
@@ -245,12 +259,12 @@ def _lines(rows: Sequence[Row], number: int) -> int:
     return 1 if rows[number].images is not rows[0].images else 0
 
 
-def _line(figure: Figure, shown: Row, block: Sequence[datetime], place: tuple[float, float, float], words: int) -> None:
-    """A row's images of some dates, side by side from a place on (left, top, side; inches from above)."""
-    left, top, side = place
+def _line(figure: Page, row: Row, block: Sequence[datetime], corner: tuple[float, float, float], words: int) -> None:
+    """A row's images of some dates, side by side from a corner on (left, top, side; inches from above)."""
+    x, top, side = corner
     for column, moment in enumerate(block):
-        box = (left + column * (side + _GAP), figure.get_figheight() - top - side, side, side)
-        _cell(axes_in(figure, box), shown, moment, words)
+        box = (x + column * (side + _GAP), figure.get_figheight() - top - side, side, side)
+        _cell(axes_in(figure, box), row, moment, words)
 
 
 def _columns(days: int, rows: int) -> int:
@@ -265,23 +279,23 @@ def _side(across: int) -> float:
     return float(np.clip((style.WIDTH - 2 * _LEFT) / across - _GAP, 1.35, 5.7 if across == 1 else 4.2))
 
 
-def axes_in(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
+def axes_in(figure: Page, box: tuple[float, float, float, float]) -> Axes:
     """Axes in a box of inches: left, bottom, width, height."""
     width, height = figure.get_size_inches()
     return figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
 
 
-def _cell(axes: Axes, shown: Row, moment: datetime, words: int) -> None:
+def _cell(axes: Axes, row: Row, moment: datetime, words: int) -> None:
     """An image of a sheet, or the words that there is none; above it up to two lines: date, clouds."""
-    image = shown.at(moment)
+    image = row.at(moment)
     axes.set(xticks=[], yticks=[])
     if image is None:
         axes.spines[:].set(color=palette.GRID)
-        axes.text(0.5, 0.5, "no image", transform=axes.transAxes, ha="center", va="center", size=style.SMALL,
-                  color=palette.PALE)  # fmt: skip
+        centred: style.Look = {"ha": "center", "va": "center", "transform": axes.transAxes}
+        axes.text(0.5, 0.5, "no image", size=style.SMALL, color=palette.PALE, **centred)
     else:
-        draw(axes, rgba(shown, image), shown.images.bounds, shown.drawn_outline)
-        frame(axes, shown, image)
+        draw(axes, rgba(row, image), row.images.bounds, row.drawn_outline)
+        frame(axes, row, image)
     clouds = cloud_words(image) if image else ""
     if words > 1:
         above(axes, f"{moment:%-d %b %Y}", 13 if clouds else 4, style.SMALL, bold=not clouds)
@@ -291,26 +305,34 @@ def _cell(axes: Axes, shown: Row, moment: datetime, words: int) -> None:
 
 def above(axes: Axes, text: str, points: float, size: float, *, bold: bool) -> None:
     """Words so many points above the left upper corner of an image: bold where the ground is seen, else pale."""
-    axes.annotate(text, (0, 1), (0, points), xycoords="axes fraction", textcoords="offset points", size=size,
-                  color=palette.INK if bold else palette.PALE, weight="bold" if bold else "normal")  # fmt: skip
+    units: style.Look = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    look: style.Look = {"color": palette.INK, "weight": "bold"} if bold else {"color": palette.PALE, "weight": "normal"}
+    axes.annotate(text, (0, 1), (0, points), size=size, **units, **look)
 
 
-def _name(figure: Figure, label: str, middle: float, side: float) -> None:
+def _name(figure: Page, label: str, middle: float, side: float) -> None:
     """What a row shows, upright at its left."""
     width, height = figure.get_size_inches()
     text = "\n".join(style.fitted(part, side + _LINE, style.SMALL, 1) for part in label.split(" · "))
-    figure.text((_LEFT + _NAMES - 0.1) / width, 1 - middle / height, text, rotation=90, ha="right", va="center",
-                size=style.SMALL, color=palette.INK, linespacing=1.15, multialignment="center")  # fmt: skip
+    upright: style.Look = {
+        "rotation": 90,
+        "ha": "right",
+        "va": "center",
+        "multialignment": "center",
+        "linespacing": 1.15,
+    }
+    x, y = (_LEFT + _NAMES - 0.1) / width, 1 - middle / height
+    figure.text(x, y, text, size=style.SMALL, color=palette.INK, **upright)
 
 
-def head(figure: Figure, heading: str) -> None:
+def head(figure: Page, heading: str) -> None:
     """The heading of a figure, in its left upper corner."""
     width, height = figure.get_size_inches()
-    figure.text(_LEFT / width, 1 - 0.14 / height, heading, size=style.TITLE, va="top", color=palette.INK, weight="bold",
-                linespacing=1.15)  # fmt: skip
+    bold: style.Look = {"size": style.TITLE, "va": "top", "color": palette.INK, "weight": "bold", "linespacing": 1.15}
+    figure.text(_LEFT / width, 1 - 0.14 / height, heading, **bold)
 
 
-def key(figure: Figure, words: Sequence[str], top: float, *, parcel: bool, clouds: bool = True) -> None:
+def key(figure: Page, words: Sequence[str], top: float, *, parcel: bool, clouds: bool = True) -> None:
     """What the frames of images mean, and more words, so many inches above the lower edge."""
     from matplotlib.lines import Line2D
 
@@ -320,41 +342,41 @@ def key(figure: Figure, words: Sequence[str], top: float, *, parcel: bool, cloud
     )
     handles = [Line2D([], [], color=colour, linewidth=2.5, label=label) for label, colour in looks.items()]
     handles += [Line2D([], [], linestyle="", label=label) for label in words]
-    figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(_LEFT / width, top / height), frameon=False,
-        ncols=len(handles) if width > 6.5 else 1, fontsize=style.SMALL, labelcolor=palette.PALE, borderaxespad=0,
-        borderpad=0, handlelength=1.4, labelspacing=0.25,
-    )  # fmt: skip
+    ncols = len(handles) if width > 6.5 else 1
+    look: style.Look = {
+        "fontsize": style.SMALL,
+        "handlelength": 1.4,
+        "ncols": ncols,
+        "bbox_to_anchor": (_LEFT / width, top / height),
+    }
+    figure.legend(handles=handles, **_PLAIN_LEGEND, **look)
 
 
-def classes_there(shown: Row) -> list[tuple[str, str]]:
+def classes_there(row: Row) -> list[tuple[str, str]]:
     """The scene classes of a row's images, and their colours (#rrggbb)."""
-    classification = shown.view.card.classification
+    classification = row.view.card.classification
     if classification is None:
         return []
     band, colours = classification.name, CLASS_COLOURS[classification.name]
-    there = np.unique(np.concatenate([np.unique(image.bands[band]) for image in shown.images.images]))
-    known = [number for number in there if 0 < number < len(classification.names)]
-    return [(classification.names[number], f"#{bytes(colours[number]).hex()}") for number in known]
+    values = np.unique(np.concatenate([np.unique(image.bands[band]) for image in row.images.images]))
+    named = [number for number in values if 0 < number < len(classification.names)]
+    return [(classification.names[number], f"#{bytes(colours[number]).hex()}") for number in named]
 
 
-def class_key(figure: Figure, shown: Row, top: float) -> None:
+def class_key(figure: Page, row: Row, top: float) -> None:
     """Which colour means which scene class, of those that there are, so many inches above the lower edge."""
     from matplotlib.patches import Patch
 
     width, height = figure.get_size_inches()
     handles = [
         Patch(facecolor=colour, edgecolor=palette.EDGE, linewidth=0.5, label=name)
-        for name, colour in classes_there(shown)
+        for name, colour in classes_there(row)
     ]
-    figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(_LEFT / width, top / height), frameon=False,
-        ncols=max(1, int(width // 1.55)), fontsize=7, labelcolor=palette.PALE, borderaxespad=0, borderpad=0,
-        handlelength=1.2, labelspacing=0.25, columnspacing=1.2,
-    )  # fmt: skip
+    look: style.Look = {"fontsize": 7, "handlelength": 1.2, "ncols": max(1, int(width // 1.55)), "columnspacing": 1.2}
+    figure.legend(handles=handles, bbox_to_anchor=(_LEFT / width, top / height), **_PLAIN_LEGEND, **look)
 
 
-def _foot(figure: Figure, rows: Sequence[Row]) -> None:
+def _foot(figure: Page, rows: Sequence[Row]) -> None:
     """What frames mean, how wide images are, and the scale of colours; of several bands alone the first's."""
     images, width = rows[0].images, figure.get_figwidth()
     metres = computing.distance(images.size * images.transform.a)
@@ -364,9 +386,9 @@ def _foot(figure: Figure, rows: Sequence[Row]) -> None:
     classes = next((each for each in rows if each.view.classes), None)
     if classes:
         class_key(figure, classes, 0.38)
-    shown = next((each for each in rows if each.view.scaled), None)
-    if shown:
-        scale_of(figure, shown, (width - _LEFT - 2.0, 0.43, 1.9, 0.09))
+    scaled = next((each for each in rows if each.view.scaled), None)
+    if scaled:
+        scale_of(figure, scaled, (width - _LEFT - 2.0, 0.43, 1.9, 0.09))
 
 
 def write(rows: Row, folder: Path, heading: str) -> list[Path]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from cbm_lake.cards import CLOUD_CLASSES, S2, Classes, get
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import Lake
 from cbm_lake.files.dates import day_of
+from cbm_lake.lake import Lake
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel import chips, images, sources
 from cbm_lake.parcel.basemaps import Background, Square
@@ -26,7 +26,18 @@ from cbm_lake.show import computing
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Background", "Event", "Image", "Images", "LakeLike", "Parcel", "Reading", "TimeSeries", "degrees", "hectares"]
+__all__ = [
+    "Background",
+    "Event",
+    "Image",
+    "Images",
+    "LakeLike",
+    "Parcel",
+    "Reading",
+    "TimeSeries",
+    "degrees",
+    "hectares",
+]
 
 LARGEST: Final = chips.LARGEST
 """Metres: the widest image."""
@@ -131,7 +142,7 @@ class Reading:
         """
         parcel = where if isinstance(where, Parcel) else None
         lon, lat = where if not isinstance(where, Parcel) else (where.lon, where.lat)
-        optional = (S2.classification,) if request.card == S2.name and S2.classification else ()
+        optional = (S2.class_band,) if request.card == S2.name and S2.class_band else ()
         asked = ImageRequest(lon, lat, request.first, request.last, (), request.chipsize, request.card)
         cutouts = self._chips(asked, tuple(bands), tuple(band for band in optional if band not in bands))
         data = images.assembled(cutouts, bands, lon, lat, request.chipsize)
@@ -157,9 +168,9 @@ class Reading:
                 by_band[band] = [cutout for cutout in cutouts if cutout.band == band]
         return [cutout for band in (*bands, *optional) for cutout in by_band[band]]
 
-    def background(self, lon: float, lat: float, tms: str, chipsize: int, extend: float) -> Background:
-        """The orthophoto round a position; see `Square`."""
-        return self.source.background(Square(lon, lat, tms, chipsize, extend))
+    def background(self, square: Square) -> Background:
+        """The orthophoto of a square."""
+        return self.source.background(square)
 
 
 LakeLike: TypeAlias = Lake | Reading | None
@@ -203,7 +214,7 @@ def chipsize_for(parcels: Iterable[Parcel]) -> int:
     return int(min(max(np.ceil(1.6 * widest / 20) * 20, 160), LARGEST))
 
 
-def months(start: str | date, end: str | date) -> list[tuple[date, date]]:
+def months_between(start: str | date, end: str | date) -> list[tuple[date, date]]:
     """The days from a first to a last one, cut by month.
 
     Raises:

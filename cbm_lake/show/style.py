@@ -7,9 +7,9 @@ import logging
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MatplotlibFigure
 
 from cbm_lake.cards import palette
 from cbm_lake.errors import ConfigError, InvalidInputError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Look: TypeAlias = dict[str, Any]
+"""Options of matplotlib or holoviews by name; which there are, and of which types, only these know."""
 Dash = Literal["-", "--", ":", "-."]
 DASHES: Final[tuple[Dash, ...]] = ("-", "--", ":", "-.")
 """Styles of line, for more curves than there are colours."""
@@ -50,8 +52,19 @@ def fitted(text: str, inches: float, points: float = TITLE, lines: int = 2) -> s
     return "\n".join(textwrap.wrap(text, letters, max_lines=lines, placeholder=" …", break_on_hyphens=False))
 
 
-class Drawn(Figure):
-    """A figure that a notebook shows without being told of matplotlib first."""
+class Interactive(Protocol):
+    """A figure for notebooks: an object of holoviews."""
+
+    def opts(self, *args: object, **options: object) -> Interactive:
+        """The same with other options of holoviews."""
+
+
+Page: TypeAlias = MatplotlibFigure
+"""A figure of matplotlib."""
+
+
+class NotebookPage(MatplotlibFigure):
+    """A figure of matplotlib that a notebook displays without `%matplotlib`."""
 
     def _repr_png_(self) -> bytes:
         out = io.BytesIO()
@@ -59,12 +72,16 @@ class Drawn(Figure):
         return out.getvalue()
 
 
-def figure(width: float, height: float, *, constrained: bool = True) -> Figure:
+Figure: TypeAlias = Page | Interactive
+"""What is drawn: a figure of matplotlib, which belongs to no global state, or an object of holoviews."""
+
+
+def figure(width: float, height: float, *, constrained: bool = True) -> Page:
     """An empty figure of that size in inches, known to no global state."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     engine = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1) if constrained else None
-    return Drawn(figsize=(width, height), dpi=DPI, layout=engine)
+    return NotebookPage(figsize=(width, height), dpi=DPI, layout=engine)
 
 
 def frame(axes: Axes) -> None:
@@ -80,38 +97,48 @@ def date_axis(axes: Axes, *, year: bool = True) -> None:
     """Days, months or years below the axes, whichever can be read; `year` says at the end what they have in common."""
     from matplotlib import dates
 
-    locator: Any = dates.AutoDateLocator(minticks=4, maxticks=12)  # type: ignore[no-untyped-call]
+    locator = dates.AutoDateLocator(minticks=4, maxticks=12)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    plain: Any = dates.ConciseDateFormatter(locator, offset_formats=_OFFSETS, show_offset=year)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(plain)
+    formatter = dates.ConciseDateFormatter(locator, offset_formats=_OFFSETS, show_offset=year)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(formatter)
     axes.xaxis.get_offset_text().set(size=TEXT, color=palette.PALE)
 
 
 def say(axes: Axes, words: str) -> None:
     """Words in the middle of axes that have nothing else to show."""
     box = {"facecolor": "white", "edgecolor": palette.GRID, "boxstyle": "round,pad=0.5"}
-    told = axes.text(
-        0.5, 0.5, textwrap.fill(words, 72), transform=axes.transAxes, ha="center", va="center", size=TEXT + 0.5,
-        color=palette.PALE, bbox=box, zorder=10,
-    )  # fmt: skip
-    told.set_in_layout(False)
+    centred: Look = {"ha": "center", "va": "center", "transform": axes.transAxes}
+    text = axes.text(0.5, 0.5, textwrap.fill(words, 72), size=TEXT + 0.5, color=palette.PALE, zorder=10, **centred)
+    text.set_bbox(box)
+    text.set_in_layout(False)
 
 
-def shown(drawn: Any, view: bool | None) -> Any:
-    """What a function gives back of what it drew, by the original's `view`.
+def page_of(figure: Figure | None) -> Page:
+    """A figure that was asked for as one of matplotlib.
 
-    Where it is True the figure is shown in the notebook, and nothing is given back. Where it is False or None, or there
-    is no notebook, which is logged, the figure is given back.
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(figure, MatplotlibFigure):
+        raise TypeError(f"{figure!r} is no figure of matplotlib")
+    return figure
+
+
+def displayed(figure: Figure, view: bool | None) -> Figure | None:
+    """What a function returns of what it drew, by the original's `view`.
+
+    Where it is True the figure is displayed in the notebook, and None is returned. Where it is False or None, or there
+    is no notebook, which is logged, the figure is returned.
     """
     if not view:
-        return drawn
+        return figure
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is None:
         log.warning("there is no notebook to show a figure in; it is given back, file= writes it")
-        return drawn
+        return figure
     from IPython.display import display
 
-    display(drawn)  # type: ignore[no-untyped-call]
+    display(figure)  # type: ignore[no-untyped-call]
     return None
 
 
@@ -123,31 +150,34 @@ def suffix(file: str | Path | None, *, interactive: bool) -> None:
     """
     if file is None:
         return
-    ending = Path(file).suffix.lower()
-    if ending not in _FORMATS or (ending == ".html") != interactive:
+    extension = Path(file).suffix.lower()
+    if extension not in _FORMATS or (extension == ".html") != interactive:
         raise InvalidInputError(
             f"{file} cannot be written; figures are .png, .svg or .pdf, and .html where interactive"
         )
 
 
-def save(drawn: Any, file: str | Path | None) -> Any:
+F = TypeVar("F", bound=Figure)
+
+
+def save(figure: F, file: str | Path | None) -> F:
     """Write a figure, where a file is named, and return it.
 
     Raises:
         ConfigError: the file cannot be written.
     """
     if file is None:
-        return drawn
+        return figure
     path = Path(file)
     try:
         with durable.replacing(path) as draft:
-            if isinstance(drawn, Figure):
-                drawn.savefig(draft, facecolor="white")
+            if isinstance(figure, MatplotlibFigure):
+                figure.savefig(draft, facecolor="white")
             else:
                 import panel
 
-                pane: Any = panel.panel(drawn)
+                pane: Any = panel.panel(figure)
                 pane.save(draft, embed=True, progress=False, resources="inline")
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}; check the folder's rights") from error
-    return drawn
+    return figure

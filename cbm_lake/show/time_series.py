@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from cbm_lake import cards
 from cbm_lake.cards import CLOUD_CLASSES, Classes, band_called, palette, scene_classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
 from cbm_lake.lake.options import checked_options
-from cbm_lake.show import computing, crops, curves, reading, style, zooming
+from cbm_lake.parcel.declaration import Parcel
+from cbm_lake.show import computing, crops, curves, style, zooming
 from cbm_lake.show.curves import Line, Panel
-from cbm_lake.show.reading import Parcel
+from cbm_lake.show.reading import LakeLike, Reading, heading
+from cbm_lake.show.style import Figure
 from cbm_lake.show.views import INDICES
 
 if TYPE_CHECKING:
@@ -27,15 +29,15 @@ _QUARTILES = "25th to 75th percentile"
 _RADAR: Final = ("bs", "c6")
 
 
-def _cloud_free_stood_at(place: int) -> Order:
+def _cloud_free_stood_at(position: int) -> Order:
     """For `also`: True stood there, before the scene classes, in early versions of the original."""
 
     def order(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
-        if len(args) <= place or not isinstance(args[place], bool):
+        if len(args) <= position or not isinstance(args[position], bool):
             return args, kwargs
-        if not args[place]:
+        if not args[position]:
             raise InvalidInputError("cloud_free=False: clouded observations are always marked apart; leave it out")
-        return (*args[:place], *args[place + 1 :]), kwargs
+        return (*args[:position], *args[position + 1 :]), kwargs
 
     return order
 
@@ -58,7 +60,8 @@ def ndvi(
     crop: bool = False,
     file: str | Path | None = None,
     interactive: bool = False,
-) -> Any:
+    lake: LakeLike = None,
+) -> Figure | None:
     """A figure of the NDVI of one or several parcels over time.
 
     Cloud-free observations are joined by a line, in a band that combines the quartiles of B04 and B08; clouded ones are
@@ -80,6 +83,7 @@ def ndvi(
             standard deviation to either side; of clear observations of observable parcels.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
+        lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Raises:
         NotFoundError: no such parcel, or nothing was extracted for any of them.
@@ -88,18 +92,24 @@ def ndvi(
     """
     style.suffix(file, interactive=interactive)
     _check_lines(max_line_plots)
-    screened = scene_classes(screen)
-    chosen = _chosen(aoi, year, pid, ptype, crop=crop)
-    series = [reading.series(parcel, "s2") for parcel in chosen]
-    found = [computing.ndvi_curve(frame, screened) for frame in series]
-    told = "cloud-free" if found[0]["cloud"].notna().any() else "clouds not known"
-    lines = (Line(told, palette.NDVI, found[0]),) if len(chosen) == 1 else _by_parcel(chosen, found, max_line_plots)
-    work = reading.work(chosen[0]) if markers and len(chosen) == 1 else ()
-    others = (crops.of_index(chosen[0], INDICES["ndvi"], screened),) if crop else ()
-    panel = Panel("NDVI", lines, (0, 1), _missing("s2"), compared=len(chosen) > 1, events=work, crops=others,
-                  shaded=std, error_bars=errorbar)  # fmt: skip
-    spread = "between the quartiles of B08 and B04"
-    return _finish([panel], chosen, "s2", file, spread=spread, interactive=interactive, view=view, debug=debug)
+    screened, reading = scene_classes(screen), Reading.of(lake)
+    parcels = _parcels(reading, aoi, year, pid, ptype, crop=crop)
+    rows = [computing.ndvi_curve(reading.series(parcel, "s2"), screened) for parcel in parcels]
+    label = "cloud-free" if rows[0]["cloud"].notna().any() else "clouds not known"
+    alone = len(parcels) == 1
+    panel = Panel(
+        "NDVI",
+        (Line(label, palette.NDVI, rows[0]),) if alone else _by_parcel(parcels, rows, max_line_plots),
+        (0, 1),
+        _missing("s2"),
+        compared=not alone,
+        events=reading.work(parcels[0]) if markers and alone else (),
+        crops=(crops.of_index(reading.lake, parcels[0], INDICES["ndvi"], screened),) if crop else (),
+        shaded=std,
+        error_bars=errorbar,
+    )
+    subject = _Subject(parcels, "s2", "between the quartiles of B08 and B04")
+    return _finish([panel], subject, file, interactive=interactive, view=view, debug=debug)
 
 
 @also(_cloud_free_stood_at(5), pids="pid", scl="screen")
@@ -117,30 +127,30 @@ def s2(
     crop: bool = False,
     file: str | Path | None = None,
     interactive: bool = False,
-) -> Any:
+    lake: LakeLike = None,
+) -> Figure | None:
     """A figure of the reflectance of Sentinel-2 bands over time, with the quartiles; of several parcels a panel a band.
 
     Args and errors are those of `ndvi`; bands are B02, …, B12.
     """
     style.suffix(file, interactive=interactive)
-    screened = scene_classes(screen)
-    names = [bands] if isinstance(bands, str) else list(bands)
-    wanted = cards.S2.check_bands(tuple(band_called(band) for band in names))
-    chosen = _chosen(aoi, year, pid, ptype, crop=crop)
-    series = [reading.series(parcel, "s2") for parcel in chosen]
-    found = {band: [computing.band_curve(frame, band, screened) for frame in series] for band in wanted}
-    if len(chosen) == 1:
-        lines = tuple(Line(band, palette.BANDS[band], rows[0]) for band, rows in found.items())
-        others = tuple(crops.of_bands(chosen[0], wanted, screen).values()) if crop else ()
+    screened, reading = scene_classes(screen), Reading.of(lake)
+    names = cards.S2.check_bands(tuple(band_called(band) for band in ([bands] if isinstance(bands, str) else bands)))
+    parcels = _parcels(reading, aoi, year, pid, ptype, crop=crop)
+    series = [reading.series(parcel, "s2") for parcel in parcels]
+    rows = {band: [computing.band_curve(one, band, screened) for one in series] for band in names}
+    if len(parcels) == 1:
+        lines = tuple(Line(band, palette.BANDS[band], curve) for band, [curve] in rows.items())
+        others = tuple(crops.of_bands(reading.lake, parcels[0], names, screen).values()) if crop else ()
         panels = [Panel("reflectance", lines, (0, 0.1), _missing("s2"), crops=others)]
     else:
-        told = "this band was not extracted"
+        missing = "this band was not extracted"
         panels = [
-            Panel(f"reflectance, {band}", _by_parcel(chosen, rows), (0, 0.1), told, compared=True)
-            for band, rows in found.items()
+            Panel(f"reflectance, {band}", _by_parcel(parcels, curves_of), (0, 0.1), missing, compared=True)
+            for band, curves_of in rows.items()
         ]
-    what = f"s2 statistics of {', '.join(wanted)}"
-    return _finish(panels, chosen, what, file, interactive=interactive, view=view, debug=debug)
+    subject = _Subject(parcels, f"s2 statistics of {', '.join(names)}")
+    return _finish(panels, subject, file, interactive=interactive, view=view, debug=debug)
 
 
 def _is_radar(value: object) -> bool:
@@ -165,7 +175,8 @@ def s1(
     crop: bool = False,
     file: str | Path | None = None,
     interactive: bool = False,
-) -> Any:
+    lake: LakeLike = None,
+) -> Figure | None:
     """A figure of Sentinel-1 over time: backscatter in dB (bs) and six-day coherence (c6), VV and VH.
 
     Args and errors are those of `ndvi`; tstype is bs, c6 or both. ptype may also stand before it, as in version 0.1.
@@ -175,13 +186,15 @@ def s1(
     kinds = [tstype] if isinstance(tstype, str) else list(tstype)
     if not kinds or not set(kinds) <= set(_RADAR):
         raise InvalidInputError(f"tstype {tstype!r} is not of Sentinel-1; choose bs or c6 or both")
-    chosen = _chosen(aoi, year, pid, ptype, crop=crop)
+    reading = Reading.of(lake)
+    parcels = _parcels(reading, aoi, year, pid, ptype, crop=crop)
     panels = [
         replace(panel, shaded=std, error_bars=errorbar)
         for kind in kinds
-        for panel in _radar(chosen, kind, max_line_plots, crop=crop)
+        for panel in _radar(reading, parcels, kind, max_line_plots, crop=crop)
     ]
-    return _finish(panels, chosen, " or ".join(kinds), file, interactive=interactive, view=view, debug=debug)
+    subject = _Subject(parcels, " or ".join(kinds))
+    return _finish(panels, subject, file, interactive=interactive, view=view, debug=debug)
 
 
 def _is_weather(value: object) -> bool:
@@ -201,7 +214,8 @@ def weather(
     *,
     file: str | Path | None = None,
     interactive: bool = False,
-) -> Any:
+    lake: LakeLike = None,
+) -> Figure | None:
     """A figure of the daily weather of the year: temperature from least to greatest with its mean, and precipitation.
 
     Of several parcels the mean temperatures, and precipitation summed up since the first day. Args and errors are those
@@ -211,58 +225,61 @@ def weather(
     style.suffix(file, interactive=interactive)
     if not _is_weather(tstype):
         raise InvalidInputError(f"tstype {tstype!r} is no weather; choose t (temperature), p (precipitation) or tp")
-    chosen = reading.parcels(aoi, year, pid, ptype)
-    found = []
-    for parcel in chosen:
-        rows = reading.weather(parcel)
-        found.append(rows[rows["time"].dt.year == int(year)] if len(rows) else rows)
-    panels = ([_warmth(chosen, found)] if "t" in tstype else []) + ([_rain(chosen, found)] if "p" in tstype else [])
-    return _finish(panels, chosen, "weather", file, interactive=interactive, view=view, debug=debug)
+    reading = Reading.of(lake)
+    parcels = reading.parcels(aoi, year, pid, ptype)
+    days = [reading.weather(parcel) for parcel in parcels]
+    of_year = [rows[rows["time"].dt.year == int(year)] if len(rows) else rows for rows in days]
+    panels = ([_warmth(parcels, of_year)] if "t" in tstype else []) + (
+        [_rain(parcels, of_year)] if "p" in tstype else []
+    )
+    return _finish(panels, _Subject(parcels, "weather"), file, interactive=interactive, view=view, debug=debug)
 
 
-def _warmth(chosen: Sequence[Parcel], found: Sequence[pd.DataFrame]) -> Panel:
+def _warmth(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Panel:
     """The panel of temperatures."""
-    rows = [_weather_rows(frame, "tmean", "tmin", "tmax") for frame in found]
+    rows = [_weather_rows(frame, "tmean", "tmin", "tmax") for frame in days]
     lines = (Line("daily mean, between least and greatest", palette.RED, rows[0]),)
-    return Panel("temperature (°C)", lines if len(chosen) == 1 else _by_parcel(chosen, rows), marks=False)
+    return Panel("temperature (°C)", lines if len(parcels) == 1 else _by_parcel(parcels, rows), marks=False)
 
 
-def _rain(chosen: Sequence[Parcel], found: Sequence[pd.DataFrame]) -> Panel:
+def _rain(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Panel:
     """The panel of precipitation."""
-    if len(chosen) > 1:
-        lines = _by_parcel(chosen, [_summed(frame) for frame in found])
+    if len(parcels) > 1:
+        lines = _by_parcel(parcels, [_summed(frame) for frame in days])
         return Panel("precipitation since the first day (mm)", lines, (0, 5), marks=False)
-    bars = (Line("precipitation", palette.BLUE, _weather_rows(found[0], "prec")),)
+    bars = (Line("precipitation", palette.BLUE, _weather_rows(days[0], "prec")),)
     return Panel("precipitation (mm a day)", bars, (0, 5), bars=True, marks=False)
 
 
-def _chosen(aoi: str, year: int, pid: str | Sequence[str], ptype: str | None, *, crop: bool) -> list[Parcel]:
+def _parcels(
+    reading: Reading, aoi: str, year: int, pid: str | Sequence[str], ptype: str | None, *, crop: bool
+) -> list[Parcel]:
     """The parcels; a single one where the others of its crop are drawn."""
-    chosen = reading.parcels(aoi, year, pid, ptype)
-    if crop and len(chosen) > 1:
+    parcels = reading.parcels(aoi, year, pid, ptype)
+    if crop and len(parcels) > 1:
         raise InvalidInputError("other parcels of the crop are drawn behind one parcel, not behind several; give one")
-    return chosen
+    return parcels
 
 
-def _radar(chosen: Sequence[Parcel], kind: str, most: int | None, *, crop: bool) -> list[Panel]:
+def _radar(reading: Reading, parcels: Sequence[Parcel], kind: str, most: int | None, *, crop: bool) -> list[Panel]:
     """The panels of a card: one for a parcel, with both polarisations; one per polarisation for several."""
     decibel = kind == "bs"
     unit, limits = ("backscatter (dB)", (-22.0, -8.0)) if decibel else ("six-day coherence", (0.0, 1.0))
-    series = [reading.series(parcel, kind) for parcel in chosen]
-    found = {band: [computing.radar_curve(frame, band, decibel=decibel) for frame in series] for band in ("VV", "VH")}
-    if len(chosen) == 1:
-        lines = tuple(Line(band, palette.BANDS[band], rows[0]) for band, rows in found.items())
-        others = tuple(crops.of_radar(chosen[0], kind).values()) if crop else ()
+    series = [reading.series(parcel, kind) for parcel in parcels]
+    rows = {band: [computing.radar_curve(one, band, decibel=decibel) for one in series] for band in ("VV", "VH")}
+    if len(parcels) == 1:
+        lines = tuple(Line(band, palette.BANDS[band], curve) for band, [curve] in rows.items())
+        others = tuple(crops.of_radar(reading.lake, parcels[0], kind).values()) if crop else ()
         return [Panel(unit, lines, limits, _missing(kind), crops=others)]
     return [
         Panel(
             f"{unit}, {band}",
-            _by_parcel(chosen, rows, most),
+            _by_parcel(parcels, curves_of, most),
             None if decibel else limits,
             _missing(kind),
             compared=True,
         )
-        for band, rows in found.items()
+        for band, curves_of in rows.items()
     ]
 
 
@@ -270,9 +287,12 @@ def _weather_rows(rows: pd.DataFrame, value: str, low: str = "", high: str = "")
     """A column of the weather as a curve, with two others as its band."""
     nothing = float("nan")
     curve = rows[["time"]].assign(
-        value=rows[value].astype(float), low=rows[low].astype(float) if low else nothing,
-        high=rows[high].astype(float) if high else nothing, cloud=0.0, count=1.0,
-    )  # fmt: skip
+        value=rows[value].astype(float),
+        low=rows[low].astype(float) if low else nothing,
+        high=rows[high].astype(float) if high else nothing,
+        cloud=0.0,
+        count=1.0,
+    )
     return curve.sort_values("time").reset_index(drop=True)
 
 
@@ -282,13 +302,15 @@ def _summed(rows: pd.DataFrame) -> pd.DataFrame:
     return curve.assign(value=curve["value"].fillna(0).cumsum())
 
 
-def _by_parcel(chosen: Sequence[Parcel], found: Sequence[pd.DataFrame], most: int | None = None) -> tuple[Line, ...]:
+def _by_parcel(
+    parcels: Sequence[Parcel], curves_of: Sequence[pd.DataFrame], most: int | None = None
+) -> tuple[Line, ...]:
     """One line per parcel, each in a colour of its own; of more than so many only the bands, all alike."""
     return tuple(
         Line(parcel.label, style.curve_colour(number), rows, style.dash(number))
         if most is None or number < most
         else Line(parcel.label, palette.PALE, rows, background=True)
-        for number, (parcel, rows) in enumerate(zip(chosen, found, strict=True))
+        for number, (parcel, rows) in enumerate(zip(parcels, curves_of, strict=True))
     )
 
 
@@ -301,25 +323,36 @@ def _missing(tstype: str) -> str:
     return f"no {tstype} statistics of this parcel; cbm-lake extract {tstype} makes them"
 
 
+@dataclass(frozen=True)
+class _Subject:
+    """What a figure is of."""
+
+    parcels: Sequence[Parcel]
+    statistics: str
+    """What it is drawn from: a card, perhaps with more words, or weather."""
+    spread: str = _QUARTILES
+    """What the bands are."""
+
+
 def _finish(
     panels: Sequence[Panel],
-    chosen: Sequence[Parcel],
-    what: str,
+    subject: _Subject,
     file: str | Path | None,
     *,
-    spread: str = _QUARTILES,
     interactive: bool,
     view: bool | None,
     debug: bool,
-) -> Any:
+) -> Figure | None:
     """The figure, written where a file is named; there must be something to see."""
-    first = chosen[0]
-    whose = f"parcel {first.pid}" if len(chosen) == 1 else f"these {len(chosen)} parcels"
+    parcels, statistics = subject.parcels, subject.statistics
+    first = parcels[0]
+    whose = f"parcel {first.pid}" if len(parcels) == 1 else f"these {len(parcels)} parcels"
     if all(panel.empty for panel in panels):
-        verb = "cbm-lake weather" if what == "weather" else f"cbm-lake extract {what.partition(' ')[0]}"
-        raise NotFoundError(f"no {what} of {whose} of {first.aoi} {first.year}; make it with {verb}")
-    heading = reading.heading(chosen)
-    drawn = zooming.interactive(panels, heading, spread) if interactive else curves.draw(panels, heading, spread)
+        verb = "cbm-lake weather" if statistics == "weather" else f"cbm-lake extract {statistics.partition(' ')[0]}"
+        raise NotFoundError(f"no {statistics} of {whose} of {first.aoi} {first.year}; make it with {verb}")
+    title = heading(parcels)
+    draw = zooming.interactive if interactive else curves.draw
+    figure: Figure = draw(panels, title, subject.spread)
     if debug:
-        log.debug("%s of %s drawn%s", what, whose, f" into {file}" if file else "")
-    return style.shown(style.save(drawn, file), view)
+        log.debug("%s of %s drawn%s", statistics, whose, f" into {file}" if file else "")
+    return style.displayed(style.save(figure, file), view)

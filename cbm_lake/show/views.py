@@ -175,8 +175,8 @@ class View:
         Clear where a band has no measurement.
         """
         if self.classes:
-            drawn = np.moveaxis(render.stretched({self.bands[0]: bands[self.bands[0]]}), 0, -1)
-            return np.dstack([drawn, np.where(bands[self.bands[0]] > 0, 255, 0)]).astype(np.uint8)
+            colours = np.moveaxis(render.stretched({self.bands[0]: bands[self.bands[0]]}), 0, -1)
+            return np.dstack([colours, np.where(bands[self.bands[0]] > 0, 255, 0)]).astype(np.uint8)
         stored = np.stack([bands[band] for band in self.bands], axis=-1).astype(np.float64)
         low, high = (np.array(values) for values in zip(*between, strict=True))
         stretched = ((stored - low) / (high - low)).clip(0, 1) ** 0.8 * 255
@@ -201,14 +201,14 @@ def view(bands: str | Sequence[str]) -> View:
         return View(index.name, index.title, index.bands, index=index)
     if text == "true colour":
         names = list(_TRUE_COLOUR)
-    chosen = tuple(band_called(name.strip().upper()) for name in names if name.strip())
-    if chosen and chosen[0] in ("BS", "C6"):
-        return _radar(bands, chosen[0].lower(), chosen[1:])
-    if chosen == (S2.class_band,):
-        return View("SCL", "scene classes", chosen)
-    if len(chosen) not in (1, 3) or not set(chosen) <= set(S2.resolutions):
+    bands_of = tuple(band_called(name.strip().upper()) for name in names if name.strip())
+    if bands_of and bands_of[0] in ("BS", "C6"):
+        return _radar(bands, bands_of[0].lower(), bands_of[1:])
+    if bands_of == (S2.class_band,):
+        return View("SCL", "scene classes", bands_of)
+    if len(bands_of) not in (1, 3) or not set(bands_of) <= set(S2.resolutions):
         raise InvalidInputError(_advice(bands))
-    return View("_".join(chosen), _COMPOSITES.get(chosen, ", ".join(chosen)), chosen)
+    return View("_".join(bands_of), _COMPOSITES.get(bands_of, ", ".join(bands_of)), bands_of)
 
 
 def _radar(bands: str | Sequence[str], card: str, names: tuple[str, ...]) -> View:

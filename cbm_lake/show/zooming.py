@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from cbm_lake.cards import palette
 from cbm_lake.show import computing, curves
 from cbm_lake.show.curves import Entry, Line, Panel
+from cbm_lake.show.style import Interactive
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from cbm_lake.show.reading import Event
 
 _DASHES: Final = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "dashdot"}
 _VALUES: Final = ("value", "low", "high", "position", "below", "above")
@@ -27,14 +30,14 @@ class _Key:
     """Of the panel."""
     unit: str
     """Of the panel's values: holoviews takes axes of the same name and unit for one."""
-    left: list[Entry]
+    unnamed: list[Entry]
     """Entries that no element of this or an earlier panel has yet."""
 
     def __call__(self, kind: str, name: str = "") -> str:
         """The label for an element of a kind, of the line of that name; "" where another element has it."""
-        for entry in self.left:
+        for entry in self.unnamed:
             if entry.kind == kind and name in ("", entry.name):
-                self.left.remove(entry)
+                self.unnamed.remove(entry)
                 return entry.label
         return ""
 
@@ -42,8 +45,8 @@ class _Key:
         """A column of values, by a name of this panel alone."""
         import holoviews as hv
 
-        own = f"{name}_{self.number}" if self.number else name
-        return hv.Dimension(own, label=name, unit=self.unit if name in _VALUES else None)
+        column = f"{name}_{self.number}" if self.number else name
+        return hv.Dimension(column, label=name, unit=self.unit if name in _VALUES else None)
 
     def table(self, rows: pd.DataFrame, **others: Any) -> pd.DataFrame:
         """The rows under those names."""
@@ -51,7 +54,9 @@ class _Key:
         return rows.rename(columns={name: self.column(name).name for name in rows.columns if name != "time"})
 
 
-def interactive(panels: Sequence[Panel], heading: str, spread: str, days: tuple[float, float] | None = None) -> Any:
+def interactive(
+    panels: Sequence[Panel], heading: str, spread: str, days: tuple[float, float] | None = None
+) -> Interactive:
     """The figure that `curves.draw` draws: zoom, and the numbers of a point under the pointer.
 
     Args:
@@ -63,12 +68,12 @@ def interactive(panels: Sequence[Panel], heading: str, spread: str, days: tuple[
     import holoviews as hv
 
     hv.extension("bokeh", logo=False)
-    left = curves.entries(panels, spread)
+    unnamed = curves.entries(panels, spread)
     span = tuple(datetime(1970, 1, 1) + timedelta(days=day) for day in days or curves.span(panels))
     elements = []
     for number, panel in enumerate(panels):
         elements.append(
-            hv.Overlay(list(_panel(panel, _Key(number, panel.unit, left)))).opts(
+            hv.Overlay(list(_panel(panel, _Key(number, panel.unit, unnamed)))).opts(
                 xlabel="",
                 ylabel=panel.unit,
                 xlim=span,
@@ -81,7 +86,8 @@ def interactive(panels: Sequence[Panel], heading: str, spread: str, days: tuple[
                 active_tools=[],
             )
         )
-    return elements[0] if len(elements) == 1 else hv.Layout(elements).cols(1)
+    figure: Interactive = elements[0] if len(elements) == 1 else hv.Layout(elements).cols(1)
+    return figure
 
 
 def _title(panel: Panel, heading: str) -> str:
@@ -90,7 +96,7 @@ def _title(panel: Panel, heading: str) -> str:
     return " · ".join(filter(None, [heading, words]))
 
 
-def _panel(panel: Panel, key: _Key) -> Iterator[Any]:
+def _panel(panel: Panel, key: _Key) -> Iterator[Interactive]:
     """The layers of a panel, from below."""
     for line in panel.crops:
         yield from _crop(line, key)
@@ -100,7 +106,7 @@ def _panel(panel: Panel, key: _Key) -> Iterator[Any]:
         yield from _event(event, panel, key)
 
 
-def _event(event: Any, panel: Panel, key: _Key) -> Iterator[Any]:
+def _event(event: Event, panel: Panel, key: _Key) -> Iterator[Interactive]:
     """The likeliest day of what was done on a parcel, its name, and the days that are possible."""
     import holoviews as hv
 
@@ -113,7 +119,7 @@ def _event(event: Any, panel: Panel, key: _Key) -> Iterator[Any]:
     yield text.opts(**look, text_color=palette.INK)
 
 
-def _crop(line: Line, key: _Key) -> Iterator[Any]:
+def _crop(line: Line, key: _Key) -> Iterator[Interactive]:
     """How other parcels of the crop are: their mean, dotted, and a standard deviation to either side."""
     import holoviews as hv
 
@@ -126,40 +132,40 @@ def _crop(line: Line, key: _Key) -> Iterator[Any]:
     yield curve.opts(color=line.colour, line_dash=_DASHES[line.dash], line_width=1.2, line_alpha=0.8)
 
 
-def _line(line: Line, panel: Panel, key: _Key) -> Iterator[Any]:
+def _line(line: Line, panel: Panel, key: _Key) -> Iterator[Interactive]:
     """A line, each observation with its date, value and clouds to be read."""
     import holoviews as hv
 
     clear = computing.clear(line.rows)
-    shown, hidden = line.rows[clear], line.rows[~clear]
+    usable, hidden = line.rows[clear], line.rows[~clear]
     label = "" if line.background else key("line", line.label)
     if panel.bars:
         bars = hv.Spikes(key.table(line.rows), "time", key.column("value"), label=label)
         yield bars.opts(color=line.colour, line_width=2)
         return
-    if panel.has_bands and shown["low"].notna().any():
+    if panel.has_bands and usable["low"].notna().any():
         kind = "behind" if line.background else "band"
-        band = hv.Area(key.table(shown), "time", [key.column("low"), key.column("high")], label=key(kind))
+        band = hv.Area(key.table(usable), "time", [key.column("low"), key.column("high")], label=key(kind))
         yield band.opts(fill_color=line.colour, fill_alpha=curves.opacity(line), line_alpha=0)
     if line.background:
         return
     if panel.error_bars:
-        below, above = curves.errors(shown)
-        rows = key.table(shown[["time", "value"]], below=below, above=above)
+        below, above = curves.errors(usable)
+        rows = key.table(usable[["time", "value"]], below=below, above=above)
         bars = hv.ErrorBars(rows, "time", [key.column(name) for name in ("value", "below", "above")])
         yield bars.opts(color=palette.PALE)
-    curve = hv.Curve(key.table(shown), "time", key.column("value"), label=label)
+    curve = hv.Curve(key.table(usable), "time", key.column("value"), label=label)
     yield curve.opts(color=line.colour, line_dash=_DASHES[line.dash], line_width=1.6)
     if panel.marks:
-        yield from _marks(line, panel, key, shown, hidden)
+        yield from _marks(line, panel, key, usable, hidden)
 
 
-def _marks(line: Line, panel: Panel, key: _Key, shown: pd.DataFrame, hidden: pd.DataFrame) -> Iterator[Any]:
+def _marks(line: Line, panel: Panel, key: _Key, usable: pd.DataFrame, hidden: pd.DataFrame) -> Iterator[Interactive]:
     """Observations as points; clouded ones hollow, and at the edge where they are brighter than the panel."""
     import holoviews as hv
 
     fields = [key.column(name) for name in ("value", "low", "high", "cloud", "count")]
-    yield hv.Scatter(key.table(shown), "time", fields).opts(color=line.colour, size=6, tools=["hover"])
+    yield hv.Scatter(key.table(usable), "time", fields).opts(color=line.colour, size=6, tools=["hover"])
     if hidden.empty:
         return
     rows = key.table(hidden, position=hidden["value"].clip(*curves.limits_of(panel)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -63,9 +63,12 @@ class Reader:
         self._lock = threading.Lock()
         self._slots: dict[tuple[str, str], dict[tuple[str, int], int]] = {}
         self._headers: dict[str, Raster | None] = {}
+        self._several = False
+        """Whether many scenes are read, so that the slots of all grids are asked for at once."""
 
-    def prepare(self, scenes: Iterable[Scene], bands: Collection[str]) -> None:
+    def prepare(self, scenes: Sequence[Scene], bands: Collection[str]) -> None:
         """Ask the lake at once for the headers of all these rasters; a raster that was not prepared is inspected."""
+        self._several |= len(scenes) > 1
         hrefs = [href for scene in scenes for band, href in scene.hrefs if band in bands]
         # those on this machine are read sooner than asked for
         distant = [href for href in hrefs if "://" in href and href not in self._headers]
@@ -184,8 +187,8 @@ class Reader:
         key = scene.card, grid
         with self._lock:  # so that threads do not all ask
             if key not in self._slots:
-                rows = self._lake.query("cube.slots", card=scene.card, grid=None, aoi=None, year=None).to_pylist()
-                for row in rows:
+                params = {"card": scene.card, "grid": None if self._several else grid, "aoi": None, "year": None}
+                for row in self._lake.query("cube.slots", **params).to_pylist():
                     slots = self._slots.setdefault((scene.card, row["grid"]), {})
                     slots[row["scene"], row["boa_offset"]] = row["slot"]
                 self._slots.setdefault(key, {})

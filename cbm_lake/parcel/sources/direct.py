@@ -63,13 +63,15 @@ class LakeSource:
 
     Args:
         lake: which.
-        hold: keep parcel sets in memory, for a server that is asked often.
+        hold: keep parcel sets in memory, for a server that is asked often. Without it a source is for a few questions,
+            and remembers the parcels and cubes that it was asked about.
     """
 
     def __init__(self, lake: Lake, *, hold: bool = False) -> None:
         self.lake = lake
         self._hold = hold
         self._pixels: Reader | None = None
+        self._rows: dict[tuple[ParcelSet, str], Row] = {}
 
     def answer(self, question: Question) -> Columns:
         """See `Source.answer`."""
@@ -175,12 +177,22 @@ class LakeSource:
         return declared.held(self.lake.url, parcels) if self._hold else declared.Asked(self.lake, parcels)
 
     def _row(self, parcels: ParcelSet, pid: str) -> Row:
-        row = self._declared(parcels).find(str(pid))
+        row = self._rows.get((parcels, pid)) or self._declared(parcels).find(pid)
         if row is None:
             raise NotFoundError(
                 f"no parcel {pid!r} in {parcels.name}; identifiers are text, exactly as the agency wrote them"
             )
+        if not self._hold:
+            self._rows[parcels, pid] = row
         return row
+
+    def declared_row(self, key: ParcelKey) -> Row:
+        """All that the lake says of a parcel.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return self._row(self._set(key), key.pid)
 
     def _meeting(self, parcels: ParcelSet, area: Area) -> list[Row]:
         """Parcels that meet an area: boxes choose candidates, outlines decide, in the system of the area."""

@@ -50,17 +50,19 @@ def parcel(key: ParcelKey, answer: Columns) -> Parcel:
 def series(parcel: Parcel, card: Card, answer: Columns) -> TimeSeries:
     """Long rows, as a server gives them, as one wide row for each scene; of a moment there may be several."""
     scenes: dict[tuple[float, int], dict[str, Any]] = {}
-    seen: Counter[tuple[float, str]] = Counter()
+    counts: Counter[tuple[float, str]] = Counter()
+    classification = card.classification
     for row in _rows(answer):
         moment, band = float(row["date_part"]), band_called(str(row["band"]))
-        number = seen[moment, band]
-        seen[moment, band] += 1
+        number = counts[moment, band]
+        counts[moment, band] += 1
         scene = scenes.setdefault((moment, number), {"obstime": datetime.fromtimestamp(moment, UTC)})
         scene |= {f"{band}_{name}": row[name] for name in _STATISTICS}
-        if row.get("hist"):
-            scene["scl"] = [int(row["hist"].get(str(value), 0)) for value in CLASSES]
-    bands = [band for band in card.resolutions if any(name == band for _, name in seen)]
-    fields = [("obstime", pa.timestamp("us", "UTC")), ("scl", pa.list_(pa.int64()))]
+        if row.get("hist") and classification:
+            scene[classification.column] = [row["hist"].get(str(value), 0) for value in classification.classes]
+    bands = [band for band in card.resolutions if any(name == band for _, name in counts)]
+    fields = [("obstime", pa.timestamp("us", "UTC"))]
+    fields += [(classification.column, pa.list_(pa.int64()))] if classification else []
     fields += [(f"{band}_{name}", pa.float64()) for band in bands for name in _STATISTICS]
     ordered = [scenes[key] for key in sorted(scenes)]
     return TimeSeries(parcel, card, pa.Table.from_pylist(ordered, schema=pa.schema(fields)))
