@@ -13,9 +13,9 @@ from affine import Affine
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.files import limits
 from cbm_lake.foi.rasters import Thematic
+from cbm_lake.parcel import basemaps
 from cbm_lake.rasters import Raster
 from cbm_lake.report import images
-from cbm_lake.show import reading
 from cbm_lake.weather import grids
 
 PLACE = {"crs": "EPSG:32631", "transform": Affine(10, 0, 500_000, 0, -10, 4_800_000)}
@@ -82,7 +82,7 @@ def test_scenes_and_national_rasters_are_read_by_windows(tmp_path, rows, columns
 def test_a_whole_image_of_absurd_size_is_not_read(tmp_path, little_memory):
     path = sparse(tmp_path / "chip.tif", 30_000, 30_000, block=(256, 256), bands=3)
     with pytest.raises(SourceError, match=r"chip\.tif says that it has 3 x 30000 x 30000 values"):
-        reading.background(path)
+        basemaps.load(path, str(path))
 
 
 def png(width, height, bits=8):

@@ -11,7 +11,7 @@ from cbm_lake import parcels
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.geo.areas import WORLD, Area, bounds_in, is_seen, loose_bounds, metres_per_unit
 from cbm_lake.lake import Lake
-from cbm_lake.parcel.sources import LakeSource, polygons
+from cbm_lake.parcel.sources import ByPolygon, LakeSource, polygons
 from cbm_lake.parcel.sources.declared import Asked, Held
 
 COUNTRIES = {
@@ -63,7 +63,7 @@ def test_boxes_in_degrees_meet_what_shapely_says_in_degrees(country):
     for number, box in enumerate(boxes(np.random.default_rng(1), *region, 120)):
         right = set(pids[shapely.intersects(shapely.box(*box), degrees)])
         source = asked if number % 4 == 0 else held
-        assert set(source.parcels_by_polygon("aa", 2024, shapely.box(*box))["pid"]) == right
+        assert set(source.answer(ByPolygon("aa", 2024, shapely.box(*box)))["pid"]) == right
         page = source.parcels_of_page(lake.parcel_set("aa", 2024), box, 0, 10_000)
         assert ({row["pid"] for row in page[0]}, page[1]) == (right, len(right))
 
@@ -71,7 +71,7 @@ def test_boxes_in_degrees_meet_what_shapely_says_in_degrees(country):
 def test_the_whole_world_holds_every_parcel(country):
     lake, frame = country
     for hold in (True, False):
-        found = LakeSource(lake, hold=hold).parcels_by_polygon("aa", 2024, shapely.box(*WORLD))
+        found = LakeSource(lake, hold=hold).answer(ByPolygon("aa", 2024, shapely.box(*WORLD)))
         assert len(found["pid"]) == len(frame)
 
 
@@ -83,7 +83,7 @@ def test_an_area_in_metres_meets_what_shapely_says_in_those_metres(country, epsg
     for box in boxes(np.random.default_rng(2), *moved.total_bounds, 30):
         right = set(pids[shapely.intersects(shapely.box(*box), moved.geometry.to_numpy())])
         asked = gpd.GeoSeries([shapely.box(*box)], crs=epsg)
-        assert set(source.parcels_by_polygon("aa", 2024, asked)["pid"]) == right
+        assert set(source.answer(ByPolygon("aa", 2024, asked))["pid"]) == right
 
 
 def test_the_footprint_of_an_area_covers_every_parcel_and_not_much_more(country):
@@ -107,8 +107,8 @@ def test_sets_of_one_area_in_different_systems_are_each_read_in_their_own(lake):
     for year, epsg in ((2023, 32631), (2024, 3035)):
         lake.add_parcels("ms", year, "", f"v{year}", factories.parcels(epsg=epsg))
         around = shapely.box(*shapely.transform(factories.outline(0).centroid.buffer(5), _degrees(epsg)).bounds)
-        assert LakeSource(lake).parcels_by_polygon("ms", year, around)["pid"] == ["0012"]
-        assert LakeSource(lake, hold=True).parcels_by_polygon("ms", year, around)["pid"] == ["0012"]
+        assert LakeSource(lake).answer(ByPolygon("ms", year, around))["pid"] == ["0012"]
+        assert LakeSource(lake, hold=True).answer(ByPolygon("ms", year, around))["pid"] == ["0012"]
 
 
 def _degrees(epsg):

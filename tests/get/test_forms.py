@@ -27,6 +27,7 @@ from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.markers import parameters
 from cbm_lake.parcel import basemaps, sources
 from cbm_lake.show import computing
+from cbm_lake.show.reading import Reading
 from cbm_lake.show.views import view
 
 SCREEN = (3, 8, 9, 10, 11)
@@ -225,8 +226,8 @@ def lines(figure):
 def test_error_bars_are_as_long_as_the_band_is_wide(what):
     figure = called("cbm.show.time_series.ndvi(aoi, year, pid, errorbar=True)", what)
     bars = next(each for each in figure.axes[0].collections if isinstance(each, LineCollection))
-    frame = computing.ndvi_curve(cbm.show.time_series.reading.series(
-        cbm.show.time_series.reading.parcels("demo", 2024, what["pid"])[0], "s2"), SCREEN)  # fmt: skip
+    reading = Reading.of(None)
+    frame = computing.ndvi_curve(reading.series(reading.parcels("demo", 2024, what["pid"])[0], "s2"), SCREEN)
     clear = frame[computing.clear(frame)]
     drawn = [segment[:, 1] for segment in bars.get_segments()]
     assert [low for low, _ in drawn] == pytest.approx(list(np.minimum(clear["low"], clear["value"])))

@@ -17,6 +17,7 @@ from cbm_lake.demo import sample
 from cbm_lake.ipycbm import view_panel
 from cbm_lake.lake import open_lake
 from cbm_lake.parcel import basemaps
+from cbm_lake.parcel.basemaps import Square
 from cbm_lake.parcel.sources import ApiSource
 
 PORTLESS = "http://127.0.0.1:9/{z}/{x}/{y}.png"
@@ -120,9 +121,8 @@ def test_the_service_says_it_and_asks_the_server_again(pid, workspace, tmp_path)
         assert answer.text.endswith("/sentinel.tif")
         assert SUBSTITUTE.fullmatch(answer.headers["X-Background"])
         assert SUBSTITUTE.search(ask(iformat="png").text)
-        by_api = ApiSource(address, *WHO).background(
-            row["lon"], row["lat"], chipsize=64, extend=512, tms="agency", file=tmp_path / "agency.tif"
-        )
+        square = Square(row["lon"], row["lat"], "agency", 64, 512)
+        by_api = ApiSource(address, *WHO).write_background(square, tmp_path / "agency.tif")
         assert by_api == tmp_path / "sentinel.tif"
         with served(Tiles()) as url:
             workspace.configure("tms", agency=url + "/{z}/{x}/{y}.png")

@@ -245,8 +245,8 @@ def cubed(filled, files):
 
 def test_pixels_come_out_of_the_cube_and_across_its_shards_out_of_the_file(cubed, files, monkeypatch):
     read = []
-    real = chips.source
-    monkeypatch.setattr(chips, "source", lambda raster: read.append(raster.href) or real(raster))
+    real = chips.pixels.source
+    monkeypatch.setattr(chips.pixels, "source", lambda raster: read.append(raster.href) or real(raster))
     scene = chips.by_id(cubed, "A")
     for place, from_file in (
         ((1000, 1000), 0),
@@ -473,7 +473,7 @@ def test_a_tile_beside_the_scene_is_transparent(shared):
 def test_the_whole_world_is_one_tile_and_scenes_without_overviews_are_refused_when_too_large(shared, monkeypatch):
     scene = chips.by_id(shared, "A")
     assert picture(chips.tile(shared, scene, "B04", 0, 0, 0)).shape[:2] == (256, 256)
-    monkeypatch.setattr(chips, "_MOST_DECODED", 1000)
+    monkeypatch.setattr(chips.pixels, "_MOST_DECODED", 1000)
     with pytest.raises(InvalidInputError, match="has no overviews for a picture of all that; zoom in"):
         chips.tile(shared, scene, "B04", *tile_of(*at(1000, 1000), 8))
 
@@ -485,7 +485,7 @@ def test_zoomed_out_overviews_are_read_and_lie_right(lake, tmp_path, monkeypatch
     with rasterio.open(href, "r+") as file:
         file.build_overviews([2, 4, 8], rasterio.enums.Resampling.average)
     lake.add_scenes(factories.scenes(row("A", hrefs={"B04": href}, outline=footprint((2048, 2048)))))
-    monkeypatch.setattr(chips, "_MOST_DECODED", 600_000)
+    monkeypatch.setattr(chips.pixels, "_MOST_DECODED", 600_000)
     box, (x, y) = square(*tile_of(*at(1000, 1000), z))
     found = chips.mapped(lake, chips.by_id(lake, "A"), ["B04"], box, 256)["B04"].astype(float)
     error = found - (500 + (TOP - y) / 10 + 2 * (x - LEFT) / 10 - 1.5)

@@ -21,8 +21,21 @@ from cbm_lake import get
 from cbm_lake.cli import app
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel import sources
-from cbm_lake.parcel.sources import ApiSource, LakeSource, api
+from cbm_lake.parcel.sources import (
+    ApiSource,
+    ByLocation,
+    ByPid,
+    ByPolygon,
+    ImageRequest,
+    LakeSource,
+    Markers,
+    Peers,
+    Statistics,
+    Weather,
+    http,
+)
 
 WHO = ("ada", "correct horse")
 PRODUCT = "S2A_MSIL2A_20240501T104021_N0510_R008_T31TEJ_20240501T142821"
@@ -135,7 +148,7 @@ def test_the_source_is_the_one_that_the_settings_name(lake, workspace):
 @pytest.mark.parametrize("slashes", ["", "/", "//"])
 def test_a_question_is_asked_in_the_originals_words_and_with_the_account(original, slashes):
     original.say("parcelByID", INFO)
-    found = ApiSource(original.url + slashes, *WHO).parcel_by_id("ms", 2024, "0012", ptype="m", geometry=True)
+    found = ApiSource(original.url + slashes, *WHO).answer(ByPid(ParcelKey("ms", 2024, "m", "0012"), geometry=True))
     path, asked, login = original.asked[0]
     assert found == INFO
     assert (path, login) == ("/query/parcelByID", "Basic YWRhOmNvcnJlY3QgaG9yc2U=")
@@ -144,7 +157,7 @@ def test_a_question_is_asked_in_the_originals_words_and_with_the_account(origina
 
 def test_a_polygon_west_of_greenwich_reaches_the_server_with_its_signs(original, source):
     original.say("parcelsByPolygon", {"pid": ["1"]})
-    source.parcels_by_polygon("ms", 2024, shapely.box(-7.5, 39.25, -7.25, 39.5), only_ids=False)
+    source.answer(ByPolygon("ms", 2024, shapely.box(-7.5, 39.25, -7.25, 39.5), only_ids=False))
     asked = original.asked[0][1]
     points = [tuple(map(float, point.split(" "))) for point in asked["polygon"].split(",")]
     assert shapely.Polygon(points).equals(shapely.box(-7.5, 39.25, -7.25, 39.5))
@@ -153,8 +166,8 @@ def test_a_polygon_west_of_greenwich_reaches_the_server_with_its_signs(original,
 
 def test_a_time_column_is_named_alike_whatever_postgres_the_server_has(original, source):
     original.say("parcelTimeSeries", {("extract" if key == "date_part" else key): SERIES[key] for key in SERIES})
-    assert source.parcel_time_series("ms", 2024, "0012") == SERIES
-    assert list(source.parcel_time_series("ms", 2024, "0012")) == list(SERIES)
+    assert source.answer(Statistics(ParcelKey("ms", 2024, "", "0012"))) == SERIES
+    assert list(source.answer(Statistics(ParcelKey("ms", 2024, "", "0012")))) == list(SERIES)
 
 
 @pytest.mark.parametrize("answer", [{}, {name: [] for name in INFO}])
@@ -163,20 +176,20 @@ def test_a_parcel_of_which_the_server_knows_nothing_is_not_found(original, sourc
     original.say("parcelByLocation", answer)
     for name in ("parcelPeers", "parcelTimeSeries", "weatherTimeSeries", "markers"):
         original.say(name, answer)
-    for ask in ("parcel_by_id", "parcel_peers", "parcel_time_series", "weather_time_series", "markers"):
+    for question in (ByPid, Peers, Statistics, Weather, Markers):
         with pytest.raises(NotFoundError, match="no parcel '0012' in ms 2024"):
-            getattr(source, ask)("ms", 2024, "0012")
+            source.answer(question(ParcelKey("ms", 2024, "", "0012")))
     with pytest.raises(NotFoundError, match=r"no parcel of ms 2024 .*at longitude 3"):
-        source.parcels_by_location("ms", 2024, 3, 43)
+        source.answer(ByLocation("ms", 2024, 3, 43))
 
 
 def test_a_parcel_that_is_there_may_have_no_peers_and_no_series(original, source):
     original.say("parcelByID", INFO)
     original.say("parcelPeers", {"pids": [], "distance": []})
     original.say("parcelTimeSeries", {})
-    assert source.parcel_peers("ms", 2024, "0012") == {"pids": [], "distance": []}
+    assert source.answer(Peers(ParcelKey("ms", 2024, "", "0012"))) == {"pids": [], "distance": []}
     with pytest.raises(SourceError, match="cannot answer parcelTimeSeries of parcel '0012'"):
-        source.parcel_time_series("ms", 2024, "0012")
+        source.answer(Statistics(ParcelKey("ms", 2024, "", "0012")))
 
 
 # -- servers that fail ------------------------------------------------------------------------------------------------
@@ -200,7 +213,7 @@ def test_a_parcel_that_is_there_may_have_no_peers_and_no_series(original, source
 def test_what_a_server_refuses_or_garbles_is_told_in_one_line(original, source, status, body, error, told):
     original.say("parcelByID", body, status)
     with pytest.raises(error, match=told) as caught:
-        source.parcel_by_id("ms", 2024, "0012")
+        source.answer(ByPid(ParcelKey("ms", 2024, "", "0012")))
     assert "\n" not in str(caught.value)
     assert "correct horse" not in str(caught.value)
     assert len(original.asked) == 1
@@ -209,7 +222,7 @@ def test_what_a_server_refuses_or_garbles_is_told_in_one_line(original, source, 
 def test_a_busy_server_is_asked_again(original, source):
     busy = (503, "busy", {"Retry-After": "600"})
     original.answers["/query/parcelByID"] = [busy, busy, (200, json.dumps(INFO), {})]
-    assert source.parcel_by_id("ms", 2024, "0012") == INFO
+    assert source.answer(ByPid(ParcelKey("ms", 2024, "", "0012"))) == INFO
     assert len(original.asked) == 3
 
 
@@ -275,7 +288,7 @@ def test_chips_of_a_place_have_a_folder_of_their_own(account, workspace):
     [(b"<html>login</html>", {}), (b"", {}), (b"II*\0half of it", {"Content-Length": "99999"})],
 )
 def test_a_picture_that_is_none_or_half_leaves_nothing(account, workspace, monkeypatch, body, headers):
-    monkeypatch.setattr(api, "_PAUSE", 0)
+    monkeypatch.setattr(http, "_PAUSE", 0)
     account.say(link_chip(account, b""), body, **headers)
     with pytest.raises(SourceError):
         get.chip_images.by_pid("ms", 2024, "0012", *DAYS, "B04")
@@ -283,7 +296,7 @@ def test_a_picture_that_is_none_or_half_leaves_nothing(account, workspace, monke
 
 
 def test_a_download_that_a_restart_of_the_server_cuts_off_is_begun_again(account, workspace, monkeypatch):
-    monkeypatch.setattr(api, "_PAUSE", 0)
+    monkeypatch.setattr(http, "_PAUSE", 0)
     whole = tiff()
     path = link_chip(account, whole)
     half = {"Content-Type": "image/tiff", "Content-Length": str(len(whole)), "Connection": "close"}
@@ -298,18 +311,18 @@ def test_a_download_that_a_restart_of_the_server_cuts_off_is_begun_again(account
 def test_a_link_that_names_no_file_is_refused(original, source, tmp_path, link):
     original.say("rawChipByLocation", {"dates": ["20240501T104021"], "chips": [link]})
     with pytest.raises(SourceError, match="names a file"):
-        source.raw_chips(3, 43, *DAYS, band="B04", folder=tmp_path)
+        source.write_chips(ImageRequest(3, 43, *DAYS, ("B04",)), tmp_path)
 
 
 def test_no_scene_is_an_empty_list_and_too_many_are_told(original, source, tmp_path):
     original.say("rawChipByLocation", {"dates": [], "chips": []})
-    assert source.raw_chips(3, 43, *DAYS, band="B04", folder=tmp_path) == []
+    assert source.write_chips(ImageRequest(3, 43, *DAYS, ("B04",)), tmp_path) == []
     original.say("rawChipByLocation", "{}")
     with pytest.raises(InvalidInputError, match="ask for fewer days"):
-        source.raw_chips(3, 43, *DAYS, band="B04", folder=tmp_path)
+        source.write_chips(ImageRequest(3, 43, *DAYS, ("B04",)), tmp_path)
     original.say("rawChipByLocation", {"dates": ["yesterday"], "chips": ["/x.tif"]})
     with pytest.raises(SourceError, match="cannot be understood"):
-        source.raw_chips(3, 43, *DAYS, band="B04", folder=tmp_path)
+        source.write_chips(ImageRequest(3, 43, *DAYS, ("B04",)), tmp_path)
 
 
 @pytest.mark.parametrize("link", ["static/tmp/a/google.tif", "/static/tmp/a/google.tif", "absolute"])
@@ -358,8 +371,8 @@ def test_peers_are_what_every_distance_taken_one_by_one_gives(lake):
     pids = [f"{number:03}" for number in range(40)]
     crops = [(("wheat", "barley")[number % 2], "1") for number in range(40)]
     lake.add_parcels("ms", 2024, "", "v1", parcels(pids, crops))
-    found = LakeSource(lake).parcel_peers("ms", 2024, "010", distance=900, limit=100)
-    held = LakeSource(lake, hold=True).parcel_peers("ms", 2024, "010", distance=900, limit=100)
+    found = LakeSource(lake).answer(Peers(ParcelKey("ms", 2024, "", "010"), distance=900, limit=100))
+    held = LakeSource(lake, hold=True).answer(Peers(ParcelKey("ms", 2024, "", "010"), distance=900, limit=100))
     expected = {
         pid: outline(number).distance(outline(10))
         for number, pid in enumerate(pids)
@@ -370,16 +383,16 @@ def test_peers_are_what_every_distance_taken_one_by_one_gives(lake):
     assert found["distance"] == sorted(found["distance"])
     # metres of UTM's central meridian and of EPSG:3035 differ by less than 1 %
     assert found["distance"] == pytest.approx([expected[pid] for pid in found["pids"]], rel=0.01)
-    few = LakeSource(lake).parcel_peers("ms", 2024, "010", distance=900, limit=3)
+    few = LakeSource(lake).answer(Peers(ParcelKey("ms", 2024, "", "010"), distance=900, limit=3))
     assert few["pids"] == found["pids"][:3]
-    assert LakeSource(lake).parcel_peers("ms", 2024, "010", limit=0)["pids"] == []
+    assert LakeSource(lake).answer(Peers(ParcelKey("ms", 2024, "", "010"), limit=0))["pids"] == []
 
 
 @pytest.mark.parametrize("distance", [-1, math.nan, math.inf])
 def test_a_distance_that_is_none_is_refused(lake, distance):
     fill(lake)
     with pytest.raises(InvalidInputError, match="no number of metres"):
-        LakeSource(lake).parcel_peers("ms", 2024, "0012", distance=distance)
+        LakeSource(lake).answer(Peers(ParcelKey("ms", 2024, "", "0012"), distance=distance))
 
 
 # -- the command line -------------------------------------------------------------------------------------------------

@@ -34,14 +34,26 @@ from cbm_lake.cli import app
 from cbm_lake.demo import sample
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake, schemas, tables
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel import chips
-from cbm_lake.parcel.sources import ApiSource, LakeSource
+from cbm_lake.parcel.sources import (
+    ApiSource,
+    ByLocation,
+    ByPid,
+    ByPolygon,
+    LakeSource,
+    Markers,
+    Peers,
+    Statistics,
+    Weather,
+)
 from cbm_lake.server import legacy_images
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.storage.store import Store
 
 runner = CliRunner()
 KEY = {"aoi": "ms", "year": 2024}
+PARCEL = ParcelKey("ms", 2024, "", "0012")
 DAYS = {"start_date": "2024-01-01", "end_date": "2024-12-31"}
 
 
@@ -173,7 +185,7 @@ def test_references_of_sentinel_2_end_in_safe(tmp_path):
     with served(made, tmp_path) as address:
         found = ask(address, "parcelTimeSeries", pid="0012", ref="True").json()["reference"]
     assert set(found) == {f"{reference}.SAFE"}
-    assert set(LakeSource(made).parcel_time_series("ms", 2024, "0012", ref=True)["reference"]) == set(found)
+    assert set(LakeSource(made).answer(Statistics(PARCEL, ref=True))["reference"]) == set(found)
 
 
 def test_numbers_have_the_digits_of_their_precision(tmp_path):
@@ -459,7 +471,7 @@ def test_chips_are_asked_for_by_old_names_of_bands(seen, tmp_path):
 )
 def test_a_chip_of_coherence_is_dated_by_the_first_image_of_its_pair(product, first, tmp_path):
     seen = datetime(2024, 5, 13, 5, 50, tzinfo=UTC)
-    chip = chips.Chip(chips._UNSAFE.sub("_", product), seen, "VV", tmp_path / "x.tif")
+    chip = chips.Chip(chips.scenes._UNSAFE.sub("_", product), seen, "VV", tmp_path / "x.tif")
     assert legacy_images._first_moment(chip) == first
 
 
@@ -507,7 +519,7 @@ def test_the_outline_is_on_the_picture_when_asked(seen, tmp_path):
     with served(lake, tmp_path) as address:
         assert yellow(address) == 0
         drawn = yellow(address, withGeometry="True")
-    shape = shapely.from_wkb(LakeSource(lake)._found(lake.parcel_set("demo", 2024), place["pid"])["geometry"])
+    shape = shapely.from_wkb(LakeSource(lake)._row(lake.parcel_set("demo", 2024), place["pid"])["geometry"])
     pixels = shape.length / math.cos(math.radians(place["lat"])) / (800 / 128)
     assert 0.7 * pixels < drawn < 2 * pixels
 
@@ -549,23 +561,23 @@ def test_the_api_and_the_lake_give_the_same(url, lake):
     lon, lat = degrees(X + 50, Y + 50)
     ring = shapely.Polygon([degrees(*point) for point in shapely.get_coordinates(outline(0).buffer(-1))])
     for question in (
-        lambda source: source.parcel_by_id("ms", 2024, "0012", geometry=True),
-        lambda source: source.parcels_by_location("ms", 2024, lon, lat, wgs84=True, geometry=True),
-        lambda source: source.parcels_by_polygon("ms", 2024, ring),
-        lambda source: source.parcels_by_polygon("ms", 2024, ring, only_ids=False),
-        lambda source: source.parcel_peers("ms", 2024, "0012", distance=1e5),
-        lambda source: source.parcel_time_series("ms", 2024, "0012"),
-        lambda source: source.parcel_time_series("ms", 2024, "0012", scl=False, ref=True),
-        lambda source: source.parcel_time_series("ms", 2024, "0012", tstype="scl"),
+        lambda source: source.answer(ByPid(PARCEL, geometry=True)),
+        lambda source: source.answer(ByLocation("ms", 2024, lon, lat, wgs84=True, geometry=True)),
+        lambda source: source.answer(ByPolygon("ms", 2024, ring)),
+        lambda source: source.answer(ByPolygon("ms", 2024, ring, only_ids=False)),
+        lambda source: source.answer(Peers(PARCEL, distance=1e5)),
+        lambda source: source.answer(Statistics(PARCEL)),
+        lambda source: source.answer(Statistics(PARCEL, scl=False, ref=True)),
+        lambda source: source.answer(Statistics(PARCEL, tstype="scl")),
     ):
         assert question(api) == question(direct)
     for source in (api, direct):
         with pytest.raises(NotFoundError):
-            source.parcel_by_id("ms", 2024, "nobody")
+            source.answer(ByPid(ParcelKey("ms", 2024, "", "nobody")))
         with pytest.raises(NotFoundError):
-            source.parcels_by_location("ms", 2024, 0, 0)
+            source.answer(ByLocation("ms", 2024, 0, 0))
         with pytest.raises(InvalidInputError):
-            source.parcels_by_polygon("ms", 2024, "garbage")
+            source.answer(ByPolygon("ms", 2024, "garbage"))
 
 
 def test_radar_weather_and_markers_come_through_the_api_as_from_the_lake(lake, tmp_path):
@@ -600,13 +612,13 @@ def test_radar_weather_and_markers_come_through_the_api_as_from_the_lake(lake, t
     with served(made, tmp_path) as address:
         api, direct = ApiSource(address, *WHO), LakeSource(made)
         for band in ("", "VV", "VHb"):
-            told = api.parcel_time_series("ms", 2024, "0012", tstype="bs", band=band)
-            assert told == direct.parcel_time_series("ms", 2024, "0012", tstype="bs", band=band)
+            told = api.answer(Statistics(PARCEL, tstype="bs", band=band))
+            assert told == direct.answer(Statistics(PARCEL, tstype="bs", band=band))
             assert set(told["band"]) == ({"VVb", "VHb"} if not band else {f"{band[:2]}b"})
-        assert api.weather_time_series("ms", 2024, "0012") == direct.weather_time_series("ms", 2024, "0012")
-        assert len(api.weather_time_series("ms", 2024, "0012")["tmin"]) == 3
-        assert api.markers("ms", 2024, "0012") == direct.markers("ms", 2024, "0012")
-        assert api.markers("ms", 2024, "0012")["marker"] == ["mowing"]
+        assert api.answer(Weather(PARCEL)) == direct.answer(Weather(PARCEL))
+        assert len(api.answer(Weather(PARCEL))["tmin"]) == 3
+        assert api.answer(Markers(PARCEL)) == direct.answer(Markers(PARCEL))
+        assert api.answer(Markers(PARCEL))["marker"] == ["mowing"]
 
 
 def as_table(rows, name):

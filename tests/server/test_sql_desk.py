@@ -18,7 +18,8 @@ from rest_server import OTHER, ROOT, WHO, served
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake
-from cbm_lake.parcel.sources import ApiSource, LakeSource
+from cbm_lake.lake.keys import ParcelKey
+from cbm_lake.parcel.sources import ApiSource, ByPolygon, LakeSource, Peers
 from cbm_lake.server.results import Results, Room
 from cbm_lake.server.sqlbox import Limits
 from cbm_lake.server.turns import Allowance, BusyError, Turns
@@ -306,10 +307,10 @@ def test_parcels_of_a_polygon_beyond_those_that_are_given_are_told(tmp_path, cap
     lake = fill(Lake(str(tmp_path / "lake")), names=(), pids=[f"{number:03}" for number in range(101)])
     with served(lake, tmp_path) as address:
         source = ApiSource(address, *WHO)
-        assert len(source.parcels_by_polygon("ms", 2024, shapely.box(2.9, 43, 3.3, 44))["pid"]) == 100
+        assert len(source.answer(ByPolygon("ms", 2024, shapely.box(2.9, 43, 3.3, 44)))["pid"]) == 100
         assert "more parcels than the 100 that are given" in caplog.text
         caplog.clear()
-        assert len(source.parcels_by_polygon("ms", 2024, shapely.box(2.9, 43, 3.1, 44))["pid"]) < 100
+        assert len(source.answer(ByPolygon("ms", 2024, shapely.box(2.9, 43, 3.1, 44)))["pid"]) < 100
         assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
@@ -317,4 +318,4 @@ def test_more_peers_than_are_listed_are_refused(url, lake):
     what = {"aoi": "ms", "year": 2024, "pid": "0012", "max": 10_001}
     assert requests.get(f"{url}/query/parcelPeers", what, auth=WHO, timeout=60).status_code == 400
     with pytest.raises(InvalidInputError, match="at most 10000 peers"):
-        LakeSource(lake).parcel_peers("ms", 2024, "0012", limit=10_001)
+        LakeSource(lake).answer(Peers(ParcelKey("ms", 2024, "", "0012"), limit=10_001))

@@ -1,7 +1,7 @@
 """Figures: the numbers in them are those of the lake, nothing is cut off, and what is missing is said."""
 
+import functools
 import itertools
-import json
 import math
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -20,17 +20,24 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from rest_server import WHO, served
 from typer.testing import CliRunner
 
-from cbm_lake import get, show
+from cbm_lake import show
+from cbm_lake.cards import S2
 from cbm_lake.cli import app
 from cbm_lake.cli import main as run_main
 from cbm_lake.config import Workspace
-from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
+from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError, TooManyError
 from cbm_lake.lake import schemas
-from cbm_lake.parcel import sources
-from cbm_lake.show import computing, curves, reading, style, views
+from cbm_lake.parcel import basemaps, sources
+from cbm_lake.parcel.basemaps import Square
+from cbm_lake.parcel.declaration import Parcel
+from cbm_lake.parcel.sources import LakeSource, api, wire
+from cbm_lake.parcel.sources.http import Server
+from cbm_lake.show import computing, curves, style, views
 from cbm_lake.show.curves import Line, Panel
+from cbm_lake.show.reading import Reading, Season, chipsize_for
 
 DAYS = [datetime(2024, 3, 2, 10, 40, 21, tzinfo=UTC) + timedelta(days=20 * number) for number in range(4)]
 CLOUDED = 2
@@ -214,7 +221,7 @@ def test_weather_shows_the_year_and_sums_rain_for_several(monkeypatch):
     days = pd.date_range("2023-12-30", periods=10, freq="D")
     frame = pd.DataFrame({"meteo_date": [f"{day:%Y-%m-%d}" for day in days], "tmin": range(10), "tmax": range(10, 20),
                           "tmean": range(5, 15), "prec": [2.0] * 10})  # fmt: skip
-    monkeypatch.setattr(get.time_series, "weather", lambda *_: frame)
+    monkeypatch.setattr(LakeSource, "_weather", lambda *_: frame.to_dict("list"))
     single = show.time_series.weather("ms", 2024, "0012")
     times, values = line(single, "daily mean, between least and greatest")
     assert (times[0], len(times), values[0]) == (pd.Timestamp("2024-01-01"), 8, 7)
@@ -276,23 +283,56 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path):
         show.time_series.ndvi("ms", 2024, "0012", file=tmp_path / "file" / "x.png")
 
 
-def test_what_a_server_gave_is_not_asked_for_again(home, monkeypatch):
-    show.time_series.ndvi("ms", 2024, "0012")
-    monkeypatch.setenv("CBM_LAKE_SET__DATA_SOURCE", "api")
-    figure = show.time_series.ndvi("ms", 2024, "0012")
-    assert len(line(figure, "cloud-free")[1]) == 3
+@pytest.fixture
+def server(home, tmp_path, monkeypatch):
+    """The settings name a server that gives the lake; what it is asked."""
+    asked = []
+    real = Server.asked
+
+    def spy(self, name, params, **others):
+        asked.append(name)
+        return real(self, name, params, **others)
+
+    with served(sources.open_lake(), tmp_path) as address:
+        monkeypatch.setenv("CBM_LAKE_SET__DATA_SOURCE", "api")
+        monkeypatch.setattr(sources, "_server", functools.lru_cache(lambda *_: sources.ApiSource(address, *WHO)))
+        monkeypatch.setattr(Server, "asked", spy)
+        yield asked
 
 
-def test_an_outline_without_system_is_in_degrees(home, monkeypatch):
-    truth = reading.parcels("ms", 2024, "0012")[0]
-    monkeypatch.setenv("CBM_LAKE_SET__DATA_SOURCE", "api")
-    file = home / "temp" / "ms" / "2024" / "0012" / "info.json"
-    kept = file.read_text()
-    answer = json.loads(kept)
+def test_what_a_server_gave_is_not_asked_for_again(server):
+    for _ in range(2):
+        figure = show.time_series.ndvi("ms", 2024, "0012")
+        assert len(line(figure, "cloud-free")[1]) == 3
+        assert len(images_in(show.chip_images.by_pid("ms", 2024, "0012", "2024-03-01", "2024-05-30"))) == 4
+    assert sorted(server) == sorted(["parcelByID", "parcelTimeSeries", *["rawChipByLocation"] * 3])
+
+
+def test_a_server_and_its_lake_draw_the_same_figures(server, monkeypatch):
+    draw = [
+        lambda: show.time_series.ndvi("ms", 2024, "0012"),
+        lambda: show.time_series.s2("ms", 2024, ["0012", "12"]),
+        lambda: show.time_series.s1("ms", 2024, "0012"),
+        lambda: show.chip_images.by_pid("ms", 2024, "0012", "2024-03-01", "2024-05-30", "true colour"),
+        lambda: show.calendar.by_pid("ms", 2024, "0012", bands="ndvi"),
+    ]
+    by_server = [figure() for figure in draw]
+    monkeypatch.delenv("CBM_LAKE_SET__DATA_SOURCE")
+    for one, figure in zip(by_server, draw, strict=True):
+        assert np.array_equal(drawn_pixels(one), drawn_pixels(figure()))
+
+
+def drawn_pixels(figure):
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
+
+
+def test_an_outline_without_system_is_in_degrees():
+    truth = Reading.of(None).parcels("ms", 2024, "0012")[0]
+    answer = sources.here().answer(sources.ByPid(truth.key, geometry=True))
     answer["geom"] = [shapely.to_geojson(truth.outline_in(4326))]
-    file.write_text(json.dumps(answer))
-    found = reading.parcels("ms", 2024, "0012")[0]
-    file.write_text(kept)
+    found = wire.parcel(truth.key, answer)
     assert found.epsg == 4326
     assert found.outline_in(32631).area == pytest.approx(SIDE**2, rel=1e-6)
 
@@ -305,8 +345,8 @@ def images_in(figure):
 
 
 def test_the_pixels_of_ndvi_lie_where_they_lie_and_have_their_values():
-    parcel = reading.parcels("ms", 2024, "0012")[0]
-    found = reading.images_of(parcel, "2024-03-01", "2024-03-31", ("B08", "B04"), 200)
+    parcel = Reading.of(None).parcels("ms", 2024, "0012")[0]
+    found = Reading.of(None).images(parcel, Season.of("2024-03-01", "2024-03-31", 200), ("B08", "B04"))
     assert (found.epsg, found.size, len(found.images)) == (32631, 20, 2)
     west, south, east, north = found.bounds
     assert (west, south, east, north) == (X - 50, Y - 50, X + 150, Y + 150)
@@ -360,12 +400,12 @@ def test_rows_are_parcels_or_views_and_share_dates():
 def test_where_more_scenes_are_than_given_at_once_days_are_asked_for_in_parts(monkeypatch):
     asked = []
 
-    def refuse(bands, first, last):
+    def answer(first, last):
         asked.append((first, last))
-        if (last - first).days > 40:
-            raise InvalidInputError("too many")
+        return None if (last - first).days > 40 else (first, last)
 
-    reading._in_parts(refuse, ["B04"], date(2024, 1, 1), date(2024, 12, 31))
+    parts = list(api.in_parts(answer, date(2024, 1, 1), date(2024, 12, 31)))
+    assert parts == [(first, last) for first, last in asked if (last - first).days <= 40]
     given_days = [first + timedelta(days=number) for first, last in asked if (last - first).days <= 40
                   for number in range((last - first).days + 1)]  # fmt: skip
     assert given_days == [date(2024, 1, 1) + timedelta(days=number) for number in range(366)]
@@ -379,16 +419,15 @@ def test_what_never_can_be_given_is_told_and_not_tried_for_ever():
         raise InvalidInputError("no such band")
 
     with pytest.raises(InvalidInputError, match="no such band"):
-        reading._in_parts(refuse, ["B99"], date(2024, 1, 1), date(2024, 12, 31))
+        list(api.in_parts(refuse, date(2024, 1, 1), date(2024, 12, 31)))
     assert len(tries) <= 11
+    with pytest.raises(TooManyError, match="2024-01-01 alone has more scenes"):
+        list(api.in_parts(lambda *_: None, date(2024, 1, 1), date(2024, 12, 31)))
 
 
-def test_a_broken_chip_is_told(home):
-    folder = home / "temp" / "broken"
-    folder.mkdir()
-    (folder / "S2A_MSIL2A_20240302T104021_N0510.B04.tif").write_text("no image")
-    with pytest.raises(SourceError, match=r"B04\.tif cannot be read.*delete it"):
-        reading._images(folder, (date(2024, 3, 1), date(2024, 3, 9)), ["B04"], (3, 43.35, 200), (3,), None, "s2")
+def test_a_broken_chip_is_told():
+    with pytest.raises(SourceError, match=r"S2A_MSIL2A_20240302T104021_N0510\.B04\.tif cannot be read"):
+        wire.cutout(DAYS[0], "B04", "S2A_MSIL2A_20240302T104021_N0510.B04.tif", b"II*\0no image")
 
 
 def test_the_calendar_has_every_image_above_its_month_and_the_curve_below():
@@ -414,7 +453,7 @@ def test_a_calendar_without_images_shows_the_curve_and_says_so(monkeypatch):
     def nothing(*_, **__):
         raise NotFoundError("none")
 
-    monkeypatch.setattr(reading, "images_of", nothing)
+    monkeypatch.setattr(Reading, "images", nothing)
     figure = show.calendar.by_pid("ms", 2024, "0012")
     assert "no images of these months" in words(figure)
     assert len(line(figure, "NDVI", panel=-1)[1]) == 3
@@ -423,7 +462,7 @@ def test_a_calendar_without_images_shows_the_curve_and_says_so(monkeypatch):
 
 
 def test_the_background_has_the_outline_in_web_mercator_and_true_metres(monkeypatch, tmp_path):
-    parcel = reading.parcels("ms", 2024, "0012")[0]
+    parcel = Reading.of(None).parcels("ms", 2024, "0012")[0]
     middle = parcel.outline_in(3857).centroid
     file = tmp_path / "google.tif"
     colours = np.random.default_rng(1).integers(0, 255, (3, 64, 64)).astype(np.uint8)
@@ -431,9 +470,9 @@ def test_the_background_has_the_outline_in_web_mercator_and_true_metres(monkeypa
     with rasterio.open(file, "w", driver="GTiff", count=3, height=64, width=64, dtype="uint8", **place) as dataset:
         dataset.write(colours)
     asked = []
-    monkeypatch.setattr(get.background, "by_pid", lambda *args: asked.append(args) or [file])
+    monkeypatch.setattr(LakeSource, "background", lambda _, square: asked.append(square) or basemaps.load(file, "x"))
     figure = show.background.by_pid("ms", 2024, "0012", extend=256)
-    assert asked == [("ms", 2024, "0012", 512, 256, "Google", None)]
+    assert asked == [Square(parcel.lon, parcel.lat, "Google", 512, 256)]
     axes = figure.axes[0]
     assert np.array_equal(np.moveaxis(np.asarray(axes.images[0].get_array()), -1, 0), colours)
     outline = next(each for each in axes.lines if each.get_label() == "_outline")
@@ -486,10 +525,11 @@ def test_views_are_understood(bands, name):
 
 
 def test_of_one_moment_the_row_with_more_pixels_counts_and_rows_without_pixels_do_not():
-    series = pd.DataFrame({"time": pd.to_datetime(["2024-05-01"] * 2 + ["2024-05-06"]), "band": ["B04"] * 3,
-                           "count": [4.0, 9.0, 0.0], "mean": [100.0, 200.0, 5.0], "p25": 1.0, "p75": 2.0,
-                           "hist": [{}, {"4": 9}, {}]})  # fmt: skip
-    found = computing.band_curve(series, "B04", (9,))
+    first, second = (datetime(2024, 5, day, tzinfo=UTC).timestamp() for day in (1, 6))
+    statistics = dict.fromkeys(("std", "min", "p50", "max"), [0.0] * 3)
+    columns = {"date_part": [first, first, second], "band": ["B04"] * 3, "count": [4.0, 9.0, 0.0]}
+    columns |= {"mean": [100.0, 200.0, 5.0], "p25": [1.0] * 3, "p75": [2.0] * 3, "hist": [{}, {"4": 9}, {}]}
+    found = computing.band_curve(wire.series(None, S2, columns | statistics), "B04", (9,))
     assert found[["value", "cloud", "count"]].to_numpy().tolist() == [[0.02, 0.0, 9.0]]
 
 
@@ -557,9 +597,9 @@ def test_figures_belong_to_no_global_state():
 
 def test_a_long_crop_name_keeps_the_area_in_sight():
     shape = factories.outline(0)
-    parcel = reading.Parcel("ms", 2024, "7", None, "clover " * 30, "1", 12_345_678, 3.0, 43.3, 32631, shape)
+    parcel = Parcel("ms", 2024, "7", None, "clover " * 30, "1", 12_345_678, 3.0, 43.3, 32631, shape)
     assert re.fullmatch(r"7 · clover .{10,60} … · 1,235 ha", parcel.label)
-    assert reading.chipsize_for([parcel]) == 160
+    assert chipsize_for([parcel]) == 160
 
 
 # -- files and the command line ------------------------------------------------------------------------------------

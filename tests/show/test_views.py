@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,14 @@ from matplotlib.colors import to_rgb
 from typer.testing import CliRunner
 
 from cbm_lake import get, report, show
+from cbm_lake.cards import S2
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import view_panel
 from cbm_lake.lake import open_lake
-from cbm_lake.show import computing, crops, curves, distributions, pictures, reading, views
+from cbm_lake.parcel.sources import wire
+from cbm_lake.show import computing, crops, curves, distributions, pictures, views
+from cbm_lake.show.reading import Reading, Season
 
 CLOUDS = [3, 8, 9, 10, 11]
 runner = CliRunner()
@@ -45,7 +49,7 @@ def parcel(lake):
     [row] = lake.sql(
         "select pid from parcels where crop_name = (select mode(crop_name) from parcels) order by area_m2 desc limit 1"
     ).to_pylist()
-    return reading.parcels("demo", 2024, row["pid"])[0]
+    return Reading.of(lake).parcels("demo", 2024, row["pid"])[0]
 
 
 # -- what images are made of ---------------------------------------------------------------------------------------
@@ -95,12 +99,15 @@ def test_what_is_no_view_is_refused_with_those_there_are(wrong):
 
 
 def test_the_curve_of_an_index_needs_all_its_bands_and_its_spread_is_of_opposite_quartiles():
+    first, second = (datetime(2024, 5, day, tzinfo=UTC).timestamp() for day in (1, 6))
     rows = [
-        ("2024-05-01", "B08", 30, 3000, 2900, 3100), ("2024-05-01", "B11", 8, 1500, 1400, 1600),
-        ("2024-05-06", "B08", 30, 3000, 2900, 3100),
-    ]  # fmt: skip
-    series = pd.DataFrame(rows, columns=["time", "band", "count", "mean", "p25", "p75"])
-    series = series.assign(time=pd.to_datetime(series["time"]), hist=[{"4": 8}] * 3)
+        (first, "B08", 30, 3000, 2900, 3100),
+        (first, "B11", 8, 1500, 1400, 1600),
+        (second, "B08", 30, 3000, 2900, 3100),
+    ]
+    columns = pd.DataFrame(rows, columns=["date_part", "band", "count", "mean", "p25", "p75"])
+    columns = columns.assign(std=0.0, min=0.0, p50=0.0, max=0.0, hist=[{"4": 8}] * 3).to_dict("list")
+    series = wire.series(None, S2, columns)
     [row] = computing.index_curve(series, ("B08",), ("B11",), CLOUDS).to_dict("records")
     assert row["value"] == pytest.approx(1500 / 4500)
     assert row["low"] == pytest.approx((2900 - 1600) / 4500)
@@ -127,7 +134,7 @@ def test_the_crop_is_the_mean_and_deviation_of_its_other_parcels_on_clear_days(l
     ndvi = (rows["B08_mean"] - rows["B04_mean"]) / (rows["B08_mean"] + rows["B04_mean"])
     days = ndvi.astype(float).groupby(rows["day"])
     mean, std = days.mean(), days.std(ddof=0)
-    line = crops.of_index(parcel, views.INDICES["ndvi"], CLOUDS)
+    line = crops.of_index(lake, parcel, views.INDICES["ndvi"], CLOUDS)
     assert line.rows["time"].dt.date.tolist() == mean.index.tolist()
     assert len(mean) > 2
     assert np.allclose(line.rows["value"], mean, rtol=1e-5)
@@ -137,7 +144,7 @@ def test_the_crop_is_the_mean_and_deviation_of_its_other_parcels_on_clear_days(l
     assert np.allclose(spread[many], 2 * std[many], atol=1e-6)
     assert np.isnan(spread[~many]).all()
     assert f"{parcel.crop}, mean ± std of {days.count().max()} other parcels" == line.label
-    bands = crops.of_bands(parcel, ["B04", "B08"], CLOUDS)
+    bands = crops.of_bands(lake, parcel, ["B04", "B08"], CLOUDS)
     assert np.allclose(bands["B04"].rows["value"], rows["B04_mean"].astype(float).groupby(rows["day"]).mean() / 10_000)
 
 
@@ -157,15 +164,15 @@ def test_the_crop_in_decibel_is_of_linear_power(lake, parcel):
         crop=parcel.crop,
         pid=parcel.pid,
     ).to_pandas()
-    line = crops.of_radar(parcel, "bs")["VV"]
+    line = crops.of_radar(lake, parcel, "bs")["VV"]
     assert np.allclose(line.rows["value"], 10 * np.log10(rows["mean"]))
     assert np.allclose(line.rows["high"], 10 * np.log10(rows["mean"] + rows["std"]))
 
 
 def test_the_crop_is_of_all_files_also_after_they_were_merged_by_parcel(lake, parcel):
-    before = crops.of_index(parcel, views.INDICES["ndvi"], CLOUDS).rows
+    before = crops.of_index(lake, parcel, views.INDICES["ndvi"], CLOUDS).rows
     lake.compact()
-    pd.testing.assert_frame_equal(crops.of_index(parcel, views.INDICES["ndvi"], CLOUDS).rows, before)
+    pd.testing.assert_frame_equal(crops.of_index(lake, parcel, views.INDICES["ndvi"], CLOUDS).rows, before)
 
 
 def test_the_crop_is_drawn_behind_one_parcel_only(lake, parcel):
@@ -181,7 +188,8 @@ def test_the_crop_is_drawn_behind_one_parcel_only(lake, parcel):
 
 def images(parcel, view):
     kind = views.view(view)
-    seen = reading.images_of(parcel, "2024-01-01", "2024-12-31", kind.bands, 400, CLOUDS, kind.card.name)
+    season = Season.of("2024-01-01", "2024-12-31", 400, CLOUDS, kind.card.name)
+    seen = Reading.of(None).images(parcel, season, kind.bands)
     return pictures.row("", kind, seen, parcel.outline_in(seen.epsg), None)
 
 
@@ -322,7 +330,7 @@ def test_slides_have_a_figure_each_or_say_why_there_is_none(lake, parcel, tmp_pa
 def test_slides_of_a_parcel_without_a_crop_show_its_own_curves(lake, parcel, tmp_path, monkeypatch):
     title = SHOWN[0]
     monkeypatch.setattr(deck, "FIGURES", {title: deck.FIGURES[title]})
-    monkeypatch.setattr(deck.reading, "parcels", lambda *_: [replace(parcel, crop="", code="")])
+    monkeypatch.setattr(deck.Reading, "parcels", lambda *_: [replace(parcel, crop="", code="")])
     slides = list(pptx.Presentation(report.slides("demo", 2024, parcel.pid, file=tmp_path / "x.pptx")).slides)
     assert [shape.name for shape in slides[1].shapes][1:] == ["NDVI"]
     assert slides[1].shapes[0].text_frame.text == f"{parcel.pid} · NDVI"
