@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from cbm_lake.cards import BS, C6, S2, Card, Classes, band_called
+from cbm_lake.cards import BS, C6, CARDS, S2, Card, Classes, band_called
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.rasters import render
 from cbm_lake.show import computing
@@ -201,8 +201,10 @@ def view(bands: str | Sequence[str]) -> View:
     if text == "true colour":
         names = list(_TRUE_COLOUR)
     chosen = tuple(band_called(name.strip().upper()) for name in names if name.strip())
-    if chosen and chosen[0] in ("BS", "C6"):
-        return _radar(bands, chosen[0].lower(), chosen[1:])
+    other = CARDS.get(chosen[0].lower()) if chosen else None
+    if other and other is not S2:
+        whole = other.band_named("_".join(names[1:]))  # QA_PIXEL has a line in its name
+        return _of_card(bands, other, (whole,) if whole else tuple(other.band_named(name) or name for name in names[1:]))
     if chosen == (S2.class_band,):
         return View("SCL", "scene classes", chosen)
     if len(chosen) not in (1, 3) or not set(chosen) <= set(S2.resolutions):
@@ -210,12 +212,14 @@ def view(bands: str | Sequence[str]) -> View:
     return View("_".join(chosen), _COMPOSITES.get(chosen, ", ".join(chosen)), chosen)
 
 
-def _radar(bands: str | Sequence[str], card: str, names: tuple[str, ...]) -> View:
-    """Backscatter or coherence of one polarisation."""
-    if len(names) != 1 or names[0] not in BS.resolutions:
+def _of_card(bands: str | Sequence[str], card: Card, names: tuple[str, ...]) -> View:
+    """One band of another card than Sentinel-2, its classes, or three bands of an optical one."""
+    name = "_".join((card.name, *names))
+    if names == (card.class_band,):
+        return View(name, f"{card.mission.name} {names[0]}", names, card)
+    if len(names) not in ((1, 3) if card.is_optical else (1,)) or not set(names) <= set(card.resolutions):
         raise InvalidInputError(_advice(bands))
-    title = "backscatter" if card == BS.name else "six-day coherence"
-    return View(f"{card}_{names[0]}", f"{title} {names[0]}", names, BS if card == BS.name else C6)
+    return View(name, f"{card.picture} {', '.join(names)}", names, card)
 
 
 def _advice(bands: str | Sequence[str]) -> str:
