@@ -51,11 +51,11 @@ def of(store: Store) -> dict[str, Table]:
     }
 
 
-def pairs(known: dict[str, Table], card: str | None = None) -> list[Pair]:
+def pairs(by_name: dict[str, Table], card: str | None = None) -> list[Pair]:
     """Where the signatures of a card are, or those of all; the migrated statistics of classes belong to card s2."""
     owners = {**{name: name for name in cards.CARD_BANDS}, "sc": "s2"}
     return [
-        Pair(owner, known[f"signatures_{name}"], known[f"aside_{name}"])
+        Pair(owner, by_name[f"signatures_{name}"], by_name[f"aside_{name}"])
         for name, owner in owners.items()
         if card in (None, owner)
     ]

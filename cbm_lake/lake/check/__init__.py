@@ -80,20 +80,20 @@ def _faults(findings: list[Finding]) -> list[Finding]:
 
 def _look(lake: Lake, looking: Looking) -> list[Finding]:
     """One look at all parts."""
-    known = tables.of(looking.store)
-    files = {table.name: check_table(looking, table) for table in known.values()}
-    due = _recorded(known["files"])
+    lake_tables = tables.of(looking.store)
+    files = {table.name: check_table(looking, table) for table in lake_tables.values()}
+    due = _recorded(lake_tables["files"])
     check_manifest(looking, due)
     versions = check_parcels(looking, due)
     catalogued = check_scenes(looking, due)
-    ledger = _contents(looking, known["ledger"], files)
+    ledger = _contents(looking, lake_tables["ledger"], files)
     if ledger is not None:
         remedies = Remedies.of(ledger, catalogued)
         check_ledger(looking, files, ledger, remedies)
-        attributes = _contents(looking, known["attributes"], files)
+        attributes = _contents(looking, lake_tables["attributes"], files)
         described = schemas.ATTRIBUTES.empty_table() if attributes is None else attributes
         check_named(looking, ledger, described, versions, catalogued)
-    slots = _contents(looking, known["slots"], files)
+    slots = _contents(looking, lake_tables["slots"], files)
     entries = schemas.EXTRACTIONS.empty_table() if ledger is None else ledger
     check_cubes(looking, slots, entries, Remedies.of(entries, catalogued))
     check_results(looking)

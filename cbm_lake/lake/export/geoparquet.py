@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +33,7 @@ def write(layer: Layer, path: Path, others: list[str]) -> int:
     return layer.rows
 
 
-def _described(layer: Layer, name: str) -> dict[str, Any]:
+def _described(layer: Layer, name: str) -> dict[str, object]:
     """What GeoParquet says of a column of geometries."""
     kinds: set[str] = set()
     bounds = [np.full(4, np.nan)]
@@ -44,7 +43,7 @@ def _described(layer: Layer, name: str) -> dict[str, Any]:
         bounds.append(shapely.total_bounds(shapes))
     primary = name == layer.geometry
     crs = layer.crs if primary else pyproj.CRS.from_epsg(4326)
-    column: dict[str, Any] = {"encoding": "WKB", "geometry_types": sorted(kinds), "crs": crs.to_json_dict()}
+    column: dict[str, object] = {"encoding": "WKB", "geometry_types": sorted(kinds), "crs": crs.to_json_dict()}
     corners = _corners(np.array(bounds))
     if corners:
         column["bbox"] = corners
@@ -55,5 +54,5 @@ def _described(layer: Layer, name: str) -> dict[str, Any]:
 
 def _corners(bounds: NDArray[np.float64]) -> list[float]:
     """The box round all boxes; empty where all are."""
-    known = bounds[np.isfinite(bounds).all(axis=1)]
-    return [*known[:, :2].min(axis=0).tolist(), *known[:, 2:].max(axis=0).tolist()] if len(known) else []
+    finite = bounds[np.isfinite(bounds).all(axis=1)]
+    return [*finite[:, :2].min(axis=0).tolist(), *finite[:, 2:].max(axis=0).tolist()] if len(finite) else []
