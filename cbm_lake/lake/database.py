@@ -280,10 +280,10 @@ class Database:
     def returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""
         if name not in self._coming:
-            pair = next(pair for pair in tables.pairs(self._known) if pair.kept is self._known[name])
+            pair = next(pair for pair in tables.pairs(self._known) if pair.counting is self._known[name])
             kept, aside = (self.snapshot.tables.get(key) for key in (name, _aside(name)))
             if kept is None or aside is None:
-                self._coming[name] = pair.kept.schema.empty_table()
+                self._coming[name] = pair.counting.schema.empty_table()
             else:
                 self._coming[name] = Judge(pair, self._connection.cursor()).returning(kept, aside)
         return self._coming[name]

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake import cards
 from cbm_lake.lake import Lake, queries, schemas
+from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.migration.catalogue import Numbered
 from cbm_lake.migration.dumps import Dumps
@@ -191,8 +192,8 @@ class Series:
         ]
         return pa.table(columns, schema=schema)
 
-    def _entry(self, scene: Numbered, extraction: int, rows: pa.Table, started: datetime) -> dict[str, Any]:
-        """What the ledger is told."""
+    def _entry(self, scene: Numbered, extraction: int, rows: pa.Table, started: datetime) -> LedgerEntry:
+        """The entry in the ledger."""
         bands = [band for band in cards.CARD_BANDS[scene.card] if rows[f"{band}_count"].null_count < rows.num_rows]
         return {
             "card": scene.card, "scene": scene.id, "aoi": self._parcels.aoi, "year": self._parcels.year,

@@ -107,11 +107,13 @@ class Log:
         return Newest(version, f"{state.st_ino} {state.st_size} {state.st_mtime_ns}")
 
     def _newest_remote(self, version: int) -> Newest | None:
-        entries = self.store.after(f"{self.name}/_delta_log", f"{max(version - 1, -1):020}.json" if version > 0 else "")
-        entries = {name: state for name, state in entries.items() if name.endswith(".json") and version_of(name) >= 0}
+        files = self.store.after(f"{self.name}/_delta_log", f"{max(version - 1, -1):020}.json" if version > 0 else "")
+        states = {
+            name: state for name, state in files.items() if name.endswith(".json") and entries.version_of(name) >= 0
+        }
         if version < 0:
-            return None if entries else Newest(version, "")
-        return Newest(version, entries[self.file(version)]) if entries.keys() == {self.file(version)} else None
+            return None if states else Newest(version, "")
+        return Newest(version, states[self.file(version)]) if states.keys() == {self.file(version)} else None
 
     def check(self, version: int | None = None) -> None:
         """Look through what the table, or a version of it, rests on; in an object store all is whole or not there.

@@ -170,7 +170,7 @@ def test_after_any_puts_each_scene_has_its_last_rows(tmp_path_factory, puts):
 
 WRITER = """
 import sys
-sys.path[:0] = sys.argv[3:]
+sys.path[:0] = sys.argv[2:]
 from test_store import put, rows, table
 target = table(sys.argv[1])
 for scene in sys.argv[3].split(","):
@@ -359,7 +359,7 @@ def test_a_full_disk_leaves_a_table_as_it_was(tmp_path):
 
 REFUSED = """
 import sys
-sys.path[:0] = sys.argv[3:]
+sys.path[:0] = sys.argv[2:]
 from test_store import put, rows, table
 from cbm_lake.errors import SourceError
 target = table(sys.argv[1])
