@@ -39,11 +39,16 @@ _PLACEHOLDERS: Final = {
 _ANY_DATE: Final = r"[^/]*?\d[^/]*?"
 _ANY_BAND: Final = r"[A-Za-z0-9]+"
 _BAND_NAMES: Final = {
-    "s2": (*(f"B{number:02d}" for number in range(2, 13)), *(f"B{number}" for number in range(2, 10)), "B8A", "SCL",
-           *cards.COMMON_NAMES),
+    "s2": (
+        *(f"B{number:02d}" for number in range(2, 13)),
+        *(f"B{number}" for number in range(2, 10)),
+        "B8A",
+        "SCL",
+        *cards.COMMON_NAMES,
+    ),
     "bs": ("VV", "VH"),
     "c6": ("VV", "VH"),
-}  # fmt: skip
+}
 
 
 @dataclass
