@@ -87,6 +87,11 @@ def check(path: str | Path, archive: zipfile.ZipFile) -> None:
     check_size(path, size, packed)
 
 
+def files_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The members that are files, without the folder __MACOSX in which macOS repeats each."""
+    return [member for member in archive.infolist() if not member.is_dir() and "__MACOSX" not in member.filename]
+
+
 def oddity(member: zipfile.ZipInfo) -> str:
     """Why a member of an archive is not to be unpacked; empty where nothing is wrong with it."""
     name, parts = member.orig_filename, member.orig_filename.rstrip("/").split("/")

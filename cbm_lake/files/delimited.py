@@ -124,11 +124,11 @@ def opened(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def _only(path: str | Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    found = [one for one in archive.infolist() if not one.is_dir() and "__MACOSX" not in one.filename]
-    if len(found) != 1:
-        names = some(one.filename for one in found) or "nothing"
+    members = archives.files_of(archive)
+    if len(members) != 1:
+        names = some(member.filename for member in members) or "nothing"
         raise InvalidInputError(f"{path} holds {names}; give an archive of one table, or the table")
-    return found[0]
+    return members[0]
 
 
 def _is_gzip(path: str | Path) -> bool:

@@ -34,7 +34,8 @@ from cbm_lake.lake.check import check
 from cbm_lake.lake.lakefiles import CHECKPOINT, ENTRY, File, Moment, added, as_they_came, listed, named, table_of
 from cbm_lake.storage import loghint
 from cbm_lake.storage.access import is_remote
-from cbm_lake.storage.log import LAST_CHECKPOINT, version_of
+from cbm_lake.storage.entries import version_of
+from cbm_lake.storage.log import LAST_CHECKPOINT
 from cbm_lake.storage.store import Store, discard, translated
 
 Progress = Callable[[int, int], None]
@@ -221,10 +222,7 @@ class _Copying:
             return
         with translated("write", self._target.url):
             drafts = self._each(partial(self._draft, moment.store), todo)
-            durable.sync(drafts)
-            for draft, file in zip(drafts, todo, strict=True):
-                draft.replace(self._path(file.name))
-            durable.sync([self._path(file.name) for file in todo])
+            durable.publish({draft: self._path(file.name) for draft, file in zip(drafts, todo, strict=True)})
 
     def _sum_up(self, moment: Moment) -> None:
         """Copy checkpoints, and the hints which is the latest where the copy has that one."""

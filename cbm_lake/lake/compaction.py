@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -77,19 +76,15 @@ def _compacted(
     for _ in range(_ATTEMPTS):
         files = next((files for values, files in table.by_partition(table.open()) if values == partition), [])
         if recorded is not None:
-            files = [file for file in files if (extraction := only(file)) is None or extraction in recorded]
-        if all(table.is_rewritten(file) for file in files):  # perhaps by somebody else
+            files = [
+                file for file in files if (extraction := file.only("extraction")) is None or extraction in recorded
+            ]
+        if all(file.is_rewritten for file in files):  # perhaps by somebody else
             return 0
         log.info("compacting %s %s: %d files", table.url, partition, len(files))
-        if table.rewrite(files, _parts(connection, [file["path"] for file in files], dropped)):
+        if table.rewrite(files, _parts(connection, [file.path for file in files], dropped)):
             return len(files)
     raise SourceError("others went on replacing its rows; compact again when they have ended")
-
-
-def only(file: dict[str, Any]) -> int | None:
-    """The extraction that all rows of a file of signatures are of; None where its log does not say so."""
-    first, last = file.get("min.extraction"), file.get("max.extraction")
-    return first if first == last else None
 
 
 def tidy(tables: Iterable[Table], but: tuple[str, ...]) -> list[str]:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from cbm_lake.lake import Lake, tables
 from cbm_lake.lake.snapshots import Snapshot
-from cbm_lake.storage.log import version_of
+from cbm_lake.storage.entries import version_of
 from cbm_lake.storage.store import DRAFT, Store
 
 ENTRY: Final = re.compile(r"/_delta_log/\d{20}\.json$")
@@ -49,7 +49,7 @@ class Moment:
         }
         """The version of each table by its folder; -1 where it has not been made yet."""
         self.in_force = {
-            f"{known[view].name}/{unquote(file['name'])}"
+            f"{known[view].name}/{file.relative}"
             for view, table in self.snapshot.tables.items()
             for file in known[view].files(table)
         }

@@ -11,7 +11,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import date
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
@@ -20,6 +20,7 @@ import numpy as np
 
 from cbm_lake.cards import scene_classes
 from cbm_lake.errors import InvalidInputError, given
+from cbm_lake.files.dates import parse_day
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -202,17 +203,8 @@ def _some(check: Check, what: str) -> Check:
 def _day(value: object) -> date:
     """A day as date, datetime, or text: 2024-03-01 or 20240301, perhaps with a time; the day that is written there."""
     what = "a day; write it as 2024-03-01"
-    if isinstance(value, datetime):
-        found = value.date()
-        if type(found) is not date:  # the missing moment of pandas, which is a datetime of no day
-            raise _UnfitError(what)
-        return found
-    if isinstance(value, date):
-        return value
-    if not isinstance(value, str):
-        raise _UnfitError(what)
     try:
-        return datetime.fromisoformat(value.strip()).date()
+        return parse_day(value)
     except ValueError:
         raise _UnfitError(what) from None
 

@@ -20,8 +20,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
@@ -30,7 +28,7 @@ from deltalake import DeltaTable
 
 from cbm_lake.errors import SourceError
 from cbm_lake.lake import compaction, queries
-from cbm_lake.storage.datafiles import File
+from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Exchange, Table
 
 _ATTEMPTS = 20
@@ -54,13 +52,13 @@ class Plan:
     """What is to be done to an area and year."""
 
     place: dict[str, str]
-    kept: list[File]
+    kept: list[DataFile]
     """The files of those that count."""
     number: tuple[str, int]
     """Name and number of the commit."""
-    doomed: list[File] = field(default_factory=list)
+    doomed: list[DataFile] = field(default_factory=list)
     """Files of `kept` with rows that do not count."""
-    back: list[File] = field(default_factory=list)
+    back: list[DataFile] = field(default_factory=list)
     """Files that were set aside with rows that count."""
     looked: bool = False
     """Whether files had to be opened, which the number saves the next time."""
@@ -94,7 +92,7 @@ class Judge:
                 found.append(_placed(self.coming(plan), plan.place, self._pair.kept.schema))
         return joined(found)
 
-    def _places(self, kept: DeltaTable, aside: DeltaTable | None) -> Iterator[tuple[Plan, list[File], bool]]:
+    def _places(self, kept: DeltaTable, aside: DeltaTable | None) -> Iterator[tuple[Plan, list[DataFile], bool]]:
         """For each area and year an empty plan, the files set aside, and whether what counts has changed since.
 
         Nothing is decided of those whose parcels cannot be read.
@@ -109,7 +107,7 @@ class Judge:
     def _find_doomed(self, plan: Plan, *, changed: bool) -> None:
         opened = []
         for file in plan.kept:
-            extraction = compaction.only(file)
+            extraction = file.only("extraction")
             counts, partly = self._recorded.get(extraction or 0, (False, False))
             if extraction is not None and not counts:
                 plan.doomed.append(file)
@@ -118,33 +116,33 @@ class Judge:
         plan.doomed += [file for file, rows, counted in self._counted(opened) if counted < rows]
         plan.looked |= bool(opened)
 
-    def _find_back(self, plan: Plan, files: list[File], *, changed: bool) -> None:
+    def _find_back(self, plan: Plan, files: list[DataFile], *, changed: bool) -> None:
         opened = []
         for file in files:
-            extraction = compaction.only(file)
+            extraction = file.only("extraction")
             counts, partly = self._recorded.get(extraction or 0, (False, False))
             if changed if extraction is None or partly else counts:
                 opened.append(file)
         plan.back = [file for file, _, counted in self._counted(opened) if counted]
         plan.looked |= bool(opened)
 
-    def _counted(self, files: list[File]) -> Iterator[tuple[File, int, int]]:
+    def _counted(self, files: list[DataFile]) -> Iterator[tuple[DataFile, int, int]]:
         """Those of the files that have rows, with how many there are and how many of them count."""
-        known = {file["path"]: file for file in files}
+        known = {file.path: file for file in files}
         for row in self._ask("counted", files=list(known)).to_pylist() if files else []:
             yield known[row["path"]], row["total"], row["counted"]
 
-    def is_recorded(self, file: File) -> bool:
+    def is_recorded(self, file: DataFile) -> bool:
         """Whether the ledger has what a file is of, unless it is of several extractions."""
-        only = compaction.only(file)
+        only = file.only("extraction")
         return only is None or only in self._recorded
 
-    def split(self, table: Table, file: File, dropped: Sequence[int] = ()) -> tuple[pa.Table, pa.Table]:
+    def split(self, table: Table, file: DataFile, dropped: Sequence[int] = ()) -> tuple[pa.Table, pa.Table]:
         """The rows of a file that count, and those that do not but may count again."""
-        rows = table.store.read(f"{table.name}/{unquote(file['name'])}")
+        rows = table.store.read(f"{table.name}/{file.relative}")
         if rows is None:
-            raise SourceError(f"{file['path']} has gone; run the command again")
-        judged = self._ask("judged", file=file["path"], dropped=list(dropped))
+            raise SourceError(f"{file.path} has gone; run the command again")
+        judged = self._ask("judged", file=file.path, dropped=list(dropped))
         away = pc.invert(pc.or_(judged["counted"], judged["lost"]))
         return rows.filter(judged["counted"]), rows.filter(away)
 
@@ -154,13 +152,13 @@ class Judge:
         extractions = pc.unique(rows["extraction"].combine_chunks())
         keys = rows.select(["extraction", "pid"]).append_column("row", pa.array(range(rows.num_rows), pa.int64()))
         once = keys.group_by(["extraction", "pid"]).aggregate([("row", "min")])
-        files = [file["path"] for file in plan.kept if _overlaps(file, extractions)]
+        files = [file.path for file in plan.kept if _overlaps(file, extractions)]
         if files:
             standing = self._ask("standing", files=files, extractions=extractions.to_pylist())
             once = once.join(standing, ["extraction", "pid"], join_type="left anti")
         return rows.take(once["row_min"]).sort_by([("pid", "ascending"), ("obstime", "ascending")])
 
-    def _ask(self, step: str, **params: Any) -> pa.Table:
+    def _ask(self, step: str, **params: object) -> pa.Table:
         query = queries.get(f"settling.{step}").sql
         with queries.translated():
             params = params if "$card" not in query else {"card": self._pair.card, **params}
@@ -225,7 +223,7 @@ def _set_aside(pair: Pair, plan: Plan, judge: Judge, kept: Exchange, dropped: Se
             counted, rest = judge.split(pair.kept, file, dropped)
             kept.remove(file)
             if counted.num_rows:
-                rewritten = pair.kept.is_rewritten(file)
+                rewritten = file.is_rewritten
                 for groups in compaction.grouped(counted) if rewritten else [[counted]]:
                     kept.add(groups, file, rewritten=rewritten)
             waiting.append(rest)
@@ -238,7 +236,7 @@ def _set_aside(pair: Pair, plan: Plan, judge: Judge, kept: Exchange, dropped: Se
         return away.commit()
 
 
-def _flush(away: Exchange, waiting: list[pa.Table], beside: File) -> None:
+def _flush(away: Exchange, waiting: list[pa.Table], beside: DataFile) -> None:
     rows = joined(waiting) if waiting else None
     if rows is not None and rows.num_rows:
         away.add([rows.sort_by([("extraction", "ascending"), ("pid", "ascending")])], beside)
@@ -257,9 +255,9 @@ def _placed(rows: pa.Table, place: dict[str, str], schema: pa.Schema) -> pa.Tabl
     return rows
 
 
-def _overlaps(file: File, extractions: pa.Array) -> bool:
+def _overlaps(file: DataFile, extractions: pa.Array) -> bool:
     """Whether a file can have rows of one of these extractions."""
-    first, last = file.get("min.extraction"), file.get("max.extraction")
-    if first is None:
+    if "extraction" not in file.bounds:
         return len(extractions) > 0
+    first, last = file.bounds["extraction"]
     return bool(pc.any(pc.and_(pc.greater_equal(extractions, first), pc.less_equal(extractions, last))).as_py())

@@ -29,6 +29,8 @@ from cbm_lake.migration.dumps import Dumps
 
 SIGNATURES: Final = ("pid", "obsid", "band", "count", "mean", "std", "min", "max", "p25", "p50", "p75")
 HISTS: Final = ("pid", "obsid", "hist")
+CARDS: Final = tuple(card.name for card in cards.CARDS.values() if card.migrated)
+"""Cards that databases of the original library have."""
 _PORTION: Final = 60_000_000
 """Bytes of a dump that are pivoted at once: half a million to four million rows, as they are packed."""
 _MOST_PORTIONS: Final = 512
@@ -93,7 +95,7 @@ class Series:
         key = {"aoi": self._parcels.aoi, "year": self._parcels.year, "ptype": self._parcels.ptype}
         return {
             (card, row["scene"]): (row["extraction"], row["version"])
-            for card in cards.CARD_BANDS
+            for card in CARDS
             for row in self._lake.query("migrate.done", card=card, **key).to_pylist()
         }
 
@@ -159,7 +161,7 @@ class Series:
         if not work:
             return
         started = datetime.now(UTC)
-        wide = {card: self._dumps.rows(f"wide_{card}") for card in (*cards.CARD_BANDS, "sc")}
+        wide = {card: self._dumps.rows(f"wide_{card}") for card in (*CARDS, "sc")}
         for obsid, extraction in work.items():
             scene = self._scenes[obsid]
             rows = self._wide(scene.card, wide[scene.card], obsid, extraction)
@@ -212,12 +214,13 @@ def _write_names(dumps: Dumps, scenes: dict[int, Numbered]) -> None:
 
 def _given_names() -> Iterator[tuple[str, str, str]]:
     """Card, name in capitals in the dump, and name in the lake, of every band."""
-    for card, bands in cards.CARD_BANDS.items():
-        for band in bands:
-            yield card, band, band
-            if card == "s2" and band[1] == "0":
-                yield card, f"B{band[2]}", band
-            elif card != "s2":
-                yield card, f"{band}{'B' if card == 'bs' else 'C'}", band
+    for name in CARDS:
+        card = cards.get(name)
+        for band in card.resolutions:
+            yield name, band, band
+            if card.wire_suffix:
+                yield name, f"{band}{card.wire_suffix.upper()}", band
+            elif band[1] == "0":
+                yield name, f"B{band[2]}", band
     yield "s2", "SC", "SC"
     yield "s2", "SCL", "SC"

@@ -9,7 +9,7 @@ import rasterio
 import requests
 from rest_server import WHO
 from rest_server import served as rest_served
-from test_backgrounds import Tiles, served
+from test_basemaps import Tiles, served
 from test_ipycbm import all_of, press
 
 from cbm_lake import card2db, get, ipycbm, parcels, report, show

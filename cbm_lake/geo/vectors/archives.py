@@ -50,7 +50,11 @@ def opened(path: str, layer: str | None) -> Iterator[tuple[str, str | None]]:
         return
     with archives.opened(path) as archive, tempfile.TemporaryDirectory(prefix=EXTRACTED) as folder:
         member, rest = _chosen(path, archive, layer)
-        yield _extracted(path, archive, member, folder), rest
+        try:
+            file = str(extract(path, archive, member, folder))
+        except NotImplementedError:  # compressed in another way, which GDAL may know
+            file = f"/vsizip/{{{Path(path).absolute()}}}/{member}"
+        yield file, rest
 
 
 def _refuse_packed(path: str) -> None:
@@ -115,11 +119,8 @@ def _rests(member: str, layer: str | None) -> Sequence[str | None]:
 
 def _members(archive: zipfile.ZipFile) -> list[str]:
     """Files of geometries, File Geodatabases, and folders of Parquet parts."""
-    names = [
-        name
-        for name in archive.namelist()
-        if not name.endswith("/") and "__MACOSX" not in name and not PurePosixPath(name).name.startswith((".", "_"))
-    ]
+    names = [member.filename for member in archives.files_of(archive)]
+    names = [name for name in names if not PurePosixPath(name).name.startswith((".", "_"))]
     folders = {folder: None for name in names if (folder := _folder(name))}
     files = [name for name in names if not _folder(name)]
     for endings in (_FILES, _OTHER_FILES):
@@ -139,8 +140,19 @@ def _folder(name: str) -> str | None:
     return None
 
 
-def _extracted(path: str, archive: zipfile.ZipFile, member: str, folder: str) -> str:
-    """Where a member and the files that belong to it were extracted to."""
+def extract(path: str | Path, archive: zipfile.ZipFile, member: str, folder: str) -> Path:
+    """Unpack a file of geometries together with the files that belong to it; where it is then.
+
+    Args:
+        path: of the archive.
+        archive: opened by `files.archives.opened`.
+        member: a file, or a folder of files: a File Geodatabase, or parts of Parquet.
+        folder: an empty one.
+
+    Raises:
+        SourceError: as of `files.archives.extract`.
+        NotImplementedError: it is packed in a way that Python does not know.
+    """
     stem = _stem(member).lower()
     wanted = [
         info
@@ -149,15 +161,12 @@ def _extracted(path: str, archive: zipfile.ZipFile, member: str, folder: str) ->
         and (member == "." or info.filename.startswith(f"{member}/") or _stem(info.filename).lower() == stem)
     ]
     archives.refuse_encrypted(path, wanted)
-    try:
-        for info in wanted:
-            archives.extract(path, archive, info, folder)
-    except NotImplementedError:  # compressed in another way, which GDAL may know
-        return f"/vsizip/{{{Path(path).absolute()}}}/{member}"
+    for info in wanted:
+        archives.extract(path, archive, info, folder)
     inside = Path(folder) / member
     if inside.is_file():
         _name_alike(inside)
-    return str(_as_geodatabase(inside)) if inside.is_dir() and not inside.suffix else str(inside)
+    return _as_geodatabase(inside) if inside.is_dir() and not inside.suffix else inside
 
 
 def _name_alike(file: Path) -> None:
