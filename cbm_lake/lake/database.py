@@ -20,7 +20,6 @@ from cbm_lake.lake.snapshots import Snapshot, place_of
 from cbm_lake.storage.access import is_remote
 from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
-from cbm_lake.storage.s3files import S3Files
 from cbm_lake.storage.store import Store
 
 if TYPE_CHECKING:
@@ -82,10 +81,14 @@ class Database:
         self._coming: dict[str, pa.Table] = dict(part.returning) if part else {}
         self._connection = duckdb.connect(part.file if part else ":memory:")
         if is_remote(store.url):
-            self._connection.register_filesystem(S3Files(store.url))
+            self._connection.register_filesystem(store.lasting_files)
         with queries.translated():
             configure(self._connection)
             self._begin()
+
+    def close(self) -> None:
+        """Free it once nobody reads from it any more; cursors that were given out go on."""
+        self._connection.close()
 
     @property
     def is_whole(self) -> bool:
@@ -277,10 +280,10 @@ class Database:
     def returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""
         if name not in self._coming:
-            pair = next(pair for pair in tables.pairs(self._known) if pair.kept is self._known[name])
+            pair = next(pair for pair in tables.pairs(self._known) if pair.counting is self._known[name])
             kept, aside = (self.snapshot.tables.get(key) for key in (name, _aside(name)))
             if kept is None or aside is None:
-                self._coming[name] = pair.kept.schema.empty_table()
+                self._coming[name] = pair.counting.schema.empty_table()
             else:
                 self._coming[name] = Judge(pair, self._connection.cursor()).returning(kept, aside)
         return self._coming[name]

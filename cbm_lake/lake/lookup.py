@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -29,10 +29,8 @@ _STATISTICS = ("count", "mean", "std", "min", "p25", "p50", "p75", "max")
 """In the order of the answer."""
 _LAST = chr(0x10FFFF)
 """After every pid."""
-_FOOTERS = 128
-"""Footers kept: 1 MB each of a compacted file."""
-_GROUPS = 64
-"""Row groups kept decoded: 1.5 MB each of a compacted file. Neighbours are often asked for one after another."""
+Footer: TypeAlias = tuple[pq.FileMetaData, list[tuple[str, str]]]
+"""A footer, and the smallest and largest pid of each row group."""
 _FILES = 16
 """In more files than these, DuckDB with its threads is quicker."""
 
@@ -94,9 +92,12 @@ def _groups(store: Store, path: str, pid: str) -> list[pa.Table]:
         return [_group(store, path, number) for number, (first, last) in enumerate(bounds) if first <= pid <= last]
 
 
-@lru_cache(_FOOTERS)
-def _footer(store: Store, path: str) -> tuple[pq.FileMetaData, list[tuple[str, str]]]:
+def _footer(store: Store, path: str) -> Footer:
     """A file's footer, and the smallest and largest pid of each row group."""
+    return store.caches.footers.get(path, lambda: _read_footer(store, path), lambda footer: footer[0].serialized_size)
+
+
+def _read_footer(store: Store, path: str) -> Footer:
     with store.open(path) as file:
         footer = pq.read_metadata(file)
     place = footer.schema.names.index("pid")
@@ -104,9 +105,13 @@ def _footer(store: Store, path: str) -> tuple[pq.FileMetaData, list[tuple[str, s
     return footer, [(one.min, one.max) if one and one.has_min_max else ("", _LAST) for one in told]
 
 
-@lru_cache(_GROUPS)
 def _group(store: Store, path: str, number: int) -> pa.Table:
     """A row group."""
+    groups = store.caches.row_groups
+    return groups.get((path, number), lambda: _read_group(store, path, number), lambda rows: rows.nbytes)
+
+
+def _read_group(store: Store, path: str, number: int) -> pa.Table:
     footer, _ = _footer(store, path)
     remote = "://" in store.url  # where one long request is better than a hundred short ones
     with (
