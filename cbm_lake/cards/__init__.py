@@ -12,6 +12,8 @@ from typing import Annotated, Any, Final, TypeAlias
 import numpy as np
 from pydantic import SkipValidation
 
+from cbm_lake.cards.indices import INDICES as INDICES
+from cbm_lake.cards.indices import Index as Index
 from cbm_lake.errors import InvalidInputError, given
 
 STATISTICS: Final = ("count", "mean", "std", "min", "max", "p25", "p50", "p75")

@@ -1,3 +1,3 @@
--- is_observable(pixels, share): whether the numbers of a row are worth something: at least 8 pixels (Vajsova et al. 2020), and enough of the
--- parcel seen, see is_seen(share).
-create macro is_observable(pixels, share) as coalesce(pixels >= 8, false) and is_seen(share)
+-- is_observable(pixels, share): whether the numbers of a row are worth something: enough pixels, and enough of the parcel seen; see
+-- not_observed().
+create macro is_observable(pixels, share) as not_observed(pixels, share) is null

@@ -4,8 +4,8 @@
 create view s2 as
 select
     aoi::varchar as aoi, year::integer as year, ptype, pid, scene, obstime, reference, rule,
-    is_observable(greatest(
-        B02_count, B03_count, B04_count, B05_count, B06_count, B07_count, B08_count, B8A_count, B11_count, B12_count
+    is_observable(s2_pixels(
+        B02_count, B03_count, B04_count, B08_count, B05_count, B06_count, B07_count, B8A_count, B11_count, B12_count
     ), share) as observable, share,
     [scl_0, scl_1, scl_2, scl_3, scl_4, scl_5, scl_6, scl_7, scl_8, scl_9, scl_10, scl_11] as scl,
     * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule, extraction, counts, outlines, share)
