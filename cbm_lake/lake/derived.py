@@ -14,7 +14,7 @@ FUNCTION: Final = "observations_of"
 """The table macro behind the view `observations`, which takes the scene classes."""
 _RULE: Final = "most := null, fewest := null, least_seen := null"
 _OBSERVED: Final = "aoi, year, ptype, pid, scene, obstime, 's2' as card"
-_WORTH: Final = "pixels, cloud, 1 - cloud as clear_share, share, observable, usable, why_not"
+_WORTH: Final = "pixels, cloud, 1 - cloud as clear_share, share, observable, clouded, usable, why_not"
 _CONSTANTS: Final = {
     "cloud_classes": (f"{list(CLOUD_CLASSES)}", "the scene classes (SCL) in which the ground is not seen"),
     "least_pixels": (f"{observation.LEAST_PIXELS}", "the fewest pixels of an observable parcel"),

@@ -63,7 +63,7 @@ def by_pid(
         ptype: which parcel set; None is the main one.
         start_date: the first day; None is 1 January of the year.
         end_date: the last day, at most twelve months later; None is 31 December of the year.
-        bands: what the images show: an index ("ndvi", "ndwi", "bare soil"), "true colour", scene classes ("SCL"),
+        bands: what the images show: an index (a name in `cards.INDICES`), "true colour", scene classes ("SCL"),
             three bands or one, or of radar "bs VV", "bs VH", "c6 VV", "c6 VH".
         chipsize: metres a side of the images; None shows the parcel and its surroundings.
         cmap: colour map of matplotlib for an index or one band.
@@ -101,7 +101,7 @@ def histograms(
 ) -> Figure:
     """A figure of a parcel's year: the histogram of an index over its pixels for every date, and the index below.
 
-    Args and errors are those of `by_pid`; index is "ndvi", "ndwi" or "bare soil".
+    Args and errors are those of `by_pid`; index is one of `cards.INDICES`.
     """
     style.suffix(file, interactive=False)
     chosen = views.view(index).index

@@ -14,6 +14,6 @@ select
 from (
     select *, ndvi(B04_mean, B08_mean) as ndvi from observed_s2($screen::integer[])
     where aoi = $aoi and year = $year and ptype = $ptype and hash(pid) % $step = 0
-        and (usable or why_not = 'unknown')
+        and observable and not clouded
 )
 having count(*) > 0

@@ -1,3 +1,2 @@
--- is_observable(pixels, share): whether the numbers of a row are worth something: enough pixels, and enough of the parcel seen; see
--- not_observed().
-create macro is_observable(pixels, share) as not_observed(pixels, share) is null
+-- is_observable(pixels, share): is_observed() by the lake's own rule: at least 8 pixels, and enough of the parcel seen.
+create macro is_observable(pixels, share) as is_observed(pixels, share)

@@ -6,6 +6,6 @@ select pid, coalesce(avg(ndvi) filter (usable), avg(ndvi)) as value, not bool_or
 from observations_of($screen::integer[], most := $cloud)
 where aoi = $aoi and year = $year and ptype = $ptype
     and obstime >= $day::date::timestamptz and obstime < ($day::date + 1)::timestamptz
-    and (usable or why_not = 'unknown')
+    and observable and not clouded
 group by pid
 order by pid

@@ -3,8 +3,8 @@
 -- is classified, and how much the clear ones differ in NDVI; the clearest and most varied first.
 select
     scene, any_value(obstime) as obstime, count(*) as parcels, count(*) filter (usable) as clear,
-    stddev_pop(ndvi) filter (usable) as spread, count(*) filter (why_not = 'cloudy') as cloudy,
-    count(*) filter (why_not = 'unknown') as unknown
+    stddev_pop(ndvi) filter (usable) as spread, count(*) filter (clouded) as cloudy,
+    count(*) filter (not usable and not clouded) as unknown
 from observations_of($screen::integer[])
 where aoi = $aoi and year = $year and observable
 group by scene

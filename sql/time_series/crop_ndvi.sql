@@ -7,7 +7,7 @@ select
 from (
     select aoi, year, ptype, pid, obstime, ndvi, usable
     from observations_of($screen::integer[], most := $cloud)
-    where aoi = $aoi and year = $year and ndvi is not null and (usable or why_not = 'unknown')
+    where aoi = $aoi and year = $year and observable and not clouded and ndvi is not null
 )
 join parcels using (aoi, year, ptype, pid)
 group by all

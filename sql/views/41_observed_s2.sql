@@ -1,17 +1,19 @@
 -- observed_s2(classes, most, fewest, least_seen, brightest): the rows of s2, each with what it is worth when the scene classes `classes`
--- are screened: pixels (see s2_pixels), cloud (the share of the classified pixels in these classes, null where none is classified), observable,
--- why_not (why the look is not usable, see why_not(); also 'bright' where B04 is above `brightest` DN, unless that is null) and usable.
--- Null of the others is the lake's own rule: most_cloud(), least_pixels(), least_share().
+-- are screened. pixels: see s2_pixels(); cloud: the share of the classified pixels in these classes, null where none is classified;
+-- observable: see is_observed(); clouded: see is_clouded(); usable: observable, not clouded, with a classified pixel, and B04 not above
+-- `brightest` DN (null: however bright); why_not: the first reason why it is not usable (small, cut, unknown, cloudy, bright), else null.
+-- Null of `most`, `fewest` and `least_seen` is the lake's own rule: most_cloud(), least_pixels(), least_share().
 create macro observed_s2(classes, most := null, fewest := null, least_seen := null, brightest := null) as table
 select
     * exclude (observable, classified, screened),
     screened / nullif(classified, 0) as cloud,
-    not_observed(pixels, share, fewest, least_seen) is null as observable,
-    coalesce(
-        why_not(pixels, share, cloud, most, fewest, least_seen),
-        case when B04_mean > brightest::double then 'bright' end
-    ) as why_not,
-    why_not is null as usable
+    is_observed(pixels, share, fewest, least_seen) as observable,
+    coalesce(is_clouded(screened, classified, most), false) as clouded,
+    observable and not clouded and classified > 0 and coalesce(B04_mean <= brightest::double, true) as usable,
+    case
+        when usable then null when not observable then not_observed(pixels, share, fewest, least_seen)
+        when classified = 0 then 'unknown' when clouded then 'cloudy' else 'bright'
+    end as why_not
 from (
     select
         *,

@@ -269,9 +269,9 @@ def test_the_names_of_all_scene_classes_stand_inside_of_the_figure(parcel, monke
 
 
 def test_views_of_several_cards_stand_one_below_the_other(parcel):
-    figure = show.chip_images.grid("demo", 2024, parcel.pid, "2024-04-01", "2024-04-30", ["SCL", "bs VH", "ndwi"])
+    figure = show.chip_images.grid("demo", 2024, parcel.pid, "2024-04-01", "2024-04-30", ["SCL", "bs VH", "ndmi"])
     names = {text.get_text() for text in figure.texts}
-    assert {"scene classes", "backscatter VH", "NDWI (B08, B11)"} <= names
+    assert {"scene classes", "backscatter VH", "NDMI (B08, B11)"} <= names
     classes = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
     assert {"cloud shadow", "thin cirrus"} & classes
 
