@@ -16,6 +16,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cbm_lake.cards.card import Card
+from cbm_lake.cards.sentinel2 import S2
+
 SCALE: Final = 1e-4
 """Reflectance of one DN, offset removed, as the views and the chips have it."""
 
@@ -68,9 +71,12 @@ class Index:
     @property
     def bands(self) -> tuple[str, ...]:
         """Its bands of Sentinel-2, by wavelength."""
-        from cbm_lake.cards import COMMON_NAMES  # which names the indices in turn
+        return self.bands_of(S2)
 
-        return tuple(COMMON_NAMES[role] for role in self.roles)
+    def bands_of(self, card: Card) -> tuple[str, ...]:
+        """Its bands of a card, by wavelength; none where the card lacks one."""
+        bands = [card.band_named(role) for role in self.roles]
+        return tuple(band for band in bands if band) if all(bands) else ()
 
     @property
     def has_constant(self) -> bool:

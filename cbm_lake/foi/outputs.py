@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ import shapely
 from pyproj import CRS
 
 from cbm_lake.foi.drafts import drafts
-from cbm_lake.geo import vectors
+from cbm_lake.geo import geoparquet, vectors
 from cbm_lake.geo.vectors import Geometries
 
 log = logging.getLogger(__name__)
@@ -36,10 +35,18 @@ _CUT: Final = 250
 _MOST: Final = 254
 """So many bytes of any text fit."""
 _KNOWN: Final = (
-    pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string,
-    pa.types.is_binary, pa.types.is_large_binary, pa.types.is_date, pa.types.is_time, pa.types.is_timestamp,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_boolean,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_date,
+    pa.types.is_time,
+    pa.types.is_timestamp,
     pa.types.is_dictionary,
-)  # fmt: skip
+)
 """Types of columns that GDAL takes."""
 
 
@@ -54,15 +61,13 @@ def beside(attributes: pa.Table, results: Mapping[str, Any]) -> pa.Table:
 
 
 def with_outlines(rows: pa.Table, outlines: Geometries, crs: CRS | None) -> pa.Table:
-    """The rows with their outlines as GeoParquet 1.1 (https://geoparquet.org/releases/v1.1.0/)."""
+    """The rows with their geometries as GeoParquet."""
     kinds = {-1: None, shapely.GeometryType.POLYGON: "Polygon", shapely.GeometryType.MULTIPOLYGON: "MultiPolygon"}
     there = {kinds[kind] for kind in set(shapely.get_type_id(outlines).tolist())} - {None}
-    column = {"encoding": "WKB", "geometry_types": sorted(map(str, there)), "crs": crs.to_json_dict() if crs else None}
-    if there:
-        column["bbox"] = shapely.total_bounds(outlines).tolist()
-    geo = {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
+    bbox = shapely.total_bounds(outlines).tolist() if there else None
+    column = geoparquet.column_metadata(sorted(map(str, there)), crs=crs, bbox=bbox)
     rows = rows.append_column(GEOMETRY, pa.array(shapely.to_wkb(outlines), pa.binary()))
-    return rows.replace_schema_metadata({"geo": json.dumps(geo)})
+    return rows.replace_schema_metadata(geoparquet.file_metadata({GEOMETRY: column}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,16 +140,22 @@ def _write_shapefile(path: Path, layer: Layer) -> None:
 
 
 def _write(path: Path, rows: pa.Table, driver: str, **options: Any) -> None:
-    geo = json.loads(rows.schema.metadata[b"geo"])["columns"][GEOMETRY]
-    kinds = geo["geometry_types"]
-    kind = "Polygon" if kinds == ["Polygon"] or driver != "GPKG" else "MultiPolygon" if len(kinds) == 1 else "Unknown"
-    crs = CRS.from_json_dict(geo["crs"]) if geo["crs"] else None
+    column = geoparquet.primary_column(rows.schema)
+    kinds = column.geometry_types if column else ()
+    kind = "Polygon" if kinds == ("Polygon",) or driver != "GPKG" else "MultiPolygon" if len(kinds) == 1 else "Unknown"
+    crs = CRS.from_user_input(column.crs) if column and column.crs else None
     encoding = {"encoding": "UTF-8"} if driver != "GPKG" else {}
     known = (f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else crs.to_wkt()) if crs else None
     pyogrio.write_arrow(
-        _as_gdal_takes(rows), path, driver=driver, geometry_name=GEOMETRY, geometry_type=kind, crs=known,
-        **encoding, **options,
-    )  # fmt: skip
+        _as_gdal_takes(rows),
+        path,
+        driver=driver,
+        geometry_name=GEOMETRY,
+        geometry_type=kind,
+        crs=known,
+        **encoding,
+        **options,
+    )
     vectors.check_whole(path, rows.num_rows, rows.num_columns - 1)
 
 

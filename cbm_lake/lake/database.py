@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -18,9 +18,12 @@ from cbm_lake.lake import damaged, derived, lookup, queries, schemas, sums, tabl
 from cbm_lake.lake.settling import Judge
 from cbm_lake.lake.snapshots import Snapshot, place_of
 from cbm_lake.storage.access import is_remote
+from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
-from cbm_lake.storage.s3files import S3Files
 from cbm_lake.storage.store import Store
+
+if TYPE_CHECKING:
+    from duckdb.sqltypes import DuckDBPyType
 
 _FID = "ogc_fid"
 """The column of parcels that came from a database of the original library: the number by which its tables know them."""
@@ -32,6 +35,10 @@ _FIRST = ("ledger", "obsids", "suspects", "exclusions")
 """Tables that those before need."""
 _DECIDING = ("ledger", "suspects", "exclusions", "stac_scenes")
 """Tables that say which signatures count."""
+_UNREAD = tuple(
+    f"aside_{name}" for name, card in tables.SIGNATURES.items() if name != card or not cards.get(card).shifted
+)
+"""Tables that no statement reads: what was set aside is asked for where offsets may be wrong, by guard."""
 _COLUMN = re.compile(r"[a-z][a-z0-9_]*")
 """How the columns of parcel_attributes are called."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
@@ -42,7 +49,7 @@ _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 class Part:
     """What a database is made of where it is not to have all of a lake."""
 
-    files: Mapping[str, Sequence[dict[str, Any]]]
+    files: Mapping[str, Sequence[DataFile]]
     """Of each table those files that it may read, as `Table.files` lists them."""
     rows: Mapping[str, pa.Table]
     """Tables, and stac_scenes, whose rows are put into the database in place of views over files."""
@@ -74,10 +81,14 @@ class Database:
         self._coming: dict[str, pa.Table] = dict(part.returning) if part else {}
         self._connection = duckdb.connect(part.file if part else ":memory:")
         if is_remote(store.url):
-            self._connection.register_filesystem(S3Files(store.url))
+            self._connection.register_filesystem(store.lasting_files)
         with queries.translated():
             configure(self._connection)
             self._begin()
+
+    def close(self) -> None:
+        """Free it once nobody reads from it any more; cursors that were given out go on."""
+        self._connection.close()
 
     @property
     def is_whole(self) -> bool:
@@ -112,7 +123,8 @@ class Database:
         """The long rows of one parcel, or None where SQL is to find them."""
         if not self.is_whole:
             return None
-        if card == "s2" and lookup.of_parcel(self._files["signatures_sc"], {"pid": "", **params}):
+        others = (name for name, owner in tables.SIGNATURES.items() if owner == card != name)
+        if any(lookup.of_parcel(self._files[f"signatures_{name}"], {"pid": "", **params}) for name in others):
             return None
         if self.returning(f"signatures_{card}").num_rows:
             return None
@@ -198,9 +210,9 @@ class Database:
         """Make the views of the signatures and of the other tables."""
         with queries.translated():
             for name in self._known:
-                if name not in _FIRST:
+                if name not in _FIRST and not name.startswith(_UNREAD):
                     self._view(name)
-                if name.startswith("signatures_"):
+                if name.startswith("signatures_") and self._files[name]:
                     empty = self._known[name].schema.empty_table()
                     self._connection.from_arrow(empty).create(f"no_{name}")
             for definition in derived.definitions():
@@ -236,7 +248,7 @@ class Database:
         if name in self._rows:
             self._connection.from_arrow(self._rows[name]).create(name)
             return
-        files, schema = [file["path"] for file in self._files[name]], self._known[name].schema
+        files, schema = [file.path for file in self._files[name]], self._known[name].schema
         of_signatures = name.startswith("signatures_")
         needed = (name, _aside(name), *_DECIDING) if of_signatures else (name,)
         refused = next((self._refused[one] for one in needed if one in self._refused), None)
@@ -268,23 +280,23 @@ class Database:
     def returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""
         if name not in self._coming:
-            pair = next(pair for pair in tables.pairs(self._known) if pair.kept is self._known[name])
+            pair = next(pair for pair in tables.pairs(self._known) if pair.counting is self._known[name])
             kept, aside = (self.snapshot.tables.get(key) for key in (name, _aside(name)))
             if kept is None or aside is None:
-                self._coming[name] = pair.kept.schema.empty_table()
+                self._coming[name] = pair.counting.schema.empty_table()
             else:
                 self._coming[name] = Judge(pair, self._connection.cursor()).returning(kept, aside)
         return self._coming[name]
 
     def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:
         """Let this cursor see only the signature files that can hold the parcel asked for."""
-        for card in (*cards.CARD_BANDS, "sc"):
+        for card in tables.SIGNATURES:
             held = self._files[f"signatures_{card}"]
             if self.returning(f"signatures_{card}").num_rows:
                 continue
-            keep = [file["path"] for file in lookup.of_parcel(held, parcel)]
+            keep = [file.path for file in lookup.of_parcel(held, parcel)]
             if len(keep) < len(held):
-                cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0]["path"]]})
+                cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0].path]})
                 cursor.execute(queries.get(f"lookup.{card}").sql)
 
 
@@ -313,7 +325,7 @@ def configure(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("set global timezone = 'UTC'")
 
 
-def files_of(known: Mapping[str, Table], snapshot: Snapshot) -> dict[str, Sequence[dict[str, Any]]]:
+def files_of(known: Mapping[str, Table], snapshot: Snapshot) -> dict[str, Sequence[DataFile]]:
     """The files of every table of a snapshot, as `Table.files` lists them."""
     return {
         name: table.files(snapshot.tables[name]) if name in snapshot.tables else [] for name, table in known.items()
@@ -363,12 +375,21 @@ def _view(
     if columns != "*":
         found.project(columns).create_view(name)
         return
-    missing = [
-        f'null::{kind} as "{column}"'
-        for column, kind in zip(empty.columns, empty.types, strict=True)
-        if column not in found.columns
-    ]
-    found.project(", ".join(["*", *missing])).create_view(name)
+    there = dict(zip(found.columns, found.types, strict=True))
+    missing, wider = [], []
+    for column, kind in zip(empty.columns, empty.types, strict=True):
+        if column not in there:
+            missing.append(f'null::{kind} as "{column}"')
+        elif kind.id == "struct" and (lacking := _lacking(there[column], kind)):
+            wider.append(f'struct_insert("{column}", {lacking}) as "{column}"')
+    replaced = f" replace ({', '.join(wider)})" if wider else ""
+    found.project(", ".join([f"*{replaced}", *missing])).create_view(name)
+
+
+def _lacking(found: DuckDBPyType, needed: DuckDBPyType) -> str:
+    """The members of a struct that another has not, as null, as arguments of a function."""
+    there = {name for name, _ in found.children} if found.id == "struct" else set()
+    return ", ".join(f'"{name}" := null::{kind}' for name, kind in needed.children if name not in there)
 
 
 def _partitioned(schema: pa.Schema) -> pa.Schema:

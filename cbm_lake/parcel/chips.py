@@ -27,6 +27,7 @@ from rasterio.warp import reproject
 
 from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.files.dates import day_of
 from cbm_lake.geo.areas import bounds_in
 from cbm_lake.geo.reprojection import transformer
 from cbm_lake.lake import Lake
@@ -198,10 +199,7 @@ def _square(lon: float, lat: float, metres: float) -> shapely.Geometry:
 
 def _day(value: date | str) -> datetime:
     """The first moment of a day."""
-    try:
-        day = value if isinstance(value, date) else date.fromisoformat(value)
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"{value!r} is no day ({error}); write dates as 2024-03-01") from error
+    day = day_of(value)
     if not _YEARS[0] <= day.year <= _YEARS[1]:
         raise InvalidInputError(f"{value} is not between the years {_YEARS[0]} and {_YEARS[1]}")
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
@@ -364,7 +362,7 @@ def _check_size(raster: Raster, window: Window, factor: int) -> None:
 
 
 def _classes(scene: Scene) -> str | None:
-    return cards.get(scene.card).classification
+    return cards.get(scene.card).class_band
 
 
 def _inspected(href: str) -> Raster:
@@ -519,7 +517,7 @@ def write(
         SourceError: no scene at all could be read, or the folder takes nothing.
     """
     known = cards.get(card)
-    if band != known.classification:
+    if not known.is_classes(band):
         known.check_bands((band,))
     scenes = covering(lake, lon, lat, start, end, card=card, chipsize=chipsize, products=products)
     scenes = [scene for scene in scenes if products is None or scene.product in products]

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,7 @@ import shapely
 from cbm_lake.lake import Lake, queries, tables
 from cbm_lake.lake.database import Database, Part, files_of, rows
 from cbm_lake.lake.snapshots import Snapshot, place_of
+from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
@@ -155,7 +156,7 @@ def _write(store: Store, known: dict[str, Table], whole: Database, aois: Aois, f
     part = Part(_files(known, whole.snapshot, aois), _rows(known, whole, aois), _returning(whole, known, aois), file)
     snapshot = _narrowed(whole.snapshot, aois)
     connection = Database(store, known, snapshot, part).connection
-    paths = [file["path"] for files in part.files.values() for file in files]
+    paths = [file.path for files in part.files.values() for file in files]
     readable = pa.table({"path": pa.array([*paths, *snapshot.parcels, *snapshot.outlines], pa.string())})
     with queries.translated():
         connection.from_arrow(readable).create("readable")
@@ -174,12 +175,12 @@ def _narrowed(snapshot: Snapshot, aois: Aois) -> Snapshot:
     return replace(snapshot, parcels=parcels, outlines=outlines, former=former)
 
 
-def _files(known: dict[str, Table], snapshot: Snapshot, aois: Aois) -> Mapping[str, Sequence[dict[str, Any]]]:
+def _files(known: dict[str, Table], snapshot: Snapshot, aois: Aois) -> Mapping[str, Sequence[DataFile]]:
     """The files of tables in partitions, in the order of their names; none of all other tables."""
     return {
         name: sorted(
-            (file for file in files if aois is None or file["partition.aoi"] in aois),
-            key=lambda file: str(file["path"]),
+            (file for file in files if aois is None or file.partition["aoi"] in aois),
+            key=lambda file: file.path,
         )
         if "aoi" in known[name].partitions and not name.startswith("aside_")
         else []
@@ -191,7 +192,7 @@ def _rows(known: dict[str, Table], whole: Database, aois: Aois) -> dict[str, pa.
     """The rows of tables that all areas share; of those that no view needs, none."""
     connection = whole.connection.cursor()
 
-    def ask(step: str, **params: Any) -> pa.Table:
+    def ask(step: str, **params: object) -> pa.Table:
         return rows(connection, queries.get(f"granted.{step}").sql, params)
 
     given = {name: known[name].schema.empty_table() for name in known if "aoi" not in known[name].partitions}

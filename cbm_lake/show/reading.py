@@ -26,6 +26,7 @@ from cbm_lake.cards import CLOUD_CLASSES, S2, Classes, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
 from cbm_lake.files import limits
+from cbm_lake.files.dates import day_of
 from cbm_lake.geo.reprojection import reprojected, transformer
 from cbm_lake.parcel import basemaps, sources
 from cbm_lake.show import computing
@@ -299,18 +300,6 @@ def images_at(
     return _images(folder, (first, last), bands, (lon, lat, chipsize), screen, None, card), folder
 
 
-def day(value: str | date) -> date:
-    """A day of text or a date.
-
-    Raises:
-        InvalidInputError: it is none.
-    """
-    try:
-        return value if isinstance(value, date) else date.fromisoformat(value)
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"{value!r} is no day ({error}); write dates as 2024-03-01") from error
-
-
 def chip_folder(parcel: Parcel, card: str = "s2") -> Path:
     """Where the images of a parcel are."""
     return get.chip_images.folder_of(get.folders.place(parcel.aoi, parcel.year, parcel.pid, ""), card)
@@ -354,7 +343,7 @@ def _in_parts(fetch: Fetch, bands: Sequence[str], first: date, last: date) -> No
 
 
 def _days(start: str | date, end: str | date) -> tuple[date, date]:
-    first, last = day(start), day(end)
+    first, last = day_of(start), day_of(end)
     if last < first:
         raise InvalidInputError(f"the last day, {last}, comes before the first, {first}")
     return first, last

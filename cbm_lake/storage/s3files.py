@@ -6,18 +6,20 @@ import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, Final
 
 from fsspec import AbstractFileSystem
 from pyarrow import fs
 
 from cbm_lake.storage.access import SCHEME, Access, bucket_of, explained, object_store
+from cbm_lake.storage.caches import Cache
 
 _END: Final = 131_072
 """Bytes of a Parquet file that are fetched at first: the footer of a large one, all of a small one."""
-_KEPT: Final = 512
-"""Files of which these are kept in memory: 64 MB at most."""
+_CACHED: Final = 64
+"""Megabytes of them that are cached."""
+_OVERHEAD: Final = 1024
+"""Bytes that what is cached of a file takes besides."""
 
 
 def filesystem(url: str) -> fs.PyFileSystem:
@@ -30,15 +32,17 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
 
     Args:
         url: whose access holds for all files.
-        lasting: whether files never change under their names, so that what was told of one can be kept.
+        lasting: whether files never change under their names, so that what was told of one can be cached.
+        ends: where it is cached; without it in a cache of its own.
     """
 
     protocol = "s3"
     cachable = False
 
-    def __init__(self, url: str, *, lasting: bool = True) -> None:
+    def __init__(self, url: str, *, lasting: bool = True, ends: Cache | None = None) -> None:
         super().__init__()
         self._access, self._lasting = Access.of(url), lasting
+        self._ends = Cache(_CACHED) if ends is None else ends
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Size and time of a file."""
@@ -87,6 +91,22 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
             found |= {f"{bucket}/{name}": {"size": 0, "type": "directory"} for name in listed["common_prefixes"]}
         return found if detail else sorted(found)
 
+    def state(self, path: str) -> str:
+        """What is other when a file is replaced."""
+        import obstore
+
+        with _request(self._access, path):
+            return _state(obstore.head(*self._place(path)))
+
+    def after(self, folder: str, name: str) -> dict[str, str]:
+        """The files in a folder after that name, by their names there; and of each what is other when it changes."""
+        import obstore
+
+        store, key = self._place(folder.rstrip("/"))
+        with _request(self._access, folder):
+            found = obstore.list(store, f"{key}/", offset=f"{key}/{name}").collect()
+        return {told["path"].removeprefix(f"{key}/"): _state(told) for told in found}
+
     def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
         """Nothing: there are no folders."""
 
@@ -116,7 +136,8 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
         import obstore
 
         if self._lasting:
-            return _end(self._access, path.removeprefix(SCHEME))
+            name = path.removeprefix(SCHEME)
+            return self._ends.get(name, lambda: _end(self._access, name), lambda end: len(end[1]) + _OVERHEAD)
         with _request(self._access, path):
             return _info(bucket_of(path), obstore.head(*self._place(path))), b""
 
@@ -124,7 +145,6 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
         return object_store(bucket_of(path), "", self._access), path.removeprefix(SCHEME).partition("/")[2]
 
 
-@lru_cache(_KEPT)
 def _end(access: Access, path: str) -> tuple[dict[str, Any], bytes]:
     """What is told of a file, and the last of its bytes."""
     import obstore
@@ -150,10 +170,13 @@ def _request(access: Access, path: str) -> Iterator[None]:
             raise OSError(reason) from error
 
 
+def _state(told: Any) -> str:
+    return f"{told['e_tag']} {told['last_modified']}"
+
+
 def _info(bucket: str, told: Any) -> dict[str, Any]:
-    return {
-        "name": f"{bucket}/{told['path']}", "type": "file", "size": told["size"], "mtime": told["last_modified"],
-    }  # fmt: skip
+    name = f"{bucket}/{told['path']}"
+    return {"name": name, "type": "file", "size": told["size"], "mtime": told["last_modified"]}
 
 
 class _S3File(io.RawIOBase):

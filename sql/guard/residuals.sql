@@ -27,7 +27,7 @@ clear as (
     anti join outdated using (outlines, pid)
     where aoi = $aoi and year = $year and ptype = $ptype and hash(pid) % $step = 0 and scene not in (select unnest($left_out::varchar[]))
         and is_observable(s2_pixels(
-            B02_count, B03_count, B04_count, B08_count, B05_count, B06_count, B07_count, B8A_count, B11_count, B12_count
+            B02_count, B03_count, B04_count, B05_count, B06_count, B07_count, B08_count, B8A_count, B11_count, B12_count
         ), share)
         and sky_of(
             [scl_0, scl_1, scl_2, scl_3, scl_4, scl_5, scl_6, scl_7, scl_8, scl_9, scl_10, scl_11], $screen::integer[]

@@ -14,7 +14,7 @@ with seen as (
     ) using (pid)
     left join (select id as scene, relative_orbit from scenes where card = 'c6') using (scene)
     where aoi = $aoi and year = $year and ptype = $ptype
-        and not_observed(greatest(VV_count, VH_count), share, $pixels, $share) is null
+        and is_observed(c6_pixels(VV_count, VH_count), share, $pixels, $share)
 )
 select
     place::integer as place, day::integer as day,

@@ -8,7 +8,7 @@ select
 from (
     -- weeks by counting days: a calendar for every one of millions of rows would take longer than all the rest
     select pid, (epoch_us(obstime) // 86_400_000_000 + 3) // 7 as week, ndvi, usable
-    from observations
+    from observations_s2(cloud_classes())
     where aoi = $aoi and year = $year and ptype = $ptype and observable and not clouded and ndvi is not null
 )
 join (select pid, crop_name from parcels where aoi = $aoi and year = $year and ptype = $ptype) using (pid)

@@ -7,7 +7,7 @@ left join (
     select
         aoi, year, ptype, pid, arg_max(ndvi, obstime) filter (usable) as ndvi, max(obstime) filter (usable) as obstime,
         count(*) filter (not usable) as unknown
-    from observations_of($screen::integer[])
+    from observations_s2($screen::integer[])
     where aoi = $aoi and year = $year and observable and not clouded and ndvi is not null
     group by all
 ) as latest using (aoi, year, ptype, pid)

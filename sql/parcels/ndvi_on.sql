@@ -3,7 +3,7 @@
 -- 3, 8, 9, 10, 11). unknown: whether none of its pixels is classified, so that it may be clouded; such a look counts only where there is
 -- no usable one.
 select pid, coalesce(avg(ndvi) filter (usable), avg(ndvi)) as value, not bool_or(usable) as unknown
-from observations_of($screen::integer[], most := $cloud)
+from observations_s2($screen::integer[], most := $cloud)
 where aoi = $aoi and year = $year and ptype = $ptype
     and obstime >= $day::date::timestamptz and obstime < ($day::date + 1)::timestamptz
     and observable and not clouded

@@ -5,7 +5,7 @@ select
     scene, any_value(obstime) as obstime, count(*) as parcels, count(*) filter (usable) as clear,
     stddev_pop(ndvi) filter (usable) as spread, count(*) filter (clouded) as cloudy,
     count(*) filter (not usable and not clouded) as unknown
-from observations_of($screen::integer[])
+from observations_s2($screen::integer[])
 where aoi = $aoi and year = $year and observable
 group by scene
 order by clear desc, spread desc

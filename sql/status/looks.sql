@@ -6,6 +6,6 @@ select
     count(*) as looks, count(*) filter (why_not = 'small') as small, count(*) filter (why_not = 'cut') as cut,
     count(*) filter (why_not = 'unknown') as unknown, count(*) filter (why_not = 'cloudy') as cloudy,
     count(*) filter (usable) as clear
-from observations_of($screen::integer[], most := $cloud)
+from observations_s2($screen::integer[], most := $cloud)
 where aoi = $aoi and year = $year and ptype = $ptype
 having count(*) > 0

@@ -5,7 +5,7 @@ select
     round((median(ndvi) filter (usable))::double, 2) as ndvi, count(*) filter (not usable) as unknown
 from (
     select aoi, year, ptype, pid, obstime, ndvi, usable
-    from observations_of($screen::integer[])
+    from observations_s2($screen::integer[])
     where aoi = $aoi and year = $year and observable and not clouded and ndvi is not null
 )
 join parcels using (aoi, year, ptype, pid)

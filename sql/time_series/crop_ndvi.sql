@@ -6,7 +6,7 @@ select
     quantile_cont(ndvi, 0.75) filter (usable) as ndvi_p75, count(*) filter (not usable) as unknown
 from (
     select aoi, year, ptype, pid, obstime, ndvi, usable
-    from observations_of($screen::integer[], most := $cloud)
+    from observations_s2($screen::integer[], most := $cloud)
     where aoi = $aoi and year = $year and observable and not clouded and ndvi is not null
 )
 join parcels using (aoi, year, ptype, pid)

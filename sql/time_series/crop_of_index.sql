@@ -4,7 +4,7 @@
 select day, $index::varchar as band, avg(value)::double as mean, stddev_pop(value)::double as std, count(*) as parcels
 from (
     select pid, obstime::date as day, avg(value) as value
-    from observations_of($screen::integer[], name := $index)
+    from observations_s2($screen::integer[], name := $index)
     join parcels using (aoi, year, ptype, pid)
     where aoi = $aoi and year = $year and ptype = $ptype and pid <> $without
         and coalesce(nullif(crop_name, ''), crop_code) = $crop and usable and value is not null

@@ -5,14 +5,7 @@ select
     card, epoch(obstime) as date_part, max(share) as share, bool_or(is_seen(share)) as seen,
     if(bool_or(why_not is null), null, min(why_not)) as why_not
 from (
-    select 's2' as card, obstime, share, not_observed(pixels, share) as why_not from observed_s2([])
-    where aoi = $aoi and year = $year and ptype = $ptype and pid = $pid
-    union all
-    select 'bs' as card, obstime, share, not_observed(greatest(VV_count, VH_count), share) as why_not from bs
-    where aoi = $aoi and year = $year and ptype = $ptype and pid = $pid
-    union all
-    select 'c6' as card, obstime, share, not_observed(greatest(VV_count, VH_count), share) as why_not from c6
-    where aoi = $aoi and year = $year and ptype = $ptype and pid = $pid
+    <<card union all: select '{card}' as card, obstime, share, not_observed({pixels}, share) as why_not from {card} where aoi = $aoi and year = $year and ptype = $ptype and pid = $pid>>
 )
 group by card, date_part
 order by card, date_part

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from disks import small_disk
 from factories import powerless
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -54,21 +54,6 @@ def held(target, **keys):
 
 def files(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-@contextmanager
-def small_disk(folder, size="1m"):
-    """A file system that is soon full."""
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no rights to mount a small file system")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def noise(scene, number=200_000):
@@ -170,9 +155,9 @@ def test_after_any_puts_each_scene_has_its_last_rows(tmp_path_factory, puts):
 
 WRITER = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[2:]
 from test_store import put, rows, table
-target = table(sys.argv[2])
+target = table(sys.argv[1])
 for scene in sys.argv[3].split(","):
     put(target, rows(scene, "123"), scene)
 """
@@ -227,7 +212,7 @@ def test_a_table_is_rewritten_without_loss_and_the_log_tells_of_the_new_file(tmp
     assert (action["min.pid"], action["max.pid"], action["num_records"]) == ("1", "é", 9)
     assert (action["min.extraction"], action["max.extraction"]) == (ord("A"), ord("C"))
     (file,) = target.files(target.open())
-    assert target.is_rewritten(file)
+    assert file.is_rewritten
 
 
 def test_a_scene_is_replaced_after_rewriting_too(tmp_path):
@@ -359,10 +344,10 @@ def test_a_full_disk_leaves_a_table_as_it_was(tmp_path):
 
 REFUSED = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[2:]
 from test_store import put, rows, table
 from cbm_lake.errors import SourceError
-target = table(sys.argv[2])
+target = table(sys.argv[1])
 for write in (lambda: put(target, rows("B", "1"), "B"), lambda: target.store.write("x/a.parquet", rows("A", "1"))):
     try:
         write()
@@ -377,8 +362,8 @@ def test_a_folder_that_cannot_be_written_is_one_line_each(tmp_path):
     folders = [tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())]
     for folder in folders:
         folder.chmod(0o555)
-    here = str(Path(__file__).parents[1])
-    command = [*powerless(), sys.executable, "-c", REFUSED, here, str(tmp_path)]
+    here = Path(__file__).parent
+    command = [*powerless(), sys.executable, "-c", REFUSED, str(tmp_path), str(here), str(here.parent)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     for folder in folders:
         folder.chmod(0o755)
@@ -458,5 +443,5 @@ def test_rows_are_replaced_in_files_of_which_the_log_says_nothing(tmp_path):
     found = target.open().to_pyarrow_table()
     assert found.filter(pc.equal(found["scene"], "A")).num_rows == 1
     assert found.filter(pc.equal(found["scene"], "B")).num_rows == 9000
-    (file,) = [file for file in target.files(target.open()) if target.is_rewritten(file)]
-    assert pq.ParquetFile(file["path"]).num_row_groups == 2
+    (file,) = [file for file in target.files(target.open()) if file.is_rewritten]
+    assert pq.ParquetFile(file.path).num_row_groups == 2

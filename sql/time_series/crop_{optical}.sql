@@ -4,9 +4,9 @@
 select day, band, avg(value)::double as mean, stddev_pop(value)::double as std, count(*) as parcels
 from (
     select pid, obstime::date as day, band, avg(mean) as value
-    from s2_long
+    from {card}_long
     semi join (
-        select aoi, year, ptype, pid, scene as obsid from observed_s2($screen::integer[])
+        select aoi, year, ptype, pid, scene as obsid from observed_{card}($screen::integer[])
         where aoi = $aoi and year = $year and ptype = $ptype and usable
     ) using (aoi, year, ptype, pid, obsid)
     join parcels using (aoi, year, ptype, pid)
