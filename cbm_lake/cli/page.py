@@ -46,7 +46,7 @@ def serve_page(
     website.serve(
         host, port, accounts=accounts, certificate=secured,
         opened=lambda url: out.print(f"the page is at {url} (Ctrl+C ends it)", soft_wrap=True, highlight=False),
-        access=audit.folder_of(Workspace.here()), days=access_days,
+        access=audit.folder_of(Workspace.here().create()), days=access_days,
     )  # fmt: skip
 
 
