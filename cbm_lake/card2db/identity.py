@@ -32,12 +32,22 @@ _BURST = re.compile(
 """A burst in the names of OPERA: where it lies, the start of its sensing, and when it was processed."""
 _NEAR_REAL_TIME: Final = "NRT"
 _PRODUCED: Final = (
-    "s2:generation_time", "s1:processing_datetime", "processing:datetime", "sentinel:generation_time", "created",
-)  # fmt: skip
+    "s2:generation_time",
+    "s1:processing_datetime",
+    "processing:datetime",
+    "sentinel:generation_time",
+    "created",
+)
 """Properties that say when a product was made, the most telling first."""
 _REVISED: Final = (
-    "acquisition", "reference", "datastrip", "s2:processing_baseline", "produced", "updated", "boa_offset",
-)  # fmt: skip
+    "acquisition",
+    "reference",
+    "datastrip",
+    "s2:processing_baseline",
+    "produced",
+    "updated",
+    "boa_offset",
+)
 
 
 def datastrip(item: Item) -> datetime | None:
@@ -47,7 +57,7 @@ def datastrip(item: Item) -> datetime | None:
     if found is None:
         granules = (str(item.properties.get("s2:granule_id", "")), *(asset["href"] for asset in item.assets.values()))
         found = next((match for match in map(_GRANULE.search, granules) if match), None)
-    return _time(found["start"]) if found and item.card == "s2" else None
+    return _time(found["start"]) if found and item.kind.shifted else None
 
 
 def produced(item: Item) -> datetime | None:
@@ -62,6 +72,9 @@ def produced(item: Item) -> datetime | None:
         return _time(named["time"])
     if found := _BURST.search(item.reference):
         return _time(found["made"])
+    product = item.kind.product.pattern.search(item.reference) if item.kind.product else None
+    if product and product["made"]:
+        return _time(product["made"])
     return next((made for name in _PRODUCED if (made := _stated(item, name))), None)
 
 

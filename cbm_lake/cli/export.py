@@ -93,8 +93,17 @@ def cube(
     names = bands.split(",") if bands else None
     with bar(f"writing {path}") as progress:
         count = open_lake().export_cube(
-            card, path, aoi=aoi, year=year, grid=grid, resolution=resolution, bands=names, start=start, end=end,
-            harmonised=not stored, progress=progress,
-        )  # fmt: skip
+            card,
+            path,
+            aoi=aoi,
+            year=year,
+            grid=grid,
+            resolution=resolution,
+            bands=names,
+            start=start,
+            end=end,
+            harmonised=not stored,
+            progress=progress,
+        )
     kind = "stored DN" if stored else "harmonised: offsets added"
     out.print(f"{count:,} rasters written to {path} ({kind})", soft_wrap=True)

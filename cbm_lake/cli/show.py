@@ -185,9 +185,15 @@ def show_background(
 
 @app.command("parcel-info")
 def show_parcel_info(
-    aoi: Aoi, year: Year, file: Out, pid: Pids = None, lon: Lon = None, lat: Lat = None, ptype: Ptype = None,
+    aoi: Aoi,
+    year: Year,
+    file: Out,
+    pid: Pids = None,
+    lon: Lon = None,
+    lat: Lat = None,
+    ptype: Ptype = None,
     tms: Annotated[str | None, typer.Option("--tms", help="Server of an orthophoto under the outline.")] = None,
-) -> None:  # fmt: skip
+) -> None:
     """Draw what is declared of parcels: outline, crop, area, place."""
     from cbm_lake.show import parcel_info
 

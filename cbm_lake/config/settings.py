@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -16,6 +19,9 @@ from pydantic_settings import (
 )
 
 from cbm_lake.errors import ConfigError
+
+_PREFIX: Final = "CBM_LAKE_"
+"""How the variables of settings begin."""
 
 
 class _Section(BaseModel):
@@ -121,7 +127,7 @@ class Config(BaseSettings):
     """All settings: environment (CBM_LAKE_API__PASS=…) before file before default; `{}` is a valid file."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CBM_LAKE_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
     set: Set = Set()
@@ -175,9 +181,16 @@ def read(document: dict[str, Any], file: str) -> Config:
         ConfigError: a setting is unknown or wrong; the message says which, and whether the file has it.
     """
     try:
-        return Config(**_renamed(document))
+        variables = frozenset((name, value) for name, value in os.environ.items() if name.upper().startswith(_PREFIX))
+        return _read(json.dumps(document), variables)
     except (ValidationError, SettingsError, TypeError) as error:
         raise ConfigError(f"{_at_fault() or file}: {_first_problem(error)}") from error
+
+
+@lru_cache(maxsize=4)
+def _read(document: str, _: frozenset[tuple[str, str]]) -> Config:
+    """The settings of a document as JSON and of these variables; they are asked for at every step."""
+    return Config(**_renamed(json.loads(document)))
 
 
 def _at_fault() -> str:

@@ -192,7 +192,7 @@ def _inspect(
             if not assets:  # a scene of another database's table, of which only statistics were migrated
                 reason = f"scene {job.scene.id} has no rasters; catalogue it with card2db to extract it"
             return Outcome(job.scene.id, 0, reason)
-        names = [name for name in (*job.bands, kind.classification) if name in assets]
+        names = [name for name in (*job.bands, kind.class_band) if name in assets]
         try:
             rasters = {name: Raster.current(assets[name], known.get(assets[name])) for name in names}
             return replace(job, rasters={name: _of_band(raster, kind, name, job) for name, raster in rasters.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, islice
@@ -21,6 +21,7 @@ from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import Block, Job, Outcome
 from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Grid, Raster, Window, encoding
 from cbm_lake.rasters.blocks import CubeSource, sync_blocks
@@ -81,19 +82,32 @@ def _emptied(job: Job) -> str:
     )
 
 
-def _entry(job: Job, started: datetime, outcome: Outcome) -> dict[str, Any]:
+def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
     return {
-        "card": job.card, "scene": outcome.scene, "aoi": job.parcels.aoi, "year": job.parcels.year,
-        "ptype": job.parcels.ptype, "parcels": job.parcels.version, "extraction": job.extraction,
-        "base": job.base.extraction if job.base else None, "bands": list(job.bands), "rule": job.rule,
-        "cube": job.slots is not None and outcome.problem is None, "boa_offset": job.scene.boa_offset,
-        "status": "failed" if outcome.problem else "done", "problem": outcome.problem or outcome.warning,
+        "card": job.card,
+        "scene": outcome.scene,
+        "aoi": job.parcels.aoi,
+        "year": job.parcels.year,
+        "ptype": job.parcels.ptype,
+        "parcels": job.parcels.version,
+        "extraction": job.extraction,
+        "base": job.base.extraction if job.base else None,
+        "bands": list(job.bands),
+        "rule": job.rule,
+        "boa_offset": job.scene.boa_offset,
+        "cube": job.slots is not None and outcome.problem is None,
+        "status": "failed" if outcome.problem else "done",
+        "problem": outcome.problem or outcome.warning,
         "rows": outcome.rows,
-        "started": started, "finished": datetime.now(UTC), "version": version("cbm-lake"),
-        "revision": job.scene.revision, "discarded": outcome.discarded, "pixels": job.pixels,
+        "started": started,
+        "finished": datetime.now(UTC),
+        "version": version("cbm-lake"),
+        "revision": job.scene.revision,
         "slots": [{"grid": grid, "slot": slot} for grid, slot in (job.slots or {}).items()],
-        "blocks": None if outcome.blocks is None else [asdict(block) for block in outcome.blocks],
-    }  # fmt: skip
+        "discarded": outcome.discarded,
+        "blocks": None if outcome.blocks is None else [block.record() for block in outcome.blocks],
+        "pixels": job.pixels,
+    }
 
 
 # -- statistics ---------------------------------------------------------------------------------------------------
@@ -137,24 +151,34 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
 def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
     """The statistics of one band, with the pixels covered, not rounded; and how many pixels were discarded.
 
-    The offset is added to the results, which is exact and clips no dark pixel.
+    Offset and scale are applied to the results, which is exact and clips no dark pixel.
     """
-    raster, nodata = job.rasters[band], cards.get(job.card).nodata
+    raster, card = job.rasters[band], cards.get(job.card)
     if job.rule == "coverage":
-        table, discarded = _covered(job, band, pixels, nodata)
+        table, discarded = _covered(job, band, pixels, card.nodata)
     else:
         index = _index(job, raster.grid.name)
         pool = _pool(job, band, index, pixels)
         discarded = _checked(job, band, pool)
-        table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=nodata)
+        table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=card.nodata)
     statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
     for name in cards.statistics.STORED:
-        shift = 0 if name in ("count", "std") else job.scene.boa_offset
-        values = pc.add(table[name], shift) if shift else table[name]
+        values = _in_unit(job, card, name, table[name])
         statistics[f"{band}_{name}"] = (
             pc.if_else(pc.greater(table["count"], 0), values, None) if name != "count" else values
         )
     return statistics, discarded
+
+
+def _in_unit(job: Job, card: cards.Card, name: str, values: pa.Array) -> pa.Array:
+    """A statistic of stored numbers in the unit of the card's signatures: linear, so it can be done to the result."""
+    statistic = cards.STATISTICS[name]
+    if statistic.unit is not None:
+        return values
+    offset = job.scene.boa_offset if statistic.shifts else 0
+    shifted = pc.add(values, offset) if offset else values
+    scaled = pc.multiply(shifted, card.factor) if card.factor != 1 else shifted
+    return pc.add(scaled, card.shift) if card.shift and statistic.shifts else scaled
 
 
 def _checked(job: Job, band: str, pixels: Any) -> int:
@@ -163,8 +187,8 @@ def _checked(job: Job, band: str, pixels: Any) -> int:
     Here, and not where rasters are read, so that it holds for what cubes have, too.
     """
     card = cards.get(job.card)
-    if card.mission == "S2":
-        return encoding.without_wrapped(pixels)
+    if card.is_optical:
+        return encoding.without_wrapped(pixels, card.highest)
     encoding.check_radar(card, band, pixels)
     return encoding.without_negative(pixels)
 
@@ -201,8 +225,10 @@ def _whole(job: Job, grid: Grid) -> Any:
 def _classes(job: Job, band: str, pixels: Pixels) -> dict[str, Any]:
     """How many pixels of each parcel are of each class."""
     index = _index(job, job.rasters[band].grid.name)
-    table = zonal.pool_histogram(_pool(job, band, index, pixels), index.pixel_offsets, cards.CLASSES)
-    return {f"scl_{value}": table[str(value)] for value in cards.CLASSES}
+    kinds = cards.get(job.card).classification
+    assert kinds is not None  # noqa: S101 - a band without statistics is the classification
+    table = zonal.pool_histogram(_pool(job, band, index, pixels), index.pixel_offsets, kinds.classes)
+    return {column: table[str(value)] for column, value in zip(kinds.columns, kinds.classes, strict=True)}
 
 
 # -- pixels -------------------------------------------------------------------------------------------------------

@@ -183,8 +183,10 @@ def inflated(path: str | Path, kind: str) -> Iterator[IO[bytes]]:
         OSError, EOFError, lzma.LZMAError, zlib.error: it is damaged.
     """
     openers: dict[str, Callable[[str | Path], IO[bytes]]] = {
-        "gzip": cast("Callable[[str | Path], IO[bytes]]", gzip.open), "bz2": bz2.open, "xz": lzma.open,
-    }  # fmt: skip
+        "gzip": cast("Callable[[str | Path], IO[bytes]]", gzip.open),
+        "bz2": bz2.open,
+        "xz": lzma.open,
+    }
     with openers[kind](path) as source:
         yield io.BufferedReader(_Counted(source, path, Path(path).stat().st_size), _BLOCK)
 

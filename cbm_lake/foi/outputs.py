@@ -35,10 +35,18 @@ _CUT: Final = 250
 _MOST: Final = 254
 """So many bytes of any text fit."""
 _KNOWN: Final = (
-    pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string,
-    pa.types.is_binary, pa.types.is_large_binary, pa.types.is_date, pa.types.is_time, pa.types.is_timestamp,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_boolean,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_date,
+    pa.types.is_time,
+    pa.types.is_timestamp,
     pa.types.is_dictionary,
-)  # fmt: skip
+)
 """Types of columns that GDAL takes."""
 
 
@@ -139,9 +147,15 @@ def _write(path: Path, rows: pa.Table, driver: str, **options: Any) -> None:
     encoding = {"encoding": "UTF-8"} if driver != "GPKG" else {}
     known = (f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else crs.to_wkt()) if crs else None
     pyogrio.write_arrow(
-        _as_gdal_takes(rows), path, driver=driver, geometry_name=GEOMETRY, geometry_type=kind, crs=known,
-        **encoding, **options,
-    )  # fmt: skip
+        _as_gdal_takes(rows),
+        path,
+        driver=driver,
+        geometry_name=GEOMETRY,
+        geometry_type=kind,
+        crs=known,
+        **encoding,
+        **options,
+    )
     vectors.check_whole(path, rows.num_rows, rows.num_columns - 1)
 
 

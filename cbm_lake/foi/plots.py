@@ -121,9 +121,14 @@ def _draw_raster(axes: Axes, found: Foi, outline: shapely.Geometry, pid: str | i
     (x, y), (far_x, far_y) = raster.transform * (first[1], first[0]), raster.transform * (last[1], last[0])
     colours = mpl.colors.ListedColormap([_colour(code) for code in range(len(found.classes))])
     axes.imshow(
-        codes, cmap=colours, vmin=-0.5, vmax=len(found.classes) - 0.5, extent=(x, far_x, far_y, y), alpha=0.75,
+        codes,
+        cmap=colours,
+        vmin=-0.5,
+        vmax=len(found.classes) - 0.5,
+        extent=(x, far_x, far_y, y),
+        alpha=0.75,
         interpolation="nearest",
-    )  # fmt: skip
+    )
 
 
 def _draw(axes: Axes, shapes: Geometries, **style: Any) -> None:

@@ -19,9 +19,17 @@ from cbm_lake.lake import Lake, open_lake
 from cbm_lake.storage.store import Store
 
 _COLUMNS: Final = (
-    "foi_h", "foi_c", "total", "clusters", "temp_id", "largest", "largest_share", "skipped_foih", "skipped_foic",
+    "foi_h",
+    "foi_c",
+    "total",
+    "clusters",
+    "temp_id",
+    "largest",
+    "largest_share",
+    "skipped_foih",
+    "skipped_foic",
     "geometry",
-)  # fmt: skip
+)
 """What results are called, beside the classes."""
 _AOI: Final = b"cbm_lake.aoi"
 """Under which key a file in the lake says of which area its parcels are."""

@@ -397,10 +397,22 @@ def _new(target: Path, found: Season, area: Rectangle) -> Any:
     """A raster to be written."""
     transform = found.grid.transform * found.grid.transform.translation(area.col_off, area.row_off)
     return rasterio.open(
-        target, "w", driver="GTiff", height=area.height, width=area.width, count=1, dtype="uint8",
-        crs=found.grid.epsg, transform=transform, nodata=0, compress="DEFLATE", tiled=True, blockxsize=512,
-        blockysize=512, bigtiff="IF_SAFER",
-    )  # fmt: skip
+        target,
+        "w",
+        driver="GTiff",
+        height=area.height,
+        width=area.width,
+        count=1,
+        dtype="uint8",
+        crs=found.grid.epsg,
+        transform=transform,
+        nodata=0,
+        compress="DEFLATE",
+        tiled=True,
+        blockxsize=512,
+        blockysize=512,
+        bigtiff="IF_SAFER",
+    )
 
 
 def _yaml(category_map: dict[int, str]) -> str:

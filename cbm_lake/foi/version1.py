@@ -105,9 +105,21 @@ def v1(
     table = _layer(parcels, foih | foic | _more(seen, clusters, classes), lower=False)
     flagged = int(pc.sum(foih["foi_h"]).as_py())
     return Foi(
-        parcels.name, 1, len(parcels), flagged, int(several.sum()), {}, {}, by_file(files, parcels.name),
-        to_lake(lake, f"{parcels.name}_foi_v1", table, parcels), table, parcels, raster, classes, settings,
-    )  # fmt: skip
+        parcels.name,
+        1,
+        len(parcels),
+        flagged,
+        int(several.sum()),
+        {},
+        {},
+        by_file(files, parcels.name),
+        to_lake(lake, f"{parcels.name}_foi_v1", table, parcels),
+        table,
+        parcels,
+        raster,
+        classes,
+        settings,
+    )
 
 
 def _pixels(area: float, raster: Thematic) -> float:

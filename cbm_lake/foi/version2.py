@@ -122,10 +122,21 @@ def v2(
     lists = {kind: _lists(parcels, skipped) for kind, skipped in _skipped(found).items()}
     files = _write(output_folder(folder), name, parcels, foih, foic, found, lists)
     return Foi(
-        name, 2, len(parcels), _ones(table["foi_h"]), _ones(table["foi_c"]), lists["foih"], lists["foic"],
-        by_file(files, name), to_lake(lake, f"{name}_foi_v2", table, parcels), table, parcels, raster, classes,
+        name,
+        2,
+        len(parcels),
+        _ones(table["foi_h"]),
+        _ones(table["foi_c"]),
+        lists["foih"],
+        lists["foic"],
+        by_file(files, name),
+        to_lake(lake, f"{name}_foi_v2", table, parcels),
+        table,
+        parcels,
+        raster,
+        classes,
         settings,
-    )  # fmt: skip
+    )
 
 
 def _check_clusters(buffer: float, connectivity: int, threshold: float) -> None:

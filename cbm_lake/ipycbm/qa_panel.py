@@ -116,12 +116,14 @@ def _sample(desk: Desk) -> Panel:
 
 def _drawn(drawn: qa.Sample) -> ipywidgets.Widget:
     told = f"sample {drawn.extraction_id}: {drawn.totals.selected_parcels:,} of {drawn.totals.parcels:,} parcels"
-    return ipywidgets.VBox([
-        ipywidgets.HTML(f"<b>{html.escape(told)}</b>"),
-        rendered(drawn.buckets),
-        rendered(qa.plot_buckets(drawn)),
-        downloads(drawn.files.values()),
-    ])  # fmt: skip
+    return ipywidgets.VBox(
+        [
+            ipywidgets.HTML(f"<b>{html.escape(told)}</b>"),
+            rendered(drawn.buckets),
+            rendered(qa.plot_buckets(drawn)),
+            downloads(drawn.files.values()),
+        ]
+    )
 
 
 def samples() -> list[str]:

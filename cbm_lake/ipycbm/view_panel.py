@@ -25,8 +25,19 @@ from cbm_lake.parcel import basemaps
 from cbm_lake.show import views
 
 _VIEWS: Final = (
-    "true colour", "B08_B04_B03", "ndvi", "ndwi", "bare soil", "SCL", "B04", "B08", "B11", "bs VV", "bs VH", "c6 VV",
-)  # fmt: skip
+    "true colour",
+    "B08_B04_B03",
+    "ndvi",
+    "ndwi",
+    "bare soil",
+    "SCL",
+    "B04",
+    "B08",
+    "B11",
+    "bs VV",
+    "bs VH",
+    "c6 VV",
+)
 _INDICES: Final = ("ndvi", "ndwi", "bare soil")
 """Views of which there are histograms."""
 

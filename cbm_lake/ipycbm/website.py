@@ -43,8 +43,11 @@ _COOKIE: Final = "cbm_lake"
 _DAYS: Final = 1
 """For which a login holds."""
 _EXTENSIONS: Final = (
-    "@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "jupyter-leaflet", "anywidget",
-)  # fmt: skip
+    "@voila-dashboards/widgets-manager8",
+    "@jupyter-widgets/jupyterlab-manager",
+    "jupyter-leaflet",
+    "anywidget",
+)
 """The scripts that our widgets need; others that happen to be installed stay out."""
 _POLICY: Final = (
     "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; style-src 'self' 'unsafe-inline'; "
@@ -94,9 +97,12 @@ class Website(Voila):
                 f"cannot listen at {self.ip}:{self.port} ({error.strerror}); give another --port"
             ) from error
         server = HTTPServer(
-            self.app, ssl_options=self.certificate, idle_connection_timeout=_HEAD, body_timeout=_BODY,
+            self.app,
+            ssl_options=self.certificate,
+            idle_connection_timeout=_HEAD,
+            body_timeout=_BODY,
             max_buffer_size=_LARGEST_UPLOAD,
-        )  # fmt: skip
+        )
         server.add_sockets(sockets)
         self.ioloop = IOLoop.current()
         scheme = "https" if self.certificate else "http"

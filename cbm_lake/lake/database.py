@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -22,6 +22,9 @@ from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
+if TYPE_CHECKING:
+    from duckdb.sqltypes import DuckDBPyType
+
 _FID = "ogc_fid"
 """The column of parcels that came from a database of the original library: the number by which its tables know them."""
 _OF_SIGNATURES = "views.40"
@@ -32,6 +35,10 @@ _FIRST = ("ledger", "obsids", "suspects", "exclusions")
 """Tables that those before need."""
 _DECIDING = ("ledger", "suspects", "exclusions", "stac_scenes")
 """Tables that say which signatures count."""
+_UNREAD = tuple(
+    f"aside_{name}" for name, card in tables.SIGNATURES.items() if name != card or not cards.get(card).shifted
+)
+"""Tables that no statement reads: what was set aside is asked for where offsets may be wrong, by guard."""
 _COLUMN = re.compile(r"[a-z][a-z0-9_]*")
 """How the columns of parcel_attributes are called."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
@@ -116,7 +123,8 @@ class Database:
         """The long rows of one parcel, or None where SQL is to find them."""
         if not self.is_whole:
             return None
-        if card == "s2" and lookup.of_parcel(self._files["signatures_sc"], {"pid": "", **params}):
+        others = (name for name, owner in tables.SIGNATURES.items() if owner == card != name)
+        if any(lookup.of_parcel(self._files[f"signatures_{name}"], {"pid": "", **params}) for name in others):
             return None
         if self.returning(f"signatures_{card}").num_rows:
             return None
@@ -202,9 +210,9 @@ class Database:
         """Make the views of the signatures and of the other tables."""
         with queries.translated():
             for name in self._known:
-                if name not in _FIRST:
+                if name not in _FIRST and not name.startswith(_UNREAD):
                     self._view(name)
-                if name.startswith("signatures_"):
+                if name.startswith("signatures_") and self._files[name]:
                     empty = self._known[name].schema.empty_table()
                     self._connection.from_arrow(empty).create(f"no_{name}")
             for definition in queries.definitions():
@@ -272,17 +280,17 @@ class Database:
     def returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""
         if name not in self._coming:
-            pair = next(pair for pair in tables.pairs(self._known) if pair.kept is self._known[name])
+            pair = next(pair for pair in tables.pairs(self._known) if pair.counting is self._known[name])
             kept, aside = (self.snapshot.tables.get(key) for key in (name, _aside(name)))
             if kept is None or aside is None:
-                self._coming[name] = pair.kept.schema.empty_table()
+                self._coming[name] = pair.counting.schema.empty_table()
             else:
                 self._coming[name] = Judge(pair, self._connection.cursor()).returning(kept, aside)
         return self._coming[name]
 
     def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:
         """Let this cursor see only the signature files that can hold the parcel asked for."""
-        for card in (*cards.CARD_BANDS, "sc"):
+        for card in tables.SIGNATURES:
             held = self._files[f"signatures_{card}"]
             if self.returning(f"signatures_{card}").num_rows:
                 continue
@@ -367,12 +375,21 @@ def _view(
     if columns != "*":
         found.project(columns).create_view(name)
         return
-    missing = [
-        f'null::{kind} as "{column}"'
-        for column, kind in zip(empty.columns, empty.types, strict=True)
-        if column not in found.columns
-    ]
-    found.project(", ".join(["*", *missing])).create_view(name)
+    there = dict(zip(found.columns, found.types, strict=True))
+    missing, wider = [], []
+    for column, kind in zip(empty.columns, empty.types, strict=True):
+        if column not in there:
+            missing.append(f'null::{kind} as "{column}"')
+        elif kind.id == "struct" and (lacking := _lacking(there[column], kind)):
+            wider.append(f'struct_insert("{column}", {lacking}) as "{column}"')
+    replaced = f" replace ({', '.join(wider)})" if wider else ""
+    found.project(", ".join([f"*{replaced}", *missing])).create_view(name)
+
+
+def _lacking(found: DuckDBPyType, needed: DuckDBPyType) -> str:
+    """The members of a struct that another has not, as null, as arguments of a function."""
+    there = {name for name, _ in found.children} if found.id == "struct" else set()
+    return ", ".join(f'"{name}" := null::{kind}' for name, kind in needed.children if name not in there)
 
 
 def _partitioned(schema: pa.Schema) -> pa.Schema:

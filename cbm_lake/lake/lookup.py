@@ -132,7 +132,8 @@ def _empty(card: str) -> pa.Table:
 def _answer(card: str) -> pa.Schema:
     """The columns of the answer."""
     statistics = [(name, pa.int32() if name == "count" else pa.float32()) for name in _STATISTICS]
-    classes = [("scl", pa.list_(pa.field("l", pa.int32())))] if card == "s2" else []
+    kinds = cards.get(card).classification
+    classes = [(kinds.column, pa.list_(pa.field("l", pa.int32())))] if kinds else []
     keys = [("reference", pa.string()), ("obsid", pa.string())]
     return pa.schema([("date_part", pa.float64()), ("band", pa.string()), *statistics, *classes, *keys])
 
@@ -143,7 +144,9 @@ def _long(card: str, wide: pa.Table, bands: Sequence[str] | None) -> pa.Table:
     asked = [band for band in cards.CARD_BANDS[card] if bands is None or band in bands]
     if not asked or not wide.num_rows:
         return schema.empty_table()
-    known = {"obsid": wide["scene"], "reference": wide["reference"]} | ({"scl": _classes(wide)} if card == "s2" else {})
+    known = {"obsid": wide["scene"], "reference": wide["reference"]}
+    if kinds := cards.get(card).classification:
+        known[kinds.column] = _classes(wide, kinds)
     known["date_part"] = pc.divide(pc.cast(wide["obstime"], pa.int64()), 1e6)
     columns = {name: _stacked([values] * len(asked)) for name, values in known.items()}
     columns |= {name: _stacked([wide[f"{band}_{name}"] for band in asked]) for name in _STATISTICS}
@@ -160,10 +163,10 @@ def _stacked(columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.Array:
     return pa.concat_arrays([part for chunks in parts for part in chunks])
 
 
-def _classes(wide: pa.Table) -> pa.Array:
+def _classes(wide: pa.Table, kinds: cards.Classification) -> pa.Array:
     """Pixels of each scene class, as one list a row."""
-    number = len(cards.CLASSES)
-    stacked = _stacked([wide[f"scl_{value}"] for value in cards.CLASSES])
+    number = len(kinds.columns)
+    stacked = _stacked([wide[column] for column in kinds.columns])
     turned = np.arange(number * wide.num_rows).reshape(number, wide.num_rows).T.ravel()
     ends = np.arange(0, number * wide.num_rows + 1, number, dtype="int32")
-    return pa.ListArray.from_arrays(ends, stacked.take(turned), type=_answer("s2").field("scl").type)
+    return pa.ListArray.from_arrays(ends, stacked.take(turned), type=pa.list_(pa.field("l", pa.int32())))

@@ -297,7 +297,8 @@ _COVERED: Final = pa.field("covered", pa.float64())
 def signatures(card: str) -> pa.Schema:
     """The schema of a card's signatures: one wide row per parcel and scene, partitioned by aoi and year."""
     bands = [_statistic(band, name) for band in cards.CARD_BANDS[card] for name in cards.statistics.STORED]
-    classes = [pa.field(f"scl_{value}", pa.int32()) for value in cards.CLASSES] if card == "s2" else []
+    classification = cards.get(card).classification
+    classes = [pa.field(column, pa.int32()) for column in classification.columns] if classification else []
     return pa.schema([*_OF_ROW, *bands, *classes, _SHARE, _COVERED])
 
 

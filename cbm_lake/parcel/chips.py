@@ -362,7 +362,7 @@ def _check_size(raster: Raster, window: Window, factor: int) -> None:
 
 
 def _classes(scene: Scene) -> str | None:
-    return cards.get(scene.card).classification
+    return cards.get(scene.card).class_band
 
 
 def _inspected(href: str) -> Raster:
@@ -517,7 +517,7 @@ def write(
         SourceError: no scene at all could be read, or the folder takes nothing.
     """
     known = cards.get(card)
-    if band != known.classification:
+    if not known.is_classes(band):
         known.check_bands((band,))
     scenes = covering(lake, lon, lat, start, end, card=card, chipsize=chipsize, products=products)
     scenes = [scene for scene in scenes if products is None or scene.product in products]

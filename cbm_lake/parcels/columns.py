@@ -16,33 +16,44 @@ from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.files.charsets import is_text
 from cbm_lake.geo.vectors import Features
 
-PID_NAMES: Final = (
-    "id", "parcel_id", "parcelid", "pid", "gsa_par_id", "id_parcel",
-    "field_id", "geo_id", "pollu_id", "zakres_id", "localid", "ref_id", "reference_id", "cropfield", "par_lab",
-    "parc_lab",
-)  # fmt: skip
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+PID_NAMES: Final = _words(
+    """
+    id parcel_id parcelid pid gsa_par_id id_parcel
+    field_id geo_id pollu_id zakres_id localid ref_id reference_id cropfield par_lab
+    parc_lab
+    """
+)
 """Columns taken for the parcel's identifier when exactly one of them is there; in a fiboa file `id` wins.
 
 After the general ones those of EuroLand, AT, EE, CZ, INSPIRE (IE), BE-VLG (twice), EuroCrops 2 and IE (twice).
 """
-CROP_NAME_NAMES: Final = (
-    "crop:name", "crop_name", "cropname",
-    "gewas", "gws_gewas", "afgroede", "snar_bezeichnung", "kasvikoodi_selite_fi", "taotletud_kultuur", "rastlina",
-    "plodina", "plod_naze", "gwsnam_h", "maincrop_title", "cult_nom", "nutz_txt", "code_bez", "cultiu", "ct_português",
-    "roslina", "nutzung", "crop_desc", "original_name",
-    "ec_trans_n", "ec_hcat_n", "crop",
-)  # fmt: skip
+CROP_NAME_NAMES: Final = _words(
+    """
+    crop:name crop_name cropname
+    gewas gws_gewas afgroede snar_bezeichnung kasvikoodi_selite_fi taotletud_kultuur rastlina
+    plodina plod_naze gwsnam_h maincrop_title cult_nom nutz_txt code_bez cultiu ct_português
+    roslina nutzung crop_desc original_name
+    ec_trans_n ec_hcat_n crop
+    """
+)
 """Columns taken for the crop's name: the first that is there and not empty.
 
 Between the general ones and those of EuroCrops, what NL (twice), DK, AT, FI, EE, SI, SK, CZ, BE-VLG (twice), BE-WAL,
 DE-NW, DE-BB, ES-CT, PT, PL, CH, IE and EuroCrops 2 call it.
 """
-CROP_CODE_NAMES: Final = (
-    "crop:code", "crop_code", "cropcode", "code_cultu",
-    "gewascode", "gws_gewascode", "afgkode", "snar_code", "kasvikoodi", "product_code", "sifra_kmrs", "plodina_id",
-    "gwscod_h", "maincrop_code", "cult_cod", "nutz_code", "kulturcode", "nc_festg", "kc_festg", "cul_codigo",
-    "grdkod_mar", "parc_producto", "lnf_code", "original_code", "ec_hcat_c",
-)  # fmt: skip
+CROP_CODE_NAMES: Final = _words(
+    """
+    crop:code crop_code cropcode code_cultu
+    gewascode gws_gewascode afgkode snar_code kasvikoodi product_code sifra_kmrs plodina_id
+    gwscod_h maincrop_code cult_cod nutz_code kulturcode nc_festg kc_festg cul_codigo
+    grdkod_mar parc_producto lnf_code original_code ec_hcat_c
+    """
+)
 """Columns taken for the crop's code: the first that is there and not empty.
 
 Between the general ones (and FR) and that of EuroCrops, what NL (twice), DK, AT, FI, LV, SI, CZ, BE-VLG (twice),

@@ -64,11 +64,12 @@ class Held:
         A block that is damaged or was lost is a SourceError when it is read.
         """
         slots = {number: slot for number, slot in self.slots.items() if chosen.contains(slot)}
-        opened = self.cube.open(slots, self._written(chosen.card.name, slots))[list(chosen.bands or self.bands)]
+        card = chosen.card
+        opened = self.cube.open(slots, self._written(card.name, slots), card.highest)[list(chosen.bands or self.bands)]
         order = sorted(slots, key=lambda number: slots[number].obstime)
         for name in opened.data_vars:
             lacking = [name not in self.extracted[number] for number in order]
-            if any(lacking) and name != chosen.card.classification:
+            if any(lacking) and not card.is_classes(str(name)):
                 seen = ~np.array(lacking)[:, None, None]
                 opened[name] = opened[name].copy(data=opened[name].data * seen.astype(opened[name].dtype))
         return opened
@@ -148,7 +149,7 @@ def cube(lake: Pixels, chosen: Choice, *, harmonised: bool) -> xr.Dataset:
     if window:
         rows, columns = slice(window.row, window.row + window.height), slice(window.col, window.col + window.width)
         opened = opened.isel(y=rows, x=columns)
-    return cf.harmonised(opened, chosen.card.classification) if harmonised else opened
+    return cf.harmonised(opened, chosen.card) if harmonised else opened
 
 
 def publish(lake: Pixels, card: str) -> None:

@@ -63,7 +63,7 @@ class Choice:
             raise InvalidInputError(f"{resolution!r} is no pixel size; give a number above 0")
         names = (bands,) if isinstance(bands, str) else None if bands is None else tuple(bands)
         if names is not None:
-            measured = tuple(name for name in names if name != kind.classification)
+            measured = tuple(name for name in names if not kind.is_classes(name))
             if measured or not names:
                 kind.check_bands(measured)
         first, last = (None if value is None else day_of(value) for value in (start, end))

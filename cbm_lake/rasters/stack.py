@@ -65,8 +65,8 @@ def stack(lake: Pixels, chosen: Choice, epsg: int | None, *, harmonised: bool) -
         )
     dtypes = {name: chosen.card.cube_dtype(name) for name in found.rasters}
     bands = {name: band(found.rasters[name], found.grid, dtype) for name, dtype in dtypes.items()}
-    dataset = cf.dataset(bands, found.grid, found.slots)
-    return cf.harmonised(dataset, chosen.card.classification) if harmonised else dataset
+    dataset = cf.dataset(bands, found.grid, found.slots, chosen.card.highest)
+    return cf.harmonised(dataset, chosen.card) if harmonised else dataset
 
 
 def _catalogued(lake: Pixels, chosen: Choice) -> tuple[tuple[Slot, ...], list[dict[str, str]]]:
@@ -78,7 +78,7 @@ def _catalogued(lake: Pixels, chosen: Choice) -> tuple[tuple[Slot, ...], list[di
     rows = [row for row in rows if areas.is_seen(ground, row["footprint"])]
     if not rows:
         raise NotFoundError(f"no scene of {chosen} that counts is catalogued; add scenes with card2db first")
-    wanted = chosen.bands or tuple(filter(None, (*chosen.card.default_bands, chosen.card.classification)))
+    wanted = chosen.bands or tuple(filter(None, (*chosen.card.default_bands, chosen.card.class_band)))
     assets = [
         {name: asset["href"] for name, asset in row["assets"].items() if name in wanted and asset and asset["href"]}
         for row in rows

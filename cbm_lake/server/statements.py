@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import duckdb
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
 
 VIEWS: Final = frozenset(
     {
-        "scenes", "parcels", "s2", "bs", "c6", "sc", "s2_long", "bs_long", "c6_long", "extractions", "markers",
+        *cards.CARDS, *(f"{card}_long" for card in cards.CARDS), "scenes", "parcels", "sc", "extractions", "markers",
         "weather", "weather_cells", "parcel_attributes", "parcel_attributes_long",
     }
 )  # fmt: skip

@@ -82,7 +82,7 @@ def _bands(card: str, text: str) -> list[str]:
         InvalidInputError: the card has none of that name.
     """
     asked = cards.get(card)
-    known = [*asked.resolutions, *filter(None, [asked.classification])]
+    known = asked.rasters
     names = [cards.band_called(name) for name in text.split("_")]
     for name in names:
         if name not in known:

@@ -321,7 +321,7 @@ def _foot(figure: Figure, row: Row | None, words: str | None) -> None:
     if row is None:
         return
     metres = computing.distance(row.images.size * row.images.transform.a)
-    radar = row.view.card.mission == "S1"
+    radar = not row.view.card.is_optical
     scaled = row.view.scaled and words is None
     told = [words or (f"images: {metres} wide" if scaled else f"images: {row.view.title}, {metres} wide")]
     told += [] if radar else ["%: clouds"]

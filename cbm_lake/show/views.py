@@ -102,7 +102,7 @@ class View:
     @property
     def classes(self) -> bool:
         """Whether it shows scene classes."""
-        return self.bands == (self.card.classification,)
+        return self.bands == (self.card.class_band,)
 
     @property
     def scaled(self) -> bool:
@@ -203,7 +203,7 @@ def view(bands: str | Sequence[str]) -> View:
     chosen = tuple(band_called(name.strip().upper()) for name in names if name.strip())
     if chosen and chosen[0] in ("BS", "C6"):
         return _radar(bands, chosen[0].lower(), chosen[1:])
-    if chosen == (S2.classification,):
+    if chosen == (S2.class_band,):
         return View("SCL", "scene classes", chosen)
     if len(chosen) not in (1, 3) or not set(chosen) <= set(S2.resolutions):
         raise InvalidInputError(_advice(bands))

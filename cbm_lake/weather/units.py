@@ -29,21 +29,29 @@ class Unit:
 
 
 _TEMPERATURES: Final = {
-    **dict.fromkeys(("k", "kelvin", "kelvins", "degk", "degreek", "degreeskelvin"), Unit("K", offset=-273.15)),
-    **dict.fromkeys(
-        ("c", "°c", "degc", "deg_c", "celsius", "degreec", "degreesc", "degree_celsius", "degrees_celsius",
-         "degreecelsius", "degreescelsius", "degree_c", "degrees_c", "ºc", "℃"), Unit("degrees Celsius"),
-    ),
-    **dict.fromkeys(("f", "°f", "degf", "fahrenheit", "degree_fahrenheit", "degreefahrenheit", "degreesfahrenheit"),
-                    Unit("degrees Fahrenheit", 1 / 1.8, -32 / 1.8)),
-}  # fmt: skip
+    alias: unit
+    for unit, aliases in {
+        Unit("K", offset=-273.15): "k kelvin kelvins degk degreek degreeskelvin",
+        Unit("degrees Celsius"): """
+            c °c ºc ℃ degc deg_c degreec degreesc degree_c degrees_c celsius
+            degree_celsius degrees_celsius degreecelsius degreescelsius
+        """,
+        Unit("degrees Fahrenheit", 1 / 1.8, -32 / 1.8): """
+            f °f degf fahrenheit degree_fahrenheit degreefahrenheit degreesfahrenheit
+        """,
+    }.items()
+    for alias in aliases.split()
+}
 _AMOUNTS: Final = {
-    **dict.fromkeys(("m", "metre", "meter", "metres", "meters", "mofwaterequivalent", "mwe"), ("m", 1000.0)),
-    **dict.fromkeys(("mm", "millimetre", "millimeter", "millimetres", "millimeters", "mmofwaterequivalent", "kgm-2",
-                     "kg/m2", "l/m2", "lm-2"), ("mm", 1.0)),
-    **dict.fromkeys(("cm", "centimetre", "centimeter", "centimetres", "centimeters"), ("cm", 10.0)),
-    **dict.fromkeys(("in", "inch", "inches"), ("inches", 25.4)),
-}  # fmt: skip
+    alias: unit
+    for unit, aliases in {
+        ("m", 1000.0): "m metre meter metres meters mofwaterequivalent mwe",
+        ("mm", 1.0): "mm millimetre millimeter millimetres millimeters mmofwaterequivalent kgm-2 kg/m2 l/m2 lm-2",
+        ("cm", 10.0): "cm centimetre centimeter centimetres centimeters",
+        ("inches", 25.4): "in inch inches",
+    }.items()
+    for alias in aliases.split()
+}
 _PERIODS: Final = {
     **dict.fromkeys(("s-1", "/s", "sec-1", "/sec", "persecond"), _SECOND),
     **dict.fromkeys(("h-1", "/h", "hr-1", "/hr", "hour-1", "/hour", "perhour"), _HOUR),

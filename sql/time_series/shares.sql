@@ -2,11 +2,7 @@
 -- whether that is enough; null and true in rows of version 0.1.
 select card, epoch(obstime) as date_part, max(share) as share, bool_or(is_seen(share)) as seen
 from (
-    select 's2' as card, obstime, share from s2 where aoi = $aoi and year = $year and ptype = $ptype and pid = $pid
-    union all
-    select 'bs' as card, obstime, share from bs where aoi = $aoi and year = $year and ptype = $ptype and pid = $pid
-    union all
-    select 'c6' as card, obstime, share from c6 where aoi = $aoi and year = $year and ptype = $ptype and pid = $pid
+    <<card union all: select '{card}' as card, obstime, share from {card} where aoi = $aoi and year = $year and ptype = $ptype and pid = $pid>>
 )
 group by card, date_part
 order by card, date_part

@@ -431,9 +431,17 @@ def test_the_sample_tells_which_parcels_have_two_crops_and_how_much_of_the_secon
 
 def raster(path, pixels, crs=32631, count=1, nodata=None):
     with rasterio.open(
-        path, "w", driver="GTiff", height=pixels.shape[0], width=pixels.shape[1], count=count, dtype=pixels.dtype,
-        crs=crs, transform=FINE.transform, nodata=nodata,
-    ) as file:  # fmt: skip
+        path,
+        "w",
+        driver="GTiff",
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        count=count,
+        dtype=pixels.dtype,
+        crs=crs,
+        transform=FINE.transform,
+        nodata=nodata,
+    ) as file:
         for band in range(1, count + 1):
             file.write(pixels, band)
     return path

@@ -101,7 +101,7 @@ def crops_of(found, name="crop_name"):
         ("885915", "iso8859-15"),
         ("936", "gbk"),
     ],
-)  # fmt: skip
+)
 def test_a_label_of_an_encoding_is_understood_in_every_spelling(label, codec):
     assert charsets.codec_of(label) == codec
 
@@ -531,9 +531,12 @@ def test_geoparquet_is_known_whatever_its_name(tmp_path, name):
 def test_parquet_without_metadata_is_known_by_its_values(tmp_path, values):
     shape = shapely.set_srid(square(0), 32631)
     value = {
-        "wkb": shape.wkb, "wkt": shape.wkt, "ewkt": f"SRID=32631;{shape.wkt}",
-        "hex": shapely.to_wkb(shape, hex=True, include_srid=True), "json": shapely.to_geojson(shape),
-    }[values]  # fmt: skip
+        "wkb": shape.wkb,
+        "wkt": shape.wkt,
+        "ewkt": f"SRID=32631;{shape.wkt}",
+        "hex": shapely.to_wkb(shape, hex=True, include_srid=True),
+        "json": shapely.to_geojson(shape),
+    }[values]
     pq.write_table(
         pa.table({"pid": ["1"], "note": ["POLYGON"], "blob": [b"\1\2"], "where": [value]}), tmp_path / "x.parquet"
     )

@@ -96,9 +96,10 @@ def test_what_is_no_view_is_refused_with_those_there_are(wrong):
 
 def test_the_curve_of_an_index_needs_all_its_bands_and_its_spread_is_of_opposite_quartiles():
     rows = [
-        ("2024-05-01", "B08", 30, 3000, 2900, 3100), ("2024-05-01", "B11", 8, 1500, 1400, 1600),
+        ("2024-05-01", "B08", 30, 3000, 2900, 3100),
+        ("2024-05-01", "B11", 8, 1500, 1400, 1600),
         ("2024-05-06", "B08", 30, 3000, 2900, 3100),
-    ]  # fmt: skip
+    ]
     series = pd.DataFrame(rows, columns=["time", "band", "count", "mean", "p25", "p75"])
     series = series.assign(time=pd.to_datetime(series["time"]), hist=[{"4": 8}] * 3)
     [row] = computing.index_curve(series, ("B08",), ("B11",), CLOUDS).to_dict("records")
@@ -329,8 +330,17 @@ def test_slides_of_a_parcel_without_a_crop_show_its_own_curves(lake, parcel, tmp
 
 
 def test_the_legend_counts_the_hollow_marks_that_are_drawn():
-    rows = pd.DataFrame({"time": pd.to_datetime(["2024-05-01", "2024-05-02"]), "value": 0.5, "low": 0.4, "high": 0.6,
-                         "cloud": [0.0, 1.0], "count": 9, "seen": True})  # fmt: skip
+    rows = pd.DataFrame(
+        {
+            "time": pd.to_datetime(["2024-05-01", "2024-05-02"]),
+            "value": 0.5,
+            "low": 0.4,
+            "high": 0.6,
+            "cloud": [0.0, 1.0],
+            "count": 9,
+            "seen": True,
+        }
+    )
     lines = (curves.Line("a", "red", rows), curves.Line("b", "grey", rows, background=True))
     figure = curves.draw([curves.Panel("NDVI", lines, compared=True)], "two", "quartiles")
     assert "1 clouded" in [text.get_text() for legend in figure.legends for text in legend.get_texts()]

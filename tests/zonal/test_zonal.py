@@ -410,10 +410,17 @@ def test_geometries_come_in_every_usual_form(method):
     shapes = [shapely.box(0, 0, 2, 2), shapely.box(1, 1, 4, 4)]
     series = gpd.GeoSeries(shapes, index=["b", "a"], crs=32631)
     many = [
-        shapes, tuple(shapes), np.array(shapes), series, gpd.GeoDataFrame({"x": [1, 2]}, geometry=list(shapes)),
-        gpd.GeoDataFrame({"x": [1, 2]}, geometry=list(shapes)).rename_geometry("outline"), series.to_wkb(),
-        pa.array(shapely.to_wkb(shapes)), pa.chunked_array([pa.array(shapely.to_wkb(shapes))]), (s for s in shapes),
-    ]  # fmt: skip
+        shapes,
+        tuple(shapes),
+        np.array(shapes),
+        series,
+        gpd.GeoDataFrame({"x": [1, 2]}, geometry=list(shapes)),
+        gpd.GeoDataFrame({"x": [1, 2]}, geometry=list(shapes)).rename_geometry("outline"),
+        series.to_wkb(),
+        pa.array(shapely.to_wkb(shapes)),
+        pa.chunked_array([pa.array(shapely.to_wkb(shapes))]),
+        (s for s in shapes),
+    ]
     band = np.arange(1, 26, dtype="uint8").reshape(5, 5)
     for form in many:
         assert zonal.zonal_stats(form, band, PIXEL, method=method)["count"].to_pylist() == [4, 9]

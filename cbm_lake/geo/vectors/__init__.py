@@ -118,9 +118,16 @@ def _readable(path: str) -> Iterator[list[str]]:
     except InvalidInputError as error:
         raise error if path in str(error) else InvalidInputError(f"{path}: {error}") from error
     except (
-        OSError, RuntimeError, ValueError, KeyError, IndexError, NotImplementedError,
-        ShapelyError, CRSError, pa.ArrowException,
-    ) as error:  # fmt: skip
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        IndexError,
+        NotImplementedError,
+        ShapelyError,
+        CRSError,
+        pa.ArrowException,
+    ) as error:
         reason = _IN_ARCHIVE.sub("", " ".join(str(error).split())).partition("; It might help to specify")[0]
         raise SourceError(f"{path} cannot be read ({reason}); check the file or convert it to GeoPackage") from error
     warned += [_IN_ARCHIVE.sub("", str(warning.message)) for warning in caught]

@@ -4,12 +4,12 @@
 select day, band, avg(value)::double as mean, stddev_pop(value)::double as std, count(*) as parcels
 from (
     select pid, obstime::date as day, band, avg(mean) as value
-    from s2_long
-    semi join (select aoi, year, ptype, pid, scene as obsid from s2 where observable) using (aoi, year, ptype, pid, obsid)
+    from {card}_long
+    semi join (select aoi, year, ptype, pid, scene as obsid from {card} where observable) using (aoi, year, ptype, pid, obsid)
     join parcels using (aoi, year, ptype, pid)
     where aoi = $aoi and year = $year and ptype = $ptype and pid <> $without
         and coalesce(nullif(crop_name, ''), crop_code) = $crop
-        and list_contains($bands::varchar[], band) and sky_of(scl, $screen::integer[]) = 'clear'
+        and list_contains($bands::varchar[], band) and sky_of({classes}, $screen::integer[]) = 'clear'
     group by all
 )
 group by all

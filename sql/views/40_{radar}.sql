@@ -1,10 +1,10 @@
--- Signatures of card c6, one wide row per parcel and scene: VV and VH in linear units (mean of linear values, never of decibels).
+-- Signatures of card {card}, one wide row per parcel and scene: {measured}.
 -- share: the share of the whole parcel, 0 to 1, that was seen; observable: at least 8 pixels and enough of the parcel, see is_observable().
-create view c6 as
+create view {card} as
 select
     aoi::varchar as aoi, year::integer as year, ptype, pid, scene, obstime, reference, rule,
-    is_observable(greatest(VV_count, VH_count), share) as observable, share,
+    is_observable(greatest(<<band: {band}_count>>), share) as observable, share,
     * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule, extraction, counts, outlines, share)
-from signatures_c6
-join (select extraction as counts, outlines from counting where card = 'c6') on counts = extraction
+from signatures_{card}
+join (select extraction as counts, outlines from counting where card = '{card}') on counts = extraction
 anti join outdated using (outlines, pid)
