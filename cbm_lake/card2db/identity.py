@@ -32,12 +32,22 @@ _BURST = re.compile(
 """A burst in the names of OPERA: where it lies, the start of its sensing, and when it was processed."""
 _NEAR_REAL_TIME: Final = "NRT"
 _PRODUCED: Final = (
-    "s2:generation_time", "s1:processing_datetime", "processing:datetime", "sentinel:generation_time", "created",
-)  # fmt: skip
+    "s2:generation_time",
+    "s1:processing_datetime",
+    "processing:datetime",
+    "sentinel:generation_time",
+    "created",
+)
 """Properties that say when a product was made, the most telling first."""
 _REVISED: Final = (
-    "acquisition", "reference", "datastrip", "s2:processing_baseline", "produced", "updated", "boa_offset",
-)  # fmt: skip
+    "acquisition",
+    "reference",
+    "datastrip",
+    "s2:processing_baseline",
+    "produced",
+    "updated",
+    "boa_offset",
+)
 
 
 def datastrip(item: Item) -> datetime | None:

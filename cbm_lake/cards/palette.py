@@ -44,7 +44,7 @@ GROUND: Final = "#f5f7f9"
 """Behind everything."""
 
 NDVI: Final = GREEN
-BANDS: Final = {band.name: band.colour for card in reversed(CARDS.values()) for band in card.bands}
+BANDS: Final = {band.name: band.colour for card in reversed(tuple(CARDS.values())) for band in card.bands}
 """The colour of each band's curve."""
 
 GOOD, DOUBTFUL, BAD = "#2f7d4f", "#d97706", "#b3261e"

@@ -53,7 +53,8 @@ def _share(part: Floats, whole: Floats) -> Floats:
     """Part ÷ whole, at most 1; NaN where the whole is 0 or not finite."""
     share = np.full(len(part), np.nan)
     np.divide(part, whole, out=share, where=(whole > 0) & np.isfinite(whole))
-    return np.minimum(share, 1, out=share)
+    np.minimum(share, 1, out=share)
+    return share
 
 
 _ALL: Final = (

@@ -25,6 +25,7 @@ from deltalake import DeltaTable
 from cbm_lake import cards, zonal
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.rasters import CHUNK, Raster, Window
 from cbm_lake.rasters.blocks import CubeSource
 from cbm_lake.rasters.cube import Cube, Slot
@@ -254,14 +255,25 @@ def _writing(lake: Lake) -> float:
     return seconds
 
 
-def _entry(number: int) -> dict[str, Any]:
-    """What the ledger is told of a scene of `_rows`."""
+def _entry(number: int) -> LedgerEntry:
+    """The entry in the ledger of a scene of `_rows`."""
     now = datetime.now(UTC)
     return {
-        "card": "s2", "scene": f"scene{number}", "aoi": "ms", "year": 2024, "ptype": "", "parcels": "made up",
-        "extraction": number, "rule": "centre", "cube": False, "status": "done", "rows": _ROWS, "started": now,
-        "finished": now, "version": version("cbm-lake"),
-    }  # fmt: skip
+        "card": "s2",
+        "scene": f"scene{number}",
+        "aoi": "ms",
+        "year": 2024,
+        "ptype": "",
+        "parcels": "made up",
+        "extraction": number,
+        "rule": "centre",
+        "cube": False,
+        "status": "done",
+        "rows": _ROWS,
+        "started": now,
+        "finished": now,
+        "version": version("cbm-lake"),
+    }
 
 
 def _cells() -> int:
@@ -328,9 +340,15 @@ def _rows(number: int) -> pa.Table:
     rng = np.random.default_rng(number)
     level = rng.normal(2000, 500, _ROWS)
     keys = {
-        "aoi": "ms", "year": 2024, "ptype": "", "scene": f"scene{number}", "reference": f"scene{number}",
-        "rule": "centre", "extraction": number, "obstime": datetime.fromtimestamp(1_704_000_000 + 86_400 * number, UTC),
-    }  # fmt: skip
+        "aoi": "ms",
+        "year": 2024,
+        "ptype": "",
+        "scene": f"scene{number}",
+        "reference": f"scene{number}",
+        "rule": "centre",
+        "extraction": number,
+        "obstime": datetime.fromtimestamp(1_704_000_000 + 86_400 * number, UTC),
+    }
     columns = []
     for item in schemas.signatures("s2"):
         if item.name == "pid":

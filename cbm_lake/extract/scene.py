@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, islice
@@ -21,6 +21,7 @@ from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import Block, Job, Outcome
 from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Grid, Raster, Window, encoding
 from cbm_lake.rasters.blocks import CubeSource, sync_blocks
@@ -81,19 +82,32 @@ def _emptied(job: Job) -> str:
     )
 
 
-def _entry(job: Job, started: datetime, outcome: Outcome) -> dict[str, Any]:
+def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
     return {
-        "card": job.card, "scene": outcome.scene, "aoi": job.parcels.aoi, "year": job.parcels.year,
-        "ptype": job.parcels.ptype, "parcels": job.parcels.version, "extraction": job.extraction,
-        "base": job.base.extraction if job.base else None, "bands": list(job.bands), "rule": job.rule,
-        "cube": job.slots is not None and outcome.problem is None, "boa_offset": job.scene.boa_offset,
-        "status": "failed" if outcome.problem else "done", "problem": outcome.problem or outcome.warning,
+        "card": job.card,
+        "scene": outcome.scene,
+        "aoi": job.parcels.aoi,
+        "year": job.parcels.year,
+        "ptype": job.parcels.ptype,
+        "parcels": job.parcels.version,
+        "extraction": job.extraction,
+        "base": job.base.extraction if job.base else None,
+        "bands": list(job.bands),
+        "rule": job.rule,
+        "boa_offset": job.scene.boa_offset,
+        "cube": job.slots is not None and outcome.problem is None,
+        "status": "failed" if outcome.problem else "done",
+        "problem": outcome.problem or outcome.warning,
         "rows": outcome.rows,
-        "started": started, "finished": datetime.now(UTC), "version": version("cbm-lake"),
-        "revision": job.scene.revision, "discarded": outcome.discarded, "pixels": job.pixels,
+        "started": started,
+        "finished": datetime.now(UTC),
+        "version": version("cbm-lake"),
+        "revision": job.scene.revision,
         "slots": [{"grid": grid, "slot": slot} for grid, slot in (job.slots or {}).items()],
-        "blocks": None if outcome.blocks is None else [asdict(block) for block in outcome.blocks],
-    }  # fmt: skip
+        "discarded": outcome.discarded,
+        "blocks": None if outcome.blocks is None else [block.record() for block in outcome.blocks],
+        "pixels": job.pixels,
+    }
 
 
 # -- statistics ---------------------------------------------------------------------------------------------------

@@ -89,10 +89,16 @@ def read(
         file = str(path) if direct else str(_rewritten(path, form, scratch))
         rejects = {"ignore_errors": True, "store_rejects": True, "rejects_limit": 0} if tolerant else {}
         found = connection.read_csv(
-            file, header=True, all_varchar=True, delimiter="\t" if form.copied else form.delimiter, quotechar='"',
-            escapechar='"', na_values=["", "\\N"], compression="gzip" if direct and _is_gzip(path) else "none",
+            file,
+            header=True,
+            all_varchar=True,
+            delimiter="\t" if form.copied else form.delimiter,
+            quotechar='"',
+            escapechar='"',
+            na_values=["", "\\N"],
+            compression="gzip" if direct and _is_gzip(path) else "none",
             **rejects,  # type: ignore[arg-type]
-        )  # fmt: skip
+        )
     return _trimmed(found) if form.delimiter == "|" else found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
@@ -100,6 +101,7 @@ def _check_kind(ptype: str | None) -> None:
 def _written(source: Source, folder: Path, square: Square, tms: str | Sequence[str], *, debug: bool) -> list[Path]:
     """The files, and the empty one whose name says their pixels and metres."""
     names = [tms] if isinstance(tms, str) else tms
+    Workspace.here().prepare(folder)
     files = [source.write_background(replace(square, tms=name), folder / f"{name.lower()}.tif") for name in names]
     for old in folder.glob("chipsize_extend_*"):
         old.unlink(missing_ok=True)

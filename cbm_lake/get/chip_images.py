@@ -123,8 +123,9 @@ def store(parent: Path, card: str, cutouts: Sequence[Cutout]) -> None:
     Raises:
         ConfigError, SourceError: the folder cannot be written.
     """
-    folder, separator = folder_of(parent, card), "." if card == S2.name else "_"
-    files = {id(cutout): folder / f"{cutout.product}{separator}{cutout.band}.tif" for cutout in cutouts}
+    folder = folder_of(parent, card)
+    Workspace.here().prepare(folder)
+    files = {id(cutout): folder / cutout.file_name for cutout in cutouts}
     for cutout in cutouts:
         save(cutout, files[id(cutout)])
     for band in dict.fromkeys(cutout.band for cutout in cutouts):
@@ -138,6 +139,7 @@ def _written(source: Source, parent: Path, request: ImageRequest, *, debug: bool
     import pandas as pd
 
     folder = folder_of(parent, request.card)
+    Workspace.here().prepare(folder)
     lists = []
     for band in request.bands:
         chips = source.write_chips(replace(request, bands=(band,)), folder)

@@ -99,7 +99,7 @@ class Lake(Writing):
         """What is cached of it; docs/lake.md says how much of what."""
         return self._store.caches
 
-    def sql(self, statement: str, /, **params: Any) -> pa.Table:
+    def sql(self, statement: str, /, **params: object) -> pa.Table:
         """The rows that a SQL statement gives over the views scenes, parcels, s2, bs, c6, s2_long, extractions.
 
         Args:
@@ -112,7 +112,7 @@ class Lake(Writing):
         """
         return database.rows(self._cursor(), statement, params)
 
-    def query(self, name: str, /, **params: Any) -> pa.Table:
+    def query(self, name: str, /, **params: object) -> pa.Table:
         """The rows of the named query sql/<folder>/<file>.sql.
 
         Raises:
@@ -138,7 +138,7 @@ class Lake(Writing):
                 f"no parcel {key['pid']!r} in {name}; identifiers are text, exactly as the agency wrote them"
             )
 
-    def relation(self, statement: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
+    def relation(self, statement: str, /, **params: object) -> duckdb.DuckDBPyRelation:
         """The same as a DuckDB relation, for results that should not be held in memory at once.
 
         Raises:
@@ -147,9 +147,16 @@ class Lake(Writing):
         return database.relation(self._cursor(), statement, params)
 
     def export(
-        self, what: str, path: str | Path, /, *, pseudonymous: bool | str | Path = False,
-        identifiers: str | Sequence[str] = (), neutralise: bool | None = None, **params: Any,
-    ) -> int:  # fmt: skip
+        self,
+        what: str,
+        path: str | Path,
+        /,
+        *,
+        pseudonymous: bool | str | Path = False,
+        identifiers: str | Sequence[str] = (),
+        neutralise: bool | None = None,
+        **params: object,
+    ) -> int:
         """Write rows to a file for other tools; its ending says the format. Returns how many rows.
 
         Every value keeps its type, or the column is refused by its name. Where a format has another form of a value

@@ -140,7 +140,7 @@ _BESIDE: Final = {
 }
 """Names that mean anything in a statement of one's own: the lake's they are only beside that other column."""
 _VERSIONED: Final = frozenset({"pid", "extraction"})
-_CARDS: Final = {band: card for card in reversed(cards.CARDS.values()) for band in card.rasters}
+_CARDS: Final = {band: card for card in reversed(tuple(cards.CARDS.values())) for band in card.rasters}
 _CLASS_COLUMNS: Final = frozenset(
     column for card in cards.CARDS.values() if card.classification for column in card.classification.columns
 )

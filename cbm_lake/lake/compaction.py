@@ -107,15 +107,15 @@ def tidy(tables: Iterable[Table], but: tuple[str, ...]) -> list[str]:
 
 def _parts(connection: duckdb.DuckDBPyConnection, files: list[str], dropped: Sequence[int]) -> Iterator[list[pa.Table]]:
     """For each new file its row groups."""
-    given = {"files": files, "dropped": list(dropped)}
+    params = {"files": files, "dropped": list(dropped)}
     with queries.translated():
-        counted = connection.sql(queries.get("compaction.parcels").sql, params=given).to_arrow_table()
+        counted = connection.sql(queries.get("compaction.parcels").sql, params=params).to_arrow_table()
     ends = np.cumsum(counted["rows"].to_numpy())
     last = np.searchsorted(ends, _cut(ends, SLICE)[1:])
     for first, final in pairwise([-1, *last.tolist()]):
         pids = {"first": counted["pid"][first + 1].as_py(), "last": counted["pid"][final].as_py()}
         with queries.translated():
-            rows = connection.sql(queries.get("compaction.rows").sql, params={**given, **pids}).to_arrow_table()
+            rows = connection.sql(queries.get("compaction.rows").sql, params={**params, **pids}).to_arrow_table()
         yield from grouped(rows)
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import damaged, lookup, queries, schemas, sums, tables, unions
+from cbm_lake.lake import damaged, derived, lookup, queries, schemas, sums, tables, unions
 from cbm_lake.lake.settling import Judge
 from cbm_lake.lake.snapshots import Snapshot, place_of
 from cbm_lake.storage.access import is_remote
@@ -144,7 +144,7 @@ class Database:
         damaged.record(self._connection, self._places)
         for name in _FIRST:
             self._view(name)
-        for definition in queries.definitions():
+        for definition in derived.definitions():
             if definition.name < _OF_SIGNATURES:
                 self._define(definition)
         for name, paths in self._of_parcels.items() if faults else ():  # after "outdated", which speaks of the others
@@ -215,7 +215,7 @@ class Database:
                 if name.startswith("signatures_") and self._files[name]:
                     empty = self._known[name].schema.empty_table()
                     self._connection.from_arrow(empty).create(f"no_{name}")
-            for definition in queries.definitions():
+            for definition in derived.definitions():
                 if definition.name >= _OF_SIGNATURES:
                     self._define(definition)
             self._attributes()
@@ -280,10 +280,10 @@ class Database:
     def returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""
         if name not in self._coming:
-            pair = next(pair for pair in tables.pairs(self._known) if pair.kept is self._known[name])
+            pair = next(pair for pair in tables.pairs(self._known) if pair.counting is self._known[name])
             kept, aside = (self.snapshot.tables.get(key) for key in (name, _aside(name)))
             if kept is None or aside is None:
-                self._coming[name] = pair.kept.schema.empty_table()
+                self._coming[name] = pair.counting.schema.empty_table()
             else:
                 self._coming[name] = Judge(pair, self._connection.cursor()).returning(kept, aside)
         return self._coming[name]

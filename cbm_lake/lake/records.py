@@ -134,6 +134,22 @@ class LedgerEntry(TypedDict):
     """The number of the commit, filled in by the table."""
 
 
+class FileEntry(TypedDict):
+    """What was done to a file that stands beside the Delta tables: a row of schemas.FILES."""
+
+    name: str
+    action: str
+    """added or removed."""
+    bytes: int
+    digest: str | None
+    """None where it was not computed."""
+    recorded: datetime
+    version: str
+    """Of cbm-lake."""
+    sequence: int | None
+    """The number of the commit, filled in by the table."""
+
+
 class SlotRow(TypedDict):
     """A position on the time axis of one cube and what stands there: a row of schemas.SLOTS without card and grid."""
 

@@ -50,10 +50,10 @@ def of(store: Store) -> dict[str, Table]:
     }
 
 
-def pairs(known: dict[str, Table], card: str | None = None) -> list[Pair]:
+def pairs(by_name: dict[str, Table], card: str | None = None) -> list[Pair]:
     """Where the signatures of a card are, or those of all."""
     return [
-        Pair(owner, known[f"signatures_{name}"], known[f"aside_{name}"])
+        Pair(owner, by_name[f"signatures_{name}"], by_name[f"aside_{name}"])
         for name, owner in SIGNATURES.items()
         if card in (None, owner)
     ]

@@ -60,13 +60,13 @@ def create_view(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequenc
     """Make a view over files, with all columns that any of them has, and those required, null where one lacks them."""
     union = Union()
     for path in paths:
-        found = _read(connection, [path])
-        columns = tuple(sorted(zip(found.columns, map(str, found.types), strict=True)))
+        parts = _read(connection, [path])
+        columns = tuple(sorted(zip(parts.columns, map(str, parts.types), strict=True)))
         union.groups.setdefault(columns, []).append(path)
     empty = connection.from_arrow(required.empty_table())
     types = {column: common_type(kinds) for column, kinds in union.types.items()}
-    known = set(map(str.casefold, types))
-    types |= {c: str(t) for c, t in zip(empty.columns, empty.types, strict=True) if c.casefold() not in known}
+    spelled = set(map(str.casefold, types))
+    types |= {c: str(t) for c, t in zip(empty.columns, empty.types, strict=True) if c.casefold() not in spelled}
     if not paths:
         empty.create(name)
         return union
@@ -88,8 +88,8 @@ def _projection(types: Mapping[str, str], present: Mapping[str, str]) -> str:
     spelling = {name.casefold(): name for name in present}
     parts = []
     for name, kind in types.items():
-        own = spelling.get(name.casefold())
-        value = "null" if own is None else duckdb.ColumnExpression(own)
-        cast = f"{value}::{kind}" if own is None or present[own] != kind else str(value)
+        original = spelling.get(name.casefold())
+        value = "null" if original is None else duckdb.ColumnExpression(original)
+        cast = f"{value}::{kind}" if original is None or present[original] != kind else str(value)
         parts.append(f"{cast} as {duckdb.ColumnExpression(name)}")
     return ", ".join(parts)

@@ -248,8 +248,9 @@ def _with_crops(
     if not chosen:
         log.warning(
             "%s: no column is known to be the crop's; its columns are %s; say which by crop_name= and crop_code=",
-            source.name, some(source.columns.column_names, 30),
-        )  # fmt: skip
+            source.name,
+            some(source.columns.column_names, 30),
+        )
     return source, chosen
 
 
@@ -277,9 +278,12 @@ def _with_former(lake: Lake, found: tuple[str, int, str], source: Features, name
         table = table.append_column(name, pa.array(crops, pa.string()))
         kept = sum(crop is not None for crop in crops)
         log.warning(
-            "%s has no column of the %s; %d of %d parcels keep the one that is in the lake", source.name,
-            name.replace(":", "'s "), kept, len(crops),
-        )  # fmt: skip
+            "%s has no column of the %s; %d of %d parcels keep the one that is in the lake",
+            source.name,
+            name.replace(":", "'s "),
+            kept,
+            len(crops),
+        )
     return replace(source, columns=table)
 
 

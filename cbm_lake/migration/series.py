@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake import cards
 from cbm_lake.lake import Lake, queries, schemas
+from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.migration.catalogue import Numbered
 from cbm_lake.migration.dumps import Dumps
@@ -177,9 +178,15 @@ class Series:
         scene = self._scenes[obsid]
         rows = portion.filter(pc.equal(portion["obsid"], obsid))
         keys = {
-            "aoi": self._parcels.aoi, "year": self._parcels.year, "ptype": self._parcels.ptype, "scene": scene.id,
-            "obstime": scene.obstime, "reference": scene.reference, "rule": "centre", "extraction": extraction,
-        }  # fmt: skip
+            "aoi": self._parcels.aoi,
+            "year": self._parcels.year,
+            "ptype": self._parcels.ptype,
+            "scene": scene.id,
+            "obstime": scene.obstime,
+            "reference": scene.reference,
+            "rule": "centre",
+            "extraction": extraction,
+        }
         schema = schemas.SC if card == "sc" else schemas.signatures(card)
         columns = [
             pa.repeat(pa.scalar(keys[item.name], item.type), rows.num_rows)
@@ -191,16 +198,29 @@ class Series:
         ]
         return pa.table(columns, schema=schema)
 
-    def _entry(self, scene: Numbered, extraction: int, rows: pa.Table, started: datetime) -> dict[str, Any]:
-        """What the ledger is told."""
+    def _entry(self, scene: Numbered, extraction: int, rows: pa.Table, started: datetime) -> LedgerEntry:
+        """The entry in the ledger."""
         bands = [band for band in cards.CARD_BANDS[scene.card] if rows[f"{band}_count"].null_count < rows.num_rows]
         return {
-            "card": scene.card, "scene": scene.id, "aoi": self._parcels.aoi, "year": self._parcels.year,
-            "ptype": self._parcels.ptype, "parcels": self._parcels.version, "extraction": extraction, "base": None,
-            "bands": bands, "rule": "centre", "boa_offset": scene.boa_offset, "cube": False, "status": "done",
-            "problem": None, "rows": rows.num_rows, "started": started, "finished": datetime.now(UTC),
+            "card": scene.card,
+            "scene": scene.id,
+            "aoi": self._parcels.aoi,
+            "year": self._parcels.year,
+            "ptype": self._parcels.ptype,
+            "parcels": self._parcels.version,
+            "extraction": extraction,
+            "base": None,
+            "bands": bands,
+            "rule": "centre",
+            "boa_offset": scene.boa_offset,
+            "cube": False,
+            "status": "done",
+            "problem": None,
+            "rows": rows.num_rows,
+            "started": started,
+            "finished": datetime.now(UTC),
             "version": version("cbm-lake") + _MIGRATED,
-        }  # fmt: skip
+        }
 
 
 def _write_names(dumps: Dumps, scenes: dict[int, Numbered]) -> None:

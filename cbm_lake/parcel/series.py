@@ -26,9 +26,9 @@ class TimeSeries:
     parcel: Parcel
     card: Card
     table: pa.Table
-    """By time: obstime (UTC), seen (whether enough of the parcel was; null where that is not known), the pixels of each
-    scene class (a list, such as scl; only of cards that have them, null where not known), and of each band B04_count,
-    B04_mean, … .
+    """By time: obstime (UTC); why_not (why a row is worth little, small or cut, as in `cards.observation`; else null);
+    of cards with scene classes the pixels of each (a list, such as scl; null where not known); and of each band
+    B04_count, B04_mean, … .
     """
 
     @property
@@ -45,20 +45,20 @@ class TimeSeries:
         """The scenes in which all the bands have pixels, of several of one moment the one with the most.
 
         Returns:
-            By time (naive UTC): time, seen (True where not known), classes (pixels of each scene class; None where not
-            known), count (pixels, of the band that has fewest), and of each band its mean, p25 and p75 (float64) as
-            B04_mean, …
+            By time (naive UTC): time, why_not (None where there is no reason), classes (pixels of each scene class;
+            None where not known), count (pixels, of the band that has fewest), and of each band its mean, p25 and p75
+            (float64) as B04_mean, …
         """
         columns = [f"{band}_{statistic}" for band in dict.fromkeys(bands) for statistic in _STATISTICS]
         classes = self.card.classification.column if self.card.classification else "classes"
         table = self.table
-        for name in {"seen", classes, *columns} - set(table.column_names):
+        for name in {"why_not", classes, *columns} - set(table.column_names):
             table = table.append_column(name, pa.nulls(table.num_rows, pa.float64()))
-        rows = decimals.written(table.select(["obstime", "seen", classes, *columns])).to_pandas()
+        rows = decimals.written(table.select(["obstime", "why_not", classes, *columns])).to_pandas()
         count = rows[[name for name in columns if name.endswith("_count")]].astype(float).min(axis=1, skipna=False)
         rows = rows.rename(columns={classes: "classes"})
-        rows = rows.assign(count=count, time=rows["obstime"].dt.tz_convert(None), seen=rows["seen"].ne(False))
+        rows = rows.assign(count=count, time=rows["obstime"].dt.tz_convert(None))
         rows = rows[rows["count"] > 0].sort_values(["time", "count"], kind="stable")
         rows = rows.drop_duplicates("time", keep="last").reset_index(drop=True)
         values = [name for name in columns if not name.endswith("_count")]
-        return rows[["time", "seen", "classes", "count", *values]].astype(dict.fromkeys(values, float))
+        return rows[["time", "why_not", "classes", "count", *values]].astype(dict.fromkeys(values, float))

@@ -8,7 +8,7 @@ import numpy as np
 
 from cbm_lake.cards import palette
 from cbm_lake.qa.drawn import Sample
-from cbm_lake.show.style import Drawn
+from cbm_lake.show.style import NotebookPage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +22,7 @@ def plot_buckets(drawn: Sample) -> Figure:
     """
 
     buckets = drawn.buckets.to_pylist()
-    figure = Drawn(figsize=(11, max(3.5, 1.3 + 0.27 * len(buckets))), layout="constrained")
+    figure = NotebookPage(figsize=(11, max(3.5, 1.3 + 0.27 * len(buckets))), layout="constrained")
     shares, courses = figure.subplots(1, 2)
     _shares(shares, buckets)
     _courses(courses, drawn, buckets)
@@ -44,7 +44,7 @@ def plot_ndvi(rows: pa.Table, title: str) -> Figure:
         title: above the figure.
     """
 
-    figure = Drawn(figsize=(9, 3.6), layout="constrained")
+    figure = NotebookPage(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots()
     times, values = (np.asarray(rows[name]) for name in ("obstime", "ndvi"))
     sky = np.asarray(rows["sky"])

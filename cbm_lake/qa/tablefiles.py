@@ -136,9 +136,16 @@ def _readable(name: str) -> Iterator[None]:
     except (SourceError, InvalidInputError):
         raise
     except (
-        OSError, RuntimeError, ValueError, KeyError, NotImplementedError, ShapelyError, CRSError,
-        pa.ArrowException, pd.errors.ParserWarning,
-    ) as error:  # fmt: skip
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        NotImplementedError,
+        ShapelyError,
+        CRSError,
+        pa.ArrowException,
+        pd.errors.ParserWarning,
+    ) as error:
         raise SourceError(f"{name} cannot be read ({' '.join(str(error).split())}); check the file") from error
 
 

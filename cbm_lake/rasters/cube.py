@@ -17,7 +17,7 @@ from zarr.errors import ContainsArrayError, ContainsGroupError, ZarrUserWarning
 
 from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.files import durable
-from cbm_lake.rasters import CHUNK, Grid, cf, described
+from cbm_lake.rasters import CHUNK, Grid, cf, described, encoding
 from cbm_lake.rasters.blocks import Sizes, StoredBand
 from cbm_lake.rasters.cf import Slot
 from cbm_lake.storage.access import ADVICE, explained, is_remote, zarr_store
@@ -119,7 +119,7 @@ class Cube:
         self,
         slots: Mapping[int, Slot] | None = None,
         written: Mapping[tuple[int, str], Sizes] | None = None,
-        highest: float | None = cf.HIGHEST,
+        highest: float | None = encoding.HIGHEST,
     ) -> xr.Dataset:
         """The cube as a lazy dataset in the order of time; see `cf.dataset`.
 

@@ -31,7 +31,10 @@ _MASKS: Final = {
 }
 """Bit masks of which every pixel becomes a class."""
 DTYPES: Final = {
-    INTEGERS: "uint16", REFLECTANCE: "uint16", DECIBELS: "float32", **dict.fromkeys(_MASKS, "uint8"),
+    INTEGERS: "uint16",
+    REFLECTANCE: "uint16",
+    DECIBELS: "float32",
+    **dict.fromkeys(_MASKS, "uint8"),
 }
 """The numpy dtype of what `decoded` gives."""
 
@@ -76,10 +79,13 @@ def of_raster(
         return DECIBELS if unit else None
     if scale not in (0, 1) and not np.isclose(scale, card.scale):
         raise SourceError(f"{href} has a scale of {scale:g}; band {band} needs {card.scale:.9g}; leave out this scene")
-    return _of_scaled(band, href, dtype) if card.offset else _of_reflectance(band, boa_offset, href, dtype)
+    if card.offset:
+        _check_scaled(band, href, dtype)
+        return None
+    return _of_reflectance(band, boa_offset, href, dtype)
 
 
-def _of_scaled(band: str, href: str, dtype: str) -> None:
+def _check_scaled(band: str, href: str, dtype: str) -> None:
     """Refuse other numbers than the card's own, of which 0 is nodata though it is a reflectance."""
     if dtype != "uint16":
         raise SourceError(f"{href} is {dtype}; band {band} needs uint16; leave out this scene")

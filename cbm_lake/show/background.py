@@ -56,12 +56,13 @@ def by_pid(
     tms: str | Sequence[str] = "Google",
     ptype: str | None = None,
     columns: int | None = None,
+    view: bool | None = None,
     debug: bool = False,
     *,
     file: str | Path | None = None,
     interactive: bool = False,
     lake: LakeLike = None,
-) -> Figure:
+) -> Figure | None:
     """A figure of the orthophoto of a parcel with its outline; of several parcels, and servers, side by side.
 
     Args:
@@ -73,6 +74,7 @@ def by_pid(
         tms: name of a tile server, or several: google, bing, osm, esri, ags, one of the settings, or sentinel.
         ptype: which parcel set; None is the main one. It may also stand before chipsize, as in version 0.1.
         columns: images side by side; None is at most three.
+        view: True shows the figure in the notebook and gives nothing back.
         debug: tell the log (level DEBUG) what is done.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
@@ -88,7 +90,7 @@ def by_pid(
     for parcel in reading.parcels(aoi, year, pid, ptype):
         square = Square(parcel.lon, parcel.lat, "", chipsize, extend or extend_of(parcel))
         photos += _photos(reading, square, tms, parcel.label, parcel.outline_in(MERCATOR))
-    return _finish(photos, columns, file, interactive=interactive, debug=debug)
+    return style.displayed(_finish(photos, columns, file, interactive=interactive, debug=debug), view)
 
 
 @checked_options
@@ -102,12 +104,13 @@ def by_location(
     tms: str | Sequence[str] = "Google",
     ptype: str | None = None,
     columns: int | None = None,
+    view: bool | None = None,
     debug: bool = False,
     *,
     file: str | Path | None = None,
     interactive: bool = False,
     lake: LakeLike = None,
-) -> Figure:
+) -> Figure | None:
     """A figure of the orthophoto of a place in degrees, with the outline of the parcel that is there, if one is.
 
     Args and errors are those of `by_pid`; ptype says of which parcel set the outline is.
@@ -117,7 +120,7 @@ def by_location(
     parcel = _parcel_at(reading, aoi, year, lon, lat, ptype)
     label, outline = (parcel.label, parcel.outline_in(MERCATOR)) if parcel else (degrees(lon, lat), None)
     photos = _photos(reading, Square(float(lon), float(lat), "", chipsize, extend), tms, label, outline)
-    return _finish(photos, columns, file, interactive=interactive, debug=debug)
+    return style.displayed(_finish(photos, columns, file, interactive=interactive, debug=debug), view)
 
 
 def _parcel_at(reading: Reading, aoi: str, year: int, lon: float, lat: float, ptype: str | None) -> Parcel | None:

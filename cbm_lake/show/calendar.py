@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from cbm_lake.cards import CLOUD_CLASSES, Classes, palette
+from cbm_lake.cards import CLOUD_CLASSES, INDICES, Classes, palette
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
@@ -67,7 +67,7 @@ def by_pid(
         ptype: which parcel set; None is the main one.
         start_date: the first day; None is 1 January of the year.
         end_date: the last day, at most twelve months later; None is 31 December of the year.
-        bands: what the images show: an index ("ndvi", "ndwi", "bare soil"), "true colour", scene classes ("SCL"),
+        bands: what the images show: an index (a name in `cards.INDICES`), "true colour", scene classes ("SCL"),
             three bands or one, or of radar "bs VV", "bs VH", "c6 VV", "c6 VH".
         chipsize: metres a side of the images; None shows the parcel and its surroundings.
         cmap: colour map of matplotlib for an index or one band.
@@ -109,16 +109,16 @@ def histograms(
 ) -> Page:
     """A figure of a parcel's year: the histogram of an index over its pixels for every date, and the index below.
 
-    Args and errors are those of `by_pid`; index is "ndvi", "ndwi" or "bare soil".
+    Args and errors are those of `by_pid`; index is one of `cards.INDICES`.
     """
     style.suffix(file, interactive=False)
     kind = views.view(index)
     if kind.index is None:
-        raise InvalidInputError(f"{index!r} is no index; choose from {', '.join(views.INDICES)}")
+        raise InvalidInputError(f"{index!r} is no index; choose from {', '.join(INDICES)}")
     months, reading = _months(year, start_date, end_date), Reading.of(lake)
     page = _content(reading, reading.parcels(aoi, year, [pid], ptype)[0], kind, months, _Look(screen=screen))
     low, high = kind.index.axis
-    words = f"{kind.index.title} of the parcel's pixels, {low:g} to {high:g}, grid of 0.2; dotted: median"
+    words = f"{kind.index.label} of the parcel's pixels, {low:g} to {high:g}, grid of 0.2; dotted: median"
     return _saved(page, partial(distributions.histogram, index=kind.index), words, file)
 
 
@@ -187,17 +187,17 @@ def _content(reading: Reading, parcel: Parcel, kind: View, months: list[tuple[da
         if panel.empty:
             raise
         return _Content(parcel, kind, None, panel, months)
+    images = _with_clouds(images, panel.lines[0].rows)
     row = pictures.row(parcel.label, kind, images, parcel.outline_in(images.epsg), look.cmap)
-    lines = tuple(replace(line, rows=_with_clouds(line.rows, images)) for line in panel.lines)
-    return _Content(parcel, kind, row, replace(panel, lines=lines), months)
+    return _Content(parcel, kind, row, panel, months)
 
 
 def _panel(series: TimeSeries, kind: View, screen: Classes, first: date, last: date) -> Panel:
     """The curve of what a view shows, between two days."""
-    card, index = kind.card.name, kind.index or views.INDICES["ndvi"]
+    card, index = kind.card.name, kind.index or INDICES["ndvi"]
     if card == "s2":
-        label, limits, colour = index.title, index.axis, palette.NDVI
-        curve = index.of_means(series, screen)
+        label, limits, colour = index.label, index.axis, palette.NDVI
+        curve = computing.index_curve(series, index, screen)
     else:
         label, limits, colour = kind.title, (0.0, 1.0) if card == "c6" else (-22.0, -8.0), palette.BANDS[kind.bands[0]]
         curve = computing.radar_curve(series, kind.bands[0], decibel=card == "bs")
@@ -232,10 +232,12 @@ def _months(year: int, start: str | date | None, end: str | date | None) -> list
     return months
 
 
-def _with_clouds(curve: pd.DataFrame, images: Images) -> pd.DataFrame:
-    """The curve; where a parcel is too small for scene classes of its own, with the clouds that its images show."""
-    clouds = {image.obstime.date(): image.cloud for image in images.images}
-    return curve.assign(cloud=curve["cloud"].fillna(curve["time"].dt.date.map(clouds).astype(float)))
+def _with_clouds(images: Images, curve: pd.DataFrame) -> Images:
+    """The images with the clouds that the curve has for their dates, where these are known there."""
+    judged = curve[curve["cloud"].notna()]
+    clouds = dict(zip(judged["time"].dt.date, judged["cloud"], strict=True))
+    shares = [clouds.get(image.obstime.date(), image.cloud) for image in images.images]
+    return replace(images, data=images.data.assign(cloud=("time", shares)))
 
 
 Cell = Callable[["Axes", Row, "Image"], None]

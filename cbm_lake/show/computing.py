@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 from affine import Affine
 
-from cbm_lake.cards import S2, Classes, scene_classes
+from cbm_lake.cards import INDICES, S2, Classes, Index, observation, scene_classes
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.parcel.chips import Cutout
 from cbm_lake.parcel.declaration import Parcel
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _REFLECTANCE: Final = 10_000
 """DN of reflectance 1."""
-CLEAR_SKY: Final = 0.0
+CLEAR_SKY: Final = observation.MOST_CLOUD
 """The greatest share of clouded pixels of an observation that counts as cloud-free."""
 
 # -- time series --------------------------------------------------------------------------------------------------
@@ -42,69 +42,61 @@ def cloud_share(histogram: Mapping[str, float], screen: Classes) -> float:
 
 def ndvi_curve(series: TimeSeries, screen: Classes) -> pd.DataFrame:
     """NDVI over time: (B08 - B04) / (B08 + B04) of the bands' means; see `index_curve`."""
-    return index_curve(series, ("B08",), ("B04",), screen)
+    return index_curve(series, INDICES["ndvi"], screen)
 
 
-def index_curve(series: TimeSeries, plus: Sequence[str], minus: Sequence[str], screen: Classes) -> pd.DataFrame:
-    """An index over time: (plus - minus) / (plus + minus) of the sums of the bands' means.
+def index_curve(series: TimeSeries, index: Index, screen: Classes) -> pd.DataFrame:
+    """An index over time, of the bands' means.
 
-    low and high combine the quartiles of the bands: low is of the 25th percentile of those that count as plus and the
-    75th of those that count as minus, high of the others.
+    low and high are the least and the greatest index of bands between their quartiles.
 
     Args:
         series: of Sentinel-2.
-        plus: bands that are added.
-        minus: bands that are subtracted.
+        index: one of `cards.INDICES`.
         screen: scene classes that count as clouds, in any form of `cards.scene_classes`.
 
     Returns:
-        time, value, low, high, cloud (share, NaN where not known), count (pixels, of the band that has fewest), seen
-        (whether enough of the parcel was), by time; only where all bands have pixels.
+        time, value, low, high, cloud (share, NaN where not known), count (pixels, of the band that has fewest), why_not
+        (why it is not usable, as in `cards.observation`; else None), by time; only where all bands have pixels.
     """
-    rows = series.rows((*plus, *minus))
-
-    def total(bands: Sequence[str], statistic: str) -> pd.Series[float]:
-        first, *others = (rows[f"{band}_{statistic}"] for band in bands)
-        return sum(others, first)
-
-    value = _index(total(plus, "mean"), total(minus, "mean"))
-    low = _index(total(plus, "p25"), total(minus, "p75"))
-    high = _index(total(plus, "p75"), total(minus, "p25"))
-    return _curve(rows, value, low, high, _clouds(rows["classes"], screen))
+    rows = series.rows(index.bands)
+    mean, p25, p75 = (
+        {band: rows[f"{band}_{statistic}"].to_numpy() for band in index.bands} for statistic in ("mean", "p25", "p75")
+    )
+    return _curve(rows, (index.of(mean), *index.between(p25, p75)), _clouds(rows["classes"], screen))
 
 
 def band_curve(series: TimeSeries, band: str, screen: Classes) -> pd.DataFrame:
     """The reflectance of a band over time: its mean, and as low and high its quartiles; columns as of `ndvi_curve`."""
     rows = series.rows([band])
-    value, low, high = (rows[f"{band}_{name}"] / _REFLECTANCE for name in ("mean", "p25", "p75"))
-    return _curve(rows, value, low, high, _clouds(rows["classes"], screen))
+    values = [rows[f"{band}_{name}"].to_numpy() / _REFLECTANCE for name in ("mean", "p25", "p75")]
+    return _curve(rows, values, _clouds(rows["classes"], screen))
 
 
 def radar_curve(series: TimeSeries, band: str, *, decibel: bool) -> pd.DataFrame:
     """Backscatter in dB (10 log10 of its linear mean and quartiles), or coherence as it is; clouds do not matter."""
     rows = series.rows([band])
-    value, low, high = (rows[f"{band}_{name}"] for name in ("mean", "p25", "p75"))
+    values = [rows[f"{band}_{name}"] for name in ("mean", "p25", "p75")]
     if decibel:
-        value, low, high = (10 * np.log10(part.where(part > 0)) for part in (value, low, high))
-    return _curve(rows, value, low, high, 0.0)
+        values = [10 * np.log10(part.where(part > 0)) for part in values]
+    return _curve(rows, [part.to_numpy() for part in values], np.zeros(len(rows)))
 
 
-def _curve(
-    rows: pd.DataFrame,
-    value: pd.Series[float],
-    low: pd.Series[float],
-    high: pd.Series[float],
-    cloud: NDArray[np.float64] | float,
-) -> pd.DataFrame:
-    curve = rows[["time"]].assign(
-        value=value, low=low, high=high, cloud=cloud, count=rows["count"], seen=rows["seen"].astype(bool)
-    )
+def _curve(rows: pd.DataFrame, values: Sequence[NDArray[np.float64]], cloud: NDArray[np.float64]) -> pd.DataFrame:
+    """Value, low and high at the times of a series' rows, with their clouds and what they are worth."""
+    columns = dict(zip(("value", "low", "high"), values, strict=True))
+    curve = rows[["time"]].assign(**columns, cloud=cloud, count=rows["count"], why_not=_why_not(rows, cloud))
     return curve.dropna(subset="value").reset_index(drop=True)
 
 
-def _index(one: pd.Series[float], other: pd.Series[float]) -> pd.Series[float]:
-    total = one + other
-    return ((one - other) / total.where(total > 0)).clip(-1, 1)
+def _why_not(rows: pd.DataFrame, cloud: NDArray[np.float64]) -> list[str | None]:
+    """Why looks are not usable: what `why_not` of the rows says, else their clouds; None where they are."""
+    return [
+        reason
+        if isinstance(reason, str)
+        else ("unknown" if math.isnan(share) else "cloudy" if share > CLEAR_SKY else None)
+        for reason, share in zip(rows["why_not"], cloud, strict=True)
+    ]
 
 
 def _clouds(counts: pd.Series[Any], screen: Classes) -> NDArray[np.float64]:
@@ -118,22 +110,19 @@ def _histogram(counts: Iterable[float]) -> dict[str, float]:
 
 
 def clear(curve: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which observations are cloud-free and of enough of the parcel; where clouds are never known, the latter alone."""
-    cloud = np.asarray(curve["cloud"], np.float64)
-    enough = np.asarray(curve["seen"], bool) if "seen" in curve else np.ones(len(cloud), bool)
-    return enough if np.isnan(cloud).all() else np.asarray(enough & (cloud <= CLEAR_SKY))
+    """Which observations are usable; all where nothing is said of it, as of weather."""
+    return ~_reasons(curve).astype(bool)
 
 
 def hidden(curve: pd.DataFrame) -> dict[str, int]:
-    """How many observations are not clear, by the reason in a word or three."""
-    cloud = np.asarray(curve["cloud"], np.float64)
-    left_out, enough = ~clear(curve), np.asarray(curve.get("seen", np.ones(len(cloud), bool)), bool)
-    reasons = {
-        "seen in part": ~enough,
-        "not known": left_out & enough & np.isnan(cloud),
-        "clouded": left_out & enough & (cloud > CLEAR_SKY),
-    }
-    return {words: int(rows.sum()) for words, rows in reasons.items() if rows.any()}
+    """How many observations are not usable, by the reason in a word or three."""
+    reasons = _reasons(curve)
+    return {words: int((reasons == name).sum()) for name, words in observation.WHY_NOT.items() if name in reasons}
+
+
+def _reasons(curve: pd.DataFrame) -> NDArray[np.object_]:
+    """Why observations are not usable; "" where they are."""
+    return np.array([reason or "" for reason in curve.get("why_not", [""] * len(curve))], object)
 
 
 # -- places -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from cbm_lake.show.curves import Line
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cbm_lake.show.views import Index
+    from cbm_lake.cards import Index
 
 
 FEWEST: Final = 5
@@ -31,9 +31,8 @@ def has_others(source: Source, parcel: Parcel) -> bool:
 
 def of_index(lake: Lake, parcel: Parcel, index: Index, screen: Classes) -> Line:
     """An index of the crop's other parcels; see `_line`."""
-    plus, minus = list(index.plus), list(index.minus)
-    how = {"plus": plus, "minus": minus, "screen": list(scene_classes(screen))}
-    rows = lake.query("time_series.crop_index", **_scope(parcel), **how)
+    how = {"index": index.name, "screen": list(scene_classes(screen))}
+    rows = lake.query("time_series.crop_of_index", **_scope(parcel), **how)
     return _line(parcel, rows.to_pandas(), palette.GREY)
 
 

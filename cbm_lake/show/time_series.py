@@ -6,19 +6,18 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cbm_lake import cards
-from cbm_lake.cards import CLOUD_CLASSES, Classes, band_called, palette, scene_classes
+from cbm_lake.cards import CLOUD_CLASSES, INDICES, Classes, Index, band_called, palette, scene_classes
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
-from cbm_lake.show import computing, crops, curves, style, zooming
+from cbm_lake.show import computing, crops, curves, style, views, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.reading import LakeLike, Reading, heading
 from cbm_lake.show.style import Figure
-from cbm_lake.show.views import INDICES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,26 +89,81 @@ def ndvi(
         InvalidInputError: scene classes, a number of lines or a file that cannot be, or other parcels of the crop where
             several or no crop is given.
     """
+    request = _Curves(aoi, year, pid, ptype, screen, std, max_line_plots, errorbar, markers, crop)
+    figure = _index(Reading.of(lake), INDICES["ndvi"], request, file, interactive=interactive, debug=debug)
+    return style.displayed(figure, view)
+
+
+@also(pids="pid", scl="screen")
+@checked_options
+def index(
+    aoi: str,
+    year: int,
+    pid: str | Sequence[str],
+    index: str = "ndvi",
+    ptype: str | None = None,
+    screen: Classes = CLOUD_CLASSES,
+    *,
+    std: bool = True,
+    max_line_plots: int | None = None,
+    errorbar: bool = False,
+    markers: bool = False,
+    crop: bool = False,
+    file: str | Path | None = None,
+    interactive: bool = False,
+    lake: LakeLike = None,
+) -> Figure:
+    """A figure of an index of one or several parcels over time: NDVI, NDWI, NDMI, EVI, bare soil; see `cards.INDICES`.
+
+    Args and errors are those of `ndvi`; index is the name of one.
+    """
+    formula = views.view(index).index
+    if formula is None:
+        raise InvalidInputError(f"{index!r} is no index; choose from {', '.join(INDICES)}")
+    request = _Curves(aoi, year, pid, ptype, screen, std, max_line_plots, errorbar, markers, crop)
+    return _index(Reading.of(lake), formula, request, file, interactive=interactive, debug=False)
+
+
+class _Curves(NamedTuple):
+    """Which curves of an index are drawn, and how."""
+
+    aoi: str
+    year: int
+    pid: str | Sequence[str]
+    ptype: str | None
+    screen: Classes
+    shaded: bool
+    most: int | None
+    error_bars: bool
+    markers: bool
+    crop: bool
+
+
+def _index(
+    reading: Reading, index: Index, request: _Curves, file: str | Path | None, *, interactive: bool, debug: bool
+) -> Figure:
+    """The figure of an index."""
     style.suffix(file, interactive=interactive)
-    _check_lines(max_line_plots)
-    screened, reading = scene_classes(screen), Reading.of(lake)
-    parcels = _parcels(reading, aoi, year, pid, ptype, crop=crop)
-    rows = [computing.ndvi_curve(reading.series(parcel, "s2"), screened) for parcel in parcels]
+    _check_lines(request.most)
+    screened = scene_classes(request.screen)
+    parcels = _parcels(reading, request.aoi, request.year, request.pid, request.ptype, crop=request.crop)
+    rows = [computing.index_curve(reading.series(parcel, "s2"), index, screened) for parcel in parcels]
     label = "cloud-free" if rows[0]["cloud"].notna().any() else "clouds not known"
-    alone = len(parcels) == 1
+    single = len(parcels) == 1
     panel = Panel(
-        "NDVI",
-        (Line(label, palette.NDVI, rows[0]),) if alone else _by_parcel(parcels, rows, max_line_plots),
-        (0, 1),
+        index.label,
+        (Line(label, palette.NDVI, rows[0]),) if single else _by_parcel(parcels, rows, request.most),
+        index.axis,
         _missing("s2"),
-        compared=not alone,
-        events=reading.work(parcels[0]) if markers and alone else (),
-        crops=(crops.of_index(reading.lake, parcels[0], INDICES["ndvi"], screened),) if crop else (),
-        shaded=std,
-        error_bars=errorbar,
+        compared=not single,
+        events=reading.work(parcels[0]) if request.markers and single else (),
+        crops=(crops.of_index(reading.lake, parcels[0], index, screened),) if request.crop else (),
+        shaded=request.shaded,
+        error_bars=request.error_bars,
     )
-    subject = _Subject(parcels, "s2", "between the quartiles of B08 and B04")
-    return _finish([panel], subject, file, interactive=interactive, view=view, debug=debug)
+    bands = list(reversed(index.bands))
+    subject = _Subject(parcels, "s2", f"between the quartiles of {', '.join(bands[:-1])} and {bands[-1]}")
+    return _finish([panel], subject, file, interactive=interactive, debug=debug)
 
 
 @also(_cloud_free_stood_at(5), pids="pid", scl="screen")
@@ -150,7 +204,8 @@ def s2(
             for band, curves_of in rows.items()
         ]
     subject = _Subject(parcels, f"s2 statistics of {', '.join(names)}")
-    return _finish(panels, subject, file, interactive=interactive, view=view, debug=debug)
+    figure = _finish(panels, subject, file, interactive=interactive, debug=debug)
+    return style.displayed(figure, view)
 
 
 def _is_radar(value: object) -> bool:
@@ -194,7 +249,8 @@ def s1(
         for panel in _radar(reading, parcels, kind, max_line_plots, crop=crop)
     ]
     subject = _Subject(parcels, " or ".join(kinds))
-    return _finish(panels, subject, file, interactive=interactive, view=view, debug=debug)
+    figure = _finish(panels, subject, file, interactive=interactive, debug=debug)
+    return style.displayed(figure, view)
 
 
 def _is_weather(value: object) -> bool:
@@ -232,7 +288,8 @@ def weather(
     panels = ([_warmth(parcels, of_year)] if "t" in tstype else []) + (
         [_rain(parcels, of_year)] if "p" in tstype else []
     )
-    return _finish(panels, _Subject(parcels, "weather"), file, interactive=interactive, view=view, debug=debug)
+    figure = _finish(panels, _Subject(parcels, "weather"), file, interactive=interactive, debug=debug)
+    return style.displayed(figure, view)
 
 
 def _warmth(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Panel:
@@ -340,9 +397,8 @@ def _finish(
     file: str | Path | None,
     *,
     interactive: bool,
-    view: bool | None,
     debug: bool,
-) -> Figure | None:
+) -> Figure:
     """The figure, written where a file is named; there must be something to see."""
     parcels, statistics = subject.parcels, subject.statistics
     first = parcels[0]
@@ -355,4 +411,4 @@ def _finish(
     figure: Figure = draw(panels, title, subject.spread)
     if debug:
         log.debug("%s of %s drawn%s", statistics, whose, f" into {file}" if file else "")
-    return style.displayed(style.save(figure, file), view)
+    return style.save(figure, file)

@@ -259,9 +259,13 @@ def test_true_colour_of_the_clearest_scene_lies_where_it_should(filled, tmp_path
         tags = dataset.tags()
     clearest = basemaps._clearest(filled, lon, lat, 1200)[0]
     assert tags == {
-        "tms": "sentinel", "asked": "sentinel", "date": f"{clearest.obstime:%Y-%m-%d}", "product": clearest.product,
-        "attribution": "Contains modified Copernicus Sentinel data", "AREA_OR_POINT": "Area",
-    }  # fmt: skip
+        "tms": "sentinel",
+        "asked": "sentinel",
+        "date": f"{clearest.obstime:%Y-%m-%d}",
+        "product": clearest.product,
+        "attribution": "Contains modified Copernicus Sentinel data",
+        "AREA_OR_POINT": "Area",
+    }
     found = chips.read(filled, clearest, ["B04", "SCL"], lon, lat, 1400)
     assert not np.isin(found["SCL"], (3, 8, 9, 10)).any()
     turn = Transformer.from_crs(3857, found.attrs["epsg"], always_xy=True)

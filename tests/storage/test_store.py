@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from disks import small_disk
 from factories import powerless
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -54,21 +54,6 @@ def held(target, **keys):
 
 def files(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-@contextmanager
-def small_disk(folder, size="1m"):
-    """A file system that is soon full."""
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no rights to mount a small file system")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def noise(scene, number=200_000):
@@ -170,7 +155,7 @@ def test_after_any_puts_each_scene_has_its_last_rows(tmp_path_factory, puts):
 
 WRITER = """
 import sys
-sys.path[:0] = sys.argv[3:]
+sys.path[:0] = sys.argv[2:]
 from test_store import put, rows, table
 target = table(sys.argv[1])
 for scene in sys.argv[3].split(","):
@@ -359,7 +344,7 @@ def test_a_full_disk_leaves_a_table_as_it_was(tmp_path):
 
 REFUSED = """
 import sys
-sys.path[:0] = sys.argv[3:]
+sys.path[:0] = sys.argv[2:]
 from test_store import put, rows, table
 from cbm_lake.errors import SourceError
 target = table(sys.argv[1])
@@ -459,4 +444,4 @@ def test_rows_are_replaced_in_files_of_which_the_log_says_nothing(tmp_path):
     assert found.filter(pc.equal(found["scene"], "A")).num_rows == 1
     assert found.filter(pc.equal(found["scene"], "B")).num_rows == 9000
     (file,) = [file for file in target.files(target.open()) if file.is_rewritten]
-    assert pq.ParquetFile(file["path"]).num_row_groups == 2
+    assert pq.ParquetFile(file.path).num_row_groups == 2

@@ -13,17 +13,32 @@ from typing import Final
 from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.files import archives
 
-_FILES: Final = (
-    ".shp", ".gpkg", ".geojson", ".fgb", ".gml", ".parquet", ".geoparquet", ".pq", ".parq", ".tab", ".mif", ".sqlite",
-)  # fmt: skip
+FILES: Final = (
+    ".shp",
+    ".gpkg",
+    ".geojson",
+    ".fgb",
+    ".gml",
+    ".parquet",
+    ".geoparquet",
+    ".pq",
+    ".parq",
+    ".tab",
+    ".mif",
+    ".sqlite",
+)
 """Endings of files of geometries."""
 _OTHER_FILES: Final = (".json", ".geojsonl", ".kml", ".csv", ".xlsx", ".ods", ".feather", ".arrow")
 """Endings of files that may hold geometries, or what is said of them; they count where there is nothing else."""
 _PACKED: Final = re.compile(r"\.(7z|rar|tar|tgz|gz|bz2|tbz|xz|zst|lz4|z)(\.\d+)?$", re.IGNORECASE)
 _MAGIC: Final = {
-    b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar", b"\x1f\x8b": "gzip", b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd",
-}  # fmt: skip
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 EXTRACTED: Final = "cbm-lake-"
 """How the names of folders begin to which files are extracted or copied while they are read."""
 
@@ -123,7 +138,7 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
     names = [name for name in names if not PurePosixPath(name).name.startswith((".", "_"))]
     folders = {folder: None for name in names if (folder := _folder(name))}
     files = [name for name in names if not _folder(name)]
-    for endings in (_FILES, _OTHER_FILES):
+    for endings in (FILES, _OTHER_FILES):
         found = [name for name in files if name.lower().endswith(endings)]
         if found or folders:
             return [*folders, *found]

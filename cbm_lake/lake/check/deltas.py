@@ -43,8 +43,8 @@ def check_table(looking: Looking, table: Table) -> Files:
     unknown = data - ever - files.keys()
     if unknown:
         size = sum(looking.size(file) for file in unknown)
-        what = f"{len(unknown)} files of {size:,} bytes that the table never had: a write broke off"
-        looking.note(name, what, min(unknown), "delete them when nobody is writing")
+        problem = f"{len(unknown)} files of {size:,} bytes that the table never had: a write broke off"
+        looking.note(name, problem, min(unknown), "delete them when nobody is writing")
     _note_undigested(looking, name, [file for file in files if digests.recorded(file) is None])
     return Files([file for file, good in zip(files, sound, strict=True) if good], known=True, whole=all(sound))
 
@@ -52,8 +52,8 @@ def check_table(looking: Looking, table: Table) -> Files:
 def _note_undigested(looking: Looking, table: str, files: list[str]) -> None:
     """Say on a deep look of which files it cannot be known whether a bit has turned."""
     if files and looking.deep:
-        what = f"{len(files)} files of an earlier version have no digest: a bit that turned may go unnoticed"
-        looking.note(table, what, min(files), "run `cbm-lake compact`, which writes them anew")
+        problem = f"{len(files)} files of an earlier version have no digest: a bit that turned may go unnoticed"
+        looking.note(table, problem, min(files), "run `cbm-lake compact`, which writes them anew")
 
 
 def _snapshot(looking: Looking, table: Table) -> dict[str, DataFile] | None:
@@ -83,8 +83,8 @@ def _check_file(looking: Looking, table: str, name: str, file: DataFile) -> bool
     if not looking.has(name):
         looking.fault(table, "the file is missing", name, advice)
     elif looking.size(name) != file.size:
-        what = f"the file has {looking.size(name):,} bytes, its log says {file.size:,}"
-        looking.fault(table, what, name, advice)
+        problem = f"the file has {looking.size(name):,} bytes, its log says {file.size:,}"
+        looking.fault(table, problem, name, advice)
     else:
         rows = rows_of(looking, name, advice)
         if rows is None or file.rows in (None, rows):

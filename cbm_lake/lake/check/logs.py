@@ -89,8 +89,8 @@ def _hint(looking: Looking, table: str, last: list[Action]) -> Hint | None:
     if not looking.has(name):
         anywhere = any(other.endswith(f"/{loghint.NAME}") for other in looking.listing.files)
         if anywhere and any("digest" in line.get("commitInfo", {}) for line in last):
-            what = "the note of the log's last entry is missing: if an entry has gone with it, that cannot be seen"
-            looking.note(table, what, name, "nothing; the next command that writes this table makes it again")
+            problem = "the note of the log's last entry is missing: if an entry has gone with it, that cannot be seen"
+            looking.note(table, problem, name, "nothing; the next command that writes this table makes it again")
         return None
     try:
         return loghint.parsed(looking.store.read_bytes(name) or b"")
@@ -117,8 +117,8 @@ def _check_latest(looking: Looking, table: str, sums: list[str]) -> None:
     latest = f"{table}/_delta_log/{log.LAST_CHECKPOINT}"
     if not looking.has(latest):
         if sums:
-            what = "nothing names the latest sum of the log, so that the whole log is read"
-            looking.note(table, what, latest, "run `cbm-lake compact`")
+            problem = "nothing names the latest sum of the log, so that the whole log is read"
+            looking.note(table, problem, latest, "run `cbm-lake compact`")
         return
     try:
         words = json.loads(looking.store.read_bytes(latest) or b"")
@@ -140,8 +140,8 @@ def _check_named(
     elif size not in (None, looking.size(named)):
         looking.fault(table, "the latest sum of the log is not the one that is named", latest, "delete it")
     elif named != sums[-1]:
-        what = "the latest sum of the log is not the one that is named: a command broke off, or is running"
-        looking.note(table, what, latest, "nothing; the next command that sums the log up names it")
+        problem = "the latest sum of the log is not the one that is named: a command broke off, or is running"
+        looking.note(table, problem, latest, "nothing; the next command that sums the log up names it")
     elif looking.deep and not is_remote(looking.store.url):
         _check_words(looking, table, latest, words)
 

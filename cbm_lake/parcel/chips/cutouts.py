@@ -11,6 +11,7 @@ from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from affine import Affine
 
+from cbm_lake import cards
 from cbm_lake.errors import SourceError
 from cbm_lake.parcel.chips.pixels import Pixels, Reader, centred
 from cbm_lake.parcel.chips.scenes import Scene
@@ -38,6 +39,17 @@ class Cutout:
     """(y, x): harmonised DN, classes, linear power or coherence; 0 is nodata."""
     tags: Mapping[str, str | int]
     """scene, obstime, band, boa_offset."""
+    card: str = "s2"
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file."""
+        return file_name(self.product, self.band, self.card)
+
+
+def file_name(product: str, band: str, card: str) -> str:
+    """The name of a chip's file: <product>.<band>.tif, of radar <product>_<band>.tif."""
+    return f"{product}{'.' if cards.get(card).is_optical else '_'}{band}.tif"
 
 
 def cut(reader: Reader, scene: Scene, band: str, lon: float, lat: float, chipsize: float) -> Cutout:
@@ -53,9 +65,8 @@ def cut(reader: Reader, scene: Scene, band: str, lon: float, lat: float, chipsiz
     about: dict[str, str | int] = {"scene": scene.id, "obstime": scene.obstime.isoformat(), "band": band}
     tags = about | {"boa_offset": scene.boa_offset}
     pixels = reader.pixels(scene, band, window)
-    return Cutout(
-        scene.product, scene.obstime, band, Grid(grid.epsg, transform, (window.height, window.width)), pixels, tags
-    )
+    placed = Grid(grid.epsg, transform, (window.height, window.width))
+    return Cutout(scene.product, scene.obstime, band, placed, pixels, tags, scene.card)
 
 
 class Attempts(NamedTuple, Generic[T]):

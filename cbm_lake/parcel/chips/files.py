@@ -14,7 +14,7 @@ from rasterio.errors import RasterioError
 from cbm_lake import cards
 from cbm_lake.errors import TooManyError
 from cbm_lake.lake import Lake
-from cbm_lake.parcel.chips.cutouts import Cutout, attempted, cut
+from cbm_lake.parcel.chips.cutouts import Cutout, attempted, cut, file_name
 from cbm_lake.parcel.chips.pixels import Reader, centred
 from cbm_lake.parcel.chips.scenes import Scene, check_rasters, covering
 from cbm_lake.rasters import Grid, Window, render
@@ -60,7 +60,7 @@ def write(
         chipsize: metres a side.
         folder: where to; it is made.
         limit: the greatest number of scenes that are read.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         products: names of the only products wanted, without .SAFE.
 
     Raises:
@@ -124,5 +124,4 @@ def _is_current(chip: Chip, scene: Scene, lon: float, lat: float, chipsize: floa
 
 def name_of(scene: Scene, band: str) -> str:
     """The name of a chip's file."""
-    separator = "." if scene.card == "s2" else "_"
-    return f"{scene.product}{separator}{band}.tif"
+    return file_name(scene.product, band, scene.card)

@@ -264,10 +264,12 @@ def _clipped(window: Window, grid: Grid) -> Window | None:
 
 def _harmonised(pixels: Pixels, scene: Scene, band: str) -> Pixels:
     """Stored DN as harmonised DN, those that are no reflectance made nodata; classes and radar stay."""
-    if band == _classes(scene) or pixels.dtype.kind == "f":
+    card = cards.get(scene.card)
+    if card.is_classes(band) or pixels.dtype.kind == "f":
         return pixels
-    encoding.without_wrapped(pixels)
-    if not scene.boa_offset:
+    encoding.without_wrapped(pixels, card.highest)
+    if not scene.boa_offset and card.factor == 1:
         return pixels
-    shifted = np.clip(pixels.astype(np.int32) + scene.boa_offset, 1, np.iinfo(pixels.dtype.name).max)
+    measured = np.rint(card.measured_of(pixels.astype(np.int32) + scene.boa_offset))
+    shifted = np.clip(measured, 1, np.iinfo(pixels.dtype.name).max)
     return np.where(pixels == 0, 0, shifted).astype(pixels.dtype)

@@ -98,7 +98,7 @@ def covering(
         lat: degrees north.
         start: the first day.
         end: the last day, included.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         chipsize: metres a side of the chip.
         products: only these, by their names (`Scene.product`).
 

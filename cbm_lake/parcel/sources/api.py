@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import rasterio
 from rasterio.io import MemoryFile
 
-from cbm_lake.cards import S2, Card, band_called
+from cbm_lake.cards import CARDS, S2, Card, band_called
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError, TooManyError
 from cbm_lake.files import durable
 from cbm_lake.files.dates import day_of
@@ -120,7 +120,8 @@ class ApiSource:
 
     def _statistics(self, question: Statistics) -> Columns:
         band, suffix = question.band, SUFFIX.get(question.tstype, "")
-        name = f"{band_called(band)}{suffix}" if band and suffix else band  # the original knows VVb, not VV
+        # the original knows VVb, not VV
+        name = f"{band_called(band, CARDS.get(question.tstype))}{suffix}" if band and suffix else band
         params = {"tstype": question.tstype, "band": name, "ref": question.ref}
         answer = self._of_parcel("parcelTimeSeries", question.key, params, scl=str(question.scl))
         # what PostgreSQL 14 and later call the column in the original's server

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
-from cbm_lake.cards import Card
+from cbm_lake.cards import CARDS, Card
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.basemaps import Background, Square
 from cbm_lake.parcel.chips import Chip, Cutout
@@ -17,7 +17,7 @@ from cbm_lake.parcel.series import TimeSeries
 
 Columns: TypeAlias = "dict[str, list[Any]]"
 """Equally long lists by name: an answer in JSON, as the REST service gives it."""
-SUFFIX: Final = {"s2": "", "bs": "b", "c6": "c"}
+SUFFIX: Final = {card.name: card.wire_suffix for card in CARDS.values()}
 """In time series radar bands end in their card's letter: VVb is backscatter, VVc coherence."""
 
 

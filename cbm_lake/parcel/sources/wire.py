@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import shapely
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
-from cbm_lake.cards import Card, band_called
+from cbm_lake.cards import Card, band_called, observation
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.files import limits
 from cbm_lake.geo.areas import DEGREES
@@ -61,11 +61,25 @@ def series(parcel: Parcel, card: Card, answer: Columns) -> TimeSeries:
         if row.get("hist") and classification:
             scene[classification.column] = [row["hist"].get(str(value), 0) for value in classification.classes]
     bands = [band for band in card.resolutions if any(name == band for _, name in counts)]
-    fields = [("obstime", pa.timestamp("us", "UTC"))]
+    for scene in scenes.values():
+        scene["why_not"] = _why_not(card, scene)
+    fields = [("obstime", pa.timestamp("us", "UTC")), ("why_not", pa.string())]
     fields += [(classification.column, pa.list_(pa.int64()))] if classification else []
     fields += [(f"{band}_{name}", pa.float64()) for band in bands for name in _STATISTICS]
     ordered = [scenes[key] for key in sorted(scenes)]
     return TimeSeries(parcel, card, pa.Table.from_pylist(ordered, schema=pa.schema(fields)))
+
+
+def _why_not(card: Card, scene: Mapping[str, Any]) -> str | None:
+    """Whether a scene has too few pixels; a server does not say which share of the parcel was seen.
+
+    Of optical cards the fewest of the bands of the finest grid that have any count, else the most, as in a lake.
+    """
+    counts = {band: scene.get(f"{band}_count") or 0 for band in card.resolutions}
+    metres = [card.resolutions[band] for band, count in counts.items() if count > 0]
+    finest = [count for band, count in counts.items() if metres and count > 0 and card.resolutions[band] == min(metres)]
+    pixels = (min if card.is_optical else max)(finest, default=0)
+    return "small" if pixels < observation.LEAST_PIXELS else None
 
 
 def _rows(answer: Columns) -> Iterator[dict[str, Any]]:
