@@ -34,9 +34,16 @@ TEMPLATES: Final = ("page.html", "page.typ")
 _TOOLS: Final = ("cbm-lake", "jinja2", "matplotlib", "typst")
 """What pages and figures are set with."""
 _SHAPE: Final[dict[str, type]] = {
-    "format": int, "key": dict, "as_of": str, "snapshot": dict, "facts": dict, "others": dict, "pictures": dict,
-    "sha256": str, "sha256_of_facts": str,
-}  # fmt: skip
+    "format": int,
+    "key": dict,
+    "as_of": str,
+    "snapshot": dict,
+    "facts": dict,
+    "others": dict,
+    "pictures": dict,
+    "sha256": str,
+    "sha256_of_facts": str,
+}
 _KEY: Final[dict[str, type]] = {"aoi": str, "year": int, "ptype": str, "pid": str}
 _PAGE: Final[dict[str, type]] = {"maker": str, "missing": dict, "tms": str, "signer": str}
 FIGURES: Final = ("place", "ndvi", "bands", "radar", "calendar")
@@ -59,7 +66,7 @@ class Page:
 
 
 def seal(
-    key: Facts, moment: str, snapshot: Facts, found: Facts, others: Facts, pictures: dict[str, bytes], page: Page
+    key: Facts, moment: str, snapshot: Facts, values: Facts, others: Facts, pictures: dict[str, bytes], page: Page
 ) -> Facts:
     """The evidence of a report.
 
@@ -73,25 +80,31 @@ def seal(
         page: what else stands there.
     """
     sealed = {
-        "format": facts.FORMAT, "key": key, "as_of": moment, "snapshot": snapshot, "facts": found, "others": others,
+        "format": facts.FORMAT,
+        "key": key,
+        "as_of": moment,
+        "snapshot": snapshot,
+        "facts": values,
+        "others": others,
         "pictures": {name: images.digest_of_file(content) for name, content in pictures.items()},
         "pixels": {name: images.digest_of_pixels(images.decoded(content)) for name, content in pictures.items()},
         "page": {"maker": page.maker, "missing": page.missing, "tms": page.tms, "signer": page.signer},
-        "tools": tools(), "sha256_of_facts": facts.digest(found),
-    }  # fmt: skip
+        "tools": tools(),
+        "sha256_of_facts": facts.digest(values),
+    }
     return {**sealed, "sha256": facts.digest(sealed)}
 
 
 def tools() -> dict[str, str]:
     """The versions of what pages and figures are set with here; others may set and draw the same otherwise."""
-    found = {"machine": platform.machine()}
+    versions = {"machine": platform.machine()}
     for name in _TOOLS:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = ""
+            versions[name] = ""
     templates = b"".join(files(__package__).joinpath(name).read_bytes() for name in TEMPLATES)
-    return {**found, "templates": hashlib.sha256(templates).hexdigest()[:12]}
+    return {**versions, "templates": hashlib.sha256(templates).hexdigest()[:12]}
 
 
 def without_seal(document: Facts) -> Facts:
@@ -102,12 +115,12 @@ def without_seal(document: Facts) -> Facts:
 def tampering(document: Facts) -> list[str]:
     """Whether the evidence is as it was sealed."""
     without = {name: value for name, value in document.items() if name not in ("sha256", SEAL)}
-    told = (
+    problems = (
         [] if facts.digest(without) == document["sha256"] else ["the evidence was changed after it was made (sha256)"]
     )
     if facts.digest(document["facts"]) != document["sha256_of_facts"]:
-        told.append("the facts were changed after they were made (sha256_of_facts)")
-    return told
+        problems.append("the facts were changed after they were made (sha256_of_facts)")
+    return problems
 
 
 def read(path: Path) -> Facts:
@@ -181,10 +194,10 @@ def _is_moment(text: str) -> bool:
     return True
 
 
-def _ill_typed(found: Facts, shape: dict[str, type]) -> str:
+def _ill_typed(document: Facts, shape: dict[str, type]) -> str:
     """The first name whose value is not there, or of another type."""
     return next(
-        (f"{name} is no {kind.__name__}" for name, kind in shape.items() if type(found.get(name)) is not kind), ""
+        (f"{name} is no {kind.__name__}" for name, kind in shape.items() if type(document.get(name)) is not kind), ""
     )
 
 
@@ -198,8 +211,8 @@ def _from_pdf(content: bytes) -> str:
         from pypdf import PdfReader
     with pdfpages.readable():
         attached = PdfReader(io.BytesIO(content)).attachments
-        found = [(name, list(contents)) for name, contents in attached.items()]
-    ours = [contents for name, contents in found if name == NAME]
+        attachments = [(name, list(contents)) for name, contents in attached.items()]
+    ours = [contents for name, contents in attachments if name == NAME]
     if not ours:
         raise InvalidInputError(f"no attachment {NAME}")
     if len(ours) + len(ours[0]) > 2:
@@ -229,11 +242,11 @@ class _Scripts(HTMLParser):
 
 
 def _from_html(content: bytes) -> str:
-    found = _Scripts()
-    found.feed(content.decode("utf-8"))
-    if len(found.texts) > 1:
+    scripts = _Scripts()
+    scripts.feed(content.decode("utf-8"))
+    if len(scripts.texts) > 1:
         raise InvalidInputError("several elements of evidence")
-    return "".join(found.texts)
+    return "".join(scripts.texts)
 
 
 def _from_json(content: bytes) -> str:

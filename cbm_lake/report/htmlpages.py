@@ -21,7 +21,7 @@ _SHOWN: Final = ("alt", "title", "aria-label", "placeholder", "value", "content"
 _MOST: Final = 5
 
 
-class _Seen(HTMLParser):
+class _Parser(HTMLParser):
     """Texts and attributes that are shown, and all elements with their attributes."""
 
     def __init__(self) -> None:
@@ -68,23 +68,25 @@ def differences(page: str, anew: str) -> list[str]:
     """How a page differs from the one that its evidence makes; empty where they are equal byte for byte."""
     if page == anew:
         return []
-    there, made = _parsed(page), _parsed(anew)
-    changes = _changes(made.texts, there.texts, "the page shows")
-    changes = changes or _changes(made.elements, there.elements, "the page has the element")
+    current, expected = _parsed(page), _parsed(anew)
+    changes = _changes(expected.texts, current.texts, "the page shows")
+    changes = changes or _changes(expected.elements, current.elements, "the page has the element")
     return changes or [f"the page is not what its evidence makes, from line {_line(page, anew)} on"]
 
 
-def _parsed(page: str) -> _Seen:
-    found = _Seen()
-    found.feed(page)
-    return found
+def _parsed(page: str) -> _Parser:
+    parser = _Parser()
+    parser.feed(page)
+    return parser
 
 
-def _changes(made: list[str], there: list[str], what: str) -> list[str]:
+def _changes(expected: list[str], there: list[str], subject: str) -> list[str]:
     changes = []
-    for kind, first, last, start, end in difflib.SequenceMatcher(None, made, there, autojunk=False).get_opcodes():
+    for kind, first, last, start, end in difflib.SequenceMatcher(None, expected, there, autojunk=False).get_opcodes():
         if kind != "equal":
-            changes.append(f"{what} {_short(there[start:end])} where its evidence makes {_short(made[first:last])}")
+            changes.append(
+                f"{subject} {_short(there[start:end])} where its evidence makes {_short(expected[first:last])}"
+            )
     more = len(changes) - _MOST
     return [*changes[:_MOST], f"and {more} more places"] if more > 0 else changes
 

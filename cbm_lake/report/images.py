@@ -53,5 +53,5 @@ def digest_of_pixels(pixels: NDArray[Any]) -> str:
     colours = pixels[:, :, :3] if bands >= 3 else np.repeat(pixels[:, :, :1], 3, axis=2)
     opaque = np.full((rows, columns, 1), 255, np.uint8)
     opacity = pixels[:, :, -1:] if bands in (2, 4) else opaque
-    seen = np.concatenate([colours, opacity], axis=2)
-    return hashlib.sha256(f"{columns}x{rows}:".encode() + seen.tobytes()).hexdigest()
+    rgba = np.concatenate([colours, opacity], axis=2)
+    return hashlib.sha256(f"{columns}x{rows}:".encode() + rgba.tobytes()).hexdigest()

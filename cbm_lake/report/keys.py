@@ -108,12 +108,12 @@ def make(*, another: bool = False) -> PublicKey:
     try:
         durable.make_folder(folder, 0o700)
         with FileLock(folder / ".lock", timeout=_WAIT):
-            own = listed()
-            if any(key.signs for key in own) and not another:
-                raise ConfigError(f"there is a key already ({own[-1].name}); another= makes one that replaces it")
+            stored = listed()
+            if any(key.signs for key in stored) and not another:
+                raise ConfigError(f"there is a key already ({stored[-1].name}); another= makes one that replaces it")
             private = Ed25519PrivateKey.generate()
             raw = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-            number = own[-1].number + 1 if own else 1
+            number = stored[-1].number + 1 if stored else 1
             stem = f"{number:04d}-{PublicKey(raw, '').name}"
             key = PublicKey(raw, str(folder / f"{stem}.pub"), number, signs=True)
             with durable.replacing(folder / f"{stem}.key", private=True) as draft:
@@ -132,15 +132,15 @@ def listed() -> list[PublicKey]:
         SourceError: the file of one cannot be read.
         InvalidInputError: it holds no such key.
     """
-    found = []
+    keys_here = []
     for file in sorted(_folder().glob("*.pub")):
         match = _NAMED.fullmatch(file.name)
         if match:
             key = read(file)
             if key.name != match["name"]:
                 raise InvalidInputError(f"{file} holds the key {key.name}, not the one of its name; restore the file")
-            found.append(PublicKey(key.raw, str(file), int(match["number"]), file.with_suffix(".key").exists()))
-    return sorted(found, key=lambda key: key.number)
+            keys_here.append(PublicKey(key.raw, str(file), int(match["number"]), file.with_suffix(".key").exists()))
+    return sorted(keys_here, key=lambda key: key.number)
 
 
 def signer() -> Signer | None:
@@ -149,8 +149,8 @@ def signer() -> Signer | None:
     Raises:
         SourceError, InvalidInputError: as `listed`.
     """
-    found = [key for key in listed() if key.signs]
-    return Signer(found[-1], Path(found[-1].origin).with_suffix(".key")) if found else None
+    signing = [key for key in listed() if key.signs]
+    return Signer(signing[-1], Path(signing[-1].origin).with_suffix(".key")) if signing else None
 
 
 def of_name(name: str | None = None) -> PublicKey:
@@ -159,11 +159,13 @@ def of_name(name: str | None = None) -> PublicKey:
     Raises:
         NotFoundError: there is none, or several begin so.
     """
-    own = listed()
-    fitting = [key for key in own if key.name.startswith(name)] if name else [key for key in own if key.signs][-1:]
+    stored = listed()
+    fitting = (
+        [key for key in stored if key.name.startswith(name)] if name else [key for key in stored if key.signs][-1:]
+    )
     if len(fitting) != 1:
-        what = f"no key {name}, or several," if name else "no key"
-        raise NotFoundError(f"there is {what} in {_folder()}; make one with cbm-lake report keys make")
+        problem = f"no key {name}, or several," if name else "no key"
+        raise NotFoundError(f"there is {problem} in {_folder()}; make one with cbm-lake report keys make")
     return fitting[0]
 
 
@@ -200,8 +202,8 @@ def read_all(sources: str | Path | PublicKey | Sequence[str | Path | PublicKey] 
     """
     if sources is None:
         return []
-    given = [sources] if isinstance(sources, str | Path | PublicKey) else sources
-    return [read(source) for source in given]
+    files = [sources] if isinstance(sources, str | Path | PublicKey) else sources
+    return [read(source) for source in files]
 
 
 def _text_of(source: str | Path) -> tuple[bytes, str]:

@@ -55,9 +55,20 @@ def readable() -> Iterator[None]:
     except InvalidInputError:
         raise
     except (
-        PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, AssertionError,
-        NotImplementedError, OverflowError, zlib.error, struct.error, OSError,
-    ) as error:  # fmt: skip
+        PyPdfError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+        AssertionError,
+        NotImplementedError,
+        OverflowError,
+        zlib.error,
+        struct.error,
+        OSError,
+    ) as error:
         raise InvalidInputError(f"it is a damaged PDF: {' '.join(str(error).split())[:200]}") from error
 
 
@@ -73,7 +84,7 @@ def read(content: bytes) -> Pages:
         if len(pages) > _MOST_PAGES:
             raise InvalidInputError(f"it has {len(pages)} pages")
         texts = tuple("".join(page.extract_text().split()) for page in pages)
-        pictures = {id(found): found for page in pages for found in _pictures(page)}
+        pictures = {id(picture): picture for page in pages for picture in _pictures(page)}
         return Pages(texts, tuple(map(_pixels, pictures.values())), tuple(_notes(document, pages)))
 
 
@@ -114,10 +125,10 @@ class _Objects:
 
     def digest(self, root: Any) -> str:
         """SHA-256 of all that hangs on an object."""
-        found = hashlib.sha256(self.text(root.get_object()))
+        hashed = hashlib.sha256(self.text(root.get_object()))
         while self.waiting:
-            found.update(b"\n" + self.text(self.waiting.pop().get_object()))
-        return found.hexdigest()
+            hashed.update(b"\n" + self.text(self.waiting.pop().get_object()))
+        return hashed.hexdigest()
 
     def text(self, item: Any, depth: int = 0) -> bytes:
         """An object as bytes, others that it refers to by their new numbers."""
@@ -147,15 +158,15 @@ class _Objects:
 
 def _pictures(page: Any) -> Iterator[Any]:
     for inner in _dictionary(_dictionary(page, "/Resources"), "/XObject").values():
-        found = inner.get_object()
-        if found.get("/Subtype") == "/Image":
-            yield found
+        image = inner.get_object()
+        if image.get("/Subtype") == "/Image":
+            yield image
 
 
 def _dictionary(above: Any, name: str) -> Any:
     """A dictionary of another one; an empty one where it is not there."""
-    found = above.get(name)
-    return {} if found is None else found.get_object()
+    item = above.get(name)
+    return {} if item is None else item.get_object()
 
 
 def _pixels(image: Any) -> NDArray[Any]:
@@ -176,8 +187,13 @@ def _notes(document: Any, pages: list[Any]) -> Iterator[str]:
             yield f"page {number} has annotations"
         if page.get("/AA"):
             yield f"page {number} has actions"
-    for name, changes in (("/AcroForm", "a form"), ("/OpenAction", "an action when it is opened"), ("/AA", "actions"),
-                       ("/OCProperties", "layers"), ("/Collection", "a collection of files")):  # fmt: skip
+    for name, changes in (
+        ("/AcroForm", "a form"),
+        ("/OpenAction", "an action when it is opened"),
+        ("/AA", "actions"),
+        ("/OCProperties", "layers"),
+        ("/Collection", "a collection of files"),
+    ):
         if root.get(name):
             yield f"the document has {changes}"
     if _dictionary(root, "/Names").get("/JavaScript"):
@@ -187,12 +203,12 @@ def _notes(document: Any, pages: list[Any]) -> Iterator[str]:
         yield f"the document has {more} more attachments"
 
 
-def differences(there: Pages, made: Pages) -> list[str]:
+def differences(there: Pages, expected: Pages) -> list[str]:
     """How the pages of a document that is not equal byte for byte differ from those that its evidence makes."""
     changes = list(there.notes)
-    if len(there.texts) != len(made.texts):
-        changes.append(f"the document has {len(there.texts)} pages where its evidence makes {len(made.texts)}")
-    for number, (one, other) in enumerate(zip(there.texts, made.texts, strict=False), 1):
+    if len(there.texts) != len(expected.texts):
+        changes.append(f"the document has {len(there.texts)} pages where its evidence makes {len(expected.texts)}")
+    for number, (one, other) in enumerate(zip(there.texts, expected.texts, strict=False), 1):
         if one != other:
             position = next(
                 (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))

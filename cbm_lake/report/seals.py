@@ -92,16 +92,23 @@ def sign(sealed: Facts, rendered: dict[str, str], signer: Signer) -> Facts:
         with FileLock(file.with_suffix(".lock"), timeout=_WAIT):
             before = _last(file)
             statement = {
-                "content": content_of(sealed, rendered), "key": signer.public.name,
-                "number": before.number + 1 if before else 1, "previous": before.digest if before else "",
-            }  # fmt: skip
+                "content": content_of(sealed, rendered),
+                "key": signer.public.name,
+                "number": before.number + 1 if before else 1,
+                "previous": before.digest if before else "",
+            }
             signature = base64.b64encode(signer.sign(_DOMAIN + facts.text(statement).encode("ascii"))).decode("ascii")
             public = base64.b64encode(signer.public.raw).decode("ascii")
             _append(file, {**statement, "public": public, "signature": signature, "report": sealed["key"]})
     except (OSError, Timeout) as error:
         raise ConfigError(f"{file} cannot be written ({error}); check its rights and free space") from error
-    seal = {"rendered": rendered, "number": statement["number"], "previous": statement["previous"],
-            "public": public, "signature": signature}  # fmt: skip
+    seal = {
+        "rendered": rendered,
+        "number": statement["number"],
+        "previous": statement["previous"],
+        "public": public,
+        "signature": signature,
+    }
     return {**sealed, SEAL: seal}
 
 
@@ -121,17 +128,17 @@ def link_of(document: Facts, what: str) -> Link | None:
     return _link({**seal, "content": content_of(sealed, seal["rendered"]), "key": signer}, what)
 
 
-def _link(row: Facts, what: str) -> Link:
+def _link(row: Facts, name: str) -> Link:
     try:
-        public = PublicKey(base64.b64decode(row["public"], validate=True), what)
+        public = PublicKey(base64.b64decode(row["public"], validate=True), name)
         signature = base64.b64decode(row["signature"], validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidInputError(
-            f"{what} has a seal that is none ({error}); ask who made it for another copy"
+            f"{name} has a seal that is none ({error}); ask who made it for another copy"
         ) from error
     if len(public.raw) != 32 or len(signature) != 64:
-        raise InvalidInputError(f"{what} has a seal that is none (no Ed25519); ask who made it for another copy")
-    return Link(row["content"], row["key"], row["number"], row["previous"], public, signature, what)
+        raise InvalidInputError(f"{name} has a seal that is none (no Ed25519); ask who made it for another copy")
+    return Link(row["content"], row["key"], row["number"], row["previous"], public, signature, name)
 
 
 # -- the register -----------------------------------------------------------------------------------------------------
@@ -164,9 +171,11 @@ def _registered(line: str, what: str) -> Link:
     except InvalidInputError as error:
         raise InvalidInputError(f"{what} is no statement ({error}); restore the register from a backup") from error
     texts = ("content", "key", "previous", "public", "signature")
-    if not isinstance(row, dict) or type(row.get("number")) is not int or not all(
-        isinstance(row.get(name), str) for name in texts
-    ):  # fmt: skip
+    if (
+        not isinstance(row, dict)
+        or type(row.get("number")) is not int
+        or not all(isinstance(row.get(name), str) for name in texts)
+    ):
         raise InvalidInputError(f"{what} is no statement; restore the register from a backup")
     return _link(row, what)
 
@@ -213,7 +222,7 @@ def _append(file: Path, row: Facts) -> None:
 # -- the chain --------------------------------------------------------------------------------------------------------
 
 
-def broken(links: Iterable[Link], known: Sequence[PublicKey]) -> list[str]:
+def broken(links: Iterable[Link], trusted: Sequence[PublicKey]) -> list[str]:
     """Where a chain of statements is broken: what is missing, stands there twice, was put elsewhere, or is not signed.
 
     Args:
@@ -221,7 +230,7 @@ def broken(links: Iterable[Link], known: Sequence[PublicKey]) -> list[str]:
         known: the keys that are trusted.
     """
     ordered = sorted(links, key=lambda link: link.number)
-    names = {key.raw for key in known}
+    names = {key.raw for key in trusted}
     problems = [f"{link.what}: its signature does not hold" for link in ordered if not link.holds]
     problems += [
         f"{link.what} is signed by another key ({link.public.name})" for link in ordered if link.public.raw not in names

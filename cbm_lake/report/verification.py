@@ -23,9 +23,16 @@ from cbm_lake.show.reading import Reading
 _MOST: Final = 20
 """Differences that are findings."""
 _NO_PAGE: Final = (
-    ArithmeticError, AttributeError, LookupError, TypeError, UnicodeError, ValueError, RecursionError,
-    jinja2.TemplateError, SourceError,
-)  # fmt: skip
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    UnicodeError,
+    ValueError,
+    RecursionError,
+    jinja2.TemplateError,
+    SourceError,
+)
 """What is raised where facts are of another form than a page needs."""
 _NOTHING: Final = np.zeros((1, 1, 3), np.uint8)
 """Stands where a figure of a PDF is not there."""
@@ -66,14 +73,16 @@ class Verdict:
         return 1 if self.differences else 2 if self.doubts else 0
 
     def __str__(self) -> str:
-        what = f"{self.file.name}: parcel {self.key['pid']} of {self.key['aoi']} {self.key['year']}, as of {self.as_of}"
+        heading = (
+            f"{self.file.name}: parcel {self.key['pid']} of {self.key['aoi']} {self.key['year']}, as of {self.as_of}"
+        )
         ends = "".join(f"; {note}" for note in (self.signature, *self.notes))
         if self.differences:
-            return f"{what}: NOT equal: {'; '.join(self.differences)}{ends}"
+            return f"{heading}: NOT equal: {'; '.join(self.differences)}{ends}"
         if self.doubts:
-            return f"{what}: cannot be verified: {'; '.join(self.doubts)}{ends}"
+            return f"{heading}: cannot be verified: {'; '.join(self.doubts)}{ends}"
         values = f"all {self.numbers:,} values are equal" if self.numbers else "it is as it was signed"
-        return f"{what}: {values}{ends}"
+        return f"{heading}: {values}{ends}"
 
 
 @dataclass
@@ -140,9 +149,15 @@ def verify(
     more = len(findings.differences) - _MOST
     first_ones = [*findings.differences[:_MOST], f"and {more} more"] if more > 0 else findings.differences
     return Verdict(
-        path, document["key"], document["as_of"], tuple(first_ones), findings.numbers, tuple(findings.doubts),
-        tuple(findings.notes), findings.signature,
-    )  # fmt: skip
+        path,
+        document["key"],
+        document["as_of"],
+        tuple(first_ones),
+        findings.numbers,
+        tuple(findings.doubts),
+        tuple(findings.notes),
+        findings.signature,
+    )
 
 
 def verify_chain(
@@ -162,14 +177,14 @@ def verify_chain(
         SourceError: a file cannot be read.
         InvalidInputError: it holds no evidence, or the register no statements.
     """
-    known = keys.read_all(key) if key is not None else keys.listed()
-    found = {path: seals.link_of(evidence.read(path), path.name) for path in map(Path, files)}
-    findings = [f"{path.name} is not signed" for path, link in found.items() if link is None]
-    links = [link for link in found.values() if link is not None]
-    findings += seals.broken(links, known)
+    trusted = keys.read_all(key) if key is not None else keys.listed()
+    links_of = {path: seals.link_of(evidence.read(path), path.name) for path in map(Path, files)}
+    findings = [f"{path.name} is not signed" for path, link in links_of.items() if link is None]
+    links = [link for link in links_of.values() if link is not None]
+    findings += seals.broken(links, trusted)
     if register is not None:
         entries = seals.registered(Path(register))
-        findings += seals.broken(entries, known)
+        findings += seals.broken(entries, trusted)
         findings += (
             [] if not entries or min(entry.number for entry in entries) == 1 else ["the register lacks its first lines"]
         )
@@ -180,14 +195,14 @@ def verify_chain(
 # -- the signature ----------------------------------------------------------------------------------------------------
 
 
-def _signature(path: Path, document: Facts, given: Sequence[PublicKey], findings: _Findings) -> None:
+def _signature(path: Path, document: Facts, trusted: Sequence[PublicKey], findings: _Findings) -> None:
     """Whether it is signed, by whom, and whether the signature holds."""
     link = seals.link_of(document, path.name)
-    names = {one.raw for one in given or keys.listed()}
+    names = {one.raw for one in trusted or keys.listed()}
     if link is None:
         if document["format"] != evidence.OLD and document["page"]["signer"]:
             findings.differences.append("the signature was taken away")
-        elif given:
+        elif trusted:
             findings.differences.append("it is not signed, and a key was given by which it should be")
         return
     findings.signature = f"signed by the key {link.public.name} as number {link.number}"
@@ -195,14 +210,14 @@ def _signature(path: Path, document: Facts, given: Sequence[PublicKey], findings
         findings.differences.append("the signature does not hold: evidence or page were changed after it was signed")
     elif link.public.raw in names:
         findings.trusted = True
-    elif given:
-        findings.differences.append(f"it is signed by another key ({link.public.name}), not by {_named(given)}")
+    elif trusted:
+        findings.differences.append(f"it is signed by another key ({link.public.name}), not by {_named(trusted)}")
     else:
         findings.doubts.append(f"the key {link.public.name} is not known here; give the agency's public key")
 
 
-def _named(given: Sequence[PublicKey]) -> str:
-    return some(one.name for one in given)
+def _named(trusted: Sequence[PublicKey]) -> str:
+    return some(one.name for one in trusted)
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------
@@ -216,19 +231,19 @@ def _page(path: Path, content: bytes, document: Facts, findings: _Findings) -> N
             "an earlier version of cbm-lake made it, whose evidence does not hold its pages; make it anew"
         )
         return
-    found = _differences_of_page(path, content, document)
-    if found is None:
+    changes = _differences_of_page(path, content, document)
+    if changes is None:
         return
-    if not found:
+    if not changes:
         findings.notes.append("the page is the one that its evidence makes")
     elif findings.trusted and _is_signed(form, content, document):
         findings.notes.append(f"the page is the one that was signed, set with {_tools(document['tools'])}")
     elif findings.trusted or document["tools"] == evidence.tools():
-        findings.differences += found
+        findings.differences += changes
     else:
         here, there = _tools(evidence.tools()), _tools(document["tools"])
         findings.doubts.append(
-            f"the page was set with {there}, and looks otherwise when set here with {here}: {found[0]}"
+            f"the page was set with {there}, and looks otherwise when set here with {here}: {changes[0]}"
         )
 
 

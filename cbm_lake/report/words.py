@@ -10,13 +10,23 @@ from cbm_lake.report.facts import Facts
 from cbm_lake.report.pages import NOTHING, rows
 
 _SCENES: Final = {
-    "day": "day", "card": "card", "product": "product", "baseline": "baseline", "offset": "offset", "rule": "pixels",
+    "day": "day",
+    "card": "card",
+    "product": "product",
+    "baseline": "baseline",
+    "offset": "offset",
+    "rule": "pixels",
     "version": "cbm-lake",
-}  # fmt: skip
+}
 _MARKERS: Final = {
-    "marker": "marker", "date_start": "from", "date_main": "main", "date_end": "to", "duration_days": "days",
-    "value_1": "value", "confidence": "confidence",
-}  # fmt: skip
+    "marker": "marker",
+    "date_start": "from",
+    "date_main": "main",
+    "date_end": "to",
+    "duration_days": "days",
+    "value_1": "value",
+    "confidence": "confidence",
+}
 _LIGHTS: Final = {"scenario": "scenario", "colour": "colour", "reason": "why"}
 _FOI: Final = {"check": "check", "foi_h": "heterogeneous", "foi_c": "several classes", "largest_share": "largest share"}
 _SEASON: Final = {"day": "day", "ndvi": "NDVI", "cloud": "clouds", "count": "pixels", "used": "used"}
@@ -27,30 +37,30 @@ _PIXELS: Final = 8
 
 def of(sealed: Facts) -> Facts:
     """All texts of a report, of its evidence alone."""
-    found, key, page = sealed["facts"], sealed["key"], sealed["page"]
-    parcel = found["parcel"]
+    values, key, page = sealed["facts"], sealed["key"], sealed["page"]
+    parcel = values["parcel"]
     crop = parcel["crop_name"] or parcel["crop_code"] or "no crop declared"
     return {
         "title": f"Parcel {key['pid']}",
         "subtitle": f"{key['aoi'].upper()} {key['year']}{' ' + key['ptype'] if key['ptype'] else ''} · {crop}",
         "made": f"{sealed['as_of'][:16].replace('T', ' ')} UTC{' by ' + page['maker'] if page['maker'] else ''}",
         "date": dict(zip(("year", "month", "day"), map(int, sealed["as_of"][:10].split("-")), strict=True)),
-        "facts": _declared(found, key),
-        "summary": _summary(found),
+        "facts": _declared(values, key),
+        "summary": _summary(values),
         "missing": page["missing"],
-        "markers": rows([{**row, "marker": row["marker"].replace("_", " ")} for row in found["markers"]], _MARKERS),
-        "lights": rows(found["lights"], _LIGHTS),
+        "markers": rows([{**row, "marker": row["marker"].replace("_", " ")} for row in values["markers"]], _MARKERS),
+        "lights": rows(values["lights"], _LIGHTS),
         "foi": rows([{**row, "check": _short(row["check"])} for row in sealed["others"]["foi"]], _FOI),
-        "peers": _peers(found["peers"]),
+        "peers": _peers(values["peers"]),
         "notes": sealed["others"]["notes"],
-        "season": rows([_seen(row) for row in found["optical"]], _SEASON),
-        "scenes": rows([_scene(row) for row in found["scenes"]], _SCENES),
+        "season": rows([_season_row(row) for row in values["optical"]], _SEASON),
+        "scenes": rows([_scene(row) for row in values["scenes"]], _SCENES),
         "evidence": _evidence(sealed),
     }
 
 
-def _declared(found: Facts, key: Facts) -> list[list[str]]:
-    parcel = found["parcel"]
+def _declared(values: Facts, key: Facts) -> list[list[str]]:
+    parcel = values["parcel"]
     return [
         ["crop", parcel["crop_name"] or "none declared"],
         ["crop code", parcel["crop_code"] or "none declared"],
@@ -62,36 +72,40 @@ def _declared(found: Facts, key: Facts) -> list[list[str]]:
     ]
 
 
-def _summary(found: Facts) -> list[str]:
+def _summary(values: Facts) -> list[str]:
     """The season in a few sentences."""
-    seen = found["optical"]
-    clear = [row for row in seen if _clear(row)]
-    told = [f"{len(seen)} scenes of Sentinel-2 cover the parcel; on {len(clear)} days it was seen without clouds."]
-    told += _hidden(seen)
+    looks = values["optical"]
+    clear = [row for row in looks if _clear(row)]
+    sentences = [
+        f"{len(looks)} scenes of Sentinel-2 cover the parcel; on {len(clear)} days it was seen without clouds."
+    ]
+    sentences += _hidden(looks)
     if clear:
         highest, lowest = max(clear, key=_ndvi), min(clear, key=_ndvi)
-        told.append(
+        sentences.append(
             f"NDVI was highest on {_day(highest)} ({highest['ndvi']:.2f}) and lowest on {_day(lowest)} "
             f"({lowest['ndvi']:.2f})."
         )
-    if seen and not any(row["observable"] for row in seen):
-        few = all((row["count"] or 0) < _PIXELS for row in seen)
+    if looks and not any(row["observable"] for row in looks):
+        few = all((row["count"] or 0) < _PIXELS for row in looks)
         why = "The parcel has fewer than 8 full pixels" if few else "No scene saw enough of the parcel"
-        told.append(f"{why}: what is said of it here is worth little.")
-    radar = {row["obstime"] for row in found["radar"]}
-    told.append(f"Sentinel-1 saw it on {len(radar)} dates." if radar else "There is no Sentinel-1 of it in the lake.")
-    return told
+        sentences.append(f"{why}: what is said of it here is worth little.")
+    radar = {row["obstime"] for row in values["radar"]}
+    sentences.append(
+        f"Sentinel-1 saw it on {len(radar)} dates." if radar else "There is no Sentinel-1 of it in the lake."
+    )
+    return sentences
 
 
-def _hidden(seen: list[Facts]) -> list[str]:
+def _hidden(looks: list[Facts]) -> list[str]:
     """Why scenes are not used, with how many: clouds, no classified pixel, only part of the parcel."""
-    clouded = sum(bool(row["cloud"]) for row in seen)
-    unknown = sum(row["cloud"] is None for row in seen)
-    cut = sum(_is_cut(row) for row in seen)
-    told = [f"{clouded} show clouds on it."] if clouded else []
+    clouded = sum(bool(row["cloud"]) for row in looks)
+    unknown = sum(row["cloud"] is None for row in looks)
+    cut = sum(_is_cut(row) for row in looks)
+    sentences = [f"{clouded} show clouds on it."] if clouded else []
     if unknown:
-        told.append(f"On {unknown} it is unknown whether there are clouds: none of its pixels is classified.")
-    return [*told, f"{cut} saw only part of it."] if cut else told
+        sentences.append(f"On {unknown} it is unknown whether there are clouds: none of its pixels is classified.")
+    return [*sentences, f"{cut} saw only part of it."] if cut else sentences
 
 
 def _is_cut(row: Facts) -> bool:
@@ -111,7 +125,7 @@ def _day(row: Facts) -> str:
     return datetime.fromisoformat(row["obstime"]).strftime("%-d %B %Y")
 
 
-def _seen(row: Facts) -> dict[str, Any]:
+def _season_row(row: Facts) -> dict[str, Any]:
     clouds = "unknown" if row["cloud"] is None else f"{row['cloud']:.0%}"
     ndvi = NOTHING if row["ndvi"] is None else f"{row['ndvi']:.3f}"
     used = "yes" if _clear(row) else f"no: {row['share']:.0%} seen" if _is_cut(row) else "no"
@@ -120,8 +134,8 @@ def _seen(row: Facts) -> dict[str, Any]:
 
 def _scene(row: Facts) -> dict[str, Any]:
     offset = row["boa_offset"]
-    told = NOTHING if row["card"] != "s2" else "none" if not offset else f"{offset:+g}, removed"
-    return {**row, "day": (row["obstime"] or "")[:10], "offset": told, "product": row["product"] or row["scene"]}
+    offset_text = NOTHING if row["card"] != "s2" else "none" if not offset else f"{offset:+g}, removed"
+    return {**row, "day": (row["obstime"] or "")[:10], "offset": offset_text, "product": row["product"] or row["scene"]}
 
 
 def _peers(peers: Facts) -> str:
