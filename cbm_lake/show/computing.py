@@ -121,8 +121,10 @@ def hidden(curve: pd.DataFrame) -> dict[str, int]:
 
 
 def _reasons(curve: pd.DataFrame) -> NDArray[np.object_]:
-    """Why observations are not usable; "" where they are."""
-    return np.array([reason or "" for reason in curve.get("why_not", [""] * len(curve))], object)
+    """Why observations are not usable, by their clouds alone where nothing else is said of them; "" where they are."""
+    if "why_not" in curve:
+        return np.array([reason or "" for reason in curve["why_not"]], object)
+    return np.where(np.asarray(curve["cloud"], np.float64) > CLEAR_SKY, "cloudy", "").astype(object)
 
 
 # -- places -------------------------------------------------------------------------------------------------------

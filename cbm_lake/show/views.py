@@ -148,7 +148,7 @@ def view(bands: str | Sequence[str]) -> View:
     text = "ndvi" if [band_called(name) for name in names] == _NDVI else _WORDS.get(text, text)
     index = next((index for index in INDICES.values() if text in (index.name, *index.aliases)), None)
     if index:
-        return View(index.name, index.label, index.bands, index=index)
+        return View(index.name, index.label, index.bands[::-1], index=index)  # near infrared first, as formulas have it
     if text == "true colour":
         names = list(_TRUE_COLOUR)
     chosen = tuple(band_called(name.strip().upper()) for name in names if name.strip())
