@@ -155,7 +155,7 @@ def view(bands: str | Sequence[str]) -> View:
     other = CARDS.get(chosen[0].lower()) if chosen else None
     if other and other is not S2:
         whole = other.band_named("_".join(names[1:]))  # QA_PIXEL has a line in its name
-        parts = (whole,) if whole else tuple(other.band_named(name) or name for name in names[1:])
+        parts = (whole,) if whole else tuple(band_called(name, other) for name in names[1:])
         return _of_card(bands, other, parts)
     if chosen == (S2.class_band,):
         return View("SCL", "scene classes", chosen)
