@@ -286,7 +286,7 @@ def _make_room(lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], jobs: 
     while True:
         slots = [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in held.to_pylist()]
         counting = lake.query("cube.slots", card=card, grid=grid.name, aoi=None, year=None)["slot"].to_pylist()
-        cube.extend(grid, dtypes, slots, set(counting))
+        cube.extend(grid, dtypes, slots, set(counting), cards.get(card))
         again = lake.reserve_slots(card, grid.name, wanted)
         if again.num_rows == held.num_rows:  # nobody who knew of fewer slots can have written after this
             taken = again.to_pylist()

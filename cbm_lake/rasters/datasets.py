@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.rasters import Grid, cf
 from cbm_lake.rasters.blocks import Sizes
@@ -168,7 +169,7 @@ def _publish(lake: Pixels, card: str, name: str) -> None:
     try:
         grid = cube.grid()
         while written != (current := _slots(lake, card, name)):
-            cube.extend(grid, {}, *current)
+            cube.extend(grid, {}, *current, cards.get(card))
             written = current
     except (NotFoundError, SourceError) as error:
         log.warning("the cube %s does not say which of its scenes count: %s", name, error)
