@@ -77,7 +77,7 @@ def _validate() -> Panel:
 
 def _findings(found: qa.Validation) -> ipywidgets.Widget:
     """What came of every step, the findings, and the report as files."""
-    folder = Path(tempfile.mkdtemp(prefix="report-", dir=Workspace.here().temp))
+    folder = Path(tempfile.mkdtemp(prefix="report-", dir=Workspace.here().create().temp))
     files = [folder / f"validation{ending}" for ending in (".html", ".json", ".parquet")]
     for path in files:
         found.write(path)

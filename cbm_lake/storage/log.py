@@ -107,13 +107,14 @@ class Log:
         return Newest(version, f"{state.st_ino} {state.st_size} {state.st_mtime_ns}")
 
     def _newest_remote(self, version: int) -> Newest | None:
-        files = self.store.after(f"{self.name}/_delta_log", f"{max(version - 1, -1):020}.json" if version > 0 else "")
-        states = {
-            name: state for name, state in files.items() if name.endswith(".json") and entries.version_of(name) >= 0
+        after = f"{version - 1:020}.json" if version > 0 else ""
+        files = self.store.after(f"{self.name}/_delta_log", after)
+        found = {
+            file: state for file, state in files.items() if file.endswith(".json") and entries.version_of(file) >= 0
         }
         if version < 0:
-            return None if states else Newest(version, "")
-        return Newest(version, states[self.file(version)]) if states.keys() == {self.file(version)} else None
+            return None if found else Newest(version, "")
+        return Newest(version, found[self.file(version)]) if found.keys() == {self.file(version)} else None
 
     def check(self, version: int | None = None) -> None:
         """Look through what the table, or a version of it, rests on; in an object store all is whole or not there.

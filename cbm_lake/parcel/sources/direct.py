@@ -159,7 +159,7 @@ class LakeSource:
         return {**row, "shape": reprojected(shapely.from_wkb(row["geometry"]), row["epsg"], 4326)}
 
     def _declared(self, parcels: ParcelSet) -> Declared:
-        return declared.held(self.lake.url, parcels) if self._hold else declared.Asked(self.lake, parcels)
+        return declared.in_memory(self.lake, parcels) if self._hold else declared.Asked(self.lake, parcels)
 
     def _found(self, parcels: ParcelSet, pid: str) -> Row:
         row = self._declared(parcels).find(str(pid))
