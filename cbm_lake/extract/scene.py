@@ -107,6 +107,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
         "discarded": outcome.discarded,
         "blocks": None if outcome.blocks is None else [block.record() for block in outcome.blocks],
         "pixels": job.pixels,
+        "statistics": list(job.statistics) or None,
     }
 
 
@@ -140,12 +141,13 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
         "obstime": job.scene.obstime, "reference": job.scene.reference, "rule": job.rule, "extraction": job.extraction,
     }  # fmt: skip
     arrays = []
-    for item in schemas.signatures(job.card):
+    schema = schemas.signatures(job.card, job.statistics)
+    for item in schema:
         if item.name in table.column_names:
             arrays.append(table[item.name].cast(item.type))
         else:
             arrays.append(pa.repeat(pa.scalar(keys.get(item.name), item.type), table.num_rows))
-    return pa.table(arrays, schema=schemas.signatures(job.card))
+    return pa.table(arrays, schema=schema)
 
 
 def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
@@ -154,20 +156,29 @@ def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
     Offset and scale are applied to the results, which is exact and clips no dark pixel.
     """
     raster, card = job.rasters[band], cards.get(job.card)
+    names = (*cards.statistics.STORED, *job.statistics)
     if job.rule == "coverage":
-        table, discarded = _covered(job, band, pixels, card.nodata)
+        table, discarded = _covered(job, band, pixels, card.nodata, names)
     else:
         index = _index(job, raster.grid.name)
         pool = _pool(job, band, index, pixels)
         discarded = _checked(job, band, pool)
-        table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=card.nodata)
+        table = zonal.pool_statistics(
+            pool, index.pixel_offsets, card.nodata, statistics=names, whole=_whole(job, raster.grid)
+        )
     statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
-    for name in cards.statistics.STORED:
+    seen = pc.greater(table["count"], 0)
+    for name in names:
         values = _in_unit(job, card, name, table[name])
         statistics[f"{band}_{name}"] = (
-            pc.if_else(pc.greater(table["count"], 0), values, None) if name != "count" else values
+            _defined(values) if cards.STATISTICS[name].counts else pc.if_else(seen, values, None)
         )
     return statistics, discarded
+
+
+def _defined(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Null where a number is none (NaN)."""
+    return pc.if_else(pc.is_nan(values), None, values) if pa.types.is_floating(values.type) else values
 
 
 def _in_unit(job: Job, card: cards.Card, name: str, values: pa.Array) -> pa.Array:
@@ -272,7 +283,7 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Pixels) -> Any:
     return pool
 
 
-def _covered(job: Job, band: str, pixels: Pixels, nodata: float) -> tuple[pa.Table, int]:
+def _covered(job: Job, band: str, pixels: Pixels, nodata: float, statistics: tuple[str, ...]) -> tuple[pa.Table, int]:
     """The statistics by the coverage rule, and how many pixels round the parcels were discarded.
 
     count is the sum of covered parts, rounded, and at least 1 where there is any; covered is the sum itself.
@@ -286,7 +297,7 @@ def _covered(job: Job, band: str, pixels: Pixels, nodata: float) -> tuple[pa.Tab
         array[row : row + window.height, col : col + window.width] = values
     discarded = _checked(job, band, array)
     place = raster.grid.transform * Affine.translation(around.col, around.row)
-    table = zonal.coverage_statistics(shapes, array, place, nodata=nodata)
+    table = zonal.coverage_statistics(shapes, array, place, nodata=nodata, statistics=statistics)
     table = table.append_column("covered", table["count"])
     covered = np.asarray(table["count"])
     count = np.where(covered > 0, np.maximum(np.rint(covered), 1), 0)
