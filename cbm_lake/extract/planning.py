@@ -14,8 +14,9 @@ from cbm_lake import cards, zonal
 from cbm_lake.cards.statistics import optional
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract.causes import cause
+from cbm_lake.extract.jobparcels import geometries
 from cbm_lake.extract.jobs import RULES, Base, Block, Job, Outcome, Plan, Progress, Scene
-from cbm_lake.extract.scene import geometries, record
+from cbm_lake.extract.scene import record
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo import areas
 from cbm_lake.lake import Lake, open_lake

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.parcel.sources import Columns
 from cbm_lake.server import security
@@ -24,7 +25,7 @@ _MOST_PARCELS: Final = 100
 _POSTED: Final = ("rawChipsBatch", "rawS1ChipsBatch")
 """Questions that are sent, not asked for."""
 _INFO: Final = ("area", "clat", "clon", "cropcode", "cropname", "pid", "srid")
-_SERIES: Final = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
+_SERIES: Final = ("date_part", "band", *cards.statistics.SERIES)
 
 
 def _sorted(columns: Columns) -> Columns:
