@@ -74,7 +74,8 @@ def shapes_and_band(lake, scene, band):
     grid = Raster.inspect(assets[band]["href"]).grid
     series = gpd.GeoSeries(shapely.from_wkb(table["geometry"].to_pylist()), crs=table["epsg"][0].as_py())
     with rasterio.open(assets[band]["href"]) as file:
-        return dict(zip(table["pid"].to_pylist(), series.to_crs(grid.epsg), strict=True)), file.read(1), file
+        pixels, profile = file.read(1), file.profile
+    return dict(zip(table["pid"].to_pylist(), series.to_crs(grid.epsg), strict=True)), pixels, profile
 
 
 def by_pid(lake, scene):
@@ -95,12 +96,12 @@ def test_by_the_centre_rule_they_equal_rasterstats_and_pixels_counted_by_hand(as
         shapes, pixels, file = shapes_and_band(asked, scene["id"], band)
         mine = by_pid(asked, scene["id"])
         names = "count percentile_10 percentile_90"
-        truth = zonal_stats(list(shapes.values()), pixels, affine=file.transform, nodata=0, stats=names)
+        truth = zonal_stats(list(shapes.values()), pixels, affine=file["transform"], nodata=0, stats=names)
         for (pid, shape), expected in zip(shapes.items(), truth, strict=True):
             if pid not in mine:
                 continue
             row = mine[pid]
-            whole = rasterize([shape], pixels.shape, transform=file.transform).sum()
+            whole = rasterize([shape], pixels.shape, transform=file["transform"]).sum()
             assert row[f"{band}_valid_share"] == (pytest.approx(expected["count"] / whole) if whole else None)
             cut += 0 < expected["count"] < whole
             if expected["count"]:
@@ -119,16 +120,15 @@ def test_by_the_coverage_rule_they_equal_exactextract_and_areas(tmp_path, season
     compared = 0
     for scene in scenes_of(lake):
         shapes, pixels, file = shapes_and_band(lake, scene["id"], "B04")
-        frame = gpd.GeoDataFrame({"pid": list(shapes)}, geometry=list(shapes.values()), crs=file.crs)
+        frame = gpd.GeoDataFrame({"pid": list(shapes)}, geometry=list(shapes.values()), crs=file["crs"])
         path = tmp_path / "raster.tif"
-        profile = {**file.profile, "dtype": "float32", "nodata": 0, "driver": "GTiff", "compress": None}
-        profile.pop("predictor", None)
-        with rasterio.open(path, "w", **profile) as out:
+        profile = {name: file[name] for name in ("width", "height", "crs", "transform")}
+        with rasterio.open(path, "w", driver="GTiff", count=1, dtype="float32", nodata=0, **profile) as out:
             out.write(pixels.astype("float32"), 1)
         operations = ["count", "quantile(q=0.1)", "quantile(q=0.9)"]
         truth = exact_extract(str(path), frame, operations, include_cols=["pid"], output="pandas").set_index("pid")
         for pid, row in by_pid(lake, scene["id"]).items():
-            expected, area = truth.loc[pid], shapes[pid].area / abs(file.transform.a * file.transform.e)
+            expected, area = truth.loc[pid], shapes[pid].area / abs(file["transform"].a * file["transform"].e)
             assert row["B04_p10"] == pytest.approx(expected["quantile_10"] + scene["boa_offset"], rel=1e-5)
             assert row["B04_p90"] == pytest.approx(expected["quantile_90"] + scene["boa_offset"], rel=1e-5)
             assert row["B04_valid_share"] == pytest.approx(min(expected["count"] / area, 1), rel=1e-4)
@@ -306,9 +306,10 @@ def test_the_command_line_asks_for_them(tmp_path, season, monkeypatch):
 
     monkeypatch.setenv("CBM_LAKE_HOME", str(tmp_path))
     lake = fill(tmp_path / "lake", season)
-    monkeypatch.setenv("CBM_LAKE_URL", str(tmp_path / "lake"))
-    command = ["extract", "s2", "2024-01-01", "2024-06-30", "--aoi", "demo", "--year", "2024", "--workers", "0"]
-    result = CliRunner().invoke(app, [*command, "--bands", "B04", "--statistics", "p10,valid_share"])
+    monkeypatch.setenv("CBM_LAKE_LAKE__URL", str(tmp_path / "lake"))
+    days = ["--start", "2024-01-01", "--end", "2024-06-30"]
+    command = ["extract", "s2", *days, "--aoi", "demo", "--year", "2024", "--bands", "B04", "--workers", "0"]
+    result = CliRunner().invoke(app, [*command, "--statistics", "p10,valid_share"])
     assert result.exit_code == 0, result.output
     assert {"B04_p10", "B04_valid_share"} <= {*lake.sql("select * from s2 limit 0").column_names}
 
