@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from cbm_lake import cards, zonal
+from cbm_lake.cards.statistics import optional
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract.causes import cause
+from cbm_lake.extract.jobparcels import geometries
 from cbm_lake.extract.jobs import RULES, Base, Block, Job, Outcome, Plan, Progress, Scene
-from cbm_lake.extract.scene import geometries, record
+from cbm_lake.extract.scene import record
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo import areas
 from cbm_lake.lake import Lake, open_lake
@@ -30,6 +32,19 @@ _READERS = 16
 """Headers that are read at once: they may be far away."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for of every scene."""
+
+    bands: tuple[str, ...]
+    rule: str
+    statistics: tuple[str, ...]
+    """Beside those that every signature has."""
+    cube: bool
+    again: bool
+    """Whether also what is done."""
+
+
 def plan(
     card: str,
     start: date | str,
@@ -41,6 +56,7 @@ def plan(
     bands: Iterable[str] | None = None,
     cube: bool = True,
     rule: str = "centre",
+    statistics: str | Iterable[str] = (),
     again: bool = False,
     dry: bool = False,
     lake: Lake | None = None,
@@ -59,7 +75,8 @@ def plan(
     first, last = days(start, end)
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = _covering_scenes(lake, kind.name, first, last, parcels)
-    drafts = _drafts(lake, kind, rows, parcels, wanted, rule, cube=cube, again=again)
+    asked = Asked(bands=wanted, rule=rule, statistics=optional(statistics), cube=cube, again=again)
+    drafts = _drafts(lake, kind, rows, parcels, asked)
     known = {} if again else _known_rasters(lake, drafts)
     jobs, failed = _inspect(kind, drafts, known, progress)
     jobs = _of_same_pixels(lake, jobs)
@@ -112,11 +129,7 @@ def _drafts(
     kind: cards.Card,
     rows: list[dict[str, Any]],
     parcels: ParcelSet,
-    wanted: tuple[str, ...],
-    rule: str,
-    *,
-    cube: bool,
-    again: bool,
+    asked: Asked,
 ) -> list[tuple[Job, dict[str, str]]]:
     """A job, still without rasters, and the hrefs by band, for every scene that is not done; again for every one."""
     key = {"card": kind.name, "aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
@@ -130,18 +143,30 @@ def _drafts(
     for row in rows:
         entry = held.get(row["id"], {"attempt": 0, "extraction": None, "current": False, "signatures": 0})
         scene = Scene(row["id"], row["obstime"], row["reference"], row["boa_offset"], row["revision"])
-        bands = kind.check_bands((*wanted, *(entry["bands"] if entry["extraction"] else ())))
-        job = Job(lake.url, kind.name, scene, parcels, bands, rule, {}, after=entry["attempt"])
+        done = entry if entry["extraction"] else {"bands": (), "statistics": ()}
+        bands = kind.check_bands((*asked.bands, *done["bands"]))
+        statistics = optional((*asked.statistics, *(done["statistics"] or ())))
+        job = Job(lake.url, kind.name, scene, parcels, bands, asked.rule, {}, after=entry["attempt"])
         job = replace(job, before=entry["signatures"], causes=tuple(sorted(causes.get(row["id"], ()))))
-        same = not again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
-        if same and entry["rule"] == rule and set(bands) == set(entry["bands"]):
-            if not changes.since(entry["versions"]) and (entry["cube"] or not cube):
+        job = replace(job, statistics=statistics)
+        same = not asked.again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
+        if same and _is_covered(job, entry):
+            if not changes.since(entry["versions"]) and (entry["cube"] or not asked.cube):
                 continue
-            if changes.few_since(entry["versions"]) and (entry["cube"] or not cube):
+            if changes.few_since(entry["versions"]) and (entry["cube"] or not asked.cube):
                 made_for = tuple(sorted(entry["versions"]))
                 job = replace(job, base=Base(entry["extraction"], made_for, entry["started"], entry["pixels"]))
         drafts.append((job, {name: asset["href"] for name, asset in row["assets"].items() if asset and asset["href"]}))
     return drafts
+
+
+def _is_covered(job: Job, entry: dict[str, Any]) -> bool:
+    """Whether what was done of a scene has what a job asks for, by the same rule."""
+    return (
+        entry["rule"] == job.rule
+        and set(job.bands) == set(entry["bands"])
+        and set(job.statistics) == set(entry["statistics"] or ())
+    )
 
 
 class _Changes:

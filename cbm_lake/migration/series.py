@@ -28,7 +28,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.migration.catalogue import Numbered
 from cbm_lake.migration.dumps import Dumps
 
-SIGNATURES: Final = ("pid", "obsid", "band", "count", "mean", "std", "min", "max", "p25", "p50", "p75")
+SIGNATURES: Final = ("pid", "obsid", "band", *cards.statistics.STORED)
 HISTS: Final = ("pid", "obsid", "hist")
 CARDS: Final = tuple(card.name for card in cards.CARDS.values() if card.migrated)
 """Cards that databases of the original library have."""
