@@ -14,7 +14,11 @@ from cbm_lake.lake.queries import Query
 _OPTIONS: Final = ("most", "fewest", "least_seen")
 """Parameters of the rule; null is the lake's own."""
 _KEY: Final = ("aoi", "year", "ptype", "pid", "scene", "obstime")
-_WORTH: Final = "pixels, cloud, 1 - cloud as clear_share, share, observable, clouded, usable, why_not"
+_WORTH: Final = (
+    "pixels, cloud, 1 - cloud as clear_share, share, observable, unknown, clouded, "
+    "is_usable(observable, unknown, clouded) as usable, "
+    "why_not(pixels, share, observable, unknown, clouded, fewest) as why_not"
+)
 _CONSTANTS: Final = {
     "cloud_classes": (f"{list(CLOUD_CLASSES)}", "the scene classes (SCL) in which the ground is not seen"),
     "least_pixels": (f"{observation.LEAST_PIXELS}", "the fewest pixels of an observable parcel"),
