@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _ROUNDED = 1e-6
 """Degrees, a tenth of a metre: what rounding may take off a box of parcels."""
 _INHERITED: Final[list[object]] = []
-"""What a forked child never uses nor ends: the threads of it are in the parent."""
+"""What a forked child neither uses nor ends while it runs: the threads of it are in the parent."""
 _BATCH = 50_000
 """Rows of parcels that are read at once where there may be a million."""
 
@@ -79,9 +79,7 @@ class Lake(Writing):
         stay.
         """
         with self._lock:
-            opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.close()
+            self._opened = None  # not closed, since that would end the cursors of others
         self._moments.forget()
         self.caches.clear()
 

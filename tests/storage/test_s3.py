@@ -28,6 +28,7 @@ from cbm_lake.lake import Lake, check, compaction
 from cbm_lake.rasters import Grid, Raster, Window, stack
 from cbm_lake.rasters.cube import Cube
 from cbm_lake.rasters.readers import source
+from cbm_lake.storage import s3files
 from cbm_lake.storage.access import Access, explained
 from cbm_lake.storage.s3files import S3Files
 from cbm_lake.storage.store import Store
