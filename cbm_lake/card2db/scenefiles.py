@@ -45,7 +45,7 @@ def to_item(
 
     Args:
         scene: its files.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         unit: of backscatter: linear or db.
         offset: of reflectance, in DN; None where the files say it.
         left_out: is given the reasons why files are left out, by band.

@@ -52,6 +52,7 @@ QA_PIXEL: Final = Classification(
 LS: Final = Card(
     "ls",
     "Landsat 8 and 9 Level-2",
+    "Landsat",
     "Landsat 8 and 9: statistics of the bands and counts of the quality classes",
     "reflectance x 10000",
     LANDSAT,

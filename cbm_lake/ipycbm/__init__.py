@@ -63,12 +63,13 @@ def bg_grid(
     tms: str | Sequence[str] = "Google",
     ptype: str | None = None,
     columns: int | None = None,
+    view: bool | None = None,
     debug: bool = False,
 ) -> Any:
     """The orthophotos of a parcel side by side; arguments and errors are those of `show.background.by_pid`."""
     from cbm_lake.show import background
 
-    return background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, columns, debug)
+    return background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, columns, view, debug)
 
 
 def bg_slider(

@@ -177,7 +177,7 @@ def _suspected(found: Foi) -> tuple[gpd.GeoSeries, dict[str, str]]:
     flags = pc.add(pc.fill_null(found.table["foi_h"], 0), pc.fill_null(found.table["foi_c"], 0)).to_pandas()
     pids = found.source.ids.to_pandas().astype(str)
     order = flags[flags > 0].sort_values(ascending=False, kind="stable").index
-    outlines = gpd.GeoSeries(found.source.outlines[order], index=pd.Index(pids[order]), crs=found.source.crs)
+    outlines = gpd.GeoSeries(found.source.geometries[order], index=pd.Index(pids[order]), crs=found.source.crs)
     return outlines, {pids[row]: _COLOURS[int(flags[row])] for row in order}
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import damaged, lookup, queries, schemas, sums, tables, unions
+from cbm_lake.lake import damaged, derived, lookup, queries, schemas, sums, tables, unions
 from cbm_lake.lake.settling import Judge
 from cbm_lake.lake.snapshots import Snapshot, place_of
 from cbm_lake.storage.access import is_remote
@@ -140,7 +140,7 @@ class Database:
         damaged.record(self._connection, self._places)
         for name in _FIRST:
             self._view(name)
-        for definition in queries.definitions():
+        for definition in derived.definitions():
             if definition.name < _OF_SIGNATURES:
                 self._define(definition)
         for name, paths in self._of_parcels.items() if faults else ():  # after "outdated", which speaks of the others
@@ -211,7 +211,7 @@ class Database:
                 if name.startswith("signatures_") and self._files[name]:
                     empty = self._known[name].schema.empty_table()
                     self._connection.from_arrow(empty).create(f"no_{name}")
-            for definition in queries.definitions():
+            for definition in derived.definitions():
                 if definition.name >= _OF_SIGNATURES:
                     self._define(definition)
             self._attributes()

@@ -127,7 +127,7 @@ def covering(
         lat: degrees north.
         start: the first day.
         end: the last day, included.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         chipsize: metres a side of the chip.
         products: only these, by their names (`Scene.product`).
 
@@ -409,12 +409,14 @@ def _clipped(window: Window, grid: Grid) -> Window | None:
 
 def _harmonised(pixels: NDArray[Any], scene: Scene, band: str) -> NDArray[Any]:
     """Stored DN as harmonised DN, those that are no reflectance made nodata; classes and radar stay."""
-    if band == _classes(scene) or pixels.dtype.kind == "f":
+    card = cards.get(scene.card)
+    if card.is_classes(band) or pixels.dtype.kind == "f":
         return pixels
-    encoding.without_wrapped(pixels)
-    if not scene.boa_offset:
+    encoding.without_wrapped(pixels, card.highest)
+    if not scene.boa_offset and card.factor == 1:
         return pixels
-    shifted = np.clip(pixels.astype(np.int32) + scene.boa_offset, 1, np.iinfo(pixels.dtype).max)
+    measured = np.rint(card.measured_of(pixels.astype(np.int32) + scene.boa_offset))
+    shifted = np.clip(measured, 1, np.iinfo(pixels.dtype).max)
     return np.where(pixels == 0, 0, shifted).astype(pixels.dtype)
 
 
@@ -508,7 +510,7 @@ def write(
         chipsize: metres a side.
         folder: where to; it is made.
         limit: the greatest number of scenes that are read.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         products: names of the only products wanted, without .SAFE.
 
     Raises:
@@ -570,7 +572,7 @@ def _is_there(chip: Chip, scene: Scene, lon: float, lat: float, chipsize: float)
 
 
 def _name(scene: Scene, band: str) -> str:
-    separator = "." if scene.card == "s2" else "_"
+    separator = "." if cards.get(scene.card).is_optical else "_"
     return f"{scene.product}{separator}{band}.tif"
 
 

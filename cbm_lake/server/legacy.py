@@ -11,10 +11,24 @@ from urllib.parse import quote
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.parcel.sources import Columns
 from cbm_lake.server import security
-from cbm_lake.server.questions import NOT_ANSWERED, Aoi, Flag, Lat, Lon, Pid, Ptype, Year, answered, is_true, source_of
+from cbm_lake.server.questions import (
+    NOT_ANSWERED,
+    Aoi,
+    Flag,
+    Lat,
+    Lon,
+    Pid,
+    Ptype,
+    SeriesName,
+    Year,
+    answered,
+    is_true,
+    source_of,
+)
 from cbm_lake.server.security import User
 
 router = APIRouter(prefix="/query", tags=["original"])
@@ -138,7 +152,7 @@ def markers(request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", p
 @router.get("/parcelTimeSeries")
 def parcel_time_series(
     request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", ptype: Ptype = "",
-    tstype: Literal["s2", "bs", "c6", "scl"] = "s2", band: Annotated[str, Query(max_length=50)] = "",
+    tstype: SeriesName = "s2", band: Annotated[str, Query(max_length=50)] = "",
     scl: Flag = "True", ref: Flag = "", tsformat: Literal["json", "csv"] = "json",
 ) -> Response:  # fmt: skip
     """The statistics of a parcel by time and band."""
@@ -159,7 +173,7 @@ def parcel_time_series(
 def _no_series(tstype: str, *, scl: bool, ref: bool) -> Columns:
     if tstype == "scl":
         return {"obsid": [], "hist": []}
-    more = [*(["hist"] if scl and tstype == "s2" else []), *(["reference"] if ref else [])]
+    more = [*(["hist"] if scl and cards.get(tstype).classification else []), *(["reference"] if ref else [])]
     return {name: [] for name in (*_SERIES, *more)}
 
 

@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 router = APIRouter(prefix="/query", tags=["original"])
 
 _YELLOW: Final = (255, 220, 0)
+_RADAR_PRODUCTS: Final = {card.product_type: card.name for card in cards.CARDS.values() if not card.is_optical}
 _MOST_CHIPS: Final = 24
 _FIRST: Final = "2014-01-01"
 """Before the first Sentinel scene."""
@@ -61,7 +62,7 @@ def _chips(
     card: str = "s2", limit: int = _MOST_CHIPS,
 ) -> list[chips.Chip] | None:  # fmt: skip
     """Chips in a folder of results; None where there are more than are made at once."""
-    results, band = request.app.state.results, cards.band_called(band)
+    results, band = request.app.state.results, cards.band_called(band, cards.get(card))
     folder = results.folder(user.name, *place, band, chipsize, card)
     with request.app.state.heavy:
         try:
@@ -215,7 +216,7 @@ def raw_s1_chips_batch(request: Request, user: User, body: Annotated[dict[str, A
     problem = _keys(body, ("lon", "lat", "dates", "chipsize", "plevel"))
     if problem:
         return answered({"error": problem})
-    card = {"CARD-BS": "bs", "CARD-COH6": "c6"}.get(str(body["plevel"]))
+    card = _RADAR_PRODUCTS.get(str(body["plevel"]))
     days = _texts(body["dates"], "dates")
     if card is None or len(days) != 2:
         raise InvalidInputError("plevel is CARD-BS or CARD-COH6, and dates are the first and the last day")
@@ -225,7 +226,9 @@ def raw_s1_chips_batch(request: Request, user: User, body: Annotated[dict[str, A
         some = _chips(request, user, place, (days[0], days[1]), band, size, card, _MOST_OF_BATCH)  # type: ignore[arg-type]
         if some is None:
             return too_many("chips", _MOST_OF_BATCH)
-        found += [(f"{_first_moment(chip) if card == 'c6' else _moment(chip)}_{chip.band}", chip) for chip in some]
+        found += [
+            (f"{_first_moment(chip) if card == cards.C6.name else _moment(chip)}_{chip.band}", chip) for chip in some
+        ]
     return _batch(request.app.state.results, found)
 
 

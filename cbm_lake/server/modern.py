@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import pyarrow as pa
 import pyarrow.csv
@@ -24,7 +24,7 @@ from cbm_lake.files import decimals
 from cbm_lake.lake import queries
 from cbm_lake.lake.export import as_text, json_rows
 from cbm_lake.server import security
-from cbm_lake.server.questions import Aoi, Pid, Ptype, Year
+from cbm_lake.server.questions import Aoi, CardName, Pid, Ptype, Year
 from cbm_lake.server.security import User
 from cbm_lake.server.sqlbox import TooLargeError
 from cbm_lake.server.sqldesk import Asking
@@ -60,7 +60,7 @@ def parcels(
 @router.get("/timeseries")
 def time_series(
     request: Request, user: User, aoi: Aoi, year: Year, pid: Pid, ptype: Ptype = "",
-    card: Literal["s2", "bs", "c6"] = "s2", accept: Accept = "application/json",
+    card: CardName = "s2", accept: Accept = "application/json",
 ) -> Response:  # fmt: skip
     """A parcel's statistics as wide rows, one per scene, as JSON lines, CSV, Arrow or Parquet by Accept."""
     lake, area = request.app.state.source.lake, security.parcel_set(request, user, aoi, year, ptype).aoi

@@ -83,7 +83,7 @@ def _bands(card: str, text: str) -> list[str]:
     """
     asked = cards.get(card)
     known = asked.rasters
-    names = [cards.band_called(name) for name in text.split("_")]
+    names = [cards.band_called(name, asked) for name in text.split("_")]
     for name in names:
         if name not in known:
             raise InvalidInputError(f"band {name!r} is none of {card}; there are: {', '.join(sorted(set(known)))}")

@@ -573,7 +573,7 @@ def opened(lake, **parcel):
     """Files that a question of one parcel, or of all, opens, and the pids in each of them."""
     cursor = lake._cursor(parcel)
     narrowed = cursor.sql("select unnest(getvariable('files_s2')::varchar[])").fetchall()
-    names = [name for (name,) in narrowed] or [file["path"] for file in lake._opened._files["signatures_s2"]]
+    names = [name for (name,) in narrowed] or [file.path for file in lake._opened._files["signatures_s2"]]
     assert cursor.sql("from signatures_s2").shape[0] == sum(pq.read_metadata(name).num_rows for name in names)
     return {name: pq.read_table(name, columns=["pid"])["pid"].to_pylist() for name in names}
 
