@@ -48,9 +48,7 @@ def _widget(name: str) -> Callable[..., Any]:
         return cleaning.offered(panel(lake))
 
     made.__name__ = made.__qualname__ = name
-    made.__doc__ = (
-        f"The widget of cbm_lake.{name}, shown when it is the last line of a cell; lake is whose."
-    )
+    made.__doc__ = f"The widget of cbm_lake.{name}, shown when it is the last line of a cell; lake is whose."
     return made
 
 
