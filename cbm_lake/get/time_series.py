@@ -85,8 +85,8 @@ def by_location(
 
     Args and errors are those of `by_pid` and of `parcel_info.by_location`.
     """
-    found = sources.here(lake).parcels_by_location(aoi, year, lon, lat, ptype=ptype)
-    return by_pid(aoi, year, found["pid"][0], tstype, ptype, band, debug, lake=lake)
+    columns = sources.here(lake).parcels_by_location(aoi, year, lon, lat, ptype=ptype)
+    return by_pid(aoi, year, columns["pid"][0], tstype, ptype, band, debug, lake=lake)
 
 
 @checked_options

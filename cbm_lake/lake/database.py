@@ -84,10 +84,6 @@ class Database:
             configure(self._connection)
             self._begin()
 
-    def close(self) -> None:
-        """Free it once nobody reads from it any more; cursors that were given out go on."""
-        self._connection.close()
-
     @property
     def is_whole(self) -> bool:
         """Whether nothing of it is damaged."""

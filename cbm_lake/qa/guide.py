@@ -126,10 +126,11 @@ def workflow(
         InvalidInputError: a setting is unknown or wrong, or a step refuses its input.
         SourceError: a file, server or scene failed.
     """
+    lake = lake or open_lake()
     aoi, year, kind = parcels.check_set(aoi, year, ptype)
     file = Workspace.here().config_file.with_name("_".join(filter(None, ["workflow", aoi, str(year), kind])) + ".json")
     held = _held(file)
-    way = _Way(lake or open_lake(), aoi, year, kind or None, _with(held, settings), workers, progress)
+    way = _Way(lake, aoi, year, kind or None, _with(held, settings), workers, progress)
     steps: list[Step] = []
     useless: tuple[str, ...] = ()
     try:

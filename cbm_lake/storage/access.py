@@ -93,9 +93,14 @@ class Access:
         return cls(
             host if "://" in host or not host else f"https://{host}",
             section.region or variable("AWS_REGION", "AWS_DEFAULT_REGION"),
-            key, secret, token, section.anonymous, section.requester_pays, connections_to(section, host),
+            key,
+            secret,
+            token,
+            section.anonymous,
+            section.requester_pays,
+            connections_to(section, host),
             section.retries,
-        )  # fmt: skip
+        )
 
     # -- for each library ---------------------------------------------------------------------------------------------
 
