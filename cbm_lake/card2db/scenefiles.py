@@ -61,7 +61,7 @@ def to_item(
         try:
             ground.check_pixel(raster, card, band)
         except SourceError as error:
-            unfit[band] = str(error).partition("; leave out")[0]
+            unfit[band] = error.what
             continue
         rasters[band] = raster
         if card == "s2" and band != "SCL":

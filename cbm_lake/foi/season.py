@@ -17,7 +17,7 @@ from cbm_lake.extract.scene import geometries
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import CHUNK, Grid, Window, datasets
-from cbm_lake.rasters.datasets import Held
+from cbm_lake.rasters.datasets import CountingCube
 from cbm_lake.rasters.encoding import HIGHEST
 from cbm_lake.rasters.selection import Choice
 
@@ -204,7 +204,7 @@ def find(
         InvalidInputError: the parcels lie on several grids and none is named.
     """
     chosen = Choice.of("s2", parcels.aoi, None, None, None, None, *dates)
-    cubes = datasets.held(lake, chosen)
+    cubes = datasets.cubes_of(lake, chosen)
     fine = _optical(lake, parcels, cubes, grid)
     optical, classes = fine.open(chosen), _classes(cubes, fine).open(chosen)
     numbers = {scene: number for number, scene in enumerate(classes["scene"].to_numpy())}
@@ -220,7 +220,7 @@ def find(
     return Season(fine.grid, optical.isel(time=known), seen, backscatter, periods, tuple(screen), shapes)
 
 
-def _optical(lake: Lake, parcels: ParcelSet, cubes: Sequence[Held], wanted: str | None) -> Held:
+def _optical(lake: Lake, parcels: ParcelSet, cubes: Sequence[CountingCube], wanted: str | None) -> CountingCube:
     """The cube of 10 m in which the parcels lie."""
     fitting = [cube for cube in cubes if {"B04", "B08"} <= set(cube.bands) and wanted in (None, cube.name)]
     counts = {cube.name: _count(lake, parcels, cube.grid) for cube in fitting}
@@ -241,7 +241,7 @@ def _count(lake: Lake, parcels: ParcelSet, grid: Grid) -> int:
     return int(((x > west) & (x < east) & (y > south) & (y < north)).sum())
 
 
-def _classes(cubes: Sequence[Held], optical: Held) -> Held:
+def _classes(cubes: Sequence[CountingCube], optical: CountingCube) -> CountingCube:
     """The cube with the scene classes of the same ground."""
     own = shapely.box(*optical.grid.bounds)
     for cube in cubes:
@@ -257,7 +257,7 @@ def _classes(cubes: Sequence[Held], optical: Held) -> Held:
 def _radar(lake: Lake, parcels: ParcelSet, grid: str, dates: tuple[str, str]) -> xr.Dataset | None:
     """The backscatter of the same grid, if there is any."""
     chosen = Choice.of("bs", parcels.aoi, None, None, None, ("VV", "VH"), *dates)
-    for cube in datasets.held(lake, chosen):
+    for cube in datasets.cubes_of(lake, chosen):
         if cube.name == grid and chosen.fits(cube.name, cube.grid, cube.bands):
             backscatter = cube.open(chosen)
             return backscatter if backscatter.sizes["time"] else None

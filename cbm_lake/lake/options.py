@@ -237,7 +237,7 @@ def _path(value: object) -> object:
 
 
 def _classes(value: object) -> tuple[int, ...]:
-    return scene_classes(value)  # which checks what it gets
+    return scene_classes(value)  # type: ignore[arg-type]  # which is what is checked
 
 
 _BANDS = "a band such as B04, or a list of some"

@@ -46,19 +46,19 @@ class Rate:
         """0 when they may ask now, else the seconds after which they may."""
         now = time.monotonic()
         with self._lock:
-            left, since = self._left.pop(who, (self._burst, now))
-            left = min(self._burst, left + (now - since) * self._per_second)
-            self._left[who] = (left - 1 if left >= 1 else left), now
+            allowance, since = self._left.pop(who, (self._burst, now))
+            allowance = min(self._burst, allowance + (now - since) * self._per_second)
+            self._left[who] = (allowance - 1 if allowance >= 1 else allowance), now
             while len(self._left) > _REMEMBERED:
                 self._left.popitem(last=False)
-        return 0.0 if left >= 1 else (1 - left) / self._per_second
+        return 0.0 if allowance >= 1 else (1 - allowance) / self._per_second
 
     def give_back(self, who: str) -> None:
         """Do not count the last request."""
         with self._lock:
             if who in self._left:
-                left, since = self._left[who]
-                self._left[who] = min(self._burst, left + 1), since
+                allowance, since = self._left[who]
+                self._left[who] = min(self._burst, allowance + 1), since
 
     def ask(self, who: str) -> None:
         """Count a request.

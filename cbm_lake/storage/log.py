@@ -173,7 +173,7 @@ class Log:
         if files:
             reason = str(error).partition("\n")[0]
             raise DamagedLogError(
-                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason}); {WITHOUT_SUM}"
+                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason})", advice=WITHOUT_SUM
             ) from error
 
     @property
@@ -187,7 +187,8 @@ class Log:
             if file.name in noted and not _is_sound(file, *_state_of(file), noted[file.name]):
                 raise DamagedLogError(
                     f"cannot read {file}: this sum of the log is not what was written, and says other things than the "
-                    f"entries; {WITHOUT_SUM}"
+                    "entries",
+                    advice=WITHOUT_SUM,
                 )
 
     def _decoded(self, version: int, content: bytes | None, *, last: bool = True) -> list[Action]:
@@ -197,7 +198,7 @@ class Log:
             return entries.decoded(content)
         path = self.store.path(self.file(version))
         raise DamagedLogError(
-            f"cannot read {path}: this entry of the log is damaged ({fault}); {entries.advice(last=last)}"
+            f"cannot read {path}: this entry of the log is damaged ({fault})", advice=entries.advice(last=last)
         )
 
 
@@ -217,8 +218,8 @@ def _refuse_features(table: DeltaTable, url: str) -> None:
     features = set(protocol.reader_features or ()) | ({"columnMapping"} if protocol.min_reader_version == 2 else set())
     if unread := sorted(features - _READ):
         raise DamagedLogError(
-            f"cannot read {url}: another program gave this table features that are not read here "
-            f"({', '.join(unread)}); drop them with that program, or restore the table from a copy"
+            f"cannot read {url}: another program gave this table features that are not read here ({', '.join(unread)})",
+            advice="drop them with that program, or restore the table from a copy",
         )
 
 

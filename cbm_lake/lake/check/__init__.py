@@ -23,6 +23,7 @@ from cbm_lake.lake.check.files import check_leftovers, check_manifest, check_par
 from cbm_lake.lake.check.ledger import check_ledger, check_named, check_settled
 from cbm_lake.lake.check.looking import Finding, Listing, Looking, Progress
 from cbm_lake.lake.check.remedies import Remedies
+from cbm_lake.lake.records import FileEntry
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
@@ -107,7 +108,7 @@ def _contents(looking: Looking, table: Table, files: dict[str, Files]) -> pa.Tab
     return contents(looking, files[table.name], table.schema) if files[table.name].whole else None
 
 
-def _recorded(table: Table) -> dict[str, manifest.Entry]:
+def _recorded(table: Table) -> dict[str, FileEntry]:
     """The files that must be there; none where the manifest cannot be read, which is a finding of its own."""
     try:
         return manifest.recorded(table)

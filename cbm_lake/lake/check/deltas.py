@@ -64,8 +64,8 @@ def _snapshot(looking: Looking, table: Table) -> dict[str, DataFile] | None:
             files = [] if opened is None else table.files(opened)
     except SourceError as error:
         if not any(finding.part == table.name and finding.severity == "fault" for finding in looking.findings):
-            what, _, advice = str(error).partition("; ")
-            looking.fault(table.name, reason(SourceError(what)), f"{table.name}/_delta_log", advice or RESTORE)
+            problem = reason(SourceError(error.what))
+            looking.fault(table.name, problem, f"{table.name}/_delta_log", error.advice or RESTORE)
         return None
     if opened is None:
         if any("/_delta_log/" not in file for file in looking.names(table.name, ".parquet")):

@@ -109,16 +109,15 @@ def leaves(type_: DuckDBPyType) -> Iterator[str]:
         return
     yield type_.id
     for _, child in type_.children:
-        if not isinstance(child, int):  # the length of an array
+        if not isinstance(child, int | list):  # the length of an array, the texts of an enumeration
             yield from leaves(child)
 
 
 def _check_type(name: str, type_: DuckDBPyType, kind: Format) -> None:
+    refused = kind.refused
     if type_.id in _NESTED:
-        lost = set(leaves(type_)) & (kind.refused | kind.texts | (_NO_JSON if kind.json else frozenset()))
-    else:
-        lost = {type_.id} & kind.refused
-    if lost:
+        refused = kind.refused | kind.texts | (_NO_JSON if kind.json else frozenset())
+    if refused.intersection(leaves(type_)):
         raise refuse(name, kind.name, f"it is {type_}, which that format cannot hold")
 
 
