@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 SLOW ?= tests
 BENCHMARKS := zonal extraction durability jp2 remote scaling chips lookup exporting server foi foi_truth qa validation markers markers_truth guard loading load
 
-.PHONY: demo test test-slow lint docs bench lock clean
+.PHONY: demo test test-slow lint docs shape bench lock clean
 
 demo: $(INSTALLED)  ## the main job end to end on a generated sample, in ./demo
 	CBM_LAKE_HOME=demo $(BIN)/cbm-lake demo demo
@@ -25,6 +25,9 @@ lint: $(INSTALLED)
 
 docs: $(INSTALLED)  ## the documentation as a site in .venv/site, links checked
 	$(BIN)/mkdocs build
+
+shape: $(INSTALLED)  ## the shape of the code in numbers: functions, modules, names, lakes and questions of each verb
+	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.shape
 
 bench: $(INSTALLED)  ## the figures of docs/performance.md; takes an hour or two
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.$$name; done

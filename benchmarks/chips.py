@@ -84,11 +84,21 @@ def rows(folder: Path, files: dict[str, Path], count: int) -> Any:
         if number >= 0:
             os.link(files["COG"], file)
         yield {
-            "type": "Feature", "stac_version": "1.1.0", "id": name, "geometry": outline.wkb, "bbox": box,
-            "assets": {"B04": {"href": str(file), "type": "image/tiff"}}, "card": "s2", "reference": f"{name}.SAFE",
-            "datetime": START + timedelta(days=5 * number - (365 if number < 0 else 0)), "sensor": "S2A",
-            "boa_offset": -1000, "acquisition": name, "source": "made here", "ingested": START,
-        }  # fmt: skip
+            "type": "Feature",
+            "stac_version": "1.1.0",
+            "id": name,
+            "geometry": outline.wkb,
+            "bbox": box,
+            "assets": {"B04": {"href": str(file), "type": "image/tiff"}},
+            "card": "s2",
+            "reference": f"{name}.SAFE",
+            "datetime": START + timedelta(days=5 * number - (365 if number < 0 else 0)),
+            "sensor": "S2A",
+            "boa_offset": -1000,
+            "acquisition": name,
+            "source": "made here",
+            "ingested": START,
+        }
 
 
 def place(number: int) -> tuple[float, float]:
@@ -150,8 +160,10 @@ def many(lake: Lake, folder: Path, count: int) -> None:
     again = chips.write(lake, lon, lat, *DAYS, band="B04", folder=folder / "chips", limit=count)
     grown = (max(sizes) - sizes[0]) / 2**20
     assert len(written) == len(again) == count
-    print(f"{f'{count} chips written, rasterio reads them only':44}{1000 * (middle - begun):8.1f} ms"
-          f" {1000 * (ended - middle):8.1f} ms   {grown:.0f} MB more at the peak")  # fmt: skip
+    print(
+        f"{f'{count} chips written, rasterio reads them only':44}{1000 * (middle - begun):8.1f} ms"
+        f" {1000 * (ended - middle):8.1f} ms   {grown:.0f} MB more at the peak"
+    )
     print(f"{'the same again, all there':44}{1000 * (time.perf_counter() - ended):8.1f} ms")
 
 

@@ -66,10 +66,16 @@ def _measured(rows: pa.Table, file: Path, kind: str) -> dict[str, float]:
     table, level = rows.select(schema.names), int(kind[-1]) if "level" in kind else 3
     write = _seconds(
         lambda: pq.write_table(
-            table, file, compression="zstd", compression_level=level, row_group_size=GROUP, write_statistics=["pid"],
-            store_schema=False, **options,
+            table,
+            file,
+            compression="zstd",
+            compression_level=level,
+            row_group_size=GROUP,
+            write_statistics=["pid"],
+            store_schema=False,
+            **options,
         )
-    )  # fmt: skip
+    )
     opened = pq.ParquetFile(file)
     groups = np.random.default_rng(1).integers(0, opened.num_row_groups, 50).tolist()
     mean = f"select avg(B04_mean), avg(B08_mean) from read_parquet('{file}')"

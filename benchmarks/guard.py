@@ -68,9 +68,16 @@ HAZE = {
 }
 SETS = {"all": tuple(SOIL), "10 m": ("B02", "B03", "B04", "B08"), "20 m": ("B05", "B06", "B07", "B8A", "B11", "B12")}
 MEADOWS = {
-    "blue": "B02", "green": "B03", "red": "B04", "re1": "B05", "re2": "B06", "re3": "B07", "nir": "B08",
-    "swir1": "B11", "swir2": "B12",
-}  # fmt: skip
+    "blue": "B02",
+    "green": "B03",
+    "red": "B04",
+    "re1": "B05",
+    "re2": "B06",
+    "re3": "B07",
+    "nir": "B08",
+    "swir1": "B11",
+    "swir2": "B12",
+}
 """Columns of the meadows' files."""
 START = datetime(2024, 3, 2, 10, 40, tzinfo=UTC)
 DATES = 24
@@ -188,13 +195,17 @@ def _parcels(pids: list[str]) -> pa.Table:
     crop = pa.repeat("crop", count)
     return pa.table(
         {
-            "id": pids, "geometry": pa.array(shapely.to_wkb(shapely.box(*box.values())), pa.binary()),
+            "id": pids,
+            "geometry": pa.array(shapely.to_wkb(shapely.box(*box.values())), pa.binary()),
             "bbox": pa.StructArray.from_arrays([pa.array(side) for side in box.values()], list(box)),
-            "area": np.full(count, 2.25), "crop:code": crop, "crop:name": crop,
+            "area": np.full(count, 2.25),
+            "crop:code": crop,
+            "crop:name": crop,
             "epsg": pa.repeat(pa.scalar(32631, pa.int32()), count),
-            "centroid_lon": np.full(count, 3.0), "centroid_lat": np.full(count, 45.0),
+            "centroid_lon": np.full(count, 3.0),
+            "centroid_lat": np.full(count, 45.0),
         }
-    ).cast(schemas.PARCELS)  # fmt: skip
+    ).cast(schemas.PARCELS)
 
 
 def _rows(pids: list[str], number: int, obstime: datetime, green: Any, level: Any, rng: np.random.Generator) -> Any:
@@ -222,9 +233,15 @@ def _rows(pids: list[str], number: int, obstime: datetime, green: Any, level: An
 def _write(lake: Lake, number: int, obstime: datetime, columns: Any, name: str | None = None) -> None:
     name, count = name or scene(number), len(columns["pid"])
     known = {
-        "aoi": "ms", "year": obstime.year, "ptype": "", "scene": name, "obstime": obstime, "reference": name,
-        "rule": "centre", "extraction": number + 1,
-    }  # fmt: skip
+        "aoi": "ms",
+        "year": obstime.year,
+        "ptype": "",
+        "scene": name,
+        "obstime": obstime,
+        "reference": name,
+        "rule": "centre",
+        "extraction": number + 1,
+    }
     arrays = [
         pa.array(columns[field.name]).cast(field.type)
         if field.name in columns

@@ -163,13 +163,17 @@ def _fill(lake: Lake, year: int, series: pd.DataFrame) -> None:
     series = series[(series.red > 0) & (series.nir > 0)]
     clear = series["mask"].to_numpy() == 1
     known = {
-        "pid": series.pid, "scene": series["system:index"],
+        "pid": series.pid,
+        "scene": series["system:index"],
         "obstime": pd.to_datetime(series["system:time_start"], unit="ms", utc=True),
-        "B04_mean": 10_000 * series.red, "B08_mean": 10_000 * series.nir,
-        "B04_count": [100] * len(series), "B08_count": [100] * len(series),
+        "B04_mean": 10_000 * series.red,
+        "B08_mean": 10_000 * series.nir,
+        "B04_count": [100] * len(series),
+        "B08_count": [100] * len(series),
         **{f"scl_{value}": np.zeros(len(series), int) for value in cards.CLASSES},
-        "scl_4": 25 * clear, "scl_9": 25 * ~clear,
-    }  # fmt: skip
+        "scl_4": 25 * clear,
+        "scl_9": 25 * ~clear,
+    }
     _write(lake, "s2", year, pd.DataFrame(known).sort_values(["pid", "obstime"]))
 
 
@@ -178,11 +182,16 @@ def _declare(lake: Lake, year: int, pids: Any, shapes: Any) -> None:
     west, south, east, north = shapely.bounds(shapes).T
     count = len(pids)
     rows = {
-        "id": pids, "geometry": shapely.to_wkb(shapes),
+        "id": pids,
+        "geometry": shapely.to_wkb(shapes),
         "bbox": pa.StructArray.from_arrays([west, south, east, north], ["xmin", "ymin", "xmax", "ymax"]),
-        "area": np.ones(count), "crop:code": ["meadow"] * count, "crop:name": ["meadow"] * count,
-        "epsg": np.full(count, 4326), "centroid_lon": (west + east) / 2, "centroid_lat": (south + north) / 2,
-    }  # fmt: skip
+        "area": np.ones(count),
+        "crop:code": ["meadow"] * count,
+        "crop:name": ["meadow"] * count,
+        "epsg": np.full(count, 4326),
+        "centroid_lon": (west + east) / 2,
+        "centroid_lat": (south + north) / 2,
+    }
     lake.add_parcels(AOI, year, "", "observed", pa.table(rows).cast(schemas.PARCELS))
 
 
@@ -297,11 +306,17 @@ def _optical(files: Path, pid: str) -> pd.DataFrame:
     series = pd.read_csv(files / "tsdir" / f"{pid}_s2_ts.csv").set_index(["date", "band"]).sort_index()
     red, nir = (series.xs(band, level="band") for band in ("B04", "B08"))
     known = {
-        "pid": pid, "scene": red.index, "obstime": pd.to_datetime(red.index, utc=True),
-        "B04_mean": 10_000 * red.MEAN, "B08_mean": 10_000 * nir.MEAN, "B04_count": red["count"],
-        "B08_count": nir["count"], "B04_std": 10_000 * red["STD.DEV"], "B08_std": 10_000 * nir["STD.DEV"],
+        "pid": pid,
+        "scene": red.index,
+        "obstime": pd.to_datetime(red.index, utc=True),
+        "B04_mean": 10_000 * red.MEAN,
+        "B08_mean": 10_000 * nir.MEAN,
+        "B04_count": red["count"],
+        "B08_count": nir["count"],
+        "B04_std": 10_000 * red["STD.DEV"],
+        "B08_std": 10_000 * nir["STD.DEV"],
         **{f"scl_{value}": red[f"hist.{value}"] for value in cards.CLASSES},
-    }  # fmt: skip
+    }
     return pd.DataFrame(known)
 
 

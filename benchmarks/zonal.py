@@ -19,6 +19,8 @@ import shapely
 from affine import Affine
 
 from cbm_lake import zonal
+from cbm_lake.zonal import coverage
+from cbm_lake.zonal.columns import Columns
 
 SIZE = 10980
 GRID = Affine(10, 0, 600000, 0, -10, 5000040)
@@ -78,7 +80,7 @@ def exactextract_seconds(shapes: np.ndarray, band: np.ndarray, bands: int) -> fl
     box = GRID.c, GRID.f + SIZE * GRID.e, GRID.c + SIZE * GRID.a, GRID.f
     rasters = [NumPyRasterSource(band, *box, nodata=0, name=f"b{i}") for i in range(bands)]
     features = [{"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(s)} for s in shapes]
-    operations = list(zonal.COVERAGE_OPERATIONS)
+    operations = coverage.operations(Columns.of(zonal.STATISTICS))
     return cpu(lambda: exact_extract(rasters, features, operations, output="pandas"))
 
 

@@ -1,6 +1,7 @@
 """What every test shares: a workspace of its own, the lake in it, and the real data where they are to be had."""
 
 import os
+import sys
 import tempfile
 
 os.environ["CBM_LAKE_HOME"] = tempfile.mkdtemp(prefix="cbm-lake-")  # before the first import of the package
@@ -11,6 +12,14 @@ from unittest import mock
 
 import pytest
 from hypothesis import settings
+
+FOLDERS = [
+    str(Path(__file__).parent),
+    *(str(path) for path in sorted(Path(__file__).parent.iterdir()) if path.is_dir()),
+]
+"""Whose modules tests, and the processes that they start, import from each other."""
+sys.path += FOLDERS
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), *FOLDERS)))
 
 settings.register_profile("patient", deadline=None)  # how long an example takes decides no test
 settings.load_profile("patient")

@@ -69,8 +69,12 @@ def deleted(path: Path) -> None:
 
 
 WHOLESALE: dict[str, Callable[[Path], None]] = {
-    "deleted": deleted, "emptied": emptied, "cut": cut, "garbage": garbage, "zeros": zeros,
-}  # fmt: skip
+    "deleted": deleted,
+    "emptied": emptied,
+    "cut": cut,
+    "garbage": garbage,
+    "zeros": zeros,
+}
 
 
 def turned(position: int, bit: int) -> Callable[[Path], None]:

@@ -7,11 +7,14 @@ a folder. Of all else nobody can say: a name may be there or not, and a file may
 import os
 import random
 import stat
+import subprocess
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
+
+import pytest
 
 
 @dataclass(frozen=True)
@@ -152,3 +155,18 @@ def write(survivors, folder):
         else:
             (folder / path).write_bytes(content)
     return folder
+
+
+@contextmanager
+def small_disk(folder, size="1m"):
+    """A file system that is soon full."""
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no rights to mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)

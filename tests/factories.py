@@ -44,10 +44,17 @@ def parcels(pids=PIDS, crops=CROPS, epsg=32631, **others):
         box = dict(zip(("xmin", "ymin", "xmax", "ymax"), shape.bounds, strict=True))
         rows.append(
             {
-                "id": pid, "geometry": shape.wkb, "bbox": box, "area": 1.0004, "crop:code": code, "crop:name": name,
-                "epsg": epsg, "centroid_lon": lon, "centroid_lat": lat,
+                "id": pid,
+                "geometry": shape.wkb,
+                "bbox": box,
+                "area": 1.0004,
+                "crop:code": code,
+                "crop:name": name,
+                "epsg": epsg,
+                "centroid_lon": lon,
+                "centroid_lat": lat,
             }
-        )  # fmt: skip
+        )
     table = pa.Table.from_pylist(rows, schema=schemas.PARCELS)
     for name, values in others.items():
         table = table.append_column(name, pa.array(values))
@@ -62,13 +69,26 @@ def parcel_set(aoi="ms", year=2024, ptype="", version="v1"):
 def scene(name, obstime=DAY, *, card="s2", acquisition=None, baseline="05.10", **others):
     """A row of schemas.SCENES; `acquisition` says of which it is a processing."""
     return {
-        "type": "Feature", "stac_version": "1.1.0", "id": name, "geometry": shapely.box(2.9, 43, 3.1, 44).wkb,
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "id": name,
+        "geometry": shapely.box(2.9, 43, 3.1, 44).wkb,
         "bbox": {"xmin": 2.9, "ymin": 43.0, "xmax": 3.1, "ymax": 44.0},
-        "assets": {"B04": {"href": f"/data/{name}/B04.tif", "type": "image/tiff"}}, "datetime": obstime,
-        "proj:code": "EPSG:32631", "grid:code": "MGRS-31TEJ", "s2:processing_baseline": baseline, "card": card,
-        "reference": f"{name}.SAFE", "sensor": "S2A", "boa_offset": -1000, "acquisition": acquisition or name,
-        "source": "made here", "ingested": datetime.now(UTC), "eo:cloud_cover": 12.5, **others,
-    }  # fmt: skip
+        "assets": {"B04": {"href": f"/data/{name}/B04.tif", "type": "image/tiff"}},
+        "datetime": obstime,
+        "proj:code": "EPSG:32631",
+        "grid:code": "MGRS-31TEJ",
+        "s2:processing_baseline": baseline,
+        "card": card,
+        "reference": f"{name}.SAFE",
+        "sensor": "S2A",
+        "boa_offset": -1000,
+        "acquisition": acquisition or name,
+        "source": "made here",
+        "ingested": datetime.now(UTC),
+        "eo:cloud_cover": 12.5,
+        **others,
+    }
 
 
 def scenes(*rows):
@@ -79,17 +99,27 @@ def scenes(*rows):
 def band(name, mean, count=100):
     """The eight statistics of a band whose values are spread evenly about the mean."""
     values = (count, mean, 10, mean - 20, mean + 20, mean - 7, mean, mean + 7)
-    return {f"{name}_{key}": value for key, value in zip(cards.STATISTICS, values, strict=True)}
+    return {f"{name}_{key}": value for key, value in zip(cards.statistics.STORED, values, strict=True)}
 
 
 def signature(pid, name="A", obstime=DAY, *, aoi="ms", year=2024, ptype="", red=400, nir=1200, scl=None, **others):
     """A row of signatures of s2: NDVI is (1200 - 400) / (1200 + 400) = 0.5 unless told."""
     classes = {f"scl_{value}": (scl or {4: 25}).get(value, 0) for value in cards.CLASSES}
     return {
-        "aoi": aoi, "year": year, "ptype": ptype, "pid": pid, "scene": name, "obstime": obstime,
-        "reference": f"{name}.SAFE", "rule": "centre", "extraction": 0,
-        **band("B04", red), **band("B08", nir), **classes, **others,
-    }  # fmt: skip
+        "aoi": aoi,
+        "year": year,
+        "ptype": ptype,
+        "pid": pid,
+        "scene": name,
+        "obstime": obstime,
+        "reference": f"{name}.SAFE",
+        "rule": "centre",
+        "extraction": 0,
+        **band("B04", red),
+        **band("B08", nir),
+        **classes,
+        **others,
+    }
 
 
 def number(scene, *, card="s2", aoi="ms", year=2024, ptype="", parcels="v1"):
@@ -117,11 +147,22 @@ def entry(name, status="done", finished=DAY, *, card="s2", aoi="ms", year=2024, 
     """A row of the ledger."""
     key = {"card": card, "aoi": aoi, "year": year, "ptype": ptype, "parcels": parcels}
     return {
-        **key, "scene": name, "extraction": number(name, **key), "base": None, "bands": ["B04", "B08"],
-        "rule": "centre", "boa_offset": -1000, "cube": False,
-        "status": status, "problem": None if status == "done" else "broken", "rows": 3,
-        "started": finished, "finished": finished, "version": "0.1", **others,
-    }  # fmt: skip
+        **key,
+        "scene": name,
+        "extraction": number(name, **key),
+        "base": None,
+        "bands": ["B04", "B08"],
+        "rule": "centre",
+        "boa_offset": -1000,
+        "cube": False,
+        "status": status,
+        "problem": None if status == "done" else "broken",
+        "rows": 3,
+        "started": finished,
+        "finished": finished,
+        "version": "0.1",
+        **others,
+    }
 
 
 def fill(lake, *, names=("A", "B"), pids=PIDS, ptype=""):

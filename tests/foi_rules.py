@@ -128,9 +128,13 @@ def rounded(number, total):
 def some_pixels(rng):
     """Small rasters in patches with stray pixels, of several types; the classes and the declared nodata."""
     dtype, values = [
-        ("uint8", [0, 1, 2]), ("uint8", [1, 2, 3]), ("uint8", [0, 1, 2, 3, 255]), ("uint16", [1, 257, 2, 0]),
-        ("int16", [-3, 1, 2, -1]), ("int32", [70_000, 1, 0, 9]),
-    ][rng.integers(6)]  # fmt: skip
+        ("uint8", [0, 1, 2]),
+        ("uint8", [1, 2, 3]),
+        ("uint8", [0, 1, 2, 3, 255]),
+        ("uint16", [1, 257, 2, 0]),
+        ("int16", [-3, 1, 2, -1]),
+        ("int32", [70_000, 1, 0, 9]),
+    ][rng.integers(6)]
     rows, columns = rng.integers(12, 46, 2)
     size = rng.integers(1, 7)
     pixels = np.kron(rng.choice(values, (rows // size + 1, columns // size + 1)), np.ones((size, size), int))

@@ -73,8 +73,15 @@ def check(lake, card, scene, truths, offset=0):
     """
     rows = lake.sql(f"select * from {card} where scene = $scene order by pid", scene=scene).to_pylist()  # noqa: S608
     assert len(rows) == len(SHAPES)
-    names = {"mean": "mean", "std": "std", "min": "min", "max": "max", "p25": "percentile_25", "p50": "percentile_50",
-             "p75": "percentile_75"}  # fmt: skip
+    names = {
+        "mean": "mean",
+        "std": "std",
+        "min": "min",
+        "max": "max",
+        "p25": "percentile_25",
+        "p50": "percentile_50",
+        "p75": "percentile_75",
+    }
     for band, truth in truths.items():
         source, place = (truth, None) if not isinstance(truth, np.ndarray) else (truth, Affine(10, 0, X, 0, -10, Y))
         expected = zonal_stats(SHAPES, source, affine=place, nodata=0, stats=" ".join(("count", *names.values())))

@@ -154,10 +154,13 @@ def scripted(answer, methods=("POST",), landing=None):
 def _landing(url, methods):
     search = [{"rel": "search", "href": f"{url}/search", "method": method} for method in methods]
     return {
-        "type": "Catalog", "id": "api", "description": "x", "stac_version": "1.0.0",
+        "type": "Catalog",
+        "id": "api",
+        "description": "x",
+        "stac_version": "1.0.0",
         "conformsTo": ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"],
         "links": [{"rel": "root", "href": url}, *search],
-    }  # fmt: skip
+    }
 
 
 def free_port():

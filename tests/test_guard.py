@@ -51,7 +51,7 @@ def season(lake, wrong, count=40, haze=(), clouds=()):
                 mean += {"B02": 900, "B04": 700, "B05": 500, "B08": 350}.get(band, 60) if number in haze else 0
                 mean += wrong.get(number, {}).get(band, 0)
                 values = (100, mean, 20, mean - 200, mean + 200, mean - 20, mean, mean + 20)
-                row |= {f"{band}_{key}": value for key, value in zip(cards.STATISTICS, values, strict=True)}
+                row |= {f"{band}_{key}": value for key, value in zip(cards.statistics.STORED, values, strict=True)}
             known = {"pid": pid, "scene": f"S{number:02}", "obstime": START + timedelta(days=10 * number)}
             rows.append({"aoi": "ms", "year": 2024, "ptype": "", "reference": "", "rule": "centre", **known, **row})
         done = entry(f"S{number:02}")

@@ -11,9 +11,15 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parent.parent / "notebooks"
 QUICK = ("1_get_started",)
 SLOW = (
-    "2_catalogue_and_extract", "3_sql_and_analytics", "4_view", "5_foi", "6_qa", "7_rest_client", "8_cluster",
+    "2_catalogue_and_extract",
+    "3_sql_and_analytics",
+    "4_view",
+    "5_foi",
+    "6_qa",
+    "7_rest_client",
+    "8_cluster",
     "9_xarray",
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

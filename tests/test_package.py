@@ -60,10 +60,13 @@ def test_queries_are_found_in_an_unpacked_wheel(wheel, tmp_path):
     wheel.extractall(tmp_path / "site")
     code = "import cbm_lake.lake.queries as q; print(q.__file__, len(q.statements()) + len(q.definitions()))"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path,
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
         env={"PYTHONPATH": str(tmp_path / "site"), "CBM_LAKE_HOME": str(tmp_path / "home")},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     file, number = done.stdout.split()
     assert file.startswith(str(tmp_path / "site"))
     assert int(number) == len(list((ROOT / "sql").rglob("*.sql")))

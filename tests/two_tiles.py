@@ -62,10 +62,14 @@ def scene(folder, aoi, name, number, **others):
     }
     ground = footprint(epsg)
     return factories.scene(
-        f"{name}_{aoi}", factories.day(number), geometry=ground.wkb, boa_offset=OFFSETS[name],
+        f"{name}_{aoi}",
+        factories.day(number),
+        geometry=ground.wkb,
+        boa_offset=OFFSETS[name],
         bbox=dict(zip(("xmin", "ymin", "xmax", "ymax"), ground.bounds, strict=True)),
-        assets={band: {"href": href, "type": "image/tiff"} for band, href in hrefs.items()}, **others,
-    )  # fmt: skip
+        assets={band: {"href": href, "type": "image/tiff"} for band, href in hrefs.items()},
+        **others,
+    )
 
 
 def make(folder, *, areas=("ms", "east"), cube=True):

@@ -144,9 +144,21 @@ def results(folder):
 
 
 WRITERS = (
-    sample, page, findings, findings_table, csv, parquet, workbook, geojson, got, moved, upload, refused, figure,
+    sample,
+    page,
+    findings,
+    findings_table,
+    csv,
+    parquet,
+    workbook,
+    geojson,
+    got,
+    moved,
+    upload,
+    refused,
+    figure,
     results,
-)  # fmt: skip
+)
 
 
 def seen(folder):

@@ -51,7 +51,7 @@ def stac(
         aoi: area whose parcels in the lake the scenes are to touch; not looked at when `geometry` is given.
         start: first day, ISO; without one, from the beginning.
         end: last day, inclusive; without one, until now.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         url: the API, or earth-search, cdse, planetary-computer or terrascope.
         collection: without one, the provider's usual one for the card; all of an API that is not known.
         geometry: the area, in degrees.
@@ -201,7 +201,7 @@ def files(
 
     Args:
         pattern: folder and file name: "s1/S1_{date}_{band}.tif".
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         unit: of backscatter: linear or db; decibels are read as power.
         offset: of Sentinel-2, in DN: 0, or -1000 where it still is to be added; without it, as the files declare it.
         bands: what the bands of each file are, in order, where names have no {band}; - is a band to leave out.
@@ -265,7 +265,7 @@ def creodias(
         aoi: area whose parcels in the lake the scenes are to touch; not looked at when `geometry` is given.
         start: first day, ISO.
         end: last day, inclusive.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         option: product type instead of the card's usual one (LEVEL2A, LEVEL2AP, S2MSI2A, CARD-BS, CARD-COH6, …).
         url: the feed (…/search.json), or a file with a saved answer, which is taken as it is.
         geometry: the area, in degrees.

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import shapely
 
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.files.dates import day_of
 from cbm_lake.lake import Lake
 
 GeometryLike: TypeAlias = shapely.Geometry | Sequence[float] | Mapping[str, Any]
@@ -18,17 +19,10 @@ GeometryLike: TypeAlias = shapely.Geometry | Sequence[float] | Mapping[str, Any]
 
 def days(start: date | str | None, end: date | str | None) -> tuple[str, str]:
     """First and last moment of the days, empty where open."""
-    first, last = (_day(value) if value else None for value in (start, end))
+    first, last = (day_of(value, "date") if value else None for value in (start, end))
     if first and last and last < first:
         raise InvalidInputError(f"end {last} lies before start {first}; swap them")
     return f"{first}T00:00:00Z" if first else "", f"{last}T23:59:59Z" if last else ""
-
-
-def _day(value: date | str) -> date:
-    try:
-        return date.fromisoformat(str(value)[:10])
-    except ValueError as error:
-        raise InvalidInputError(f"{value!r} is no date; write it as 2024-06-30") from error
 
 
 def area_of(lake: Lake, aoi: str | None, geometry: GeometryLike | None, source: str) -> shapely.Geometry:

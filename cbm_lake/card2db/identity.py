@@ -57,7 +57,7 @@ def datastrip(item: Item) -> datetime | None:
     if found is None:
         granules = (str(item.properties.get("s2:granule_id", "")), *(asset["href"] for asset in item.assets.values()))
         found = next((match for match in map(_GRANULE.search, granules) if match), None)
-    return _time(found["start"]) if found and item.card == "s2" else None
+    return _time(found["start"]) if found and item.kind.shifted else None
 
 
 def produced(item: Item) -> datetime | None:
@@ -72,6 +72,9 @@ def produced(item: Item) -> datetime | None:
         return _time(named["time"])
     if found := _BURST.search(item.reference):
         return _time(found["made"])
+    product = item.kind.product.pattern.search(item.reference) if item.kind.product else None
+    if product and product["made"]:
+        return _time(product["made"])
     return next((made for name in _PRODUCED if (made := _stated(item, name))), None)
 
 

@@ -62,7 +62,7 @@ def rasters(files: Container, granule: str = "GRANULE") -> dict[str, str]:
     for member in files.members:
         parts = _RASTER.search(member) if member.startswith(f"{granule}/") else None
         if parts:
-            band = cards.asset_band(parts["key"] + (f"_{parts['metres']}m" if parts["metres"] else ""))
+            band = cards.S2.asset_band(parts["key"] + (f"_{parts['metres']}m" if parts["metres"] else ""))
             if band is not None:
                 found[band] = member
     return found
@@ -89,7 +89,7 @@ def _item(identifier: str, name: str, text: str, files: Container, granule: str,
         if band in offsets:
             assets[band]["raster:bands"] = [{"scale": 0.0001, "offset": offsets[band] * 0.0001}]
     first = ground.first_readable(identifier, (asset["href"] for asset in assets.values()))
-    missing = [band for band in (*cards.S2.resolutions, "SCL") if band not in found]
+    missing = [band for band in cards.S2.rasters if band not in found]
     if missing:
         log.warning("%s lacks %s; it is catalogued with what it has", identifier, ", ".join(missing))
     taken = re.search(r"\d{8}T\d{6}", name)

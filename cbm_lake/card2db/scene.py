@@ -126,6 +126,11 @@ class Item:
         return row
 
     @cached_property
+    def kind(self) -> cards.Card:
+        """The card."""
+        return cards.get(self.card)
+
+    @cached_property
     def properties(self) -> Json:
         """The item's properties that are not null."""
         return {key: value for key, value in (self.document.get("properties") or {}).items() if value is not None}
@@ -145,7 +150,7 @@ class Item:
     @cached_property
     def sensor(self) -> str:
         """S2A, S1B, …; only S2 or S1 where the unit is not told."""
-        return self.evidence.sensor or cards.get(self.card).mission
+        return self.evidence.sensor or self.kind.mission.code
 
     @cached_property
     def footprint(self) -> shapely.Geometry:
@@ -207,7 +212,7 @@ class Item:
     @cached_property
     def baseline(self) -> str | None:
         """The processing baseline of Sentinel-2 as 05.11; 99.xx is what the Sen2Cor toolbox writes."""
-        if self.card != "s2":
+        if not self.kind.shifted:
             return None
         inside = self._product.get("baseline")
         if inside is not None:
@@ -230,7 +235,7 @@ class Item:
         Raises:
             InvalidInputError: nothing tells, or what tells contradicts itself.
         """
-        if self.card != "s2":
+        if not self.kind.shifted:
             return 0
         if "boa_offset" in self.properties:  # an item that comes out of a catalogue of ours
             offset = fields.number(self.properties["boa_offset"], "boa_offset")
@@ -240,7 +245,11 @@ class Item:
             return int(offset)
         said = self._first("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
         applied = fields.boolean(said, "boa_offset_applied") if said is not None else None
-        by_band = {band: assets.offset(band, asset) for band, asset in self.assets.items() if band != "SCL"}
+        by_band = {
+            band: assets.offset(band, asset, self.kind)
+            for band, asset in self.assets.items()
+            if not self.kind.is_classes(band)
+        }
         if applied:
             return 0
         usual = self._usual_offset
@@ -262,7 +271,9 @@ class Item:
         of items differs between providers (start of the datatake, of the datastrip, or middle of the tile).
         Sentinel-1: start, and tile, second time or name; bursts and sub-swaths of one slice are neighbours.
         """
-        if self.card == "s2":
+        if self.kind.product and (match := self.kind.product.pattern.search(self.reference)):
+            return f"{self.card}/{self.sensor}/{match['taken']}/{match['tile']}"
+        if self.kind.shifted:
             sensed = self._product.get("sensed") or self._datatake.get("sensed") or f"{self.time:%Y%m%dT%H%M%S}"
             return f"{self.card}/{self.sensor}/{sensed}/{self.tile or self.reference}"
         if burst := identity.burst(self.reference):
@@ -277,7 +288,7 @@ class Item:
     @cached_property
     def assets(self) -> dict[str, Json]:
         """The asset of each band of the card at the card's pixel size."""
-        return assets.of_bands(self.document, cards.get(self.card))
+        return assets.of_bands(self.document, self.kind)
 
     @cached_property
     def links(self) -> list[SceneLink]:
@@ -290,14 +301,16 @@ class Item:
 
     def _check(self) -> None:
         """Refuse what cannot be a scene of the card."""
-        card = cards.get(self.card)
+        card = self.kind
         self.evidence.check(card)
         if not self.assets and not any(link["rel"] == "product" for link in self.links):
-            bands = ", ".join((*card.resolutions, card.classification or "")).removesuffix(", ")
+            bands = ", ".join(card.rasters)
             raise InvalidInputError(f"it has no raster of {bands}; {assets.named(self.document)}")
-        if card.mission == "S1":
-            for band, asset in self.assets.items():
+        for band, asset in self.assets.items():
+            if not card.is_optical:
                 assets.check_radar(band, asset, card)
+            elif not card.shifted and not card.is_classes(band):
+                assets.check_scale(band, asset, card)
 
     @property
     def _duration(self) -> float:

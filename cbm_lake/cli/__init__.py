@@ -39,8 +39,12 @@ _INTERRUPTED: Final = "Query interrupted"
 """What DuckDB raises of Ctrl-C instead of KeyboardInterrupt, which typer catches."""
 
 _SHORTER: Final = {
-    "start_date": "start", "end_date": "end", "max_peers": "most", "band": "bands", "tms": "background",
-}  # fmt: skip
+    "start_date": "start",
+    "end_date": "end",
+    "max_peers": "most",
+    "band": "bands",
+    "tms": "background",
+}
 """What commands call arguments of the library."""
 
 app = typer.Typer(

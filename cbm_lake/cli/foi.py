@@ -71,9 +71,17 @@ def foi_v2(
     _check_picture(by, pid, picture)
     with bar("reading the raster") as progress:
         found = v2(
-            parcels, raster, classes, negative_buffer, least, greatest, connectivity, threshold, **chosen,
+            parcels,
+            raster,
+            classes,
+            negative_buffer,
+            least,
+            greatest,
+            connectivity,
+            threshold,
+            **chosen,
             progress=progress,
-        )  # fmt: skip
+        )
     _tell(found, picture, pid, by, top, shown)
 
 

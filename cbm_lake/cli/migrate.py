@@ -71,12 +71,28 @@ def migrate(
         raise InvalidInputError("nothing is given to be migrated; say --parcels, --catalogue, --weather or --markers")
     with bar("migrating") as advance:
         done = take(
-            aoi, year, ptype, parcels=parcels, pid=pid, fid=fid, crop_name=crop_name, crop_code=crop_code,
-            datasets_file=datasets, crs=crs, catalogue=catalogue, markers_by=markers_by,
-            signatures=[*(signatures or ()), *(more or ())], hists=hists or (), weather=weather,
-            weather_grid=weather_grid, markers=markers, dsn=dsn, boa_offset=boa_offset, refused=refused,
+            aoi,
+            year,
+            ptype,
+            parcels=parcels,
+            pid=pid,
+            fid=fid,
+            crop_name=crop_name,
+            crop_code=crop_code,
+            datasets_file=datasets,
+            crs=crs,
+            catalogue=catalogue,
+            markers_by=markers_by,
+            signatures=[*(signatures or ()), *(more or ())],
+            hists=hists or (),
+            weather=weather,
+            weather_grid=weather_grid,
+            markers=markers,
+            dsn=dsn,
+            boa_offset=boa_offset,
+            refused=refused,
             progress=lambda what, number, total: advance(number, total),
-        )  # fmt: skip
+        )
     table = Table("table", "rows", "taken", "of these already there", "refused")
     for name, rows in done.tables.items():
         table.add_row(name, f"{rows.read:,}", f"{rows.taken:,}", f"{rows.already:,}", f"{rows.refused:,}")

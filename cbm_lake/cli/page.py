@@ -44,10 +44,14 @@ def serve_page(
     secured = _context(certificate, key)
     plain.log_to_stderr(logging.WARNING)
     website.serve(
-        host, port, accounts=accounts, certificate=secured,
+        host,
+        port,
+        accounts=accounts,
+        certificate=secured,
         opened=lambda url: out.print(f"the page is at {url} (Ctrl+C ends it)", soft_wrap=True, highlight=False),
-        access=audit.folder_of(Workspace.here()), days=access_days,
-    )  # fmt: skip
+        access=audit.folder_of(Workspace.here().create()),
+        days=access_days,
+    )
 
 
 def _is_loopback(host: str) -> bool:

@@ -95,9 +95,17 @@ def parcels_describe(
 
     with err.status("describing parcels"):
         described = parcels.describe(
-            raster, name, aoi, year, ptype, statistics=statistics, categories=_categories(categories), rule=rule,
-            band=band, unit=unit,
-        )  # fmt: skip
+            raster,
+            name,
+            aoi,
+            year,
+            ptype,
+            statistics=statistics,
+            categories=_categories(categories),
+            rule=rule,
+            band=band,
+            unit=unit,
+        )
     without = f"; {described.without:,} have no value" if described.without else ""
     out.print(
         f"{described.parcels:,} parcels described by {', '.join(described.columns)}{without}",

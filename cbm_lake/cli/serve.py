@@ -66,17 +66,21 @@ def serve(
     if (certificate is None) != (key is None):
         raise InvalidInputError("https needs both --ssl-certfile and --ssl-keyfile")
     proxies = [_network(each) for each in proxy or ()]
-    workspace = Workspace.here()
+    workspace = Workspace.here().create()
     accounts = Accounts(workspace.root / "config" / "users.json")
     if not accounts.users():
         err.print("there is no account yet: nobody can log in; make one with: cbm-lake user add NAME --aoi AREA")
     plain.log_to_stderr(logging.INFO)
     settings = Settings(
-        workspace.temp / "results", workspace.data / "files", sql=sql, access=audit.folder_of(workspace),
-        days=access_days, limits=Limits(sql_memory, sql_seconds, sql_rows, sql_size * 1_000_000),
+        workspace.temp / "results",
+        workspace.data / "files",
+        sql=sql,
+        access=audit.folder_of(workspace),
+        days=access_days,
+        limits=Limits(sql_memory, sql_seconds, sql_rows, sql_size * 1_000_000),
         allowance=Allowance(sql_at_once, sql_at_once_all, seconds=sql_seconds_hourly),
         room=Room(bytes=results_size * 1_000_000, all_bytes=results_size_all * 1_000_000),
-    )  # fmt: skip
+    )
     service = create_app(open_lake(), accounts, settings)
     configuration = connections.configured(
         service, host, port, proxies=proxies, root_path=root_path, certificate=certificate, key=key

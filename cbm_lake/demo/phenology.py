@@ -44,29 +44,37 @@ class Cover:
     vh: float = -18.5
 
 
-CROPS = (
-    Cover("winter wheat", "115", 0.28, 0.38, 0.90, 0.24, rise=92, rise_days=11, fall=181, fall_days=6,
-          harvest=204, ploughing=243, vv=-15.5, vh=-20.5),
-    Cover("maize", "411", 0.20, 0.15, 0.89, 0.35, rise=166, rise_days=8, fall=268, fall_days=9,
-          sowing=118, harvest=279, vv=-9.5, vh=-15.0),
-    Cover("grassland", "451", 0.24, 0.52, 0.87, 0.66, rise=88, rise_days=9, fall=268, fall_days=20,
-          vv=-12.5, vh=-18.5, texture=0.035),
-    Cover("rapeseed", "311", 0.12, 0.50, 0.90, 0.22, rise=84, rise_days=8, fall=172, fall_days=6,
-          harvest=194, ploughing=231, vv=-10.5, vh=-14.0),
-    Cover("sugar beet", "603", 0.09, 0.14, 0.89, 0.62, rise=150, rise_days=8, fall=285, fall_days=15,
-          sowing=92, harvest=291, vv=-9.0, vh=-14.5),
-    Cover("fallow", "591", 0.07, 0.30, 0.62, 0.38, rise=110, rise_days=16, fall=205, fall_days=20,
-          vv=-12.0, vh=-18.0, texture=0.06),
-)  # fmt: skip
-LAND = (
-    Cover("verge", winter=0.34, peak=0.52, late=0.40, rise=105, rise_days=14, fall=260, fall_days=20,
-          texture=0.06),
-    Cover("forest", winter=0.50, peak=0.88, late=0.55, rise=112, rise_days=6, fall=288, fall_days=9,
-          brightness=0.62, texture=0.03, vv=-8.5, vh=-13.5),
-    Cover("built", winter=0.20, peak=0.32, late=0.22, rise=105, rise_days=14, fall=270, fall_days=15,
-          brightness=0.95, texture=0.1, vv=-4.0, vh=-11.0),
-    Cover("water", winter=-0.20, peak=-0.15, late=-0.2, brightness=0.13, texture=0.02, vv=-20.0, vh=-27.0),
-)  # fmt: skip
+def _covers(table: str) -> tuple[Cover, ...]:
+    """The covers of a table whose first line names their fields; _ is a blank, - the default of a field."""
+    header, *rows = (line.split() for line in table.strip().splitlines())
+    return tuple(_cover(dict(zip(header, row, strict=True))) for row in rows)
+
+
+def _cover(row: dict[str, str]) -> Cover:
+    numbers = {name: float(value) for name, value in row.items() if name not in ("name", "code") and value != "-"}
+    return Cover(row["name"].replace("_", " "), row.get("code", ""), **numbers)
+
+
+CROPS = _covers(
+    """
+    name         code share winter peak late rise rise_days fall fall_days sowing harvest ploughing texture vv    vh
+    winter_wheat 115  0.28  0.38   0.9  0.24 92   11        181  6         -      204     243       -       -15.5 -20.5
+    maize        411  0.2   -      0.89 0.35 166  8         268  9         118    279     -         -       -9.5  -15
+    grassland    451  0.24  0.52   0.87 0.66 88   9         268  20        -      -       -         0.035   -12.5 -
+    rapeseed     311  0.12  0.5    0.9  0.22 84   8         172  6         -      194     231       -       -10.5 -14
+    sugar_beet   603  0.09  0.14   0.89 0.62 150  8         285  15        92     291     -         -       -9    -14.5
+    fallow       591  0.07  0.3    0.62 0.38 110  16        205  20        -      -       -         0.06    -     -18
+    """
+)
+LAND = _covers(
+    """
+    name   winter peak  late rise rise_days fall fall_days brightness texture vv   vh
+    verge  0.34   0.52  0.4  105  14        260  20        -          0.06    -    -
+    forest 0.5    0.88  0.55 112  6         288  9         0.62       0.03    -8.5 -13.5
+    built  0.2    0.32  0.22 105  14        270  15        0.95       0.1     -4   -11
+    water  -0.2   -0.15 -0.2 -    -         -    -         0.13       0.02    -20  -27
+    """
+)
 COVERS = {cover.name: cover for cover in (*CROPS, *LAND)}
 OTHER_SEASON = {
     "winter wheat": "maize",

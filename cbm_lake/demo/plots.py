@@ -185,8 +185,14 @@ def crop_curves(crops: pd.DataFrame) -> Any:
     import holoviews as hv
 
     layers = []
-    fields = {"crop_name": "crop", "day": "date", "ndvi": "median NDVI", "ndvi_p25": "25th percentile",
-              "ndvi_p75": "75th percentile", "parcels": "clear parcels"}  # fmt: skip
+    fields = {
+        "crop_name": "crop",
+        "day": "date",
+        "ndvi": "median NDVI",
+        "ndvi_p25": "25th percentile",
+        "ndvi_p75": "75th percentile",
+        "parcels": "clear parcels",
+    }
     for crop, rows in crops.groupby("crop_name"):
         shade = colour(str(crop))
         marks = hv.Scatter(rows, "day", ["ndvi", "crop_name", "ndvi_p25", "ndvi_p75", "parcels"])

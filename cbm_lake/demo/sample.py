@@ -303,9 +303,21 @@ def _write_cog(path: Path, pixels: NDArray[Any], transform: Affine) -> None:
     """A cloud-optimised GeoTIFF with blocks of 256 pixels, without overviews."""
     height, width = pixels.shape
     with rasterio.open(
-        path, "w", driver="COG", height=height, width=width, count=1, dtype=pixels.dtype, crs=EPSG,
-        transform=transform, nodata=0, compress="DEFLATE", blocksize=256, overviews="NONE", predictor="YES",
-    ) as raster:  # fmt: skip
+        path,
+        "w",
+        driver="COG",
+        height=height,
+        width=width,
+        count=1,
+        dtype=pixels.dtype,
+        crs=EPSG,
+        transform=transform,
+        nodata=0,
+        compress="DEFLATE",
+        blocksize=256,
+        overviews="NONE",
+        predictor="YES",
+    ) as raster:
         raster.write(pixels, 1)
 
 

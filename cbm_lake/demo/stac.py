@@ -144,8 +144,15 @@ def _cover(scl: NDArray[Any]) -> dict[str, float]:
     """Shares of the scene's classes in percent; those of the ground are of the pixels inside the swath."""
     counts = np.bincount(scl.ravel(), minlength=12)
     percent = 100 * counts / max(1, int(counts[1:].sum()))
-    names = {"cloud_shadow": 3, "vegetation": 4, "not_vegetated": 5, "water": 6,
-             "medium_proba_clouds": 8, "high_proba_clouds": 9, "thin_cirrus": 10}  # fmt: skip
+    names = {
+        "cloud_shadow": 3,
+        "vegetation": 4,
+        "not_vegetated": 5,
+        "water": 6,
+        "medium_proba_clouds": 8,
+        "high_proba_clouds": 9,
+        "thin_cirrus": 10,
+    }
     shares = {f"s2:{name}_percentage": round(float(percent[number]), 6) for name, number in names.items()}
     nodata = round(float(100 * counts[0] / scl.size), 6)
     return {

@@ -9,10 +9,12 @@ own scene in one commit, and nothing but its outcome travels back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
+from functools import partial
 from typing import TypedDict, Unpack
 
+from cbm_lake import cards
 from cbm_lake.extract.causes import as_before
 from cbm_lake.extract.clusters import PATIENCE, Scheduler
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
@@ -61,6 +63,13 @@ def c6(
     return extract("c6", start, end, aoi=aoi, year=year, ptype=ptype, **options)
 
 
+def __getattr__(name: str) -> Callable[..., Extracted]:
+    """The verb of any other card, such as `extract.ls`."""
+    if name not in cards.CARDS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return partial(extract, name)
+
+
 def extract(
     card: str,
     start: date | str,
@@ -82,7 +91,7 @@ def extract(
     """Take the statistics of every parcel in every scene from `start` to `end` (both included) that is not done yet.
 
     Args:
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         start: first day.
         end: last day.
         aoi: area of the parcel set.

@@ -21,6 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.extract import memory
 from cbm_lake.extract.jobs import Job, Outcome
@@ -285,7 +286,10 @@ def _cluster(count: int) -> LocalCluster:
             n_workers=count,
             threads_per_worker=1,
             memory_limit=max(_LEAST_MEMORY, _free_memory() // count),
-            env={"GDAL_CACHEMAX": os.environ.get("GDAL_CACHEMAX", _GDAL_CACHE)},
+            env={
+                "GDAL_CACHEMAX": os.environ.get("GDAL_CACHEMAX", _GDAL_CACHE),
+                **Workspace.here().environment(),
+            },
             host="127.0.0.1",
             scheduler_kwargs=quiet,
             silence_logs=logging.CRITICAL,

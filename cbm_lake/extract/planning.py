@@ -15,6 +15,7 @@ from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import RULES, Base, Block, Job, Outcome, Plan, Progress, Scene
 from cbm_lake.extract.scene import geometries, record
+from cbm_lake.files.dates import day_of
 from cbm_lake.geo import areas
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.lake.records import SceneAsset
@@ -114,20 +115,11 @@ def days(start: date | str, end: date | str) -> tuple[datetime, datetime]:
     Raises:
         InvalidInputError: one is no day, or they are reversed.
     """
-    first, last = _day(start), _day(end)
+    first, last = day_of(start), day_of(end)
     if first > last:
         raise InvalidInputError(f"the dates are reversed: start {first} is after end {last}")
     midnight = datetime.min.time()
     return datetime.combine(first, midnight, UTC), datetime.combine(last, midnight, UTC) + timedelta(days=1)
-
-
-def _day(value: date | str) -> date:
-    if isinstance(value, datetime):
-        return value.date()
-    try:
-        return value if isinstance(value, date) else date.fromisoformat(value)
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"{value!r} is no day ({error}); write dates as 2024-03-01") from error
 
 
 def _covering_scenes(
@@ -238,7 +230,7 @@ def _inspect(
             if not assets:  # a scene of another database's table, of which only statistics were migrated
                 reason = f"scene {job.scene.id} has no rasters; catalogue it with card2db to extract it"
             return Outcome(job.scene.id, 0, reason)
-        names = [name for name in (*job.bands, kind.classification) if name in assets]
+        names = [name for name in (*job.bands, kind.class_band) if name in assets]
         try:
             rasters = {name: Raster.current(assets[name], remembered.get(assets[name])) for name in names}
             return replace(job, rasters={name: _of_band(raster, kind, name, job) for name, raster in rasters.items()})

@@ -38,7 +38,7 @@ from cbm_lake.extract.clusters import (
 )
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.scene import extract_scene, record
-from cbm_lake.lake import Lake
+from cbm_lake.lake import open_lake
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -97,7 +97,7 @@ def run(
 def _settle(todo: Plan) -> None:
     """Let tables and cubes hold what counts by now, however this run ended, and an earlier one that was killed."""
     if todo.lake:
-        Lake(todo.lake).settle(todo.card)
+        open_lake(todo.lake).settle(todo.card)
 
 
 def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.metadata import version
 from itertools import chain, islice
 from typing import TypeAlias
@@ -22,7 +21,7 @@ from cbm_lake import cards, zonal
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import Block, Job, Outcome
-from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake import Lake, open_lake, schemas
 from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Grid, PixelArray, Raster, Window, encoding
@@ -37,12 +36,14 @@ Columns: TypeAlias = dict[str, "pa.Array | pa.ChunkedArray | Numbers"]
 Numbers: TypeAlias = npt.NDArray[np.number]
 Shapes: TypeAlias = npt.NDArray[np.object_]
 """Geometries of shapely."""
+_BYTES_OF_SHAPE = 200
+"""Of a geometry in memory, besides its vertices."""
 
 
 def extract_scene(job: Job) -> Outcome:
     """Take one scene's statistics, write them and its pixels, record it; a scene that fails is recorded as failed."""
     started = datetime.now(UTC)
-    lake = Lake(job.lake)
+    lake = open_lake(job.lake)
     try:
         rows, discarded = _signatures(job)
         blocks = _stored_blocks(job)
@@ -61,7 +62,7 @@ def record(job: Job, started: datetime, outcome: Outcome) -> Outcome:
     When another run has finished other work on the same scene since this job was planned, nothing is entered: what
     counts would otherwise depend on who comes last.
     """
-    lake = Lake(job.lake)
+    lake = open_lake(job.lake)
     entry = _entry(job, started, outcome)
     if outcome.problem:
         lake.record(entry)
@@ -162,24 +163,34 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
 def _band(job: Job, band: str, pixels: Blocks) -> tuple[Columns, int]:
     """The statistics of one band, with the pixels covered, not rounded; and how many pixels were discarded.
 
-    The offset is added to the results, which is exact and clips no dark pixel.
+    Offset and scale are applied to the results, which is exact and clips no dark pixel.
     """
-    raster, nodata = job.rasters[band], cards.get(job.card).nodata
+    raster, card = job.rasters[band], cards.get(job.card)
     if job.rule == "coverage":
-        table, discarded = _covered(job, band, pixels, nodata)
+        table, discarded = _covered(job, band, pixels, card.nodata)
     else:
         index = _index(job, raster.grid.name)
         pool = _pool(job, band, index, pixels)
         discarded = _checked(job, band, pool)
-        table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=nodata)
+        table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=card.nodata)
     statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
-    for name in cards.STATISTICS:
-        shift = 0 if name in ("count", "std") else job.scene.boa_offset
-        values = pc.add(table[name], shift) if shift else table[name]
+    for name in cards.statistics.STORED:
+        values = _in_unit(job, card, name, table[name])
         statistics[f"{band}_{name}"] = (
             pc.if_else(pc.greater(table["count"], 0), values, None) if name != "count" else values
         )
     return statistics, discarded
+
+
+def _in_unit(job: Job, card: cards.Card, name: str, values: pa.Array) -> pa.Array:
+    """A statistic of stored numbers in the unit of the card's signatures: linear, so it can be done to the result."""
+    statistic = cards.STATISTICS[name]
+    if statistic.unit is not None:
+        return values
+    offset = job.scene.boa_offset if statistic.shifts else 0
+    shifted = pc.add(values, offset) if offset else values
+    scaled = pc.multiply(shifted, card.factor) if card.factor != 1 else shifted
+    return pc.add(scaled, card.shift) if card.shift and statistic.shifts else scaled
 
 
 def _checked(job: Job, band: str, pixels: PixelArray) -> int:
@@ -188,8 +199,8 @@ def _checked(job: Job, band: str, pixels: PixelArray) -> int:
     Here, and not where rasters are read, so that it holds for what cubes have, too.
     """
     card = cards.get(job.card)
-    if card.mission == "S2":
-        return encoding.without_wrapped(pixels)
+    if card.is_optical:
+        return encoding.without_wrapped(pixels, card.highest)
     encoding.check_radar(card, band, pixels)
     return encoding.without_negative(pixels)
 
@@ -226,8 +237,10 @@ def _whole(job: Job, grid: Grid) -> Numbers:
 def _classes(job: Job, band: str, pixels: Blocks) -> Columns:
     """How many pixels of each parcel are of each class."""
     index = _index(job, job.rasters[band].grid.name)
-    table = zonal.pool_histogram(_pool(job, band, index, pixels), index.pixel_offsets, cards.CLASSES)
-    return {f"scl_{value}": table[str(value)] for value in cards.CLASSES}
+    kinds = cards.get(job.card).classification
+    assert kinds is not None  # noqa: S101 - a band without statistics is the classification
+    table = zonal.pool_histogram(_pool(job, band, index, pixels), index.pixel_offsets, kinds.classes)
+    return {column: table[str(value)] for column, value in zip(kinds.columns, kinds.classes, strict=True)}
 
 
 # -- pixels -------------------------------------------------------------------------------------------------------
@@ -328,7 +341,8 @@ def _cube_source(job: Job, band: str, slot: int) -> CubeSource:
     for block in job.blocks:
         if (block.grid, block.band) == (raster.grid.name, band):
             written.setdefault((block.row, block.col), set()).add(block.bytes)
-    return CubeSource(Lake(job.lake).cube_url(job.card, raster.grid.name), band, slot, raster, job.threads, written)
+    cube = open_lake(job.lake).cube_url(job.card, raster.grid.name)
+    return CubeSource(cube, band, slot, raster, job.threads, written)
 
 
 def _stored_blocks(job: Job) -> tuple[Block, ...] | None:
@@ -362,27 +376,45 @@ def _index(job: Job, grid: str) -> zonal.SpanIndex:
     return _stored_index(job.lake, job.parcels, job.base.versions if job.base else (), grid)
 
 
-@lru_cache(maxsize=4)
 def _selected(lake: str, parcels: ParcelSet, since: tuple[str, ...]) -> tuple[slice | Numbers, pa.ChunkedArray]:
     """Rows in the parcel file, and identifiers, of the parcels that changed since those versions; of all without."""
-    opened = Lake(lake)
-    pids = opened.read_parcels(parcels, ["id"])["id"]
+    opened = open_lake(lake)
+    return opened.caches.extraction.get(
+        ("parcels", parcels, since),
+        lambda: _changed(opened, parcels, since),
+        lambda changed: int(changed[1].nbytes) + (0 if isinstance(changed[0], slice) else changed[0].nbytes),
+    )
+
+
+def _changed(lake: Lake, parcels: ParcelSet, since: tuple[str, ...]) -> tuple[slice | Numbers, pa.ChunkedArray]:
+    pids = lake.read_parcels(parcels, ["id"])["id"]
     if not since:
         return slice(None), pids
-    rows = np.flatnonzero(pc.is_in(pids, opened.changed(parcels, since)).to_numpy(zero_copy_only=False))
+    rows = np.flatnonzero(pc.is_in(pids, lake.changed(parcels, since)).to_numpy(zero_copy_only=False))
     return rows, pids.take(rows)
 
 
-@lru_cache(maxsize=2)
 def _shapes(lake: str, parcels: ParcelSet, since: tuple[str, ...], epsg: int) -> Shapes:
     """The outlines of the parcels that changed, in a coordinate system."""
-    return geometries(Lake(lake), parcels, epsg)[_selected(lake, parcels, since)[0]]
+    opened = open_lake(lake)
+    return opened.caches.extraction.get(
+        ("geometries", parcels, since, epsg),
+        lambda: geometries(opened, parcels, epsg)[_selected(lake, parcels, since)[0]],
+        lambda shapes: int(16 * shapely.get_num_coordinates(shapes).sum()) + _BYTES_OF_SHAPE * len(shapes),
+    )
 
 
-@lru_cache(maxsize=4)
 def _stored_index(lake: str, parcels: ParcelSet, since: tuple[str, ...], grid: str) -> zonal.SpanIndex:
-    """The stored pixel index of the parcels that changed; kept in the worker from scene to scene."""
-    table = Lake(lake).index(parcels, grid)
+    """The stored pixel index of the parcels that changed; cached in the worker from scene to scene."""
+    return open_lake(lake).caches.extraction.get(
+        ("index", parcels, since, grid),
+        lambda: _read_index(lake, parcels, since, grid),
+        lambda index: 2 * (index.offsets.nbytes + index.row.nbytes + index.col.nbytes + index.length.nbytes),
+    )
+
+
+def _read_index(lake: str, parcels: ParcelSet, since: tuple[str, ...], grid: str) -> zonal.SpanIndex:
+    table = open_lake(lake).index(parcels, grid)
     if table is None:
         raise SourceError(f"the pixel index of {parcels.name} on grid {grid} has gone; run again")
     rows, _ = _selected(lake, parcels, since)

@@ -87,12 +87,20 @@ def check(path: str | Path, archive: zipfile.ZipFile) -> None:
     check_size(path, size, packed)
 
 
+def files_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The members that are files, without the folder __MACOSX in which macOS repeats each."""
+    return [member for member in archive.infolist() if not member.is_dir() and "__MACOSX" not in member.filename]
+
+
 def oddity(member: zipfile.ZipInfo) -> str:
     """Why a member of an archive is not to be unpacked; empty where nothing is wrong with it."""
     name, parts = member.orig_filename, member.orig_filename.rstrip("/").split("/")
     kind = stat.S_IFMT(member.external_attr >> 16) if member.create_system == 3 else 0
-    if name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name) or "\\" in name:
+    plain = name.replace("\\", "/")
+    if plain.startswith("/") or ".." in plain.split("/") or re.match(r"[A-Za-z]:", name):
         return "would lie outside the archive's own folder"
+    if "\\" in name:
+        return "has backslashes where slashes belong, as some old programs of Windows write them"
     if re.search(r"[\x00-\x1f\x7f]", name):
         return "has a name of control characters"
     if any(_DEVICE.fullmatch(part) for part in parts):
@@ -178,8 +186,10 @@ def inflated(path: str | Path, kind: str) -> Iterator[IO[bytes]]:
         OSError, EOFError, lzma.LZMAError, zlib.error: it is damaged.
     """
     openers: dict[str, Callable[[str | Path], IO[bytes]]] = {
-        "gzip": cast("Callable[[str | Path], IO[bytes]]", gzip.open), "bz2": bz2.open, "xz": lzma.open,
-    }  # fmt: skip
+        "gzip": cast("Callable[[str | Path], IO[bytes]]", gzip.open),
+        "bz2": bz2.open,
+        "xz": lzma.open,
+    }
     with openers[kind](path) as source:
         yield io.BufferedReader(_Counted(source, path, Path(path).stat().st_size), _BLOCK)
 

@@ -29,19 +29,36 @@ _CLOSE: Final = 0.6
 """Natural logarithm per letter: a second reading that is nearer to the first is named too."""
 _MUCH_BETTER: Final = 2.5
 """By so much another code page must be likelier than the declared one to be mentioned."""
-_SINGLE: Final = r"(?:windows|win|cp|ansi|oem|ibm|dos|msdos|codepage|code page|wcp|x-cp)?[ _-]*(\d{3,5})"
+_SINGLE: Final = r"(?:windows|win|cp|ansi|oem|ibm|pc|ms|dos|msdos|ms-dos|codepage|code page|wcp|x-cp)?[ _-]*(\d{3,5})"
 _LATIN: Final = {number + 28590: f"iso8859-{number}" for number in range(1, 17)}
 _NUMBERED: Final = {65001: UTF_8, 20127: "ascii", 1200: "utf-16-le", 936: "gbk", 949: "cp949", 950: "cp950"} | _LATIN
 _SYSTEM: Final = frozenset({"ansi", "oem", "system", "current", "default", "local", "none", "unknown", "neutral"})
 """Labels that name no encoding but that of the writer's computer."""
-_DRIVERS: Final = {
-    0x01: 437, 0x02: 850, 0x03: 1252, 0x08: 865, 0x09: 437, 0x0A: 850, 0x0B: 437, 0x0D: 437, 0x0E: 850, 0x0F: 437,
-    0x10: 850, 0x11: 437, 0x12: 850, 0x13: 932, 0x14: 850, 0x15: 437, 0x16: 850, 0x17: 865, 0x18: 437, 0x19: 437,
-    0x1A: 850, 0x1B: 437, 0x1C: 863, 0x1D: 850, 0x1F: 852, 0x22: 852, 0x23: 852, 0x24: 860, 0x25: 850, 0x26: 866,
-    0x37: 850, 0x40: 852, 0x4D: 936, 0x4E: 949, 0x4F: 950, 0x50: 874, 0x58: 1252, 0x59: 1252, 0x64: 852, 0x65: 866,
-    0x66: 865, 0x67: 861, 0x6A: 737, 0x6B: 857, 0x6C: 863, 0x78: 950, 0x79: 949, 0x7A: 936, 0x7B: 932, 0x7C: 874,
-    0x86: 737, 0x87: 852, 0x88: 857, 0xC8: 1250, 0xC9: 1251, 0xCA: 1254, 0xCB: 1253, 0xCC: 1257,
-}  # fmt: skip
+_DRIVER_BYTES: Final = {
+    437: "01 09 0B 0D 0F 11 15 18 19 1B",
+    737: "6A 86",
+    850: "02 0A 0E 10 12 14 16 1A 1D 25 37",
+    852: "1F 22 23 40 64 87",
+    857: "6B 88",
+    860: "24",
+    861: "67",
+    863: "1C 6C",
+    865: "08 17 66",
+    866: "26 65",
+    874: "50 7C",
+    932: "13 7B",
+    936: "4D 7A",
+    949: "4E 79",
+    950: "4F 78",
+    1250: "C8",
+    1251: "C9",
+    1252: "03 58 59",
+    1253: "CB",
+    1254: "CA",
+    1257: "CC",
+}
+"""Bytes of a dBASE header, in hexadecimal digits, that stand for a code page."""
+_DRIVERS: Final = {driver: page for page, drivers in _DRIVER_BYTES.items() for driver in bytes.fromhex(drivers)}
 """Code page of a dBase language driver; 0x57 is that of the writer's computer, which names none."""
 
 
@@ -72,10 +89,12 @@ def codec_of(label: str) -> str | None:
     ANSI 1250, OEM 852, windows-1250, 1250, 88591, 8859-1, UTF8, 65001, LDID/87, latin 1.
     """
     text = label.strip().strip("\0\ufeff\"'").strip().lower()
-    if driver := re.fullmatch(r"ldid/(\d+)", text):
-        return codec_of_driver(int(driver[1]))
+    if driver := re.fullmatch(r"ldid/(?:0x([0-9a-f]+)|(\d+))", text):
+        return codec_of_driver(int(driver[1], 16) if driver[1] else int(driver[2]))
     if latin := re.fullmatch(r"(?:iso)?[ _-]*8859[ _-]*(\d{1,2})", text):
         return _known(f"iso8859-{int(latin[1])}")
+    if named := re.fullmatch(r"(?:iso)?[ _-]*latin[ _-]*(\d{1,2})", text):
+        return _known(f"latin{int(named[1])}")
     if numbered := re.fullmatch(_SINGLE, text):
         return _known(_NUMBERED.get(int(numbered[1]), f"cp{int(numbered[1])}"))
     return None if text in _SYSTEM else _known(re.sub(r"[ _-]+", "_", text))

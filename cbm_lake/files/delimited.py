@@ -89,10 +89,16 @@ def read(
         file = str(path) if direct else str(_rewritten(path, form, scratch))
         rejects = {"ignore_errors": True, "store_rejects": True, "rejects_limit": 0} if tolerant else {}
         found = connection.read_csv(
-            file, header=True, all_varchar=True, delimiter="\t" if form.copied else form.delimiter, quotechar='"',
-            escapechar='"', na_values=["", "\\N"], compression="gzip" if direct and _is_gzip(path) else "none",
+            file,
+            header=True,
+            all_varchar=True,
+            delimiter="\t" if form.copied else form.delimiter,
+            quotechar='"',
+            escapechar='"',
+            na_values=["", "\\N"],
+            compression="gzip" if direct and _is_gzip(path) else "none",
             **rejects,  # type: ignore[arg-type]
-        )  # fmt: skip
+        )
     return _trimmed(found) if form.delimiter == "|" else found
 
 
@@ -124,11 +130,11 @@ def opened(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def _only(path: str | Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    found = [one for one in archive.infolist() if not one.is_dir() and "__MACOSX" not in one.filename]
-    if len(found) != 1:
-        names = some(one.filename for one in found) or "nothing"
+    members = archives.files_of(archive)
+    if len(members) != 1:
+        names = some(member.filename for member in members) or "nothing"
         raise InvalidInputError(f"{path} holds {names}; give an archive of one table, or the table")
-    return found[0]
+    return members[0]
 
 
 def _is_gzip(path: str | Path) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,6 +103,21 @@ def move(draft: Path, target: Path) -> None:
     _sync_folder(target.parent)
 
 
+def publish(drafts: Mapping[Path, Path]) -> None:
+    """Give drafts their names together, once the bytes of all are on the disk; what has a name is replaced.
+
+    Args:
+        drafts: where each file is to be, in the order in which they get their names, by the draft on the same disk.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    sync(drafts)
+    for draft, file in drafts.items():
+        draft.replace(file)
+    sync(drafts.values())
+
+
 @contextmanager
 def replacing(file: Path, *, private: bool = False) -> Iterator[Path]:
     """A draft in the same folder, with the same suffix, that becomes the file when the block ends without an error.
@@ -119,8 +134,13 @@ def replacing(file: Path, *, private: bool = False) -> Iterator[Path]:
         draft.publish(file.name)
 
 
-def create(file: Path, content: bytes) -> bool:
+def create(file: Path, content: bytes, *, private: bool = False) -> bool:
     """Write a file under a name that nothing has yet: of several writers at once exactly one gets it.
+
+    Args:
+        file: the name.
+        content: of the file.
+        private: whether the owner alone may read it.
 
     Returns:
         False where something has that name; it stays as it is.
@@ -128,7 +148,7 @@ def create(file: Path, content: bytes) -> bool:
     Raises:
         OSError: the folder or the disk does not take it.
     """
-    with drafting(file.parent, file.suffix) as draft:
+    with drafting(file.parent, file.suffix, private=private) as draft:
         draft.path.write_bytes(content)
         _sync(draft.path)
         try:
@@ -138,20 +158,20 @@ def create(file: Path, content: bytes) -> bool:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            if not _claim(file, content):
+            if not _claim(file, content, private=private):
                 return False
     _sync_folder(file.parent)
     return True
 
 
-def _claim(file: Path, content: bytes) -> bool:
+def _claim(file: Path, content: bytes, *, private: bool) -> bool:
     """The same where there are no hard links: a loss of power may leave the name without its bytes."""
     try:
-        target = file.open("xb")
+        handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE if private else _USUAL)
     except FileExistsError:
         return False
     try:
-        with target:
+        with os.fdopen(handle, "wb") as target:
             target.write(content)
         _sync(file)
     except OSError:

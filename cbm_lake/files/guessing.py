@@ -51,10 +51,26 @@ _AFTER_VOWELS: Final = {"French": "ïë", "Catalan": "ï", "Dutch": "ïëö"}
 _WITHOUT_LATIN: Final = frozenset({"Bulgarian", "Greek"})
 _NEUTRAL: Final = frozenset("€°²³\u2019\u2018“”„\u2013—·§½¼±\xd7µ«»…ºª\xa0")
 CANDIDATES: Final = {
-    "cp1252": 0.0, "cp1250": 1.5, "cp1251": 0.7, "cp1253": 1.0, "cp1254": 2.0, "cp1257": 1.5,
-    "iso8859-2": 3.0, "iso8859-7": 3.0, "iso8859-15": 2.0, "iso8859-5": 4.0, "iso8859-9": 4.0, "iso8859-13": 5.0,
-    "cp850": 4.0, "cp852": 4.0, "cp737": 5.0, "cp866": 5.0, "cp775": 5.0, "cp857": 5.0, "cp855": 6.0,
-}  # fmt: skip
+    "cp1252": 0.0,
+    "cp1250": 1.5,
+    "cp1251": 0.7,
+    "cp1253": 1.0,
+    "cp1254": 2.0,
+    "cp1257": 1.5,
+    "iso8859-2": 3.0,
+    "iso8859-7": 3.0,
+    "iso8859-15": 2.0,
+    "iso8859-5": 4.0,
+    "iso8859-9": 4.0,
+    "iso8859-13": 5.0,
+    "cp850": 4.0,
+    "cp852": 4.0,
+    "cp737": 5.0,
+    "cp866": 5.0,
+    "cp775": 5.0,
+    "cp857": 5.0,
+    "cp855": 6.0,
+}
 """Code pages of Europe, and by which natural logarithm each is rarer in files of today: Windows before ISO and DOS."""
 _AFTER_LETTERS: Final = frozenset("²³°ºª\u2019”»…\u2013—\xa0")
 _OF_SEVERAL: Final = 0.8

@@ -60,7 +60,4 @@ def _move(draft: Path, folder: Path) -> None:
     for path in written:
         for ending in _OF.get(path.suffix, ()):
             (folder / f"{path.stem}{ending}").unlink(missing_ok=True)
-    durable.sync(written)
-    for path in written:
-        path.replace(folder / path.name)
-    durable.sync(folder / path.name for path in written)  # their names, too
+    durable.publish({path: folder / path.name for path in written})

@@ -64,11 +64,11 @@ def suspicious(
     if not 0 <= cloud <= 1 or peers < 1 or dates < 1:
         raise InvalidInputError(f"give cloud from 0 to 1, peers and dates from 1, not {cloud}, {peers} and {dates}")
     lake = lake or open_lake()
-    found = lake.parcel_set(aoi, year, ptype)
-    key = {"aoi": found.aoi, "year": found.year, "ptype": found.ptype}
+    parcels = lake.parcel_set(aoi, year, ptype)
+    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
     screened = list(scene_classes(screen))
     how = {"bands": list(bands), "screen": screened, "cloud": cloud, "peers": peers, "dates": dates}
     ranked = lake.query("foi.suspicious", **key, **how).to_pandas()
     ranked.attrs["looks"] = looks.count(lake, "status.looks", **key, screen=screened, cloud=cloud)
-    looks.tell(found.name, ranked.attrs["looks"])
+    looks.tell(parcels.name, ranked.attrs["looks"])
     return ranked

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
@@ -97,6 +98,7 @@ def _written(
     """The files, and the empty one whose name says their pixels and metres."""
     source, (chipsize, extend) = sources.here(lake), sizes
     names = [tms] if isinstance(tms, str) else tms
+    Workspace.here().prepare(folder)
     files = [
         source.background(lon, lat, chipsize=chipsize, extend=extend, tms=name, file=folder / f"{name.lower()}.tif")
         for name in names

@@ -125,6 +125,7 @@ def _written(
 
     source = sources.here(lake)
     folder = folder_of(place, card)
+    Workspace.here().prepare(folder)
     lists = []
     for asked in (band,) if isinstance(band, str) else band:
         name = band_called(asked)

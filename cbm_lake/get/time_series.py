@@ -35,7 +35,7 @@ def by_pid(
         aoi: area.
         year: year of the declaration.
         pid: identifier of the parcel.
-        tstype: card: s2, bs or c6; or scl, the scene classes alone.
+        tstype: card: s2, bs, c6, …, see `cards.CARDS`; or scl, the scene classes alone.
         ptype: which parcel set; None is the main one.
         band: one band only; "" is all. Radar bands are VVb, VHb (bs), VVc, VHc (c6); old names of others, such as B4,
             are understood, and SC (statistics of scene classes, which only migrated scenes have).

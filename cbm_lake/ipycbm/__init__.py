@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from cbm_lake.config import Workspace
+from cbm_lake.errors import of_extra
 
 __all__ = ["bg_grid", "bg_slider", "card2db", "config", "extract", "foi", "get", "qa", "view"]
 
@@ -37,10 +38,11 @@ if Path.cwd() == Path(__file__).parent:
 
 def _widget(name: str) -> Callable[[], Any]:
     def made() -> Any:
-        from cbm_lake.ipycbm import cleaning
+        with of_extra("notebook", "a widget"):
+            from cbm_lake.ipycbm import cleaning
 
-        widget = importlib.import_module(f"cbm_lake.ipycbm.{name}_panel").panel()
-        return cleaning.offered(widget)
+            panel = importlib.import_module(f"cbm_lake.ipycbm.{name}_panel").panel
+        return cleaning.offered(panel())
 
     made.__name__ = made.__qualname__ = name
     made.__doc__ = f"The widget of cbm_lake.{name}; shown when it is the last line of a cell."
@@ -61,12 +63,13 @@ def bg_grid(
     tms: str | Sequence[str] = "Google",
     ptype: str | None = None,
     columns: int | None = None,
+    view: bool | None = None,
     debug: bool = False,
 ) -> Any:
     """The orthophotos of a parcel side by side; arguments and errors are those of `show.background.by_pid`."""
     from cbm_lake.show import background
 
-    return background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, columns, debug)
+    return background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, columns, view, debug)
 
 
 def bg_slider(

@@ -19,9 +19,14 @@ from cbm_lake.parcel import sources
 from cbm_lake.storage.store import Store
 
 _TITLES: Final = {
-    "set": "general", "paths": "folders", "lake": "lake", "api": "REST server", "s3": "scenes on S3",
-    "db": "database of old", "tms": "tile servers",
-}  # fmt: skip
+    "set": "general",
+    "paths": "folders",
+    "lake": "lake",
+    "api": "REST server",
+    "s3": "scenes on S3",
+    "db": "database of old",
+    "tms": "tile servers",
+}
 _CHOICES: Final = {"data_source": ("direct", "api")}
 
 

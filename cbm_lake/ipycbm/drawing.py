@@ -33,9 +33,7 @@ _UNKNOWN: Final = (150, 150, 150, 110)
 _OPAQUE: Final = 210
 _CLASSES: Final = len(palette.CURVES) - 1
 """Words that get a colour of their own; the others share the last one."""
-_RAMP: Final = np.array([
-    (68, 1, 84), (65, 68, 135), (42, 120, 142), (34, 168, 132), (122, 209, 81), (253, 231, 37)
-])  # fmt: skip
+_RAMP: Final = np.array([(68, 1, 84), (65, 68, 135), (42, 120, 142), (34, 168, 132), (122, 209, 81), (253, 231, 37)])
 """Colours from low to high: viridis of matplotlib at every fifth of its length."""
 _TRIMMED: Final = (2, 98)
 """Percentiles between which the colours of numbers run."""
@@ -116,9 +114,13 @@ class Outlines:
         return picture.reshape(height, width, 4)
 
     def _dots(
-        self, seen: NDArray[np.intp], corner: tuple[float, float, float], picture: NDArray[np.uint8], width: int,
+        self,
+        seen: NDArray[np.intp],
+        corner: tuple[float, float, float],
+        picture: NDArray[np.uint8],
+        width: int,
         colours: NDArray[np.uint8],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """A pixel in the middle of each parcel, so that the small ones can be seen too."""
         west, north, pixel = corner
         left, low, right, high = self.boxes[seen].T

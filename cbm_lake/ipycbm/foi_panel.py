@@ -38,13 +38,20 @@ def panel() -> ipywidgets.Widget:
     look = Look()
     versions = ipywidgets.Tab([_v2(source, raster, classes, look), _v1(source, raster, classes, look)])
     versions.titles = ("version 2", "version 1")
-    return ipywidgets.VBox([
-        _title("1. Parcels"), source,
-        _title("2. A raster with one class per pixel: yours, or one made here"), _make(source, raster, classes),
-        raster, classes,
-        _title("3. The check"), versions,
-        _title("4. One parcel"), look,
-    ])  # fmt: skip
+    return ipywidgets.VBox(
+        [
+            _title("1. Parcels"),
+            source,
+            _title("2. A raster with one class per pixel: yours, or one made here"),
+            _make(source, raster, classes),
+            raster,
+            classes,
+            _title("3. The check"),
+            versions,
+            _title("4. One parcel"),
+            look,
+        ]
+    )
 
 
 class Source(ipywidgets.Tab):
@@ -96,9 +103,15 @@ def _make(source: Source, raster: File, classes: File) -> Panel:
 
 def _v2(source: Source, raster: File, classes: File, look: Look) -> Panel:
     def check(
-        source: dict[str, Any], raster: Path, classes: Path, buffer: float, share: tuple[int, int], connectivity: int,
-        threshold: float, progress: Progress,
-    ) -> Foi:  # fmt: skip
+        source: dict[str, Any],
+        raster: Path,
+        classes: Path,
+        buffer: float,
+        share: tuple[int, int],
+        connectivity: int,
+        threshold: float,
+        progress: Progress,
+    ) -> Foi:
         settings = (buffer, *share, connectivity, threshold)
         return foi.v2(source["vector_file"], raster, classes, *settings, **_of_lake(source), progress=progress)
 
@@ -147,11 +160,14 @@ def _of_lake(source: dict[str, Any]) -> dict[str, Any]:
 
 def results(found: Foi, choose: Callable[[str], None]) -> ipywidgets.Widget:
     """What a check found: how many, the most suspicious, maps, and the files."""
-    maps = ipywidgets.Tab([
-        parcel_map(*_suspected(found), choose),
-        rendered(foi.plot_map(found, "foi_h")),
-        rendered(foi.plot_map(found, "foi_c")),
-    ], titles=["suspected parcels", "foi_h", "foi_c"])  # fmt: skip
+    maps = ipywidgets.Tab(
+        [
+            parcel_map(*_suspected(found), choose),
+            rendered(foi.plot_map(found, "foi_h")),
+            rendered(foi.plot_map(found, "foi_c")),
+        ],
+        titles=["suspected parcels", "foi_h", "foi_c"],
+    )
     counted = ipywidgets.HTML(f"<b>{rendered(str(found)).value}</b>")
     return ipywidgets.VBox([counted, maps, rendered(found.ranked(_LISTED)), downloads(found.files.values())])
 
@@ -161,7 +177,7 @@ def _suspected(found: Foi) -> tuple[gpd.GeoSeries, dict[str, str]]:
     flags = pc.add(pc.fill_null(found.table["foi_h"], 0), pc.fill_null(found.table["foi_c"], 0)).to_pandas()
     pids = found.source.ids.to_pandas().astype(str)
     order = flags[flags > 0].sort_values(ascending=False, kind="stable").index
-    outlines = gpd.GeoSeries(found.source.outlines[order], index=pd.Index(pids[order]), crs=found.source.crs)
+    outlines = gpd.GeoSeries(found.source.geometries[order], index=pd.Index(pids[order]), crs=found.source.crs)
     return outlines, {pids[row]: _COLOURS[int(flags[row])] for row in order}
 
 

@@ -40,9 +40,16 @@ def panel() -> ipywidgets.Widget:
     which = Ways(parcels)
 
     def run(
-        parcels: dict[str, Any], which: tuple[str, Any], series: tuple[str, ...], bands: tuple[str, ...],
-        days: tuple[date, date], chipsize: int, images: tuple[str, ...], folder: str, progress: Progress,
-    ) -> Any:  # fmt: skip
+        parcels: dict[str, Any],
+        which: tuple[str, Any],
+        series: tuple[str, ...],
+        bands: tuple[str, ...],
+        days: tuple[date, date],
+        chipsize: int,
+        images: tuple[str, ...],
+        folder: str,
+        progress: Progress,
+    ) -> Any:
         wanted = Wanted(series, bands, *days, chipsize, images)
         return got(parcels, limited(identifiers(parcels, *which)), wanted, folder, progress)
 

@@ -77,7 +77,7 @@ def _validate() -> Panel:
 
 def _findings(found: qa.Validation) -> ipywidgets.Widget:
     """What came of every step, the findings, and the report as files."""
-    folder = Path(tempfile.mkdtemp(prefix="report-", dir=Workspace.here().temp))
+    folder = Path(tempfile.mkdtemp(prefix="report-", dir=Workspace.here().create().temp))
     files = [folder / f"validation{ending}" for ending in (".html", ".json", ".parquet")]
     for path in files:
         found.write(path)
@@ -116,12 +116,14 @@ def _sample(desk: Desk) -> Panel:
 
 def _drawn(drawn: qa.Sample) -> ipywidgets.Widget:
     told = f"sample {drawn.extraction_id}: {drawn.totals.selected_parcels:,} of {drawn.totals.parcels:,} parcels"
-    return ipywidgets.VBox([
-        ipywidgets.HTML(f"<b>{html.escape(told)}</b>"),
-        rendered(drawn.buckets),
-        rendered(qa.plot_buckets(drawn)),
-        downloads(drawn.files.values()),
-    ])  # fmt: skip
+    return ipywidgets.VBox(
+        [
+            ipywidgets.HTML(f"<b>{html.escape(told)}</b>"),
+            rendered(drawn.buckets),
+            rendered(qa.plot_buckets(drawn)),
+            downloads(drawn.files.values()),
+        ]
+    )
 
 
 def samples() -> list[str]:

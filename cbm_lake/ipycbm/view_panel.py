@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ import ipywidgets
 import shapely
 
 from cbm_lake import get, show
-from cbm_lake.cards import palette
+from cbm_lake.cards import INDICES, palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import overview
@@ -24,11 +25,9 @@ from cbm_lake.ipycbm.parcel_map import MOST, parcel_map
 from cbm_lake.parcel import basemaps
 from cbm_lake.show import views
 
-_VIEWS: Final = (
-    "true colour", "B08_B04_B03", "ndvi", "ndwi", "bare soil", "SCL", "B04", "B08", "B11", "bs VV", "bs VH", "c6 VV",
-)  # fmt: skip
-_INDICES: Final = ("ndvi", "ndwi", "bare soil")
-"""Views of which there are histograms."""
+_BANDS: Final = ("SCL", "B04", "B08", "B11", "bs VV", "bs VH", "c6 VV")
+_VIEWS: Final = ("true colour", "B08_B04_B03", *INDICES, *_BANDS)
+"""What images may show; of the indices there are histograms."""
 
 Parcel = tuple[str, int, str]
 """Area, year, identifier."""
@@ -121,7 +120,7 @@ def _simple(label: str, chosen: Kept, drawn: Callable[..., Any]) -> Panel:
 
 def _series(chosen: Kept) -> Panel:
     kinds: dict[str, Callable[..., Any]] = {
-        "NDVI": show.time_series.ndvi,
+        **{index.name.upper(): partial(show.time_series.index, index=index.name) for index in INDICES.values()},
         "Sentinel-2 bands": show.time_series.s2,
         "Sentinel-1": show.time_series.s1,
         "weather": show.time_series.weather,
@@ -195,7 +194,7 @@ def _calendar(chosen: Kept) -> Panel:
         if cells == "scatter":
             return show.calendar.scatter(*parcel)
         if cells == "histograms":
-            return show.calendar.histograms(*parcel, index=view if view in _INDICES else _INDICES[0])
+            return show.calendar.histograms(*parcel, index=view if view in INDICES else "ndvi")
         return show.calendar.by_pid(*parcel, bands=view)
 
     cells = [("images", "images"), ("histograms of an index", "histograms"), ("red and near infrared", "scatter")]

@@ -27,6 +27,7 @@ from traitlets.config import Config
 from voila.app import Voila
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 
+from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError
 from cbm_lake.ipycbm import opened as opening
 from cbm_lake.server.accounts import Accounts
@@ -42,8 +43,11 @@ _COOKIE: Final = "cbm_lake"
 _DAYS: Final = 1
 """For which a login holds."""
 _EXTENSIONS: Final = (
-    "@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "jupyter-leaflet", "anywidget",
-)  # fmt: skip
+    "@voila-dashboards/widgets-manager8",
+    "@jupyter-widgets/jupyterlab-manager",
+    "jupyter-leaflet",
+    "anywidget",
+)
 """The scripts that our widgets need; others that happen to be installed stay out."""
 _POLICY: Final = (
     "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; style-src 'self' 'unsafe-inline'; "
@@ -93,9 +97,12 @@ class Website(Voila):
                 f"cannot listen at {self.ip}:{self.port} ({error.strerror}); give another --port"
             ) from error
         server = HTTPServer(
-            self.app, ssl_options=self.certificate, idle_connection_timeout=_HEAD, body_timeout=_BODY,
+            self.app,
+            ssl_options=self.certificate,
+            idle_connection_timeout=_HEAD,
+            body_timeout=_BODY,
             max_buffer_size=_LARGEST_UPLOAD,
-        )  # fmt: skip
+        )
         server.add_sockets(sockets)
         self.ioloop = IOLoop.current()
         scheme = "https" if self.certificate else "http"
@@ -149,6 +156,7 @@ def serve(
     if access is not None:
         os.environ[opening.FOLDER], os.environ[opening.DAYS] = str(access), str(days)
         site.tornado_settings["log_function"] = _writer(AccessLog(access, days))
+    os.environ.update(Workspace.here().environment())  # for the processes of pages, which begin in another folder
     site.initialize([])
     site.ip, site.port, site.open_browser = host, port, False  # whatever a voila.json says that lies about
     site.notebook_path, site.root_dir = str(PAGE), str(PAGE.parent)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -21,27 +21,40 @@ from cbm_lake.files import digests
 from cbm_lake.geo.areas import DEGREES, bounds_in
 from cbm_lake.lake import database, lookup, options, ordering, queries
 from cbm_lake.lake.database import Database
+from cbm_lake.lake.registry import Registry
 from cbm_lake.lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
 from cbm_lake.lake.upkeep import Upkeep
 from cbm_lake.lake.writing import Writing
+from cbm_lake.storage.access import Access, is_remote
+from cbm_lake.storage.caches import Caches
 from cbm_lake.storage.store import Store, translated
 
 log = logging.getLogger(__name__)
 
 _ROUNDED = 1e-6
 """Degrees, a tenth of a metre: what rounding may take off a box of parcels."""
+_INHERITED: Final[list[object]] = []
+"""What a forked child never uses nor ends: the threads of it are in the parent."""
 _BATCH = 50_000
 """Rows of parcels that are read at once where there may be a million."""
 
 
 class Lake(Writing):
-    """A lake at a folder or URL, as it is now or as it was at a moment."""
+    """A lake at a folder or URL, as it is now or as it was at a moment.
+
+    Safe for threads, and the same to all of a process who open it by `open_lake`. What it caches is bounded (see
+    `caches`) and freed by `close`, also at the end of a `with` block. Pickled, it is opened anew where it arrives.
+    """
 
     def __init__(self, url: str, as_of: datetime | None = None) -> None:
         self.url = url if "://" in url else str(Path(url).absolute())  # the same after a chdir, and to workers
         self.as_of = as_of
+        self._start()
+
+    def _start(self) -> None:
+        """Have nothing open."""
         self._store = Store(self.url)
-        self._moments = Moments(self._store, as_of)
+        self._moments = Moments(self._store, self.as_of)
         self._tables = self._moments.tables
         self._lock = threading.Lock()
         self._opened: Database | None = None
@@ -49,6 +62,42 @@ class Lake(Writing):
 
     def __repr__(self) -> str:
         return f"Lake({self.url!r}{f', as_of={self.as_of:%Y-%m-%dT%H:%M:%SZ}' if self.as_of else ''})"
+
+    def __reduce__(self) -> tuple[Callable[..., Lake], tuple[str, datetime | None]]:
+        return open_lake, (self.url, self.as_of)
+
+    def __enter__(self) -> Lake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the caches and DuckDB; a lake that is asked again opens itself again.
+
+        So it may be closed while others of the process use it. Rows that are being read, and connections of `connect`,
+        stay.
+        """
+        with self._lock:
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+        self._moments.forget()
+        self.caches.clear()
+
+    def _leave(self) -> None:
+        """Start anew in a child process that was forked; what is open there stays, unused, until its end."""
+        _INHERITED.append((self._opened, self._store, self._moments))
+        self._start()
+
+    def at(self, as_of: date | str | None) -> Lake:
+        """The same lake as it was at another moment, or as it is now with None."""
+        return open_lake(self.url, as_of)
+
+    @property
+    def caches(self) -> Caches:
+        """What is cached of it; docs/lake.md says how much of what."""
+        return self._store.caches
 
     def sql(self, statement: str, /, **params: object) -> pa.Table:
         """The rows that a SQL statement gives over the views scenes, parcels, s2, bs, c6, s2_long, extractions.
@@ -288,6 +337,9 @@ class Lake(Writing):
 def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
     """The lake at a folder or URL; without one, the lake of the current workspace.
 
+    One object for each place and moment in a process, which stays open: what it read serves all who ask it, and what
+    others write meanwhile is seen at the next question. See `Lake.close`.
+
     Args:
         url: folder, or s3:// URL.
         as_of: a moment (date, datetime, or ISO text; UTC unless it says a zone): the lake as it was recorded then,
@@ -298,7 +350,17 @@ def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
     Raises:
         InvalidInputError: `as_of` is no date.
     """
-    return Lake(url or Workspace.here().lake_url, _moment(as_of))
+    place, moment = url or Workspace.here().lake_url, _moment(as_of)
+    return _OPEN.get(_key(place, moment), lambda: Lake(place, moment))
+
+
+_OPEN: Final = Registry(Lake._leave)  # noqa: SLF001
+
+
+def _key(url: str, as_of: datetime | None) -> Hashable:
+    """What makes a lake another one: its place, its moment, and in an object store the keys to it."""
+    place = url.rstrip("/") if "://" in url else str(Path(url).absolute())
+    return place, as_of, Access.of(url) if is_remote(url) else None
 
 
 def _moment(value: date | str | None) -> datetime | None:

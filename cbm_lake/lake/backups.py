@@ -222,10 +222,7 @@ class _Copying:
             return
         with translated("write", self._target.url):
             drafts = self._each(partial(self._draft, moment.store), todo)
-            durable.sync(drafts)
-            for draft, file in zip(drafts, todo, strict=True):
-                draft.replace(self._path(file.name))
-            durable.sync([self._path(file.name) for file in todo])
+            durable.publish({draft: self._path(file.name) for draft, file in zip(drafts, todo, strict=True)})
 
     def _sum_up(self, moment: Moment) -> None:
         """Copy checkpoints, and the hints which is the latest where the copy has that one."""

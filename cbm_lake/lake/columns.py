@@ -140,7 +140,10 @@ _BESIDE: Final = {
 }
 """Names that mean anything in a statement of one's own: the lake's they are only beside that other column."""
 _VERSIONED: Final = frozenset({"pid", "extraction"})
-_RADAR: Final = frozenset(cards.CARD_BANDS["bs"])
+_CARDS: Final = {band: card for card in reversed(tuple(cards.CARDS.values())) for band in card.rasters}
+_CLASS_COLUMNS: Final = frozenset(
+    column for card in cards.CARDS.values() if card.classification for column in card.classification.columns
+)
 
 
 def describe(name: str, among: Collection[str]) -> Column | None:
@@ -159,16 +162,19 @@ def describe(name: str, among: Collection[str]) -> Column | None:
         return Column(f"{_STATISTICS[statistic]} of the parcel's pixels, {_quantity(band)}", _unit(band, statistic))
     if name == "version" and not _VERSIONED.isdisjoint(among):
         return Column("version of the parcel set" if "pid" in among else "version of cbm-lake")
-    if band == "scl" and statistic.isdecimal():
+    if name in _CLASS_COLUMNS:
         return Column(f"pixels of scene class {statistic}", "1")
     return _DESCRIPTIONS.get(name) if _BESIDE.get(name, name) in among else None
 
 
 def _quantity(band: str) -> str:
-    if band in _RADAR:
-        return f"Sentinel-1 {band}, backscatter in linear power or coherence"
-    return "numbers of the scene classes" if band in {"SC", "SCL"} else f"Sentinel-2 {band}, reflectance x 10,000"
+    if band == "SC" or _CARDS[band].is_classes(band):
+        return "numbers of the scene classes"
+    card = _CARDS[band]
+    said = "reflectance x 10,000" if card.is_optical else "backscatter in linear power or coherence"
+    return f"{card.mission.name} {band}, {said}"
 
 
 def _unit(band: str, statistic: str) -> str:
-    return "1" if statistic == "count" or band in {*_RADAR, "SC", "SCL"} else "1e-4"
+    plain = statistic == "count" or band == "SC" or _CARDS[band].is_classes(band) or not _CARDS[band].is_optical
+    return "1" if plain else "1e-4"

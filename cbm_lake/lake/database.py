@@ -7,21 +7,23 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
 from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import damaged, lookup, queries, schemas, sums, tables, unions
+from cbm_lake.lake import damaged, derived, lookup, queries, schemas, sums, tables, unions
 from cbm_lake.lake.settling import Judge
 from cbm_lake.lake.snapshots import Snapshot, place_of
 from cbm_lake.storage.access import is_remote
 from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
-from cbm_lake.storage.s3files import S3Files
 from cbm_lake.storage.store import Store
+
+if TYPE_CHECKING:
+    from duckdb.sqltypes import DuckDBPyType
 
 _FID = "ogc_fid"
 """The column of parcels that came from a database of the original library: the number by which its tables know them."""
@@ -33,6 +35,10 @@ _FIRST = ("ledger", "obsids", "suspects", "exclusions")
 """Tables that those before need."""
 _DECIDING = ("ledger", "suspects", "exclusions", "stac_scenes")
 """Tables that say which signatures count."""
+_UNREAD = tuple(
+    f"aside_{name}" for name, card in tables.SIGNATURES.items() if name != card or not cards.get(card).shifted
+)
+"""Tables that no statement reads: what was set aside is asked for where offsets may be wrong, by guard."""
 _COLUMN = re.compile(r"[a-z][a-z0-9_]*")
 """How the columns of parcel_attributes are called."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
@@ -75,10 +81,14 @@ class Database:
         self._coming: dict[str, pa.Table] = dict(part.returning) if part else {}
         self._connection = duckdb.connect(part.file if part else ":memory:")
         if is_remote(store.url):
-            self._connection.register_filesystem(S3Files(store.url))
+            self._connection.register_filesystem(store.lasting_files)
         with queries.translated():
             configure(self._connection)
             self._begin()
+
+    def close(self) -> None:
+        """Free it once nobody reads from it any more; cursors that were given out go on."""
+        self._connection.close()
 
     @property
     def is_whole(self) -> bool:
@@ -113,7 +123,8 @@ class Database:
         """The long rows of one parcel, or None where SQL is to find them."""
         if not self.is_whole:
             return None
-        if card == "s2" and lookup.of_parcel(self._files["signatures_sc"], {"pid": "", **params}):
+        others = (name for name, owner in tables.SIGNATURES.items() if owner == card != name)
+        if any(lookup.of_parcel(self._files[f"signatures_{name}"], {"pid": "", **params}) for name in others):
             return None
         if self.returning(f"signatures_{card}").num_rows:
             return None
@@ -133,7 +144,7 @@ class Database:
         damaged.record(self._connection, self._places)
         for name in _FIRST:
             self._view(name)
-        for definition in queries.definitions():
+        for definition in derived.definitions():
             if definition.name < _OF_SIGNATURES:
                 self._define(definition)
         for name, paths in self._of_parcels.items() if faults else ():  # after "outdated", which speaks of the others
@@ -199,12 +210,12 @@ class Database:
         """Make the views of the signatures and of the other tables."""
         with queries.translated():
             for name in self._known:
-                if name not in _FIRST:
+                if name not in _FIRST and not name.startswith(_UNREAD):
                     self._view(name)
-                if name.startswith("signatures_"):
+                if name.startswith("signatures_") and self._files[name]:
                     empty = self._known[name].schema.empty_table()
                     self._connection.from_arrow(empty).create(f"no_{name}")
-            for definition in queries.definitions():
+            for definition in derived.definitions():
                 if definition.name >= _OF_SIGNATURES:
                     self._define(definition)
             self._attributes()
@@ -279,7 +290,7 @@ class Database:
 
     def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:
         """Let this cursor see only the signature files that can hold the parcel asked for."""
-        for card in (*cards.CARD_BANDS, "sc"):
+        for card in tables.SIGNATURES:
             held = self._files[f"signatures_{card}"]
             if self.returning(f"signatures_{card}").num_rows:
                 continue
@@ -364,12 +375,21 @@ def _view(
     if columns != "*":
         found.project(columns).create_view(name)
         return
-    missing = [
-        f'null::{kind} as "{column}"'
-        for column, kind in zip(empty.columns, empty.types, strict=True)
-        if column not in found.columns
-    ]
-    found.project(", ".join(["*", *missing])).create_view(name)
+    there = dict(zip(found.columns, found.types, strict=True))
+    missing, wider = [], []
+    for column, kind in zip(empty.columns, empty.types, strict=True):
+        if column not in there:
+            missing.append(f'null::{kind} as "{column}"')
+        elif kind.id == "struct" and (lacking := _lacking(there[column], kind)):
+            wider.append(f'struct_insert("{column}", {lacking}) as "{column}"')
+    replaced = f" replace ({', '.join(wider)})" if wider else ""
+    found.project(", ".join([f"*{replaced}", *missing])).create_view(name)
+
+
+def _lacking(found: DuckDBPyType, needed: DuckDBPyType) -> str:
+    """The members of a struct that another has not, as null, as arguments of a function."""
+    there = {name for name, _ in found.children} if found.id == "struct" else set()
+    return ", ".join(f'"{name}" := null::{kind}' for name, kind in needed.children if name not in there)
 
 
 def _partitioned(schema: pa.Schema) -> pa.Schema:

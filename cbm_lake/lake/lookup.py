@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -29,10 +29,8 @@ _STATISTICS = ("count", "mean", "std", "min", "p25", "p50", "p75", "max")
 """In the order of the answer."""
 _LAST = chr(0x10FFFF)
 """After every pid."""
-_FOOTERS = 128
-"""Footers kept: 1 MB each of a compacted file."""
-_GROUPS = 64
-"""Row groups kept decoded: 1.5 MB each of a compacted file. Neighbours are often asked for one after another."""
+Footer: TypeAlias = tuple[pq.FileMetaData, list[tuple[str, str]]]
+"""A footer, and the smallest and largest pid of each row group."""
 _FILES = 16
 """In more files than these, DuckDB with its threads is quicker."""
 
@@ -99,9 +97,12 @@ def _groups(store: Store, path: str, pid: str) -> list[pa.Table]:
         return [_group(store, path, number) for number, (first, last) in enumerate(bounds) if first <= pid <= last]
 
 
-@lru_cache(_FOOTERS)
-def _footer(store: Store, path: str) -> tuple[pq.FileMetaData, list[tuple[str, str]]]:
+def _footer(store: Store, path: str) -> Footer:
     """A file's footer, and the smallest and largest pid of each row group."""
+    return store.caches.footers.get(path, lambda: _read_footer(store, path), lambda footer: footer[0].serialized_size)
+
+
+def _read_footer(store: Store, path: str) -> Footer:
     with store.open(path) as file:
         footer = pq.read_metadata(file)
     place = footer.schema.names.index("pid")
@@ -109,9 +110,13 @@ def _footer(store: Store, path: str) -> tuple[pq.FileMetaData, list[tuple[str, s
     return footer, [(one.min, one.max) if one and one.has_min_max else ("", _LAST) for one in told]
 
 
-@lru_cache(_GROUPS)
 def _group(store: Store, path: str, number: int) -> pa.Table:
     """A row group."""
+    groups = store.caches.row_groups
+    return groups.get((path, number), lambda: _read_group(store, path, number), lambda rows: rows.nbytes)
+
+
+def _read_group(store: Store, path: str, number: int) -> pa.Table:
     footer, _ = _footer(store, path)
     remote = "://" in store.url  # where one long request is better than a hundred short ones
     with (
@@ -132,7 +137,8 @@ def _empty(card: str) -> pa.Table:
 def _answer(card: str) -> pa.Schema:
     """The columns of the answer."""
     statistics = [(name, pa.int32() if name == "count" else pa.float32()) for name in _STATISTICS]
-    classes = [("scl", pa.list_(pa.field("l", pa.int32())))] if card == "s2" else []
+    kinds = cards.get(card).classification
+    classes = [(kinds.column, pa.list_(pa.field("l", pa.int32())))] if kinds else []
     keys = [("reference", pa.string()), ("obsid", pa.string())]
     return pa.schema([("date_part", pa.float64()), ("band", pa.string()), *statistics, *classes, *keys])
 
@@ -143,7 +149,9 @@ def _long(card: str, wide: pa.Table, bands: Sequence[str] | None) -> pa.Table:
     asked = [band for band in cards.CARD_BANDS[card] if bands is None or band in bands]
     if not asked or not wide.num_rows:
         return schema.empty_table()
-    known = {"obsid": wide["scene"], "reference": wide["reference"]} | ({"scl": _classes(wide)} if card == "s2" else {})
+    known = {"obsid": wide["scene"], "reference": wide["reference"]}
+    if kinds := cards.get(card).classification:
+        known[kinds.column] = _classes(wide, kinds)
     known["date_part"] = pc.divide(pc.cast(wide["obstime"], pa.int64()), 1e6)
     columns = {name: _stacked([values] * len(asked)) for name, values in known.items()}
     columns |= {name: _stacked([wide[f"{band}_{name}"] for band in asked]) for name in _STATISTICS}
@@ -160,10 +168,10 @@ def _stacked(columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.Array:
     return pa.concat_arrays([part for chunks in parts for part in chunks])
 
 
-def _classes(wide: pa.Table) -> pa.Array:
+def _classes(wide: pa.Table, kinds: cards.Classification) -> pa.Array:
     """Pixels of each scene class, as one list a row."""
-    number = len(cards.CLASSES)
-    stacked = _stacked([wide[f"scl_{value}"] for value in cards.CLASSES])
+    number = len(kinds.columns)
+    stacked = _stacked([wide[column] for column in kinds.columns])
     turned = np.arange(number * wide.num_rows).reshape(number, wide.num_rows).T.ravel()
     ends = np.arange(0, number * wide.num_rows + 1, number, dtype="int32")
-    return pa.ListArray.from_arrays(ends, stacked.take(turned), type=_answer("s2").field("scl").type)
+    return pa.ListArray.from_arrays(ends, stacked.take(turned), type=pa.list_(pa.field("l", pa.int32())))

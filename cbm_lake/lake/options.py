@@ -11,15 +11,16 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import date
 from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Final, ParamSpec, TypeAlias, TypeVar
+from typing import Final, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from cbm_lake.cards import scene_classes
+from cbm_lake.cards import Classes, scene_classes
 from cbm_lake.errors import InvalidInputError, given
+from cbm_lake.files.dates import parse_day
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -202,17 +203,8 @@ def _some(check: Check, expected: str) -> Check:
 def _day(value: object) -> date:
     """A day as date, datetime, or text: 2024-03-01 or 20240301, perhaps with a time; the day that is written there."""
     expected = "a day; write it as 2024-03-01"
-    if isinstance(value, datetime):
-        day = value.date()
-        if type(day) is not date:  # the missing moment of pandas, which is a datetime of no day
-            raise _UnfitError(expected)
-        return day
-    if isinstance(value, date):
-        return value
-    if not isinstance(value, str):
-        raise _UnfitError(expected)
     try:
-        return datetime.fromisoformat(value.strip()).date()
+        return parse_day(value)
     except ValueError:
         raise _UnfitError(expected) from None
 
@@ -237,7 +229,7 @@ def _path(value: object) -> object:
 
 
 def _classes(value: object) -> tuple[int, ...]:
-    return scene_classes(value)  # type: ignore[arg-type]  # which is what is checked
+    return scene_classes(cast("Classes", value))  # which checks what it gets
 
 
 _BANDS = "a band such as B04, or a list of some"

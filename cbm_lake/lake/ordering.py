@@ -13,11 +13,12 @@ from typing import Any, Final, TypeAlias
 
 import duckdb
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import queries
 
 KEYS: Final = {
-    **dict.fromkeys(("s2", "bs", "c6"), ("aoi", "year", "ptype", "pid", "obstime", "scene")),
+    **dict.fromkeys(cards.CARDS, ("aoi", "year", "ptype", "pid", "obstime", "scene")),
     "parcels": ("aoi", "year", "ptype", "pid"),
     "scenes": ("card", "obstime", "id"),
 }

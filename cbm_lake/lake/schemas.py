@@ -296,8 +296,9 @@ _COVERED: Final = pa.field("covered", pa.float64())
 
 def signatures(card: str) -> pa.Schema:
     """The schema of a card's signatures: one wide row per parcel and scene, partitioned by aoi and year."""
-    bands = [_statistic(band, name) for band in cards.CARD_BANDS[card] for name in cards.STATISTICS]
-    classes = [pa.field(f"scl_{value}", pa.int32()) for value in cards.CLASSES] if card == "s2" else []
+    bands = [_statistic(band, name) for band in cards.CARD_BANDS[card] for name in cards.statistics.STORED]
+    classification = cards.get(card).classification
+    classes = [pa.field(column, pa.int32()) for column in classification.columns] if classification else []
     return pa.schema([*_OF_ROW, *bands, *classes, _SHARE, _COVERED])
 
 
@@ -305,5 +306,5 @@ def _statistic(band: str, name: str) -> pa.Field:
     return pa.field(f"{band}_{name}", pa.int32() if name == "count" else pa.float32())
 
 
-SC: Final = pa.schema([*_OF_ROW, *(_statistic("SC", name) for name in cards.STATISTICS)])
+SC: Final = pa.schema([*_OF_ROW, *(_statistic("SC", name) for name in cards.statistics.STORED)])
 """Statistics of the scene classes' numbers, kept by the original library as a band: only migrated scenes have any."""

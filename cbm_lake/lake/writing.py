@@ -6,14 +6,17 @@ import uuid
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cbm_lake import cards
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import clock, digests, filenames
 from cbm_lake.files.filenames import Order
+from cbm_lake.geo import geoparquet
 from cbm_lake.lake import manifest, revisions, schemas, sums
 from cbm_lake.lake.pixels import Pixels
 from cbm_lake.lake.records import FileEntry, LedgerEntry
@@ -23,10 +26,14 @@ from cbm_lake.lake.upkeep import Upkeep
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store, Written
 
+_FIRST_CARDS = ("s2", "bs", "c6")
+"""Those of version 0.1, whose assets are in every file of the catalogue: its readers ask for them."""
+
 
 class Writing(Pixels):
     """A lake that is written to; what it is now is asked of `query` and `snapshot`."""
 
+    url: str
     as_of: datetime | None
     _store: Store
     _moments: Moments
@@ -38,9 +45,11 @@ class Writing(Pixels):
         """Which files and table versions answer a question asked now."""
 
     def _check_present(self) -> None:
-        """Raise InvalidInputError for the lake as it was: nothing is written into the past."""
+        """Raise InvalidInputError for the lake as it was: nothing is written into the past; make its workspace."""
         if self.as_of is not None:
             raise InvalidInputError(f"{self!r} is the lake as it was; open it without as_of to change it")
+        if "://" not in self.url and not Path(self.url).exists():
+            Workspace.here().prepare(self.url)
 
     def add_scenes(self, rows: pa.Table) -> int:
         """Catalogue scenes and return how many are new by card and id; see `catalogue`."""
@@ -283,13 +292,23 @@ def _numbered(rows: pa.Table, sequence: int) -> pa.Table:
 
 
 def _stac_geoparquet(rows: pa.Table) -> pa.Table:
-    """The table with the metadata that makes its file GeoParquet 1.1 and STAC-GeoParquet 1.0."""
+    """The table, assets of its cards only, with the metadata of GeoParquet 1.1 and STAC-GeoParquet 1.0."""
     import json
 
-    covering = {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}
-    geometry = {"encoding": "WKB", "geometry_types": [], "covering": {"bbox": covering}}
-    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
-    return rows.replace_schema_metadata({"geo": json.dumps(geo), "stac-geoparquet": json.dumps({"version": "1.0.0"})})
+    rows = _with_assets(rows, [*_FIRST_CARDS, *rows["card"].unique().to_pylist()])
+    column = geoparquet.column_metadata(crs=geoparquet.DEFAULT_CRS, covering="bbox")
+    stac = {b"stac-geoparquet": json.dumps({"version": "1.0.0"}).encode()}
+    return rows.replace_schema_metadata(geoparquet.file_metadata({"geometry": column}) | stac)
+
+
+def _with_assets(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The rows of the catalogue with the assets of these cards only, so that a new card changes no file of others."""
+    index, kept = rows.schema.get_field_index("assets"), {asset for name in names for asset in cards.get(name).rasters}
+    column = rows["assets"].combine_chunks()
+    fields = [field for field in column.type if field.name in kept]
+    parts = [column.field(field.name) for field in fields]
+    assets = pa.StructArray.from_arrays(parts, fields=fields, mask=column.is_null())
+    return rows.set_column(index, rows.schema.field(index).with_type(assets.type), assets)
 
 
 def _labelled(rows: pa.Table | pa.RecordBatchReader, ptype: str, version: str) -> pa.Table | pa.RecordBatchReader:

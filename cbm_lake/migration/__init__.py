@@ -126,9 +126,14 @@ def migrate(
         columns = datasets.completed(columns, datasets_file, found)
     lake = lake or open_lake()
     given = _Given(
-        _texts(parcels or ()), _text(catalogue), _texts(signatures), _texts(hists), _text(weather), _text(weather_grid),
+        _texts(parcels or ()),
+        _text(catalogue),
+        _texts(signatures),
+        _texts(hists),
+        _text(weather),
+        _text(weather_grid),
         _text(markers),
-    )  # fmt: skip
+    )
     with tempfile.TemporaryDirectory(prefix="cbm-lake-migrate-") as scratch:
         dumps = Dumps(Path(scratch))
         with dumps.own_names():

@@ -22,7 +22,7 @@ from cbm_lake.migration.dumps import Dumps
 COLUMNS: Final = ("id", "obstime", "reference", "card")
 DEFAULTS: Final = ("sensor", "footprint")
 SOURCE: Final = "migrated"
-_KINDS: Final = {"s2": "S2MSI2A", "bs": "CARD-BS", "c6": "CARD-COH6"}
+_KINDS: Final = {card.name: card.product_type for card in cards.CARDS.values() if card.migrated}
 """Product types of the cards: the original's catalogue says of each scene of which card it is."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cbm_lake.config import Db
+from cbm_lake.config.settings import Db
 from cbm_lake.errors import InvalidInputError, SourceError, of_extra
 
 
@@ -57,9 +57,13 @@ def prove(database: Db) -> str:
     psycopg = _driver()
     try:
         with psycopg.connect(
-            host=database.host, port=database.port, dbname=database.name, user=database.user,
-            password=database.password.get_secret_value(), connect_timeout=5,
-        ) as connection:  # fmt: skip
+            host=database.host,
+            port=database.port,
+            dbname=database.name,
+            user=database.user,
+            password=database.password.get_secret_value(),
+            connect_timeout=5,
+        ) as connection:
             return f"{database.name} on {database.host} answers; PostgreSQL {connection.info.server_version // 10_000}"
     except psycopg.Error as error:
         reason = " ".join(str(error).split())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +20,7 @@ from shapely.errors import ShapelyError
 from cbm_lake import parcels
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.files import delimited
-from cbm_lake.geo import vectors
+from cbm_lake.geo import geoparquet, vectors
 from cbm_lake.geo.vectors import Features
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
@@ -249,8 +248,9 @@ def _with_crops(
     if not chosen:
         log.warning(
             "%s: no column is known to be the crop's; its columns are %s; say which by crop_name= and crop_code=",
-            source.name, some(source.columns.column_names, 30),
-        )  # fmt: skip
+            source.name,
+            some(source.columns.column_names, 30),
+        )
     return source, chosen
 
 
@@ -278,19 +278,20 @@ def _with_former(lake: Lake, found: tuple[str, int, str], source: Features, name
         table = table.append_column(name, pa.array(crops, pa.string()))
         kept = sum(crop is not None for crop in crops)
         log.warning(
-            "%s has no column of the %s; %d of %d parcels keep the one that is in the lake", source.name,
-            name.replace(":", "'s "), kept, len(crops),
-        )  # fmt: skip
+            "%s has no column of the %s; %d of %d parcels keep the one that is in the lake",
+            source.name,
+            name.replace(":", "'s "),
+            kept,
+            len(crops),
+        )
     return replace(source, columns=table)
 
 
 def _write(source: Features, target: Path) -> None:
     """Write GeoParquet."""
-    crs = source.crs.to_json_dict() if source.crs else None
-    described: dict[str, Any] = {"encoding": "WKB", "geometry_types": [], "crs": crs}
-    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": described}}
+    metadata = geoparquet.file_metadata({"geometry": geoparquet.column_metadata(crs=source.crs)})
     table = source.columns
     if "geometry" in table.column_names:  # a further one, beside that of the file
         table = table.drop_columns(["geometry"])
     table = table.append_column("geometry", pa.array(shapely.to_wkb(source.geometries), pa.binary()))
-    pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), target)
+    pq.write_table(table.replace_schema_metadata(metadata), target)

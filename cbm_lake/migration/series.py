@@ -30,6 +30,8 @@ from cbm_lake.migration.dumps import Dumps
 
 SIGNATURES: Final = ("pid", "obsid", "band", "count", "mean", "std", "min", "max", "p25", "p50", "p75")
 HISTS: Final = ("pid", "obsid", "hist")
+CARDS: Final = tuple(card.name for card in cards.CARDS.values() if card.migrated)
+"""Cards that databases of the original library have."""
 _PORTION: Final = 60_000_000
 """Bytes of a dump that are pivoted at once: half a million to four million rows, as they are packed."""
 _MOST_PORTIONS: Final = 512
@@ -94,7 +96,7 @@ class Series:
         key = {"aoi": self._parcels.aoi, "year": self._parcels.year, "ptype": self._parcels.ptype}
         return {
             (card, row["scene"]): (row["extraction"], row["version"])
-            for card in cards.CARD_BANDS
+            for card in CARDS
             for row in self._lake.query("migrate.done", card=card, **key).to_pylist()
         }
 
@@ -160,7 +162,7 @@ class Series:
         if not work:
             return
         started = datetime.now(UTC)
-        wide = {card: self._dumps.rows(f"wide_{card}") for card in (*cards.CARD_BANDS, "sc")}
+        wide = {card: self._dumps.rows(f"wide_{card}") for card in (*CARDS, "sc")}
         for obsid, extraction in work.items():
             scene = self._scenes[obsid]
             rows = self._wide(scene.card, wide[scene.card], obsid, extraction)
@@ -176,9 +178,15 @@ class Series:
         scene = self._scenes[obsid]
         rows = portion.filter(pc.equal(portion["obsid"], obsid))
         keys = {
-            "aoi": self._parcels.aoi, "year": self._parcels.year, "ptype": self._parcels.ptype, "scene": scene.id,
-            "obstime": scene.obstime, "reference": scene.reference, "rule": "centre", "extraction": extraction,
-        }  # fmt: skip
+            "aoi": self._parcels.aoi,
+            "year": self._parcels.year,
+            "ptype": self._parcels.ptype,
+            "scene": scene.id,
+            "obstime": scene.obstime,
+            "reference": scene.reference,
+            "rule": "centre",
+            "extraction": extraction,
+        }
         schema = schemas.SC if card == "sc" else schemas.signatures(card)
         columns = [
             pa.repeat(pa.scalar(keys[item.name], item.type), rows.num_rows)
@@ -194,12 +202,25 @@ class Series:
         """The entry in the ledger."""
         bands = [band for band in cards.CARD_BANDS[scene.card] if rows[f"{band}_count"].null_count < rows.num_rows]
         return {
-            "card": scene.card, "scene": scene.id, "aoi": self._parcels.aoi, "year": self._parcels.year,
-            "ptype": self._parcels.ptype, "parcels": self._parcels.version, "extraction": extraction, "base": None,
-            "bands": bands, "rule": "centre", "boa_offset": scene.boa_offset, "cube": False, "status": "done",
-            "problem": None, "rows": rows.num_rows, "started": started, "finished": datetime.now(UTC),
+            "card": scene.card,
+            "scene": scene.id,
+            "aoi": self._parcels.aoi,
+            "year": self._parcels.year,
+            "ptype": self._parcels.ptype,
+            "parcels": self._parcels.version,
+            "extraction": extraction,
+            "base": None,
+            "bands": bands,
+            "rule": "centre",
+            "boa_offset": scene.boa_offset,
+            "cube": False,
+            "status": "done",
+            "problem": None,
+            "rows": rows.num_rows,
+            "started": started,
+            "finished": datetime.now(UTC),
             "version": version("cbm-lake") + _MIGRATED,
-        }  # fmt: skip
+        }
 
 
 def _write_names(dumps: Dumps, scenes: dict[int, Numbered]) -> None:
@@ -213,12 +234,13 @@ def _write_names(dumps: Dumps, scenes: dict[int, Numbered]) -> None:
 
 def _given_names() -> Iterator[tuple[str, str, str]]:
     """Card, name in capitals in the dump, and name in the lake, of every band."""
-    for card, bands in cards.CARD_BANDS.items():
-        for band in bands:
-            yield card, band, band
-            if card == "s2" and band[1] == "0":
-                yield card, f"B{band[2]}", band
-            elif card != "s2":
-                yield card, f"{band}{'B' if card == 'bs' else 'C'}", band
+    for name in CARDS:
+        card = cards.get(name)
+        for band in card.resolutions:
+            yield name, band, band
+            if card.wire_suffix:
+                yield name, f"{band}{card.wire_suffix.upper()}", band
+            elif band[1] == "0":
+                yield name, f"B{band[2]}", band
     yield "s2", "SC", "SC"
     yield "s2", "SCL", "SC"

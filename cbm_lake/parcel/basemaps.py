@@ -11,9 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
-from xml.sax.saxutils import escape
 
 import numpy as np
 import rasterio
@@ -23,11 +21,10 @@ from rasterio.transform import from_bounds
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 
-from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.geo.reprojection import transformer
 from cbm_lake.lake import Lake
-from cbm_lake.parcel import chips
+from cbm_lake.parcel import chips, tileservers
 from cbm_lake.rasters import render
 from cbm_lake.storage import access
 
@@ -38,36 +35,7 @@ log = logging.getLogger(__name__)
 
 SENTINEL: Final = "sentinel"
 """Name of the background that the lake itself gives."""
-_SERVERS: Final = MappingProxyType(
-    {
-        "google": "https://mt1.google.com/vt/lyrs=s&x={x}&y={y}&z={z}",
-        "bing": "https://ecn.t3.tiles.virtualearth.net/tiles/a{quadkey}.jpeg?g=1",
-        "osm": "https://tile.openstreetmap.org/{z}/{x}/{y}.png",
-        "esri": "https://services.arcgisonline.com/ArcGIS/rest/services/World_Imagery/MapServer/tile/{z}/{y}/{x}",
-        "ags": "https://server.arcgisonline.com/ArcGIS/rest/services/World_Imagery/MapServer/tile/{z}/{y}/{x}",
-    }
-)
-_CREDITS: Final = MappingProxyType(
-    {
-        "google": "Imagery \u00a9 Google",
-        "bing": "Imagery \u00a9 Microsoft Bing",
-        "osm": "\u00a9 OpenStreetMap contributors",
-        "esri": "Esri, Maxar, Earthstar Geographics, and the GIS User Community",
-        "ags": "Esri, Maxar, Earthstar Geographics, and the GIS User Community",
-        SENTINEL: "Contains modified Copernicus Sentinel data",
-    }
-)
-_TILES: Final = """<GDAL_WMS>
-  <Service name="{service}"><ServerUrl>{url}</ServerUrl></Service>
-  <DataWindow>
-    <UpperLeftX>-{half}</UpperLeftX><UpperLeftY>{half}</UpperLeftY>
-    <LowerRightX>{half}</LowerRightX><LowerRightY>-{half}</LowerRightY>
-    <TileLevel>19</TileLevel><TileCountX>1</TileCountX><TileCountY>1</TileCountY><YOrigin>top</YOrigin>
-  </DataWindow>
-  <Projection>EPSG:3857</Projection><BlockSizeX>256</BlockSizeX><BlockSizeY>256</BlockSizeY><BandsCount>3</BandsCount>
-  <Timeout>10</Timeout><MaxConnections>4</MaxConnections><ZeroBlockHttpCodes>204</ZeroBlockHttpCodes>
-  <UserAgent>cbm-lake</UserAgent>
-</GDAL_WMS>"""
+_CREDIT: Final = "Contains modified Copernicus Sentinel data"
 _GDAL_OPTIONS: Final = {
     "GDAL_HTTP_TIMEOUT": "10",
     "GDAL_HTTP_CONNECTTIMEOUT": "5",
@@ -90,8 +58,8 @@ _VISIBLE: Final = ("B04", "B03", "B02")
 
 
 def names() -> list[str]:
-    """All backgrounds that can be asked for."""
-    return list(dict.fromkeys([*_definitions(), SENTINEL]))
+    """The backgrounds that go by a name of their own; providers of xyzservices go by theirs."""
+    return list(dict.fromkeys([*tileservers.names(), SENTINEL]))
 
 
 def write(
@@ -111,7 +79,8 @@ def write(
         lat: degrees north.
         chipsize: pixels a side.
         extend: metres of Web Mercator a side.
-        tms: name of a tile server (google, bing, osm, esri, ags, or one of the settings), or "sentinel".
+        tms: name of a tile server (google, bing, osm, esri, ags, one of the settings, or a provider of xyzservices such
+            as "BasemapAT.orthofoto"), or "sentinel".
         file: where to. Its tags say what it shows: tms, product and date (of a scene), attribution, and asked, what was
             asked for.
         lake: whose clearest scene is drawn for "sentinel", and where the server does not answer.
@@ -133,10 +102,14 @@ def write(
     if max(-bounds[0], bounds[2]) > chips.HALF_MAP:
         raise InvalidInputError(f"the image at lon {lon}, lat {lat} lies across the antimeridian, where none are made")
     shown, pixels = _drawn(tms.lower(), lake, lon, lat, bounds, chipsize)
-    shown |= {"asked": tms.lower(), "attribution": _CREDITS.get(shown["tms"], "")}
+    shown |= {"asked": tms.lower(), "attribution": _attribution(shown["tms"])}
     target = named_truly(file, tms.lower(), shown["tms"])
     render.save_geotiff(target, pixels, 3857, from_bounds(*bounds, chipsize, chipsize), shown, photometric="RGB")
     return target
+
+
+def _attribution(tms: str) -> str:
+    return _CREDIT if tms == SENTINEL else tileservers.attribution(tms)
 
 
 def named_truly(file: Path, asked: str, shown: str) -> Path:
@@ -211,7 +184,7 @@ def _drawn(
 
 def _tiles(name: str, bounds: tuple[float, ...], size: int) -> NDArray[np.uint8]:
     """Red, green and blue of a square of Web Mercator, out of the tiles of the zoom level that fits."""
-    definition = _definition(name)
+    definition = tileservers.definition(name)
     attempts = 0
     try:
         with rasterio.Env(**_GDAL_OPTIONS):
@@ -272,25 +245,6 @@ def _told(error: BaseException) -> str:
         error = error.__cause__
     answer = re.search(r"error: (.+?)\.?$", str(error), re.MULTILINE)  # GDAL writes a paragraph round it
     return answer[1] if answer else access.explained(error)
-
-
-def _definition(name: str) -> str:
-    """What GDAL opens for a tile server."""
-    found = _definitions().get(name.lower())
-    if found is None:
-        raise InvalidInputError(f"there is no background {name!r}; choose from {', '.join(names())}")
-    if not re.search(r"\{(x|quadkey)\}", found):
-        return found
-    url = re.sub(r"\{(x|y|z|quadkey)\}", r"${\1}", found)
-    service = "VirtualEarth" if "{quadkey}" in found else "TMS"
-    return _TILES.format(service=service, url=escape(url), half=chips.HALF_MAP)
-
-
-def _definitions() -> dict[str, str]:
-    """What is known of each server: those built in, files config/tms/<name>.xml, and the settings, which go first."""
-    workspace = Workspace.here()
-    files = {file.stem.lower(): str(file) for file in sorted(workspace.config_file.parent.glob("tms/*.xml"))}
-    return {**_SERVERS, **files, **{name.lower(): url for name, url in workspace.config.tms.items()}}
 
 
 # -- the lake ---------------------------------------------------------------------------------------------------------

@@ -14,35 +14,46 @@ import pyarrow.compute as pc
 
 from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.files.charsets import is_text
-from cbm_lake.geo.vectors import Features
+from cbm_lake.geo.vectors import ROW_NUMBERS, Features
 
-PID_NAMES: Final = (
-    "id", "parcel_id", "parcelid", "pid", "gsa_par_id", "id_parcel",
-    "field_id", "geo_id", "pollu_id", "zakres_id", "localid", "ref_id", "reference_id", "cropfield", "par_lab",
-    "parc_lab",
-)  # fmt: skip
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+PID_NAMES: Final = _words(
+    """
+    id parcel_id parcelid pid gsa_par_id id_parcel
+    field_id geo_id pollu_id zakres_id localid ref_id reference_id cropfield par_lab
+    parc_lab
+    """
+)
 """Columns taken for the parcel's identifier when exactly one of them is there; in a fiboa file `id` wins.
 
 After the general ones those of EuroLand, AT, EE, CZ, INSPIRE (IE), BE-VLG (twice), EuroCrops 2 and IE (twice).
 """
-CROP_NAME_NAMES: Final = (
-    "crop:name", "crop_name", "cropname",
-    "gewas", "gws_gewas", "afgroede", "snar_bezeichnung", "kasvikoodi_selite_fi", "taotletud_kultuur", "rastlina",
-    "plodina", "plod_naze", "gwsnam_h", "maincrop_title", "cult_nom", "nutz_txt", "code_bez", "cultiu", "ct_português",
-    "roslina", "nutzung", "crop_desc", "original_name",
-    "ec_trans_n", "ec_hcat_n", "crop",
-)  # fmt: skip
+CROP_NAME_NAMES: Final = _words(
+    """
+    crop:name crop_name cropname
+    gewas gws_gewas afgroede snar_bezeichnung kasvikoodi_selite_fi taotletud_kultuur rastlina
+    plodina plod_naze gwsnam_h maincrop_title cult_nom nutz_txt code_bez cultiu ct_português
+    roslina nutzung crop_desc original_name
+    ec_trans_n ec_hcat_n crop
+    """
+)
 """Columns taken for the crop's name: the first that is there and not empty.
 
 Between the general ones and those of EuroCrops, what NL (twice), DK, AT, FI, EE, SI, SK, CZ, BE-VLG (twice), BE-WAL,
 DE-NW, DE-BB, ES-CT, PT, PL, CH, IE and EuroCrops 2 call it.
 """
-CROP_CODE_NAMES: Final = (
-    "crop:code", "crop_code", "cropcode", "code_cultu",
-    "gewascode", "gws_gewascode", "afgkode", "snar_code", "kasvikoodi", "product_code", "sifra_kmrs", "plodina_id",
-    "gwscod_h", "maincrop_code", "cult_cod", "nutz_code", "kulturcode", "nc_festg", "kc_festg", "cul_codigo",
-    "grdkod_mar", "parc_producto", "lnf_code", "original_code", "ec_hcat_c",
-)  # fmt: skip
+CROP_CODE_NAMES: Final = _words(
+    """
+    crop:code crop_code cropcode code_cultu
+    gewascode gws_gewascode afgkode snar_code kasvikoodi product_code sifra_kmrs plodina_id
+    gwscod_h maincrop_code cult_cod nutz_code kulturcode nc_festg kc_festg cul_codigo
+    grdkod_mar parc_producto lnf_code original_code ec_hcat_c
+    """
+)
 """Columns taken for the crop's code: the first that is there and not empty.
 
 Between the general ones (and FR) and that of EuroCrops, what NL (twice), DK, AT, FI, LV, SI, CZ, BE-VLG (twice),
@@ -75,6 +86,7 @@ def take_columns(source: Features, pid: str | None, crop_name: str | None, crop_
     for name in parts_of(source, pid) if pid else ():
         if names.count(name) != 1:
             raise InvalidInputError(f"{source.name} has no column {name!r}; {_candidates(source)}")
+        _refuse_capitals(source, name)
     for option, crop in {"crop_name": crop_name, "crop_code": crop_code}.items():
         if crop is not None and names.count(crop) != 1:
             raise InvalidInputError(
@@ -87,6 +99,19 @@ def take_columns(source: Features, pid: str | None, crop_name: str | None, crop_
     }
     chosen = {ours: theirs for ours, theirs in wanted.items() if theirs is not None}
     return Chosen(chosen, tuple(_guesses(names, chosen, {"id": pid, "crop:code": crop_code, "crop:name": crop_name})))
+
+
+def _refuse_capitals(source: Features, name: str) -> None:
+    """Refuse "fid" where the file has a column FID: its own numbering of the rows, or that column, may be meant."""
+    if name.lower() not in ROW_NUMBERS:
+        return
+    others = [other for other in source.columns.column_names if other != name and other.lower() == name.lower()]
+    if others:
+        number = next(number for number in ROW_NUMBERS if number != name.lower())
+        raise InvalidInputError(
+            f"{source.name}: pid={name!r} is the file's own numbering of its rows, but there is a column {others[0]!r}"
+            f"; say pid={others[0]} for the column, or pid={number} for the numbering"
+        )
 
 
 def _guesses(names: Sequence[str], chosen: dict[str, str], given: dict[str, str | None]) -> Iterator[str]:

@@ -118,10 +118,17 @@ def describe(
     found = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     part = _part_of(parcels, name)
     fixed = {
-        "aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "version": parcels.version, "unit": unit,
-        "rule": rule, "raster": stores.shown(str(raster)), "described": clock.now(),
-        "part": part, "sequence": None,
-    }  # fmt: skip
+        "aoi": parcels.aoi,
+        "year": parcels.year,
+        "ptype": parcels.ptype,
+        "version": parcels.version,
+        "unit": unit,
+        "rule": rule,
+        "raster": stores.shown(str(raster)),
+        "described": clock.now(),
+        "part": part,
+        "sequence": None,
+    }
     lake.put("attributes", _rows(stored["id"].combine_chunks(), wanted, found, categories, fixed), part)
     without = int((found["count"] == 0).sum())
     if without:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
+from cbm_lake.geo import geoparquet
 from cbm_lake.geo.vectors import Features
 from cbm_lake.lake import schemas
 from cbm_lake.parcels.geometry import CHUNK, EQUAL_AREA, OUTSIDE, POLYGONAL, Refusals, transform
@@ -92,7 +92,7 @@ def in_order(table: pa.Table, found: Measured) -> pa.RecordBatchReader:
     They come as GeoParquet's metadata says, in batches, so that no second copy of the table is in memory.
     """
     order = _order(table["id"], found.centroids)
-    schema = table.schema.with_metadata({"geo": json.dumps(_geo(found))})
+    schema = table.schema.with_metadata(_geo(found))
 
     def batches() -> Iterator[pa.RecordBatch]:
         for start in range(0, len(order), _ROW_GROUP):
@@ -173,13 +173,12 @@ def as_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.string())
 
 
-def _geo(found: Measured) -> dict[str, Any]:
-    """The metadata that makes the table GeoParquet 1.1 (https://geoparquet.org/releases/v1.1.0/)."""
-    geometry = {
-        "encoding": "WKB",
-        "geometry_types": [name for kind, name in POLYGONAL.items() if kind in found.kinds],
-        "crs": CRS.from_epsg(found.epsg).to_json_dict(),
-        "bbox": [*found.bounds[:, :2].min(axis=0).tolist(), *found.bounds[:, 2:].max(axis=0).tolist()],
-        "covering": {"bbox": {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}},
-    }
-    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
+def _geo(found: Measured) -> dict[bytes, bytes]:
+    """The metadata that makes the table GeoParquet."""
+    geometry = geoparquet.column_metadata(
+        [name for kind, name in POLYGONAL.items() if kind in found.kinds],
+        crs=CRS.from_epsg(found.epsg),
+        bbox=[*found.bounds[:, :2].min(axis=0).tolist(), *found.bounds[:, 2:].max(axis=0).tolist()],
+        covering="bbox",
+    )
+    return geoparquet.file_metadata({"geometry": geometry})

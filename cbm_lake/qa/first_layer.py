@@ -22,8 +22,17 @@ NULLS: Final = ("NA", "Null", "NULL", "Inf", "-Inf", "")
 """Texts that are no value, besides those that pandas takes for none."""
 MAY_BE_NULL: Final = ("gsa_col_id", "catch_crop")
 AREAS: Final = (
-    "tot_area", "al_area", "pc_area", "pg_area", "na_area", "af_area", "n2000_area", "pw_area", "lf_area", "anc_area",
-)  # fmt: skip
+    "tot_area",
+    "al_area",
+    "pc_area",
+    "pg_area",
+    "na_area",
+    "af_area",
+    "n2000_area",
+    "pw_area",
+    "lf_area",
+    "anc_area",
+)
 """Columns of lpis that are hectares."""
 _TRUTHS: Final = ({"0", "1"}, {"0.0", "1.0"}, {"true", "false"}, {"t", "f"})
 _LISTED_VALUES: Final = 20
@@ -189,12 +198,16 @@ class _Columns:
             message + ", ".join(f"{name} ({len(group['rows'])})" for name, group in found.items()),
             [
                 self._at(
-                    "check_placeholders", f"{message}{name} ({len(group['rows'])})", name,
-                    group["rows"], [repr(value) for value in group["details"]], WARNING,
+                    "check_placeholders",
+                    f"{message}{name} ({len(group['rows'])})",
+                    name,
+                    group["rows"],
+                    [repr(value) for value in group["details"]],
+                    WARNING,
                 )
                 for name, group in found.items()
             ],
-        )  # fmt: skip
+        )
 
     def _type(self, name: str, kind: tuple[str, ...]) -> Finding | None:
         values = self.frame[name]

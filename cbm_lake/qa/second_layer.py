@@ -123,8 +123,17 @@ class SecondLayer:
 
 
 _AREAS: Final = (
-    "tot_area", "al_area", "pc_area", "pg_area", "na_area", "af_area", "n2000_area", "pw_area", "lf_area", "anc_area",
-)  # fmt: skip
+    "tot_area",
+    "al_area",
+    "pc_area",
+    "pg_area",
+    "na_area",
+    "af_area",
+    "n2000_area",
+    "pw_area",
+    "lf_area",
+    "anc_area",
+)
 _READ: Final = {
     "lpis": _AREAS,
     "gsa": ("gsa_code", "gsa_par_id"),
@@ -168,6 +177,14 @@ def _statistics(rule: Rule, table: str, answer: pa.Table) -> Finding:
     listed = ", ".join(f"{name} {number(value)}" for name, value in values.items())
     message = rule.message.format(count=count, statistics=listed)
     return Finding(
-        rule.name, rule.severity, table, message, rule.meaning, rule.mend, count=count, rows=[0] * len(values),
-        ids=list(values), details=[number(value) for value in values.values()],
-    )  # fmt: skip
+        rule.name,
+        rule.severity,
+        table,
+        message,
+        rule.meaning,
+        rule.mend,
+        count=count,
+        rows=[0] * len(values),
+        ids=list(values),
+        details=[number(value) for value in values.values()],
+    )

@@ -25,7 +25,9 @@ from shapely.errors import ShapelyError
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.files import archives
 from cbm_lake.files.textfiles import encoding_of
+from cbm_lake.geo.geoparquet import GeometryColumn, primary_column
 from cbm_lake.geo.vectors import coordinate_system
+from cbm_lake.geo.vectors.archives import extract
 from cbm_lake.geo.vectors.features import Opened, without
 from cbm_lake.geo.vectors.gdal import read_layer
 from cbm_lake.qa.tables import TEXT, TableType
@@ -116,17 +118,11 @@ def _read_file(path: Path, name: str, table: TableType) -> Source:
 def _unzipped(path: Path, folder: str) -> Path:
     """The first file of a known format in a zip archive, extracted together with the files that belong to it."""
     with _readable(str(path)), archives.opened(path) as archive:
-        inside = [one for one in archive.infolist() if not one.is_dir() and "__MACOSX" not in one.filename]
-        chosen = next((one.filename for one in inside if one.filename.lower().endswith(_ENDINGS)), None)
-        if chosen is None:
+        names = [member.filename for member in archives.files_of(archive)]
+        member = next((name for name in names if name.lower().endswith(_ENDINGS)), None)
+        if member is None:
             raise InvalidInputError(f"{path} holds no file of: {', '.join(_ENDINGS)}; put one of them into it")
-        stem = Path(chosen).with_suffix("")
-        unpacked = {
-            one.filename: archives.extract(path, archive, one, folder)
-            for one in inside
-            if Path(one.filename).with_suffix("") == stem
-        }
-    return unpacked[chosen]
+        return extract(path, archive, member, folder)
 
 
 @contextmanager
@@ -140,9 +136,16 @@ def _readable(name: str) -> Iterator[None]:
     except (SourceError, InvalidInputError):
         raise
     except (
-        OSError, RuntimeError, ValueError, KeyError, NotImplementedError, ShapelyError, CRSError,
-        pa.ArrowException, pd.errors.ParserWarning,
-    ) as error:  # fmt: skip
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        NotImplementedError,
+        ShapelyError,
+        CRSError,
+        pa.ArrowException,
+        pd.errors.ParserWarning,
+    ) as error:
         raise SourceError(f"{name} cannot be read ({' '.join(str(error).split())}); check the file") from error
 
 
@@ -199,25 +202,18 @@ def _encoding(path: Path) -> str:
 
 def _read_parquet(path: Path, name: str, table: TableType) -> Source:
     read = pq.ParquetFile(path).read()  # read_table would add the columns of a path like aoi=…/year=…
-    primary, encoding = _geo(read)
-    if primary and encoding != "WKB":
-        outlines = gpd.read_parquet(path, columns=[primary]).geometry
-        place = read.column_names.index(primary)
-        read = read.set_column(place, primary, pa.array(outlines.to_wkb(), pa.large_binary()))
+    primary = _primary(read)
+    if primary and primary.encoding != "WKB":
+        geometries = gpd.read_parquet(path, columns=[primary.name]).geometry
+        position = read.column_names.index(primary.name)
+        read = read.set_column(position, primary.name, pa.array(geometries.to_wkb(), pa.large_binary()))
     return _from_arrow(name, read, table)
 
 
-def _geo(table: pa.Table) -> tuple[str | None, str | None]:
-    """Name and encoding of the column that GeoParquet's metadata call the geometry."""
-    geo = json.loads((table.schema.metadata or {}).get(b"geo", b"{}"))
-    primary = geo.get("primary_column")
-    return (primary, geo["columns"][primary]["encoding"]) if primary in table.column_names else (None, None)
-
-
-def _geo_crs(table: pa.Table, primary: str) -> CRS | None:
-    """Its coordinate system; degrees where the metadata say nothing (as the standard has it), None where unknown."""
-    given = json.loads(table.schema.metadata[b"geo"])["columns"][primary].get("crs", "OGC:CRS84")
-    return coordinate_system(given)
+def _primary(table: pa.Table) -> GeometryColumn | None:
+    """The column that GeoParquet's metadata call the geometry, where the table has it."""
+    column = primary_column(table.schema)
+    return column if column and column.name in table.column_names else None
 
 
 def _field_crs(field: pa.Field) -> CRS | None:
@@ -243,11 +239,11 @@ def _read_vector(path: Path, name: str, table: TableType) -> Source:
 
 
 def _from_arrow(name: str, read: pa.Table, table: TableType) -> Source:
-    primary, _ = _geo(read)
-    outlines = primary or _first(read.column_names, table.geometry_names)
+    primary = _primary(read)
+    outlines = primary.name if primary else _first(read.column_names, table.geometry_names)
     shapes = None
     if outlines and table.outlined:
-        crs = _geo_crs(read, primary) if primary else _field_crs(read.schema.field(outlines))
+        crs = coordinate_system(primary.crs) if primary else _field_crs(read.schema.field(outlines))
         shapes = Shapes(_binary(read[outlines]), crs)
     return Source(name, table, _frame(name, read.drop_columns(outlines or []), table), shapes)
 

@@ -72,8 +72,12 @@ def validate_tables(
         InvalidInputError: no table is given, a file is of another format, or its delimiter is not ;.
     """
     named = {
-        "lpis": lpis, "gsa": gsa, "gsa_lpis": gsa_lpis, "interventions": interventions, "ua_claimed": ua_claimed,
-    }  # fmt: skip
+        "lpis": lpis,
+        "gsa": gsa,
+        "gsa_lpis": gsa_lpis,
+        "interventions": interventions,
+        "ua_claimed": ua_claimed,
+    }
     given = {name: table for name, table in named.items() if table is not None}
     if not given:
         raise InvalidInputError(f"no table was given; give at least one of: {', '.join(named)}")

@@ -15,6 +15,7 @@ import numpy as np
 import pyproj
 from affine import Affine
 
+from cbm_lake.cards import Card
 from cbm_lake.errors import SourceError
 from cbm_lake.rasters import Grid, PixelArray, Window
 from cbm_lake.rasters.encoding import HIGHEST
@@ -138,7 +139,9 @@ def cut(grid: Grid, window: Window) -> Grid:
     return Grid(grid.epsg, transform, (window.height, window.width))
 
 
-def dataset(bands: Mapping[str, Lazy], grid: Grid, slots: Sequence[Slot]) -> xr.Dataset:
+def dataset(
+    bands: Mapping[str, Lazy], grid: Grid, slots: Sequence[Slot], highest: float | None = HIGHEST
+) -> xr.Dataset:
     """Stored DN of bands (time, y, x) as a clean dataset; nodata is 0, and the attribute _FillValue says so.
 
     Numbers that are no measurement are nodata here as in the statistics.
@@ -147,6 +150,7 @@ def dataset(bands: Mapping[str, Lazy], grid: Grid, slots: Sequence[Slot]) -> xr.
         bands: arrays by name, the dates in the order of `slots`, the pixels those of `grid`.
         grid: of the pixels.
         slots: the scenes along time.
+        highest: stored number above which none is a measurement; None where all are.
     """
     import xarray as xr
 
@@ -160,7 +164,11 @@ def dataset(bands: Mapping[str, Lazy], grid: Grid, slots: Sequence[Slot]) -> xr.
         GRID_MAPPING: ((), np.int32(0), grid_mapping(grid, transform=False)),
     }
     variables = {
-        name: (("time", "y", "x"), _measured(band), {"grid_mapping": GRID_MAPPING, "_FillValue": band.dtype.type(0)})
+        name: (
+            ("time", "y", "x"),
+            _measured(band, highest),
+            {"grid_mapping": GRID_MAPPING, "_FillValue": band.dtype.type(0)},
+        )
         for name, band in bands.items()
     }
     size = [float(grid.transform.a), float(grid.transform.e)]  # which a dataset of one pixel does not tell
@@ -168,24 +176,28 @@ def dataset(bands: Mapping[str, Lazy], grid: Grid, slots: Sequence[Slot]) -> xr.
     return xr.Dataset(variables, coordinates, attributes)
 
 
-def _measured(band: Lazy) -> Lazy:
+def _measured(band: Lazy, highest: float | None) -> Lazy:
     """A band without DN that are no reflectance and without power below 0, which become nodata; see `encoding`."""
-    valid = band <= HIGHEST if band.dtype == np.uint16 else ~(band < 0)
+    if band.dtype == np.uint16 and highest is None:
+        return band
+    valid = band <= highest if band.dtype == np.uint16 else ~(band < 0)
     return band * valid
 
 
-def harmonised(stored: xr.Dataset, classification: str | None) -> xr.Dataset:
+def harmonised(stored: xr.Dataset, card: Card) -> xr.Dataset:
     """A dataset of `dataset` with the offset of each scene added: float32, NaN where there is no measurement.
 
-    DN are then reflectance x 10000 whatever the processing baseline. Nothing is clipped, as with the statistics, so
-    that deep shadow can be below 0. Scene classes stay as they are.
+    DN are then reflectance x 10000 whatever the processing baseline or the scale of the card. Nothing is clipped, as
+    with the statistics, so that deep shadow can be below 0. Scene classes stay as they are.
     """
     offset = stored["boa_offset"].astype(np.float32)
     bands = {}
     for name, band in stored.data_vars.items():
-        if name != classification:
+        if not card.is_classes(str(name)):
             values = band.where(band != 0).astype(np.float32)
-            bands[name] = (values + offset if band.dtype.kind in "iu" else values).transpose(*band.dims)
+            bands[name] = (card.measured_of(values + offset) if band.dtype.kind in "iu" else values).transpose(
+                *band.dims
+            )
             bands[name].attrs = {"grid_mapping": GRID_MAPPING}
             bands[name].encoding = {"_FillValue": np.float32(np.nan)}
     return stored.assign(bands)

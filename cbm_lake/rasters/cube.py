@@ -17,7 +17,7 @@ from zarr.errors import ContainsArrayError, ContainsGroupError, ZarrUserWarning
 
 from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.files import durable
-from cbm_lake.rasters import CHUNK, Grid, PixelArray, cf, described
+from cbm_lake.rasters import CHUNK, Grid, PixelArray, cf, described, encoding
 from cbm_lake.rasters.blocks import Sizes, StoredBand
 from cbm_lake.rasters.cf import Attributes, Slot
 from cbm_lake.storage.access import ADVICE, explained, is_remote, zarr_store
@@ -117,7 +117,10 @@ class Cube:
             return max((_array(group, name).shape[0] for name in _band_names(group)), default=0)
 
     def open(
-        self, slots: Mapping[int, Slot] | None = None, written: Mapping[tuple[int, str], Sizes] | None = None
+        self,
+        slots: Mapping[int, Slot] | None = None,
+        written: Mapping[tuple[int, str], Sizes] | None = None,
+        highest: float | None = encoding.HIGHEST,
     ) -> xr.Dataset:
         """The cube as a lazy dataset in the order of time; see `cf.dataset`.
 
@@ -128,6 +131,7 @@ class Cube:
                 the cube itself says, as the last command on the lake left it; a cube of version 0.1, which says
                 nothing, gives all dates of which a pixel is stored.
             written: by slot and band the sizes of the blocks that were written, as the lake's ledger says.
+            highest: stored number above which none is a measurement; None where all are.
 
         Raises:
             NotFoundError: there is no such cube.
@@ -144,7 +148,7 @@ class Cube:
             for name, array in arrays.items()
         }
         bands = {name: array[numbers] for name, array in lazy.items()}
-        return cf.dataset(bands, self.grid(), [slot for _, slot in ordered])
+        return cf.dataset(bands, self.grid(), [slot for _, slot in ordered], highest)
 
     def _opened(self) -> zarr.Group:
         """The group, as its arrays themselves are: consolidated metadata may lag behind."""

@@ -76,11 +76,12 @@ class CountingCube:
         A block that is damaged or was lost is a SourceError when it is read.
         """
         slots = {number: slot for number, slot in self.slots.items() if choice.contains(slot)}
-        opened = self.cube.open(slots, self._written(choice.card.name, slots))[list(choice.bands or self.bands)]
+        card = choice.card
+        opened = self.cube.open(slots, self._written(card.name, slots), card.highest)[list(choice.bands or self.bands)]
         order = sorted(slots, key=lambda number: slots[number].obstime)
         for name in opened.data_vars:
             lacking = [name not in self.extracted[number] for number in order]
-            if any(lacking) and name != choice.card.classification:
+            if any(lacking) and not card.is_classes(str(name)):
                 extracted = ~np.array(lacking)[:, None, None]
                 opened[name] = opened[name].copy(data=opened[name].data * extracted.astype(opened[name].dtype))
         return opened
@@ -166,7 +167,7 @@ def cube(lake: Pixels, choice: Choice, *, harmonised: bool) -> xr.Dataset:
     if window:
         rows, columns = window.slices
         opened = opened.isel(y=rows, x=columns)
-    return cf.harmonised(opened, choice.card.classification) if harmonised else opened
+    return cf.harmonised(opened, choice.card) if harmonised else opened
 
 
 def publish(lake: Pixels, card: str) -> None:

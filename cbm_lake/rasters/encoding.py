@@ -3,7 +3,8 @@
 Card s2 counts in DN as ESA writes them: uint16, of which (DN + offset) / 10000 is reflectance, and 0 is nodata. Signed
 integers (MAJA, FORCE, openEO) keep their bits, so that a negative number becomes one above 32767; products that wrapped
 round below 0 hold such numbers themselves. None of them is a reflectance: `without_wrapped` makes them nodata. Floats
-are reflectance and become DN. Cards bs and c6 count in linear units, as floats; backscatter in decibels becomes power.
+are reflectance and become DN. Other scaled reflectance stays as it is stored, and is scaled with the statistics; a bit
+mask becomes classes. Cards of radar count in linear units, as floats; backscatter in decibels becomes power.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import CRSError
 
+from cbm_lake import cards
 from cbm_lake.cards import Card
 from cbm_lake.errors import SourceError
 from cbm_lake.geo.windows import PixelArray
@@ -23,15 +25,26 @@ from cbm_lake.geo.windows import PixelArray
 INTEGERS: Final = "integers"
 REFLECTANCE: Final = "reflectance"
 DECIBELS: Final = "decibels"
-DTYPES: Final = {INTEGERS: "uint16", REFLECTANCE: "uint16", DECIBELS: "float32"}
+_MASKS: Final = {
+    f"bits of {card.class_band}": card.classification
+    for card in cards.CARDS.values()
+    if card.classification and card.classification.bits
+}
+"""Bit masks of which every pixel becomes a class."""
+DTYPES: Final = {
+    INTEGERS: "uint16",
+    REFLECTANCE: "uint16",
+    DECIBELS: "float32",
+    **dict.fromkeys(_MASKS, "uint8"),
+}
 """The numpy dtype of what `decoded` gives."""
 
-HIGHEST: Final = 32_767
-"""DN: reflectance above 3.2767 does not occur, and a number below 0 that wrapped round is above it."""
+HIGHEST: Final = int(cards.S2.highest or 0)
+"""DN of card s2: reflectance above 3.2767 does not occur, and a number below 0 that wrapped round is above it."""
 _DN: Final = 10_000
 """Of reflectance 1."""
-_ABSURD: Final = 10
-"""No median of reflectance or of linear power is above it."""
+_ABSURD: Final = cards.S2.quantity.most
+"""No median of reflectance is above it."""
 _MOST_DECIBELS: Final = 300
 """What is beyond is a number for nodata that the file does not declare."""
 _METRES_PER_DEGREE: Final = 111_320
@@ -56,23 +69,32 @@ def of_raster(
         SourceError: the type, scale or unit is not the card's.
     """
     kind = np.dtype(dtype).kind
-    if band == card.classification:
+    if card.is_classes(band):
         if kind not in "ui":
             raise SourceError(
                 f"{href} is {dtype}; classes of card {card.name} are whole numbers", advice="leave out this scene"
             )
-        return None
-    if unit and card.name != "bs":
+        return mask if (mask := f"bits of {band}") in _MASKS else None
+    if unit and not card.quantity.decibels:
         raise SourceError(f"{href} is in {unit}; card {card.name} is never", advice="leave out this scene")
-    if card.mission == "S1":
+    if not card.is_optical:
         _check_power(card, href, dtype, scale)
         return DECIBELS if unit else None
-    return _of_reflectance(band, boa_offset, href, dtype, scale)
+    if scale not in (0, 1) and not np.isclose(scale, card.scale):
+        raise SourceError(f"{href} has a scale of {scale:g}; band {band} needs {card.scale:.9g}; leave out this scene")
+    if card.offset:
+        _check_scaled(band, href, dtype)
+        return None
+    return _of_reflectance(band, boa_offset, href, dtype)
 
 
-def _of_reflectance(band: str, boa_offset: int, href: str, dtype: str, scale: float) -> str | None:
-    if scale not in (0, 1) and not np.isclose(scale * _DN, 1):
-        raise SourceError(f"{href} has a scale of {scale:g}; band {band} needs 0.0001", advice="leave out this scene")
+def _check_scaled(band: str, href: str, dtype: str) -> None:
+    """Refuse other numbers than the card's own, of which 0 is nodata though it is a reflectance."""
+    if dtype != "uint16":
+        raise SourceError(f"{href} is {dtype}; band {band} needs uint16", advice="leave out this scene")
+
+
+def _of_reflectance(band: str, boa_offset: int, href: str, dtype: str) -> str | None:
     if np.dtype(dtype).kind == "f":
         if boa_offset:
             raise SourceError(
@@ -89,7 +111,7 @@ def _of_reflectance(band: str, boa_offset: int, href: str, dtype: str, scale: fl
 
 def _check_power(card: Card, href: str, dtype: str, scale: float) -> None:
     """Refuse radar in scaled or whole numbers."""
-    expected = "linear power" if card.name == "bs" else "coherence from 0 to 1"
+    expected = card.quantity.wanted
     if np.dtype(dtype).kind != "f" or scale not in (0, 1):
         stored = dtype if scale in (0, 1) else f"{dtype} with a scale of {scale:g}"
         raise SourceError(
@@ -145,6 +167,8 @@ def decoded(pixels: PixelArray, encoding: str, href: str) -> PixelArray:
     Raises:
         SourceError: what should be reflectance cannot be.
     """
+    if encoding in _MASKS:
+        return _MASKS[encoding].classes_of(pixels)
     if encoding == INTEGERS:
         if pixels.dtype == np.int16:
             return pixels.view(np.uint16)
@@ -177,15 +201,16 @@ def without_negative(pixels: PixelArray) -> int:
     return int(np.count_nonzero(wrong))
 
 
-def without_wrapped(pixels: PixelArray) -> int:
+def without_wrapped(pixels: PixelArray, highest: float | None = HIGHEST) -> int:
     """Make DN that are no reflectance nodata, in place; how many there were.
 
     Args:
-        pixels: DN of a band of card s2 of any shape; other types than uint16 are left alone.
+        pixels: DN of a band of any shape; other types than uint16 are left alone.
+        highest: of the card; None where all are reflectance.
     """
-    if pixels.dtype != np.uint16 or pixels.max(initial=0) <= HIGHEST:
+    if highest is None or pixels.dtype != np.uint16 or pixels.max(initial=0) <= highest:
         return 0
-    wrong = pixels > HIGHEST
+    wrong = pixels > highest
     pixels[wrong] = 0
     return int(np.count_nonzero(wrong))
 
@@ -198,8 +223,8 @@ def check_radar(card: Card, band: str, pixels: PixelArray) -> None:
     """
     valid = pixels[np.isfinite(pixels) & (pixels != 0)]
     median = float(np.median(valid)) if valid.size else 1.0
-    if not 0 < median <= (_ABSURD if card.name == "bs" else 1):
-        expected = "linear power" if card.name == "bs" else "coherence from 0 to 1"
+    if not 0 < median <= card.quantity.most:
+        expected = card.quantity.wanted
         kind = "dB or undeclared nodata" if median < 0 else "scaled numbers or amplitude"
         raise SourceError(
             f"its {band} has a median of {median:.4g}, as {kind} would have; card {card.name} needs {expected}; "

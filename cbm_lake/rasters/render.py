@@ -13,6 +13,7 @@ import numpy as np
 import rasterio
 from rasterio.errors import RasterioError
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.files import durable
 from cbm_lake.geo.windows import PixelArray
@@ -22,30 +23,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BRIGHTEST: Final = MappingProxyType(
-    {
-        "B02": 2800,
-        "B03": 2800,
-        "B04": 2800,
-        "B05": 3500,
-        "B06": 4500,
-        "B07": 5000,
-        "B08": 5500,
-        "B8A": 5500,
-        "B11": 4500,
-        "B12": 4000,
-        "VV": 0.4,
-        "VH": 0.1,
-    }
+    {band.name: band.display[1] for card in cards.CARDS.values() for band in card.bands}
 )
 """What is drawn white by default: farmland is rarely brighter. Harmonised DN; linear power of radar."""
-CLASS_COLOURS: Final = np.array(
-    [
-        *((0, 0, 0), (255, 0, 0), (47, 47, 47), (100, 50, 0), (0, 160, 0), (255, 230, 90)),
-        *((0, 0, 255), (128, 128, 128), (192, 192, 192), (255, 255, 255), (100, 200, 255), (255, 150, 255)),
-    ],
-    np.uint8,
+CLASS_COLOURS: Final = MappingProxyType(
+    {
+        card.classification.name: np.array(card.classification.colours, np.uint8)
+        for card in cards.CARDS.values()
+        if card.classification
+    }
 )
-"""Colours of the scene classes 0 to 11, those of ESA's processor Sen2Cor."""
+"""Red, green and blue of the classes 0, 1, … of each classification."""
 _PERCENTILES = re.compile(r"^(\d{1,2})_(\d{1,3})$")
 _GAMMA: Final = 0.8
 """Below 1 brightens what is dark: most of what grows."""
@@ -67,9 +55,11 @@ def stretched(
     """
     if len(bands) not in (1, 3):
         raise InvalidInputError(f"a picture needs one band or three, not {len(bands)}")
-    if "SCL" in bands and len(bands) == 1:
-        classes = np.minimum(bands["SCL"].astype(np.intp), len(CLASS_COLOURS))
-        return np.moveaxis(np.vstack([CLASS_COLOURS, [(0, 0, 0)]])[classes], -1, 0).astype(np.uint8)
+    name = next(iter(bands))
+    if name in CLASS_COLOURS and len(bands) == 1:
+        colours = CLASS_COLOURS[name]
+        classes = np.minimum(bands[name].astype(np.intp), len(colours))
+        return np.moveaxis(np.vstack([colours, [(0, 0, 0)]])[classes], -1, 0).astype(np.uint8)
     layers = [_stretched(name, values, lut, nodata) for name, values in bands.items()]
     return np.stack(layers if len(layers) == 3 else layers * 3)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from typing import TYPE_CHECKING, TypeAlias
 
 import shapely
@@ -15,6 +15,7 @@ from rasterio.errors import CRSError
 
 from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, UnknownSetError
+from cbm_lake.files.dates import day_of
 from cbm_lake.geo.areas import bounds_in
 from cbm_lake.rasters import Grid, Window
 from cbm_lake.rasters.cf import Slot
@@ -69,10 +70,10 @@ class Choice:
             raise InvalidInputError(f"{resolution!r} is no pixel size; give a number above 0")
         names = (bands,) if isinstance(bands, str) else None if bands is None else tuple(bands)
         if names is not None:
-            measured = tuple(name for name in names if name != kind.classification)
+            measured = tuple(name for name in names if not kind.is_classes(name))
             if measured or not names:
                 kind.check_bands(measured)
-        first, last = _day(start), _day(end)
+        first, last = (None if value is None else day_of(value) for value in (start, end))
         if first and last and first > last:
             raise InvalidInputError(f"the dates are reversed: start {first} is after end {last}")
         return cls(kind, aoi.lower() if aoi else None, year, grid, resolution, names, first, last)
@@ -99,15 +100,6 @@ class Choice:
             days,
         )
         return " ".join(" ".join(part for part in parts if part).split())
-
-
-def _day(value: date | str | None) -> date | None:
-    if isinstance(value, datetime):
-        return value.date()
-    try:
-        return value if value is None or isinstance(value, date) else date.fromisoformat(value)
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"{value!r} is no day ({error}); write dates as 2024-03-01") from error
 
 
 def extent_of(lake: Pixels, aoi: str, year: int | None) -> Extent:

@@ -66,8 +66,8 @@ def stack(lake: Pixels, choice: Choice, epsg: int | None, *, harmonised: bool) -
         )
     dtypes = {name: choice.card.cube_dtype(name) for name in stackable.rasters}
     bands = {name: band(stackable.rasters[name], stackable.grid, dtype) for name, dtype in dtypes.items()}
-    dataset = cf.dataset(bands, stackable.grid, stackable.slots)
-    return cf.harmonised(dataset, choice.card.classification) if harmonised else dataset
+    dataset = cf.dataset(bands, stackable.grid, stackable.slots, choice.card.highest)
+    return cf.harmonised(dataset, choice.card) if harmonised else dataset
 
 
 def _catalogued(lake: Pixels, choice: Choice) -> tuple[tuple[Slot, ...], list[dict[str, str]]]:
@@ -79,7 +79,7 @@ def _catalogued(lake: Pixels, choice: Choice) -> tuple[tuple[Slot, ...], list[di
     rows = [row for row in rows if areas.is_seen(ground, row["footprint"])]
     if not rows:
         raise NotFoundError(f"no scene of {choice} that counts is catalogued; add scenes with card2db first")
-    names = choice.bands or tuple(filter(None, (*choice.card.default_bands, choice.card.classification)))
+    names = choice.bands or tuple(filter(None, (*choice.card.default_bands, choice.card.class_band)))
     assets = [
         {name: asset["href"] for name, asset in row["assets"].items() if name in names and asset and asset["href"]}
         for row in rows

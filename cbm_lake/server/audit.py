@@ -22,8 +22,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.errors import SourceError
 from cbm_lake.files import durable
+from cbm_lake.files.dates import day_of
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +192,7 @@ def read(
         InvalidInputError: a day is none.
         SourceError: a file cannot be read.
     """
-    first, last = _day(since) or date.min, _day(until) or date.max
+    first, last = (day_of(value) if value else limit for value, limit in ((since, date.min), (until, date.max)))
     stated = {"who": who and who.strip().lower(), "aoi": aoi and aoi.lower(), "pid": pid}
     asked = {name: value for name, value in stated.items() if value is not None}
     rows = [
@@ -232,12 +233,3 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
             damaged += 1
     if damaged:
         log.warning("%d lines of %s are damaged and left out; a kill may cut one short", damaged, file)
-
-
-def _day(value: date | str | None) -> date | None:
-    if value is None or value == "":
-        return None
-    try:
-        return date.fromisoformat(f"{value:%Y-%m-%d}" if isinstance(value, date) else value)
-    except ValueError as error:
-        raise InvalidInputError(f"{value!r} is no day; write it as 2024-03-01") from error

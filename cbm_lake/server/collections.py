@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
@@ -18,6 +17,7 @@ from pyproj import CRS
 from cbm_lake.errors import NotFoundError
 from cbm_lake.foi import result as foi
 from cbm_lake.geo.areas import DEGREES, Area, bounds_in
+from cbm_lake.geo.geoparquet import primary_column
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, queries
 from cbm_lake.lake.snapshots import ParcelSet
@@ -167,7 +167,8 @@ def _result(lake: Lake, name: str, aoi: str) -> Rows:
 
     def bounds() -> Box:
         first = next(iter(foi.batches(lake, name)))
-        box = json.loads(first.schema.metadata[b"geo"])["columns"]["geometry"].get("bbox", (-180, -90, 180, 90))
+        column = primary_column(first.schema)
+        box = column.bbox if column and column.bbox else (-180, -90, 180, 90)
         return bounds_in(shapely.box(*box), _crs(first), DEGREES)
 
     return Rows(f"foi_{name}", f"FOI: {name}", aoi, "", lambda: foi.batches(lake, name), bounds)
@@ -221,9 +222,9 @@ def _shapes(rows: pa.RecordBatch) -> Shapes:
 
 def _crs(rows: pa.RecordBatch) -> CRS:
     """The system of the outlines: of the file's metadata, or else of its column epsg."""
-    geo = (rows.schema.metadata or {}).get(b"geo")
-    if geo:
-        return CRS.from_user_input(json.loads(geo)["columns"]["geometry"]["crs"] or 4326)
+    column = primary_column(rows.schema)
+    if column:
+        return CRS.from_user_input(column.crs or 4326)
     return CRS.from_epsg(rows.column("epsg")[0].as_py() if rows.num_rows else 4326)
 
 

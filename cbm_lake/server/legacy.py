@@ -11,11 +11,12 @@ from urllib.parse import quote
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcel.sources import Columns
 from cbm_lake.server import security
-from cbm_lake.server.questions import NOT_ANSWERED, Flag, Lat, Lon, Pid, answered, is_true
+from cbm_lake.server.questions import NOT_ANSWERED, Flag, Lat, Lon, Pid, SeriesName, answered, is_true
 from cbm_lake.server.security import Parcels, User
 from cbm_lake.server.state import State
 
@@ -134,7 +135,7 @@ def markers(declared: Parcels, pid: Pid = "") -> Response:
 def parcel_time_series(
     declared: Parcels,
     pid: Pid = "",
-    tstype: Literal["s2", "bs", "c6", "scl"] = "s2",
+    tstype: SeriesName = "s2",
     band: Annotated[str, Query(max_length=50)] = "",
     scl: Flag = "True",
     ref: Flag = "",
@@ -163,7 +164,7 @@ def parcel_time_series(
 def _no_series(tstype: str, *, scl: bool, ref: bool) -> Columns:
     if tstype == "scl":
         return {"obsid": [], "hist": []}
-    more = [*(["hist"] if scl and tstype == "s2" else []), *(["reference"] if ref else [])]
+    more = [*(["hist"] if scl and cards.get(tstype).classification else []), *(["reference"] if ref else [])]
     return {name: [] for name in (*_SERIES, *more)}
 
 

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 router = APIRouter(prefix="/query", tags=["original"])
 
 _YELLOW: Final = (255, 220, 0)
+_RADAR_PRODUCTS: Final = {card.product_type: card.name for card in cards.CARDS.values() if not card.is_optical}
 _MOST_CHIPS: Final = 24
 _FIRST: Final = "2014-01-01"
 """Before the first Sentinel scene."""
@@ -66,7 +67,7 @@ class _Images:
         Raises:
             TooManyError: there are more than are made at once.
         """
-        name, results = cards.band_called(band), self.state.results
+        name, results = cards.band_called(band, cards.get(card)), self.state.results
         folder = results.folder(self.user.name, self.lon, self.lat, name, self.chipsize, card)
         with self.state.heavy:
             return chips.write(
@@ -220,18 +221,18 @@ def raw_s1_chips_batch(state: State, user: User, body: Annotated[dict[str, Any],
     problem = _keys(body, ("lon", "lat", "dates", "chipsize", "plevel"))
     if problem:
         return answered({"error": problem})
-    card = {"CARD-BS": "bs", "CARD-COH6": "c6"}.get(str(body["plevel"]))
+    card = _RADAR_PRODUCTS.get(str(body["plevel"]))
     days = _texts(body["dates"], "dates")
     if card is None or len(days) != 2:
         raise InvalidInputError("plevel is CARD-BS or CARD-COH6, and dates are the first and the last day")
     (lon, lat), size = _batch_place(body)
     images = _Images(state, user, lon, lat, (days[0], days[1]), size)
     try:
-        images_of_bands = [chip for band in ("VV", "VH") for chip in images.made(band, card, _MOST_OF_BATCH)]
+        images_made = [chip for band in ("VV", "VH") for chip in images.made(band, card, _MOST_OF_BATCH)]
     except TooManyError:
         return too_many("chips", _MOST_OF_BATCH)
-    moment = _first_moment if card == "c6" else _moment
-    return _batch(state.results, [(f"{moment(chip)}_{chip.band}", chip) for chip in images_of_bands])
+    moment = _first_moment if card == cards.C6.name else _moment
+    return _batch(state.results, [(f"{moment(chip)}_{chip.band}", chip) for chip in images_made])
 
 
 def _moment(chip: chips.Chip) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.csv
@@ -23,7 +23,7 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import decimals
 from cbm_lake.lake import queries
 from cbm_lake.lake.export import as_text, json_rows
-from cbm_lake.server.questions import Pid
+from cbm_lake.server.questions import CardName, Pid
 from cbm_lake.server.security import Parcels, User
 from cbm_lake.server.sqlbox import TooLargeError
 from cbm_lake.server.sqldesk import Asking
@@ -62,9 +62,7 @@ def parcels(
 
 
 @router.get("/timeseries")
-def time_series(
-    declared: Parcels, pid: Pid, card: Literal["s2", "bs", "c6"] = "s2", accept: Accept = "application/json"
-) -> Response:
+def time_series(declared: Parcels, pid: Pid, card: CardName = "s2", accept: Accept = "application/json") -> Response:
     """A parcel's statistics as wide rows, one per scene, as JSON lines, CSV, Arrow or Parquet by Accept."""
     key = declared.parcels.params
     rows = declared.state.lake.query(f"time_series.{card}", **key, pid=pid, bands=None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import orjson
 from fastapi import Query, Request
+from pydantic import AfterValidator
 from starlette.responses import Response
 
+from cbm_lake import cards
 from cbm_lake.parcel import chips
 
 _EMPTY: Final = b"{}"
@@ -15,6 +18,22 @@ _EMPTY: Final = b"{}"
 NOT_ANSWERED: Final = "X-Not-Answered"
 """The header that tells what was asked for and is not in the answer, where the original is silent."""
 
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    """A check that a text is one of these."""
+
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"Input should be {', '.join(names)}")
+        return name
+
+    return check
+
+
+CardName = Annotated[str, AfterValidator(_one_of(*cards.CARDS)), Query(json_schema_extra={"enum": [*cards.CARDS]})]
+_SERIES: Final = (*cards.CARDS, "scl")
+SeriesName = Annotated[str, AfterValidator(_one_of(*_SERIES)), Query(json_schema_extra={"enum": [*_SERIES]})]
+"""A card, or the scene classes of Sentinel-2 alone."""
 Aoi = Annotated[str, Query(min_length=1, max_length=50, description="Area.")]
 Year = Annotated[int, Query(ge=1900, le=2200, description="Year of the declaration.")]
 Pid = Annotated[str, Query(max_length=200, description="Identifier of the parcel.")]

@@ -23,6 +23,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
 from cbm_lake.lake import database
 from cbm_lake.server import statements
@@ -152,7 +153,7 @@ class SqlBox:
         names = (*_INHERITED, "HOME") if self._remote else _INHERITED
         environment = _LEAN | {
             name: value
-            for name, value in os.environ.items()
+            for name, value in {**os.environ, **Workspace.here().environment()}.items()
             if name in names or (self._remote and name.startswith(_OF_BUCKETS))
         }
         pipe = subprocess.PIPE

@@ -14,28 +14,18 @@ from typing import Any, Final, TypeAlias
 
 import duckdb
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
 
 Node: TypeAlias = dict[str, Any]
 """A part of a statement as DuckDB parses it, in JSON."""
 VIEWS: Final = frozenset(
-    [
-        "scenes",
-        "parcels",
-        "s2",
-        "bs",
-        "c6",
-        "sc",
-        "s2_long",
-        "bs_long",
-        "c6_long",
-        "extractions",
-        "markers",
-        "weather",
-        "weather_cells",
-        "parcel_attributes",
-        "parcel_attributes_long",
-    ]
+    {
+        *cards.CARDS,
+        *(f"{card}_long" for card in cards.CARDS),
+        *("scenes", "parcels", "sc", "extractions", "markers"),
+        *("weather", "weather_cells", "parcel_attributes", "parcel_attributes_long"),
+    }
 )
 """What may be read."""
 

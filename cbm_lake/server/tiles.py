@@ -100,8 +100,8 @@ def _bands(card: str, text: str) -> list[str]:
         InvalidInputError: the card has none of that name.
     """
     asked = cards.get(card)
-    offered = [*asked.resolutions, *filter(None, [asked.classification])]
-    names = [cards.band_called(name) for name in text.split("_")]
+    offered = asked.rasters
+    names = [cards.band_called(name, asked) for name in text.split("_")]
     for name in names:
         if name not in offered:
             raise InvalidInputError(f"band {name!r} is none of {card}; there are: {', '.join(sorted(set(offered)))}")

@@ -26,6 +26,7 @@ from cbm_lake.cards import CLOUD_CLASSES, S2, Classes, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
 from cbm_lake.files import limits
+from cbm_lake.files.dates import day_of
 from cbm_lake.geo.reprojection import reprojected, transformer
 from cbm_lake.parcel import basemaps, sources
 from cbm_lake.show import computing
@@ -193,7 +194,7 @@ def _held(aoi: str, year: int, pid: str, name: str, ptype: str | None) -> Path |
 def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
     """The statistics of a parcel by `time` (naive UTC) and band, else in the columns of the contract; may be empty.
 
-    `seen` says whether enough of the parcel was seen.
+    `why_not` says why the numbers of a moment are worth little, small or cut, as in `cards.observation`; else None.
     """
     import pandas as pd
 
@@ -206,7 +207,7 @@ def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
         frame = get.time_series.by_pid(parcel.aoi, parcel.year, parcel.pid, tstype, parcel.ptype)
         frame = _with_unclassified(frame, parcel) if tstype == "s2" else frame
     frame = frame.assign(time=pd.to_datetime(frame["date_part"].astype(float), unit="s"))
-    frame = frame.assign(seen=_seen(parcel, tstype, frame["date_part"]))
+    frame = frame.assign(why_not=_not_observed(parcel, tstype, frame))
     return frame.assign(band=[band_called(band) for band in frame["band"]])
 
 
@@ -223,16 +224,16 @@ def _with_unclassified(frame: pd.DataFrame, parcel: Parcel) -> pd.DataFrame:
     return pd.concat([frame, missing.assign(hist=[{}] * len(missing))]) if len(missing) else frame
 
 
-def _seen(parcel: Parcel, tstype: str, moments: pd.Series[Any]) -> Any:
-    """Whether enough of the parcel was seen at moments; a server does not say it, and then it counts as enough."""
+def _not_observed(parcel: Parcel, tstype: str, frame: pd.DataFrame) -> list[str | None]:
+    """Why the numbers of each row are worth little; a server does not say which share was seen, only the pixels."""
     source = None if sources.is_server() else sources.here()
     if not isinstance(source, sources.LakeSource):
-        return True
-    found = source.lake.parcel_set(parcel.aoi, parcel.year, parcel.ptype)
-    key = {"aoi": found.aoi, "year": found.year, "ptype": found.ptype, "pid": parcel.pid}
-    shares = source.lake.query("time_series.shares", **key).to_pylist()
-    seen = {row["date_part"]: row["seen"] for row in shares if row["card"] == tstype}
-    return [seen.get(moment, True) for moment in moments]
+        return computing.too_small(frame)
+    parcels = source.lake.parcel_set(parcel.aoi, parcel.year, parcel.ptype)
+    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": parcel.pid}
+    rows = source.lake.query("time_series.shares", **key).to_pylist()
+    reasons = {row["date_part"]: row["why_not"] for row in rows if row["card"] == tstype}
+    return [reasons.get(moment) for moment in frame["date_part"]]
 
 
 def weather(parcel: Parcel) -> pd.DataFrame:
@@ -299,18 +300,6 @@ def images_at(
     return _images(folder, (first, last), bands, (lon, lat, chipsize), screen, None, card), folder
 
 
-def day(value: str | date) -> date:
-    """A day of text or a date.
-
-    Raises:
-        InvalidInputError: it is none.
-    """
-    try:
-        return value if isinstance(value, date) else date.fromisoformat(value)
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"{value!r} is no day ({error}); write dates as 2024-03-01") from error
-
-
 def chip_folder(parcel: Parcel, card: str = "s2") -> Path:
     """Where the images of a parcel are."""
     return get.chip_images.folder_of(get.folders.place(parcel.aoi, parcel.year, parcel.pid, ""), card)
@@ -354,7 +343,7 @@ def _in_parts(fetch: Fetch, bands: Sequence[str], first: date, last: date) -> No
 
 
 def _days(start: str | date, end: str | date) -> tuple[date, date]:
-    first, last = day(start), day(end)
+    first, last = day_of(start), day_of(end)
     if last < first:
         raise InvalidInputError(f"the last day, {last}, comes before the first, {first}")
     return first, last

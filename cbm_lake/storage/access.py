@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from cbm_lake.config import S3, LakeSettings, Workspace
+from cbm_lake.config import Workspace
+from cbm_lake.config.settings import S3, LakeSettings
 from cbm_lake.errors import ConfigError, InvalidInputError, SourceError, of_extra
 
 if TYPE_CHECKING:

@@ -66,10 +66,6 @@ class Committed:
         """The files of a snapshot as its log describes them, with the bounds of the first and the last key."""
         return datafiles.listed(table, self.url, self.partitions, (*self.keys[:1], *self.keys[-1:]))
 
-    def moved_on(self, table: DeltaTable | None) -> bool:
-        """Whether someone committed since, or made the table: one look for the next entry of the log."""
-        return self.store.exists(self.log.file(0 if table is None else table.version() + 1))
-
     def open(self, as_of: datetime | None = None) -> DeltaTable | None:
         """The table as it is, or as it was; None when it had not been made yet.
 
@@ -77,12 +73,15 @@ class Committed:
             SourceError: its log cannot be read; what is damaged is named, with what to do.
         """
         table = self.log.open()
-        if table is not None and as_of is not None:
-            if as_of < _created(table):
-                return None
-            with translated("read", self.url):
-                table.load_as_version(as_of)
-            self.log.check(table.version())
+        return table if table is None or as_of is None else self.as_it_was(table, as_of)
+
+    def as_it_was(self, table: DeltaTable, as_of: datetime) -> DeltaTable | None:
+        """The table of that moment, None where it had not been made yet; errors as of `open`."""
+        if as_of < _created(table):
+            return None
+        with translated("read", self.url):
+            table.load_as_version(as_of)
+        self.log.check(table.version())
         return table
 
     def create(self) -> DeltaTable:

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -29,6 +28,8 @@ from cbm_lake.storage.store import Store, translated
 _READ: Final = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"})
 """Features of tables that change nothing of how their files are read."""
 _CHECKPOINT_EVERY: Final = 100
+_ANSWER: Final = 512
+"""Bytes of a cached answer about a checkpoint."""
 LAST_CHECKPOINT: Final = "_last_checkpoint"
 """The file beside a log that says which of its sums is the latest."""
 WITHOUT_SUM: Final = f"delete it and {LAST_CHECKPOINT} beside it: the entries of the log say the same"
@@ -36,6 +37,16 @@ WITHOUT_SUM: Final = f"delete it and {LAST_CHECKPOINT} beside it: the entries of
 
 class DamagedLogError(SourceError):
     """A log that says no more what its table holds; other tables can be read."""
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest entry of a log; of a log that was deleted and made anew it is another one also at that version."""
+
+    version: int
+    """-1 where there is no log."""
+    state: str
+    """What changes when the file is replaced."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,36 @@ class Log:
         _refuse_features(table, url)
         return table
 
+    def newest(self, version: int) -> Newest | None:
+        """The entry of that version while it is the newest one; None where another one is, or where it has gone.
+
+        A look of one request in an object store. Version -1 is the log of a table that has not been made.
+        """
+        if access.is_remote(self.store.url):
+            return self._newest_remote(version)
+        if version < 0:
+            return None if self._folder.exists() else Newest(version, "")
+        if Path(self.store.path(self.file(version + 1))).exists():
+            return None
+        try:
+            state = Path(self.store.path(self.file(version))).stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            table = self.store.path(self.name)
+            raise SourceError(f"cannot read {table}: {error.strerror}; check its rights") from error
+        return Newest(version, f"{state.st_ino} {state.st_size} {state.st_mtime_ns}")
+
+    def _newest_remote(self, version: int) -> Newest | None:
+        after = f"{version - 1:020}.json" if version > 0 else ""
+        files = self.store.after(f"{self.name}/_delta_log", after)
+        found = {
+            file: state for file, state in files.items() if file.endswith(".json") and entries.version_of(file) >= 0
+        }
+        if version < 0:
+            return None if found else Newest(version, "")
+        return Newest(version, found[self.file(version)]) if found.keys() == {self.file(version)} else None
+
     def check(self, version: int | None = None) -> None:
         """Look through what the table, or a version of it, rests on; in an object store all is whole or not there.
 
@@ -113,6 +154,7 @@ class Log:
             content = entries.encoded(actions, self._position(version))
         if not access.is_remote(self.store.url):
             loghint.note_entry(self._folder, version, content)
+        self.store.note_change()
         return version
 
     def _write(self, version: int, content: bytes) -> bool:
@@ -184,12 +226,17 @@ class Log:
         """Raise SourceError for a newest checkpoint that is not the one that was written, and says other things."""
         noted = loghint.read(self._folder).sums
         for file in files:
-            if file.name in noted and not _is_sound(file, *_state_of(file), noted[file.name]):
+            if file.name in noted and not self._is_sound(file, noted[file.name]):
                 raise DamagedLogError(
                     f"cannot read {file}: this sum of the log is not what was written, and says other things than the "
                     "entries",
                     advice=WITHOUT_SUM,
                 )
+
+    def _is_sound(self, checkpoint: Path, noted: str) -> bool:
+        """Whether a checkpoint has the digest that was noted, or names the files that the entries do."""
+        key = (checkpoint, *_state_of(checkpoint), noted)
+        return self.store.caches.checkpoints.get(key, lambda: _is_sound(checkpoint, noted), lambda _: _ANSWER)
 
     def _decoded(self, version: int, content: bytes | None, *, last: bool = True) -> list[Action]:
         """The actions of an entry; SourceError where it is damaged."""
@@ -228,8 +275,7 @@ def _state_of(file: Path) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-@lru_cache(maxsize=256)
-def _is_sound(checkpoint: Path, _size: int, _modified: int, noted: str) -> bool:
+def _is_sound(checkpoint: Path, noted: str) -> bool:
     """Whether a checkpoint has the digest that was noted, or names the files that the entries do.
 
     Another program may have written it anew with other bytes.

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 from fsspec import AbstractFileSystem
 from pyarrow import fs
 
 from cbm_lake.storage.access import SCHEME, Access, bucket_of, explained, object_store
+from cbm_lake.storage.caches import Cache
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 _END: Final = 131_072
 """Bytes of a Parquet file that are fetched at first: the footer of a large one, all of a small one."""
-_KEPT: Final = 512
-"""Files of which these are kept in memory: 64 MB at most."""
+_CACHED: Final = 64
+"""Megabytes of them that are cached."""
+_OVERHEAD: Final = 1024
+"""Bytes that what is cached of a file takes besides."""
 
 
 class FileInfo(TypedDict):
@@ -47,15 +49,17 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
 
     Args:
         url: whose access holds for all files.
-        lasting: whether files never change under their names, so that what was told of one can be kept.
+        lasting: whether files never change under their names, so that what was told of one can be cached.
+        ends: where it is cached; without it in a cache of its own.
     """
 
     protocol = "s3"
     cachable = False
 
-    def __init__(self, url: str, *, lasting: bool = True) -> None:
+    def __init__(self, url: str, *, lasting: bool = True, ends: Cache | None = None) -> None:
         super().__init__()
         self._access, self._lasting = Access.of(url), lasting
+        self._ends = Cache(_CACHED) if ends is None else ends
 
     def info(self, path: str, **_: object) -> FileInfo:
         """Size and time of a file."""
@@ -105,6 +109,22 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
             files |= {f"{bucket}/{name}": {"size": 0, "type": "directory"} for name in folders}
         return files if detail else sorted(files)
 
+    def state(self, path: str) -> str:
+        """What is other when a file is replaced."""
+        import obstore
+
+        with _request(self._access, path):
+            return _state(obstore.head(*self._located(path)))
+
+    def after(self, folder: str, name: str) -> dict[str, str]:
+        """The files in a folder after that name, by their names there; and of each what is other when it changes."""
+        import obstore
+
+        store, key = self._located(folder.rstrip("/"))
+        with _request(self._access, folder):
+            files = obstore.list(store, f"{key}/", offset=f"{key}/{name}").collect()
+        return {meta["path"].removeprefix(f"{key}/"): _state(meta) for meta in files}
+
     def mkdir(self, path: str, create_parents: bool = True, **_: object) -> None:
         """Nothing: there are no folders."""
 
@@ -134,7 +154,8 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
         import obstore
 
         if self._lasting:
-            return _end(self._access, path.removeprefix(SCHEME))
+            name = path.removeprefix(SCHEME)
+            return self._ends.get(name, lambda: _end(self._access, name), lambda end: len(end[1]) + _OVERHEAD)
         with _request(self._access, path):
             return _info(bucket_of(path), obstore.head(*self._located(path))), b""
 
@@ -142,7 +163,6 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
         return object_store(bucket_of(path), "", self._access), path.removeprefix(SCHEME).partition("/")[2]
 
 
-@lru_cache(_KEPT)
 def _end(access: Access, path: str) -> tuple[FileInfo, bytes]:
     """The entry of a file, and the last of its bytes."""
     import obstore
@@ -166,6 +186,10 @@ def _request(access: Access, path: str) -> Iterator[None]:
             if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in reason:
                 raise FileNotFoundError(f"there is no {SCHEME}{path.removeprefix(SCHEME)}") from error
             raise OSError(reason) from error
+
+
+def _state(meta: ObjectMeta) -> str:
+    return f"{meta['e_tag']} {meta['last_modified']}"
 
 
 def _info(bucket: str, meta: ObjectMeta) -> FileInfo:

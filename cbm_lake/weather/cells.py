@@ -27,9 +27,17 @@ Places: TypeAlias = NDArray[np.float64]
 CELL_NAMES: Final = ("cell", "grid_id", "grid", "gridid", "grid_no", "id_grid", "idgrid", "cell_id")
 """Columns of a table taken for the cell: the first that is there."""
 GEOMETRY_NAMES: Final = (
-    "polygon", "geom_cell", "geom", "geometry", "wkb_geometry", "the_geom", "wkt", "geom_polygon", "cell_geom",
+    "polygon",
+    "geom_cell",
+    "geom",
+    "geometry",
+    "wkb_geometry",
+    "the_geom",
+    "wkt",
+    "geom_polygon",
+    "cell_geom",
     "geojson",
-)  # fmt: skip
+)
 """Columns of a table taken for the polygon of a cell: the first that is there."""
 
 

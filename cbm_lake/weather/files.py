@@ -53,13 +53,12 @@ def _begin(file: Path) -> bytes:
 def _members(file: Path, scratch: Path) -> list[tuple[str, str]]:
     """The files of an archive."""
     with archives.opened(file) as archive:
-        inside = [one for one in archive.infolist() if not one.is_dir() and "__MACOSX" not in one.filename]
-        known = [one for one in inside if one.filename.lower().endswith(_MEMBERS)]
-        if not known:
+        members = [one for one in archives.files_of(archive) if one.filename.lower().endswith(_MEMBERS)]
+        if not members:
             raise InvalidInputError(
                 f"{file} is an archive of {some(archive.namelist()) or 'nothing'}; give one with NetCDF or CSV"
             )
-        return [(f"{file}: {one.filename}", str(archives.extract(file, archive, one, scratch))) for one in known]
+        return [(f"{file}: {one.filename}", str(archives.extract(file, archive, one, scratch))) for one in members]
 
 
 def _one(file: Path, scratch: Path) -> list[tuple[str, str]]:

@@ -142,10 +142,18 @@ def _field(
     chosen = [centres.index(cell) for cell in boxes]
     about = " ".join(map(str, (*data.attrs.values(), *data[name].attrs.values(), label))).lower()
     return Field(
-        label, name.lower(), known, tuple(boxes), times, ranks, array.reshape(len(times), -1)[:, chosen],
-        _extremes(data[name], array), str(data[name].attrs.get("units", "")), any(sign in about for sign in _LAND),
+        label,
+        name.lower(),
+        known,
+        tuple(boxes),
+        times,
+        ranks,
+        array.reshape(len(times), -1)[:, chosen],
+        _extremes(data[name], array),
+        str(data[name].attrs.get("units", "")),
+        any(sign in about for sign in _LAND),
         _daily_statistic(f"{data[name].attrs.get('cell_methods', '')} {path.rpartition('/')[2]}"),
-    )  # fmt: skip
+    )
 
 
 def _extremes(whole: xr.DataArray, near: NDArray[np.float64]) -> tuple[float, float]:
@@ -159,9 +167,12 @@ def _daily_statistic(text: str) -> str:
     """What cell_methods, or the name of a file of daily statistics, say."""
     text = text.lower().replace("_", "-")
     for word, signs in {
-        "minimum": ("time: min", "daily-min"), "maximum": ("time: max", "daily-max"),
-        "mean": ("time: mean", "daily-mean"), "sum": ("time: sum", "daily-sum"), "point": ("time: point",),
-    }.items():  # fmt: skip
+        "minimum": ("time: min", "daily-min"),
+        "maximum": ("time: max", "daily-max"),
+        "mean": ("time: mean", "daily-mean"),
+        "sum": ("time: sum", "daily-sum"),
+        "point": ("time: point",),
+    }.items():
         if any(sign in text for sign in signs):
             return word
     return ""

@@ -114,9 +114,13 @@ def of_steps(times: Times, values: Values, step: np.timedelta64, *, before: bool
     days, starts = np.unique(moments.astype("datetime64[D]"), return_index=True)
     steps = np.add.reduceat(np.isfinite(values).astype(np.int64), starts, axis=0)
     return Daily(
-        days, np.fmin.reduceat(values, starts, axis=0), np.fmax.reduceat(values, starts, axis=0),
-        np.add.reduceat(np.nan_to_num(values), starts, axis=0), steps, steps * min(1.0, float(step / _DAY)),
-    )  # fmt: skip
+        days,
+        np.fmin.reduceat(values, starts, axis=0),
+        np.fmax.reduceat(values, starts, axis=0),
+        np.add.reduceat(np.nan_to_num(values), starts, axis=0),
+        steps,
+        steps * min(1.0, float(step / _DAY)),
+    )
 
 
 def since_midnight(times: Times, values: Values, step: np.timedelta64) -> Daily:

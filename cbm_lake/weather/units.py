@@ -29,21 +29,29 @@ class Unit:
 
 
 _TEMPERATURES: Final = {
-    **dict.fromkeys(("k", "kelvin", "kelvins", "degk", "degreek", "degreeskelvin"), Unit("K", offset=-273.15)),
-    **dict.fromkeys(
-        ("c", "°c", "degc", "deg_c", "celsius", "degreec", "degreesc", "degree_celsius", "degrees_celsius",
-         "degreecelsius", "degreescelsius", "degree_c", "degrees_c", "ºc", "℃"), Unit("degrees Celsius"),
-    ),
-    **dict.fromkeys(("f", "°f", "degf", "fahrenheit", "degree_fahrenheit", "degreefahrenheit", "degreesfahrenheit"),
-                    Unit("degrees Fahrenheit", 1 / 1.8, -32 / 1.8)),
-}  # fmt: skip
+    alias: unit
+    for unit, aliases in {
+        Unit("K", offset=-273.15): "k kelvin kelvins degk degreek degreeskelvin",
+        Unit("degrees Celsius"): """
+            c °c ºc ℃ degc deg_c degreec degreesc degree_c degrees_c celsius
+            degree_celsius degrees_celsius degreecelsius degreescelsius
+        """,
+        Unit("degrees Fahrenheit", 1 / 1.8, -32 / 1.8): """
+            f °f degf fahrenheit degree_fahrenheit degreefahrenheit degreesfahrenheit
+        """,
+    }.items()
+    for alias in aliases.split()
+}
 _AMOUNTS: Final = {
-    **dict.fromkeys(("m", "metre", "meter", "metres", "meters", "mofwaterequivalent", "mwe"), ("m", 1000.0)),
-    **dict.fromkeys(("mm", "millimetre", "millimeter", "millimetres", "millimeters", "mmofwaterequivalent", "kgm-2",
-                     "kg/m2", "l/m2", "lm-2"), ("mm", 1.0)),
-    **dict.fromkeys(("cm", "centimetre", "centimeter", "centimetres", "centimeters"), ("cm", 10.0)),
-    **dict.fromkeys(("in", "inch", "inches"), ("inches", 25.4)),
-}  # fmt: skip
+    alias: unit
+    for unit, aliases in {
+        ("m", 1000.0): "m metre meter metres meters mofwaterequivalent mwe",
+        ("mm", 1.0): "mm millimetre millimeter millimetres millimeters mmofwaterequivalent kgm-2 kg/m2 l/m2 lm-2",
+        ("cm", 10.0): "cm centimetre centimeter centimetres centimeters",
+        ("inches", 25.4): "in inch inches",
+    }.items()
+    for alias in aliases.split()
+}
 _PERIODS: Final = {
     **dict.fromkeys(("s-1", "/s", "sec-1", "/sec", "persecond"), _SECOND),
     **dict.fromkeys(("h-1", "/h", "hr-1", "/hr", "hour-1", "/hour", "perhour"), _HOUR),
@@ -136,6 +144,27 @@ def check(values: NDArray[np.float64], kind: str, hours: float, label: str) -> N
         raise InvalidInputError(
             f"{label}: by its unit its values are {low:.6g} to {high:.6g} {unit}, which cannot be; say the right unit, "
             "or leave out the numbers that stand for none"
+        )
+
+
+def doubt_drought(high: float, hours: float, days: float, label: str) -> None:
+    """Say where by its unit it never rained in a long file, as where the unit was changed and the numbers were not.
+
+    Args:
+        high: greatest amount of the file, in mm.
+        hours: in which it fell.
+        days: that the file spans.
+        label: what it is of, for messages.
+    """
+    if 0 < high <= _record(hours) / 4 and days >= _LONG_ENOUGH:
+        log.warning(
+            "%s: by its unit there was never more than %.3g mm in %g hours, in %.0f days; if its values are metres, "
+            "say the unit: %s=m",
+            label,
+            high,
+            hours,
+            days,
+            label.rpartition(" ")[2],
         )
 
 

@@ -35,34 +35,42 @@ _RAIN: Final = Variable(("prec",), before=True)
 _RATE: Final = Variable(("prec",), before=True, rate=True)
 _DAILY: Final = {name: Variable((name,), daily=True) for name in MEASURES}
 
+_MODELS: Final = {
+    _ALL: "t2m 2t 2m_temperature var_2t tas",
+    _RAIN: "tp total_precipitation var_tp",
+    _RATE: "mtpr avg_tprate tprate pr mean_total_precipitation_rate",
+    Variable(("tmin",), before=True): "mn2t",
+    Variable(("tmax",), before=True): "mx2t",
+    Variable(("prec",), daily=True, rate=True): "precipitation_flux",
+    _DAILY["tmin"]: "tmin tn tasmin temperature_air_2m_min_24h",
+    _DAILY["tmax"]: "tmax tx tasmax temperature_air_2m_max_24h",
+    _DAILY["tmean"]: "tmean tg temperature_air_2m_mean_24h",
+    _DAILY["prec"]: "prec rr",
+}
 VARIABLES: Final[Mapping[str, Variable]] = {
-    **dict.fromkeys(("t2m", "2t", "2m_temperature", "var_2t", "tas"), _ALL),
-    "mn2t": Variable(("tmin",), before=True), "mx2t": Variable(("tmax",), before=True),
-    **dict.fromkeys(("tp", "total_precipitation", "var_tp"), _RAIN),
-    **dict.fromkeys(("mtpr", "avg_tprate", "tprate", "pr", "mean_total_precipitation_rate"), _RATE),
-    "temperature_air_2m_min_24h": _DAILY["tmin"], "temperature_air_2m_max_24h": _DAILY["tmax"],
-    "temperature_air_2m_mean_24h": _DAILY["tmean"],
-    "precipitation_flux": Variable(("prec",), daily=True, rate=True),
-    "tn": _DAILY["tmin"], "tx": _DAILY["tmax"], "tg": _DAILY["tmean"], "rr": _DAILY["prec"],
-    "tasmin": _DAILY["tmin"], "tasmax": _DAILY["tmax"],
-    **_DAILY,
-}  # fmt: skip
+    name: variable for variable, names in _MODELS.items() for name in names.split()
+}
 """By names in small letters: ERA5, ERA5-Land, AgERA5, E-OBS, CMIP, and files with our own names."""
 
-TABLE_NAMES: Final[Mapping[str, Sequence[str]]] = {
-    "meteo_date": ("meteo_date", "date", "day", "datum", "dag", "fecha", "data", "dato", "tag", "jour", "time",
-                   "obs_date", "obstime", "valid_time", "timestamp"),
-    "tmin": ("tmin", "temperature_min", "temp_min", "t_min", "tn", "min_temp", "temperature_2m_min", "tmin_c",
-             "mintemp", "tnk"),
-    "tmax": ("tmax", "temperature_max", "temp_max", "t_max", "tx", "max_temp", "temperature_2m_max", "tmax_c",
-             "maxtemp", "txk"),
-    "tmean": ("tmean", "temperature_avg", "temp_mean", "t_mean", "tg", "tavg", "temp_avg", "t_avg", "temperature_mean",
-              "mean_temp", "avg_temp", "temperature_2m_mean", "tmean_c", "tmk"),
-    "prec": ("prec", "precipitation", "precip", "rr", "prcp", "rain", "rainfall", "precipitation_sum",
-             "precipitation_mm", "prec_mm", "rain_mm", "precip_mm", "rsk"),
-    "lon": ("lon", "longitude", "long", "lng"),
-    "lat": ("lat", "latitude"),
-}  # fmt: skip
+_COLUMNS: Final = {
+    "meteo_date": """
+        meteo_date date day datum dag fecha data dato tag jour time obs_date obstime valid_time
+        timestamp
+    """,
+    "tmin": "tmin temperature_min temp_min t_min tn min_temp temperature_2m_min tmin_c mintemp tnk",
+    "tmax": "tmax temperature_max temp_max t_max tx max_temp temperature_2m_max tmax_c maxtemp txk",
+    "tmean": """
+        tmean temperature_avg temp_mean t_mean tg tavg temp_avg t_avg temperature_mean mean_temp
+        avg_temp temperature_2m_mean tmean_c tmk
+    """,
+    "prec": """
+        prec precipitation precip rr prcp rain rainfall precipitation_sum precipitation_mm prec_mm
+        rain_mm precip_mm rsk
+    """,
+    "lon": "lon longitude long lng",
+    "lat": "lat latitude",
+}
+TABLE_NAMES: Final[Mapping[str, Sequence[str]]] = {column: tuple(names.split()) for column, names in _COLUMNS.items()}
 """Columns of a table by the names that they may have there: the first that is there."""
 
 

@@ -42,50 +42,138 @@ def bands(row):
 S2_ANSWERS = {
     # file: sensor, baseline, offset, crs, tile, relative orbit, orbit state, start of datatake, time, reference
     "earth_search_v1/sentinel-2-l2a/S2B_20EPT_20250731_0_L2A.json": (
-        "S2B", "05.11", 0, "EPSG:32720", "20EPT", 95, None, "20250731T131909", "2025-07-31T13:19:22.930",
+        "S2B",
+        "05.11",
+        0,
+        "EPSG:32720",
+        "20EPT",
+        95,
+        None,
+        "20250731T131909",
+        "2025-07-31T13:19:22.930",
         "S2B_MSIL2A_20250731T131909_N0511_R095_T20EPT_20250731T143919",
     ),
     "earth_search_v1/S2A_32TPS_20230602_0_L2A.json": (
-        "S2A", "05.09", 0, "EPSG:32632", "32TPS", 22, None, "20230602T100601", "2023-06-02T10:18:03.169",
+        "S2A",
+        "05.09",
+        0,
+        "EPSG:32632",
+        "32TPS",
+        22,
+        None,
+        "20230602T100601",
+        "2023-06-02T10:18:03.169",
         "S2A_MSIL2A_20230602T100601_N0509_R022_T32TPS_20230602T162001",
     ),
     "earth_search_v1/sentinel-2-c1-l2a/S2B_T20EPT_20250731T131905_L2A.json": (
-        "S2B", "05.11", -1000, "EPSG:32720", "20EPT", 95, None, "20250731T131909", "2025-07-31T13:19:22.930",
+        "S2B",
+        "05.11",
+        -1000,
+        "EPSG:32720",
+        "20EPT",
+        95,
+        None,
+        "20250731T131909",
+        "2025-07-31T13:19:22.930",
         "S2B_MSIL2A_20250731T131909_N0511_R095_T20EPT_20250731T143919",
     ),
     "earth_search_v0_legacy/S2A_28QCH_20200714_0_L2A.json": (
-        "S2A", "02.14", 0, "EPSG:32628", "28QCH", 123, None, "20200714T115221", "2020-07-14T11:55:52.000",
+        "S2A",
+        "02.14",
+        0,
+        "EPSG:32628",
+        "28QCH",
+        123,
+        None,
+        "20200714T115221",
+        "2020-07-14T11:55:52.000",
         "S2A_MSIL2A_20200714T115221_N0214_R123_T28QCH_20200714T191310",
     ),
     "planetary_computer/sentinel-2-l2a/S2B_MSIL2A_20250312T014549_R074_T53NKG_20250312T041213.json": (
-        "S2B", "05.11", -1000, "EPSG:32653", "53NKG", 74, "descending", "20250312T014549", "2025-03-12T01:45:49.024",
+        "S2B",
+        "05.11",
+        -1000,
+        "EPSG:32653",
+        "53NKG",
+        74,
+        "descending",
+        "20250312T014549",
+        "2025-03-12T01:45:49.024",
         "S2B_MSIL2A_20250312T014549_N0511_R074_T53NKG_20250312T041213",
     ),
     "planetary_computer/S2B_MSIL2A_20190629T212529_R043_T06VVN_20201006T080531.json": (
-        "S2B", "02.12", 0, "EPSG:32606", "06VVN", 43, "descending", "20190629T212529", "2019-06-29T21:25:29.024",
+        "S2B",
+        "02.12",
+        0,
+        "EPSG:32606",
+        "06VVN",
+        43,
+        "descending",
+        "20190629T212529",
+        "2019-06-29T21:25:29.024",
         "S2B_MSIL2A_20190629T212529_N0212_R043_T06VVN_20201006T080531",
     ),
     "cdse_stac/S2B_N0500_T36NYH_FeatureCollection.json": (
-        "S2B", "05.00", -1000, "EPSG:32636", "36NYH", 135, "descending", "20200322T074609", "2020-03-22T07:46:09.024",
+        "S2B",
+        "05.00",
+        -1000,
+        "EPSG:32636",
+        "36NYH",
+        135,
+        "descending",
+        "20200322T074609",
+        "2020-03-22T07:46:09.024",
         "S2B_MSIL2A_20200322T074609_N0500_R135_T36NYH_20230612T214223",
     ),
     "cdse_stac/S2C_N0512_T55WFR_FeatureCollection.json": (
-        "S2C", "05.12", -1000, "EPSG:32655", "55WFR", 17, "descending", "20260527T014651", "2026-05-27T01:46:51.025",
+        "S2C",
+        "05.12",
+        -1000,
+        "EPSG:32655",
+        "55WFR",
+        17,
+        "descending",
+        "20260527T014651",
+        "2026-05-27T01:46:51.025",
         "S2C_MSIL2A_20260527T014651_N0512_R017_T55WFR_20260527T042005",
     ),
     "stactools/S2A_T07HFE_20190212T192646_L2A.json": (
-        "S2A", "02.12", 0, "EPSG:32707", "07HFE", 13, "descending", "20190212T192651", "2019-02-12T19:26:51.024",
+        "S2A",
+        "02.12",
+        0,
+        "EPSG:32707",
+        "07HFE",
+        13,
+        "descending",
+        "20190212T192651",
+        "2019-02-12T19:26:51.024",
         "S2A_MSIL2A_20190212T192651_N0212_R013_T07HFE_20201007T160857",
     ),
     "eopf/S2A_MSIL2A_20250831T103701_N0511_R008_T31TFL_20250831T145420.json": (
-        "S2A", "05.11", -1000, "EPSG:32631", "31TFL", 8, "descending", "20250831T103701", "2025-08-31T10:37:01.024",
+        "S2A",
+        "05.11",
+        -1000,
+        "EPSG:32631",
+        "31TFL",
+        8,
+        "descending",
+        "20250831T103701",
+        "2025-08-31T10:37:01.024",
         "S2A_MSIL2A_20250831T103701_N0511_R008_T31TFL_20250831T145420",
     ),
     "eopf/S2A_MSIL2A_20251113T102311_N0511_R065_T32TNQ_20251113T142515.json": (
-        "S2A", "05.11", -1000, "EPSG:32632", "32TNQ", 65, "descending", "20251113T102311", "2025-11-13T10:23:11.024",
+        "S2A",
+        "05.11",
+        -1000,
+        "EPSG:32632",
+        "32TNQ",
+        65,
+        "descending",
+        "20251113T102311",
+        "2025-11-13T10:23:11.024",
         "S2A_MSIL2A_20251113T102311_N0511_R065_T32TNQ_20251113T142515",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("file", S2_ANSWERS)
@@ -110,11 +198,13 @@ def test_a_real_sentinel_2_item_becomes_the_row_that_was_worked_out_by_hand(real
     ("file", "key", "href"),
     [
         (
-            "earth_search_v1/sentinel-2-l2a/S2B_20EPT_20250731_0_L2A.json", "B8A",
+            "earth_search_v1/sentinel-2-l2a/S2B_20EPT_20250731_0_L2A.json",
+            "B8A",
             "https://sentinel-cogs.s3.us-west-2.amazonaws.com/sentinel-s2-l2a-cogs/20/E/PT/2025/7/S2B_20EPT_20250731_0_L2A/B8A.tif",
         ),
         (
-            "cdse_stac/S2C_N0512_T55WFR_FeatureCollection.json", "B05",
+            "cdse_stac/S2C_N0512_T55WFR_FeatureCollection.json",
+            "B05",
             (
                 "s3://eodata/Sentinel-2/MSI/L2A/2026/05/27/"
                 "S2C_MSIL2A_20260527T014651_N0512_R017_T55WFR_20260527T042005.SAFE/GRANULE/"
@@ -122,21 +212,23 @@ def test_a_real_sentinel_2_item_becomes_the_row_that_was_worked_out_by_hand(real
             ),
         ),
         (
-            "eopf/S2A_MSIL2A_20250831T103701_N0511_R008_T31TFL_20250831T145420.json", "B11",
+            "eopf/S2A_MSIL2A_20250831T103701_N0511_R008_T31TFL_20250831T145420.json",
+            "B11",
             (
                 "https://esa-zarr-sentinel-explorer-fra.s3.de.io.cloud.ovh.net/tests-output/sentinel-2-l2a-staging/"
                 "S2A_MSIL2A_20250831T103701_N0511_R008_T31TFL_20250831T145420.zarr/measurements/reflectance/r20m/b11"
             ),
         ),
         (
-            "eopf/S2A_MSIL2A_20251113T102311_N0511_R065_T32TNQ_20251113T142515.json", "B04",
+            "eopf/S2A_MSIL2A_20251113T102311_N0511_R065_T32TNQ_20251113T142515.json",
+            "B04",
             (
                 "https://objects.eodc.eu:443/e05ab01a9d56408d82ac32d69a5aae2a:202511-s02msil2a-eu/13/products/cpm_v262/"
                 "S2A_MSIL2A_20251113T102311_N0511_R065_T32TNQ_20251113T142515.zarr/measurements/reflectance/r10m/b04"
             ),
         ),
     ],
-)  # fmt: skip
+)
 def test_the_asset_of_a_band_is_the_one_at_its_own_pixel_size_and_a_cog_where_there_is_a_choice(
     realdata, file, key, href
 ):
@@ -234,10 +326,17 @@ FEED_ANSWERS = {
     "creodias_search_CARD-BS.json": ("bs", 3, 3, "S1A", None, 0, None, "bs/S1A/20141030T050838/20141030T050903"),
     "creodias_search_CARD-COH6.json": ("c6", 3, 3, "S1A", None, 0, None, "c6/S1A/20141023T025837/20141018T025020"),
     "creodiasSentinel1RTCResponse.json": (
-        "bs", 9, 9, "S1A", None, 0, None, "bs/S1A/20180225T025030/S15E039_2018_02_25_02392E",
+        "bs",
+        9,
+        9,
+        "S1A",
+        None,
+        0,
+        None,
+        "bs/S1A/20180225T025030/S15E039_2018_02_25_02392E",
     ),
     "gfmap_cdse_S1_query_results.json": ("bs", 60, 0),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("file", FEED_ANSWERS)
@@ -253,13 +352,18 @@ def test_a_saved_answer_of_the_creodias_feed_is_catalogued(realdata, lake, file)
 def test_a_product_of_the_feed_whose_folder_can_be_reached_gets_its_rasters(realdata, lake, tmp_path):
     safe = next((realdata / "s2_herault_2018/safe").glob("*20180806*.SAFE"))
     entry = {
-        "type": "Feature", "id": "0a0a0a0a-1111-4222-8333-444444444444",
+        "type": "Feature",
+        "id": "0a0a0a0a-1111-4222-8333-444444444444",
         "geometry": shapely.geometry.mapping(shapely.box(*BOX)),
         "properties": {
-            "title": safe.name, "productIdentifier": str(safe), "platform": "S2A", "processingBaseline": 2.08,
-            "startDate": "2018-08-06T10:40:21.024Z", "completionDate": "2018-08-06T10:40:21.024Z",
+            "title": safe.name,
+            "productIdentifier": str(safe),
+            "platform": "S2A",
+            "processingBaseline": 2.08,
+            "startDate": "2018-08-06T10:40:21.024Z",
+            "completionDate": "2018-08-06T10:40:21.024Z",
         },
-    }  # fmt: skip
+    }
     away = {**entry, "id": "b", "properties": {**entry["properties"], "productIdentifier": "/nowhere/product"}}
     file = tmp_path / "answer.json"
     file.write_text(json.dumps({"type": "FeatureCollection", "features": [entry, away]}))
@@ -326,7 +430,7 @@ STATED = {"raster:bands": [{"scale": 1e-4, "offset": -0.1}]}
         ({"s2:processing_baseline": "99.99", "s2:datatake_id": "GS2A_20240306T104021_045469_N05.10"}, {}, -1000),
         ({"s2:processing_baseline": "05.10", "boa_offset": 0}, {}, 0),
     ],
-)  # fmt: skip
+)
 def test_the_offset_is_decided_by_the_metadata_of_the_scene(properties, red, offset):
     early = item(when="2016-01-01T00:00:00Z", properties=properties)  # the date must not matter
     late = item(when="2026-01-01T00:00:00Z", properties=properties)
@@ -405,12 +509,32 @@ def test_an_item_without_datetime_takes_the_middle_of_its_start_and_end():
 @pytest.mark.parametrize(
     ("key", "band"),
     {
-        "B04": "B04", "B4": "B04", "red": "B04", "B04_10m": "B04", "B04_20m": None, "red_60m": None, "red-jp2": "B04",
-        "B8A": "B8A", "nir08": "B8A", "nir": "B08", "nir09": None, "B8A_20m": "B8A", "SCL_20m": "SCL", "scl_60m": None,
-        "scl": "SCL", "vv": "VV", "gamma0_vh": "VH", "visual": None, "B01": None, "B10": None, "safe_manifest": None,
-        "schema-product-vv": None, "": None, "B": None,
+        "B04": "B04",
+        "B4": "B04",
+        "red": "B04",
+        "B04_10m": "B04",
+        "B04_20m": None,
+        "red_60m": None,
+        "red-jp2": "B04",
+        "B8A": "B8A",
+        "nir08": "B8A",
+        "nir": "B08",
+        "nir09": None,
+        "B8A_20m": "B8A",
+        "SCL_20m": "SCL",
+        "scl_60m": None,
+        "scl": "SCL",
+        "vv": "VV",
+        "gamma0_vh": "VH",
+        "visual": None,
+        "B01": None,
+        "B10": None,
+        "safe_manifest": None,
+        "schema-product-vv": None,
+        "": None,
+        "B": None,
     }.items(),
-)  # fmt: skip
+)
 def test_the_key_of_an_asset_tells_its_band(key, band):
     assert cards.asset_band(key) == band
 
@@ -494,10 +618,16 @@ def test_a_broken_item_is_skipped_with_its_reason_and_the_rest_goes_on(lake, tmp
     found = card2db.items(file, lake=lake)
     assert (found.found, found.new, len(found.skipped)) == (11, 1, 10)
     for name, reason in {
-        "no-date": "no datetime", "bad-date": "isoformat", "an item in": "no id", "no-geometry": "no geometry",
-        "bad-geometry": "", "in-metres": "not in degrees", "no-bands": "no raster", "landsat": "is of LANDSAT-8",
+        "no-date": "no datetime",
+        "bad-date": "isoformat",
+        "an item in": "no id",
+        "no-geometry": "no geometry",
+        "bad-geometry": "",
+        "in-metres": "not in degrees",
+        "no-bands": "no raster",
+        "landsat": "is of LANDSAT-8",
         "odd-collection": "well-formed",
-    }.items():  # fmt: skip
+    }.items():
         assert any(line.startswith(name) and reason in line for line in found.skipped), name
     assert lake.sql("select id from scenes")["id"].to_pylist() == ["good"]
 
@@ -666,8 +796,11 @@ def test_a_product_without_metadata_is_told_from_its_name_and_rasters(lake, tmp_
     assert (row["processing_baseline"], row["boa_offset"], row["epsg"]) == ("05.10", -1000, 32631)
     assert (row["sensor"], row["tile"], row["relative_orbit"], row["cloud_cover"]) == ("S2A", "31TEJ", 8, None)
     assert {band: asset["href"][-7:-4] for band, asset in row["assets"].items() if asset} == {
-        "B04": "10m", "B08": "10m", "SCL": "20m", "B11": "20m",
-    }  # fmt: skip
+        "B04": "10m",
+        "B08": "10m",
+        "SCL": "20m",
+        "B11": "20m",
+    }
 
 
 def test_the_offset_of_a_product_is_what_its_metadata_state_before_what_its_baseline_says(lake, tmp_path):
@@ -879,7 +1012,7 @@ def test_a_remote_catalogue_is_never_asked_for_the_whole_world(lake):
 @pytest.mark.parametrize(
     "geometry",
     [(1, 2), "here", {"type": "Polygon"}, shapely.Polygon(), (500000, 4800000, 600000, 4900000), {}, (np.nan, 1, 2, 3)],
-)  # fmt: skip
+)
 def test_an_area_that_is_none_is_refused(lake, geometry):
     with pytest.raises(InvalidInputError, match="geometry"):
         card2db.stac(geometry=geometry, lake=lake)
@@ -936,9 +1069,12 @@ def test_a_server_that_sends_no_stac_is_named(lake, text):
 
 
 LANDING = {
-    "type": "Catalog", "id": "api", "description": "x", "stac_version": "1.0.0",
+    "type": "Catalog",
+    "id": "api",
+    "description": "x",
+    "stac_version": "1.0.0",
     "conformsTo": ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"],
-}  # fmt: skip
+}
 
 
 def landing(url):

@@ -127,9 +127,18 @@ def test_decibels_are_read_as_power_by_every_way_and_nodata_stays_nodata(tmp_pat
 
 def test_headers_that_were_stored_before_there_were_bands_are_read():
     raster = Raster.from_json(
-        json.dumps({"href": "/x.tif", "dtype": "uint16", "block": [512, 512], "nodata": None, "epsg": 32631,
-                    "transform": [10, 0, 0, 0, -10, 0], "shape": [100, 100]})
-    )  # fmt: skip
+        json.dumps(
+            {
+                "href": "/x.tif",
+                "dtype": "uint16",
+                "block": [512, 512],
+                "nodata": None,
+                "epsg": 32631,
+                "transform": [10, 0, 0, 0, -10, 0],
+                "shape": [100, 100],
+            }
+        )
+    )
     assert (raster.band, raster.unit, raster.path) == (1, "", "/x.tif")
 
 
@@ -152,8 +161,9 @@ def test_the_real_series_of_mol_is_catalogued_and_read(realdata, lake, caplog):
     assert line.endswith("band B11 of card s2 has 20 m; it is left out, like 11 more of that band")
     rows = scenes(lake)
     assert {(row["card"], row["sensor"], row["boa_offset"], row["epsg"]) for row in rows} == {
-        ("bs", "S1", 0, 32631), ("s2", "S2", 0, 32631),
-    }  # fmt: skip
+        ("bs", "S1", 0, 32631),
+        ("s2", "S2", 0, 32631),
+    }
     assert rows[0]["obstime"] == datetime(2023, 4, 2, tzinfo=UTC)
     for row in rows[:4]:
         for asset in filter(None, row["assets"].values()):

@@ -43,17 +43,23 @@ def name(baseline="0510", made="20240501T151515", tile="31TEJ"):
 def sentinel2(files, baseline="0510", made="20240501T151515", strip="20240501T104346", **others):
     """An item of a product; `strip` is the start of its datastrip."""
     properties = {
-        "datetime": "2024-05-01T10:40:21Z", "platform": "sentinel-2a", "s2:product_uri": f"{name(baseline, made)}.SAFE",
+        "datetime": "2024-05-01T10:40:21Z",
+        "platform": "sentinel-2a",
+        "s2:product_uri": f"{name(baseline, made)}.SAFE",
         "s2:product_type": "S2MSI2A",
         "s2:datastrip_id": strip and f"S2A_OPER_MSI_L2A_DS_2APS_{made}_S{strip}_N{baseline[:2]}.{baseline[2:]}",
         **others.pop("properties", {}),
-    }  # fmt: skip
+    }
     document = {
-        "type": "Feature", "stac_version": "1.0.0", "id": name(baseline, made), "collection": "sentinel-2-l2a",
-        "geometry": shapely.geometry.mapping(shapely.Polygon(others.pop("footprint", corners()))), "links": [],
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": name(baseline, made),
+        "collection": "sentinel-2-l2a",
+        "geometry": shapely.geometry.mapping(shapely.Polygon(others.pop("footprint", corners()))),
+        "links": [],
         "properties": {key: value for key, value in properties.items() if value},
         "assets": {band: {"href": str(path)} for band, path in files.items()},
-    }  # fmt: skip
+    }
     return {**document, **others}
 
 
@@ -61,21 +67,35 @@ def slice_of(files, start, stop, product="4B74", **properties):
     """An item of a terrain-corrected backscatter slice."""
     identifier = f"S1A_IW_GRDH_1SDV_{start}_{stop}_051545_0638F1_{product}_rtc"
     return {
-        "type": "Feature", "stac_version": "1.0.0", "id": identifier, "collection": "sentinel-1-rtc", "links": [],
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": identifier,
+        "collection": "sentinel-1-rtc",
+        "links": [],
         "geometry": shapely.geometry.mapping(shapely.Polygon(corners())),
         "properties": {
-            "datetime": "2024-05-01T05:47:01Z", "platform": "SENTINEL-1A", "sar:product_type": "RTC", **properties
+            "datetime": "2024-05-01T05:47:01Z",
+            "platform": "SENTINEL-1A",
+            "sar:product_type": "RTC",
+            **properties,
         },
         "assets": {band.lower(): {"href": str(path)} for band, path in files.items()},
-    }  # fmt: skip
+    }
 
 
 def write(path, values, left=LEFT, size=10):
     profile = {
-        "driver": "GTiff", "width": values.shape[1], "height": values.shape[0], "count": 1, "dtype": values.dtype,
-        "crs": "EPSG:32631", "transform": Affine(size, 0, left, 0, -size, TOP), "tiled": True, "blockxsize": 64,
+        "driver": "GTiff",
+        "width": values.shape[1],
+        "height": values.shape[0],
+        "count": 1,
+        "dtype": values.dtype,
+        "crs": "EPSG:32631",
+        "transform": Affine(size, 0, left, 0, -size, TOP),
+        "tiled": True,
+        "blockxsize": 64,
         "blockysize": 64,
-    }  # fmt: skip
+    }
     with rasterio.open(path, "w", **profile) as file:
         file.write(values, 1)
     return path
@@ -159,22 +179,24 @@ def test_halves_of_a_tile_from_two_stations_both_count(lake, tmp_path, files):
 def test_a_half_that_is_reprocessed_alone_leaves_the_other_half_in_force(lake, tmp_path, files):
     north, south = corners(height=6 * SIZE), corners(north=TOP - 5 * SIZE, height=5 * SIZE)
     catalogue(
-        lake, tmp_path,
+        lake,
+        tmp_path,
         sentinel2(files(1, "a"), footprint=north),
         sentinel2(files(2, "b"), made="20240501T100652", strip="20240501T104521", footprint=south),
         sentinel2(files(3, "c"), "0511", "20250101T000000", strip="20240501T104343", footprint=north),
-    )  # fmt: skip
+    )
     assert in_force(lake) == [name("0510", "20240501T100652"), name("0511", "20250101T000000")]
 
 
 def test_a_tile_that_is_reprocessed_as_a_whole_takes_the_place_of_both_halves(lake, tmp_path, files):
     north, south = corners(height=6 * SIZE), corners(north=TOP - 5 * SIZE, height=5 * SIZE)
     catalogue(
-        lake, tmp_path,
+        lake,
+        tmp_path,
         sentinel2(files(1, "a"), footprint=north),
         sentinel2(files(2, "b"), made="20240501T100652", strip="20240501T104521", footprint=south),
         sentinel2(files(3, "c"), "0511", "20250101T000000", strip="20240501T104346"),
-    )  # fmt: skip
+    )
     assert in_force(lake) == [name("0511", "20250101T000000")]
 
 
@@ -218,11 +240,14 @@ def test_a_slice_counts_once_under_two_product_numbers_and_as_a_near_real_time_p
         slice_of(rasters, *early, "4B74"),
         slice_of(rasters, *early, "95E7", **{"s1:processing_datetime": "2024-05-02T00:00:00Z"}),
         slice_of(
-            rasters, "20240501T064644", "20240501T064709", "9569",
+            rasters,
+            "20240501T064644",
+            "20240501T064709",
+            "9569",
             **{"s1:product_timeliness": "NRT-3h", "s1:processing_datetime": "2024-05-03T00:00:00Z"},
         ),
         slice_of(rasters, *late, "AAAA"),
-    ]  # fmt: skip
+    ]
     for first in range(len(documents)):
         order = documents[first:] + documents[:first]
         one = Lake(str(tmp_path / order[0]["id"]))
@@ -234,11 +259,12 @@ def test_a_slice_counts_once_under_two_product_numbers_and_as_a_near_real_time_p
 def test_neighbouring_slices_that_overlap_a_little_both_count(lake, tmp_path):
     rasters = {"VV": "vv.tif", "VH": "vh.tif"}
     catalogue(
-        lake, tmp_path,
+        lake,
+        tmp_path,
         slice_of(rasters, "20240501T064649", "20240501T064714"),
         slice_of(rasters, "20240501T064713", "20240501T064738"),
         card="bs",
-    )  # fmt: skip
+    )
     assert len(in_force(lake, "bs")) == 2
 
 
@@ -249,13 +275,15 @@ def test_bursts_of_one_pass_all_count_and_of_one_burst_the_last_that_was_made():
         return scene.to_row({**row, "id": identifier}, "bs", "here")
 
     rows = [
-        burst(1, "20240501T055000", "20240502T013000"), burst(2, "20240501T055001", "20240502T013000"),
+        burst(1, "20240501T055000", "20240502T013000"),
+        burst(2, "20240501T055001", "20240502T013000"),
         burst(1, "20240501T055000", "20240503T013000"),
-    ]  # fmt: skip
+    ]
     assert [row["acquisition"] for row in rows] == [
-        "bs/S1A/20240501T055000/T069-147170-IW1", "bs/S1A/20240501T055001/T069-147170-IW2",
         "bs/S1A/20240501T055000/T069-147170-IW1",
-    ]  # fmt: skip
+        "bs/S1A/20240501T055001/T069-147170-IW2",
+        "bs/S1A/20240501T055000/T069-147170-IW1",
+    ]
     assert rows[2]["produced"] > rows[0]["produced"]
 
 

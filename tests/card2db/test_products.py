@@ -151,8 +151,9 @@ def test_gamma_comes_before_sigma_and_power_before_decibels(lake, tmp_path):
     snap(tmp_path, files=files)
     _, (row,) = catalogued(lake, tmp_path)
     assert [row["assets"][band]["href"].rpartition("/")[2] for band in ("VV", "VH")] == [
-        "Gamma0_VV.img", "Gamma0_VH.img",
-    ]  # fmt: skip
+        "Gamma0_VV.img",
+        "Gamma0_VH.img",
+    ]
 
 
 def without_headers(folder):
@@ -220,11 +221,21 @@ def test_a_band_that_cannot_be_read_does_not_cost_the_other(lake, tmp_path, capl
 
 def feed(folder, name, path, card, **others):
     entry = {
-        "type": "Feature", "id": name, "geometry": shapely.geometry.mapping(shapely.box(2.9, 43, 3.1, 44)),
-        "properties": {"title": name, "productIdentifier": str(path), "platform": "S1A", "productType": f"CARD-{card}",
-                       "startDate": "2024-05-01T05:50:00Z", "completionDate": "2024-05-01T05:50:25Z",
-                       "orbitDirection": "ascending", "relativeOrbitNumber": 8, **others},
-    }  # fmt: skip
+        "type": "Feature",
+        "id": name,
+        "geometry": shapely.geometry.mapping(shapely.box(2.9, 43, 3.1, 44)),
+        "properties": {
+            "title": name,
+            "productIdentifier": str(path),
+            "platform": "S1A",
+            "productType": f"CARD-{card}",
+            "startDate": "2024-05-01T05:50:00Z",
+            "completionDate": "2024-05-01T05:50:25Z",
+            "orbitDirection": "ascending",
+            "relativeOrbitNumber": 8,
+            **others,
+        },
+    }
     file = folder / f"{name}.json"
     file.write_text(json.dumps({"type": "FeatureCollection", "features": [entry]}))
     return str(file)
@@ -345,18 +356,32 @@ def evil(path, kind):
             entry.create_system, entry.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
             file.writestr(entry, "/etc/passwd")
         elif kind != "unknown packing":
-            file.writestr({"outside": f"{SAFE}.SAFE/../../x.jp2", "absolute": "/etc/x.jp2", "backslash": "a\\..\\x.jp2",
-                           "drive": "C:/x.jp2", "nested": f"{SAFE}.SAFE/inner.zip"}[kind], "x")  # fmt: skip
+            file.writestr(
+                {
+                    "outside": f"{SAFE}.SAFE/../../x.jp2",
+                    "absolute": "/etc/x.jp2",
+                    "backslash": "a\\..\\x.jp2",
+                    "drive": "C:/x.jp2",
+                    "nested": f"{SAFE}.SAFE/inner.zip",
+                }[kind],
+                "x",
+            )
 
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("truncated", "damaged"), ("no archive", "damaged"), ("link", "is a link"), ("outside", "outside"),
-        ("absolute", "outside"), ("backslash", "outside"), ("drive", "outside"), ("nested", "archive itself"),
+        ("truncated", "damaged"),
+        ("no archive", "damaged"),
+        ("link", "is a link"),
+        ("outside", "outside"),
+        ("absolute", "outside"),
+        ("backslash", "outside"),
+        ("drive", "outside"),
+        ("nested", "archive itself"),
         ("unknown packing", "not read"),
     ],
-)  # fmt: skip
+)
 def test_an_archive_that_cannot_be_trusted_costs_its_own_product_only(lake, tmp_path, kind, reason):
     safe(tmp_path)
     bad = tmp_path / "S2B_MSIL2A_20240503T104021_N0510_R008_T31TEJ_20240503T151515.zip"

@@ -51,13 +51,17 @@ def item(number, **changes):
         "geometry": shapely.geometry.mapping(shapely.box(*BOX)),
         "bbox": list(BOX),
         "properties": {
-            "datetime": f"{DAYS[number]}T10:40:21Z", "platform": "sentinel-2a", "constellation": "sentinel-2",
-            "s2:processing_baseline": "05.10", "s2:product_type": "S2MSI2A", "grid:code": "MGRS-31TEJ",
+            "datetime": f"{DAYS[number]}T10:40:21Z",
+            "platform": "sentinel-2a",
+            "constellation": "sentinel-2",
+            "s2:processing_baseline": "05.10",
+            "s2:product_type": "S2MSI2A",
+            "grid:code": "MGRS-31TEJ",
         },
         "links": [],
         "assets": {"red": {"href": "/data/B04.tif", "type": "image/tiff"}},
         **changes,
-    }  # fmt: skip
+    }
 
 
 def page(numbers, following=None, **more):
@@ -221,7 +225,7 @@ def test_the_same_comes_as_by_the_client_of_pystac(lake, tmp_path):
         {"type": "Catalog", "links": [{"rel": "search", "href": "/os.xml", "type": "application/xml"}]},
         {"conformsTo": [], "links": [{"rel": "search", "href": "search{?bbox}"}, "x"]},
     ],
-)  # fmt: skip
+)
 def test_the_search_is_found_where_stac_wants_it(lake, landing):
     with scripted(lambda *_: page([1, 2]), landing=landing) as server:
         assert search(lake, server).new == 2
@@ -360,7 +364,7 @@ def test_the_command_line_tells_what_is_missing_and_shows_waits(lake, quick):
         (b"<html>", "no JSON"),
         (b"[" * 100_000 + b"]" * 100_000, "more than 64 lists and maps inside each other"),
     ],
-)  # fmt: skip
+)
 def test_an_error_with_status_200_is_an_error_and_what_came_before_is_kept(lake, document, text):
     with scripted(lambda asked, server: document if asked.get("token") else page([1], token(server, 2))) as server:
         message = failure(lake, server, retries=0)
@@ -822,7 +826,7 @@ def test_documents_that_are_no_stac_are_told_and_the_rest_goes_on(lake):
         "/c.json": [],
         "/d.json": {"type": "Catalog", "links": [{"rel": "child", "href": "catalog.json"}, *links]},
         "/e.json": item(1),
-    }  # fmt: skip
+    }
     with scripted(lambda asked, _: documents[asked.path]) as server:
         found = card2db.items(f"{server.url}/catalog.json", lake=lake)
         assert len(server.searches) == len(documents)  # none twice

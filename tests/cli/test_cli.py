@@ -227,9 +227,21 @@ def test_sql_list_says_every_query_and_what_it_answers(lake):
 
 def test_a_named_query_takes_parameters(filled):
     text = run(
-        "sql", "time_series.s2", "-p", "pid=0012", "-p", "aoi=ms", "-p", "year=2024", "-p", "ptype=",
-        "-p", 'bands=["B04"]', "--format", "csv",
-    )  # fmt: skip
+        "sql",
+        "time_series.s2",
+        "-p",
+        "pid=0012",
+        "-p",
+        "aoi=ms",
+        "-p",
+        "year=2024",
+        "-p",
+        "ptype=",
+        "-p",
+        'bands=["B04"]',
+        "--format",
+        "csv",
+    )
     assert [(row["band"], row["mean"]) for row in rows(text)] == [("B04", "400"), ("B04", "400")]
 
 

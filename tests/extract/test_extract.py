@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 import rasterio
 import shapely
+from disks import small_disk
 from rasterstats import zonal_stats
 
 from cbm_lake import card2db, extract, parcels
@@ -612,7 +613,7 @@ def test_parcels_outside_all_scenes_are_said_to_be_so(filled, scenes, tmp_path):
         ({"year": 1999}, NotFoundError, "no parcels of demo 1999"),
         ({"start": date(2019, 1, 1), "end": date(2019, 2, 1)}, NotFoundError, "no scene of card s2 from 2019-01-01"),
     ],
-)  # fmt: skip
+)
 def test_absurd_requests_are_refused_in_one_line(filled, change, error, message):
     with pytest.raises(error, match=message) as caught:
         extract.s2(**{**YEAR, "lake": filled, **change})
@@ -677,28 +678,21 @@ def test_killed_at_any_moment_of_a_parallel_run_the_next_run_completes_it(filled
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def disk(tmp_path):
     """A file system of 3 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if (
-        os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], check=False).returncode
-    ):
-        pytest.skip("no right to mount a small file system here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "small", "3m") as folder:
+        yield folder
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_one_line_of_error_and_leaves_whole_scenes_only(small_disk, scenes, extracted):
-    lake = fill(small_disk / "lake", scenes)
-    room = os.statvfs(small_disk)
-    (small_disk / "ballast").write_bytes(bytes(room.f_bavail * room.f_frsize - 500_000))
+def test_a_full_disk_is_one_line_of_error_and_leaves_whole_scenes_only(disk, scenes, extracted):
+    lake = fill(disk / "lake", scenes)
+    room = os.statvfs(disk)
+    (disk / "ballast").write_bytes(bytes(room.f_bavail * room.f_frsize - 500_000))
     with pytest.raises(SourceError, match=r"cannot write .*small/lake.*No space left") as caught:
         extract.s2(**YEAR, bands=BANDS, workers=0, lake=lake)
     assert "\n" not in str(caught.value)
-    (small_disk / "ballast").unlink()
+    (disk / "ballast").unlink()
     sizes = "select scene, count(*) as n from s2 group by scene"
     whole = {row["scene"]: row["n"] for row in extracted.sql(sizes).to_pylist()}
     assert all(whole[row["scene"]] == row["n"] for row in lake.sql(sizes).to_pylist())

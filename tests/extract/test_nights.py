@@ -62,14 +62,20 @@ class World:
         anew = number == REPROCESSED and self.night >= ANEW
         name = f"S2A_MSIL2A_{day:%Y%m%d}T104021_N{'0511' if anew else '0510'}_R008_T31TEJ_{day:%Y%m%d}T1515{15 + anew}"
         return {
-            "type": "Feature", "stac_version": "1.0.0", "id": f"S2A_31TEJ_{day:%Y%m%d}_0_L2A", "links": [],
-            "collection": "sentinel-2-l2a", "geometry": shapely.geometry.mapping(shapely.Polygon(corners())),
+            "type": "Feature",
+            "stac_version": "1.0.0",
+            "id": f"S2A_31TEJ_{day:%Y%m%d}_0_L2A",
+            "links": [],
+            "collection": "sentinel-2-l2a",
+            "geometry": shapely.geometry.mapping(shapely.Polygon(corners())),
             "properties": {
-                "datetime": f"{day}T10:40:21Z", "platform": "sentinel-2a", "s2:product_uri": f"{name}.SAFE",
+                "datetime": f"{day}T10:40:21Z",
+                "platform": "sentinel-2a",
+                "s2:product_uri": f"{name}.SAFE",
                 "s2:product_type": "S2MSI2A",
             },
             "assets": {band: {"href": f"{address}/files/{number}/{band}.tif"} for band in ("B04", "B08", "SCL")},
-        }  # fmt: skip
+        }
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -106,9 +112,11 @@ class Handler(BaseHTTPRequestHandler):
         items = self.world.items(self.address)
         links = [self._next(body, start + PAGE)] if start + PAGE < len(items) else []
         return {
-            "type": "FeatureCollection", "features": items[start : start + PAGE], "links": links,
+            "type": "FeatureCollection",
+            "features": items[start : start + PAGE],
+            "links": links,
             "numberMatched": len(items),
-        }  # fmt: skip
+        }
 
     def _next(self, body, token):
         return {

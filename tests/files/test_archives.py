@@ -74,10 +74,14 @@ def overlapping(path, times=50):
 
 
 OUTSIDE = {
-    "absolute": "/etc/cbm-lake.csv", "above": "../cbm-lake.csv", "above a folder": "a/../../cbm-lake.csv",
-    "above by two signs": "a//../../../b.csv", "a drive": "C:/cbm-lake.csv", "a drive's own folder": "c:cbm-lake.csv",
+    "absolute": "/etc/cbm-lake.csv",
+    "above": "../cbm-lake.csv",
+    "above a folder": "a/../../cbm-lake.csv",
+    "above by two signs": "a//../../../b.csv",
+    "a drive": "C:/cbm-lake.csv",
+    "a drive's own folder": "c:cbm-lake.csv",
     "a share": "//server/share/b.csv",
-}  # fmt: skip
+}
 ODD = {
     **{kind: [(name, TABLE)] for kind, name in OUTSIDE.items()},
     "backslashes": [(backslashed("..\\..\\cbm-lake.csv"), TABLE)],

@@ -14,10 +14,38 @@ from cbm_lake.foi.classes import read_classes
 from cbm_lake.markers import parameters
 
 WRITTEN = (
-    "yes", "no", "on", "off", "y", "Yes", "true", "false", "1e3", "0777", "0o17", "0x1F", "1_000", "12:30:45", "1.5",
-    "-3", "n", "null and void", "2024-01-01",
-    "2024-01-01T00:00:00Z", ".inf", ".nan", "=", "<<", "1,000", "+1", "Nein", "3.0", "NO", "1.", "0b11",
-)  # fmt: skip
+    "yes",
+    "no",
+    "on",
+    "off",
+    "y",
+    "Yes",
+    "true",
+    "false",
+    "1e3",
+    "0777",
+    "0o17",
+    "0x1F",
+    "1_000",
+    "12:30:45",
+    "1.5",
+    "-3",
+    "n",
+    "null and void",
+    "2024-01-01",
+    "2024-01-01T00:00:00Z",
+    ".inf",
+    ".nan",
+    "=",
+    "<<",
+    "1,000",
+    "+1",
+    "Nein",
+    "3.0",
+    "NO",
+    "1.",
+    "0b11",
+)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -32,15 +60,26 @@ def test_the_name_of_a_class_is_the_text_that_stands_in_the_file(tmp_path, name)
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("1: grass\n1: maize", "twice"), ("1: grass\n'1': maize", "twice"), ("1: grass\n0x1: maize", "twice"),
-        ("0777: grass", "'0777' is no pixel value"), ("1.0: grass", "no pixel value"), ("yes: grass", "no pixel value"),
-        ("1e3: grass", "no pixel value"), ("1_0: grass", "no pixel value"), ("12:30: grass", "no pixel value"),
-        ("1:", "class 1 has no name"), ("1: ~", "class 1 has no name"), ("1: null", "class 1 has no name"),
-        ("1: [a, b]", "is no name of a class"), ("1: {a: b}", "is no name of a class"),
+        ("1: grass\n1: maize", "twice"),
+        ("1: grass\n'1': maize", "twice"),
+        ("1: grass\n0x1: maize", "twice"),
+        ("0777: grass", "'0777' is no pixel value"),
+        ("1.0: grass", "no pixel value"),
+        ("yes: grass", "no pixel value"),
+        ("1e3: grass", "no pixel value"),
+        ("1_0: grass", "no pixel value"),
+        ("12:30: grass", "no pixel value"),
+        ("1:", "class 1 has no name"),
+        ("1: ~", "class 1 has no name"),
+        ("1: null", "class 1 has no name"),
+        ("1: [a, b]", "is no name of a class"),
+        ("1: {a: b}", "is no name of a class"),
         ("\u0661: grass", "no pixel value"),
-        ("- grass", "no classes"), ("grass", "no classes"), ("", "no classes"),
+        ("- grass", "no classes"),
+        ("grass", "no classes"),
+        ("", "no classes"),
     ],
-)  # fmt: skip
+)
 def test_classes_that_may_mean_several_things_are_refused(tmp_path, text, told):
     file = tmp_path / "classes.yml"
     file.write_text(text)
@@ -122,9 +161,26 @@ def test_the_defaults_of_markers_read_as_by_any_reader():
 def test_values_of_yaml_are_those_of_its_version_1_2():
     text = "[yes, no, on, 0777, 2024-01-01, 12:30, 1_000, true, False, null, ~, 12, -3, 1.5, 1e3, .5, .inf, 0x1F, '1']"
     assert documents.parse_yaml(text) == [
-        "yes", "no", "on", "0777", "2024-01-01", "12:30", "1_000", True, False, None, None, 12, -3, 1.5, 1000.0, 0.5,
-        float("inf"), "0x1F", "1",
-    ]  # fmt: skip
+        "yes",
+        "no",
+        "on",
+        "0777",
+        "2024-01-01",
+        "12:30",
+        "1_000",
+        True,
+        False,
+        None,
+        None,
+        12,
+        -3,
+        1.5,
+        1000.0,
+        0.5,
+        float("inf"),
+        "0x1F",
+        "1",
+    ]
 
 
 TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=0xD7FF, exclude_characters="\x7f\x85\xa0"), max_size=12)

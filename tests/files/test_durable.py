@@ -117,3 +117,30 @@ def test_where_there_are_no_hard_links_a_full_disk_leaves_no_name_behind(tmp_pat
     assert durable.create(tmp_path / "1", b"one")
     assert not durable.create(tmp_path / "1", b"other")
     assert (tmp_path / "1").read_bytes() == b"one"
+
+
+def test_drafts_get_their_names_together_when_all_are_on_the_disk(tmp_path, monkeypatch):
+    drafts = {tmp_path / f".{name}": tmp_path / name for name in "abc"}
+    for draft in drafts:
+        draft.write_text(draft.name)
+    (tmp_path / "b").write_text("before")
+    states, real = [], durable.sync
+    monkeypatch.setattr(durable, "sync", lambda files: (states.append([file.exists() for file in drafts]), real(files)))
+    durable.publish(drafts)
+    assert states == [[True] * 3, [False] * 3]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": ".a", "b": ".b", "c": ".c"}
+
+
+def refuse_links(*_):
+    raise OSError(errno.EPERM, "no links")
+
+
+@pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize("links", [True, False])
+def test_a_private_file_is_readable_by_its_owner_alone(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(durable.os, "link", refuse_links)
+    file = tmp_path / "key"
+    assert durable.create(file, b"secret", private=True)
+    assert not durable.create(file, b"another", private=True)
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"secret", 0o600)

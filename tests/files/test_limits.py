@@ -45,9 +45,8 @@ def little_memory():
 @pytest.mark.parametrize("inspect", [lambda path: Raster.inspect(str(path)), Thematic.inspect])
 @pytest.mark.parametrize(
     ("rows", "columns", "block"),
-    [(60_000, 60_000, (40_000, 40_000)), (2_000, 4_000_000, None),
-     (9_000, 3_000_000, (512, 3_000_000 // 16 * 16))]
-)  # fmt: skip
+    [(60_000, 60_000, (40_000, 40_000)), (2_000, 4_000_000, None), (9_000, 3_000_000, (512, 3_000_000 // 16 * 16))],
+)
 def test_a_raster_whose_blocks_are_too_large_is_refused_by_its_header(
     tmp_path, little_memory, rows, columns, block, inspect
 ):
@@ -66,11 +65,13 @@ def test_a_raster_larger_than_the_earth_is_refused_by_its_header(tmp_path, littl
 @pytest.mark.parametrize(
     ("rows", "columns", "block", "dtype"),
     [
-        (10_980, 10_980, (512, 512), "uint16"), (30_000, 30_000, None, "float32"),
+        (10_980, 10_980, (512, 512), "uint16"),
+        (30_000, 30_000, None, "float32"),
         (20_000, 30_000, (1024, 1024), "float32"),
-        (400_000, 300_000, (512, 512), "uint8"), (10_980, 10_980, (10_992, 10_992), "uint16"),
+        (400_000, 300_000, (512, 512), "uint8"),
+        (10_980, 10_980, (10_992, 10_992), "uint16"),
     ],
-)  # fmt: skip
+)
 def test_scenes_and_national_rasters_are_read_by_windows(tmp_path, rows, columns, block, dtype):
     path = sparse(tmp_path / "a.tif", rows, columns, dtype=dtype, block=block)
     assert Raster.inspect(str(path)).grid.shape == (rows, columns)

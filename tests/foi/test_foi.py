@@ -110,7 +110,7 @@ def test_clusters_do_not_depend_on_how_parcels_are_shared_out(monkeypatch):
     parts = components.clusters(index, codes, 8, 1, corners), components.runs(index, codes, 8, 1, np.ones(10, bool))
     for one, other in zip(whole[0], parts[0], strict=True):
         np.testing.assert_array_equal(one, other)
-    shapes = [tracing.outlines(runs, GRID)[1] for runs in (whole[1], parts[1])]
+    shapes = [tracing.polygons(runs, GRID)[1] for runs in (whole[1], parts[1])]
     assert shapely.equals_exact(*shapes).all()
 
 
@@ -131,7 +131,7 @@ def test_outlines_of_clusters_are_valid_and_those_of_gdal():
         index, codes = pooled([shapely.box(0, 0, 30, 24)], pixels, Affine(1, 0, 0, 0, -1, 24))
         for connectivity in (4, 8):
             runs = components.runs(index, codes, connectivity, 0, ALL)
-            clusters, shapes = tracing.outlines(runs, Affine(1, 0, 0, 0, -1, 24))
+            clusters, shapes = tracing.polygons(runs, Affine(1, 0, 0, 0, -1, 24))
             assert shapely.is_valid(shapes).all()
             np.testing.assert_allclose(shapely.area(shapes), clusters.size)
             polygons = features.shapes(
@@ -203,8 +203,16 @@ def test_version_2_writes_what_the_original_did(files, workspace):
     assert {path.name for path in folder.iterdir()} >= {f"p_foih_v2.{e}" for e in ("shp", "dbf", "gpkg", "parquet")}
     shares = gpd.read_file(folder / "p_foih_v2.shp")
     assert list(shares.columns[:-1]) == [
-        "OBJECTID", "foi_h", "Grass", "P_Grass", "Winterwhea", "P_Winterwh", "Maize", "P_Maize", "total",
-    ]  # fmt: skip
+        "OBJECTID",
+        "foi_h",
+        "Grass",
+        "P_Grass",
+        "Winterwhea",
+        "P_Winterwh",
+        "Maize",
+        "P_Maize",
+        "total",
+    ]
     assert shares.drop(columns="geometry").to_numpy().tolist() == [
         [1, 1, 200, 50, 200, 50, 0, 0, 400],
         [2, 0, 380, 95, 20, 5, 0, 0, 400],
@@ -233,16 +241,28 @@ def test_parcels_are_skipped_for_the_reasons_of_the_original(files):
     plain = foi.v2(parcels, raster, CLASSES, 0)
     buffered = foi.v2(parcels, raster, CLASSES, -10)
     assert plain.skipped_foih == {
-        "Buffer_error": [6], "Zero pixels": [3, 5], "Non overlapping": [4], "Buffered non overlapping": [],
-    }  # fmt: skip
+        "Buffer_error": [6],
+        "Zero pixels": [3, 5],
+        "Non overlapping": [4],
+        "Buffered non overlapping": [],
+    }
     assert plain.skipped_foic["Zero pixels"] == [5]
     assert buffered.skipped_foih == {
-        "Buffer_error": [2, 6, 7], "Zero pixels": [3], "Non overlapping": [], "Buffered non overlapping": [4, 5],
-    }  # fmt: skip
+        "Buffer_error": [2, 6, 7],
+        "Zero pixels": [3],
+        "Non overlapping": [],
+        "Buffered non overlapping": [4, 5],
+    }
     assert buffered.name == "p_negative_buffer_10"
     assert flags(plain, "skipped_foih") == [
-        None, None, "Zero pixels", "Non overlapping", "Zero pixels", "Buffer_error", None,
-    ]  # fmt: skip
+        None,
+        None,
+        "Zero pixels",
+        "Non overlapping",
+        "Zero pixels",
+        "Buffer_error",
+        None,
+    ]
     assert flags(plain, "foi_h")[2] is None
     assert flags(plain, "foi_c")[2] == 0
 
@@ -399,20 +419,34 @@ def test_version_1_writes_what_the_original_did(files, workspace):
     found = foi.v1(parcels, raster, WITH_ZERO, 30, 70, 2000, "main")
     shares = gpd.read_file(workspace.root / "foi" / "output_data" / "p_foih_v1.shp")
     assert list(shares.columns[:-1]) == [
-        "objectid", "unclass", "grass", "winterwhea", "maize", "total",
-        "p_unclass", "p_grass", "p_winterwh", "p_maize", "foi_h",
-    ]  # fmt: skip
+        "objectid",
+        "unclass",
+        "grass",
+        "winterwhea",
+        "maize",
+        "total",
+        "p_unclass",
+        "p_grass",
+        "p_winterwh",
+        "p_maize",
+        "foi_h",
+    ]
     assert shares.drop(columns="geometry").to_numpy().tolist() == [
         [1, 0, 200, 200, 0, 400, 0, 50, 50, 0, 1],
         [2, 0, 380, 20, 0, 400, 0, 95, 5, 0, 0],
     ]
     assert gpd.read_file(found.files["foic_v1.shp"]).drop(columns="geometry").to_dict("list") == {
-        "objectid": [1, 2], "temp_id": [1, 2], "foi_c": [1, 0],
-    }  # fmt: skip
+        "objectid": [1, 2],
+        "temp_id": [1, 2],
+        "foi_c": [1, 0],
+    }
     clusters = gpd.read_file(found.files["foic_clusters_v1.shp"])
     assert clusters.drop(columns="geometry").to_dict("list") == {
-        "id": [1, 2], "temp_id": [1, 1], "pixelvalue": [1, 2], "area": [20_000, 20_000],
-    }  # fmt: skip
+        "id": [1, 2],
+        "temp_id": [1, 1],
+        "pixelvalue": [1, 2],
+        "area": [20_000, 20_000],
+    }
     assert clusters.geometry[0].equals(box(0, 0, 20, 10))
 
 

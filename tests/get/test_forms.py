@@ -44,10 +44,19 @@ def home(tmp_path_factory):
         place = lake.sql("select avg(centroid_lon) as lon, avg(centroid_lat) as lat from parcels").to_pylist()[0]
         days = [f"2024-05-{day:02d}" for day in range(1, 11)]
         rows = [
-            {"meteo_date": day, "lon": place["lon"] + east, "lat": place["lat"] + north, "tmin": 2.1, "tmax": 12.3,
-             "tmean": -2.45, "prec": 0.1}
-            for day in days for east in (-0.5, 0, 0.5) for north in (-0.5, 0, 0.5)
-        ]  # fmt: skip
+            {
+                "meteo_date": day,
+                "lon": place["lon"] + east,
+                "lat": place["lat"] + north,
+                "tmin": 2.1,
+                "tmax": 12.3,
+                "tmean": -2.45,
+                "prec": 0.1,
+            }
+            for day in days
+            for east in (-0.5, 0, 0.5)
+            for north in (-0.5, 0, 0.5)
+        ]
         pd.DataFrame(rows).to_csv(folder / "weather.csv", index=False)
         cbm.weather.load(folder / "weather.csv", "demo")
         yield lake
@@ -63,10 +72,21 @@ def what(home, tmp_path, monkeypatch):
     rows = home.sql("select pid, geometry, epsg from parcels order by area_m2 desc limit 7").to_pylist()
     inside = shapely.point_on_surface(reprojected(shapely.from_wkb(rows[0]["geometry"]), rows[0]["epsg"], 4326))
     return {
-        "cbm": cbm, "aoi": "demo", "year": 2024, "pid": rows[0]["pid"], "pids": [row["pid"] for row in rows],
-        "ptype": None, "lon": inside.x, "lat": inside.y, "start": START, "end": END, "debug": False,
-        "tms": ["Google", "Bing"], "chipsize": 512, "extend": 512,
-    }  # fmt: skip
+        "cbm": cbm,
+        "aoi": "demo",
+        "year": 2024,
+        "pid": rows[0]["pid"],
+        "pids": [row["pid"] for row in rows],
+        "ptype": None,
+        "lon": inside.x,
+        "lat": inside.y,
+        "start": START,
+        "end": END,
+        "debug": False,
+        "tms": ["Google", "Bing"],
+        "chipsize": 512,
+        "extend": 512,
+    }
 
 
 def called(text, what):
@@ -127,12 +147,15 @@ WORKS = [
     "cbm.get.background.by_pid(aoi, year, pid, ptype, chipsize, extend, tms, ptype, debug)",
     "cbm.show.background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, 4, debug)",
     "cbm.show.background.by_location(aoi, year, lon, lat, chipsize, extend, tms, ptype, 4, debug)",
+    "cbm.show.background.by_pid(aoi, year, pid, 512, None, ['google'], None, 4, False, False)",
+    "cbm.show.background.by_pid(aoi, year, pid, tms=['google', 'bing'], columns=2, view=False, debug=True)",
+    "cbm.show.background.by_location(aoi, year, lon, lat, 512, 512, ['google'], '', 4, False, False)",
     "cbm.show.parcel_info.by_pid(aoi, year, pid, ptype)",
     "cbm.show.parcel_info.by_pid(aoi, year, pid, ptype, 'osm', False, debug)",
     "cbm.show.parcel_info.by_pid(aoi, year, pid, ptype, view=False)",
     "cbm.config.get_value(['paths', 'temp'])",
     "cbm.__version__",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("text", WORKS)
@@ -147,8 +170,10 @@ PEERS = "cbm.get.parcels_list.peers(aoi, year, pid, 1000.0, 3)"
 OWN = [
     ("cbm.get.parcels_list.peers(aoi, year, pid, None, 1000.0, 3)", PEERS),
     ("cbm.get.parcels_list.peers(aoi, year, pid, None, 1000.0, 3, True)", PEERS),
-    ("cbm.get.chip_images.by_location(aoi, year, lon, lat, start, end, 'B08', 640).to_dict()",
-     "cbm.get.chip_images.by_location(lon, lat, start, end, 'B08', 640).to_dict()"),
+    (
+        "cbm.get.chip_images.by_location(aoi, year, lon, lat, start, end, 'B08', 640).to_dict()",
+        "cbm.get.chip_images.by_location(lon, lat, start, end, 'B08', 640).to_dict()",
+    ),
     ("len(cbm.show.time_series.s1(aoi, year, pid, None, 'bs').axes)", "1"),
     ("len(cbm.show.time_series.s1(aoi, year, pid, None).axes)", "2"),
     ("len(cbm.show.time_series.weather(aoi, year, pid, None).axes)", "2"),
@@ -157,7 +182,7 @@ OWN = [
     ("len(cbm.show.chip_images.grid(aoi, year, pid, start, end, views=['B04', 'B08']).axes)", "7"),
     ("len(cbm.show.chip_images.grid(aoi, year, pid, start, end, ['true colour', 'ndvi'], 640, None).axes)", "7"),
     ("len(cbm.show.background.by_pid(aoi, year, pid, None, 64, 256, 'Google').axes)", "1"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("old", "new"), OWN)
@@ -182,7 +207,7 @@ REFUSED = [
     ("cbm.reports.export_to_pdf.with_pdfme(aoi, year, pid, params={'x': 1})", "have no meaning"),
     ("cbm.reports.export_to_pdf.with_pdfme(aoi, year, pid, fname='../x.pdf')", "no name of a file"),
     ("cbm.reports.export_to_pdf.from_notebook()", "which notebook"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "message"), REFUSED)
@@ -225,8 +250,10 @@ def lines(figure):
 def test_error_bars_are_as_long_as_the_band_is_wide(what):
     figure = called("cbm.show.time_series.ndvi(aoi, year, pid, errorbar=True)", what)
     bars = next(each for each in figure.axes[0].collections if isinstance(each, LineCollection))
-    frame = computing.ndvi_curve(cbm.show.time_series.reading.series(
-        cbm.show.time_series.reading.parcels("demo", 2024, what["pid"])[0], "s2"), SCREEN)  # fmt: skip
+    frame = computing.ndvi_curve(
+        cbm.show.time_series.reading.series(cbm.show.time_series.reading.parcels("demo", 2024, what["pid"])[0], "s2"),
+        SCREEN,
+    )
     clear = frame[computing.clear(frame)]
     drawn = [segment[:, 1] for segment in bars.get_segments()]
     assert [low for low, _ in drawn] == pytest.approx(list(np.minimum(clear["low"], clear["value"])))
@@ -245,11 +272,18 @@ def test_percentiles_stretch_the_colours_of_all_images_alike():
 @pytest.mark.parametrize(
     ("asked", "name"),
     [
-        (["B04", "B08"], "ndvi"), ("NDVI", "ndvi"), (["ndvi"], "ndvi"), (["B4", "B8"], "ndvi"),
-        ("True color", "B04_B03_B02"), ("true_color", "B04_B03_B02"), (["True color"], "B04_B03_B02"), (["B8"], "B08"),
-        (["B04", "B03", "B02"], "B04_B03_B02"), ("b8a", "B8A"),
+        (["B04", "B08"], "ndvi"),
+        ("NDVI", "ndvi"),
+        (["ndvi"], "ndvi"),
+        (["B4", "B8"], "ndvi"),
+        ("True color", "B04_B03_B02"),
+        ("true_color", "B04_B03_B02"),
+        (["True color"], "B04_B03_B02"),
+        (["B8"], "B08"),
+        (["B04", "B03", "B02"], "B04_B03_B02"),
+        ("b8a", "B8A"),
     ],
-)  # fmt: skip
+)
 def test_views_are_understood_in_the_originals_words(asked, name):
     assert view(asked).name == name
 
@@ -299,7 +333,9 @@ def test_view_shows_a_figure_where_there_is_a_notebook(what, monkeypatch, caplog
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=shown.append))
     assert called("cbm.show.time_series.ndvi(aoi, year, pid, view=True)", what) is None
-    assert isinstance(shown[0], Figure)
+    assert called("cbm.show.background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, 4, True)", what) is None
+    assert all(isinstance(figure, Figure) for figure in shown)
+    assert len(shown) == 2
 
 
 def test_the_widgets_of_backgrounds_take_the_originals_arguments(what):
@@ -349,11 +385,21 @@ def test_settings_are_kept_by_the_originals_functions(what):
 @pytest.mark.parametrize(
     ("named", "expected"),
     [
-        ("3_8_9_10_11", SCREEN), ("3,8,9,10,11", SCREEN), ("3, 8; 9 10_11", SCREEN), (["3", "8", 9], (3, 8, 9)),
-        (3, (3,)), ("3", (3,)), (np.array([10, 3]), (10, 3)), (np.int64(3), (3,)), ({9}, (9,)), (range(8, 10), (8, 9)),
-        ((), ()), ("3_3", (3,)), ("0_1", (0, 1)),
+        ("3_8_9_10_11", SCREEN),
+        ("3,8,9,10,11", SCREEN),
+        ("3, 8; 9 10_11", SCREEN),
+        (["3", "8", 9], (3, 8, 9)),
+        (3, (3,)),
+        ("3", (3,)),
+        (np.array([10, 3]), (10, 3)),
+        (np.int64(3), (3,)),
+        ({9}, (9,)),
+        (range(8, 10), (8, 9)),
+        ((), ()),
+        ("3_3", (3,)),
+        ("0_1", (0, 1)),
     ],
-)  # fmt: skip
+)
 def test_scene_classes_are_understood_in_every_form(named, expected):
     assert cards.scene_classes(named) == expected
 
@@ -421,10 +467,18 @@ def test_analyses_take_classes_as_text_too(home):
 @pytest.mark.parametrize(
     ("old", "now"),
     [
-        ("B4", "B04"), ("b8", "B08"), ("B8A", "B8A"), ("B11", "B11"), ("VVb", "VV"), ("VHc", "VH"), ("vv", "VV"),
-        ("SC", "SC"), ("B99", "B99"), ("../x", "../x"),
+        ("B4", "B04"),
+        ("b8", "B08"),
+        ("B8A", "B8A"),
+        ("B11", "B11"),
+        ("VVb", "VV"),
+        ("VHc", "VH"),
+        ("vv", "VV"),
+        ("SC", "SC"),
+        ("B99", "B99"),
+        ("../x", "../x"),
     ],
-)  # fmt: skip
+)
 def test_old_names_of_bands_are_those_of_the_lake(old, now):
     assert cards.band_called(old) == now
 
@@ -468,8 +522,11 @@ def originals_view(folder):
     assert {"pid", "cropname", "cropcode", "area", "srid", "clon", "clat", "geom"} <= set(info)
     assert json.loads(info["geom"][0])["coordinates"]
     series = {path.name.split("_")[-1].split(".")[0] for path in folder.glob("*time_series*.csv")}
-    found = {"ways": {way for way in ("time_series", "chip_images") if any(way in name for name in names)},
-             "series": series, "images": {}}  # fmt: skip
+    found = {
+        "ways": {way for way in ("time_series", "chip_images") if any(way in name for name in names)},
+        "series": series,
+        "images": {},
+    }
     lists = sorted((folder / "chip_images").glob("images_list.*.csv"))
     bands = [path.name.split(".")[-2] for path in lists]
     for shown in (["B02", "B03", "B04"], ["B04", "B08"], *([band] for band in bands)):

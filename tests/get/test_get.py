@@ -75,9 +75,14 @@ def test_a_parcel_by_its_identifier_has_the_shape_of_the_contract(loaded, worksp
     lon, lat = degrees(X + 50, Y + 50)
     geom = json.loads(answer.pop("geom")[0])
     assert answer == {
-        "area": [10004], "clat": [pytest.approx(lat)], "clon": [pytest.approx(lon)], "cropcode": ["1"],
-        "cropname": ["wheat"], "pid": ["0012"], "srid": [32631],
-    }  # fmt: skip
+        "area": [10004],
+        "clat": [pytest.approx(lat)],
+        "clon": [pytest.approx(lon)],
+        "cropcode": ["1"],
+        "cropname": ["wheat"],
+        "pid": ["0012"],
+        "srid": [32631],
+    }
     assert list(answer) == KEYS[:-1]
     assert isinstance(answer["area"][0], int)
     assert list(geom) == ["type", "crs", "coordinates"]
@@ -229,10 +234,15 @@ def test_a_place_far_away_has_no_parcel(loaded, place):
 def test_a_polygon_is_taken_in_every_form(loaded, workspace):
     shape = shapely.union(in_degrees(0), in_degrees(1)).convex_hull
     forms = [
-        shape, as_text(shape), as_text(shape, ","), as_text(shape).replace("_", " "), mapping(shape),
-        json.dumps(mapping(shape)), shapely.MultiPolygon([in_degrees(0), in_degrees(1)]),
+        shape,
+        as_text(shape),
+        as_text(shape, ","),
+        as_text(shape).replace("_", " "),
+        mapping(shape),
+        json.dumps(mapping(shape)),
+        shapely.MultiPolygon([in_degrees(0), in_degrees(1)]),
         {"type": "Feature", "properties": {}, "geometry": mapping(shape)},
-    ]  # fmt: skip
+    ]
     for form in forms:
         answer = parcel_info.by_polygon("ms", 2024, form, geom=True, only_ids=False)
         assert answer["pid"] == ["0012", "12"]
@@ -341,10 +351,18 @@ def test_a_time_series_has_the_columns_of_the_contract_in_order(filled, workspac
     assert list(frame["band"]) == ["B04", "B08", "B04", "B08"]
     first = frame.iloc[0].to_dict()
     assert first == {
-        "date_part": pd.Timestamp("2024-01-01 10:40", tz="UTC").timestamp(), "band": "B04", "count": 100.0,
-        "mean": 400.0, "std": 10.0, "min": 380.0, "p25": 393.0, "p50": 400.0, "p75": 407.0, "max": 420.0,
+        "date_part": pd.Timestamp("2024-01-01 10:40", tz="UTC").timestamp(),
+        "band": "B04",
+        "count": 100.0,
+        "mean": 400.0,
+        "std": 10.0,
+        "min": 380.0,
+        "p25": 393.0,
+        "p50": 400.0,
+        "p75": 407.0,
+        "max": 420.0,
         "hist": {"4": 25},
-    }  # fmt: skip
+    }
     assert all(isinstance(first[name], float) for name in COLUMNS if name not in ("band", "hist"))
     assert files(workspace) == ["ms/2024/0012/time_series_s2.csv"]
 
@@ -354,8 +372,19 @@ def test_the_csv_has_an_index_column_and_the_same_order(filled, workspace):
     rows = list(csv.reader((workspace.temp / "ms/2024/0012/time_series_s2.csv").read_text().splitlines()))
     assert rows[0] == ["", *COLUMNS]
     assert rows[1] == [
-        "0", "1704105600.0", "B04", "100.0", "400.0", "10.0", "380.0", "393.0", "400.0", "407.0", "420.0", "{'4': 25}"
-    ]  # fmt: skip
+        "0",
+        "1704105600.0",
+        "B04",
+        "100.0",
+        "400.0",
+        "10.0",
+        "380.0",
+        "393.0",
+        "400.0",
+        "407.0",
+        "420.0",
+        "{'4': 25}",
+    ]
     assert [row[0] for row in rows[1:]] == ["0", "1", "2", "3"]
 
 

@@ -94,14 +94,25 @@ def test_an_administrator_gets_in_and_is_out_when_the_password_changes(guarded):
 
 
 TARGETS = [
-    "//evil.example", "//evil.example/%2e%2e", "///evil.example/", "/\\evil.example", "/\\/evil.example/",
+    "//evil.example",
+    "//evil.example/%2e%2e",
+    "///evil.example/",
+    "/\\evil.example",
+    "/\\/evil.example/",
     "/%5Cevil.example",
-    "/%2F%2Fevil.example/", "/\t/evil.example/", "http://evil.example/", "http:evil.example",
+    "/%2F%2Fevil.example/",
+    "/\t/evil.example/",
+    "http://evil.example/",
+    "http:evil.example",
     "/login?next=//evil.example",
-    "/login?next=https:%2F%2Fevil.example", "/login?next=/%5Cevil.example", "/logout?next=//evil.example",
-    "/voila/render//evil.example/", "/voila/files//evil.example", "//evil.example/voila/static/",
+    "/login?next=https:%2F%2Fevil.example",
+    "/login?next=/%5Cevil.example",
+    "/logout?next=//evil.example",
+    "/voila/render//evil.example/",
+    "/voila/files//evil.example",
+    "//evil.example/voila/static/",
     "/?next=//evil.example",
-]  # fmt: skip
+]
 
 
 def location(url, target, headers):

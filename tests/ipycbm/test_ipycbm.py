@@ -493,16 +493,24 @@ def test_parcels_are_loaded_and_scenes_catalogued(workspace, tmp_path):
 
 def test_scenes_are_catalogued_and_their_footprints_shown(lake, tmp_path):
     scene = {
-        "type": "Feature", "stac_version": "1.0.0", "id": "S2A_31TEJ_20240601_0_L2A", "collection": "sentinel-2-l2a",
-        "bbox": [2.9, 43, 3.1, 44], "links": [], "stac_extensions": [],
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": "S2A_31TEJ_20240601_0_L2A",
+        "collection": "sentinel-2-l2a",
+        "bbox": [2.9, 43, 3.1, 44],
+        "links": [],
+        "stac_extensions": [],
         "geometry": {"type": "Polygon", "coordinates": [[[2.9, 43], [3.1, 43], [3.1, 44], [2.9, 44], [2.9, 43]]]},
         "properties": {
-            "datetime": "2024-06-01T10:40:21Z", "proj:epsg": 32631, "s2:processing_baseline": "05.10",
+            "datetime": "2024-06-01T10:40:21Z",
+            "proj:epsg": 32631,
+            "s2:processing_baseline": "05.10",
             "s2:product_uri": "S2A_MSIL2A_20240601T104021_N0510_R008_T31TEJ_20240601T150000.SAFE",
-            "earthsearch:boa_offset_applied": False, "eo:cloud_cover": 3,
+            "earthsearch:boa_offset_applied": False,
+            "eo:cloud_cover": 3,
         },
         "assets": {"red": {"href": "B04.tif"}, "nir": {"href": "B08.tif"}, "scl": {"href": "SCL.tif"}},
-    }  # fmt: skip
+    }
     file = tmp_path / "scenes.json"
     file.write_text(json.dumps({"type": "FeatureCollection", "features": [scene]}))
     panel = card2db_panel.panel()

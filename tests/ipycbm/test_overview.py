@@ -82,9 +82,9 @@ def test_no_view_of_a_map_is_too_much(found, view):
 
 @given(st.floats(-0.002, 0.002), st.floats(-0.002, 0.002))
 def test_a_click_finds_the_parcel_that_holds_the_place(across, up):
-    rows = pa.table({
-        "pid": ["0", "1", "2"], "geometry": shapely.to_wkb([outline(n) for n in range(3)]), "epsg": [32631] * 3
-    })  # fmt: skip
+    rows = pa.table(
+        {"pid": ["0", "1", "2"], "geometry": shapely.to_wkb([outline(n) for n in range(3)]), "epsg": [32631] * 3}
+    )
     lon, lat = degrees(500_160, 4_800_050)
     place = shapely.Point(*Transformer.from_crs(4326, 32631, always_xy=True).transform(lon + across, lat + up))
     holding = [str(n) for n in range(3) if outline(n).buffer(-0.01).contains(place)]

@@ -116,9 +116,10 @@ def test_every_input_of_a_form_is_watched(lake_with_parcels):
             watched = {widget for widget, _ in form.form.watched()}
             for name, widget in form.inputs.items():
                 parts = [
-                    each for each in all_of(widget, ipywidgets.ValueWidget)
+                    each
+                    for each in all_of(widget, ipywidgets.ValueWidget)
                     if not isinstance(each, (ipywidgets.HTML, ipywidgets.Label))
-                ]  # fmt: skip
+                ]
                 assert parts, name
                 assert set(parts) <= watched, (module.__name__, name)
 

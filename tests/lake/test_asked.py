@@ -97,19 +97,54 @@ def _params(**values):
 @pytest.mark.parametrize(
     ("named", "classes"),
     [
-        ("3_8_9_10_11", (3, 8, 9, 10, 11)), ("3,8,9", (3, 8, 9)), (" 3, 8 ", (3, 8)), ([3, "8"], (3, 8)), (3, (3,)),
-        ("0", (0,)), ((3, 3, 8), (3, 8)), (np.array([3, 11]), (3, 11)), (np.int8(3), (3,)), (3.0, (3,)), ({3}, (3,)),
-        (range(3, 5), (3, 4)), ((), ()), (iter([10]), (10,)),
+        ("3_8_9_10_11", (3, 8, 9, 10, 11)),
+        ("3,8,9", (3, 8, 9)),
+        (" 3, 8 ", (3, 8)),
+        ([3, "8"], (3, 8)),
+        (3, (3,)),
+        ("0", (0,)),
+        ((3, 3, 8), (3, 8)),
+        (np.array([3, 11]), (3, 11)),
+        (np.int8(3), (3,)),
+        (3.0, (3,)),
+        ({3}, (3,)),
+        (range(3, 5), (3, 4)),
+        ((), ()),
+        (iter([10]), (10,)),
     ],
-)  # fmt: skip
+)
 def test_scene_classes_are_understood_in_the_originals_form_and_others(named, classes):
     assert cards.scene_classes(named) == classes
 
 
 NONSENSE = [
-    "", " ", "nonsense", "3_x", "3__8_", "3-8", "99", "-1", "3.5", "\u0663", (99,), [-1], ["x"], True, [False], None,
-    [None], 3.5, float("nan"), float("inf"), [3, 2.5], {3: 1}, b"\x03", [[3]], object(), np.bool_(True),
-]  # fmt: skip
+    "",
+    " ",
+    "nonsense",
+    "3_x",
+    "3__8_",
+    "3-8",
+    "99",
+    "-1",
+    "3.5",
+    "\u0663",
+    (99,),
+    [-1],
+    ["x"],
+    True,
+    [False],
+    None,
+    [None],
+    3.5,
+    float("nan"),
+    float("inf"),
+    [3, 2.5],
+    {3: 1},
+    b"\x03",
+    [[3]],
+    object(),
+    np.bool_(True),
+]
 
 
 @pytest.mark.parametrize("named", NONSENSE)

@@ -97,12 +97,30 @@ def chosen(lake):
 
 def kinds():
     return (
-        "cubes B04/zarr.json", "cubes block", "cubes scene/c/0", "cubes scene/zarr.json", "cubes spatial_ref/zarr.json",
-        "cubes time/c/0", "cubes x/c/0", "cubes x/zarr.json", "cubes zarr.json", "extractions log _last_checkpoint",
-        "extractions log checkpoint", "extractions log json", "extractions parquet", "indexes parquet",
-        "parcels parquet", "rasters parquet", "scenes parquet", "signatures log json",
-        "signatures parquet", "slots log json", "slots parquet", "files log json", "files parquet",
-    )  # fmt: skip
+        "cubes B04/zarr.json",
+        "cubes block",
+        "cubes scene/c/0",
+        "cubes scene/zarr.json",
+        "cubes spatial_ref/zarr.json",
+        "cubes time/c/0",
+        "cubes x/c/0",
+        "cubes x/zarr.json",
+        "cubes zarr.json",
+        "extractions log _last_checkpoint",
+        "extractions log checkpoint",
+        "extractions log json",
+        "extractions parquet",
+        "indexes parquet",
+        "parcels parquet",
+        "rasters parquet",
+        "scenes parquet",
+        "signatures log json",
+        "signatures parquet",
+        "slots log json",
+        "slots parquet",
+        "files log json",
+        "files parquet",
+    )
 
 
 @pytest.mark.parametrize("kind", kinds())

@@ -132,12 +132,15 @@ running.WORKS[sys.argv[2]](running.Lake(sys.argv[3]))
 """
 
 
-@pytest.mark.parametrize(("work", "moment"), [
-    *(("extracted", moment) for moment in (2, 9, 23, 41, 60, 75)),
-    *(("extracted_again", moment) for moment in (3, 14, 33)),
-    *(("compacted", moment) for moment in (1, 6, 13)),
-    *(("loaded", moment) for moment in (0, 2, 4)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("work", "moment"),
+    [
+        *(("extracted", moment) for moment in (2, 9, 23, 41, 60, 75)),
+        *(("extracted_again", moment) for moment in (3, 14, 33)),
+        *(("compacted", moment) for moment in (1, 6, 13)),
+        *(("loaded", moment) for moment in (0, 2, 4)),
+    ],
+)
 def test_after_a_kill_there_is_no_fault_and_the_command_completes(lake, work, moment, made):
     command = [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), work, lake.url, str(moment)]
     ended = subprocess.run(command, check=False, capture_output=True, env=dict(os.environ))

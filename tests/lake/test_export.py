@@ -53,9 +53,12 @@ def test_csv_holds_numbers_text_times_and_outlines(filled, out):
     assert filled.export("select pid, B04_count, B02_count, B04_mean, scl from s2 order by all", out / "a.csv") == 6
     rows = list(csv.DictReader((out / "a.csv").read_text().splitlines()))
     assert rows[0] == {
-        "pid": "0012", "B04_count": "100", "B02_count": "", "B04_mean": "400",
+        "pid": "0012",
+        "B04_count": "100",
+        "B02_count": "",
+        "B04_mean": "400",
         "scl": "[0, 0, 0, 0, 25, 0, 0, 0, 0, 0, 0, 0]",
-    }  # fmt: skip
+    }
     assert filled.export("parcels", out / "p.csv") == 3
     row = next(row for row in csv.DictReader((out / "p.csv").read_text().splitlines()) if row["pid"] == "0012")
     assert row["geometry"].startswith("POLYGON ((500100 4800000")
@@ -92,10 +95,12 @@ def test_geoparquet_keeps_structs_and_lists_and_says_which_boxes_cover_the_outli
     filled.export("select *, [1, 2] as numbers, {'a': pid} as nested from parcels order by pid", out / "a.parquet")
     assert pq.read_table(out / "a.parquet").select(["pid", "bbox", "numbers", "nested"]).slice(0, 1).to_pylist() == [
         {
-            "pid": "0012", "bbox": dict(zip(SIDES, outline(0).bounds, strict=True)), "numbers": [1, 2],
+            "pid": "0012",
+            "bbox": dict(zip(SIDES, outline(0).bounds, strict=True)),
+            "numbers": [1, 2],
             "nested": {"a": "0012"},
         }
-    ]  # fmt: skip
+    ]
     geo = json.loads(pq.read_metadata(out / "a.parquet").metadata[b"geo"])["columns"]["geometry"]
     assert geo["covering"] == {"bbox": {side: ["bbox", side] for side in SIDES}}
     assert geo["bbox"] == [*outline(0).bounds[:2], *outline(2).bounds[2:]]

@@ -17,10 +17,16 @@ from cbm_lake.lake import Lake, export, ordering
 
 PIDS = tuple(f"{number:03}" for number in range(40))
 QUESTIONS = (
-    "s2", "parcels", "s2_long", "select pid, B04_mean from s2", "select ptype, pid from s2 order by ptype desc",
-    "select crop_name, count(*) as n from parcels group by crop_name", "select pid, scene from s2 limit 7",
-    "select aoi, pid from s2 union all select aoi, pid from parcels", "select distinct year, scene from s2",
-)  # fmt: skip
+    "s2",
+    "parcels",
+    "s2_long",
+    "select pid, B04_mean from s2",
+    "select ptype, pid from s2 order by ptype desc",
+    "select crop_name, count(*) as n from parcels group by crop_name",
+    "select pid, scene from s2 limit 7",
+    "select aoi, pid from s2 union all select aoi, pid from parcels",
+    "select distinct year, scene from s2",
+)
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +118,18 @@ def test_the_order_of_the_statement_comes_first_and_the_rows_stay(rows, keys, li
 @pytest.mark.parametrize(
     "statement",
     [
-        "select a, $x::integer[] as given from t where a = $y order by a", "from t order by all desc limit 3",
-        "with one as (select 1 as a) from one limit 1", "values (2), (1)", "describe t", "summarize t",
-        "pivot t on a using sum(b) group by c", "pivot t on a using sum(b) group by c order by c desc",
+        "select a, $x::integer[] as given from t where a = $y order by a",
+        "from t order by all desc limit 3",
+        "with one as (select 1 as a) from one limit 1",
+        "values (2), (1)",
+        "describe t",
+        "summarize t",
+        "pivot t on a using sum(b) group by c",
+        "pivot t on a using sum(b) group by c order by c desc",
         "select [x + 1 for x in [a, b]] as l, interval 3 day as d from t order by b limit 2",
         "select a, row_number() over (order by b, a, c) as n from t qualify n < 5 order by a",
     ],
-)  # fmt: skip
+)
 def test_a_statement_gives_the_rows_that_it_gave(rows, statement):
     params = {"x": [1, 2], "y": 3} if "$x" in statement else {}
     found = ordering.ordered(rows, statement, params)

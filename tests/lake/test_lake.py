@@ -126,8 +126,11 @@ def test_the_latest_word_of_the_ledger_is_the_status_of_a_scene(lake):
     assert lake.query("scenes.failed")["problem"].to_pylist() == ["broken"]
     attempts = lake.sql("select scene, attempt, status from ledger order by all")
     assert [tuple(row.values()) for row in attempts.to_pylist()] == [
-        ("A", 1, "failed"), ("A", 2, "done"), ("B", 1, "done"), ("B", 2, "failed"),
-    ]  # fmt: skip
+        ("A", 1, "failed"),
+        ("A", 2, "done"),
+        ("B", 1, "done"),
+        ("B", 2, "failed"),
+    ]
 
 
 def test_an_attempt_is_not_recorded_after_another_that_its_writer_does_not_know(lake):
@@ -376,9 +379,14 @@ def test_every_table_is_seen_as_it_was_at_every_moment(lake):
         lambda: lake.add_scenes(scenes("C")),
     ]
     expected = [
-        (0, 0, None, 0), (2, 0, None, 0), (2, 3, None, 0), (2, 3, ["0012"], 1), (2, 3, ["12"], 2),
-        (2, 1, None, 2), (3, 1, None, 2),
-    ]  # fmt: skip
+        (0, 0, None, 0),
+        (2, 0, None, 0),
+        (2, 3, None, 0),
+        (2, 3, ["0012"], 1),
+        (2, 3, ["12"], 2),
+        (2, 1, None, 2),
+        (3, 1, None, 2),
+    ]
     moments = [moment()]
     for step in steps:
         step()
@@ -565,7 +573,7 @@ def opened(lake, **parcel):
     """Files that a question of one parcel, or of all, opens, and the pids in each of them."""
     cursor = lake._cursor(parcel)
     narrowed = cursor.sql("select unnest(getvariable('files_s2')::varchar[])").fetchall()
-    names = [name for (name,) in narrowed] or [file["path"] for file in lake._opened._files["signatures_s2"]]
+    names = [name for (name,) in narrowed] or [file.path for file in lake._opened._files["signatures_s2"]]
     assert cursor.sql("from signatures_s2").shape[0] == sum(pq.read_metadata(name).num_rows for name in names)
     return {name: pq.read_table(name, columns=["pid"])["pid"].to_pylist() for name in names}
 
@@ -606,10 +614,11 @@ def test_a_look_up_opens_one_file_and_reads_one_row_group(compacted, pid, tmp_pa
     for name in signature_files(copy):
         if str(name) != needed:
             name.unlink()
-    lookup._group.cache_clear()
+    lake.caches.clear()
+    before = lake.caches.row_groups.misses
     key = {"aoi": "ms", "year": 2024, "ptype": "", "pid": pid, "bands": None}
     assert copy.query("time_series.s2", **key).equals(lake.query("time_series.s2", **key))
-    assert lookup._group.cache_info().misses == 2  # one in each of the two lakes
+    assert copy.caches.row_groups.misses == lake.caches.row_groups.misses - before == 1
 
 
 def test_compaction_says_how_many_files_it_merged(filled):
@@ -846,8 +855,12 @@ def test_long_rows_say_the_same_as_wide_rows(lake):
         "select pid, band, count, mean, std, min, max, p25, p50, p75 from s2_long order by pid, band"
     ).to_pylist()
     assert [(row["pid"], row["band"]) for row in long] == [
-        ("0012", "B04"), ("0012", "B08"), ("12", "B04"), ("12", "B08"), ("12", "B11"),
-    ]  # fmt: skip
+        ("0012", "B04"),
+        ("0012", "B08"),
+        ("12", "B04"),
+        ("12", "B08"),
+        ("12", "B11"),
+    ]
     wide = {row["pid"]: row for row in rows}
     for row in long:
         pid, name = row.pop("pid"), row.pop("band")

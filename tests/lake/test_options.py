@@ -20,15 +20,35 @@ from cbm_lake.lake.options import CHECKS, checked_option
 report_slides = importlib.import_module("cbm_lake.report.slides")
 
 MODULES = (
-    get.parcel_info, get.time_series, get.chip_images, get.background, get.parcels_list, get.notes, get.several,
-    show.time_series, show.chip_images, show.background, show.parcel_info, show.calendar, report, report_slides,
-)  # fmt: skip
+    get.parcel_info,
+    get.time_series,
+    get.chip_images,
+    get.background,
+    get.parcels_list,
+    get.notes,
+    get.several,
+    show.time_series,
+    show.chip_images,
+    show.background,
+    show.parcel_info,
+    show.calendar,
+    report,
+    report_slides,
+)
 FREE = {"lake", "progress", "wanted", "polygon", "args", "kwargs"}
 """What is not an option, or is checked where it is understood (polygons: sources/polygons.py)."""
 GIVEN = {
-    "aoi": "ms", "year": 2024, "pid": "12", "pids": ["12"], "lon": 3, "lat": 43, "start_date": "2024-03-01",
-    "end_date": "2024-03-05", "polygon": "3_43-3_44-4_44-3_43", "text": "a",
-}  # fmt: skip
+    "aoi": "ms",
+    "year": 2024,
+    "pid": "12",
+    "pids": ["12"],
+    "lon": 3,
+    "lat": 43,
+    "start_date": "2024-03-01",
+    "end_date": "2024-03-05",
+    "polygon": "3_43-3_44-4_44-3_43",
+    "text": "a",
+}
 
 
 def functions():
@@ -42,9 +62,11 @@ def functions():
 
 FUNCTIONS = dict(functions())
 OPTIONS = [
-    (name, option) for name, function in FUNCTIONS.items()
-    for option in inspect.signature(function).parameters if option in CHECKS
-]  # fmt: skip
+    (name, option)
+    for name, function in FUNCTIONS.items()
+    for option in inspect.signature(function).parameters
+    if option in CHECKS
+]
 NONSENSE = [object(), {}, {"a": 1}, b"x", float("nan"), float("inf"), [object()], [None]]
 
 
@@ -77,15 +99,19 @@ BOUNDS = {
     "lon": ([-180, "3.5", np.float32(3)], ["", 181, True, "x"]),
     "lat": ([90, "-43"], [91, "inf", False]),
     "pid": (["a b", 12, np.int64(12), ["a", 1]], [True, 1.5, None, [True]]),
-    "start_date": (["2024-03-01", "20240301", date(2024, 3, 1), datetime(2024, 3, 1, tzinfo=UTC), "2024-03-01T10:00Z"],
-                   ["", "2024-13-45", "March", 20240301, 2024.0, True, "01/03/2024"]),
+    "start_date": (
+        ["2024-03-01", "20240301", date(2024, 3, 1), datetime(2024, 3, 1, tzinfo=UTC), "2024-03-01T10:00Z"],
+        ["", "2024-13-45", "March", 20240301, 2024.0, True, "01/03/2024"],
+    ),
     "chipsize": ([1, "256", 1280.0], [0, -5, 2.5, "", "x", True]),
     "columns": ([1, 24], [0, 25, 1.5, True]),
     "max_line_plots": ([1], [0, 1.5, True, "many"]),
     "max_peers": ([0, "10"], [-1, 1.5, True]),
     "distance": ([0, "1000"], [-1, "far", True]),
-    "percentile": ([(2, 98), [0, 100], np.array([1, 99])],
-                   [(98, 2), (2,), (2, 98, 99), "2,98", 5, (-1, 50), (0, 101), (True, 50)]),
+    "percentile": (
+        [(2, 98), [0, 100], np.array([1, 99])],
+        [(98, 2), (2,), (2, 98, 99), "2,98", 5, (-1, 50), (0, 101), (True, 50)],
+    ),
     "hspace": ([0, 0.5], [-0.1, 11, "wide"]),
     "geom": ([True, 0, np.bool_(False)], ["True", 2, "no", 1.5]),
     "file": ([Path("a.png"), "a.png"], ["", 5, True, b"a"]),
@@ -93,7 +119,7 @@ BOUNDS = {
     "bands": (["B04", ("B04", "B08")], ["", [], 4, [4]]),
     "tstype": (["s2", ["bs", "c6"]], [[], 2, [None]]),
     "aoi": (["ms"], ["", " ", 5, True, "..", "../../etc", "a\\b", "a\0"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("option", BOUNDS)
@@ -111,11 +137,19 @@ class Area(str, enum.Enum):  # noqa: UP042 - whose str() is another text than a 
 
 
 ODD = {
-    "missing of pandas": pd.NA, "missing moment": pd.NaT, "decimal": Decimal("sNaN"), "view of bytes": memoryview(b"3"),
-    "integer of many digits": 10**5000, "in a list": [10**5000], "many lines": pd.Series([object()] * 9),
-    "long list": [object()] * 100_000, "complex": 3j, "table": pd.DataFrame({"a": [{}]}),
-    "long text": ["\n" * 9_000, 7.5j], "an array that is no list": np.array(object()),
-}  # fmt: skip
+    "missing of pandas": pd.NA,
+    "missing moment": pd.NaT,
+    "decimal": Decimal("sNaN"),
+    "view of bytes": memoryview(b"3"),
+    "integer of many digits": 10**5000,
+    "in a list": [10**5000],
+    "many lines": pd.Series([object()] * 9),
+    "long list": [object()] * 100_000,
+    "complex": 3j,
+    "table": pd.DataFrame({"a": [{}]}),
+    "long text": ["\n" * 9_000, 7.5j],
+    "an array that is no list": np.array(object()),
+}
 
 
 def refusal(name, value):
@@ -185,12 +219,16 @@ def test_what_is_no_polygon_is_refused(filled, value):
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda value: foi.suspicious("ms", 2024, cloud=value), lambda value: foi.suspicious("ms", 2024, peers=value),
-        lambda value: foi.thematic("ms", 2024, clusters=value), lambda value: foi.thematic("ms", 2024, periods=value),
-        lambda value: markers.find("ms", value), lambda value: guard.scenes("ms", value),
-        lambda value: cbm.open_lake().parcel_set("ms", value), lambda value: cbm.open_lake().parcel_set(value, 2024),
+        lambda value: foi.suspicious("ms", 2024, cloud=value),
+        lambda value: foi.suspicious("ms", 2024, peers=value),
+        lambda value: foi.thematic("ms", 2024, clusters=value),
+        lambda value: foi.thematic("ms", 2024, periods=value),
+        lambda value: markers.find("ms", value),
+        lambda value: guard.scenes("ms", value),
+        lambda value: cbm.open_lake().parcel_set("ms", value),
+        lambda value: cbm.open_lake().parcel_set(value, 2024),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("value", [True, float("nan"), "x", [], {}, object(), b"x", float("inf")])
 def test_numbers_of_other_functions_are_checked_too(filled, ask, value):
     if isinstance(value, str):

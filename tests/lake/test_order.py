@@ -68,9 +68,17 @@ def decide(lake, variant):
 
 def inspect(lake, variant):
     row = {
-        "sample_id": "first", "pid": "0012", "holding_id": None, "bucket_id": None, "verdict": f"verdict {variant}",
-        "note": "", "inspector": "ada", "inspected": clock.now(), "as_of": clock.now(), "version": "0",
-    }  # fmt: skip
+        "sample_id": "first",
+        "pid": "0012",
+        "holding_id": None,
+        "bucket_id": None,
+        "verdict": f"verdict {variant}",
+        "note": "",
+        "inspector": "ada",
+        "inspected": clock.now(),
+        "as_of": clock.now(),
+        "version": "0",
+    }
     lake.add_inspection(row)
 
 
@@ -93,10 +101,22 @@ def try_scene(lake, variant):
 def describe(lake, variant):
     """Two names whose statistics give one column."""
     row = {
-        "aoi": "ms", "year": 2024, "ptype": "", "pid": "0012", "version": "v0", "attribute": "height_mean",
-        "kind": "number", "value": float(variant), "label": None, "pixels": 1.0, "unit": "m", "rule": "centre",
-        "raster": "dem.tif", "described": clock.now(), "part": variant,
-    }  # fmt: skip
+        "aoi": "ms",
+        "year": 2024,
+        "ptype": "",
+        "pid": "0012",
+        "version": "v0",
+        "attribute": "height_mean",
+        "kind": "number",
+        "value": float(variant),
+        "label": None,
+        "pixels": 1.0,
+        "unit": "m",
+        "rule": "centre",
+        "raster": "dem.tif",
+        "described": clock.now(),
+        "part": variant,
+    }
     lake.put("attributes", pa.Table.from_pylist([row], schema=schemas.ATTRIBUTES), variant)
 
 
@@ -105,8 +125,17 @@ def compact(lake, _):
 
 
 DEEDS = (
-    load_parcels, catalogue, judge, decide, inspect, load_weather, see_header, try_scene, describe, compact,
-)  # fmt: skip
+    load_parcels,
+    catalogue,
+    judge,
+    decide,
+    inspect,
+    load_weather,
+    see_header,
+    try_scene,
+    describe,
+    compact,
+)
 STATE = {
     "parcels": "select pid, crop_name, version from parcels order by all",
     "entry in force": "select id, assets, known_revision, first_revision from current_scenes order by all",
@@ -245,10 +274,16 @@ def test_rows_without_numbers_come_before_all_others(lake, hand, compacted):
     from deltalake import write_deltalake
 
     rows = [
-        {"card": "s2", "scene": "A", "status": status, "reason": "old", "version": "0.1",
-         "found": datetime(2030, 1, 1 + number, tzinfo=UTC)}
+        {
+            "card": "s2",
+            "scene": "A",
+            "status": status,
+            "reason": "old",
+            "version": "0.1",
+            "found": datetime(2030, 1, 1 + number, tzinfo=UTC),
+        }
         for number, status in enumerate(("cleared", "suspect"))
-    ]  # fmt: skip
+    ]
     old = pa.schema([field for field in schemas.SUSPECTS if field.name != "sequence"])
     write_deltalake(f"{lake.url}/suspects", pa.Table.from_pylist(rows, schema=old))
     assert guard.suspects(lake=lake)["scene"].to_pylist() == ["A"]
@@ -280,9 +315,11 @@ def test_a_table_that_was_written_anew_goes_on_counting(lake, hand):
 
 
 @given(
-    sequence=st.integers(1, 10**9), aoi=st.from_regex(r"[a-z0-9_]{1,9}", fullmatch=True),
-    ptype=st.sampled_from(["", "m", "main2"]), version=st.from_regex(r"[0-9a-f]{12}(_[0-9a-f]{8})?", fullmatch=True),
-)  # fmt: skip
+    sequence=st.integers(1, 10**9),
+    aoi=st.from_regex(r"[a-z0-9_]{1,9}", fullmatch=True),
+    ptype=st.sampled_from(["", "m", "main2"]),
+    version=st.from_regex(r"[0-9a-f]{12}(_[0-9a-f]{8})?", fullmatch=True),
+)
 def test_names_of_parcel_files_say_what_they_were_made_of(sequence, aoi, ptype, version):
     order = Order(sequence, filenames.stamp(NOW))
     name = filenames.parcels(aoi, 2024, ptype, order, version)

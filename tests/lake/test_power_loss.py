@@ -25,10 +25,17 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="op
 
 AREA = {"aoi": "demo", "year": 2024}
 ROW = {
-    "sample_id": "s", "pid": "1", "holding_id": None, "bucket_id": None, "verdict": "conforming", "note": "",
-    "inspector": "x", "inspected": datetime(2024, 9, 1, tzinfo=UTC), "as_of": datetime(2024, 9, 1, tzinfo=UTC),
+    "sample_id": "s",
+    "pid": "1",
+    "holding_id": None,
+    "bucket_id": None,
+    "verdict": "conforming",
+    "note": "",
+    "inspector": "x",
+    "inspected": datetime(2024, 9, 1, tzinfo=UTC),
+    "as_of": datetime(2024, 9, 1, tzinfo=UTC),
     "version": "x",
-}  # fmt: skip
+}
 QUESTIONS = {
     "parcels": "select aoi, pid, area_m2 from parcels",
     "scenes": "select id from scenes",
@@ -134,8 +141,9 @@ def compare(season, cut, url):
     for scene, aoi in found["extracted"]:
         whole = {row for (one, where, _), row in season.rows.items() if (one, where) == (scene, aoi)}
         assert (scene,) in found["left out"] or {row for row in found["s2"] if row[:2] == (scene, aoi)} in (
-            whole, set() if (scene,) in before["left out"] | after["left out"] else whole
-        )  # fmt: skip
+            whole,
+            set() if (scene,) in before["left out"] | after["left out"] else whole,
+        )
     return found
 
 

@@ -26,6 +26,7 @@ import factories
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from disks import small_disk
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -36,7 +37,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from test_store import small_disk
 
 from cbm_lake import cards
 from cbm_lake.errors import LakeError, NotFoundError, SourceError

@@ -123,10 +123,7 @@ def tile(lake, folder, name, left=LEFT, *, bands=("B04", "B08"), side=50, hole=N
 
 def load(lake, folder, **shapes):
     """Parcels in metres from the upper left corner of the tile: east, south, east, south."""
-    outlines = [
-        shape if isinstance(shape, shapely.Geometry) else square(*shape)
-        for shape in shapes.values()
-    ]  # fmt: skip
+    outlines = [shape if isinstance(shape, shapely.Geometry) else square(*shape) for shape in shapes.values()]
     gpd.GeoDataFrame({"pid": list(shapes)}, geometry=outlines, crs=32631).to_parquet(folder / "parcels.parquet")
     parcels.load(folder / "parcels.parquet", "ms", 2024, lake=lake)
 
@@ -147,16 +144,24 @@ def shares(lake, view="s2"):
 
 def test_a_parcel_cut_by_the_edge_of_a_tile_is_not_observable_and_its_share_says_why(lake, tmp_path):
     load(
-        lake, tmp_path, whole=(100, 100, 200, 200), cut=(-1910, 0, 90, 100), nearly=(-10, 200, 90, 300),
-        less=(-20, 300, 90, 400), gone=(-500, 0, -300, 100),
+        lake,
+        tmp_path,
+        whole=(100, 100, 200, 200),
+        cut=(-1910, 0, 90, 100),
+        nearly=(-10, 200, 90, 300),
+        less=(-20, 300, 90, 400),
+        gone=(-500, 0, -300, 100),
         parts=shapely.MultiPolygon([square(300, 300, 400, 400), square(600, 300, 700, 400)]),
-    )  # fmt: skip
+    )
     tile(lake, tmp_path, "S1")
     run(lake)
     assert shares(lake) == {
-        ("S1", "whole"): (1, True), ("S1", "cut"): (90 / 2000, False), ("S1", "nearly"): (0.9, True),
-        ("S1", "less"): (9 / 11, False), ("S1", "parts"): (0.5, False),
-    }  # fmt: skip
+        ("S1", "whole"): (1, True),
+        ("S1", "cut"): (90 / 2000, False),
+        ("S1", "nearly"): (0.9, True),
+        ("S1", "less"): (9 / 11, False),
+        ("S1", "parts"): (0.5, False),
+    }
     assert lake.sql("select B04_count from s2 where pid = 'cut'")["B04_count"].to_pylist() == [90]
 
 
@@ -297,8 +302,11 @@ def test_bands_of_two_cards_are_looked_up_in_their_own_files(lake):
             factories.write(lake, factories.signatures(row, card=card), scene=f"{card}{pid}", card=card)
     found = lake.query("time_series.radar", **KEY, pid="0012").to_pylist()
     assert [(row["band"], row["unit"], round(row["value"], 3)) for row in found] == [
-        ("VV", "dB", -10), ("VH", "dB", -10), ("VV", "coherence", 0.6), ("VH", "coherence", 0.6),
-    ]  # fmt: skip
+        ("VV", "dB", -10),
+        ("VH", "dB", -10),
+        ("VV", "coherence", 0.6),
+        ("VH", "coherence", 0.6),
+    ]
 
 
 # -- what asks for it -------------------------------------------------------------------------------------------------
@@ -307,10 +315,15 @@ def test_bands_of_two_cards_are_looked_up_in_their_own_files(lake):
 @pytest.mark.parametrize(
     ("pixels", "share", "observable"),
     [
-        (8, 1, True), (7, 1, False), (8, None, True), (8, 0.9, True), (8, 0.89, False), (None, 1, False),
+        (8, 1, True),
+        (7, 1, False),
+        (8, None, True),
+        (8, 0.9, True),
+        (8, 0.89, False),
+        (None, 1, False),
         (None, None, False),
     ],
-)  # fmt: skip
+)
 def test_observable_means_eight_pixels_and_nine_tenths_of_the_parcel(lake, pixels, share, observable):
     (row,) = lake.sql(
         "select is_observable($pixels::integer, $share::float) as it", pixels=pixels, share=share
@@ -321,10 +334,15 @@ def test_observable_means_eight_pixels_and_nine_tenths_of_the_parcel(lake, pixel
 @pytest.mark.parametrize(
     ("counts", "most", "sky"),
     [
-        ({4: 25}, 0, "clear"), ({4: 24, 9: 1}, 0, "cloudy"), ({4: 24, 9: 1}, 0.04, "clear"), ({}, 0, "unknown"),
-        ({0: 25}, 0, "unknown"), ({}, 1, "unknown"), ({9: 3}, 0.99, "cloudy"),
+        ({4: 25}, 0, "clear"),
+        ({4: 24, 9: 1}, 0, "cloudy"),
+        ({4: 24, 9: 1}, 0.04, "clear"),
+        ({}, 0, "unknown"),
+        ({0: 25}, 0, "unknown"),
+        ({}, 1, "unknown"),
+        ({9: 3}, 0.99, "cloudy"),
     ],
-)  # fmt: skip
+)
 def test_the_sky_is_clear_cloudy_or_unknown(lake, counts, most, sky):
     scl = [counts.get(value, 0) for value in cards.CLASSES]
     (row,) = lake.sql("select sky_of($scl, [3, 8, 9, 10, 11], $most) as it", scl=scl, most=most).to_pylist()
@@ -335,10 +353,13 @@ def looked(lake):
     """Five looks at parcel 12, one of each fate, and at 0012 one whose sky is unknown."""
     lake.add_parcels("ms", 2024, "", "v1", factories.parcels())
     rows = {
-        "clear": {"share": 1.0}, "cut": {"share": 0.5}, "cloudy": {"share": 1.0, "scl": {4: 20, 9: 5}},
-        "unknown": {"share": 1.0, "scl": {0: 0}}, "small": {"share": 1.0, **factories.band("B04", 400, 7)},
+        "clear": {"share": 1.0},
+        "cut": {"share": 0.5},
+        "cloudy": {"share": 1.0, "scl": {4: 20, 9: 5}},
+        "unknown": {"share": 1.0, "scl": {0: 0}},
+        "small": {"share": 1.0, **factories.band("B04", 400, 7)},
         "bright": {"share": 1.0, "red": 3600},
-    }  # fmt: skip
+    }
     days = {name: factories.DAY + timedelta(days=5 * number) for number, name in enumerate(rows)}
     found = [factories.signature("12", name, days[name], **row) for name, row in rows.items()]
     found.append(factories.signature("0012", "clear", days["clear"], share=None, scl={0: 0}))
@@ -376,9 +397,10 @@ def test_the_least_share_is_a_parameter_of_the_markers(lake):
     given = {"clear": {"share": 0.4}}
     assert markers.looks("ms", 2024, parameters=given, lake=lake)["cut"] == 0
     (row,) = [
-        row for row in markers.find("ms", 2024, parameters=given, lake=lake).to_pylist()
+        row
+        for row in markers.find("ms", 2024, parameters=given, lake=lake).to_pylist()
         if (row["pid"], row["marker"]) == ("12", "observed")
-    ]  # fmt: skip
+    ]
     assert row["value_1"] == 2
 
 
@@ -396,9 +418,10 @@ def test_a_look_of_unknown_sky_counts_on_a_map_only_where_there_is_no_clear_one(
     lake.add_parcels("ms", 2024, "", "v1", factories.parcels())
     clouded = {"red": 3000, "nir": 3000, "scl": {0: 0}}
     rows = [
-        factories.signature("12", "a", share=1.0), factories.signature("12", "b", share=1.0, **clouded),
+        factories.signature("12", "a", share=1.0),
+        factories.signature("12", "b", share=1.0, **clouded),
         factories.signature("0012", "b", share=1.0, **clouded),
-    ]  # fmt: skip
+    ]
     factories.write(lake, factories.signatures(*rows))
     found = lake.query("parcels.ndvi_on", **KEY, **SCREEN, day=factories.DAY.date(), cloud=0).to_pylist()
     assert found == [
@@ -435,7 +458,7 @@ def test_a_figure_says_why_points_are_hollow_and_how_many(lake):
     looked(lake)
     figure = show.time_series.ndvi("ms", 2024, "12")
     told = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "1 clouded, 1 not known, 1 seen in part" in told
+    assert "1 clouded, 1 not known, 1 seen in part, 1 too few pixels" in told
 
 
 def test_a_report_says_what_was_not_used(lake):

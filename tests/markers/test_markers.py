@@ -89,9 +89,19 @@ def test_what_the_service_answers_has_its_columns_unchanged(lake):
     markers.find("ms", 2024, lake=lake)
     answer = lake.query("markers.by_pid", aoi="ms", year=2024, ptype="", pid="a")
     assert answer.column_names == [
-        "foi_id", "marker", "marker_type", "date_start", "date_main", "date_end", "duration_days", "value_1", "value_2",
-        "value_3", "pid", "practice",
-    ]  # fmt: skip
+        "foi_id",
+        "marker",
+        "marker_type",
+        "date_start",
+        "date_main",
+        "date_end",
+        "duration_days",
+        "value_1",
+        "value_2",
+        "value_3",
+        "pid",
+        "practice",
+    ]
     assert "mowing" in answer["marker"].to_pylist()
 
 
@@ -165,9 +175,11 @@ def test_a_parcel_that_is_hardly_seen_is_told_and_breaks_nothing(lake):
     told = {row["pid"]: (row["value_1"], row["date_start"], row["observable"]) for row in found(lake, "observed")}
     day = date(2024, 5, 29)
     assert told == {
-        "never": (0, None, False), "once": (1, day, False), "twice": (2, day, False),
+        "never": (0, None, False),
+        "once": (1, day, False),
+        "twice": (2, day, False),
         "often": (8, date(2024, 4, 9), True),
-    }  # fmt: skip
+    }
     for row in markers.phenology("ms", 2024, lake=lake).to_pylist():
         assert row["season_start"] is row["amplitude"] is None
         assert row["observable"] == (row["pid"] == "often")
@@ -177,8 +189,9 @@ def test_a_parcel_that_is_hardly_seen_is_told_and_breaks_nothing(lake):
 def test_parcels_without_any_signature_are_not_observable(lake):
     rows = markers.find("ms", 2024, lake=fill(lake)).to_pylist()
     assert [(row["pid"], row["marker"], row["observable"]) for row in rows] == [
-        ("a", "observed", False), ("b", "observed", False),
-    ]  # fmt: skip
+        ("a", "observed", False),
+        ("b", "observed", False),
+    ]
 
 
 def test_scenes_of_other_seasons_do_not_count(lake):
@@ -211,9 +224,14 @@ def test_a_rise_of_coherence_alone_is_a_cut_where_nothing_else_was_seen(lake):
 
 
 def test_orbits_that_see_another_coherence_are_levelled(lake):
-    lake.add_scenes(factories.scenes(*(
-        factories.scene(f"C{day}", NEW_YEAR, card="c6", **{"sat:relative_orbit": 1 + day % 2}) for day in range(90, 140)
-    )))  # fmt: skip
+    lake.add_scenes(
+        factories.scenes(
+            *(
+                factories.scene(f"C{day}", NEW_YEAR, card="c6", **{"sat:relative_orbit": 1 + day % 2})
+                for day in range(90, 140)
+            )
+        )
+    )
     wave = [(day, 0.3 + 0.3 * (day % 2)) for day in range(90, 140, 3)]
     fill(lake, *seen("a", STILL), pids=("a",), crops=[("grassland", "")], c6=coherence("a", wave))
     key = {"aoi": "ms", "year": 2024, "ptype": "", "first": 0, "last": 99_999, "pixels": 8, "share": None, "pids": None}
@@ -270,9 +288,12 @@ def hits(rows, work, event, tolerance):
 
 @pytest.mark.parametrize(
     ("marker", "event", "tolerance", "recall", "precision"),
-    [("mowing", ("mowing", "mulching"), 6, 0.8, 0.8), ("harvest", ("harvest",), 30, 0.9, 0.9),
-     ("ploughing", ("ploughing",), 6, 0.7, 0.9)],
-)  # fmt: skip
+    [
+        ("mowing", ("mowing", "mulching"), 6, 0.8, 0.8),
+        ("harvest", ("harvest",), 30, 0.9, 0.9),
+        ("ploughing", ("ploughing",), 6, 0.7, 0.9),
+    ],
+)
 def test_the_work_of_the_sample_is_found(grown, marker, event, tolerance, recall, precision):
     lake, work = grown
     near, wanted, given = hits(found(lake, marker), work, event, tolerance)
@@ -333,8 +354,14 @@ def light(lake, **others):
 
 def test_grassland_that_is_mown_is_green_and_what_is_never_mown_red(lake):
     every = [(day, 0.8) for day in range(10, 360, 10)]
-    fill(lake, *seen("a", MOWN), *seen("b", every), *seen("c", MOWN[:2]), pids=("a", "b", "c"),
-         crops=[("Permanent GRASSLAND", None)] * 3)  # fmt: skip
+    fill(
+        lake,
+        *seen("a", MOWN),
+        *seen("b", every),
+        *seen("c", MOWN[:2]),
+        pids=("a", "b", "c"),
+        crops=[("Permanent GRASSLAND", None)] * 3,
+    )
     markers.find("ms", 2024, lake=lake)
     lights = light(lake, scenarios=["grassland is mown"])
     assert [lights[pid, "grassland is mown"][0] for pid in "abc"] == ["green", "red", "yellow"]

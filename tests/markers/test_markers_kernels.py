@@ -51,23 +51,26 @@ many = st.lists(day_and_value, min_size=1, max_size=5)
         pytest.param([(0, 0.8), (10, 0.69), (20, 0.8)], [], id="0.11 is too small a fall"),
         pytest.param([(0, 0.49), (10, 0.2), (20, 0.45)], [], id="nothing tall stood there"),
         pytest.param(
-            [(0, 0.9), (5, 0.88), (10, 0.5), (15, 0.45), (25, 0.8)], [(5, 7.5, 10, 0.45, 7 / 9)],
+            [(0, 0.9), (5, 0.88), (10, 0.5), (15, 0.45), (25, 0.8)],
+            [(5, 7.5, 10, 0.45, 7 / 9)],
             id="the steepest step dates it",
         ),
         pytest.param([(0, 0.7), (20, 0.6), (40, 0.5), (60, 0.7)], [], id="a slow fall is none: 0.1 within 25 days"),
         pytest.param(
-            [(0, 0.8), (5, 0.5), (15, 0.75), (20, 0.35), (40, 0.7)], [(15, 17.5, 20, 0.4, 0.875)],
+            [(0, 0.8), (5, 0.5), (15, 0.75), (20, 0.35), (40, 0.7)],
+            [(15, 17.5, 20, 0.4, 0.875)],
             id="of two within 30 days the deeper",
         ),
         pytest.param(
-            [(0, 0.8), (10, 0.5), (30, 0.8), (45, 0.5), (60, 0.8)], [(0, 5, 10, 0.3, 1), (30, 37.5, 45, 0.3, 1)],
+            [(0, 0.8), (10, 0.5), (30, 0.8), (45, 0.5), (60, 0.8)],
+            [(0, 5, 10, 0.3, 1), (30, 37.5, 45, 0.3, 1)],
             id="two cuts",
         ),
         pytest.param([], [], id="never seen"),
         pytest.param([(3, 0.8)], [], id="seen once"),
         pytest.param([(day, 0.6) for day in range(0, 100, 5)], [], id="constant"),
     ],
-)  # fmt: skip
+)
 def test_a_fall_that_recovers_is_a_cut(series, expected):
     (found,) = falls(series)
     assert len(found) == len(expected)
@@ -238,8 +241,9 @@ def test_two_orbits_that_see_one_dip_give_one_event_the_deeper():
 
 
 def test_a_rise_confirms_a_cut_near_it_and_no_other():
-    rows, count = kernels.falls(*ragged_of([(0, 0.8), (10, 0.5), (20, 0.7)], [(0, 0.8), (10, 0.5), (20, 0.7)]),
-                                *CUT.values())  # fmt: skip
+    rows, count = kernels.falls(
+        *ragged_of([(0, 0.8), (10, 0.5), (20, 0.7)], [(0, 0.8), (10, 0.5), (20, 0.7)]), *CUT.values()
+    )
     others = np.full((2, 1, 7), np.nan)
     others[0, 0, :4], others[1, 0, :4] = (15, 18, 21, 0.2), (40, 43, 46, 0.2)
     sure = rows[0, 0, SURE]
@@ -286,8 +290,11 @@ def test_what_is_still_green_was_not_harvested():
 
 
 def test_bare_soil_is_ploughed_when_it_lasts():
-    every = ragged_of([(0, 0.35), (10, 0.15), (20, 0.15), (41, 0.5)], [(0, 0.35), (10, 0.15), (20, 0.3), (40, 0.4)],
-                      [(0, 0.35), (10, 0.15)])  # fmt: skip
+    every = ragged_of(
+        [(0, 0.35), (10, 0.15), (20, 0.15), (41, 0.5)],
+        [(0, 0.35), (10, 0.15), (20, 0.3), (40, 0.4)],
+        [(0, 0.35), (10, 0.15)],
+    )
     lasting, short, unseen = events(work.bared(*every, 0.2, 0.1, 0.35, 30, 15.0))
     assert tuple(lasting[0, :3]) == (0, 5, 10)
     assert not len(short)

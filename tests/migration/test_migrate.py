@@ -90,8 +90,9 @@ def write_dumps(folder):
     folder.mkdir()
     frame = gpd.GeoDataFrame(
         {"ogc_fid": [*PIDS], "parcel": [*PIDS.values()], "crop_name": "wheat"},
-        geometry=[factories.outline(number) for number in range(3)], crs=32631,
-    )  # fmt: skip
+        geometry=[factories.outline(number) for number in range(3)],
+        crs=32631,
+    )
     frame.to_file(folder / "parcels.gpkg")
     catalogue().to_csv(folder / "catalogue.csv", index=False)
     long_rows().to_csv(folder / "signatures.csv", index=False)
@@ -102,9 +103,13 @@ def write_dumps(folder):
 
 def run(folder, lake, **others):
     options = {
-        "parcels": folder / "parcels.gpkg", "pid": "parcel", "catalogue": folder / "catalogue.csv",
-        "signatures": [folder / "signatures.csv"], "hists": folder / "hists.csv", "refused": folder / "refused.csv",
-    }  # fmt: skip
+        "parcels": folder / "parcels.gpkg",
+        "pid": "parcel",
+        "catalogue": folder / "catalogue.csv",
+        "signatures": [folder / "signatures.csv"],
+        "hists": folder / "hists.csv",
+        "refused": folder / "refused.csv",
+    }
     return migrate("ms", 2020, lake=lake, **{**options, **others})
 
 
@@ -473,9 +478,15 @@ def test_what_cannot_be_migrated_is_told_in_one_line(change, error, message, dum
 
 def test_weather_is_that_of_the_cell_that_holds_the_parcel(dumps, lake):
     days = pd.DataFrame(
-        {"grid_id": [1, 1, 2, 3], "meteo_date": ["2020-05-01", "2020-05-02", "2020-05-01", "2020-05-01"],
-         "tmin": [1, 2, 3, 4], "tmax": 9.5, "tmean": 5, "prec": 0.5}
-    )  # fmt: skip
+        {
+            "grid_id": [1, 1, 2, 3],
+            "meteo_date": ["2020-05-01", "2020-05-02", "2020-05-01", "2020-05-01"],
+            "tmin": [1, 2, 3, 4],
+            "tmax": 9.5,
+            "tmean": 5,
+            "prec": 0.5,
+        }
+    )
     days.to_csv(dumps / "weather.csv", index=False)
     cells = {1: (2.9, 43.2), 2: (3.2, 43.2)}
     grid = [
@@ -496,21 +507,44 @@ def test_weather_is_that_of_the_cell_that_holds_the_parcel(dumps, lake):
 
 def test_markers_are_those_of_the_parcels(dumps, lake):
     frame = pd.DataFrame(
-        [("m1", "0012", "mowing", "s2", "2020-05-01", "2020-05-02", "2020-05-03", 3, 0.5, None, None, "hay"),
-         ("m2", "nobody", "mowing", "s2", "2020-05-01", None, None, 3, 0.5, None, None, None)],
-        columns=["foi_id", "pid", "marker", "marker_type", "date_start", "date_main", "date_end", "duration_days",
-                 "value_1", "value_2", "value_3", "practice"],
-    )  # fmt: skip
+        [
+            ("m1", "0012", "mowing", "s2", "2020-05-01", "2020-05-02", "2020-05-03", 3, 0.5, None, None, "hay"),
+            ("m2", "nobody", "mowing", "s2", "2020-05-01", None, None, 3, 0.5, None, None, None),
+        ],
+        columns=[
+            "foi_id",
+            "pid",
+            "marker",
+            "marker_type",
+            "date_start",
+            "date_main",
+            "date_end",
+            "duration_days",
+            "value_1",
+            "value_2",
+            "value_3",
+            "practice",
+        ],
+    )
     frame.to_csv(dumps / "markers.csv", index=False)
     for _ in range(2):
         done = run(dumps, lake, markers=dumps / "markers.csv", **NO_SERIES)
     assert done.tables["markers"] == migration.Counts(2, 1)
     (row,) = lake.query("markers.by_pid", aoi="ms", year=2020, ptype="", pid="0012").to_pylist()
     assert row == {
-        "foi_id": "m1", "marker": "mowing", "marker_type": "s2", "date_start": "2020-05-01", "date_main": "2020-05-02",
-        "date_end": "2020-05-03", "duration_days": 3, "value_1": 0.5, "value_2": None, "value_3": None, "pid": "0012",
+        "foi_id": "m1",
+        "marker": "mowing",
+        "marker_type": "s2",
+        "date_start": "2020-05-01",
+        "date_main": "2020-05-02",
+        "date_end": "2020-05-03",
+        "duration_days": 3,
+        "value_1": 0.5,
+        "value_2": None,
+        "value_3": None,
+        "pid": "0012",
         "practice": "hay",
-    }  # fmt: skip
+    }
 
 
 # -- what is called otherwise, and what is not there -----------------------------------------------------------------
@@ -552,8 +586,10 @@ def test_crops_that_are_in_the_lake_stay_where_the_dump_has_none(silent, dumps, 
     declared(**silent).to_file(dumps / "parcels.gpkg")
     run(dumps, lake)
     assert [(row["fid"], row["crop_name"], row["crop_code"]) for row in crops(lake)] == [
-        (11, "wheat", "233"), (12, "maize", "259"), (13, None, "1"),
-    ]  # fmt: skip
+        (11, "wheat", "233"),
+        (12, "maize", "259"),
+        (13, None, "1"),
+    ]
     assert "2 of 3 parcels keep the one that is in the lake" in caplog.text
     assert_same(served(lake), expected(long_rows()))
 
@@ -859,8 +895,10 @@ ROWS = st.lists(
         st.integers(0, 10_000),
         st.lists(st.floats(-2000, 20_000, width=32), min_size=7, max_size=7),
     ),
-    min_size=1, max_size=25, unique_by=lambda row: row[:2],
-)  # fmt: skip
+    min_size=1,
+    max_size=25,
+    unique_by=lambda row: row[:2],
+)
 
 
 @pytest.mark.slow
@@ -905,8 +943,10 @@ def _running(programs, folder):
         )
         server = subprocess.Popen(
             [programs / "postgres", "-D", data, "-k", place, "-c", "listen_addresses="],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_user,
-        )  # fmt: skip
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **as_user,
+        )
         try:
             for _ in range(100):
                 ready = subprocess.run([programs / "pg_isready", "-h", place], capture_output=True, check=False)

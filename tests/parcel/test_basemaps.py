@@ -6,11 +6,13 @@ import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from xml.sax.saxutils import escape
 
 import imagecodecs
 import numpy as np
 import pytest
 import rasterio
+import xyzservices
 from pyproj import Transformer
 from rasterio.transform import from_bounds
 
@@ -19,7 +21,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.demo import sample
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
-from cbm_lake.parcel import basemaps, chips
+from cbm_lake.parcel import basemaps, chips, tileservers
 
 HALF = 20037508.342789244
 WAVE = 700.0
@@ -208,7 +210,7 @@ def test_descriptions_of_the_original_are_taken(tiles, workspace, tmp_path):
     url = Workspace.here().config.tms["here"].replace("{", "${").replace("&", "&amp;")
     folder = workspace.config_file.parent / "tms"
     folder.mkdir()
-    (folder / "Ortho.xml").write_text(basemaps._TILES.format(service="TMS", url=url, half=HALF))
+    (folder / "Ortho.xml").write_text(tileservers._TILES.format(service="TMS", url=url, half=HALF, level=19))
     assert "ortho" in basemaps.names()
     file = basemaps.write(LON, LAT, tms="Ortho", file=tmp_path / "b.tif")
     assert off(file, square(LON, LAT, 256), 256)[0] <= 3
@@ -257,9 +259,13 @@ def test_true_colour_of_the_clearest_scene_lies_where_it_should(filled, tmp_path
         tags = dataset.tags()
     clearest = basemaps._clearest(filled, lon, lat, 1200)[0]
     assert tags == {
-        "tms": "sentinel", "asked": "sentinel", "date": f"{clearest.obstime:%Y-%m-%d}", "product": clearest.product,
-        "attribution": "Contains modified Copernicus Sentinel data", "AREA_OR_POINT": "Area",
-    }  # fmt: skip
+        "tms": "sentinel",
+        "asked": "sentinel",
+        "date": f"{clearest.obstime:%Y-%m-%d}",
+        "product": clearest.product,
+        "attribution": "Contains modified Copernicus Sentinel data",
+        "AREA_OR_POINT": "Area",
+    }
     found = chips.read(filled, clearest, ["B04", "SCL"], lon, lat, 1400)
     assert not np.isin(found["SCL"], (3, 8, 9, 10)).any()
     turn = Transformer.from_crs(3857, found.attrs["epsg"], always_xy=True)
@@ -336,3 +342,30 @@ def test_the_names_are_those_of_the_original_and_the_settings(workspace):
     workspace.configure("tms", PNOA="WMTS:https://example.org/wmts,layer=ortho")
     assert basemaps.names() == ["google", "bing", "osm", "esri", "ags", "pnoa", "sentinel"]
     assert json.loads(Workspace.here().config_file.read_text())["tms"]["PNOA"].startswith("WMTS:")
+
+
+@pytest.mark.parametrize("name", ["BasemapAT.orthofoto", "basemapat.ORTHOFOTO", "nlmaps.luchtfoto", "esri", "osm"])
+def test_a_provider_that_xyzservices_lists_is_read_with_its_depth_and_credited(workspace, name):
+    listed = {key.lower(): value for key, value in xyzservices.providers.flatten().items()}
+    provider = listed[{"esri": "esri.worldimagery", "osm": "openstreetmap.mapnik"}.get(name, name).lower()]
+    described = tileservers.definition(name)
+    assert escape(provider.build_url().replace("{", "${")) in described
+    assert f"<TileLevel>{provider.get('max_zoom', 19)}</TileLevel>" in described
+    assert tileservers.attribution(name) == provider.attribution
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("MapBox", "needs a key"),
+        ("Jawg.Sunny", "needs a key"),
+        ("OrdnanceSurvey.Road_27700", "needs a key|EPSG:27700"),
+        ("NASAGIBS.BlueMarble3031", "EPSG:3031"),
+        ("Nobody.Nothing", "no background"),
+    ],
+)
+def test_a_provider_that_cannot_be_read_is_refused_by_name(workspace, name, message):
+    with pytest.raises(InvalidInputError, match=f"{name}.*({message})|({message}).*{name}"):
+        tileservers.definition(name)
+    workspace.configure("tms", **{name: "https://example.org/{z}/{x}/{y}.png"})
+    assert "example.org" in tileservers.definition(name)

@@ -9,7 +9,7 @@ import rasterio
 import requests
 from rest_server import WHO
 from rest_server import served as rest_served
-from test_backgrounds import Tiles, served
+from test_basemaps import Tiles, served
 from test_ipycbm import all_of, press
 
 from cbm_lake import card2db, get, ipycbm, parcels, report, show
@@ -108,8 +108,14 @@ def test_the_report_and_its_evidence_say_it(pid, tmp_path):
 
 
 def test_the_service_says_it_and_asks_the_server_again(pid, workspace, tmp_path):
-    (row,) = open_lake().sql("select lon, lat from (select centroid_lon as lon, centroid_lat as lat, pid from parcels) "
-                             "where pid = $pid", pid=pid).to_pylist()  # fmt: skip
+    (row,) = (
+        open_lake()
+        .sql(
+            "select lon, lat from (select centroid_lon as lon, centroid_lat as lat, pid from parcels) where pid = $pid",
+            pid=pid,
+        )
+        .to_pylist()
+    )
     params = {**row, "chipsize": 64, "extend": 512, "tms": "agency", "iformat": "tif"}
     with rest_served(open_lake(), tmp_path) as address:
 

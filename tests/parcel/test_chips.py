@@ -267,8 +267,9 @@ def test_a_band_or_scene_that_the_cube_lacks_comes_out_of_the_file(cubed, files)
         found = chips.read(cubed, scene, [band], *at(500, 500), 640)
         assert np.array_equal(found[band], truth(files[band], *at(500, 500), 640)[0])
     other = replace(scene, boa_offset=0)  # what the cube has was stored with another offset
-    assert np.array_equal(chips.read(cubed, other, ["B04"], *at(500, 500), 640)["B04"],
-                          truth(files["B04"], *at(500, 500), 640, 0)[0])  # fmt: skip
+    assert np.array_equal(
+        chips.read(cubed, other, ["B04"], *at(500, 500), 640)["B04"], truth(files["B04"], *at(500, 500), 640, 0)[0]
+    )
 
 
 def test_what_a_failed_attempt_left_in_the_cube_is_not_looked_at(filled, files, monkeypatch):

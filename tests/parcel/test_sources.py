@@ -27,9 +27,14 @@ from cbm_lake.parcel.sources import ApiSource, LakeSource, api
 WHO = ("ada", "correct horse")
 PRODUCT = "S2A_MSIL2A_20240501T104021_N0510_R008_T31TEJ_20240501T142821"
 INFO = {
-    "area": [10004], "clat": [43.35], "clon": [3.0], "cropcode": ["1"], "cropname": ["wheat"], "pid": ["0012"],
+    "area": [10004],
+    "clat": [43.35],
+    "clon": [3.0],
+    "cropcode": ["1"],
+    "cropname": ["wheat"],
+    "pid": ["0012"],
     "srid": [32631],
-}  # fmt: skip
+}
 SERIES = {"date_part": [1704105600.0], "band": ["B04"], "count": [100.0], "mean": [400.0], "hist": [{"4": 25}]}
 WEATHER = {"meteo_date": ["2024-05-01"], "tmin": [3.5], "tmax": [17.0], "tmean": [10.0], "prec": [0.2]}
 DAYS = ("2024-05-01", "2024-05-31")
@@ -347,8 +352,9 @@ def test_everything_else_is_written_as_the_original_did(account, workspace):
     assert json.loads((folder / "info.json").read_text()) == INFO
     assert json.loads((folder / "parcel_peers.json").read_text()) == peers
     assert (folder / "time_series_weather.csv").read_text().splitlines() == [
-        ",meteo_date,tmin,tmax,tmean,prec", "0,2024-05-01,3.5,17.0,10.0,0.2",
-    ]  # fmt: skip
+        ",meteo_date,tmin,tmax,tmean,prec",
+        "0,2024-05-01,3.5,17.0,10.0,0.2",
+    ]
 
 
 # -- the lake ---------------------------------------------------------------------------------------------------------

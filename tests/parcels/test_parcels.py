@@ -200,8 +200,13 @@ def test_fiboa_columns_are_known_and_the_agencys_other_columns_follow(lake, tmp_
         assert table.schema.field(field.name).equals(field)
     (row,) = lake.sql("select pid, crop_name, crop_code, area_m2, aoi, year from parcels").to_pylist()
     assert row | {"area_m2": 0} == {
-        "pid": "7", "crop_name": "rye", "crop_code": "9", "area_m2": 0, "aoi": "aa", "year": 2024
-    }  # fmt: skip
+        "pid": "7",
+        "crop_name": "rye",
+        "crop_code": "9",
+        "area_m2": 0,
+        "aoi": "aa",
+        "year": 2024,
+    }
 
 
 def test_named_columns_go_before_guessed_ones(lake, tmp_path):
@@ -434,8 +439,9 @@ def test_a_changed_parcel_makes_a_new_version(lake, tmp_path, change):
 def test_neighbours_lie_together_in_the_file(lake, tmp_path):
     rng = np.random.default_rng(5)
     corners = rng.permutation(1600)
-    squares = [box(X + 100 * (n % 40), Y + 100 * (n // 40), X + 100 * (n % 40) + 90, Y + 100 * (n // 40) + 90)
-               for n in corners]  # fmt: skip
+    squares = [
+        box(X + 100 * (n % 40), Y + 100 * (n // 40), X + 100 * (n % 40) + 90, Y + 100 * (n // 40) + 90) for n in corners
+    ]
     load(write(tmp_path / "set.parquet", squares, pid=[str(number) for number in corners]), lake)
     held = stored(lake).geometry.centroid
     steps = held.iloc[1:].distance(held.iloc[:-1], align=False)

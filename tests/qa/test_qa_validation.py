@@ -32,13 +32,28 @@ X, Y = 4_000_000, 2_900_000
 """A corner in EPSG:3035, well inside of it."""
 
 LPIS = {
-    "lpis_code": "A", "lpis_rp_id": "1", "tot_area": 1.0, "al_area": 0.5, "pc_area": 0.0, "pg_area": 0.5,
-    "na_area": 0.0, "af_area": 0.0, "n2000_area": 0.0, "pw_area": 0.0, "lf_area": 0.0, "anc_area": 0.0,
+    "lpis_code": "A",
+    "lpis_rp_id": "1",
+    "tot_area": 1.0,
+    "al_area": 0.5,
+    "pc_area": 0.0,
+    "pg_area": 0.5,
+    "na_area": 0.0,
+    "af_area": 0.0,
+    "n2000_area": 0.0,
+    "pw_area": 0.0,
+    "lf_area": 0.0,
+    "anc_area": 0.0,
     "avail_area": True,
-}  # fmt: skip
+}
 GSA = {
-    "gsa_par_id": "1", "gsa_hol_id": "7", "gsa_col_id": "3", "main_crop": "wheat", "catch_crop": "", "organic": True,
-}  # fmt: skip
+    "gsa_par_id": "1",
+    "gsa_hol_id": "7",
+    "gsa_col_id": "3",
+    "main_crop": "wheat",
+    "catch_crop": "",
+    "organic": True,
+}
 GSA_LPIS = {"lpis_code": "A", "lpis_rp_id": "1", "gsa_par_id": "1"}
 CLAIM = {"gsa_par_id": "1", "ua": "U1", "claim_area": 0.5}
 INTERVENTION = {"ua": "U1", "ua_grp": "G1", "interv": "I1", "interv_lev": "1", "interv_typ": "area", "ua_grp_est": "G1"}
@@ -106,9 +121,17 @@ def test_a_table_without_faults_is_clean(table, tmp_path):
 
 @pytest.mark.parametrize(
     ("word", "name"),
-    [("inter", "interventions"), ("my_Interventions", "interventions"), ("ua", "ua_claimed"), ("gsa_ua", "ua_claimed"),
-     ("lpis", "lpis"), ("GSA", "gsa"), ("gsa_lpis", "gsa_lpis"), ("regions", "regions")],
-)  # fmt: skip
+    [
+        ("inter", "interventions"),
+        ("my_Interventions", "interventions"),
+        ("ua", "ua_claimed"),
+        ("gsa_ua", "ua_claimed"),
+        ("lpis", "lpis"),
+        ("GSA", "gsa"),
+        ("gsa_lpis", "gsa_lpis"),
+        ("regions", "regions"),
+    ],
+)
 def test_the_word_of_the_command_line_is_understood_as_before(word, name):
     assert tables.table_type(word).name == name
 
@@ -169,11 +192,20 @@ def test_whole_numbers_in_csv_pass_for_float64_and_in_parquet_do_not(tmp_path):
 @pytest.mark.parametrize(
     ("values", "fine"),
     [
-        (["0", "1"], True), (["1", "1"], True), (["0.0", "1.0"], True), (["True", "false"], True), (["T", "f"], True),
-        (["t", "true"], False), (["0", "true"], False), (["yes", "no"], False), (["1", "2"], False), (["1", ""], False),
-        (["True", ""], False), (["t", "NA"], False),
+        (["0", "1"], True),
+        (["1", "1"], True),
+        (["0.0", "1.0"], True),
+        (["True", "false"], True),
+        (["T", "f"], True),
+        (["t", "true"], False),
+        (["0", "true"], False),
+        (["yes", "no"], False),
+        (["1", "2"], False),
+        (["1", ""], False),
+        (["True", ""], False),
+        (["t", "NA"], False),
     ],
-)  # fmt: skip
+)
 def test_booleans_are_of_one_pair_of_truths_and_without_gaps(values, fine, tmp_path):
     answer = validate(csv(tmp_path, "gsa", organic=values), "gsa")
     assert (("validate_dtypes", "organic") not in found(answer)) is fine
@@ -390,9 +422,13 @@ FORMATS = ["lpis.parquet", "lpis.geoparquet", "lpis.gpkg", "lpis.shp", "lpis.csv
 def test_every_format_gives_the_same_findings(name, faulty):
     answer = validate(faulty / name, "lpis")
     assert counts(answer) == {
-        "check_duplicates": 1, "lpis_notvalid_geom_cnt": 1, "lpis_missing_geom_cnt": 1, "lpis_overlap_cnt": 1,
-        "invalid_negative_tot_area": 1, "invalid_tot_area": 1,
-    }  # fmt: skip
+        "check_duplicates": 1,
+        "lpis_notvalid_geom_cnt": 1,
+        "lpis_missing_geom_cnt": 1,
+        "lpis_overlap_cnt": 1,
+        "invalid_negative_tot_area": 1,
+        "invalid_tot_area": 1,
+    }
     assert found(answer)["lpis_overlap_cnt", "geometry"]["ids"] == ["01, 2"]
     assert ("lpis_assumed_crs" in answer.findings["rule"].to_pylist()) is (name == "hex.csv")
 
@@ -462,12 +498,17 @@ def test_overlaps_of_more_than_ten_square_metres_are_found_whatever_their_shape(
     )
     bar = shapely.box(X - 5, Y + 30, X + 55, Y + 40)
     shapes = [
-        u, bar,  # two pieces of 10 x 10 m
-        square(200, 0), square(220, 20, 10),  # one within the other
-        square(400, 0), square(499.91, 0),  # 0.09 x 100 m: 9 m2
-        square(700, 0), square(799.8, 0),  # 20 m2
-        square(1000, 0), square(1100, 0),  # an edge in common
-    ]  # fmt: skip
+        u,
+        bar,  # two pieces of 10 x 10 m
+        square(200, 0),
+        square(220, 20, 10),  # one within the other
+        square(400, 0),
+        square(499.91, 0),  # 0.09 x 100 m: 9 m2
+        square(700, 0),
+        square(799.8, 0),  # 20 m2
+        square(1000, 0),
+        square(1100, 0),  # an edge in common
+    ]
     finding = found(validate(arrow("lpis", shapes), "lpis"))["lpis_overlap_cnt", "geometry"]
     assert sorted(zip(finding["ids"], finding["details"], strict=True)) == [
         ("1, 2", "200.0 m², in several pieces"),
@@ -692,8 +733,11 @@ def test_groups_and_interventions_are_counted_as_what_they_are():
     assert (groups["count"], groups["details"]) == (3, ["3", "2", "1", "1.3333"])
     assert (interventions["count"], interventions["details"]) == (2, ["2", "2", "1", "1.5"])
     assert interventions["ids"] == [
-        "interv_cnt", "max_ua_grp_per_interv", "min_ua_grp_per_interv", "avg_ua_grp_per_interv",
-    ]  # fmt: skip
+        "interv_cnt",
+        "max_ua_grp_per_interv",
+        "min_ua_grp_per_interv",
+        "avg_ua_grp_per_interv",
+    ]
     assert answer.clean
 
 
@@ -707,13 +751,20 @@ def test_the_largest_and_smallest_parcels_are_listed_which_the_original_only_pro
 def test_tables_that_belong_together_are_validated_at_once(tmp_path):
     lpis = arrow("lpis", [square(0, 0), square(50, 0)])
     answer = validate_tables(
-        lpis=lpis, gsa=csv(tmp_path, "gsa"), gsa_lpis=csv(tmp_path, "gsa_lpis"), interventions=arrow("interventions"),
+        lpis=lpis,
+        gsa=csv(tmp_path, "gsa"),
+        gsa_lpis=csv(tmp_path, "gsa_lpis"),
+        interventions=arrow("interventions"),
         ua_claimed=arrow("ua_claimed", gsa_par_id=["1", "2"], ua=["1", "1"]),
-    )  # fmt: skip
+    )
     assert counts(answer) == {"validate_relation_gsa": 1, "lpis_overlap_cnt": 1, "claimed_parcel_missing": 1}
     assert [step.table for step in answer.steps if step.name == "check_nulls"] == [
-        "lpis", "gsa", "gsa_lpis", "interventions", "ua_claimed",
-    ]  # fmt: skip
+        "lpis",
+        "gsa",
+        "gsa_lpis",
+        "interventions",
+        "ua_claimed",
+    ]
 
 
 def test_no_table_at_all_is_refused():

@@ -162,10 +162,16 @@ def without_checksums(lake):
             values, attributes = array[:], dict(array.attrs)
             shutil.rmtree(path.parent)
             zarr.create_array(
-                path.parent, shape=array.shape, dtype=array.dtype, chunks=array.chunks, shards=array.shards,
-                compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), fill_value=0,
-                dimension_names=("time", "y", "x"), attributes=attributes,
-            )[:] = values  # fmt: skip
+                path.parent,
+                shape=array.shape,
+                dtype=array.dtype,
+                chunks=array.chunks,
+                shards=array.shards,
+                compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+                fill_value=0,
+                dimension_names=("time", "y", "x"),
+                attributes=attributes,
+            )[:] = values
     for path in Path(lake.url).glob("cubes/s2/*/zarr.json"):
         cube._consolidate(str(path.parent), json.loads(path.read_text())["attributes"])
 

@@ -65,11 +65,14 @@ def lake_of(folder, hrefs, card="s2", name=None, raster=None, **properties):
     ground = shapely.box(LEFT, TOP - 10 * SIZE, LEFT + 10 * SIZE, TOP)
     degrees = shapely.transform(ground, Transformer.from_crs(32631, 4326, always_xy=True).transform, interleaved=False)
     item = {
-        "type": "Feature", "stac_version": "1.0.0", "id": name or (NAME.format("0301") if card == "s2" else RADAR),
-        "links": [], "geometry": shapely.geometry.mapping(degrees),
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": name or (NAME.format("0301") if card == "s2" else RADAR),
+        "links": [],
+        "geometry": shapely.geometry.mapping(degrees),
         "properties": {"datetime": "2024-05-01T10:40:21Z", **properties},
         "assets": {band: {"href": href, "raster:bands": [raster or {}]} for band, href in hrefs.items()},
-    }  # fmt: skip
+    }
     (folder / "item.json").write_text(json.dumps(item))
     assert card2db.items(folder / "item.json", card=card, lake=lake).new == 1
     return lake
@@ -195,7 +198,7 @@ REFUSED = {
     "eight bits": ("uint8", 10, {}, {}, "is uint8; band B04 needs uint16"),
     "another scale": ("uint16", 10, {"scale": 0.00005}, {}, "has a scale of 5e-05; band B04 needs 0.0001"),
     "DN as floats": ("float32", 10, {}, {}, "is float32 but holds numbers like"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("cube", [False, True])
@@ -253,11 +256,20 @@ def test_linear_power_is_accepted_at_the_pixel_sizes_of_providers(metres, tmp_pa
 @pytest.mark.parametrize(
     ("card", "band", "metres", "fits"),
     [
-        ("s2", "B04", 10, True), ("s2", "B05", 20, True), ("s2", "B05", 10, False), ("s2", "SCL", 20, True),
-        ("s2", "SCL", 10, False), ("s2", "SCL", 60, False), ("s2", "B04", 10.000001, True), ("s2", "B04", 10.5, False),
-        ("bs", "VV", 10, True), ("bs", "VV", 30, True), ("bs", "VV", 100, False), ("c6", "VH", 20, True),
+        ("s2", "B04", 10, True),
+        ("s2", "B05", 20, True),
+        ("s2", "B05", 10, False),
+        ("s2", "SCL", 20, True),
+        ("s2", "SCL", 10, False),
+        ("s2", "SCL", 60, False),
+        ("s2", "B04", 10.000001, True),
+        ("s2", "B04", 10.5, False),
+        ("bs", "VV", 10, True),
+        ("bs", "VV", 30, True),
+        ("bs", "VV", 100, False),
+        ("c6", "VH", 20, True),
     ],
-)  # fmt: skip
+)
 def test_pixel_sizes_are_the_cards(card, band, metres, fits):
     def check(pixel, epsg):
         encoding.check_pixel(cards.get(card), band, "x.tif", epsg, pixel)

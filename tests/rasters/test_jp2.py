@@ -216,9 +216,13 @@ def test_real_files_of_esa(realdata):
 
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(
-    st.integers(1, 150), st.integers(1, 150), st.integers(1, 6), st.sampled_from(["uint8", "int16", "uint16"]),
-    st.sampled_from(["noise", "nothing", "sparse", "steps"]), st.integers(0, 2**32 - 1),
-)  # fmt: skip
+    st.integers(1, 150),
+    st.integers(1, 150),
+    st.integers(1, 6),
+    st.sampled_from(["uint8", "int16", "uint16"]),
+    st.sampled_from(["noise", "nothing", "sparse", "steps"]),
+    st.integers(0, 2**32 - 1),
+)
 def test_any_image_without_loss(height, width, resolutions, dtype, content, seed):
     random, limits = np.random.default_rng(seed), np.iinfo(dtype)
     pixels = random.integers(limits.min, limits.max, (height, width), dtype, endpoint=True)

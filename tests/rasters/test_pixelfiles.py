@@ -53,8 +53,13 @@ def test_a_geotiff_has_a_band_for_each_date_and_band(tiles, out):
         assert tuple(file.transform)[:6] == PLACE
         assert np.isnan(file.nodata)
         assert file.descriptions == (
-            "2024-01-01 B04", "2024-01-01 B08", "2024-01-11 B04", "2024-01-11 B08", "2024-01-21 B04", "2024-01-21 B08",
-        )  # fmt: skip
+            "2024-01-01 B04",
+            "2024-01-01 B08",
+            "2024-01-11 B04",
+            "2024-01-11 B08",
+            "2024-01-21 B04",
+            "2024-01-21 B08",
+        )
         for number in range(3):
             for place, band in enumerate(("B04", "B08"), 1):
                 assert same(file.read(2 * number + place), cube[band][number])
@@ -87,8 +92,11 @@ def test_stored_dn_keep_their_type_and_classes_their_numbers(tiles, out):
 def test_a_folder_has_a_cog_for_each_date_and_band(tiles, out):
     assert tiles.export_cube("s2", out / "cogs", aoi="ms", resolution=20, start="2024-01-10") == 4
     assert left(out / "cogs") == [
-        "2024-01-11_B05.tif", "2024-01-11_SCL.tif", "2024-01-21_B05.tif", "2024-01-21_SCL.tif",
-    ]  # fmt: skip
+        "2024-01-11_B05.tif",
+        "2024-01-11_SCL.tif",
+        "2024-01-21_B05.tif",
+        "2024-01-21_SCL.tif",
+    ]
     cube = tiles.cube("s2", "ms", resolution=20, harmonised=True)
     with rasterio.open(out / "cogs" / "2024-01-11_B05.tif") as file:
         assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"

@@ -13,8 +13,16 @@ from rasterstats import zonal_stats
 from cbm_lake import card2db, extract, parcels
 from cbm_lake.lake import open_lake
 
-STATISTICS = {"count": "count", "mean": "mean", "std": "std", "min": "min", "max": "max", "p25": "percentile_25",
-              "p50": "percentile_50", "p75": "percentile_75"}  # fmt: skip
+STATISTICS = {
+    "count": "count",
+    "mean": "mean",
+    "std": "std",
+    "min": "min",
+    "max": "max",
+    "p25": "percentile_25",
+    "p50": "percentile_50",
+    "p75": "percentile_75",
+}
 ORIGIN = (643_260, 5_676_480)
 """Upper left corner of the real rasters, EPSG:32631."""
 PRODUCT = "S1A_IW_GRDH_1SDV_{day}T055000_{day}T055025_032400_03C000_ABCD_CARD_{kind}"
@@ -38,14 +46,18 @@ def item(folder, day, rasters, kind):
         box = shapely.box(*raster.bounds)
     to_degrees = Transformer.from_crs(32631, 4326, always_xy=True).transform
     return {
-        "type": "Feature", "stac_version": "1.0.0", "id": PRODUCT.format(day=day, kind=kind), "links": [],
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": PRODUCT.format(day=day, kind=kind),
+        "links": [],
         "geometry": shapely.geometry.mapping(shapely.transform(box, to_degrees, interleaved=False)),
         "properties": {
-            "datetime": f"{day[:4]}-{day[4:6]}-{day[6:]}T05:50:00Z", "platform": "sentinel-1a",
+            "datetime": f"{day[:4]}-{day[4:6]}-{day[6:]}T05:50:00Z",
+            "platform": "sentinel-1a",
             "proj:code": "EPSG:32631",
         },
         "assets": {band: {"href": str(path)} for band, path in rasters.items()},
-    }  # fmt: skip
+    }
 
 
 def filled(folder, card, days):

@@ -37,9 +37,14 @@ def write(path, pixels, **profile):
     tiles = {"tiled": True, "blockxsize": 64, "blockysize": 64}
     height, width = pixels.shape
     with rasterio.open(
-        path, "w", **{"driver": "GTiff", **tiles, **PLACE, **profile}, count=1, dtype=pixels.dtype, height=height,
+        path,
+        "w",
+        **{"driver": "GTiff", **tiles, **PLACE, **profile},
+        count=1,
+        dtype=pixels.dtype,
+        height=height,
         width=width,
-    ) as file:  # fmt: skip
+    ) as file:
         file.write(pixels, 1)
     return str(path)
 
@@ -250,9 +255,17 @@ def test_files_beside_a_raster_say_where_it_is_and_what_is_nodata(tmp_path, driv
     }
     path = tmp_path / f"b.{endings[driver]}"
     with rasterio.open(
-        path, "w", driver=driver, count=1, dtype="uint16", height=150, width=170, nodata=65535, **PLACE,
+        path,
+        "w",
+        driver=driver,
+        count=1,
+        dtype="uint16",
+        height=150,
+        width=170,
+        nodata=65535,
+        **PLACE,
         **options[driver],
-    ) as file:  # fmt: skip
+    ) as file:
         file.write(pixels, 1)
     assert len(list(tmp_path.iterdir())) > 1
     raster = Raster.inspect(str(path))
@@ -314,11 +327,18 @@ def test_tiles_that_were_never_written_are_nodata(tmp_path, dtype, nodata):
 @pytest.mark.parametrize(
     ("dtype", "declared", "found"),
     [
-        ("int16", -32768, -32768), ("uint16", 65535, 65535), ("float32", -9999, -9999), ("float32", np.inf, np.inf),
-        ("float64", -1e300, -1e300), ("uint16", 0, None), ("uint16", None, None), ("float32", np.nan, None),
-        ("uint8", 300, None), ("uint8", -1, None),
+        ("int16", -32768, -32768),
+        ("uint16", 65535, 65535),
+        ("float32", -9999, -9999),
+        ("float32", np.inf, np.inf),
+        ("float64", -1e300, -1e300),
+        ("uint16", 0, None),
+        ("uint16", None, None),
+        ("float32", np.nan, None),
+        ("uint8", 300, None),
+        ("uint8", -1, None),
     ],
-)  # fmt: skip
+)
 def test_pixels_that_the_file_calls_nodata_are_0_in_every_reader(tmp_path, dtype, declared, found):
     pixels = noise((70, 80), dtype)
     pixels[20:30, 30:50] = np.array(found or 0).astype(dtype)
@@ -527,9 +547,11 @@ def proj(shape, size=10):
     rows, columns = shape
     left, top = UTM.c, UTM.f
     return {
-        "proj:bbox": [left, top - size * rows, left + size * columns, top], "proj:epsg": 32631,
-        "proj:shape": [rows, columns], "proj:transform": [size, 0.0, left, 0.0, -size, top, 0.0, 0.0, 1.0],
-    }  # fmt: skip
+        "proj:bbox": [left, top - size * rows, left + size * columns, top],
+        "proj:epsg": 32631,
+        "proj:shape": [rows, columns],
+        "proj:transform": [size, 0.0, left, 0.0, -size, top, 0.0, 0.0, 1.0],
+    }
 
 
 def product(folder, pixels, zarr_format=2, name=NAME, path=BAND, attributes=None):

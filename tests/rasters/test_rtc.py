@@ -21,10 +21,14 @@ def items(folder, *documents):
 
 def item(name, assets, **properties):
     return {
-        "type": "Feature", "stac_version": "1.0.0", "id": name, "links": [], "assets": assets,
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": name,
+        "links": [],
+        "assets": assets,
         "geometry": shapely.geometry.mapping(shapely.box(2.9, 43.2, 3.1, 43.5)),
         "properties": {"datetime": "2024-05-01T05:50:01Z", "platform": "Sentinel-1A", **properties},
-    }  # fmt: skip
+    }
 
 
 def rasters(folder, nodata, seed=0, **options):
@@ -60,8 +64,9 @@ def test_the_real_items_of_planetary_computer_and_aws_have_their_bands(realdata,
         assert card2db.items(file, card="bs", lake=lake) == card2db.Ingested(1, 1)
     rows = lake.sql("select * from scenes order by obstime").to_pylist()
     assert [row["acquisition"] for row in rows] == [
-        "bs/S1A/20200103T233556/17RMJ", "bs/S1A/20250311T044231/20250311T044249",
-    ]  # fmt: skip
+        "bs/S1A/20200103T233556/17RMJ",
+        "bs/S1A/20250311T044231/20250311T044249",
+    ]
     assert all(row["assets"][band]["href"].startswith("https://") for row in rows for band in ("VV", "VH"))
 
 

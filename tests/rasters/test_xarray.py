@@ -80,8 +80,9 @@ def test_cube_stack_and_files_have_the_same_pixels_on_every_date(tiles, aoi, met
             assert np.array_equal(cube[band][number], stored[BOX[metres]])
             assert cube[band].dtype == stored.dtype
     assert (float(cube.x[0]), float(cube.y[0])) == (
-        LEFT + (BOX[metres][1].start + 0.5) * metres, TOP - (BOX[metres][0].start + 0.5) * metres,
-    )  # fmt: skip
+        LEFT + (BOX[metres][1].start + 0.5) * metres,
+        TOP - (BOX[metres][0].start + 0.5) * metres,
+    )
 
 
 def test_without_an_area_the_whole_grid_is_there(tiles):
@@ -90,8 +91,9 @@ def test_without_an_area_the_whole_grid_is_there(tiles):
     assert np.array_equal(whole["B08"][1], pixels("eastS1", "B08"))
 
 
-@pytest.mark.parametrize("read", [lambda lake, **how: lake.cube("s2", "ms", **how),
-                                  lambda lake, **how: lake.stack("s2", "ms", *DAYS, **how)])  # fmt: skip
+@pytest.mark.parametrize(
+    "read", [lambda lake, **how: lake.cube("s2", "ms", **how), lambda lake, **how: lake.stack("s2", "ms", *DAYS, **how)]
+)
 def test_harmonised_pixels_have_their_offset_and_nan_for_nodata(tiles, read):
     found = read(tiles, harmonised=True, bands=["B04"])
     for number, (name, offset) in enumerate(OFFSETS.items()):
@@ -112,8 +114,10 @@ def test_nothing_is_read_before_it_is_asked_for(tiles, monkeypatch):
 
 def test_days_are_cut_and_the_last_is_included(tiles):
     day = str(factories.day(1).date())
-    for found in (tiles.cube("s2", "ms", bands=["B04"], start=day, end=day),
-                  tiles.stack("s2", "ms", day, day, bands=["B04"])):  # fmt: skip
+    for found in (
+        tiles.cube("s2", "ms", bands=["B04"], start=day, end=day),
+        tiles.stack("s2", "ms", day, day, bands=["B04"]),
+    ):
         assert scenes(found) == ["S1_ms"]
     with pytest.raises(InvalidInputError, match="reversed"):
         tiles.cube("s2", "ms", start="2024-02-01", end="2024-01-01")
@@ -144,8 +148,12 @@ def test_what_is_not_there_is_said(tiles, lake):
         tiles.stack("s2", "nowhere", *DAYS)
     with pytest.raises(NotFoundError, match="extract with a cube first"):
         lake.cube("bs")
-    for wrong, words in (({"year": DAYS[0]}, "no year"), ({"resolution": "10"}, "no pixel size"),
-                         ({"resolution": -10}, "no pixel size"), ({"start": 20240101}, "no day")):  # fmt: skip
+    for wrong, words in (
+        ({"year": DAYS[0]}, "no year"),
+        ({"resolution": "10"}, "no pixel size"),
+        ({"resolution": -10}, "no pixel size"),
+        ({"start": 20240101}, "no day"),
+    ):
         with pytest.raises(InvalidInputError, match=words):
             tiles.cube("s2", "ms", **wrong)
     for epsg, words in ((99999, "99999 is no coordinate system"), (4326, "EPSG:4326 is in degrees")):
@@ -161,8 +169,9 @@ def test_what_is_not_there_is_said(tiles, lake):
 def test_the_cubes_are_listed_with_what_they_hold(tiles):
     rows = tiles.cubes("s2", "east").to_pylist()
     assert [(row["epsg"], row["resolution"], row["bands"], row["scenes"]) for row in rows] == [
-        (32632, 10, ["B04", "B08"], 3), (32632, 20, ["B05", "SCL"], 3),
-    ]  # fmt: skip
+        (32632, 10, ["B04", "B08"], 3),
+        (32632, 20, ["B05", "SCL"], 3),
+    ]
     assert (rows[0]["first"], rows[0]["last"]) == (factories.day(0), factories.day(2))
     assert tiles.cubes("s2").num_rows == 4
 
@@ -347,8 +356,10 @@ def test_a_band_that_was_only_begun_is_nodata_on_that_date(tmp_path):
     other = two_tiles.make(tmp_path, areas=("ms",), cube=False)
     two_tiles.run(other, bands=["B04"])
     cube = Cube(url(other))
-    slots = [Slot(row["scene"], row["obstime"], row["boa_offset"])
-             for row in other.query("extractions.slots", card="s2", grid=grid(other)).to_pylist()]  # fmt: skip
+    slots = [
+        Slot(row["scene"], row["obstime"], row["boa_offset"])
+        for row in other.query("extractions.slots", card="s2", grid=grid(other)).to_pylist()
+    ]
     cube.extend(cube.grid(), {"B08": "uint16"}, slots)
     zarr.open_array(cube.url, path="B08", mode="r+")[:] = 7  # as an attempt that was killed leaves it
     found = other.cube("s2", "ms", resolution=10)
@@ -394,9 +405,11 @@ def age(place):
         del group[name]
     group.attrs.put({"proj:code": "EPSG:32631", "Conventions": "CF-1.11", "scenes": ids})
     for name, array in group.arrays():
-        attributes = {"time": {"units": "microseconds since 1970-01-01", "calendar": "proleptic_gregorian"},
-                      "boa_offset": {"units": "DN"}, "spatial_ref": {"GeoTransform": f"{LEFT} 10 0 {TOP} 0 -10",
-                      "crs_wkt": array.attrs.get("crs_wkt")}}.get(name, {"grid_mapping": "spatial_ref"})  # fmt: skip
+        attributes = {
+            "time": {"units": "microseconds since 1970-01-01", "calendar": "proleptic_gregorian"},
+            "boa_offset": {"units": "DN"},
+            "spatial_ref": {"GeoTransform": f"{LEFT} 10 0 {TOP} 0 -10", "crs_wkt": array.attrs.get("crs_wkt")},
+        }.get(name, {"grid_mapping": "spatial_ref"})
         array.attrs.put(attributes)
 
 

@@ -163,9 +163,11 @@ def test_text_that_a_reader_sees_in_the_place_of_the_evidence_is_told(made, tmp_
     text, end, tail = rest.partition("</script>")
     file = tmp_path / "report.html"
     forged = [
-        f"{text}</SCRIPT><h1>maize</h1><script>{end}", f"{text}</script ><h1>maize</h1><script>{end}",
-        f" {text}{end}<h1>maize</h1>", f"{text}<!-- {end}",
-    ]  # fmt: skip
+        f"{text}</SCRIPT><h1>maize</h1><script>{end}",
+        f"{text}</script ><h1>maize</h1><script>{end}",
+        f" {text}{end}<h1>maize</h1>",
+        f"{text}<!-- {end}",
+    ]
     for tools in (evidence.tools(), {"typst": "99"}):
         monkeypatch.setattr(evidence, "tools", lambda tools=tools: tools)
         for inside in forged:
@@ -276,7 +278,7 @@ PDF = {
     "parts added to its end": lambda content: content + b"\n1 0 obj\n<< >>\nendobj\nstartxref\n0\n%%EOF\n",
     "a byte added": lambda content: content + b" ",
     "saved anew": _rewritten(lambda writer: None),
-}  # fmt: skip
+}
 
 
 SAME = ("saved anew", "a byte added")
@@ -409,9 +411,17 @@ def test_a_seal_that_is_none_is_refused(made, tmp_path):
     document = evidence.read(made / "signed/report_ms_2024_12.json")
     seal = document["seal"]
     odd = [
-        None, [], "x", {}, {**seal, "number": "1"}, {**seal, "public": "?"}, {**seal, "signature": "AAAA"},
-        {**seal, "public": "AAAA"}, {**seal, "rendered": None}, {**seal, "previous": 3},
-    ]  # fmt: skip
+        None,
+        [],
+        "x",
+        {},
+        {**seal, "number": "1"},
+        {**seal, "public": "?"},
+        {**seal, "signature": "AAAA"},
+        {**seal, "public": "AAAA"},
+        {**seal, "rendered": None},
+        {**seal, "previous": 3},
+    ]
     file = tmp_path / "report.json"
     for one in odd:
         file.write_text(json.dumps({**document, "seal": one}))
@@ -617,20 +627,30 @@ def _replaced(document, path, value):
 
 
 ODD = {
-    "no facts": (("facts",), ...), "no key": (("key",), ...), "no page": (("page",), ...),
+    "no facts": (("facts",), ...),
+    "no key": (("key",), ...),
+    "no page": (("page",), ...),
     "no tools": (("tools",), ...),
-    "another format": (("format",), 99), "a format of text": (("format",), "2"), "true": (("format",), True),
-    "a year of text": (("key", "year"), "2024"), "a year that is none": (("key", "year"), 10**30),
-    "a moment that is none": (("as_of",), "yesterday"), "facts as a list": (("facts",), []),
-    "no parcel": (("facts", "parcel"), ...), "an area of text": (("facts", "parcel", "area_m2"), "large"),
+    "another format": (("format",), 99),
+    "a format of text": (("format",), "2"),
+    "true": (("format",), True),
+    "a year of text": (("key", "year"), "2024"),
+    "a year that is none": (("key", "year"), 10**30),
+    "a moment that is none": (("as_of",), "yesterday"),
+    "facts as a list": (("facts",), []),
+    "no parcel": (("facts", "parcel"), ...),
+    "an area of text": (("facts", "parcel", "area_m2"), "large"),
     "no scenes": (("facts", "scenes"), None),
-    "rows as numbers": (("facts", "optical"), [1, 2]), "a day that is none": (("facts", "optical", 0, "obstime"), 5),
+    "rows as numbers": (("facts", "optical"), [1, 2]),
+    "a day that is none": (("facts", "optical", 0, "obstime"), 5),
     "peers of two lengths": (("facts", "peers"), {"pids": ["1"], "distance": []}),
     "figures of other names": (("pictures",), {"../../x": "0"}),
     "pixels of other names": (("pixels",), {"/etc/x": "0"}),
-    "a missing figure of another name": (("page", "missing"), {"x": "y"}), "no reason": (("page", "missing"), {}),
-    "notes as a list": (("others",), {"foi": None}), "pictures as texts": (("pictures", "ndvi"), 5),
-}  # fmt: skip
+    "a missing figure of another name": (("page", "missing"), {"x": "y"}),
+    "no reason": (("page", "missing"), {}),
+    "notes as a list": (("others",), {"foi": None}),
+    "pictures as texts": (("pictures", "ndvi"), 5),
+}
 
 
 @pytest.mark.parametrize("form", ["html", "pdf"])
@@ -665,11 +685,26 @@ def attach(made, file, text):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "no", "[]", "null", "1", '"x"', "{", '{"a": NaN}', '{"a": Infinity}', '{"a": -Infinity}', '{"a": 1e999}',
-        "[" * 10_000 + "]" * 10_000, '{"a":' * 10_000 + "1" + "}" * 10_000, '{"a": 1, "a": 2}', '{"a": "\\ud800"}',
-        '{"a": ' + "9" * 5000 + "}", "{} {}", "\ufeff{}",
+        "",
+        "no",
+        "[]",
+        "null",
+        "1",
+        '"x"',
+        "{",
+        '{"a": NaN}',
+        '{"a": Infinity}',
+        '{"a": -Infinity}',
+        '{"a": 1e999}',
+        "[" * 10_000 + "]" * 10_000,
+        '{"a":' * 10_000 + "1" + "}" * 10_000,
+        '{"a": 1, "a": 2}',
+        '{"a": "\\ud800"}',
+        '{"a": ' + "9" * 5000 + "}",
+        "{} {}",
+        "\ufeff{}",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_evidence_is_exit_2_with_one_line(made, tmp_path, text, form):
     file = attach(made, tmp_path / f"report.{form}", text)
     answer = runner.invoke(app, ["report", "verify", str(file)])

@@ -34,8 +34,18 @@ def lake(tmp_path_factory):
 
 
 def look(**others):
-    return Look(**{"who": "ada", "address": "1.2.3.4", "door": "rest", "method": "GET", "path": "/", "status": 200,
-                   "ms": 1.5, **others})  # fmt: skip
+    return Look(
+        **{
+            "who": "ada",
+            "address": "1.2.3.4",
+            "door": "rest",
+            "method": "GET",
+            "path": "/",
+            "status": 200,
+            "ms": 1.5,
+            **others,
+        }
+    )
 
 
 def test_every_door_writes_who_looked_at_which_parcel_or_asked_what(lake, tmp_path):
@@ -106,8 +116,10 @@ def test_the_access_log_is_read_by_auditors_only_and_reading_it_is_written_too(l
         assert requests.get(f"{address}/v1/access", auth=WHO, timeout=30).status_code == 403
     rows = audit.read(folder=tmp_path / "access").to_pylist()
     assert {(row["who"], row["status"]) for row in rows if row["path"] == "/v1/access"} == {
-        ("ada", 403), ("root", 403), ("ada", 200)
-    }  # fmt: skip
+        ("ada", 403),
+        ("root", 403),
+        ("ada", 200),
+    }
 
 
 def test_a_kill_costs_a_second_and_a_line_cut_short_is_left_out_and_named(tmp_path, caplog):
@@ -199,9 +211,11 @@ def test_what_is_pressed_on_the_page_is_written_but_no_password(tmp_path, monkey
     try:
         inputs = {"aoi": "ms", "pid": "0012", "url": "http://x"}
         form = panel.Panel(
-            "get", lambda **_: None, **{name: ipywidgets.Text(value) for name, value in inputs.items()},
+            "get",
+            lambda **_: None,
+            **{name: ipywidgets.Text(value) for name, value in inputs.items()},
             password=ipywidgets.Password("secret"),
-        )  # fmt: skip
+        )
         form.submit().result(30)
     finally:
         panel.LISTENERS.clear()
@@ -209,9 +223,14 @@ def test_what_is_pressed_on_the_page_is_written_but_no_password(tmp_path, monkey
     (row,) = audit.read(folder=tmp_path).to_pylist()
     told = {name: row[name] for name in ("who", "address", "door", "path", "aoi", "pid", "question")}
     assert told == {
-        "who": "root", "address": "1.2.3.4", "door": "app", "path": "get", "aoi": "ms", "pid": "0012",
+        "who": "root",
+        "address": "1.2.3.4",
+        "door": "app",
+        "path": "get",
+        "aoi": "ms",
+        "pid": "0012",
         "question": '{"url": "http://x"}',
-    }  # fmt: skip
+    }
 
 
 # -- passwords and rights ---------------------------------------------------------------------------------------------

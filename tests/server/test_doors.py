@@ -76,9 +76,16 @@ def basic(who=WHO):
 
 PATHS = sorted(create_app(None, None, Settings(Path("results"), Path("files"))).openapi()["paths"].items())
 ASKED = {
-    "year": 2024, "pid": "0012", "lon": 13.05, "lat": 43.5, "tms": "sentinel", "polygon": "1_1-2_1-2_2-1_1",
-    "start_date": "2024-01-01", "end_date": "2024-02-01", "of": "",
-}  # fmt: skip
+    "year": 2024,
+    "pid": "0012",
+    "lon": 13.05,
+    "lat": 43.5,
+    "tms": "sentinel",
+    "polygon": "1_1-2_1-2_2-1_1",
+    "start_date": "2024-01-01",
+    "end_date": "2024-02-01",
+    "of": "",
+}
 PLACES = {"card": "s2", "scene": "A", "z": 8, "x": 1, "y": 1, "year": 2024, "feature": "0012"}
 
 
@@ -382,9 +389,11 @@ def test_options_says_what_may_be_asked_and_405_too(url):
 def test_a_table_of_any_parcel_has_a_name_that_headers_can_carry(url, pid):
     sent = pid.encode("utf-8", "surrogatepass")
     answer = requests.get(
-        f"{url}/query/parcelTimeSeries", auth=WHO, timeout=20,
+        f"{url}/query/parcelTimeSeries",
+        auth=WHO,
+        timeout=20,
         params={"aoi": "ms", "year": 2024, "pid": sent, "tsformat": "csv"},
-    )  # fmt: skip
+    )
     assert answer.status_code == 200
     name = answer.headers["content-disposition"]
     assert name.startswith("attachment; filename=timeseries_ms2024_")

@@ -88,10 +88,18 @@ def judged(lake, tmp_path_factory):
     for number, verdict in enumerate(("inconclusive", "conforming")):
         lake.add_inspection(
             {
-                "sample_id": "s1", "pid": "0012", "holding_id": None, "bucket_id": None, "verdict": verdict, "note": "",
-                "inspector": "eve", "inspected": day(number + 1), "as_of": day(1), "version": "1",
+                "sample_id": "s1",
+                "pid": "0012",
+                "holding_id": None,
+                "bucket_id": None,
+                "verdict": verdict,
+                "note": "",
+                "inspector": "eve",
+                "inspected": day(number + 1),
+                "as_of": day(1),
+                "version": "1",
             }
-        )  # fmt: skip
+        )
     return lake
 
 

@@ -82,8 +82,14 @@ def test_a_parcel_comes_with_its_keys_in_order_and_its_geometry_when_asked(url, 
 @pytest.mark.parametrize("pid", ["nobody", "", "0012'; drop table parcels; --", "../../etc/passwd", "0" * 150])
 def test_nobody_is_the_same_keys_with_empty_lists(url, pid):
     assert ask(url, "parcelByID", pid=pid).json() == {
-        "area": [], "clat": [], "clon": [], "cropcode": [], "cropname": [], "pid": [], "srid": []
-    }  # fmt: skip
+        "area": [],
+        "clat": [],
+        "clon": [],
+        "cropcode": [],
+        "cropname": [],
+        "pid": [],
+        "srid": [],
+    }
     series = ask(url, "parcelTimeSeries", pid=pid).json()
     assert list(series) == ["date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max", "hist"]
     assert not any(series.values())
@@ -156,9 +162,14 @@ def test_old_names_of_bands_are_understood_and_those_that_are_not_there_are_empt
 def test_a_kind_of_parcels_that_there_is_not_is_an_empty_object_and_an_unknown_area_or_year_is_404(url):
     place = {"lon": 3, "lat": 43.35, "polygon": "1_1-2_1-2_2-1_1"}
     for name in (
-        "parcelByID", "parcelByLocation", "parcelsByPolygon", "parcelPeers", "markers", "parcelTimeSeries",
+        "parcelByID",
+        "parcelByLocation",
+        "parcelsByPolygon",
+        "parcelPeers",
+        "markers",
+        "parcelTimeSeries",
         "weatherTimeSeries",
-    ):  # fmt: skip
+    ):
         assert ask(url, name, pid="0012", ptype="nope", **place).content == b"{}"
         assert ask(url, name, pid="0012", ptype="nope", year=2030, **place).status_code == 404
         assert ask(url, name, pid="0012", ptype="", **place).content != b"{}"
@@ -198,14 +209,27 @@ def test_numbers_have_the_digits_of_their_precision(tmp_path):
 # -- accounts ---------------------------------------------------------------------------------------------------------
 
 ROUTES = [
-    "/query/parcelByID", "/query/parcelByLocation", "/query/parcelsByPolygon", "/query/parcelPeers", "/query/markers",
-    "/query/parcelTimeSeries", "/query/weatherTimeSeries", "/query/rawChipByParcelID", "/query/backgroundByParcelID",
-    "/v1/parcels", "/v1/timeseries",
-]  # fmt: skip
+    "/query/parcelByID",
+    "/query/parcelByLocation",
+    "/query/parcelsByPolygon",
+    "/query/parcelPeers",
+    "/query/markers",
+    "/query/parcelTimeSeries",
+    "/query/weatherTimeSeries",
+    "/query/rawChipByParcelID",
+    "/query/backgroundByParcelID",
+    "/v1/parcels",
+    "/v1/timeseries",
+]
 ALL = {
-    **KEY, "pid": "0012", "lon": 3, "lat": 43.5, "polygon": "1_1-2_1-2_2-1_1", "start_date": "2024-01-01",
+    **KEY,
+    "pid": "0012",
+    "lon": 3,
+    "lat": 43.5,
+    "polygon": "1_1-2_1-2_2-1_1",
+    "start_date": "2024-01-01",
     "end_date": "2024-02-01",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("path", [*ROUTES, "/query/info", "/files", "/files/ms/list.csv", "/query/rawChipByLocation"])
@@ -293,7 +317,7 @@ def test_headers_keep_browsers_from_guessing_and_the_log_has_no_secrets(url, cap
         ("chipsByLocation", {"lon": 3, "lat": 43, "start_date": "2024-03-09", "end_date": "2024-03-02"}, 400),
         ("backgroundByLocation", {"lon": 3, "lat": 89}, 400),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_asked_has_its_status_and_a_plain_line(url, name, params, status):
     answer = ask(url, name, **params)
     assert answer.status_code == status, answer.text

@@ -48,14 +48,24 @@ REFUSED = {
 }
 """Statements that are no question, and what is said of them."""
 ODD = (
-    "select 170141183460469231731687303715884105727::hugeint as a", "select interval 3 months as a",
-    "select map([1], ['a']) as a", "select 1 as a, 2 as a", "select date '290000-01-01' as a",
+    "select 170141183460469231731687303715884105727::hugeint as a",
+    "select interval 3 months as a",
+    "select map([1], ['a']) as a",
+    "select 1 as a, 2 as a",
+    "select date '290000-01-01' as a",
     "select 'infinity'::date as a",
-    "select 'a'::blob as a", "select null as a", "select 'nan'::double as a", "select 1.5::decimal(38, 10) as a",
-    "select {'b': [1, null]} as a", "select uuid '00000000-0000-0000-0000-000000000001' as a",
+    "select 'a'::blob as a",
+    "select null as a",
+    "select 'nan'::double as a",
+    "select 1.5::decimal(38, 10) as a",
+    "select {'b': [1, null]} as a",
+    "select uuid '00000000-0000-0000-0000-000000000001' as a",
     "select time '10:00' as a",
-    "select 'infinity'::timestamptz as a", "select '101'::bit as a", "select geometry from parcels", "select [] as a",
-)  # fmt: skip
+    "select 'infinity'::timestamptz as a",
+    "select '101'::bit as a",
+    "select geometry from parcels",
+    "select [] as a",
+)
 """Values that some formats have no form for."""
 
 

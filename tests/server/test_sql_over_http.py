@@ -220,11 +220,20 @@ def test_the_locked_process_lets_nothing_out_when_the_list_is_passed_by(lake, tm
     outside.write_text(SECRET)
     box = SqlBox((sys.executable, "-s", "-c", UNCHECKED))
     for statement in (
-        f"from '{outside}'", f"from read_text('{outside}')", "from read_text('/proc/self/environ')",
-        "from read_text('/etc/passwd')", f"copy (select 1) to '{tmp_path}/out.csv'", "set threads = 2",
-        f"copy (select 1) to '{lake.url}/out.csv'", f"attach '{tmp_path}/x.db'", "install httpfs", "load httpfs",
-        "from glob('/*')", "from duckdb_secrets() where false or 1 / 0", "reset lock_configuration",
-    ):  # fmt: skip
+        f"from '{outside}'",
+        f"from read_text('{outside}')",
+        "from read_text('/proc/self/environ')",
+        "from read_text('/etc/passwd')",
+        f"copy (select 1) to '{tmp_path}/out.csv'",
+        "set threads = 2",
+        f"copy (select 1) to '{lake.url}/out.csv'",
+        f"attach '{tmp_path}/x.db'",
+        "install httpfs",
+        "load httpfs",
+        "from glob('/*')",
+        "from duckdb_secrets() where false or 1 / 0",
+        "reset lock_configuration",
+    ):
         with pytest.raises(InvalidInputError) as caught:
             ask(box, lake, statement)
         assert SECRET not in str(caught.value)

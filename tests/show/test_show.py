@@ -73,8 +73,10 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
     found = []
     for number in range(len(DAYS)):
-        hrefs = {name: raster(folder / f"{number}.{name}.tif", pixels(number, name), 10)
-                 for name in ("B02", "B03", "B04", "B08")}  # fmt: skip
+        hrefs = {
+            name: raster(folder / f"{number}.{name}.tif", pixels(number, name), 10)
+            for name in ("B02", "B03", "B04", "B08")
+        }
         found.append({**hrefs, "SCL": raster(folder / f"{number}.SCL.tif", classes(number), 20)})
     return found
 
@@ -104,9 +106,19 @@ def home(tmp_path_factory, files):
             ]
             factories.write(lake, signatures(*both), parcel_set(), f"S{number}", finished=moment)
         for number, moment in enumerate(DAYS[:2]):
-            row = {"aoi": "ms", "year": 2024, "ptype": "", "pid": "0012", "scene": f"R{number}", "obstime": moment,
-                   "reference": f"R{number}.SAFE", "rule": "centre", "extraction": 0,
-                   **band("VV", 100), **band("VH", 50)}  # fmt: skip
+            row = {
+                "aoi": "ms",
+                "year": 2024,
+                "ptype": "",
+                "pid": "0012",
+                "scene": f"R{number}",
+                "obstime": moment,
+                "reference": f"R{number}.SAFE",
+                "rule": "centre",
+                "extraction": 0,
+                **band("VV", 100),
+                **band("VH", 50),
+            }
             factories.write(lake, signatures(row, card="bs"), parcel_set(), f"R{number}", card="bs", finished=moment)
         patch.setattr(sources, "open_lake", lambda: lake)  # opened once, not for every question
         yield folder
@@ -212,8 +224,15 @@ def test_backscatter_is_in_decibel_and_missing_coherence_is_said():
 
 def test_weather_shows_the_year_and_sums_rain_for_several(monkeypatch):
     days = pd.date_range("2023-12-30", periods=10, freq="D")
-    frame = pd.DataFrame({"meteo_date": [f"{day:%Y-%m-%d}" for day in days], "tmin": range(10), "tmax": range(10, 20),
-                          "tmean": range(5, 15), "prec": [2.0] * 10})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "meteo_date": [f"{day:%Y-%m-%d}" for day in days],
+            "tmin": range(10),
+            "tmax": range(10, 20),
+            "tmean": range(5, 15),
+            "prec": [2.0] * 10,
+        }
+    )
     monkeypatch.setattr(get.time_series, "weather", lambda *_: frame)
     single = show.time_series.weather("ms", 2024, "0012")
     times, values = line(single, "daily mean, between least and greatest")
@@ -366,8 +385,12 @@ def test_where_more_scenes_are_than_given_at_once_days_are_asked_for_in_parts(mo
             raise InvalidInputError("too many")
 
     reading._in_parts(refuse, ["B04"], date(2024, 1, 1), date(2024, 12, 31))
-    given_days = [first + timedelta(days=number) for first, last in asked if (last - first).days <= 40
-                  for number in range((last - first).days + 1)]  # fmt: skip
+    given_days = [
+        first + timedelta(days=number)
+        for first, last in asked
+        if (last - first).days <= 40
+        for number in range((last - first).days + 1)
+    ]
     assert given_days == [date(2024, 1, 1) + timedelta(days=number) for number in range(366)]
 
 
@@ -401,8 +424,10 @@ def test_the_calendar_has_every_image_above_its_month_and_the_curve_below():
     for each, moment in zip(axes, DAYS, strict=True):
         first = pd.Timestamp(moment.replace(day=1)).tz_localize(None)
         last = first + pd.offsets.MonthBegin(1)
-        month = [curve.transData.transform((number, 0))[0] for number in
-                 (first - pd.Timestamp(0)).total_seconds() / 86400 * np.ones(1)]  # fmt: skip
+        month = [
+            curve.transData.transform((number, 0))[0]
+            for number in (first - pd.Timestamp(0)).total_seconds() / 86400 * np.ones(1)
+        ]
         end = curve.transData.transform(((last - pd.Timestamp(0)).total_seconds() / 86400, 0))[0]
         box = each.get_window_extent()
         assert month[0] - 1 <= box.x0 < box.x1 <= end + 1
@@ -447,8 +472,19 @@ def test_the_background_has_the_outline_in_web_mercator_and_true_metres(monkeypa
 def test_the_card_of_a_parcel_says_what_is_declared():
     figure = show.parcel_info.by_pid("ms", 2024, ["0012", "a/b"])
     told = words(figure)
-    assert [text in told for text in ("Parcel 0012", "wheat", "1.00 ha (10,004 m²)", "400 m", "1 part, 4 corners",
-                                      "Parcel a/b", "none declared", "EPSG:32631")] == [True] * 8  # fmt: skip
+    assert [
+        text in told
+        for text in (
+            "Parcel 0012",
+            "wheat",
+            "1.00 ha (10,004 m²)",
+            "400 m",
+            "1 part, 4 corners",
+            "Parcel a/b",
+            "none declared",
+            "EPSG:32631",
+        )
+    ] == [True] * 8
     assert cut(figure) == []
     lon, lat = factories.degrees(X + STEP + 50, Y + 50)
     assert "Parcel 12" in words(show.parcel_info.by_location("ms", 2024, lon, lat))
@@ -477,18 +513,32 @@ def test_a_scale_bar_is_a_round_number_that_fits(metres):
 @pytest.mark.parametrize(
     ("bands", "name"),
     [
-        ("NDVI", "ndvi"), ("true colour", "B04_B03_B02"), ("rgb", "B04_B03_B02"), ("B8", "B08"), ("B08_B04_B03",) * 2,
-        (["B11", "b08", "B02"], "B11_B08_B02"), ("B08,B11,B04", "B08_B11_B04"), ("B8A", "B8A"),
+        ("NDVI", "ndvi"),
+        ("true colour", "B04_B03_B02"),
+        ("rgb", "B04_B03_B02"),
+        ("B8", "B08"),
+        ("B08_B04_B03",) * 2,
+        (["B11", "b08", "B02"], "B11_B08_B02"),
+        ("B08,B11,B04", "B08_B11_B04"),
+        ("B8A", "B8A"),
     ],
-)  # fmt: skip
+)
 def test_views_are_understood(bands, name):
     assert views.view(bands).name == name
 
 
 def test_of_one_moment_the_row_with_more_pixels_counts_and_rows_without_pixels_do_not():
-    series = pd.DataFrame({"time": pd.to_datetime(["2024-05-01"] * 2 + ["2024-05-06"]), "band": ["B04"] * 3,
-                           "count": [4.0, 9.0, 0.0], "mean": [100.0, 200.0, 5.0], "p25": 1.0, "p75": 2.0,
-                           "hist": [{}, {"4": 9}, {}]})  # fmt: skip
+    series = pd.DataFrame(
+        {
+            "time": pd.to_datetime(["2024-05-01"] * 2 + ["2024-05-06"]),
+            "band": ["B04"] * 3,
+            "count": [4.0, 9.0, 0.0],
+            "mean": [100.0, 200.0, 5.0],
+            "p25": 1.0,
+            "p75": 2.0,
+            "hist": [{}, {"4": 9}, {}],
+        }
+    )
     found = computing.band_curve(series, "B04", (9,))
     assert found[["value", "cloud", "count"]].to_numpy().tolist() == [[0.02, 0.0, 9.0]]
 
@@ -519,16 +569,18 @@ def rows(number, *, cloud=0.4):
     times = pd.date_range("2024-01-02", periods=number, freq=pd.Timedelta(days=360 / number))
     hidden = (rng.random(number) < cloud).astype(float)
     values = 0.5 + 0.3 * np.sin(np.arange(number) / number * 6)
-    return pd.DataFrame({"time": times, "value": values, "low": values - 0.05, "high": values + 0.05, "cloud": hidden,
-                         "count": 20.0})  # fmt: skip
+    return pd.DataFrame(
+        {"time": times, "value": values, "low": values - 0.05, "high": values + 0.05, "cloud": hidden, "count": 20.0}
+    )
 
 
 @pytest.mark.parametrize("number", [1, 5, 73, 300])
 @pytest.mark.parametrize("lines", [1, 12])
 def test_nothing_is_cut_off_or_overlaps_at_any_number_of_dates_and_parcels(number, lines):
     name = "permanent grassland and other herbaceous forage under agri-environmental commitments " * 2
-    several = tuple(Line(f"{each} · {name}", style.curve_colour(each), rows(number), style.dash(each))
-                    for each in range(lines))  # fmt: skip
+    several = tuple(
+        Line(f"{each} · {name}", style.curve_colour(each), rows(number), style.dash(each)) for each in range(lines)
+    )
     figure = curves.draw([Panel("NDVI", several, (0, 1), compared=lines > 1)], f"Parcel 1 · {name} · 2 ha", "spread")
     assert cut(figure) == []
     renderer = figure.canvas.get_renderer()

@@ -98,8 +98,9 @@ def rows(values, *, cloud=0.0, first=datetime(2024, 3, 1), spread=0.1):
     values = np.asarray(values, float)
     clouds = np.broadcast_to(np.asarray(cloud, float), count)
     times = pd.to_datetime([first + timedelta(days=10 * number) for number in range(count)])
-    return pd.DataFrame({"time": times, "value": values, "low": values - spread, "high": values + spread,
-                         "cloud": clouds, "count": 9.0})  # fmt: skip
+    return pd.DataFrame(
+        {"time": times, "value": values, "low": values - spread, "high": values + spread, "cloud": clouds, "count": 9.0}
+    )
 
 
 WORK = [Event("mowing", *pd.to_datetime(["2024-02-01", "2024-03-12", "2024-05-20"]))]
@@ -118,8 +119,13 @@ FIGURES = {
     ],
     "one observation": [Panel("NDVI", (Line("clear", palette.NDVI, rows([0.3])),), (0, 1))],
     "work and the crop": [
-        Panel("NDVI", (Line("clear", palette.NDVI, rows([0.1, 0.4])),), (0, 1), events=WORK,
-              crops=(Line("wheat, 12 others", palette.PALE, rows([0.2, 0.9], first=datetime(2024, 1, 5)), ":"),))
+        Panel(
+            "NDVI",
+            (Line("clear", palette.NDVI, rows([0.1, 0.4])),),
+            (0, 1),
+            events=WORK,
+            crops=(Line("wheat, 12 others", palette.PALE, rows([0.2, 0.9], first=datetime(2024, 1, 5)), ":"),),
+        )
     ],
     "many parcels": [Panel("NDVI", MANY, (0, 1), compared=True)],
     "bands alone": [
@@ -130,7 +136,7 @@ FIGURES = {
         Panel("backscatter (dB)", (Line("VV", palette.BLUE, NOTHING),), (-22, -8), "no bs statistics"),
         Panel("six-day coherence", (Line("VV", palette.BLUE, rows([0.2, 0.9])),), (0, 1)),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", FIGURES)

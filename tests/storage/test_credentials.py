@@ -62,13 +62,18 @@ def test_a_port_has_its_own_variables_before_those_of_the_host(monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
-        ("TOKEN", "sec ret"), ("TOKEN", "sec\nret"), ("TOKEN", "sécret"),
+        ("TOKEN", "sec ret"),
+        ("TOKEN", "sec\nret"),
+        ("TOKEN", "sécret"),
         ("BASIC", "secret"),
-        ("HEADERS", "secret"), ("HEADERS", '["secret"]'), ("HEADERS", '{"secret": 1}'),
+        ("HEADERS", "secret"),
+        ("HEADERS", '["secret"]'),
+        ("HEADERS", '{"secret": 1}'),
         ("HEADERS", '{"A b": "secret"}'),
-        ("HEADERS", '{"A": "sec\\r\\nret: x"}'), ("HEADERS", '{"A": "secret"'),
+        ("HEADERS", '{"A": "sec\\r\\nret: x"}'),
+        ("HEADERS", '{"A": "secret"'),
     ],
-)  # fmt: skip
+)
 def test_what_is_malformed_is_named_and_never_shown(monkeypatch, kind, value):
     monkeypatch.setenv(f"CBM_LAKE_{kind}_{HOST}", value)
     with pytest.raises(ConfigError, match=f"CBM_LAKE_{kind}_{HOST} ") as caught:
@@ -152,12 +157,15 @@ def test_what_is_no_url_is_refused_without_its_secrets(url):
         ("HTTPS://u:p@h/x", "HTTPS://h/x"),
         ("s3://bucket/key with ?.tif", "s3://bucket/key with "),
         ("s3://key:secret@bucket/x", "s3://bucket/x"),
-        ("abfss://container@account.dfs.core.windows.net/x?sv=1&sig=s", "abfss://container@account.dfs.core.windows.net/x"),
+        (
+            "abfss://container@account.dfs.core.windows.net/x?sv=1&sig=s",
+            "abfss://container@account.dfs.core.windows.net/x",
+        ),
         ("/vsicurl/https://u:p@h/x.tif?sig=s", "/vsicurl/https://h/x.tif"),
         ("/data/what?#x@y.json", "/data/what?#x@y.json"),
         ("", ""),
     ],
-)  # fmt: skip
+)
 def test_no_secret_of_a_url_is_shown(url, shown):
     assert credentials.without_secrets(url) == shown
 
@@ -165,8 +173,14 @@ def test_no_secret_of_a_url_is_shown(url, shown):
 @pytest.mark.parametrize(
     ("href", "stored"),
     [
-        ("https://a.blob.core.windows.net/c/x.tif?st=1&se=2&sp=rl&sv=3&sr=c&skoid=4&sig=s%3D", "https://a.blob.core.windows.net/c/x.tif"),
-        ("https://b.s3.amazonaws.com/x?X-Amz-Signature=s&X-Amz-Credential=c&versionId=7", "https://b.s3.amazonaws.com/x?versionId=7"),
+        (
+            "https://a.blob.core.windows.net/c/x.tif?st=1&se=2&sp=rl&sv=3&sr=c&skoid=4&sig=s%3D",
+            "https://a.blob.core.windows.net/c/x.tif",
+        ),
+        (
+            "https://b.s3.amazonaws.com/x?X-Amz-Signature=s&X-Amz-Credential=c&versionId=7",
+            "https://b.s3.amazonaws.com/x?versionId=7",
+        ),
         ("https://b.s3.amazonaws.com/x?AWSAccessKeyId=s&Signature=c&Expires=7", "https://b.s3.amazonaws.com/x"),
         ("https://storage.googleapis.com/b/x?X-Goog-Signature=s&x-goog-date=1", "https://storage.googleapis.com/b/x"),
         ("https://h/download?file=a%20b.tif&part=1", "https://h/download?file=a%20b.tif&part=1"),
@@ -178,12 +192,15 @@ def test_no_secret_of_a_url_is_shown(url, shown):
         ("/data/a?sig=1.tif", "/data/a?sig=1.tif"),
         ("https://h.org/a.tif?id=7&security-token=t&OSSAccessKeyId=k&Signature=s", "https://h.org/a.tif?id=7"),
         ("https://h.org/a.tif?PRIVATE-TOKEN=t", "https://h.org/a.tif"),
-        ("/vsicurl?use_head=no&url=https%3A%2F%2Fu%3Ap%40h%2Fx.tif%3Fsig%3Ds%26id%3D7", "/vsicurl/https://h/x.tif?id=7"),
+        (
+            "/vsicurl?use_head=no&url=https%3A%2F%2Fu%3Ap%40h%2Fx.tif%3Fsig%3Ds%26id%3D7",
+            "/vsicurl/https://h/x.tif?id=7",
+        ),
         ("https://h.org/a.tif?x-access-token=t&band=4", "https://h.org/a.tif?band=4"),
         ("https://h.org/a.tif?hdnts=st~exp~hmac", "https://h.org/a.tif"),
         ("https://h.org/a.tif?sas_token=t&accessKey=k&sessionid=s&authkey=a", "https://h.org/a.tif"),
     ],
-)  # fmt: skip
+)
 def test_hrefs_are_kept_without_what_signs_them(href, stored):
     assert credentials.without_signature(href) == stored
 

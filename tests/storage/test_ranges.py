@@ -372,9 +372,13 @@ def raster_bytes(pixels, **profile):
     """A GeoTIFF in memory."""
     with rasterio.MemoryFile() as memory:
         with memory.open(
-            driver="GTiff", count=1, dtype=pixels.dtype, height=pixels.shape[0], width=pixels.shape[1],
+            driver="GTiff",
+            count=1,
+            dtype=pixels.dtype,
+            height=pixels.shape[0],
+            width=pixels.shape[1],
             **{"crs": "EPSG:32631", "transform": rasterio.Affine(10, 0, 600000, 0, -10, 5000000)} | profile,
-        ) as file:  # fmt: skip
+        ) as file:
             file.write(pixels, 1)
         return memory.read()
 

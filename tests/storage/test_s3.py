@@ -586,13 +586,14 @@ def test_a_server_that_stops_in_the_midst_of_work_is_told_in_one_line(workspace,
         for name, value in server.settings("s3").items():
             monkeypatch.setenv(name, value)
         lake = small(f"s3://{BUCKET}/lake")
-        connection, held = Lake(lake.url).connect(), Lake(lake.url)
+        own, held = Lake(lake.url), Lake(lake.url)
+        connection = own.connect()
         held.sql("from s2")
         server.stop()
         for action in (lambda: held.sql("from s2"), *everything(lake.url).values()):
             told = problem(action)
             assert "does not answer" in told
-        s3files._end.cache_clear()  # small files are kept
+        own.caches.clear()  # small files are kept
         assert "does not answer" in problem(lambda: _asked(connection))
 
 
@@ -604,10 +605,11 @@ def _asked(connection):
 
 
 def test_a_deleted_file_is_named(store, url):
-    connection = small(url).connect()
+    own = small(url)
+    connection = own.connect()
     (file,) = Store(url).files("signatures/s2")
     S3Files(url, lasting=False).rm(file)
-    s3files._end.cache_clear()  # small files are kept
+    own.caches.clear()  # small files are kept
     for action in (lambda: _asked(connection), lambda: Lake(url).sql("from s2")):
         assert f"there is no {file}" in problem(action)
 
@@ -616,7 +618,7 @@ def test_secrets_are_in_no_text_of_what_holds_them(store, url):
     lake = small(url)
     found = Access.of(url)
     texts = [repr(found), str(found), repr(lake), repr(lake._store), repr(S3Files(url)), repr(lake._store.filesystem)]
-    texts += [repr(lake._moments._held), repr(found.store("bucket", "").config)]
+    texts += [repr(lake._moments._opened), repr(found.store("bucket", "").config)]
     for text in texts:
         assert SECRET not in text
         assert KEY not in text

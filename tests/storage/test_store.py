@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from disks import small_disk
 from factories import powerless
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -54,21 +54,6 @@ def held(target, **keys):
 
 def files(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-@contextmanager
-def small_disk(folder, size="1m"):
-    """A file system that is soon full."""
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no rights to mount a small file system")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def noise(scene, number=200_000):

@@ -94,9 +94,11 @@ def test_longitudes_may_go_from_0_to_360_and_expver_is_merged(area, tmp_path):
 def test_days_of_agera5_come_in_one_file_a_variable(area, tmp_path):
     time = pd.date_range("2024-05-01", periods=2)
     names = {
-        "Temperature_Air_2m_Min_24h": (280.0, "K"), "Temperature_Air_2m_Max_24h": (290.0, "K"),
-        "Temperature_Air_2m_Mean_24h": (285.0, "K"), "Precipitation_Flux": (3.5, "mm d-1"),
-    }  # fmt: skip
+        "Temperature_Air_2m_Min_24h": (280.0, "K"),
+        "Temperature_Air_2m_Max_24h": (290.0, "K"),
+        "Temperature_Air_2m_Mean_24h": (285.0, "K"),
+        "Precipitation_Flux": (3.5, "mm d-1"),
+    }
     lat, lon = np.arange(43.9, 42.9, -0.1), np.arange(2.5, 3.6, 0.1)
     paths = []
     for name, (value, unit) in names.items():
@@ -274,9 +276,18 @@ def test_a_short_dry_file_without_unit_is_refused_until_the_unit_is_said(area, t
 
 @pytest.mark.parametrize(
     ("unit", "factor"),
-    [("kg m-2 s-1", 1 / 3600), ("kg m**-2 s**-1", 1 / 3600), ("mm/day", 24), ("mm d-1", 24), ("mm", 1), ("cm", 0.1),
-     ("kg m-2", 1), ("m of water equivalent", 1e-3), ("mm h-1", 1)],
-)  # fmt: skip
+    [
+        ("kg m-2 s-1", 1 / 3600),
+        ("kg m**-2 s**-1", 1 / 3600),
+        ("mm/day", 24),
+        ("mm d-1", 24),
+        ("mm", 1),
+        ("cm", 0.1),
+        ("kg m-2", 1),
+        ("m of water equivalent", 1e-3),
+        ("mm h-1", 1),
+    ],
+)
 def test_units_of_precipitation_are_what_they_are_called(unit, factor, area, tmp_path):
     data = rainy(3)
     expected = by_numpy(data, 3)
@@ -290,6 +301,17 @@ def test_a_unit_that_stayed_when_the_numbers_were_converted_is_refused(name, cha
     data[name] = (data[name].dims, change(data[name].values), data[name].attrs)
     with pytest.raises(InvalidInputError, match=f"{name}: by its unit its values are"):
         load(area, tmp_path / "a.nc", data)
+
+
+@pytest.mark.parametrize(("days", "unit", "doubted"), [(100, "mm", True), (100, "m", False), (80, "mm", False)])
+def test_a_file_in_which_it_never_rained_by_its_unit_is_doubted(days, unit, doubted, area, tmp_path, caplog):
+    data = rainy(days)
+    data["tp"].attrs["units"] = unit
+    load(area, tmp_path / "dry.nc", data)
+    assert ("if its values are metres, say the unit: tp=m" in caplog.text) == doubted
+    caplog.clear()
+    load(area, tmp_path / "dry.nc", data, units={"tp": unit})
+    assert "never more than" not in caplog.text
 
 
 def test_a_unit_that_is_none_is_refused_by_name(area, tmp_path):
@@ -512,8 +534,17 @@ def written(path, header, rows, sign=";", encoding="utf-8"):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_a_table_of_another_agency_is_read_as_it_is(encoding, area, tmp_path):
-    header = ["GRID_NO", "LATITUDE", "LONGITUDE", "DAY", "TEMPERATURE_MAX", "TEMPERATURE_MIN", "TEMPERATURE_AVG",
-              "PRECIPITATION", "Région"]  # fmt: skip
+    header = [
+        "GRID_NO",
+        "LATITUDE",
+        "LONGITUDE",
+        "DAY",
+        "TEMPERATURE_MAX",
+        "TEMPERATURE_MIN",
+        "TEMPERATURE_AVG",
+        "PRECIPITATION",
+        "Région",
+    ]
     rows = [
         (number, lat, lon, day, "19,5", "7,25", "13", "0,5", "Hérault")
         for number, (lat, lon) in enumerate(PLACES)
@@ -525,11 +556,16 @@ def test_a_table_of_another_agency_is_read_as_it_is(encoding, area, tmp_path):
 
 @pytest.mark.parametrize(
     ("dates", "expected"),
-    [(["01/05/2024", "13/05/2024"], ["2024-05-01", "2024-05-13"]),
-     (["05/01/2024", "05/13/2024"], ["2024-05-01", "2024-05-13"]),
-     (["1.5.2024", "2.5.2024"], ["2024-05-01", "2024-05-02"]), (["2024-05-01T00:00+02:00"], ["2024-05-01"]),
-     (["2024/05/01"], ["2024-05-01"]), (["01/05/2024", "02/05/2024"], None), (["soon"], None)],
-)  # fmt: skip
+    [
+        (["01/05/2024", "13/05/2024"], ["2024-05-01", "2024-05-13"]),
+        (["05/01/2024", "05/13/2024"], ["2024-05-01", "2024-05-13"]),
+        (["1.5.2024", "2.5.2024"], ["2024-05-01", "2024-05-02"]),
+        (["2024-05-01T00:00+02:00"], ["2024-05-01"]),
+        (["2024/05/01"], ["2024-05-01"]),
+        (["01/05/2024", "02/05/2024"], None),
+        (["soon"], None),
+    ],
+)
 def test_dates_are_read_as_the_column_says_or_refused(dates, expected, area, tmp_path):
     rows = [(day, lat, lon, 1, 2, 1.5, 0) for day in dates for lat, lon in PLACES]
     path = written(tmp_path / "days.csv", ["date", "lat", "lon", "tmin", "tmax", "tmean", "prec"], rows, sign=",")

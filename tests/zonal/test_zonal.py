@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from cbm_lake import zonal
 from cbm_lake.errors import ConfigError, InvalidInputError
-from cbm_lake.zonal import ragged
+from cbm_lake.zonal import centre, ragged
 
 UTM = Affine(10, 0, 600000, 0, -10, 5000040)
 PIXEL = Affine(1, 0, 0, 0, 1, 0)
@@ -235,7 +235,7 @@ def test_many_batches_give_what_one_gives(monkeypatch):
     shapes, band = parcels()[::7], raster()
     index = zonal.build_index(shapes, UTM, band.shape)
     expected = as_arrays(zonal.statistics(index, band))
-    monkeypatch.setattr(zonal, "BATCH", 100)
+    monkeypatch.setattr(centre, "BATCH", 100)
     assert_same(as_arrays(zonal.statistics(index, band)), expected, zonal.STATISTICS)
 
 
@@ -410,10 +410,17 @@ def test_geometries_come_in_every_usual_form(method):
     shapes = [shapely.box(0, 0, 2, 2), shapely.box(1, 1, 4, 4)]
     series = gpd.GeoSeries(shapes, index=["b", "a"], crs=32631)
     many = [
-        shapes, tuple(shapes), np.array(shapes), series, gpd.GeoDataFrame({"x": [1, 2]}, geometry=list(shapes)),
-        gpd.GeoDataFrame({"x": [1, 2]}, geometry=list(shapes)).rename_geometry("outline"), series.to_wkb(),
-        pa.array(shapely.to_wkb(shapes)), pa.chunked_array([pa.array(shapely.to_wkb(shapes))]), (s for s in shapes),
-    ]  # fmt: skip
+        shapes,
+        tuple(shapes),
+        np.array(shapes),
+        series,
+        gpd.GeoDataFrame({"x": [1, 2]}, geometry=list(shapes)),
+        gpd.GeoDataFrame({"x": [1, 2]}, geometry=list(shapes)).rename_geometry("outline"),
+        series.to_wkb(),
+        pa.array(shapely.to_wkb(shapes)),
+        pa.chunked_array([pa.array(shapely.to_wkb(shapes))]),
+        (s for s in shapes),
+    ]
     band = np.arange(1, 26, dtype="uint8").reshape(5, 5)
     for form in many:
         assert zonal.zonal_stats(form, band, PIXEL, method=method)["count"].to_pylist() == [4, 9]

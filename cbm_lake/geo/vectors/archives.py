@@ -13,17 +13,32 @@ from typing import Final
 from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.files import archives
 
-_FILES: Final = (
-    ".shp", ".gpkg", ".geojson", ".fgb", ".gml", ".parquet", ".geoparquet", ".pq", ".parq", ".tab", ".mif", ".sqlite",
-)  # fmt: skip
+FILES: Final = (
+    ".shp",
+    ".gpkg",
+    ".geojson",
+    ".fgb",
+    ".gml",
+    ".parquet",
+    ".geoparquet",
+    ".pq",
+    ".parq",
+    ".tab",
+    ".mif",
+    ".sqlite",
+)
 """Endings of files of geometries."""
 _OTHER_FILES: Final = (".json", ".geojsonl", ".kml", ".csv", ".xlsx", ".ods", ".feather", ".arrow")
 """Endings of files that may hold geometries, or what is said of them; they count where there is nothing else."""
 _PACKED: Final = re.compile(r"\.(7z|rar|tar|tgz|gz|bz2|tbz|xz|zst|lz4|z)(\.\d+)?$", re.IGNORECASE)
 _MAGIC: Final = {
-    b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar", b"\x1f\x8b": "gzip", b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd",
-}  # fmt: skip
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 EXTRACTED: Final = "cbm-lake-"
 """How the names of folders begin to which files are extracted or copied while they are read."""
 
@@ -50,7 +65,11 @@ def opened(path: str, layer: str | None) -> Iterator[tuple[str, str | None]]:
         return
     with archives.opened(path) as archive, tempfile.TemporaryDirectory(prefix=EXTRACTED) as folder:
         member, rest = _chosen(path, archive, layer)
-        yield _extracted(path, archive, member, folder), rest
+        try:
+            file = str(extract(path, archive, member, folder))
+        except NotImplementedError:  # compressed in another way, which GDAL may know
+            file = f"/vsizip/{{{Path(path).absolute()}}}/{member}"
+        yield file, rest
 
 
 def _refuse_packed(path: str) -> None:
@@ -115,14 +134,11 @@ def _rests(member: str, layer: str | None) -> Sequence[str | None]:
 
 def _members(archive: zipfile.ZipFile) -> list[str]:
     """Files of geometries, File Geodatabases, and folders of Parquet parts."""
-    names = [
-        name
-        for name in archive.namelist()
-        if not name.endswith("/") and "__MACOSX" not in name and not PurePosixPath(name).name.startswith((".", "_"))
-    ]
+    names = [member.filename for member in archives.files_of(archive)]
+    names = [name for name in names if not PurePosixPath(name).name.startswith((".", "_"))]
     folders = {folder: None for name in names if (folder := _folder(name))}
     files = [name for name in names if not _folder(name)]
-    for endings in (_FILES, _OTHER_FILES):
+    for endings in (FILES, _OTHER_FILES):
         found = [name for name in files if name.lower().endswith(endings)]
         if found or folders:
             return [*folders, *found]
@@ -139,8 +155,19 @@ def _folder(name: str) -> str | None:
     return None
 
 
-def _extracted(path: str, archive: zipfile.ZipFile, member: str, folder: str) -> str:
-    """Where a member and the files that belong to it were extracted to."""
+def extract(path: str | Path, archive: zipfile.ZipFile, member: str, folder: str) -> Path:
+    """Unpack a file of geometries together with the files that belong to it; where it is then.
+
+    Args:
+        path: of the archive.
+        archive: opened by `files.archives.opened`.
+        member: a file, or a folder of files: a File Geodatabase, or parts of Parquet.
+        folder: an empty one.
+
+    Raises:
+        SourceError: as of `files.archives.extract`.
+        NotImplementedError: it is packed in a way that Python does not know.
+    """
     stem = _stem(member).lower()
     wanted = [
         info
@@ -149,15 +176,12 @@ def _extracted(path: str, archive: zipfile.ZipFile, member: str, folder: str) ->
         and (member == "." or info.filename.startswith(f"{member}/") or _stem(info.filename).lower() == stem)
     ]
     archives.refuse_encrypted(path, wanted)
-    try:
-        for info in wanted:
-            archives.extract(path, archive, info, folder)
-    except NotImplementedError:  # compressed in another way, which GDAL may know
-        return f"/vsizip/{{{Path(path).absolute()}}}/{member}"
+    for info in wanted:
+        archives.extract(path, archive, info, folder)
     inside = Path(folder) / member
     if inside.is_file():
         _name_alike(inside)
-    return str(_as_geodatabase(inside)) if inside.is_dir() and not inside.suffix else str(inside)
+    return _as_geodatabase(inside) if inside.is_dir() and not inside.suffix else inside
 
 
 def _name_alike(file: Path) -> None:

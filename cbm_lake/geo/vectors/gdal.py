@@ -107,10 +107,12 @@ def _layer(source: Opened, opened: str | bytes) -> tuple[str | int, tuple[str, .
         said = f"layer {fitting[0]} is read, the only one of {len(layers)} with geometries"
         return fitting[0], (said,) if len(layers) > 1 else ()
     problem = (
-        f"no layer {source.layer!r}" if source.layer is not None
-        else "several layers" if fitting
+        f"no layer {source.layer!r}"
+        if source.layer is not None
+        else "several layers"
+        if fitting
         else "no layer of geometries"
-    )  # fmt: skip
+    )
     raise InvalidInputError(f"{source.name} has {problem}; its layers: {some(fitting) or 'none'}; say which by layer=")
 
 

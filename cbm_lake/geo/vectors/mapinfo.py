@@ -17,9 +17,14 @@ ENDINGS: Final = (".mif", ".tab")
 _CHARSET: Final = re.compile(rb'(!?charset\s+"?)(\w[\w-]*)', re.IGNORECASE)
 _NEUTRAL: Final = b"neutral"
 _NAMES: Final = {
-    "cp1252": "WindowsLatin1", "cp1250": "WindowsLatin2", "cp1251": "WindowsCyrillic", "cp1253": "WindowsGreek",
-    "cp1254": "WindowsTurkish", "cp1257": "WindowsBalticRim", UTF_8: "UTF-8",
-}  # fmt: skip
+    "cp1252": "WindowsLatin1",
+    "cp1250": "WindowsLatin2",
+    "cp1251": "WindowsCyrillic",
+    "cp1253": "WindowsGreek",
+    "cp1254": "WindowsTurkish",
+    "cp1257": "WindowsBalticRim",
+    UTF_8: "UTF-8",
+}
 """MapInfo's names of encodings; others follow a rule."""
 
 

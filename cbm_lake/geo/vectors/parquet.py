@@ -18,6 +18,7 @@ import shapely
 from pyproj import CRS
 
 from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.geo import geoparquet
 from cbm_lake.geo.vectors.features import Features, Geometries, Opened, coordinate_system, of_wkb, without
 from cbm_lake.geo.vectors.shapes import column_of, is_binary, of_column, srid
 
@@ -25,8 +26,6 @@ Stored: TypeAlias = Geometries | pa.ChunkedArray
 """Decoded, or WKB in chunks."""
 PARQUET: Final = (".parquet", ".geoparquet", ".pq", ".parq", ".pqt")
 ARROW: Final = (".feather", ".arrow", ".ipc")
-_DEFAULT_CRS: Final = "OGC:CRS84"
-"""What GeoParquet and the GEOMETRY type have where they say nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class _Geometry:
     number: int
     encoding: str
     """WKB, or what geoarrow has."""
-    crs: Any
+    crs: object
     """What the file says; None where it says that it is unknown."""
     covering: str | None = None
     """The column of their boxes."""
@@ -121,16 +120,14 @@ def _without_views(table: pa.Table) -> pa.Table:
 
 def _of_metadata(name: str, table: pa.Table) -> _Geometry | None:
     """What GeoParquet's metadata say."""
-    geo = json.loads((table.schema.metadata or {}).get(b"geo", b"{}"))
-    primary = geo.get("primary_column")
-    if primary is None:
+    column = geoparquet.primary_column(table.schema)
+    if column is None:
         return None
-    if primary not in table.column_names:
-        raise InvalidInputError(f"{name} says that its geometry is column {primary!r}, which it has not; write it anew")
-    said = geo["columns"][primary]
-    covering = said.get("covering", {}).get("bbox", {}).get("xmin", [None])[0]
-    number = table.column_names.index(primary)
-    return _Geometry(number, said.get("encoding", "WKB"), said.get("crs", _DEFAULT_CRS), covering)
+    if column.name not in table.column_names:
+        raise InvalidInputError(
+            f"{name} says that its geometry is column {column.name!r}, which it has not; write it anew"
+        )
+    return _Geometry(table.column_names.index(column.name), column.encoding, column.crs, column.covering)
 
 
 def _native(file: pq.ParquetFile) -> _Geometry | None:
@@ -151,7 +148,7 @@ def _named_crs(text: str, metadata: dict[bytes, bytes]) -> Any:
         return int(rest)
     if kind == "projjson" and not rest.lstrip().startswith("{"):
         return json.loads(metadata[rest.encode()])
-    return text.removeprefix("projjson:") or _DEFAULT_CRS
+    return text.removeprefix("projjson:") or geoparquet.DEFAULT_CRS
 
 
 def _of_extension(table: pa.Table) -> _Geometry | None:
@@ -197,7 +194,7 @@ def _crs(name: str, found: _Geometry, stored: Stored) -> tuple[CRS | None, tuple
     if found.crs is None:
         code = srid(name, _decoded(stored))
         return (CRS.from_epsg(code) if code else None), ()
-    if found.crs == _DEFAULT_CRS and len(stored):
+    if found.crs == geoparquet.DEFAULT_CRS and len(stored):
         bounds = shapely.total_bounds(_decoded(stored))
         if np.isfinite(bounds).all() and np.abs(bounds).max() > 360:
             return None, ()

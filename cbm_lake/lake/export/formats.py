@@ -109,15 +109,13 @@ def leaves(type_: DuckDBPyType) -> Iterator[str]:
         return
     yield type_.id
     for _, child in type_.children:
-        if not isinstance(child, int | list):  # the length of an array, the texts of an enumeration
+        if not isinstance(child, int | list):  # the length of an array, the values of an enum
             yield from leaves(child)
 
 
 def _check_type(name: str, type_: DuckDBPyType, kind: Format) -> None:
-    refused = kind.refused
-    if type_.id in _NESTED:
-        refused = kind.refused | kind.texts | (_NO_JSON if kind.json else frozenset())
-    if refused.intersection(leaves(type_)):
+    nested = kind.texts | (_NO_JSON if kind.json else frozenset()) if type_.id in _NESTED else frozenset()
+    if (kind.refused | nested).intersection(leaves(type_)):
         raise refuse(name, kind.name, f"it is {type_}, which that format cannot hold")
 
 

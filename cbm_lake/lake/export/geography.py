@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pyproj.exceptions import CRSError, ProjError
 
 from cbm_lake.errors import InvalidInputError, some
+from cbm_lake.geo.geoparquet import SIDES
 from cbm_lake.geo.reprojection import transformer
 from cbm_lake.lake.export.formats import Format, Rows, rows
 
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 
 BATCH: Final = 20_000
 """Rows that are in memory at once."""
-SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 _DEGREES: Final = 4326
 _GEOMETRIES: Final = {"geometry": "epsg", "footprint": None}
 """Columns that hold WKB, and the column that says their coordinate system; none means EPSG:4326."""

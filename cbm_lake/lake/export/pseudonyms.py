@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import os
 import secrets
-import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +118,7 @@ def key_of(workspace: Workspace, file: str | Path | None = None) -> bytes:
         return _long_enough(configured.encode(), "the setting pseudonyms.key")
     path = workspace.root / KEY_FILE if file is None else Path(file)
     if file is None and not path.exists():
+        workspace.prepare(path)
         _make(path)
     try:
         if path.stat().st_mode & 0o077:
@@ -137,23 +136,11 @@ def _long_enough(key: bytes, name: str) -> bytes:
 
 def _make(path: Path) -> None:
     """A new key, which only its owner can read; that of another process when it was quicker."""
-    draft = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".")  # created with mode 0600
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32) + "\n")
-        durable.sync([draft])
-        try:
-            Path(path).hardlink_to(draft)
-        except FileExistsError:
+    try:  # on the disk before it is used: what was written with a key that is lost joins with nothing
+        if not durable.create(path, f"{secrets.token_hex(32)}\n".encode("ascii"), private=True):
             return
-        durable.sync([path])  # its name, too: what was written with a key that is lost joins with nothing
     except OSError as error:
         raise ConfigError(
             f"the key {path} cannot be made ({error.strerror}); check the folder and its rights"
         ) from error
-    finally:
-        if draft:
-            Path(draft).unlink(missing_ok=True)
     log.warning("%s is a new key of pseudonyms: keep it and keep it secret; without it no file joins with these", path)

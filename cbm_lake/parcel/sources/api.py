@@ -19,7 +19,7 @@ import shapely
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from cbm_lake.cards import S2, band_called
+from cbm_lake.cards import CARDS, S2, band_called
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.files import durable
 from cbm_lake.files.documents import load_json
@@ -132,7 +132,9 @@ class ApiSource:
     ) -> Columns:
         """See `Source.parcel_time_series`."""
         suffix = SUFFIX.get(tstype, "")
-        name = f"{band_called(band)}{suffix}" if band and suffix else band  # the original knows VVb, not VV
+        name = (
+            f"{band_called(band, CARDS.get(tstype))}{suffix}" if band and suffix else band
+        )  # the original knows VVb, not VV
         what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "tstype": tstype, "band": name, "ref": ref}
         found = self._of_parcel("parcelTimeSeries", what, scl=str(scl))
         # what PostgreSQL 14 and later call the column in the original's server

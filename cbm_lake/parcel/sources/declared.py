@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,8 +17,6 @@ from cbm_lake.lake.snapshots import ParcelSet
 
 Row = dict[str, Any]
 """pid, crop_name, crop_code, epsg, geometry (WKB), area_m2, centroid_lon, centroid_lat."""
-_SETS = 4
-"""Parcel sets kept: 100 MB each of half a million parcels."""
 _COLUMNS = {
     "id": "pid",
     "crop:name": "crop_name",
@@ -76,7 +74,7 @@ class Asked:
         return rows.slice(offset, limit).to_pylist(), rows.num_rows
 
 
-class Held:
+class InMemory:
     """All parcels in memory: half a second to load, a millisecond an answer."""
 
     def __init__(self, lake: Lake, parcels: ParcelSet) -> None:
@@ -87,6 +85,8 @@ class Held:
         self._rows = pa.table({**columns, "area_m2": pc.multiply(table["area"], 10_000)})
         self.epsg = int(columns["epsg"][0].as_py())
         self._boxes = self._loose_boxes(table["bbox"].combine_chunks())
+        self.nbytes = int(self._rows.nbytes + self._boxes.nbytes)
+        """Bytes of it, but what is made at first use."""
 
     def find(self, pid: str) -> Row | None:
         """See `Declared`."""
@@ -117,7 +117,6 @@ class Held:
         return rows
 
 
-@lru_cache(_SETS)
-def held(lake: str, parcels: ParcelSet) -> Held:
-    """A parcel set in memory; a version of it never changes."""
-    return Held(Lake(lake), parcels)
+def in_memory(lake: Lake, parcels: ParcelSet) -> InMemory:
+    """A parcel set in memory, cached by the lake; a version of it never changes."""
+    return lake.caches.parcel_sets.get(parcels, lambda: InMemory(lake, parcels), lambda declared: declared.nbytes)

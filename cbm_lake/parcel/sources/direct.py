@@ -159,7 +159,7 @@ class LakeSource:
         return {**row, "shape": reprojected(shapely.from_wkb(row["geometry"]), row["epsg"], 4326)}
 
     def _declared(self, parcels: ParcelSet) -> Declared:
-        return declared.held(self.lake.url, parcels) if self._hold else declared.Asked(self.lake, parcels)
+        return declared.in_memory(self.lake, parcels) if self._hold else declared.Asked(self.lake, parcels)
 
     def _found(self, parcels: ParcelSet, pid: str) -> Row:
         row = self._declared(parcels).find(str(pid))
@@ -309,20 +309,22 @@ def _bands(tstype: str, band: str) -> list[str] | None:
     """The band asked for by the lake's name; it may come by one of the original's tables."""
     if not band:
         return None
-    name = cards.band_called(band)
-    if tstype == "s2" and name in _CLASSES:
+    card = cards.get(tstype)
+    name = cards.band_called(band, card)
+    if card.migrated and name in _CLASSES:
         return [_CLASSES[0]]
-    return [*cards.get(tstype).check_bands((name,))]
+    return [*card.check_bands((name,))]
 
 
 def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool) -> Columns:
     answer: Columns = {name: decimals.shortest(rows[name]).to_pylist() for name in _STATISTICS}
     answer["count"] = [float(count) for count in answer["count"]]
     answer["band"] = [band + SUFFIX[tstype] for band in answer["band"]]
-    if tstype == "s2" and scl:
-        answer["hist"] = _histograms(rows["scl"])
+    classes = cards.get(tstype).classification
+    if classes and scl:
+        answer["hist"] = _histograms(rows[classes.column])
     if ref:
-        ending = _SAFE if tstype == "s2" else ""
+        ending = _SAFE if tstype == cards.S2.name else ""
         answer["reference"] = [name.removesuffix(ending) + ending for name in rows["reference"].to_pylist()]
     if any(answer.get("hist", ())) and not all(answer["hist"]):
         kept = [place for place, histogram in enumerate(answer["hist"]) if histogram]
@@ -332,11 +334,10 @@ def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool) -> Columns:
 
 def _histograms(scl: pa.ChunkedArray) -> list[dict[str, int]]:
     """Pixels of each scene class that occurs, by the class as text; the bands of a scene share one."""
-    names = [str(value) for value in cards.CLASSES]
     known: dict[tuple[int | None, ...], dict[str, int]] = {}
     found = []
     for counts in map(tuple, scl.to_pylist()):
         if counts not in known:
-            known[counts] = {name: int(count) for name, count in zip(names, counts, strict=True) if count}
+            known[counts] = {str(name): int(count) for name, count in enumerate(counts) if count}
         found.append(known[counts])
     return found

@@ -1,0 +1,47 @@
+"""Days as users write them: the one parser of every verb, command and form."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import numpy as np
+
+from cbm_lake.errors import InvalidInputError
+
+
+def parse_day(value: object) -> date:
+    """The day of a date, of a timestamp, or of a text in ISO 8601.
+
+    A timestamp counts for the day that is written in it, whatever its time zone. A text is a day (2024-03-01, 20240301,
+    2024-W09-5), perhaps with a time after it; blanks around it do not matter.
+
+    Args:
+        value: datetime.date, datetime.datetime, pandas.Timestamp, numpy.datetime64 of a day or finer, or text.
+
+    Raises:
+        ValueError: it is none of these, or a missing value such as pandas.NaT.
+    """
+    if isinstance(value, np.datetime64):
+        value = str(value)
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.strip())
+    day = value.date() if isinstance(value, datetime) else value
+    if type(day) is not date:  # pandas.NaT is a datetime whose date is no date
+        raise ValueError("neither a date nor a text")
+    return day
+
+
+def day_of(value: object, noun: str = "day") -> date:
+    """The same for what a user gave.
+
+    Args:
+        value: as of `parse_day`.
+        noun: what the message calls it.
+
+    Raises:
+        InvalidInputError: it is no day.
+    """
+    try:
+        return parse_day(value)
+    except ValueError as error:
+        raise InvalidInputError(f"{value!r} is no {noun} ({error}); write dates as 2024-03-01") from error
