@@ -24,7 +24,7 @@ from deltalake import DeltaTable
 
 from cbm_lake import cards, zonal
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.extract.scene import Shapes
+from cbm_lake.extract.outlines import Shapes
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.rasters import CHUNK, Raster, Window

@@ -14,7 +14,8 @@ from cbm_lake import cards, zonal
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import RULES, Base, Block, Job, Outcome, Plan, Progress, Scene
-from cbm_lake.extract.scene import geometries, record
+from cbm_lake.extract.outlines import geometries
+from cbm_lake.extract.scene import record
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo import areas
 from cbm_lake.lake import Lake, open_lake
@@ -153,7 +154,7 @@ def _drafts(
     again: bool,
 ) -> list[tuple[Job, dict[str, str]]]:
     """A job, still without rasters, and the hrefs by band, for every scene that is not done; again for every one."""
-    key = {"card": kind.name, "aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    key = {"card": kind.name, **parcels.params}
     extracted: list[LatestExtraction] = lake.query("extractions.done", **key).to_pylist()
     entries = {row["scene"]: row for row in extracted}
     causes: dict[str, set[str]] = {}

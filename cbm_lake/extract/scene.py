@@ -11,7 +11,6 @@ from itertools import chain, islice
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
@@ -19,11 +18,12 @@ from affine import Affine
 
 from cbm_lake import cards, zonal
 from cbm_lake.errors import LakeError, SourceError
+from cbm_lake.extract import outlines
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import Block, Job, Outcome
-from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.extract.outlines import Numbers, Shapes
+from cbm_lake.lake import open_lake, schemas
 from cbm_lake.lake.records import LedgerEntry
-from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Grid, PixelArray, Raster, Window, encoding
 from cbm_lake.rasters.blocks import CubeSource, sync_blocks
 from cbm_lake.rasters.readers import Source, source
@@ -33,11 +33,6 @@ Blocks: TypeAlias = Iterator[PixelArray]
 """Arrays of pixels, one for each block."""
 Columns: TypeAlias = dict[str, "pa.Array | pa.ChunkedArray | Numbers"]
 """Equally long columns of a table, a row for each parcel."""
-Numbers: TypeAlias = npt.NDArray[np.number]
-Shapes: TypeAlias = npt.NDArray[np.object_]
-"""Geometries of shapely."""
-_BYTES_OF_SHAPE = 200
-"""Of a geometry in memory, besides its vertices."""
 
 
 def extract_scene(job: Job) -> Outcome:
@@ -68,7 +63,7 @@ def record(job: Job, started: datetime, outcome: Outcome) -> Outcome:
         lake.record(entry)
         return replace(outcome, repeated=cause(outcome) in job.causes)
     if not lake.record(entry, after=job.after):
-        key = {"card": job.card, "aoi": job.parcels.aoi, "year": job.parcels.year, "ptype": job.parcels.ptype}
+        key = {"card": job.card, **job.parcels.params}
         entry_there = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}.get(job.scene.id)
         if entry_there is None:  # a file of the ledger was lost: the log alone remembers that there were attempts
             lake.record(entry)
@@ -130,7 +125,7 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
             discarded += wrong
         else:
             columns |= _classes(job, band, pixels)
-    columns["pid"] = _selected(job.lake, job.parcels, job.base.versions if job.base else ())[1]
+    columns["pid"] = outlines.identifiers(job)
     columns["share"] = _share(job, columns)
     if job.rule == "coverage":
         columns["covered"] = np.max([np.asarray(columns[f"{band}_covered"]) for band in job.bands], axis=0)
@@ -169,7 +164,7 @@ def _band(job: Job, band: str, pixels: Blocks) -> tuple[Columns, int]:
     if job.rule == "coverage":
         table, discarded = _covered(job, band, pixels, card.nodata)
     else:
-        index = _index(job, raster.grid.name)
+        index = outlines.index(job, raster.grid.name)
         pool = _pool(job, band, index, pixels)
         discarded = _checked(job, band, pool)
         table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=card.nodata)
@@ -228,15 +223,15 @@ def _pixel_area(grid: Grid) -> float:
 def _whole(job: Job, grid: Grid) -> Numbers:
     """How many pixels of a grid each whole parcel has, by the job's rule; 0 where that is not known."""
     if job.rule == "coverage":
-        shapes = _shapes(job.lake, job.parcels, job.base.versions if job.base else (), grid.epsg)
+        shapes = outlines.of_job(job, grid.epsg)
         return np.asarray(np.nan_to_num(shapely.area(shapes) / _pixel_area(grid)))
-    index = _index(job, grid.name)
+    index = outlines.index(job, grid.name)
     return np.zeros(index.n_parcels, np.int64) if index.whole is None else index.whole
 
 
 def _classes(job: Job, band: str, pixels: Blocks) -> Columns:
     """How many pixels of each parcel are of each class."""
-    index = _index(job, job.rasters[band].grid.name)
+    index = outlines.index(job, job.rasters[band].grid.name)
     kinds = cards.get(job.card).classification
     assert kinds is not None  # noqa: S101 - a band without statistics is the classification
     table = zonal.pool_histogram(_pool(job, band, index, pixels), index.pixel_offsets, kinds.classes)
@@ -269,8 +264,8 @@ def _windows(job: Job, band: str) -> list[Window]:
     """The blocks of a band that hold parcels; by the coverage rule all round them."""
     raster = job.rasters[band]
     if job.rule == "coverage" and band in job.bands:
-        return list(_blocks(_around(_own_shapes(job, raster), raster), raster.block))
-    blocks = _index(job, raster.grid.name).blocks(raster.block)
+        return list(_blocks(_around(outlines.of_job(job, raster.grid.epsg), raster), raster.block))
+    blocks = outlines.index(job, raster.grid.name).blocks(raster.block)
     return [Window(*block) for block in blocks]
 
 
@@ -290,7 +285,7 @@ def _covered(job: Job, band: str, pixels: Blocks, nodata: float) -> tuple[pa.Tab
     count is the sum of covered parts, rounded, and at least 1 where there is any; covered is the sum itself.
     """
     raster = job.rasters[band]
-    shapes = _own_shapes(job, raster)
+    shapes = outlines.of_job(job, raster.grid.epsg)
     around = _around(shapes, raster)
     array = np.zeros((around.height, around.width), raster.pixel_dtype)
     for window, values in zip(_blocks(around, raster.block), pixels, strict=True):
@@ -302,11 +297,6 @@ def _covered(job: Job, band: str, pixels: Blocks, nodata: float) -> tuple[pa.Tab
     covered = np.asarray(table["count"])
     count = np.where(covered > 0, np.maximum(np.rint(covered), 1), 0)
     return table.set_column(table.column_names.index("count"), "count", pa.array(count)), discarded
-
-
-def _own_shapes(job: Job, raster: Raster) -> Shapes:
-    """The outlines of the job's parcels in the coordinate system of a raster."""
-    return _shapes(job.lake, job.parcels, job.base.versions if job.base else (), raster.grid.epsg)
 
 
 def _around(shapes: Shapes, raster: Raster) -> Window:
@@ -357,65 +347,3 @@ def _stored_blocks(job: Job) -> tuple[Block, ...] | None:
         blocks += [Block(raster.grid.name, band, *corner, size) for corner, size in written.values()]
     sync_blocks(files)
     return tuple(blocks)
-
-
-# -- parcels ------------------------------------------------------------------------------------------------------
-
-
-def geometries(lake: Lake, parcels: ParcelSet, epsg: int) -> Shapes:
-    """The parcels' geometries in another coordinate system, in the order of their file."""
-    from cbm_lake.geo.reprojection import reprojected
-
-    table = lake.read_parcels(parcels, ["geometry", "epsg"])
-    shapes = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
-    stored_epsg = table["epsg"][0].as_py() if table.num_rows else epsg
-    return np.asarray(reprojected(shapes, stored_epsg, epsg))
-
-
-def _index(job: Job, grid: str) -> zonal.SpanIndex:
-    return _stored_index(job.lake, job.parcels, job.base.versions if job.base else (), grid)
-
-
-def _selected(lake: str, parcels: ParcelSet, since: tuple[str, ...]) -> tuple[slice | Numbers, pa.ChunkedArray]:
-    """Rows in the parcel file, and identifiers, of the parcels that changed since those versions; of all without."""
-    opened = open_lake(lake)
-    return opened.caches.extraction.get(
-        ("parcels", parcels, since),
-        lambda: _changed(opened, parcels, since),
-        lambda changed: int(changed[1].nbytes) + (0 if isinstance(changed[0], slice) else changed[0].nbytes),
-    )
-
-
-def _changed(lake: Lake, parcels: ParcelSet, since: tuple[str, ...]) -> tuple[slice | Numbers, pa.ChunkedArray]:
-    pids = lake.read_parcels(parcels, ["id"])["id"]
-    if not since:
-        return slice(None), pids
-    rows = np.flatnonzero(pc.is_in(pids, lake.changed(parcels, since)).to_numpy(zero_copy_only=False))
-    return rows, pids.take(rows)
-
-
-def _shapes(lake: str, parcels: ParcelSet, since: tuple[str, ...], epsg: int) -> Shapes:
-    """The outlines of the parcels that changed, in a coordinate system."""
-    opened = open_lake(lake)
-    return opened.caches.extraction.get(
-        ("geometries", parcels, since, epsg),
-        lambda: geometries(opened, parcels, epsg)[_selected(lake, parcels, since)[0]],
-        lambda shapes: int(16 * shapely.get_num_coordinates(shapes).sum()) + _BYTES_OF_SHAPE * len(shapes),
-    )
-
-
-def _stored_index(lake: str, parcels: ParcelSet, since: tuple[str, ...], grid: str) -> zonal.SpanIndex:
-    """The stored pixel index of the parcels that changed; cached in the worker from scene to scene."""
-    return open_lake(lake).caches.extraction.get(
-        ("index", parcels, since, grid),
-        lambda: _read_index(lake, parcels, since, grid),
-        lambda index: 2 * (index.offsets.nbytes + index.row.nbytes + index.col.nbytes + index.length.nbytes),
-    )
-
-
-def _read_index(lake: str, parcels: ParcelSet, since: tuple[str, ...], grid: str) -> zonal.SpanIndex:
-    table = open_lake(lake).index(parcels, grid)
-    if table is None:
-        raise SourceError(f"the pixel index of {parcels.name} on grid {grid} has gone; run again")
-    rows, _ = _selected(lake, parcels, since)
-    return zonal.SpanIndex.from_table(table.take(rows) if since else table)

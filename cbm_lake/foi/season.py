@@ -13,7 +13,7 @@ from affine import Affine
 from rasterio.features import rasterize
 
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.extract.scene import geometries
+from cbm_lake.extract.outlines import geometries
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import CHUNK, Grid, Window, datasets

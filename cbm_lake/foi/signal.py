@@ -65,7 +65,7 @@ def suspicious(
         raise InvalidInputError(f"give cloud from 0 to 1, peers and dates from 1, not {cloud}, {peers} and {dates}")
     lake = lake or open_lake()
     parcels = lake.parcel_set(aoi, year, ptype)
-    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    key = parcels.params
     screened = list(scene_classes(screen))
     how = {"bands": list(bands), "screen": screened, "cloud": cloud, "peers": peers, "dates": dates}
     ranked = lake.query("foi.suspicious", **key, **how).to_pandas()

@@ -58,8 +58,8 @@ class ParcelSet:
         return {"aoi": self.aoi, "year": self.year, "ptype": self.ptype}
 
     def key(self, pid: object) -> ParcelKey:
-        """The key of one of its parcels."""
-        return ParcelKey.of(self.aoi, self.year, pid, self.ptype)
+        """The key of the parcel of that identifier, whether it has one or not."""
+        return ParcelKey(self.aoi, self.year, self.ptype, str(pid))
 
     @property
     def name(self) -> str:
