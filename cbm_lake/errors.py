@@ -10,13 +10,13 @@ class LakeError(Exception):
     """Something that cbm-lake was asked for cannot be done; the message says what, which and what to do.
 
     Args:
-        what: what cannot be done, and of what.
-        advice: what to do, which follows in the message; where it is left out, it may stand in `what`.
+        reason: what cannot be done, of what, and why.
+        advice: what to do, which follows in the message; where it is left out, it may stand in `reason`.
     """
 
-    def __init__(self, what: str = "", *, advice: str = "") -> None:
-        super().__init__(f"{what}; {advice}" if advice else what)
-        self.what = what
+    def __init__(self, reason: str = "", *, advice: str = "") -> None:
+        super().__init__(f"{reason}; {advice}" if advice else reason)
+        self.reason = reason
         self.advice = advice
 
 
@@ -29,12 +29,12 @@ class NotFoundError(LakeError):
 
 
 class UnknownSetError(NotFoundError):
-    """The lake holds no such parcel set; `what` says it without the names of those that there are."""
+    """The lake holds no such parcel set; `reason` says it without the names of those that there are."""
 
-    def __init__(self, what: str, listing: str = "") -> None:
-        super().__init__(what)
+    def __init__(self, reason: str, listing: str = "") -> None:
+        super().__init__(reason)
         if listing:
-            self.args = (f"{what} in this lake; there are: {listing}",)
+            self.args = (f"{reason} in this lake; there are: {listing}",)
 
 
 class SourceError(LakeError):
@@ -48,8 +48,8 @@ class InvalidInputError(LakeError, ValueError):
 class TooManyError(InvalidInputError):
     """More is asked for than is given at once."""
 
-    def __init__(self, what: str, *, advice: str = "", count: int = 0, limit: int = 0) -> None:
-        super().__init__(what, advice=advice)
+    def __init__(self, reason: str, *, advice: str = "", count: int = 0, limit: int = 0) -> None:
+        super().__init__(reason, advice=advice)
         self.count = count
         self.limit = limit
 

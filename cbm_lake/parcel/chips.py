@@ -317,7 +317,7 @@ class _Reader:
         slot = self._slot(scene, raster.grid.name)
         if slot is not None:
             try:
-                kept = CubeSource(self._lake.cube_url(scene.card, raster.grid.name), band, slot, raster).kept(window)
+                kept = CubeSource(self._lake.cube_url(scene.card, raster.grid.name), band, slot, raster).stored(window)
             except DamagedError as error:
                 log.warning("%s; the scene's own file is read meanwhile", error)
                 kept = None
@@ -527,8 +527,8 @@ def write(
     chips = {scene: Chip(scene.product, scene.obstime, band, folder / _name(scene, band)) for scene in scenes}
     missing = [scene for scene, chip in chips.items() if not _is_there(chip, scene, lon, lat, chipsize)]
     if len(missing) > limit:
-        what = f"{len(missing)} scenes from {start} to {end} are more than {limit}"
-        raise TooManyError(what, advice="ask for fewer days", count=len(missing), limit=limit)
+        reason = f"{len(missing)} scenes from {start} to {end} are more than {limit}"
+        raise TooManyError(reason, advice="ask for fewer days", count=len(missing), limit=limit)
     lost = _failures(lake, [(scene, chips[scene]) for scene in missing], lon, lat, chipsize)
     if lost and len(lost) == len(scenes):
         raise next(iter(lost.values()))

@@ -178,7 +178,7 @@ class CubeSource:
                 whole = blocks[rows[0][0]] if len(rows) == len(rows[0]) == 1 else _joined(rows, blocks)
                 yield whole[top : top + window.height, first_col : first_col + window.width]
 
-    def kept(self, window: Window) -> PixelArray | None:
+    def stored(self, window: Window) -> PixelArray | None:
         """The pixels of a window inside the raster as the cube has them, or None where it lacks some.
 
         Raises:

@@ -232,7 +232,7 @@ class Accounts:
         since = time.monotonic() - _LOCKED
         with self._lock:
             if len(self._failures) > _MOST_FAILING:
-                self._failures = {held: times for held, times in self._failures.items() if times[-1] > since}
+                self._failures = {pair: times for pair, times in self._failures.items() if times[-1] > since}
             failures = [moment for moment in self._failures.get(key, ()) if moment > since]
         if len(failures) >= _FAILURES:
             raise LockedOutError(failures[-_FAILURES] - since)

@@ -104,7 +104,7 @@ def _failed(_: Request, error: Exception) -> Response:
         log.error("%s", error)
         return JSONResponse({"detail": "the server cannot answer this now; its log says why"}, status)
     # an unknown parcel set without the list of all that there are, also of areas that are not theirs
-    reason = error.what if isinstance(error, UnknownSetError) else str(error)
+    reason = error.reason if isinstance(error, UnknownSetError) else str(error)
     return JSONResponse({"detail": reason}, status)
 
 

@@ -61,7 +61,7 @@ class _Images:
     days: tuple[date | str, date | str]
     chipsize: int
 
-    def made(self, band: str, card: str = "s2", limit: int = _MOST_CHIPS) -> list[chips.Chip]:
+    def write(self, band: str, card: str = "s2", limit: int = _MOST_CHIPS) -> list[chips.Chip]:
         """Chips of a band in a folder of results.
 
         Raises:
@@ -85,7 +85,7 @@ class _Images:
     def linked(self, band: str) -> Response:
         """Links to the chips of a band, as the original answers."""
         try:
-            images = self.made(band)
+            images = self.write(band)
         except TooManyError:
             return too_many("scenes", _MOST_CHIPS)
         dates = [_moment(chip) for chip in images]
@@ -162,7 +162,7 @@ def chips_by_location(
     picture = partial(chips.picture, state.lake, lut=None if lut == "None" else lut)
 
     def draw(scene: chips.Scene) -> str | None:
-        return _drawn(folder / f"{scene.product}.png", lambda: picture(scene, names, lon, lat, chipsize))
+        return _draw(folder / f"{scene.product}.png", lambda: picture(scene, names, lon, lat, chipsize))
 
     with state.heavy:
         problems = [draw(scene) for scene in scenes]
@@ -184,7 +184,7 @@ def _page(cells: Sequence[str]) -> str:
     return "<!doctype html><title>chips</title><table><tr>" + "</tr><tr>".join(rows) + "</tr></table>"
 
 
-def _drawn(file: Path, picture: Callable[[], bytes]) -> str | None:
+def _draw(file: Path, picture: Callable[[], bytes]) -> str | None:
     """Write a picture of a scene, unless it is there; None, or why it cannot be."""
     if file.exists():
         return None
@@ -228,7 +228,7 @@ def raw_s1_chips_batch(state: State, user: User, body: Annotated[dict[str, Any],
     (lon, lat), size = _batch_place(body)
     images = _Images(state, user, lon, lat, (days[0], days[1]), size)
     try:
-        images_made = [chip for band in ("VV", "VH") for chip in images.made(band, card, _MOST_OF_BATCH)]
+        images_made = [chip for band in ("VV", "VH") for chip in images.write(band, card, _MOST_OF_BATCH)]
     except TooManyError:
         return too_many("chips", _MOST_OF_BATCH)
     moment = _first_moment if card == cards.C6.name else _moment

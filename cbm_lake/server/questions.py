@@ -55,9 +55,9 @@ def answered(answer: object, headers: dict[str, str] | None = None) -> Response:
     return Response(body, media_type="application/json", headers=headers)
 
 
-def too_many(what: str, most: int) -> Response:
+def too_many(things: str, most: int) -> Response:
     """The original's answer, which is that of nothing, where more is asked for than is made; a header tells it."""
-    return answered({}, {NOT_ANSWERED: f"more than {most} {what}; ask for less"})
+    return answered({}, {NOT_ANSWERED: f"more than {most} {things}; ask for less"})
 
 
 def nothing(_: Request, __: Exception) -> Response:

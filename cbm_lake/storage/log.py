@@ -109,12 +109,12 @@ class Log:
     def _newest_remote(self, version: int) -> Newest | None:
         after = f"{version - 1:020}.json" if version > 0 else ""
         files = self.store.after(f"{self.name}/_delta_log", after)
-        found = {
+        noted = {
             file: state for file, state in files.items() if file.endswith(".json") and entries.version_of(file) >= 0
         }
         if version < 0:
-            return None if found else Newest(version, "")
-        return Newest(version, found[self.file(version)]) if found.keys() == {self.file(version)} else None
+            return None if noted else Newest(version, "")
+        return Newest(version, noted[self.file(version)]) if noted.keys() == {self.file(version)} else None
 
     def check(self, version: int | None = None) -> None:
         """Look through what the table, or a version of it, rests on; in an object store all is whole or not there.

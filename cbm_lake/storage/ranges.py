@@ -181,11 +181,11 @@ class _Attempts:
     def __init__(self, where: stores.Remote, silences: int = 1) -> None:
         """`silences`: how often nothing may come within the time limit; a server that has never answered gets none."""
         self._where, self._silences = where, silences
-        self._made, self._silent, self._renewed = 0, 0, False
+        self._attempts, self._silent, self._renewed = 0, 0, False
 
     def progress(self) -> None:
         """Some bytes came: what fails from here on is a new failure."""
-        self._made = 0
+        self._attempts = 0
 
     def again(self, problem: BaseException) -> bool:
         """Count a failure, and wait where it may pass; False where it will not, or has come too often."""
@@ -197,10 +197,10 @@ class _Attempts:
         if isinstance(problem, FileNotFoundError) or (code and code not in _BUSY):
             return False
         self._silent += bool(_TIMED_OUT.search(str(problem)))
-        self._made += 1
-        if self._made > self._where.retries or self._silent > self._silences:
+        self._attempts += 1
+        if self._attempts > self._where.retries or self._silent > self._silences:
             return False
-        pause = min(_BACKOFF * 2 ** (self._made - 1), _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
+        pause = min(_BACKOFF * 2 ** (self._attempts - 1), _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
         return self._wait(pause if code not in (429, 503) else max(pause, self._where.asked_to_wait()))
 
     def _wait(self, seconds: float) -> bool:
@@ -385,5 +385,5 @@ def _requests(ranges: Iterable[tuple[int, int]], size: int) -> Iterator[_Request
 
 def unreadable(href: str, reason: str, advice: str = "", action: str = "read") -> SourceError:
     """The error that says of a raster why it is not read."""
-    what = f"raster {href} cannot be {action}: {reason}"
-    return SourceError(what, advice=advice or "fetch it again or leave out this scene")
+    problem = f"raster {href} cannot be {action}: {reason}"
+    return SourceError(problem, advice=advice or "fetch it again or leave out this scene")
