@@ -146,7 +146,7 @@ def judged(lake: Lake, parcels: ParcelSet) -> list[Finding]:
 
 
 def _params(lake: Lake, parcels: ParcelSet) -> dict[str, Any]:
-    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    key = parcels.params
     step = max(1, sum(lake.query("guard.count", **key)["parcels"].to_pylist()) // _SAMPLE)
     return {**key, "screen": list(CLOUD_CLASSES), "step": step}
 

@@ -16,6 +16,7 @@ from cbm_lake.card2db.paging import Pages
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.geo.areas import is_seen
 from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake.records import SceneRecord
 from cbm_lake.storage.credentials import without_secrets, without_signature
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Collected:
         self.found = self.new = self.changed = self.matched = 0
         self._card, self._source, self._lake, self._area = card, without_secrets(source), lake, area
         self._progress = progress
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[SceneRecord] = []
         self._skipped: list[str] = []
 
     def take(self, pages: Pages, expand: Callable[[Any], list[Any]] = lambda item: [item]) -> Ingested:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import TypedDict, Unpack
 
 from cbm_lake import cards
 from cbm_lake.extract.causes import as_before
@@ -28,22 +28,36 @@ log = logging.getLogger(__name__)
 __all__ = ["Extracted", "Job", "Outcome", "Plan", "bs", "c6", "extract", "extract_scene", "plan", "run", "s2"]
 
 
+class Options(TypedDict, total=False):
+    """What `extract` takes beside card, days and parcel set."""
+
+    bands: Iterable[str] | None
+    cube: bool
+    rule: str
+    again: bool
+    workers: int | None
+    scheduler: Scheduler
+    patience: float
+    lake: Lake | None
+    progress: Progress | None
+
+
 def s2(
-    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Unpack[Options]
 ) -> Extracted:
     """Extract Sentinel-2: statistics of the bands and counts of the scene classes; see `extract`."""
     return extract("s2", start, end, aoi=aoi, year=year, ptype=ptype, **options)
 
 
 def bs(
-    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Unpack[Options]
 ) -> Extracted:
     """Extract Sentinel-1 backscatter: statistics of linear power; see `extract`."""
     return extract("bs", start, end, aoi=aoi, year=year, ptype=ptype, **options)
 
 
 def c6(
-    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Unpack[Options]
 ) -> Extracted:
     """Extract Sentinel-1 six-day coherence; see `extract`."""
     return extract("c6", start, end, aoi=aoi, year=year, ptype=ptype, **options)

@@ -65,7 +65,7 @@ def suspicious(
     if not 0 <= cloud <= 1 or peers < 1 or dates < 1:
         raise InvalidInputError(f"give cloud from 0 to 1, peers and dates from 1, not {cloud}, {peers} and {dates}")
     parcels = lake.parcel_set(aoi, year, ptype)
-    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    key = parcels.params
     screened = list(scene_classes(screen))
     how = {"bands": list(bands), "screen": screened, "cloud": cloud, "peers": peers, "dates": dates}
     ranked = lake.query("foi.suspicious", **key, **how).to_pandas()

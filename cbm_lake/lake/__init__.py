@@ -16,7 +16,7 @@ import shapely
 
 from cbm_lake import cards
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError
 from cbm_lake.files import digests
 from cbm_lake.geo.areas import DEGREES, bounds_in
 from cbm_lake.lake import database, lookup, options, ordering, queries
@@ -224,7 +224,7 @@ class Lake(Writing):
             if (parcels.aoi, parcels.year, parcels.ptype) == named:
                 return parcels
         names = ", ".join(parcels.name for parcels in self.parcel_sets()) or "none yet; load them first"
-        raise NotFoundError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip() + f" in this lake; there are: {names}")
+        raise UnknownSetError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip(), names)
 
     def parcel_versions(self, aoi: str, year: int, ptype: str) -> list[ParcelSet]:
         """The versions of a parcel set with other outlines than each other: the one in force, then from the newest."""

@@ -69,7 +69,7 @@ class Database:
         self._rows = dict(part.rows) if part else {}
         self._refused = dict(snapshot.damaged)
         """Why views refuse, by the name of the table that each is of."""
-        self._places: list[damaged.Place] = []
+        self._places: list[damaged.Unreadable] = []
         """Areas and years whose parcels cannot be read, so that their signatures cannot be judged either."""
         self._lock = threading.Lock()
         self._complete = False
@@ -143,7 +143,7 @@ class Database:
             if definition.name < _OF_SIGNATURES:
                 self._define(definition)
         for name, paths in self._of_parcels.items() if faults else ():  # after "outdated", which speaks of the others
-            damaged.refuse_places(self._connection, name, _places(faults, paths))
+            damaged.refuse_unreadable(self._connection, name, _places(faults, paths))
 
     def _catalogue(self) -> None:
         """Make the view of what was catalogued."""
@@ -216,7 +216,7 @@ class Database:
         if not faults:
             raise error
         path, reason = next(iter(faults.items()))
-        self._refused[name] = damaged.told(path, reason, advice)
+        self._refused[name] = damaged.message(path, reason, advice)
         damaged.refuse(self._connection, name, schema, self._refused[name])
 
     def _end(self) -> None:
@@ -288,7 +288,7 @@ class Database:
             others = self._connection.table(f"coming_{name}").project(columns)
             self._connection.table(f"stored_{name}").project(columns).union(others).create_view(made)
         if made != name:
-            damaged.refuse_places(self._connection, name, self._places)
+            damaged.refuse_unreadable(self._connection, name, self._places)
 
     def returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""
@@ -318,14 +318,14 @@ def _aside(name: str) -> str:
     return name.replace("signatures", "aside")
 
 
-def _places(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Place]:
+def _places(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Unreadable]:
     """The areas and years of those of the parcel files that cannot be read."""
-    found: dict[tuple[str, int], damaged.Place] = {}
+    found: dict[tuple[str, int], damaged.Unreadable] = {}
     for path in paths:
         if path in faults:
             aoi, year = place_of(path)
             advice = f"delete it and load the parcels of {aoi} {year} again"
-            found[aoi, year] = damaged.Place(aoi, year, damaged.told(path, faults[path], advice))
+            found[aoi, year] = damaged.Unreadable(aoi, year, damaged.message(path, faults[path], advice))
     return list(found.values())
 
 

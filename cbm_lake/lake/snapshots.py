@@ -16,6 +16,7 @@ from cbm_lake.errors import SourceError
 from cbm_lake.files import filenames
 from cbm_lake.files.filenames import Order
 from cbm_lake.lake import tables
+from cbm_lake.lake.keys import Params, ParcelKey
 from cbm_lake.storage.access import is_remote
 from cbm_lake.storage.log import DamagedLogError, Newest
 from cbm_lake.storage.store import Store
@@ -50,6 +51,15 @@ class ParcelSet:
     def places(self) -> tuple[str, int, str, str]:
         """Whose outlines it has, whatever its attributes and whenever it was loaded."""
         return self.aoi, self.year, self.ptype, self.outlines
+
+    @property
+    def params(self) -> Params:
+        """The parameters of a statement that asks about this parcel set."""
+        return {"aoi": self.aoi, "year": self.year, "ptype": self.ptype}
+
+    def key(self, pid: object) -> ParcelKey:
+        """The key of the parcel of that identifier, whether it has one or not."""
+        return ParcelKey(self.aoi, self.year, self.ptype, str(pid))
 
     @property
     def name(self) -> str:

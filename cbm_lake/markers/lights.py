@@ -129,7 +129,7 @@ def _evidence(lake: Lake, parcels: ParcelSet, pids: Sequence[str] | None) -> _Ev
 
 def _attributes(lake: Lake, parcels: ParcelSet, pids: pa.Array) -> pa.Table:
     """The columns of parcel_attributes of parcels, in their order; null where a parcel has none."""
-    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    key = parcels.params
     rows = lake.query("markers.attributes", **key)
     return rows.take(pc.index_in(pids, rows["pid"].combine_chunks()))
 

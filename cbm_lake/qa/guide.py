@@ -264,7 +264,7 @@ def _get(way: _Way) -> str:
 
 def _view(way: _Way) -> str:
     parcel_set = way.lake.parcel_set(way.aoi, way.year, way.ptype)
-    key = {"aoi": parcel_set.aoi, "year": parcel_set.year, "ptype": parcel_set.ptype}
+    key = parcel_set.params
     pids = way.pids()
     for pid in pids:
         rows = way.lake.query("time_series.ndvi", **key, pid=pid, screen=list(cards.CLOUD_CLASSES))

@@ -135,12 +135,12 @@ class Log:
     def _newest_remote(self, version: int) -> Newest | None:
         after = f"{version - 1:020}.json" if version > 0 else ""
         files = self.store.after(f"{self.name}/_delta_log", after)
-        found = {
+        noted = {
             file: state for file, state in files.items() if file.endswith(".json") and entries.version_of(file) >= 0
         }
         if version < 0:
-            return None if found else Newest(version, "")
-        return Newest(version, found[self.file(version)]) if found.keys() == {self.file(version)} else None
+            return None if noted else Newest(version, "")
+        return Newest(version, noted[self.file(version)]) if noted.keys() == {self.file(version)} else None
 
     def check(self, version: int | None = None) -> None:
         """Look through what the table, or a version of it, rests on; in an object store all is whole or not there.
@@ -241,7 +241,7 @@ class Log:
         if files:
             reason = str(error).partition("\n")[0]
             raise DamagedLogError(
-                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason}); {WITHOUT_SUM}"
+                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason})", advice=WITHOUT_SUM
             ) from error
 
     @property
@@ -255,7 +255,8 @@ class Log:
             if file.name in noted and not self._is_sound(file, noted[file.name]):
                 raise DamagedLogError(
                     f"cannot read {file}: this sum of the log is not what was written, and says other things than the "
-                    f"entries; {WITHOUT_SUM}"
+                    "entries",
+                    advice=WITHOUT_SUM,
                 )
 
     def _is_sound(self, checkpoint: Path, noted: str) -> bool:
@@ -270,7 +271,7 @@ class Log:
             return entries.decoded(content)
         path = self.store.path(self.file(version))
         raise DamagedLogError(
-            f"cannot read {path}: this entry of the log is damaged ({fault}); {entries.advice(last=last)}"
+            f"cannot read {path}: this entry of the log is damaged ({fault})", advice=entries.advice(last=last)
         )
 
 
@@ -290,8 +291,8 @@ def _refuse_features(table: DeltaTable, url: str) -> None:
     features = set(protocol.reader_features or ()) | ({"columnMapping"} if protocol.min_reader_version == 2 else set())
     if unread := sorted(features - _READ):
         raise DamagedLogError(
-            f"cannot read {url}: another program gave this table features that are not read here "
-            f"({', '.join(unread)}); drop them with that program, or restore the table from a copy"
+            f"cannot read {url}: another program gave this table features that are not read here ({', '.join(unread)})",
+            advice="drop them with that program, or restore the table from a copy",
         )
 
 

@@ -49,7 +49,7 @@ class Asked:
 
     def __init__(self, lake: Lake, parcels: ParcelSet) -> None:
         self._lake = lake
-        self._key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+        self._key = parcels.params
         epsg = lake.read_parcels(parcels, ["epsg"])["epsg"]
         self.epsg = epsg[0].as_py() if len(epsg) else DEGREES
 

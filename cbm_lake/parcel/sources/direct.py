@@ -195,7 +195,7 @@ class LakeSource:
         An image without histogram is left out where others of the parcel have one; a warning says how many.
         """
         parcels = self.lake.parcel_set(aoi, year, ptype)
-        key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
+        key = parcels.key(pid).params
         if tstype == "scl":
             rows = self.lake.query("time_series.scl", **key)
             answer = {"obsid": rows["obsid"].to_pylist(), "hist": _histograms(rows["scl"])}
@@ -228,8 +228,7 @@ class LakeSource:
     def markers(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
         """See `Source.markers`."""
         parcels = self.lake.parcel_set(aoi, year, ptype)
-        key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
-        columns: Columns = self.lake.query("markers.by_pid", **key).to_pydict()
+        columns: Columns = self.lake.query("markers.by_pid", **parcels.key(pid).params).to_pydict()
         return columns
 
     # -- images -------------------------------------------------------------------------------------------------------
