@@ -116,8 +116,8 @@ class Pattern:
         names = [match["name"] for match in _TOKEN.finditer(text) if match["name"] is not None]
         unknown = [name for name in names if name not in _PLACEHOLDERS]
         if unknown:
-            known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
-            raise InvalidInputError(f"{text}: {{{unknown[0]}}} is not known; there are {known}")
+            placeholders = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
+            raise InvalidInputError(f"{text}: {{{unknown[0]}}} is not known; there are {placeholders}")
         if "date" not in names:
             raise InvalidInputError(f"{text}: the pattern holds no {{date}}; write it where the date stands")
         if ("band" in names) == bool(bands):
@@ -153,9 +153,11 @@ class Pattern:
                 listing.refused.append(str(error))
         listing.scenes = sorted(scenes.values(), key=lambda scene: scene.name)
         if not (listing.scenes or listing.refused):
-            seen = f"there are {some(listing.others, 5)}" if listing.others else "there is none of that kind"
+            others = f"there are {some(listing.others, 5)}" if listing.others else "there is none of that kind"
             foreign = f"; files of {', '.join(sorted(listing.foreign))} are not of card {self._card}"
-            raise SourceError(f"no file matches {self.text}; in {self.root} {seen}{foreign if listing.foreign else ''}")
+            raise SourceError(
+                f"no file matches {self.text}; in {self.root} {others}{foreign if listing.foreign else ''}"
+            )
         return listing
 
     def _take(self, name: str, match: re.Match[str], scenes: dict[tuple[object, ...], Scene]) -> None:
@@ -209,16 +211,16 @@ class Pattern:
 
     def _compiled(self, changed: dict[str, str], lazy: str = "?") -> re.Pattern[str]:
         """The pattern as a regular expression."""
-        parts, end, seen = [], 0, set[str]()
+        parts, end, names_used = [], 0, set[str]()
         for token in _TOKEN.finditer(self._below):
             parts.append(re.escape(self._below[end : token.start()]))
             end, name = token.end(), token["name"]
             if name is None:
                 parts.append(rf"(?:[^/]+/)*{lazy}" if token["folders"] else rf"[^/]*{lazy}")
-            elif name in seen:
+            elif name in names_used:
                 parts.append(f"(?P={name})")
             else:
-                seen.add(name)
+                names_used.add(name)
                 parts.append(f"(?P<{name}>{changed.get(name, _PLACEHOLDERS[name])})")
         return re.compile("".join((*parts, re.escape(self._below[end:]))), re.IGNORECASE)
 
@@ -236,9 +238,9 @@ def _band(name: str, card: str) -> str:
         InvalidInputError: the card has none of that name.
     """
     band = cards.asset_band(name)
-    own = (*cards.get(card).resolutions, cards.get(card).classification)
-    if band is None or band not in own:
-        raise InvalidInputError(f"card {card} has no band {name}; it has {', '.join(filter(None, own))}")
+    bands = (*cards.get(card).resolutions, cards.get(card).classification)
+    if band is None or band not in bands:
+        raise InvalidInputError(f"card {card} has no band {name}; it has {', '.join(filter(None, bands))}")
     return band
 
 
@@ -265,11 +267,11 @@ def _checked(path: str, key: str, text: str, card: str) -> str:
         InvalidInputError: it is no sensor of the card, or no orbit.
     """
     if key == "sensor":
-        found = _SENSOR.fullmatch(text)
+        match = _SENSOR.fullmatch(text)
         mission = "2" if card == "s2" else "1"
-        if not found or found["mission"] != mission:
+        if not match or match["mission"] != mission:
             raise InvalidInputError(f"{path}: {text} is not Sentinel-{mission}, of which card {card} is")
-        return f"S{mission}{found['unit'].upper()}"
+        return f"S{mission}{match['unit'].upper()}"
     if key == "orbit":
         if not 1 <= int(text) <= (143 if card == "s2" else 175):
             raise InvalidInputError(f"{path}: {text} is no relative orbit")

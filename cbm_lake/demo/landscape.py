@@ -212,9 +212,9 @@ def _falsify(table: gpd.GeoDataFrame, rng: np.random.Generator) -> None:
     """Make some plain parcels split, mixed or of another crop than declared; sets crop, second and kinds."""
     plain = table.index[(table["shape"] == "plain") & (table.area > 8_000)]
     shares = {"split": 0.04, "mixed": 0.03, "wrong_crop": 0.05}
-    chosen = rng.permutation(plain)
+    rows = rng.permutation(plain)
     for kind, share in shares.items():
-        some, chosen = np.split(chosen, [max(1, round(share * len(table)))])
+        some, rows = np.split(rows, [max(1, round(share * len(table)))])
         other = table.loc[some, "declared"].map(OTHER_SEASON)
         table.loc[some, "crop" if kind == "wrong_crop" else "second"] = other
         table.loc[some, "kinds"] = kind

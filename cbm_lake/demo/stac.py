@@ -40,10 +40,10 @@ class Pass:
         return -1000 if self.baseline >= "04.00" else 0
 
 
-def optical_item(seen: Pass, footprint: Any, shape: tuple[int, int], transform: Affine, scl: NDArray[Any]) -> Any:
+def optical_item(overpass: Pass, footprint: Any, shape: tuple[int, int], transform: Affine, scl: NDArray[Any]) -> Any:
     """The item of a Sentinel-2 scene of 10 m grid `shape`; `footprint` is a polygon in the scene's CRS."""
-    taken, processed = f"{seen.time:%Y%m%dT%H%M%S}", f"{seen.time + timedelta(hours=3.8):%Y%m%dT%H%M%S}"
-    name = f"{seen.platform}_MSIL2A_{taken}_N{seen.baseline.replace('.', '')}_R008_T31UES_{processed}.SAFE"
+    acquired, processed = f"{overpass.time:%Y%m%dT%H%M%S}", f"{overpass.time + timedelta(hours=3.8):%Y%m%dT%H%M%S}"
+    name = f"{overpass.platform}_MSIL2A_{acquired}_N{overpass.baseline.replace('.', '')}_R008_T31UES_{processed}.SAFE"
     properties = {
         "constellation": "sentinel-2",
         "instruments": ["msi"],
@@ -53,14 +53,14 @@ def optical_item(seen: Pass, footprint: Any, shape: tuple[int, int], transform: 
         "mgrs:grid_square": "ES",
         "grid:code": "MGRS-31UES",
         "s2:product_type": "S2MSI2A",
-        "s2:processing_baseline": seen.baseline,
+        "s2:processing_baseline": overpass.baseline,
         "s2:product_uri": name,
-        "s2:generation_time": _utc(seen.time + timedelta(hours=3.8)),
+        "s2:generation_time": _utc(overpass.time + timedelta(hours=3.8)),
         "sat:orbit_state": "descending",
         "sat:relative_orbit": 8,
     }
     grids = {size: _grid(shape, transform, size) for size in (10, 20)}
-    assets = {KEYS[band]: _band(band, seen.offset, grids[BANDS[band]]) for band in BANDS}
+    assets = {KEYS[band]: _band(band, overpass.offset, grids[BANDS[band]]) for band in BANDS}
     assets["scl"] = _asset("SCL", "Scene classification map (SCL)", 20, ["data"], grids[20], _raster("uint8", 20))
     extensions = [
         "eo/v1.1.0",
@@ -70,16 +70,16 @@ def optical_item(seen: Pass, footprint: Any, shape: tuple[int, int], transform: 
         "sat/v1.0.0",
         "sentinel-2/v1.0.0",
     ]
-    identifier = f"{seen.platform}_T31UES_{taken}_L2A"
-    return _item(identifier, "sentinel-2-c1-l2a", seen, footprint, properties, assets, extensions)
+    identifier = f"{overpass.platform}_T31UES_{acquired}_L2A"
+    return _item(identifier, "sentinel-2-c1-l2a", overpass, footprint, properties, assets, extensions)
 
 
-def radar_item(seen: Pass, card: str, footprint: Any, shape: tuple[int, int], transform: Affine) -> Any:
+def radar_item(overpass: Pass, card: str, footprint: Any, shape: tuple[int, int], transform: Affine) -> Any:
     """The item of a Sentinel-1 backscatter ("bs") or six-day coherence ("c6") image of grid `shape`."""
-    start, end = (f"{seen.time + timedelta(seconds=part):%Y%m%dT%H%M%S}" for part in (0, 25))
+    start, end = (f"{overpass.time + timedelta(seconds=part):%Y%m%dT%H%M%S}" for part in (0, 25))
     product, suffix = ("GRDH", "CARD_BS") if card == "bs" else ("SLC_", "CARD_COH6")
-    orbit = 52_780 + (seen.time - datetime(2024, 3, 1, tzinfo=seen.time.tzinfo)).days * 175 // 12
-    name = f"{seen.platform}_IW_{product}_1SDV_{start}_{end}_{orbit:06d}_{orbit * 8 + 5:06X}_{suffix}"
+    orbit = 52_780 + (overpass.time - datetime(2024, 3, 1, tzinfo=overpass.time.tzinfo)).days * 175 // 12
+    name = f"{overpass.platform}_IW_{product}_1SDV_{start}_{end}_{orbit:06d}_{orbit * 8 + 5:06X}_{suffix}"
     properties = {
         "constellation": "sentinel-1",
         "instruments": ["c-sar"],
@@ -87,9 +87,9 @@ def radar_item(seen: Pass, card: str, footprint: Any, shape: tuple[int, int], tr
         "sar:instrument_mode": "IW",
         "sar:polarizations": ["VV", "VH"],
         "sar:product_type": suffix,
-        "sat:orbit_state": seen.orbit,
+        "sat:orbit_state": overpass.orbit,
         "sat:absolute_orbit": orbit,
-        "sat:relative_orbit": 161 if seen.orbit == "ascending" else 37,
+        "sat:relative_orbit": 161 if overpass.orbit == "ascending" else 37,
     }
     size = round(transform.a)
     grid = _grid(shape, transform, size)
@@ -99,13 +99,13 @@ def radar_item(seen: Pass, card: str, footprint: Any, shape: tuple[int, int], tr
         for key in ("vv", "vh")
     }
     extensions = ["raster/v1.1.0", "sar/v1.0.0", "sat/v1.0.0"]
-    return _item(name, f"sentinel-1-{card}", seen, footprint, properties, assets, extensions)
+    return _item(name, f"sentinel-1-{card}", overpass, footprint, properties, assets, extensions)
 
 
 def _item(
     identifier: str,
     collection: str,
-    seen: Pass,
+    overpass: Pass,
     footprint: Any,
     properties: Any,
     assets: Any,
@@ -113,13 +113,13 @@ def _item(
 ) -> dict[str, Any]:
     """What all items have in common."""
     geometry = transform_geom(f"EPSG:{EPSG}", "EPSG:4326", shapely.geometry.mapping(footprint), precision=7)
-    made = _utc(seen.time + timedelta(hours=5))
+    created = _utc(overpass.time + timedelta(hours=5))
     common = {
-        "datetime": _utc(seen.time),
-        "created": made,
-        "updated": made,
+        "datetime": _utc(overpass.time),
+        "created": created,
+        "updated": created,
         "description": GENERATED,
-        "platform": {"S2A": "sentinel-2a", "S2B": "sentinel-2b", "S1A": "sentinel-1a"}[seen.platform],
+        "platform": {"S2A": "sentinel-2a", "S2B": "sentinel-2b", "S1A": "sentinel-1a"}[overpass.platform],
         "proj:code": f"EPSG:{EPSG}",
     }
     return {

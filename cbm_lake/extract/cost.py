@@ -50,7 +50,7 @@ class Machine:
     """What one core of a machine needs, measured; seconds of wall clock."""
 
     index: float
-    """Per parcel and grid: from its outline to its pixels."""
+    """Per parcel and grid: from its geometry to its pixels."""
     reading: float
     """Per pixel of a band: from a COG to an array."""
     keeping: float
@@ -141,8 +141,8 @@ def estimate(
     Raises:
         InvalidInputError: a number is not above 0.
     """
-    given = {"parcels": parcels, "scenes": scenes, "bands": bands, "workers": workers, "pixels": pixels}
-    for name, value in {**given, "tiles": 1 if tiles is None else tiles}.items():
+    amounts = {"parcels": parcels, "scenes": scenes, "bands": bands, "workers": workers, "pixels": pixels}
+    for name, value in {**amounts, "tiles": 1 if tiles is None else tiles}.items():
         if not (value > 0 and math.isfinite(value)):
             raise InvalidInputError(f"{name}={value} is no number above 0")
     machine = machine or measure(progress)
@@ -179,7 +179,7 @@ def _worker_memory(parcels: float, bands: int, pixels: float) -> float:
 def measure(progress: Progress | None = None) -> Machine:
     """Try every stage on a made-up tile, each with the code that does the work."""
     with tempfile.TemporaryDirectory(prefix="cbm-lake-") as name:
-        folder, found = Path(name), {}
+        folder, figures = Path(name), {}
         zonal.warm_up()
         raster = _raster(folder / "band.tif")
         shapes = _shapes(raster)
@@ -193,11 +193,11 @@ def measure(progress: Progress | None = None) -> Machine:
             "compacting": lambda: _compacting(Lake(str(folder / "lake"))),
         }
         for number, (stage, step) in enumerate(steps.items(), 1):
-            found[stage] = step()
+            figures[stage] = step()
             if progress:
                 progress(number, len(steps))
-        found["keeping"] = max(found["keeping"] - found["reading"], 0.0)
-        return Machine(**found, row_bytes=_row_bytes(folder), pixel_bytes=_pixel_bytes(folder))
+        figures["keeping"] = max(figures["keeping"] - figures["reading"], 0.0)
+        return Machine(**figures, row_bytes=_row_bytes(folder), pixel_bytes=_pixel_bytes(folder))
 
 
 def _repeated(work: Callable[[], Any], units: int) -> float:
@@ -313,9 +313,9 @@ def _raster(file: Path) -> Raster:
     patches = rng.integers(1200, 4800, (_SIZE // 64, _SIZE // 64))
     values = (np.kron(patches, np.ones((64, 64))) + rng.normal(0, 60, (_SIZE, _SIZE))).astype("uint16")
     profile = {"driver": "COG", "width": _SIZE, "height": _SIZE, "count": 1, "dtype": "uint16", "nodata": 0}
-    place = {"crs": "EPSG:32631", "transform": Affine(10, 0, 500_000, 0, -10, 4_900_000)}
+    georeference = {"crs": "EPSG:32631", "transform": Affine(10, 0, 500_000, 0, -10, 4_900_000)}
     options = {"compress": "DEFLATE", "predictor": "YES", "blocksize": 512, "overviews": "NONE"}
-    with rasterio.open(file, "w", **profile, **place, **options) as dataset:
+    with rasterio.open(file, "w", **profile, **georeference, **options) as dataset:
         dataset.write(values, 1)
     return Raster.inspect(str(file))
 

@@ -85,8 +85,8 @@ def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping
 
     Args:
         folder: made where it is missing.
-        layers: by the name of their files, without ending.
-        lists: identifiers by heading, which stand side by side in a .csv, by the name of the file without ending.
+        layers: by the name of their files, without extension.
+        lists: identifiers by heading, which stand side by side in a .csv, by the name of the file without extension.
 
     Raises:
         ConfigError: the folder cannot be written.

@@ -62,7 +62,7 @@ def plot_map(found: Foi, by: Literal["foi_h", "foi_c"] = "foi_h") -> Figure:
 
 
 def plot_clusters(found: Foi, pid: str | int) -> Figure:
-    """A figure: the raster round a parcel, its outline (dashed: with the buffer), and the clusters that count.
+    """A figure: the raster round a parcel, its geometry (dashed: with the buffer), and the clusters that count.
 
     Args:
         found: the check.
@@ -105,7 +105,7 @@ def _one(result: Foi, pid: str | int) -> tuple[dict[str, Any], Parcels]:
 
 
 def _draw_raster(axes: Axes, result: Foi, geometry: shapely.Geometry, pid: str | int) -> None:
-    """The classes round the outline, each in its colour; 0 and nodata stay white."""
+    """The classes round the geometry, each in its colour; 0 and nodata stay white."""
     raster = result.raster
     if geometry is None or not geometry.intersects(shapely.box(*raster.bounds)):
         raise NotFoundError(f"parcel {pid} lies off the raster {raster.path}; there is nothing to show")
@@ -139,7 +139,7 @@ def _draw(axes: Axes, shapes: Geometries, **style: Any) -> None:
 
 
 def _draw_clusters(axes: Axes, result: Foi, pixels: Survey) -> None:
-    """The outlines of the clusters that count, hatched, with their size in pixels in the middle."""
+    """The geometries of the clusters that count, hatched, with their size in pixels in the middle."""
     settings = result.settings
     runs = components.runs(pixels.index, pixels.codes, settings.connectivity, settings.more_than, np.ones(1, bool))
     clusters, shapes = tracing.polygons(runs, result.raster.transform)

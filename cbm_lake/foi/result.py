@@ -70,7 +70,7 @@ class Foi:
     lake_file: str | None
     """Where the table is in the lake."""
     table: pa.Table = field(repr=False)
-    """One row per parcel in the order given: its columns, what was found (null where it was skipped), outline."""
+    """One row per parcel in the order given: its columns, what was found (null where it was skipped), geometry."""
     source: Parcels = field(repr=False)
     raster: Thematic = field(repr=False)
     classes: dict[int, str] = field(repr=False)
@@ -142,7 +142,7 @@ def check_names(classes: Mapping[int, str], parcels: Parcels) -> None:
 
 
 def output_folder(folder: str | Path | None) -> Path:
-    """Where files go: foi/output_data/ in the workspace unless told."""
+    """Where files go: foi/output_data/ in the workspace unless given."""
     return Workspace.here().root / "foi" / "output_data" if folder is None else Path(folder)
 
 
@@ -169,7 +169,7 @@ def in_lake(lake: Lake) -> dict[str, str]:
 
 
 def batches(lake: Lake, name: str) -> Iterator[pa.RecordBatch]:
-    """The rows of a result in the lake, some ten thousand at a time, with their outlines (WKB, `geometry`)."""
+    """The rows of a result in the lake, some ten thousand at a time, with their geometries (WKB, `geometry`)."""
     store = Store(lake.url)
     with store.open(store.path(f"foi/{name}.parquet")) as file:
         yield from pq.ParquetFile(file).iter_batches()

@@ -122,7 +122,7 @@ def medians(times: xr.DataArray, periods: int, read: Callable[[Ints], Floats]) -
     Only the dates of one period are held at once.
 
     Args:
-        times: the moments of the dates, in order.
+        times: the timestamps, in order.
         periods: how many; no more than there are dates are made.
         read: gives the values on the dates of those numbers, NaN where there is none; (dates, rows, columns).
     """

@@ -59,13 +59,13 @@ class Area:
         finite = np.isfinite(shapely.bounds(moved)).all(axis=1)
         near, moved = near[finite], moved[finite]
         shapely.prepare(self.shape)
-        found = np.zeros(len(shapes), bool)
-        found[near] = (
+        mask = np.zeros(len(shapes), bool)
+        mask[near] = (
             shapely.dwithin(self.shape, moved, self.tolerance)
             if self.tolerance
             else shapely.intersects(self.shape, moved)
         )
-        return found
+        return mask
 
 
 def is_seen(ground: shapely.Geometry, footprint: bytes | None) -> bool:
@@ -76,8 +76,8 @@ def is_seen(ground: shapely.Geometry, footprint: bytes | None) -> bool:
         footprint: of the scene, in degrees, as WKB. Between its corners the edge of a raster bends away from it by up
             to half a kilometre, and that is allowed for.
     """
-    found = None if footprint is None else shapely.from_wkb(footprint)
-    return bool(shapely.dwithin(found, ground, _SAGITTA))
+    area = None if footprint is None else shapely.from_wkb(footprint)
+    return bool(shapely.dwithin(area, ground, _SAGITTA))
 
 
 def bounds_in(shape: shapely.Geometry, source: Any, target: Any) -> Bounds:
@@ -146,10 +146,10 @@ def _loose_bounds(shapes: Any, crs: Any) -> Floats:
 def overlap(boxes: Floats, bounds: Bounds) -> npt.NDArray[np.bool_]:
     """Which of n boxes (n, 4) meet a box."""
     west, south, east, north = boxes.T
-    found: npt.NDArray[np.bool_] = (
+    mask: npt.NDArray[np.bool_] = (
         (west <= bounds[2]) & (east >= bounds[0]) & (south <= bounds[3]) & (north >= bounds[1])
     )
-    return found
+    return mask
 
 
 def _longest_edge(shape: shapely.Geometry) -> float:

@@ -29,21 +29,21 @@ _FILES: Final[dict[str, Callable[..., Any]]] = {
 
 def panel() -> ipywidgets.Widget:
     """A tab for each way in, and for looking at what is there."""
-    known = ParcelSet()
+    parcel_set = ParcelSet()
     tabs = {
-        "parcels": _parcels(known),
-        "scenes by STAC": _stac(known),
+        "parcels": _parcels(parcel_set),
+        "scenes by STAC": _stac(parcel_set),
         "scenes on disk": _disk(),
-        "what is there": _there(known),
+        "what is there": _there(parcel_set),
     }
-    return ipywidgets.VBox([known, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
+    return ipywidgets.VBox([parcel_set, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
 
 
 def _text(label: str, hint: str = "", value: str = "") -> ipywidgets.Text:
     return ipywidgets.Text(value=value, description=label, placeholder=hint, style=STYLE, layout={"width": "520px"})
 
 
-def _parcels(known: ParcelSet) -> Panel:
+def _parcels(parcel_set: ParcelSet) -> Panel:
     def load(path: str, file: Any, aoi: str, year: int, ptype: str, pid: str, crop_name: str, crop_code: str) -> str:
         named = {"pid": pid, "crop_name": crop_name, "crop_code": crop_code}
         columns: dict[str, Any] = {name: column.strip() or None for name, column in named.items()}
@@ -55,7 +55,7 @@ def _parcels(known: ParcelSet) -> Panel:
         "load",
         load,
         fleeting=True,
-        after=lambda _: known.refresh(),
+        after=lambda _: parcel_set.refresh(),
         path=_text("file", "path of a .gpkg, .shp, .zip, .parquet, .geojson here"),
         file=ipywidgets.FileUpload(accept=".gpkg,.zip,.parquet,.geojson", description="or send one"),
         aoi=_text("area", "two letters, for instance"),
@@ -67,20 +67,20 @@ def _parcels(known: ParcelSet) -> Panel:
     )
 
 
-def loaded(found: parcels.Loaded) -> str:
+def loaded(result: parcels.Loaded) -> str:
     """What loading came to, in words."""
-    mended = f", {found.repaired} outlines were mended" if found.repaired else ""
-    news = "loaded" if found.new else "the same as those that are there"
-    return f"{found.parcels:,} parcels, {found.area_ha:,.1f} ha, EPSG:{found.epsg}: {news}{mended}"
+    mended = f", {result.repaired} outlines were mended" if result.repaired else ""
+    news = "loaded" if result.new else "the same as those that are there"
+    return f"{result.parcels:,} parcels, {result.area_ha:,.1f} ha, EPSG:{result.epsg}: {news}{mended}"
 
 
-def catalogued(found: card2db.Ingested) -> list[str]:
+def catalogued(result: card2db.Ingested) -> list[str]:
     """What cataloguing came to, and what was refused, in words."""
     return [
-        f"{found.found} scenes found, {found.new} new"
-        + (f", {found.changed} changed: to be extracted again" if found.changed else ""),
-        *(f"incomplete: {line}" for line in found.missing),
-        *found.skipped,
+        f"{result.found} scenes found, {result.new} new"
+        + (f", {result.changed} changed: to be extracted again" if result.changed else ""),
+        *(f"incomplete: {line}" for line in result.missing),
+        *result.skipped,
     ]
 
 
@@ -97,20 +97,20 @@ def _card() -> ipywidgets.Dropdown:
     return ipywidgets.Dropdown(options=list(CARDS), description="card", style=STYLE)
 
 
-def _stac(known: ParcelSet) -> Panel:
+def _stac(parcel_set: ParcelSet) -> Panel:
     def search(
-        known: dict[str, Any], url: str, collection: str, card: str, days: tuple[date, date], progress: Progress
+        parcel_set: dict[str, Any], url: str, collection: str, card: str, days: tuple[date, date], progress: Progress
     ) -> Any:
-        where = known["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
-        found = card2db.stac(*where, progress=progress)
-        return [*catalogued(found), footprints(card)]
+        where = parcel_set["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
+        result = card2db.stac(*where, progress=progress)
+        return [*catalogued(result), footprints(card)]
 
     year = date.today().year
     return Panel(
         "search and catalogue",
         search,
         stops=True,
-        context={"known": known},
+        context={"parcel_set": parcel_set},
         url=_text("address", value="earth-search"),
         collection=_text("collection", "that of the card where it is usual"),
         card=_card(),
@@ -120,20 +120,20 @@ def _stac(known: ParcelSet) -> Panel:
 
 def _disk() -> Panel:
     def read(path: str, kind: str, card: str, progress: Progress) -> Any:
-        found = _FILES[kind](text(path, needed="the path"), card=card, progress=progress)
-        return [*catalogued(found), footprints(card)]
+        result = _FILES[kind](text(path, needed="the path"), card=card, progress=progress)
+        return [*catalogued(result), footprints(card)]
 
     kinds = ipywidgets.Dropdown(options=list(_FILES), description="what", style=STYLE)
     return Panel("catalogue", read, stops=True, path=_text("path"), kind=kinds, card=_card())
 
 
-def _there(known: ParcelSet) -> Panel:
+def _there(parcel_set: ParcelSet) -> Panel:
     def look(card: str, days: tuple[date, date], clouds: int) -> Any:
         lake = open_lake()
-        found = lake.query("scenes.listed", card=card, start=days[0], stop=days[1] + timedelta(days=1), clouds=clouds)
-        if not found.num_rows:
+        scenes = lake.query("scenes.listed", card=card, start=days[0], stop=days[1] + timedelta(days=1), clouds=clouds)
+        if not scenes.num_rows:
             raise InvalidInputError("no scene of these days is catalogued; choose others, or catalogue some")
-        return [lake.query("status.parcels"), lake.query("scenes.status"), footprints(card), found]
+        return [lake.query("status.parcels"), lake.query("scenes.status"), footprints(card), scenes]
 
     year = date.today().year
     return Panel(
@@ -147,4 +147,4 @@ def _there(known: ParcelSet) -> Panel:
 
 def footprints(card: str) -> ipywidgets.Widget:
     """Where the scenes of a card are, on a map."""
-    return maps.outlines(open_lake().query("scenes.footprints", card=card))
+    return maps.footprints(open_lake().query("scenes.footprints", card=card))

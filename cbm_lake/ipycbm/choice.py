@@ -32,7 +32,7 @@ class ParcelSet(ipywidgets.HBox):
 
     def __init__(self) -> None:
         self.problem = ipywidgets.HTML()
-        self._areas = self._known()
+        self._areas = self._parcel_sets()
         self.aoi = ipywidgets.Dropdown(options=sorted(self._areas), description="area", style=STYLE)
         self.year = ipywidgets.Dropdown(description="year", style=STYLE)
         self.ptype = ipywidgets.Dropdown(description="kind", style=STYLE)
@@ -54,17 +54,17 @@ class ParcelSet(ipywidgets.HBox):
     def refresh(self) -> None:
         """Look again what there is."""
         self.problem.value = ""
-        self._areas = self._known()
+        self._areas = self._parcel_sets()
         offer(self.aoi, sorted(self._areas))
         self._narrow()
 
-    def _known(self) -> dict[str, Any]:
+    def _parcel_sets(self) -> dict[str, Any]:
         try:
-            known: dict[str, Any] = sources.here().info(None)["aois"]
+            areas: dict[str, Any] = sources.here().info(None)["aois"]
         except LakeError as error:
             self.problem.value = html.escape(str(error))
             return {}
-        return known
+        return areas
 
     def _narrow(self) -> None:
         area = self._areas.get(self.aoi.value, {"years": [], "datasets": []})
@@ -98,8 +98,10 @@ class Ticks(ipywidgets.HBox):
 
     def __init__(self, words: dict[str, str], ticked: tuple[str, ...], label: str) -> None:
         self.boxes = {
-            word: ipywidgets.Checkbox(value=word in ticked, description=told, indent=False, layout={"width": "auto"})
-            for word, told in words.items()
+            word: ipywidgets.Checkbox(
+                value=word in ticked, description=description, indent=False, layout={"width": "auto"}
+            )
+            for word, description in words.items()
         }
         super().__init__([ipywidgets.Label(label, layout={"width": "110px"}), *self.boxes.values()])
         self.layout.flex_flow = "row wrap"

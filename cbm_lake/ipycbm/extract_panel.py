@@ -22,16 +22,33 @@ _PROCESSES: Final = [("one per core", ""), ("this one itself", 0), *((str(n), n)
 
 def panel() -> ipywidgets.Widget:
     """What to extract; how it stands."""
-    known = ParcelSet()
-    tabs = {"extract": _run(known), "how it stands": Panel("look", _status)}
-    return ipywidgets.VBox([known, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
+    parcel_set = ParcelSet()
+    tabs = {"extract": _run(parcel_set), "how it stands": Panel("look", _status)}
+    return ipywidgets.VBox([parcel_set, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
 
 
-def _run(known: ParcelSet) -> ipywidgets.Widget:
+def _run(parcel_set: ParcelSet) -> ipywidgets.Widget:
+    inputs, cluster = _inputs(parcel_set), _cluster()
+    dry = Panel("only say what is to be done", _describe, context={"parcel_set": parcel_set, **inputs})
+    form = Panel("extract", _extract, stops=True, context={"parcel_set": parcel_set}, **inputs, **cluster)
+    return ipywidgets.VBox([form, dry])
+
+
+def _inputs(parcel_set: ParcelSet) -> dict[str, ipywidgets.Widget]:
+    """What is extracted; the days become those of the year that is chosen."""
     year = date.today().year
-    inputs = {
+    days = Days(date(year, 1, 1), date(year, 12, 31))
+
+    def follow(_: object = None) -> None:
+        if parcel_set.year.value:
+            declared = int(parcel_set.year.value)
+            days.first.value, days.last.value = date(declared, 1, 1), date(declared, 12, 31)
+
+    parcel_set.year.observe(follow, "value")
+    follow()
+    return {
         "card": ipywidgets.Dropdown(options=list(CARDS), description="card", style=STYLE),
-        "days": Days(date(year, 1, 1), date(year, 12, 31)),
+        "days": days,
         "bands": ipywidgets.Text(
             description="bands", placeholder="the usual ones; or B04, B08, …", style=STYLE, layout=_WIDTH
         ),
@@ -40,41 +57,35 @@ def _run(known: ParcelSet) -> ipywidgets.Widget:
         ),
     }
 
-    def follow(_: Any = None) -> None:
-        if known.year.value:
-            declared, days = int(known.year.value), inputs["days"]
-            days.first.value, days.last.value = date(declared, 1, 1), date(declared, 12, 31)
 
-    known.year.observe(follow, "value")
-    follow()
-
-    def plan(known: dict[str, Any], card: str, days: tuple[date, date], bands: str, cube: bool) -> extract.Plan:
-        wanted = [band.strip() for band in bands.replace(",", " ").split()] or None
-        return extract.plan(card, *days, **known, bands=wanted, cube=cube, lake=open_lake())
-
-    def told(**values: Any) -> str:
-        todo = plan(**values)
-        rest = f"{todo.done} are done already, {len(todo.failed)} cannot be read"
-        return f"{len(todo.jobs)} scenes are to be extracted, {rest}"
-
-    def run(workers: Any, scheduler: str, progress: Callable[[int, int], None], **values: Any) -> str:
-        todo = plan(**values)
-        progress(0, len(todo.jobs) + len(todo.failed))
-        where = (
-            {"scheduler": scheduler.strip()} if scheduler.strip() else {"workers": workers if workers != "" else None}
-        )
-        done = extract.run(todo, **where, progress=progress)
-        told = f"{done.scenes} scenes extracted, {done.skipped} before; {done.rows:,} signatures written"
-        return f"{told}; {as_before(done.still_failing)}" if done.still_failing else told
-
-    where = {
+def _cluster() -> dict[str, ipywidgets.Widget]:
+    """Where it is computed."""
+    return {
         "workers": ipywidgets.Dropdown(options=_PROCESSES, description="processes", style=STYLE),
         "scheduler": ipywidgets.Text(
             description="or a cluster", placeholder="tcp://host:8786, a Dask scheduler", style=STYLE, layout=_WIDTH
         ),
     }
-    dry = Panel("only say what is to be done", told, context={"known": known, **inputs})
-    return ipywidgets.VBox([Panel("extract", run, stops=True, context={"known": known}, **inputs, **where), dry])
+
+
+def _plan(parcel_set: dict[str, Any], card: str, days: tuple[date, date], bands: str, cube: bool) -> extract.Plan:
+    names = [band.strip() for band in bands.replace(",", " ").split()] or None
+    return extract.plan(card, *days, **parcel_set, bands=names, cube=cube, lake=open_lake())
+
+
+def _describe(**values: Any) -> str:
+    plan = _plan(**values)
+    rest = f"{plan.done} are done already, {len(plan.failed)} cannot be read"
+    return f"{len(plan.jobs)} scenes are to be extracted, {rest}"
+
+
+def _extract(workers: Any, scheduler: str, progress: Callable[[int, int], None], **values: Any) -> str:
+    plan = _plan(**values)
+    progress(0, len(plan.jobs) + len(plan.failed))
+    where = {"scheduler": scheduler.strip()} if scheduler.strip() else {"workers": workers if workers != "" else None}
+    done = extract.run(plan, **where, progress=progress)
+    line = f"{done.scenes} scenes extracted, {done.skipped} before; {done.rows:,} signatures written"
+    return f"{line}; {as_before(done.still_failing)}" if done.still_failing else line
 
 
 def _status() -> list[pa.Table | str]:

@@ -31,7 +31,7 @@ def page(first: str = "get") -> ipywidgets.Widget:
 
     def show(number: int | None) -> None:
         if number is not None and not tabs.children[number].children:
-            tabs.children[number].children = (_made(list(TABS.values())[number]),)
+            tabs.children[number].children = (_first_opened(list(TABS.values())[number]),)
 
     tabs.observe(lambda change: show(change["new"]), "selected_index")
     tabs.selected_index = list(TABS).index(first)
@@ -40,7 +40,7 @@ def page(first: str = "get") -> ipywidgets.Widget:
     return cleaning.offered(ipywidgets.VBox([title, tabs]))
 
 
-def _made(module: str) -> ipywidgets.Widget:
+def _first_opened(module: str) -> ipywidgets.Widget:
     """The widget of a task, or why there is none."""
     try:
         widget: ipywidgets.Widget = importlib.import_module(f"cbm_lake.ipycbm.{module}").panel()

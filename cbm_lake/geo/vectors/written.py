@@ -39,5 +39,5 @@ def _is_finished(path: Path, rows: int, fields: int, info: dict[str, Any]) -> bo
         return len(info["fields"]) == fields and _has_last(path, rows)
     with path.with_suffix(".dbf").open("rb") as file:
         number, begins, length = struct.unpack("<4xIHH", file.read(12))
-    held = path.with_suffix(".dbf").stat().st_size
-    return bool(len(info["fields"]) == fields and number == rows and held >= begins + number * length)
+    size = path.with_suffix(".dbf").stat().st_size
+    return bool(len(info["fields"]) == fields and number == rows and size >= begins + number * length)
