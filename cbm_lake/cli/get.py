@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -198,6 +198,6 @@ def _location(lon: float | None, lat: float | None) -> tuple[float, float]:
     return lon, lat
 
 
-def _list(files: Iterable[Any]) -> None:
+def _list(files: Iterable[object]) -> None:
     for file in files:
         out.print(file, soft_wrap=True, markup=False, highlight=False)

@@ -129,7 +129,7 @@ def _print(rows: pa.Table, title: str | None) -> None:
         Console(width=needed).print(table)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):

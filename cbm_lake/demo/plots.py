@@ -49,11 +49,11 @@ class Views:
     aoi: str
     year: int
 
-    def table(self, query: str, **more: Any) -> pd.DataFrame:
+    def table(self, query: str, **more: object) -> pd.DataFrame:
         """The rows of a named query over this area and year."""
         return self.frame_of(query, aoi=self.aoi, year=self.year, **more)
 
-    def frame_of(self, query: str, **params: Any) -> pd.DataFrame:
+    def frame_of(self, query: str, **params: object) -> pd.DataFrame:
         """The rows of a named query; times without a zone, as plots want them."""
         frame = self.lake.query(query, **params).to_pandas()
         for name in frame.select_dtypes("datetimetz"):

@@ -213,7 +213,7 @@ def _optical(world: _World, number: int, overpass: stac.Pass, weather: _Weather)
     return item, {**bands, "SCL": scl}, _truth(landscape, overpass.time, clear, scl)
 
 
-def _footprint(landscape: Landscape, *, cut: bool) -> Any:
+def _footprint(landscape: Landscape, *, cut: bool) -> shapely.Geometry:
     """The ground that a scene shows; a swath edge runs from north to south, leaning like the orbit."""
     size = landscape.labels.shape[0] * landscape.transform.a
     west, north = landscape.transform.c, landscape.transform.f
@@ -223,7 +223,7 @@ def _footprint(landscape: Landscape, *, cut: bool) -> Any:
     return shapely.Polygon([(west, north), (top, north), (bottom, north - size), (west, north - size)])
 
 
-def _inside(footprint: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _inside(footprint: shapely.Geometry, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Which 10 m pixels are in the footprint; whole 20 m pixels are either in or out."""
     half = (shape[0] // 2, shape[1] // 2)
     coarse = rasterio.features.geometry_mask([footprint], half, grid(2 * PIXEL), invert=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import shapely.geometry
@@ -14,6 +14,9 @@ from rasterio.warp import transform_geom
 
 from cbm_lake.demo.imagery import BANDS
 from cbm_lake.demo.landscape import EPSG
+
+Item: TypeAlias = dict[str, Any]
+"""A STAC item, or an object in one, as JSON."""
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 EXTENSIONS = "https://stac-extensions.github.io"
@@ -40,7 +43,9 @@ class Pass:
         return -1000 if self.baseline >= "04.00" else 0
 
 
-def optical_item(overpass: Pass, footprint: Any, shape: tuple[int, int], transform: Affine, scl: NDArray[Any]) -> Any:
+def optical_item(
+    overpass: Pass, footprint: shapely.Geometry, shape: tuple[int, int], transform: Affine, scl: NDArray[np.uint8]
+) -> Item:
     """The item of a Sentinel-2 scene of 10 m grid `shape`; `footprint` is a polygon in the scene's CRS."""
     acquired, processed = f"{overpass.time:%Y%m%dT%H%M%S}", f"{overpass.time + timedelta(hours=3.8):%Y%m%dT%H%M%S}"
     name = f"{overpass.platform}_MSIL2A_{acquired}_N{overpass.baseline.replace('.', '')}_R008_T31UES_{processed}.SAFE"
@@ -74,7 +79,9 @@ def optical_item(overpass: Pass, footprint: Any, shape: tuple[int, int], transfo
     return _item(identifier, "sentinel-2-c1-l2a", overpass, footprint, properties, assets, extensions)
 
 
-def radar_item(overpass: Pass, card: str, footprint: Any, shape: tuple[int, int], transform: Affine) -> Any:
+def radar_item(
+    overpass: Pass, card: str, footprint: shapely.Geometry, shape: tuple[int, int], transform: Affine
+) -> Item:
     """The item of a Sentinel-1 backscatter ("bs") or six-day coherence ("c6") image of grid `shape`."""
     start, end = (f"{overpass.time + timedelta(seconds=part):%Y%m%dT%H%M%S}" for part in (0, 25))
     product, suffix = ("GRDH", "CARD_BS") if card == "bs" else ("SLC_", "CARD_COH6")
@@ -106,11 +113,11 @@ def _item(
     identifier: str,
     collection: str,
     overpass: Pass,
-    footprint: Any,
-    properties: Any,
-    assets: Any,
+    footprint: shapely.Geometry,
+    properties: Item,
+    assets: dict[str, Item],
     extensions: list[str],
-) -> dict[str, Any]:
+) -> Item:
     """What all items have in common."""
     geometry = transform_geom(f"EPSG:{EPSG}", "EPSG:4326", shapely.geometry.mapping(footprint), precision=7)
     created = _utc(overpass.time + timedelta(hours=5))
@@ -140,7 +147,7 @@ def _utc(time: datetime) -> str:
     return f"{time:%Y-%m-%dT%H:%M:%S}.000Z"
 
 
-def _cover(scl: NDArray[Any]) -> dict[str, float]:
+def _cover(scl: NDArray[np.uint8]) -> dict[str, float]:
     """Shares of the scene's classes in percent; those of the ground are of the pixels inside the swath."""
     counts = np.bincount(scl.ravel(), minlength=12)
     percent = 100 * counts / max(1, int(counts[1:].sum()))
@@ -162,7 +169,7 @@ def _cover(scl: NDArray[Any]) -> dict[str, float]:
     }
 
 
-def _grid(shape: tuple[int, int], transform: Affine, size: int) -> dict[str, Any]:
+def _grid(shape: tuple[int, int], transform: Affine, size: int) -> Item:
     """proj:shape and proj:transform of the same ground in pixels of `size` metres."""
     step = size / transform.a
     return {
@@ -171,20 +178,18 @@ def _grid(shape: tuple[int, int], transform: Affine, size: int) -> dict[str, Any
     }
 
 
-def _raster(data_type: str, size: int, **scaling: float) -> dict[str, Any]:
+def _raster(data_type: str, size: int, **scaling: float) -> Item:
     """An entry of raster:bands."""
     return {"nodata": 0, "data_type": data_type, "spatial_resolution": size, **scaling}
 
 
-def _asset(
-    file: str, title: str, size: int, roles: list[str], grid: dict[str, Any], raster: dict[str, Any]
-) -> dict[str, Any]:
+def _asset(file: str, title: str, size: int, roles: list[str], grid: Item, raster: Item) -> Item:
     """An asset beside its item."""
     head = {"href": f"./{file}.tif", "type": COG, "title": title, "gsd": size, "roles": roles}
     return {**head, **grid, "raster:bands": [raster]}
 
 
-def _band(band: str, offset: int, grid: dict[str, Any]) -> dict[str, Any]:
+def _band(band: str, offset: int, grid: Item) -> Item:
     """The asset of a Sentinel-2 band whose stored numbers need `offset` added."""
     size = BANDS[band]
     raster = _raster("uint16", size, scale=0.0001, offset=offset / 10_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -83,7 +83,7 @@ def _plain(table: pa.Table) -> pa.Table:
     return table.select([field.name for field in table.schema if not any(kind(field.type) for kind in kinds)])
 
 
-def _checked(parcels: Parcels, source: Any) -> Parcels:
+def _checked(parcels: Parcels, source: object) -> Parcels:
     if not parcels.columns.num_columns:
         raise InvalidInputError(f"{source} has no columns; its first one must be the parcels' identifier")
     identifier = parcels.columns.column_names[0]

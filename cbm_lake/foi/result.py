@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -62,9 +62,9 @@ class Foi:
     """Parcels with foi_h = 1."""
     of_several: int
     """Parcels with foi_c = 1."""
-    skipped_foih: dict[str, list[Any]]
+    skipped_foih: dict[str, list[object]]
     """Identifiers of the parcels of which foi_h cannot be told, by reason; none in version 1."""
-    skipped_foic: dict[str, list[Any]]
+    skipped_foic: dict[str, list[object]]
     files: dict[str, Path]
     """By their names without what begins them all: foih_v2.shp, skipped_foic.csv, …"""
     lake_file: str | None

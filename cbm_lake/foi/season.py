@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -163,7 +163,7 @@ def _transform(grid: Grid, window: Window) -> Affine:
     return grid.transform * Affine.translation(window.col, window.row)
 
 
-def _pixels(band: xr.DataArray, window: Window) -> npt.NDArray[Any]:
+def _pixels(band: xr.DataArray, window: Window) -> npt.NDArray[np.float32]:
     """A block of all dates of a band."""
     row, col, height, width = window
     return np.asarray(band.isel(y=slice(row, row + height), x=slice(col, col + width)).to_numpy())

@@ -15,12 +15,12 @@ from cbm_lake.cards import CARDS
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import durable
 from cbm_lake.ipycbm import maps
-from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet
+from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.panel import Panel, text
 from cbm_lake.lake import open_lake
 
 Progress = Callable[[int, int], None]
-_FILES: Final[dict[str, Callable[..., Any]]] = {
+_FILES: Final[dict[str, Callable[..., card2db.Ingested]]] = {
     "STAC items (.json, folder)": card2db.items,
     "STAC-GeoParquet": lambda path, **_: card2db.geoparquet(path),
     "Sentinel-2 products (SAFE)": lambda path, card, progress: card2db.safe(path, progress=progress),
@@ -99,7 +99,7 @@ def _card() -> ipywidgets.Dropdown:
 
 def _stac(parcel_set: ParcelSet) -> Panel:
     def search(
-        parcel_set: dict[str, Any], url: str, collection: str, card: str, days: tuple[date, date], progress: Progress
+        parcel_set: ParcelSetKey, url: str, collection: str, card: str, days: tuple[date, date], progress: Progress
     ) -> Any:
         where = parcel_set["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
         result = card2db.stac(*where, progress=progress)
@@ -119,7 +119,7 @@ def _stac(parcel_set: ParcelSet) -> Panel:
 
 
 def _disk() -> Panel:
-    def read(path: str, kind: str, card: str, progress: Progress) -> Any:
+    def read(path: str, kind: str, card: str, progress: Progress) -> object:
         result = _FILES[kind](text(path, needed="the path"), card=card, progress=progress)
         return [*catalogued(result), footprints(card)]
 
@@ -128,7 +128,7 @@ def _disk() -> Panel:
 
 
 def _there(parcel_set: ParcelSet) -> Panel:
-    def look(card: str, days: tuple[date, date], clouds: int) -> Any:
+    def look(card: str, days: tuple[date, date], clouds: int) -> object:
         lake = open_lake()
         scenes = lake.query("scenes.listed", card=card, start=days[0], stop=days[1] + timedelta(days=1), clouds=clouds)
         if not scenes.num_rows:

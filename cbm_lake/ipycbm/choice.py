@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import Any, TypedDict
 
 import ipywidgets
 
@@ -27,6 +27,14 @@ def offer(dropdown: ipywidgets.Dropdown, options: Sequence[Any], *, last: bool =
         dropdown.value = values[-1 if last else 0]
 
 
+class ParcelSetKey(TypedDict):
+    """Arguments of the library's functions that say which parcel set."""
+
+    aoi: str
+    year: int
+    ptype: str | None
+
+
 class ParcelSet(ipywidgets.HBox):
     """Which area, year and kind of parcels; `value` is {"aoi", "year", "ptype"}."""
 
@@ -41,7 +49,7 @@ class ParcelSet(ipywidgets.HBox):
         super().__init__([self.aoi, self.year, self.ptype, self.problem], layout={"flex_flow": "row wrap"})
 
     @property
-    def value(self) -> dict[str, Any]:
+    def value(self) -> ParcelSetKey:
         """The arguments of the library's functions.
 
         Raises:

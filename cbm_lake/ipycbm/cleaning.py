@@ -55,7 +55,7 @@ class _Question(ipywidgets.VBox):
             [self.line, self.buttons], layout={"border": f"1px solid {palette.DOUBTFUL}", "padding": "8px"}
         )
 
-    def _delete(self, _: Any) -> None:
+    def _delete(self, _: object) -> None:
         """Delete what can be fetched again; ask first where a person made something."""
         written = leftovers.by_person(self._leftovers)
         if not written:
@@ -77,7 +77,7 @@ class _Question(ipywidgets.VBox):
             self.line.value = f"{gone:,} files of {parcels} folders were deleted{rest}"
         self.children, self.layout.border = (self.line,), "0"
 
-    def _end(self, _: Any) -> None:
+    def _end(self, _: object) -> None:
         self.set_trait("children", ())
         self.layout.border = "0"
 

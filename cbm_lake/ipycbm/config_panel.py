@@ -109,7 +109,7 @@ def _tile_servers(servers: dict[str, str]) -> ipywidgets.Widget:
         description="address", placeholder="https://…/{z}/{x}/{y}.png; empty takes it out", style=STYLE
     )
 
-    def after(_: Any) -> None:
+    def after(_: object) -> None:
         listed.value = _listed(Workspace.here().config.tms)
 
     return ipywidgets.VBox([listed, Panel("save", save, fleeting=True, after=after, name=name, url=url)])

@@ -12,7 +12,7 @@ import pyarrow as pa
 from cbm_lake import extract
 from cbm_lake.cards import CARDS
 from cbm_lake.extract.causes import as_before
-from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet
+from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.panel import Panel
 from cbm_lake.lake import open_lake
 
@@ -68,7 +68,7 @@ def _cluster() -> dict[str, ipywidgets.Widget]:
     }
 
 
-def _plan(parcel_set: dict[str, Any], card: str, days: tuple[date, date], bands: str, cube: bool) -> extract.Plan:
+def _plan(parcel_set: ParcelSetKey, card: str, days: tuple[date, date], bands: str, cube: bool) -> extract.Plan:
     names = [band.strip() for band in bands.replace(",", " ").split()] or None
     return extract.plan(card, *days, **parcel_set, bands=names, cube=cube, lake=open_lake())
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from cbm_lake import foi
 from cbm_lake.cards import palette
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.ipycbm.choice import STYLE, ParcelSet
+from cbm_lake.ipycbm.choice import STYLE, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.files import File, downloads
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.ipycbm.parcel_map import parcel_map
@@ -81,7 +81,7 @@ def _title(text: str) -> ipywidgets.HTML:
 def _make(source: Source, raster: File, classes: File) -> Panel:
     """Makes the raster from the lake and puts it, and its classes, where they are asked for."""
 
-    def make(parcels: dict[str, Any], method: Any, clusters: int, periods: int, progress: Progress) -> Made:
+    def make(parcels: ParcelSetKey, method: Any, clusters: int, periods: int, progress: Progress) -> Made:
         return foi.thematic(**parcels, method=method, clusters=clusters, periods=periods, progress=progress)
 
     def put(thematic_raster: Made) -> None:

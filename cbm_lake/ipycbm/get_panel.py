@@ -16,7 +16,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get.several import Wanted
 from cbm_lake.ipycbm import maps, overview
-from cbm_lake.ipycbm.choice import STYLE, WIDE, Days, ParcelSet, Ticks
+from cbm_lake.ipycbm.choice import STYLE, WIDE, Days, ParcelSet, ParcelSetKey, Ticks
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.parcel import basemaps, sources
 from cbm_lake.parcel.sources.protocol import Columns
@@ -40,7 +40,7 @@ def panel() -> ipywidgets.Widget:
     which = Ways(parcels)
 
     def run(
-        parcels: dict[str, Any],
+        parcels: ParcelSetKey,
         which: tuple[str, Any],
         series: tuple[str, ...],
         bands: tuple[str, ...],
@@ -71,7 +71,7 @@ def panel() -> ipywidgets.Widget:
     return ipywidgets.VBox([parcels, which, form])
 
 
-def got(key: dict[str, Any], pids: list[str], request: Wanted, folder: str, progress: Progress) -> pd.DataFrame:
+def got(key: ParcelSetKey, pids: list[str], request: Wanted, folder: str, progress: Progress) -> pd.DataFrame:
     """Get parcels one after the other, each moved to data/ at once where that is chosen; a row for each step."""
     rows = []
     for number, pid in enumerate(pids):
@@ -101,7 +101,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 def _follow(parcels: ParcelSet, days: Days) -> None:
     """The days become those of the year that is chosen."""
 
-    def set_year(_: Any = None) -> None:
+    def set_year(_: object = None) -> None:
         if parcels.year.value:
             year = int(parcels.year.value)
             days.first.value, days.last.value = date(year, 1, 1), date(year, 12, 31)
@@ -146,7 +146,7 @@ def _beneath(control: maps.Marker | maps.Polygon, parcels: ParcelSet) -> ipywidg
     return ipywidgets.VBox([control, overview.beneath(control.map, parcels)])
 
 
-def identifiers(key: dict[str, Any], way: str, value: Any) -> list[str]:
+def identifiers(key: ParcelSetKey, way: str, value: Any) -> list[str]:
     """The parcels that were chosen in a way."""
     if way in ("place", "marker"):
         return at(key, *value)
@@ -179,13 +179,13 @@ def split(typed: str) -> list[str]:
     return list(dict.fromkeys(pids))
 
 
-def at(key: dict[str, Any], lon: float, lat: float) -> list[str]:
+def at(key: ParcelSetKey, lon: float, lat: float) -> list[str]:
     """The parcels at a place."""
     parcels = sources.here().parcels_by_location(key["aoi"], key["year"], lon, lat, ptype=key["ptype"])
     return _some(parcels, f"{lat:.6f}, {lon:.6f}")
 
 
-def within(key: dict[str, Any], polygon: dict[str, Any]) -> list[str]:
+def within(key: ParcelSetKey, polygon: dict[str, Any]) -> list[str]:
     """The parcels that a polygon meets."""
     parcels = sources.here().parcels_by_polygon(key["aoi"], key["year"], json.dumps(polygon), ptype=key["ptype"])
     return _some(parcels, "the polygon")

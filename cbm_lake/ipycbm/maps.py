@@ -40,7 +40,7 @@ def _map(parcels: ParcelSet) -> Any:
     """A map that shows the area that is chosen."""
     view = leaflet().Map(center=(50, 10), zoom=4, scroll_wheel_zoom=True, layout={"height": _HEIGHT})
 
-    def go(_: Any = None) -> None:
+    def go(_: object = None) -> None:
         try:
             position = showing(open_lake().footprint(parcels.value["aoi"]).bounds)
         except LakeError:  # from a server, or empty: the map stays where it is
@@ -82,7 +82,7 @@ class Marker(ipywidgets.VBox):
         lat, lon = self.marker.location
         return lon, lat
 
-    def _moved(self, **event: Any) -> None:
+    def _moved(self, **event: object) -> None:
         if event.get("type") == "click":
             self._clicked = True
             self.marker.location = event["coordinates"]
@@ -142,7 +142,7 @@ def footprints(rows: pa.Table) -> Any:
     )
     under = ipywidgets.HTML("point at a footprint")
 
-    def tell(feature: dict[str, Any], **_: Any) -> None:
+    def tell(feature: dict[str, Any], **_: object) -> None:
         under.value = ", ".join(f"{name} {html.escape(value)}" for name, value in feature["properties"].items())
 
     layer.on_hover(tell)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, of_extra
 from cbm_lake.ipycbm import drawing, maps
-from cbm_lake.ipycbm.choice import STYLE, ParcelSet, offer
+from cbm_lake.ipycbm.choice import STYLE, ParcelSet, ParcelSetKey, offer
 from cbm_lake.ipycbm.files import File
 from cbm_lake.ipycbm.panel import Panel, reporting
 from cbm_lake.lake import Lake, open_lake
@@ -58,7 +58,7 @@ def panel() -> ipywidgets.Widget:
     column = ipywidgets.Text(description="column", placeholder="its name", style=STYLE)
 
     def draw(
-        key: dict[str, Any], colour_by: str, day: Any, table: Path | None, column: str, gpu: bool
+        key: ParcelSetKey, colour_by: str, day: Any, table: Path | None, column: str, gpu: bool
     ) -> ipywidgets.Widget:
         lake = open_lake()
         rows = lake.query("parcels.declared", **_named(key), outlines=True)
@@ -81,7 +81,7 @@ def panel() -> ipywidgets.Widget:
         ),
     )
 
-    def follow(_: Any = None) -> None:
+    def follow(_: object = None) -> None:
         day.layout.display = None if colour_by.value == "ndvi" else "none"
         table.layout.display = column.layout.display = None if colour_by.value == "file" else "none"
         if colour_by.value == "ndvi":
@@ -94,18 +94,18 @@ def panel() -> ipywidgets.Widget:
     return ipywidgets.VBox([parcel_set, form])
 
 
-def _named(key: dict[str, Any]) -> dict[str, Any]:
+def _named(key: ParcelSetKey) -> dict[str, Any]:
     """The key as queries want it."""
     return {**key, "ptype": key["ptype"] or ""}
 
 
-def days(key: dict[str, Any]) -> list[str]:
+def days(key: ParcelSetKey) -> list[str]:
     """The days of which there are signatures of Sentinel-2."""
     return [str(day) for day in open_lake().query("scenes.days", card="s2", **_named(key))["day"].to_pylist()]
 
 
 def _values(
-    lake: Lake, rows: pa.Table, key: dict[str, Any], colour_by: str, day: Any, table: Path | None, column: str
+    lake: Lake, rows: pa.Table, key: ParcelSetKey, colour_by: str, day: Any, table: Path | None, column: str
 ) -> Any:
     """By what parcels are coloured, in the order of the rows; null where it is not known."""
     if colour_by == "ndvi":
@@ -152,7 +152,7 @@ def _csv(file: Path) -> pa.Table:
     return pyarrow.csv.read_csv(file, convert_options=options)
 
 
-def tell(lake: Lake, key: dict[str, Any], pid: str) -> str:
+def tell(lake: Lake, key: ParcelSetKey, pid: str) -> str:
     """NDVI of a parcel over the year, as HTML."""
     rows = lake.query("time_series.ndvi", **_named(key), pid=pid, screen=list(CLOUD_CLASSES))
     rows = rows.filter(rows["ndvi"].is_valid())
@@ -185,7 +185,7 @@ class Layer:
         self._map.unobserve(self._follow, "bounds")
         self._map.remove(self.overlay)
 
-    def _follow(self, _: Any = None) -> None:
+    def _follow(self, _: object = None) -> None:
         """Draw what the map shows now."""
         if not self._map.bounds:
             return
@@ -206,7 +206,7 @@ def beneath(view: Any, parcel_set: ParcelSet) -> Panel:
     """A button that shows the parcels, coloured by crop, on a map that is there."""
     before: list[Layer] = []
 
-    def show(key: dict[str, Any]) -> str:
+    def show(key: ParcelSetKey) -> str:
         rows = open_lake().query("parcels.declared", **_named(key), outlines=True)
         geometries, colouring = drawing.Geometries.of(rows), drawing.coloured(rows["crop_name"])
         while before:

@@ -63,7 +63,7 @@ class Panel(ipywidgets.VBox):
     def __init__(
         self,
         label: str,
-        action: Callable[..., Any],
+        action: Callable[..., object],
         *,
         stops: bool = False,
         redraws: bool = False,

@@ -20,7 +20,7 @@ from cbm_lake import qa, show
 from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.ipycbm.choice import STYLE, WIDE, ParcelSet, offer
+from cbm_lake.ipycbm.choice import STYLE, WIDE, ParcelSet, ParcelSetKey, offer
 from cbm_lake.ipycbm.files import File, downloads
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.ipycbm.parcel_map import parcel_map
@@ -138,7 +138,7 @@ class Opened:
     """A sample, and how far its inspection is."""
 
     sample: str
-    key: dict[str, Any]
+    key: ParcelSetKey
     """Of the parcel set."""
     judged: pa.Table
     counts: pa.Table
@@ -212,7 +212,7 @@ class Desk(ipywidgets.VBox):
             return f"locked: the pictures are not those of parcel {pid or '(none)'} as the form says it; press look"
         return ""
 
-    def _unchoose(self, _: Any) -> None:
+    def _unchoose(self, _: object) -> None:
         """A verdict that was chosen for one parcel is not one on another."""
         self.record.inputs["verdict"].value = None
 
@@ -226,7 +226,7 @@ class Desk(ipywidgets.VBox):
         self.pid.value = pid
         self.look.submit()
 
-    def _open(self, key: dict[str, Any], sample: str | None, limiting_quality: float) -> Opened:
+    def _open(self, key: ParcelSetKey, sample: str | None, limiting_quality: float) -> Opened:
         """The verdicts, and the counts by group; the next look is at the first parcel without a verdict."""
         if not sample:
             raise InvalidInputError("there is no sample yet; draw one first")
@@ -254,7 +254,7 @@ class Desk(ipywidgets.VBox):
         view = parcel_map(self._geometries(opened.key, list(verdict)), colours, self.choose)
         return ipywidgets.VBox([ipywidgets.HTML(legend), view, rendered(opened.counts), handed])
 
-    def _geometries(self, key: dict[str, Any], pids: list[str]) -> gpd.GeoSeries:
+    def _geometries(self, key: ParcelSetKey, pids: list[str]) -> gpd.GeoSeries:
         """The geometries of those parcels that the lake has."""
         lake = open_lake()
         try:

@@ -126,19 +126,19 @@ def merged(*folders: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, lis
 # -- ways to look -----------------------------------------------------------------------------------------------------
 
 
-def _simple(label: str, parcels: Kept, draw: Callable[..., Any]) -> Panel:
+def _simple(label: str, parcels: Kept, draw: Callable[..., object]) -> Panel:
     return Panel(label, lambda parcel: draw(*parcel), redraws=True, context={"parcel": parcels})
 
 
 def _series(parcels: Kept) -> Panel:
-    kinds: dict[str, Callable[..., Any]] = {
+    kinds: dict[str, Callable[..., object]] = {
         "NDVI": show.time_series.ndvi,
         "Sentinel-2 bands": show.time_series.s2,
         "Sentinel-1": show.time_series.s1,
         "weather": show.time_series.weather,
     }
 
-    def draw(parcel: Parcel, kind: str, crop: bool, zoomable: bool) -> Any:
+    def draw(parcel: Parcel, kind: str, crop: bool, zoomable: bool) -> object:
         behind = {"crop": True} if crop and kind != "weather" else {}
         return kinds[kind](*parcel, interactive=zoomable, **behind)
 
@@ -155,7 +155,7 @@ def _series(parcels: Kept) -> Panel:
 def _days(parcels: Kept) -> Days:
     days = Days(date(date.today().year, 1, 1), date(date.today().year, 12, 31))
 
-    def follow(_: Any = None) -> None:
+    def follow(_: object = None) -> None:
         if parcels.year.value:
             year = int(parcels.year.value)
             days.first.value, days.last.value = date(year, 1, 1), date(year, 12, 31)
@@ -166,7 +166,7 @@ def _days(parcels: Kept) -> Days:
 
 
 def _chips(parcels: Kept) -> Panel:
-    def draw(parcel: Parcel, days: tuple[date, date], view: str, one_by_one: bool) -> Any:
+    def draw(parcel: Parcel, days: tuple[date, date], view: str, one_by_one: bool) -> object:
         sheet = show.chip_images.by_pid(*parcel, *days, bands=view)
         return slider(_single(parcel, days, view)) if one_by_one else sheet
 
@@ -204,7 +204,7 @@ def slider(figures: dict[str, Any]) -> ipywidgets.Widget:
 
 
 def _calendar(parcels: Kept) -> Panel:
-    def draw(parcel: Parcel, cells: str, view: str) -> Any:
+    def draw(parcel: Parcel, cells: str, view: str) -> object:
         if cells == "scatter":
             return show.calendar.scatter(*parcel)
         if cells == "histograms":
@@ -248,7 +248,7 @@ def _outline(parcel: Parcel) -> shapely.Geometry | None:
 
 
 def _background(parcels: Kept) -> Panel:
-    def draw(parcel: Parcel, servers: tuple[str, ...]) -> Any:
+    def draw(parcel: Parcel, servers: tuple[str, ...]) -> object:
         if not servers:
             raise InvalidInputError("no background is chosen; choose one or more")
         figures = [show.background.by_pid(*parcel, tms=tms) for tms in servers]
@@ -274,7 +274,7 @@ def _notes(parcels: Kept) -> ipywidgets.Widget:
 
     form = Panel("keep the notes", save, fleeting=True, context={"parcel": parcels}, text=written)
 
-    def load(_: Any = None) -> None:
+    def load(_: object = None) -> None:
         written.value = ""
         if parcels.pid.value in parcels.pid.options:  # and not half of one that is being typed
             with reporting(form.message):
@@ -302,7 +302,7 @@ def _folders(parcel: Parcel) -> list[Path]:
 def _delete(parcels: Kept) -> Panel:
     """Deletes the files of a parcel: says what that is, and deletes what a person made only where that is said too."""
 
-    def delete(parcel: Parcel, sure: bool, written: bool) -> Any:
+    def delete(parcel: Parcel, sure: bool, written: bool) -> object:
         leftover_files = get.leftovers.of_folders(_folders(parcel))
         if not sure:
             raise InvalidInputError(f"tick the box if this is to be deleted: {get.leftovers.in_words(leftover_files)}")
@@ -320,7 +320,7 @@ def _delete(parcels: Kept) -> Panel:
         layout=wide,
     )
 
-    def after(_: Any) -> None:
+    def after(_: object) -> None:
         sure.value = written.value = False
         parcels.refresh()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -171,19 +171,19 @@ class Dumps:
             reason = " ".join(str(error).split())[:300]
             raise SourceError(f"{path} cannot be read ({reason}); give a CSV with header, or Parquet") from error
 
-    def run(self, query: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
+    def run(self, query: str, /, **params: object) -> duckdb.DuckDBPyRelation:
         """The answer of a named step of sql/migrate."""
         with queries.translated():
             return self.connection.sql(queries.get(f"migrate.{query}").sql, params=params or None)
 
-    def rows(self, query: str, /, **params: Any) -> pa.Table:
+    def rows(self, query: str, /, **params: object) -> pa.Table:
         """The same in memory."""
         with queries.translated():
             return self.run(query, **params).to_arrow_table()
 
     # -- what is refused ----------------------------------------------------------------------------------------------
 
-    def refuse(self, query: str, /, **params: Any) -> None:
+    def refuse(self, query: str, /, **params: object) -> None:
         """Put what a named step finds on the list."""
         self.run(query, **params).insert_into("refused")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,7 +53,7 @@ def markers(lake: Lake, dumps: Dumps, parcels: ParcelSet, name: str, by: str) ->
         keys = declared["pid"], declared["pid"]
     dumps.table("declared", pa.table({"key": keys[0], "pid": keys[1]}))
     read, rows = _judged(dumps, "markers", numbered=by == "fid")
-    key: dict[str, Any] = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    key: dict[str, str | int] = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
     part = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8]) >> 1
     key["part"] = part
     columns = [

@@ -240,7 +240,7 @@ def _identity(shapes: Geometries) -> list[bytes | None]:
 # -- overlaps --------------------------------------------------------------------------------------------------------
 
 
-def _first_of_each(codes: NDArray[Any], sound: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _first_of_each(codes: NDArray[np.int64], sound: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Where sound geometries stand, of several with the same code the first: thousands may be copies of one."""
     places = np.flatnonzero(sound)
     return places[np.unique(codes[places], return_index=True)[1]]
@@ -282,7 +282,7 @@ def _intersected(shapes: pa.LargeBinaryArray, pairs: NDArray[np.intp]) -> pa.Tab
     return pa.table(columns, schema=PAIRS_FOUND).filter(pa.array(area > SMALLEST))
 
 
-def _of_all(pairs: pa.Table, codes: NDArray[Any]) -> pa.Table:
+def _of_all(pairs: pa.Table, codes: NDArray[np.int64]) -> pa.Table:
     """The pairs of all geometries, in the order of their rows, from those of the first of each code."""
     several = pa.table({"code": codes, "each": np.arange(1, len(codes) + 1)})
     for name in ("row_a", "row_b"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from collections import Counter
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -77,7 +78,7 @@ def inspect(
     Lake(lake.url).add_inspection(row)  # the record is of today, whenever what was looked at is of
 
 
-def _find(row: dict[str, Any], sample: list[dict[str, Any]]) -> None:
+def _find(row: Mapping[str, object], sample: list[dict[str, object]]) -> None:
     """Raise NotFoundError unless a verdict is about a row of the sample."""
     of_parcel = [sampled for sampled in sample if sampled["gsa_par_id"] == row["pid"]]
     if not of_parcel:
@@ -107,11 +108,11 @@ def verdicts(sample_id: str, *, lake: Lake | None = None, folder: str | Path | N
         NotFoundError: there is no such sample.
         SourceError: the record cannot be read.
     """
-    by_parcel: dict[str, list[dict[str, Any]]] = {}
+    by_parcel: dict[str, list[dict[str, object]]] = {}
     for row in inspections(sample_id, lake=lake).to_pylist():
         by_parcel.setdefault(row["pid"], []).append(row)
     rows = _sample_rows(sample_id, folder)
-    latest: list[dict[str, Any]] = [
+    latest: list[dict[str, object]] = [
         next((row for row in reversed(by_parcel.get(parcel["gsa_par_id"], [])) if _concerns(row, parcel)), {})
         for parcel in rows.to_pylist()
     ]
@@ -171,7 +172,7 @@ def inspection_counts(
     return pa.Table.from_pylist(rows)
 
 
-def _result(row: dict[str, Any], number: int | None) -> str:
+def _result(row: Mapping[str, Any], number: int | None) -> str:
     if number is None:
         return "too small"
     if row["nonconforming"] > number:
@@ -190,7 +191,7 @@ def sampled_parcels(sample_id: str, folder: str | Path | None = None) -> list[st
     return list(dict.fromkeys(rows["gsa_par_id"].to_pylist()))
 
 
-def _concerns(inspection: dict[str, Any], sampled: dict[str, Any]) -> bool:
+def _concerns(inspection: Mapping[str, object], sampled: Mapping[str, object]) -> bool:
     """Whether a verdict is about a row of the sample."""
     return (
         inspection["pid"] == sampled["gsa_par_id"]

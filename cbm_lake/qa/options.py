@@ -36,7 +36,7 @@ class Options(BaseModel):
 
     @field_validator("holding_groups", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
+    def _split(cls, value: object) -> object:
         """A list from an INI file or the command line is text with commas."""
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -48,7 +48,7 @@ class Request(Options):
     target_file: Path | None = None
 
 
-def request(config: Path | None = None, **values: Any) -> Request:
+def request(config: Path | None = None, **values: object) -> Request:
     """The request that a file describes; what is given besides and is not None goes before it.
 
     Args:
@@ -65,7 +65,7 @@ def request(config: Path | None = None, **values: Any) -> Request:
         return Request.model_validate(named)
 
 
-def options(**values: Any) -> Options:
+def options(**values: object) -> Options:
     """Options given as keywords.
 
     Raises:

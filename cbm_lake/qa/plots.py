@@ -12,6 +12,7 @@ from cbm_lake.show.style import Drawn
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -60,7 +61,7 @@ def plot_ndvi(rows: pa.Table, title: str) -> Figure:
     return figure
 
 
-def _shares(axes: Any, buckets: list[dict[str, Any]]) -> None:
+def _shares(axes: Axes, buckets: list[dict[str, Any]]) -> None:
     places = np.arange(len(buckets))
     shares = [_percent(bucket["selected"], bucket["target"]) for bucket in buckets]
     bars = axes.barh(places, shares, color=[_colour(bucket) for bucket in buckets])
@@ -71,7 +72,7 @@ def _shares(axes: Any, buckets: list[dict[str, Any]]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _courses(axes: Any, sample: Sample, buckets: list[dict[str, Any]]) -> None:
+def _courses(axes: Axes, sample: Sample, buckets: list[dict[str, Any]]) -> None:
     """One step line per bucket: % of its target over the number of rows in the whole sample."""
     names = np.asarray(sample.rows["bucket_id"])
     added = np.asarray(sample.rows["order_added"])

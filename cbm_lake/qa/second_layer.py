@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -109,7 +109,7 @@ class SecondLayer:
     def _columns(self, name: str, names: tuple[str, ...]) -> pa.Table:
         """Columns of a table as text or float64; columns that are not there are null."""
         source = self.sources[name]
-        columns: dict[str, Any] = {"row": pa.array(range(1, len(source.frame) + 1), pa.int64())}
+        columns: dict[str, pa.Array] = {"row": pa.array(range(1, len(source.frame) + 1), pa.int64())}
         for column in names:
             if column not in source.frame.columns:
                 columns[column] = pa.nulls(len(source.frame), pa.string())

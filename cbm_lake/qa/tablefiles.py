@@ -6,11 +6,11 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import geopandas as gpd
 import numpy as np
@@ -277,7 +277,7 @@ def _lowered(names: list[str], source: str) -> list[str]:
     return [name or f"unnamed {number}" for number, name in enumerate(lowered)]
 
 
-def _first(names: Any, candidates: tuple[str, ...]) -> str | None:
+def _first(names: Iterable[object], candidates: tuple[str, ...]) -> str | None:
     """The column whose name stands first among the known ones, whatever its capitals."""
     spelling = {str(name).lower(): str(name) for name in names}
     return next((spelling[name] for name in candidates if name in spelling), None)

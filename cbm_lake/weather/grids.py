@@ -9,7 +9,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -232,7 +232,7 @@ def _merged(label: str, values: xr.DataArray, name: str) -> xr.DataArray:
     return merged
 
 
-def _versions(values: NDArray[Any]) -> NDArray[np.int64]:
+def _versions(values: NDArray[np.generic]) -> NDArray[np.int64]:
     """Numbers of expver, which may be texts like 0001."""
     texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values.ravel()]
     return np.array([int(text) if text.strip().isdigit() else 0 for text in texts], np.int64)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import geopandas as gpd
 import numpy as np
@@ -141,7 +141,7 @@ def _native(file: pq.ParquetFile) -> _Geometry | None:
     return None
 
 
-def _named_crs(text: str, metadata: dict[bytes, bytes]) -> Any:
+def _named_crs(text: str, metadata: dict[bytes, bytes]) -> object:
     """The coordinate system that Parquet writes as a text: srid:32631, projjson:key, or what pyproj reads."""
     kind, _, rest = text.partition(":")
     if kind == "srid":

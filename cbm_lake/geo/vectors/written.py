@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def _has_last(path: Path, rows: int) -> bool:
         return False
 
 
-def _is_finished(path: Path, rows: int, fields: int, info: dict[str, Any]) -> bool:
+def _is_finished(path: Path, rows: int, fields: int, info: Mapping[str, Any]) -> bool:
     """Whether what is written last is there."""
     if path.suffix == ".gpkg":
         return len(info["fields"]) == fields and bool(info["capabilities"]["fast_spatial_filter"])
