@@ -60,8 +60,8 @@ def main() -> None:
     try:
         app()
     except LakeError as error:
-        told = as_options(str(error), _options(sys.argv[1:]))
-        err.print(f"error: {told}", style="red", markup=False, highlight=False, soft_wrap=True)
+        message = as_options(str(error), _options(sys.argv[1:]))
+        err.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except RuntimeError as error:
         if str(error) != _INTERRUPTED:
@@ -75,8 +75,8 @@ def _options(words: list[str], program: typer.Typer = app) -> dict[str, str]:
     command: Any = typer.main.get_command(program)
     for word in words:
         command = getattr(command, "commands", {}).get(word, command)
-    own = {each.name: each.opts[0] for each in command.params if each.opts[0].startswith("--")}
-    return {name: own[short] for name, short in _SHORTER.items() if short in own} | own
+    options = {each.name: each.opts[0] for each in command.params if each.opts[0].startswith("--")}
+    return {name: options[short] for name, short in _SHORTER.items() if short in options} | options
 
 
 def _version(asked: bool) -> None:

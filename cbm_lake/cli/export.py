@@ -32,7 +32,7 @@ app = typer.Typer(
 
 @app.command()
 def rows(
-    what: Annotated[str, typer.Argument(help="A view (s2, parcels, …), a named query, or a SELECT.")],
+    query: Annotated[str, typer.Argument(metavar="WHAT", help="A view (s2, parcels, …), a named query, or a SELECT.")],
     path: Annotated[Path, typer.Argument(help="File to write: .parquet, .csv, .xlsx, .gpkg, .fgb, .geojson, .arrow.")],
     param: Annotated[
         list[str] | None, typer.Option("--param", "-p", help="name=value of a $name in the statement.")
@@ -58,7 +58,7 @@ def rows(
     hashed: bool | Path = key or pseudonymous
     with err.status(f"writing {path}"), _in_options():
         count = open_lake(as_of=as_of).export(
-            what, path, pseudonymous=hashed, identifiers=identifier or [], neutralise=neutralise, **params(param)
+            query, path, pseudonymous=hashed, identifiers=identifier or [], neutralise=neutralise, **params(param)
         )
     out.print(f"{count:,} rows written to {path}", soft_wrap=True)
 

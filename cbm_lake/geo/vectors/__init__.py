@@ -1,4 +1,4 @@
-"""Files of outlines, in whatever format GDAL or GeoParquet has them: their columns, geometries, coordinate system."""
+"""Files of geometries, in whatever format GDAL or GeoParquet has them: their columns, geometries, coordinate system."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _FOR_PROGRAMMERS: Final = re.compile(r"; It might help to specify|\. Set SHAPE_R
 
 def read(path: str, layer: str | None = None, *, key: str | None = None) -> Features:
     """The features of a file; what `read_noted` says. What it notes is logged as a warning."""
-    found = read_noted(path, layer, key=key)
-    for note in found.notes:
+    features = read_noted(path, layer, key=key)
+    for note in features.notes:
         log.warning("%s: %s", path, note)
-    return found
+    return features
 
 
 def read_noted(
@@ -67,24 +67,24 @@ def read_noted(
         raise SourceError(f"there is no file {path}; check the path")
     codec = asked(encoding)
     with _readable(path) as warned, archives.opened(path, layer) as (file, inner):
-        found = _reader(path, file)(Opened(path, file, inner, codec, key, numbered))
-    found = replace(found, notes=(*found.notes, *dict.fromkeys(warned)))
-    found = _numbered(found, key) if numbered else found
-    if not len(found):
+        features = _reader(path, file)(Opened(path, file, inner, codec, key, numbered))
+    features = replace(features, notes=(*features.notes, *dict.fromkeys(warned)))
+    features = _numbered(features, key) if numbered else features
+    if not len(features):
         raise InvalidInputError(f"{path} holds no parcels; give a file that has some")
-    return found
+    return features
 
 
 def _reader(name: str, file: str) -> Callable[[Opened], Features]:
     path = Path(file)
-    ending = path.suffix.lower()
-    if ending == ".xls":
+    extension = path.suffix.lower()
+    if extension == ".xls":
         raise InvalidInputError(f"{name} is in Excel's old format; save it as .xlsx")
-    if ending in sheets.CSV:
+    if extension in sheets.CSV:
         return sheets.read_csv
-    if ending in sheets.SHEETS:
+    if extension in sheets.SHEETS:
         return sheets.read_sheet
-    if ending in (*parquet.PARQUET, *parquet.ARROW) or parquet.is_folder_of_parts(path) or _is_parquet(path):
+    if extension in (*parquet.PARQUET, *parquet.ARROW) or parquet.is_folder_of_parts(path) or _is_parquet(path):
         _refuse_mixture(name, path)
         return parquet.read
     return gdal.read
@@ -107,14 +107,14 @@ def _is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def _numbered(found: Features, key: str | None) -> Features:
+def _numbered(features: Features, key: str | None) -> Features:
     """With row numbers, where they are asked for of a file that has none of its own."""
-    names = found.columns.column_names
+    names = features.columns.column_names
     if key is None or key.lower() not in ROW_NUMBERS or key in names:
-        return found
-    numbers = pa.array(range(len(found)), pa.int64())
-    columns = found.columns.append_column(key, numbers)
-    return replace(found, columns=columns, notes=(*found.notes, gdal.row_number_note(key)))
+        return features
+    numbers = pa.array(range(len(features)), pa.int64())
+    columns = features.columns.append_column(key, numbers)
+    return replace(features, columns=columns, notes=(*features.notes, gdal.row_number_note(key)))
 
 
 @contextmanager
