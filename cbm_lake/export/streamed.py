@@ -80,8 +80,8 @@ def csv(rows: Rows, path: Path, *, neutralise: bool) -> int:
     values.warn_of_nulls(path.name, blank)
     if risky and not neutralise:
         log.warning(
-            "%s: texts of %s begin with = + - or @, which a spreadsheet takes for formulas; --neutralise "
-            "(neutralise=True) writes them with an apostrophe",
+            "%s: texts of %s begin with = + - or @, which a spreadsheet takes for formulas; "
+            "neutralise= writes them with an apostrophe",
             path.name, ", ".join(f"{name} ({number:,})" for name, number in risky.items()),
         )  # fmt: skip
     return count
