@@ -691,6 +691,17 @@ def test_exchanged_axes_are_refused_and_right_ones_are_not(lake, tmp_path, epsg)
         parcels.load(tmp_path / "wrong.gpkg", "bb", 2024, lake=lake)
 
 
+@pytest.mark.parametrize("crs", ["EPSG:3857", "+proj=laea +lat_0=40 +lon_0=-3 +x_0=500000 +y_0=6000000 +ellps=GRS80"])
+def test_exchanged_axes_are_refused_in_projections_whose_area_is_not_said(lake, tmp_path, crs):
+    right = gpd.GeoSeries([box(9, 50, 9.001, 50.001)], crs=4326).to_crs(crs)
+    gpd.GeoDataFrame({"pid": ["1"]}, geometry=right).to_parquet(tmp_path / "right.parquet")
+    assert parcels.load(tmp_path / "right.parquet", "aa", 2024, lake=lake).parcels == 1
+    exchanged = shapely.transform(right.to_numpy(), lambda points: points[:, ::-1])
+    gpd.GeoDataFrame({"pid": ["1"]}, geometry=exchanged, crs=crs).to_parquet(tmp_path / "wrong.parquet")
+    with pytest.raises(InvalidInputError, match="do not lie in Europe, but would if x and y were exchanged"):
+        parcels.load(tmp_path / "wrong.parquet", "bb", 2024, lake=lake)
+
+
 def test_longitude_and_latitude_in_each_others_stead_are_refused_unless_they_are_said_to_be_right(lake, tmp_path):
     gpd.GeoDataFrame({"pid": ["1"]}, geometry=[box(52, 5, 52.001, 5.001)], crs=4326).to_file(tmp_path / "x.geojson")
     with pytest.raises(InvalidInputError, match=r"\(52\.0005, 5\.0005\) do not lie in Europe, but would if"):
