@@ -17,10 +17,13 @@ from cbm_lake.errors import InvalidInputError
 class _Export(TyperGroup):
     """`export WHAT PATH` is `export rows WHAT PATH`."""
 
+    default = "rows"
+    """The command that is meant where none is named."""
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the command's name before arguments that begin with none."""
         named = not args or args[0] in {*self.commands, "--help"}
-        return super().parse_args(ctx, args if named else ["rows", *args])
+        return super().parse_args(ctx, args if named else [self.default, *args])
 
 
 app = typer.Typer(

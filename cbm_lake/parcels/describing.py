@@ -67,8 +67,8 @@ class Described:
 def describe(
     raster: str | Path,
     name: str,
-    aoi: str,
-    year: int,
+    aoi: str | None = None,
+    year: int | None = None,
     ptype: str | None = None,
     *,
     statistics: str | Sequence[str] | None = None,
@@ -88,8 +88,8 @@ def describe(
     Args:
         raster: path or URL of whatever GDAL reads, in any coordinate system.
         name: of the columns: small letters, digits and _.
-        aoi: area.
-        year: of the declaration.
+        aoi: area; None where the lake has parcels of one area only.
+        year: of the declaration; None where the lake has parcels of one year only.
         ptype: which parcel set; None is the main one.
         statistics: of `cbm_lake.cards.STATISTICS`, each as a column `name_statistic`; None is the mean, as column
             `name`. Of categories those of STATISTICS_OF_CLASSES; None is the majority, as column `name`, and the share
@@ -103,13 +103,13 @@ def describe(
 
     Raises:
         NotFoundError: no such parcels were loaded.
-        InvalidInputError: a name, statistic, rule or band is wrong, classes have no text, or raster and parcels lie
-            apart.
+        InvalidInputError: a name, statistic, rule or band is wrong, classes have no text, raster and parcels lie
+            apart, or there are several areas or years and none is said.
         SourceError: the raster cannot be read.
     """
     lake = lake or open_lake()
     selected = _checked(name, statistics, categories, rule)
-    parcels = lake.parcel_set(aoi, year, ptype)
+    parcels = _parcels(lake, aoi, year, ptype)
     stored = lake.read_parcels(parcels, ["id", "geometry", "epsg"])
     with _opened(str(raster), band, classes=bool(categories)) as source:
         shapes = _moved(stored, source)
@@ -135,6 +135,24 @@ def describe(
         advice = "; the rule coverage counts parts of pixels" if rule == "centre" else ""
         log.warning("%d of %d parcels of %s have no value of %s%s", without, len(shapes), parcels.name, name, advice)
     return Described(tuple(selected.values()), len(shapes), without)
+
+
+def _parcels(lake: Lake, aoi: str | None, year: int | None, ptype: str | None) -> ParcelSet:
+    """The parcel set that is said, or the only one that there can be meant."""
+    if aoi is not None and year is not None:
+        return lake.parcel_set(aoi, year, ptype)
+    fitting = [
+        found
+        for found in lake.parcel_sets()
+        if (aoi is None or found.aoi == aoi.lower())
+        and (year is None or found.year == int(year))
+        and found.ptype == (ptype or "")
+    ]
+    if len(fitting) != 1:
+        raise InvalidInputError(
+            f"parcels of {some([found.name for found in fitting]) or 'nowhere'} may be meant; say the area and the year"
+        )
+    return fitting[0]
 
 
 def _checked(name: str, statistics: str | Sequence[str] | None, categories: Categories, rule: str) -> dict[str, str]:

@@ -30,6 +30,8 @@ _IN_ARCHIVE: Final = re.compile(rf"/\S*{archives.EXTRACTED}\w+/")
 """The folder in which a file of an archive is for as long as it is read."""
 _FOR_PROGRAMMERS: Final = re.compile(r"; It might help to specify|\. Set SHAPE_RESTORE_SHX")
 """Where advice of GDAL begins that no user can follow."""
+_UNUSED: Final = "does not support open option"
+"""What GDAL says of an option that is given by the ending of a file, where its content is another format: ESRI JSON."""
 
 
 def read(path: str, layer: str | None = None, *, key: str | None = None) -> Features:
@@ -142,4 +144,5 @@ def _readable(path: str) -> Iterator[list[str]]:
     ) as error:
         reason = _FOR_PROGRAMMERS.split(_IN_ARCHIVE.sub("", " ".join(str(error).split())))[0]
         raise SourceError(f"{path} cannot be read ({reason}); check the file or convert it to GeoPackage") from error
-    warned += [_IN_ARCHIVE.sub("", str(warning.message)) for warning in caught]
+    said = [_IN_ARCHIVE.sub("", str(warning.message)) for warning in caught]
+    warned += [text for text in said if _UNUSED not in text]
