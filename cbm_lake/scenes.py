@@ -79,7 +79,8 @@ def put_back(
 
 def left_out(*, lake: Lake | None = None) -> pa.Table:
     """The scenes that are left out: card, scene, obstime, why, who, decided."""
-    return (lake or open_lake()).query("scenes.left_out")
+    lake = lake or open_lake()
+    return lake.query("scenes.left_out")
 
 
 def _chosen(wanted: str | Sequence[str], known: set[tuple[str, str]], state: str) -> list[tuple[str, str]]:

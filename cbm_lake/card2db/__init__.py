@@ -67,10 +67,10 @@ def stac(
             is catalogued.
         ConfigError: credentials for the server are malformed; see `cbm_lake.storage.credentials`.
     """
+    lake = lake or open_lake()
     cards.get(card)
     address, collection = stacapi.api(url, card, collection)
     first, last = days(start, end)
-    lake = lake or open_lake()
     area = area_of(lake, aoi, geometry, without_secrets(address))
     dates = f"{first or '..'}/{last or '..'}" if first or last else None
     collected = Collected(card, address, lake, progress=progress)
@@ -95,6 +95,7 @@ def items(
         InvalidInputError: unknown card.
         SourceError: the path cannot be read or holds no STAC.
     """
+    lake = lake or open_lake()
     cards.get(card)
     collected = Collected(card, str(path), lake, progress=progress)
     if itemfiles.holds_lines(str(path)):
@@ -120,6 +121,7 @@ def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> 
         InvalidInputError: unknown card.
         SourceError: the file cannot be read or is no STAC-GeoParquet.
     """
+    lake = lake or open_lake()
     cards.get(card)
     collected = Collected(card, str(path), lake)
     collected.add((item, str(path)) for item in itemfiles.from_parquet(str(path)))
@@ -215,9 +217,9 @@ def files(
         NotFoundError: no parcels of `aoi` were loaded.
         SourceError: there is no such folder, or no file matches.
     """
+    lake = lake or open_lake()
     cards.get(card)
     scenefiles.check_options(card, unit, offset)
-    lake = lake or open_lake()
     area = lake.footprint(aoi) if aoi else None
     listing = filepattern.Pattern(pattern, card, bands).find()
     collected = Collected(card, pattern, lake, area)
@@ -281,6 +283,7 @@ def creodias(
             catalogued.
         ConfigError: credentials for the server are malformed; see `cbm_lake.storage.credentials`.
     """
+    lake = lake or open_lake()
     cards.get(card)
     dates = days(start, end)
     if url is None:
@@ -288,7 +291,6 @@ def creodias(
             "the feed of CREODIAS was switched off; search cdse with card2db stac, catalogue folders of products with "
             "card2db safe, or give another feed or a file with a saved answer"
         )
-    lake = lake or open_lake()
     parameters: dict[str, str] = {}
     if "://" in url:
         parameters = resto.parameters(card, option, dates, area_of(lake, aoi, geometry, without_secrets(url)))

@@ -63,7 +63,7 @@ def to_item(
         try:
             ground.check_pixel(raster, card, band)
         except SourceError as error:
-            unfit[band] = str(error).partition("; leave out")[0]
+            unfit[band] = error.reason
             continue
         rasters[band] = raster
         if kind.shifted and not kind.is_classes(band):

@@ -79,7 +79,7 @@ def parcels_describe(
     ptype: Ptype = None,
     statistics: Annotated[
         str | None,
-        typer.Option("--statistics", help="mean,std,min,max,p25,p50,p75; of classes majority,share,variety."),
+        typer.Option("--statistics", help="mean,p10,p90 or others; of classes majority,share,variety."),
     ] = None,
     categories: Annotated[
         str | None, typer.Option("--categories", help="Pixels are classes: yes, or their texts: 1=sand,2=clay.")

@@ -28,7 +28,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.migration.catalogue import Numbered
 from cbm_lake.migration.dumps import Dumps
 
-SIGNATURES: Final = ("pid", "obsid", "band", "count", "mean", "std", "min", "max", "p25", "p50", "p75")
+SIGNATURES: Final = ("pid", "obsid", "band", *cards.statistics.STORED)
 HISTS: Final = ("pid", "obsid", "hist")
 CARDS: Final = tuple(card.name for card in cards.CARDS.values() if card.migrated)
 """Cards that databases of the original library have."""
@@ -93,7 +93,7 @@ class Series:
 
     def _known_extractions(self) -> dict[tuple[str, str], tuple[int, str]]:
         """By card and scene, the extraction that counts over this parcel set and the version that wrote it."""
-        key = {"aoi": self._parcels.aoi, "year": self._parcels.year, "ptype": self._parcels.ptype}
+        key = self._parcels.params
         return {
             (card, row["scene"]): (row["extraction"], row["version"])
             for card in CARDS

@@ -26,7 +26,7 @@ from rasterio.transform import from_bounds
 from rasterio.warp import reproject
 
 from cbm_lake import cards
-from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, TooManyError
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo.areas import bounds_in
 from cbm_lake.geo.reprojection import transformer
@@ -317,7 +317,7 @@ class _Reader:
         slot = self._slot(scene, raster.grid.name)
         if slot is not None:
             try:
-                kept = CubeSource(self._lake.cube_url(scene.card, raster.grid.name), band, slot, raster).kept(window)
+                kept = CubeSource(self._lake.cube_url(scene.card, raster.grid.name), band, slot, raster).stored(window)
             except DamagedError as error:
                 log.warning("%s; the scene's own file is read meanwhile", error)
                 kept = None
@@ -527,9 +527,8 @@ def write(
     chips = {scene: Chip(scene.product, scene.obstime, band, folder / _name(scene, band)) for scene in scenes}
     missing = [scene for scene, chip in chips.items() if not _is_there(chip, scene, lon, lat, chipsize)]
     if len(missing) > limit:
-        raise InvalidInputError(
-            f"{len(missing)} scenes from {start} to {end} are more than {limit}; ask for fewer days"
-        )
+        reason = f"{len(missing)} scenes from {start} to {end} are more than {limit}"
+        raise TooManyError(reason, advice="ask for fewer days", count=len(missing), limit=limit)
     lost = _failures(lake, [(scene, chips[scene]) for scene in missing], lon, lat, chipsize)
     if lost and len(lost) == len(scenes):
         raise next(iter(lost.values()))

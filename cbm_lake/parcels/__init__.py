@@ -119,13 +119,13 @@ def load(
         SourceError: the file cannot be read, or the lake cannot be written.
         InvalidInputError: an argument is wrong, or the file holds parcels that cannot be told apart or have no area.
     """
+    lake = lake or open_lake()
     aoi, year, ptype = check_set(aoi, year, ptype)
     source = vectors.read_noted(str(path), layer, key=pid, numbered=True, encoding=encoding)
     chosen = take_columns(source, pid, crop_name, crop_code)
     taken = chosen.columns
     ids = identifiers(source, taken["id"])
     bounds = bounds_of(source, ids)
-    lake = lake or open_lake()
     given = source_crs(source, bounds, crs)
     epsg = lake.epsg(aoi) or own_epsg(given) or EQUAL_AREA
     geometries, source = source.chunks(), source.without_geometries()

@@ -25,7 +25,7 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from cbm_lake import zonal
+from cbm_lake import cards, zonal
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.files import clock
 from cbm_lake.geo.reprojection import reprojected
@@ -91,7 +91,7 @@ def describe(
         aoi: area.
         year: of the declaration.
         ptype: which parcel set; None is the main one.
-        statistics: of `cbm_lake.zonal.STATISTICS`, each as a column `name_statistic`; None is the mean, as column
+        statistics: of `cbm_lake.cards.STATISTICS`, each as a column `name_statistic`; None is the mean, as column
             `name`. Of categories those of STATISTICS_OF_CLASSES; None is the majority, as column `name`, and the share
             of the pixels that are of it, as `name_share`.
         categories: whether the pixels are classes, whole numbers; {value: text} gives the texts instead of the numbers.
@@ -107,8 +107,8 @@ def describe(
             apart.
         SourceError: the raster cannot be read.
     """
-    wanted = _checked(name, statistics, categories, rule)
     lake = lake or open_lake()
+    wanted = _checked(name, statistics, categories, rule)
     parcels = lake.parcel_set(aoi, year, ptype)
     stored = lake.read_parcels(parcels, ["id", "geometry", "epsg"])
     with _opened(str(raster), band, classes=bool(categories)) as source:
@@ -146,7 +146,7 @@ def _checked(name: str, statistics: str | Sequence[str] | None, categories: Cate
     if statistics is None:
         return {"majority": name, "share": f"{name}_share"} if categories else {"mean": name}
     asked = statistics.split(",") if isinstance(statistics, str) else [*statistics]
-    known = STATISTICS_OF_CLASSES if categories else zonal.STATISTICS
+    known = STATISTICS_OF_CLASSES if categories else tuple(cards.STATISTICS)
     unknown = [one for one in asked if one.strip() not in known]
     if unknown or not asked:
         kind = "of classes" if categories else "of measurements"
@@ -265,8 +265,11 @@ def _values(
     pool = _pool(source, index)
     if categories:
         return of_classes(pool, np.repeat(np.arange(len(shapes)), np.diff(index.pixel_offsets)), None, len(shapes))
-    table = zonal.pool_statistics(pool, index.pixel_offsets, None)
-    return {one: np.asarray(table[one], np.float64) for one in {*statistics, "count"}}
+    asked = {*statistics, "count"}
+    table = zonal.pool_statistics(
+        pool, index.pixel_offsets, None, statistics=asked, whole=zonal.count_whole(shapes, index)
+    )
+    return {one: np.asarray(table[one], np.float64) for one in asked}
 
 
 def _pool(source: _Source, index: SpanIndex) -> Floats:
@@ -292,8 +295,9 @@ def _covered(source: _Source, shapes: Shapes, statistics: Sequence[str], categor
     values = source.read(*window)
     if categories:
         return _classes_covered(shapes, values, transform)
-    table = zonal.coverage_statistics(shapes, values, transform, None)
-    return {one: np.asarray(table[one], np.float64) for one in {*statistics, "count"}}
+    asked = {*statistics, "count"}
+    table = zonal.coverage_statistics(shapes, values, transform, None, statistics=asked)
+    return {one: np.asarray(table[one], np.float64) for one in asked}
 
 
 def _classes_covered(shapes: Shapes, values: Floats, transform: Affine) -> dict[str, Floats]:
