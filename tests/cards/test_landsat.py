@@ -373,6 +373,18 @@ def test_images_are_drawn_from_chips_with_the_clouds_of_their_own_classes(season
 # -- the command line ---------------------------------------------------------------------------------------------
 
 
+def test_it_is_among_the_observations_with_the_clouds_of_its_own_classes(season):
+    lake, _ = season
+    rows = lake.sql(
+        "select o.pid, o.card, o.ndvi, o.cloud, ls.qa from observations o join ls using (pid, scene)"
+    ).to_pylist()
+    assert len(rows) == lake.sql("from ls").num_rows > 15
+    for row in rows:
+        classified = sum(row["qa"][1:])
+        assert row["card"] == "ls"
+        assert row["cloud"] == pytest.approx(sum(row["qa"][1:6]) / classified if classified else None, rel=1e-6)
+
+
 def test_the_command_line_knows_it():
     run = CliRunner().invoke
     assert "Landsat 8 and 9" in run(app, ["extract", "--help"]).output
