@@ -268,7 +268,7 @@ def _prepare(
     lake: Lake, card: str, parcels: ParcelSet, jobs: list[Job], known: dict[str, Raster], *, cube: bool
 ) -> list[Job]:
     """Make what the jobs need: tables, pixel indexes, and places in the cubes, which the jobs then know."""
-    lake.prepare(card)
+    lake.prepare(card, optional(name for job in jobs for name in job.statistics))
     seen = {raster.href: raster for job in jobs for raster in job.rasters.values()}
     headers = {href: replace(raster, encoding=None).to_json() for href, raster in seen.items()}
     before = {href: raster.to_json() for href, raster in known.items()}
