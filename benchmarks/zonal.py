@@ -1,8 +1,8 @@
 """Zonal statistics against rasterstats and exactextract, in CPU time per parcel and band, on the same polygons.
 
 Run: python -m benchmarks.zonal [--parcels 1000,10000,100000] [--peers 1000] [--against FOLDER]
-With --against, the folder of another checkout, its kernels run in turn with these in one process on the same arrays, and
-what is printed are ratios of the best of nine calls each: noise of the machine touches both alike.
+With --against, the folder of another checkout, its kernels run in turn with these in one process on the same arrays,
+and what is printed are ratios of the best of nine calls each: noise of the machine touches both alike.
 The tile is 10980 x 10980 uint16 at 10 m; parcels are turned, jagged rectangles of 1.5 ha in the median, lognormal,
 with 24 corners (the public sets of AT, BE, DK, FR and NL have 13 to 40 in the median), in random order.
 Every figure is the best of three calls.
@@ -162,9 +162,7 @@ def compare(other: ModuleType, number: int, band: np.ndarray) -> None:
             ("usual", lambda: zonal.statistics(index, band)),
         )
     )
-    print(
-        f"{number} parcels, {band.dtype}: as a ratio of the other checkout's CPU time: {ratios}; peak memory: {memory}"
-    )
+    print(f"{number} parcels, {band.dtype}: CPU time beside the other checkout's: {ratios}; peak memory: {memory}")
 
 
 def peak(work: Callable[[], object]) -> int:

@@ -11,12 +11,12 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from cbm_lake.card2db.scene import Item
+    from cbm_lake.lake.records import SceneRecord
 
 log = logging.getLogger(__name__)
 
@@ -89,14 +89,14 @@ def updated(item: Item) -> datetime | None:
     return _stated(item, "updated")
 
 
-def revision(row: Mapping[str, Any]) -> str:
+def revision(row: SceneRecord) -> str:
     """A digest of what the entry says about the product and where its rasters are; equal entries have equal ones.
 
     Args:
         row: of schemas.SCENES, but for its revision.
     """
     assets = {band: asset["href"] for band, asset in sorted(row["assets"].items())}
-    facts = [assets, *(str(row[name]) for name in _REVISED)]
+    facts = [assets, *(str(value) for value in map(row.get, _REVISED))]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 

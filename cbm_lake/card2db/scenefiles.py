@@ -45,7 +45,7 @@ def to_item(
 
     Args:
         scene: its files.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         unit: of backscatter: linear or db.
         offset: of reflectance, in DN; None where the files say it.
         left_out: is given the reasons why files are left out, by band.
@@ -63,7 +63,7 @@ def to_item(
         try:
             ground.check_pixel(raster, card, band)
         except SourceError as error:
-            unfit[band] = str(error).partition("; leave out")[0]
+            unfit[band] = error.reason
             continue
         rasters[band] = raster
         if kind.shifted and not kind.is_classes(band):

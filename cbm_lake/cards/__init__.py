@@ -12,6 +12,7 @@ from typing import Final
 from cbm_lake.cards import statistics
 from cbm_lake.cards.card import Band, Card, Classification, Mission, Quantity, Refusal
 from cbm_lake.cards.classes import CLASS_NAMES, CLASSES, CLOUD_CLASSES, Classes, scene_classes, with_classes
+from cbm_lake.cards.indices import INDICES, Index
 from cbm_lake.cards.landsat import LS
 from cbm_lake.cards.sentinel1 import BS, C6
 from cbm_lake.cards.sentinel2 import S2
@@ -28,6 +29,7 @@ __all__ = [
     "CLASS_NAMES",
     "CLOUD_CLASSES",
     "COMMON_NAMES",
+    "INDICES",
     "LS",
     "MISSIONS",
     "S2",
@@ -36,6 +38,7 @@ __all__ = [
     "Card",
     "Classes",
     "Classification",
+    "Index",
     "Mission",
     "Quantity",
     "Refusal",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cbm_lake.cards import CARDS
 from cbm_lake.cli.shared import Aoi, End, Ptype, Start, Year, bar, err, out
 
 if TYPE_CHECKING:
@@ -129,6 +130,5 @@ def _extract_command(card: str, sensor: str) -> None:
     app.command(card, help=f"Extract {sensor}.")(command)
 
 
-_extract_command("s2", "Sentinel-2: statistics of the bands and counts of the scene classes")
-_extract_command("bs", "Sentinel-1 backscatter")
-_extract_command("c6", "Sentinel-1 six-day coherence")
+for _card in CARDS.values():
+    _extract_command(_card.name, _card.extracted)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cbm_lake.cards import scene_classes
+from cbm_lake.cards import INDICES, scene_classes
 from cbm_lake.cli.shared import Aoi, End, Ptype, Start, Year, out
 from cbm_lake.errors import InvalidInputError
 
@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Draw figures of parcels: .png, .sv
 
 Pids = Annotated[list[str] | None, typer.Option("--pid", help="Identifier of a parcel; several times for several.")]
 Out = Annotated[Path, typer.Option("--out", help="File: .png, .svg, .pdf, or .html, which is interactive.")]
-_VIEWS = 'ndvi, ndwi, "bare soil", "true colour", SCL, three bands (B08_B04_B03), one, or of radar "bs VV", "c6 VH"'
+_VIEWS = f'{", ".join(INDICES)}, "true colour", SCL, three bands (B08_B04_B03), one, or of radar "bs VV", "c6 VH"'
 Bands = Annotated[str, typer.Option("--bands", help=f"{_VIEWS}.")]
 Size = Annotated[int | None, typer.Option("--chipsize", help="Metres a side; without it the parcel's surroundings.")]
 Lon = Annotated[float | None, typer.Option("--lon", help="Or a place: degrees east …")]
@@ -31,23 +31,23 @@ def show_time_series(
     year: Year,
     file: Out,
     pid: Pids = None,
-    kind: Annotated[str, typer.Option("--kind", help="ndvi, s2, s1, bs, c6 or weather.")] = "ndvi",
+    kind: Annotated[str, typer.Option("--kind", help=f"{', '.join(INDICES)}, s2, s1, bs, c6 or weather.")] = "ndvi",
     bands: Annotated[str, typer.Option("--bands", help="Of s2: B04,B08.")] = "B04,B08",
     ptype: Ptype = None,
     screen: Screen = _SCREEN,
-    markers: Annotated[bool, typer.Option("--markers", help="With NDVI also what was found to be done.")] = False,
+    markers: Annotated[bool, typer.Option("--markers", help="With an index also what was found to be done.")] = False,
     crop: Annotated[
         bool, typer.Option("--crop", help="Also the mean and standard deviation of the crop's other parcels.")
     ] = False,
     no_bands: Annotated[
-        bool, typer.Option("--no-bands", help="Of ndvi and s1: without the bands of quartiles.")
+        bool, typer.Option("--no-bands", help="Of indices and s1: without the bands of quartiles.")
     ] = False,
     error_bars: Annotated[
-        bool, typer.Option("--error-bars", help="Of ndvi and s1: bars as long as the bands.")
+        bool, typer.Option("--error-bars", help="Of indices and s1: bars as long as the bands.")
     ] = False,
     lines: Annotated[
         int | None,
-        typer.Option("--lines", min=1, help="Of ndvi and s1: so many parcels as lines, the others as bands."),
+        typer.Option("--lines", min=1, help="Of indices and s1: so many parcels as lines, the others as bands."),
     ] = None,
 ) -> None:
     """Draw parcels' curves over time."""
@@ -62,15 +62,15 @@ def show_time_series(
         time_series.s1(*asked[:3], cards, ptype, crop=crop, **looks, **_into(file))
     elif kind == "s2":
         time_series.s2(*asked, bands.split(","), screen=scene_classes(screen), crop=crop, **_into(file))
-    elif kind == "ndvi":
+    elif kind in INDICES:
         looks |= {"screen": scene_classes(screen), "markers": markers, "crop": crop}
-        time_series.ndvi(*asked, **looks, **_into(file))
+        time_series.index(*asked[:3], kind, ptype, **looks, **_into(file))
     elif kind == "weather" and not crop:
         time_series.weather(*asked[:3], "tp", ptype, **_into(file))
     elif kind == "weather":
         raise InvalidInputError("weather is the same for every crop; leave --crop out")
     else:
-        raise InvalidInputError(f"--kind {kind} is not known; choose ndvi, s2, s1, bs, c6 or weather")
+        raise InvalidInputError(f"--kind {kind} is not known; choose {', '.join(INDICES)}, s2, s1, bs, c6 or weather")
     _told(file)
 
 

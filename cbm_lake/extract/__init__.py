@@ -9,10 +9,12 @@ own scene in one commit, and nothing but its outcome travels back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
-from typing import Any
+from functools import partial
+from typing import TypedDict, Unpack
 
+from cbm_lake import cards
 from cbm_lake.extract.causes import as_before
 from cbm_lake.extract.clusters import PATIENCE, Scheduler
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
@@ -26,25 +28,46 @@ log = logging.getLogger(__name__)
 __all__ = ["Extracted", "Job", "Outcome", "Plan", "bs", "c6", "extract", "extract_scene", "plan", "run", "s2"]
 
 
+class Options(TypedDict, total=False):
+    """What `extract` takes beside card, days and parcel set."""
+
+    bands: Iterable[str] | None
+    cube: bool
+    rule: str
+    again: bool
+    workers: int | None
+    scheduler: Scheduler
+    patience: float
+    lake: Lake | None
+    progress: Progress | None
+
+
 def s2(
-    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Unpack[Options]
 ) -> Extracted:
     """Extract Sentinel-2: statistics of the bands and counts of the scene classes; see `extract`."""
     return extract("s2", start, end, aoi=aoi, year=year, ptype=ptype, **options)
 
 
 def bs(
-    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Unpack[Options]
 ) -> Extracted:
     """Extract Sentinel-1 backscatter: statistics of linear power; see `extract`."""
     return extract("bs", start, end, aoi=aoi, year=year, ptype=ptype, **options)
 
 
 def c6(
-    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Unpack[Options]
 ) -> Extracted:
     """Extract Sentinel-1 six-day coherence; see `extract`."""
     return extract("c6", start, end, aoi=aoi, year=year, ptype=ptype, **options)
+
+
+def __getattr__(name: str) -> Callable[..., Extracted]:
+    """The verb of any other card, such as `extract.ls`."""
+    if name not in cards.CARDS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return partial(extract, name)
 
 
 def extract(
@@ -69,7 +92,7 @@ def extract(
     """Take the statistics of every parcel in every scene from `start` to `end` (both included) that is not done yet.
 
     Args:
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         start: first day.
         end: last day.
         aoi: area of the parcel set.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, islice
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,16 +20,19 @@ from cbm_lake import cards, zonal
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.extract import jobparcels
 from cbm_lake.extract.causes import cause
+from cbm_lake.extract.jobparcels import Numbers, Shapes
 from cbm_lake.extract.jobs import Block, Job, Outcome
 from cbm_lake.lake import open_lake, schemas
 from cbm_lake.lake.records import LedgerEntry
-from cbm_lake.rasters import Grid, Raster, Window, encoding
+from cbm_lake.rasters import Grid, PixelArray, Raster, Window, encoding
 from cbm_lake.rasters.blocks import CubeSource, sync_blocks
 from cbm_lake.rasters.readers import Source, source
 from cbm_lake.storage import stores
 
-Pixels = Iterator[Any]
+Blocks: TypeAlias = Iterator[PixelArray]
 """Arrays of pixels, one for each block."""
+Columns: TypeAlias = dict[str, "pa.Array | pa.ChunkedArray | Numbers"]
+"""Equally long columns of a table, a row for each parcel."""
 
 
 def extract_scene(job: Job) -> Outcome:
@@ -60,15 +63,15 @@ def record(job: Job, started: datetime, outcome: Outcome) -> Outcome:
         lake.record(entry)
         return replace(outcome, repeated=cause(outcome) in job.causes)
     if not lake.record(entry, after=job.after):
-        key = {"card": job.card, "aoi": job.parcels.aoi, "year": job.parcels.year, "ptype": job.parcels.ptype}
-        held = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}.get(job.scene.id)
-        if held is None:  # a file of the ledger was lost: the log alone remembers that there were attempts
+        key = {"card": job.card, **job.parcels.params}
+        entry_there = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}.get(job.scene.id)
+        if entry_there is None:  # a file of the ledger was lost: the log alone remembers that there were attempts
             lake.record(entry)
             return outcome
-        if held["extraction"] not in (None, job.extraction, job.base.extraction if job.base else None):
+        if entry_there["extraction"] not in (None, job.extraction, job.base.extraction if job.base else None):
             reason = f"scene {job.scene.id} was meanwhile extracted by another run, with other bands or parcels"
             return Outcome(job.scene.id, 0, f"{reason}; run again to add what is missing")
-        lake.record(entry, after=held["attempt"])
+        lake.record(entry, after=entry_there["attempt"])
     return outcome
 
 
@@ -114,7 +117,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
 
 def _signatures(job: Job) -> tuple[pa.Table, int]:
     """The wide rows of the parcels that have at least one valid pixel, ordered by pid; and how many were discarded."""
-    columns: dict[str, Any] = {}
+    columns: Columns = {}
     discarded = 0
     for band, pixels in _read(job):
         if band in job.bands:
@@ -127,17 +130,23 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
     columns["share"] = _share(job, columns)
     if job.rule == "coverage":
         columns["covered"] = np.max([np.asarray(columns[f"{band}_covered"]) for band in job.bands], axis=0)
-    has_pixels = np.any([np.asarray(columns[f"{band}_count"]) > 0 for band in job.bands], axis=0)
-    table = pa.table(columns).filter(pa.array(has_pixels))
+    counted = np.any([np.asarray(columns[f"{band}_count"]) > 0 for band in job.bands], axis=0)
+    table = pa.table(columns).filter(pa.array(counted))
     return _with_keys(table.take(pc.sort_indices(table["pid"])), job), discarded
 
 
 def _with_keys(table: pa.Table, job: Job) -> pa.Table:
     """The rows in the schema of the card's signatures; bands that were not asked for are null."""
     keys = {
-        "aoi": job.parcels.aoi, "year": job.parcels.year, "ptype": job.parcels.ptype, "scene": job.scene.id,
-        "obstime": job.scene.obstime, "reference": job.scene.reference, "rule": job.rule, "extraction": job.extraction,
-    }  # fmt: skip
+        "aoi": job.parcels.aoi,
+        "year": job.parcels.year,
+        "ptype": job.parcels.ptype,
+        "scene": job.scene.id,
+        "obstime": job.scene.obstime,
+        "reference": job.scene.reference,
+        "rule": job.rule,
+        "extraction": job.extraction,
+    }
     arrays = []
     schema = schemas.signatures(job.card, job.statistics)
     for item in schema:
@@ -148,7 +157,7 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
     return pa.table(arrays, schema=schema)
 
 
-def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
+def _band(job: Job, band: str, pixels: Blocks) -> tuple[Columns, int]:
     """The statistics of one band, with the pixels covered, not rounded; and how many pixels were discarded.
 
     Offset and scale are applied to the results, which is exact and clips no dark pixel.
@@ -161,9 +170,8 @@ def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
         index = jobparcels.index(job, raster.grid.name)
         pool = _pool(job, band, index, pixels)
         discarded = _checked(job, band, pool)
-        table = zonal.pool_statistics(
-            pool, index.pixel_offsets, card.nodata, statistics=names, whole=_whole(job, raster.grid)
-        )
+        whole = _whole(job, raster.grid).astype(np.int64, copy=False)
+        table = zonal.pool_statistics(pool, index.pixel_offsets, card.nodata, statistics=names, whole=whole)
     statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
     counted = pc.greater(table["count"], 0)
     for name in names:
@@ -190,7 +198,7 @@ def _in_unit(job: Job, card: cards.Card, name: str, values: pa.Array) -> pa.Arra
     return pc.add(scaled, card.shift) if card.shift and statistic.shifts else scaled
 
 
-def _checked(job: Job, band: str, pixels: Any) -> int:
+def _checked(job: Job, band: str, pixels: PixelArray) -> int:
     """Make pixels that are no measurement nodata, in place, and refuse radar in another unit; how many there were.
 
     Here, and not where rasters are read, so that it holds for what cubes have, too.
@@ -202,7 +210,7 @@ def _checked(job: Job, band: str, pixels: Any) -> int:
     return encoding.without_negative(pixels)
 
 
-def _share(job: Job, columns: dict[str, Any]) -> Any:
+def _share(job: Job, columns: Columns) -> pa.Array:
     """The share of each whole parcel that was counted, 0 to 1, float32: pixels of its fullest band ÷ those it has.
 
     Bands of the finest grid on which a parcel has pixels decide: of 10 m rather than of 20 m. What lies beyond the
@@ -222,16 +230,16 @@ def _pixel_area(grid: Grid) -> float:
     return abs(grid.transform.a * grid.transform.e)
 
 
-def _whole(job: Job, grid: Grid) -> Any:
+def _whole(job: Job, grid: Grid) -> Numbers:
     """How many pixels of a grid each whole parcel has, by the job's rule; 0 where that is not known."""
     if job.rule == "coverage":
         shapes = jobparcels.shapes(job, grid.epsg)
-        return np.nan_to_num(shapely.area(shapes) / _pixel_area(grid))
+        return np.asarray(np.nan_to_num(shapely.area(shapes) / _pixel_area(grid)))
     index = jobparcels.index(job, grid.name)
     return np.zeros(index.n_parcels, np.int64) if index.whole is None else index.whole
 
 
-def _classes(job: Job, band: str, pixels: Pixels) -> dict[str, Any]:
+def _classes(job: Job, band: str, pixels: Blocks) -> Columns:
     """How many pixels of each parcel are of each class."""
     index = jobparcels.index(job, job.rasters[band].grid.name)
     kinds = cards.get(job.card).classification
@@ -243,12 +251,12 @@ def _classes(job: Job, band: str, pixels: Pixels) -> dict[str, Any]:
 # -- pixels -------------------------------------------------------------------------------------------------------
 
 
-def _read(job: Job) -> Iterator[tuple[str, Pixels]]:
+def _read(job: Job) -> Iterator[tuple[str, Blocks]]:
     """Every band and classification with the pixels of its blocks; the next one begins to come while one is counted."""
     classification = next((name for name in job.rasters if name not in job.bands), None)
     names = [*job.bands, *([classification] if classification else [])]
     with ThreadPoolExecutor(1, "ahead") as ahead:
-        coming: Future[Pixels] | None = None
+        coming: Future[Blocks] | None = None
         for name, following in zip(names, [*names[1:], None], strict=True):
             pixels = coming.result() if coming else _begun(job, name)
             distant = following is not None and stores.is_distant(job.rasters[following].href)
@@ -256,7 +264,7 @@ def _read(job: Job) -> Iterator[tuple[str, Pixels]]:
             yield name, pixels
 
 
-def _begun(job: Job, band: str) -> Pixels:
+def _begun(job: Job, band: str) -> Blocks:
     """The pixels of a band's blocks, of which the first are read."""
     pixels = _source(job, band).read(_windows(job, band))
     return chain(list(islice(pixels, 1)), pixels)
@@ -268,10 +276,10 @@ def _windows(job: Job, band: str) -> list[Window]:
     if job.rule == "coverage" and band in job.bands:
         return list(_blocks(_around(jobparcels.shapes(job, raster.grid.epsg), raster), raster.block))
     blocks = jobparcels.index(job, raster.grid.name).blocks(raster.block)
-    return [Window(block.row, block.col, block.height, block.width) for block in blocks]
+    return [Window(*block) for block in blocks]
 
 
-def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Pixels) -> Any:
+def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelArray:
     """The pixels of every parcel one after the other; each block is decoded once and also goes into the cube."""
     raster = job.rasters[band]
     blocks = index.blocks(raster.block)
@@ -281,7 +289,7 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Pixels) -> Any:
     return pool
 
 
-def _covered(job: Job, band: str, pixels: Pixels, nodata: float, statistics: tuple[str, ...]) -> tuple[pa.Table, int]:
+def _covered(job: Job, band: str, pixels: Blocks, nodata: float, statistics: tuple[str, ...]) -> tuple[pa.Table, int]:
     """The statistics by the coverage rule, and how many pixels round the parcels were discarded.
 
     count is the sum of covered parts, rounded, and at least 1 where there is any; covered is the sum itself.
@@ -291,8 +299,7 @@ def _covered(job: Job, band: str, pixels: Pixels, nodata: float, statistics: tup
     around = _around(shapes, raster)
     array = np.zeros((around.height, around.width), raster.pixel_dtype)
     for window, values in zip(_blocks(around, raster.block), pixels, strict=True):
-        row, col = window.row - around.row, window.col - around.col
-        array[row : row + window.height, col : col + window.width] = values
+        array[window.relative_to(around).slices] = values
     discarded = _checked(job, band, array)
     transform = raster.grid.transform * Affine.translation(around.col, around.row)
     table = zonal.coverage_statistics(shapes, array, transform, nodata=nodata, statistics=statistics)
@@ -302,7 +309,7 @@ def _covered(job: Job, band: str, pixels: Pixels, nodata: float, statistics: tup
     return table.set_column(table.column_names.index("count"), "count", pa.array(count)), discarded
 
 
-def _around(shapes: Any, raster: Raster) -> Window:
+def _around(shapes: Shapes, raster: Raster) -> Window:
     """The blocks of the raster round all shapes; one block where they lie outside it."""
     west, south, east, north = shapely.total_bounds(shapes)
     to_pixels = ~raster.grid.transform

@@ -41,6 +41,6 @@ def corners(shapes: Geometries, transform: Affine) -> Ints:
     box: Any = shapely.bounds(shapes)
     x = box[:, 0] if transform.a > 0 else box[:, 2]
     y = box[:, 3] if transform.e < 0 else box[:, 1]
-    places = np.column_stack([(y - transform.f) / transform.e, (x - transform.c) / transform.a])
-    found: Ints = np.floor(np.where(np.isfinite(places), places, 0) + 1e-9).astype(np.int64)
-    return found
+    positions = np.column_stack([(y - transform.f) / transform.e, (x - transform.c) / transform.a])
+    pixels: Ints = np.floor(np.where(np.isfinite(positions), positions, 0) + 1e-9).astype(np.int64)
+    return pixels

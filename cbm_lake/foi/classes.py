@@ -25,11 +25,11 @@ def read_classes(source: str | Path | Mapping[Any, Any]) -> dict[int, str]:
         InvalidInputError: a value is no whole number, or two classes have one name.
     """
     document = source if isinstance(source, Mapping) else _read(Path(source))
-    told = document.get("category_map", document) if isinstance(document, Mapping) else None
-    if not isinstance(told, Mapping) or not told:
+    names = document.get("category_map", document) if isinstance(document, Mapping) else None
+    if not isinstance(names, Mapping) or not names:
         raise InvalidInputError(f"{_named(source)}: no classes; write category_map: and below it value: name, one each")
-    classes = {_value(value, source): _name(name, source) for value, name in told.items()}
-    if len(classes) < len(told):
+    classes = {_value(value, source): _name(name, source) for value, name in names.items()}
+    if len(classes) < len(names):
         raise InvalidInputError(f"{_named(source)}: a pixel value stands there twice; leave one class of it")
     _check_names(classes, source)
     return classes
@@ -60,9 +60,9 @@ def _name(name: Any, source: Any) -> str:
 
 
 def _check_names(classes: dict[int, str], source: Any) -> None:
-    seen: dict[str, int] = {}
+    values: dict[str, int] = {}
     for value, name in classes.items():
-        other = seen.setdefault(name.lower(), value)
+        other = values.setdefault(name.lower(), value)
         if not name or other != value:
             problem = f"classes {other} and {value} are both called {name!r}" if name else f"class {value} has no name"
             raise InvalidInputError(f"{_named(source)}: {problem}; give each class a name of its own")

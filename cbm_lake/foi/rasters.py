@@ -64,8 +64,8 @@ class Thematic:
             nodata = int(file.nodata) if file.nodata is not None and float(file.nodata).is_integer() else None
             masked = is_masked(file, 1)
             crs = CRS.from_wkt(file.crs.to_wkt()) if file.crs else None
-            known = None if crs is None or crs.is_engineering else crs
-            return cls(str(path), known, t, file.shape, file.dtypes[0], nodata, block, masked)
+            system = None if crs is None or crs.is_engineering else crs
+            return cls(str(path), system, t, file.shape, file.dtypes[0], nodata, block, masked)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:

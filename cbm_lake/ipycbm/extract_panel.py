@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any, Final
 
 import ipywidgets
@@ -14,20 +15,21 @@ from cbm_lake.cards import CARDS
 from cbm_lake.extract.causes import as_before
 from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet
 from cbm_lake.ipycbm.panel import Panel
-from cbm_lake.lake import open_lake
+from cbm_lake.lake import Lake, open_lake
 
 _WIDTH: Final = {"width": "520px"}
 _PROCESSES: Final = [("one per core", ""), ("this one itself", 0), *((str(n), n) for n in (1, 2, 4, 8, 16))]
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """What to extract; how it stands."""
-    known = ParcelSet()
-    tabs = {"extract": _run(known), "how it stands": Panel("look", _status)}
+    known = ParcelSet(lake)
+    tabs = {"extract": _run(known), "how it stands": Panel("look", partial(_status, lake))}
     return ipywidgets.VBox([known, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
 
 
 def _run(known: ParcelSet) -> ipywidgets.Widget:
+    lake = known.lake
     year = date.today().year
     inputs = {
         "card": ipywidgets.Dropdown(options=list(CARDS), description="card", style=STYLE),
@@ -50,7 +52,7 @@ def _run(known: ParcelSet) -> ipywidgets.Widget:
 
     def plan(known: dict[str, Any], card: str, days: tuple[date, date], bands: str, cube: bool) -> extract.Plan:
         wanted = [band.strip() for band in bands.replace(",", " ").split()] or None
-        return extract.plan(card, *days, **known, bands=wanted, cube=cube, lake=open_lake())
+        return extract.plan(card, *days, **known, bands=wanted, cube=cube, lake=lake)
 
     def told(**values: Any) -> str:
         todo = plan(**values)
@@ -77,9 +79,9 @@ def _run(known: ParcelSet) -> ipywidgets.Widget:
     return ipywidgets.VBox([Panel("extract", run, stops=True, context={"known": known}, **inputs, **where), dry])
 
 
-def _status() -> list[pa.Table | str]:
+def _status(lake: Lake | None) -> list[pa.Table | str]:
     """The parcel sets, the scenes of each card, and the scenes that failed, with why."""
-    lake = open_lake()
+    lake = lake or open_lake()
     failed = lake.query("scenes.failed")
     return [
         lake.query("status.parcels"),

@@ -18,6 +18,7 @@ from cbm_lake.get.several import Wanted
 from cbm_lake.ipycbm import maps, overview
 from cbm_lake.ipycbm.choice import STYLE, WIDE, Days, ParcelSet, Ticks
 from cbm_lake.ipycbm.panel import Panel, rendered
+from cbm_lake.lake import Lake
 from cbm_lake.parcel import basemaps, sources
 from cbm_lake.parcel.sources.protocol import Columns
 
@@ -34,9 +35,9 @@ _BANDS: Final = ("B02", "B03", "B04", "B05", "B08", "B11", "SCL", "VV", "VH")
 _FOLDERS: Final = (("temp (may be cleared away)", "temp"), ("data (kept)", "data"))
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """Which parcels, what of them, and a button."""
-    parcels = ParcelSet()
+    parcels = ParcelSet(lake)
     which = Ways(parcels)
 
     def run(
@@ -51,7 +52,8 @@ def panel() -> ipywidgets.Widget:
         progress: Progress,
     ) -> Any:
         wanted = Wanted(series, bands, *days, chipsize, images)
-        return got(parcels, limited(identifiers(parcels, *which)), wanted, folder, progress)
+        pids = limited(identifiers(parcels, *which, lake=lake))
+        return got(parcels, pids, wanted, folder, progress, lake=lake)
 
     year = date.today().year
     form = Panel(
@@ -71,7 +73,14 @@ def panel() -> ipywidgets.Widget:
     return ipywidgets.VBox([parcels, which, form])
 
 
-def got(key: dict[str, Any], pids: list[str], wanted: Wanted, folder: str, progress: Progress) -> pd.DataFrame:
+def got(
+    key: dict[str, Any],
+    pids: list[str],
+    wanted: Wanted,
+    folder: str,
+    progress: Progress,
+    lake: Lake | None = None,
+) -> pd.DataFrame:
     """Get parcels one after the other, each moved to data/ at once where that is chosen; a row for each step."""
     rows = []
     for number, pid in enumerate(pids):
@@ -79,7 +88,7 @@ def got(key: dict[str, Any], pids: list[str], wanted: Wanted, folder: str, progr
         def step(done: int, steps: int, before: int = number) -> None:
             progress(before * steps + done, len(pids) * steps)
 
-        found = get.several.by_pids(key["aoi"], key["year"], [pid], wanted, key["ptype"], progress=step)
+        found = get.several.by_pids(key["aoi"], key["year"], [pid], wanted, key["ptype"], lake=lake, progress=step)
         if folder == "data" and found["problem"].isna().any():
             get.folders.keep(key["aoi"], key["year"], pid)
         rows.append(found)
@@ -146,12 +155,13 @@ def _beneath(drawn: maps.Marker | maps.Polygon, parcels: ParcelSet) -> ipywidget
     return ipywidgets.VBox([drawn, overview.beneath(drawn.map, parcels)])
 
 
-def identifiers(key: dict[str, Any], way: str, given: Any) -> list[str]:
+def identifiers(key: dict[str, Any], way: str, given: Any, lake: Lake | None = None) -> list[str]:
     """The parcels that were chosen in a way."""
     if way in ("place", "marker"):
-        return at(key, *given)
+        lon, lat = given
+        return at(key, lon, lat, lake)
     if way == "polygon":
-        return within(key, given)
+        return within(key, given, lake=lake)
     return uploaded(given) if way == "file" else split(given)
 
 
@@ -179,15 +189,15 @@ def split(typed: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def at(key: dict[str, Any], lon: float, lat: float) -> list[str]:
+def at(key: dict[str, Any], lon: float, lat: float, lake: Lake | None = None) -> list[str]:
     """The parcels at a place."""
-    found = sources.here().parcels_by_location(key["aoi"], key["year"], lon, lat, ptype=key["ptype"])
+    found = sources.here(lake).parcels_by_location(key["aoi"], key["year"], lon, lat, ptype=key["ptype"])
     return _some(found, f"{lat:.6f}, {lon:.6f}")
 
 
-def within(key: dict[str, Any], polygon: dict[str, Any]) -> list[str]:
+def within(key: dict[str, Any], polygon: dict[str, Any], lake: Lake | None = None) -> list[str]:
     """The parcels that a polygon meets."""
-    found = sources.here().parcels_by_polygon(key["aoi"], key["year"], json.dumps(polygon), ptype=key["ptype"])
+    found = sources.here(lake).parcels_by_polygon(key["aoi"], key["year"], json.dumps(polygon), ptype=key["ptype"])
     return _some(found, "the polygon")
 
 

@@ -42,7 +42,7 @@ def _map(parcels: ParcelSet) -> Any:
 
     def go(_: Any = None) -> None:
         try:
-            place = showing(open_lake().footprint(parcels.value["aoi"]).bounds)
+            place = showing((parcels.lake or open_lake()).footprint(parcels.value["aoi"]).bounds)
         except LakeError:  # from a server, or empty: the map stays where it is
             return
         drawn.center, drawn.zoom = place["center"], place["zoom"]

@@ -49,20 +49,20 @@ Tell = Callable[[str], str]
 """What is shown, as HTML, of a parcel that was clicked."""
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """Which parcels, by what they are coloured, and the map."""
-    known = ParcelSet()
+    known = ParcelSet(lake)
     what = ipywidgets.Dropdown(options=_WHAT, description="coloured by", style=STYLE)
     day = ipywidgets.Dropdown(description="day", style=STYLE, layout={"display": "none"})
     table = File("table", ".parquet,.csv", needed=False)
     column = ipywidgets.Text(description="column", placeholder="its name", style=STYLE)
 
     def draw(key: dict[str, Any], what: str, day: Any, table: Path | None, column: str, gpu: bool) -> ipywidgets.Widget:
-        lake = open_lake()
-        rows = lake.query("parcels.declared", **_named(key), outlines=True)
-        values = _values(lake, rows, key, what, day, table, column)
+        opened = lake or open_lake()
+        rows = opened.query("parcels.declared", **_named(key), outlines=True)
+        values = _values(opened, rows, key, what, day, table, column)
         shown = by_lonboard if gpu else Overview
-        return shown(drawing.Outlines.of(rows), drawing.coloured(values), lambda pid: tell(lake, key, pid))
+        return shown(drawing.Outlines.of(rows), drawing.coloured(values), lambda pid: tell(opened, key, pid))
 
     form = Panel(
         "draw the map",
@@ -84,7 +84,7 @@ def panel() -> ipywidgets.Widget:
         table.layout.display = column.layout.display = None if what.value == "file" else "none"
         if what.value == "ndvi":
             with told(form.message):
-                offer(day, days(known.value), last=True)
+                offer(day, days(known.value, lake), last=True)
 
     for one in (what, known.aoi, known.year, known.ptype):
         one.observe(follow, "value")
@@ -97,9 +97,10 @@ def _named(key: dict[str, Any]) -> dict[str, Any]:
     return {**key, "ptype": key["ptype"] or ""}
 
 
-def days(key: dict[str, Any]) -> list[str]:
+def days(key: dict[str, Any], lake: Lake | None = None) -> list[str]:
     """The days of which there are signatures of Sentinel-2."""
-    return [str(day) for day in open_lake().query("scenes.days", card="s2", **_named(key))["day"].to_pylist()]
+    lake = lake or open_lake()
+    return [str(day) for day in lake.query("scenes.days", card="s2", **_named(key))["day"].to_pylist()]
 
 
 def _values(
@@ -205,7 +206,7 @@ def beneath(drawn: Any, known: ParcelSet) -> Panel:
     before: list[Layer] = []
 
     def show(key: dict[str, Any]) -> str:
-        rows = open_lake().query("parcels.declared", **_named(key), outlines=True)
+        rows = (known.lake or open_lake()).query("parcels.declared", **_named(key), outlines=True)
         found, colouring = drawing.Outlines.of(rows), drawing.coloured(rows["crop_name"])
         while before:
             before.pop().remove()

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import damaged, lookup, queries, schemas, sums, tables, unions
+from cbm_lake.lake import damaged, derived, lookup, queries, schemas, sums, tables, unions
 from cbm_lake.lake.settling import Judge
 from cbm_lake.lake.snapshots import Snapshot, place_of
 from cbm_lake.storage.access import is_remote
@@ -69,7 +69,7 @@ class Database:
         self._rows = dict(part.rows) if part else {}
         self._refused = dict(snapshot.damaged)
         """Why views refuse, by the name of the table that each is of."""
-        self._places: list[damaged.Place] = []
+        self._places: list[damaged.Unreadable] = []
         """Areas and years whose parcels cannot be read, so that their signatures cannot be judged either."""
         self._lock = threading.Lock()
         self._complete = False
@@ -83,10 +83,6 @@ class Database:
         with queries.translated():
             configure(self._connection)
             self._begin()
-
-    def close(self) -> None:
-        """Free it once nobody reads from it any more; cursors that were given out go on."""
-        self._connection.close()
 
     @property
     def is_whole(self) -> bool:
@@ -143,11 +139,11 @@ class Database:
         damaged.record(self._connection, self._places)
         for name in _FIRST:
             self._view(name)
-        for definition in queries.definitions():
+        for definition in derived.definitions():
             if definition.name < _OF_SIGNATURES:
                 self._define(definition)
         for name, paths in self._of_parcels.items() if faults else ():  # after "outdated", which speaks of the others
-            damaged.refuse_places(self._connection, name, _places(faults, paths))
+            damaged.refuse_unreadable(self._connection, name, _places(faults, paths))
 
     def _catalogue(self) -> None:
         """Make the view of what was catalogued."""
@@ -220,7 +216,7 @@ class Database:
         if not faults:
             raise error
         path, reason = next(iter(faults.items()))
-        self._refused[name] = damaged.told(path, reason, advice)
+        self._refused[name] = damaged.message(path, reason, advice)
         damaged.refuse(self._connection, name, schema, self._refused[name])
 
     def _end(self) -> None:
@@ -232,7 +228,7 @@ class Database:
                 if name.startswith("signatures_") and self._files[name]:
                     empty = self._schema(name).empty_table()
                     self._connection.from_arrow(empty).create(f"no_{name}")
-            for definition in queries.definitions(self._statistics):
+            for definition in derived.definitions(self._statistics):
                 if definition.name >= _OF_SIGNATURES:
                     self._define(definition)
             self._attributes()
@@ -292,7 +288,7 @@ class Database:
             others = self._connection.table(f"coming_{name}").project(columns)
             self._connection.table(f"stored_{name}").project(columns).union(others).create_view(made)
         if made != name:
-            damaged.refuse_places(self._connection, name, self._places)
+            damaged.refuse_unreadable(self._connection, name, self._places)
 
     def returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""
@@ -322,14 +318,14 @@ def _aside(name: str) -> str:
     return name.replace("signatures", "aside")
 
 
-def _places(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Place]:
+def _places(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Unreadable]:
     """The areas and years of those of the parcel files that cannot be read."""
-    found: dict[tuple[str, int], damaged.Place] = {}
+    found: dict[tuple[str, int], damaged.Unreadable] = {}
     for path in paths:
         if path in faults:
             aoi, year = place_of(path)
             advice = f"delete it and load the parcels of {aoi} {year} again"
-            found[aoi, year] = damaged.Place(aoi, year, damaged.told(path, faults[path], advice))
+            found[aoi, year] = damaged.Unreadable(aoi, year, damaged.message(path, faults[path], advice))
     return list(found.values())
 
 

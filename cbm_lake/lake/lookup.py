@@ -51,7 +51,12 @@ def of_parcel(files: Sequence[DataFile], params: Mapping[str, object]) -> list[D
     """Those of a card's files that can hold the parcel asked for."""
     pid = str(params["pid"])
     partition = {(name, str(params[name])) for name in ("aoi", "year") if params.get(name) is not None}
-    return [file for file in files if partition <= file.partition.items() and file.can_hold("pid", pid)]
+    return [  # can_hold without a call for each file, of which there may be thousands
+        file
+        for file in files
+        if ((bounds := file.bounds.get("pid")) is None or bounds[0] <= pid <= bounds[1])
+        and partition <= file.partition.items()
+    ]
 
 
 def series(card: str, held: Held, params: dict[str, Any]) -> pa.Table | None:

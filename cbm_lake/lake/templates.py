@@ -5,7 +5,7 @@
 The braces in a file's name say for which cards it is: a kind of cards (see `KINDS`), or the name of one, whose file
 counts rather than that of its kind. In the text stand for the card
 
-    {card} {title} {measured} {measure} {classes} {last}
+    {card} {title} {measured} {measure} {classes} {last} {key_band} {pixels}
 
 and `<<band: {band}_count>>` is what stands behind the colon for each band, with commas between: likewise for each
 `statistic` (in a view those that the lake's tables have), `series` (the statistics that every signature has, in the
@@ -108,6 +108,7 @@ def _words(card: Card) -> Mapping[str, str]:
         "classes": classes.column if classes else "",
         "last": str(classes.classes[-1]) if classes else "",
         "key_band": card.key_band,
+        "pixels": f"{card.name}_pixels({', '.join(f'{band}_count' for band in card.resolutions)})",
     }
 
 

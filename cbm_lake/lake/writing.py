@@ -6,11 +6,13 @@ import uuid
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cbm_lake import cards
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import clock, digests, filenames
 from cbm_lake.files.filenames import Order
@@ -31,6 +33,7 @@ _FIRST_CARDS = ("s2", "bs", "c6")
 class Writing(Pixels):
     """A lake that is written to; what it is now is asked of `query` and `snapshot`."""
 
+    url: str
     as_of: datetime | None
     _store: Store
     _moments: Moments
@@ -42,9 +45,11 @@ class Writing(Pixels):
         """Which files and table versions answer a question asked now."""
 
     def _check_present(self) -> None:
-        """Raise InvalidInputError for the lake as it was: nothing is written into the past."""
+        """Raise InvalidInputError for the lake as it was: nothing is written into the past; make its workspace."""
         if self.as_of is not None:
             raise InvalidInputError(f"{self!r} is the lake as it was; open it without as_of to change it")
+        if "://" not in self.url and not Path(self.url).exists():
+            Workspace.here().prepare(self.url)
 
     def add_scenes(self, rows: pa.Table) -> int:
         """Catalogue scenes and return how many are new by card and id; see `catalogue`."""

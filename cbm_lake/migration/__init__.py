@@ -114,6 +114,7 @@ def migrate(
         NotFoundError: no parcels of that set, or none with numbers, are there.
         SourceError: a dump or the database cannot be read, or the lake cannot be written.
     """
+    lake = lake or open_lake()
     if boa_offset not in _OFFSETS:
         raise InvalidInputError(f"boa_offset {boa_offset!r} is none of {', '.join(_OFFSETS)}")
     if markers_by not in events.BY:
@@ -124,7 +125,6 @@ def migrate(
     columns = declared.Columns(pid, fid, crop_name, crop_code)
     if datasets_file is not None:
         columns = datasets.completed(columns, datasets_file, found)
-    lake = lake or open_lake()
     given = _Given(
         _texts(parcels or ()),
         _text(catalogue),

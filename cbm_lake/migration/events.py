@@ -53,7 +53,7 @@ def markers(lake: Lake, dumps: Dumps, parcels: ParcelSet, name: str, by: str) ->
         keys = declared["pid"], declared["pid"]
     dumps.table("declared", pa.table({"key": keys[0], "pid": keys[1]}))
     read, rows = _judged(dumps, "markers", numbered=by == "fid")
-    found: dict[str, Any] = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    found: dict[str, Any] = parcels.params
     part = int.from_bytes(hashlib.sha256(repr(found).encode()).digest()[:8]) >> 1
     found["part"] = part
     columns = [

@@ -93,7 +93,7 @@ class Series:
 
     def _known_extractions(self) -> dict[tuple[str, str], tuple[int, str]]:
         """By card and scene, the extraction that counts over this parcel set and the version that wrote it."""
-        key = {"aoi": self._parcels.aoi, "year": self._parcels.year, "ptype": self._parcels.ptype}
+        key = self._parcels.params
         return {
             (card, row["scene"]): (row["extraction"], row["version"])
             for card in CARDS

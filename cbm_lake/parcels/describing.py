@@ -107,8 +107,8 @@ def describe(
             apart.
         SourceError: the raster cannot be read.
     """
-    wanted = _checked(name, statistics, categories, rule)
     lake = lake or open_lake()
+    wanted = _checked(name, statistics, categories, rule)
     parcels = lake.parcel_set(aoi, year, ptype)
     stored = lake.read_parcels(parcels, ["id", "geometry", "epsg"])
     with _opened(str(raster), band, classes=bool(categories)) as source:

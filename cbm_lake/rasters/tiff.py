@@ -14,16 +14,14 @@ from typing import IO, Any, Final, cast
 
 import imagecodecs
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
 from cbm_lake.errors import SourceError
+from cbm_lake.geo.windows import PixelArray
 from cbm_lake.storage.ranges import ByteSource
 from cbm_lake.storage.vsi import BytesFile
 
-Pixels = npt.NDArray[Any]
-
-_DECODERS: Final[dict[int, Callable[..., Any] | None]] = {
+_DECODERS: Final[dict[int, Callable[..., bytes | bytearray] | None]] = {
     tifffile.COMPRESSION.NONE: None,
     tifffile.COMPRESSION.LZW: imagecodecs.lzw_decode,
     tifffile.COMPRESSION.ADOBE_DEFLATE: imagecodecs.deflate_decode,
@@ -33,8 +31,9 @@ _DECODERS: Final[dict[int, Callable[..., Any] | None]] = {
 _HORIZONTAL: Final = 2
 _FLOATING: Final = 3
 _STRUCTURE_ERRORS: Final = (
-    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error, tifffile.TiffFileError,
-)  # fmt: skip
+    *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError),
+    *(struct.error, tifffile.TiffFileError),
+)
 """What tifffile raises about a broken header; GDAL then says what is wrong with it."""
 
 
@@ -46,7 +45,7 @@ class Tiff:
     shape: tuple[int, int]
     tile: tuple[int, int]
     """Rows and columns of every tile; those at the edges are padded."""
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     """As stored, with its byte order."""
     compression: int
     predictor: int
@@ -71,11 +70,9 @@ class Tiff:
                     return None
                 shape, tile = (page.imagelength, page.imagewidth), (page.tilelength, page.tilewidth)
                 dtype = np.dtype(page.dtype).newbyteorder(file.byteorder)
-                tiff = cls(
-                    source, shape, tile, dtype, page.compression, page.predictor, page.dataoffsets,
-                    page.databytecounts,
-                    float(page.tags["GDAL_NODATA"].value) if "GDAL_NODATA" in page.tags else None,
-                )  # fmt: skip
+                nodata = float(page.tags["GDAL_NODATA"].value) if "GDAL_NODATA" in page.tags else None
+                coding, tiles = (page.compression, page.predictor), (page.dataoffsets, page.databytecounts)
+                tiff = cls(source, shape, tile, dtype, *coding, *tiles, nodata)
         except _STRUCTURE_ERRORS:
             return None
         return tiff if len(tiff.offsets) == len(tiff.sizes) == tiff.down * tiff.across else None
@@ -96,11 +93,11 @@ class Tiff:
         return 0 in self.sizes
 
     @property
-    def native(self) -> np.dtype[Any]:
+    def native(self) -> np.dtype[np.generic]:
         """The type of pixels once they are restored."""
         return self.dtype.newbyteorder("=")
 
-    def tiles(self, numbers: Sequence[int]) -> Iterator[Pixels]:
+    def tiles(self, numbers: Sequence[int]) -> Iterator[PixelArray]:
         """The pixels of tiles, in that order; 0 where none was written. Later ones are fetched meanwhile.
 
         Args:
@@ -118,7 +115,7 @@ class Tiff:
                 else:
                     yield np.zeros(self.tile, self.native)
 
-    def inflate(self, data: bytes, number: int) -> Pixels:
+    def inflate(self, data: bytes, number: int) -> PixelArray:
         """A tile decompressed but as stored, its predictor and byte order not undone.
 
         Args:
@@ -134,16 +131,16 @@ class Tiff:
         pixels = np.empty(self.tile, self.dtype)
         room = pixels.reshape(-1).view(np.uint8)
         try:
-            found = len(decode(data, out=room)) if decode else len(data)
+            length = len(decode(data, out=room)) if decode else len(data)
         except RuntimeError as error:
             raise self._damaged(number, " ".join(str(error).split())) from error
-        if found != len(room):
-            raise self._damaged(number, f"it has {found} bytes instead of {len(room)}")
+        if length != len(room):
+            raise self._damaged(number, f"it has {length} bytes instead of {len(room)}")
         if decode is None:
             room[:] = np.frombuffer(data, np.uint8)
         return pixels
 
-    def restore(self, stored: Pixels) -> Pixels:
+    def restore(self, stored: PixelArray) -> PixelArray:
         """The pixels of a tile as `inflate` gave it, in this machine's byte order; the tile may be changed."""
         if self.predictor == _FLOATING:
             return np.asarray(imagecodecs.floatpred_decode(stored.view(self.native), axis=-1))
@@ -175,7 +172,7 @@ def _is_plain(page: Any) -> bool:
     )
 
 
-def _integrate(differences: Pixels) -> None:
+def _integrate(differences: PixelArray) -> None:
     """Replace the rows of unsigned integers by their running sums, which wrap around.
 
     Of a real tile of reflectance (uint16) this is 9 % of the time that deflate takes besides, 4 % of LZW's and 20 % of

@@ -194,7 +194,7 @@ def _held(aoi: str, year: int, pid: str, name: str, ptype: str | None) -> Path |
 def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
     """The statistics of a parcel by `time` (naive UTC) and band, else in the columns of the contract; may be empty.
 
-    `seen` says whether enough of the parcel was seen.
+    `why_not` says why the numbers of a moment are worth little, small or cut, as in `cards.observation`; else None.
     """
     import pandas as pd
 
@@ -207,7 +207,7 @@ def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
         frame = get.time_series.by_pid(parcel.aoi, parcel.year, parcel.pid, tstype, parcel.ptype)
         frame = _with_unclassified(frame, parcel) if tstype == "s2" else frame
     frame = frame.assign(time=pd.to_datetime(frame["date_part"].astype(float), unit="s"))
-    frame = frame.assign(seen=_seen(parcel, tstype, frame["date_part"]))
+    frame = frame.assign(why_not=_not_observed(parcel, tstype, frame))
     return frame.assign(band=[band_called(band) for band in frame["band"]])
 
 
@@ -224,16 +224,16 @@ def _with_unclassified(frame: pd.DataFrame, parcel: Parcel) -> pd.DataFrame:
     return pd.concat([frame, missing.assign(hist=[{}] * len(missing))]) if len(missing) else frame
 
 
-def _seen(parcel: Parcel, tstype: str, moments: pd.Series[Any]) -> Any:
-    """Whether enough of the parcel was seen at moments; a server does not say it, and then it counts as enough."""
+def _not_observed(parcel: Parcel, tstype: str, frame: pd.DataFrame) -> list[str | None]:
+    """Why the numbers of each row are worth little; a server does not say which share was seen, only the pixels."""
     source = None if sources.is_server() else sources.here()
     if not isinstance(source, sources.LakeSource):
-        return True
-    found = source.lake.parcel_set(parcel.aoi, parcel.year, parcel.ptype)
-    key = {"aoi": found.aoi, "year": found.year, "ptype": found.ptype, "pid": parcel.pid}
-    shares = source.lake.query("time_series.shares", **key).to_pylist()
-    seen = {row["date_part"]: row["seen"] for row in shares if row["card"] == tstype}
-    return [seen.get(moment, True) for moment in moments]
+        return computing.too_small(frame)
+    parcels = source.lake.parcel_set(parcel.aoi, parcel.year, parcel.ptype)
+    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": parcel.pid}
+    rows = source.lake.query("time_series.shares", **key).to_pylist()
+    reasons = {row["date_part"]: row["why_not"] for row in rows if row["card"] == tstype}
+    return [reasons.get(moment) for moment in frame["date_part"]]
 
 
 def weather(parcel: Parcel) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 create view {card} as
 select
     aoi::varchar as aoi, year::integer as year, ptype, pid, scene, obstime, reference, rule,
-    is_observable(greatest(<<band: {band}_count>>), share) as observable, share,
+    is_observable({pixels}, share) as observable, share,
     * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule, extraction, counts, outlines, share)
 from signatures_{card}
 join (select extraction as counts, outlines from counting where card = '{card}') on counts = extraction

@@ -88,8 +88,7 @@ def declared(outlines):
 
 def seen(job):
     """In place of reading rasters: the signatures of a job."""
-    versions = job.base.versions if job.base else ()
-    pids = jobparcels.changed(job.lake, job.parcels, versions)[1].to_pylist()
+    pids = jobparcels.pids(job).to_pylist()
     table = Lake(job.lake).read_parcels(job.parcels, ["id", "area"]).to_pydict()
     outline = dict(zip(table["id"], table["area"], strict=True))
     columns = {"pid": pa.array(sorted(pids), pa.string())}

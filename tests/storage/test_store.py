@@ -444,4 +444,4 @@ def test_rows_are_replaced_in_files_of_which_the_log_says_nothing(tmp_path):
     assert found.filter(pc.equal(found["scene"], "A")).num_rows == 1
     assert found.filter(pc.equal(found["scene"], "B")).num_rows == 9000
     (file,) = [file for file in target.files(target.open()) if file.is_rewritten]
-    assert pq.ParquetFile(file["path"]).num_row_groups == 2
+    assert pq.ParquetFile(file.path).num_row_groups == 2

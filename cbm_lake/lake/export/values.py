@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from cbm_lake.errors import some
+from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.lake.export.formats import refuse
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ def replaced(
         if field.name != but:
             try:
                 column = change(field, column)  # noqa: PLW2901
+            except InvalidInputError:  # which names the column already
+                raise
             except (OverflowError, ValueError, pa.ArrowException) as error:
                 raise refuse(field.name, kind, " ".join(str(error).split())) from error
         arrays.append(column)

@@ -7,11 +7,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
+from cbm_lake import cards
 from cbm_lake.parcel.chips import Chip
 
 Columns: TypeAlias = "dict[str, list[Any]]"
 """Equally long lists by name."""
-SUFFIX: Final = {"s2": "", "bs": "b", "c6": "c"}
+SUFFIX: Final = {card.name: card.wire_suffix for card in cards.CARDS.values()}
 """In time series radar bands end in their card's letter: VVb is backscatter, VVc coherence."""
 
 
