@@ -52,7 +52,7 @@ class Machine:
     """What one core of a machine needs, measured; seconds of wall clock."""
 
     index: float
-    """Per parcel and grid: from its outline to its pixels."""
+    """Per parcel and grid: from its geometry to its pixels."""
     reading: float
     """Per pixel of a band: from a COG to an array."""
     keeping: float
