@@ -139,6 +139,16 @@ _BESIDE: Final = {
     "sensor": "card",
 }
 """Names that mean anything in a statement of one's own: the lake's they are only beside that other column."""
+_OF_LOOKS: Final = {
+    "pixels": Column("pixels of the look: the fewest of the bands of the finest grid"),
+    "cloud": Column("share of the classified pixels that are of screened classes", "1"),
+    "clear_share": Column("share of the classified pixels that are of no screened class", "1"),
+    "unknown": Column("whether no pixel of the parcel is classified"),
+    "clouded": Column("whether too many pixels are of screened classes"),
+    "usable": Column("whether the numbers of the look stand for the parcel"),
+    "why_not": Column("why they do not: small, cut, unknown or cloudy"),
+}
+"""Columns of the view observations."""
 _VERSIONED: Final = frozenset({"pid", "extraction"})
 _CARDS: Final = {band: card for card in reversed(tuple(cards.CARDS.values())) for band in card.rasters}
 _CLASS_COLUMNS: Final = frozenset(
@@ -157,6 +167,8 @@ def describe(name: str, among: Collection[str]) -> Column | None:
         return (
             Column(f"{_STATISTICS[name]} of the pixels of the band") if {"band", *_STATISTICS} <= set(among) else None
         )
+    if "why_not" in among and (name in _OF_LOOKS or name in cards.INDICES):
+        return _of_look(name)
     band, _, statistic = name.rpartition("_")
     if statistic in _STATISTICS and band in {*cards.ASSETS, "SC"}:
         return Column(f"{_STATISTICS[statistic]} of the parcel's pixels, {_quantity(band)}", _unit(band, statistic))
@@ -165,6 +177,11 @@ def describe(name: str, among: Collection[str]) -> Column | None:
     if name in _CLASS_COLUMNS:
         return Column(f"pixels of scene class {statistic}", "1")
     return _DESCRIPTIONS.get(name) if _BESIDE.get(name, name) in among else None
+
+
+def _of_look(name: str) -> Column:
+    """A column of the view observations."""
+    return _OF_LOOKS.get(name) or Column(f"{cards.INDICES[name].label} of the bands' means", "1")
 
 
 def _quantity(band: str) -> str:
