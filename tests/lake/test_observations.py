@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import factories
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -73,10 +74,8 @@ def named(days, moments):
 
 def test_the_view_says_of_each_look_whether_it_is_usable_and_why_not(filled):
     lake, key, days = filled
-    where = "where aoi = $aoi and year = $year and pid = $pid"
-    rows = lake.sql(
-        f"select obstime, usable, why_not from observations {where}", **{k: key[k] for k in ("aoi", "year", "pid")}
-    )
+    statement = "select obstime, usable, why_not from observations where (aoi, year, pid) = ($aoi, $year, $pid)"
+    rows = lake.sql(statement, aoi=key["aoi"], year=key["year"], pid=key["pid"])
     told = {next(iter(named(days, [row["obstime"]]))): row for row in rows.to_pylist()}
     assert {name: row["why_not"] for name, row in told.items()} == {name: why for name, (_, why) in LOOKS.items()}
     assert {name for name, row in told.items() if row["usable"]} == USABLE
@@ -182,7 +181,7 @@ def test_the_rule_by_pencil(lake, pixels, share, classified, screened, most):
     (row,) = lake.sql(statement, **values).to_pylist()
     if (pixels or 0) < observation.LEAST_PIXELS:
         expected = "small"
-    elif share is not None and share < observation.LEAST_SHARE:
+    elif share is not None and share < np.float32(observation.LEAST_SHARE):
         expected = "cut"
     elif classified == 0:
         expected = "unknown"
