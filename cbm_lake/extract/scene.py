@@ -265,8 +265,7 @@ def _windows(job: Job, band: str) -> list[Window]:
     raster = job.rasters[band]
     if job.rule == "coverage" and band in job.bands:
         return list(_blocks(_around(outlines.of_job(job, raster.grid.epsg), raster), raster.block))
-    blocks = outlines.index(job, raster.grid.name).blocks(raster.block)
-    return [Window(*block) for block in blocks]
+    return list(outlines.index(job, raster.grid.name).blocks(raster.block))
 
 
 def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelArray:
