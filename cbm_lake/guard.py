@@ -110,7 +110,8 @@ def scenes(aoi: str, year: int, ptype: str | None = None, *, mark: bool = True, 
 
 def suspects(*, lake: Lake | None = None) -> pa.Table:
     """The scenes that are marked: scene, kind, shift, reason, found, version."""
-    return (lake or open_lake()).query("guard.suspects")
+    lake = lake or open_lake()
+    return lake.query("guard.suspects")
 
 
 @checked

@@ -24,7 +24,7 @@ from deltalake import DeltaTable
 
 from cbm_lake import cards, zonal
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.extract.outlines import Shapes
+from cbm_lake.extract.jobparcels import Shapes
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.rasters import CHUNK, Raster, Window
@@ -52,7 +52,7 @@ class Machine:
     """What one core of a machine needs, measured; seconds of wall clock."""
 
     index: float
-    """Per parcel and grid: from its outline to its pixels."""
+    """Per parcel and grid: from its geometry to its pixels."""
     reading: float
     """Per pixel of a band: from a COG to an array."""
     keeping: float

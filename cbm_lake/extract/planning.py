@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import NotRequired, TypedDict
 
 from cbm_lake import cards, zonal
+from cbm_lake.cards.statistics import optional
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract.causes import cause
+from cbm_lake.extract.jobparcels import geometries
 from cbm_lake.extract.jobs import RULES, Base, Block, Job, Outcome, Plan, Progress, Scene
-from cbm_lake.extract.outlines import geometries
 from cbm_lake.extract.scene import record
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo import areas
@@ -52,6 +53,8 @@ class LatestExtraction(TypedDict):
     current: bool
     signatures: int
     bands: NotRequired[list[str]]
+    statistics: NotRequired[list[str] | None]
+    """Beside those that every signature has."""
     rule: NotRequired[str]
     boa_offset: NotRequired[int | None]
     cube: NotRequired[bool]
@@ -65,6 +68,19 @@ _READERS = 16
 """Headers that are read at once: they may be far away."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for of every scene."""
+
+    bands: tuple[str, ...]
+    rule: str
+    statistics: tuple[str, ...]
+    """Beside those that every signature has."""
+    cube: bool
+    again: bool
+    """Whether also what is done."""
+
+
 def plan(
     card: str,
     start: date | str,
@@ -76,6 +92,7 @@ def plan(
     bands: Iterable[str] | None = None,
     cube: bool = True,
     rule: str = "centre",
+    statistics: str | Iterable[str] = (),
     again: bool = False,
     dry: bool = False,
     lake: Lake | None = None,
@@ -88,13 +105,14 @@ def plan(
     """
     lake = lake or open_lake()
     kind = cards.get(card)
-    asked = kind.check_bands(_names(bands) if bands is not None else kind.default_bands)
+    checked = kind.check_bands(_names(bands) if bands is not None else kind.default_bands)
     if rule not in RULES:
         raise InvalidInputError(f"unknown rule {rule!r}; choose from {', '.join(RULES)}")
     first, last = days(start, end)
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = _covering_scenes(lake, kind.name, first, last, parcels)
-    drafts = _drafts(lake, kind, rows, parcels, asked, rule, cube=cube, again=again)
+    asked = Asked(bands=checked, rule=rule, statistics=optional(statistics), cube=cube, again=again)
+    drafts = _drafts(lake, kind, rows, parcels, asked)
     remembered = {} if again else _known_rasters(lake, drafts)
     jobs, failed = _inspect(kind, drafts, remembered, progress)
     jobs = _of_same_pixels(lake, jobs)
@@ -147,11 +165,7 @@ def _drafts(
     kind: cards.Card,
     rows: list[CataloguedScene],
     parcels: ParcelSet,
-    asked: tuple[str, ...],
-    rule: str,
-    *,
-    cube: bool,
-    again: bool,
+    asked: Asked,
 ) -> list[tuple[Job, dict[str, str]]]:
     """A job, still without rasters, and the hrefs by band, for every scene that is not done; again for every one."""
     key = {"card": kind.name, **parcels.params}
@@ -168,19 +182,30 @@ def _drafts(
             row["id"], LatestExtraction(scene=row["id"], attempt=0, extraction=None, current=False, signatures=0)
         )
         scene = Scene(row["id"], row["obstime"], row["reference"], row["boa_offset"], row["revision"])
-        bands = kind.check_bands((*asked, *(entry["bands"] if entry["extraction"] else ())))
-        job = Job(lake.url, kind.name, scene, parcels, bands, rule, {}, after=entry["attempt"])
-        job = replace(job, before=entry["signatures"], causes=tuple(sorted(causes.get(row["id"], ()))))
-        same = not again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
         extraction = entry["extraction"]
-        if same and extraction is not None and entry["rule"] == rule and set(bands) == set(entry["bands"]):
-            if not changes.since(entry["versions"]) and (entry["cube"] or not cube):
+        bands = kind.check_bands((*asked.bands, *(entry["bands"] if extraction else ())))
+        statistics = optional((*asked.statistics, *((entry["statistics"] or ()) if extraction else ())))
+        job = Job(lake.url, kind.name, scene, parcels, bands, asked.rule, {}, after=entry["attempt"])
+        job = replace(job, before=entry["signatures"], causes=tuple(sorted(causes.get(row["id"], ()))))
+        job = replace(job, statistics=statistics)
+        same = not asked.again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
+        if same and extraction is not None and _is_covered(job, entry):
+            if not changes.since(entry["versions"]) and (entry["cube"] or not asked.cube):
                 continue
-            if changes.few_since(entry["versions"]) and (entry["cube"] or not cube):
+            if changes.few_since(entry["versions"]) and (entry["cube"] or not asked.cube):
                 made_for = tuple(sorted(entry["versions"]))
                 job = replace(job, base=Base(extraction, made_for, entry["started"], entry["pixels"]))
         drafts.append((job, {name: asset["href"] for name, asset in row["assets"].items() if asset and asset["href"]}))
     return drafts
+
+
+def _is_covered(job: Job, entry: LatestExtraction) -> bool:
+    """Whether what was done of a scene has what a job asks for, by the same rule."""
+    return (
+        entry["rule"] == job.rule
+        and set(job.bands) == set(entry["bands"])
+        and set(job.statistics) == set(entry["statistics"] or ())
+    )
 
 
 class _Changes:
@@ -325,7 +350,7 @@ def _make_room(lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], jobs: 
     while True:
         slots = [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in reserved.to_pylist()]
         counting = lake.query("cube.slots", card=card, grid=grid.name, aoi=None, year=None)["slot"].to_pylist()
-        cube.extend(grid, dtypes, slots, set(counting))
+        cube.extend(grid, dtypes, slots, set(counting), cards.get(card))
         again = lake.reserve_slots(card, grid.name, contents)
         if again.num_rows == reserved.num_rows:  # nobody who knew of fewer slots can have written after this
             rows = again.to_pylist()

@@ -18,10 +18,10 @@ from affine import Affine
 
 from cbm_lake import cards, zonal
 from cbm_lake.errors import LakeError, SourceError
-from cbm_lake.extract import outlines
+from cbm_lake.extract import jobparcels
 from cbm_lake.extract.causes import cause
+from cbm_lake.extract.jobparcels import Numbers, Shapes
 from cbm_lake.extract.jobs import Block, Job, Outcome
-from cbm_lake.extract.outlines import Numbers, Shapes
 from cbm_lake.lake import open_lake, schemas
 from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.rasters import Grid, PixelArray, Raster, Window, encoding
@@ -108,6 +108,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
         "discarded": outcome.discarded,
         "blocks": None if outcome.blocks is None else [block.record() for block in outcome.blocks],
         "pixels": job.pixels,
+        "statistics": list(job.statistics) or None,
     }
 
 
@@ -125,7 +126,7 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
             discarded += wrong
         else:
             columns |= _classes(job, band, pixels)
-    columns["pid"] = outlines.identifiers(job)
+    columns["pid"] = jobparcels.pids(job)
     columns["share"] = _share(job, columns)
     if job.rule == "coverage":
         columns["covered"] = np.max([np.asarray(columns[f"{band}_covered"]) for band in job.bands], axis=0)
@@ -147,12 +148,13 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
         "extraction": job.extraction,
     }
     arrays = []
-    for item in schemas.signatures(job.card):
+    schema = schemas.signatures(job.card, job.statistics)
+    for item in schema:
         if item.name in table.column_names:
             arrays.append(table[item.name].cast(item.type))
         else:
             arrays.append(pa.repeat(pa.scalar(keys.get(item.name), item.type), table.num_rows))
-    return pa.table(arrays, schema=schemas.signatures(job.card))
+    return pa.table(arrays, schema=schema)
 
 
 def _band(job: Job, band: str, pixels: Blocks) -> tuple[Columns, int]:
@@ -161,20 +163,28 @@ def _band(job: Job, band: str, pixels: Blocks) -> tuple[Columns, int]:
     Offset and scale are applied to the results, which is exact and clips no dark pixel.
     """
     raster, card = job.rasters[band], cards.get(job.card)
+    names = (*cards.statistics.STORED, *job.statistics)
     if job.rule == "coverage":
-        table, discarded = _covered(job, band, pixels, card.nodata)
+        table, discarded = _covered(job, band, pixels, card.nodata, names)
     else:
-        index = outlines.index(job, raster.grid.name)
+        index = jobparcels.index(job, raster.grid.name)
         pool = _pool(job, band, index, pixels)
         discarded = _checked(job, band, pool)
-        table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=card.nodata)
+        whole = _whole(job, raster.grid).astype(np.int64, copy=False)
+        table = zonal.pool_statistics(pool, index.pixel_offsets, card.nodata, statistics=names, whole=whole)
     statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
-    for name in cards.statistics.STORED:
+    counted = pc.greater(table["count"], 0)
+    for name in names:
         values = _in_unit(job, card, name, table[name])
         statistics[f"{band}_{name}"] = (
-            pc.if_else(pc.greater(table["count"], 0), values, None) if name != "count" else values
+            _defined(values) if cards.STATISTICS[name].counts else pc.if_else(counted, values, None)
         )
     return statistics, discarded
+
+
+def _defined(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Null where a number is none (NaN)."""
+    return pc.if_else(pc.is_nan(values), None, values) if pa.types.is_floating(values.type) else values
 
 
 def _in_unit(job: Job, card: cards.Card, name: str, values: pa.Array) -> pa.Array:
@@ -223,15 +233,15 @@ def _pixel_area(grid: Grid) -> float:
 def _whole(job: Job, grid: Grid) -> Numbers:
     """How many pixels of a grid each whole parcel has, by the job's rule; 0 where that is not known."""
     if job.rule == "coverage":
-        shapes = outlines.of_job(job, grid.epsg)
+        shapes = jobparcels.shapes(job, grid.epsg)
         return np.asarray(np.nan_to_num(shapely.area(shapes) / _pixel_area(grid)))
-    index = outlines.index(job, grid.name)
+    index = jobparcels.index(job, grid.name)
     return np.zeros(index.n_parcels, np.int64) if index.whole is None else index.whole
 
 
 def _classes(job: Job, band: str, pixels: Blocks) -> Columns:
     """How many pixels of each parcel are of each class."""
-    index = outlines.index(job, job.rasters[band].grid.name)
+    index = jobparcels.index(job, job.rasters[band].grid.name)
     kinds = cards.get(job.card).classification
     assert kinds is not None  # noqa: S101 - a band without statistics is the classification
     table = zonal.pool_histogram(_pool(job, band, index, pixels), index.pixel_offsets, kinds.classes)
@@ -264,8 +274,8 @@ def _windows(job: Job, band: str) -> list[Window]:
     """The blocks of a band that hold parcels; by the coverage rule all round them."""
     raster = job.rasters[band]
     if job.rule == "coverage" and band in job.bands:
-        return list(_blocks(_around(outlines.of_job(job, raster.grid.epsg), raster), raster.block))
-    return list(outlines.index(job, raster.grid.name).blocks(raster.block))
+        return list(_blocks(_around(jobparcels.shapes(job, raster.grid.epsg), raster), raster.block))
+    return list(jobparcels.index(job, raster.grid.name).blocks(raster.block))
 
 
 def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelArray:
@@ -278,20 +288,20 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelA
     return pool
 
 
-def _covered(job: Job, band: str, pixels: Blocks, nodata: float) -> tuple[pa.Table, int]:
+def _covered(job: Job, band: str, pixels: Blocks, nodata: float, statistics: tuple[str, ...]) -> tuple[pa.Table, int]:
     """The statistics by the coverage rule, and how many pixels round the parcels were discarded.
 
     count is the sum of covered parts, rounded, and at least 1 where there is any; covered is the sum itself.
     """
     raster = job.rasters[band]
-    shapes = outlines.of_job(job, raster.grid.epsg)
+    shapes = jobparcels.shapes(job, raster.grid.epsg)
     around = _around(shapes, raster)
     array = np.zeros((around.height, around.width), raster.pixel_dtype)
     for window, values in zip(_blocks(around, raster.block), pixels, strict=True):
         array[window.relative_to(around).slices] = values
     discarded = _checked(job, band, array)
     transform = raster.grid.transform * Affine.translation(around.col, around.row)
-    table = zonal.coverage_statistics(shapes, array, transform, nodata=nodata)
+    table = zonal.coverage_statistics(shapes, array, transform, nodata=nodata, statistics=statistics)
     table = table.append_column("covered", table["count"])
     covered = np.asarray(table["count"])
     count = np.where(covered > 0, np.maximum(np.rint(covered), 1), 0)

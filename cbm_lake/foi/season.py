@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from affine import Affine
 from rasterio.features import rasterize
 
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.extract.outlines import geometries
+from cbm_lake.extract.jobparcels import geometries
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import CHUNK, Grid, Window, datasets
@@ -122,7 +122,7 @@ def medians(times: xr.DataArray, periods: int, read: Callable[[Ints], Floats]) -
     Only the dates of one period are held at once.
 
     Args:
-        times: the moments of the dates, in order.
+        times: the timestamps, in order.
         periods: how many; no more than there are dates are made.
         read: gives the values on the dates of those numbers, NaN where there is none; (dates, rows, columns).
     """
@@ -163,7 +163,7 @@ def _transform(grid: Grid, window: Window) -> Affine:
     return grid.transform * Affine.translation(window.col, window.row)
 
 
-def _pixels(band: xr.DataArray, window: Window) -> npt.NDArray[Any]:
+def _pixels(band: xr.DataArray, window: Window) -> npt.NDArray[np.float32]:
     """A block of all dates of a band."""
     rows, columns = window.slices
     return np.asarray(band.isel(y=rows, x=columns).to_numpy())

@@ -67,10 +67,10 @@ def by_pid(
         InvalidInputError: no such band or date, or more scenes than are given at once.
         SourceError: no scene could be read.
     """
-    found = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)
-    place = folders.place(aoi, year, str(pid), "")
-    where = found["clon"][0], found["clat"][0]
-    return _written(place, *where, (start_date, end_date), band, chipsize, debug, card, lake)
+    parcel = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)
+    folder = folders.place(aoi, year, str(pid), "")
+    where = parcel["clon"][0], parcel["clat"][0]
+    return _written(folder, *where, (start_date, end_date), band, chipsize, debug, card, lake)
 
 
 def at_place(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
@@ -101,8 +101,8 @@ def by_location(
 
     An area and a year may stand before the place, as in version 0.1, or be named; which they are does not matter.
     """
-    place = Workspace.here().temp / folders.of_location(lon, lat)
-    return _written(place, float(lon), float(lat), (start_date, end_date), band, chipsize, debug, card, lake)
+    folder = Workspace.here().temp / folders.of_location(lon, lat)
+    return _written(folder, float(lon), float(lat), (start_date, end_date), band, chipsize, debug, card, lake)
 
 
 def folder_of(place: Path, card: str = "s2") -> Path:

@@ -61,11 +61,11 @@ def traffic_light(
             scenario asks for an attribute that no raster gave, see `cbm_lake.parcels.describe`.
         InvalidInputError: there is no such scenario, or a parameter is unknown or out of range.
     """
+    lake = lake or open_lake()
     chosen = read(parameters)
     unknown = sorted(set(scenarios or ()) - set(chosen.scenarios))
     if unknown:
         raise InvalidInputError(f"there is no scenario {unknown[0]!r}; there are: {', '.join(chosen.scenarios)}")
-    lake = lake or open_lake()
     evidence = _evidence(lake, lake.parcel_set(aoi, year, ptype), pids)
     parts = [_judged(evidence, name, chosen) for name in scenarios or chosen.scenarios]
     return pa.concat_tables(parts).sort_by([("pid", "ascending")])

@@ -15,6 +15,7 @@ from obstore.exceptions import BaseError
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.errors import ContainsArrayError, ContainsGroupError, ZarrUserWarning
 
+from cbm_lake.cards import Card
 from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.files import durable
 from cbm_lake.rasters import CHUNK, Grid, PixelArray, cf, described, encoding
@@ -47,7 +48,14 @@ class Cube:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def extend(self, grid: Grid, dtypes: dict[str, str], slots: Sequence[Slot], counting: Collection[int] = ()) -> None:
+    def extend(
+        self,
+        grid: Grid,
+        dtypes: dict[str, str],
+        slots: Sequence[Slot],
+        counting: Collection[int] = (),
+        card: Card | None = None,
+    ) -> None:
         """Make the cube's axes, bands, attributes and length what they should be; what is right stays untouched.
 
         Several may do so at once: nothing is deleted, and what two of them write is the same. Who finds afterwards that
@@ -59,6 +67,7 @@ class Cube:
             dtypes: numpy dtype of each band that must be there.
             slots: all slots of the time axis, in order.
             counting: numbers of the slots that count.
+            card: whose scale and offset the bands state, where it has any but 1 and 0 for all scenes.
         """
         before = _metadata(self.url)
         with translated("write", self.url), _sound(self.url):
@@ -71,7 +80,7 @@ class Cube:
                 array = _array(group, name) if name in group else _band(group, name, dtypes[name], grid.shape)
                 if not is_remote(self.url):
                     durable.make_folder(Path(self.url, name, "c"))
-                _describe(array, _band_attributes(array.dtype))
+                _describe(array, {**_band_attributes(array.dtype), **_scaling(card, name)})
                 if array.shape[0] < len(slots):
                     array.resize((len(slots), *array.shape[1:]))
             _consolidate(self.url, cf.group_attributes(grid))
@@ -264,6 +273,13 @@ def _band_attributes(dtype: np.dtype[np.generic]) -> Attributes:
         "grid_mapping": cf.GRID_MAPPING,
         "coordinates": " ".join((*cf.ALONG_TIME, cf.GRID_MAPPING)),
     }
+
+
+def _scaling(card: Card | None, band: str) -> dict[str, float]:
+    """CF attributes by which readers turn stored numbers into the card's quantity."""
+    if card is None or not card.offset or card.is_classes(band):
+        return {}
+    return {"scale_factor": card.scale, "add_offset": card.offset}
 
 
 def _band_names(group: zarr.Group) -> list[str]:

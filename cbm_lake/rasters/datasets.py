@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 import numpy as np
 import pyarrow as pa
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.rasters import Grid, cf
 from cbm_lake.rasters.blocks import Sizes
@@ -186,7 +187,7 @@ def _publish(lake: Pixels, card: str, name: str) -> None:
     try:
         grid = cube.grid()
         while written != (current := _slots(lake, card, name)):
-            cube.extend(grid, {}, *current)
+            cube.extend(grid, {}, *current, cards.get(card))
             written = current
     except (NotFoundError, SourceError) as error:
         log.warning("the cube %s does not say which of its scenes count: %s", name, error)

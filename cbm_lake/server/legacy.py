@@ -27,7 +27,7 @@ _MOST_PARCELS: Final = 100
 _POSTED: Final = ("rawChipsBatch", "rawS1ChipsBatch")
 """Questions that are sent, not asked for."""
 _INFO: Final = ("area", "clat", "clon", "cropcode", "cropname", "pid", "srid")
-_SERIES: Final = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
+_SERIES: Final = ("date_part", "band", *cards.statistics.SERIES)
 
 
 def _sorted(columns: Columns) -> Columns:

@@ -7,6 +7,7 @@ an empty one, or one that is no JSON, is damaged.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,30 @@ WITHOUT_SUM: Final = f"delete it and {LAST_CHECKPOINT} beside it: the entries of
 
 class DamagedLogError(SourceError):
     """A log that says no more what its table holds; other tables can be read."""
+
+
+class _Library:
+    """Whether the library that reads logs can do so here: its threads do not outlive a fork."""
+
+    def __init__(self) -> None:
+        self._started = self._lost = False
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=self._fork)
+
+    def _fork(self) -> None:
+        self._lost = self._started
+
+    def begin(self, url: str) -> None:
+        """Raise SourceError in a process that was forked from one that had used it."""
+        if self._lost:
+            raise SourceError(
+                f"cannot read {url}: this process was forked from one that has read a lake; start processes anew "
+                "instead (multiprocessing: set_start_method with spawn or forkserver)"
+            )
+        self._started = True
+
+
+_LIBRARY: Final = _Library()
 
 
 @dataclass(frozen=True)
@@ -72,6 +97,7 @@ class Log:
             SourceError: the log cannot be read.
         """
         url = self.store.path(self.name)
+        _LIBRARY.begin(url)
         with translated("read", url):
             try:
                 table = DeltaTable(url, storage_options=self.store.options)

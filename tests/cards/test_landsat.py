@@ -1,12 +1,14 @@
 """Card ls, Landsat 8 and 9: from items as providers write them to reflectance in tables, cubes, questions, figures."""
 
 import json
+import warnings
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
 import shapely
+import xarray as xr
 from affine import Affine
 from pyproj import Transformer
 from rasterstats import zonal_stats
@@ -16,7 +18,7 @@ from cbm_lake import card2db, cards, extract, get, parcels, show
 from cbm_lake.card2db import scene
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import open_lake, queries
+from cbm_lake.lake import check, open_lake, queries
 from cbm_lake.parcel import chips
 
 ORIGIN = (600_000, 5_600_000)
@@ -264,6 +266,18 @@ def test_the_cube_gives_stored_numbers_and_reflectance(season):
         assert np.nanmax(np.abs(values - reflectance(rasters[day]["nir08"])[part])[inside]) < 0.01
     assert stored["QA_PIXEL"].dtype == np.uint8
     assert set(np.unique(stored["QA_PIXEL"])) <= set(range(8))
+
+
+def test_a_reader_of_zarr_alone_sees_reflectance(season):
+    lake, _ = season
+    [name] = lake.cubes("ls")["grid"].to_pylist()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cube = xr.open_zarr(lake.cube_url("ls", name))
+    ours = lake.cube("ls", harmonised=True)
+    assert np.nanmax(np.abs(cube["red"].values * 10_000 - ours["red"].values)) < 0.1
+    assert np.isfinite(ours["red"].values).any()
+    assert check.check(lake, deep=True).num_rows == 0
 
 
 # -- questions ----------------------------------------------------------------------------------------------------

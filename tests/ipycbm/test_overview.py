@@ -36,7 +36,9 @@ def found():
     """Two squares of 100 m that stand 10 m apart, in different coordinate systems."""
     move = Transformer.from_crs(32631, 3035, always_xy=True).transform
     shapes = [outline(0), shapely.transform(outline(1), move, interleaved=False)]
-    return drawing.Outlines.of(pa.table({"pid": ["a", "b"], "geometry": shapely.to_wkb(shapes), "epsg": [32631, 3035]}))
+    return drawing.Geometries.of(
+        pa.table({"pid": ["a", "b"], "geometry": shapely.to_wkb(shapes), "epsg": [32631, 3035]})
+    )
 
 
 def read(svg):
@@ -89,19 +91,19 @@ def test_a_click_finds_the_parcel_that_holds_the_place(across, up):
     place = shapely.Point(*Transformer.from_crs(4326, 32631, always_xy=True).transform(lon + across, lat + up))
     holding = [str(n) for n in range(3) if outline(n).buffer(-0.01).contains(place)]
     near = [str(n) for n in range(3) if outline(n).buffer(0.01).contains(place)]
-    pid = drawing.Outlines.of(rows).at(lon + across, lat + up)
+    pid = drawing.Geometries.of(rows).at(lon + across, lat + up)
     assert [pid] == holding if holding else pid is None or pid in near
 
 
 def test_of_parcels_over_each_other_a_click_finds_the_smallest():
     shapes = [outline(0).buffer(50), outline(0), outline(0).buffer(20)]
     rows = pa.table({"pid": ["large", "small", "middle"], "geometry": shapely.to_wkb(shapes), "epsg": [32631] * 3})
-    assert drawing.Outlines.of(rows).at(*degrees(500_050, 4_800_050)) == "small"
+    assert drawing.Geometries.of(rows).at(*degrees(500_050, 4_800_050)) == "small"
 
 
 def test_no_parcels_are_told():
     with pytest.raises(NotFoundError, match="no parcels"):
-        drawing.Outlines.of(
+        drawing.Geometries.of(
             pa.table({"pid": pa.array([], pa.string()), "geometry": pa.array([], pa.binary()), "epsg": []})
         )
 

@@ -73,8 +73,9 @@ class Source(Protocol):
     ) -> Columns:
         """Statistics by time and band: date_part, band, count, mean, std, min, p25, p50, p75, max[, hist][, reference].
 
-        tstype is s2, bs, c6, or scl, which gives obsid and hist only. Names of bands may be those of the original's
-        tables (B4, VVb); references are names of products, of s2 with .SAFE.
+        Further statistics that extractions were asked for come behind max. tstype is s2, bs, c6, or scl, which gives
+        obsid and hist only. Names of bands may be those of the original's tables (B4, VVb); references are names of
+        products, of s2 with .SAFE.
         """
 
     def weather_time_series(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:

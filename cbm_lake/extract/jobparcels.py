@@ -1,4 +1,4 @@
-"""The parcels of a job: their identifiers, outlines and pixel index, which a worker caches from scene to scene."""
+"""The parcels of a job: their identifiers, geometries and pixel index, which a worker caches from scene to scene."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def geometries(lake: Lake, parcels: ParcelSet, epsg: int) -> Shapes:
     return np.asarray(reprojected(shapes, stored_epsg, epsg))
 
 
-def identifiers(job: Job) -> pa.ChunkedArray:
+def pids(job: Job) -> pa.ChunkedArray:
     """The pids of the parcels that a job extracts: those that changed since its base, or all."""
     return _selected(job)[1]
 
 
-def of_job(job: Job, epsg: int) -> Shapes:
-    """The outlines of the same parcels, in a coordinate system."""
+def shapes(job: Job, epsg: int) -> Shapes:
+    """The geometries of the same parcels, in a coordinate system."""
     opened = open_lake(job.lake)
     return opened.caches.extraction.get(
         ("geometries", job.parcels, _since(job), epsg),
         lambda: geometries(opened, job.parcels, epsg)[_selected(job)[0]],
-        lambda shapes: int(16 * shapely.get_num_coordinates(shapes).sum()) + _BYTES_OF_SHAPE * len(shapes),
+        lambda moved: int(16 * shapely.get_num_coordinates(moved).sum()) + _BYTES_OF_SHAPE * len(moved),
     )
 
 
@@ -54,7 +54,7 @@ def index(job: Job, grid: str) -> zonal.SpanIndex:
     return open_lake(job.lake).caches.extraction.get(
         ("index", job.parcels, _since(job), grid),
         lambda: _read_index(job, grid),
-        lambda index: 2 * (index.offsets.nbytes + index.row.nbytes + index.col.nbytes + index.length.nbytes),
+        lambda spans: 2 * (spans.offsets.nbytes + spans.row.nbytes + spans.col.nbytes + spans.length.nbytes),
     )
 
 
@@ -73,11 +73,11 @@ def _selected(job: Job) -> Selection:
 
 
 def _changed(lake: Lake, parcels: ParcelSet, since: tuple[str, ...]) -> Selection:
-    pids = lake.read_parcels(parcels, ["id"])["id"]
+    identifiers = lake.read_parcels(parcels, ["id"])["id"]
     if not since:
-        return slice(None), pids
-    rows = np.flatnonzero(pc.is_in(pids, lake.changed(parcels, since)).to_numpy(zero_copy_only=False))
-    return rows, pids.take(rows)
+        return slice(None), identifiers
+    rows = np.flatnonzero(pc.is_in(identifiers, lake.changed(parcels, since)).to_numpy(zero_copy_only=False))
+    return rows, identifiers.take(rows)
 
 
 def _read_index(job: Job, grid: str) -> zonal.SpanIndex:
