@@ -241,7 +241,7 @@ def _statistics(raster: Raster, index: zonal.SpanIndex) -> float:
     def gather() -> None:
         pool = plan.new_pool(array.dtype)
         for number, block in enumerate(plan):
-            plan.gather(array[Window(*block).slices], number, pool)
+            plan.gather(array[block.slices], number, pool)
         zonal.pool_statistics(pool, index.pixel_offsets)
 
     return _repeated(gather, index.pixel_count)

@@ -165,8 +165,8 @@ def _transform(grid: Grid, window: Window) -> Affine:
 
 def _pixels(band: xr.DataArray, window: Window) -> npt.NDArray[np.float32]:
     """A block of all dates of a band."""
-    row, col, height, width = window
-    return np.asarray(band.isel(y=slice(row, row + height), x=slice(col, col + width)).to_numpy())
+    rows, columns = window.slices
+    return np.asarray(band.isel(y=rows, x=columns).to_numpy())
 
 
 def _nearest(fine: xr.DataArray, coarse: xr.DataArray) -> Ints:

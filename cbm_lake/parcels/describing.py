@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
-from rasterio.windows import Window
 
 from cbm_lake import cards, zonal
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.files import clock
 from cbm_lake.geo.reprojection import reprojected
+from cbm_lake.geo.windows import Window
 from cbm_lake.lake import Lake, open_lake, schemas
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.classes import STATISTICS_OF_CLASSES, of_classes
@@ -195,7 +195,7 @@ class _Source:
 
     def read(self, row: int, col: int, height: int, width: int) -> Floats:
         """Measurements as float64, NaN where there is none."""
-        window = Window(col, row, width, height)
+        window = Window(row, col, height, width).ranges
         stored = self.dataset.read(self.band, window=window)
         missing = self._missing(stored)
         if self.masked:
