@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 
 class LakeError(Exception):
-    """Something that cbm-lake was asked for cannot be done; the message says what, which and what to do."""
+    """Something that cbm-lake was asked for cannot be done; the message says what, which and what to do.
+
+    Args:
+        reason: what cannot be done, of what, and why.
+        advice: what to do, which follows in the message; where it is left out, it may stand in `reason`.
+    """
+
+    def __init__(self, reason: str = "", *, advice: str = "") -> None:
+        super().__init__(f"{reason}; {advice}" if advice else reason)
+        self.reason = reason
+        self.advice = advice
 
 
 class ConfigError(LakeError):
@@ -17,6 +26,15 @@ class ConfigError(LakeError):
 
 class NotFoundError(LakeError):
     """The lake holds no such parcel, scene, table or query: ask for another."""
+
+
+class UnknownSetError(NotFoundError):
+    """The lake holds no such parcel set; `reason` says it without the names of those that there are."""
+
+    def __init__(self, reason: str, listing: str = "") -> None:
+        super().__init__(reason)
+        if listing:
+            self.args = (f"{reason} in this lake; there are: {listing}",)
 
 
 class SourceError(LakeError):
@@ -28,14 +46,12 @@ class InvalidInputError(LakeError, ValueError):
 
 
 class TooManyError(InvalidInputError):
-    """More is asked for than is given at once: ask for less."""
+    """More is asked for than is given at once."""
 
-    def __init__(self, message: str, count: int = 0, limit: int = 0) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, *, advice: str = "", count: int = 0, limit: int = 0) -> None:
+        super().__init__(reason, advice=advice)
         self.count = count
-        """How many there are; 0 where that is not known."""
         self.limit = limit
-        """How many are given at once."""
 
 
 @contextmanager
@@ -61,7 +77,7 @@ def given(value: object, most: int = 60) -> str:
     return text if len(text) <= most and "\n" not in text else type(value).__name__
 
 
-def some(values: Iterable[Any], most: int = 10) -> str:
+def some(values: Iterable[object], most: int = 10) -> str:
     """The first of a list, and how many more there are: what a message has room for."""
     texts = [str(value) for value in values]
     more = f" and {len(texts) - most:,} more" if len(texts) > most else ""

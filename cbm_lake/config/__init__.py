@@ -39,12 +39,12 @@ def get_value(keys: Sequence[str]) -> Any:
     Raises:
         ConfigError: there is no such setting.
     """
-    found: Any = Workspace.here().config.model_dump(mode="json", by_alias=True)
+    setting: Any = Workspace.here().config.model_dump(mode="json", by_alias=True)
     for key in [keys] if isinstance(keys, str) else keys:
-        if not isinstance(found, dict) or key not in found:
+        if not isinstance(setting, dict) or key not in setting:
             raise ConfigError(f"{'.'.join(keys)} is no setting; see docs/reference.md")
-        found = found[key]
-    return found
+        setting = setting[key]
+    return setting
 
 
 def set_value(keys: Sequence[str], value: Any) -> None:
@@ -212,16 +212,16 @@ def close_to_others() -> None:
     Raises:
         ConfigError: CBM_LAKE_UMASK is no umask.
     """
-    told = _umask()
-    os.umask(os.umask(0o077) | _OTHERS if told is None else told)
+    umask = _umask()
+    os.umask(os.umask(0o077) | _OTHERS if umask is None else umask)
 
 
 def _umask() -> int | None:
     """What CBM_LAKE_UMASK says; None where it says nothing."""
-    told = os.environ.get(UMASK, "")
-    if told and not re.fullmatch(r"[0-7]{1,4}", told):
-        raise ConfigError(f"{UMASK}={told!r} is no umask; write it as 027, or 022 where everybody may read")
-    return int(told, 8) if told else None
+    text = os.environ.get(UMASK, "")
+    if text and not re.fullmatch(r"[0-7]{1,4}", text):
+        raise ConfigError(f"{UMASK}={text!r} is no umask; write it as 027, or 022 where everybody may read")
+    return int(text, 8) if text else None
 
 
 def _make(folder: Path) -> None:
@@ -229,17 +229,17 @@ def _make(folder: Path) -> None:
     if folder.is_dir():
         return
     folder.mkdir(mode=0o777 & ~_OTHERS, parents=True, exist_ok=True)
-    told = _umask()
-    if told is not None:
-        folder.chmod(0o777 & ~told)
+    umask = _umask()
+    if umask is not None:
+        folder.chmod(0o777 & ~umask)
 
 
-def _changed(kept: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+def _changed(section: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """Settings with some of them changed; None takes one out."""
-    changed = {name: value for name, value in kept.items() if values.get(name, value) is not None}
+    changed = {name: value for name, value in section.items() if values.get(name, value) is not None}
     for name, value in values.items():
         if isinstance(value, dict):
-            changed[name] = _changed(kept.get(name, {}), value)
+            changed[name] = _changed(section.get(name, {}), value)
         elif value is not None:
             changed[name] = value
     return changed

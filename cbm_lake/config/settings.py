@@ -245,8 +245,8 @@ def _first_problem(error: Exception) -> str:
         problem = error.errors()[0]
         name = ".".join(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            known = _settings(problem["loc"][:-1])
-            return f"{name} is no setting" + (f"; there are: {', '.join(known)}" if known else "")
+            names = _settings(problem["loc"][:-1])
+            return f"{name} is no setting" + (f"; there are: {', '.join(names)}" if names else "")
         return f"{name}: {problem['msg']}"
     return str(error)
 

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cbm_lake.cards import S2, band_called
+from cbm_lake.cards import CARDS, S2, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
@@ -72,7 +72,7 @@ def by_pid(
     source = sources.here(lake)
     columns = source.answer(ByPid(ParcelKey(aoi, year, ptype or "", str(pid))))
     lon, lat = columns["clon"][0], columns["clat"][0]
-    request = ImageRequest(lon, lat, start_date, end_date, _names(band), chipsize, card)
+    request = ImageRequest(lon, lat, start_date, end_date, _names(band, card), chipsize, card)
     return _written(source, folders.place(aoi, year, str(pid), ""), request, debug=debug)
 
 
@@ -104,12 +104,12 @@ def by_location(
 
     An area and a year may stand before the place, as in version 0.1, or be named; which they are does not matter.
     """
-    request = ImageRequest(float(lon), float(lat), start_date, end_date, _names(band), chipsize, card)
+    request = ImageRequest(float(lon), float(lat), start_date, end_date, _names(band, card), chipsize, card)
     return _written(sources.here(lake), Workspace.here().temp / folders.of_location(lon, lat), request, debug=debug)
 
 
-def _names(band: str | Sequence[str]) -> tuple[str, ...]:
-    return tuple(band_called(name) for name in ((band,) if isinstance(band, str) else band))
+def _names(band: str | Sequence[str], card: str) -> tuple[str, ...]:
+    return tuple(band_called(name, CARDS.get(card)) for name in ((band,) if isinstance(band, str) else band))
 
 
 def folder_of(parent: Path, card: str = "s2") -> Path:

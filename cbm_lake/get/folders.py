@@ -150,8 +150,10 @@ def link_chips(folder: Path) -> None:
     except OSError as error:
         log.warning(
             "%s cannot be made a link to %s (%s); for the original library rename the folder, both names are read here",
-            link, CHIPS, error.strerror or error,
-        )  # fmt: skip
+            link,
+            CHIPS,
+            error.strerror or error,
+        )
 
 
 def clear_chips(folder: Path) -> None:

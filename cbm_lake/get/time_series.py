@@ -46,8 +46,9 @@ def by_pid(
 
     Returns:
         date_part (seconds since 1970, UTC), band, count, mean, std, min, p25, p50, p75, max (harmonised DN for s2,
-        linear values for bs and c6); for s2 also hist: pixels of each scene class, {"4": 120}. scl: obsid (the scene's
-        number) and hist. No rows when nothing was extracted yet.
+        linear values for bs and c6), and those statistics that extractions were asked for beside these; for s2 also
+        hist: pixels of each scene class, {"4": 120}. scl: obsid (the scene's number) and hist. No rows when nothing was
+        extracted yet.
 
     Raises:
         NotFoundError: no such parcel.

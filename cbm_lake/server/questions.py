@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import orjson
 from fastapi import Query, Request
@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from cbm_lake import cards
 from cbm_lake.parcel import chips
-from cbm_lake.parcel.sources import LakeSource
 
 _EMPTY: Final = b"{}"
 
@@ -50,18 +49,17 @@ def is_true(flag: str) -> bool:
     return flag == "True"
 
 
-def answered(answer: Any, headers: dict[str, str] | None = None) -> Response:
+def answered(answer: object, headers: dict[str, str] | None = None) -> Response:
     """An answer; one that says that nothing was found is exactly two bytes, by which clients know it."""
     body = orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS) if answer else _EMPTY
     return Response(body, media_type="application/json", headers=headers)
 
 
-def too_many(what: str, most: int) -> Response:
+def too_many(things: str, most: int) -> Response:
     """The original's answer, which is that of nothing, where more is asked for than is made; a header tells it."""
-    return answered({}, {NOT_ANSWERED: f"more than {most} {what}; ask for less"})
+    return answered({}, {NOT_ANSWERED: f"more than {most} {things}; ask for less"})
 
 
-def source_of(request: Request) -> LakeSource:
-    """The lake that is asked."""
-    source: LakeSource = request.app.state.source
-    return source
+def nothing(_: Request, __: Exception) -> Response:
+    """The original's answer where there is nothing to ask."""
+    return answered({})

@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 from affine import Affine
 
-from cbm_lake.cards import INDICES, S2, Classes, Index, observation, scene_classes
+from cbm_lake.cards import INDICES, Card, Classes, Index, observation, scene_classes, screened
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.parcel.chips import Cutout
 from cbm_lake.parcel.declaration import Parcel
@@ -51,7 +51,7 @@ def index_curve(series: TimeSeries, index: Index, screen: Classes) -> pd.DataFra
     low and high are the least and the greatest index of bands between their quartiles.
 
     Args:
-        series: of Sentinel-2.
+        series: of an optical card that has the index's bands.
         index: one of `cards.INDICES`.
         screen: scene classes that count as clouds, in any form of `cards.scene_classes`.
 
@@ -59,9 +59,11 @@ def index_curve(series: TimeSeries, index: Index, screen: Classes) -> pd.DataFra
         time, value, low, high, cloud (share, NaN where not known), count (pixels, of the band that has fewest), why_not
         (why it is not usable, as in `cards.observation`; else None), by time; only where all bands have pixels.
     """
-    rows = series.rows(index.bands)
+    bands = dict(zip(index.bands, index.bands_of(series.card), strict=True))
+    rows = series.rows(bands.values())
     mean, p25, p75 = (
-        {band: rows[f"{band}_{statistic}"].to_numpy() for band in index.bands} for statistic in ("mean", "p25", "p75")
+        {name: rows[f"{band}_{statistic}"].to_numpy() for name, band in bands.items()}
+        for statistic in ("mean", "p25", "p75")
     )
     return _curve(rows, (index.of(mean), *index.between(p25, p75)), _clouds(rows["classes"], screen))
 
@@ -158,7 +160,12 @@ def clouded(classes: NDArray[Any], inside: NDArray[np.bool_] | None, screen: Cla
 
 
 def with_clouds(
-    data: xr.Dataset, cutouts: Iterable[Cutout], bands: Sequence[str], parcel: Parcel | None, screen: Classes
+    data: xr.Dataset,
+    cutouts: Iterable[Cutout],
+    bands: Sequence[str],
+    parcel: Parcel | None,
+    screen: Classes,
+    card: Card,
 ) -> xr.Dataset:
     """Images and the clouded share of each, of the parcel where there is one; NaN where not known, 0 of radar.
 
@@ -168,13 +175,18 @@ def with_clouds(
         bands: that are drawn; only these remain.
         parcel: in whose outline clouds are counted.
         screen: scene classes that count as clouds.
+        card: whose images they are.
     """
-    band, optical = S2.class_band, set(bands) <= set(S2.rasters)
+    band, optical = card.class_band, card.is_optical
     classified = {np.datetime64(cut.obstime.replace(tzinfo=None)) for cut in cutouts if cut.band == band}
     size, transform = data.sizes["x"], Affine(*data.attrs["transform"])
     pixels = mask(parcel.outline, parcel.epsg, data.attrs["epsg"], transform, size) if parcel else None
     clouds = [
-        clouded(data[band][number].to_numpy(), pixels, screen) if time in classified else math.nan if optical else 0.0
+        clouded(data[band][number].to_numpy(), pixels, screened(screen, card))
+        if time in classified
+        else math.nan
+        if optical
+        else 0.0
         for number, time in enumerate(data["time"].to_numpy())
     ]
     return data[list(dict.fromkeys(bands))].assign(cloud=("time", clouds))

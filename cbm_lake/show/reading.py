@@ -142,17 +142,18 @@ class Reading:
         """
         parcel = where if isinstance(where, Parcel) else None
         lon, lat = where if not isinstance(where, Parcel) else (where.lon, where.lat)
-        optional = (S2.class_band,) if request.card == S2.name and S2.class_band else ()
+        card = get(request.card)
+        optional = (card.class_band,) if card.class_band else ()
         asked = ImageRequest(lon, lat, request.first, request.last, (), request.chipsize, request.card)
         cutouts = self._chips(asked, tuple(bands), tuple(band for band in optional if band not in bands))
         data = images.assembled(cutouts, bands, lon, lat, request.chipsize)
         if data is None or not data.sizes["time"]:
-            names = ", ".join(bands) if request.card == S2.name else f"{request.card} {', '.join(bands)}"
+            names = ", ".join(bands) if card is S2 else f"{request.card} {', '.join(bands)}"
             raise NotFoundError(
                 f"no images of {names} from {request.first} to {request.last} at longitude {lon:.4f}, latitude "
                 f"{lat:.4f}; ask for other days, or catalogue scenes with cbm-lake card2db"
             )
-        return Images(computing.with_clouds(data, cutouts, bands, parcel, request.screen), tuple(cutouts))
+        return Images(computing.with_clouds(data, cutouts, bands, parcel, request.screen, card), tuple(cutouts))
 
     def _chips(self, request: ImageRequest, bands: tuple[str, ...], optional: tuple[str, ...]) -> list[chips.Cutout]:
         """The cutouts of bands; those that were read already are not read again."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cbm_lake import cards
-from cbm_lake.cards import CLOUD_CLASSES, INDICES, Classes, Index, band_called, palette, scene_classes
+from cbm_lake.cards import CLOUD_CLASSES, INDICES, Classes, Index, band_called, palette
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
 from cbm_lake.lake.options import checked_options
@@ -109,18 +109,20 @@ def index(
     errorbar: bool = False,
     markers: bool = False,
     crop: bool = False,
+    card: str = "s2",
     file: str | Path | None = None,
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure:
     """A figure of an index of one or several parcels over time: NDVI, NDWI, NDMI, EVI, bare soil; see `cards.INDICES`.
 
-    Args and errors are those of `ndvi`; index is the name of one.
+    Args and errors are those of `ndvi`; index is the name of one, card an optical card (`cards.CARDS`).
     """
+    kind = _optical(card)
     formula = views.view(index).index
     if formula is None:
         raise InvalidInputError(f"{index!r} is no index; choose from {', '.join(INDICES)}")
-    request = _Curves(aoi, year, pid, ptype, screen, std, max_line_plots, errorbar, markers, crop)
+    request = _Curves(aoi, year, pid, ptype, screen, std, max_line_plots, errorbar, markers, crop, kind)
     return _index(Reading.of(lake), formula, request, file, interactive=interactive, debug=False)
 
 
@@ -137,6 +139,19 @@ class _Curves(NamedTuple):
     error_bars: bool
     markers: bool
     crop: bool
+    card: cards.Card = cards.S2
+
+
+def _optical(name: str) -> cards.Card:
+    """The optical card of that name.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    if not cards.get(name).is_optical:
+        optical = ", ".join(card.name for card in cards.CARDS.values() if card.is_optical)
+        raise InvalidInputError(f"card {name} has no reflectance; choose from {optical}")
+    return cards.get(name)
 
 
 def _index(
@@ -145,24 +160,26 @@ def _index(
     """The figure of an index."""
     style.suffix(file, interactive=interactive)
     _check_lines(request.most)
-    screened = scene_classes(request.screen)
+    card, screened = request.card, cards.screened(request.screen, request.card)
+    if request.crop and card is not cards.S2:
+        raise InvalidInputError(f"other parcels of the crop are drawn of Sentinel-2 only, not of card {card.name}")
     parcels = _parcels(reading, request.aoi, request.year, request.pid, request.ptype, crop=request.crop)
-    rows = [computing.index_curve(reading.series(parcel, "s2"), index, screened) for parcel in parcels]
+    rows = [computing.index_curve(reading.series(parcel, card.name), index, screened) for parcel in parcels]
     label = "cloud-free" if rows[0]["cloud"].notna().any() else "clouds not known"
     single = len(parcels) == 1
     panel = Panel(
         index.label,
         (Line(label, palette.NDVI, rows[0]),) if single else _by_parcel(parcels, rows, request.most),
         index.axis,
-        _missing("s2"),
+        _missing(card.name),
         compared=not single,
         events=reading.work(parcels[0]) if request.markers and single else (),
         crops=(crops.of_index(reading.lake, parcels[0], index, screened),) if request.crop else (),
         shaded=request.shaded,
         error_bars=request.error_bars,
     )
-    bands = list(reversed(index.bands))
-    subject = _Subject(parcels, "s2", f"between the quartiles of {', '.join(bands[:-1])} and {bands[-1]}")
+    bands = list(reversed(index.bands_of(card)))
+    subject = _Subject(parcels, card.name, f"between the quartiles of {', '.join(bands[:-1])} and {bands[-1]}")
     return _finish([panel], subject, file, interactive=interactive, debug=debug)
 
 
@@ -179,31 +196,36 @@ def s2(
     debug: bool = False,
     *,
     crop: bool = False,
+    card: str = "s2",
     file: str | Path | None = None,
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
     """A figure of the reflectance of Sentinel-2 bands over time, with the quartiles; of several parcels a panel a band.
 
-    Args and errors are those of `ndvi`; bands are B02, …, B12.
+    Args and errors are those of `ndvi`; bands are B02, …, B12, or those of another optical card (`cards.CARDS`).
     """
     style.suffix(file, interactive=interactive)
-    screened, reading = scene_classes(screen), Reading.of(lake)
-    names = cards.S2.check_bands(tuple(band_called(band) for band in ([bands] if isinstance(bands, str) else bands)))
+    kind, reading = _optical(card), Reading.of(lake)
+    screened = cards.screened(screen, kind)
+    words = [bands] if isinstance(bands, str) else list(bands)
+    if kind is not cards.S2 and words == ["B04", "B08"]:
+        words = ["red", "nir"]
+    names = kind.check_bands(tuple(band_called(word, kind) for word in words))
     parcels = _parcels(reading, aoi, year, pid, ptype, crop=crop)
-    series = [reading.series(parcel, "s2") for parcel in parcels]
+    series = [reading.series(parcel, card) for parcel in parcels]
     rows = {band: [computing.band_curve(one, band, screened) for one in series] for band in names}
     if len(parcels) == 1:
         lines = tuple(Line(band, palette.BANDS[band], curve) for band, [curve] in rows.items())
-        others = tuple(crops.of_bands(reading.lake, parcels[0], names, screen).values()) if crop else ()
-        panels = [Panel("reflectance", lines, (0, 0.1), _missing("s2"), crops=others)]
+        others = tuple(crops.of_bands(reading.lake, parcels[0], names, screened, card).values()) if crop else ()
+        panels = [Panel("reflectance", lines, (0, 0.1), _missing(card), crops=others)]
     else:
         missing = "this band was not extracted"
         panels = [
             Panel(f"reflectance, {band}", _by_parcel(parcels, curves_of), (0, 0.1), missing, compared=True)
             for band, curves_of in rows.items()
         ]
-    subject = _Subject(parcels, f"s2 statistics of {', '.join(names)}")
+    subject = _Subject(parcels, f"{card} statistics of {', '.join(names)}")
     figure = _finish(panels, subject, file, interactive=interactive, debug=debug)
     return style.displayed(figure, view)
 

@@ -14,7 +14,7 @@ from (
     ], lambda part: list_contains($bands::varchar[], part.band) and part.mean > 0), recursive := true)
     from observed_s2($screen::integer[], most := $cloud)
     join (select pid, crop_name from parcels where aoi = $aoi and year = $year and ptype = $ptype) using (pid)
-    where aoi = $aoi and year = $year and ptype = $ptype and usable
+    where aoi = $aoi and year = $year and ptype = $ptype and is_usable(observable, unknown, clouded)
 )
 group by all
 order by all

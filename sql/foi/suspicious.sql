@@ -14,7 +14,7 @@ with seen as (
     join (
         select pid, coalesce(crop_name, '') as crop_name from parcels where aoi = $aoi and year = $year and ptype = $ptype
     ) using (pid)
-    where aoi = $aoi and year = $year and ptype = $ptype and usable
+    where aoi = $aoi and year = $year and ptype = $ptype and is_usable(observable, unknown, clouded)
 ),
 -- of each crop of which enough was seen, and of all parcels together
 usual as (

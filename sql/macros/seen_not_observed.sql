@@ -1,7 +1,3 @@
--- not_observed(pixels, seen, fewest, least_seen): why the numbers of a look are worth little: 'small' where it has too few pixels, 'cut' where
--- too little of the parcel was seen, else null; see is_observed().
-create macro not_observed(pixels, seen, fewest := null, least_seen := null) as case
-    when is_observed(pixels, seen, fewest, least_seen) then null
-    when is_observed(pixels, 1, fewest, 0) then 'cut'
-    else 'small'
-end
+-- not_observed(pixels, seen, fewest): why the numbers of a look that is not observable are worth little: 'small' where it has fewer pixels than
+-- `fewest` (null: least_pixels()), else 'cut'; see is_observed().
+create macro not_observed(pixels, seen, fewest := null) as if(is_observed(pixels, null, fewest), 'cut', 'small')

@@ -6,11 +6,14 @@
 select
     count(*) as looks, count(*) filter (why_not = 'small') as small, count(*) filter (why_not = 'cut') as cut,
     count(*) filter (why_not = 'unknown') as unknown, count(*) filter (why_not = 'cloudy') as cloudy,
-    count(*) filter (why_not = 'bright') as bright, count(*) filter (usable) as clear
-from observed_s2(
-    $screen::integer[], most := $cloud, fewest := $pixels, least_seen := $share, brightest := $brightest
+    count(*) filter (why_not = 'bright') as bright, count(*) filter (why_not is null) as clear
+from (
+    select coalesce(
+        why_not(pixels, share, observable, unknown, clouded, $pixels), if(B04_mean > $brightest, 'bright', null)
+    ) as why_not
+    from observed_s2($screen::integer[], most := $cloud, fewest := $pixels, least_seen := $share)
+    where aoi = $aoi and year = $year and ptype = $ptype and ndvi(B04_mean, B08_mean) is not null
+        and epoch_us(obstime) // 86_400_000_000 between $first and $last
+        and ($pids::varchar[] is null or list_contains($pids::varchar[], pid))
 )
-where aoi = $aoi and year = $year and ptype = $ptype and ndvi(B04_mean, B08_mean) is not null
-    and epoch_us(obstime) // 86_400_000_000 between $first and $last
-    and ($pids::varchar[] is null or list_contains($pids::varchar[], pid))
 having count(*) > 0

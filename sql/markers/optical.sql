@@ -14,10 +14,9 @@ from (
         pid, epoch_us(obstime) // 86_400_000_000 as day, ndvi(B04_mean, B08_mean) as ndvi,
         2 * sqrt((B08_mean * B04_std) ** 2 + (B04_mean * B08_std) ** 2) / nullif(B04_mean + B08_mean, 0) ** 2 as spread,
         pixels, coalesce(share, 1)::double as weight
-    from observed_s2(
-        $screen::integer[], most := $cloud, fewest := $pixels, least_seen := $share, brightest := $brightest
-    )
-    where aoi = $aoi and year = $year and ptype = $ptype and usable
+    from observed_s2($screen::integer[], most := $cloud, fewest := $pixels, least_seen := $share)
+    where aoi = $aoi and year = $year and ptype = $ptype and is_usable(observable, unknown, clouded)
+        and B04_mean <= $brightest
 )
 join (
     select pid, row_number() over (order by pid) - 1 as place

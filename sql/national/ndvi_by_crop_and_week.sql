@@ -3,11 +3,11 @@
 -- counts the looks that were left out since no pixel is classified.
 select
     crop_name as crop, make_timestamp((week * 7 - 3) * 86_400_000_000)::date as week,
-    count(*) filter (usable) as parcels, median(ndvi) filter (usable) as ndvi,
-    count(*) filter (not usable) as unknown
+    count(*) filter (not unknown) as parcels, median(ndvi) filter (not unknown) as ndvi,
+    count(*) filter (unknown) as unknown
 from (
     -- weeks by counting days: a calendar for every one of millions of rows would take longer than all the rest
-    select pid, (epoch_us(obstime) // 86_400_000_000 + 3) // 7 as week, ndvi, usable
+    select pid, (epoch_us(obstime) // 86_400_000_000 + 3) // 7 as week, ndvi, unknown
     from observations_s2(cloud_classes())
     where aoi = $aoi and year = $year and ptype = $ptype and observable and not clouded and ndvi is not null
 )

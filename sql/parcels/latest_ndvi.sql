@@ -5,8 +5,8 @@ select pid, crop_name, area_m2, epsg, geometry, latest.ndvi, latest.obstime, coa
 from parcels
 left join (
     select
-        aoi, year, ptype, pid, arg_max(ndvi, obstime) filter (usable) as ndvi, max(obstime) filter (usable) as obstime,
-        count(*) filter (not usable) as unknown
+        aoi, year, ptype, pid, arg_max(ndvi, obstime) filter (not unknown) as ndvi, max(obstime) filter (not unknown) as obstime,
+        count(*) filter (unknown) as unknown
     from observations_s2($screen::integer[])
     where aoi = $aoi and year = $year and observable and not clouded and ndvi is not null
     group by all

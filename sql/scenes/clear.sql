@@ -4,7 +4,7 @@
 select
     scene, any_value(obstime) as obstime, count(*) as parcels, count(*) filter (usable) as clear,
     stddev_pop(ndvi) filter (usable) as spread, count(*) filter (clouded) as cloudy,
-    count(*) filter (not usable and not clouded) as unknown
+    count(*) filter (unknown) as unknown
 from observations_s2($screen::integer[])
 where aoi = $aoi and year = $year and observable
 group by scene

@@ -11,7 +11,7 @@ with looks as (
     from s2_long
     semi join (
         select aoi, year, ptype, pid, scene as obsid from observed_s2($screen::integer[])
-        where aoi = $aoi and year = $year and ptype = $ptype and usable
+        where aoi = $aoi and year = $year and ptype = $ptype and is_usable(observable, unknown, clouded)
     ) using (aoi, year, ptype, pid, obsid)
     join parcels using (aoi, year, ptype, pid)
     where aoi = $aoi and year = $year and ptype = $ptype and pid <> $without

@@ -3,9 +3,9 @@
 -- not_observed(): small or cut, null where they are observable.
 select
     card, epoch(obstime) as date_part, max(share) as share, bool_or(is_seen(share)) as seen,
-    if(bool_or(why_not is null), null, min(why_not)) as why_not
+    if(bool_or(observable), null, min(why_not)) as why_not
 from (
-    <<card union all: select '{card}' as card, obstime, share, not_observed({pixels}, share) as why_not from {card} where aoi = $aoi and year = $year and ptype = $ptype and pid = $pid>>
+    <<card union all: select '{card}' as card, obstime, share, observable, not_observed({pixels}, share) as why_not from {card} where aoi = $aoi and year = $year and ptype = $ptype and pid = $pid>>
 )
 group by card, date_part
 order by card, date_part

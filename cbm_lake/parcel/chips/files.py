@@ -75,11 +75,8 @@ def write(
     chips = {scene: Chip(scene.product, scene.obstime, band, folder / name_of(scene, band)) for scene in scenes}
     missing = [scene for scene, chip in chips.items() if not _is_current(chip, scene, lon, lat, chipsize)]
     if len(missing) > limit:
-        raise TooManyError(
-            f"{len(missing)} scenes from {start} to {end} are more than {limit}; ask for fewer days",
-            len(missing),
-            limit,
-        )
+        reason = f"{len(missing)} scenes from {start} to {end} are more than {limit}"
+        raise TooManyError(reason, advice="ask for fewer days", count=len(missing), limit=limit)
     reader = Reader(lake)
     reader.prepare(missing, (band,))
     errors = attempted(

@@ -175,7 +175,7 @@ class Reader:
         if slot is None:
             return None
         try:
-            return CubeSource(self._lake.cube_url(scene.card, raster.grid.name), band, slot, raster).kept(window)
+            return CubeSource(self._lake.cube_url(scene.card, raster.grid.name), band, slot, raster).stored(window)
         except DamagedError as error:
             log.warning("%s; the scene's own file is read meanwhile", error)
         except SourceError as error:  # no such band in the cube; the file is the truth

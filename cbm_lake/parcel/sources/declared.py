@@ -49,9 +49,9 @@ class Asked:
 
     def __init__(self, lake: Lake, parcels: ParcelSet) -> None:
         self._lake = lake
-        self._key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
-        own = lake.read_parcels(parcels, ["epsg"])["epsg"]
-        self.epsg = own[0].as_py() if len(own) else DEGREES
+        self._key = parcels.params
+        epsg = lake.read_parcels(parcels, ["epsg"])["epsg"]
+        self.epsg = epsg[0].as_py() if len(epsg) else DEGREES
 
     def find(self, pid: str) -> Row | None:
         """See `Declared`."""
@@ -65,8 +65,8 @@ class Asked:
         """See `Declared`."""
         box = dict(zip(("west", "south", "east", "north"), bounds, strict=True))
         metres = metres_per_unit(self.epsg)
-        found: list[Row] = self._lake.query("parcels.near", **self._key, **box, metres=metres).to_pylist()
-        return found
+        rows: list[Row] = self._lake.query("parcels.near", **self._key, **box, metres=metres).to_pylist()
+        return rows
 
     def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
         """See `Declared`."""
@@ -90,8 +90,8 @@ class InMemory:
 
     def find(self, pid: str) -> Row | None:
         """See `Declared`."""
-        place = pc.index(self._rows["pid"], pid).as_py()
-        return None if place < 0 else self._taken(np.array([place]))[0]
+        index = pc.index(self._rows["pid"], pid).as_py()
+        return None if index < 0 else self._rows_at(np.array([index]))[0]
 
     def _loose_boxes(self, bbox: pa.StructArray) -> Floats:
         xmin, ymin, xmax, ymax = (bbox.field(name).to_numpy() for name in ("xmin", "ymin", "xmax", "ymax"))
@@ -101,18 +101,18 @@ class InMemory:
     def near(self, bounds: Bounds) -> Sequence[Row]:
         """See `Declared`."""
         places = np.flatnonzero(overlap(self._boxes, bounds))
-        return sorted(self._taken(places), key=lambda row: str(row["pid"]))
+        return sorted(self._rows_at(places), key=lambda row: str(row["pid"]))
 
     def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
         """See `Declared`."""
-        return self._taken(self._order[offset : offset + limit]), self._rows.num_rows
+        return self._rows_at(self._order[offset : offset + limit]), self._rows.num_rows
 
     @cached_property
     def _order(self) -> Any:
         """The places of the parcels in the order of their identifiers."""
         return pc.sort_indices(self._rows["pid"]).to_numpy()
 
-    def _taken(self, places: Any) -> list[Row]:
+    def _rows_at(self, places: Any) -> list[Row]:
         rows: list[Row] = self._rows.take(places).to_pylist()
         return rows
 

@@ -45,7 +45,7 @@ from cbm_lake.parcel.sources.protocol import (
 
 log = logging.getLogger(__name__)
 
-_STATISTICS: Final = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
+_SERIES: Final = ("date_part", "band", *cards.statistics.SERIES)
 _CLASSES: Final = ("SC", "SCL")
 """What the original called its statistics of the scene classes' numbers, which only migrated scenes have."""
 _SAFE: Final = ".SAFE"
@@ -358,7 +358,8 @@ def _bands(tstype: str, band: str) -> list[str] | None:
 
 
 def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool) -> Columns:
-    answer: Columns = {name: decimals.shortest(rows[name]).to_pylist() for name in _STATISTICS}
+    others = [name for name in cards.statistics.OPTIONAL if name in rows.column_names]
+    answer: Columns = {name: decimals.shortest(rows[name]).to_pylist() for name in (*_SERIES, *others)}
     answer["count"] = [float(count) for count in answer["count"]]
     answer["band"] = [band + SUFFIX[tstype] for band in answer["band"]]
     classes = cards.get(tstype).classification
