@@ -327,8 +327,9 @@ def _chosen(aoi: str, year: int, pid: str | Sequence[str], ptype: str | None, *,
 
 def _radar(chosen: Sequence[Parcel], kind: str, most: int | None, *, crop: bool) -> list[Panel]:
     """The panels of a card: one for a parcel, with both polarisations; one per polarisation for several."""
-    decibel = kind == "bs"
-    unit, limits = ("backscatter (dB)", (-22.0, -8.0)) if decibel else ("six-day coherence", (0.0, 1.0))
+    card = cards.get(kind)
+    decibel, limits = card.quantity.decibels, card.quantity.axis
+    unit = f"{card.picture} (dB)" if decibel else card.picture
     series = [reading.series(parcel, kind) for parcel in chosen]
     found = {band: [computing.radar_curve(frame, band, decibel=decibel) for frame in series] for band in ("VV", "VH")}
     if len(chosen) == 1:
