@@ -19,8 +19,8 @@ from typing import Any
 
 from cbm_lake import cards
 from cbm_lake.card2db import filepattern, itemfiles, product, remote, resto, scenefiles, stacapi
-from cbm_lake.card2db.asked import GeometryLike, area_of, days
 from cbm_lake.card2db.collecting import Collected, Ingested, Progress
+from cbm_lake.card2db.search import GeometryLike, area_of, days
 from cbm_lake.card2db.web import Web
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake, open_lake
@@ -101,17 +101,17 @@ def items(
     if itemfiles.holds_lines(str(path)):
         collected.add((item, str(path)) for item in itemfiles.from_lines(str(path)))
         return collected.store()
-    found = remote.Walk(str(path), Web(timeout, retries, collected.report))
-    with collected.kept():
-        for item in found:
+    documents = remote.Walk(str(path), Web(timeout, retries, collected.report))
+    with collected.saving_on_error():
+        for item in documents:
             collected.add([item])
             collected.step()
-    collected.refuse(found.problems)
-    if not collected.found and not found.missing:
+    collected.refuse(documents.problems)
+    if not collected.found and not documents.missing:
         log.warning(
             "%s holds no STAC item; of a folder the files that end in .json are read", without_secrets(str(path))
         )
-    return collected.store(found.missing)
+    return collected.store(documents.missing)
 
 
 def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> Ingested:
@@ -159,11 +159,11 @@ def products(
     area = lake.footprint(aoi) if aoi else None
     names = [cards.get(card).name] if card else list(cards.CARDS)
     collected = {name: Collected(name, str(folder), lake, area) for name in names}
-    found, refused = product.find(folder)
+    containers, refused = product.find(folder)
     first = collected[names[0]]
     first.refuse(refused)
-    found = [one for one in found if card is None or one.card in (None, card)]
-    for number, one in enumerate(found, 1):
+    containers = [one for one in containers if card is None or one.card in (None, card)]
+    for number, one in enumerate(containers, 1):
         try:
             for kind, item in one.to_items():
                 if kind in collected:
@@ -171,11 +171,11 @@ def products(
         except (InvalidInputError, SourceError) as error:
             first.refuse([str(error)])
         if progress:
-            progress(number, len(found))
+            progress(number, len(containers))
     parts = [part.store() for part in collected.values() if part.found]
     skipped = tuple(reason for part in parts for reason in part.skipped)
-    found, new, changed = (sum(getattr(part, name) for part in parts) for name in ("found", "new", "changed"))
-    return Ingested(found, new, skipped, changed=changed)
+    containers, new, changed = (sum(getattr(part, name) for part in parts) for name in ("found", "new", "changed"))
+    return Ingested(containers, new, skipped, changed=changed)
 
 
 def safe(
@@ -309,8 +309,8 @@ def _with_rasters(item: dict[str, Any], card: str) -> list[dict[str, Any]]:
     paths = [Path(link["href"]) for link in item["links"]]
     if not paths or not paths[0].exists():
         return [item]
-    found, refused = product.find(paths[0])
-    local = [inside for one in found for kind, inside in one.to_items() if kind == card]
+    containers, refused = product.find(paths[0])
+    local = [inside for one in containers for kind, inside in one.to_items() if kind == card]
     if not local and refused:
         raise SourceError(refused[0])
     about = {name: value for name, value in item["properties"].items() if name != "s2:product_uri"}

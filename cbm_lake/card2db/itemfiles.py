@@ -34,8 +34,8 @@ def from_lines(path: str) -> Iterator[dict[str, Any]]:
             try:
                 yield load_json(line)
             except ValueError as error:
-                what = f"line {number} of {shown(path)}"
-                raise SourceError(f"{what} is not JSON ({error}); mend it or leave it out") from error
+                label = f"line {number} of {shown(path)}"
+                raise SourceError(f"{label} is not JSON ({error}); mend it or leave it out") from error
 
 
 def from_parquet(path: str) -> Iterator[dict[str, Any]]:

@@ -17,10 +17,13 @@ from cbm_lake.errors import InvalidInputError
 class _Export(TyperGroup):
     """`export WHAT PATH` is `export rows WHAT PATH`."""
 
+    default = "rows"
+    """The command that is meant where none is named."""
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the command's name before arguments that begin with none."""
         named = not args or args[0] in {*self.commands, "--help"}
-        return super().parse_args(ctx, args if named else ["rows", *args])
+        return super().parse_args(ctx, args if named else [self.default, *args])
 
 
 app = typer.Typer(
@@ -32,7 +35,7 @@ app = typer.Typer(
 
 @app.command()
 def rows(
-    what: Annotated[str, typer.Argument(help="A view (s2, parcels, …), a named query, or a SELECT.")],
+    query: Annotated[str, typer.Argument(metavar="WHAT", help="A view (s2, parcels, …), a named query, or a SELECT.")],
     path: Annotated[Path, typer.Argument(help="File to write: .parquet, .csv, .xlsx, .gpkg, .fgb, .geojson, .arrow.")],
     param: Annotated[
         list[str] | None, typer.Option("--param", "-p", help="name=value of a $name in the statement.")
@@ -58,7 +61,7 @@ def rows(
     hashed: bool | Path = key or pseudonymous
     with err.status(f"writing {path}"), _in_options():
         count = open_lake(as_of=as_of).export(
-            what, path, pseudonymous=hashed, identifiers=identifier or [], neutralise=neutralise, **params(param)
+            query, path, pseudonymous=hashed, identifiers=identifier or [], neutralise=neutralise, **params(param)
         )
     out.print(f"{count:,} rows written to {path}", soft_wrap=True)
 

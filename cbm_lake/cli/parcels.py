@@ -74,8 +74,8 @@ def parcels_load(
 def parcels_describe(
     raster: Annotated[str, typer.Argument(help="Path or URL of a raster in any coordinate system.")],
     name: Annotated[str, typer.Option("--as", help="Name of the columns: elevation, soil, …")],
-    aoi: Aoi,
-    year: Year,
+    aoi: Annotated[str | None, typer.Option("--aoi", help="Area, where there are several.")] = None,
+    year: Annotated[int | None, typer.Option("--year", help="Year, where there are several.")] = None,
     ptype: Ptype = None,
     statistics: Annotated[
         str | None,

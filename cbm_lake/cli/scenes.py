@@ -24,7 +24,7 @@ def scenes_list(
     start: Annotated[str, typer.Option("--start", help="First day, 2024-03-01.")] = "2014-01-01",
     end: Annotated[str, typer.Option("--end", help="Last day, included.")] = "2099-12-31",
     left_out: Annotated[bool, typer.Option("--left-out", help="Only those left out, of all cards.")] = False,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Show the catalogued scenes and what became of each; with --left-out those left out, why, by whom and when."""
     from cbm_lake import cards, scenes
@@ -32,10 +32,10 @@ def scenes_list(
     from cbm_lake.lake import open_lake
 
     if left_out:
-        show(scenes.left_out(), shown)
+        show(scenes.left_out(), output)
         return
     first, stop = days(start, end)
-    show(open_lake().query("scenes.listed", card=cards.get(card).name, start=first, stop=stop, clouds=100), shown)
+    show(open_lake().query("scenes.listed", card=cards.get(card).name, start=first, stop=stop, clouds=100), output)
 
 
 @app.command("leave-out")

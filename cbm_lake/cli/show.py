@@ -76,7 +76,7 @@ def show_time_series(
         raise InvalidInputError("weather is the same for every crop; leave --crop out")
     else:
         raise InvalidInputError(f"--kind {kind} is not known; choose {_KINDS}")
-    _told(file)
+    _print_path(file)
 
 
 @app.command("chips")
@@ -119,7 +119,7 @@ def show_chips(  # noqa: PLR0917 - options
         chip_images.by_location(lon, lat, start, end, views[0], chipsize or 1280, cmap=cmap, **looks)
     else:
         raise InvalidInputError("which parcel? give --pid, or --lon and --lat")
-    _told(file)
+    _print_path(file)
 
 
 @app.command("calendar")
@@ -153,7 +153,7 @@ def show_calendar(
         calendar.scatter(*when, screen=scene_classes(screen), file=file)
     else:
         raise InvalidInputError(f"--cells {cells} is not known; choose images, histogram or scatter")
-    _told(file)
+    _print_path(file)
 
 
 @app.command("background")
@@ -185,7 +185,7 @@ def show_background(
         background.by_location(aoi, year, lon, lat, chipsize, extend or 512, servers, ptype, **looks)
     else:
         raise InvalidInputError("which parcel? give --pid, or --lon and --lat")
-    _told(file)
+    _print_path(file)
 
 
 @app.command("parcel-info")
@@ -208,7 +208,7 @@ def show_parcel_info(
         parcel_info.by_location(aoi, year, lon, lat, ptype, tms, **_into(file))
     else:
         raise InvalidInputError("which parcel? give --pid, or --lon and --lat")
-    _told(file)
+    _print_path(file)
 
 
 def _several(pid: list[str] | None) -> list[str]:
@@ -232,5 +232,5 @@ def _percentiles(text: str) -> tuple[float, float]:
     return low, high
 
 
-def _told(file: Path) -> None:
+def _print_path(file: Path) -> None:
     out.print(f"{file} written", soft_wrap=True, highlight=False)

@@ -52,7 +52,7 @@ class Machine:
     """What one core of a machine needs, measured; seconds of wall clock."""
 
     index: float
-    """Per parcel and grid: from its outline to its pixels."""
+    """Per parcel and grid: from its geometry to its pixels."""
     reading: float
     """Per pixel of a band: from a COG to an array."""
     keeping: float
@@ -241,7 +241,7 @@ def _statistics(raster: Raster, index: zonal.SpanIndex) -> float:
     def gather() -> None:
         pool = plan.new_pool(array.dtype)
         for number, block in enumerate(plan):
-            plan.gather(array[Window(*block).slices], number, pool)
+            plan.gather(array[block.slices], number, pool)
         zonal.pool_statistics(pool, index.pixel_offsets)
 
     return _repeated(gather, index.pixel_count)

@@ -275,8 +275,7 @@ def _windows(job: Job, band: str) -> list[Window]:
     raster = job.rasters[band]
     if job.rule == "coverage" and band in job.bands:
         return list(_blocks(_around(jobparcels.shapes(job, raster.grid.epsg), raster), raster.block))
-    blocks = jobparcels.index(job, raster.grid.name).blocks(raster.block)
-    return [Window(*block) for block in blocks]
+    return list(jobparcels.index(job, raster.grid.name).blocks(raster.block))
 
 
 def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelArray:

@@ -43,7 +43,7 @@ def _read(path: Path) -> Any:
         raise SourceError(f"classes {path} cannot be read ({error}); check the file") from error
 
 
-def _value(value: Any, source: Any) -> int:
+def _value(value: object, source: object) -> int:
     text = str(value).strip()
     if isinstance(value, bool) or not _WHOLE.fullmatch(text):
         raise InvalidInputError(f"{_named(source)}: {value!r} is no pixel value; classes are whole numbers")
@@ -53,13 +53,13 @@ def _value(value: Any, source: Any) -> int:
     return number
 
 
-def _name(name: Any, source: Any) -> str:
+def _name(name: object, source: object) -> str:
     if isinstance(name, (Mapping, list, tuple, set)):
         raise InvalidInputError(f"{_named(source)}: {str(name)[:60]} is no name of a class; write one text for each")
     return "" if name is None else str(name).strip()
 
 
-def _check_names(classes: dict[int, str], source: Any) -> None:
+def _check_names(classes: dict[int, str], source: object) -> None:
     values: dict[str, int] = {}
     for value, name in classes.items():
         other = values.setdefault(name.lower(), value)
@@ -68,5 +68,5 @@ def _check_names(classes: dict[int, str], source: Any) -> None:
             raise InvalidInputError(f"{_named(source)}: {problem}; give each class a name of its own")
 
 
-def _named(source: Any) -> str:
+def _named(source: object) -> str:
     return "the classes" if isinstance(source, Mapping) else f"classes {source}"

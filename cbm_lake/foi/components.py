@@ -7,8 +7,9 @@ share nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +116,7 @@ def clusters(
 
     pixels = _class_pixels(index, codes, connectivity)
 
-    def label(batch: tuple[int, int]) -> Any:
+    def label(batch: tuple[int, int]) -> Ints:
         first, last = batch
         room = int((np.diff(index.pixel_offsets[first : last + 1]) // (int(more_than) + 1)).sum())
         results = np.empty((5, room), np.int64)
@@ -140,7 +141,7 @@ def runs(
 
     pixels, selected = _class_pixels(index, codes, connectivity), frozen(selected)
 
-    def label(batch: tuple[int, int]) -> Any:
+    def label(batch: tuple[int, int]) -> Ints:
         most, total = _run_counts(pixels, *batch, selected)
         results = np.empty((8, total), np.int64)
         number = _large_runs(pixels, *batch, float(more_than), selected, most, results)
@@ -151,7 +152,7 @@ def runs(
     return Runs(parcel, cluster, piece, code.astype(np.int16), *others)
 
 
-def _map_batches(label: Any, index: SpanIndex, threads: int) -> list[Any]:
+def _map_batches(label: Callable[[tuple[int, int]], Ints], index: SpanIndex, threads: int) -> list[Ints]:
     """What `label` says of each batch of parcels, and of no parcel."""
     batches = [(0, 0), *_batches(index.pixel_offsets)]
     with ThreadPoolExecutor(threads) as workers:

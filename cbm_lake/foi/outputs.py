@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, count, zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,7 +50,7 @@ _KNOWN: Final = (
 """Types of columns that GDAL takes."""
 
 
-def beside(attributes: pa.Table, results: Mapping[str, Any]) -> pa.Table:
+def beside(attributes: pa.Table, results: Mapping[str, pa.Array]) -> pa.Table:
     """The attributes, then the results; an attribute that has the name of a result, in whatever case, gives way."""
     reserved = {name.lower() for name in (*results, GEOMETRY)}
     names = [name for name in attributes.column_names if name.lower() not in reserved]
@@ -80,13 +80,13 @@ class Layer:
     """What stands in the Shapefile in the place of columns."""
 
 
-def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping[str, Sequence[Any]]]) -> list[Path]:
+def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping[str, Sequence[object]]]) -> list[Path]:
     """Write all files of a check, none of which is seen before all are written; where they are.
 
     Args:
         folder: made where it is missing.
-        layers: by the name of their files, without ending.
-        lists: identifiers by heading, which stand side by side in a .csv, by the name of the file without ending.
+        layers: by the name of their files, without extension.
+        lists: identifiers by heading, which stand side by side in a .csv, by the name of the file without extension.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -106,7 +106,7 @@ def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping
     return [folder / f"{name}{ending}" for name in layers for ending in endings] + [folder / f"{n}.csv" for n in lists]
 
 
-def _write_lists(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+def _write_lists(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
     """Lists side by side, filled up with blanks."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -139,7 +139,7 @@ def _write_shapefile(path: Path, layer: Layer) -> None:
     _write(Path(f"{path}.shp"), renamed.replace_schema_metadata(metadata), "ESRI Shapefile")
 
 
-def _write(path: Path, rows: pa.Table, driver: str, **options: Any) -> None:
+def _write(path: Path, rows: pa.Table, driver: str, **options: str) -> None:
     column = geoparquet.primary_column(rows.schema)
     kinds = column.geometry_types if column else ()
     kind = "Polygon" if kinds == ("Polygon",) or driver != "GPKG" else "MultiPolygon" if len(kinds) == 1 else "Unknown"

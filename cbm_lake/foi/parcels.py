@@ -1,11 +1,11 @@
-"""The parcels that are checked: their columns as they stand in a file or in the lake, and their outlines."""
+"""The parcels that are checked: their columns as they stand in a file or in the lake, and their geometries."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 log = logging.getLogger(__name__)
 
 _POLYGONAL: Final = (-1, shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
-"""Missing outlines are those of parcels too: they are skipped later, and told."""
+"""Missing geometries are those of parcels too: they are skipped later, and told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +29,9 @@ class Parcels:
     """Parcels in the order of their file."""
 
     name: str
-    """The file's without its ending: begins the names of all results."""
+    """The file's without its extension: begins the names of all results."""
     columns: pa.Table
-    """Everything but the outlines; the first column is the identifier."""
+    """Everything but the geometries; the first column is the identifier."""
     geometries: Geometries
     """Polygons and multipolygons; None where there is none."""
     crs: CRS | None
@@ -83,7 +83,7 @@ def _plain(table: pa.Table) -> pa.Table:
     return table.select([field.name for field in table.schema if not any(kind(field.type) for kind in kinds)])
 
 
-def _checked(parcels: Parcels, source: Any) -> Parcels:
+def _checked(parcels: Parcels, source: object) -> Parcels:
     if not parcels.columns.num_columns:
         raise InvalidInputError(f"{source} has no columns; its first one must be the parcels' identifier")
     identifier = parcels.columns.column_names[0]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
@@ -22,6 +23,7 @@ from cbm_lake.show.style import Drawn
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
     from matplotlib.path import Path
 
 _CROWD: Final = 2000
@@ -62,7 +64,7 @@ def plot_map(found: Foi, by: Literal["foi_h", "foi_c"] = "foi_h") -> Figure:
 
 
 def plot_clusters(found: Foi, pid: str | int) -> Figure:
-    """A figure: the raster round a parcel, its outline (dashed: with the buffer), and the clusters that count.
+    """A figure: the raster round a parcel, its geometry (dashed: with the buffer), and the clusters that count.
 
     Args:
         found: the check.
@@ -92,7 +94,7 @@ def plot_clusters(found: Foi, pid: str | int) -> Figure:
     return figure
 
 
-def _one(result: Foi, pid: str | int) -> tuple[dict[str, Any], Parcels]:
+def _one(result: Foi, pid: str | int) -> tuple[dict[str, int | None], Parcels]:
     """The parcel's row of the result, and the parcel alone."""
     rows = np.flatnonzero(np.asarray(pc.equal(result.source.ids.cast(pa.string()), str(pid)).fill_null(False)))
     if not len(rows):
@@ -105,7 +107,7 @@ def _one(result: Foi, pid: str | int) -> tuple[dict[str, Any], Parcels]:
 
 
 def _draw_raster(axes: Axes, result: Foi, geometry: shapely.Geometry, pid: str | int) -> None:
-    """The classes round the outline, each in its colour; 0 and nodata stay white."""
+    """The classes round the geometry, each in its colour; 0 and nodata stay white."""
     raster = result.raster
     if geometry is None or not geometry.intersects(shapely.box(*raster.bounds)):
         raise NotFoundError(f"parcel {pid} lies off the raster {raster.path}; there is nothing to show")
@@ -139,7 +141,7 @@ def _draw(axes: Axes, shapes: Geometries, **style: Any) -> None:
 
 
 def _draw_clusters(axes: Axes, result: Foi, pixels: Survey) -> None:
-    """The outlines of the clusters that count, hatched, with their size in pixels in the middle."""
+    """The geometries of the clusters that count, hatched, with their size in pixels in the middle."""
     settings = result.settings
     runs = components.runs(pixels.index, pixels.codes, settings.connectivity, settings.more_than, np.ones(1, bool))
     clusters, shapes = tracing.polygons(runs, result.raster.transform)
@@ -151,13 +153,13 @@ def _draw_clusters(axes: Axes, result: Foi, pixels: Survey) -> None:
         axes.text(middle.x, middle.y, f"{size} px", ha="center", va="center", fontsize=8, color=palette.INK, bbox=box)
 
 
-def _name_classes(axes: Axes, result: Foi, counts: Any) -> None:
+def _name_classes(axes: Axes, result: Foi, counts: npt.NDArray[np.int32]) -> None:
     """A legend of the classes that the parcel has, with their shares, the largest first."""
     from matplotlib.patches import Patch
 
     names, total = list(result.classes.values()), max(int(counts.sum()), 1)
     present = [int(code) for code in np.argsort(-counts, kind="stable") if counts[code]]
-    patches: list[Any] = [
+    patches: list[Patch] = [
         Patch(color=_colour(code), alpha=0.75, label=f"{names[code]} {100 * counts[code] / total:.1f} %")
         for code in present
     ]

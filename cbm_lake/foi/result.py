@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -62,15 +62,15 @@ class Foi:
     """Parcels with foi_h = 1."""
     of_several: int
     """Parcels with foi_c = 1."""
-    skipped_foih: dict[str, list[Any]]
+    skipped_foih: dict[str, list[object]]
     """Identifiers of the parcels of which foi_h cannot be told, by reason; none in version 1."""
-    skipped_foic: dict[str, list[Any]]
+    skipped_foic: dict[str, list[object]]
     files: dict[str, Path]
     """By their names without what begins them all: foih_v2.shp, skipped_foic.csv, …"""
     lake_file: str | None
     """Where the table is in the lake."""
     table: pa.Table = field(repr=False)
-    """One row per parcel in the order given: its columns, what was found (null where it was skipped), outline."""
+    """One row per parcel in the order given: its columns, what was found (null where it was skipped), geometry."""
     source: Parcels = field(repr=False)
     raster: Thematic = field(repr=False)
     classes: dict[int, str] = field(repr=False)
@@ -142,7 +142,7 @@ def check_names(classes: Mapping[int, str], parcels: Parcels) -> None:
 
 
 def output_folder(folder: str | Path | None) -> Path:
-    """Where files go: foi/output_data/ in the workspace unless told."""
+    """Where files go: foi/output_data/ in the workspace unless given."""
     return Workspace.here().root / "foi" / "output_data" if folder is None else Path(folder)
 
 
@@ -169,7 +169,7 @@ def in_lake(lake: Lake) -> dict[str, str]:
 
 
 def batches(lake: Lake, name: str) -> Iterator[pa.RecordBatch]:
-    """The rows of a result in the lake, some ten thousand at a time, with their outlines (WKB, `geometry`)."""
+    """The rows of a result in the lake, some ten thousand at a time, with their geometries (WKB, `geometry`)."""
     store = Store(lake.url)
     with store.open(store.path(f"foi/{name}.parquet")) as file:
         yield from pq.ParquetFile(file).iter_batches()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -122,7 +122,7 @@ def medians(times: xr.DataArray, periods: int, read: Callable[[Ints], Floats]) -
     Only the dates of one period are held at once.
 
     Args:
-        times: the moments of the dates, in order.
+        times: the timestamps, in order.
         periods: how many; no more than there are dates are made.
         read: gives the values on the dates of those numbers, NaN where there is none; (dates, rows, columns).
     """
@@ -163,10 +163,10 @@ def _transform(grid: Grid, window: Window) -> Affine:
     return grid.transform * Affine.translation(window.col, window.row)
 
 
-def _pixels(band: xr.DataArray, window: Window) -> npt.NDArray[Any]:
+def _pixels(band: xr.DataArray, window: Window) -> npt.NDArray[np.float32]:
     """A block of all dates of a band."""
-    row, col, height, width = window
-    return np.asarray(band.isel(y=slice(row, row + height), x=slice(col, col + width)).to_numpy())
+    rows, columns = window.slices
+    return np.asarray(band.isel(y=rows, x=columns).to_numpy())
 
 
 def _nearest(fine: xr.DataArray, coarse: xr.DataArray) -> Ints:

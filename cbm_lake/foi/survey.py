@@ -1,4 +1,4 @@
-"""What both versions begin with: the outlines on the raster's grid, and the class of every pixel of every parcel."""
+"""What both versions begin with: the geometries on the raster's grid, and the class of every pixel of every parcel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _THREADS = 2
 _QUARTER = 16
-"""Corners by which a quarter of a circle is drawn, as shapely's buffers of single outlines have it."""
+"""Corners by which a quarter of a circle is drawn, as shapely's buffers of single geometries have it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Survey:
 
 
 def buffered(parcels: Parcels, raster: Thematic, distance: float) -> Geometries:
-    """The outlines, made smaller by a negative distance in metres, in the raster's coordinate system.
+    """The geometries, made smaller by a negative distance in metres, in the raster's coordinate system.
 
     Raises:
         InvalidInputError: there is a distance, but both coordinate systems are in degrees.
@@ -55,7 +55,7 @@ def buffered(parcels: Parcels, raster: Thematic, distance: float) -> Geometries:
 
 
 def reproject(parcels: Parcels, crs: CRS | None) -> Geometries:
-    """The outlines in another coordinate system; unchanged where either is unknown or both are the same.
+    """The geometries in another coordinate system; unchanged where either is unknown or both are the same.
 
     None for those that the other one cannot express, which lie far off.
     """
@@ -72,7 +72,7 @@ def reproject(parcels: Parcels, crs: CRS | None) -> Geometries:
 
 
 def _buffer(geometries: Geometries, distance: float) -> Geometries:
-    """The outlines made smaller by a negative distance in units of their coordinate system."""
+    """The geometries made smaller by a negative distance in units of their coordinate system."""
     parts = np.array_split(geometries, _THREADS)
     with ThreadPoolExecutor(_THREADS) as workers:
         return np.concatenate(list(workers.map(lambda part: shapely.buffer(part, distance, quad_segs=_QUARTER), parts)))
@@ -89,11 +89,11 @@ def survey(
     """Read the raster round the parcels and tell the class of every pixel whose centre lies in one.
 
     Args:
-        outlines: in the raster's coordinate system.
+        geometries: in the raster's coordinate system.
         raster: of class values.
         classes: names by value.
         zero_counts: whether 0 is a class like others, or never counts.
-        progress: told blocks read and blocks in all.
+        progress: called with the number of blocks read and of all blocks.
 
     Raises:
         InvalidInputError: parcels hold values that are no class; the declared nodata is none and does not count.
@@ -113,7 +113,7 @@ def survey(
 
 
 def _index(geometries: Geometries, raster: Thematic) -> SpanIndex:
-    """The pixels of all outlines, made in parts side by side."""
+    """The pixels of all geometries, made in parts side by side."""
     parts = np.array_split(geometries, _THREADS)
     with ThreadPoolExecutor(_THREADS) as workers:
         indexes = list(workers.map(lambda part: build_index(part, raster.transform, raster.shape), parts))

@@ -31,6 +31,8 @@ from cbm_lake.lake import Lake, open_lake
 from cbm_lake.lake.arguments import checked
 
 if TYPE_CHECKING:
+    from rasterio.io import DatasetWriter
+
     from cbm_lake.rasters import Window
 
 log = logging.getLogger(__name__)
@@ -229,7 +231,7 @@ def _bounding_window(windows: list[Window]) -> Rectangle:
     return Rectangle(col_min, row_min, col_max - col_min, row_max - row_min)
 
 
-def _create(target: Path, season_data: Season, area: Rectangle) -> Any:
+def _create(target: Path, season_data: Season, area: Rectangle) -> DatasetWriter:
     """A raster to be written."""
     transform = season_data.grid.transform * season_data.grid.transform.translation(area.col_off, area.row_off)
     return rasterio.open(

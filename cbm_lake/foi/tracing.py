@@ -1,4 +1,4 @@
-"""The outlines of clusters: rings followed along the sides of their pixels, compiled."""
+"""The geometries of clusters: rings followed along the sides of their pixels, compiled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Mask = npt.NDArray[np.uint8]
 
 
 def polygons(runs: Runs, transform: Affine) -> tuple[Clusters, Geometries]:
-    """The clusters that runs make up, by parcel, and the outline of each one's pixels as a valid multipolygon.
+    """The clusters that runs make up, by parcel, and the geometry of each one's pixels as a valid multipolygon.
 
     Args:
         runs: as `components.runs` gives them.

@@ -70,10 +70,10 @@ def v1(
         aoi: area, for parcels of the lake.
         year: of their declaration.
         ptype: which of several parcel sets.
-        lake: where the table of all parcels is also written, to foi/; with aoi that of the workspace unless told.
+        lake: where the table of all parcels is also written, to foi/; with aoi that of the workspace unless given.
         layer: of a file that has several.
         folder: where files go, else foi/output_data in the workspace.
-        progress: told blocks of the raster read and blocks in all.
+        progress: called with the number of blocks of the raster read and of all blocks.
 
     Raises:
         InvalidInputError: thresholds, classes or parcels are wrong, or parcels hold values that are no class.

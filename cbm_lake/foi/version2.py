@@ -96,10 +96,10 @@ def v2(
         aoi: area, for parcels of the lake.
         year: of their declaration.
         ptype: which of several parcel sets.
-        lake: where the table of all parcels is also written, to foi/; with aoi that of the workspace unless told.
+        lake: where the table of all parcels is also written, to foi/; with aoi that of the workspace unless given.
         layer: of a file that has several.
         folder: where files go, else foi/output_data in the workspace.
-        progress: told blocks of the raster read and blocks in all.
+        progress: called with the number of blocks of the raster read and of all blocks.
 
     Raises:
         InvalidInputError: thresholds, classes or parcels are wrong, or parcels hold values that are no class.
@@ -176,7 +176,7 @@ def _lost(parcels: Parcels, shapes: Geometries, raster: Thematic, *, buffered: b
     return np.where(empty, REASONS.index(BUFFER_ERROR), np.where(outside, off, _DONE)).astype(np.int8)
 
 
-def _with_pixels(lost: Reasons, pixels: npt.NDArray[Any]) -> Reasons:
+def _with_pixels(lost: Reasons, pixels: npt.NDArray[np.int64]) -> Reasons:
     return np.where((lost == _DONE) & (pixels == 0), REASONS.index(ZERO_PIXELS), lost).astype(np.int8)
 
 
@@ -184,14 +184,14 @@ def _skipped(outcome: Found) -> dict[str, Reasons]:
     return {"foih": outcome.foih_skipped, "foic": outcome.foic_skipped}
 
 
-def _lists(parcels: Parcels, skipped: Reasons) -> dict[str, list[Any]]:
+def _lists(parcels: Parcels, skipped: Reasons) -> dict[str, list[object]]:
     return {
         reason: _identifiers(parcels.ids.take(np.flatnonzero(skipped == number)))
         for number, reason in enumerate(REASONS)
     }
 
 
-def _identifiers(ids: pa.ChunkedArray) -> list[Any]:
+def _identifiers(ids: pa.ChunkedArray) -> list[object]:
     """Whole numbers without a point, all else as it is."""
     return [int(value) if isinstance(value, float) and value.is_integer() else value for value in ids.to_pylist()]
 
@@ -229,7 +229,7 @@ def _together(
     return outputs.with_geometries(outputs.beside(parcels.columns, columns), parcels.geometries, parcels.crs)
 
 
-def _numbers(skipped: dict[str, Reasons]) -> list[tuple[str, npt.NDArray[Any]]]:
+def _numbers(skipped: dict[str, Reasons]) -> list[tuple[str, npt.NDArray[np.int64]]]:
     return [(kind, np.where(reasons == _DONE, len(REASONS), reasons)) for kind, reasons in skipped.items()]
 
 
@@ -240,7 +240,7 @@ def _write(
     foih: dict[str, pa.Array],
     foic: dict[str, pa.Array],
     outcome: Found,
-    lists: dict[str, dict[str, list[Any]]],
+    lists: dict[str, dict[str, list[object]]],
 ) -> list[Path]:
     """Write all files; where they are."""
     layers = {}
@@ -253,7 +253,7 @@ def _write(
     return outputs.write(folder, layers, {f"{name}_skipped_foih": spelt, f"{name}_skipped_foic": lists["foic"]})
 
 
-def _as_text(rows: pa.Table) -> dict[str, Any]:
+def _as_text(rows: pa.Table) -> dict[str, pa.ChunkedArray]:
     """What a Shapefile of the cardinality holds: the flag as text, and the beginning of the clusters."""
     return {"foi_c": rows["foi_c"].cast(pa.string()), "clusters": outputs.cut(rows["clusters"])}
 

@@ -40,16 +40,16 @@ if Path.cwd() == Path(__file__).parent:
 
 
 def _widget(name: str) -> Callable[..., Any]:
-    def made(*, lake: Lake | None = None) -> Any:
+    def build(*, lake: Lake | None = None) -> Any:
         with of_extra("notebook", "a widget"):
             from cbm_lake.ipycbm import cleaning
 
             panel = importlib.import_module(f"cbm_lake.ipycbm.{name}_panel").panel
         return cleaning.offered(panel(lake))
 
-    made.__name__ = made.__qualname__ = name
-    made.__doc__ = f"The widget of cbm_lake.{name}, shown when it is the last line of a cell; lake is whose."
-    return made
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = f"The widget of cbm_lake.{name}, shown when it is the last line of a cell; lake is whose."
+    return build
 
 
 card2db, config, extract, foi, get, qa, view = map(

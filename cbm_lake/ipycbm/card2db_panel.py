@@ -15,12 +15,12 @@ from cbm_lake.cards import CARDS
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import durable
 from cbm_lake.ipycbm import maps
-from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet
+from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.panel import Panel, text
 from cbm_lake.lake import Lake, open_lake
 
 Progress = Callable[[int, int], None]
-_FILES: Final[dict[str, Callable[..., Any]]] = {
+_FILES: Final[dict[str, Callable[..., card2db.Ingested]]] = {
     "STAC items (.json, folder)": card2db.items,
     "STAC-GeoParquet": lambda path, lake, **_: card2db.geoparquet(path, lake=lake),
     "Sentinel-2 products (SAFE)": lambda path, card, lake, progress: card2db.safe(path, lake=lake, progress=progress),
@@ -29,21 +29,21 @@ _FILES: Final[dict[str, Callable[..., Any]]] = {
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """A tab for each way in, and for looking at what is there."""
-    known = ParcelSet(lake)
+    parcel_set = ParcelSet(lake)
     tabs = {
-        "parcels": _parcels(known),
-        "scenes by STAC": _stac(known),
+        "parcels": _parcels(parcel_set),
+        "scenes by STAC": _stac(parcel_set),
         "scenes on disk": _disk(lake),
         "what is there": _there(lake),
     }
-    return ipywidgets.VBox([known, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
+    return ipywidgets.VBox([parcel_set, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
 
 
 def _text(label: str, hint: str = "", value: str = "") -> ipywidgets.Text:
     return ipywidgets.Text(value=value, description=label, placeholder=hint, style=STYLE, layout={"width": "520px"})
 
 
-def _parcels(known: ParcelSet) -> Panel:
+def _parcels(parcel_set: ParcelSet) -> Panel:
     def load(path: str, file: Any, aoi: str, year: int, ptype: str, pid: str, crop_name: str, crop_code: str) -> str:
         named = {"pid": pid, "crop_name": crop_name, "crop_code": crop_code}
         columns: dict[str, Any] = {name: column.strip() or None for name, column in named.items()}
@@ -51,13 +51,13 @@ def _parcels(known: ParcelSet) -> Panel:
         with tempfile.TemporaryDirectory() as folder:
             source = uploaded(file, Path(folder)) if file else Path(text(path, needed="the file of parcels"))
             area = text(aoi, needed="the area")
-            return loaded(parcels.load(source, area, year, kind, **columns, lake=known.lake))
+            return loaded(parcels.load(source, area, year, kind, **columns, lake=parcel_set.lake))
 
     return Panel(
         "load",
         load,
         fleeting=True,
-        after=lambda _: known.refresh(),
+        after=lambda _: parcel_set.refresh(),
         path=_text("file", "path of a .gpkg, .shp, .zip, .parquet, .geojson here"),
         file=ipywidgets.FileUpload(accept=".gpkg,.zip,.parquet,.geojson", description="or send one"),
         aoi=_text("area", "two letters, for instance"),
@@ -69,20 +69,20 @@ def _parcels(known: ParcelSet) -> Panel:
     )
 
 
-def loaded(found: parcels.Loaded) -> str:
+def loaded(result: parcels.Loaded) -> str:
     """What loading came to, in words."""
-    mended = f", {found.repaired} outlines were mended" if found.repaired else ""
-    news = "loaded" if found.new else "the same as those that are there"
-    return f"{found.parcels:,} parcels, {found.area_ha:,.1f} ha, EPSG:{found.epsg}: {news}{mended}"
+    mended = f", {result.repaired} outlines were mended" if result.repaired else ""
+    news = "loaded" if result.new else "the same as those that are there"
+    return f"{result.parcels:,} parcels, {result.area_ha:,.1f} ha, EPSG:{result.epsg}: {news}{mended}"
 
 
-def catalogued(found: card2db.Ingested) -> list[str]:
+def catalogued(result: card2db.Ingested) -> list[str]:
     """What cataloguing came to, and what was refused, in words."""
     return [
-        f"{found.found} scenes found, {found.new} new"
-        + (f", {found.changed} changed: to be extracted again" if found.changed else ""),
-        *(f"incomplete: {line}" for line in found.missing),
-        *found.skipped,
+        f"{result.found} scenes found, {result.new} new"
+        + (f", {result.changed} changed: to be extracted again" if result.changed else ""),
+        *(f"incomplete: {line}" for line in result.missing),
+        *result.skipped,
     ]
 
 
@@ -99,22 +99,22 @@ def _card() -> ipywidgets.Dropdown:
     return ipywidgets.Dropdown(options=list(CARDS), description="card", style=STYLE)
 
 
-def _stac(known: ParcelSet) -> Panel:
-    lake = known.lake
+def _stac(parcel_set: ParcelSet) -> Panel:
+    lake = parcel_set.lake
 
     def search(
-        known: dict[str, Any], url: str, collection: str, card: str, days: tuple[date, date], progress: Progress
+        parcel_set: ParcelSetKey, url: str, collection: str, card: str, days: tuple[date, date], progress: Progress
     ) -> Any:
-        where = known["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
-        found = card2db.stac(*where, lake=lake, progress=progress)
-        return [*catalogued(found), footprints(card, lake)]
+        where = parcel_set["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
+        result = card2db.stac(*where, lake=lake, progress=progress)
+        return [*catalogued(result), footprints(card, lake)]
 
     year = date.today().year
     return Panel(
         "search and catalogue",
         search,
         stops=True,
-        context={"known": known},
+        context={"parcel_set": parcel_set},
         url=_text("address", value="earth-search"),
         collection=_text("collection", "that of the card where it is usual"),
         card=_card(),
@@ -123,21 +123,21 @@ def _stac(known: ParcelSet) -> Panel:
 
 
 def _disk(lake: Lake | None) -> Panel:
-    def read(path: str, kind: str, card: str, progress: Progress) -> Any:
-        found = _FILES[kind](text(path, needed="the path"), card=card, lake=lake, progress=progress)
-        return [*catalogued(found), footprints(card, lake)]
+    def read(path: str, kind: str, card: str, progress: Progress) -> object:
+        result = _FILES[kind](text(path, needed="the path"), card=card, lake=lake, progress=progress)
+        return [*catalogued(result), footprints(card, lake)]
 
     kinds = ipywidgets.Dropdown(options=list(_FILES), description="what", style=STYLE)
     return Panel("catalogue", read, stops=True, path=_text("path"), kind=kinds, card=_card())
 
 
 def _there(lake: Lake | None) -> Panel:
-    def look(card: str, days: tuple[date, date], clouds: int) -> Any:
+    def look(card: str, days: tuple[date, date], clouds: int) -> object:
         opened, stop = lake or open_lake(), days[1] + timedelta(days=1)
-        found = opened.query("scenes.listed", card=card, start=days[0], stop=stop, clouds=clouds)
-        if not found.num_rows:
+        scenes = opened.query("scenes.listed", card=card, start=days[0], stop=stop, clouds=clouds)
+        if not scenes.num_rows:
             raise InvalidInputError("no scene of these days is catalogued; choose others, or catalogue some")
-        return [opened.query("status.parcels"), opened.query("scenes.status"), footprints(card, lake), found]
+        return [opened.query("status.parcels"), opened.query("scenes.status"), footprints(card, lake), scenes]
 
     year = date.today().year
     return Panel(
@@ -152,4 +152,4 @@ def _there(lake: Lake | None) -> Panel:
 def footprints(card: str, lake: Lake | None = None) -> ipywidgets.Widget:
     """Where the scenes of a card are, on a map."""
     lake = lake or open_lake()
-    return maps.outlines(lake.query("scenes.footprints", card=card))
+    return maps.footprints(lake.query("scenes.footprints", card=card))

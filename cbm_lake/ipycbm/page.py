@@ -32,7 +32,7 @@ def page(first: str = "get", lake: Lake | None = None) -> ipywidgets.Widget:
 
     def show(number: int | None) -> None:
         if number is not None and not tabs.children[number].children:
-            tabs.children[number].children = (_made(list(TABS.values())[number], lake),)
+            tabs.children[number].children = (_first_opened(list(TABS.values())[number], lake),)
 
     tabs.observe(lambda change: show(change["new"]), "selected_index")
     tabs.selected_index = list(TABS).index(first)
@@ -41,7 +41,7 @@ def page(first: str = "get", lake: Lake | None = None) -> ipywidgets.Widget:
     return cleaning.offered(ipywidgets.VBox([title, tabs]))
 
 
-def _made(module: str, lake: Lake | None) -> ipywidgets.Widget:
+def _first_opened(module: str, lake: Lake | None) -> ipywidgets.Widget:
     """The widget of a task, or why there is none."""
     try:
         widget: ipywidgets.Widget = importlib.import_module(f"cbm_lake.ipycbm.{module}").panel(lake)

@@ -219,8 +219,8 @@ class _Strangers(Matcher):
         request.headers[opening.ADDRESS] = request.remote_ip or ""
         if self.accounts is None:
             return None
-        kept = decode_signed_value(self.secret, _COOKIE, _cookie(request), max_age_days=_DAYS)
-        name, _, mark = (kept or b"").decode().rpartition("\0")
+        signed = decode_signed_value(self.secret, _COOKIE, _cookie(request), max_age_days=_DAYS)
+        name, _, mark = (signed or b"").decode().rpartition("\0")
         user = self.accounts.users().get(name)
         if user is None or not user.admin or mark != _mark(user.hash):
             return {}

@@ -139,8 +139,8 @@ class Series:
         for row in self._dumps.rows("digests").to_pylist():
             scene = self._scenes[row["obsid"]]
             extraction = self._extraction(scene, row["digest"])
-            held, by = self._done.get((scene.card, scene.id), (None, _MIGRATED))
-            if held == extraction:
+            previous, by = self._done.get((scene.card, scene.id), (None, _MIGRATED))
+            if previous == extraction:
                 already = {name: rows + row[name] for name, rows in already.items()}
             elif by.endswith(_MIGRATED):
                 work[row["obsid"]] = extraction
@@ -154,8 +154,8 @@ class Series:
     def _extraction(self, scene: Numbered, digest: int) -> int:
         """The number of what the dump holds of a scene over this version of the parcels."""
         parcels = self._parcels
-        what = ["migrated", scene.card, scene.id, parcels.aoi, parcels.year, parcels.ptype, parcels.version, digest]
-        return int.from_bytes(hashlib.sha256(json.dumps(what).encode()).digest()[:8]) >> 1
+        parts = ["migrated", scene.card, scene.id, parcels.aoi, parcels.year, parcels.ptype, parcels.version, digest]
+        return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:8]) >> 1
 
     def _write(self, work: dict[int, int]) -> None:
         """Write and record scenes, given their extractions by their numbers."""
@@ -225,10 +225,10 @@ class Series:
 
 def _write_names(dumps: Dumps, scenes: dict[int, Numbered]) -> None:
     """Tables of the scenes by number, and of the bands by every name that the original gave them."""
-    known = [{"obsid": number, "card": scene.card, "shift": scene.shift} for number, scene in scenes.items()]
-    names = [{"card": card, "given": given, "band": band} for card, given, band in _given_names()]
+    scene_rows = [{"obsid": number, "card": scene.card, "shift": scene.shift} for number, scene in scenes.items()]
+    names = [{"card": card, "given": alias, "band": band} for card, alias, band in _given_names()]
     known_schema = pa.schema([("obsid", pa.int64()), ("card", pa.string()), ("shift", pa.int32())])
-    dumps.table("known", pa.Table.from_pylist(known, schema=known_schema))
+    dumps.table("known", pa.Table.from_pylist(scene_rows, schema=known_schema))
     dumps.table("names", pa.Table.from_pylist(names))
 
 

@@ -129,7 +129,7 @@ def _clouds(histograms: pd.Series[Any] | None, number: int, screen: Classes) -> 
 
 
 def clear(curve: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which observations are usable; all where nothing is said of it, as of weather."""
+    """Which observations are usable: by their clouds alone where nothing else is said, as of weather."""
     return ~_reasons(curve).astype(bool)
 
 
@@ -141,7 +141,7 @@ def hidden(curve: pd.DataFrame) -> dict[str, int]:
 
 def _reasons(curve: pd.DataFrame) -> NDArray[np.object_]:
     """Why observations are not usable; "" where they are."""
-    return np.array([reason or "" for reason in curve.get("why_not", [""] * len(curve))], object)
+    return np.array([reason or "" for reason in _why_not(curve, np.asarray(curve["cloud"], np.float64))], object)
 
 
 # -- places -------------------------------------------------------------------------------------------------------
