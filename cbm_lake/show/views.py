@@ -174,7 +174,7 @@ def _of_card(bands: str | Sequence[str], card: Card, words: Sequence[str]) -> Vi
     if index and (found := index.bands_of(card)):
         return View(f"{card.name}_{index.name}", f"{card.picture} {index.label}", found, card, index)
     whole = card.band_named(text)  # QA_PIXEL has a line in its name
-    names = (whole,) if whole else tuple(card.band_named(word) or word for word in words)
+    names = (whole,) if whole else tuple(band_called(word, card) for word in words)
     if card.is_optical and (text := text.replace("_", " ").lower()) and _WORDS.get(text, text) == "true colour":
         names = tuple(card.band_named(role) or role for role in ("red", "green", "blue"))
     name = "_".join((card.name, *names))
