@@ -120,6 +120,8 @@ class Quantity:
     """Units, in lower case, that say that they are in that form."""
     most: float
     """No median over parcels is above it."""
+    axis: tuple[float, float] = (0, 0.1)
+    """Least range of the axis of its curves; of decibels where they are shown in these."""
     decibels: bool = False
     """Whether they may be stored, and are shown, in decibels."""
 

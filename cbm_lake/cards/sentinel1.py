@@ -47,6 +47,7 @@ BS: Final = Card(
         "linear power",
         PLAIN | {"power", "linear power", "intensity", "m2/m2", "natural"},
         most=10,
+        axis=(-22.0, -8.0),
         decibels=True,
     ),
     acceptance=Acceptance(
@@ -81,7 +82,7 @@ C6: Final = replace(
     picture="six-day coherence",
     extracted="Sentinel-1 six-day coherence",
     bands=tuple(replace(band, metres=20) for band in BS.bands),
-    quantity=Quantity("coherence", "coherence from 0 to 1", PLAIN | {"coherence"}, most=1),
+    quantity=Quantity("coherence", "coherence from 0 to 1", PLAIN | {"coherence"}, most=1, axis=(0.0, 1.0)),
     acceptance=Acceptance("coherence", proof=_COHERENCE, weak=_COHERENCE, single=False),
     product_type="CARD-COH6",
     stated=MappingProxyType({"product:type": "CARD-COH", "processing:level": "L2"}),

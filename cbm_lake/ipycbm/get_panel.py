@@ -12,6 +12,7 @@ import ipywidgets
 import pandas as pd
 
 from cbm_lake import get
+from cbm_lake.cards import BS, CARDS, S2
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get.several import Wanted
@@ -26,13 +27,12 @@ from cbm_lake.parcel.sources.protocol import Columns
 Progress = Callable[[int, int], None]
 
 _SERIES: Final = {
-    "s2": "Sentinel-2",
+    S2.name: S2.picture,
     "scl": "scene classes",
-    "bs": "backscatter",
-    "c6": "coherence",
+    **{card.name: card.picture if card.is_optical else card.quantity.name for card in CARDS.values() if card is not S2},
     "weather": "weather",
 }
-_BANDS: Final = ("B02", "B03", "B04", "B05", "B08", "B11", "SCL", "VV", "VH")
+_BANDS: Final = (*S2.default_bands, "SCL", *BS.resolutions)
 _FOLDERS: Final = (("temp (may be cleared away)", "temp"), ("data (kept)", "data"))
 
 
@@ -63,7 +63,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
         stops=True,
         context={"parcels": parcels, "which": which},
         render=lambda rows: rendered(summary(rows)),
-        series=Ticks(dict(_SERIES), ("s2",), "time series"),
+        series=Ticks(dict(_SERIES), (S2.name,), "time series"),
         bands=Ticks({band: band for band in _BANDS}, (), "chips of"),
         days=Days(date(year, 1, 1), date(year, 12, 31)),
         chipsize=ipywidgets.BoundedIntText(value=1280, min=100, max=50_000, description="metres a side", style=STYLE),

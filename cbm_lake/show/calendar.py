@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from cbm_lake.cards import CLOUD_CLASSES, INDICES, Classes, palette
+from cbm_lake.cards import CLOUD_CLASSES, INDICES, Classes, palette, screened
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
@@ -194,16 +194,16 @@ def _content(reading: Reading, parcel: Parcel, kind: View, months: list[tuple[da
 
 def _panel(series: TimeSeries, kind: View, screen: Classes, first: date, last: date) -> Panel:
     """The curve of what a view shows, between two days."""
-    card, index = kind.card.name, kind.index or INDICES["ndvi"]
-    if card == "s2":
+    card, index = kind.card, kind.index or INDICES["ndvi"]
+    if card.is_optical:
         label, limits, colour = index.label, index.axis, palette.NDVI
-        curve = computing.index_curve(series, index, screen)
+        curve = computing.index_curve(series, index, screened(screen, card), card)
     else:
-        label, limits, colour = kind.title, (0.0, 1.0) if card == "c6" else (-22.0, -8.0), palette.BANDS[kind.bands[0]]
-        curve = computing.radar_curve(series, kind.bands[0], decibel=card == "bs")
+        label, limits, colour = kind.title, card.quantity.axis, palette.BANDS[kind.bands[0]]
+        curve = computing.radar_curve(series, kind.bands[0], decibel=card.quantity.decibels)
     curve = curve[(curve["time"] >= str(first)) & (curve["time"] < str(last + timedelta(days=1)))]
-    unit = label if card == "s2" else kind.unit
-    missing = f"no {card} statistics in these months; cbm-lake extract {card} makes them"
+    unit = label if card.is_optical else kind.unit
+    missing = f"no {card.name} statistics in these months; cbm-lake extract {card.name} makes them"
     return Panel(unit, (Line(label, colour, curve),), limits, missing)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from cbm_lake import cards
 from cbm_lake.cards import Classes, palette, scene_classes
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake
@@ -48,7 +49,7 @@ def of_radar(lake: Lake, parcel: Parcel, card: str) -> dict[str, Line]:
     """Backscatter (dB) or coherence of the crop's other parcels by polarisation; see `_line`."""
     rows = lake.query(f"time_series.crop_{card}", **_scope(parcel), bands=["VV", "VH"]).to_pandas()
     return {
-        band: _line(parcel, rows[rows["band"] == band], palette.BANDS[band], decibel=card == "bs")
+        band: _line(parcel, rows[rows["band"] == band], palette.BANDS[band], decibel=cards.get(card).quantity.decibels)
         for band in ("VV", "VH")
     }
 

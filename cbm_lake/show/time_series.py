@@ -342,8 +342,9 @@ def _parcels(
 
 def _radar(reading: Reading, parcels: Sequence[Parcel], kind: str, most: int | None, *, crop: bool) -> list[Panel]:
     """The panels of a card: one for a parcel, with both polarisations; one per polarisation for several."""
-    decibel = kind == "bs"
-    unit, limits = ("backscatter (dB)", (-22.0, -8.0)) if decibel else ("six-day coherence", (0.0, 1.0))
+    card = cards.get(kind)
+    decibel, limits = card.quantity.decibels, card.quantity.axis
+    unit = f"{card.picture} (dB)" if decibel else card.picture
     series = [reading.series(parcel, kind) for parcel in parcels]
     rows = {band: [computing.radar_curve(one, band, decibel=decibel) for one in series] for band in ("VV", "VH")}
     if len(parcels) == 1:

@@ -416,7 +416,7 @@ def test_the_command_is_silent_when_all_is_well_and_ends_with_1_when_not(whole):
 
 def test_a_card_without_signatures_is_no_finding(lake):
     lake.prepare("bs")
-    assert set(cards.CARD_BANDS) == {"s2", "bs", "c6"}
+    assert set(cards.CARD_BANDS) > {"s2", "bs", "c6"}
     assert check(Lake(lake.url)).num_rows == 0
 
 
