@@ -64,7 +64,7 @@ def statistics(
     ordered = np.empty_like(results)
     for row, visited in zip(ordered, results, strict=True):
         row[visit.order] = visited
-    return columns.table(ordered, np.diff(ends) if index.whole is None else index.whole)
+    return columns.table(ordered, lambda: np.diff(ends) if index.whole is None else index.whole)
 
 
 def pool_statistics(
@@ -99,7 +99,8 @@ def pool_statistics(
         ragged.describe(frozen(part), frozen(ends), missing, results[:, first:last])
 
     sizes = np.diff(offsets)
-    return columns.table(_filled(describe, sizes, columns.probabilities, threads), sizes if whole is None else whole)
+    results = _filled(describe, sizes, columns.probabilities, threads)
+    return columns.table(results, lambda: sizes if whole is None else whole)
 
 
 def histogram(index: SpanIndex, array: Pixels, classes: Sequence[int] = SCL_CLASSES) -> pa.Table:

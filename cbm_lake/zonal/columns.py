@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -56,16 +56,17 @@ class Columns:
         needed = {name: STATISTICS[name].quantile for name in _needed(self.names) if name != PIXELS}
         return sorted((probability, name) for name, probability in needed.items() if probability is not None)
 
-    def table(self, results: Floats, pixels: Numbers, integers: bool = True) -> pa.Table:
+    def table(self, results: Floats, pixels: Callable[[], Numbers], integers: bool = True) -> pa.Table:
         """The columns as a table.
 
         Args:
             results: what kernels gave, float64 of shape (`rows`, parcels).
-            pixels: how many pixels each whole parcel has, of shape (parcels,).
+            pixels: gives how many pixels each whole parcel has, of shape (parcels,), where they are needed.
             integers: whether counts are whole numbers, int32.
         """
         computed = dict(zip((*SUMMARY, *(name for _, name in self._quantiles)), results, strict=True))
-        computed[PIXELS] = pixels.astype(np.float64, copy=False)
+        if self.need_pixels:
+            computed[PIXELS] = pixels().astype(np.float64, copy=False)
         columns = {name: _column(name, computed) for name in self.names}
         if integers:
             columns |= {name: columns[name].astype(_INTEGERS[name]) for name in self.names if name in _INTEGERS}

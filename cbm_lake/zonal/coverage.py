@@ -15,7 +15,7 @@ from cbm_lake.cards.statistics import STORED, SUMMARY
 from cbm_lake.errors import of_extra
 from cbm_lake.zonal import values
 from cbm_lake.zonal.columns import Columns
-from cbm_lake.zonal.compiled import Floats, Ints, Pixels
+from cbm_lake.zonal.compiled import Ints, Pixels
 from cbm_lake.zonal.polygons import Geometries, as_affine, polygon_parts
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ def coverage_statistics(
         ]
         extracted = exactextract.exact_extract(raster, features, operations(columns), output="pandas")
         results[:, filled] = extracted.to_numpy(np.float64).T
-    pixels: Floats = areas / abs(transform.a * transform.e)
-    return columns.table(results, pixels, integers=False)
+    return columns.table(results, lambda: areas / abs(transform.a * transform.e), integers=False)
 
 
 def _repaired(polygons: npt.NDArray[np.object_], owner: Ints, number: int) -> npt.NDArray[np.object_]:
@@ -113,6 +112,6 @@ def _raster(array: Pixels, transform: Affine, nodata: float | None) -> NumPyRast
     _, has_nodata, value = values.missing(nodata, array)
     array = array.astype(np.float32 if kind is np.uint16 else np.float64)
     array = array[:: -1 if transform.e > 0 else 1, :: -1 if transform.a < 0 else 1]
-    (left, top), (right, bottom) = transform * (0, 0), transform * array.shape[::-1]
-    box = min(left, right), min(top, bottom), max(left, right), max(top, bottom)
+    (x0, y0), (x1, y1) = transform * (0, 0), transform * array.shape[::-1]
+    box = min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
     return NumPyRasterSource(np.ascontiguousarray(array), *box, nodata=float(value) if has_nodata else None)

@@ -191,21 +191,21 @@ def _scan_level(outlines: Outlines, ring: int, shape: tuple[int, int], spans: Sp
         line = y[i] - 0.5
         if y[i] == y[previous] and x[i] != x[previous] and 0 <= line < height and line == math.floor(line):
             leftwards = x[previous] > x[i]
-            left = _column_at(min(x[i], x[previous]), width)
-            right = _column_at(max(x[i], x[previous]), width)
-            if right > left and leftwards == _is_clockwise(outlines.xy[begin:end]):
-                _write_span(spans, written, int(line), left, right)
+            first = _column_at(min(x[i], x[previous]), width)
+            stop = _column_at(max(x[i], x[previous]), width)
+            if stop > first and leftwards == _is_clockwise(outlines.xy[begin:end]):
+                _write_span(spans, written, int(line), first, stop)
                 written += 1
         previous = i
     return written
 
 
 @compiled
-def _write_span(spans: Spans, place: int, line: int, left: int, right: int) -> None:
-    """Write one span, columns left..right - 1 of a row."""
-    spans[0][place] = line
-    spans[1][place] = left
-    spans[2][place] = right - left
+def _write_span(spans: Spans, number: int, line: int, first: int, stop: int) -> None:
+    """Write the span of that number, columns first..stop - 1 of a row."""
+    spans[0][number] = line
+    spans[1][number] = first
+    spans[2][number] = stop - first
 
 
 @compiled
@@ -273,33 +273,33 @@ def _sort_spans(row: Ints32, col: Ints32, length: Ints32) -> None:
 @compiled
 def _unite(row: Ints32, col: Ints32, length: Ints32) -> int:
     """Join sorted spans that overlap or touch, in place; the number of spans that remain."""
-    kept = 0
+    united = 0
     for i in range(len(row)):
-        if kept and row[kept - 1] == row[i] and col[kept - 1] + length[kept - 1] >= col[i]:
-            length[kept - 1] = max(length[kept - 1], col[i] + length[i] - col[kept - 1])
+        if united and row[united - 1] == row[i] and col[united - 1] + length[united - 1] >= col[i]:
+            length[united - 1] = max(length[united - 1], col[i] + length[i] - col[united - 1])
         else:
-            row[kept], col[kept], length[kept] = row[i], col[i], length[i]
-            kept += 1
-    return kept
+            row[united], col[united], length[united] = row[i], col[i], length[i]
+            united += 1
+    return united
 
 
 @compiled
-def count_pieces(spans: Spans, block: tuple[int, int], across: int, held: Ints) -> None:
-    """Count into `held` the pieces that spans leave in each block; `across` blocks lie side by side."""
+def count_pieces(spans: Spans, block: tuple[int, int], across: int, pieces: Ints) -> None:
+    """Count into `pieces` how many pieces spans leave in each block; `across` blocks lie side by side."""
     row, col, length = spans
     height, width = block
     for i in range(len(row)):
         begin = row[i] // height * across
         for number in range(begin + col[i] // width, begin + (col[i] + length[i] - 1) // width + 1):
-            held[number] += 1
+            pieces[number] += 1
 
 
 @compiled
 def cut_spans(spans: Spans, block: tuple[int, int], across: int, following: Ints, pieces: Pieces) -> None:
-    """Write the pieces of all spans, each at its block's following place."""
+    """Write the pieces of all spans, each at its block's following index."""
     row, col, length = spans
     height, width = block
-    place = 0
+    target = 0
     for i in range(len(row)):
         start, end = col[i], col[i] + length[i]
         while start < end:
@@ -309,9 +309,9 @@ def cut_spans(spans: Spans, block: tuple[int, int], across: int, following: Ints
             pieces.row[k] = row[i] % height
             pieces.col[k] = start - column * width
             pieces.length[k] = stop - start
-            pieces.target[k] = place
+            pieces.target[k] = target
             following[row[i] // height * across + column] = k + 1
-            place += stop - start
+            target += stop - start
             start = stop
 
 

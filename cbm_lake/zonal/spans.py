@@ -152,20 +152,20 @@ class BlockPlan(Sequence[Block]):
             raise InvalidInputError(f"block shape {block_shape} is not positive: give height and width in pixels")
         down, across = -(-index.shape[0] // height), -(-index.shape[1] // width)
         spans = frozen(index.row), frozen(index.col), frozen(index.length)
-        held = np.zeros(down * across, np.int64)
-        scanlines.count_pieces(spans, (height, width), across, held)
-        ends = np.cumsum(held)
+        pieces = np.zeros(down * across, np.int64)
+        scanlines.count_pieces(spans, (height, width), across, pieces)
+        ends = np.cumsum(pieces)
         inside = np.uint16 if max(height, width) < 1 << 16 else np.int32
         pooled = np.uint32 if index.pixel_count < 1 << 32 else np.int64
-        places = [np.empty(held.sum(), kind) for kind in (inside, inside, inside, pooled)]
-        scanlines.cut_spans(spans, (height, width), across, ends - held, scanlines.Pieces(*places))
+        targets = [np.empty(pieces.sum(), kind) for kind in (inside, inside, inside, pooled)]
+        scanlines.cut_spans(spans, (height, width), across, ends - pieces, scanlines.Pieces(*targets))
         self.block_shape = (height, width)
         self.shape = index.shape
         self.offsets = index.pixel_offsets
-        numbers = np.flatnonzero(held)
+        numbers = np.flatnonzero(pieces)
         self._blocks = [self._block(*divmod(int(number), across)) for number in numbers]
         self._starts = np.append(0, ends[numbers])
-        self._pieces = scanlines.Pieces(*(frozen(values) for values in places))
+        self._pieces = scanlines.Pieces(*(frozen(values) for values in targets))
 
     @property
     def pixel_count(self) -> int:
@@ -262,8 +262,8 @@ def count_whole(geometries: Geometries, index: SpanIndex) -> Ints:
     if cut.any():
         start = np.floor(first[cut].min(axis=0)).astype(int)
         height, width = np.ceil(last[cut].max(axis=0)).astype(int) - start
-        place = index.transform * Affine.translation(int(start[1]), int(start[0]))
-        whole[cut] = np.diff(build_index(shapes[cut], place, (int(height), int(width))).pixel_offsets)
+        around = index.transform * Affine.translation(int(start[1]), int(start[0]))
+        whole[cut] = np.diff(build_index(shapes[cut], around, (int(height), int(width))).pixel_offsets)
     return np.maximum(whole, inside)
 
 
