@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from cbm_lake.cards import CLOUD_CLASSES, Classes, palette
+from cbm_lake.cards import CLOUD_CLASSES, INDICES, Classes, palette
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.options import checked_options
 from cbm_lake.show import browsing, computing, curves, distributions, pictures, reading, style, views, zooming
@@ -106,7 +106,7 @@ def histograms(
     style.suffix(file, interactive=False)
     chosen = views.view(index).index
     if chosen is None:
-        raise InvalidInputError(f"{index!r} is no index; choose from {', '.join(views.INDICES)}")
+        raise InvalidInputError(f"{index!r} is no index; choose from {', '.join(INDICES)}")
     page = _page(aoi, year, pid, ptype, start_date, end_date, index, None, None, screen)
     low, high = chosen.axis
     words = f"{chosen.label} of the parcel's pixels, {low:g} to {high:g}, grid of 0.2; dotted: median"
@@ -172,7 +172,7 @@ def _page(
 
 def _panel(parcel: Parcel, kind: View, screen: Classes, first: date, last: date) -> Panel:
     """The curve of what a view shows, between two days."""
-    card, index = kind.card.name, kind.index or views.INDICES["ndvi"]
+    card, index = kind.card.name, kind.index or INDICES["ndvi"]
     series = reading.series(parcel, card)
     if card == "s2":
         label, limits, colour = index.label, index.axis, palette.NDVI

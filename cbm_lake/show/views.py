@@ -76,8 +76,7 @@ class View:
     def values(self, bands: Bands) -> NDArray[np.float64]:
         """The numbers of its scale by pixel: index, reflectance, dB, coherence; NaN where there is no measurement."""
         if self.index:
-            measured = {name: np.where(bands[name] > 0, bands[name], np.nan) for name in self.bands}
-            return self.index.of(measured)
+            return self.index.of({name: np.where(bands[name] > 0, bands[name], np.nan) for name in self.bands})
         pixels = bands[self.bands[0]].astype(np.float64)
         measured = np.where(pixels > 0, pixels, np.nan)
         if self.card is BS:
