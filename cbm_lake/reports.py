@@ -53,10 +53,10 @@ class _ExportToPdf:
             raise InvalidInputError(f"params {sorted(params)} have no meaning; report.parcel has what can be chosen")
         text = notes if isinstance(notes, str) else "\n".join(notes.values())
         name = fname.removesuffix(".pdf") if fname else None
-        made = report.parcel(
+        pages = report.parcel(
             aoi, year, pid, ptype or None, folder=folder or None, formats=("pdf",), notes=text or None, name=name
         )
-        return made.files["pdf"]
+        return pages.files["pdf"]
 
     @staticmethod
     def from_notebook(with_code: bool = False, nb_fname: str | Path | None = None, debug: bool = False) -> Path:

@@ -37,7 +37,7 @@ def leave_out(
     Args:
         scenes: identifiers, or patterns of them with * and ?.
         why: kept, and shown by `cbm-lake status`.
-        card: s2, bs or c6; None looks among the scenes of all cards.
+        card: s2, bs, c6, …, see `cards.CARDS`; None looks among the scenes of all cards.
         who: decides it; None is the user of the settings (set.user), else of the computer.
         lake: which; None is the workspace's.
 
@@ -46,10 +46,10 @@ def leave_out(
         InvalidInputError: no reason is given, or the card is unknown.
     """
     lake = lake or open_lake()
-    known = lake.query("scenes.ids", card=cards.get(card).name if card else None).to_pylist()
-    chosen = _chosen(scenes, {(row["card"], row["id"]) for row in known}, "catalogued")
-    _decide(lake, chosen, "left out", why, who)
-    return [scene for _, scene in chosen]
+    catalogued = lake.query("scenes.ids", card=cards.get(card).name if card else None).to_pylist()
+    selected = _select(scenes, {(row["card"], row["id"]) for row in catalogued}, "catalogued")
+    _decide(lake, selected, "left out", why, who)
+    return [scene for _, scene in selected]
 
 
 @checked
@@ -71,36 +71,37 @@ def put_back(
     """
     lake = lake or open_lake()
     gone = {(row["card"], row["scene"]) for row in left_out(lake=lake).to_pylist()}
-    wanted = cards.get(card).name if card else None
-    chosen = _chosen(scenes, {pair for pair in gone if wanted in (None, pair[0])}, "left out")
-    _decide(lake, chosen, "put back", why, who)
-    return [scene for _, scene in chosen]
+    name_of_card = cards.get(card).name if card else None
+    selected = _select(scenes, {pair for pair in gone if name_of_card in (None, pair[0])}, "left out")
+    _decide(lake, selected, "put back", why, who)
+    return [scene for _, scene in selected]
 
 
 def left_out(*, lake: Lake | None = None) -> pa.Table:
     """The scenes that are left out: card, scene, obstime, why, who, decided."""
-    return (lake or open_lake()).query("scenes.left_out")
+    lake = lake or open_lake()
+    return lake.query("scenes.left_out")
 
 
-def _chosen(wanted: str | Sequence[str], known: set[tuple[str, str]], state: str) -> list[tuple[str, str]]:
+def _select(patterns: str | Sequence[str], pairs: set[tuple[str, str]], state: str) -> list[tuple[str, str]]:
     """Card and identifier of the scenes that are meant."""
-    chosen: set[tuple[str, str]] = set()
-    for name in [wanted] if isinstance(wanted, str) else wanted:
-        found = {pair for pair in known if pair[1] == name} or {pair for pair in known if fnmatchcase(pair[1], name)}
-        if not found:
-            near = difflib.get_close_matches(name, [scene for _, scene in known], 3, 0.5)
+    selected: set[tuple[str, str]] = set()
+    for name in [patterns] if isinstance(patterns, str) else patterns:
+        matches = {pair for pair in pairs if pair[1] == name} or {pair for pair in pairs if fnmatchcase(pair[1], name)}
+        if not matches:
+            near = difflib.get_close_matches(name, [scene for _, scene in pairs], 3, 0.5)
             there = f"did you mean {some(near)}?" if near else "`cbm-lake scenes list` shows those that there are"
             raise NotFoundError(f"no scene {name!r} is {state}; {there}")
-        chosen |= found
-    return sorted(chosen)
+        selected |= matches
+    return sorted(selected)
 
 
-def _decide(lake: Lake, chosen: Sequence[tuple[str, str]], status: str, why: str, who: str | None) -> None:
+def _decide(lake: Lake, selected: Sequence[tuple[str, str]], status: str, why: str, who: str | None) -> None:
     """Record the decision for all scenes in one commit."""
     if not why.strip():
         raise InvalidInputError(f"say why the scenes are {status}; the reason is kept")
     decision = {"status": status, "why": why.strip(), "who": who or _user(), "decided": clock.now()}
-    rows = [{"card": card, "scene": scene, **decision, "version": version("cbm-lake")} for card, scene in chosen]
+    rows = [{"card": card, "scene": scene, **decision, "version": version("cbm-lake")} for card, scene in selected]
     if rows:
         lake.add_exclusions(pa.Table.from_pylist(rows, schema=schemas.EXCLUSIONS))
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from cbm_lake import cards
 from cbm_lake.card2db import filepattern, itemfiles, product, remote, resto, scenefiles, stacapi
-from cbm_lake.card2db.asked import GeometryLike, area_of, days
 from cbm_lake.card2db.collecting import Collected, Ingested, Progress
+from cbm_lake.card2db.search import GeometryLike, area_of, days
 from cbm_lake.card2db.web import Web
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake, open_lake
@@ -51,7 +51,7 @@ def stac(
         aoi: area whose parcels in the lake the scenes are to touch; not looked at when `geometry` is given.
         start: first day, ISO; without one, from the beginning.
         end: last day, inclusive; without one, until now.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         url: the API, or earth-search, cdse, planetary-computer or terrascope.
         collection: without one, the provider's usual one for the card; all of an API that is not known.
         geometry: the area, in degrees.
@@ -67,10 +67,10 @@ def stac(
             is catalogued.
         ConfigError: credentials for the server are malformed; see `cbm_lake.storage.credentials`.
     """
+    lake = lake or open_lake()
     cards.get(card)
     address, collection = stacapi.api(url, card, collection)
     first, last = days(start, end)
-    lake = lake or open_lake()
     area = area_of(lake, aoi, geometry, without_secrets(address))
     dates = f"{first or '..'}/{last or '..'}" if first or last else None
     collected = Collected(card, address, lake, progress=progress)
@@ -95,22 +95,23 @@ def items(
         InvalidInputError: unknown card.
         SourceError: the path cannot be read or holds no STAC.
     """
+    lake = lake or open_lake()
     cards.get(card)
     collected = Collected(card, str(path), lake, progress=progress)
     if itemfiles.holds_lines(str(path)):
         collected.add((item, str(path)) for item in itemfiles.from_lines(str(path)))
         return collected.store()
-    found = remote.Walk(str(path), Web(timeout, retries, collected.report))
-    with collected.kept():
-        for item in found:
+    documents = remote.Walk(str(path), Web(timeout, retries, collected.report))
+    with collected.saving_on_error():
+        for item in documents:
             collected.add([item])
             collected.step()
-    collected.refuse(found.problems)
-    if not collected.found and not found.missing:
+    collected.refuse(documents.problems)
+    if not collected.found and not documents.missing:
         log.warning(
             "%s holds no STAC item; of a folder the files that end in .json are read", without_secrets(str(path))
         )
-    return collected.store(found.missing)
+    return collected.store(documents.missing)
 
 
 def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> Ingested:
@@ -120,6 +121,7 @@ def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> 
         InvalidInputError: unknown card.
         SourceError: the file cannot be read or is no STAC-GeoParquet.
     """
+    lake = lake or open_lake()
     cards.get(card)
     collected = Collected(card, str(path), lake)
     collected.add((item, str(path)) for item in itemfiles.from_parquet(str(path)))
@@ -157,11 +159,11 @@ def products(
     area = lake.footprint(aoi) if aoi else None
     names = [cards.get(card).name] if card else list(cards.CARDS)
     collected = {name: Collected(name, str(folder), lake, area) for name in names}
-    found, refused = product.find(folder)
+    containers, refused = product.find(folder)
     first = collected[names[0]]
     first.refuse(refused)
-    found = [one for one in found if card is None or one.card in (None, card)]
-    for number, one in enumerate(found, 1):
+    containers = [one for one in containers if card is None or one.card in (None, card)]
+    for number, one in enumerate(containers, 1):
         try:
             for kind, item in one.to_items():
                 if kind in collected:
@@ -169,11 +171,11 @@ def products(
         except (InvalidInputError, SourceError) as error:
             first.refuse([str(error)])
         if progress:
-            progress(number, len(found))
+            progress(number, len(containers))
     parts = [part.store() for part in collected.values() if part.found]
     skipped = tuple(reason for part in parts for reason in part.skipped)
-    found, new, changed = (sum(getattr(part, name) for part in parts) for name in ("found", "new", "changed"))
-    return Ingested(found, new, skipped, changed=changed)
+    containers, new, changed = (sum(getattr(part, name) for part in parts) for name in ("found", "new", "changed"))
+    return Ingested(containers, new, skipped, changed=changed)
 
 
 def safe(
@@ -201,7 +203,7 @@ def files(
 
     Args:
         pattern: folder and file name: "s1/S1_{date}_{band}.tif".
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         unit: of backscatter: linear or db; decibels are read as power.
         offset: of Sentinel-2, in DN: 0, or -1000 where it still is to be added; without it, as the files declare it.
         bands: what the bands of each file are, in order, where names have no {band}; - is a band to leave out.
@@ -215,9 +217,9 @@ def files(
         NotFoundError: no parcels of `aoi` were loaded.
         SourceError: there is no such folder, or no file matches.
     """
+    lake = lake or open_lake()
     cards.get(card)
     scenefiles.check_options(card, unit, offset)
-    lake = lake or open_lake()
     area = lake.footprint(aoi) if aoi else None
     listing = filepattern.Pattern(pattern, card, bands).find()
     collected = Collected(card, pattern, lake, area)
@@ -265,7 +267,7 @@ def creodias(
         aoi: area whose parcels in the lake the scenes are to touch; not looked at when `geometry` is given.
         start: first day, ISO.
         end: last day, inclusive.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         option: product type instead of the card's usual one (LEVEL2A, LEVEL2AP, S2MSI2A, CARD-BS, CARD-COH6, …).
         url: the feed (…/search.json), or a file with a saved answer, which is taken as it is.
         geometry: the area, in degrees.
@@ -281,6 +283,7 @@ def creodias(
             catalogued.
         ConfigError: credentials for the server are malformed; see `cbm_lake.storage.credentials`.
     """
+    lake = lake or open_lake()
     cards.get(card)
     dates = days(start, end)
     if url is None:
@@ -288,7 +291,6 @@ def creodias(
             "the feed of CREODIAS was switched off; search cdse with card2db stac, catalogue folders of products with "
             "card2db safe, or give another feed or a file with a saved answer"
         )
-    lake = lake or open_lake()
     parameters: dict[str, str] = {}
     if "://" in url:
         parameters = resto.parameters(card, option, dates, area_of(lake, aoi, geometry, without_secrets(url)))
@@ -307,8 +309,8 @@ def _with_rasters(item: dict[str, Any], card: str) -> list[dict[str, Any]]:
     paths = [Path(link["href"]) for link in item["links"]]
     if not paths or not paths[0].exists():
         return [item]
-    found, refused = product.find(paths[0])
-    local = [inside for one in found for kind, inside in one.to_items() if kind == card]
+    containers, refused = product.find(paths[0])
+    local = [inside for one in containers for kind, inside in one.to_items() if kind == card]
     if not local and refused:
         raise SourceError(refused[0])
     about = {name: value for name, value in item["properties"].items() if name != "s2:product_uri"}

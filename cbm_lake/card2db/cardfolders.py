@@ -75,22 +75,22 @@ def find(here: Path, folders: Collection[str], names: Collection[str]) -> list[F
 
     SNAP's bands lie in `<name>.data`; a GeoTIFF is a product if its name, or the folder's, says that it is a CARD.
     """
-    found = []
+    products = []
     for folder in sorted(folders):
         images = sorted(path for path in (here / folder).glob("*.img")) if folder.endswith(".data") else []
         if any(_BAND.match(path.stem) for path in images):
             name = folder.removesuffix(".data")
             dim = here / f"{name}.dim"
-            found.append(Folder(name, here, tuple(images), dim if dim.name in names else None))
+            products.append(Folder(name, here, tuple(images), dim if dim.name in names else None))
     tiffs = sorted(name for name in names if name.lower().endswith((".tif", ".tiff")))
-    alone = {name: Path(name).stem for name in tiffs if _CARD.search(Path(name).stem) and not found}
+    alone = {name: Path(name).stem for name in tiffs if _CARD.search(Path(name).stem) and not products}
     for name, stem in alone.items():
         if not _BAND.search(stem):
-            found.append(Folder(stem, here, (here / name,)))
+            products.append(Folder(stem, here, (here / name,)))
     rest = [here / name for name in tiffs if _BAND.search(Path(name).stem)]
-    if _CARD.search(here.name) and rest and not found:
-        found.append(Folder(here.name, here, tuple(rest)))
-    return found
+    if _CARD.search(here.name) and rest and not products:
+        products.append(Folder(here.name, here, tuple(rest)))
+    return products
 
 
 def to_items(folder: Folder) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -111,9 +111,9 @@ def to_items(folder: Folder) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _bands(folder: Folder, path: Path) -> Iterator[_Band]:
     """The bands that a file holds: by its name, or by the names of the bands in it."""
-    own = _BAND.search(path.stem)
-    if own:
-        yield _named(own, Location(str(path.resolve())))
+    band_match = _BAND.search(path.stem)
+    if band_match:
+        yield _named(band_match, Location(str(path.resolve())))
         return
     if path.suffix == ".img":  # masks, angles, elevation
         return
@@ -169,14 +169,14 @@ def _one_each(folder: Folder, bands: list[_Band]) -> dict[str, _Band]:
     for kind in (*_PREFERRED, "coh"):
         for unit in ("", "db"):
             fitting = [band for band in bands if (band.kind, band.location.unit) == (kind, unit)]
-            chosen: dict[str, _Band] = {}
+            bands_by_name: dict[str, _Band] = {}
             for band in fitting:
-                if band.name in chosen:
-                    files = f"{Path(chosen[band.name].location.path).name} and {Path(band.location.path).name}"
+                if band.name in bands_by_name:
+                    files = f"{Path(bands_by_name[band.name].location.path).name} and {Path(band.location.path).name}"
                     raise InvalidInputError(f"{folder.name}: both {files} are {band.name}; keep one of them")
-                chosen[band.name] = band
-            if chosen:
-                return chosen
+                bands_by_name[band.name] = band
+            if bands_by_name:
+                return bands_by_name
     raise InvalidInputError(f"{folder.name}: it has no raster of VV or VH")
 
 
@@ -208,7 +208,7 @@ def _item(folder: Folder, card: str, swath: str, bands: dict[str, _Band], about:
         "type": "Feature",
         "stac_version": "1.1.0",
         "id": name,
-        "geometry": shapely.geometry.mapping(ground.outline(first)),
+        "geometry": shapely.geometry.mapping(ground.geometry(first)),
         "properties": {key: value for key, value in properties.items() if value is not None},
         "links": [{"rel": "product", "href": str(folder.path.resolve())}],
         "assets": {
@@ -282,9 +282,9 @@ def _sensor(name: str, about: str) -> str:
     Raises:
         InvalidInputError: neither says that it is of Sentinel-1.
     """
-    found = _SENSOR.search(name)
-    if found:
-        return found["sensor"]
+    match = _SENSOR.search(name)
+    if match:
+        return match["sensor"]
     stated = _MISSION.search(about)
     if stated:
         return f"S{stated['unit'].upper()}"
@@ -295,8 +295,8 @@ def _relative_orbit(name: str, about: str) -> int | None:
     stated = _attribute(about, "REL_ORBIT")
     if stated and stated.isdecimal() and 1 <= int(stated) <= 175:
         return int(stated)
-    found = _ABSOLUTE_ORBIT.match(name)
-    return (int(found["orbit"]) - _FIRST_ORBIT[found["unit"]]) % 175 + 1 if found else None
+    match = _ABSOLUTE_ORBIT.match(name)
+    return (int(match["orbit"]) - _FIRST_ORBIT[match["unit"]]) % 175 + 1 if match else None
 
 
 def _dim(path: Path | None) -> str:
@@ -312,8 +312,8 @@ def _dim(path: Path | None) -> str:
 
 
 def _attribute(about: str, name: str) -> str | None:
-    found = re.search(rf'<MDATTR name="{name}"[^>]*>\s*([^<]+?)\s*</MDATTR>', about)
-    return found[1] if found else None
+    match = re.search(rf'<MDATTR name="{name}"[^>]*>\s*([^<]+?)\s*</MDATTR>', about)
+    return match[1] if match else None
 
 
 def _is_db(about: str, band: str) -> bool:

@@ -15,7 +15,8 @@ from cbm_lake.card2db import scene
 from cbm_lake.card2db.paging import Pages
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.geo.areas import is_seen
-from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake.records import SceneRecord
 from cbm_lake.storage.credentials import without_secrets, without_signature
 
 log = logging.getLogger(__name__)
@@ -49,14 +50,14 @@ class Collected:
         self,
         card: str,
         source: str,
-        lake: Lake | None,
+        lake: Lake,
         area: shapely.Geometry | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.found = self.new = self.changed = self.matched = 0
         self._card, self._source, self._lake, self._area = card, without_secrets(source), lake, area
         self._progress = progress
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[SceneRecord] = []
         self._skipped: list[str] = []
 
     def take(self, pages: Pages, expand: Callable[[Any], list[Any]] = lambda item: [item]) -> Ingested:
@@ -66,16 +67,16 @@ class Collected:
             pages: of items.
             expand: what to catalogue in the place of an item; an item for which it raises is refused.
         """
-        with self.kept():
+        with self.saving_on_error():
             for page in pages:
                 self.matched = pages.matched
                 for item in page:
                     try:
-                        found = expand(item)
+                        rows = expand(item)
                     except (InvalidInputError, SourceError) as error:
                         self.refuse([str(error)])
                     else:
-                        self.add((one, "") for one in found)
+                        self.add((one, "") for one in rows)
                 self.step()
         return self.store(pages.missing)
 
@@ -112,33 +113,32 @@ class Collected:
         self.report()
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Whatever ends the reading of the source, what was read is catalogued."""
+    def saving_on_error(self) -> Iterator[None]:
+        """Whatever ends the reading of the source, above all Ctrl-C, the scenes read until then are catalogued."""
         try:
             yield
         except SourceError as error:
+            self._write()
             if not self.found:
                 raise
-            self._write()
             of = f" of {self.matched:,}" if self.matched else ""
             came = f"{self.found:,}{of} scenes came before that and are catalogued ({self.new:,} new)"
             raise SourceError(f"{error}; {came}") from error
-        except BaseException:  # above all Ctrl-C
+        finally:
             self._write()
-            raise
 
     def store(self, missing: Iterable[str] = ()) -> Ingested:
         """Write what is new and say what all came to."""
         self._write()
-        found = Ingested(self.found, self.new, tuple(self._skipped), tuple(missing), self.changed)
-        log.info("%d scenes found, %d new, %d skipped", found.found, found.new, len(found.skipped))
-        for line in found.missing:
+        ingested = Ingested(self.found, self.new, tuple(self._skipped), tuple(missing), self.changed)
+        log.info("%d scenes found, %d new, %d skipped", ingested.found, ingested.new, len(ingested.skipped))
+        for line in ingested.missing:
             log.warning("incomplete: %s", line)
-        return found
+        return ingested
 
     def _write(self) -> None:
         if self._rows:
             table = pa.Table.from_pylist(self._rows, schema=schemas.SCENES)
-            new, changed = (self._lake or open_lake()).catalogue(table)
+            new, changed = self._lake.catalogue(table)
             self.new, self.changed = self.new + new, self.changed + changed
             self._rows = []

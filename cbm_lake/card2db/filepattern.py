@@ -111,8 +111,8 @@ class Pattern:
         names = [match["name"] for match in _TOKEN.finditer(text) if match["name"] is not None]
         unknown = [name for name in names if name not in _PLACEHOLDERS]
         if unknown:
-            known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
-            raise InvalidInputError(f"{text}: {{{unknown[0]}}} is not known; there are {known}")
+            placeholders = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
+            raise InvalidInputError(f"{text}: {{{unknown[0]}}} is not known; there are {placeholders}")
         if "date" not in names:
             raise InvalidInputError(f"{text}: the pattern holds no {{date}}; write it where the date stands")
         if ("band" in names) == bool(bands):
@@ -148,9 +148,11 @@ class Pattern:
                 listing.refused.append(str(error))
         listing.scenes = sorted(scenes.values(), key=lambda scene: scene.name)
         if not (listing.scenes or listing.refused):
-            seen = f"there are {some(listing.others, 5)}" if listing.others else "there is none of that kind"
+            others = f"there are {some(listing.others, 5)}" if listing.others else "there is none of that kind"
             foreign = f"; files of {', '.join(sorted(listing.foreign))} are not of card {self._card}"
-            raise SourceError(f"no file matches {self.text}; in {self.root} {seen}{foreign if listing.foreign else ''}")
+            raise SourceError(
+                f"no file matches {self.text}; in {self.root} {others}{foreign if listing.foreign else ''}"
+            )
         return listing
 
     def _take(self, name: str, match: re.Match[str], scenes: dict[tuple[object, ...], Scene]) -> None:
@@ -204,16 +206,16 @@ class Pattern:
 
     def _compiled(self, changed: dict[str, str], lazy: str = "?") -> re.Pattern[str]:
         """The pattern as a regular expression."""
-        parts, end, seen = [], 0, set[str]()
+        parts, end, names_used = [], 0, set[str]()
         for token in _TOKEN.finditer(self._below):
             parts.append(re.escape(self._below[end : token.start()]))
             end, name = token.end(), token["name"]
             if name is None:
                 parts.append(rf"(?:[^/]+/)*{lazy}" if token["folders"] else rf"[^/]*{lazy}")
-            elif name in seen:
+            elif name in names_used:
                 parts.append(f"(?P={name})")
             else:
-                seen.add(name)
+                names_used.add(name)
                 parts.append(f"(?P<{name}>{changed.get(name, _PLACEHOLDERS[name])})")
         return re.compile("".join((*parts, re.escape(self._below[end:]))), re.IGNORECASE)
 
@@ -231,9 +233,9 @@ def _band(name: str, card: str) -> str:
         InvalidInputError: the card has none of that name.
     """
     band = cards.get(card).asset_band(name)
-    own = cards.get(card).rasters
-    if band is None or band not in own:
-        raise InvalidInputError(f"card {card} has no band {name}; it has {', '.join(own)}")
+    bands = cards.get(card).rasters
+    if band is None or band not in bands:
+        raise InvalidInputError(f"card {card} has no band {name}; it has {', '.join(bands)}")
     return band
 
 
@@ -261,10 +263,10 @@ def _checked(path: str, key: str, text: str, card: str) -> str:
     """
     if key == "sensor":
         mission = cards.get(card).mission
-        found = mission.sensor.fullmatch(text.upper())
-        if not found:
+        match = mission.sensor.fullmatch(text.upper())
+        if not match:
             raise InvalidInputError(f"{path}: {text} is not {mission.name}, of which card {card} is")
-        return f"{mission.code}{found['unit']}"
+        return f"{mission.code}{match['unit']}"
     if key == "orbit":
         if not 1 <= int(text) <= cards.get(card).mission.orbits:
             raise InvalidInputError(f"{path}: {text} is no relative orbit")

@@ -27,7 +27,7 @@ _TOLERANCE: Final = 0.01
 """Of a coarse pixel: by how much the corners of two grids may differ."""
 
 
-def outline(raster: Raster) -> shapely.Geometry:
+def geometry(raster: Raster) -> shapely.Geometry:
     """The rectangle of a raster in degrees."""
     box = shapely.box(*raster.grid.bounds)
     return reprojected(shapely.segmentize(box, box.length / 128), raster.grid.epsg, 4326)  # straight lines bend
@@ -44,7 +44,7 @@ def first_readable(name: str, hrefs: Iterable[str]) -> Raster:
         try:
             return Raster.inspect(href)
         except SourceError as error:
-            problem = str(error).partition(";")[0]
+            problem = error.reason
     raise SourceError(f"{name}: none of its rasters can be read ({problem}); fetch it again")
 
 
@@ -126,9 +126,9 @@ def check_grids(name: str, rasters: dict[str, Raster]) -> None:
         grid = rasters[band].grid
         ratios = np.array([grid.transform.a / finest.transform.a, grid.transform.e / finest.transform.e])
         corners = np.abs(np.subtract(grid.bounds, finest.bounds)) / grid.transform.a
-        left, bottom, right, top = corners
+        xmin, ymin, xmax, ymax = corners
         whole = np.allclose(ratios, np.round(ratios), atol=1e-6)
-        if grid.epsg != finest.epsg or not whole or max(left, top) > _TOLERANCE or max(bottom, right) > 1 + _TOLERANCE:
+        if grid.epsg != finest.epsg or not whole or max(xmin, ymax) > _TOLERANCE or max(ymin, xmax) > 1 + _TOLERANCE:
             raise SourceError(
                 f"{name}: {band} lies on grid {grid.name}, {bands[0]} on {finest.name}, which do not fit; "
                 "bring them onto one grid"

@@ -11,12 +11,12 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from cbm_lake.card2db.scene import Item
+    from cbm_lake.lake.records import SceneRecord
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ _REVISED: Final = (
 def datastrip(item: Item) -> datetime | None:
     """Start of sensing of the Sentinel-2 datastrip; None where nothing says it."""
     names = [str(item.properties.get(name, "")) for name in ("s2:datastrip_id", "eopf:datastrip_id")]
-    found = next((match for match in map(_DATASTRIP.search, names) if match), None)
-    if found is None:
+    result = next((match for match in map(_DATASTRIP.search, names) if match), None)
+    if result is None:
         granules = (str(item.properties.get("s2:granule_id", "")), *(asset["href"] for asset in item.assets.values()))
-        found = next((match for match in map(_GRANULE.search, granules) if match), None)
-    return _time(found["start"]) if found and item.kind.shifted else None
+        result = next((match for match in map(_GRANULE.search, granules) if match), None)
+    return _time(result["start"]) if result and item.kind.shifted else None
 
 
 def produced(item: Item) -> datetime | None:
@@ -70,18 +70,18 @@ def produced(item: Item) -> datetime | None:
     named = _DISCRIMINATOR.match(item.reference)
     if named:
         return _time(named["time"])
-    if found := _BURST.search(item.reference):
-        return _time(found["made"])
+    if match := _BURST.search(item.reference):
+        return _time(match["made"])
     product = item.kind.product.pattern.search(item.reference) if item.kind.product else None
     if product and product["made"]:
         return _time(product["made"])
-    return next((made for name in _PRODUCED if (made := _stated(item, name))), None)
+    return next((timestamp for name in _PRODUCED if (timestamp := _stated(item, name))), None)
 
 
 def burst(reference: str) -> tuple[str, str] | None:
     """Start of sensing and place (T069-147170-IW1) of a burst product; None where the name is of another kind."""
-    found = _BURST.search(reference)
-    return (found["start"], f"T{found['track']}-{found['burst']}-{found['swath']}") if found else None
+    match = _BURST.search(reference)
+    return (match["start"], f"T{match['track']}-{match['burst']}-{match['swath']}") if match else None
 
 
 def updated(item: Item) -> datetime | None:
@@ -89,14 +89,14 @@ def updated(item: Item) -> datetime | None:
     return _stated(item, "updated")
 
 
-def revision(row: Mapping[str, Any]) -> str:
+def revision(row: SceneRecord) -> str:
     """A digest of what the entry says about the product and where its rasters are; equal entries have equal ones.
 
     Args:
         row: of schemas.SCENES, but for its revision.
     """
     assets = {band: asset["href"] for band, asset in sorted(row["assets"].items())}
-    facts = [assets, *(str(row[name]) for name in _REVISED)]
+    facts = [assets, *(str(value) for value in map(row.get, _REVISED))]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 

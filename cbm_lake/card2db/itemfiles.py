@@ -34,8 +34,8 @@ def from_lines(path: str) -> Iterator[dict[str, Any]]:
             try:
                 yield load_json(line)
             except ValueError as error:
-                what = f"line {number} of {shown(path)}"
-                raise SourceError(f"{what} is not JSON ({error}); mend it or leave it out") from error
+                label = f"line {number} of {shown(path)}"
+                raise SourceError(f"{label} is not JSON ({error}); mend it or leave it out") from error
 
 
 def from_parquet(path: str) -> Iterator[dict[str, Any]]:
@@ -67,7 +67,7 @@ def _content(path: str) -> bytes:
             return file.read(0, file.size)
         return Path(path).read_bytes()
     except SourceError as error:
-        reason = str(error).removeprefix("raster ").partition(";")[0]
+        reason = error.reason.removeprefix("raster ")
         raise SourceError(f"{reason}; check the address and the credentials of its server") from error
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}; check the path") from error

@@ -42,8 +42,8 @@ def utm(tile: str) -> str:
 def epsg_of(code: object) -> int | None:
     """The number of a coordinate system written as EPSG:32631, urn:ogc:def:crs:EPSG::32631, "32631" or 32631."""
     text = str(int(code)) if isinstance(code, float) and code.is_integer() else str(code).strip()
-    found = _EPSG.search(text)
-    return int(found["epsg"]) if found else None
+    match = _EPSG.search(text)
+    return int(match["epsg"]) if match else None
 
 
 def footprint(
@@ -53,7 +53,7 @@ def footprint(
     crs: str | None,
     places: Iterable[Mapping[str, Any]],
 ) -> shapely.Geometry:
-    """The outline in degrees (EPSG:4326), valid and without heights; turned where its axes were swapped.
+    """The geometry in degrees (EPSG:4326), valid and without heights; turned where its axes were swapped.
 
     Args:
         geometry: GeoJSON, as the item has it.
@@ -67,22 +67,22 @@ def footprint(
     """
     if not geometry:
         raise InvalidInputError("it has no geometry")
-    found = shapely.force_2d(shape(geometry))
-    turned = shapely.transform(found, lambda points: points[:, ::-1])
-    if found.is_empty or not (_in_degrees(found) or _in_degrees(turned)):
-        raise InvalidInputError(f"its geometry is empty or not in degrees (bounds {found.bounds})")
+    polygon = shapely.force_2d(shape(geometry))
+    turned = shapely.transform(polygon, lambda points: points[:, ::-1])
+    if polygon.is_empty or not (_in_degrees(polygon) or _in_degrees(turned)):
+        raise InvalidInputError(f"its geometry is empty or not in degrees (bounds {polygon.bounds})")
     truth = of_tile(tile) if tile else _of_rasters(crs, places)
-    if truth is not None and not _near(found, truth):
+    if truth is not None and not _near(polygon, truth):
         if not _near(turned, truth):
             raise InvalidInputError(
-                f"its footprint (bounds {_rounded(found)}) lies elsewhere than its "
+                f"its footprint (bounds {_rounded(polygon)}) lies elsewhere than its "
                 f"{'tile ' + tile if tile else 'rasters'} (bounds {_rounded(truth)})"
             )
         log.warning("%s has the axes of its footprint swapped: turned, as its tile or rasters show", name)
-        found = turned
-    if not _in_degrees(found):
-        raise InvalidInputError(f"its geometry is not in degrees (bounds {found.bounds})")
-    return found if found.is_valid else shapely.make_valid(found)
+        polygon = turned
+    if not _in_degrees(polygon):
+        raise InvalidInputError(f"its geometry is not in degrees (bounds {polygon.bounds})")
+    return polygon if polygon.is_valid else shapely.make_valid(polygon)
 
 
 def _in_degrees(outline: shapely.Geometry) -> bool:
@@ -98,23 +98,23 @@ def of_tile(tile: str) -> shapely.Geometry:
         raise InvalidInputError(f"there is no tile {tile}")
     middle = shapely.Point(6 * zone - 183, -76 + 8 * _LATITUDES.index(band))
     northing = reprojected(middle, 4326, epsg).y
-    left = (_COLUMNS[zone % 3].index(column) + 1) * _SQUARE
+    xmin = (_COLUMNS[zone % 3].index(column) + 1) * _SQUARE
     low = (_ROWS.index(row) - (0 if zone % 2 else 5)) * _SQUARE
     low += round((northing - low) / _CYCLE) * _CYCLE
-    square = shapely.box(left, low, left + _SQUARE, low + _SQUARE).buffer(_OVERLAP, join_style="mitre")
+    square = shapely.box(xmin, low, xmin + _SQUARE, low + _SQUARE).buffer(_OVERLAP, join_style="mitre")
     return shapely.box(*_degrees(square, epsg).bounds)
 
 
 def _of_rasters(crs: str | None, places: Iterable[Mapping[str, Any]]) -> shapely.Geometry | None:
-    """The outline in degrees of the first grid that the item states."""
+    """The geometry in degrees of the first grid that the item states."""
     epsg = epsg_of(crs) if crs else None
     if epsg is None:
         return None
-    for place in places:
-        box, transform, size = (place.get(name) for name in ("proj:bbox", "proj:transform", "proj:shape"))
+    for source in places:
+        box, transform, size = (source.get(name) for name in ("proj:bbox", "proj:transform", "proj:shape"))
         if transform and size and len(transform) >= 6 and len(size) == 2:
-            a, _, left, _, e, top = (float(value) for value in transform[:6])
-            box = (left, top + e * float(size[0]), left + a * float(size[1]), top)
+            a, _, xmin, _, e, ymax = (float(value) for value in transform[:6])
+            box = (xmin, ymax + e * float(size[0]), xmin + a * float(size[1]), ymax)
         if box and len(box) == 4:
             return _projected(shapely.box(*(float(side) for side in box)), epsg)
     return None

@@ -48,7 +48,7 @@ class Pages:
         self.missing: list[str] = []
         """What the server has, or may have, and did not send; complete after the last page."""
         self._web, self._first, self._read = web, first, read
-        self._seen: set[str] = set()
+        self._visited: set[str] = set()
 
     def __iter__(self) -> Iterator[list[Any]]:
         """The new items of each page.
@@ -57,7 +57,7 @@ class Pages:
             SourceError: the server failed, or its pages go in circles.
         """
         asked: set[str] = set()
-        empty = known = 0
+        empty = repeated = 0
         following: Request | Answer | None = self._first
         while following is not None:
             if isinstance(following, Request):
@@ -67,11 +67,11 @@ class Pages:
             self.matched = max(self.matched, page.matched)
             fresh = [item for item in page.items if self._is_new(item)]
             empty = 0 if page.items else empty + 1
-            known = 0 if fresh or not page.items else known + 1
+            repeated = 0 if fresh or not page.items else repeated + 1
             yield fresh
             following = page.following()
             self._note(page, server, last=following is None)
-            if following and (following.key in asked or empty >= _EMPTY or known >= _KNOWN):
+            if following and (following.key in asked or empty >= _EMPTY or repeated >= _KNOWN):
                 if 0 < self.matched <= self.received:
                     return
                 raise SourceError(self._circles(server, empty))
@@ -79,8 +79,8 @@ class Pages:
     def _is_new(self, item: Any) -> bool:
         identifier = item.get("id") if isinstance(item, dict) else None
         key = json.dumps([item.get("collection"), identifier] if identifier else item, sort_keys=True, default=str)
-        new = key not in self._seen
-        self._seen.add(key)
+        new = key not in self._visited
+        self._visited.add(key)
         self.received += new
         return new
 
@@ -101,8 +101,8 @@ class Pages:
 
     def _circles(self, server: str, empty: int) -> str:
         of = f" of {self.matched:,}" if self.matched else ""
-        what = f"sent {empty} empty pages" if empty >= _EMPTY else "sends pages again that it has sent before"
-        return f"{server} {what} after {self.received:,}{of} items; search shorter times or smaller areas"
+        problem = f"sent {empty} empty pages" if empty >= _EMPTY else "sends pages again that it has sent before"
+        return f"{server} {problem} after {self.received:,}{of} items; search shorter times or smaller areas"
 
 
 def linked(href: str, asked: str) -> str:

@@ -61,8 +61,8 @@ def find(path: str | Path) -> tuple[list[Product], list[str]]:
         )
     path = Path(os.path.abspath(path))  # not resolve(): a link's name may be the product's  # noqa: PTH100
     if path.is_file() and path.suffix.lower() == ".zip":
-        found, refused = _in_archive(path)
-        return found, refused or ([] if found else [f"{path}: it holds no product that is known"])
+        containers, refused = _in_archive(path)
+        return containers, refused or ([] if containers else [f"{path}: it holds no product that is known"])
     if not path.is_dir():
         raise SourceError(f"folder {path} does not exist; give a product, or a folder that holds some")
     products: list[Product] = []
@@ -71,7 +71,7 @@ def find(path: str | Path) -> tuple[list[Product], list[str]]:
     for root, folders, names in os.walk(path, onerror=unreadable.append):
         here = Path(root)
         products += _at(here, folders, names)
-        problems += _known_by_files(here, names)
+        problems += _card_of_files(here, names)
         for name in sorted(names):
             if name.lower().endswith(".zip"):
                 inside, reasons = _in_archive(here / name)
@@ -94,20 +94,20 @@ def _at(here: Path, folders: list[str], names: Collection[str]) -> list[Product]
         return [Product(str(here), "s2", Container.of_folder(here))]
     linked = [here / name for name in folders if name.endswith(".SAFE") and (here / name).is_symlink()]
     products = [Product(str(link), "s2", Container.of_folder(link)) for link in linked]  # os.walk does not enter them
-    found = cardfolders.find(here, folders, names)
-    for folder in found:
+    containers = cardfolders.find(here, folders, names)
+    for folder in containers:
         data = f"{folder.name}.data"
         if data in folders:
             folders.remove(data)
-    return products + [Product(str(folder.path / folder.name), None, folder) for folder in found]
+    return products + [Product(str(folder.path / folder.name), None, folder) for folder in containers]
 
 
-def _known_by_files(here: Path, names: Collection[str]) -> list[str]:
+def _card_of_files(here: Path, names: Collection[str]) -> list[str]:
     """What is said of a folder whose files are of a kind that `files` reads."""
-    found = next((match for name in sorted(names) if (match := _FORCE.match(name))), None)
-    if found is None:
+    result = next((match for name in sorted(names) if (match := _FORCE.match(name))), None)
+    if result is None:
         return []
-    pattern = here / f"{{date}}_LEVEL2_{{sensor}}_BOA{found['suffix']}"
+    pattern = here / f"{{date}}_LEVEL2_{{sensor}}_BOA{result['suffix']}"
     bands = ",".join(cards.S2.resolutions)
     return [f'{here}: it is of FORCE; use card2db files "{pattern}" --card s2 --offset 0 --bands {bands}']
 
@@ -115,9 +115,9 @@ def _known_by_files(here: Path, names: Collection[str]) -> list[str]:
 def _in_archive(path: Path) -> tuple[list[Product], list[str]]:
     """The products in an archive; or why there is none, if it is damaged or called like a product."""
     try:
-        found = [files for marker in _ARCHIVE for files in in_zip(path, marker)]
+        containers = [files for marker in _ARCHIVE for files in in_zip(path, marker)]
     except SourceError as error:
         return [], [str(error)]
-    if not found and _PRODUCT_ZIP.match(path.name):
+    if not containers and _PRODUCT_ZIP.match(path.name):
         return [], [f"{path}: it holds no product that is known"]
-    return [Product(f"{path}/{files.inside}", "s2", files) for files in found], []
+    return [Product(f"{path}/{files.inside}", "s2", files) for files in containers], []

@@ -32,7 +32,7 @@ class Walk:
         self.missing: list[str] = []
         """What item collections say that they have, and do not hold."""
         self._location, self._web = location, web
-        self._seen: set[str] = set()
+        self._visited: set[str] = set()
 
     def __iter__(self) -> Iterator[tuple[Any, str]]:
         """The items.
@@ -45,11 +45,11 @@ class Walk:
             for path in sorted(folder.rglob("*.json")):
                 yield from self._below([str(path)], follow=False)
             return
-        self._seen.add(self._location)
+        self._visited.add(self._location)
         start = fetch(self._location, self._web)
         if _kind(start.document) not in _KINDS:
-            shown = without_secrets(self._location)
-            raise SourceError(f"{shown} holds no STAC item, item collection or catalogue; give another file")
+            label = without_secrets(self._location)
+            raise SourceError(f"{label} holds no STAC item, item collection or catalogue; give another file")
         yield from self._items(start)
         yield from self._below(_links(start), follow=True)
 
@@ -58,33 +58,33 @@ class Walk:
         ahead = locations[::-1]
         while ahead:
             location = ahead.pop()
-            if location in self._seen:
+            if location in self._visited:
                 continue
-            self._seen.add(location)
+            self._visited.add(location)
             try:
-                found = fetch(location, self._web)
-                yield from self._items(found)
+                answer = fetch(location, self._web)
+                yield from self._items(answer)
             except SourceError as error:
                 self.problems.append(str(error))
                 continue
-            if _kind(found.document) not in _KINDS:
-                shown = without_secrets(location)
-                self.problems.append(f"{shown}: it is no STAC item, item collection or catalogue")
+            if _kind(answer.document) not in _KINDS:
+                label = without_secrets(location)
+                self.problems.append(f"{label}: it is no STAC item, item collection or catalogue")
             elif follow:
-                ahead += _links(found)[::-1]
+                ahead += _links(answer)[::-1]
 
-    def _items(self, found: Answer) -> Iterator[tuple[Any, str]]:
+    def _items(self, answer: Answer) -> Iterator[tuple[Any, str]]:
         """The items of one document."""
-        if _kind(found.document) == "Feature":
-            yield found.document, found.url
-        elif _kind(found.document) == "FeatureCollection":
-            read = reader(Request(found.url))
-            stored = not _is_web(found.url)  # the pages after a stored one may be stored as well, or no longer be there
+        if _kind(answer.document) == "Feature":
+            yield answer.document, answer.url
+        elif _kind(answer.document) == "FeatureCollection":
+            read = reader(Request(answer.url))
+            stored = not _is_web(answer.url)  # the pages after a stored one may be stored as well, or be gone
             pages = Pages(
-                self._web, found, (lambda page: replace(read(page), following=lambda: None)) if stored else read
+                self._web, answer, (lambda page: replace(read(page), following=lambda: None)) if stored else read
             )
             for page in pages:
-                yield from ((item, found.url) for item in page)
+                yield from ((item, answer.url) for item in page)
             self.missing += pages.missing
 
 
@@ -107,17 +107,17 @@ def fetch(location: str, web: Web) -> Answer:
         raise SourceError(reason) from error
 
 
-def _links(found: Answer) -> list[str]:
+def _links(answer: Answer) -> list[str]:
     """Where the links of a catalogue or collection lead down to."""
-    if _kind(found.document) not in {"Catalog", "Collection"}:
+    if _kind(answer.document) not in {"Catalog", "Collection"}:
         return []
-    links = found.document.get("links")
+    links = answer.document.get("links")
     hrefs = [
         str(link["href"])
         for link in (links if isinstance(links, list) else [])
         if isinstance(link, dict) and link.get("rel") in {"item", "items", "child"} and link.get("href")
     ]
-    return list(dict.fromkeys(absolute(href, found.url) for href in hrefs))
+    return list(dict.fromkeys(absolute(href, answer.url) for href in hrefs))
 
 
 def _kind(document: Any) -> str | None:

@@ -37,16 +37,16 @@ def search(location: str, web: Web, parameters: dict[str, str]) -> Pages:
 def parameters(card: str, option: str | None, dates: tuple[str, str], area: shapely.Geometry) -> dict[str, str]:
     """What to ask a feed for."""
     product = _OPTIONS.get(option.upper(), option) if option else PRODUCTS[card]
-    outline = shapely.to_wkt(short(area), rounding_precision=5)
-    asked = {"productType": product, "startDate": dates[0], "completionDate": dates[1], "geometry": outline}
+    geometry = shapely.to_wkt(short(area), rounding_precision=5)
+    asked = {"productType": product, "startDate": dates[0], "completionDate": dates[1], "geometry": geometry}
     return {name: value for name, value in asked.items() if value} | {"maxRecords": str(_RECORDS)}
 
 
 def _read(answer: Answer) -> Page:
     document, server = answer.document, host(answer.url)
     if not isinstance(document, dict) or not isinstance(document.get("features"), list):
-        stated, shown = words(document, answer.url), without_secrets(answer.url)
-        raise SourceError(f"{shown} gave no OpenSearch answer{f' ({stated})' if stated else ''}; check the address")
+        stated, label = words(document, answer.url), without_secrets(answer.url)
+        raise SourceError(f"{label} gave no OpenSearch answer{f' ({stated})' if stated else ''}; check the address")
     about = document["properties"] if isinstance(document.get("properties"), dict) else {}
 
     def following() -> Request | None:

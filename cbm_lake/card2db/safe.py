@@ -58,14 +58,14 @@ def to_items(files: Container) -> Iterator[dict[str, Any]]:
 
 def rasters(files: Container, granule: str = "GRANULE") -> dict[str, str]:
     """The raster of each band at the card's pixel size, of old naming or new, as a member of the product."""
-    found: dict[str, str] = {}
+    members: dict[str, str] = {}
     for member in files.members:
         parts = _RASTER.search(member) if member.startswith(f"{granule}/") else None
         if parts:
             band = cards.S2.asset_band(parts["key"] + (f"_{parts['metres']}m" if parts["metres"] else ""))
             if band is not None:
-                found[band] = member
-    return found
+                members[band] = member
+    return members
 
 
 def _check(folder: str, name: str, text: str) -> None:
@@ -82,27 +82,48 @@ def _check(folder: str, name: str, text: str) -> None:
 
 
 def _item(identifier: str, name: str, text: str, files: Container, granule: str, tile: str | None) -> dict[str, Any]:
-    offsets, found = _offsets(text), rasters(files, granule)
-    assets: dict[str, dict[str, Any]] = {}
-    for band, member in found.items():
+    assets = _assets(files, granule, text)
+    first = ground.first_readable(identifier, (str(asset["href"]) for asset in assets.values()))
+    missing = [band for band in cards.S2.rasters if band not in assets]
+    if missing:
+        log.warning("%s lacks %s; it is catalogued with what it has", identifier, ", ".join(missing))
+    properties = {
+        **_properties(name, text, _text(files, _TILE_METADATA, f"{granule}/"), tile),
+        "proj:code": f"EPSG:{first.grid.epsg}",
+    }
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "id": identifier,
+        "geometry": shapely.geometry.mapping(ground.geometry(first)),
+        "properties": {key: value for key, value in properties.items() if value is not None},
+        "links": [{"rel": "product", "href": files.location}],
+        "assets": assets,
+    }
+
+
+def _assets(files: Container, granule: str, text: str) -> dict[str, dict[str, object]]:
+    """The raster of each band, with the offset that the metadata states."""
+    offsets = _offsets(text)
+    assets: dict[str, dict[str, object]] = {}
+    for band, member in rasters(files, granule).items():
         assets[band] = {"href": files.href(member), "type": _TYPES[PurePosixPath(member).suffix]}
         if band in offsets:
             assets[band]["raster:bands"] = [{"scale": 0.0001, "offset": offsets[band] * 0.0001}]
-    first = ground.first_readable(identifier, (asset["href"] for asset in assets.values()))
-    missing = [band for band in cards.S2.rasters if band not in found]
-    if missing:
-        log.warning("%s lacks %s; it is catalogued with what it has", identifier, ", ".join(missing))
-    taken = re.search(r"\d{8}T\d{6}", name)
+    return assets
+
+
+def _properties(name: str, text: str, tile_text: str, tile: str | None) -> dict[str, str | None]:
+    """What the name and the metadata of a product and of its tile state; None where nothing does."""
+    acquired = re.search(r"\d{8}T\d{6}", name)
     generated = _tag(text, "GENERATION_TIME")
-    tile_text = _text(files, _TILE_METADATA, f"{granule}/")
-    properties = {
-        "datetime": _tag(text, "PRODUCT_START_TIME") or (f"{taken[0]}Z" if taken else None),
+    return {
+        "datetime": _tag(text, "PRODUCT_START_TIME") or (f"{acquired[0]}Z" if acquired else None),
         "created": generated,
         "constellation": "sentinel-2",
         "platform": (_tag(text, "SPACECRAFT_NAME") or f"sentinel-{name[1:3]}").lower(),
         "processing:level": "L2A",
         "eo:cloud_cover": _tag(text, "Cloud_Coverage_Assessment") or _tag(text, "CLOUD_COVERAGE_PERCENTAGE"),
-        "proj:code": f"EPSG:{first.grid.epsg}",
         "grid:code": f"MGRS-{tile}" if tile else None,
         "sat:relative_orbit": _tag(text, "SENSING_ORBIT_NUMBER"),
         "sat:orbit_state": _tag(text, "SENSING_ORBIT_DIRECTION"),
@@ -114,28 +135,19 @@ def _item(identifier: str, name: str, text: str, files: Container, granule: str,
         "s2:generation_time": generated,
         "s2:product_uri": name,
     }
-    return {
-        "type": "Feature",
-        "stac_version": "1.1.0",
-        "id": identifier,
-        "geometry": shapely.geometry.mapping(ground.outline(first)),
-        "properties": {key: value for key, value in properties.items() if value is not None},
-        "links": [{"rel": "product", "href": files.location}],
-        "assets": assets,
-    }
 
 
 def _offsets(text: str) -> dict[str, float]:
     """The BOA_ADD_OFFSET of each band that the metadata states, in stored numbers."""
-    found = re.findall(r'<BOA_ADD_OFFSET\s+band_id="(\d+)"\s*>\s*(-?[\d.]+)', text)
-    return {_BAND_IDS[int(number)]: float(value) for number, value in found if int(number) < len(_BAND_IDS)}
+    pairs = re.findall(r'<BOA_ADD_OFFSET\s+band_id="(\d+)"\s*>\s*(-?[\d.]+)', text)
+    return {_BAND_IDS[int(number)]: float(value) for number, value in pairs if int(number) < len(_BAND_IDS)}
 
 
 def _tile(files: Container, granule: str) -> str | None:
     """The tile that a granule's name or its rasters' names carry."""
     names = (PurePosixPath(member).stem for member in rasters(files, granule).values())
-    found = _TILE.search(granule) or next((match for name in names if (match := _TILE.search(f"_{name}"))), None)
-    return found["tile"] if found else None
+    result = _TILE.search(granule) or next((match for name in names if (match := _TILE.search(f"_{name}"))), None)
+    return result["tile"] if result else None
 
 
 def _text(files: Container, pattern: re.Pattern[str], folder: str = "") -> str:
@@ -153,13 +165,13 @@ def _text(files: Container, pattern: re.Pattern[str], folder: str = "") -> str:
 
 def _tag(text: str, name: str) -> str | None:
     # not an XML parser: one would refuse a truncated file, and would have to be guarded against hostile ones
-    found = re.search(rf"<(?:\w+:)?{name}(?:\s[^>]*)?>\s*([^<]+?)\s*</(?:\w+:)?{name}>", text)
-    return found[1] if found else None
+    match = re.search(rf"<(?:\w+:)?{name}(?:\s[^>]*)?>\s*([^<]+?)\s*</(?:\w+:)?{name}>", text)
+    return match[1] if match else None
 
 
 def _attribute(text: str, name: str) -> str | None:
-    found = re.search(rf'{name}="([^"]+)"', text)
-    return found[1] if found else None
+    match = re.search(rf'{name}="([^"]+)"', text)
+    return match[1] if match else None
 
 
 def _of_tile(text: str, name: str, tile: str | None) -> str | None:

@@ -45,7 +45,7 @@ def to_item(
 
     Args:
         scene: its files.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         unit: of backscatter: linear or db.
         offset: of reflectance, in DN; None where the files say it.
         left_out: is given the reasons why files are left out, by band.
@@ -63,7 +63,7 @@ def to_item(
         try:
             ground.check_pixel(raster, card, band)
         except SourceError as error:
-            unfit[band] = str(error).partition("; leave out")[0]
+            unfit[band] = error.reason
             continue
         rasters[band] = raster
         if kind.shifted and not kind.is_classes(band):
@@ -82,7 +82,7 @@ def to_item(
         "type": "Feature",
         "stac_version": "1.1.0",
         "id": identifier,
-        "geometry": shapely.geometry.mapping(ground.outline(first)),
+        "geometry": shapely.geometry.mapping(ground.geometry(first)),
         "properties": properties,
         "links": [],
         "assets": {band: {"href": raster.href} for band, raster in rasters.items()},
@@ -92,9 +92,9 @@ def to_item(
 def _identifier(scene: Scene, card: str, raster: Raster) -> str:
     """What the file names say, and where on the ground it is: the same files elsewhere are the same scene."""
     corner = raster.grid.transform
-    place = sha256(f"{raster.grid.epsg} {corner.c:.3f} {corner.f:.3f}".encode()).hexdigest()[:8]
+    corner_digest = sha256(f"{raster.grid.epsg} {corner.c:.3f} {corner.f:.3f}".encode()).hexdigest()[:8]
     mission = "" if "sensor" in scene.about else f"{cards.get(card).mission.code}_"
-    return f"{mission}{scene.name}_{place}"
+    return f"{mission}{scene.name}_{corner_digest}"
 
 
 def _properties(scene: Scene, card: str, raster: Raster) -> dict[str, Any]:
@@ -131,8 +131,8 @@ def _inspected(scene: Scene, card: str, band: str, href: str) -> tuple[Raster, t
         )
     whole = kind.is_optical
     if whole != (np.dtype(dtype).kind in "iu"):
-        wanted = f"whole numbers ({1 / kind.scale:.0f} x reflectance)" if whole else "floats"
-        raise SourceError(f"{raster.path} holds {dtype}, where card {card} has {wanted}; convert it")
+        expected = f"whole numbers ({1 / kind.scale:.0f} x reflectance)" if whole else "floats"
+        raise SourceError(f"{raster.path} holds {dtype}, where card {card} has {expected}; convert it")
     if kind.offset and not kind.is_classes(band) and not (stated == (1, 0) or np.allclose(stated, _scaling(kind))):
         raise SourceError(
             f"{raster.path} declares scale {stated[0]:g} and offset {stated[1]:g}, where those of card {card} are "
@@ -160,8 +160,8 @@ def _offset(path: str, stated: tuple[float, float], offset: int | None) -> int:
         InvalidInputError: neither says it.
         SourceError: the file declares another scale than 0.0001, or another offset than its user says.
     """
-    scale, own = stated
-    if scale == 1 and own == 0:
+    scale, stated_offset = stated
+    if scale == 1 and stated_offset == 0:
         if offset is None:
             raise InvalidInputError(
                 f"{path}: nothing says which offset its numbers have; say offset 0 (baselines before 04.00, or already "
@@ -170,7 +170,7 @@ def _offset(path: str, stated: tuple[float, float], offset: int | None) -> int:
         return offset
     if not np.isclose(scale, 0.0001):
         raise SourceError(f"{path} declares scale {scale:g}, where 0.0001 is expected; convert it")
-    declared = round(own / scale)
+    declared = round(stated_offset / scale)
     if offset is not None and declared != offset:
         raise SourceError(f"{path} declares offset {declared}, and {offset} was said; mend one of them")
     return declared

@@ -69,9 +69,9 @@ def api(url: str, card: str, collection: str | None) -> tuple[str, str | None]:
     name = url if url in PROVIDERS else named.get(url.rstrip("/"))
     if name is None:
         if not url.startswith(("http://", "https://")):
-            shown = without_secrets(url)
+            label = without_secrets(url)
             raise InvalidInputError(
-                f"{shown!r} is no STAC API; give its URL or one of {', '.join(PROVIDERS)} (for files use card2db items)"
+                f"{label!r} is no STAC API; give its URL or one of {', '.join(PROVIDERS)} (for files use card2db items)"
             )
         return url, collection
     provider = PROVIDERS[name]

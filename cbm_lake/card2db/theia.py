@@ -64,7 +64,7 @@ def to_items(files: Container) -> Iterator[dict[str, Any]]:
         "type": "Feature",
         "stac_version": "1.1.0",
         "id": name,
-        "geometry": shapely.geometry.mapping(ground.outline(first)),
+        "geometry": shapely.geometry.mapping(ground.geometry(first)),
         "properties": properties,
         "links": [{"rel": "product", "href": files.location}],
         "assets": assets,
@@ -93,8 +93,8 @@ def _assets(files: Container, members: dict[str, str]) -> tuple[dict[str, dict[s
 def _check_scale(files: Container) -> None:
     """See that 10000 stands for a reflectance of 1."""
     metadata = next((member for member in files.members if member.endswith("_MTD_ALL.xml") and "/" not in member), None)
-    found = _QUANTIFICATION.search(files.text(metadata)) if metadata else None
-    if found and float(found[1]) != 10000:
-        raise InvalidInputError(f"{files.name}: its numbers are {found[1]} x reflectance, where 10000 is expected")
-    if found is None:
+    match = _QUANTIFICATION.search(files.text(metadata)) if metadata else None
+    if match and float(match[1]) != 10000:
+        raise InvalidInputError(f"{files.name}: its numbers are {match[1]} x reflectance, where 10000 is expected")
+    if match is None:
         log.warning("%s has no metadata of its scale: taken as 10000 x reflectance, as MAJA writes it", files.name)

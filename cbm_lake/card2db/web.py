@@ -218,8 +218,8 @@ class Web:
             if not content.strip() or content.lstrip()[:1] in {b"{", b"["}:
                 reason = f"{server} failed: its answer was cut off; try again later"
                 raise _Temporary(SourceError(reason)) from error
-            shown = credentials.without_secrets(url)
-            raise SourceError(f"{server} sent something that is no STAC answer (no JSON); check {shown}") from error
+            label = credentials.without_secrets(url)
+            raise SourceError(f"{server} sent something that is no STAC answer (no JSON); check {label}") from error
 
     def _content(self, response: requests.Response, server: str) -> bytes:
         """The content of a response, decompressed."""
@@ -267,9 +267,9 @@ def _stated(document: Any) -> str:
     if not isinstance(document, dict):
         return ""
     names = ("description", "detail", "message", "msg", "ErrorMessage", "errors", "error_description", "error", "title")
-    found = next((text for name in names if (text := _stated(document.get(name)))), "")
+    statement = next((text for name in names if (text := _stated(document.get(name)))), "")
     where = document.get("loc")
-    return f"{'.'.join(map(str, where))}: {found}" if isinstance(where, list) and found else found
+    return f"{'.'.join(map(str, where))}: {statement}" if isinstance(where, list) and statement else statement
 
 
 def _refusal(response: requests.Response, content: bytes, url: str) -> Exception:

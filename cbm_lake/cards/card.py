@@ -171,6 +171,8 @@ class Card:
     """s2, bs, …; the name of its view, table, cubes and commands."""
     title: str
     """In a few words: Sentinel-2 Level-2A."""
+    picture: str
+    """What a picture of its bands is called: backscatter."""
     extracted: str
     """What an extraction takes, for the command line."""
     measured: str

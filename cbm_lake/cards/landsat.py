@@ -52,6 +52,7 @@ QA_PIXEL: Final = Classification(
 LS: Final = Card(
     "ls",
     "Landsat 8 and 9 Level-2",
+    "Landsat",
     "Landsat 8 and 9: statistics of the bands and counts of the quality classes",
     "reflectance x 10000",
     LANDSAT,
@@ -80,7 +81,7 @@ LS: Final = Card(
     offset=-0.2,
     unit=0.0001,
     classification=QA_PIXEL,
-    collections=MappingProxyType({"planetary-computer": "landsat-c2-l2", "earth-search": "landsat-c2-l2"}),
+    collections=MappingProxyType({"planetary-computer": "landsat-c2-l2"}),
     product=Product(
         re.compile(r"L[CO]0[89]_L2S[PR]_(?P<tile>\d{6})_(?P<taken>\d{8})(?:_(?P<made>\d{8}))?_02_(?:RT|T[12])")
     ),

@@ -35,6 +35,7 @@ _LINEAR: Final = "VV and VH in linear units (mean of linear values, never of dec
 BS: Final = Card(
     "bs",
     "Sentinel-1 backscatter",
+    "backscatter",
     "Sentinel-1 backscatter",
     _LINEAR,
     SENTINEL1,
@@ -77,6 +78,7 @@ C6: Final = replace(
     BS,
     name="c6",
     title="Sentinel-1 six-day coherence",
+    picture="six-day coherence",
     extracted="Sentinel-1 six-day coherence",
     bands=tuple(replace(band, metres=20) for band in BS.bands),
     quantity=Quantity("coherence", "coherence from 0 to 1", PLAIN | {"coherence"}, most=1),

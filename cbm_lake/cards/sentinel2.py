@@ -68,6 +68,7 @@ SCL: Final = Classification(
 S2: Final = Card(
     "s2",
     "Sentinel-2 Level-2A",
+    "Sentinel-2",
     "Sentinel-2: statistics of the bands and counts of the scene classes",
     "harmonised DN (reflectance x 10000, offset removed)",
     SENTINEL2,

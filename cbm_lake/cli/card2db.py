@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cbm_lake.cli.shared import CardName, End, Start, bar, err, numbers, out
+from cbm_lake.cli.shared import CARD_NAMES, CardName, End, Start, bar, err, numbers, out
 
 if TYPE_CHECKING:
     from cbm_lake.card2db import Ingested
@@ -37,7 +37,7 @@ def card2db_stac(
 
     geometry = numbers(bbox) if bbox else None
     with _watched() as progress:
-        found = card2db.stac(
+        ingested = card2db.stac(
             aoi=aoi,
             start=start,
             end=end,
@@ -47,7 +47,7 @@ def card2db_stac(
             geometry=geometry,
             progress=progress,
         )
-    _ingested(found)
+    _ingested(ingested)
 
 
 @app.command("items")
@@ -59,8 +59,8 @@ def card2db_items(
     from cbm_lake import card2db
 
     with _watched() as progress:
-        found = card2db.items(path, card=card, progress=progress)
-    _ingested(found)
+        ingested = card2db.items(path, card=card, progress=progress)
+    _ingested(ingested)
 
 
 @app.command("geoparquet")
@@ -76,15 +76,15 @@ def card2db_geoparquet(
 @app.command("products")
 def card2db_products(
     folder: Annotated[Path, typer.Argument(help="A product, a zip archive, or a folder that holds some at any depth.")],
-    card: Annotated[str | None, typer.Option("--card", help="Only products of this card: s2, bs or c6.")] = None,
+    card: Annotated[str | None, typer.Option("--card", help=f"Only products of this card: {CARD_NAMES}.")] = None,
     aoi: Annotated[str | None, typer.Option("--aoi", help="Only products that touch the parcels of this area.")] = None,
 ) -> None:
     """Catalogue products on disk: Sentinel-2 L2A (SAFE, MAJA; also zipped), CARD-BS, CARD-COH, SNAP."""
     from cbm_lake import card2db
 
     with bar("cataloguing products") as progress:
-        found = card2db.products(folder, card, aoi, progress=progress)
-    _ingested(found)
+        ingested = card2db.products(folder, card, aoi, progress=progress)
+    _ingested(ingested)
 
 
 @app.command("files")
@@ -103,8 +103,8 @@ def card2db_files(
 
     names = [name.strip() for name in bands.split(",")] if bands else []
     with bar("cataloguing files") as progress:
-        found = card2db.files(pattern, card, unit=unit, offset=offset, bands=names, aoi=aoi, progress=progress)
-    _ingested(found)
+        ingested = card2db.files(pattern, card, unit=unit, offset=offset, bands=names, aoi=aoi, progress=progress)
+    _ingested(ingested)
 
 
 @app.command("safe")
@@ -113,8 +113,8 @@ def card2db_safe(folder: Annotated[Path, typer.Argument(help="A .SAFE folder, or
     from cbm_lake import card2db
 
     with bar("cataloguing products") as progress:
-        found = card2db.safe(folder, progress=progress)
-    _ingested(found)
+        ingested = card2db.safe(folder, progress=progress)
+    _ingested(ingested)
 
 
 @app.command("creodias")
@@ -134,8 +134,8 @@ def card2db_creodias(
 
     geometry = numbers(bbox) if bbox else None
     with _watched() as progress:
-        found = card2db.creodias(None, aoi, start, end, card, option, url=url, geometry=geometry, progress=progress)
-    _ingested(found)
+        ingested = card2db.creodias(None, aoi, start, end, card, option, url=url, geometry=geometry, progress=progress)
+    _ingested(ingested)
 
 
 class _Lines(logging.Handler):
@@ -157,8 +157,8 @@ def _watched() -> Iterator[Any]:
         logger.removeHandler(lines)
 
 
-def _ingested(found: Ingested) -> None:
-    again = f", {found.changed} changed: to be extracted again" if found.changed else ""
-    out.print(f"{found.found} scenes found, {found.new} new{again}")
-    for reason in found.skipped:
+def _ingested(ingested: Ingested) -> None:
+    again = f", {ingested.changed} changed: to be extracted again" if ingested.changed else ""
+    out.print(f"{ingested.found} scenes found, {ingested.new} new{again}")
+    for reason in ingested.skipped:
         err.print(f"skipped {reason}", style="yellow", markup=False, soft_wrap=True)

@@ -19,7 +19,7 @@ def check(
     forget: Annotated[
         str | None, typer.Option("--forget", help="A file that is missing and does not come back, as check names it.")
     ] = None,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Say what is damaged, missing or left behind in the lake, and what to do; exit status 1 when there is a fault."""
     import pyarrow.compute as pc
@@ -33,7 +33,7 @@ def check(
         findings = look(open_lake(), deep=deep, progress=progress)
     faults = pc.sum(pc.equal(findings["severity"], "fault")).as_py() or 0
     if findings.num_rows:
-        show(findings, shown)
+        show(findings, output)
     err.print(f"{faults} faults, {findings.num_rows - faults} notes" if findings.num_rows else "the lake is whole")
     if faults:
         raise typer.Exit(1)

@@ -21,13 +21,13 @@ def estimate(
         int | None, typer.Option("--tiles", help="Sentinel-2 tiles; one for 100,000 parcels without it.")
     ] = None,
     cube: Annotated[bool, typer.Option(help="Also keep the pixels in cubes.")] = True,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Measure this machine for some 20 seconds and say what a season takes: time by stage, memory, storage."""
     from cbm_lake.extract.cost import estimate as calculate
 
     with bar("measuring this machine") as progress:
-        found = calculate(parcels, scenes, bands, workers=workers, tiles=tiles, cube=cube, progress=progress)
-    show(found.to_table(), shown)
-    if shown is Format.table:
-        out.print(str(found), soft_wrap=True)
+        needs = calculate(parcels, scenes, bands, workers=workers, tiles=tiles, cube=cube, progress=progress)
+    show(needs.to_table(), output)
+    if output is Format.table:
+        out.print(str(needs), soft_wrap=True)

@@ -62,15 +62,15 @@ def foi_v2(
     pid: Pid = None,
     by: By = "foi_h",
     top: Top = 10,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Check parcels by clusters of pixels."""
     from cbm_lake.foi.version2 import v2
 
-    chosen: dict[str, Any] = {"aoi": aoi, "year": year, "ptype": ptype, "layer": layer, "folder": folder}
+    options: dict[str, Any] = {"aoi": aoi, "year": year, "ptype": ptype, "layer": layer, "folder": folder}
     _check_picture(by, pid, picture)
     with bar("reading the raster") as progress:
-        found = v2(
+        result = v2(
             parcels,
             raster,
             classes,
@@ -79,10 +79,10 @@ def foi_v2(
             greatest,
             connectivity,
             threshold,
-            **chosen,
+            **options,
             progress=progress,
         )
-    _tell(found, picture, pid, by, top, shown)
+    _tell(result, picture, pid, by, top, output)
 
 
 @app.command("v1")
@@ -103,16 +103,16 @@ def foi_v1(
     pid: Pid = None,
     by: By = "foi_h",
     top: Top = 10,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Check parcels by the area of clusters."""
     from cbm_lake.foi.version1 import v1
 
-    chosen: dict[str, Any] = {"aoi": aoi, "year": year, "ptype": ptype, "layer": layer, "folder": folder}
+    options: dict[str, Any] = {"aoi": aoi, "year": year, "ptype": ptype, "layer": layer, "folder": folder}
     _check_picture(by, pid, picture)
     with bar("reading the raster") as progress:
-        found = v1(parcels, raster, classes, least, greatest, area, **chosen, progress=progress)
-    _tell(found, picture, pid, by, top, shown)
+        result = v1(parcels, raster, classes, least, greatest, area, **options, progress=progress)
+    _tell(result, picture, pid, by, top, output)
 
 
 @app.command("thematic")
@@ -137,15 +137,15 @@ def foi_thematic(
 
     if method not in ("clusters", "crops"):
         raise InvalidInputError(f"there is no method {method!r}; choose clusters or crops")
-    chosen: dict[str, Any] = {"method": method, "clusters": clusters, "periods": periods, "start": start, "end": end}
-    chosen |= {"radar": radar, "grid": grid, "seed": seed, "folder": folder}
+    options: dict[str, Any] = {"method": method, "clusters": clusters, "periods": periods, "start": start, "end": end}
+    options |= {"radar": radar, "grid": grid, "seed": seed, "folder": folder}
     with bar("classifying pixels") as progress:
-        made = thematic(aoi, year, ptype, **chosen, progress=progress)
-    for path in filter(None, (made.raster, made.classes, made.report)):
+        result = thematic(aoi, year, ptype, **options, progress=progress)
+    for path in filter(None, (result.raster, result.classes, result.report)):
         out.print(path, soft_wrap=True, markup=False, highlight=False)
-    if made.accuracy is not None:
-        told = f"{made.accuracy.overall:.1%} of pixels and {made.accuracy.by_parcel:.1%} of parcels as declared"
-        out.print(told, markup=False, highlight=False)
+    if result.accuracy is not None:
+        line = f"{result.accuracy.overall:.1%} of pixels and {result.accuracy.by_parcel:.1%} of parcels as declared"
+        out.print(line, markup=False, highlight=False)
 
 
 def _check_picture(by: str, pid: str | None, picture: Path | None) -> None:
@@ -156,20 +156,20 @@ def _check_picture(by: str, pid: str | None, picture: Path | None) -> None:
         raise InvalidInputError("--pid says what --picture is to show; give --picture too")
 
 
-def _tell(found: Foi, picture: Path | None, pid: str | None, by: str, top: int, shown: Format) -> None:
-    show(found.ranked(top), shown, f"{found.name}: most suspicious first")
+def _tell(result: Foi, picture: Path | None, pid: str | None, by: str, top: int, output: Format) -> None:
+    show(result.ranked(top), output, f"{result.name}: most suspicious first")
     if picture is not None:
-        _draw(found, picture, pid, by)
-    console = out if shown is Format.table else err
-    console.print(str(found), markup=False, highlight=False, soft_wrap=True)
-    for path in (*found.files.values(), *filter(None, [found.lake_file])):
+        _draw(result, picture, pid, by)
+    console = out if output is Format.table else err
+    console.print(str(result), markup=False, highlight=False, soft_wrap=True)
+    for path in (*result.files.values(), *filter(None, [result.lake_file])):
         console.print(path, soft_wrap=True, markup=False, highlight=False)
 
 
-def _draw(found: Foi, picture: Path, pid: str | None, by: Any) -> None:
+def _draw(result: Foi, picture: Path, pid: str | None, by: Any) -> None:
     from cbm_lake.foi.plots import plot_clusters, plot_map
 
-    figure = plot_map(found, by) if pid is None else plot_clusters(found, pid)
+    figure = plot_map(result, by) if pid is None else plot_clusters(result, pid)
     try:
         with durable.replacing(picture if picture.suffix else picture.with_suffix(".png")) as draft:
             figure.savefig(draft, dpi=150)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from cbm_lake.cards import CARDS
 from cbm_lake.cli.shared import Aoi, End, Format, Ptype, Shown, Start, Year, err, out, show
 from cbm_lake.errors import InvalidInputError
 
@@ -46,10 +47,10 @@ def get_time_series(
     aoi: Aoi,
     year: Year,
     pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel.")],
-    tstype: Annotated[str, typer.Option("--tstype", help="s2, bs, c6 or scl.")] = "s2",
+    tstype: Annotated[str, typer.Option("--tstype", help=f"{', '.join(CARDS)} or scl.")] = "s2",
     ptype: Ptype = None,
     band: Annotated[str, typer.Option("--band", help="One band only.")] = "",
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Show a parcel's statistics over time."""
     import pyarrow as pa
@@ -59,7 +60,7 @@ def get_time_series(
     frame = time_series.by_pid(aoi, year, pid, tstype, ptype, band)
     if "hist" in frame:
         frame["hist"] = frame["hist"].map(json.dumps)
-    show(pa.Table.from_pandas(frame, preserve_index=False), shown)
+    show(pa.Table.from_pandas(frame, preserve_index=False), output)
 
 
 @app.command("peers")
@@ -70,14 +71,14 @@ def get_peers(
     ptype: Ptype = None,
     distance: Annotated[float, typer.Option("--distance", min=0, help="Metres from edge to edge.")] = 1000,
     most: Annotated[int, typer.Option("--max", min=0, help="So many at most.")] = 10,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Show the nearest parcels of the same crop."""
     import pyarrow as pa
 
     from cbm_lake.get import parcels_list
 
-    show(pa.table(parcels_list.peers(aoi, year, pid, distance, most, ptype)), shown)
+    show(pa.table(parcels_list.peers(aoi, year, pid, distance, most, ptype)), output)
 
 
 @app.command("weather")
@@ -86,14 +87,14 @@ def get_weather(
     year: Year,
     pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel.")],
     ptype: Ptype = None,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Show the daily weather of a parcel's grid cell."""
     import pyarrow as pa
 
     from cbm_lake.get import time_series
 
-    show(pa.Table.from_pandas(time_series.weather(aoi, year, pid, ptype), preserve_index=False), shown)
+    show(pa.Table.from_pandas(time_series.weather(aoi, year, pid, ptype), preserve_index=False), output)
 
 
 @app.command("chips")
@@ -114,10 +115,10 @@ def get_chips(
 
     with err.status("reading scenes"):
         if pid is not None:
-            found = chip_images.by_pid(aoi, year, pid, start, end, bands.split(","), chipsize, ptype)
+            files = chip_images.by_pid(aoi, year, pid, start, end, bands.split(","), chipsize, ptype)
         else:
-            found = chip_images.by_location(*_place(lon, lat), start, end, bands.split(","), chipsize)
-    _list(found["chips"])
+            files = chip_images.by_location(*_location(lon, lat), start, end, bands.split(","), chipsize)
+    _list(files["chips"])
 
 
 @app.command("background")
@@ -139,10 +140,10 @@ def get_background(
 
     with err.status("reading tiles"):
         if pid is not None:
-            found = background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype)
+            files = background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype)
         else:
-            found = background.by_location(aoi, year, *_place(lon, lat), chipsize, extend, tms, ptype)
-    _list(found)
+            files = background.by_location(aoi, year, *_location(lon, lat), chipsize, extend, tms, ptype)
+    _list(files)
 
 
 @app.command("notes")
@@ -178,26 +179,26 @@ def get_delete(
     """Delete what was got of a parcel from temp/; says what that is, of whom, and what stays."""
     from cbm_lake.get import folders, leftovers
 
-    found = leftovers.of_folders([folders.place(aoi, year, pid, "")])
-    if not found:
+    leftover_files = leftovers.of_folders([folders.place(aoi, year, pid, "")])
+    if not leftover_files:
         raise InvalidInputError(f"nothing was got of parcel {pid!r} of {aoi} {year}; there is nothing to delete")
-    _list([leftovers.in_words(found)])
-    made = leftovers.by_person(found)
-    if made and not also_notes:
-        _list([f"a person made this, and it stays without --also-notes: {made}"])
+    _list([leftovers.in_words(leftover_files)])
+    by_person = leftovers.by_person(leftover_files)
+    if by_person and not also_notes:
+        _list([f"a person made this, and it stays without --also-notes: {by_person}"])
     if yes:
-        gone = leftovers.delete(found, also_by_person=also_notes)
+        gone = leftovers.delete(leftover_files, also_by_person=also_notes)
         _list([f"{gone:,} files deleted"])
     else:
         _list(["nothing is deleted without --yes"])
 
 
-def _place(lon: float | None, lat: float | None) -> tuple[float, float]:
+def _location(lon: float | None, lat: float | None) -> tuple[float, float]:
     if lon is None or lat is None:
         raise InvalidInputError("where? give --pid, or --lon and --lat")
     return lon, lat
 
 
-def _list(files: Iterable[Any]) -> None:
+def _list(files: Iterable[object]) -> None:
     for file in files:
         out.print(file, soft_wrap=True, markup=False, highlight=False)

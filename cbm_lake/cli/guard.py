@@ -18,7 +18,7 @@ def guard_check(
     ptype: Ptype = None,
     mark: Annotated[bool, typer.Option("--mark/--no-mark", help="Leave suspects out of what is asked.")] = True,
     every: Annotated[bool, typer.Option("--all", help="Show the scenes that are right, too.")] = False,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Look at every extracted Sentinel-2 scene; exit 1 where one is suspect."""
     import pyarrow.compute as pc
@@ -27,19 +27,19 @@ def guard_check(
 
     rows = guard.scenes(aoi, year, ptype, mark=mark)
     wrong = rows.filter(pc.equal(rows["verdict"], "suspect"))
-    show(rows if every else wrong, shown)
+    show(rows if every else wrong, output)
     if wrong.num_rows:
-        told = "left out of what is asked until: cbm-lake guard clear SCENE --reason …" if mark else "not marked"
-        out.print(f"{wrong.num_rows} of {rows.num_rows} scenes are suspect; they are {told}", soft_wrap=True)
+        outcome = "left out of what is asked until: cbm-lake guard clear SCENE --reason …" if mark else "not marked"
+        out.print(f"{wrong.num_rows} of {rows.num_rows} scenes are suspect; they are {outcome}", soft_wrap=True)
         raise typer.Exit(1)
 
 
 @app.command("list")
-def guard_list(shown: Shown = Format.table) -> None:
+def guard_list(output: Shown = Format.table) -> None:
     """Show the scenes that are marked."""
     from cbm_lake import guard
 
-    show(guard.suspects(), shown)
+    show(guard.suspects(), output)
 
 
 @app.command("clear")

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from cbm_lake.cli.shared import Format, Shown, bar, err, out, params, show
+from cbm_lake.cli.shared import CARD_NAMES, Format, Shown, bar, err, out, params, show
 
 app = typer.Typer()
 
 
 @app.command()
-def status(shown: Shown = Format.table) -> None:
+def status(output: Shown = Format.table) -> None:
     """Say what is catalogued, loaded, extracted, failed, left out and suspect, and why."""
     from cbm_lake.lake import open_lake
 
@@ -21,11 +21,11 @@ def status(shown: Shown = Format.table) -> None:
         err.print(f"nothing is in {lake.url} yet; is it the right place?", soft_wrap=True, markup=False)
     tables = {"scenes": "scenes.status", "parcels": "status.parcels", "failed": "scenes.failed"}
     for title, name in {**tables, "left out": "scenes.left_out", "suspect": "guard.suspects"}.items():
-        show(lake.query(name), shown, title)
+        show(lake.query(name), output, title)
 
 
 @app.command()
-def compact(card: Annotated[str | None, typer.Argument(help="s2, bs or c6; all without it.")] = None) -> None:
+def compact(card: Annotated[str | None, typer.Argument(help=f"{CARD_NAMES}; all without it.")] = None) -> None:
     """Merge signature files into files ordered by parcel: look-ups become fast."""
     from cbm_lake.lake import open_lake
 
@@ -53,7 +53,7 @@ def backup(
     prune: Annotated[
         bool, typer.Option("--prune", help="Delete from the copy what `vacuum` has deleted from the lake.")
     ] = False,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Copy the lake, or bring its copy up to date, while others write; exit status 1 when the copy has a fault."""
     from cbm_lake.lake.backups import backup as copy
@@ -62,7 +62,7 @@ def backup(
         done = copy(destination, deep=deep, prune=prune, progress=progress)
     out.print(f"{done.files:,} files of {done.bytes:,} bytes copied", highlight=False)
     if done.findings.num_rows:
-        show(done.findings, shown)
+        show(done.findings, output)
     notes = done.findings.num_rows - done.faults
     err.print(f"{done.faults} faults, {notes} notes in the copy" if done.findings.num_rows else "the copy is whole")
     if done.faults:
@@ -78,7 +78,7 @@ def sql(
         list[str] | None, typer.Option("--param", "-p", help="name=value of a $name in the statement.")
     ] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="As the lake was at that moment.")] = None,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Run SQL, or a query of sql/ by its name; `sql list` says which there are and what they answer."""
     from cbm_lake.lake import open_lake, queries
@@ -89,4 +89,4 @@ def sql(
         return
     lake = open_lake(as_of=as_of)
     ask = lake.query if statement in queries.load() else lake.sql
-    show(ask(statement, **params(param)), shown)
+    show(ask(statement, **params(param)), output)

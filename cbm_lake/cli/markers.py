@@ -41,22 +41,24 @@ def find(
     ptype: Ptype = None,
     pid: Pids = None,
     parameters: Parameters = None,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Find the markers of all parcels, write them into the lake, and say how many there are of each."""
     from cbm_lake import markers
     from cbm_lake.lake.looks import in_words
 
     with err.status("finding markers"):
-        found = markers.find(aoi, year, ptype, parameters=parameters, pids=pid)
-    if pid or shown is not Format.table:
-        show(found.drop_columns(["part", "foi_id"]), shown, f"markers of {aoi} {year}")
+        events = markers.find(aoi, year, ptype, parameters=parameters, pids=pid)
+    if pid or output is not Format.table:
+        show(events.drop_columns(["part", "foi_id"]), output, f"markers of {aoi} {year}")
         return
-    for marker, count in sorted(Counter(found["marker"].to_pylist()).items()):
+    for marker, count in sorted(Counter(events["marker"].to_pylist()).items()):
         out.print(f"{count:9,} {marker}", highlight=False)
-    unseen = Counter(zip(found["marker"].to_pylist(), found["observable"].to_pylist(), strict=True))["observed", False]
+    unseen = Counter(zip(events["marker"].to_pylist(), events["observable"].to_pylist(), strict=True))[
+        "observed", False
+    ]
     out.print(f"{unseen:,} parcels were not seen on enough clear dates", highlight=False)
-    out.print(in_words(json.loads(found.schema.metadata[b"looks"])), highlight=False)
+    out.print(in_words(json.loads(events.schema.metadata[b"looks"])), highlight=False)
 
 
 @app.command("lights")
@@ -70,15 +72,15 @@ def lights(
     ] = None,
     colour: Annotated[Colour | None, typer.Option("--colour", help="Only parcels of this colour.")] = None,
     parameters: Parameters = None,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Give each parcel a colour in each scenario, with the reason, from the markers found before."""
     from cbm_lake import markers
 
-    found = markers.traffic_light(aoi, year, ptype, scenarios=scenario, parameters=parameters, pids=pid)
+    lights = markers.traffic_light(aoi, year, ptype, scenarios=scenario, parameters=parameters, pids=pid)
     if colour is not None:
-        found = found.filter(found["colour"].to_numpy() == colour)
-    show(found, shown, f"traffic light of {aoi} {year}")
+        lights = lights.filter(lights["colour"].to_numpy() == colour)
+    show(lights, output, f"traffic light of {aoi} {year}")
 
 
 @app.command("phenology")
@@ -89,12 +91,12 @@ def phenology(
     pid: Pids = None,
     curves: Annotated[bool, typer.Option("--curves", help="The smooth NDVI itself, gaps filled, instead.")] = False,
     parameters: Parameters = None,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Show start, peak and end of each parcel's season."""
     from cbm_lake import markers
 
     verb = markers.smoothed if curves else markers.phenology
     with err.status("smoothing"):
-        found = verb(aoi, year, ptype, parameters=parameters, pids=pid)
-    show(found, shown, f"phenology of {aoi} {year}")
+        rows = verb(aoi, year, ptype, parameters=parameters, pids=pid)
+    show(rows, output, f"phenology of {aoi} {year}")

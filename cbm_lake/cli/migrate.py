@@ -91,7 +91,7 @@ def migrate(
             dsn=dsn,
             boa_offset=boa_offset,
             refused=refused,
-            progress=lambda what, number, total: advance(number, total),
+            progress=lambda step, number, total: advance(number, total),
         )
     table = Table("table", "rows", "taken", "of these already there", "refused")
     for name, rows in done.tables.items():

@@ -67,9 +67,9 @@ def qa_sample(
     )
     if asked.parcel_file is None:
         raise InvalidInputError("no parcel list; give --parcel_file, or parcel_file in the file of --config")
-    drawn = sample(asked.parcel_file, asked.target_file, **asked.model_dump(exclude={"parcel_file", "target_file"}))
-    show(drawn.buckets, Format.table, f"sample {drawn.extraction_id}")
-    for path in drawn.files.values():
+    result = sample(asked.parcel_file, asked.target_file, **asked.model_dump(exclude={"parcel_file", "target_file"}))
+    show(result.buckets, Format.table, f"sample {result.extraction_id}")
+    for path in result.files.values():
         out.print(path, soft_wrap=True, markup=False, highlight=False)
 
 
@@ -96,13 +96,13 @@ def qa_verdicts(
     export: Annotated[
         Path | None, typer.Option("--export", help="Write them to a .csv, .parquet, .arrow or .xlsx.")
     ] = None,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Show or export the rows of a sample with the latest verdict on each."""
     from cbm_lake.qa.inspection import export_verdicts, verdicts
 
     if export is None:
-        show(verdicts(sample_id), shown, f"sample {sample_id}")
+        show(verdicts(sample_id), output, f"sample {sample_id}")
     else:
         out.print(f"{export_verdicts(sample_id, export):,} rows written to {export}", markup=False, soft_wrap=True)
 
@@ -113,12 +113,12 @@ def qa_counts(
     limiting_quality: Annotated[
         float | None, typer.Option("--limiting-quality", help="Percent: adds acceptance numbers and results.")
     ] = None,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Show how far the inspection of each group is."""
     from cbm_lake.qa.inspection import inspection_counts
 
-    show(inspection_counts(sample_id, limiting_quality=limiting_quality), shown, f"sample {sample_id}")
+    show(inspection_counts(sample_id, limiting_quality=limiting_quality), output, f"sample {sample_id}")
 
 
 @app.command("workflow")
@@ -139,7 +139,7 @@ def qa_workflow(
     """Go from parcels and scenes to pictures of a sample, as far as possible; what was given before is kept."""
     from cbm_lake.qa.guide import workflow
 
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "parcels": parcels,
         "pid": pid,
         "scenes": scenes,
@@ -148,15 +148,15 @@ def qa_workflow(
         "sample": sample,
     }
     lists = {"bands": bands, "pids": pids}
-    given |= {name: tuple(filter(None, value.split(","))) for name, value in lists.items() if value is not None}
-    with err.status("working") as shown:
+    options |= {name: tuple(filter(None, value.split(","))) for name, value in lists.items() if value is not None}
+    with err.status("working") as status:
         steps = workflow(
             aoi,
             year,
             ptype,
             workers=workers,
-            progress=lambda step, done, total: shown.update(f"{step}: {done} of {total or '?'}"),
-            **given,
+            progress=lambda step, done, total: status.update(f"{step}: {done} of {total or '?'}"),
+            **options,
         )
     for step in steps:
         out.print(str(step), markup=False, soft_wrap=True)
@@ -175,25 +175,25 @@ def qa_validate(
         Path | None, typer.Option("--gsa-population-file", help="For ua: the parcels that it refers to.")
     ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write the findings to .html, .json, …")] = None,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Check a table by the rules; exit status 0: nothing to mend, 1: findings, 2: it cannot be checked."""
     from cbm_lake.qa.validation import validate
 
     try:
         with bar("validating") as progress:
-            found = validate(input_file, table_type, interventions_file, gsa_population_file, progress)
+            validation = validate(input_file, table_type, interventions_file, gsa_population_file, progress)
         if report is not None:
-            found.write(report)
+            validation.write(report)
     except LakeError as error:
         err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
-    if shown is Format.table:
-        for step in found.steps:
+    if output is Format.table:
+        for step in validation.steps:
             out.print(str(step), markup=False, soft_wrap=True)
-        show(found.findings.select(["severity", "table", "column", "count", "message"]), shown, "findings")
-        out.print(found.summary, markup=False, soft_wrap=True)
+        show(validation.findings.select(["severity", "table", "column", "count", "message"]), output, "findings")
+        out.print(validation.summary, markup=False, soft_wrap=True)
     else:
-        show(found.findings, shown)
-    if not found.clean:
+        show(validation.findings, output)
+    if not validation.clean:
         raise typer.Exit(1)

@@ -31,10 +31,10 @@ def report_parcel(
     """Write the report of a parcel, PDF and HTML."""
     from cbm_lake import report
 
-    made = report.parcel(aoi, year, pid, ptype, folder=folder, formats=formats or ("pdf", "html"), tms=tms)
-    for name, reason in made.missing.items():
+    result = report.parcel(aoi, year, pid, ptype, folder=folder, formats=formats or ("pdf", "html"), tms=tms)
+    for name, reason in result.missing.items():
         out.print(f"without figure {name}: {reason}", markup=False, soft_wrap=True)
-    for file in made.files.values():
+    for file in result.files.values():
         out.print(str(file), markup=False, soft_wrap=True)
 
 
@@ -52,7 +52,7 @@ def report_batch(
     from cbm_lake import report
 
     with bar("reports") as progress:
-        made = report.batch(
+        result = report.batch(
             aoi,
             year,
             report.listed(pids),
@@ -62,7 +62,7 @@ def report_batch(
             tms=tms,
             progress=progress,
         )
-    for one in made:
+    for one in result:
         out.print(str(one), markup=False, soft_wrap=True)
 
 
@@ -132,13 +132,13 @@ def report_chain(
     from cbm_lake import report
 
     with _exit_2():
-        found = _reports(files)
-        told = report.verify_chain(found, key=key, register=register)
-    for one in told:
+        reports = _reports(files)
+        outcome = report.verify_chain(reports, key=key, register=register)
+    for one in outcome:
         out.print(one, markup=False, soft_wrap=True)
-    if not told:
-        out.print(f"{len(found)} files of reports are signed and follow each other")
-    raise typer.Exit(1 if told else 0)
+    if not outcome:
+        out.print(f"{len(reports)} files of reports are signed and follow each other")
+    raise typer.Exit(1 if outcome else 0)
 
 
 @contextmanager
@@ -159,10 +159,10 @@ def _reports(paths: list[Path]) -> list[Path]:
     from cbm_lake.errors import InvalidInputError
 
     inside = [sorted(path.rglob("report_*")) if path.is_dir() else [path] for path in paths]
-    found = [file for files in inside for file in files if file.suffix.lower() in (".pdf", ".html", ".json")]
-    if not found:
+    reports = [file for files in inside for file in files if file.suffix.lower() in (".pdf", ".html", ".json")]
+    if not reports:
         raise InvalidInputError(f"there is no report in {', '.join(map(str, paths))}; give files or folders of them")
-    return found
+    return reports
 
 
 keys_app = typer.Typer(no_args_is_help=True, help="The keys by which reports are signed.")
@@ -195,10 +195,10 @@ def keys_list() -> None:
     """List the keys, the newest last."""
     from cbm_lake import report
 
-    found = report.keys.listed()
+    keys = report.keys.listed()
     signer = report.keys.signer()
-    for key in found:
+    for key in keys:
         signs = "signs" if signer and key.raw == signer.public.raw else "signs no more"
         out.print(f"{key.number}  {key.name}  {signs}  {key.origin}", markup=False, soft_wrap=True)
-    if not found:
+    if not keys:
         out.print("no keys; reports are not signed. Make one: cbm-lake report keys make")

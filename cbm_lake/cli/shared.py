@@ -26,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from cbm_lake.cards import CARDS
 from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.files import decimals
 
@@ -43,7 +44,10 @@ Year = Annotated[int, typer.Option("--year", help="Year of the declaration.")]
 Ptype = Annotated[str | None, typer.Option("--ptype", help="Which of several parcel sets; without it the main one.")]
 Start = Annotated[str, typer.Option("--start", help="First day, 2024-03-01.")]
 End = Annotated[str, typer.Option("--end", help="Last day, included.")]
-CardName = Annotated[str, typer.Option("--card", help="s2 (Sentinel-2), bs (backscatter) or c6 (coherence).")]
+_TITLES: Final = ", ".join(f"{card.name} ({card.title})" for card in CARDS.values())
+CARD_NAMES: Final = f"{', '.join([*CARDS][:-1])} or {[*CARDS][-1]}"
+"""For help: s2, bs, … or the last."""
+CardName = Annotated[str, typer.Option("--card", help=f"{_TITLES}.")]
 
 
 class Format(StrEnum):
@@ -83,19 +87,19 @@ def numbers(text: str) -> tuple[float, ...]:
         raise InvalidInputError(f"{text!r} is no box; write west,south,east,north in degrees") from error
 
 
-def show(rows: pa.Table, shown: Format, title: str | None = None) -> None:
+def show(rows: pa.Table, output: Format, title: str | None = None) -> None:
     """Print rows to standard output: as a table (200 rows at most), CSV, or one JSON object a line.
 
     Nothing is cut off: a table that is wider than the terminal becomes one line for each value, and where the output
     goes to a file or another program it is as wide as it has to be.
     """
-    if shown is Format.csv:
+    if output is Format.csv:
         import pyarrow.csv
 
         from cbm_lake.lake.export import text_table
 
         pyarrow.csv.write_csv(text_table(rows), sys.stdout.buffer)
-    elif shown is Format.json:
+    elif output is Format.json:
         from cbm_lake.lake.export import json_rows
 
         for row in json_rows(decimals.written(rows), lambda value: f"<{len(value)} bytes>"):
@@ -129,7 +133,7 @@ def _print(rows: pa.Table, title: str | None) -> None:
         Console(width=needed).print(table)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
@@ -164,7 +168,7 @@ def as_options(text: str, options: Mapping[str, str]) -> str:
     if not options:
         return text
     names = re.compile(rf"(?<![\w/.'\"])({'|'.join(map(re.escape, options))})=(?=(\S?))")
-    return names.sub(lambda found: options[found[1]] + _gap(found[2]), text)
+    return names.sub(lambda match: options[match[1]] + _gap(match[2]), text)
 
 
 def _gap(following: str) -> str:

@@ -93,21 +93,21 @@ def access(
     who: Annotated[str | None, typer.Option("--user", help="Of this account only.")] = None,
     aoi: Annotated[str | None, typer.Option("--aoi", help="Of this area only.")] = None,
     pid: Annotated[str | None, typer.Option("--pid", help="Of this parcel only.")] = None,
-    shown: Shown = Format.table,
+    output: Shown = Format.table,
 ) -> None:
     """Show who looked at which area and parcel, or asked what, over REST or on the page, and when."""
     with of_extra("server", "the access log"):
         from cbm_lake.server import audit
 
-    show(audit.read(since, until, who=who, aoi=aoi, pid=pid), shown, "access")
+    show(audit.read(since, until, who=who, aoi=aoi, pid=pid), output, "access")
 
 
 def _password(*, is_piped: bool) -> str:
     """A password, from standard input or asked for twice."""
     if is_piped:
         return sys.stdin.readline().rstrip("\r\n")
-    given: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return given
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password
 
 
 def _accounts() -> Accounts:

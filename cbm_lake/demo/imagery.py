@@ -75,8 +75,8 @@ class Ground:
 
     def are(self, *names: str) -> NDArray[np.bool_]:
         """Which pixels have one of these covers."""
-        chosen = np.array([cover.name in names for cover in self.growth.covers])
-        return np.asarray(chosen[self.labels])
+        mask = np.array([cover.name in names for cover in self.growth.covers])
+        return np.asarray(mask[self.labels])
 
     def backscatter(self, day: float, wet: float, rng: np.random.Generator) -> dict[str, Floats]:
         """VV and VH in linear power, speckle of 15 looks; `wet` is what rain adds to bare soil, in dB."""
@@ -154,7 +154,7 @@ def sky(shape: tuple[int, int], cover: float, rng: np.random.Generator) -> Sky:
     return Sky(cloud, np.where(shadow > 0.12, shadow, 0))
 
 
-def seen(bands: dict[str, Floats], above: Sky, rng: np.random.Generator) -> dict[str, Floats]:
+def observed(bands: dict[str, Floats], above: Sky, rng: np.random.Generator) -> dict[str, Floats]:
     """Reflectance per band on its own grid, through clouds and in shadow, with noise."""
     result = {}
     lit = 1 - above.shadow

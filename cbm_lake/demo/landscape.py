@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -65,12 +64,12 @@ def build(size: int, rng: np.random.Generator) -> Landscape:
     return _paint(parcels, unclaimed, wild, river, (size, transform), rng)
 
 
-def _parts(geometry: Any) -> list[Any]:
+def _parts(geometry: shapely.Geometry) -> list[shapely.Geometry]:
     """The polygons of a geometry that are worth a field."""
     return [part for part in shapely.get_parts(geometry) if part.geom_type == "Polygon" and part.area > 150]
 
 
-def _river(ground: Any, rng: np.random.Generator) -> Any:
+def _river(ground: shapely.Geometry, rng: np.random.Generator) -> shapely.Geometry:
     """A winding river, 50 m wide, from west to east, and a pond beside it."""
     west, south, east, north = ground.bounds
     x = np.linspace(west - 100, east + 100, 60)
@@ -81,7 +80,7 @@ def _river(ground: Any, rng: np.random.Generator) -> Any:
     return shapely.union_all([shapely.LineString(np.column_stack([x, y])).buffer(25), pond]).intersection(ground)
 
 
-def _cut(polygon: Any, rng: np.random.Generator, kink: float = 0.0) -> list[Any]:
+def _cut(polygon: shapely.Geometry, rng: np.random.Generator, kink: float = 0.0) -> list[shapely.Geometry]:
     """Two parts of a polygon, cut across its longer side, not quite at right angles, perhaps with a kink."""
     corners = shapely.get_coordinates(shapely.oriented_envelope(polygon))
     sides = np.diff(corners[:3], axis=0)
@@ -95,10 +94,12 @@ def _cut(polygon: Any, rng: np.random.Generator, kink: float = 0.0) -> list[Any]
     return _parts(split(polygon, line))
 
 
-def _divide(polygon: Any, area: float, spread: float, rng: np.random.Generator, kink: float = 0.0) -> list[Any]:
+def _divide(
+    polygon: shapely.Geometry, area: float, spread: float, rng: np.random.Generator, kink: float = 0.0
+) -> list[shapely.Geometry]:
     """Parts of a polygon whose areas are about log-normal around `area` m²."""
-    todo: list[Any] = [polygon]
-    done: list[Any] = []
+    todo: list[shapely.Geometry] = [polygon]
+    done: list[shapely.Geometry] = []
     while todo:
         part = todo.pop()
         enough = part.area < 1.4 * area * np.exp(rng.normal(0, spread))
@@ -107,7 +108,7 @@ def _divide(polygon: Any, area: float, spread: float, rng: np.random.Generator, 
     return done
 
 
-def _blocks(ground: Any, rng: np.random.Generator) -> list[Any]:
+def _blocks(ground: shapely.Geometry, rng: np.random.Generator) -> list[shapely.Geometry]:
     """Blocks of 8 to 40 ha between roads 14 m wide, the whole pattern turned against the grid."""
     turned = shapely.affinity.rotate(ground.buffer(ground.length / 8, join_style="mitre"), rng.uniform(15, 35))
     whole = _divide(turned, 180_000, 0.4, rng, kink=25)
@@ -115,7 +116,7 @@ def _blocks(ground: Any, rng: np.random.Generator) -> list[Any]:
     return [part for block in inner for part in _parts(block) if part.area > 5_000]
 
 
-def _clustered(blocks: list[Any], rng: np.random.Generator) -> list[int]:
+def _clustered(blocks: list[shapely.Geometry], rng: np.random.Generator) -> list[int]:
     """Block numbers, those near a few random farmsteads first."""
     centres = shapely.get_coordinates(shapely.centroid(np.array(blocks)))
     low, high = centres.min(axis=0), centres.max(axis=0)
@@ -124,14 +125,14 @@ def _clustered(blocks: list[Any], rng: np.random.Generator) -> list[int]:
     return [int(number) for number in np.argsort(near * rng.uniform(0.6, 1.4, len(blocks)))]
 
 
-def _fields(block: Any, rng: np.random.Generator) -> list[Any]:
+def _fields(block: shapely.Geometry, rng: np.random.Generator) -> list[shapely.Geometry]:
     """The fields of a block: strips or squares with margins of 1 to 3 m."""
     parts = _divide(block, 17_000, 0.8, rng, kink=4)
     inner = [part.buffer(-rng.uniform(1, 3), join_style="mitre") for part in parts]
     return [part for field in inner for part in _parts(field) if 2_000 < part.area < 80_000]
 
 
-def _declare(fields: list[Any], farms: list[int], rng: np.random.Generator) -> gpd.GeoDataFrame:
+def _declare(fields: list[shapely.Geometry], farms: list[int], rng: np.random.Generator) -> gpd.GeoDataFrame:
     """The declaration and its truth, with the odd shapes and wrong crops that every real one has."""
     geometry, odd = _odd_shapes(fields, rng)
     count = len(geometry)
@@ -161,7 +162,7 @@ def _crops(count: int, rng: np.random.Generator) -> NDArray[np.str_]:
     return np.asarray(rng.permutation(np.concatenate([names, rest])))
 
 
-def _odd_shapes(fields: list[Any], rng: np.random.Generator) -> tuple[list[Any], list[str]]:
+def _odd_shapes(fields: list[shapely.Geometry], rng: np.random.Generator) -> tuple[list[shapely.Geometry], list[str]]:
     """The fields, a few with a hole, in two parts, or overlapping neighbours; and slivers cut off."""
     geometry, shape = list(fields), ["plain"] * len(fields)
     some = max(2, len(fields) // 40)
@@ -177,22 +178,22 @@ def _odd_shapes(fields: list[Any], rng: np.random.Generator) -> tuple[list[Any],
     return geometry, shape
 
 
-def _with_hole(field: Any) -> Any:
+def _with_hole(field: shapely.Geometry) -> shapely.Geometry:
     """The field around a clump of trees."""
     return field.difference(field.representative_point().buffer(17, quad_segs=3))
 
 
-def _in_parts(field: Any) -> Any:
+def _in_parts(field: shapely.Geometry) -> shapely.Geometry:
     """The field in two parts with a track of 12 m between them."""
     return field.difference(_middle_line(field).buffer(6))
 
 
-def _enlarged(field: Any) -> Any:
+def _enlarged(field: shapely.Geometry) -> shapely.Geometry:
     """The field with its border drawn 9 m too far out."""
     return field.buffer(9, join_style="mitre")
 
 
-def _middle_line(field: Any) -> Any:
+def _middle_line(field: shapely.Geometry) -> shapely.Geometry:
     """A line across the middle of a field's longer side."""
     corners = shapely.get_coordinates(shapely.oriented_envelope(field))
     first, second = corners[1] - corners[0], corners[2] - corners[1]
@@ -201,7 +202,7 @@ def _middle_line(field: Any) -> Any:
     return shapely.LineString([middle - across, middle + across])
 
 
-def _sliver(field: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+def _sliver(field: shapely.Geometry, rng: np.random.Generator) -> tuple[shapely.Geometry, shapely.Geometry]:
     """The field without a small corner, and that corner: under 8 pixels."""
     corner = shapely.get_coordinates(field)[0]
     piece = field.intersection(shapely.Point(corner).buffer(rng.uniform(15, 32), quad_segs=2))
@@ -212,9 +213,9 @@ def _falsify(table: gpd.GeoDataFrame, rng: np.random.Generator) -> None:
     """Make some plain parcels split, mixed or of another crop than declared; sets crop, second and kinds."""
     plain = table.index[(table["shape"] == "plain") & (table.area > 8_000)]
     shares = {"split": 0.04, "mixed": 0.03, "wrong_crop": 0.05}
-    chosen = rng.permutation(plain)
+    rows = rng.permutation(plain)
     for kind, share in shares.items():
-        some, chosen = np.split(chosen, [max(1, round(share * len(table)))])
+        some, rows = np.split(rows, [max(1, round(share * len(table)))])
         other = table.loc[some, "declared"].map(OTHER_SEASON)
         table.loc[some, "crop" if kind == "wrong_crop" else "second"] = other
         table.loc[some, "kinds"] = kind
@@ -222,9 +223,9 @@ def _falsify(table: gpd.GeoDataFrame, rng: np.random.Generator) -> None:
 
 def _paint(
     parcels: gpd.GeoDataFrame,
-    unclaimed: list[Any],
-    wild: list[Any],
-    river: Any,
+    unclaimed: list[shapely.Geometry],
+    wild: list[shapely.Geometry],
+    river: shapely.Geometry,
     extent: tuple[int, Affine],
     rng: np.random.Generator,
 ) -> Landscape:
@@ -250,7 +251,7 @@ def _paint(
     return Landscape(transform, parcels, covers, owner, labels, pixel_parcel, pixel)
 
 
-def _second_part(parcel: Any, rng: np.random.Generator) -> Any:
+def _second_part(parcel: shapely.Geometry, rng: np.random.Generator) -> shapely.Geometry:
     """Where the second crop grows: one half of a split parcel, patches of a mixed one."""
     if parcel["kinds"] == "split":
         half = split(parcel.geometry, _middle_line(parcel.geometry))
@@ -264,7 +265,7 @@ def _second_part(parcel: Any, rng: np.random.Generator) -> Any:
     return shapely.union_all(inside[: enough + 1])
 
 
-def _rasterize(numbered: list[tuple[int, Any]], size: int, transform: Affine) -> Ints:
+def _rasterize(numbered: list[tuple[int, shapely.Geometry]], size: int, transform: Affine) -> Ints:
     """The number of the last geometry that holds each pixel's centre, 0 where none does."""
     shapes = [(geometry, number) for number, geometry in numbered if geometry is not None and not geometry.is_empty]
     return np.asarray(rasterize(shapes, (size, size), transform=transform, dtype="int32"), dtype=np.int64)

@@ -39,9 +39,12 @@ def write(views: Views, path: Path) -> None:
     hv.extension("bokeh", logo=False)
     examples = views.table("demo.examples", truth=views.truth, events=views.events).to_dict("records")
     moment, figures = _figures(views, examples)
-    drawn = {name: _styled(hv.render(figure)) for name, figure in figures.items()}
-    drawn["image"].x_range, drawn["image"].y_range = drawn["map"].x_range, drawn["map"].y_range  # they move together
-    script, parts = components(drawn)
+    models = {name: _styled(hv.render(figure)) for name, figure in figures.items()}
+    models["image"].x_range, models["image"].y_range = (
+        models["map"].x_range,
+        models["map"].y_range,
+    )  # they move together
+    script, parts = components(models)
     words = {
         **_summary(views),
         **_accuracy(views),
@@ -119,7 +122,7 @@ def _summary(views: Views) -> dict[str, str]:
     """Key figures and the table of what was extracted."""
     cards = views.table("status.extraction")
     crops = views.table("parcels.crops")
-    season = views.drawn("scenes.status")
+    season = views.frame_of("scenes.status")
     figures = {
         "scenes": f"{cards['scenes'].sum():,}",
         "parcels": f"{crops['parcels'].sum():,}",

@@ -49,11 +49,11 @@ class Views:
     aoi: str
     year: int
 
-    def table(self, query: str, **more: Any) -> pd.DataFrame:
+    def table(self, query: str, **more: object) -> pd.DataFrame:
         """The rows of a named query over this area and year."""
-        return self.drawn(query, aoi=self.aoi, year=self.year, **more)
+        return self.frame_of(query, aoi=self.aoi, year=self.year, **more)
 
-    def drawn(self, query: str, **params: Any) -> pd.DataFrame:
+    def frame_of(self, query: str, **params: object) -> pd.DataFrame:
         """The rows of a named query; times without a zone, as plots want them."""
         frame = self.lake.query(query, **params).to_pandas()
         for name in frame.select_dtypes("datetimetz"):
@@ -104,11 +104,11 @@ def parcel_map(views: Views) -> Any:
         tools=[_hover(frame, **fields)],
         hover_line_color=palette.INK,
     )
-    return _place(polygons, frame)
+    return _locate(polygons, frame)
 
 
 def true_colour(views: Views) -> tuple[Any, pd.Timestamp]:
-    """The clearest and most varied scene out of the cube in true colour with outlines, and its time."""
+    """The clearest and most varied scene out of the cube in true colour with geometries, and its time."""
     import holoviews as hv
 
     best = views.table("scenes.clear", **views.screen).iloc[0]
@@ -117,10 +117,10 @@ def true_colour(views: Views) -> tuple[Any, pd.Timestamp]:
     frame = _parcels(views)
     rows = [part for shape in frame["outline"] for part in _outlines(shape)]
     outlines = hv.Polygons(rows, kdims=["x", "y"]).opts(fill_alpha=0, line_color="white", line_width=0.8)
-    return _place(image * outlines, frame), best["obstime"]
+    return _locate(image * outlines, frame), best["obstime"]
 
 
-def _place(element: Any, parcels: pd.DataFrame) -> Any:
+def _locate(element: Any, parcels: pd.DataFrame) -> Any:
     """The element as a map of the ground round the parcels: metres, equal scales."""
     west, south, east, north = shapely.total_bounds(parcels["outline"])
     return element.opts(
@@ -143,7 +143,7 @@ def _palette(crops: Iterable[str]) -> dict[str, str]:
 
 
 def _parcels(views: Views) -> pd.DataFrame:
-    """The parcels with their latest clear NDVI and, in the coordinates of the images, their outlines."""
+    """The parcels with their latest clear NDVI and, in the coordinates of the images, their geometries."""
     from cbm_lake.geo.reprojection import reprojected
 
     frame = views.table("parcels.latest_ndvi", **views.screen)
@@ -169,12 +169,12 @@ def _pixels(lake: Lake, scene: str) -> tuple[NDArray[np.uint8], tuple[float, flo
     cube = lake.cube("s2", bands=bands, harmonised=True)
     moment = cube.isel(time=int(np.flatnonzero(cube["scene"].to_numpy() == scene)[0]))
     reflectance = np.stack([moment[band].to_numpy() for band in bands], axis=-1) / 10_000
-    shown = (np.nan_to_num(reflectance) / BRIGHTEST).clip(0, 1) ** 0.8 * 255
+    stretched = (np.nan_to_num(reflectance) / BRIGHTEST).clip(0, 1) ** 0.8 * 255
     opacity = np.where(np.isfinite(reflectance).any(axis=-1), 255, 0)
     half = float(cube["x"][1] - cube["x"][0]) / 2
     west, east, south, north = (float(cube[axis][end]) for axis, end in (("x", 0), ("x", -1), ("y", -1), ("y", 0)))
     bounds = (west - half, south - half, east + half, north + half)
-    return np.dstack([shown, opacity]).round().astype(np.uint8), bounds
+    return np.dstack([stretched, opacity]).round().astype(np.uint8), bounds
 
 
 # -- time ---------------------------------------------------------------------------------------------------------
@@ -213,16 +213,16 @@ def parcel_curve(views: Views, pid: str, declared: str, crops: pd.DataFrame) -> 
     import holoviews as hv
 
     rows = views.table("time_series.observations", pid=pid, ptype="", **views.screen)
-    drawn = views.drawn("demo.drawn", pid=pid, truth=views.truth)
+    rows_of_query = views.frame_of("demo.drawn", pid=pid, truth=views.truth)
     layers = [
         _quartiles(crops[crops["crop_name"] == declared]),
-        hv.Curve(drawn, "obstime", "ndvi").opts(color=palette.INK, line_width=1),
+        hv.Curve(rows_of_query, "obstime", "ndvi").opts(color=palette.INK, line_width=1),
     ]
     hollow = {"fill_color": "white", "line_color": palette.PALE, "line_width": 1.5}
     looks = hollow, {"fill_color": colour(declared), "line_color": palette.INK, "line_width": 0.6}
     fields = {"obstime": "date", "ndvi": "NDVI", "cloud": "share clouded", "pixels": "pixels"}
-    for chosen, look in zip((rows["why_not"].notna(), rows["why_not"].isna()), looks, strict=True):
-        part = rows.loc[chosen, ["obstime", "ndvi", "cloud", "pixels"]]
+    for mask, look in zip((rows["why_not"].notna(), rows["why_not"].isna()), looks, strict=True):
+        part = rows.loc[mask, ["obstime", "ndvi", "cloud", "pixels"]]
         marks = hv.Scatter(part, "obstime", ["ndvi", "cloud", "pixels"])
         layers.append(marks.opts(size=7.5, tools=[_hover(part, **fields)], **look))
     return _season(hv.Overlay([*layers, *_work(views, pid, 1.03)]), "NDVI", (-0.1, 1.45), 310).opts(
@@ -275,7 +275,7 @@ def _work(views: Views, pid: str, height: float) -> list[Any]:
     """Farm work on a parcel as dotted lines, and upright labels that start at that height."""
     import holoviews as hv
 
-    work = views.drawn("demo.work", pid=pid, events=views.events)
+    work = views.frame_of("demo.work", pid=pid, events=views.events)
     lines = hv.VLines(work["date"]).opts(color=palette.PALE, line_dash="dotted", line_width=1.3)
     labels = hv.Labels({"x": work["date"], "y": [height] * len(work), "text": work["label"]}, ["x", "y"], "text")
     looks = {"angle": 90, "text_align": "left", "text_font_size": "8.5pt", "text_color": palette.PALE}

@@ -117,16 +117,17 @@ def _sample(steps: _Steps, folder: Path, *, size: int, dates: int) -> sample.Sam
     mark = folder / "complete.json"
     meant = {"folder": str(folder), "size": size, "dates": dates, "version": version("cbm-lake")}
     with steps("generating the sample") as step:
-        held = json.loads(mark.read_text("utf-8")) if mark.exists() else None
-        if held not in (None, meant):
+        former = json.loads(mark.read_text("utf-8")) if mark.exists() else None
+        if former not in (None, meant):
             raise InvalidInputError(
-                f"{folder} holds another sample (size {held['size']}, {held['dates']} dates, made in {held['folder']} "
-                f"by version {held['version']}); delete {folder.parent} or choose another folder"
+                f"{folder} holds another sample (size {former['size']}, {former['dates']} dates, "
+                f"made in {former['folder']} by version {former['version']}); "
+                f"delete {folder.parent} or choose another folder"
             )
-        if held is None:
+        if former is None:
             sample.write(folder, size=size, dates=dates, progress=step.advance)
             mark.write_text(json.dumps(meant), encoding="utf-8")
-        step.done("images, parcels, truth: " + ("there already" if held else "written"), new=not held)
+        step.done("images, parcels, truth: " + ("there already" if former else "written"), new=not former)
     return sample.Sample(
         folder,
         folder / "parcels.gpkg",
@@ -140,8 +141,8 @@ def _catalogue(steps: _Steps, lake: Lake, written: sample.Sample) -> None:
     """Scenes and parcels into the lake."""
     for card, title in CARDS.items():
         with steps(f"cataloguing {title}") as step:
-            found = card2db.items(written.items[card], card=card, lake=lake, progress=step.advance)
-            step.done(f"{found.found} scenes, {_new(found.new)}", new=found.new > 0)
+            ingested = card2db.items(written.items[card], card=card, lake=lake, progress=step.advance)
+            step.done(f"{ingested.found} scenes, {_new(ingested.new)}", new=ingested.new > 0)
     with steps("loading parcels") as step:
         loaded = parcels.load(
             written.parcels, AOI, YEAR, pid="parcel_id", crop_name="crop_name", crop_code="crop_code", lake=lake
@@ -197,6 +198,7 @@ def _cluster(steps: _Steps, workers: int | None, jobs: int) -> Iterator[str | No
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             host="127.0.0.1",
             silence_logs=logging.ERROR,
+            env=Workspace.here().environment(),
         )
         step.done(f"{len(cluster.workers)} on this machine", new=True)
     with cluster:

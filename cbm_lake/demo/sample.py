@@ -76,7 +76,7 @@ class _Weather:
 class _World:
     """All that is drawn before the first picture."""
 
-    place: Landscape
+    landscape: Landscape
     ground: imagery.Ground
     seed: int
 
@@ -118,9 +118,9 @@ def write(
 def _world(seed: int, size: int) -> _World:
     """The place and its year."""
     rng = np.random.default_rng(seed)
-    place = build(size, rng)
-    growth = phenology.draw(place.covers, rng)
-    return _World(place, imagery.ground(growth, place.labels, rng), seed)
+    landscape = build(size, rng)
+    growth = phenology.draw(landscape.covers, rng)
+    return _World(landscape, imagery.ground(growth, landscape.labels, rng), seed)
 
 
 def _optical_passes(dates: int, seed: int) -> list[stac.Pass]:
@@ -173,9 +173,9 @@ def _pictures(world: _World, seasons: dict[str, list[stac.Pass]], folder: Path) 
         "c6": _coherence,
     }
     for card, passes in seasons.items():
-        for number, seen in enumerate(passes):
-            item, bands, truth = makers[card](world, number, seen)
-            yield card, _store(item, bands, folder / card, world.place), truth
+        for number, overpass in enumerate(passes):
+            item, bands, truth = makers[card](world, number, overpass)
+            yield card, _store(item, bands, folder / card, world.landscape), truth
 
 
 def _collect(
@@ -192,38 +192,38 @@ def _collect(
     return items, pd.concat(truths, ignore_index=True)
 
 
-def _day(seen: stac.Pass) -> float:
+def _day(overpass: stac.Pass) -> float:
     """Day of the year."""
-    return float(seen.time.timetuple().tm_yday)
+    return float(overpass.time.timetuple().tm_yday)
 
 
-def _optical(world: _World, number: int, seen: stac.Pass, weather: _Weather) -> tuple[Any, dict[str, Any], Any]:
+def _optical(world: _World, number: int, overpass: stac.Pass, weather: _Weather) -> tuple[Any, dict[str, Any], Any]:
     """Item, stored bands and truth of a Sentinel-2 scene."""
     rng = world.rng("s2", number)
-    place, day = world.place, _day(seen)
-    shape = (place.labels.shape[0], place.labels.shape[1])
+    landscape, day = world.landscape, _day(overpass)
+    shape = (landscape.labels.shape[0], landscape.labels.shape[1])
     clear = world.ground.reflectance(day)
     above = imagery.sky(shape, float(weather.cover[number]), rng)
-    footprint = _footprint(place, cut=number == weather.edge)
+    footprint = _footprint(landscape, cut=number == weather.edge)
     inside = _inside(footprint, shape)
     scl = imagery.scene_classes(world.ground.ndvi(day), above) * inside[::2, ::2]
-    seen_bands = imagery.seen(clear, above, rng)
-    bands: dict[str, Any] = {name: _stored(band, seen.offset, inside) for name, band in seen_bands.items()}
-    item = stac.optical_item(seen, footprint, shape, place.transform, scl)
-    return item, {**bands, "SCL": scl}, _truth(place, seen.time, clear, scl)
+    seen_bands = imagery.observed(clear, above, rng)
+    bands: dict[str, Any] = {name: _stored(band, overpass.offset, inside) for name, band in seen_bands.items()}
+    item = stac.optical_item(overpass, footprint, shape, landscape.transform, scl)
+    return item, {**bands, "SCL": scl}, _truth(landscape, overpass.time, clear, scl)
 
 
-def _footprint(place: Landscape, *, cut: bool) -> Any:
+def _footprint(landscape: Landscape, *, cut: bool) -> shapely.Geometry:
     """The ground that a scene shows; a swath edge runs from north to south, leaning like the orbit."""
-    size = place.labels.shape[0] * place.transform.a
-    west, north = place.transform.c, place.transform.f
+    size = landscape.labels.shape[0] * landscape.transform.a
+    west, north = landscape.transform.c, landscape.transform.f
     if not cut:
         return shapely.box(west, north - size, west + size, north)
     top, bottom = west + 0.78 * size, west + 0.55 * size
     return shapely.Polygon([(west, north), (top, north), (bottom, north - size), (west, north - size)])
 
 
-def _inside(footprint: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _inside(footprint: shapely.Geometry, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Which 10 m pixels are in the footprint; whole 20 m pixels are either in or out."""
     half = (shape[0] // 2, shape[1] // 2)
     coarse = rasterio.features.geometry_mask([footprint], half, grid(2 * PIXEL), invert=True)
@@ -237,17 +237,17 @@ def _stored(band: NDArray[Any], offset: int, inside: NDArray[np.bool_]) -> NDArr
     return np.asarray(np.where(valid, numbers, 0).astype(np.uint16))
 
 
-def _truth(place: Landscape, time: datetime, clear: dict[str, Any], scl: NDArray[np.uint8]) -> pd.DataFrame:
+def _truth(landscape: Landscape, time: datetime, clear: dict[str, Any], scl: NDArray[np.uint8]) -> pd.DataFrame:
     """NDVI as drawn, hidden and outside shares of each parcel; null where it holds no pixel's centre."""
-    classes = scl.repeat(2, axis=0).repeat(2, axis=1).ravel()[place.pixel]
-    count = np.bincount(place.pixel_parcel, minlength=len(place.parcels)).astype(float)
+    classes = scl.repeat(2, axis=0).repeat(2, axis=1).ravel()[landscape.pixel]
+    count = np.bincount(landscape.pixel_parcel, minlength=len(landscape.parcels)).astype(float)
     count[count == 0] = np.nan
 
     def mean(values: NDArray[Any]) -> NDArray[np.float64]:
-        return np.asarray(np.bincount(place.pixel_parcel, weights=values, minlength=len(count)) / count)
+        return np.asarray(np.bincount(landscape.pixel_parcel, weights=values, minlength=len(count)) / count)
 
-    red, nir = (mean(clear[band].ravel()[place.pixel]) for band in ("B04", "B08"))
-    table = place.parcels[["pid", "crop", "second", "declared", "kinds"]].copy()
+    red, nir = (mean(clear[band].ravel()[landscape.pixel]) for band in ("B04", "B08"))
+    table = landscape.parcels[["pid", "crop", "second", "declared", "kinds"]].copy()
     return table.assign(
         obstime=pd.Timestamp(time),
         ndvi=(nir - red) / (nir + red),
@@ -256,25 +256,25 @@ def _truth(place: Landscape, time: datetime, clear: dict[str, Any], scl: NDArray
     )
 
 
-def _backscatter(world: _World, number: int, seen: stac.Pass) -> tuple[Any, dict[str, Any], None]:
+def _backscatter(world: _World, number: int, overpass: stac.Pass) -> tuple[Any, dict[str, Any], None]:
     """Item and stored bands of a backscatter image."""
     rng = world.rng("bs", number)
-    wet = float(rng.uniform(-1.2, 1.8)) + (0.3 if seen.orbit == "ascending" else 0)
-    bands = world.ground.backscatter(_day(seen), wet, rng)
-    return _radar(world, seen, "bs", bands)
+    wet = float(rng.uniform(-1.2, 1.8)) + (0.3 if overpass.orbit == "ascending" else 0)
+    bands = world.ground.backscatter(_day(overpass), wet, rng)
+    return _radar(world, overpass, "bs", bands)
 
 
-def _coherence(world: _World, number: int, seen: stac.Pass) -> tuple[Any, dict[str, Any], None]:
+def _coherence(world: _World, number: int, overpass: stac.Pass) -> tuple[Any, dict[str, Any], None]:
     """Item and stored bands of a coherence image, dated by the later of its two images."""
-    bands = world.ground.coherence(_day(seen), RADAR_STEP, world.rng("c6", number))
-    return _radar(world, seen, "c6", bands)
+    bands = world.ground.coherence(_day(overpass), RADAR_STEP, world.rng("c6", number))
+    return _radar(world, overpass, "c6", bands)
 
 
-def _radar(world: _World, seen: stac.Pass, card: str, bands: dict[str, Any]) -> tuple[Any, dict[str, Any], None]:
+def _radar(world: _World, overpass: stac.Pass, card: str, bands: dict[str, Any]) -> tuple[Any, dict[str, Any], None]:
     """Item and stored bands of a radar image, on the grid that its arrays have."""
     shape = bands["vv"].shape
-    transform = grid(PIXEL * len(world.place.labels) / len(bands["vv"]))
-    item = stac.radar_item(seen, card, _footprint(world.place, cut=False), shape, transform)
+    transform = grid(PIXEL * len(world.landscape.labels) / len(bands["vv"]))
+    item = stac.radar_item(overpass, card, _footprint(world.landscape, cut=False), shape, transform)
     return item, {name.upper(): _coarse_floats(band) for name, band in bands.items()}, None
 
 
@@ -285,12 +285,12 @@ def _coarse_floats(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return rounded.view(np.float32)
 
 
-def _store(item: dict[str, Any], bands: dict[str, NDArray[Any]], folder: Path, place: Landscape) -> dict[str, Any]:
+def _store(item: dict[str, Any], bands: dict[str, NDArray[Any]], folder: Path, landscape: Landscape) -> dict[str, Any]:
     """Write a scene's rasters and its item with relative hrefs; returns the item with absolute ones."""
     home = folder / item["id"]
     home.mkdir(parents=True, exist_ok=True)
     for name, pixels in bands.items():
-        _write_cog(home / f"{name}.tif", pixels, grid(PIXEL * len(place.labels) / len(pixels)))
+        _write_cog(home / f"{name}.tif", pixels, grid(PIXEL * len(landscape.labels) / len(pixels)))
     (home / f"{item['id']}.json").write_text(json.dumps(item, indent=1), encoding="utf-8")
     assets = {
         key: {**asset, "href": str((home / Path(asset["href"]).name).resolve())}
@@ -333,31 +333,31 @@ def _finish(world: _World, folder: Path, items: dict[str, list[Any]], truth: pd.
     for card, features in items.items():
         collection = {"type": "FeatureCollection", "features": features}
         sample.items[card].write_text(json.dumps(collection), encoding="utf-8")
-    _declaration(world.place.parcels).to_file(sample.parcels, layer="parcels", driver="GPKG")
+    _declaration(world.landscape.parcels).to_file(sample.parcels, layer="parcels", driver="GPKG")
     truth.to_parquet(sample.truth, index=False)
     _events(world).to_parquet(sample.events, index=False)
-    _kinds(world.place).to_parquet(sample.kinds, index=False)
-    _write_cover(world.place, sample.cover)
+    _kinds(world.landscape).to_parquet(sample.kinds, index=False)
+    _write_cover(world.landscape, sample.cover)
     return sample
 
 
-def _kinds(place: Landscape) -> pd.DataFrame:
+def _kinds(landscape: Landscape) -> pd.DataFrame:
     """What every parcel truly is, and how much of it the second crop has."""
-    second = place.parcels["second"].to_numpy(dtype=str)[place.pixel_parcel]
-    grown = np.array(place.covers)[place.labels.ravel()[place.pixel]]
-    pixels = np.bincount(place.pixel_parcel, minlength=len(place.parcels))
-    taken = np.bincount(place.pixel_parcel, weights=grown == second, minlength=len(pixels))
-    table = pd.DataFrame(place.parcels[["pid", "declared", "crop", "second", "kinds"]]).rename(
+    second = landscape.parcels["second"].to_numpy(dtype=str)[landscape.pixel_parcel]
+    grown = np.array(landscape.covers)[landscape.labels.ravel()[landscape.pixel]]
+    pixels = np.bincount(landscape.pixel_parcel, minlength=len(landscape.parcels))
+    share_of_pixels = np.bincount(landscape.pixel_parcel, weights=grown == second, minlength=len(pixels))
+    table = pd.DataFrame(landscape.parcels[["pid", "declared", "crop", "second", "kinds"]]).rename(
         columns={"kinds": "kind"}
     )
-    return table.assign(pixels=pixels, share=taken / pixels.clip(1))[pixels > 0]
+    return table.assign(pixels=pixels, share=share_of_pixels / pixels.clip(1))[pixels > 0]
 
 
-def _write_cover(place: Landscape, path: Path) -> None:
+def _write_cover(landscape: Landscape, path: Path) -> None:
     """The covers as a raster of classes, numbered from 1, and the names of the classes as YAML."""
     names = list(phenology.COVERS)
-    classes = np.array([names.index(cover) + 1 for cover in place.covers], np.uint8)
-    _write_cog(path, classes[place.labels], place.transform)
+    classes = np.array([names.index(cover) + 1 for cover in landscape.covers], np.uint8)
+    _write_cog(path, classes[landscape.labels], landscape.transform)
     lines = [f"  {number}: {name}\n" for number, name in enumerate(names, start=1)]
     path.with_suffix(".yml").write_text("category_map:\n" + "".join(lines), encoding="utf-8")
 
@@ -377,13 +377,13 @@ def _declaration(parcels: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 def _events(world: _World) -> pd.DataFrame:
     """The farm work on declared parcels, with the crop it was done to (a split parcel has two)."""
     events = world.ground.growth.events()
-    owner = world.place.owner[events["surface"].to_numpy()]
+    owner = world.landscape.owner[events["surface"].to_numpy()]
     mine = events[owner >= 0]
     days = pd.to_timedelta(mine["day"] - 1, unit="D")
     return pd.DataFrame(
         {
-            "pid": world.place.parcels["pid"].to_numpy()[owner[owner >= 0]],
-            "crop": [world.place.covers[surface] for surface in mine["surface"]],
+            "pid": world.landscape.parcels["pid"].to_numpy()[owner[owner >= 0]],
+            "crop": [world.landscape.covers[surface] for surface in mine["surface"]],
             "event": mine["event"].to_numpy(),
             "date": (pd.Timestamp("2024-01-01") + days).dt.date.to_numpy(),
         }

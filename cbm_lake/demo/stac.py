@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import shapely.geometry
@@ -14,6 +14,9 @@ from rasterio.warp import transform_geom
 
 from cbm_lake.demo.imagery import BANDS
 from cbm_lake.demo.landscape import EPSG
+
+Item: TypeAlias = dict[str, Any]
+"""A STAC item, or an object in one, as JSON."""
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 EXTENSIONS = "https://stac-extensions.github.io"
@@ -40,10 +43,12 @@ class Pass:
         return -1000 if self.baseline >= "04.00" else 0
 
 
-def optical_item(seen: Pass, footprint: Any, shape: tuple[int, int], transform: Affine, scl: NDArray[Any]) -> Any:
+def optical_item(
+    overpass: Pass, footprint: shapely.Geometry, shape: tuple[int, int], transform: Affine, scl: NDArray[np.uint8]
+) -> Item:
     """The item of a Sentinel-2 scene of 10 m grid `shape`; `footprint` is a polygon in the scene's CRS."""
-    taken, processed = f"{seen.time:%Y%m%dT%H%M%S}", f"{seen.time + timedelta(hours=3.8):%Y%m%dT%H%M%S}"
-    name = f"{seen.platform}_MSIL2A_{taken}_N{seen.baseline.replace('.', '')}_R008_T31UES_{processed}.SAFE"
+    acquired, processed = f"{overpass.time:%Y%m%dT%H%M%S}", f"{overpass.time + timedelta(hours=3.8):%Y%m%dT%H%M%S}"
+    name = f"{overpass.platform}_MSIL2A_{acquired}_N{overpass.baseline.replace('.', '')}_R008_T31UES_{processed}.SAFE"
     properties = {
         "constellation": "sentinel-2",
         "instruments": ["msi"],
@@ -53,14 +58,14 @@ def optical_item(seen: Pass, footprint: Any, shape: tuple[int, int], transform: 
         "mgrs:grid_square": "ES",
         "grid:code": "MGRS-31UES",
         "s2:product_type": "S2MSI2A",
-        "s2:processing_baseline": seen.baseline,
+        "s2:processing_baseline": overpass.baseline,
         "s2:product_uri": name,
-        "s2:generation_time": _utc(seen.time + timedelta(hours=3.8)),
+        "s2:generation_time": _utc(overpass.time + timedelta(hours=3.8)),
         "sat:orbit_state": "descending",
         "sat:relative_orbit": 8,
     }
     grids = {size: _grid(shape, transform, size) for size in (10, 20)}
-    assets = {KEYS[band]: _band(band, seen.offset, grids[BANDS[band]]) for band in BANDS}
+    assets = {KEYS[band]: _band(band, overpass.offset, grids[BANDS[band]]) for band in BANDS}
     assets["scl"] = _asset("SCL", "Scene classification map (SCL)", 20, ["data"], grids[20], _raster("uint8", 20))
     extensions = [
         "eo/v1.1.0",
@@ -70,16 +75,18 @@ def optical_item(seen: Pass, footprint: Any, shape: tuple[int, int], transform: 
         "sat/v1.0.0",
         "sentinel-2/v1.0.0",
     ]
-    identifier = f"{seen.platform}_T31UES_{taken}_L2A"
-    return _item(identifier, "sentinel-2-c1-l2a", seen, footprint, properties, assets, extensions)
+    identifier = f"{overpass.platform}_T31UES_{acquired}_L2A"
+    return _item(identifier, "sentinel-2-c1-l2a", overpass, footprint, properties, assets, extensions)
 
 
-def radar_item(seen: Pass, card: str, footprint: Any, shape: tuple[int, int], transform: Affine) -> Any:
+def radar_item(
+    overpass: Pass, card: str, footprint: shapely.Geometry, shape: tuple[int, int], transform: Affine
+) -> Item:
     """The item of a Sentinel-1 backscatter ("bs") or six-day coherence ("c6") image of grid `shape`."""
-    start, end = (f"{seen.time + timedelta(seconds=part):%Y%m%dT%H%M%S}" for part in (0, 25))
+    start, end = (f"{overpass.time + timedelta(seconds=part):%Y%m%dT%H%M%S}" for part in (0, 25))
     product, suffix = ("GRDH", "CARD_BS") if card == "bs" else ("SLC_", "CARD_COH6")
-    orbit = 52_780 + (seen.time - datetime(2024, 3, 1, tzinfo=seen.time.tzinfo)).days * 175 // 12
-    name = f"{seen.platform}_IW_{product}_1SDV_{start}_{end}_{orbit:06d}_{orbit * 8 + 5:06X}_{suffix}"
+    orbit = 52_780 + (overpass.time - datetime(2024, 3, 1, tzinfo=overpass.time.tzinfo)).days * 175 // 12
+    name = f"{overpass.platform}_IW_{product}_1SDV_{start}_{end}_{orbit:06d}_{orbit * 8 + 5:06X}_{suffix}"
     properties = {
         "constellation": "sentinel-1",
         "instruments": ["c-sar"],
@@ -87,9 +94,9 @@ def radar_item(seen: Pass, card: str, footprint: Any, shape: tuple[int, int], tr
         "sar:instrument_mode": "IW",
         "sar:polarizations": ["VV", "VH"],
         "sar:product_type": suffix,
-        "sat:orbit_state": seen.orbit,
+        "sat:orbit_state": overpass.orbit,
         "sat:absolute_orbit": orbit,
-        "sat:relative_orbit": 161 if seen.orbit == "ascending" else 37,
+        "sat:relative_orbit": 161 if overpass.orbit == "ascending" else 37,
     }
     size = round(transform.a)
     grid = _grid(shape, transform, size)
@@ -99,27 +106,27 @@ def radar_item(seen: Pass, card: str, footprint: Any, shape: tuple[int, int], tr
         for key in ("vv", "vh")
     }
     extensions = ["raster/v1.1.0", "sar/v1.0.0", "sat/v1.0.0"]
-    return _item(name, f"sentinel-1-{card}", seen, footprint, properties, assets, extensions)
+    return _item(name, f"sentinel-1-{card}", overpass, footprint, properties, assets, extensions)
 
 
 def _item(
     identifier: str,
     collection: str,
-    seen: Pass,
-    footprint: Any,
-    properties: Any,
-    assets: Any,
+    overpass: Pass,
+    footprint: shapely.Geometry,
+    properties: Item,
+    assets: dict[str, Item],
     extensions: list[str],
-) -> dict[str, Any]:
+) -> Item:
     """What all items have in common."""
     geometry = transform_geom(f"EPSG:{EPSG}", "EPSG:4326", shapely.geometry.mapping(footprint), precision=7)
-    made = _utc(seen.time + timedelta(hours=5))
+    created = _utc(overpass.time + timedelta(hours=5))
     common = {
-        "datetime": _utc(seen.time),
-        "created": made,
-        "updated": made,
+        "datetime": _utc(overpass.time),
+        "created": created,
+        "updated": created,
         "description": GENERATED,
-        "platform": {"S2A": "sentinel-2a", "S2B": "sentinel-2b", "S1A": "sentinel-1a"}[seen.platform],
+        "platform": {"S2A": "sentinel-2a", "S2B": "sentinel-2b", "S1A": "sentinel-1a"}[overpass.platform],
         "proj:code": f"EPSG:{EPSG}",
     }
     return {
@@ -140,7 +147,7 @@ def _utc(time: datetime) -> str:
     return f"{time:%Y-%m-%dT%H:%M:%S}.000Z"
 
 
-def _cover(scl: NDArray[Any]) -> dict[str, float]:
+def _cover(scl: NDArray[np.uint8]) -> dict[str, float]:
     """Shares of the scene's classes in percent; those of the ground are of the pixels inside the swath."""
     counts = np.bincount(scl.ravel(), minlength=12)
     percent = 100 * counts / max(1, int(counts[1:].sum()))
@@ -162,7 +169,7 @@ def _cover(scl: NDArray[Any]) -> dict[str, float]:
     }
 
 
-def _grid(shape: tuple[int, int], transform: Affine, size: int) -> dict[str, Any]:
+def _grid(shape: tuple[int, int], transform: Affine, size: int) -> Item:
     """proj:shape and proj:transform of the same ground in pixels of `size` metres."""
     step = size / transform.a
     return {
@@ -171,20 +178,18 @@ def _grid(shape: tuple[int, int], transform: Affine, size: int) -> dict[str, Any
     }
 
 
-def _raster(data_type: str, size: int, **scaling: float) -> dict[str, Any]:
+def _raster(data_type: str, size: int, **scaling: float) -> Item:
     """An entry of raster:bands."""
     return {"nodata": 0, "data_type": data_type, "spatial_resolution": size, **scaling}
 
 
-def _asset(
-    file: str, title: str, size: int, roles: list[str], grid: dict[str, Any], raster: dict[str, Any]
-) -> dict[str, Any]:
+def _asset(file: str, title: str, size: int, roles: list[str], grid: Item, raster: Item) -> Item:
     """An asset beside its item."""
     head = {"href": f"./{file}.tif", "type": COG, "title": title, "gsd": size, "roles": roles}
     return {**head, **grid, "raster:bands": [raster]}
 
 
-def _band(band: str, offset: int, grid: dict[str, Any]) -> dict[str, Any]:
+def _band(band: str, offset: int, grid: Item) -> Item:
     """The asset of a Sentinel-2 band whose stored numbers need `offset` added."""
     size = BANDS[band]
     raster = _raster("uint16", size, scale=0.0001, offset=offset / 10_000)

@@ -88,6 +88,8 @@ class Job:
     """Those at its slots that earlier extractions wrote."""
     causes: tuple[str, ...] = ()
     """Of the attempts that failed since the scene was last done; see `causes.cause`."""
+    statistics: tuple[str, ...] = ()
+    """Those that are asked for beside those that every signature has."""
 
     @property
     def extraction(self) -> int:
@@ -99,7 +101,8 @@ class Job:
         parcels = [self.parcels.aoi, self.parcels.year, self.parcels.ptype, self.parcels.version]
         work = [self.bands, self.rule, self.base.extraction if self.base else None, self.after]
         revision = [self.scene.revision] if self.scene.revision else []
-        identity = json.dumps([self.card, *parcels, self.scene.id, *work, *revision])
+        statistics = [self.statistics] if self.statistics else []
+        identity = json.dumps([self.card, *parcels, self.scene.id, *work, *revision, *statistics])
         return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8]) >> 1
 
     @property

@@ -35,7 +35,7 @@ LARGEST: Final = 200 * 2**30
 PLAIN: Final = 2**30
 """Bytes up to which it does not matter how small the packed file is."""
 RATIO: Final = 250
-"""How many times as large as packed anything larger may be; outlines and tables have 3 to 50, Deflate makes 1030."""
+"""How many times as large as packed anything larger may be; geometries and tables have 3 to 50, Deflate makes 1030."""
 _DIRECTORY: Final = 64 * 2**20
 """Bytes of the list of members at the end of an archive."""
 _SPARE: Final = 2**30
@@ -116,9 +116,9 @@ def refuse_encrypted(path: str | Path, members: list[zipfile.ZipInfo]) -> None:
     Raises:
         SourceError: one is encrypted.
     """
-    found = next((member.filename for member in members if member.flag_bits & _ENCRYPTED), None)
-    if found is not None:
-        raise SourceError(f"{path} is encrypted; unpack it with its password and give the file in it ({found})")
+    encrypted = next((member.filename for member in members if member.flag_bits & _ENCRYPTED), None)
+    if encrypted is not None:
+        raise SourceError(f"{path} is encrypted; unpack it with its password and give the file in it ({encrypted})")
 
 
 def check_size(path: str | Path, size: int, packed: int) -> None:
@@ -207,17 +207,17 @@ class _Counted(io.RawIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """At most so many bytes."""
-        found = self._source.read(_BLOCK if size is None or size < 0 else size)
-        self._size += len(found)
+        block = self._source.read(_BLOCK if size is None or size < 0 else size)
+        self._size += len(block)
         check_size(self._path, self._size, self._packed)
-        return found
+        return block
 
     def readinto(self, buffer: Buffer, /) -> int:
         """Fill a buffer."""
         view = memoryview(buffer).cast("B")
-        found = self.read(len(view))
-        view[: len(found)] = found
-        return len(found)
+        block = self.read(len(view))
+        view[: len(block)] = block
+        return len(block)
 
 
 # -- the list of members ----------------------------------------------------------------------------------------------
@@ -241,21 +241,21 @@ def _check_directory(path: Path) -> None:
 
 def _check_names(path: str | Path, members: list[zipfile.ZipInfo]) -> None:
     """Refuse two members of one name, also where only capitals or the forms of letters tell them apart."""
-    seen: dict[str, str] = {}
+    names: dict[str, str] = {}
     for member in members:
         if member.is_dir():
             continue
         folded = _folded(member.filename)
-        if folded in seen:
+        if folded in names:
             how = (
                 "is there twice"
-                if seen[folded] == member.filename
-                else f"differs from {seen[folded]!r} in capitals alone"
+                if names[folded] == member.filename
+                else f"differs from {names[folded]!r} in capitals alone"
             )
             raise SourceError(f"{path}: its member {member.filename!r} {how}; unpack it yourself or fetch it again")
-        seen[folded] = member.filename
-    for name in seen.values():
-        above = next((str(one) for one in Path(name).parents if _folded(str(one)) in seen), None)
+        names[folded] = member.filename
+    for name in names.values():
+        above = next((str(one) for one in Path(name).parents if _folded(str(one)) in names), None)
         if above is not None:
             raise SourceError(
                 f"{path}: its member {above!r} is a file and a folder; unpack it yourself or fetch it again"

@@ -92,12 +92,12 @@ def codec_of(label: str) -> str | None:
     if driver := re.fullmatch(r"ldid/(?:0x([0-9a-f]+)|(\d+))", text):
         return codec_of_driver(int(driver[1], 16) if driver[1] else int(driver[2]))
     if latin := re.fullmatch(r"(?:iso)?[ _-]*8859[ _-]*(\d{1,2})", text):
-        return _known(f"iso8859-{int(latin[1])}")
+        return _codec_name(f"iso8859-{int(latin[1])}")
     if named := re.fullmatch(r"(?:iso)?[ _-]*latin[ _-]*(\d{1,2})", text):
-        return _known(f"latin{int(named[1])}")
+        return _codec_name(f"latin{int(named[1])}")
     if numbered := re.fullmatch(_SINGLE, text):
-        return _known(_NUMBERED.get(int(numbered[1]), f"cp{int(numbered[1])}"))
-    return None if text in _SYSTEM else _known(re.sub(r"[ _-]+", "_", text))
+        return _codec_name(_NUMBERED.get(int(numbered[1]), f"cp{int(numbered[1])}"))
+    return None if text in _SYSTEM else _codec_name(re.sub(r"[ _-]+", "_", text))
 
 
 def codec_of_driver(number: int) -> str | None:
@@ -120,7 +120,7 @@ def asked(label: str | None) -> str | None:
     return codec
 
 
-def _known(name: str) -> str | None:
+def _codec_name(name: str) -> str | None:
     try:
         codec = codecs.lookup(name)
         "a".encode(codec.name).decode(codec.name)  # such as base64 are codecs, but none of texts
@@ -166,12 +166,12 @@ def _as_wished(texts: Collection[bytes], wish: str, utf8: bool) -> Decision:
     if bad:
         best = ranked(texts)[0][1]
         raise InvalidInputError(
-            f"{len(bad)} texts, as {bad[0]!r}, are not in {shown(wish)}; "
-            f"{shown(best)} would read {sample(bad, best)}; give another by encoding="
+            f"{len(bad)} texts, as {bad[0]!r}, are not in {labelled(wish)}; "
+            f"{labelled(best)} would read {sample(bad, best)}; give another by encoding="
         )
     if utf8 and wish != UTF_8:
         return Decision(
-            wish, f"the texts are valid UTF-8, as {sample(texts, UTF_8)}, but are read as {shown(wish)}, as was said"
+            wish, f"the texts are valid UTF-8, as {sample(texts, UTF_8)}, but are read as {labelled(wish)}, as was said"
         )
     return Decision(wish)
 
@@ -193,7 +193,7 @@ def _as_declared(texts: Collection[bytes], declared: Declared) -> Decision:
         return Decision(declared.codec)
     note = (
         f"{declared.says}, and the texts are read so, as {sample(texts, declared.codec)}, "
-        f"but {shown(best)} is likelier, as {sample(texts, best)}; if that is right, say encoding={shown(best)}"
+        f"but {labelled(best)} is likelier, as {sample(texts, best)}; if that is right, say encoding={labelled(best)}"
     )
     return Decision(declared.codec, note)
 
@@ -203,12 +203,12 @@ def _guessed(texts: Collection[bytes], declared: Declared | None, advice: str) -
     score, codec = guesses[0]
     text = sample(texts, codec)
     others = [(other, sample(texts, other)) for least, other in guesses[1:] if score - least < _CLOSE]
-    other = next((f"; it may be {shown(name)} too, as {what}" for name, what in others if what != text), "")
+    other = next((f"; it may be {labelled(name)} too, as {reading}" for name, reading in others if reading != text), "")
     why = f"{declared.says}, but the texts are not in it" if declared else "nothing says the encoding of the texts"
-    return Decision(codec, f"{why}; {shown(codec)} is assumed, as {text}{other}; if that is wrong, {advice}")
+    return Decision(codec, f"{why}; {labelled(codec)} is assumed, as {text}{other}; if that is wrong, {advice}")
 
 
-def shown(codec: str) -> str:
+def labelled(codec: str) -> str:
     """An encoding as it is written."""
     if codec == UTF_8:
         return "UTF-8"
@@ -217,8 +217,8 @@ def shown(codec: str) -> str:
 
 def sample(texts: Collection[bytes], codec: str, most: int = 3) -> str:
     """The first texts, as an encoding reads them."""
-    chosen = [raw.decode(codec, "replace") for raw in islice(sorted(texts, key=lambda raw: (len(raw), raw)), most)]
-    return ", ".join(repr(text[:60]) for text in chosen)
+    decoded = [raw.decode(codec, "replace") for raw in islice(sorted(texts, key=lambda raw: (len(raw), raw)), most)]
+    return ", ".join(repr(text[:60]) for text in decoded)
 
 
 def _is_utf8(texts: Collection[bytes]) -> bool:

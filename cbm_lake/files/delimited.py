@@ -88,7 +88,7 @@ def read(
     with _translated(path):
         file = str(path) if direct else str(_rewritten(path, form, scratch))
         rejects = {"ignore_errors": True, "store_rejects": True, "rejects_limit": 0} if tolerant else {}
-        found = connection.read_csv(
+        relation = connection.read_csv(
             file,
             header=True,
             all_varchar=True,
@@ -99,13 +99,13 @@ def read(
             compression="gzip" if direct and _is_gzip(path) else "none",
             **rejects,  # type: ignore[arg-type]
         )
-    return _trimmed(found) if form.delimiter == "|" else found
+    return _trimmed(relation) if form.delimiter == "|" else relation
 
 
-def _trimmed(found: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+def _trimmed(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     """Without the blanks by which psql aligns columns."""
-    names = [name.replace('"', '""') for name in found.columns]
-    return found.project(", ".join(f"""nullif(trim("{name}"), '') as "{name}\"""" for name in names))
+    names = [name.replace('"', '""') for name in relation.columns]
+    return relation.project(", ".join(f"""nullif(trim("{name}"), '') as "{name}\"""" for name in names))
 
 
 @contextmanager
@@ -216,7 +216,7 @@ def _of_copy(lines: Iterator[str] | io.TextIOWrapper) -> Iterator[Sequence[str]]
 def _unescaped(cell: str) -> str:
     if "\\" not in cell or cell == "\\N":
         return "" if cell == "\\N" else cell
-    return re.sub(r"\\(.)", lambda found: _ESCAPED.get(found[1], found[1]), cell)
+    return re.sub(r"\\(.)", lambda match: _ESCAPED.get(match[1], match[1]), cell)
 
 
 @contextmanager

@@ -36,17 +36,17 @@ def read_json(text: str) -> Any:
     """
     check_depth(text)
     try:
-        found = json.loads(
+        document = json.loads(
             text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
         )
-        json.dumps(found, ensure_ascii=False).encode("utf-8")
+        json.dumps(document, ensure_ascii=False).encode("utf-8")
     except InvalidInputError:
         raise
     except UnicodeEncodeError as error:
         raise InvalidInputError("a text in it has half of a character (a lone surrogate)") from error
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"it is no JSON ({error})") from error
-    return found
+    return document
 
 
 def load_json(content: str | bytes) -> Any:
@@ -78,12 +78,12 @@ def check_depth(text: str, deepest: int = DEEPEST) -> None:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         double = next(name for name in names if names.count(name) > 1)
         raise InvalidInputError(f"the name {double[:60]!r} stands twice in one object")
-    return found
+    return members
 
 
 def _constant(text: str) -> float:

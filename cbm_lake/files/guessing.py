@@ -82,13 +82,13 @@ _GUESSED_FROM: Final = 2_000
 
 def ranked(texts: Collection[bytes]) -> list[tuple[float, str]]:
     """The code pages that can read the texts with their scores, the likeliest first."""
-    chosen = sorted(texts)[:: max(len(texts) // _GUESSED_FROM, 1)]
-    readings = {codec: "\n".join(raw.decode(codec, "replace") for raw in chosen) for codec in CANDIDATES}
+    sampled = sorted(texts)[:: max(len(texts) // _GUESSED_FROM, 1)]
+    readings = {codec: "\n".join(raw.decode(codec, "replace") for raw in sampled) for codec in CANDIDATES}
     best = charset_normalizer.from_bytes(
-        b"\n".join(chosen), cp_isolation=[name.replace("-", "_") for name in CANDIDATES]
+        b"\n".join(sampled), cp_isolation=[name.replace("-", "_") for name in CANDIDATES]
     ).best()
     preferred = best.encoding.replace("_", "-") if best else ""
-    letters = max(sum(byte > 0x7F for raw in chosen for byte in raw), 1)
+    letters = max(sum(byte > 0x7F for raw in sampled for byte in raw), 1)
     scores = [
         (_likelihood(text) - (CANDIDATES[codec] - (codec == preferred)) / letters, codec)
         for codec, text in readings.items()
@@ -121,8 +121,8 @@ def _letters(text: str) -> list[tuple[str, str, str]]:
 def _weight(language: str, before: str, letter: str, after: str) -> float:
     """Logarithm of the probability of a letter between two others."""
     small = letter.lower()
-    known = _frequencies()[language].get(small)
-    if known is None:
+    frequency = _frequencies()[language].get(small)
+    if frequency is None:
         sign = letter in _NEUTRAL and (letter == "\u2019" or not after.isalpha())
         return math.log(0.02) if sign and (letter in _AFTER_LETTERS or not before.isalpha()) else IMPOSSIBLE
     if after.lower() not in _FOLLOWED_BY.get((language, small), after.lower()):
@@ -133,7 +133,7 @@ def _weight(language: str, before: str, letter: str, after: str) -> float:
         return IMPOSSIBLE / 2
     if language in _WITHOUT_LATIN and any(near.isascii() and near.isalpha() for near in (before, after)):
         return IMPOSSIBLE / 2
-    return known if before.isalpha() or after.isalpha() else 2 * known  # few words have one letter
+    return frequency if before.isalpha() or after.isalpha() else 2 * frequency  # few words have one letter
 
 
 @cache

@@ -98,13 +98,13 @@ def recoded(path: Path, wish: str | None) -> tuple[bytes | None, str]:
 
 def _xml_encoding(path: Path) -> Declared | None:
     with path.open("rb") as file:
-        found = _XML.search(file.read(200))
-    codec = codec_of(found[1].decode()) if found else None
-    if found and codec is None:
+        match = _XML.search(file.read(200))
+    codec = codec_of(match[1].decode()) if match else None
+    if match and codec is None:
         raise InvalidInputError(
-            f"its first line says encoding {found[1].decode()!r}, which is not known; say encoding="
+            f"its first line says encoding {match[1].decode()!r}, which is not known; say encoding="
         )
-    return Declared(codec, f"its first line says {found[1].decode()}") if found and codec else None
+    return Declared(codec, f"its first line says {match[1].decode()}") if match and codec else None
 
 
 def numbers_for_ids(json: Path | bytes) -> list[int | str | None] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +37,9 @@ def described(clusters: Clusters, classes: Mapping[int, str], parcels: int) -> p
 
 def corners(shapes: Geometries, transform: Affine) -> Ints:
     """Row and column of the pixel in which the upper left corner of each shape's box lies, (shapes, 2)."""
-    box: Any = shapely.bounds(shapes)
+    box: npt.NDArray[np.float64] = shapely.bounds(shapes)
     x = box[:, 0] if transform.a > 0 else box[:, 2]
     y = box[:, 3] if transform.e < 0 else box[:, 1]
-    places = np.column_stack([(y - transform.f) / transform.e, (x - transform.c) / transform.a])
-    found: Ints = np.floor(np.where(np.isfinite(places), places, 0) + 1e-9).astype(np.int64)
-    return found
+    positions = np.column_stack([(y - transform.f) / transform.e, (x - transform.c) / transform.a])
+    pixels: Ints = np.floor(np.where(np.isfinite(positions), positions, 0) + 1e-9).astype(np.int64)
+    return pixels

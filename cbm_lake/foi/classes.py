@@ -25,11 +25,11 @@ def read_classes(source: str | Path | Mapping[Any, Any]) -> dict[int, str]:
         InvalidInputError: a value is no whole number, or two classes have one name.
     """
     document = source if isinstance(source, Mapping) else _read(Path(source))
-    told = document.get("category_map", document) if isinstance(document, Mapping) else None
-    if not isinstance(told, Mapping) or not told:
+    names = document.get("category_map", document) if isinstance(document, Mapping) else None
+    if not isinstance(names, Mapping) or not names:
         raise InvalidInputError(f"{_named(source)}: no classes; write category_map: and below it value: name, one each")
-    classes = {_value(value, source): _name(name, source) for value, name in told.items()}
-    if len(classes) < len(told):
+    classes = {_value(value, source): _name(name, source) for value, name in names.items()}
+    if len(classes) < len(names):
         raise InvalidInputError(f"{_named(source)}: a pixel value stands there twice; leave one class of it")
     _check_names(classes, source)
     return classes
@@ -43,7 +43,7 @@ def _read(path: Path) -> Any:
         raise SourceError(f"classes {path} cannot be read ({error}); check the file") from error
 
 
-def _value(value: Any, source: Any) -> int:
+def _value(value: object, source: object) -> int:
     text = str(value).strip()
     if isinstance(value, bool) or not _WHOLE.fullmatch(text):
         raise InvalidInputError(f"{_named(source)}: {value!r} is no pixel value; classes are whole numbers")
@@ -53,20 +53,20 @@ def _value(value: Any, source: Any) -> int:
     return number
 
 
-def _name(name: Any, source: Any) -> str:
+def _name(name: object, source: object) -> str:
     if isinstance(name, (Mapping, list, tuple, set)):
         raise InvalidInputError(f"{_named(source)}: {str(name)[:60]} is no name of a class; write one text for each")
     return "" if name is None else str(name).strip()
 
 
-def _check_names(classes: dict[int, str], source: Any) -> None:
-    seen: dict[str, int] = {}
+def _check_names(classes: dict[int, str], source: object) -> None:
+    values: dict[str, int] = {}
     for value, name in classes.items():
-        other = seen.setdefault(name.lower(), value)
+        other = values.setdefault(name.lower(), value)
         if not name or other != value:
             problem = f"classes {other} and {value} are both called {name!r}" if name else f"class {value} has no name"
             raise InvalidInputError(f"{_named(source)}: {problem}; give each class a name of its own")
 
 
-def _named(source: Any) -> str:
+def _named(source: object) -> str:
     return "the classes" if isinstance(source, Mapping) else f"classes {source}"

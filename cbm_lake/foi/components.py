@@ -7,8 +7,9 @@ share nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ _FIELDS: Final = 6
 the cluster."""
 
 
-class Held(NamedTuple):
+class ClassPixels(NamedTuple):
     """The pixels of all parcels, as kernels read them."""
 
     codes: Codes
@@ -113,16 +114,16 @@ def clusters(
         threads: how many threads share the work.
     """
 
-    held = _held(index, codes, connectivity)
+    pixels = _class_pixels(index, codes, connectivity)
 
-    def label(batch: tuple[int, int]) -> Any:
+    def label(batch: tuple[int, int]) -> Ints:
         first, last = batch
         room = int((np.diff(index.pixel_offsets[first : last + 1]) // (int(more_than) + 1)).sum())
-        found = np.empty((5, room), np.int64)
-        number = _clusters(held, first, last, float(more_than), frozen(corners), found)
-        return found[:, :number].copy()
+        results = np.empty((5, room), np.int64)
+        number = _clusters(pixels, first, last, float(more_than), frozen(corners), results)
+        return results[:, :number].copy()
 
-    parcel, code, size, row, col = np.concatenate(_each(label, index, threads), axis=1)
+    parcel, code, size, row, col = np.concatenate(_map_batches(label, index, threads), axis=1)
     order = np.lexsort((col, row, code, parcel))
     return Clusters(parcel[order], code[order].astype(np.int16), size[order])
 
@@ -132,26 +133,26 @@ def runs(
     codes: Codes,
     connectivity: int,
     more_than: float,
-    wanted: npt.NDArray[np.bool_],
+    selected: npt.NDArray[np.bool_],
     *,
     threads: int = 2,
 ) -> Runs:
     """The runs of all clusters of more than so many pixels in the parcels wanted, parcel by parcel from the top."""
 
-    held, wanted = _held(index, codes, connectivity), frozen(wanted)
+    pixels, selected = _class_pixels(index, codes, connectivity), frozen(selected)
 
-    def label(batch: tuple[int, int]) -> Any:
-        most, total = _room(held, *batch, wanted)
-        found = np.empty((8, total), np.int64)
-        number = _kept_runs(held, *batch, float(more_than), wanted, most, found)
-        found[1:3] += index.pixel_offsets[batch[0]]  # no batch has more runs than pixels
-        return found[:, :number].copy()
+    def label(batch: tuple[int, int]) -> Ints:
+        most, total = _run_counts(pixels, *batch, selected)
+        results = np.empty((8, total), np.int64)
+        number = _large_runs(pixels, *batch, float(more_than), selected, most, results)
+        results[1:3] += index.pixel_offsets[batch[0]]  # no batch has more runs than pixels
+        return results[:, :number].copy()
 
-    parcel, cluster, piece, code, *others = np.concatenate(_each(label, index, threads), axis=1)
+    parcel, cluster, piece, code, *others = np.concatenate(_map_batches(label, index, threads), axis=1)
     return Runs(parcel, cluster, piece, code.astype(np.int16), *others)
 
 
-def _each(label: Any, index: SpanIndex, threads: int) -> list[Any]:
+def _map_batches(label: Callable[[tuple[int, int]], Ints], index: SpanIndex, threads: int) -> list[Ints]:
     """What `label` says of each batch of parcels, and of no parcel."""
     batches = [(0, 0), *_batches(index.pixel_offsets)]
     with ThreadPoolExecutor(threads) as workers:
@@ -165,9 +166,11 @@ def _batches(ends: Ints) -> list[tuple[int, int]]:
     return list(zip(firsts.tolist(), [*firsts[1:].tolist(), len(ends) - 1], strict=True)) if len(firsts) else []
 
 
-def _held(index: SpanIndex, codes: Codes, connectivity: int) -> Held:
+def _class_pixels(index: SpanIndex, codes: Codes, connectivity: int) -> ClassPixels:
     spans = frozen(index.row), frozen(index.col), frozen(index.length)
-    return Held(frozen(codes), *spans, frozen(index.offsets), frozen(index.pixel_offsets), int(connectivity == 8))
+    return ClassPixels(
+        frozen(codes), *spans, frozen(index.offsets), frozen(index.pixel_offsets), int(connectivity == 8)
+    )
 
 
 # Kernels.
@@ -180,9 +183,9 @@ def _encode(pool: Pixels, values: Ints, numbers: Codes, codes: Codes) -> None:
     for i in range(len(pool)):
         value = np.int64(pool[i])
         if i == 0 or value != previous:
-            place = np.searchsorted(values, value)
-            known = place < len(values) and values[place] == value
-            code = numbers[place] if known else np.int16(UNKNOWN)
+            position = np.searchsorted(values, value)
+            listed = position < len(values) and values[position] == value
+            code = numbers[position] if listed else np.int16(UNKNOWN)
             previous = value
         codes[i] = code
 
@@ -197,139 +200,145 @@ def _count(codes: Codes, offsets: Ints, counts: Ints32) -> None:
 
 
 @compiled
-def _count_runs(held: Held, parcel: int) -> int:
+def _count_runs(pixels: ClassPixels, parcel: int) -> int:
     """How many runs of classes a parcel has."""
-    number, place = 0, held.places[parcel]
-    for span in range(held.offsets[parcel], held.offsets[parcel + 1]):
+    number, position = 0, pixels.places[parcel]
+    for span in range(pixels.offsets[parcel], pixels.offsets[parcel + 1]):
         previous = -1
-        for i in range(place, place + held.length[span]):
-            number += held.codes[i] >= 0 and held.codes[i] != previous
-            previous = held.codes[i]
-        place += held.length[span]
+        for i in range(position, position + pixels.length[span]):
+            number += pixels.codes[i] >= 0 and pixels.codes[i] != previous
+            previous = pixels.codes[i]
+        position += pixels.length[span]
     return number
 
 
 @compiled
-def _room(held: Held, first: int, last: int, wanted: npt.NDArray[np.bool_]) -> tuple[int, int]:
+def _run_counts(pixels: ClassPixels, first: int, last: int, selected: npt.NDArray[np.bool_]) -> tuple[int, int]:
     """How many runs the parcel has that has most, and all parcels wanted together."""
     most, total = 0, 0
     for parcel in range(first, last):
-        if wanted[parcel]:
-            number = _count_runs(held, parcel)
+        if selected[parcel]:
+            number = _count_runs(pixels, parcel)
             most, total = max(most, number), total + number
     return most, total
 
 
 @compiled
-def _split(held: Held, parcel: int, found: Ints32) -> int:
+def _split(pixels: ClassPixels, parcel: int, table: Ints32) -> int:
     """Write the runs of a parcel, each a cluster of its own; their number."""
-    number, place = 0, held.places[parcel]
-    for span in range(held.offsets[parcel], held.offsets[parcel + 1]):
+    number, position = 0, pixels.places[parcel]
+    for span in range(pixels.offsets[parcel], pixels.offsets[parcel + 1]):
         previous = -1
-        for k in range(held.length[span]):
-            code = held.codes[place + k]
+        for k in range(pixels.length[span]):
+            code = pixels.codes[position + k]
             if code >= 0 and code != previous:
-                found[number, 0], found[number, 1], found[number, 3] = held.row[span], held.col[span] + k, code
-                found[number, 4], found[number, 5] = number, 0
+                table[number, 0], table[number, 1], table[number, 3] = pixels.row[span], pixels.col[span] + k, code
+                table[number, 4], table[number, 5] = number, 0
                 number += 1
             if code >= 0:
-                found[number - 1, 2] = held.col[span] + k + 1
-                found[number - 1, 5] += 1
+                table[number - 1, 2] = pixels.col[span] + k + 1
+                table[number - 1, 5] += 1
             previous = code
-        place += held.length[span]
+        position += pixels.length[span]
     return number
 
 
 @compiled
-def _root(found: Ints32, run: int) -> int:
+def _root(table: Ints32, run: int) -> int:
     """The first run of the cluster; the way there is made shorter for the next time."""
-    while found[run, 4] != run:
-        found[run, 4] = found[found[run, 4], 4]
-        run = found[run, 4]
+    while table[run, 4] != run:
+        table[run, 4] = table[table[run, 4], 4]
+        run = table[run, 4]
     return run
 
 
 @compiled
-def _join(found: Ints32, one: int, other: int) -> None:
+def _join(table: Ints32, one: int, other: int) -> None:
     """Make two runs' clusters one, which has the size of both."""
-    one, other = _root(found, one), _root(found, other)
+    one, other = _root(table, one), _root(table, other)
     if one == other:
         return
     low, high = min(one, other), max(one, other)
-    found[high, 4] = low
-    found[low, 5] += found[high, 5]
+    table[high, 4] = low
+    table[low, 5] += table[high, 5]
 
 
 @compiled
-def _unite_runs(found: Ints32, number: int, reach: int) -> None:
+def _unite_runs(table: Ints32, number: int, reach: int) -> None:
     """Unite the runs that touch runs of their class in the row above; reach 1: also at a corner."""
     above, begin = 0, 0  # the row above is above:begin where it is the very next one
     for run in range(number):
-        row = found[run, 0]
-        if row != found[begin, 0]:
-            above = begin if found[begin, 0] == row - 1 else run
+        row = table[run, 0]
+        if row != table[begin, 0]:
+            above = begin if table[begin, 0] == row - 1 else run
             begin = run
-        while above < begin and found[above, 2] + reach <= found[run, 1]:
+        while above < begin and table[above, 2] + reach <= table[run, 1]:
             above += 1
         other = above
-        while other < begin and found[other, 1] < found[run, 2] + reach:
-            if found[other, 3] == found[run, 3]:
-                _join(found, run, other)
+        while other < begin and table[other, 1] < table[run, 2] + reach:
+            if table[other, 3] == table[run, 3]:
+                _join(table, run, other)
             other += 1
 
 
 @compiled
-def _label(held: Held, parcel: int, reach: int, found: Ints32) -> int:
+def _label(pixels: ClassPixels, parcel: int, reach: int, table: Ints32) -> int:
     """Write the runs of a parcel with their clusters; their number."""
-    number = _split(held, parcel, found)
-    _unite_runs(found, number, reach)
+    number = _split(pixels, parcel, table)
+    _unite_runs(table, number, reach)
     return number
 
 
 @compiled
-def _clusters(held: Held, first: int, last: int, more_than: float, corners: Ints, result: Ints) -> int:
+def _clusters(pixels: ClassPixels, first: int, last: int, more_than: float, corners: Ints, result: Ints) -> int:
     """Write parcel, code, size, and row and column of the first block of all clusters that are large enough."""
     most = 0
     for parcel in range(first, last):
-        most = max(most, _count_runs(held, parcel))
-    room, place = np.empty((most, _FIELDS), np.int32), np.empty(most, np.int64)
+        most = max(most, _count_runs(pixels, parcel))
+    table, positions = np.empty((most, _FIELDS), np.int32), np.empty(most, np.int64)
     written = 0
     for parcel in range(first, last):
-        for run in range(_label(held, parcel, held.reach, room)):
-            root = _root(room, run)
-            if room[root, 5] <= more_than:
+        for run in range(_label(pixels, parcel, pixels.reach, table)):
+            root = _root(table, run)
+            if table[root, 5] <= more_than:
                 continue
-            row, col = (room[run, 0] - corners[parcel, 0]) // 2, (room[run, 1] - corners[parcel, 1]) // 2
+            row, col = (table[run, 0] - corners[parcel, 0]) // 2, (table[run, 1] - corners[parcel, 1]) // 2
             if root == run:
-                place[run] = written
-                result[0, written], result[1, written], result[2, written] = parcel, room[run, 3], room[run, 5]
+                positions[run] = written
+                result[0, written], result[1, written], result[2, written] = parcel, table[run, 3], table[run, 5]
                 result[3, written], result[4, written] = row, col
                 written += 1
-            elif row == result[3, place[root]] and col < result[4, place[root]]:
-                result[4, place[root]] = col
+            elif row == result[3, positions[root]] and col < result[4, positions[root]]:
+                result[4, positions[root]] = col
     return written
 
 
 @compiled
-def _kept_runs(
-    held: Held, first: int, last: int, more_than: float, wanted: npt.NDArray[np.bool_], most: int, result: Ints
+def _large_runs(
+    pixels: ClassPixels,
+    first: int,
+    last: int,
+    more_than: float,
+    selected: npt.NDArray[np.bool_],
+    most: int,
+    result: Ints,
 ) -> int:
     """Write the runs of all clusters that are large enough, of the parcels wanted; none has more runs than `most`."""
-    room, sides = np.empty((most, _FIELDS), np.int32), np.empty((most, _FIELDS), np.int32)
+    table, sides = np.empty((most, _FIELDS), np.int32), np.empty((most, _FIELDS), np.int32)
     written, before = 0, 0
     for parcel in range(first, last):
-        if not wanted[parcel]:
+        if not selected[parcel]:
             continue
-        number = _label(held, parcel, held.reach, room)
-        _label(held, parcel, 0, sides)
+        number = _label(pixels, parcel, pixels.reach, table)
+        _label(pixels, parcel, 0, sides)
         for run in range(number):
-            root = _root(room, run)
-            if room[root, 5] <= more_than:
+            root = _root(table, run)
+            if table[root, 5] <= more_than:
                 continue
             result[0, written], result[1, written] = parcel, before + root
-            result[2, written], result[3, written] = before + _root(sides, run), room[run, 3]
-            result[4, written], result[5, written] = room[run, 0], room[run, 1]
-            result[6, written], result[7, written] = room[run, 2] - room[run, 1], room[root, 5]
+            result[2, written], result[3, written] = before + _root(sides, run), table[run, 3]
+            result[4, written], result[5, written] = table[run, 0], table[run, 1]
+            result[6, written], result[7, written] = table[run, 2] - table[run, 1], table[root, 5]
             written += 1
         before += number
     return written

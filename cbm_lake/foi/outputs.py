@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, count, zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,23 +50,23 @@ _KNOWN: Final = (
 """Types of columns that GDAL takes."""
 
 
-def beside(attributes: pa.Table, results: Mapping[str, Any]) -> pa.Table:
+def beside(attributes: pa.Table, results: Mapping[str, pa.Array]) -> pa.Table:
     """The attributes, then the results; an attribute that has the name of a result, in whatever case, gives way."""
-    taken = {name.lower() for name in (*results, GEOMETRY)}
-    kept = [name for name in attributes.column_names if name.lower() not in taken]
-    lost = [name for name in attributes.column_names if name.lower() in taken]
+    reserved = {name.lower() for name in (*results, GEOMETRY)}
+    names = [name for name in attributes.column_names if name.lower() not in reserved]
+    lost = [name for name in attributes.column_names if name.lower() in reserved]
     if lost:
         log.warning("columns of the parcels that results replace: %s", ", ".join(lost))
-    return pa.table({**{name: attributes[name] for name in kept}, **results})
+    return pa.table({**{name: attributes[name] for name in names}, **results})
 
 
-def with_outlines(rows: pa.Table, outlines: Geometries, crs: CRS | None) -> pa.Table:
+def with_geometries(rows: pa.Table, geometries: Geometries, crs: CRS | None) -> pa.Table:
     """The rows with their geometries as GeoParquet."""
     kinds = {-1: None, shapely.GeometryType.POLYGON: "Polygon", shapely.GeometryType.MULTIPOLYGON: "MultiPolygon"}
-    there = {kinds[kind] for kind in set(shapely.get_type_id(outlines).tolist())} - {None}
-    bbox = shapely.total_bounds(outlines).tolist() if there else None
+    there = {kinds[kind] for kind in set(shapely.get_type_id(geometries).tolist())} - {None}
+    bbox = shapely.total_bounds(geometries).tolist() if there else None
     column = geoparquet.column_metadata(sorted(map(str, there)), crs=crs, bbox=bbox)
-    rows = rows.append_column(GEOMETRY, pa.array(shapely.to_wkb(outlines), pa.binary()))
+    rows = rows.append_column(GEOMETRY, pa.array(shapely.to_wkb(geometries), pa.binary()))
     return rows.replace_schema_metadata(geoparquet.file_metadata({GEOMETRY: column}))
 
 
@@ -80,13 +80,13 @@ class Layer:
     """What stands in the Shapefile in the place of columns."""
 
 
-def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping[str, Sequence[Any]]]) -> list[Path]:
+def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping[str, Sequence[object]]]) -> list[Path]:
     """Write all files of a check, none of which is seen before all are written; where they are.
 
     Args:
         folder: made where it is missing.
-        layers: by the name of their files, without ending.
-        lists: identifiers by heading, which stand side by side in a .csv, by the name of the file without ending.
+        layers: by the name of their files, without extension.
+        lists: identifiers by heading, which stand side by side in a .csv, by the name of the file without extension.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -106,7 +106,7 @@ def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping
     return [folder / f"{name}{ending}" for name in layers for ending in endings] + [folder / f"{n}.csv" for n in lists]
 
 
-def _write_lists(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+def _write_lists(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
     """Lists side by side, filled up with blanks."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -120,17 +120,17 @@ def _write_parquet(path: Path, layer: Layer) -> None:
 
 def _write_gpkg(path: Path, layer: Layer) -> None:
     names = _distinct({name: name for name in layer.rows.column_names}, _LONG)
-    taken = {name.lower() for name in names.values()}
-    number = next(name for name in ("fid" + "_" * more for more in count()) if name not in taken)
+    used = {name.lower() for name in names.values()}
+    number = next(name for name in ("fid" + "_" * more for more in count()) if name not in used)
     rows = layer.rows.rename_columns(list(names.values())).replace_schema_metadata(layer.rows.schema.metadata)
     _write(Path(f"{path}.gpkg"), rows, "GPKG", layer=path.name, FID=number, GEOMETRY_NAME=GEOMETRY)
 
 
 def _write_shapefile(path: Path, layer: Layer) -> None:
     rows, metadata = layer.rows, layer.rows.schema.metadata
-    for place, name in enumerate(rows.column_names):
+    for position, name in enumerate(rows.column_names):
         values = layer.texts.get(name, rows[name])
-        rows = rows.set_column(place, name, _short_texts(values, f"{path.name}.shp: {name}"))
+        rows = rows.set_column(position, name, _short_texts(values, f"{path.name}.shp: {name}"))
     names = short_names([name for name in rows.column_names if name != GEOMETRY])
     shorter = {long: short for long, short in names.items() if short != long}
     if shorter:
@@ -139,20 +139,20 @@ def _write_shapefile(path: Path, layer: Layer) -> None:
     _write(Path(f"{path}.shp"), renamed.replace_schema_metadata(metadata), "ESRI Shapefile")
 
 
-def _write(path: Path, rows: pa.Table, driver: str, **options: Any) -> None:
+def _write(path: Path, rows: pa.Table, driver: str, **options: str) -> None:
     column = geoparquet.primary_column(rows.schema)
     kinds = column.geometry_types if column else ()
     kind = "Polygon" if kinds == ("Polygon",) or driver != "GPKG" else "MultiPolygon" if len(kinds) == 1 else "Unknown"
     crs = CRS.from_user_input(column.crs) if column and column.crs else None
     encoding = {"encoding": "UTF-8"} if driver != "GPKG" else {}
-    known = (f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else crs.to_wkt()) if crs else None
+    system = (f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else crs.to_wkt()) if crs else None
     pyogrio.write_arrow(
         _as_gdal_takes(rows),
         path,
         driver=driver,
         geometry_name=GEOMETRY,
         geometry_type=kind,
-        crs=known,
+        crs=system,
         **encoding,
         **options,
     )
@@ -163,7 +163,7 @@ def _as_gdal_takes(rows: pa.Table) -> pa.Table:
     """The rows with columns of types that GDAL does not know as text, without metadata."""
     columns = {}
     for field_, values in zip(rows.schema, rows.columns, strict=True):
-        plain = any(known(field_.type) for known in _KNOWN)
+        plain = any(accepts(field_.type) for accepts in _KNOWN)
         texts = [] if plain else [None if value is None else str(value) for value in values.to_pylist()]
         columns[field_.name] = values if plain else pa.array(texts, pa.string())
     return pa.table(columns)
@@ -181,23 +181,23 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 def _distinct(names: Mapping[str, str], letters: int) -> dict[str, str]:
     """A name of its own for each key: what stands there, cut to so many letters and numbered where need be."""
     short: dict[str, str] = {}
-    taken: set[str] = set()
+    used: set[str] = set()
     for key, name in names.items():
         endings = chain([""], (f"_{number}" for number in count(1)))
         tries = (_cut_bytes(name, letters - len(ending)) + ending for ending in endings)
-        short[key] = next(candidate for candidate in tries if candidate.lower() not in taken)
-        taken.add(short[key].lower())
+        short[key] = next(candidate for candidate in tries if candidate.lower() not in used)
+        used.add(short[key].lower())
     return short
 
 
-def _short_texts(values: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
+def _short_texts(values: pa.ChunkedArray, label: str) -> pa.ChunkedArray:
     """The values, texts among them cut to what a Shapefile holds."""
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         return values
     long = pc.greater(pc.binary_length(values), _MOST)
     if not pc.any(long).as_py():
         return values
-    log.warning("%s: %d texts of more than %d bytes are cut", what, pc.sum(long).as_py(), _MOST)
+    log.warning("%s: %d texts of more than %d bytes are cut", label, pc.sum(long).as_py(), _MOST)
     return pa.chunked_array([[text and _cut_bytes(text, _MOST) for text in values.to_pylist()]], values.type)
 
 

@@ -1,11 +1,11 @@
-"""The parcels that are checked: their columns as they stand in a file or in the lake, and their outlines."""
+"""The parcels that are checked: their columns as they stand in a file or in the lake, and their geometries."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 log = logging.getLogger(__name__)
 
 _POLYGONAL: Final = (-1, shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
-"""Missing outlines are those of parcels too: they are skipped later, and told."""
+"""Missing geometries are those of parcels too: they are skipped later, and told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,17 +29,17 @@ class Parcels:
     """Parcels in the order of their file."""
 
     name: str
-    """The file's without its ending: begins the names of all results."""
+    """The file's without its extension: begins the names of all results."""
     columns: pa.Table
-    """Everything but the outlines; the first column is the identifier."""
-    outlines: Geometries
+    """Everything but the geometries; the first column is the identifier."""
+    geometries: Geometries
     """Polygons and multipolygons; None where there is none."""
     crs: CRS | None
     declared: ParcelSet | None = None
     """Which parcel set of the lake they are, if they are one."""
 
     def __len__(self) -> int:
-        return len(self.outlines)
+        return len(self.geometries)
 
     @property
     def ids(self) -> pa.ChunkedArray:
@@ -58,9 +58,9 @@ def read_parcels(path: str | Path, layer: str | None = None) -> Parcels:
         SourceError: the file is not there or cannot be read.
         InvalidInputError: it holds no columns, no rows, or something other than polygons.
     """
-    found = vectors.read(str(path), layer)
-    columns = _plain(found.columns).replace_schema_metadata(None)
-    return _checked(Parcels(Path(path).stem, columns, shapely.force_2d(found.geometries), found.crs), path)
+    features = vectors.read(str(path), layer)
+    columns = _plain(features.columns).replace_schema_metadata(None)
+    return _checked(Parcels(Path(path).stem, columns, shapely.force_2d(features.geometries), features.crs), path)
 
 
 def lake_parcels(lake: Lake, aoi: str, year: int, ptype: str | None = None) -> Parcels:
@@ -69,12 +69,12 @@ def lake_parcels(lake: Lake, aoi: str, year: int, ptype: str | None = None) -> P
     Raises:
         NotFoundError: none were loaded.
     """
-    chosen = lake.parcel_set(aoi, year, ptype)
-    table = lake.read_parcels(chosen)
-    outlines = np.asarray(shapely.from_wkb(table["geometry"].to_numpy()), dtype=object)
+    parcels = lake.parcel_set(aoi, year, ptype)
+    table = lake.read_parcels(parcels)
+    geometries = np.asarray(shapely.from_wkb(table["geometry"].to_numpy()), dtype=object)
     crs = CRS.from_epsg(table["epsg"][0].as_py()) if table.num_rows else None
     columns = _plain(table.drop_columns("geometry"))
-    return _checked(Parcels(chosen.name.replace(" ", "_"), columns, outlines, crs, chosen), chosen.name)
+    return _checked(Parcels(parcels.name.replace(" ", "_"), columns, geometries, crs, parcels), parcels.name)
 
 
 def _plain(table: pa.Table) -> pa.Table:
@@ -83,15 +83,15 @@ def _plain(table: pa.Table) -> pa.Table:
     return table.select([field.name for field in table.schema if not any(kind(field.type) for kind in kinds)])
 
 
-def _checked(parcels: Parcels, source: Any) -> Parcels:
+def _checked(parcels: Parcels, source: object) -> Parcels:
     if not parcels.columns.num_columns:
         raise InvalidInputError(f"{source} has no columns; its first one must be the parcels' identifier")
     identifier = parcels.columns.column_names[0]
     alike = len(parcels) - len(parcels.ids.unique())
     if alike:
-        told = "%s: the first column, %s, is taken for the identifier, but %d parcels have one that another has too"
-        log.warning(told, source, identifier, alike)
-    wrong = np.flatnonzero(~np.isin(shapely.get_type_id(parcels.outlines), _POLYGONAL))
+        message = "%s: the first column, %s, is taken for the identifier, but %d parcels have one that another has too"
+        log.warning(message, source, identifier, alike)
+    wrong = np.flatnonzero(~np.isin(shapely.get_type_id(parcels.geometries), _POLYGONAL))
     if len(wrong):
         listed = some(parcels.ids[int(row)] for row in wrong)
         raise InvalidInputError(f"{source}: {len(wrong)} parcels are no polygons: {listed}; leave them out")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
@@ -22,6 +23,7 @@ from cbm_lake.show.style import Drawn
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
     from matplotlib.path import Path
 
 _CROWD: Final = 2000
@@ -43,16 +45,16 @@ def plot_map(found: Foi, by: Literal["foi_h", "foi_c"] = "foi_h") -> Figure:
     figure = Drawn(figsize=(9, 8), layout="constrained")
     axes = figure.subplots()
     names = {0: (_MEANING[by][1], palette.BLUE), 1: (_MEANING[by][0], palette.RED), -1: ("skipped", palette.EDGE)}
-    left, bottom, right, top = shapely.total_bounds(found.source.outlines)
-    usual = np.nanmedian(np.sqrt(shapely.area(found.source.outlines)))
-    tiny = usual < max(right - left, top - bottom) / _FINEST  # then nothing would be seen but by its edge
+    xmin, ymin, xmax, ymax = shapely.total_bounds(found.source.geometries)
+    usual = np.nanmedian(np.sqrt(shapely.area(found.source.geometries)))
+    tiny = usual < max(xmax - xmin, ymax - ymin) / _FINEST  # then nothing would be seen but by its edge
     patches = []
     for flag, (name, colour) in names.items():
-        chosen = found.source.outlines[flags == flag]
+        flagged = found.source.geometries[flags == flag]
         edge, width = (colour, 3) if tiny else ("white" if found.parcels <= _CROWD else colour, 0.2)
-        _draw(axes, chosen, facecolor=colour, edgecolor=edge, linewidth=width, zorder=flag + 2)
-        patches.append(Patch(color=colour, label=f"{name} ({len(chosen):,})"))
-    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", title=f"{found.name}: {by}")
+        _draw(axes, flagged, facecolor=colour, edgecolor=edge, linewidth=width, zorder=flag + 2)
+        patches.append(Patch(color=colour, label=f"{name} ({len(flagged):,})"))
+    axes.set(xlim=(xmin, xmax), ylim=(ymin, ymax), aspect="equal", title=f"{found.name}: {by}")
     axes.ticklabel_format(useOffset=False, style="plain")
     axes.tick_params(labelsize=8)
     axes.set_xlabel(found.source.crs.name if found.source.crs else "unknown coordinate system", fontsize=8)
@@ -62,7 +64,7 @@ def plot_map(found: Foi, by: Literal["foi_h", "foi_c"] = "foi_h") -> Figure:
 
 
 def plot_clusters(found: Foi, pid: str | int) -> Figure:
-    """A figure: the raster round a parcel, its outline (dashed: with the buffer), and the clusters that count.
+    """A figure: the raster round a parcel, its geometry (dashed: with the buffer), and the clusters that count.
 
     Args:
         found: the check.
@@ -73,58 +75,58 @@ def plot_clusters(found: Foi, pid: str | int) -> Figure:
     """
 
     row, parcel = _one(found, pid)
-    outline = reproject(parcel, found.raster.crs)
+    geometry = reproject(parcel, found.raster.crs)
     inner = buffered(parcel, found.raster, found.settings.buffer)
-    seen = survey(inner, found.raster, found.classes, zero_counts=found.settings.zero_counts)
+    pixels = survey(inner, found.raster, found.classes, zero_counts=found.settings.zero_counts)
     figure = Drawn(figsize=(9, 6.5), layout="compressed")
     axes = figure.subplots()
-    _draw_raster(axes, found, outline[0], pid)
-    _draw(axes, outline, facecolor="none", edgecolor=palette.INK, linewidth=2)
+    _draw_raster(axes, found, geometry[0], pid)
+    _draw(axes, geometry, facecolor="none", edgecolor=palette.INK, linewidth=2)
     if found.settings.buffer:
         _draw(axes, inner, facecolor="none", edgecolor=palette.INK, linewidth=1.2, linestyle="--")
-    _draw_clusters(axes, found, seen)
-    _name_classes(axes, found, seen.counts[0])
-    told = {name: "skipped" if row[name] is None else row[name] for name in ("foi_h", "foi_c")}
-    axes.set_title(f"parcel {pid}: foi_h {told['foi_h']}, foi_c {told['foi_c']}", color=palette.INK)
+    _draw_clusters(axes, found, pixels)
+    _name_classes(axes, found, pixels.counts[0])
+    verdicts = {name: "skipped" if row[name] is None else row[name] for name in ("foi_h", "foi_c")}
+    axes.set_title(f"parcel {pid}: foi_h {verdicts['foi_h']}, foi_c {verdicts['foi_c']}", color=palette.INK)
     axes.tick_params(labelsize=8)
     axes.ticklabel_format(useOffset=False, style="plain")
     figure.draw_without_rendering()  # makes room for the labels, of which the first drawing knows too late
     return figure
 
 
-def _one(found: Foi, pid: str | int) -> tuple[dict[str, Any], Parcels]:
+def _one(result: Foi, pid: str | int) -> tuple[dict[str, int | None], Parcels]:
     """The parcel's row of the result, and the parcel alone."""
-    rows = np.flatnonzero(np.asarray(pc.equal(found.source.ids.cast(pa.string()), str(pid)).fill_null(False)))
+    rows = np.flatnonzero(np.asarray(pc.equal(result.source.ids.cast(pa.string()), str(pid)).fill_null(False)))
     if not len(rows):
-        raise NotFoundError(f"{found.source.name} has no parcel {pid!r}; its identifiers are in its first column")
-    source, place = found.source, rows[:1]
+        raise NotFoundError(f"{result.source.name} has no parcel {pid!r}; its identifiers are in its first column")
+    source, position = result.source, rows[:1]
     return (
-        found.table.select(["foi_h", "foi_c"]).slice(int(place[0]), 1).to_pylist()[0],
-        Parcels(source.name, source.columns.take(place), source.outlines[place], source.crs),
+        result.table.select(["foi_h", "foi_c"]).slice(int(position[0]), 1).to_pylist()[0],
+        Parcels(source.name, source.columns.take(position), source.geometries[position], source.crs),
     )
 
 
-def _draw_raster(axes: Axes, found: Foi, outline: shapely.Geometry, pid: str | int) -> None:
-    """The classes round the outline, each in its colour; 0 and nodata stay white."""
-    raster = found.raster
-    if outline is None or not outline.intersects(shapely.box(*raster.bounds)):
+def _draw_raster(axes: Axes, result: Foi, geometry: shapely.Geometry, pid: str | int) -> None:
+    """The classes round the geometry, each in its colour; 0 and nodata stay white."""
+    raster = result.raster
+    if geometry is None or not geometry.intersects(shapely.box(*raster.bounds)):
         raise NotFoundError(f"parcel {pid} lies off the raster {raster.path}; there is nothing to show")
-    left, bottom, right, top = outline.bounds
-    columns, rows = ~raster.transform * (np.array([left, right]), np.array([top, bottom]))
+    xmin, ymin, xmax, ymax = geometry.bounds
+    columns, rows = ~raster.transform * (np.array([xmin, xmax]), np.array([ymax, ymin]))
     first = [max(int(min(edges)) - _MARGIN, 0) for edges in (rows, columns)]
     last = [min(int(max(edges)) + 1 + _MARGIN, size) for edges, size in zip((rows, columns), raster.shape, strict=True)]
     pixels = raster.window(first[0], first[1], last[0] - first[0], last[1] - first[1])
     codes = np.full(pixels.shape, np.nan)
-    for code, value in enumerate(found.classes):
-        if value or found.settings.zero_counts:
+    for code, value in enumerate(result.classes):
+        if value or result.settings.zero_counts:
             codes[pixels == value] = code
     (x, y), (far_x, far_y) = raster.transform * (first[1], first[0]), raster.transform * (last[1], last[0])
-    colours = mpl.colors.ListedColormap([_colour(code) for code in range(len(found.classes))])
+    colours = mpl.colors.ListedColormap([_colour(code) for code in range(len(result.classes))])
     axes.imshow(
         codes,
         cmap=colours,
         vmin=-0.5,
-        vmax=len(found.classes) - 0.5,
+        vmax=len(result.classes) - 0.5,
         extent=(x, far_x, far_y, y),
         alpha=0.75,
         interpolation="nearest",
@@ -138,11 +140,11 @@ def _draw(axes: Axes, shapes: Geometries, **style: Any) -> None:
     axes.add_collection(PathCollection(_paths(shapes), **style), autolim=False)
 
 
-def _draw_clusters(axes: Axes, found: Foi, seen: Survey) -> None:
-    """The outlines of the clusters that count, hatched, with their size in pixels in the middle."""
-    settings = found.settings
-    runs = components.runs(seen.index, seen.codes, settings.connectivity, settings.more_than, np.ones(1, bool))
-    clusters, shapes = tracing.outlines(runs, found.raster.transform)
+def _draw_clusters(axes: Axes, result: Foi, pixels: Survey) -> None:
+    """The geometries of the clusters that count, hatched, with their size in pixels in the middle."""
+    settings = result.settings
+    runs = components.runs(pixels.index, pixels.codes, settings.connectivity, settings.more_than, np.ones(1, bool))
+    clusters, shapes = tracing.polygons(runs, result.raster.transform)
     for code, size, shape in zip(clusters.code, clusters.size, shapes, strict=True):
         edge = _darker(_colour(int(code)))
         _draw(axes, np.array([shape]), facecolor="none", edgecolor=edge, hatch="///", linewidth=1.5)
@@ -151,17 +153,17 @@ def _draw_clusters(axes: Axes, found: Foi, seen: Survey) -> None:
         axes.text(middle.x, middle.y, f"{size} px", ha="center", va="center", fontsize=8, color=palette.INK, bbox=box)
 
 
-def _name_classes(axes: Axes, found: Foi, counts: Any) -> None:
+def _name_classes(axes: Axes, result: Foi, counts: npt.NDArray[np.int32]) -> None:
     """A legend of the classes that the parcel has, with their shares, the largest first."""
     from matplotlib.patches import Patch
 
-    names, total = list(found.classes.values()), max(int(counts.sum()), 1)
-    there = [int(code) for code in np.argsort(-counts, kind="stable") if counts[code]]
-    patches: list[Any] = [
+    names, total = list(result.classes.values()), max(int(counts.sum()), 1)
+    present = [int(code) for code in np.argsort(-counts, kind="stable") if counts[code]]
+    patches: list[Patch] = [
         Patch(color=_colour(code), alpha=0.75, label=f"{names[code]} {100 * counts[code] / total:.1f} %")
-        for code in there
+        for code in present
     ]
-    least = f"clusters of more\nthan {found.settings.more_than:g} pixels"
+    least = f"clusters of more\nthan {result.settings.more_than:g} pixels"
     patches.append(Patch(facecolor="none", edgecolor=palette.INK, hatch="///", label=least))
     axes.legend(handles=patches, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
 

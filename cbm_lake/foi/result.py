@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -62,15 +62,15 @@ class Foi:
     """Parcels with foi_h = 1."""
     of_several: int
     """Parcels with foi_c = 1."""
-    skipped_foih: dict[str, list[Any]]
+    skipped_foih: dict[str, list[object]]
     """Identifiers of the parcels of which foi_h cannot be told, by reason; none in version 1."""
-    skipped_foic: dict[str, list[Any]]
+    skipped_foic: dict[str, list[object]]
     files: dict[str, Path]
     """By their names without what begins them all: foih_v2.shp, skipped_foic.csv, …"""
     lake_file: str | None
     """Where the table is in the lake."""
     table: pa.Table = field(repr=False)
-    """One row per parcel in the order given: its columns, what was found (null where it was skipped), outline."""
+    """One row per parcel in the order given: its columns, what was found (null where it was skipped), geometry."""
     source: Parcels = field(repr=False)
     raster: Thematic = field(repr=False)
     classes: dict[int, str] = field(repr=False)
@@ -93,15 +93,15 @@ class Foi:
         flags = pc.add(pc.fill_null(self.table["foi_h"], 0), pc.fill_null(self.table["foi_c"], 0))
         order = pa.table({"flags": flags, **{name: self.table[name] for name in ("largest_share", "total")}})
         keys = [("flags", "descending"), ("largest_share", "ascending"), ("total", "descending")]
-        chosen = pc.sort_indices(order, sort_keys=keys)[: pc.sum(pc.greater(flags, 0)).as_py()]
-        ordered = self.table.take(chosen.slice(0, limit))
+        positions = pc.sort_indices(order, sort_keys=keys)[: pc.sum(pc.greater(flags, 0)).as_py()]
+        ordered = self.table.take(positions.slice(0, limit))
         names = [self.source.columns.column_names[0], "foi_h", "foi_c", "total", "largest", "largest_share", "clusters"]
-        known = {name.lower(): name for name in ordered.column_names}
-        rows = ordered.select([known[name.lower()] for name in names])
+        spelling = {name.lower(): name for name in ordered.column_names}
+        rows = ordered.select([spelling[name.lower()] for name in names])
         return rows.add_column(0, "rank", pa.array(range(1, rows.num_rows + 1), pa.int64()))
 
 
-def chosen_parcels(
+def parcels_of(
     path: str | Path | None, aoi: str | None, year: int | None, ptype: str | None, lake: Lake | None, layer: str | None
 ) -> tuple[Parcels, Lake | None]:
     """The parcels of a file, or those of the lake, and the lake that the result is to be written to.
@@ -129,20 +129,20 @@ def check_names(classes: Mapping[int, str], parcels: Parcels) -> None:
     """Raise InvalidInputError where two results, or a result and the parcels' identifier, would have one name."""
     meaning = dict.fromkeys(_COLUMNS, "a column of the results")
     for name in classes.values():
-        for column, what in ((name, "pixels"), (f"P_{name}", "share")):
-            other = meaning.setdefault(column.lower(), f"the {what} of class {name!r}")
-            if other != f"the {what} of class {name!r}":
+        for column, meant in ((name, "pixels"), (f"P_{name}", "share")):
+            other = meaning.setdefault(column.lower(), f"the {meant} of class {name!r}")
+            if other != f"the {meant} of class {name!r}":
                 raise InvalidInputError(f"class {name!r} needs a column {column!r}, which is {other}; rename the class")
     identifier = parcels.columns.column_names[0]
     if identifier.lower() in meaning:
-        told = meaning[identifier.lower()]
+        clash = meaning[identifier.lower()]
         raise InvalidInputError(
-            f"{parcels.name}: the identifier {identifier!r} is called as {told}; rename one of them"
+            f"{parcels.name}: the identifier {identifier!r} is called as {clash}; rename one of them"
         )
 
 
 def output_folder(folder: str | Path | None) -> Path:
-    """Where files go: foi/output_data/ in the workspace unless told."""
+    """Where files go: foi/output_data/ in the workspace unless given."""
     return Workspace.here().root / "foi" / "output_data" if folder is None else Path(folder)
 
 
@@ -160,16 +160,16 @@ def to_lake(lake: Lake | None, name: str, table: pa.Table, parcels: Parcels) -> 
 def in_lake(lake: Lake) -> dict[str, str]:
     """The names of the results that a lake has, each with the area of its parcels, "" where they were no area's."""
     store = Store(lake.url)
-    found = {}
+    areas = {}
     for path in store.files("foi"):
         with store.open(path) as file:
             metadata = pq.read_schema(file).metadata or {}
-        found[path.rpartition("/")[2].removesuffix(".parquet")] = metadata.get(_AOI, b"").decode()
-    return found
+        areas[path.rpartition("/")[2].removesuffix(".parquet")] = metadata.get(_AOI, b"").decode()
+    return areas
 
 
 def batches(lake: Lake, name: str) -> Iterator[pa.RecordBatch]:
-    """The rows of a result in the lake, some ten thousand at a time, with their outlines (WKB, `geometry`)."""
+    """The rows of a result in the lake, some ten thousand at a time, with their geometries (WKB, `geometry`)."""
     store = Store(lake.url)
     with store.open(store.path(f"foi/{name}.parquet")) as file:
         yield from pq.ParquetFile(file).iter_batches()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,11 @@ from affine import Affine
 from rasterio.features import rasterize
 
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.extract.scene import geometries
+from cbm_lake.extract.jobparcels import geometries
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import CHUNK, Grid, Window, datasets
-from cbm_lake.rasters.datasets import Held
+from cbm_lake.rasters.datasets import CountingCube
 from cbm_lake.rasters.encoding import HIGHEST
 from cbm_lake.rasters.selection import Choice
 
@@ -84,25 +84,25 @@ class Season:
     def _within(self, window: Window) -> Ints:
         """The numbers of the parcels whose boxes touch a block."""
         west, south, east, north = Grid(self.grid.epsg, _transform(self.grid, window), window[2:]).bounds
-        left, low, right, high = shapely.bounds(self.shapes).T
-        return np.flatnonzero((left < east) & (right > west) & (low < north) & (high > south))
+        xmin, ymin, xmax, ymax = shapely.bounds(self.shapes).T
+        return np.flatnonzero((xmin < east) & (xmax > west) & (ymin < north) & (ymax > south))
 
     def _ndvi(self, dates: Ints, window: Window) -> Floats:
         """NDVI on some dates, NaN where the ground is not seen; (dates, rows, columns)."""
         stored = self.optical.isel(time=dates)
         red, nir = (_pixels(stored[band], window) for band in ("B04", "B08"))
-        seen = (red > 0) & (nir > 0) & (red <= HIGHEST) & (nir <= HIGHEST) & self._clear(dates, window)
+        visible = (red > 0) & (nir > 0) & (red <= HIGHEST) & (nir <= HIGHEST) & self._clear(dates, window)
         offset = stored["boa_offset"].to_numpy().astype(np.float32)[:, None, None]
         red, nir = (np.maximum(band + offset, np.float32(1)) for band in (red, nir))
-        return np.where(seen, (nir - red) / (nir + red), np.float32(np.nan))
+        return np.where(visible, (nir - red) / (nir + red), np.float32(np.nan))
 
     def _clear(self, dates: Ints, window: Window) -> npt.NDArray[np.bool_]:
         """Where the scene class nearest to each pixel is one in which the ground is seen."""
         rows = _nearest(self.optical["y"], self.classes["y"])[window.row : window.row + window.height]
         columns = _nearest(self.optical["x"], self.classes["x"])[window.col : window.col + window.width]
         inner = Window(rows[0], columns[0], rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)
-        held = _pixels(self.classes["SCL"].isel(time=dates), inner)
-        clear = (held > 0) & ~np.isin(held, self.screen)
+        classes = _pixels(self.classes["SCL"].isel(time=dates), inner)
+        clear = (classes > 0) & ~np.isin(classes, self.screen)
         return np.asarray(clear[:, rows - rows[0]][:, :, columns - columns[0]])
 
 
@@ -122,7 +122,7 @@ def medians(times: xr.DataArray, periods: int, read: Callable[[Ints], Floats]) -
     Only the dates of one period are held at once.
 
     Args:
-        times: the moments of the dates, in order.
+        times: the timestamps, in order.
         periods: how many; no more than there are dates are made.
         read: gives the values on the dates of those numbers, NaN where there is none; (dates, rows, columns).
     """
@@ -136,7 +136,7 @@ def _median(values: Floats) -> Floats:
     ordered = np.sort(values, axis=0)  # NaN come last
     count = np.isfinite(ordered).sum(axis=0, keepdims=True)
     middle = ((count - 1).clip(0) // 2, count // 2)
-    low, high = (np.take_along_axis(ordered, place, axis=0)[0] for place in middle)
+    low, high = (np.take_along_axis(ordered, position, axis=0)[0] for position in middle)
     return np.asarray((low + high) / 2)
 
 
@@ -148,14 +148,14 @@ def filled(values: Floats, at: npt.NDArray[np.float64]) -> Floats:
         at: n places on the first axis, ascending.
     """
     last = len(values) - 1
-    seen = np.isfinite(values)
-    place = np.arange(last + 1).reshape(-1, *[1] * (values.ndim - 1))
-    before = np.maximum.accumulate(np.where(seen, place, -1), axis=0)
-    after = np.minimum.accumulate(np.where(seen, place, last + 1)[::-1], axis=0)[::-1]
+    valid = np.isfinite(values)
+    position = np.arange(last + 1).reshape(-1, *[1] * (values.ndim - 1))
+    before = np.maximum.accumulate(np.where(valid, position, -1), axis=0)
+    after = np.minimum.accumulate(np.where(valid, position, last + 1)[::-1], axis=0)[::-1]
     first, second = np.where(before < 0, after, before).clip(max=last), np.where(after > last, before, after).clip(0)
     span = at[second] - at[first]
-    weight = np.divide(at[place] - at[first], span, out=np.zeros(values.shape), where=span > 0).astype(np.float32)
-    low, high = (np.take_along_axis(values, chosen, axis=0) for chosen in (first, second))
+    weight = np.divide(at[position] - at[first], span, out=np.zeros(values.shape), where=span > 0).astype(np.float32)
+    low, high = (np.take_along_axis(values, positions, axis=0) for positions in (first, second))
     return np.asarray(low + (high - low) * weight)
 
 
@@ -163,10 +163,10 @@ def _transform(grid: Grid, window: Window) -> Affine:
     return grid.transform * Affine.translation(window.col, window.row)
 
 
-def _pixels(band: xr.DataArray, window: Window) -> npt.NDArray[Any]:
+def _pixels(band: xr.DataArray, window: Window) -> npt.NDArray[np.float32]:
     """A block of all dates of a band."""
-    row, col, height, width = window
-    return np.asarray(band.isel(y=slice(row, row + height), x=slice(col, col + width)).to_numpy())
+    rows, columns = window.slices
+    return np.asarray(band.isel(y=rows, x=columns).to_numpy())
 
 
 def _nearest(fine: xr.DataArray, coarse: xr.DataArray) -> Ints:
@@ -203,35 +203,35 @@ def find(
         NotFoundError: no cube holds B04, B08 and SCL there and then.
         InvalidInputError: the parcels lie on several grids and none is named.
     """
-    chosen = Choice.of("s2", parcels.aoi, None, None, None, None, *dates)
-    cubes = datasets.held(lake, chosen)
+    selection = Choice.of("s2", parcels.aoi, None, None, None, None, *dates)
+    cubes = datasets.cubes_of(lake, selection)
     fine = _optical(lake, parcels, cubes, grid)
-    optical, classes = fine.open(chosen), _classes(cubes, fine).open(chosen)
+    optical, classes = fine.open(selection), _classes(cubes, fine).open(selection)
     numbers = {scene: number for number, scene in enumerate(classes["scene"].to_numpy())}
     aligned = [numbers.get(scene, -1) for scene in optical["scene"].to_numpy()]
-    known = np.flatnonzero(np.array(aligned, int) >= 0)
-    if not known.size:
+    positions = np.flatnonzero(np.array(aligned, int) >= 0)
+    if not positions.size:
         raise NotFoundError(
             f"no scene of {dates[0]} to {dates[1]} is in the cubes of {fine.name}; extract s2 with a cube first"
         )
     backscatter = _radar(lake, parcels, fine.name, dates) if radar else None
     shapes = np.asarray(geometries(lake, parcels, fine.grid.epsg), object)
-    seen = classes.isel(time=[aligned[number] for number in known])
-    return Season(fine.grid, optical.isel(time=known), seen, backscatter, periods, tuple(screen), shapes)
+    aligned_scl = classes.isel(time=[aligned[number] for number in positions])
+    return Season(fine.grid, optical.isel(time=positions), aligned_scl, backscatter, periods, tuple(screen), shapes)
 
 
-def _optical(lake: Lake, parcels: ParcelSet, cubes: Sequence[Held], wanted: str | None) -> Held:
+def _optical(lake: Lake, parcels: ParcelSet, cubes: Sequence[CountingCube], grid: str | None) -> CountingCube:
     """The cube of 10 m in which the parcels lie."""
-    fitting = [cube for cube in cubes if {"B04", "B08"} <= set(cube.bands) and wanted in (None, cube.name)]
+    fitting = [cube for cube in cubes if {"B04", "B08"} <= set(cube.bands) and grid in (None, cube.name)]
     counts = {cube.name: _count(lake, parcels, cube.grid) for cube in fitting}
-    chosen = [cube for cube in fitting if counts[cube.name]]
-    if not chosen:
-        asked = f"cube {wanted}" if wanted else "cube"
+    candidates = [cube for cube in fitting if counts[cube.name]]
+    if not candidates:
+        asked = f"cube {grid}" if grid else "cube"
         raise NotFoundError(f"no {asked} holds B04 and B08 of parcels of {parcels.name}; extract s2 with a cube first")
-    if len(chosen) > 1:
-        known = ", ".join(f"{cube.name} ({counts[cube.name]} parcels)" for cube in chosen)
-        raise InvalidInputError(f"the parcels of {parcels.name} lie on several grids; give grid=, one of {known}")
-    return chosen[0]
+    if len(candidates) > 1:
+        names = ", ".join(f"{cube.name} ({counts[cube.name]} parcels)" for cube in candidates)
+        raise InvalidInputError(f"the parcels of {parcels.name} lie on several grids; give grid=, one of {names}")
+    return candidates[0]
 
 
 def _count(lake: Lake, parcels: ParcelSet, grid: Grid) -> int:
@@ -241,13 +241,13 @@ def _count(lake: Lake, parcels: ParcelSet, grid: Grid) -> int:
     return int(((x > west) & (x < east) & (y > south) & (y < north)).sum())
 
 
-def _classes(cubes: Sequence[Held], optical: Held) -> Held:
+def _classes(cubes: Sequence[CountingCube], optical: CountingCube) -> CountingCube:
     """The cube with the scene classes of the same ground."""
-    own = shapely.box(*optical.grid.bounds)
+    box = shapely.box(*optical.grid.bounds)
     for cube in cubes:
         # Clips of a tile often begin or end inside a pixel of 20 m.
         reach = shapely.box(*cube.grid.bounds).buffer(cube.grid.transform.a, join_style="mitre")
-        if "SCL" in cube.bands and cube.grid.epsg == optical.grid.epsg and reach.contains(own):
+        if "SCL" in cube.bands and cube.grid.epsg == optical.grid.epsg and reach.contains(box):
             return cube
     raise NotFoundError(
         f"no cube holds the scene classes (SCL) of {optical.name}; extract s2 with a cube and all grids"
@@ -256,9 +256,9 @@ def _classes(cubes: Sequence[Held], optical: Held) -> Held:
 
 def _radar(lake: Lake, parcels: ParcelSet, grid: str, dates: tuple[str, str]) -> xr.Dataset | None:
     """The backscatter of the same grid, if there is any."""
-    chosen = Choice.of("bs", parcels.aoi, None, None, None, ("VV", "VH"), *dates)
-    for cube in datasets.held(lake, chosen):
-        if cube.name == grid and chosen.fits(cube.name, cube.grid, cube.bands):
-            backscatter = cube.open(chosen)
+    selection = Choice.of("bs", parcels.aoi, None, None, None, ("VV", "VH"), *dates)
+    for cube in datasets.cubes_of(lake, selection):
+        if cube.name == grid and selection.fits(cube.name, cube.grid, cube.bands):
+            backscatter = cube.open(selection)
             return backscatter if backscatter.sizes["time"] else None
     return None

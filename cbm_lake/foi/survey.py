@@ -1,4 +1,4 @@
-"""What both versions begin with: the outlines on the raster's grid, and the class of every pixel of every parcel."""
+"""What both versions begin with: the geometries on the raster's grid, and the class of every pixel of every parcel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _THREADS = 2
 _QUARTER = 16
-"""Corners by which a quarter of a circle is drawn, as shapely's buffers of single outlines have it."""
+"""Corners by which a quarter of a circle is drawn, as shapely's buffers of single geometries have it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,46 +40,46 @@ class Survey:
 
 
 def buffered(parcels: Parcels, raster: Thematic, distance: float) -> Geometries:
-    """The outlines, made smaller by a negative distance in metres, in the raster's coordinate system.
+    """The geometries, made smaller by a negative distance in metres, in the raster's coordinate system.
 
     Raises:
         InvalidInputError: there is a distance, but both coordinate systems are in degrees.
     """
-    own = parcels.crs or raster.crs
-    if distance and own is not None and own.is_geographic:
+    system = parcels.crs or raster.crs
+    if distance and system is not None and system.is_geographic:
         if raster.crs is None or raster.crs.is_geographic:
             raise InvalidInputError(f"{parcels.name} and the raster are in degrees, a buffer needs metres: warp them")
         return _buffer(reproject(parcels, raster.crs), distance / unit(raster.crs))
-    outlines = _buffer(parcels.outlines, distance / unit(own)) if distance else parcels.outlines
-    return reproject(replace(parcels, outlines=outlines), raster.crs)
+    geometries = _buffer(parcels.geometries, distance / unit(system)) if distance else parcels.geometries
+    return reproject(replace(parcels, geometries=geometries), raster.crs)
 
 
 def reproject(parcels: Parcels, crs: CRS | None) -> Geometries:
-    """The outlines in another coordinate system; unchanged where either is unknown or both are the same.
+    """The geometries in another coordinate system; unchanged where either is unknown or both are the same.
 
     None for those that the other one cannot express, which lie far off.
     """
     if parcels.crs is None or crs is None:
         if parcels.crs is not crs:
             log.warning("%s or the raster names no coordinate system: they are taken for the same", parcels.name)
-        return parcels.outlines
+        return parcels.geometries
     if parcels.crs.equals(crs, ignore_axis_order=True):
-        return parcels.outlines
+        return parcels.geometries
     log.info("%s: reprojected from %s to %s", parcels.name, parcels.crs.name, crs.name)
-    shapes: Geometries = reprojected(parcels.outlines, parcels.crs, crs)
+    shapes: Geometries = reprojected(parcels.geometries, parcels.crs, crs)
     shapes[~np.isfinite(shapely.bounds(shapes)).all(axis=1) & ~shapely.is_empty(shapes)] = None
     return shapes
 
 
-def _buffer(outlines: Geometries, distance: float) -> Geometries:
-    """The outlines made smaller by a negative distance in units of their coordinate system."""
-    parts = np.array_split(outlines, _THREADS)
+def _buffer(geometries: Geometries, distance: float) -> Geometries:
+    """The geometries made smaller by a negative distance in units of their coordinate system."""
+    parts = np.array_split(geometries, _THREADS)
     with ThreadPoolExecutor(_THREADS) as workers:
         return np.concatenate(list(workers.map(lambda part: shapely.buffer(part, distance, quad_segs=_QUARTER), parts)))
 
 
 def survey(
-    outlines: Geometries,
+    geometries: Geometries,
     raster: Thematic,
     classes: Mapping[int, str],
     *,
@@ -89,16 +89,16 @@ def survey(
     """Read the raster round the parcels and tell the class of every pixel whose centre lies in one.
 
     Args:
-        outlines: in the raster's coordinate system.
+        geometries: in the raster's coordinate system.
         raster: of class values.
         classes: names by value.
         zero_counts: whether 0 is a class like others, or never counts.
-        progress: told blocks read and blocks in all.
+        progress: called with the number of blocks read and of all blocks.
 
     Raises:
         InvalidInputError: parcels hold values that are no class; the declared nodata is none and does not count.
     """
-    index = _index(outlines, raster)
+    index = _index(geometries, raster)
     if not index.pixel_count:
         log.warning("no parcel has a pixel of raster %s; check the coordinate systems of both", raster.path)
     pool, mask = raster.read(index, progress)
@@ -112,14 +112,14 @@ def survey(
     return Survey(index, codes, components.count(codes, index.pixel_offsets, len(classes)))
 
 
-def _index(outlines: Geometries, raster: Thematic) -> SpanIndex:
-    """The pixels of all outlines, made in parts side by side."""
-    parts = np.array_split(outlines, _THREADS)
+def _index(geometries: Geometries, raster: Thematic) -> SpanIndex:
+    """The pixels of all geometries, made in parts side by side."""
+    parts = np.array_split(geometries, _THREADS)
     with ThreadPoolExecutor(_THREADS) as workers:
-        found = list(workers.map(lambda part: build_index(part, raster.transform, raster.shape), parts))
-    begins = np.cumsum([0, *(part.offsets[-1] for part in found)])
-    ends = [part.offsets[1:] + begin for part, begin in zip(found, begins, strict=False)]
-    spans = (np.concatenate([getattr(part, name) for part in found]) for name in ("row", "col", "length"))
+        indexes = list(workers.map(lambda part: build_index(part, raster.transform, raster.shape), parts))
+    begins = np.cumsum([0, *(part.offsets[-1] for part in indexes)])
+    ends = [part.offsets[1:] + begin for part, begin in zip(indexes, begins, strict=False)]
+    spans = (np.concatenate([getattr(part, name) for part in indexes]) for name in ("row", "col", "length"))
     return SpanIndex(raster.shape, raster.transform, np.concatenate([[0], *ends]), *spans)
 
 
@@ -133,7 +133,7 @@ def _refuse_unknown(raster: Thematic, classes: Mapping[int, str], pool: Pixels, 
         return
     values, numbers = np.unique(pool[unknown], return_counts=True)
     listed = some(f"{value} ({number} pixels)" for value, number in zip(values, numbers, strict=True))
-    known = ", ".join(map(str, classes))
+    names = ", ".join(map(str, classes))
     raise InvalidInputError(
-        f"raster {raster.path} has values in parcels that are no class: {listed}; the classes are {known}: add them"
+        f"raster {raster.path} has values in parcels that are no class: {listed}; the classes are {names}: add them"
     )

@@ -1,4 +1,4 @@
-"""The outlines of clusters: rings followed along the sides of their pixels, compiled."""
+"""The geometries of clusters: rings followed along the sides of their pixels, compiled."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from cbm_lake.zonal.compiled import Ints, compiled, frozen
 Mask = npt.NDArray[np.uint8]
 
 
-def outlines(runs: Runs, transform: Affine) -> tuple[Clusters, Geometries]:
-    """The clusters that runs make up, by parcel, and the outline of each one's pixels as a valid multipolygon.
+def polygons(runs: Runs, transform: Affine) -> tuple[Clusters, Geometries]:
+    """The clusters that runs make up, by parcel, and the geometry of each one's pixels as a valid multipolygon.
 
     Args:
         runs: as `components.runs` gives them.
@@ -25,11 +25,11 @@ def outlines(runs: Runs, transform: Affine) -> tuple[Clusters, Geometries]:
     ordered = Runs._make(values[order] for values in runs)
     clusters, pieces = _starts(ordered.cluster), _starts(ordered.piece)
     corners = np.empty((5 * len(order), 2), np.int64)
-    rings, held = np.zeros(len(order) + 1, np.int64), np.zeros(len(pieces), np.int64)
+    rings, ring_ends = np.zeros(len(order) + 1, np.int64), np.zeros(len(pieces), np.int64)
     row, col, length = frozen(ordered.row), frozen(ordered.col), frozen(ordered.length)
-    number = _trace(row, col, length, frozen(pieces), _greatest(ordered, pieces), corners, rings, held)
+    number = _trace(row, col, length, frozen(pieces), _greatest(ordered, pieces), corners, rings, ring_ends)
     xy = corners[: rings[number]] * [transform.a, transform.e] + [transform.c, transform.f]
-    offsets = rings[: number + 1], held, np.searchsorted(pieces, clusters)
+    offsets = rings[: number + 1], ring_ends, np.searchsorted(pieces, clusters)
     shapes = shapely.from_ragged_array(shapely.GeometryType.MULTIPOLYGON, xy, offsets)
     first = clusters[:-1]
     return Clusters(ordered.parcel[first], ordered.code[first], ordered.size[first]), shapes
@@ -57,46 +57,46 @@ def _greatest(runs: Runs, pieces: Ints) -> tuple[int, int]:
 
 @compiled
 def _trace(
-    row: Ints, col: Ints, length: Ints, pieces: Ints, room: tuple[int, int], corners: Ints, rings: Ints, held: Ints
+    row: Ints, col: Ints, length: Ints, pieces: Ints, room: tuple[int, int], corners: Ints, rings: Ints, ring_ends: Ints
 ) -> int:
     """Write corners (column, row) ring by ring, where rings end, and where each piece's rings end; rings in all.
 
     The first ring of a piece is its outer one: its upper left corner is met first.
     """
     mask = np.zeros(room, np.uint8)
-    number, place = 0, 0
+    number, position = 0, 0
     for piece in range(len(pieces) - 1):
         first, last = pieces[piece], pieces[piece + 1]
-        top, left, bottom, right = row[first], col[first], row[first], col[first]
+        row_min, col_min, row_max, col_max = row[first], col[first], row[first], col[first]
         for run in range(first, last):
-            top, left = min(top, row[run]), min(left, col[run])
-            bottom, right = max(bottom, row[run] + 1), max(right, col[run] + length[run])
-        area = mask[: bottom - top + 2, : right - left + 2]
+            row_min, col_min = min(row_min, row[run]), min(col_min, col[run])
+            row_max, col_max = max(row_max, row[run] + 1), max(col_max, col[run] + length[run])
+        area = mask[: row_max - row_min + 2, : col_max - col_min + 2]
         area[:] = 0
         for run in range(first, last):
-            begin = col[run] - left + 1
-            area[row[run] - top + 1, begin : begin + length[run]] = 1
+            begin = col[run] - col_min + 1
+            area[row[run] - row_min + 1, begin : begin + length[run]] = 1
         for run in range(first, last):
-            for k in range(col[run] - left + 1, col[run] - left + 1 + length[run]):
-                i = row[run] - top + 1
+            for k in range(col[run] - col_min + 1, col[run] - col_min + 1 + length[run]):
+                i = row[run] - row_min + 1
                 if area[i, k] == 1 and area[i - 1, k] == 0:  # a side with nothing above that was not followed yet
-                    place = _follow(area, i, k, top - 1, left - 1, corners, place)
+                    position = _follow(area, i, k, row_min - 1, col_min - 1, corners, position)
                     number += 1
-                    rings[number] = place
-        held[piece + 1] = number
+                    rings[number] = position
+        ring_ends[piece + 1] = number
     return number
 
 
 @compiled
-def _follow(area: Mask, i: int, k: int, top: int, left: int, corners: Ints, place: int) -> int:
+def _follow(area: Mask, i: int, k: int, row_min: int, col_min: int, corners: Ints, position: int) -> int:
     """Write the corners of the ring that begins at the upper left of pixel i, k, the first one again at the end.
 
     Where two pixels of the piece meet at a corner only, the ring passes so that they stay joined there: no ring
     then touches itself.
     """
     y, x, heading = i, k, 0
-    corners[place, 0], corners[place, 1] = x + left, y + top
-    place += 1
+    corners[position, 0], corners[position, 1] = x + col_min, y + row_min
+    position += 1
     while True:
         if heading == 0:
             area[y, x] = 2
@@ -107,7 +107,7 @@ def _follow(area: Mask, i: int, k: int, top: int, left: int, corners: Ints, plac
         if not ahead_left and ahead_right:
             continue
         heading = (heading + (3 if ahead_left else 1)) % 4
-        corners[place, 0], corners[place, 1] = x + left, y + top
-        place += 1
+        corners[position, 0], corners[position, 1] = x + col_min, y + row_min
+        position += 1
         if y == i and x == k and heading == 0:
-            return place
+            return position

@@ -23,8 +23,8 @@ from cbm_lake.foi.result import (
     by_file,
     check_names,
     check_range,
-    chosen_parcels,
     output_folder,
+    parcels_of,
     to_lake,
 )
 from cbm_lake.foi.survey import Survey, reproject, survey
@@ -70,10 +70,10 @@ def v1(
         aoi: area, for parcels of the lake.
         year: of their declaration.
         ptype: which of several parcel sets.
-        lake: where the table of all parcels is also written, to foi/; with aoi that of the workspace unless told.
+        lake: where the table of all parcels is also written, to foi/; with aoi that of the workspace unless given.
         layer: of a file that has several.
         folder: where files go, else foi/output_data in the workspace.
-        progress: told blocks of the raster read and blocks in all.
+        progress: called with the number of blocks of the raster read and of all blocks.
 
     Raises:
         InvalidInputError: thresholds, classes or parcels are wrong, or parcels hold values that are no class.
@@ -85,24 +85,24 @@ def v1(
     classes = read_classes(yaml_file)
     raster = Thematic.inspect(raster_classif_file)
     settings = Settings(0, _CONNECTIVITY, _pixels(area_threshold, raster), zero_counts=True)
-    parcels, lake = chosen_parcels(reference_data, aoi, year, ptype, lake, layer)
+    parcels, lake = parcels_of(reference_data, aoi, year, ptype, lake, layer)
     check_names(classes, parcels)
     shapes = reproject(parcels, raster.crs)
-    seen = survey(shapes, raster, classes, zero_counts=True, progress=progress)
+    pixels = survey(shapes, raster, classes, zero_counts=True, progress=progress)
     corners = cardinality.corners(shapes, raster.transform)
-    clusters = components.clusters(seen.index, seen.codes, _CONNECTIVITY, settings.more_than, corners)
+    clusters = components.clusters(pixels.index, pixels.codes, _CONNECTIVITY, settings.more_than, corners)
     several = cardinality.of_several_classes(clusters, len(parcels))
-    foih = _foih(seen, classes, pre_min_het, pre_max_het)
+    foih = _foih(pixels, classes, pre_min_het, pre_max_het)
     foic = {"temp_id": pa.array(np.arange(1, len(parcels) + 1)), "foi_c": pa.array(several.astype(np.int32))}
-    runs = components.runs(seen.index, seen.codes, _CONNECTIVITY, settings.more_than, several)
+    runs = components.runs(pixels.index, pixels.codes, _CONNECTIVITY, settings.more_than, several)
     layers = {
         "foih_v1": _layer(parcels, foih),
         "foic_v1": _layer(parcels, foic),
-        "foic_clusters_v1": _clusters(*tracing.outlines(runs, raster.transform), classes, raster),
+        "foic_clusters_v1": _clusters(*tracing.polygons(runs, raster.transform), classes, raster),
     }
     named = {f"{parcels.name}_{kind}": outputs.Layer(rows) for kind, rows in layers.items()}
     files = outputs.write(output_folder(folder), named, {})
-    table = _layer(parcels, foih | foic | _more(seen, clusters, classes), lower=False)
+    table = _layer(parcels, foih | foic | _more(pixels, clusters, classes), lower=False)
     flagged = int(pc.sum(foih["foi_h"]).as_py())
     return Foi(
         parcels.name,
@@ -131,31 +131,31 @@ def _pixels(area: float, raster: Thematic) -> float:
     return min(round(area / raster.pixel_area, 6), MOST)  # 2000 m2 of pixels of 0.1 m are 200,000, not a little less
 
 
-def _foih(seen: Survey, classes: Mapping[int, str], low: float, high: float) -> dict[str, pa.Array]:
+def _foih(pixels: Survey, classes: Mapping[int, str], low: float, high: float) -> dict[str, pa.Array]:
     """Pixels of each class, of all, shares in %, foi_h."""
     names = [name.lower() for name in classes.values()]
-    rounded = heterogeneity.rounded_shares(seen.counts)
-    columns = {name: pa.array(seen.counts[:, number]) for number, name in enumerate(names)}
-    columns["total"] = pa.array(seen.counts.sum(axis=1).astype(np.int32))
+    rounded = heterogeneity.rounded_shares(pixels.counts)
+    columns = {name: pa.array(pixels.counts[:, number]) for number, name in enumerate(names)}
+    columns["total"] = pa.array(pixels.counts.sum(axis=1).astype(np.int32))
     columns |= {f"p_{name}": pa.array(rounded[:, number], from_pandas=True) for number, name in enumerate(names)}
     flags = heterogeneity.rounded_between(rounded, low, high)
     return columns | {"foi_h": pa.array(flags.astype(np.int32))}
 
 
-def _more(seen: Survey, clusters: components.Clusters, classes: Mapping[int, str]) -> dict[str, pa.Array]:
+def _more(pixels: Survey, clusters: components.Clusters, classes: Mapping[int, str]) -> dict[str, pa.Array]:
     """What the table has beside the columns of the files."""
-    number = seen.index.n_parcels
+    number = pixels.index.n_parcels
     described = {"clusters": cardinality.described(clusters, classes, number)}
-    return described | heterogeneity.largest(seen.counts, list(classes.values()))
+    return described | heterogeneity.largest(pixels.counts, list(classes.values()))
 
 
 def _layer(parcels: Parcels, columns: dict[str, pa.Array], *, lower: bool = True) -> pa.Table:
     """The parcels with results beside them; the names of their own columns in lower case, as a database gives them."""
     names = parcels.columns.column_names
-    own = parcels.columns
+    attributes = parcels.columns
     if lower and len({name.lower() for name in names}) == len(names):
-        own = own.rename_columns([name.lower() for name in names])
-    return outputs.with_outlines(outputs.beside(own, columns), parcels.outlines, parcels.crs)
+        attributes = attributes.rename_columns([name.lower() for name in names])
+    return outputs.with_geometries(outputs.beside(attributes, columns), parcels.geometries, parcels.crs)
 
 
 def _clusters(
@@ -168,4 +168,4 @@ def _clusters(
         "pixelvalue": np.array(list(classes))[clusters.code],
         "area": clusters.size * raster.pixel_area,
     }
-    return outputs.with_outlines(pa.table(columns), shapes, raster.crs)
+    return outputs.with_geometries(pa.table(columns), shapes, raster.crs)

@@ -26,8 +26,8 @@ from cbm_lake.foi.result import (
     by_file,
     check_names,
     check_range,
-    chosen_parcels,
     output_folder,
+    parcels_of,
     to_lake,
 )
 from cbm_lake.foi.survey import Survey, buffered, reproject, survey
@@ -96,10 +96,10 @@ def v2(
         aoi: area, for parcels of the lake.
         year: of their declaration.
         ptype: which of several parcel sets.
-        lake: where the table of all parcels is also written, to foi/; with aoi that of the workspace unless told.
+        lake: where the table of all parcels is also written, to foi/; with aoi that of the workspace unless given.
         layer: of a file that has several.
         folder: where files go, else foi/output_data in the workspace.
-        progress: told blocks of the raster read and blocks in all.
+        progress: called with the number of blocks of the raster read and of all blocks.
 
     Raises:
         InvalidInputError: thresholds, classes or parcels are wrong, or parcels hold values that are no class.
@@ -111,16 +111,16 @@ def v2(
     _check_clusters(negative_buffer, connectivity_option, cluster_threshold)
     classes = read_classes(yaml_file)
     raster = Thematic.inspect(raster_file)
-    parcels, lake = chosen_parcels(vector_file, aoi, year, ptype, lake, layer)
+    parcels, lake = parcels_of(vector_file, aoi, year, ptype, lake, layer)
     check_names(classes, parcels)
     settings = Settings(negative_buffer, connectivity_option, min(cluster_threshold, MOST), zero_counts=False)
-    found = look(parcels, raster, classes, settings, progress)
-    flags = heterogeneity.between(found.survey.counts, min_heterogeneity_threshold, max_heterogeneity_threshold)
-    foih, foic = _foih(found, classes, flags), _foic(found, classes, len(parcels))
-    table = _together(parcels, classes, foih, foic, found)
+    outcome = look(parcels, raster, classes, settings, progress)
+    flags = heterogeneity.between(outcome.survey.counts, min_heterogeneity_threshold, max_heterogeneity_threshold)
+    foih, foic = _foih(outcome, classes, flags), _foic(outcome, classes, len(parcels))
+    table = _together(parcels, classes, foih, foic, outcome)
     name = f"{parcels.name}_negative_buffer_{abs(negative_buffer):g}" if negative_buffer else parcels.name
-    lists = {kind: _lists(parcels, skipped) for kind, skipped in _skipped(found).items()}
-    files = _write(output_folder(folder), name, parcels, foih, foic, found, lists)
+    lists = {kind: _lists(parcels, skipped) for kind, skipped in _skipped(outcome).items()}
+    files = _write(output_folder(folder), name, parcels, foih, foic, outcome, lists)
     return Foi(
         name,
         2,
@@ -159,46 +159,46 @@ def look(
 ) -> Found:
     """Everything that the raster holds inside the parcels; nothing is written."""
     shapes = buffered(parcels, raster, settings.buffer)
-    seen = survey(shapes, raster, classes, zero_counts=False, progress=progress)
+    pixels = survey(shapes, raster, classes, zero_counts=False, progress=progress)
     corners = cardinality.corners(reproject(parcels, raster.crs) if settings.buffer else shapes, raster.transform)
-    clusters = components.clusters(seen.index, seen.codes, settings.connectivity, settings.more_than, corners)
+    clusters = components.clusters(pixels.index, pixels.codes, settings.connectivity, settings.more_than, corners)
     lost = _lost(parcels, shapes, raster, buffered=bool(settings.buffer))
-    pixels = np.diff(seen.index.pixel_offsets)
-    return Found(seen, clusters, _with_pixels(lost, seen.counts.sum(axis=1)), _with_pixels(lost, pixels))
+    pixel_counts = np.diff(pixels.index.pixel_offsets)
+    return Found(pixels, clusters, _with_pixels(lost, pixels.counts.sum(axis=1)), _with_pixels(lost, pixel_counts))
 
 
 def _lost(parcels: Parcels, shapes: Geometries, raster: Thematic, *, buffered: bool) -> Reasons:
     """Why parcels are skipped whatever the raster holds."""
-    far = shapely.is_missing(shapes) & ~shapely.is_missing(parcels.outlines)
+    far = shapely.is_missing(shapes) & ~shapely.is_missing(parcels.geometries)
     empty = (shapely.is_missing(shapes) & ~far) | shapely.is_empty(shapes) | (shapely.area(shapes) == 0)
     outside = ~shapely.intersects(shapely.box(*raster.bounds), shapes)
     off = REASONS.index(BUFFERED_OUTSIDE if buffered else OUTSIDE)
     return np.where(empty, REASONS.index(BUFFER_ERROR), np.where(outside, off, _DONE)).astype(np.int8)
 
 
-def _with_pixels(lost: Reasons, pixels: npt.NDArray[Any]) -> Reasons:
+def _with_pixels(lost: Reasons, pixels: npt.NDArray[np.int64]) -> Reasons:
     return np.where((lost == _DONE) & (pixels == 0), REASONS.index(ZERO_PIXELS), lost).astype(np.int8)
 
 
-def _skipped(found: Found) -> dict[str, Reasons]:
-    return {"foih": found.foih_skipped, "foic": found.foic_skipped}
+def _skipped(outcome: Found) -> dict[str, Reasons]:
+    return {"foih": outcome.foih_skipped, "foic": outcome.foic_skipped}
 
 
-def _lists(parcels: Parcels, skipped: Reasons) -> dict[str, list[Any]]:
+def _lists(parcels: Parcels, skipped: Reasons) -> dict[str, list[object]]:
     return {
         reason: _identifiers(parcels.ids.take(np.flatnonzero(skipped == number)))
         for number, reason in enumerate(REASONS)
     }
 
 
-def _identifiers(ids: pa.ChunkedArray) -> list[Any]:
+def _identifiers(ids: pa.ChunkedArray) -> list[object]:
     """Whole numbers without a point, all else as it is."""
     return [int(value) if isinstance(value, float) and value.is_integer() else value for value in ids.to_pylist()]
 
 
-def _foih(found: Found, classes: Mapping[int, str], flags: npt.NDArray[np.bool_]) -> dict[str, pa.Array]:
+def _foih(outcome: Found, classes: Mapping[int, str], flags: npt.NDArray[np.bool_]) -> dict[str, pa.Array]:
     """foi_h, then for each class its pixels and its share in %, then the pixels of all."""
-    counts = found.survey.counts
+    counts = outcome.survey.counts
     percent = heterogeneity.shares(counts)
     columns = {"foi_h": pa.array(flags.astype(np.int32))}
     for number, name in enumerate(classes.values()):
@@ -206,9 +206,9 @@ def _foih(found: Found, classes: Mapping[int, str], flags: npt.NDArray[np.bool_]
     return columns | {"total": pa.array(counts.sum(axis=1).astype(np.int32))}
 
 
-def _foic(found: Found, classes: Mapping[int, str], parcels: int) -> dict[str, pa.Array]:
-    flags = cardinality.of_several_classes(found.clusters, parcels)
-    clusters = cardinality.described(found.clusters, classes, parcels)
+def _foic(outcome: Found, classes: Mapping[int, str], parcels: int) -> dict[str, pa.Array]:
+    flags = cardinality.of_several_classes(outcome.clusters, parcels)
+    clusters = cardinality.described(outcome.clusters, classes, parcels)
     return {"foi_c": pa.array(flags.astype(np.int32)), "clusters": clusters}
 
 
@@ -217,19 +217,19 @@ def _together(
     classes: Mapping[int, str],
     foih: dict[str, pa.Array],
     foic: dict[str, pa.Array],
-    found: Found,
+    outcome: Found,
 ) -> pa.Table:
     """All parcels with both results, null where they were skipped, and the reason."""
-    skipped = _skipped(found)
+    skipped = _skipped(outcome)
     masks = {kind: pa.array(reasons == _DONE) for kind, reasons in skipped.items()}
     columns = {name: pc.if_else(masks["foih"], values, None) for name, values in foih.items()}
     columns |= {name: pc.if_else(masks["foic"], values, None) for name, values in foic.items()}
-    columns |= heterogeneity.largest(found.survey.counts, list(classes.values()))
+    columns |= heterogeneity.largest(outcome.survey.counts, list(classes.values()))
     columns |= {f"skipped_{kind}": pa.array([*REASONS, None]).take(pa.array(why)) for kind, why in _numbers(skipped)}
-    return outputs.with_outlines(outputs.beside(parcels.columns, columns), parcels.outlines, parcels.crs)
+    return outputs.with_geometries(outputs.beside(parcels.columns, columns), parcels.geometries, parcels.crs)
 
 
-def _numbers(skipped: dict[str, Reasons]) -> list[tuple[str, npt.NDArray[Any]]]:
+def _numbers(skipped: dict[str, Reasons]) -> list[tuple[str, npt.NDArray[np.int64]]]:
     return [(kind, np.where(reasons == _DONE, len(REASONS), reasons)) for kind, reasons in skipped.items()]
 
 
@@ -239,21 +239,21 @@ def _write(
     parcels: Parcels,
     foih: dict[str, pa.Array],
     foic: dict[str, pa.Array],
-    found: Found,
-    lists: dict[str, dict[str, list[Any]]],
+    outcome: Found,
+    lists: dict[str, dict[str, list[object]]],
 ) -> list[Path]:
     """Write all files; where they are."""
     layers = {}
     for kind, columns in (("foih", foih), ("foic", foic)):
-        done = np.flatnonzero(_skipped(found)[kind] == _DONE)
+        done = np.flatnonzero(_skipped(outcome)[kind] == _DONE)
         rows = outputs.beside(parcels.columns, columns).take(done)
-        table = outputs.with_outlines(rows, parcels.outlines[done], parcels.crs)
+        table = outputs.with_geometries(rows, parcels.geometries[done], parcels.crs)
         layers[f"{name}_{kind}_v2"] = outputs.Layer(table, _as_text(rows) if kind == "foic" else {})
     spelt = {_AS_SPELT.get(reason, reason): ids for reason, ids in lists["foih"].items()}
     return outputs.write(folder, layers, {f"{name}_skipped_foih": spelt, f"{name}_skipped_foic": lists["foic"]})
 
 
-def _as_text(rows: pa.Table) -> dict[str, Any]:
+def _as_text(rows: pa.Table) -> dict[str, pa.ChunkedArray]:
     """What a Shapefile of the cardinality holds: the flag as text, and the beginning of the clusters."""
     return {"foi_c": rows["foi_c"].cast(pa.string()), "clusters": outputs.cut(rows["clusters"])}
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
-from cbm_lake.geo.reprojection import reprojected, transformer
+from cbm_lake.geo.reprojection import CrsLike, Shapes, reprojected, transformer
 
 Bounds: TypeAlias = tuple[float, float, float, float]
 """West, south, east, north."""
@@ -37,7 +37,7 @@ class Area:
     """A polygon or point in a coordinate system (EPSG number, or what pyproj takes for one)."""
 
     shape: shapely.Geometry
-    crs: Any = DEGREES
+    crs: CrsLike = DEGREES
     tolerance: float = 0.0
     """What is so near, in units of the system, meets it too; up to 1e-6 degrees."""
 
@@ -46,7 +46,7 @@ class Area:
         """The box in degrees round the area; it may be larger than the area, never smaller."""
         return bounds_in(self.shape, self.crs, DEGREES)
 
-    def meets(self, shapes: Any, crs: Any) -> npt.NDArray[np.bool_]:
+    def meets(self, shapes: Shapes, crs: CrsLike) -> npt.NDArray[np.bool_]:
         """Which geometries meet the area, decided in the area's coordinate system.
 
         Args:
@@ -59,13 +59,13 @@ class Area:
         finite = np.isfinite(shapely.bounds(moved)).all(axis=1)
         near, moved = near[finite], moved[finite]
         shapely.prepare(self.shape)
-        found = np.zeros(len(shapes), bool)
-        found[near] = (
+        mask = np.zeros(len(shapes), bool)
+        mask[near] = (
             shapely.dwithin(self.shape, moved, self.tolerance)
             if self.tolerance
             else shapely.intersects(self.shape, moved)
         )
-        return found
+        return mask
 
 
 def is_seen(ground: shapely.Geometry, footprint: bytes | None) -> bool:
@@ -76,11 +76,11 @@ def is_seen(ground: shapely.Geometry, footprint: bytes | None) -> bool:
         footprint: of the scene, in degrees, as WKB. Between its corners the edge of a raster bends away from it by up
             to half a kilometre, and that is allowed for.
     """
-    found = None if footprint is None else shapely.from_wkb(footprint)
-    return bool(shapely.dwithin(found, ground, _SAGITTA))
+    area = None if footprint is None else shapely.from_wkb(footprint)
+    return bool(shapely.dwithin(area, ground, _SAGITTA))
 
 
-def bounds_in(shape: shapely.Geometry, source: Any, target: Any) -> Bounds:
+def bounds_in(shape: shapely.Geometry, source: CrsLike, target: CrsLike) -> Bounds:
     """The box round a geometry in another coordinate system; its edges are followed along their arcs.
 
     In degrees it is the whole range of longitudes where the geometry crosses the antimeridian or holds a pole, and the
@@ -98,7 +98,7 @@ def bounds_in(shape: shapely.Geometry, source: Any, target: Any) -> Bounds:
     return _as_bounds(_round_poles(box, moved, shape, source))
 
 
-def _round_poles(box: Floats, moved: Floats, shape: shapely.Geometry, source: Any) -> Floats:
+def _round_poles(box: Floats, moved: Floats, shape: shapely.Geometry, source: CrsLike) -> Floats:
     """A box in degrees, widened where the geometry crosses the antimeridian or holds a pole."""
     if box[2] - box[0] > 180 and (np.abs(np.diff(moved[:, 0])) > 180).any():
         box[[0, 2]] = WORLD[0], WORLD[2]
@@ -129,14 +129,14 @@ def loose_bounds(lon: Floats, lat: Floats, width: Floats, height: Floats, metres
 
 
 @lru_cache(maxsize=64)
-def metres_per_unit(crs: Any) -> float:
+def metres_per_unit(crs: CrsLike) -> float:
     """How many metres a unit of a coordinate system is, where it is in degrees or the like those along a meridian."""
     axis = CRS.from_user_input(crs).axis_info[0]
     factor = float(axis.unit_conversion_factor) or 1.0
     return factor * 6_371_000 if CRS.from_user_input(crs).is_geographic else factor
 
 
-def _loose_bounds(shapes: Any, crs: Any) -> Floats:
+def _loose_bounds(shapes: Shapes, crs: CrsLike) -> Floats:
     """Boxes in degrees that hold each geometry, by one point of each: far fewer than there are vertices."""
     west, south, east, north = shapely.bounds(shapes).T
     lon, lat = transformer(crs, DEGREES).transform((west + east) / 2, (south + north) / 2)
@@ -146,10 +146,10 @@ def _loose_bounds(shapes: Any, crs: Any) -> Floats:
 def overlap(boxes: Floats, bounds: Bounds) -> npt.NDArray[np.bool_]:
     """Which of n boxes (n, 4) meet a box."""
     west, south, east, north = boxes.T
-    found: npt.NDArray[np.bool_] = (
+    mask: npt.NDArray[np.bool_] = (
         (west <= bounds[2]) & (east >= bounds[0]) & (south <= bounds[3]) & (north >= bounds[1])
     )
-    return found
+    return mask
 
 
 def _longest_edge(shape: shapely.Geometry) -> float:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import shapely
-from pyproj import Transformer
+from pyproj import CRS, Transformer
+
+CrsLike: TypeAlias = CRS | str | int
+"""What pyproj reads as a coordinate system: one of its own, an EPSG code, "EPSG:32631", WKT."""
+Shapes: TypeAlias = npt.NDArray[np.object_]
+"""Geometries of shapely; None where there is none."""
 
 
 @lru_cache(maxsize=64)
-def transformer(source: Any, target: Any) -> Transformer:
+def transformer(source: CrsLike, target: CrsLike) -> Transformer:
     """The way from one coordinate system to another, x (longitude) before y, on whatever thread.
 
     PROJ takes up to a tenth of a second to choose one, for national systems above all.
@@ -25,7 +32,7 @@ def transformer(source: Any, target: Any) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
 
 
-def reprojected(shapes: Any, source: Any, target: Any) -> Any:
+def reprojected(shapes: Shapes | shapely.Geometry, source: CrsLike, target: CrsLike) -> Any:
     """A geometry, or an array of them, in another coordinate system, point by point; errors as of `transformer`."""
     if source == target:
         return shapes

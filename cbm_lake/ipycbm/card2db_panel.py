@@ -15,47 +15,49 @@ from cbm_lake.cards import CARDS
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import durable
 from cbm_lake.ipycbm import maps
-from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet
+from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.panel import Panel, text
-from cbm_lake.lake import open_lake
+from cbm_lake.lake import Lake, open_lake
 
 Progress = Callable[[int, int], None]
-_FILES: Final[dict[str, Callable[..., Any]]] = {
+_FILES: Final[dict[str, Callable[..., card2db.Ingested]]] = {
     "STAC items (.json, folder)": card2db.items,
-    "STAC-GeoParquet": lambda path, **_: card2db.geoparquet(path),
-    "Sentinel-2 products (SAFE)": lambda path, card, progress: card2db.safe(path, progress=progress),
+    "STAC-GeoParquet": lambda path, lake, **_: card2db.geoparquet(path, lake=lake),
+    "Sentinel-2 products (SAFE)": lambda path, card, lake, progress: card2db.safe(path, lake=lake, progress=progress),
 }
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """A tab for each way in, and for looking at what is there."""
-    known = ParcelSet()
+    parcel_set = ParcelSet(lake)
     tabs = {
-        "parcels": _parcels(known),
-        "scenes by STAC": _stac(known),
-        "scenes on disk": _disk(),
-        "what is there": _there(known),
+        "parcels": _parcels(parcel_set),
+        "scenes by STAC": _stac(parcel_set),
+        "scenes on disk": _disk(lake),
+        "what is there": _there(lake),
     }
-    return ipywidgets.VBox([known, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
+    return ipywidgets.VBox([parcel_set, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
 
 
 def _text(label: str, hint: str = "", value: str = "") -> ipywidgets.Text:
     return ipywidgets.Text(value=value, description=label, placeholder=hint, style=STYLE, layout={"width": "520px"})
 
 
-def _parcels(known: ParcelSet) -> Panel:
+def _parcels(parcel_set: ParcelSet) -> Panel:
     def load(path: str, file: Any, aoi: str, year: int, ptype: str, pid: str, crop_name: str, crop_code: str) -> str:
         named = {"pid": pid, "crop_name": crop_name, "crop_code": crop_code}
         columns: dict[str, Any] = {name: column.strip() or None for name, column in named.items()}
+        kind = ptype.strip() or None
         with tempfile.TemporaryDirectory() as folder:
             source = uploaded(file, Path(folder)) if file else Path(text(path, needed="the file of parcels"))
-            return loaded(parcels.load(source, text(aoi, needed="the area"), year, ptype.strip() or None, **columns))
+            area = text(aoi, needed="the area")
+            return loaded(parcels.load(source, area, year, kind, **columns, lake=parcel_set.lake))
 
     return Panel(
         "load",
         load,
         fleeting=True,
-        after=lambda _: known.refresh(),
+        after=lambda _: parcel_set.refresh(),
         path=_text("file", "path of a .gpkg, .shp, .zip, .parquet, .geojson here"),
         file=ipywidgets.FileUpload(accept=".gpkg,.zip,.parquet,.geojson", description="or send one"),
         aoi=_text("area", "two letters, for instance"),
@@ -67,20 +69,20 @@ def _parcels(known: ParcelSet) -> Panel:
     )
 
 
-def loaded(found: parcels.Loaded) -> str:
+def loaded(result: parcels.Loaded) -> str:
     """What loading came to, in words."""
-    mended = f", {found.repaired} outlines were mended" if found.repaired else ""
-    news = "loaded" if found.new else "the same as those that are there"
-    return f"{found.parcels:,} parcels, {found.area_ha:,.1f} ha, EPSG:{found.epsg}: {news}{mended}"
+    mended = f", {result.repaired} outlines were mended" if result.repaired else ""
+    news = "loaded" if result.new else "the same as those that are there"
+    return f"{result.parcels:,} parcels, {result.area_ha:,.1f} ha, EPSG:{result.epsg}: {news}{mended}"
 
 
-def catalogued(found: card2db.Ingested) -> list[str]:
+def catalogued(result: card2db.Ingested) -> list[str]:
     """What cataloguing came to, and what was refused, in words."""
     return [
-        f"{found.found} scenes found, {found.new} new"
-        + (f", {found.changed} changed: to be extracted again" if found.changed else ""),
-        *(f"incomplete: {line}" for line in found.missing),
-        *found.skipped,
+        f"{result.found} scenes found, {result.new} new"
+        + (f", {result.changed} changed: to be extracted again" if result.changed else ""),
+        *(f"incomplete: {line}" for line in result.missing),
+        *result.skipped,
     ]
 
 
@@ -97,20 +99,22 @@ def _card() -> ipywidgets.Dropdown:
     return ipywidgets.Dropdown(options=list(CARDS), description="card", style=STYLE)
 
 
-def _stac(known: ParcelSet) -> Panel:
+def _stac(parcel_set: ParcelSet) -> Panel:
+    lake = parcel_set.lake
+
     def search(
-        known: dict[str, Any], url: str, collection: str, card: str, days: tuple[date, date], progress: Progress
+        parcel_set: ParcelSetKey, url: str, collection: str, card: str, days: tuple[date, date], progress: Progress
     ) -> Any:
-        where = known["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
-        found = card2db.stac(*where, progress=progress)
-        return [*catalogued(found), footprints(card)]
+        where = parcel_set["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
+        result = card2db.stac(*where, lake=lake, progress=progress)
+        return [*catalogued(result), footprints(card, lake)]
 
     year = date.today().year
     return Panel(
         "search and catalogue",
         search,
         stops=True,
-        context={"known": known},
+        context={"parcel_set": parcel_set},
         url=_text("address", value="earth-search"),
         collection=_text("collection", "that of the card where it is usual"),
         card=_card(),
@@ -118,22 +122,22 @@ def _stac(known: ParcelSet) -> Panel:
     )
 
 
-def _disk() -> Panel:
-    def read(path: str, kind: str, card: str, progress: Progress) -> Any:
-        found = _FILES[kind](text(path, needed="the path"), card=card, progress=progress)
-        return [*catalogued(found), footprints(card)]
+def _disk(lake: Lake | None) -> Panel:
+    def read(path: str, kind: str, card: str, progress: Progress) -> object:
+        result = _FILES[kind](text(path, needed="the path"), card=card, lake=lake, progress=progress)
+        return [*catalogued(result), footprints(card, lake)]
 
     kinds = ipywidgets.Dropdown(options=list(_FILES), description="what", style=STYLE)
     return Panel("catalogue", read, stops=True, path=_text("path"), kind=kinds, card=_card())
 
 
-def _there(known: ParcelSet) -> Panel:
-    def look(card: str, days: tuple[date, date], clouds: int) -> Any:
-        lake = open_lake()
-        found = lake.query("scenes.listed", card=card, start=days[0], stop=days[1] + timedelta(days=1), clouds=clouds)
-        if not found.num_rows:
+def _there(lake: Lake | None) -> Panel:
+    def look(card: str, days: tuple[date, date], clouds: int) -> object:
+        opened, stop = lake or open_lake(), days[1] + timedelta(days=1)
+        scenes = opened.query("scenes.listed", card=card, start=days[0], stop=stop, clouds=clouds)
+        if not scenes.num_rows:
             raise InvalidInputError("no scene of these days is catalogued; choose others, or catalogue some")
-        return [lake.query("status.parcels"), lake.query("scenes.status"), footprints(card), found]
+        return [opened.query("status.parcels"), opened.query("scenes.status"), footprints(card, lake), scenes]
 
     year = date.today().year
     return Panel(
@@ -145,6 +149,7 @@ def _there(known: ParcelSet) -> Panel:
     )
 
 
-def footprints(card: str) -> ipywidgets.Widget:
+def footprints(card: str, lake: Lake | None = None) -> ipywidgets.Widget:
     """Where the scenes of a card are, on a map."""
-    return maps.outlines(open_lake().query("scenes.footprints", card=card))
+    lake = lake or open_lake()
+    return maps.footprints(lake.query("scenes.footprints", card=card))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import Any, TypedDict
 
 import ipywidgets
 
 from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.lake import Lake
 from cbm_lake.parcel import sources
 
 WIDE = {"width": "auto", "flex": "1"}
@@ -27,12 +28,25 @@ def offer(dropdown: ipywidgets.Dropdown, options: Sequence[Any], *, last: bool =
         dropdown.value = values[-1 if last else 0]
 
 
-class ParcelSet(ipywidgets.HBox):
-    """Which area, year and kind of parcels; `value` is {"aoi", "year", "ptype"}."""
+class ParcelSetKey(TypedDict):
+    """Arguments of the library's functions that say which parcel set."""
 
-    def __init__(self) -> None:
+    aoi: str
+    year: int
+    ptype: str | None
+
+
+class ParcelSet(ipywidgets.HBox):
+    """Which area, year and kind of parcels; `value` is {"aoi", "year", "ptype"}.
+
+    Args:
+        lake: whose; None is that of the settings.
+    """
+
+    def __init__(self, lake: Lake | None = None) -> None:
+        self.lake = lake
         self.problem = ipywidgets.HTML()
-        self._areas = self._known()
+        self._areas = self._parcel_sets()
         self.aoi = ipywidgets.Dropdown(options=sorted(self._areas), description="area", style=STYLE)
         self.year = ipywidgets.Dropdown(description="year", style=STYLE)
         self.ptype = ipywidgets.Dropdown(description="kind", style=STYLE)
@@ -41,7 +55,7 @@ class ParcelSet(ipywidgets.HBox):
         super().__init__([self.aoi, self.year, self.ptype, self.problem], layout={"flex_flow": "row wrap"})
 
     @property
-    def value(self) -> dict[str, Any]:
+    def value(self) -> ParcelSetKey:
         """The arguments of the library's functions.
 
         Raises:
@@ -54,17 +68,17 @@ class ParcelSet(ipywidgets.HBox):
     def refresh(self) -> None:
         """Look again what there is."""
         self.problem.value = ""
-        self._areas = self._known()
+        self._areas = self._parcel_sets()
         offer(self.aoi, sorted(self._areas))
         self._narrow()
 
-    def _known(self) -> dict[str, Any]:
+    def _parcel_sets(self) -> dict[str, Any]:
         try:
-            known: dict[str, Any] = sources.here().info(None)["aois"]
+            areas: dict[str, Any] = sources.here(self.lake).info(None)["aois"]
         except LakeError as error:
             self.problem.value = html.escape(str(error))
             return {}
-        return known
+        return areas
 
     def _narrow(self) -> None:
         area = self._areas.get(self.aoi.value, {"years": [], "datasets": []})
@@ -98,8 +112,10 @@ class Ticks(ipywidgets.HBox):
 
     def __init__(self, words: dict[str, str], ticked: tuple[str, ...], label: str) -> None:
         self.boxes = {
-            word: ipywidgets.Checkbox(value=word in ticked, description=told, indent=False, layout={"width": "auto"})
-            for word, told in words.items()
+            word: ipywidgets.Checkbox(
+                value=word in ticked, description=description, indent=False, layout={"width": "auto"}
+            )
+            for word, description in words.items()
         }
         super().__init__([ipywidgets.Label(label, layout={"width": "110px"}), *self.boxes.values()])
         self.layout.flex_flow = "row wrap"

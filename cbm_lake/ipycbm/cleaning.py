@@ -14,7 +14,7 @@ from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.get import folders, leftovers
 from cbm_lake.get.leftovers import Leftover
-from cbm_lake.ipycbm.panel import told
+from cbm_lake.ipycbm.panel import reporting
 
 _ASKED: set[Path] = set()
 """The folders about which this process has asked."""
@@ -23,29 +23,29 @@ _ASKED: set[Path] = set()
 def offered(widget: ipywidgets.Widget) -> ipywidgets.Widget:
     """The widget, below the question where there is something to be asked."""
     temp = Workspace.here().temp
-    left = folders.kept(temp)
-    if temp in _ASKED or not left:
+    remaining = folders.kept(temp)
+    if temp in _ASKED or not remaining:
         return widget
     _ASKED.add(temp)
-    return ipywidgets.VBox([question(temp, left), widget])
+    return ipywidgets.VBox([question(temp, remaining), widget])
 
 
-def question(temp: Path, left: dict[str, dict[str, list[str]]]) -> ipywidgets.Widget:
+def question(temp: Path, remaining: dict[str, dict[str, list[str]]]) -> ipywidgets.Widget:
     """Whether the folders of parcels in temp/ are to go: what that is, and once more of what a person made."""
-    count = sum(len(pids) for years in left.values() for pids in years.values())
-    found = leftovers.of_folders(folders.of_parcels(temp))
-    return _Question(temp, count, found)
+    count = sum(len(pids) for years in remaining.values() for pids in years.values())
+    files = leftovers.of_folders(folders.of_parcels(temp))
+    return _Question(temp, count, files)
 
 
 class _Question(ipywidgets.VBox):
     """A line, and buttons that answer it."""
 
-    def __init__(self, temp: Path, count: int, found: Sequence[Leftover]) -> None:
-        self._found = found
+    def __init__(self, temp: Path, count: int, files: Sequence[Leftover]) -> None:
+        self._leftovers = files
         newest = max((folder.stat().st_mtime for folder in folders.of_parcels(temp)), default=0.0)
-        what = leftovers.in_words(found) if found else f"{count} empty folders"
+        content = leftovers.in_words(files) if files else f"{count} empty folders"
         self.line = ipywidgets.HTML(
-            f"{html.escape(str(temp))} holds data of {html.escape(what)}; the newest of "
+            f"{html.escape(str(temp))} holds data of {html.escape(content)}; the newest of "
             f"{datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}. Delete it?"
         )
         self.buttons = ipywidgets.HBox(
@@ -55,9 +55,9 @@ class _Question(ipywidgets.VBox):
             [self.line, self.buttons], layout={"border": f"1px solid {palette.DOUBTFUL}", "padding": "8px"}
         )
 
-    def _delete(self, _: Any) -> None:
+    def _delete(self, _: object) -> None:
         """Delete what can be fetched again; ask first where a person made something."""
-        written = leftovers.by_person(self._found)
+        written = leftovers.by_person(self._leftovers)
         if not written:
             self._go(also_by_person=False)
             return
@@ -69,15 +69,15 @@ class _Question(ipywidgets.VBox):
         )
 
     def _go(self, *, also_by_person: bool) -> None:
-        with told(self.line):
-            gone = leftovers.delete(self._found, also_by_person=also_by_person)
-            parcels = len({each.parcel for each in self._found})
-            stays = "" if also_by_person else leftovers.by_person(self._found)
+        with reporting(self.line):
+            gone = leftovers.delete(self._leftovers, also_by_person=also_by_person)
+            parcels = len({each.parcel for each in self._leftovers})
+            stays = "" if also_by_person else leftovers.by_person(self._leftovers)
             rest = f"; what a person made stays, notes in {html.escape(str(Workspace.here().data))}" if stays else ""
             self.line.value = f"{gone:,} files of {parcels} folders were deleted{rest}"
         self.children, self.layout.border = (self.line,), "0"
 
-    def _end(self, _: Any) -> None:
+    def _end(self, _: object) -> None:
         self.set_trait("children", ())
         self.layout.border = "0"
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import ipywidgets
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from cbm_lake import lake
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.ipycbm.choice import STYLE
 from cbm_lake.ipycbm.panel import Panel
+from cbm_lake.lake import Lake, open_lake
 from cbm_lake.parcel import sources
 from cbm_lake.storage.store import Store
 
@@ -30,11 +31,11 @@ _TITLES: Final = {
 _CHOICES: Final = {"data_source": ("direct", "api")}
 
 
-def panel() -> ipywidgets.Widget:
-    """A tab for each section."""
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
+    """A tab for each section, and the parcel sets of a lake."""
     config = Workspace.here().config
     sections = [_section(name, getattr(config, name)) for name in _TITLES]
-    tabs = ipywidgets.Tab([*sections, Panel("look", _datasets)], titles=[*_TITLES.values(), "datasets"])
+    tabs = ipywidgets.Tab([*sections, Panel("look", partial(_datasets, lake))], titles=[*_TITLES.values(), "datasets"])
     where = html.escape(str(Workspace.here().config_file))
     return ipywidgets.VBox([ipywidgets.HTML(f"<b>Settings</b> in {where}"), tabs])
 
@@ -63,17 +64,17 @@ def _form(section: BaseModel, save: Any) -> Panel:
 
 def _input(name: str, field: FieldInfo, value: Any) -> ipywidgets.Widget:
     """The widget of a setting; of a secret only whether there is one."""
-    told: dict[str, Any] = {"description": name.replace("_", " "), "style": STYLE}
+    options: dict[str, Any] = {"description": name.replace("_", " "), "style": STYLE}
     if isinstance(value, SecretStr):
-        kept = "kept as it is unless you write another" if value.get_secret_value() else "none yet"
-        return ipywidgets.Password(placeholder=kept, **told)
+        placeholder = "kept as it is unless you write another" if value.get_secret_value() else "none yet"
+        return ipywidgets.Password(placeholder=placeholder, **options)
     if name in _CHOICES:
-        return ipywidgets.Dropdown(options=_CHOICES[name], value=value, **told)
+        return ipywidgets.Dropdown(options=_CHOICES[name], value=value, **options)
     if isinstance(value, bool):
-        return ipywidgets.Checkbox(value=value, **told)
+        return ipywidgets.Checkbox(value=value, **options)
     if isinstance(value, int):
-        return ipywidgets.IntText(value=value, **told)
-    return ipywidgets.Text(value=str(value), **told)
+        return ipywidgets.IntText(value=value, **options)
+    return ipywidgets.Text(value=str(value), **options)
 
 
 def _named(section: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _save_database(values: dict[str, Any]) -> str:
     return "saved"
 
 
-def _tile_servers(known: dict[str, str]) -> ipywidgets.Widget:
+def _tile_servers(servers: dict[str, str]) -> ipywidgets.Widget:
     def save(name: str, url: str) -> str:
         name, url = name.strip(), url.strip()
         if not name or (not url and name not in Workspace.here().config.tms):
@@ -103,13 +104,13 @@ def _tile_servers(known: dict[str, str]) -> ipywidgets.Widget:
         Workspace.here().configure("tms", **{name: url or None})
         return f"{name} is {'saved' if url else 'taken out'}"
 
-    listed = ipywidgets.HTML(_listed(known))
+    listed = ipywidgets.HTML(_listed(servers))
     name = ipywidgets.Text(description="name", style=STYLE)
     url = ipywidgets.Text(
         description="address", placeholder="https://…/{z}/{x}/{y}.png; empty takes it out", style=STYLE
     )
 
-    def after(_: Any) -> None:
+    def after(_: object) -> None:
         listed.value = _listed(Workspace.here().config.tms)
 
     return ipywidgets.VBox([listed, Panel("save", save, fleeting=True, after=after, name=name, url=url)])
@@ -119,17 +120,18 @@ def _listed(servers: dict[str, str]) -> str:
     return "<br>".join(f"{html.escape(name)}: <code>{html.escape(url)}</code>" for name, url in servers.items())
 
 
-def _datasets() -> Any:
+def _datasets(lake: Lake | None) -> Any:
     """The parcel sets of the lake, and how much of each is extracted."""
-    found = lake.open_lake().query("status.parcels")
-    return found if found.num_rows else "there are no parcels yet; load some with ipycbm.card2db()"
+    lake = lake or open_lake()
+    sets = lake.query("status.parcels")
+    return sets if sets.num_rows else "there are no parcels yet; load some with ipycbm.card2db()"
 
 
 # -- tests ------------------------------------------------------------------------------------------------------------
 
 
 def _test_lake() -> str:
-    opened = lake.open_lake()
+    opened = open_lake()
     return f"the lake {opened.url} has {len(opened.parcel_sets())} parcel sets"
 
 

@@ -1,6 +1,6 @@
 """All parcels of a country as a picture of what a map shows, and curves, drawn fast enough to follow the mouse.
 
-The map's picture is made here and not in the browser: no outline leaves the kernel, half a million parcels need no
+The map's picture is made here and not in the browser: no geometry leaves the kernel, half a million parcels need no
 graphics card, and nothing is loaded from elsewhere.
 """
 
@@ -42,14 +42,14 @@ _SMALL: Final = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class Outlines:
+class Geometries:
     """Parcels on the map that browsers show (EPSG:3857)."""
 
     pids: pa.Array
     shapes: NDArray[np.object_]
 
     @classmethod
-    def of(cls, rows: pa.Table) -> Outlines:
+    def of(cls, rows: pa.Table) -> Geometries:
         """The parcels of rows with pid, geometry (WKB) and epsg, which may differ.
 
         Raises:
@@ -65,9 +65,9 @@ class Outlines:
 
     @cached_property
     def boxes(self) -> NDArray[np.float64]:
-        """West, south, east, north of each; not a number where a parcel has no outline."""
-        found: NDArray[np.float64] = shapely.bounds(self.shapes)
-        return found
+        """West, south, east, north of each; not a number where a parcel has no geometry."""
+        boxes: NDArray[np.float64] = shapely.bounds(self.shapes)
+        return boxes
 
     @property
     def extent(self) -> Box:
@@ -97,14 +97,14 @@ class Outlines:
         Returns:
             (y, x, 4), the parts between parcels transparent.
         """
-        west, south, east, north = (float(value) for place in (view[:2], view[2:]) for value in _metres(*place))
+        west, south, east, north = (float(value) for corner in (view[:2], view[2:]) for value in _metres(*corner))
         pixel = max(east - west, 1e-6) / width
         height = min(max(round((north - south) / pixel), 1), 4 * width)
         picture = np.zeros((height * width, 4), np.uint8)
-        left, low, right, high = self.boxes.T
-        seen = np.flatnonzero((left <= east) & (right >= west) & (low <= north) & (high >= south))
-        self._dots(seen, (west, north, pixel), picture, width, colours)
-        large = seen[(right - left)[seen] > _SMALL * pixel]
+        xmin, ymin, xmax, ymax = self.boxes.T
+        visible = np.flatnonzero((xmin <= east) & (xmax >= west) & (ymin <= north) & (ymax >= south))
+        self._dots(visible, (west, north, pixel), picture, width, colours)
+        large = visible[(xmax - xmin)[visible] > _SMALL * pixel]
         index = build_index(self.shapes[large], Affine(pixel, 0, west, 0, -pixel, north), (height, width))
         owner = np.repeat(large, np.diff(index.pixel_offsets))
         start = index.row.astype(np.int64) * width + index.col
@@ -115,7 +115,7 @@ class Outlines:
 
     def _dots(
         self,
-        seen: NDArray[np.intp],
+        visible: NDArray[np.intp],
         corner: tuple[float, float, float],
         picture: NDArray[np.uint8],
         width: int,
@@ -123,11 +123,11 @@ class Outlines:
     ) -> None:
         """A pixel in the middle of each parcel, so that the small ones can be seen too."""
         west, north, pixel = corner
-        left, low, right, high = self.boxes[seen].T
-        column = np.floor(((left + right) / 2 - west) / pixel).astype(np.int64)
-        row = np.floor((north - (low + high) / 2) / pixel).astype(np.int64)
+        xmin, ymin, xmax, ymax = self.boxes[visible].T
+        column = np.floor(((xmin + xmax) / 2 - west) / pixel).astype(np.int64)
+        row = np.floor((north - (ymin + ymax) / 2) / pixel).astype(np.int64)
         inside = (column >= 0) & (column < width) & (row >= 0) & (row < len(picture) // width)
-        picture[row[inside] * width + column[inside]] = colours[seen[inside]]
+        picture[row[inside] * width + column[inside]] = colours[visible[inside]]
 
 
 @dataclass(frozen=True)
@@ -151,16 +151,16 @@ def coloured(values: pa.Array | pa.ChunkedArray) -> Colouring:
 
 def _by_number(values: pa.Array) -> Colouring:
     numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    known = np.isfinite(numbers)
-    low, high = np.percentile(numbers[known], _TRIMMED) if known.any() else (0.0, 1.0)
-    share = np.clip((np.where(known, numbers, low) - low) / ((high - low) or 1), 0, 1)
+    valid = np.isfinite(numbers)
+    low, high = np.percentile(numbers[valid], _TRIMMED) if valid.any() else (0.0, 1.0)
+    share = np.clip((np.where(valid, numbers, low) - low) / ((high - low) or 1), 0, 1)
     steps = np.linspace(0, 1, len(_RAMP))
     colours = np.full((len(numbers), 4), _OPAQUE, np.uint8)
     for band in range(3):
         colours[:, band] = np.interp(share, steps, _RAMP[:, band])
-    colours[~known] = _UNKNOWN
+    colours[~valid] = _UNKNOWN
     key = [(f"{low + step * (high - low):.4g}", _written(colour)) for step, colour in zip(steps, _RAMP, strict=True)]
-    return Colouring(colours, [*key, *_nothing(known)])
+    return Colouring(colours, [*key, *_nothing(valid)])
 
 
 def _by_word(words: pa.Array) -> Colouring:
@@ -170,18 +170,18 @@ def _by_word(words: pa.Array) -> Colouring:
     )
     named = [row["values"] for row in counted[:_CLASSES]]
     shades = np.array([(*bytes.fromhex(colour[1:]), _OPAQUE) for colour in palette.CURVES] + [_UNKNOWN], np.uint8)
-    place = pc.index_in(words, pa.array(named, pa.string())).to_numpy(zero_copy_only=False)
-    known = words.is_valid().to_numpy(zero_copy_only=False)
-    number = np.where(known, np.where(np.isnan(place), _CLASSES, place), len(palette.CURVES)).astype(np.int64)
+    position = pc.index_in(words, pa.array(named, pa.string())).to_numpy(zero_copy_only=False)
+    valid = words.is_valid().to_numpy(zero_copy_only=False)
+    number = np.where(valid, np.where(np.isnan(position), _CLASSES, position), len(palette.CURVES)).astype(np.int64)
     key = list(zip(named, palette.CURVES, strict=False))
     others = len(counted) - len(named)
     if others:
         key.append((f"{others:,} others", palette.CURVES[-1]))
-    return Colouring(shades[number], [*key, *_nothing(known)])
+    return Colouring(shades[number], [*key, *_nothing(valid)])
 
 
-def _nothing(known: NDArray[np.bool_]) -> list[tuple[str, str]]:
-    return [] if known.all() else [("not known", _written(np.array(_UNKNOWN)))]
+def _nothing(valid: NDArray[np.bool_]) -> list[tuple[str, str]]:
+    return [] if valid.all() else [("not known", _written(np.array(_UNKNOWN)))]
 
 
 def _written(colour: NDArray[Any]) -> str:
@@ -204,31 +204,31 @@ def curve(times: Sequence[datetime], values: Sequence[float], pale: Sequence[boo
     """NDVI over time as SVG; pale ones are drawn as such and left out of the line."""
     first, last = min(times).timestamp(), max(times).timestamp()
 
-    def place(moment: datetime, value: float) -> tuple[float, float]:
-        across = (moment.timestamp() - first) / ((last - first) or 1)
+    def at(timestamp: datetime, value: float) -> tuple[float, float]:
+        across = (timestamp.timestamp() - first) / ((last - first) or 1)
         return _EDGE + across * (_WIDE - 2 * _EDGE), _HIGH - 22 - min(max(value, -0.2), 1) / 1.2 * (_HIGH - 40) - 22
 
-    points = [place(*one) for one in zip(times, values, strict=True)]
+    points = [at(*one) for one in zip(times, values, strict=True)]
     line = " ".join(f"{x:.1f},{y:.1f}" for (x, y), cloudy in zip(points, pale, strict=True) if not cloudy)
     dots = "".join(
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{palette.EDGE if cloudy else palette.NDVI}">'
-        f"<title>{moment:%Y-%m-%d}: {value:.3f}</title></circle>"
-        for (x, y), moment, value, cloudy in zip(points, times, values, pale, strict=True)
+        f"<title>{timestamp:%Y-%m-%d}: {value:.3f}</title></circle>"
+        for (x, y), timestamp, value, cloudy in zip(points, times, values, pale, strict=True)
     )
-    levels = "".join(_level(place(times[0], value)[1], f"{value:g}") for value in (0, 0.5, 1))
+    levels = "".join(_level(at(times[0], value)[1], f"{value:g}") for value in (0, 0.5, 1))
     ends = _word(_EDGE, _HIGH - 4, f"{min(times):%Y-%m-%d}", "start")
     ends += _word(_WIDE - _EDGE, _HIGH - 4, f"{max(times):%Y-%m-%d}", "end")
-    drawn = f'<polyline points="{line}" fill="none" stroke="{palette.NDVI}" stroke-width="1.4"/>'
-    return f'<svg viewBox="0 0 {_WIDE} {_HIGH}" width="{_WIDE}" height="{_HIGH}">{levels}{drawn}{dots}{ends}</svg>'
+    curve_line = f'<polyline points="{line}" fill="none" stroke="{palette.NDVI}" stroke-width="1.4"/>'
+    return f'<svg viewBox="0 0 {_WIDE} {_HIGH}" width="{_WIDE}" height="{_HIGH}">{levels}{curve_line}{dots}{ends}</svg>'
 
 
-def _level(y: float, told: str) -> str:
+def _level(y: float, label: str) -> str:
     line = f'<line x1="{_EDGE}" x2="{_WIDE - _EDGE}" y1="{y:.1f}" y2="{y:.1f}" stroke="{palette.GRID}"/>'
-    return line + _word(_EDGE - 6, y + 4, told, "end")
+    return line + _word(_EDGE - 6, y + 4, label, "end")
 
 
-def _word(x: float, y: float, told: str, anchor: str) -> str:
-    return f'<text x="{x}" y="{y:.1f}" font-size="11" fill="{palette.PALE}" text-anchor="{anchor}">{told}</text>'
+def _word(x: float, y: float, label: str, anchor: str) -> str:
+    return f'<text x="{x}" y="{y:.1f}" font-size="11" fill="{palette.PALE}" text-anchor="{anchor}">{label}</text>'
 
 
 def _metres(lon: float, lat: float) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any, Final
 
 import ipywidgets
@@ -12,26 +13,45 @@ import pyarrow as pa
 from cbm_lake import extract
 from cbm_lake.cards import CARDS
 from cbm_lake.extract.causes import as_before
-from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet
+from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.panel import Panel
-from cbm_lake.lake import open_lake
+from cbm_lake.lake import Lake, open_lake
 
 _WIDTH: Final = {"width": "520px"}
 _PROCESSES: Final = [("one per core", ""), ("this one itself", 0), *((str(n), n) for n in (1, 2, 4, 8, 16))]
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """What to extract; how it stands."""
-    known = ParcelSet()
-    tabs = {"extract": _run(known), "how it stands": Panel("look", _status)}
-    return ipywidgets.VBox([known, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
+    parcel_set = ParcelSet(lake)
+    tabs = {"extract": _run(parcel_set), "how it stands": Panel("look", partial(_status, lake))}
+    return ipywidgets.VBox([parcel_set, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
 
 
-def _run(known: ParcelSet) -> ipywidgets.Widget:
+def _run(parcel_set: ParcelSet) -> ipywidgets.Widget:
+    inputs, cluster, lake = _inputs(parcel_set), _cluster(), parcel_set.lake
+    dry = Panel("only say what is to be done", partial(_describe, lake), context={"parcel_set": parcel_set, **inputs})
+    form = Panel(
+        "extract", partial(_extract, lake), stops=True, context={"parcel_set": parcel_set}, **inputs, **cluster
+    )
+    return ipywidgets.VBox([form, dry])
+
+
+def _inputs(parcel_set: ParcelSet) -> dict[str, ipywidgets.Widget]:
+    """What is extracted; the days become those of the year that is chosen."""
     year = date.today().year
-    inputs = {
+    days = Days(date(year, 1, 1), date(year, 12, 31))
+
+    def follow(_: object = None) -> None:
+        if parcel_set.year.value:
+            declared = int(parcel_set.year.value)
+            days.first.value, days.last.value = date(declared, 1, 1), date(declared, 12, 31)
+
+    parcel_set.year.observe(follow, "value")
+    follow()
+    return {
         "card": ipywidgets.Dropdown(options=list(CARDS), description="card", style=STYLE),
-        "days": Days(date(year, 1, 1), date(year, 12, 31)),
+        "days": days,
         "bands": ipywidgets.Text(
             description="bands", placeholder="the usual ones; or B04, B08, …", style=STYLE, layout=_WIDTH
         ),
@@ -40,46 +60,44 @@ def _run(known: ParcelSet) -> ipywidgets.Widget:
         ),
     }
 
-    def follow(_: Any = None) -> None:
-        if known.year.value:
-            declared, days = int(known.year.value), inputs["days"]
-            days.first.value, days.last.value = date(declared, 1, 1), date(declared, 12, 31)
 
-    known.year.observe(follow, "value")
-    follow()
-
-    def plan(known: dict[str, Any], card: str, days: tuple[date, date], bands: str, cube: bool) -> extract.Plan:
-        wanted = [band.strip() for band in bands.replace(",", " ").split()] or None
-        return extract.plan(card, *days, **known, bands=wanted, cube=cube, lake=open_lake())
-
-    def told(**values: Any) -> str:
-        todo = plan(**values)
-        rest = f"{todo.done} are done already, {len(todo.failed)} cannot be read"
-        return f"{len(todo.jobs)} scenes are to be extracted, {rest}"
-
-    def run(workers: Any, scheduler: str, progress: Callable[[int, int], None], **values: Any) -> str:
-        todo = plan(**values)
-        progress(0, len(todo.jobs) + len(todo.failed))
-        where = (
-            {"scheduler": scheduler.strip()} if scheduler.strip() else {"workers": workers if workers != "" else None}
-        )
-        done = extract.run(todo, **where, progress=progress)
-        told = f"{done.scenes} scenes extracted, {done.skipped} before; {done.rows:,} signatures written"
-        return f"{told}; {as_before(done.still_failing)}" if done.still_failing else told
-
-    where = {
+def _cluster() -> dict[str, ipywidgets.Widget]:
+    """Where it is computed."""
+    return {
         "workers": ipywidgets.Dropdown(options=_PROCESSES, description="processes", style=STYLE),
         "scheduler": ipywidgets.Text(
             description="or a cluster", placeholder="tcp://host:8786, a Dask scheduler", style=STYLE, layout=_WIDTH
         ),
     }
-    dry = Panel("only say what is to be done", told, context={"known": known, **inputs})
-    return ipywidgets.VBox([Panel("extract", run, stops=True, context={"known": known}, **inputs, **where), dry])
 
 
-def _status() -> list[pa.Table | str]:
+def _plan(
+    lake: Lake | None, parcel_set: ParcelSetKey, card: str, days: tuple[date, date], bands: str, cube: bool
+) -> extract.Plan:
+    names = [band.strip() for band in bands.replace(",", " ").split()] or None
+    return extract.plan(card, *days, **parcel_set, bands=names, cube=cube, lake=lake)
+
+
+def _describe(lake: Lake | None, **values: Any) -> str:
+    plan = _plan(lake, **values)
+    rest = f"{plan.done} are done already, {len(plan.failed)} cannot be read"
+    return f"{len(plan.jobs)} scenes are to be extracted, {rest}"
+
+
+def _extract(
+    lake: Lake | None, workers: Any, scheduler: str, progress: Callable[[int, int], None], **values: Any
+) -> str:
+    plan = _plan(lake, **values)
+    progress(0, len(plan.jobs) + len(plan.failed))
+    where = {"scheduler": scheduler.strip()} if scheduler.strip() else {"workers": workers if workers != "" else None}
+    done = extract.run(plan, **where, progress=progress)
+    line = f"{done.scenes} scenes extracted, {done.skipped} before; {done.rows:,} signatures written"
+    return f"{line}; {as_before(done.still_failing)}" if done.still_failing else line
+
+
+def _status(lake: Lake | None) -> list[pa.Table | str]:
     """The parcel sets, the scenes of each card, and the scenes that failed, with why."""
-    lake = open_lake()
+    lake = lake or open_lake()
     failed = lake.query("scenes.failed")
     return [
         lake.query("status.parcels"),

@@ -21,7 +21,7 @@ from cbm_lake.ipycbm.choice import STYLE
 _LARGEST: Final = 50_000_000
 """Bytes of a file that is handed out in the page; of larger ones it says where they lie."""
 _BESIDE: Final = (".shx", ".dbf", ".prj", ".cpg")
-"""Endings of the files that make a shapefile with the .shp."""
+"""Extensions of the files that make a shapefile with the .shp."""
 
 
 class File(ipywidgets.HBox):
@@ -29,7 +29,7 @@ class File(ipywidgets.HBox):
 
     Args:
         label: what it is.
-        accept: endings that can be sent, with commas.
+        accept: extensions that can be sent, with commas.
         needed: whether there must be one; without one `value` is None.
     """
 
@@ -49,16 +49,16 @@ class File(ipywidgets.HBox):
         Raises:
             InvalidInputError: it is needed and not given.
         """
-        given = self.path.value.strip()
-        if not given and self.needed:
+        path = self.path.value.strip()
+        if not path and self.needed:
             raise InvalidInputError(f"no file is given for {self.label}; write its path, or send one")
-        return Workspace.here().root / given if given else None
+        return Workspace.here().root / path if path else None
 
     def _keep(self, files: Any) -> None:
         """Write what was sent into a folder of its own, and its path into the field."""
         if files:
             name = Path(files[0]["name"]).name or "sent"
-            target = Path(tempfile.mkdtemp(prefix="sent-", dir=Workspace.here().temp)) / name
+            target = Path(tempfile.mkdtemp(prefix="sent-", dir=Workspace.here().create().temp)) / name
             with durable.replacing(target) as draft:
                 draft.write_bytes(bytes(files[0]["content"]))
             self.path.value = str(target)
@@ -104,9 +104,9 @@ def _listed(files: Iterable[Path], total: int) -> ipywidgets.HTML:
 
 def _link(name: str, content: bytes) -> str:
     data = base64.b64encode(content).decode("ascii")
-    told = html.escape(name, quote=True)
+    label = html.escape(name, quote=True)
     style = "color: #1a5fb4; text-decoration: underline"
-    return f'<a download="{told}" href="data:application/octet-stream;base64,{data}" style="{style}">{told}</a>'
+    return f'<a download="{label}" href="data:application/octet-stream;base64,{data}" style="{style}">{label}</a>'
 
 
 def _zipped(contents: Mapping[str, bytes]) -> bytes:

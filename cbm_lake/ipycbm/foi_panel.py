@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 from cbm_lake import foi
 from cbm_lake.cards import palette
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.ipycbm.choice import STYLE, ParcelSet
+from cbm_lake.ipycbm.choice import STYLE, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.files import File, downloads
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.ipycbm.parcel_map import parcel_map
+from cbm_lake.lake import Lake
 
 if TYPE_CHECKING:
     from cbm_lake.foi.result import Foi
@@ -30,9 +31,9 @@ _COLOURS: Final = {2: palette.BAD, 1: palette.DOUBTFUL}
 """Of parcels with both flags, and with one."""
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """The steps, one below the other."""
-    source = Source()
+    source = Source(lake)
     raster = File("raster", ".tif,.tiff")
     classes = File("classes", ".yml,.yaml")
     look = Look()
@@ -57,20 +58,20 @@ def panel() -> ipywidgets.Widget:
 class Source(ipywidgets.Tab):
     """Parcels of the lake or of a file; `value` is the arguments that say so."""
 
-    def __init__(self) -> None:
-        self.parcels = ParcelSet()
+    def __init__(self, lake: Lake | None = None) -> None:
+        self.parcels = ParcelSet(lake)
         self.file = File("parcels", ".zip,.gpkg,.parquet,.geojson")
         super().__init__([self.parcels, self.file], titles=["of the lake", "of a file"])
 
     @property
     def value(self) -> dict[str, Any]:
-        """The arguments vector_file, aoi, year and ptype.
+        """The arguments vector_file, aoi, year, ptype and lake.
 
         Raises:
             InvalidInputError: nothing is chosen.
         """
         if self.selected_index == 0:
-            return {"vector_file": None, **self.parcels.value}
+            return {"vector_file": None, "lake": self.parcels.lake, **self.parcels.value}
         return {"vector_file": self.file.value}
 
 
@@ -81,11 +82,13 @@ def _title(text: str) -> ipywidgets.HTML:
 def _make(source: Source, raster: File, classes: File) -> Panel:
     """Makes the raster from the lake and puts it, and its classes, where they are asked for."""
 
-    def make(parcels: dict[str, Any], method: Any, clusters: int, periods: int, progress: Progress) -> Made:
-        return foi.thematic(**parcels, method=method, clusters=clusters, periods=periods, progress=progress)
+    def make(parcels: ParcelSetKey, method: Any, clusters: int, periods: int, progress: Progress) -> Made:
+        return foi.thematic(
+            **parcels, method=method, clusters=clusters, periods=periods, lake=source.parcels.lake, progress=progress
+        )
 
-    def put(made: Made) -> None:
-        raster.path.value, classes.path.value = str(made.raster), str(made.classes)
+    def put(thematic_raster: Made) -> None:
+        raster.path.value, classes.path.value = str(thematic_raster.raster), str(thematic_raster.classes)
 
     methods = [("clusters: pixels alike", "clusters"), ("crops: learnt as declared", "crops")]
     return Panel(
@@ -94,7 +97,7 @@ def _make(source: Source, raster: File, classes: File) -> Panel:
         stops=True,
         context={"parcels": source.parcels},
         after=put,
-        shown=lambda made: rendered(f"{made.raster}: {', '.join(made.category_map.values())}"),
+        render=lambda thematic: rendered(f"{thematic.raster}: {', '.join(thematic.category_map.values())}"),
         method=ipywidgets.Dropdown(options=methods, description="method", style=STYLE),
         clusters=ipywidgets.BoundedIntText(value=6, min=2, max=250, description="clusters", style=STYLE),
         periods=ipywidgets.BoundedIntText(value=8, min=1, max=50, description="periods", style=STYLE),
@@ -121,7 +124,7 @@ def _v2(source: Source, raster: File, classes: File, look: Look) -> Panel:
         stops=True,
         context={"source": source, "raster": raster, "classes": classes},
         after=look.take,
-        shown=lambda found: results(found, lambda pid: look.choose(pid, found)),
+        render=lambda result: results(result, lambda pid: look.choose(pid, result)),
         buffer=ipywidgets.BoundedFloatText(value=-10, min=-500, max=0, description="buffer, m", style=STYLE),
         share=_share(),
         connectivity=ipywidgets.Dropdown(options=[8, 4], description="connectivity", style=STYLE),
@@ -141,7 +144,7 @@ def _v1(source: Source, raster: File, classes: File, look: Look) -> Panel:
         stops=True,
         context={"source": source, "raster": raster, "classes": classes},
         after=look.take,
-        shown=lambda found: results(found, lambda pid: look.choose(pid, found)),
+        render=lambda result: results(result, lambda pid: look.choose(pid, result)),
         share=_share(),
         area=ipywidgets.BoundedFloatText(value=2000, min=0, max=1e12, description="clusters, m² >", style=STYLE),
     )
@@ -158,53 +161,53 @@ def _of_lake(source: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in source.items() if name != "vector_file"}
 
 
-def results(found: Foi, choose: Callable[[str], None]) -> ipywidgets.Widget:
+def results(result: Foi, choose: Callable[[str], None]) -> ipywidgets.Widget:
     """What a check found: how many, the most suspicious, maps, and the files."""
     maps = ipywidgets.Tab(
         [
-            parcel_map(*_suspected(found), choose),
-            rendered(foi.plot_map(found, "foi_h")),
-            rendered(foi.plot_map(found, "foi_c")),
+            parcel_map(*_suspected(result), choose),
+            rendered(foi.plot_map(result, "foi_h")),
+            rendered(foi.plot_map(result, "foi_c")),
         ],
         titles=["suspected parcels", "foi_h", "foi_c"],
     )
-    counted = ipywidgets.HTML(f"<b>{rendered(str(found)).value}</b>")
-    return ipywidgets.VBox([counted, maps, rendered(found.ranked(_LISTED)), downloads(found.files.values())])
+    counted = ipywidgets.HTML(f"<b>{rendered(str(result)).value}</b>")
+    return ipywidgets.VBox([counted, maps, rendered(result.ranked(_LISTED)), downloads(result.files.values())])
 
 
-def _suspected(found: Foi) -> tuple[gpd.GeoSeries, dict[str, str]]:
-    """The outlines of the parcels with a flag, those with both first, and their colours."""
-    flags = pc.add(pc.fill_null(found.table["foi_h"], 0), pc.fill_null(found.table["foi_c"], 0)).to_pandas()
-    pids = found.source.ids.to_pandas().astype(str)
+def _suspected(result: Foi) -> tuple[gpd.GeoSeries, dict[str, str]]:
+    """The geometries of the parcels with a flag, those with both first, and their colours."""
+    flags = pc.add(pc.fill_null(result.table["foi_h"], 0), pc.fill_null(result.table["foi_c"], 0)).to_pandas()
+    pids = result.source.ids.to_pandas().astype(str)
     order = flags[flags > 0].sort_values(ascending=False, kind="stable").index
-    outlines = gpd.GeoSeries(found.source.outlines[order], index=pd.Index(pids[order]), crs=found.source.crs)
-    return outlines, {pids[row]: _COLOURS[int(flags[row])] for row in order}
+    shapes = gpd.GeoSeries(result.source.geometries[order], index=pd.Index(pids[order]), crs=result.source.crs)
+    return shapes, {pids[row]: _COLOURS[int(flags[row])] for row in order}
 
 
 class Look(Panel):
-    """A parcel of the last check: the raster round it, its outline, the clusters that count."""
+    """A parcel of the last check: the raster round it, its geometry, the clusters that count."""
 
     def __init__(self) -> None:
-        self.found: Foi | None = None
+        self.result: Foi | None = None
         self.pid = ipywidgets.Combobox(description="parcel", placeholder="check first; type to search", style=STYLE)
         super().__init__("show", self._draw, redraws=True, pid=self.pid)
 
-    def take(self, found: Foi) -> None:
+    def take(self, result: Foi) -> None:
         """Offer the parcels of a check, the most suspicious first; what is shown of another one goes."""
-        self.found = found
+        self.result = result
         self.clear()
-        ranked = found.ranked()
+        ranked = result.ranked()
         self.pid.options = [str(pid) for pid in ranked.column(1).to_pylist()]
         self.pid.value = self.pid.options[0] if self.pid.options else ""
 
-    def choose(self, pid: str, found: Foi) -> None:
+    def choose(self, pid: str, result: Foi) -> None:
         """Show a parcel of a check."""
-        if found is not self.found:
-            self.take(found)
+        if result is not self.result:
+            self.take(result)
         self.pid.value = pid
         self.submit()
 
     def _draw(self, pid: str) -> Any:
-        if self.found is None:
+        if self.result is None:
             raise InvalidInputError("nothing is checked yet; check first, then choose a parcel")
-        return foi.plot_clusters(self.found, pid)
+        return foi.plot_clusters(self.result, pid)

@@ -16,8 +16,9 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get.several import Wanted
 from cbm_lake.ipycbm import maps, overview
-from cbm_lake.ipycbm.choice import STYLE, WIDE, Days, ParcelSet, Ticks
+from cbm_lake.ipycbm.choice import STYLE, WIDE, Days, ParcelSet, ParcelSetKey, Ticks
 from cbm_lake.ipycbm.panel import Panel, rendered
+from cbm_lake.lake import Lake
 from cbm_lake.parcel import basemaps, sources
 from cbm_lake.parcel.sources.protocol import Columns
 
@@ -34,13 +35,13 @@ _BANDS: Final = ("B02", "B03", "B04", "B05", "B08", "B11", "SCL", "VV", "VH")
 _FOLDERS: Final = (("temp (may be cleared away)", "temp"), ("data (kept)", "data"))
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """Which parcels, what of them, and a button."""
-    parcels = ParcelSet()
+    parcels = ParcelSet(lake)
     which = Ways(parcels)
 
     def run(
-        parcels: dict[str, Any],
+        parcels: ParcelSetKey,
         which: tuple[str, Any],
         series: tuple[str, ...],
         bands: tuple[str, ...],
@@ -50,8 +51,9 @@ def panel() -> ipywidgets.Widget:
         folder: str,
         progress: Progress,
     ) -> Any:
-        wanted = Wanted(series, bands, *days, chipsize, images)
-        return got(parcels, limited(identifiers(parcels, *which)), wanted, folder, progress)
+        request = Wanted(series, bands, *days, chipsize, images)
+        pids = limited(identifiers(parcels, *which, lake=lake))
+        return got(parcels, pids, request, folder, progress, lake=lake)
 
     year = date.today().year
     form = Panel(
@@ -59,7 +61,7 @@ def panel() -> ipywidgets.Widget:
         run,
         stops=True,
         context={"parcels": parcels, "which": which},
-        shown=lambda rows: rendered(summary(rows)),
+        render=lambda rows: rendered(summary(rows)),
         series=Ticks(dict(_SERIES), ("s2",), "time series"),
         bands=Ticks({band: band for band in _BANDS}, (), "chips of"),
         days=Days(date(year, 1, 1), date(year, 12, 31)),
@@ -71,7 +73,14 @@ def panel() -> ipywidgets.Widget:
     return ipywidgets.VBox([parcels, which, form])
 
 
-def got(key: dict[str, Any], pids: list[str], wanted: Wanted, folder: str, progress: Progress) -> pd.DataFrame:
+def got(
+    key: ParcelSetKey,
+    pids: list[str],
+    request: Wanted,
+    folder: str,
+    progress: Progress,
+    lake: Lake | None = None,
+) -> pd.DataFrame:
     """Get parcels one after the other, each moved to data/ at once where that is chosen; a row for each step."""
     rows = []
     for number, pid in enumerate(pids):
@@ -79,29 +88,31 @@ def got(key: dict[str, Any], pids: list[str], wanted: Wanted, folder: str, progr
         def step(done: int, steps: int, before: int = number) -> None:
             progress(before * steps + done, len(pids) * steps)
 
-        found = get.several.by_pids(key["aoi"], key["year"], [pid], wanted, key["ptype"], progress=step)
-        if folder == "data" and found["problem"].isna().any():
+        steps_of_parcel = get.several.by_pids(
+            key["aoi"], key["year"], [pid], request, key["ptype"], lake=lake, progress=step
+        )
+        if folder == "data" and steps_of_parcel["problem"].isna().any():
             get.folders.keep(key["aoi"], key["year"], pid)
-        rows.append(found)
+        rows.append(steps_of_parcel)
     return pd.concat(rows, ignore_index=True)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """A row for each parcel: what was got, and what was not, each reason once."""
-    told = []
+    lines = []
     for pid, steps in rows.groupby("pid", sort=False):
         lacking = steps[steps["problem"].notna()]
         reasons = lacking.groupby("problem", sort=False)["what"].agg(", ".join)
-        known = ", ".join(steps[steps["problem"].isna()]["what"])
-        problems = "; ".join(f"{what}: {problem}" for problem, what in reasons.items())
-        told.append({"parcel": pid, "got": known, "not got": problems})
-    return pd.DataFrame(told)
+        parts = ", ".join(steps[steps["problem"].isna()]["what"])
+        problems = "; ".join(f"{step}: {problem}" for problem, step in reasons.items())
+        lines.append({"parcel": pid, "got": parts, "not got": problems})
+    return pd.DataFrame(lines)
 
 
 def _follow(parcels: ParcelSet, days: Days) -> None:
     """The days become those of the year that is chosen."""
 
-    def set_year(_: Any = None) -> None:
+    def set_year(_: object = None) -> None:
         if parcels.year.value:
             year = int(parcels.year.value)
             days.first.value, days.last.value = date(year, 1, 1), date(year, 12, 31)
@@ -126,7 +137,7 @@ class Ways(ipywidgets.Tab):
             "polygon": (_beneath(polygon, parcels), lambda: polygon.value),
             "file": (file, lambda: file.value),
         }
-        self._given = [given for _, given in ways.values()]
+        self._values_of = [widgets for _, widgets in ways.values()]
         super().__init__([widget for widget, _ in ways.values()], titles=list(ways))
         parts = [(part, "value") for part in (typed, lon, lat, file)]
         self.watched = [(self, "selected_index"), *parts, *marker.watched, *polygon.watched]
@@ -139,20 +150,21 @@ class Ways(ipywidgets.Tab):
             InvalidInputError: nothing is drawn.
         """
         number = self.selected_index or 0
-        return self.titles[number], self._given[number]()
+        return self.titles[number], self._values_of[number]()
 
 
-def _beneath(drawn: maps.Marker | maps.Polygon, parcels: ParcelSet) -> ipywidgets.Widget:
-    return ipywidgets.VBox([drawn, overview.beneath(drawn.map, parcels)])
+def _beneath(control: maps.Marker | maps.Polygon, parcels: ParcelSet) -> ipywidgets.Widget:
+    return ipywidgets.VBox([control, overview.beneath(control.map, parcels)])
 
 
-def identifiers(key: dict[str, Any], way: str, given: Any) -> list[str]:
+def identifiers(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = None) -> list[str]:
     """The parcels that were chosen in a way."""
     if way in ("place", "marker"):
-        return at(key, *given)
+        lon, lat = value
+        return at(key, lon, lat, lake)
     if way == "polygon":
-        return within(key, given)
-    return uploaded(given) if way == "file" else split(given)
+        return within(key, value, lake=lake)
+    return uploaded(value) if way == "file" else split(value)
 
 
 def limited(pids: list[str]) -> list[str]:
@@ -173,33 +185,33 @@ def split(typed: str) -> list[str]:
     Raises:
         InvalidInputError: there is none.
     """
-    found = [pid for pid in (part.strip() for part in re.split(r"[,;\n]", typed)) if pid]
-    if not found:
+    pids = [pid for pid in (part.strip() for part in re.split(r"[,;\n]", typed)) if pid]
+    if not pids:
         raise InvalidInputError("no identifier is given; write one or more, with commas or lines between them")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(pids))
 
 
-def at(key: dict[str, Any], lon: float, lat: float) -> list[str]:
+def at(key: ParcelSetKey, lon: float, lat: float, lake: Lake | None = None) -> list[str]:
     """The parcels at a place."""
-    found = sources.here().parcels_by_location(key["aoi"], key["year"], lon, lat, ptype=key["ptype"])
-    return _some(found, f"{lat:.6f}, {lon:.6f}")
+    parcels = sources.here(lake).parcels_by_location(key["aoi"], key["year"], lon, lat, ptype=key["ptype"])
+    return _some(parcels, f"{lat:.6f}, {lon:.6f}")
 
 
-def within(key: dict[str, Any], polygon: dict[str, Any]) -> list[str]:
+def within(key: ParcelSetKey, polygon: dict[str, Any], lake: Lake | None = None) -> list[str]:
     """The parcels that a polygon meets."""
-    found = sources.here().parcels_by_polygon(key["aoi"], key["year"], json.dumps(polygon), ptype=key["ptype"])
-    return _some(found, "the polygon")
+    parcels = sources.here(lake).parcels_by_polygon(key["aoi"], key["year"], json.dumps(polygon), ptype=key["ptype"])
+    return _some(parcels, "the polygon")
 
 
-def _some(found: Columns, where: str) -> list[str]:
+def _some(parcels: Columns, where: str) -> list[str]:
     """The identifiers of an answer.
 
     Raises:
         NotFoundError: there is none.
     """
-    if not found["pid"]:
+    if not parcels["pid"]:
         raise NotFoundError(f"no parcel at {where}; look where the parcels of the area are")
-    return [str(pid) for pid in found["pid"]]
+    return [str(pid) for pid in parcels["pid"]]
 
 
 def uploaded(files: Any) -> list[str]:

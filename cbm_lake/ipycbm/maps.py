@@ -38,18 +38,18 @@ def leaflet() -> Any:
 
 def _map(parcels: ParcelSet) -> Any:
     """A map that shows the area that is chosen."""
-    drawn = leaflet().Map(center=(50, 10), zoom=4, scroll_wheel_zoom=True, layout={"height": _HEIGHT})
+    view = leaflet().Map(center=(50, 10), zoom=4, scroll_wheel_zoom=True, layout={"height": _HEIGHT})
 
-    def go(_: Any = None) -> None:
+    def go(_: object = None) -> None:
         try:
-            place = showing(open_lake().footprint(parcels.value["aoi"]).bounds)
+            position = showing((parcels.lake or open_lake()).footprint(parcels.value["aoi"]).bounds)
         except LakeError:  # from a server, or empty: the map stays where it is
             return
-        drawn.center, drawn.zoom = place["center"], place["zoom"]
+        view.center, view.zoom = position["center"], position["zoom"]
 
     parcels.aoi.observe(go, "value")
     go()
-    return drawn
+    return view
 
 
 def showing(box: tuple[float, float, float, float], height: int = 360) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Marker(ipywidgets.VBox):
         lat, lon = self.marker.location
         return lon, lat
 
-    def _moved(self, **event: Any) -> None:
+    def _moved(self, **event: object) -> None:
         if event.get("type") == "click":
             self._clicked = True
             self.marker.location = event["coordinates"]
@@ -116,25 +116,25 @@ class Polygon(ipywidgets.VBox):
         points = sum(map(len, shapes[-1]["coordinates"]))
         if points > _FEW_POINTS:
             raise InvalidInputError(f"the polygon has {points} points; draw one of at most {_FEW_POINTS}")
-        found: dict[str, Any] = shapes[-1]
-        return found
+        geometry: dict[str, Any] = shapes[-1]
+        return geometry
 
 
-def outlines(rows: pa.Table) -> Any:
-    """A map of footprints: `footprint` is WKB in degrees, the other columns are told where one points."""
+def footprints(rows: pa.Table) -> Any:
+    """A map of footprints: `footprint` is WKB in degrees, the other columns are shown where one points."""
     package = leaflet()
     shapes = shapely.from_wkb(rows["footprint"].to_numpy())
-    told = rows.drop_columns(["footprint"]).slice(0, _MOST_OUTLINES).to_pylist()
+    properties = rows.drop_columns(["footprint"]).slice(0, _MOST_OUTLINES).to_pylist()
     features = [
         {
             "type": "Feature",
             "geometry": json.loads(shapely.to_geojson(shape)),
             "properties": {name: str(value) for name, value in row.items()},
         }
-        for shape, row in zip(shapes, told, strict=False)
+        for shape, row in zip(shapes, properties, strict=False)
     ]
-    place = showing(shapely.total_bounds(shapes) if len(shapes) else (0, 35, 30, 60))
-    drawn = package.Map(**place, layout={"height": _HEIGHT})
+    position = showing(shapely.total_bounds(shapes) if len(shapes) else (0, 35, 30, 60))
+    view = package.Map(**position, layout={"height": _HEIGHT})
     layer = package.GeoJSON(
         data={"type": "FeatureCollection", "features": features},
         style={"color": palette.GOOD, "weight": 2, "fillOpacity": 0.05},
@@ -142,9 +142,9 @@ def outlines(rows: pa.Table) -> Any:
     )
     under = ipywidgets.HTML("point at a footprint")
 
-    def tell(feature: dict[str, Any], **_: Any) -> None:
+    def tell(feature: dict[str, Any], **_: object) -> None:
         under.value = ", ".join(f"{name} {html.escape(value)}" for name, value in feature["properties"].items())
 
     layer.on_hover(tell)
-    drawn.add(layer)
-    return ipywidgets.VBox([drawn, under])
+    view.add(layer)
+    return ipywidgets.VBox([view, under])

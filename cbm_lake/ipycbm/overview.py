@@ -19,15 +19,15 @@ import pyarrow.parquet as pq
 from cbm_lake.cards import CLOUD_CLASSES, observation
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, of_extra
 from cbm_lake.ipycbm import drawing, maps
-from cbm_lake.ipycbm.choice import STYLE, ParcelSet, offer
+from cbm_lake.ipycbm.choice import STYLE, ParcelSet, ParcelSetKey, offer
 from cbm_lake.ipycbm.files import File
-from cbm_lake.ipycbm.panel import Panel, told
+from cbm_lake.ipycbm.panel import Panel, reporting
 from cbm_lake.lake import Lake, open_lake
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cbm_lake.ipycbm.drawing import Box, Colouring, Outlines
+    from cbm_lake.ipycbm.drawing import Box, Colouring, Geometries
 
 _WHAT: Final = (
     ("crop", "crop_name"),
@@ -49,26 +49,28 @@ Tell = Callable[[str], str]
 """What is shown, as HTML, of a parcel that was clicked."""
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """Which parcels, by what they are coloured, and the map."""
-    known = ParcelSet()
-    what = ipywidgets.Dropdown(options=_WHAT, description="coloured by", style=STYLE)
+    parcel_set = ParcelSet(lake)
+    colour_by = ipywidgets.Dropdown(options=_WHAT, description="coloured by", style=STYLE)
     day = ipywidgets.Dropdown(description="day", style=STYLE, layout={"display": "none"})
     table = File("table", ".parquet,.csv", needed=False)
     column = ipywidgets.Text(description="column", placeholder="its name", style=STYLE)
 
-    def draw(key: dict[str, Any], what: str, day: Any, table: Path | None, column: str, gpu: bool) -> ipywidgets.Widget:
-        lake = open_lake()
-        rows = lake.query("parcels.declared", **_named(key), outlines=True)
-        values = _values(lake, rows, key, what, day, table, column)
-        shown = by_lonboard if gpu else Overview
-        return shown(drawing.Outlines.of(rows), drawing.coloured(values), lambda pid: tell(lake, key, pid))
+    def draw(
+        key: ParcelSetKey, colour_by: str, day: Any, table: Path | None, column: str, gpu: bool
+    ) -> ipywidgets.Widget:
+        opened = lake or open_lake()
+        rows = opened.query("parcels.declared", **_named(key), outlines=True)
+        values = _values(opened, rows, key, colour_by, day, table, column)
+        widget = by_lonboard if gpu else Overview
+        return widget(drawing.Geometries.of(rows), drawing.coloured(values), lambda pid: tell(opened, key, pid))
 
     form = Panel(
         "draw the map",
         draw,
-        context={"key": known},
-        what=what,
+        context={"key": parcel_set},
+        colour_by=colour_by,
         day=day,
         table=table,
         column=column,
@@ -79,49 +81,50 @@ def panel() -> ipywidgets.Widget:
         ),
     )
 
-    def follow(_: Any = None) -> None:
-        day.layout.display = None if what.value == "ndvi" else "none"
-        table.layout.display = column.layout.display = None if what.value == "file" else "none"
-        if what.value == "ndvi":
-            with told(form.message):
-                offer(day, days(known.value), last=True)
+    def follow(_: object = None) -> None:
+        day.layout.display = None if colour_by.value == "ndvi" else "none"
+        table.layout.display = column.layout.display = None if colour_by.value == "file" else "none"
+        if colour_by.value == "ndvi":
+            with reporting(form.message):
+                offer(day, days(parcel_set.value, lake), last=True)
 
-    for one in (what, known.aoi, known.year, known.ptype):
+    for one in (colour_by, parcel_set.aoi, parcel_set.year, parcel_set.ptype):
         one.observe(follow, "value")
     follow()
-    return ipywidgets.VBox([known, form])
+    return ipywidgets.VBox([parcel_set, form])
 
 
-def _named(key: dict[str, Any]) -> dict[str, Any]:
+def _named(key: ParcelSetKey) -> dict[str, Any]:
     """The key as queries want it."""
     return {**key, "ptype": key["ptype"] or ""}
 
 
-def days(key: dict[str, Any]) -> list[str]:
+def days(key: ParcelSetKey, lake: Lake | None = None) -> list[str]:
     """The days of which there are signatures of Sentinel-2."""
-    return [str(day) for day in open_lake().query("scenes.days", card="s2", **_named(key))["day"].to_pylist()]
+    lake = lake or open_lake()
+    return [str(day) for day in lake.query("scenes.days", card="s2", **_named(key))["day"].to_pylist()]
 
 
 def _values(
-    lake: Lake, rows: pa.Table, key: dict[str, Any], what: str, day: Any, table: Path | None, column: str
+    lake: Lake, rows: pa.Table, key: ParcelSetKey, colour_by: str, day: Any, table: Path | None, column: str
 ) -> Any:
     """By what parcels are coloured, in the order of the rows; null where it is not known."""
-    if what == "ndvi":
+    if colour_by == "ndvi":
         if not day:
             raise NotFoundError("nothing is extracted of these parcels yet; extract Sentinel-2 with ipycbm.extract()")
-        found = lake.query("parcels.ndvi_on", **_named(key), day=day, screen=list(CLOUD_CLASSES), cloud=_CLOUD)
-        return matched(rows["pid"], found["pid"], found["value"])
-    if what == "file":
+        rows_on_day = lake.query("parcels.ndvi_on", **_named(key), day=day, screen=list(CLOUD_CLASSES), cloud=_CLOUD)
+        return matched(rows["pid"], rows_on_day["pid"], rows_on_day["value"])
+    if colour_by == "file":
         if table is None:
             raise InvalidInputError("no table is given; write the path of a .parquet or .csv, or send one")
         return matched(rows["pid"], *of_file(table, column.strip()))
-    return rows[what]
+    return rows[colour_by]
 
 
-def matched(pids: Any, known: Any, values: Any) -> pa.Array:
+def matched(pids: Any, candidates: Any, values: Any) -> pa.Array:
     """The values in the order of the pids; null where there is none."""
-    place = pa.compute.index_in(pids.combine_chunks(), pa.chunked_array(known).combine_chunks())
-    return pa.chunked_array(values).combine_chunks().take(place)
+    position = pa.compute.index_in(pids.combine_chunks(), pa.chunked_array(candidates).combine_chunks())
+    return pa.chunked_array(values).combine_chunks().take(position)
 
 
 def of_file(file: Path, column: str) -> tuple[Any, Any]:
@@ -150,7 +153,7 @@ def _csv(file: Path) -> pa.Table:
     return pyarrow.csv.read_csv(file, convert_options=options)
 
 
-def tell(lake: Lake, key: dict[str, Any], pid: str) -> str:
+def tell(lake: Lake, key: ParcelSetKey, pid: str) -> str:
     """NDVI of a parcel over the year, as HTML."""
     rows = lake.query("time_series.observations", **_named(key), pid=pid, screen=list(CLOUD_CLASSES))
     rows = rows.filter(rows["ndvi"].is_valid())
@@ -158,21 +161,21 @@ def tell(lake: Lake, key: dict[str, Any], pid: str) -> str:
     if not rows.num_rows:
         return f"{heading}: nothing is extracted of it yet"
     looks = rows["why_not"].to_pylist()
-    drawn = drawing.curve(rows["obstime"].to_pylist(), rows["ndvi"].to_pylist(), [look is not None for look in looks])
+    curve = drawing.curve(rows["obstime"].to_pylist(), rows["ndvi"].to_pylist(), [look is not None for look in looks])
     counts = Counter(look for look in looks if look)
     pale = ", ".join(f"{count} {_PALE[look]}" for look, count in sorted(counts.items()))
-    return f"{heading}: NDVI of {rows.num_rows} scenes{f', pale: {pale}' if pale else ''}<br>{drawn}"
+    return f"{heading}: NDVI of {rows.num_rows} scenes{f', pale: {pale}' if pale else ''}<br>{curve}"
 
 
 class Layer:
     """Parcels as a picture that lies over a map and follows it."""
 
-    def __init__(self, drawn: Any, found: Outlines, colours: NDArray[np.uint8], problem: ipywidgets.HTML) -> None:
-        self._found, self._colours, self._problem = found, colours, problem
-        self._map = drawn
-        self.overlay = maps.leaflet().ImageOverlay(**self._picture(found.extent))
-        drawn.add(self.overlay)
-        drawn.observe(self._follow, "bounds")
+    def __init__(self, view: Any, geometries: Geometries, colours: NDArray[np.uint8], problem: ipywidgets.HTML) -> None:
+        self._geometries, self._colours, self._problem = geometries, colours, problem
+        self._map = view
+        self.overlay = maps.leaflet().ImageOverlay(**self._picture(geometries.extent))
+        view.add(self.overlay)
+        view.observe(self._follow, "bounds")
         self._follow()
 
     def remove(self) -> None:
@@ -180,49 +183,49 @@ class Layer:
         self._map.unobserve(self._follow, "bounds")
         self._map.remove(self.overlay)
 
-    def _follow(self, _: Any = None) -> None:
+    def _follow(self, _: object = None) -> None:
         """Draw what the map shows now."""
         if not self._map.bounds:
             return
         (south, west), (north, east) = self._map.bounds
-        with told(self._problem), self.overlay.hold_trait_notifications():
+        with reporting(self._problem), self.overlay.hold_trait_notifications():
             for name, value in self._picture((west, south, east, north)).items():
                 setattr(self.overlay, name, value)
 
     def _picture(self, view: Box) -> dict[str, Any]:
         """What the overlay is to have."""
-        painted = self._found.painted(view, _PIXELS, self._colours)
+        painted = self._geometries.painted(view, _PIXELS, self._colours)
         image = base64.b64encode(imagecodecs.png_encode(painted, level=1)).decode("ascii")  # soon rather than small
         west, south, east, north = view
         return {"url": f"data:image/png;base64,{image}", "bounds": ((south, west), (north, east))}
 
 
-def beneath(drawn: Any, known: ParcelSet) -> Panel:
+def beneath(view: Any, parcel_set: ParcelSet) -> Panel:
     """A button that shows the parcels, coloured by crop, on a map that is there."""
     before: list[Layer] = []
 
-    def show(key: dict[str, Any]) -> str:
-        rows = open_lake().query("parcels.declared", **_named(key), outlines=True)
-        found, colouring = drawing.Outlines.of(rows), drawing.coloured(rows["crop_name"])
+    def show(key: ParcelSetKey) -> str:
+        rows = (parcel_set.lake or open_lake()).query("parcels.declared", **_named(key), outlines=True)
+        geometries, colouring = drawing.Geometries.of(rows), drawing.coloured(rows["crop_name"])
         while before:
             before.pop().remove()
-        before.append(Layer(drawn, found, colouring.colours, form.message))
+        before.append(Layer(view, geometries, colouring.colours, form.message))
         return f"{rows.num_rows:,} parcels"
 
-    form = Panel("show the parcels", show, context={"key": known})
+    form = Panel("show the parcels", show, context={"key": parcel_set})
     return form
 
 
 class Overview(ipywidgets.VBox):
     """A map of all parcels; `under` tells of the one that was clicked."""
 
-    def __init__(self, found: Outlines, colouring: Colouring, tell: Tell) -> None:
-        self._found, self._tell = found, tell
+    def __init__(self, geometries: Geometries, colouring: Colouring, tell: Tell) -> None:
+        self._geometries, self._tell = geometries, tell
         self.under = ipywidgets.HTML("a click on a parcel shows its NDVI")
         self.map = maps.leaflet().Map(
-            **maps.showing(found.extent, _HEIGHT), scroll_wheel_zoom=True, layout={"height": f"{_HEIGHT}px"}
+            **maps.showing(geometries.extent, _HEIGHT), scroll_wheel_zoom=True, layout={"height": f"{_HEIGHT}px"}
         )
-        self.layer = Layer(self.map, found, colouring.colours, self.under).overlay
+        self.layer = Layer(self.map, geometries, colouring.colours, self.under).overlay
         self.map.on_interaction(self._clicked)
         super().__init__([ipywidgets.HTML(drawing.key(colouring)), self.map, self.under])
 
@@ -230,12 +233,12 @@ class Overview(ipywidgets.VBox):
         if event.get("type") != "click":
             return
         lat, lon = event["coordinates"]
-        with told(self.under):
-            pid = self._found.at(lon, lat)
+        with reporting(self.under):
+            pid = self._geometries.at(lon, lat)
             self.under.value = "there is no parcel" if pid is None else self._tell(pid)
 
 
-def by_lonboard(found: Outlines, colouring: Colouring, tell: Tell) -> ipywidgets.Widget:
+def by_lonboard(geometries: Geometries, colouring: Colouring, tell: Tell) -> ipywidgets.Widget:
     """The same map drawn by the browser's graphics card, from GeoArrow.
 
     Raises:
@@ -245,7 +248,7 @@ def by_lonboard(found: Outlines, colouring: Colouring, tell: Tell) -> ipywidgets
 
     with of_extra("notebook", "this map"):
         import lonboard
-    frame = gpd.GeoDataFrame({"pid": found.pids.to_pandas()}, geometry=found.shapes, crs=3857).to_crs(4326)
+    frame = gpd.GeoDataFrame({"pid": geometries.pids.to_pandas()}, geometry=geometries.shapes, crs=3857).to_crs(4326)
     layer = lonboard.SolidPolygonLayer.from_geopandas(
         frame, get_fill_color=colouring.colours, pickable=True, auto_downcast=False
     )
@@ -253,8 +256,8 @@ def by_lonboard(found: Outlines, colouring: Colouring, tell: Tell) -> ipywidgets
 
     def clicked(change: dict[str, Any]) -> None:
         if change["new"] is not None:
-            with told(under):
-                under.value = tell(found.pids[change["new"]].as_py())
+            with reporting(under):
+                under.value = tell(geometries.pids[change["new"]].as_py())
 
     layer.observe(clicked, "selected_index")
     return ipywidgets.VBox([ipywidgets.HTML(drawing.key(colouring)), lonboard.Map([layer], height=_HEIGHT), under])

@@ -52,7 +52,7 @@ class Panel(ipywidgets.VBox):
         redraws: whether a click while it runs, with other values, is answered as well: what is running is then dropped
             and the newest click is drawn.
         fleeting: whether the result goes when the form is changed, as "saved" does.
-        shown: what is shown of what comes back, a widget; `rendered` unless told.
+        shown: what is shown of what comes back, a widget; `rendered` unless given.
         after: called with what came back when all went well. What it changes in the form does not make the result old.
         locked: says why the button cannot be pressed now, "" where it can; asked again by `refresh`.
         context: further inputs by name, which stand elsewhere on the page, not in this form.
@@ -63,12 +63,12 @@ class Panel(ipywidgets.VBox):
     def __init__(
         self,
         label: str,
-        action: Callable[..., Any],
+        action: Callable[..., object],
         *,
         stops: bool = False,
         redraws: bool = False,
         fleeting: bool = False,
-        shown: Callable[[Any], ipywidgets.Widget] | None = None,
+        render: Callable[[Any], ipywidgets.Widget] | None = None,
         after: Callable[[Any], None] = lambda _: None,
         locked: Callable[[], str] = lambda: "",
         context: Mapping[str, Any] | None = None,
@@ -76,18 +76,18 @@ class Panel(ipywidgets.VBox):
         **inputs: ipywidgets.Widget,
     ) -> None:
         self.inputs, self.action, self.after, self.locked = inputs, action, after, locked
-        self._taken = {*(context or {}), *inputs}
+        self._names = {*(context or {}), *inputs}
         self.form = Form({**(beside or {}), **(context or {}), **inputs})
         self.listeners: list[Callable[[], None]] = []
         """Called whenever a result comes, goes, or becomes old, and when the action begins and ends."""
-        self._shown, self._stops, self._redraws, self._fleeting = shown or rendered, stops, redraws, fleeting
+        self._render, self._stops, self._redraws, self._fleeting = render or rendered, stops, redraws, fleeting
         self._stopped, self._lock = threading.Event(), threading.Lock()
         self._running: Future[Any] = Future()
         self.busy = False
         """Whether the action is running."""
         self.asked: Values = {}
         """What the form said at the last click."""
-        self._drawn: Values | None = None
+        self._drawn_values: Values | None = None
         self._again = False
         self.button = ipywidgets.Button(description=label, button_style="success", layout={"width": "auto"})
         self.stop = ipywidgets.Button(description="stop", disabled=True, layout={"width": "auto"})
@@ -102,14 +102,14 @@ class Panel(ipywidgets.VBox):
         self.refresh()
 
     @property
-    def drawn(self) -> Values | None:
+    def result_values(self) -> Values | None:
         """The values of which the result is that is shown and not old; None where there is none, or it is loading."""
-        current = self._drawn if self.result.children and not self.busy else None
+        current = self._drawn_values if self.result.children and not self.busy else None
         return current if current is not None and not self.form.differs(current) else None
 
     def clear(self) -> None:
         """Take the result away."""
-        self.result.children, self._drawn = (), None
+        self.result.children, self._drawn_values = (), None
         self._follow()
 
     def submit(self) -> Future[Any]:
@@ -167,13 +167,13 @@ class Panel(ipywidgets.VBox):
         answer = None
         for listener in LISTENERS:
             listener(self.button.description, self.form.loggable(self.asked))
-        with told(self.message):
+        with reporting(self.message):
             progress = {"progress": self._progress} if self._stops else {}
-            answer = self.action(**_given(self.asked, self._taken), **progress)
-            drawn = self._after(answer)
-            shown = self._shown(answer)
+            answer = self.action(**_selected_values(self.asked, self._names), **progress)
+            values = self._after(answer)
+            widget = self._render(answer)
             if not self._again:
-                self.result.children, self._drawn = (shown,), drawn
+                self.result.children, self._drawn_values = (widget,), values
                 self.say("")
         return answer
 
@@ -191,16 +191,16 @@ class Panel(ipywidgets.VBox):
 
     def _follow(self) -> None:
         """The form was changed, or a result came: mark the result as old, or as current."""
-        is_old = bool(self.result.children) and self._drawn is not None and self.form.differs(self._drawn)
+        is_old = bool(self.result.children) and self._drawn_values is not None and self.form.differs(self._drawn_values)
         if is_old and self._fleeting and not self.busy:
-            self.result.children, self._drawn, is_old = (), None, False
+            self.result.children, self._drawn_values, is_old = (), None, False
         self.old.value = self._of_what() if is_old else ""
         self.result.add_class(_OLD) if is_old else self.result.remove_class(_OLD)
         self.refresh()
 
     def _of_what(self) -> str:
         """That a result is old, and of what it is."""
-        changed = self.form.words(self._drawn or {})
+        changed = self.form.words(self._drawn_values or {})
         again = "the new one is loading" if self.busy else f"press {self.button.description} again"
         faded = f"<style>.{_OLD} {{ opacity: 0.4 }}</style>"
         return faded + _line(f"what is shown is of {changed}; the form says another: {again}", palette.DOUBTFUL)
@@ -217,7 +217,7 @@ class Panel(ipywidgets.VBox):
         self.say(f"{done:,} of {total:,}")
 
 
-class told:  # noqa: N801 - it is used as a function is
+class reporting:  # noqa: N801 - it is used as a function is
     """The border between the library and the page: shows there whatever is raised inside.
 
     What a callback or thread raises would be lost otherwise.
@@ -237,13 +237,13 @@ class told:  # noqa: N801 - it is used as a function is
         return True
 
 
-def _given(values: Values, names: Collection[str]) -> Values:
+def _selected_values(values: Values, names: Collection[str]) -> Values:
     """The values of those names; where one cannot be had, why."""
-    given = {name: value for name, value in values.items() if name in names}
-    for value in given.values():
+    selected = {name: value for name, value in values.items() if name in names}
+    for value in selected.values():
         if isinstance(value, LakeError):
             raise value
-    return given
+    return selected
 
 
 def _line(text: str, colour: str) -> str:
@@ -305,10 +305,10 @@ def _interactive(figure: Any) -> ipywidgets.HTML:
     from bokeh.embed import components
     from bokeh.resources import Resources
 
-    drawn = holoviews.render(figure, backend="bokeh")
-    drawn.sizing_mode = "stretch_width"
+    document = holoviews.render(figure, backend="bokeh")
+    document.sizing_mode = "stretch_width"
     scripts = "".join(f"<script>{text}</script>" for text in Resources(mode="inline", components=["bokeh"]).js_raw)
-    page = html.escape(scripts + "".join(components(drawn)), quote=True)
+    page = html.escape(scripts + "".join(components(document)), quote=True)
     return ipywidgets.HTML(f'<iframe srcdoc="{page}" style="width: 100%; height: 420px; border: 0"></iframe>')
 
 

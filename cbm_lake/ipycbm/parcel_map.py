@@ -14,39 +14,39 @@ import shapely
 from cbm_lake.errors import of_extra
 
 _SIZE: Final = 760, 360
-"""Width and height in pixels of the screen that the outlines may fill."""
+"""Width and height in pixels of the screen that the geometries may fill."""
 MOST: Final = 2_000
 """Parcels that a map shows; with more a browser becomes slow."""
 
 
-def parcel_map(shapes: gpd.GeoSeries, colours: Mapping[str, str], chosen: Callable[[str], None]) -> ipywidgets.Widget:
-    """A map of outlines, of which a click chooses one.
+def parcel_map(shapes: gpd.GeoSeries, colours: Mapping[str, str], choose: Callable[[str], None]) -> ipywidgets.Widget:
+    """A map of geometries, of which a click chooses one.
 
     Args:
-        shapes: outlines by the parcels' identifiers, the most important first, in any coordinate system.
+        shapes: geometries by the parcels' identifiers, the most important first, in any coordinate system.
         colours: of each parcel, as HTML writes them.
         chosen: called with the identifier of the parcel that was clicked.
     """
     with of_extra("notebook", "a map"):
         import ipyleaflet
 
-    shown = shapes[~(shapes.is_empty | shapes.isna())].iloc[:MOST].to_crs(4326)
-    if shown.empty:
+    visible = shapes[~(shapes.is_empty | shapes.isna())].iloc[:MOST].to_crs(4326)
+    if visible.empty:
         return ipywidgets.HTML("no parcel to show on a map")
     layer = ipyleaflet.GeoJSON(
-        data={"type": "FeatureCollection", "features": [_feature(str(pid), shape) for pid, shape in shown.items()]},
+        data={"type": "FeatureCollection", "features": [_feature(str(pid), shape) for pid, shape in visible.items()]},
         style={"weight": 2, "fillOpacity": 0.5},
         hover_style={"fillOpacity": 0.8},
         style_callback=lambda feature: {"color": colours[feature["properties"]["pid"]]},
     )
-    layer.on_click(lambda feature, **_: chosen(feature["properties"]["pid"]))
-    west, south, east, north = shown.total_bounds
+    layer.on_click(lambda feature, **_: choose(feature["properties"]["pid"]))
+    west, south, east, north = visible.total_bounds
     centre = (south + north) / 2, (west + east) / 2
     zoom = _zoom(east - west, (north - south) / math.cos(math.radians(centre[0])))
-    drawn = ipyleaflet.Map(center=centre, zoom=zoom, layout={"height": f"{_SIZE[1] + 40}px"})
-    drawn.add(layer)
+    view = ipyleaflet.Map(center=centre, zoom=zoom, layout={"height": f"{_SIZE[1] + 40}px"})
+    view.add(layer)
     more = "" if len(shapes) <= MOST else f" (the first {MOST:,} of {len(shapes):,})"
-    return ipywidgets.VBox([ipywidgets.Label(f"a click on a parcel chooses it{more}"), drawn])
+    return ipywidgets.VBox([ipywidgets.Label(f"a click on a parcel chooses it{more}"), view])
 
 
 def _zoom(width: float, height: float) -> int:

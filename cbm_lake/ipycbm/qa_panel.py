@@ -20,11 +20,11 @@ from cbm_lake import qa, show
 from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.ipycbm.choice import STYLE, WIDE, ParcelSet, offer
+from cbm_lake.ipycbm.choice import STYLE, WIDE, ParcelSet, ParcelSetKey, offer
 from cbm_lake.ipycbm.files import File, downloads
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.ipycbm.parcel_map import parcel_map
-from cbm_lake.lake import open_lake
+from cbm_lake.lake import Lake, open_lake
 from cbm_lake.qa.inspection import VERDICTS
 from cbm_lake.qa.sample import OUTPUT
 from cbm_lake.qa.targets import RULES
@@ -43,14 +43,14 @@ _COLOURS: Final = {
 }
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """A tab for each step."""
-    desk = Desk()
+    desk = Desk(lake)
     tabs = {
         "validate": _validate(),
         "sample": _sample(desk),
         "inspect": desk,
-        "guide": _guide(),
+        "guide": _guide(lake),
     }
     return ipywidgets.Tab(list(tabs.values()), titles=list(tabs))
 
@@ -67,7 +67,7 @@ def _validate() -> Panel:
         "validate",
         validate,
         stops=True,
-        shown=_findings,
+        render=_findings,
         table=table_file,
         table_type=ipywidgets.Dropdown(options=_TABLES, description="of type", style=STYLE),
         interventions=File("interventions", ".csv,.parquet", needed=False),
@@ -75,15 +75,15 @@ def _validate() -> Panel:
     )
 
 
-def _findings(found: qa.Validation) -> ipywidgets.Widget:
+def _findings(validation: qa.Validation) -> ipywidgets.Widget:
     """What came of every step, the findings, and the report as files."""
-    folder = Path(tempfile.mkdtemp(prefix="report-", dir=Workspace.here().temp))
+    folder = Path(tempfile.mkdtemp(prefix="report-", dir=Workspace.here().create().temp))
     files = [folder / f"validation{ending}" for ending in (".html", ".json", ".parquet")]
     for path in files:
-        found.write(path)
-    steps = "".join(f"<li>{html.escape(str(step))}</li>" for step in found.steps)
-    rows = found.findings.select(["severity", "table", "column", "count", "message"])
-    summary = ipywidgets.HTML(f"<b>{html.escape(found.summary)}</b><ol>{steps}</ol>")
+        validation.write(path)
+    steps = "".join(f"<li>{html.escape(str(step))}</li>" for step in validation.steps)
+    rows = validation.findings.select(["severity", "table", "column", "count", "message"])
+    summary = ipywidgets.HTML(f"<b>{html.escape(validation.summary)}</b><ol>{steps}</ol>")
     return ipywidgets.VBox([summary, rendered(rows), downloads(files)])
 
 
@@ -98,8 +98,8 @@ def _sample(desk: Desk) -> Panel:
     return Panel(
         "draw the sample",
         draw,
-        shown=_drawn,
-        after=lambda drawn: desk.refresh(drawn.extraction_id),
+        render=_sample_summary,
+        after=lambda sample: desk.refresh(sample.extraction_id),
         parcels=File("parcel list", ".csv,.parquet"),
         targets=File("targets", ".csv,.parquet", needed=False),
         target_rule=ipywidgets.Dropdown(options=list(RULES), description="target rule", style=STYLE),
@@ -114,22 +114,22 @@ def _sample(desk: Desk) -> Panel:
     )
 
 
-def _drawn(drawn: qa.Sample) -> ipywidgets.Widget:
-    told = f"sample {drawn.extraction_id}: {drawn.totals.selected_parcels:,} of {drawn.totals.parcels:,} parcels"
+def _sample_summary(sample: qa.Sample) -> ipywidgets.Widget:
+    summary = f"sample {sample.extraction_id}: {sample.totals.selected_parcels:,} of {sample.totals.parcels:,} parcels"
     return ipywidgets.VBox(
         [
-            ipywidgets.HTML(f"<b>{html.escape(told)}</b>"),
-            rendered(drawn.buckets),
-            rendered(qa.plot_buckets(drawn)),
-            downloads(drawn.files.values()),
+            ipywidgets.HTML(f"<b>{html.escape(summary)}</b>"),
+            rendered(sample.buckets),
+            rendered(qa.plot_buckets(sample)),
+            downloads(sample.files.values()),
         ]
     )
 
 
 def samples() -> list[str]:
     """The names of the samples in output/, the newest first."""
-    found = sorted((Workspace.here().root / OUTPUT).glob("*.parquet"), key=lambda path: path.stat().st_mtime)
-    names = [match[1] for path in reversed(found) if (match := _NAME.fullmatch(path.name))]
+    files = sorted((Workspace.here().root / OUTPUT).glob("*.parquet"), key=lambda path: path.stat().st_mtime)
+    names = [match[1] for path in reversed(files) if (match := _NAME.fullmatch(path.name))]
     return list(dict.fromkeys(names))
 
 
@@ -138,7 +138,7 @@ class Opened:
     """A sample, and how far its inspection is."""
 
     sample: str
-    key: dict[str, Any]
+    key: ParcelSetKey
     """Of the parcel set."""
     judged: pa.Table
     counts: pa.Table
@@ -155,14 +155,15 @@ class Seen:
     @property
     def value(self) -> dict[str, Any] | str:
         """The parcel, sample and area whose pictures are shown; or why there are none."""
-        return self._desk.seen or self._desk.why_locked()
+        return self._desk.inspected or self._desk.why_locked()
 
 
 class Desk(ipywidgets.VBox):
     """The inspection of a sample: how far it is, one parcel, a verdict on it; then the next."""
 
-    def __init__(self) -> None:
-        self.parcels = ParcelSet()
+    def __init__(self, lake: Lake | None = None) -> None:
+        self.lake = lake
+        self.parcels = ParcelSet(lake)
         self.sample = ipywidgets.Dropdown(options=samples(), description="sample", style=STYLE)
         self.pid = ipywidgets.Combobox(description="parcel", placeholder="type to search", style=STYLE)
         self.opened: str | None = None
@@ -173,7 +174,7 @@ class Desk(ipywidgets.VBox):
         self.stand = Panel(
             "open",
             self._open,
-            shown=self._overview,
+            render=self._overview,
             after=lambda _: self._show(),
             context={"key": self.parcels},
             sample=self.sample,
@@ -185,7 +186,7 @@ class Desk(ipywidgets.VBox):
             fleeting=True,
             after=lambda _: self._next(),
             locked=self.why_locked,
-            context={"seen": Seen(self)},
+            context={"inspected": Seen(self)},
             verdict=ipywidgets.ToggleButtons(options=VERDICTS, value=None),
             note=ipywidgets.Textarea(placeholder="note", layout=WIDE),
             who=ipywidgets.Text(description="inspector", placeholder="the user of the settings", style=STYLE),
@@ -195,9 +196,9 @@ class Desk(ipywidgets.VBox):
         super().__init__([self.parcels, self.stand, self.look, self.record])
 
     @property
-    def seen(self) -> dict[str, Any] | None:
+    def inspected(self) -> dict[str, Any] | None:
         """The parcel, sample and area whose pictures are shown, where the form says the same; else None."""
-        return self.look.drawn if self.opened == self.sample.value else None
+        return self.look.result_values if self.opened == self.sample.value else None
 
     def why_locked(self) -> str:
         """Why no verdict can be recorded now; "" where one can."""
@@ -208,11 +209,11 @@ class Desk(ipywidgets.VBox):
             return f"locked: the parcels are of sample {self.opened}, the form says {self.sample.value}; press open"
         if not self.look.result.children:
             return "locked: no pictures are shown; press look"
-        if self.look.drawn is None:
+        if self.look.result_values is None:
             return f"locked: the pictures are not those of parcel {pid or '(none)'} as the form says it; press look"
         return ""
 
-    def _unchoose(self, _: Any) -> None:
+    def _unchoose(self, _: object) -> None:
         """A verdict that was chosen for one parcel is not one on another."""
         self.record.inputs["verdict"].value = None
 
@@ -226,37 +227,38 @@ class Desk(ipywidgets.VBox):
         self.pid.value = pid
         self.look.submit()
 
-    def _open(self, key: dict[str, Any], sample: str | None, limiting_quality: float) -> Opened:
+    def _open(self, key: ParcelSetKey, sample: str | None, limiting_quality: float) -> Opened:
         """The verdicts, and the counts by group; the next look is at the first parcel without a verdict."""
         if not sample:
             raise InvalidInputError("there is no sample yet; draw one first")
-        judged = qa.verdicts(sample)
+        judged = qa.verdicts(sample, lake=self.lake)
         still = [row["gsa_par_id"] for row in judged.to_pylist() if row["verdict"] is None]
         all_pids = dict.fromkeys([*still, *judged["gsa_par_id"].to_pylist()])
         self.pid.options = list(all_pids)
         if self.pid.value not in still:
             self.pid.value = next(iter(all_pids), "")
         self.opened = sample
-        return Opened(sample, key, judged, qa.inspection_counts(sample, limiting_quality=limiting_quality or None))
+        counts = qa.inspection_counts(sample, limiting_quality=limiting_quality or None, lake=self.lake)
+        return Opened(sample, key, judged, counts)
 
     def _show(self) -> None:
         self.look.submit()
 
-    def _overview(self, found: Opened) -> ipywidgets.Widget:
-        pids, given = (found.judged[name].to_pylist() for name in ("gsa_par_id", "verdict"))
-        verdict = dict(zip(pids, given, strict=True))
-        colours = {pid: _COLOURS[given] for pid, given in verdict.items()}
+    def _overview(self, opened: Opened) -> ipywidgets.Widget:
+        pids, verdicts = (opened.judged[name].to_pylist() for name in ("gsa_par_id", "verdict"))
+        verdict = dict(zip(pids, verdicts, strict=True))
+        colours = {pid: _COLOURS[verdicts] for pid, verdicts in verdict.items()}
         legend = " · ".join(f'<b style="color: {colour}">{name or "open"}</b>' for name, colour in _COLOURS.items())
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{found.sample}_verdicts.csv"
-            qa.export_verdicts(found.sample, path)
+            path = Path(folder) / f"{opened.sample}_verdicts.csv"
+            qa.export_verdicts(opened.sample, path, lake=self.lake)
             handed = downloads([path])
-        drawn = parcel_map(self._outlines(found.key, list(verdict)), colours, self.choose)
-        return ipywidgets.VBox([ipywidgets.HTML(legend), drawn, rendered(found.counts), handed])
+        view = parcel_map(self._geometries(opened.key, list(verdict)), colours, self.choose)
+        return ipywidgets.VBox([ipywidgets.HTML(legend), view, rendered(opened.counts), handed])
 
-    def _outlines(self, key: dict[str, Any], pids: list[str]) -> gpd.GeoSeries:
-        """The outlines of those parcels that the lake has."""
-        lake = open_lake()
+    def _geometries(self, key: ParcelSetKey, pids: list[str]) -> gpd.GeoSeries:
+        """The geometries of those parcels that the lake has."""
+        lake = self.lake or open_lake()
         try:
             rows = lake.read_parcels(lake.parcel_set(**key), ["id", "geometry", "epsg"])
         except (NotFoundError, InvalidInputError):  # a sample needs no lake
@@ -272,16 +274,19 @@ class Desk(ipywidgets.VBox):
         if isinstance(key, InvalidInputError):
             raise key
         figures = show.parcel_info.by_pid, show.time_series.ndvi
-        return [figure(key["aoi"], key["year"], pid, key["ptype"]) for figure in figures]
+        of: dict[str, Any] = {"lake": self.lake} if self.lake else {}
+        return [figure(key["aoi"], key["year"], pid, key["ptype"], **of) for figure in figures]
 
-    def _record(self, seen: dict[str, Any] | str, verdict: str | None, note: str, who: str) -> str:
+    def _record(self, inspected: dict[str, Any] | str, verdict: str | None, note: str, who: str) -> str:
         """A verdict on what was seen at the moment of the click."""
         if verdict is None:
             raise InvalidInputError(f"no verdict is chosen; take {', '.join(VERDICTS)}")
-        if isinstance(seen, str):
-            raise InvalidInputError(seen)
-        qa.inspect(seen["sample"], seen["pid"], verdict, note.strip(), who=who.strip() or None)
-        return f"{seen['pid']} of sample {seen['sample']}: {verdict}"
+        if isinstance(inspected, str):
+            raise InvalidInputError(inspected)
+        qa.inspect(
+            inspected["sample"], inspected["pid"], verdict, note.strip(), who=who.strip() or None, lake=self.lake
+        )
+        return f"{inspected['pid']} of sample {inspected['sample']}: {verdict}"
 
     def _next(self) -> None:
         """Make ready for the next parcel without a verdict; the last one's pictures go at once, lest they be judged."""
@@ -290,12 +295,14 @@ class Desk(ipywidgets.VBox):
         self.stand.submit()
 
 
-def _guide() -> Panel:
+def _guide(lake: Lake | None = None) -> Panel:
     """Goes from parcels and scenes to pictures of a sample's parcels as far as it can, and says what is missing."""
 
     def go(aoi: str, year: int, workers: int, progress: Progress, **settings: str) -> str:
-        given: dict[str, Any] = {name: value.strip() or None for name, value in settings.items()}
-        steps = qa.workflow(aoi, year, workers=workers, progress=lambda _, done, all_: progress(done, all_), **given)
+        options: dict[str, Any] = {name: value.strip() or None for name, value in settings.items()}
+        steps = qa.workflow(
+            aoi, year, workers=workers, lake=lake, progress=lambda _, done, all_: progress(done, all_), **options
+        )
         return "\n".join(map(str, steps))
 
     def field(label: str, hint: str) -> ipywidgets.Text:
@@ -305,7 +312,7 @@ def _guide() -> Panel:
         "go on",
         go,
         stops=True,
-        shown=lambda text: ipywidgets.HTML(f"<pre>{html.escape(text)}</pre>"),
+        render=lambda text: ipywidgets.HTML(f"<pre>{html.escape(text)}</pre>"),
         aoi=field("area", "two letters, for instance"),
         year=ipywidgets.IntText(value=date.today().year, description="year", style=STYLE),
         parcels=field("parcels", "file of the declared parcels; empty where they are in the lake"),

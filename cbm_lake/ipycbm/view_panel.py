@@ -20,8 +20,9 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import overview
 from cbm_lake.ipycbm.choice import STYLE, Days, offer
-from cbm_lake.ipycbm.panel import Panel, rendered, told
+from cbm_lake.ipycbm.panel import Panel, rendered, reporting
 from cbm_lake.ipycbm.parcel_map import MOST, parcel_map
+from cbm_lake.lake import Lake
 from cbm_lake.parcel import basemaps
 from cbm_lake.show import views
 
@@ -33,27 +34,29 @@ Parcel = tuple[str, int, str]
 """Area, year, identifier."""
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """Which parcel, and a tab for each way to look at it."""
-    chosen = Kept()
+    parcels = Kept(lake)
     tabs = {
-        "information": _simple("show", chosen, show.parcel_info.by_pid),
-        "time series": _series(chosen),
-        "chips": _chips(chosen),
-        "calendar": _calendar(chosen),
-        "map": _map(chosen),
-        "background": _background(chosen),
-        "notes": _notes(chosen),
-        "delete": _delete(chosen),
-        "all parcels": overview.panel(),
+        "information": _simple("show", parcels, show.parcel_info.by_pid),
+        "time series": _series(parcels),
+        "chips": _chips(parcels),
+        "calendar": _calendar(parcels),
+        "map": _map(parcels),
+        "background": _background(parcels),
+        "notes": _notes(parcels),
+        "delete": _delete(parcels),
+        "all parcels": overview.panel(lake),
     }
-    return ipywidgets.VBox([chosen, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
+    return ipywidgets.VBox([parcels, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
 
 
 class Kept(ipywidgets.HBox):
     """A parcel among those that lie in temp/ and data/; `value` is it."""
 
-    def __init__(self) -> None:
+    def __init__(self, lake: Lake | None = None) -> None:
+        self.of: dict[str, Any] = {"lake": lake} if lake else {}
+        """The argument of functions that says which lake, where it is not that of the settings."""
         self.aoi = ipywidgets.Dropdown(description="area", style=STYLE)
         self.year = ipywidgets.Dropdown(description="year", style=STYLE)
         self.pid = ipywidgets.Combobox(description="parcel", placeholder="type to search", style=STYLE)
@@ -67,18 +70,18 @@ class Kept(ipywidgets.HBox):
 
     def refresh(self) -> None:
         """Look again what was got."""
-        self._found: dict[str, dict[str, list[str]]] = {}
-        with told(self.problem):
+        self._folders_by_area: dict[str, dict[str, list[str]]] = {}
+        with reporting(self.problem):
             workspace = Workspace.here()
-            self._found = merged(get.folders.kept(workspace.temp), get.folders.kept(workspace.data))
+            self._folders_by_area = merged(get.folders.kept(workspace.temp), get.folders.kept(workspace.data))
             self.problem.value = ""
-        offer(self.aoi, sorted(self._found))
+        offer(self.aoi, sorted(self._folders_by_area))
         self._choose_year()
 
     def beside(self, parcel: Parcel) -> list[str]:
         """All parcels of the area and year of a parcel, it first."""
         aoi, year, pid = parcel
-        return list(dict.fromkeys([pid, *self._found.get(aoi, {}).get(str(year), [])]))
+        return list(dict.fromkeys([pid, *self._folders_by_area.get(aoi, {}).get(str(year), [])]))
 
     @property
     def value(self) -> Parcel:
@@ -92,77 +95,77 @@ class Kept(ipywidgets.HBox):
         return self.aoi.value, int(self.year.value), self.pid.value
 
     def _choose_year(self) -> None:
-        offer(self.year, sorted(self._found.get(self.aoi.value, {})), last=True)
+        offer(self.year, sorted(self._folders_by_area.get(self.aoi.value, {})), last=True)
         self._choose_pid()
 
     def _choose_pid(self) -> None:
-        pids = self._found.get(self.aoi.value, {}).get(self.year.value, [])
+        pids = self._folders_by_area.get(self.aoi.value, {}).get(self.year.value, [])
         self.pid.options, self.pid.value = pids, pids[0] if pids else ""
 
 
-def merged(*found: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
+def merged(*folders: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
     """The parcels of several folders, each once."""
     whole: dict[str, dict[str, list[str]]] = {}
-    for areas in found:
+    for areas in folders:
         for aoi, years in areas.items():
             for year, pids in years.items():
-                known = whole.setdefault(aoi, {})
-                known[year] = sorted({*known.get(year, []), *pids})
+                by_year = whole.setdefault(aoi, {})
+                by_year[year] = sorted({*by_year.get(year, []), *pids})
     return whole
 
 
 # -- ways to look -----------------------------------------------------------------------------------------------------
 
 
-def _simple(label: str, chosen: Kept, drawn: Callable[..., Any]) -> Panel:
-    return Panel(label, lambda parcel: drawn(*parcel), redraws=True, context={"parcel": chosen})
+def _simple(label: str, parcels: Kept, draw: Callable[..., object]) -> Panel:
+    return Panel(label, lambda parcel: draw(*parcel, **parcels.of), redraws=True, context={"parcel": parcels})
 
 
-def _series(chosen: Kept) -> Panel:
-    kinds: dict[str, Callable[..., Any]] = {
+def _series(parcels: Kept) -> Panel:
+    kinds: dict[str, Callable[..., object]] = {
         **{index.name.upper(): partial(show.time_series.index, index=index.name) for index in INDICES.values()},
         "Sentinel-2 bands": show.time_series.s2,
         "Sentinel-1": show.time_series.s1,
         "weather": show.time_series.weather,
     }
 
-    def draw(parcel: Parcel, kind: str, crop: bool, zoomable: bool) -> Any:
+    def draw(parcel: Parcel, kind: str, crop: bool, zoomable: bool) -> object:
         behind = {"crop": True} if crop and kind != "weather" else {}
-        return kinds[kind](*parcel, interactive=zoomable, **behind)
+        return kinds[kind](*parcel, interactive=zoomable, **behind, **parcels.of)
 
     return Panel(
         "show",
         draw,
-        context={"parcel": chosen},
+        context={"parcel": parcels},
         kind=ipywidgets.Dropdown(options=list(kinds), description="what", style=STYLE),
         crop=ipywidgets.Checkbox(description="the crop's other parcels behind", style=STYLE),
         zoomable=ipywidgets.Checkbox(value=True, description="zoomable", style=STYLE),
     )
 
 
-def _days(chosen: Kept) -> Days:
+def _days(parcels: Kept) -> Days:
     days = Days(date(date.today().year, 1, 1), date(date.today().year, 12, 31))
 
-    def follow(_: Any = None) -> None:
-        if chosen.year.value:
-            year = int(chosen.year.value)
+    def follow(_: object = None) -> None:
+        if parcels.year.value:
+            year = int(parcels.year.value)
             days.first.value, days.last.value = date(year, 1, 1), date(year, 12, 31)
 
-    chosen.year.observe(follow, "value")
+    parcels.year.observe(follow, "value")
     follow()
     return days
 
 
-def _chips(chosen: Kept) -> Panel:
-    def draw(parcel: Parcel, days: tuple[date, date], view: str, one_by_one: bool) -> Any:
-        sheet = show.chip_images.by_pid(*parcel, *days, bands=view)
+def _chips(parcels: Kept) -> Panel:
+    def draw(parcel: Parcel, days: tuple[date, date], view: str, one_by_one: bool) -> object:
+        sheet = show.chip_images.by_pid(*parcel, *days, bands=view, **parcels.of)
         return slider(_single(parcel, days, view)) if one_by_one else sheet
 
     return Panel(
         "show",
         draw,
-        context={"parcel": chosen},
-        days=_days(chosen),
+        context={"parcel": parcels},
+        days=_days(parcels),
         view=ipywidgets.Dropdown(options=_VIEWS, description="colours", style=STYLE),
         one_by_one=ipywidgets.Checkbox(description="one by one, with a slider", style=STYLE),
     )
@@ -170,8 +173,8 @@ def _chips(chosen: Kept) -> Panel:
 
 def _single(parcel: Parcel, days: tuple[date, date], view: str) -> dict[str, ipywidgets.Image]:
     """The images of a parcel one by one, which the sheet left in its folder, by their dates."""
-    seen = views.view(view)
-    name, folder = seen.name, get.chip_images.folder_of(get.folders.place(*parcel, ""), seen.card.name)
+    figures = views.view(view)
+    name, folder = figures.name, get.chip_images.folder_of(get.folders.place(*parcel, ""), figures.card.name)
     files = sorted(folder.glob(f"{name}_????-??-??.png"))
     dated = {file.stem.removeprefix(f"{name}_"): file for file in files}
     first, last = (day.isoformat() for day in days)
@@ -183,46 +186,49 @@ def slider(figures: dict[str, Any]) -> ipywidgets.Widget:
     if not figures:
         raise NotFoundError("there are no images between these days; choose others")
     images = [rendered(figure) for figure in figures.values()]
-    place = ipywidgets.SelectionSlider(options=[(title, n) for n, title in enumerate(figures)], layout={"width": "60%"})
+    position = ipywidgets.SelectionSlider(
+        options=[(title, n) for n, title in enumerate(figures)], layout={"width": "60%"}
+    )
     stack = ipywidgets.Stack(images, selected_index=0)
-    ipywidgets.jslink((place, "index"), (stack, "selected_index"))
-    return ipywidgets.VBox([place, stack])
+    ipywidgets.jslink((position, "index"), (stack, "selected_index"))
+    return ipywidgets.VBox([position, stack])
 
 
-def _calendar(chosen: Kept) -> Panel:
-    def draw(parcel: Parcel, cells: str, view: str) -> Any:
+def _calendar(parcels: Kept) -> Panel:
+    def draw(parcel: Parcel, cells: str, view: str) -> object:
         if cells == "scatter":
-            return show.calendar.scatter(*parcel)
+            return show.calendar.scatter(*parcel, **parcels.of)
         if cells == "histograms":
-            return show.calendar.histograms(*parcel, index=view if view in INDICES else "ndvi")
-        return show.calendar.by_pid(*parcel, bands=view)
+            index = view if view in INDICES else "ndvi"
+            return show.calendar.histograms(*parcel, index=index, **parcels.of)
+        return show.calendar.by_pid(*parcel, bands=view, **parcels.of)
 
     cells = [("images", "images"), ("histograms of an index", "histograms"), ("red and near infrared", "scatter")]
     return Panel(
         "show",
         draw,
-        context={"parcel": chosen},
+        context={"parcel": parcels},
         cells=ipywidgets.Dropdown(options=cells, description="each day", style=STYLE),
         view=ipywidgets.Dropdown(options=_VIEWS, description="colours", style=STYLE),
     )
 
 
-def _map(chosen: Kept) -> Panel:
+def _map(parcels: Kept) -> Panel:
     """A map of the parcels of the area and year that were got, of which a click chooses another."""
 
     def draw(parcel: Parcel) -> ipywidgets.Widget:
-        shapes = {pid: _outline((*parcel[:2], pid)) for pid in chosen.beside(parcel)[:MOST]}
+        shapes = {pid: _outline((*parcel[:2], pid)) for pid in parcels.beside(parcel)[:MOST]}
         colours = {pid: palette.BAD if pid == parcel[2] else palette.GOOD for pid in shapes}
         return parcel_map(gpd.GeoSeries(shapes, crs=4326), colours, choose)
 
     def choose(pid: str) -> None:
-        chosen.pid.value = pid
+        parcels.pid.value = pid
 
-    return Panel("show", draw, context={"parcel": chosen})
+    return Panel("show", draw, context={"parcel": parcels})
 
 
 def _outline(parcel: Parcel) -> shapely.Geometry | None:
-    """The outline that was got, in degrees; None where there is none."""
+    """The geometry that was got, in degrees; None where there is none."""
     for folder in _folders(parcel):
         file = folder / "info.json"
         answer = json.loads(file.read_text("utf-8")) if file.exists() else {}
@@ -233,40 +239,40 @@ def _outline(parcel: Parcel) -> shapely.Geometry | None:
     return None
 
 
-def _background(chosen: Kept) -> Panel:
-    def draw(parcel: Parcel, servers: tuple[str, ...]) -> Any:
+def _background(parcels: Kept) -> Panel:
+    def draw(parcel: Parcel, servers: tuple[str, ...]) -> object:
         if not servers:
             raise InvalidInputError("no background is chosen; choose one or more")
-        figures = [show.background.by_pid(*parcel, tms=tms) for tms in servers]
+        figures = [show.background.by_pid(*parcel, tms=tms, **parcels.of) for tms in servers]
         return slider({figure.get_label(): figure for figure in figures})
 
     names = basemaps.names()
     return Panel(
         "show",
         draw,
-        context={"parcel": chosen},
+        context={"parcel": parcels},
         servers=ipywidgets.SelectMultiple(
             options=names, value=names[-1:], rows=len(names), description="backgrounds", style=STYLE
         ),
     )
 
 
-def _notes(chosen: Kept) -> ipywidgets.Widget:
+def _notes(parcels: Kept) -> ipywidgets.Widget:
     written = ipywidgets.Textarea(layout={"width": "auto", "height": "140px"})
 
     def save(parcel: Parcel, text: str) -> str:
         _folders(parcel)
         return f"stored in {get.notes.write(*parcel, text)}"
 
-    form = Panel("keep the notes", save, fleeting=True, context={"parcel": chosen}, text=written)
+    form = Panel("keep the notes", save, fleeting=True, context={"parcel": parcels}, text=written)
 
-    def load(_: Any = None) -> None:
+    def load(_: object = None) -> None:
         written.value = ""
-        if chosen.pid.value in chosen.pid.options:  # and not half of one that is being typed
-            with told(form.message):
-                written.value = get.notes.read(*chosen.value)
+        if parcels.pid.value in parcels.pid.options:  # and not half of one that is being typed
+            with reporting(form.message):
+                written.value = get.notes.read(*parcels.value)
 
-    chosen.pid.observe(load, "value")
+    parcels.pid.observe(load, "value")
     load()
     return form
 
@@ -279,21 +285,21 @@ def _folders(parcel: Parcel) -> list[Path]:
     """
     workspace = Workspace.here()
     temp = get.folders.place(*parcel, "")
-    found = [folder for folder in (temp, workspace.data / temp.relative_to(workspace.temp)) if folder.is_dir()]
-    if not found:
+    folders = [folder for folder in (temp, workspace.data / temp.relative_to(workspace.temp)) if folder.is_dir()]
+    if not folders:
         raise NotFoundError(f"there is no folder of parcel {parcel[2]!r}; get it first")
-    return found
+    return folders
 
 
-def _delete(chosen: Kept) -> Panel:
+def _delete(parcels: Kept) -> Panel:
     """Deletes the files of a parcel: says what that is, and deletes what a person made only where that is said too."""
 
-    def delete(parcel: Parcel, sure: bool, written: bool) -> Any:
-        found = get.leftovers.of_folders(_folders(parcel))
+    def delete(parcel: Parcel, sure: bool, written: bool) -> object:
+        leftover_files = get.leftovers.of_folders(_folders(parcel))
         if not sure:
-            raise InvalidInputError(f"tick the box if this is to be deleted: {get.leftovers.in_words(found)}")
-        gone = get.leftovers.delete(found, also_by_person=written)
-        stays = "" if written else get.leftovers.by_person(found)
+            raise InvalidInputError(f"tick the box if this is to be deleted: {get.leftovers.in_words(leftover_files)}")
+        gone = get.leftovers.delete(leftover_files, also_by_person=written)
+        stays = "" if written else get.leftovers.by_person(leftover_files)
         rest = f"; what a person made stays: {stays}; tick the second box to delete it too" if stays else ""
         aoi, year, pid = parcel
         return ipywidgets.HTML(html.escape(f"{gone} files of parcel {pid} of {aoi} {year} are deleted{rest}"))
@@ -306,8 +312,8 @@ def _delete(chosen: Kept) -> Panel:
         layout=wide,
     )
 
-    def after(_: Any) -> None:
+    def after(_: object) -> None:
         sure.value = written.value = False
-        chosen.refresh()
+        parcels.refresh()
 
-    return Panel("delete", delete, fleeting=True, after=after, context={"parcel": chosen}, sure=sure, written=written)
+    return Panel("delete", delete, fleeting=True, after=after, context={"parcel": parcels}, sure=sure, written=written)

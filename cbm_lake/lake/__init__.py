@@ -16,7 +16,7 @@ import shapely
 
 from cbm_lake import cards
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError
 from cbm_lake.files import digests
 from cbm_lake.geo.areas import DEGREES, bounds_in
 from cbm_lake.lake import database, lookup, options, ordering, queries
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _ROUNDED = 1e-6
 """Degrees, a tenth of a metre: what rounding may take off a box of parcels."""
 _INHERITED: Final[list[object]] = []
-"""What a forked child never uses nor ends: the threads of it are in the parent."""
+"""What a forked child neither uses nor ends while it runs: the threads of it are in the parent."""
 _BATCH = 50_000
 """Rows of parcels that are read at once where there may be a million."""
 
@@ -79,9 +79,7 @@ class Lake(Writing):
         stay.
         """
         with self._lock:
-            opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.close()
+            self._opened = None  # not closed, since that would end the cursors of others
         self._moments.forget()
         self.caches.clear()
 
@@ -121,12 +119,12 @@ class Lake(Writing):
             SourceError: a file of the lake cannot be read.
         """
         query, params = queries.get(name), cards.with_classes(params)
-        found = self._database().series(lookup.QUESTIONS[name], params) if name in lookup.QUESTIONS else None
-        if found is None:
-            found = database.rows(self._cursor(params if query.narrows else None), query.sql, params)
-        if query.of_one_parcel and not found.num_rows:
+        rows = self._database().series(lookup.QUESTIONS[name], params) if name in lookup.QUESTIONS else None
+        if rows is None:
+            rows = database.rows(self._cursor(params if query.narrows else None), query.sql, params)
+        if query.of_one_parcel and not rows.num_rows:
             self._check_declared(params)
-        return found
+        return rows
 
     def _check_declared(self, params: dict[str, Any]) -> None:
         """Raise NotFoundError unless a parcel of which nothing is found is declared."""
@@ -221,19 +219,19 @@ class Lake(Writing):
         """
         key = {"aoi": aoi, "year": year, "ptype": ptype or ""}
         area, declared, kind = (options.checked_option(name, value) for name, value in key.items())
-        wanted = (str(area).lower(), declared, kind)
-        for found in self.parcel_sets():
-            if (found.aoi, found.year, found.ptype) == wanted:
-                return found
-        known = ", ".join(found.name for found in self.parcel_sets()) or "none yet; load them first"
-        raise NotFoundError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip() + f" in this lake; there are: {known}")
+        named = (str(area).lower(), declared, kind)
+        for parcels in self.parcel_sets():
+            if (parcels.aoi, parcels.year, parcels.ptype) == named:
+                return parcels
+        names = ", ".join(parcels.name for parcels in self.parcel_sets()) or "none yet; load them first"
+        raise UnknownSetError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip(), names)
 
     def parcel_versions(self, aoi: str, year: int, ptype: str) -> list[ParcelSet]:
         """The versions of a parcel set with other outlines than each other: the one in force, then from the newest."""
         versions: dict[str, ParcelSet] = {}
-        for found in reversed(self._moments.parcel_files()):
-            if (found.aoi, found.year, found.ptype) == (aoi, year, ptype):
-                versions.setdefault(found.outlines, found)
+        for parcels in reversed(self._moments.parcel_files()):
+            if (parcels.aoi, parcels.year, parcels.ptype) == (aoi, year, ptype):
+                versions.setdefault(parcels.outlines, parcels)
         return list(versions.values())
 
     def changed(self, parcels: ParcelSet, since: Sequence[str]) -> pa.Array:
@@ -245,9 +243,9 @@ class Lake(Writing):
 
     def epsg(self, aoi: str) -> int | None:
         """The coordinate system of an area's parcels, or None when none were loaded."""
-        for found in self.parcel_sets():
-            if found.aoi == aoi.lower():
-                for batch in self.iter_parcels(found, ["epsg"]):
+        for parcels in self.parcel_sets():
+            if parcels.aoi == aoi.lower():
+                for batch in self.iter_parcels(parcels, ["epsg"]):
                     if batch.num_rows:
                         return int(batch["epsg"][0].as_py())
         return None
@@ -260,9 +258,9 @@ class Lake(Writing):
         """
         table = self.query("parcels.areas", aoi=aoi.lower())
         if not table.num_rows:
-            known = ", ".join(found.name for found in self.parcel_sets()) or "none yet"
+            names = ", ".join(parcels.name for parcels in self.parcel_sets()) or "none yet"
             raise NotFoundError(
-                f"no parcels of {aoi} in this lake, so its extent is unknown; there are: {known}; load them first"
+                f"no parcels of {aoi} in this lake, so its extent is unknown; there are: {names}; load them first"
             )
         sides = ("west", "south", "east", "north")
         loose = shapely.box(*(table[side][0].as_py() for side in sides))
@@ -275,8 +273,10 @@ class Lake(Writing):
     @property
     def is_empty(self) -> bool:
         """Whether nothing was ever put there."""
-        taken = self.snapshot()
-        return not (taken.scenes or taken.outlines or any(version is not None for _, version in taken.versions))
+        snapshot = self.snapshot()
+        return not (
+            snapshot.scenes or snapshot.outlines or any(version is not None for _, version in snapshot.versions)
+        )
 
     def snapshot(self) -> Snapshot:
         """Which files and table versions answer a question asked now."""
@@ -350,8 +350,8 @@ def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
     Raises:
         InvalidInputError: `as_of` is no date.
     """
-    place, moment = url or Workspace.here().lake_url, _moment(as_of)
-    return _OPEN.get(_key(place, moment), lambda: Lake(place, moment))
+    location, moment = url or Workspace.here().lake_url, _moment(as_of)
+    return _OPEN.get(_key(location, moment), lambda: Lake(location, moment))
 
 
 _OPEN: Final = Registry(Lake._leave)  # noqa: SLF001
@@ -359,8 +359,8 @@ _OPEN: Final = Registry(Lake._leave)  # noqa: SLF001
 
 def _key(url: str, as_of: datetime | None) -> Hashable:
     """What makes a lake another one: its place, its moment, and in an object store the keys to it."""
-    place = url.rstrip("/") if "://" in url else str(Path(url).absolute())
-    return place, as_of, Access.of(url) if is_remote(url) else None
+    location = url.rstrip("/") if "://" in url else str(Path(url).absolute())
+    return location, as_of, Access.of(url) if is_remote(url) else None
 
 
 def _moment(value: date | str | None) -> datetime | None:

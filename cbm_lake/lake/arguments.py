@@ -39,7 +39,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         except ValidationError as error:
             if error.title != function.__name__:
                 raise
-            raise InvalidInputError(f"{function.__name__}: {_told(function, error)}") from error
+            raise InvalidInputError(f"{function.__name__}: {_explained(function, error)}") from error
 
     return call
 
@@ -48,7 +48,7 @@ def _has_flags(args: Args, kwargs: Kwargs) -> bool:
     return any(isinstance(value, bool | np.bool_) for value in (*args, *kwargs.values()))
 
 
-def _told(function: Callable[..., object], error: ValidationError) -> str:
+def _explained(function: Callable[..., object], error: ValidationError) -> str:
     """Which argument, what came, and what is wanted."""
     first = error.errors()[0]
     argument = first["loc"][0]

@@ -106,6 +106,7 @@ def backup(
     with _alone(target):
         copying = _Copying(lake, target, progress or (lambda _, __: None))
         copying.run(prune=prune)
+        target.note_change()
     findings = check(Lake(target.url), deep=deep, progress=progress)
     return Backup(copying.files, copying.bytes, findings)
 

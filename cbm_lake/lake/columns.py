@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cbm_lake import cards
+from cbm_lake.cards.statistics import Statistic
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,6 @@ class Column:
         return {"description": self.description} | ({"unit": self.unit} if self.unit else {})
 
 
-_STATISTICS: Final = {
-    "count": "number of pixels",
-    "mean": "mean",
-    "std": "standard deviation of the population",
-    "min": "smallest value",
-    "max": "greatest value",
-    "p25": "25th percentile",
-    "p50": "median",
-    "p75": "75th percentile",
-}
 _DESCRIPTIONS: Final = {
     "aoi": Column("area, in lower case"),
     "year": Column("year of the declaration"),
@@ -111,6 +102,7 @@ _DESCRIPTIONS: Final = {
     "started": Column("when the attempt started, UTC"),
     "finished": Column("when the attempt ended, UTC"),
     "slots": Column("where the pixels are in the cubes"),
+    "statistics": Column("statistics of the extraction beside those that every signature has"),
     "discarded": Column("pixels that cannot be reflectance, taken as nodata"),
     "pixels": Column("digest of what was in the scene's files"),
     "sequence": Column("which entry of the ledger is later"),
@@ -122,6 +114,7 @@ _BESIDE: Final = {
             "rows",
             "base",
             "bands",
+            "statistics",
             "cube",
             "slots",
             "started",
@@ -163,19 +156,18 @@ def describe(name: str, among: Collection[str]) -> Column | None:
         name: as the views spell it.
         among: all columns of the rows; `mean` is the lake's only beside `band` and the other statistics.
     """
-    if name in _STATISTICS:
-        return (
-            Column(f"{_STATISTICS[name]} of the pixels of the band") if {"band", *_STATISTICS} <= set(among) else None
-        )
+    if name in cards.STATISTICS:
+        known = {"band", *cards.statistics.STORED} <= set(among)
+        return Column(f"{cards.STATISTICS[name].description} of the pixels of the band") if known else None
     if "why_not" in among and (name in _OF_LOOKS or name in cards.INDICES):
         return _of_look(name)
-    band, _, statistic = name.rpartition("_")
-    if statistic in _STATISTICS and band in {*cards.ASSETS, "SC"}:
-        return Column(f"{_STATISTICS[statistic]} of the parcel's pixels, {_quantity(band)}", _unit(band, statistic))
+    band, statistic = _of_statistic(name)
+    if statistic and band in {*cards.ASSETS, "SC"}:
+        return Column(f"{statistic.description} of the parcel's pixels, {_quantity(band)}", _unit(band, statistic))
     if name == "version" and not _VERSIONED.isdisjoint(among):
         return Column("version of the parcel set" if "pid" in among else "version of cbm-lake")
     if name in _CLASS_COLUMNS:
-        return Column(f"pixels of scene class {statistic}", "1")
+        return Column(f"pixels of scene class {name.rpartition('_')[2]}", "1")
     return _DESCRIPTIONS.get(name) if _BESIDE.get(name, name) in among else None
 
 
@@ -192,6 +184,14 @@ def _quantity(band: str) -> str:
     return f"{card.mission.name} {band}, {said}"
 
 
-def _unit(band: str, statistic: str) -> str:
-    plain = statistic == "count" or band == "SC" or _CARDS[band].is_classes(band) or not _CARDS[band].is_optical
+def _of_statistic(name: str) -> tuple[str, Statistic | None]:
+    """The band of a column, and the statistic; names of statistics may have a _ themselves."""
+    band, _, statistic = name.partition("_")
+    return band, cards.STATISTICS.get(statistic)
+
+
+def _unit(band: str, statistic: Statistic) -> str:
+    if statistic.unit is not None:
+        return statistic.unit
+    plain = band == "SC" or _CARDS[band].is_classes(band) or not _CARDS[band].is_optical
     return "1" if plain else "1e-4"

@@ -24,7 +24,7 @@ _UNREADABLE: Final = pa.schema([("aoi", pa.string()), ("year", pa.int64()), ("re
 
 
 @dataclass(frozen=True)
-class Place:
+class Unreadable:
     """An area and year of which a file cannot be read."""
 
     aoi: str
@@ -51,7 +51,7 @@ def unreadable(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> d
     return faults
 
 
-def told(path: str, reason: str, advice: str) -> str:
+def message(path: str, reason: str, advice: str) -> str:
     """What is said of a file that cannot be read."""
     problem = reason if path in reason else f"{path}: {reason}"
     return f"cannot read the lake: {problem}; restore it from a copy, or {advice}"
@@ -81,15 +81,15 @@ def refuse(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, 
     refusing(connection, _columns(connection.from_arrow(schema.empty_table())), reason).create_view(name)
 
 
-def refuse_places(connection: duckdb.DuckDBPyConnection, name: str, places: Sequence[Place]) -> None:
-    """Make a view of `sound(name)`, with columns aoi and year, that raises SourceError for what is asked of places."""
+def refuse_unreadable(connection: duckdb.DuckDBPyConnection, name: str, refused: Sequence[Unreadable]) -> None:
+    """Make a view of `sound(name)`, with columns aoi and year, that raises SourceError for what is refused."""
     whole = connection.table(sound(name))
     columns = _columns(whole)
-    for place in places:
-        is_there = (duckdb.ColumnExpression("aoi").cast("VARCHAR") == duckdb.ConstantExpression(place.aoi)) & (
-            duckdb.ColumnExpression("year").cast("BIGINT") == duckdb.ConstantExpression(place.year)
+    for each in refused:
+        is_there = (duckdb.ColumnExpression("aoi").cast("VARCHAR") == duckdb.ConstantExpression(each.aoi)) & (
+            duckdb.ColumnExpression("year").cast("BIGINT") == duckdb.ConstantExpression(each.year)
         )
-        row = refusing(connection, columns, place.reason, {"aoi": place.aoi, "year": place.year})
+        row = refusing(connection, columns, each.reason, {"aoi": each.aoi, "year": each.year})
         whole = whole.filter(~is_there).union(row)
     whole.create_view(name)
 
@@ -99,9 +99,9 @@ def sound(name: str) -> str:
     return f"sound_{name}"
 
 
-def record(connection: duckdb.DuckDBPyConnection, places: Sequence[Place]) -> None:
+def record(connection: duckdb.DuckDBPyConnection, refused: Sequence[Unreadable]) -> None:
     """Make the table unreadable, of the areas and years of which nothing can be decided."""
-    rows = [{"aoi": place.aoi, "year": place.year, "reason": place.reason} for place in places]
+    rows = [{"aoi": each.aoi, "year": each.year, "reason": each.reason} for each in refused]
     connection.from_arrow(pa.Table.from_pylist(rows, schema=_UNREADABLE)).create("unreadable")
 
 

@@ -33,8 +33,8 @@ def count(lake: Lake, query: str, **params: object) -> dict[str, int]:
 def in_words(counts: Mapping[str, int]) -> str:
     """The counts in a sentence: 310 of 402 looks at parcels were clear; left out: 12 sky unknown (…), 80 cloudy."""
     left_out = [f"{counts[name]:,} {words}" for name, words in _CAUSES.items() if counts.get(name)]
-    told = f"{counts['clear']:,} of {counts['looks']:,} looks at parcels were clear"
-    return f"{told}; left out: {', '.join(left_out)}" if left_out else told
+    sentence = f"{counts['clear']:,} of {counts['looks']:,} looks at parcels were clear"
+    return f"{sentence}; left out: {', '.join(left_out)}" if left_out else sentence
 
 
 def tell(name: str, counts: Mapping[str, int]) -> None:

@@ -25,8 +25,6 @@ from cbm_lake.storage.store import Store, translated
 QUESTIONS: Final = {f"time_series.{card}": card for card in cards.CARD_BANDS}
 """The named queries that are answered here, and the card that each of them asks about."""
 _PARAMETERS: Final = {"aoi", "year", "ptype", "pid", "bands"}
-_STATISTICS = ("count", "mean", "std", "min", "p25", "p50", "p75", "max")
-"""In the order of the answer."""
 _LAST = chr(0x10FFFF)
 """After every pid."""
 Footer: TypeAlias = tuple[pq.FileMetaData, list[tuple[str, str]]]
@@ -45,13 +43,20 @@ class Held:
     """The extractions whose rows count."""
     outdated: frozenset[str]
     """Parcels of which only some rows of an extraction count."""
+    statistics: tuple[str, ...] = ()
+    """Those that the table has beside those that every signature has."""
 
 
 def of_parcel(files: Sequence[DataFile], params: Mapping[str, object]) -> list[DataFile]:
     """Those of a card's files that can hold the parcel asked for."""
     pid = str(params["pid"])
     partition = {(name, str(params[name])) for name in ("aoi", "year") if params.get(name) is not None}
-    return [file for file in files if partition <= file.partition.items() and file.can_hold("pid", pid)]
+    return [  # can_hold without a call for each file, of which there may be thousands
+        file
+        for file in files
+        if ((bounds := file.bounds.get("pid")) is None or bounds[0] <= pid <= bounds[1])
+        and partition <= file.partition.items()
+    ]
 
 
 def series(card: str, held: Held, params: dict[str, Any]) -> pa.Table | None:
@@ -63,9 +68,10 @@ def series(card: str, held: Held, params: dict[str, Any]) -> pa.Table | None:
         return None
     groups = [group for file in found for group in _groups(held.store, file.path, params["pid"])]
     found_rows = [_of(group, params["pid"]) for group in groups]  # columns of a later version are null in older files
-    wide = pa.concat_tables([_empty(card), *found_rows], promote_options="default")
+    wide = pa.concat_tables([_empty(card, held.statistics), *found_rows], promote_options="default")
     counts = pc.and_(pc.equal(wide["ptype"], params["ptype"]), pc.is_in(wide["extraction"], held.counting))
-    return _long(card, wide if pc.all(counts).as_py() else wide.filter(counts), params["bands"])
+    counting = wide if pc.all(counts).as_py() else wide.filter(counts)
+    return _long(card, counting, params["bands"], held.statistics)
 
 
 def _of(group: pa.Table, pid: str) -> pa.Table:
@@ -122,25 +128,29 @@ def _read_group(store: Store, path: str, number: int) -> pa.Table:
 
 
 @lru_cache
-def _empty(card: str) -> pa.Table:
+def _empty(card: str, statistics: tuple[str, ...]) -> pa.Table:
     """No rows, in the columns of a card's files."""
-    schema = schemas.signatures(card)
+    schema = schemas.signatures(card, statistics)
     return pa.schema([field for field in schema if field.name not in ("aoi", "year")]).empty_table()
 
 
 @lru_cache
-def _answer(card: str) -> pa.Schema:
-    """The columns of the answer."""
-    statistics = [(name, pa.int32() if name == "count" else pa.float32()) for name in _STATISTICS]
+def _answer(card: str, statistics: tuple[str, ...]) -> pa.Schema:
+    """The columns of the answer, those of further statistics last."""
     kinds = cards.get(card).classification
     classes = [(kinds.column, pa.list_(pa.field("l", pa.int32())))] if kinds else []
     keys = [("reference", pa.string()), ("obsid", pa.string())]
-    return pa.schema([("date_part", pa.float64()), ("band", pa.string()), *statistics, *classes, *keys])
+    series, others = _columns_of(cards.statistics.SERIES), _columns_of(statistics)
+    return pa.schema([("date_part", pa.float64()), ("band", pa.string()), *series, *classes, *keys, *others])
 
 
-def _long(card: str, wide: pa.Table, bands: Sequence[str] | None) -> pa.Table:
+def _columns_of(statistics: tuple[str, ...]) -> list[tuple[str, pa.DataType]]:
+    return [(name, pa.type_for_alias(cards.STATISTICS[name].dtype)) for name in statistics]
+
+
+def _long(card: str, wide: pa.Table, bands: Sequence[str] | None, statistics: tuple[str, ...]) -> pa.Table:
     """Wide rows as long ones, by time and band; a band of which a scene has no pixels is left out."""
-    schema = _answer(card)
+    schema = _answer(card, statistics)
     asked = [band for band in cards.CARD_BANDS[card] if bands is None or band in bands]
     if not asked or not wide.num_rows:
         return schema.empty_table()
@@ -149,7 +159,9 @@ def _long(card: str, wide: pa.Table, bands: Sequence[str] | None) -> pa.Table:
         known[kinds.column] = _classes(wide, kinds)
     known["date_part"] = pc.divide(pc.cast(wide["obstime"], pa.int64()), 1e6)
     columns = {name: _stacked([values] * len(asked)) for name, values in known.items()}
-    columns |= {name: _stacked([wide[f"{band}_{name}"] for band in asked]) for name in _STATISTICS}
+    columns |= {
+        name: _stacked([wide[f"{band}_{name}"] for band in asked]) for name in (*cards.statistics.SERIES, *statistics)
+    }
     columns["band"] = _stacked([pa.repeat(band, wide.num_rows) for band in asked])
     rows = pa.table([columns[name] for name in schema.names], schema=schema)
     if rows["count"].null_count:

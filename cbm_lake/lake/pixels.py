@@ -42,7 +42,7 @@ class Pixels(ABC):
         """The cubes of a card that hold scenes which count: grid, bands, resolution, how many scenes, first and last.
 
         Args:
-            card: s2, bs or c6.
+            card: s2, bs, c6, …, see `cards.CARDS`.
             aoi: only scenes that were extracted over the parcels of this area.
             year: only over its parcels of this year.
         """
@@ -69,7 +69,7 @@ class Pixels(ABC):
         the offset that they have now. Outside the blocks that hold parcels there is nodata.
 
         Args:
-            card: s2, bs or c6.
+            card: s2, bs, c6, …, see `cards.CARDS`.
             aoi: only scenes extracted over the parcels of this area; the pixels are cut to the box round them.
             year: only over its parcels of this year.
             grid: name of the grid, see `cubes`; not needed where one alone fits the rest.
@@ -108,7 +108,7 @@ class Pixels(ABC):
         """Catalogued scenes over an area in the shape of `cube`, lazily from their own rasters, extracted or not.
 
         Args:
-            card: s2, bs or c6.
+            card: s2, bs, c6, …, see `cards.CARDS`.
             aoi: the pixels are cut to the box round the parcels of this area.
             start: first day (UTC).
             end: last day, included.

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -81,10 +81,18 @@ def statements() -> dict[str, Query]:
     return {query.name: query for folder in folders for query in _folder(folder)}
 
 
-@cache
-def definitions() -> tuple[Query, ...]:
-    """The macros and views of every connection, in the order in which they are to be created (their file names)."""
-    return tuple(query for folder in VIEWS for query in _folder(folder))
+def definitions(statistics: templates.Statistics = templates.NONE) -> tuple[Query, ...]:
+    """The macros and views of a connection, in the order in which they are to be created (their file names).
+
+    Args:
+        statistics: of each card, those that its table has beside those that every signature has.
+    """
+    return _definitions(tuple(sorted((card, names) for card, names in statistics.items() if names)))
+
+
+@lru_cache(32)
+def _definitions(statistics: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[Query, ...]:
+    return tuple(query for folder in VIEWS for query in _folder(folder, dict(statistics)))
 
 
 @contextmanager
@@ -111,13 +119,14 @@ def translated() -> Iterator[None]:
         raise InvalidInputError(f"this SQL cannot be run: {reason} {advice}".rstrip()) from error
 
 
-def _folder(folder: str) -> Iterator[Query]:
+def _folder(folder: str, statistics: templates.Statistics = templates.NONE) -> Iterator[Query]:
     """The statements of a folder, in the order of their names; what is of a card itself counts for that card."""
     files = {file.stem: file.read_text("utf-8") for file in (_root() / folder).glob("*.sql")}
     texts: dict[str, str] = {}
     for name in sorted(files, key=templates.is_general, reverse=True):
         text = files[name]
-        texts.update(templates.rendered(name, text) if templates.is_template(name, text) else [(name, text)])
+        of_cards = templates.rendered(name, text, statistics)
+        texts.update(of_cards if templates.is_template(name, text) else [(name, text)])
     return (_parse(f"{folder}.{name}", texts[name]) for name in sorted(texts))
 
 

@@ -130,6 +130,8 @@ class LedgerEntry(TypedDict):
     blocks: NotRequired[list[StoredBlock] | None]
     pixels: NotRequired[str | None]
     """Digest of the stamps of its files."""
+    statistics: NotRequired[list[str] | None]
+    """Beside those that every signature has; None is none."""
     sequence: NotRequired[int | None]
     """The number of the commit, filled in by the table."""
 

@@ -36,13 +36,13 @@ class Registry(Generic[T]):
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The object of a key, made where there is none."""
         with self._lock:
-            found = self._all.get(key)
-            if found is None:
-                found = self._all[key] = make()
-            if found in self._last:
-                self._last.remove(found)
-            self._last.append(found)
-            return found
+            item = self._all.get(key)
+            if item is None:
+                item = self._all[key] = make()
+            if item in self._last:
+                self._last.remove(item)
+            self._last.append(item)
+            return item
 
     def _in_child(self) -> None:
         inherited = list(self._all.values())

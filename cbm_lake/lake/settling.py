@@ -85,11 +85,12 @@ class Judge:
 
     def returning(self, counting: DeltaTable, aside: DeltaTable) -> pa.Table:
         """The rows of a snapshot of both tables that count and have not come back yet; mostly none."""
-        parts = [self._pair.counting.schema.empty_table()]
+        schema = self._pair.counting.schema_of(counting)
+        parts = [schema.empty_table()]
         for plan, files, changed in self._places(counting, aside):
             self._find_back(plan, files, changed=changed)
             if plan.back:
-                parts.append(_placed(self.coming(plan), plan.partition, self._pair.counting.schema))
+                parts.append(_placed(self.coming(plan), plan.partition, schema))
         return joined(parts)
 
     def _places(self, counting: DeltaTable, aside: DeltaTable | None) -> Iterator[tuple[Plan, list[DataFile], bool]]:
@@ -182,7 +183,8 @@ def settle(
     if pair.counting.open() is None:
         return False
     for attempt in range(_ATTEMPTS):
-        snapshot, aside = pair.counting.create(), pair.aside.open()
+        aside = pair.aside.open()
+        snapshot = pair.counting.create(pair.aside.optional_columns(aside))
         judge = Judge(pair, connect())  # after the snapshot: see above
         plans = list(judge.plans(snapshot, aside))
         if not plans:
@@ -218,7 +220,8 @@ def _set_aside(pair: Pair, plan: Plan, judge: Judge, exchange: Exchange, dropped
     """
     if not plan.doomed:
         return True
-    with pair.aside.exchange(pair.aside.create()) as away:
+    columns = pair.counting.optional_columns(pair.counting.open())
+    with pair.aside.exchange(pair.aside.create(columns)) as away:
         waiting: list[pa.Table] = []
         for file in plan.doomed:
             counted, rest = judge.split(pair.counting, file, dropped)

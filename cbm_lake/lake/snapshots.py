@@ -16,6 +16,7 @@ from cbm_lake.errors import SourceError
 from cbm_lake.files import filenames
 from cbm_lake.files.filenames import Order
 from cbm_lake.lake import tables
+from cbm_lake.lake.keys import Params, ParcelKey
 from cbm_lake.storage.access import is_remote
 from cbm_lake.storage.log import DamagedLogError, Newest
 from cbm_lake.storage.store import Store
@@ -50,6 +51,15 @@ class ParcelSet:
     def places(self) -> tuple[str, int, str, str]:
         """Whose outlines it has, whatever its attributes and whenever it was loaded."""
         return self.aoi, self.year, self.ptype, self.outlines
+
+    @property
+    def params(self) -> Params:
+        """The parameters of a statement that asks about this parcel set."""
+        return {"aoi": self.aoi, "year": self.year, "ptype": self.ptype}
+
+    def key(self, pid: object) -> ParcelKey:
+        """The key of the parcel of that identifier, whether it has one or not."""
+        return ParcelKey(self.aoi, self.year, self.ptype, str(pid))
 
     @property
     def name(self) -> str:
@@ -131,26 +141,26 @@ class Moments:
         change, noted, now = self._store.change(), self._noted, time.monotonic()
         if noted is not None and noted.change == change and now < noted.until:
             return noted.snapshot
-        snapshot = self._taken()
+        snapshot = self._look()
         self._noted = None if change is None else _Noted(snapshot, change, now + _TRUSTED)
         return snapshot
 
-    def _taken(self) -> Snapshot:
+    def _look(self) -> Snapshot:
         opened = self._open()
         scenes = [path for path, order in self.scene_files() if not self._later(order)]
         sets = self.parcel_files()
         current = _in_force(sets)
-        in_force = {found.places for found in current}
-        found = {name: each.table for name, each in opened.items()}
+        in_force = {parcels.places for parcels in current}
+        logs = {name: each.table for name, each in opened.items()}
         return Snapshot(
             tuple(scenes),
-            tuple(found.path for found in current),
-            tuple(found.path for found in sets),
-            tuple(found.path for found in sets if found.places not in in_force),
-            tuple((name, _version(table)) for name, table in found.items()),
-            {name: table for name, table in found.items() if isinstance(table, DeltaTable)},
+            tuple(parcels.path for parcels in current),
+            tuple(parcels.path for parcels in sets),
+            tuple(parcels.path for parcels in sets if parcels.places not in in_force),
+            tuple((name, _version(table)) for name, table in logs.items()),
+            {name: table for name, table in logs.items() if isinstance(table, DeltaTable)},
             tuple(each.remade for each in opened.values()),
-            {name: str(table) for name, table in found.items() if isinstance(table, DamagedLogError)},
+            {name: str(table) for name, table in logs.items() if isinstance(table, DamagedLogError)},
         )
 
     def parcel_sets(self) -> list[ParcelSet]:
@@ -158,18 +168,18 @@ class Moments:
         if not is_remote(self._store.url):
             return _in_force(self.parcel_files())
         sets = (_parcel_set(path) for path in self.take().parcels)
-        return [found for found in sets if found]
+        return [parcels for parcels in sets if parcels]
 
     def parcel_files(self) -> list[ParcelSet]:
         """Every version that counts at this moment, in the order in which they were loaded, whatever clocks said."""
         sets = [_parcel_set(path) for path in self._store.files("parcels")]
-        found = [each for each in sets if each and not self._later(Order(each.sequence, each.loaded))]
-        return sorted(found, key=lambda version: (version.sequence, version.loaded, version.version))
+        counting = [each for each in sets if each and not self._later(Order(each.sequence, each.loaded))]
+        return sorted(counting, key=lambda version: (version.sequence, version.loaded, version.version))
 
     def scene_files(self) -> list[tuple[str, Order]]:
         """Every file of the catalogue, of whatever moment, in the order in which they were written."""
-        found = [(path, filenames.order_of_scenes(path)) for path in self._store.files("scenes")]
-        return sorted(found, key=lambda file: (file[1], file[0]))
+        files = [(path, filenames.order_of_scenes(path)) for path in self._store.files("scenes")]
+        return sorted(files, key=lambda file: (file[1], file[0]))
 
     def _later(self, order: Order) -> bool:
         """Whether the clock of who wrote a file was past the moment, which is all that is known of when it was."""
@@ -259,5 +269,5 @@ def _version(table: DeltaTable | DamagedLogError | None) -> int | None:
 
 def _in_force(versions: Iterable[ParcelSet]) -> list[ParcelSet]:
     """For each area, year and kind the version that was loaded last; they come oldest first."""
-    newest = {(found.aoi, found.year, found.ptype): found for found in versions}
-    return sorted(newest.values(), key=lambda found: found.name)
+    newest = {(parcels.aoi, parcels.year, parcels.ptype): parcels for parcels in versions}
+    return sorted(newest.values(), key=lambda parcels: parcels.name)

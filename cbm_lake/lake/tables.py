@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any, Final
+
+import pyarrow as pa
+from deltalake import DeltaTable
 
 from cbm_lake import cards
 from cbm_lake.lake import schemas
@@ -23,10 +27,11 @@ _OF_SIGNATURES: dict[str, Any] = {
 def of(store: Store) -> dict[str, Table]:
     """Every Delta table of a lake by the name of its view; the ledger, which speaks of the others, first."""
     schema = {**{card: schemas.signatures(card) for card in cards.CARDS}, "sc": schemas.SC}
+    optional = {name: pa.schema(columns_of(name, cards.statistics.OPTIONAL)) for name in SIGNATURES}
     return {
         "ledger": Table(store, "extractions", schemas.EXTRACTIONS, keys=("scene", "aoi", "finished", "sequence")),
         **{
-            f"{kind}_{name}": Table(store, f"{folder}/{name}", schema[name], **_OF_SIGNATURES)
+            f"{kind}_{name}": Table(store, f"{folder}/{name}", schema[name], optional=optional[name], **_OF_SIGNATURES)
             for kind, folder in (("signatures", "signatures"), ("aside", "set_aside"))
             for name in SIGNATURES
         },
@@ -48,6 +53,17 @@ def of(store: Store) -> dict[str, Table]:
         "marked": Table(store, "markers", schemas.MARKERS, keys=("pid",), partitions=("aoi", "year")),
         "files": Table(store, "files", schemas.FILES, keys=("name", "sequence")),
     }
+
+
+def columns_of(name: str, statistics: Iterable[str]) -> list[pa.Field]:
+    """The columns of statistics in a table of signatures, one of `SIGNATURES`."""
+    return schemas.statistic_columns(cards.CARD_BANDS[name] if name in cards.CARDS else ["SC"], statistics)
+
+
+def statistics_of(table: Table, snapshot: DeltaTable | None) -> tuple[str, ...]:
+    """The statistics that a snapshot of a table of signatures has beside those that each has."""
+    columns = table.optional_columns(snapshot)
+    return tuple(name for name in cards.statistics.OPTIONAL if any(column.endswith(f"_{name}") for column in columns))
 
 
 def pairs(by_name: dict[str, Table], card: str | None = None) -> list[Pair]:

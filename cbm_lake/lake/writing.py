@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import uuid
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cbm_lake import cards
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import clock, digests, filenames
 from cbm_lake.files.filenames import Order
 from cbm_lake.geo import geoparquet
-from cbm_lake.lake import manifest, revisions, schemas, sums
+from cbm_lake.lake import manifest, revisions, schemas, sums, tables
 from cbm_lake.lake.pixels import Pixels
 from cbm_lake.lake.records import FileEntry, LedgerEntry
 from cbm_lake.lake.slots import SlotContent, lost, reserved
@@ -31,6 +33,7 @@ _FIRST_CARDS = ("s2", "bs", "c6")
 class Writing(Pixels):
     """A lake that is written to; what it is now is asked of `query` and `snapshot`."""
 
+    url: str
     as_of: datetime | None
     _store: Store
     _moments: Moments
@@ -42,9 +45,11 @@ class Writing(Pixels):
         """Which files and table versions answer a question asked now."""
 
     def _check_present(self) -> None:
-        """Raise InvalidInputError for the lake as it was: nothing is written into the past."""
+        """Raise InvalidInputError for the lake as it was: nothing is written into the past; make its workspace."""
         if self.as_of is not None:
             raise InvalidInputError(f"{self!r} is the lake as it was; open it without as_of to change it")
+        if "://" not in self.url and not Path(self.url).exists():
+            Workspace.here().prepare(self.url)
 
     def add_scenes(self, rows: pa.Table) -> int:
         """Catalogue scenes and return how many are new by card and id; see `catalogue`."""
@@ -120,10 +125,17 @@ class Writing(Pixels):
         self._check_present()
         manifest.forget(self._tables["files"], name)
 
-    def prepare(self, card: str) -> None:
-        """Make the tables that extraction writes, so that workers find them."""
+    def prepare(self, card: str, statistics: Iterable[str] = ()) -> None:
+        """Make the tables that extraction writes, so that workers find them.
+
+        Args:
+            card: its name.
+            statistics: that are to be written beside those that every signature has: the table gets their columns.
+        """
         self._check_present()
-        for name in (f"signatures_{card}", "ledger", "slots", "rasters"):
+        columns = [field.name for field in tables.columns_of(card, statistics)]
+        self._tables[f"signatures_{card}"].create(columns)
+        for name in ("ledger", "slots", "rasters"):
             self._tables[name].create()
 
     def write_signatures(self, card: str, rows: pa.Table, extraction: int) -> None:

@@ -79,7 +79,7 @@ def migrate(
     boa_offset: str = "auto",
     refused: str | Path = "refused.csv",
     lake: Lake | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = lambda step, done, total: None,
 ) -> Migrated:
     """Take dumps of the original's tables into the lake; once more, nothing is doubled, and what broke off goes on.
 
@@ -114,18 +114,19 @@ def migrate(
         NotFoundError: no parcels of that set, or none with numbers, are there.
         SourceError: a dump or the database cannot be read, or the lake cannot be written.
     """
+    lake = lake or open_lake()
     if boa_offset not in _OFFSETS:
         raise InvalidInputError(f"boa_offset {boa_offset!r} is none of {', '.join(_OFFSETS)}")
     if markers_by not in events.BY:
         raise InvalidInputError(f"markers_by {markers_by!r} is none of {', '.join(events.BY)}")
     if (signatures or hists) and catalogue is None:
         raise InvalidInputError("signatures are of scenes; give the catalogue by catalogue= too")
-    found = check_set(aoi, year, ptype)
+    key = check_set(aoi, year, ptype)
     columns = declared.Columns(pid, fid, crop_name, crop_code)
     if datasets_file is not None:
-        columns = datasets.completed(columns, datasets_file, found)
+        columns = datasets.completed(columns, datasets_file, key)
     lake = lake or open_lake()
-    given = _Given(
+    sources = _Given(
         _texts(parcels or ()),
         _text(catalogue),
         _texts(signatures),
@@ -138,12 +139,12 @@ def migrate(
         dumps = Dumps(Path(scratch))
         with dumps.own_names():
             if dsn:
-                given = _fetched(dsn, given, dumps, progress)
+                sources = _fetched(dsn, sources, dumps, progress)
             tables: dict[str, Counts] = {}
-            if given.parcels:
-                loaded = declared.load(lake, dumps, given.parcels, found, columns, crs)
+            if sources.parcels:
+                loaded = declared.load(lake, dumps, sources.parcels, key, columns, crs)
                 tables["parcels"] = Counts(loaded.parcels, 0, 0 if loaded.new else loaded.parcels)
-            tables |= _take(lake, dumps, given, found, progress, shifted=boa_offset == "auto", markers_by=markers_by)
+            tables |= _take(lake, dumps, sources, key, progress, shifted=boa_offset == "auto", markers_by=markers_by)
             lake.settle()
             dumps.write_refused(Path(refused))
         reasons = tuple(dumps.refused())
@@ -153,36 +154,36 @@ def migrate(
 def _take(
     lake: Lake,
     dumps: Dumps,
-    given: _Given,
-    found: tuple[str, int, str],
+    sources: _Given,
+    key: tuple[str, int, str],
     progress: Progress,
     *,
     shifted: bool,
     markers_by: str,
 ) -> dict[str, Counts]:
     """Take the tables that belong to parcels; what became of their rows."""
-    parcels = lake.parcel_set(*found)
+    parcels = lake.parcel_set(*key)
     tables: dict[str, Counts] = {}
-    if given.catalogue:
-        dumps.view("catalogue", [given.catalogue], scenes.COLUMNS, scenes.DEFAULTS)
-        read, known = scenes.take(lake, dumps, parcels.aoi, shifted=shifted)
-        tables["catalogue"] = Counts(read, read - len(known))
-    if given.signatures or given.hists:
+    if sources.catalogue:
+        dumps.view("catalogue", [sources.catalogue], scenes.COLUMNS, scenes.DEFAULTS)
+        read, numbers = scenes.take(lake, dumps, parcels.aoi, shifted=shifted)
+        tables["catalogue"] = Counts(read, read - len(numbers))
+    if sources.signatures or sources.hists:
         declared.number(lake, dumps, parcels)
-        dumps.view("dump", given.signatures, series.SIGNATURES, numbers=series.SIGNATURES[3:])
-        dumps.view("dump_hists", given.hists, series.HISTS)
-        tables |= series.Series(lake, dumps, parcels, known, progress).take()
-    if given.weather:
-        tables["weather"] = events.days(lake, dumps, parcels.aoi, given.weather, given.weather_grid)
-    if given.markers:
+        dumps.view("dump", sources.signatures, series.SIGNATURES, numbers=series.SIGNATURES[3:])
+        dumps.view("dump_hists", sources.hists, series.HISTS)
+        tables |= series.Series(lake, dumps, parcels, numbers, progress).take()
+    if sources.weather:
+        tables["weather"] = events.days(lake, dumps, parcels.aoi, sources.weather, sources.weather_grid)
+    if sources.markers:
         dumps.view(
-            "markers_dump", [given.markers], events.MARKERS, events.MARKERS_MAYBE, numbers=events.MARKERS_NUMBERS
+            "markers_dump", [sources.markers], events.MARKERS, events.MARKERS_MAYBE, numbers=events.MARKERS_NUMBERS
         )
-        tables["markers"] = events.markers(lake, dumps, parcels, given.markers, markers_by)
+        tables["markers"] = events.markers(lake, dumps, parcels, sources.markers, markers_by)
     return tables
 
 
-def _fetched(dsn: str, given: _Given, dumps: Dumps, progress: Progress) -> _Given:
+def _fetched(dsn: str, sources: _Given, dumps: Dumps, progress: Progress) -> _Given:
     """The tables of a database as files."""
 
     def fetch(table: str | None, name: str) -> str | None:
@@ -193,10 +194,10 @@ def _fetched(dsn: str, given: _Given, dumps: Dumps, progress: Progress) -> _Give
         return database.fetch(dsn, table, target, lambda size: progress(f"fetching {table}", size, 0))
 
     many = {
-        name: tuple(str(fetch(table, f"{name}{number}")) for number, table in enumerate(getattr(given, name)))
+        name: tuple(str(fetch(table, f"{name}{number}")) for number, table in enumerate(getattr(sources, name)))
         for name in ("parcels", "signatures", "hists")
     }
-    single = {name: fetch(getattr(given, name), name) for name in ("catalogue", "weather", "weather_grid", "markers")}
+    single = {name: fetch(getattr(sources, name), name) for name in ("catalogue", "weather", "weather_grid", "markers")}
     return _Given(**many, **single)  # type: ignore[arg-type]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,6 +16,7 @@ from cbm_lake import cards
 from cbm_lake.card2db import scene
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake.records import SceneRecord
 from cbm_lake.migration.dumps import Dumps
 
 COLUMNS: Final = ("id", "obstime", "reference", "card")
@@ -49,33 +51,33 @@ def take(lake: Lake, dumps: Dumps, aoi: str, *, shifted: bool) -> tuple[int, dic
         aoi: area whose parcels' extent stands in for footprints that are not there.
         shifted: whether the offset of a scene is to be added to the statistics of the dump.
     """
-    given = dumps.rows("catalogue").to_pylist()
-    known = {(row["card"], row["reference"]): row for row in lake.query("migrate.scenes").to_pylist()}
+    rows = dumps.rows("catalogue").to_pylist()
+    catalogued = {(row["card"], row["reference"]): row for row in lake.query("migrate.scenes").to_pylist()}
     extent = lake.footprint(aoi)
     scenes: dict[int, Numbered] = {}
     products: set[tuple[str, str]] = set()
     new, refused = [], []
-    for row in given:
+    for row in rows:
         try:
-            found = _row(row, extent)
-            key = found["card"], found["reference"]
+            entry = _row(row, extent)
+            key = entry["card"], entry["reference"]
             _check_new(row["number"] not in scenes and key not in products)
         except InvalidInputError as error:
             refused.append((f"{row['id']},{row['reference']}", str(error)))
             continue
         products.add(key)
-        held = known.get(key, found)
-        shift = found["boa_offset"] if shifted else 0
+        existing = catalogued.get(key, entry)
+        shift = entry["boa_offset"] if shifted else 0
         scenes[row["number"]] = Numbered(
-            key[0], held["id"], found["datetime"], held["reference"], held["boa_offset"], shift
+            key[0], existing["id"], entry["datetime"], existing["reference"], existing["boa_offset"], shift
         )
-        if held is found:
-            new.append(found)
+        if existing is entry:
+            new.append(entry)
     dumps.refuse_rows("catalogue", refused)
     if new:
         lake.add_scenes(pa.Table.from_pylist(new, schema=schemas.SCENES))
     _number(lake, scenes)
-    return len(given), scenes
+    return len(rows), scenes
 
 
 def _check_new(new: bool) -> None:
@@ -84,7 +86,7 @@ def _check_new(new: bool) -> None:
         raise InvalidInputError("another row of the catalogue has this number, or this card and reference")
 
 
-def _row(row: dict[str, Any], extent: shapely.Geometry) -> dict[str, Any]:
+def _row(row: Mapping[str, Any], extent: shapely.Geometry) -> SceneRecord:
     """A row of the dump as one of schemas.SCENES."""
     for name, column in (("number", "id"), ("moment", "obstime"), ("reference", "reference")):
         if row[name] in (None, ""):
@@ -129,8 +131,8 @@ def geometry(text: str) -> shapely.Geometry:
     if text[:2] in ("00", "01"):
         return shapely.from_wkb(text)
     srid, sign, wkt = text.rpartition(";")
-    found = shapely.from_wkt(wkt)
-    return shapely.set_srid(found, int(srid.upper().removeprefix("SRID="))) if sign else found
+    polygon = shapely.from_wkt(wkt)
+    return shapely.set_srid(polygon, int(srid.upper().removeprefix("SRID="))) if sign else polygon
 
 
 def _number(lake: Lake, scenes: dict[int, Numbered]) -> None:

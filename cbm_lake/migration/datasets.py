@@ -23,7 +23,7 @@ _NAMES: Final = {
 """By our option, how the original's settings call it."""
 
 
-def completed(columns: Columns, path: str | Path, found: tuple[str, int, str]) -> Columns:
+def completed(columns: Columns, path: str | Path, key: tuple[str, int, str]) -> Columns:
     """The columns that the caller says, and for the others those that the settings name.
 
     Args:
@@ -35,10 +35,10 @@ def completed(columns: Columns, path: str | Path, found: tuple[str, int, str]) -
         SourceError: the file is not there or is no JSON.
         InvalidInputError: it names no columns, or those of several sets of which none has that name.
     """
-    named = _chosen(path, list(_sections(_document(path), "")), found)
-    given = {option: getattr(columns, option) or named.get(option) for option in _NAMES}
+    named = _select(path, list(_sections(_document(path), "")), key)
+    names = {option: getattr(columns, option) or named.get(option) for option in _NAMES}
     log.warning("%s: %s", path, ", ".join(f"{option} is column {name}" for option, name in named.items()))
-    return replace(columns, **given)
+    return replace(columns, **names)
 
 
 def _document(path: str | Path) -> object:
@@ -66,9 +66,7 @@ def _sections(document: object, name: str) -> Iterator[tuple[str, dict[str, str]
             yield from _sections(value, f"{name}/{key}")
 
 
-def _chosen(
-    path: str | Path, sections: list[tuple[str, dict[str, str]]], found: tuple[str, int, str]
-) -> dict[str, str]:
+def _select(path: str | Path, sections: list[tuple[str, dict[str, str]]], key: tuple[str, int, str]) -> dict[str, str]:
     """The set of columns that belongs to an area and year."""
     sections = [(name, columns) for name, columns in sections if columns]
     if not sections:
@@ -77,7 +75,7 @@ def _chosen(
         )
     if len({tuple(columns.items()) for _, columns in sections}) == 1:
         return sections[0][1]
-    aoi, year, ptype = found
+    aoi, year, ptype = key
     here = [(name, columns) for name, columns in sections if aoi in name.lower() and str(year) in name]
     here = [one for one in here if ptype and ptype in one[0].lower().split(str(year))[-1]] or here
     if len({tuple(columns.items()) for _, columns in here}) != 1:

@@ -34,10 +34,10 @@ _FID: Final = "ogc_fid"
 """How the lake's parcel files call the number; the view parcels reads it."""
 _GEOMETRIES: Final = ("wkb_geometry", "geometry", "geom", "the_geom", "wkt", "wkt_geom", "shape", "polygon")
 """Columns of a table taken for the geometry: the first that is there."""
-_OUTLINE: Final = re.compile(
+_WKT_OR_WKB: Final = re.compile(
     r"(SRID=\d+;)?\s*(MULTI)?POLYGON|(\\x)?0[01](0[36]000000|0000000[36]|0[36]0000[02]0|[02]00000[0][36])", re.I
 )
-"""How an outline begins as WKT, or as WKB in hexadecimal digits."""
+"""How a geometry begins as WKT, or as WKB in hexadecimal digits."""
 _CROPS: Final = {"crop:name": parcels.CROP_NAME_NAMES, "crop:code": parcels.CROP_CODE_NAMES}
 _PID: Final = "id"
 
@@ -53,7 +53,7 @@ class Columns:
 
 
 def load(
-    lake: Lake, dumps: Dumps, paths: Sequence[str], found: tuple[str, int, str], columns: Columns, crs: str | None
+    lake: Lake, dumps: Dumps, paths: Sequence[str], key: tuple[str, int, str], columns: Columns, crs: str | None
 ) -> parcels.Loaded:
     """Load dumps of the parcels; what `parcels.load` says.
 
@@ -70,21 +70,21 @@ def load(
     """
     source = _joined([_features(dumps, path, columns.fid or _FID, crs) for path in paths])
     source, pid = _numbered(source, columns)
-    aoi, year, ptype = found
-    source, crops = _with_crops(lake, found, source, columns, pid)
+    aoi, year, ptype = key
+    source, crops = _with_crops(lake, key, source, columns, pid)
     target = dumps.folder / "parcels.parquet"
     dumps.names[str(target)] = source.name
     _write(source, target)
     loaded = parcels.load(target, aoi, year, ptype or None, pid=pid, crs=crs, lake=lake, **crops)
-    if not loaded.new and _FID not in lake.read_parcels(lake.parcel_set(*found), None).column_names:
+    if not loaded.new and _FID not in lake.read_parcels(lake.parcel_set(*key), None).column_names:
         _add_numbers(lake, source, loaded, pid)
     return loaded
 
 
 def _add_numbers(lake: Lake, source: Features, loaded: parcels.Loaded, pid: str) -> None:
     """Give the parcels in force, which were loaded without, their numbers: the same rows as another version."""
-    found = lake.parcel_set(loaded.aoi, loaded.year, loaded.ptype)
-    rows = lake.read_parcels(found).drop_columns(["ptype", "version"])
+    parcel_set = lake.parcel_set(loaded.aoi, loaded.year, loaded.ptype)
+    rows = lake.read_parcels(parcel_set).drop_columns(["ptype", "version"])
     names = as_text(source, pid).to_pylist()
     numbers = dict(zip(names, source.columns[_FID].to_pylist(), strict=True))
     values = pa.array([numbers.get(name) for name in rows["id"].to_pylist()], pa.int64())
@@ -92,38 +92,40 @@ def _add_numbers(lake: Lake, source: Features, loaded: parcels.Loaded, pid: str)
     lake.add_parcels(loaded.aoi, loaded.year, loaded.ptype, version, rows.append_column(_FID, values))
 
 
-def numbers_of(lake: Lake, found: ParcelSet) -> pa.Table | None:
+def numbers_of(lake: Lake, parcels: ParcelSet) -> pa.Table | None:
     """The numbers of a parcel set (fid, pid); None where it has none.
 
     Raises:
         InvalidInputError: a number stands twice or is none.
     """
-    table = lake.read_parcels(found)
+    table = lake.read_parcels(parcels)
     if _FID not in table.column_names:
         return None
     try:
         numbers = table[_FID].cast(pa.int64())
     except pa.ArrowException as error:
         raise InvalidInputError(
-            f"{_FID} of {found.name} holds what is no number ({error}); name another by fid="
+            f"{_FID} of {parcels.name} holds what is no number ({error}); name another by fid="
         ) from error
     if numbers.null_count or len(numbers.unique()) < table.num_rows:
         raise InvalidInputError(
-            f"{_FID} of {found.name} is missing or doubled in some rows; name another column by fid="
+            f"{_FID} of {parcels.name} is missing or doubled in some rows; name another column by fid="
         )
     return pa.table({"fid": numbers, "pid": table["id"]})
 
 
-def number(lake: Lake, dumps: Dumps, found: ParcelSet) -> int:
+def number(lake: Lake, dumps: Dumps, parcel_set: ParcelSet) -> int:
     """Make the table fids (fid, pid) of a parcel set; how many it has.
 
     Raises:
         NotFoundError: the set has no numbers.
         InvalidInputError: a number stands twice or is none.
     """
-    table = numbers_of(lake, found)
+    table = numbers_of(lake, parcel_set)
     if table is None:
-        raise NotFoundError(f"the parcels of {found.name} have no {_FID}; give the dump of the parcels by parcels= too")
+        raise NotFoundError(
+            f"the parcels of {parcel_set.name} have no {_FID}; give the dump of the parcels by parcels= too"
+        )
     dumps.table("fids", table)
     return int(table.num_rows)
 
@@ -136,9 +138,9 @@ def _features(dumps: Dumps, path: str, fid: str, crs: str | None) -> Features:
 
 
 def _of_text(dumps: Dumps, path: str, crs: str | None) -> Features:
-    """A table of text with a column of outlines."""
+    """A table of text with a column of geometries."""
     rows = dumps.read(path).to_arrow_table()
-    column = _outlines(path, rows)
+    column = _geometry_column(path, rows)
     try:
         shapes = [geometry(text) if text else None for text in rows[column].to_pylist()]
     except (ShapelyError, ValueError) as error:
@@ -150,20 +152,20 @@ def _of_text(dumps: Dumps, path: str, crs: str | None) -> Features:
     return Features(path, rows.drop_columns([column]), np.array(shapes, dtype=object), system)
 
 
-def _outlines(path: str, rows: pa.Table) -> str:
-    """The column of outlines, by its name or by what is in it."""
-    known: dict[str, str] = {delimited.column_name(name): name for name in rows.column_names}
-    named = next((known[name] for name in _GEOMETRIES if name in known), None)
+def _geometry_column(path: str, rows: pa.Table) -> str:
+    """The column of geometries, by its name or by what is in it."""
+    spelling: dict[str, str] = {delimited.column_name(name): name for name in rows.column_names}
+    named = next((spelling[name] for name in _GEOMETRIES if name in spelling), None)
     if named is not None:
         return named
     begins = {name: next(iter(rows[name].drop_null().slice(0, 1).to_pylist()), "") for name in rows.column_names}
-    found: list[str] = [name for name, text in begins.items() if _OUTLINE.match(text.strip())]
-    if len(found) != 1:
+    candidates: list[str] = [name for name, text in begins.items() if _WKT_OR_WKB.match(text.strip())]
+    if len(candidates) != 1:
         raise InvalidInputError(
             f"{path} has none of the columns {', '.join(_GEOMETRIES)}; give the parcels with geometry"
         )
-    log.warning("%s: the outlines are in its column %s", path, found[0])
-    return found[0]
+    log.warning("%s: the outlines are in its column %s", path, candidates[0])
+    return candidates[0]
 
 
 def _joined(sources: Sequence[Features]) -> Features:
@@ -227,44 +229,44 @@ def _whole(source: Features, fid: str, numbers: pa.ChunkedArray) -> pa.ChunkedAr
 
 
 def _with_crops(
-    lake: Lake, found: tuple[str, int, str], source: Features, columns: Columns, pid: str
+    lake: Lake, key: tuple[str, int, str], source: Features, columns: Columns, pid: str
 ) -> tuple[Features, dict[str, str]]:
     """The parcels with columns of the crop's name and code, and what these are called.
 
     Where the dump has none, they are those that the lake has of these parcels.
     """
-    given = {"crop:name": columns.crop_name, "crop:code": columns.crop_code}
+    stated = {"crop:name": columns.crop_name, "crop:code": columns.crop_code}
     options = {"crop:name": "crop_name", "crop:code": "crop_code"}
-    chosen: dict[str, str] = {}
-    for ours, known in _CROPS.items():
-        if (said := given[ours]) is not None:
-            chosen[options[ours]] = _column(source, options[ours], said)
-        elif (name := _known(source, known)) is not None:
-            chosen[options[ours]] = name
-    silent = [ours for ours, option in options.items() if option not in chosen]
+    renames: dict[str, str] = {}
+    for ours, names in _CROPS.items():
+        if (said := stated[ours]) is not None:
+            renames[options[ours]] = _column(source, options[ours], said)
+        elif (name := _first_filled(source, names)) is not None:
+            renames[options[ours]] = name
+    silent = [ours for ours, option in options.items() if option not in renames]
     if silent:
-        source = _with_former(lake, found, source, silent, pid)
-        chosen |= {options[ours]: ours for ours in silent if ours in source.columns.column_names}
-    if not chosen:
+        source = _with_former(lake, key, source, silent, pid)
+        renames |= {options[ours]: ours for ours in silent if ours in source.columns.column_names}
+    if not renames:
         log.warning(
             "%s: no column is known to be the crop's; its columns are %s; say which by crop_name= and crop_code=",
             source.name,
             some(source.columns.column_names, 30),
         )
-    return source, chosen
+    return source, renames
 
 
-def _known(source: Features, known: Sequence[str]) -> str | None:
+def _first_filled(source: Features, candidates: Sequence[str]) -> str | None:
     """The first of the known names of a column that is there and is not empty."""
     names = {delimited.column_name(name): name for name in source.columns.column_names}
-    there = [names[name] for name in known if name in names]
+    there = [names[name] for name in candidates if name in names]
     return next((name for name in there if source.columns[name].null_count < len(source.columns[name])), None)
 
 
-def _with_former(lake: Lake, found: tuple[str, int, str], source: Features, names: Sequence[str], pid: str) -> Features:
+def _with_former(lake: Lake, key: tuple[str, int, str], source: Features, names: Sequence[str], pid: str) -> Features:
     """The parcels with columns that the lake has of them."""
     try:
-        former = lake.read_parcels(lake.parcel_set(*found), ["id", *names])
+        former = lake.read_parcels(lake.parcel_set(*key), ["id", *names])
     except NotFoundError:
         return source
     ids = as_text(source, pid)
@@ -276,12 +278,12 @@ def _with_former(lake: Lake, found: tuple[str, int, str], source: Features, name
         crops = [values.get(one) for one in ids.to_pylist()]
         table = table.drop_columns([name]) if name in table.column_names else table
         table = table.append_column(name, pa.array(crops, pa.string()))
-        kept = sum(crop is not None for crop in crops)
+        count = sum(crop is not None for crop in crops)
         log.warning(
             "%s has no column of the %s; %d of %d parcels keep the one that is in the lake",
             source.name,
             name.replace(":", "'s "),
-            kept,
+            count,
             len(crops),
         )
     return replace(source, columns=table)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -93,8 +93,8 @@ class Dumps:
     def view_staged(self, folder: Path, like: duckdb.DuckDBPyRelation) -> None:
         """Make what was staged in a folder the view staged_rows; where it is nothing, an empty one."""
         if any(folder.glob("*/*.parquet")):
-            found = self.connection.read_parquet(f"{folder}/*/*.parquet", hive_partitioning=True)
-            found.project("* replace (bucket::bigint as bucket)").create_view("staged_rows", replace=True)
+            relation = self.connection.read_parquet(f"{folder}/*/*.parquet", hive_partitioning=True)
+            relation.project("* replace (bucket::bigint as bucket)").create_view("staged_rows", replace=True)
         else:
             like.limit(0).create_view("staged_rows", replace=True)
 
@@ -113,32 +113,32 @@ class Dumps:
         renamed: Mapping[str, str],
         numbers: Sequence[str],
     ) -> duckdb.DuckDBPyRelation:
-        found = self.read(path)
-        known = {delimited.column_name(name): name for name in found.columns}
-        known |= {ours: known[theirs] for ours, theirs in renamed.items()}
-        missing = [name for name in columns if name not in known]
+        relation = self.read(path)
+        spelling = {delimited.column_name(name): name for name in relation.columns}
+        spelling |= {ours: spelling[theirs] for ours, theirs in renamed.items()}
+        missing = [name for name in columns if name not in spelling]
         if missing:
             raise InvalidInputError(
-                f"{path} has no column {', '.join(missing)}; it has {', '.join(found.columns)}; give another dump"
+                f"{path} has no column {', '.join(missing)}; it has {', '.join(relation.columns)}; give another dump"
             )
-        chosen = [
-            f'"{known[name]}"::varchar as "{name}"' if name in known else f'null::varchar as "{name}"'
+        selected = [
+            f'"{spelling[name]}"::varchar as "{name}"' if name in spelling else f'null::varchar as "{name}"'
             for name in (*columns, *defaults)
         ]
-        return self._with_points(path, found.project(", ".join(chosen)), numbers)
+        return self._with_points(path, relation.project(", ".join(selected)), numbers)
 
     def _with_points(
-        self, path: str, found: duckdb.DuckDBPyRelation, numbers: Sequence[str]
+        self, path: str, relation: duckdb.DuckDBPyRelation, numbers: Sequence[str]
     ) -> duckdb.DuckDBPyRelation:
         """The rows with a point as decimal sign, where that of a table of text is a comma."""
         if not numbers or not delimited.is_text(path):
-            return found
-        sample = found.project(", ".join(f'"{name}"' for name in numbers)).limit(_SAMPLE).fetchall()
+            return relation
+        sample = relation.project(", ".join(f'"{name}"' for name in numbers)).limit(_SAMPLE).fetchall()
         texts = [text.strip() for row in sample for text in row if text]
         if any("." in text for text in texts) or not any(re.fullmatch(r"[+-]?\d+,\d+", text) for text in texts):
-            return found
+            return relation
         log.warning("%s: its decimal sign is a comma", self.names.get(path, path))
-        return found.project(
+        return relation.project(
             "* replace (" + ", ".join(f"""replace("{name}", ',', '.') as "{name}\"""" for name in numbers) + ")"
         )
 
@@ -171,37 +171,37 @@ class Dumps:
             reason = " ".join(str(error).split())[:300]
             raise SourceError(f"{path} cannot be read ({reason}); give a CSV with header, or Parquet") from error
 
-    def run(self, query: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
+    def run(self, query: str, /, **params: object) -> duckdb.DuckDBPyRelation:
         """The answer of a named step of sql/migrate."""
         with queries.translated():
             return self.connection.sql(queries.get(f"migrate.{query}").sql, params=params or None)
 
-    def rows(self, query: str, /, **params: Any) -> pa.Table:
+    def rows(self, query: str, /, **params: object) -> pa.Table:
         """The same in memory."""
         with queries.translated():
             return self.run(query, **params).to_arrow_table()
 
     # -- what is refused ----------------------------------------------------------------------------------------------
 
-    def refuse(self, query: str, /, **params: Any) -> None:
+    def refuse(self, query: str, /, **params: object) -> None:
         """Put what a named step finds on the list."""
         self.run(query, **params).insert_into("refused")
 
     def refuse_rows(self, table: str, rows: Iterable[tuple[str, str]]) -> None:
         """Put rows, each with the reason, on the list."""
-        found = [(table, line, reason) for line, reason in rows]
-        if found:
-            self.connection.executemany("insert into refused values (?, ?, ?)", found)
+        refusals = [(table, line, reason) for line, reason in rows]
+        if refusals:
+            self.connection.executemany("insert into refused values (?, ?, ?)", refusals)
 
     def refuse_unreadable(self, name: str) -> int:
         """Put the lines of CSV files that have not as many fields as the header on the list; how many they are."""
         if not self.connection.sql("select 1 from duckdb_tables() where table_name = 'reject_errors'").fetchall():
             return 0
-        found = self.rows("unreadable", name=name)
-        self.connection.from_arrow(found).insert_into("refused")
+        rows = self.rows("unreadable", name=name)
+        self.connection.from_arrow(rows).insert_into("refused")
         self.connection.execute("drop table reject_errors")
         self.connection.execute("drop table reject_scans")
-        return int(found.num_rows)
+        return int(rows.num_rows)
 
     def refused(self) -> list[tuple[str, str, int]]:
         """How many rows of each table were refused, for each reason."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,12 +53,12 @@ def markers(lake: Lake, dumps: Dumps, parcels: ParcelSet, name: str, by: str) ->
         keys = declared["pid"], declared["pid"]
     dumps.table("declared", pa.table({"key": keys[0], "pid": keys[1]}))
     read, rows = _judged(dumps, "markers", numbered=by == "fid")
-    found: dict[str, Any] = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
-    part = int.from_bytes(hashlib.sha256(repr(found).encode()).digest()[:8]) >> 1
-    found["part"] = part
+    key: dict[str, str | int] = parcels.params
+    part = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8]) >> 1
+    key["part"] = part
     columns = [
-        pa.repeat(pa.scalar(found[field.name], field.type), rows.num_rows)
-        if field.name in found
+        pa.repeat(pa.scalar(key[field.name], field.type), rows.num_rows)
+        if field.name in key
         else rows[field.name].cast(field.type)
         for field in schemas.MARKERS
     ]
@@ -72,8 +72,8 @@ def _named_by(dumps: Dumps, declared: pa.Table, numbers: pa.Table | None, name: 
         return "pid"
     dumps.table("pids", declared)
     dumps.table("marked_fids", numbers)
-    (found,) = dumps.rows("marker_keys").to_pylist()
-    by_pid, by_number, differing = found["by_pid"], found["by_number"], found["differing"]
+    (row,) = dumps.rows("marker_keys").to_pylist()
+    by_pid, by_number, differing = row["by_pid"], row["by_number"], row["differing"]
     if min(by_pid, by_number) * 9 > max(by_pid, by_number) or (by_pid == by_number and differing):
         raise InvalidInputError(
             f"{name}: {by_pid} of its parcels are known by the identifier only, {by_number} by the number only, and "
@@ -109,9 +109,9 @@ def days(lake: Lake, dumps: Dumps, aoi: str, path: str, grid: str | None) -> Cou
 
 def _judged(dumps: Dumps, table: str, **params: bool) -> tuple[int, pa.Table]:
     """How many rows a dump has, and those that are not refused; the others go on the list."""
-    found = dumps.rows(table, **params)
-    good = pc.is_null(found["reason"])
-    bad = found.filter(pc.invert(good))
+    rows = dumps.rows(table, **params)
+    good = pc.is_null(rows["reason"])
+    bad = rows.filter(pc.invert(good))
     dumps.refuse_rows(table, zip(bad["line"].to_pylist(), bad["reason"].to_pylist(), strict=True))
     unreadable = dumps.refuse_unreadable(table)
-    return int(found.num_rows) + unreadable, found.filter(good)
+    return int(rows.num_rows) + unreadable, rows.filter(good)

@@ -28,7 +28,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.migration.catalogue import Numbered
 from cbm_lake.migration.dumps import Dumps
 
-SIGNATURES: Final = ("pid", "obsid", "band", "count", "mean", "std", "min", "max", "p25", "p50", "p75")
+SIGNATURES: Final = ("pid", "obsid", "band", *cards.statistics.STORED)
 HISTS: Final = ("pid", "obsid", "hist")
 CARDS: Final = tuple(card.name for card in cards.CARDS.values() if card.migrated)
 """Cards that databases of the original library have."""
@@ -93,7 +93,7 @@ class Series:
 
     def _known_extractions(self) -> dict[tuple[str, str], tuple[int, str]]:
         """By card and scene, the extraction that counts over this parcel set and the version that wrote it."""
-        key = {"aoi": self._parcels.aoi, "year": self._parcels.year, "ptype": self._parcels.ptype}
+        key = self._parcels.params
         return {
             (card, row["scene"]): (row["extraction"], row["version"])
             for card in CARDS
@@ -139,8 +139,8 @@ class Series:
         for row in self._dumps.rows("digests").to_pylist():
             scene = self._scenes[row["obsid"]]
             extraction = self._extraction(scene, row["digest"])
-            held, by = self._done.get((scene.card, scene.id), (None, _MIGRATED))
-            if held == extraction:
+            previous, by = self._done.get((scene.card, scene.id), (None, _MIGRATED))
+            if previous == extraction:
                 already = {name: rows + row[name] for name, rows in already.items()}
             elif by.endswith(_MIGRATED):
                 work[row["obsid"]] = extraction
@@ -154,8 +154,8 @@ class Series:
     def _extraction(self, scene: Numbered, digest: int) -> int:
         """The number of what the dump holds of a scene over this version of the parcels."""
         parcels = self._parcels
-        what = ["migrated", scene.card, scene.id, parcels.aoi, parcels.year, parcels.ptype, parcels.version, digest]
-        return int.from_bytes(hashlib.sha256(json.dumps(what).encode()).digest()[:8]) >> 1
+        parts = ["migrated", scene.card, scene.id, parcels.aoi, parcels.year, parcels.ptype, parcels.version, digest]
+        return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:8]) >> 1
 
     def _write(self, work: dict[int, int]) -> None:
         """Write and record scenes, given their extractions by their numbers."""
@@ -225,10 +225,10 @@ class Series:
 
 def _write_names(dumps: Dumps, scenes: dict[int, Numbered]) -> None:
     """Tables of the scenes by number, and of the bands by every name that the original gave them."""
-    known = [{"obsid": number, "card": scene.card, "shift": scene.shift} for number, scene in scenes.items()]
-    names = [{"card": card, "given": given, "band": band} for card, given, band in _given_names()]
+    scene_rows = [{"obsid": number, "card": scene.card, "shift": scene.shift} for number, scene in scenes.items()]
+    names = [{"card": card, "given": alias, "band": band} for card, alias, band in _given_names()]
     known_schema = pa.schema([("obsid", pa.int64()), ("card", pa.string()), ("shift", pa.int32())])
-    dumps.table("known", pa.Table.from_pylist(known, schema=known_schema))
+    dumps.table("known", pa.Table.from_pylist(scene_rows, schema=known_schema))
     dumps.table("names", pa.Table.from_pylist(names))
 
 

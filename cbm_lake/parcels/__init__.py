@@ -27,7 +27,7 @@ from cbm_lake.parcels.columns import (
     with_others,
 )
 from cbm_lake.parcels.describing import Described, describe
-from cbm_lake.parcels.geometry import EQUAL_AREA, bounds_of, outlines_in, own_epsg, source_crs
+from cbm_lake.parcels.geometry import EQUAL_AREA, bounds_of, geometries_in, own_epsg, source_crs
 from cbm_lake.parcels.identity import TOLERANCE, tolerance, with_stored_bytes
 from cbm_lake.parcels.tables import in_order, measured, own_columns, version_of
 
@@ -57,10 +57,10 @@ class Loaded:
     ptype: str
     """Which of several parcel sets; "" is the main one."""
     version: str
-    """Hash of the content, that of the outlines first, so that the same parcels always have the same version."""
+    """Hash of the content, that of the geometries first, so that the same parcels always have the same version."""
     parcels: int
     repaired: int
-    """Geometries that were invalid and have been mended."""
+    """Geometries that were invalid and have been repaired."""
     area_ha: float
     """Sum of the parcels' areas, measured in EPSG:3035."""
     epsg: int
@@ -96,8 +96,8 @@ def load(
 ) -> Loaded:
     """Make the polygons of a file the declared parcels of an area and year; nothing is written when any is refused.
 
-    A parcel of the same identifier whose outline differs nowhere by more than TOLERANCE from the one that the lake has
-    is the same: its outline stays to the bit, so that its signatures go on counting, whatever the format writes. What
+    A parcel of the same identifier whose geometry differs nowhere by more than TOLERANCE from the one that the lake has
+    is the same: its geometry stays to the bit, so that its signatures go on counting, whatever the format writes. What
     else is different makes a new version, see `Loaded.changes`; where nothing is, none is made.
 
     Args:
@@ -119,38 +119,38 @@ def load(
         SourceError: the file cannot be read, or the lake cannot be written.
         InvalidInputError: an argument is wrong, or the file holds parcels that cannot be told apart or have no area.
     """
+    lake = lake or open_lake()
     aoi, year, ptype = check_set(aoi, year, ptype)
     source = vectors.read_noted(str(path), layer, key=pid, numbered=True, encoding=encoding)
-    chosen = take_columns(source, pid, crop_name, crop_code)
-    taken = chosen.columns
-    ids = identifiers(source, taken["id"])
+    selection = take_columns(source, pid, crop_name, crop_code)
+    columns = selection.columns
+    ids = identifiers(source, columns["id"])
     bounds = bounds_of(source, ids)
-    lake = lake or open_lake()
-    given = source_crs(source, bounds, crs)
-    epsg = lake.epsg(aoi) or own_epsg(given) or EQUAL_AREA
-    geometries, source = source.chunks(), source.without_geometries()
-    outlines, repaired = outlines_in(source, geometries, ids, given, CRS.from_epsg(epsg))
+    stated_crs = source_crs(source, bounds, crs)
+    epsg = lake.epsg(aoi) or own_epsg(stated_crs) or EQUAL_AREA
+    chunks, source = source.chunks(), source.without_geometries()
+    geometries, repaired = geometries_in(source, chunks, ids, stated_crs, CRS.from_epsg(epsg))
     versions = lake.parcel_versions(aoi, year, ptype)
-    outlines = with_stored_bytes(lake, versions, ids, outlines, tolerance(epsg))
-    found = measured(source, ids, outlines, epsg)
-    attributes = {name: as_text(source, column) for name, column in taken.items() if name != "id"}
-    table = with_others(own_columns(ids, found, attributes), source, set(taken.values()))
+    geometries = with_stored_bytes(lake, versions, ids, geometries, tolerance(epsg))
+    measures = measured(source, ids, geometries, epsg)
+    attributes = {name: as_text(source, column) for name, column in columns.items() if name != "id"}
+    table = with_others(own_columns(ids, measures, attributes), source, set(columns.values()))
     version = version_of(table)
     changes = changes_of(lake, versions[0], table, version) if versions else None
-    if changes is not None and changes.same_outlines:
-        version = _of_same_outlines(versions[0], version, changes)
-    new = lake.add_parcels(aoi, year, ptype, version, in_order(table, found))
-    notes = (*source.notes, *chosen.notes, *_of_changes(changes, len(ids), taken), *_of_types(lake, table))
+    if changes is not None and changes.same_geometries:
+        version = _of_same_geometries(versions[0], version, changes)
+    new = lake.add_parcels(aoi, year, ptype, version, in_order(table, measures))
+    notes = (*source.notes, *selection.notes, *_of_changes(changes, len(ids), columns), *_of_types(lake, table))
     for note in notes:
-        log.log(logging.INFO if note in chosen.notes else logging.WARNING, "%s: %s", path, note)
-    area = float(found.area.sum())
+        log.log(logging.INFO if note in selection.notes else logging.WARNING, "%s: %s", path, note)
+    area = float(measures.area.sum())
     loaded = Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, notes, changes)
     log.info("%s: %d parcels of %s %d %s, version %s, %s", path, len(ids), aoi, year, ptype, version, loaded.outcome)
     return loaded
 
 
-def _of_same_outlines(before: ParcelSet, version: str, changes: Changes) -> str:
-    """The version of parcels whose outlines are those in force: its first part is theirs, even if 0.1 made it."""
+def _of_same_geometries(before: ParcelSet, version: str, changes: Changes) -> str:
+    """The version of parcels whose geometries are those in force: its first part is theirs, even if 0.1 made it."""
     return f"{before.outlines}_{version.partition('_')[2]}" if changes else before.version
 
 

@@ -1,4 +1,4 @@
-"""What a delivery of parcels changes in the version that was in force: outlines, and apart from them attributes."""
+"""What a delivery of parcels changes in the version that was in force: geometries, and apart from them attributes."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Changes:
     removed: int = 0
     """Parcels whose identifier is there no more."""
     redrawn: int = 0
-    """Parcels whose outline is at another place."""
+    """Parcels whose geometry is at another place."""
     renamed: int = 0
-    """Of those added, how many have the outline of one that was removed: to the lake they are other parcels."""
+    """Of those added, how many have the geometry of one that was removed: to the lake they are other parcels."""
     attributes: tuple[tuple[str, int], ...] = ()
     """Columns that were there before, and of how many parcels their value is another."""
     retyped: tuple[tuple[str, str, str], ...] = ()
@@ -40,7 +40,7 @@ class Changes:
     columns_removed: tuple[str, ...] = ()
 
     @property
-    def same_outlines(self) -> bool:
+    def same_geometries(self) -> bool:
         """Whether all signatures go on counting, and none is missing."""
         return not (self.added or self.removed or self.redrawn)
 
@@ -50,16 +50,16 @@ class Changes:
         return not (self.attributes or self.retyped or self.columns_added or self.columns_removed)
 
     def __bool__(self) -> bool:
-        return not (self.same_outlines and self.same_attributes)
+        return not (self.same_geometries and self.same_attributes)
 
     def __str__(self) -> str:
-        return f"{self._of_outlines()}, {self._of_attributes()}"
+        return f"{self._of_geometries()}, {self._of_attributes()}"
 
-    def _of_outlines(self) -> str:
-        if self.same_outlines:
+    def _of_geometries(self) -> str:
+        if self.same_geometries:
             return "same outlines"
         counts = {"new": self.added, "no longer declared": self.removed, "with another outline": self.redrawn}
-        words = [f"{count:,} {what}" for what, count in counts.items() if count]
+        words = [f"{count:,} {label}" for label, count in counts.items() if count]
         if self.renamed:
             words.append(f"{self.renamed:,} of the new ones have the outline of one that is no longer declared")
         return f"parcels: {', '.join(words)}"
@@ -75,12 +75,14 @@ class Changes:
 def changes_of(lake: Lake, before: ParcelSet, now: pa.Table, version: str) -> Changes:
     """What is different in a table of parcels, of that version, from a version in the lake."""
     rows = rows_of(lake, before, now["id"].combine_chunks())
-    outlines: dict[str, Any] = {} if outlines_of(version) == before.outlines else _of_outlines(lake, before, now, rows)
-    return Changes(**outlines, **_of_columns(lake, before, attributes_of(now), rows))
+    geometries: dict[str, Any] = (
+        {} if outlines_of(version) == before.outlines else _of_geometries(lake, before, now, rows)
+    )
+    return Changes(**geometries, **_of_columns(lake, before, attributes_of(now), rows))
 
 
-def _of_outlines(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[np.int64]) -> dict[str, Any]:
-    """The parts of Changes that are about outlines; those at the same place have the same bytes already."""
+def _of_geometries(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """The parts of Changes that are about geometries; those at the same place have the same bytes already."""
     stored = lake.read_parcels(before, ["geometry"])
     added = np.flatnonzero(rows < 0)
     removed = np.setdiff1d(np.arange(stored.num_rows), rows)
@@ -116,15 +118,15 @@ def _different(before: pa.ChunkedArray, now: pa.ChunkedArray, rows: NDArray[np.i
     """Of how many parcels in both versions the texts or bytes differ, a missing one from every other."""
     count, common = 0, np.flatnonzero(rows >= 0)
     for start in range(0, len(common), CHUNK):
-        chosen = common[start : start + CHUNK]
-        new, old = (values.cast(pa.binary()) for values in (gather(now, chosen), gather(before, rows[chosen])))
+        portion = common[start : start + CHUNK]
+        new, old = (values.cast(pa.binary()) for values in (gather(now, portion), gather(before, rows[portion])))
         equal = pc.fill_null(pc.equal(new, old), fill_value=False)
         count += len(new) - pc.sum(pc.or_(equal, pc.and_(pc.is_null(new), pc.is_null(old)))).as_py()
     return count
 
 
 def _renamed(now: pa.Table, added: NDArray[np.int64], stored: pa.Table, removed: NDArray[np.int64]) -> int:
-    """How many of the added outlines are at the place of a removed one."""
+    """How many of the added geometries are at the place of a removed one."""
     if not (len(added) and len(removed)):
         return 0
     distance = tolerance(now["epsg"][0].as_py())
@@ -140,7 +142,7 @@ def _renamed(now: pa.Table, added: NDArray[np.int64], stored: pa.Table, removed:
 
 
 def _decoded(table: pa.Table, rows: NDArray[np.int64]) -> Iterator[Geometries]:
-    """The outlines of some rows, CHUNK at a time."""
+    """The geometries of some rows, CHUNK at a time."""
     for start in range(0, len(rows), CHUNK):
         wkb = gather(table["geometry"], rows[start : start + CHUNK])
         yield shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))

@@ -26,8 +26,8 @@ def of_classes(values: Floats, owner: NDArray[np.int64], weights: Floats | None,
     weights = np.ones(len(values)) if weights is None else weights
     counted = np.isfinite(values) & (weights > 0)
     values, owner, weights = values[counted], owner[counted], weights[counted]
-    pairs, place = np.unique(np.column_stack([owner, values]), axis=0, return_inverse=True)
-    total = np.bincount(place.reshape(-1), weights, minlength=len(pairs))
+    pairs, position = np.unique(np.column_stack([owner, values]), axis=0, return_inverse=True)
+    total = np.bincount(position.reshape(-1), weights, minlength=len(pairs))
     holder = pairs[:, 0].astype(np.int64)
     count = np.bincount(holder, total, minlength=number)
     # of each parcel the heaviest class first, of equally heavy ones the least

@@ -92,13 +92,13 @@ def take_columns(source: Features, pid: str | None, crop_name: str | None, crop_
             raise InvalidInputError(
                 f"{source.name} has no column {crop!r}; say {option}= one of: {_listed(names) or '(no columns)'}"
             )
-    wanted = {
+    requested = {
         "id": pid or _guess_pid(source),
         "crop:code": crop_code or _first(source, CROP_CODE_NAMES),
         "crop:name": crop_name or _first(source, CROP_NAME_NAMES),
     }
-    chosen = {ours: theirs for ours, theirs in wanted.items() if theirs is not None}
-    return Chosen(chosen, tuple(_guesses(names, chosen, {"id": pid, "crop:code": crop_code, "crop:name": crop_name})))
+    columns = {ours: theirs for ours, theirs in requested.items() if theirs is not None}
+    return Chosen(columns, tuple(_guesses(names, columns, {"id": pid, "crop:code": crop_code, "crop:name": crop_name})))
 
 
 def _refuse_capitals(source: Features, name: str) -> None:
@@ -114,21 +114,21 @@ def _refuse_capitals(source: Features, name: str) -> None:
         )
 
 
-def _guesses(names: Sequence[str], chosen: dict[str, str], given: dict[str, str | None]) -> Iterator[str]:
+def _guesses(names: Sequence[str], columns: dict[str, str], options: dict[str, str | None]) -> Iterator[str]:
     """What was guessed, and which columns might have been meant instead."""
-    if not given["id"]:
-        yield f"column {chosen['id']} is taken for the parcel's identifier; another by pid="
-    for ours, option, known in (
+    if not options["id"]:
+        yield f"column {columns['id']} is taken for the parcel's identifier; another by pid="
+    for ours, option, candidates in (
         ("crop:name", "crop_name", CROP_NAME_NAMES),
         ("crop:code", "crop_code", CROP_CODE_NAMES),
     ):
-        if given[ours] or ours not in chosen:
+        if options[ours] or ours not in columns:
             continue
-        others = [name for name in names if name.lower() in known and name != chosen[ours]]
+        others = [name for name in names if name.lower() in candidates and name != columns[ours]]
         also = f" ({some(others)} may be too)" if others else ""
-        yield f"column {chosen[ours]} is taken for the crop's {ours[5:]}{also}; another by {option}="
-    if "crop:name" not in chosen and "crop:code" not in chosen:
-        rest = [name for name in names if name not in chosen.values()]
+        yield f"column {columns[ours]} is taken for the crop's {ours[5:]}{also}; another by {option}="
+    if "crop:name" not in columns and "crop:code" not in columns:
+        rest = [name for name in names if name not in columns.values()]
         advice = f"say crop_name= or crop_code= one of: {_listed(rest)}" if rest else "the file has no other columns"
         yield f"no column is known to be the crop; {advice}"
 
@@ -142,10 +142,10 @@ def _guess_pid(source: Features) -> str:
     names = source.columns.column_names
     if "id" in names and any(name.startswith(("crop:", "determination", "admin:")) for name in names):
         return "id"  # fiboa says what it is
-    found = [name for name in names if name.lower() in PID_NAMES]
-    if len(found) == 1:
-        return str(found[0])
-    problem = f"any of {', '.join(found)} may be" if found else "no column is known to be"
+    candidates = [name for name in names if name.lower() in PID_NAMES]
+    if len(candidates) == 1:
+        return str(candidates[0])
+    problem = f"any of {', '.join(candidates)} may be" if candidates else "no column is known to be"
     raise InvalidInputError(f"{source.name}: {problem} the parcel's identifier; {_candidates(source)}")
 
 
@@ -196,12 +196,12 @@ def _listed(names: Sequence[str]) -> str:
     return some(names, _LISTED)
 
 
-def _first(source: Features, known: Sequence[str]) -> str | None:
+def _first(source: Features, candidates: Sequence[str]) -> str | None:
     """The column whose name stands first among the known ones; one that is empty where all are."""
     ranked = [
-        (bool(values.null_count == len(values)), known.index(name.lower()), name)
+        (bool(values.null_count == len(values)), candidates.index(name.lower()), name)
         for name, values in zip(source.columns.column_names, source.columns.columns, strict=True)
-        if name.lower() in known
+        if name.lower() in candidates
     ]
     return min(ranked)[2] if ranked else None
 
@@ -267,20 +267,20 @@ def _float_text(values: pa.Array) -> pa.Array:
         ValueError: a number so large that neighbouring whole numbers cannot be told apart.
     """
     numbers = values.to_numpy(zero_copy_only=False)
-    known = np.isfinite(numbers)
-    if np.abs(numbers[known], dtype=float).max(initial=0) >= 2 ** (np.finfo(numbers.dtype).nmant + 1):
+    valid = np.isfinite(numbers)
+    if np.abs(numbers[valid], dtype=float).max(initial=0) >= 2 ** (np.finfo(numbers.dtype).nmant + 1):
         raise ValueError("numbers stored with a floating point have lost their last digits")
-    if (numbers[known] % 1 == 0).all():
-        return pa.array(np.where(known, numbers, 0).astype(np.int64), mask=~known).cast(pa.string())
+    if (numbers[valid] % 1 == 0).all():
+        return pa.array(np.where(valid, numbers, 0).astype(np.int64), mask=~valid).cast(pa.string())
     texts = [np.format_float_positional(number, trim="-") if np.isfinite(number) else None for number in numbers]
     return pa.array(texts, pa.string())
 
 
-def with_others(columns: pa.Table, source: Features, taken: set[str]) -> pa.Table:
+def with_others(columns: pa.Table, source: Features, reserved: set[str]) -> pa.Table:
     """Our columns, then the agency's other ones; one that would clash is prefixed with "source:"."""
     used = {name.lower() for name in (*columns.column_names, *_VIEW_NAMES)}  # SQL does not tell capitals apart
     for number, field in enumerate(source.columns.schema):
-        if field.name in taken:
+        if field.name in reserved:
             continue
         name = field.name
         while name.lower() in used:

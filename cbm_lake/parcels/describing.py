@@ -1,6 +1,6 @@
 """Any raster joined to parcels: elevation, slope, soil class, as columns of `parcel_attributes`: `describe`.
 
-outlines ─ to the raster's coordinate system, vertex by vertex ─► its pixels, block by block ─► one value per parcel
+geometries ─ to the raster's coordinate system, vertex by vertex ─► its pixels, block by block ─► one value per parcel
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
-from rasterio.windows import Window
 
-from cbm_lake import zonal
+from cbm_lake import cards, zonal
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.files import clock
 from cbm_lake.geo.reprojection import reprojected
+from cbm_lake.geo.windows import Window
 from cbm_lake.lake import Lake, open_lake, schemas
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.classes import STATISTICS_OF_CLASSES, of_classes
@@ -67,8 +67,8 @@ class Described:
 def describe(
     raster: str | Path,
     name: str,
-    aoi: str,
-    year: int,
+    aoi: str | None = None,
+    year: int | None = None,
     ptype: str | None = None,
     *,
     statistics: str | Sequence[str] | None = None,
@@ -80,18 +80,18 @@ def describe(
 ) -> Described:
     """Join a raster to the declared parcels: one value per parcel, in the view `parcel_attributes`.
 
-    The outlines are transformed to the raster's coordinate system, so that its pixels count as they are; a raster that
-    is rotated is first warped, window by window, to a grid along the axes. Pixels without data (nodata, a mask, an
-    alpha band, NaN) do not count. Scale and offset of the file are applied. Describing again under a name replaces what
-    the parcels had under it; a parcel whose outline changes has no value until then.
+    The geometries are transformed to the raster's coordinate system, so that its pixels count as they are. A rotated
+    raster is first warped, window by window, to a grid along the axes. Pixels without data (nodata, a mask, an alpha
+    band, NaN) do not count. Scale and offset of the file are applied. Describing again under a name replaces what the
+    parcels had under it; a parcel whose geometry changes has no value until then.
 
     Args:
         raster: path or URL of whatever GDAL reads, in any coordinate system.
         name: of the columns: small letters, digits and _.
-        aoi: area.
-        year: of the declaration.
+        aoi: area; None where the lake has parcels of one area only.
+        year: of the declaration; None where the lake has parcels of one year only.
         ptype: which parcel set; None is the main one.
-        statistics: of `cbm_lake.zonal.STATISTICS`, each as a column `name_statistic`; None is the mean, as column
+        statistics: of `cbm_lake.cards.STATISTICS`, each as a column `name_statistic`; None is the mean, as column
             `name`. Of categories those of STATISTICS_OF_CLASSES; None is the majority, as column `name`, and the share
             of the pixels that are of it, as `name_share`.
         categories: whether the pixels are classes, whole numbers; {value: text} gives the texts instead of the numbers.
@@ -103,19 +103,19 @@ def describe(
 
     Raises:
         NotFoundError: no such parcels were loaded.
-        InvalidInputError: a name, statistic, rule or band is wrong, classes have no text, or raster and parcels lie
-            apart.
+        InvalidInputError: a name, statistic, rule or band is wrong, classes have no text, raster and parcels lie
+            apart, or there are several areas or years and none is said.
         SourceError: the raster cannot be read.
     """
-    wanted = _checked(name, statistics, categories, rule)
     lake = lake or open_lake()
-    parcels = lake.parcel_set(aoi, year, ptype)
+    selected = _checked(name, statistics, categories, rule)
+    parcels = _parcels(lake, aoi, year, ptype)
     stored = lake.read_parcels(parcels, ["id", "geometry", "epsg"])
     with _opened(str(raster), band, classes=bool(categories)) as source:
         shapes = _moved(stored, source)
-        parts = [_values(source, part, tuple(wanted), categories, rule) for part in _parts(shapes, source)]
+        parts = [_values(source, part, tuple(selected), categories, rule) for part in _parts(shapes, source)]
         unit = unit if unit is not None else source.unit
-    found = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    values_by_name = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     part = _part_of(parcels, name)
     fixed = {
         "aoi": parcels.aoi,
@@ -129,12 +129,30 @@ def describe(
         "part": part,
         "sequence": None,
     }
-    lake.put("attributes", _rows(stored["id"].combine_chunks(), wanted, found, categories, fixed), part)
-    without = int((found["count"] == 0).sum())
+    lake.put("attributes", _rows(stored["id"].combine_chunks(), selected, values_by_name, categories, fixed), part)
+    without = int((values_by_name["count"] == 0).sum())
     if without:
         advice = "; the rule coverage counts parts of pixels" if rule == "centre" else ""
         log.warning("%d of %d parcels of %s have no value of %s%s", without, len(shapes), parcels.name, name, advice)
-    return Described(tuple(wanted.values()), len(shapes), without)
+    return Described(tuple(selected.values()), len(shapes), without)
+
+
+def _parcels(lake: Lake, aoi: str | None, year: int | None, ptype: str | None) -> ParcelSet:
+    """The parcel set that is said, or the only one that there can be meant."""
+    if aoi is not None and year is not None:
+        return lake.parcel_set(aoi, year, ptype)
+    fitting = [
+        found
+        for found in lake.parcel_sets()
+        if (aoi is None or found.aoi == aoi.lower())
+        and (year is None or found.year == int(year))
+        and found.ptype == (ptype or "")
+    ]
+    if len(fitting) != 1:
+        raise InvalidInputError(
+            f"parcels of {some([found.name for found in fitting]) or 'nowhere'} may be meant; say the area and the year"
+        )
+    return fitting[0]
 
 
 def _checked(name: str, statistics: str | Sequence[str] | None, categories: Categories, rule: str) -> dict[str, str]:
@@ -146,11 +164,11 @@ def _checked(name: str, statistics: str | Sequence[str] | None, categories: Cate
     if statistics is None:
         return {"majority": name, "share": f"{name}_share"} if categories else {"mean": name}
     asked = statistics.split(",") if isinstance(statistics, str) else [*statistics]
-    known = STATISTICS_OF_CLASSES if categories else zonal.STATISTICS
-    unknown = [one for one in asked if one.strip() not in known]
+    available = STATISTICS_OF_CLASSES if categories else tuple(cards.STATISTICS)
+    unknown = [one for one in asked if one.strip() not in available]
     if unknown or not asked:
         kind = "of classes" if categories else "of measurements"
-        raise InvalidInputError(f"there is no statistic {unknown[:1]} {kind}; choose from {', '.join(known)}")
+        raise InvalidInputError(f"there is no statistic {unknown[:1]} {kind}; choose from {', '.join(available)}")
     return {one.strip(): f"{name}_{one.strip()}" for one in asked}
 
 
@@ -177,7 +195,7 @@ class _Source:
 
     def read(self, row: int, col: int, height: int, width: int) -> Floats:
         """Measurements as float64, NaN where there is none."""
-        window = Window(col, row, width, height)
+        window = Window(row, col, height, width).ranges
         stored = self.dataset.read(self.band, window=window)
         missing = self._missing(stored)
         if self.masked:
@@ -215,22 +233,22 @@ def _opened(path: str, band: int | None, *, classes: bool) -> Iterator[_Source]:
             raise InvalidInputError(f"{name} holds {dataset.dtypes[number - 1]}; classes are whole numbers, convert it")
         if np.dtype(dataset.dtypes[number - 1]).kind == "c":
             raise InvalidInputError(f"{name} holds complex numbers; convert it")
-        known, t = CRS.from_wkt(crs.to_wkt()), dataset.transform
+        system, t = CRS.from_wkt(crs.to_wkt()), dataset.transform
         if dataset.crs is not None and t.a and t.e and not (t.b or t.d):
-            yield _Source(name, dataset, number, known, is_masked(dataset, number))
+            yield _Source(name, dataset, number, system, is_masked(dataset, number))
             return
         how = Resampling.nearest if classes else Resampling.bilinear
         with WarpedVRT(dataset, src_crs=crs, crs=crs, resampling=how, add_alpha=dataset.nodata is None) as turned:
-            yield _Source(name, turned, number, known, is_masked(turned, number))
+            yield _Source(name, turned, number, system, is_masked(turned, number))
 
 
 def _moved(stored: pa.Table, source: _Source) -> Shapes:
-    """The outlines in the raster's coordinate system; refused where none of them meets it."""
+    """The geometries in the raster's coordinate system; refused where none of them meets it."""
     shapes = shapely.from_wkb(stored["geometry"].to_numpy(zero_copy_only=False))
     if not len(shapes):
         raise NotFoundError("there are no parcels in this set; load them again")
-    own = int(stored["epsg"][0].as_py())
-    moved: Shapes = reprojected(shapes, CRS.from_epsg(own), source.crs)
+    stored_epsg = int(stored["epsg"][0].as_py())
+    moved: Shapes = reprojected(shapes, CRS.from_epsg(stored_epsg), source.crs)
     box = shapely.box(*rasterio.transform.array_bounds(*source.dataset.shape, source.dataset.transform))
     bounds = shapely.bounds(moved)
     finite = np.isfinite(bounds).all(axis=1)
@@ -245,7 +263,7 @@ def _moved(stored: pa.Table, source: _Source) -> Shapes:
 
 
 def _parts(shapes: Shapes, source: _Source) -> list[Shapes]:
-    """The outlines in their order, so many at once as have not too many pixels."""
+    """The geometries in their order, so many at once as have not too many pixels."""
     with np.errstate(invalid="ignore"):
         pixels = np.nan_to_num(shapely.area(shapes) / abs(source.transform.a * source.transform.e), posinf=0) + 1
     number = np.cumsum(np.minimum(pixels, source.dataset.height * source.dataset.width)) // _PIXELS
@@ -258,19 +276,22 @@ def _parts(shapes: Shapes, source: _Source) -> list[Shapes]:
 def _values(
     source: _Source, shapes: Shapes, statistics: Sequence[str], categories: Categories, rule: str
 ) -> dict[str, Floats]:
-    """The statistics of each outline and count, the pixels that have data (float); NaN where there are none."""
+    """The statistics of each geometry and count, the pixels that have data (float); NaN where there are none."""
     if rule == "coverage":
         return _covered(source, shapes, statistics, categories)
     index = build_index(shapes, source.transform, source.dataset.shape)
     pool = _pool(source, index)
     if categories:
         return of_classes(pool, np.repeat(np.arange(len(shapes)), np.diff(index.pixel_offsets)), None, len(shapes))
-    table = zonal.pool_statistics(pool, index.pixel_offsets, None)
-    return {one: np.asarray(table[one], np.float64) for one in {*statistics, "count"}}
+    asked = {*statistics, "count"}
+    table = zonal.pool_statistics(
+        pool, index.pixel_offsets, None, statistics=asked, whole=zonal.count_whole(shapes, index)
+    )
+    return {one: np.asarray(table[one], np.float64) for one in asked}
 
 
 def _pool(source: _Source, index: SpanIndex) -> Floats:
-    """The pixels of all outlines, one after another."""
+    """The pixels of all geometries, one after another."""
     rows, columns = (-(-_BLOCK // size) * size for size in source.dataset.block_shapes[source.band - 1])
     blocks = index.blocks((min(rows, index.shape[0]), min(columns, index.shape[1], 16 * _BLOCK)))
     pool: Floats = blocks.new_pool("float64")
@@ -292,12 +313,13 @@ def _covered(source: _Source, shapes: Shapes, statistics: Sequence[str], categor
     values = source.read(*window)
     if categories:
         return _classes_covered(shapes, values, transform)
-    table = zonal.coverage_statistics(shapes, values, transform, None)
-    return {one: np.asarray(table[one], np.float64) for one in {*statistics, "count"}}
+    asked = {*statistics, "count"}
+    table = zonal.coverage_statistics(shapes, values, transform, None, statistics=asked)
+    return {one: np.asarray(table[one], np.float64) for one in asked}
 
 
 def _classes_covered(shapes: Shapes, values: Floats, transform: Affine) -> dict[str, Floats]:
-    """The statistics of classes in each outline: the weight of a class is what it covers."""
+    """The statistics of classes in each geometry: the weight of a class is what it covers."""
     classes = np.unique(values[np.isfinite(values)])
     weights = np.zeros((len(classes), len(shapes)))
     for row, one in zip(weights, classes, strict=True):
@@ -331,27 +353,29 @@ def _part_of(parcels: ParcelSet, name: str) -> int:
 
 def _rows(
     pids: pa.Array,
-    wanted: Mapping[str, str],
-    found: Mapping[str, Floats],
+    selected: Mapping[str, str],
+    values_by_name: Mapping[str, Floats],
     categories: Categories,
     fixed: Mapping[str, Any],
 ) -> pa.Table:
     """Rows of schemas.ATTRIBUTES, by attribute and pid; `fixed` is what all of them have in common."""
     tables = []
-    for statistic, column in wanted.items():
-        values = np.where(found["count"] > 0, found[statistic], np.nan)
+    for statistic, column in selected.items():
+        values = np.where(values_by_name["count"] > 0, values_by_name[statistic], np.nan)
         texts = categories if isinstance(categories, Mapping) and statistic == "majority" else None
         kind = "number" if statistic != "majority" else "class" if texts is None else "label"
         unit = None if categories or statistic == "count" else fixed["unit"]
         one = {**fixed, "attribute": column, "kind": kind, "unit": unit}
-        own = {
+        fixed_columns = {
             "pid": pids,
             "value": pa.array(values, pa.float64(), from_pandas=True),
             "label": pa.nulls(len(values), pa.string()) if texts is None else _labels(values, texts),
-            "pixels": pa.array(found["count"], pa.float64()),
+            "pixels": pa.array(values_by_name["count"], pa.float64()),
         }
         arrays = [
-            own[item.name] if item.name in own else pa.repeat(pa.scalar(one[item.name], item.type), len(values))
+            fixed_columns[item.name]
+            if item.name in fixed_columns
+            else pa.repeat(pa.scalar(one[item.name], item.type), len(values))
             for item in schemas.ATTRIBUTES
         ]
         tables.append(pa.table(arrays, schema=schemas.ATTRIBUTES).sort_by("pid"))
@@ -360,9 +384,9 @@ def _rows(
 
 def _labels(values: Floats, texts: Mapping[int, str]) -> pa.Array:
     """The texts of classes; refused where a class has none."""
-    known = {float(value): str(text) for value, text in texts.items()}
-    missing = sorted({value for value in values[np.isfinite(values)].tolist() if value not in known})
+    text_by_value = {float(value): str(text) for value, text in texts.items()}
+    missing = sorted({value for value in values[np.isfinite(values)].tolist() if value not in text_by_value})
     if missing:
         listed = some([f"{value:g}" for value in missing])
         raise InvalidInputError(f"most pixels of parcels are of classes without a text: {listed}; add them")
-    return pa.array([known.get(value) for value in values.tolist()], pa.string())
+    return pa.array([text_by_value.get(value) for value in values.tolist()], pa.string())

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 EQUAL_AREA: Final = 3035
 """EPSG code of the European equal-area projection: areas, and the lake's coordinates where the file's do not serve."""
 CHUNK: Final = 10_000
-"""Outlines that are decoded at once."""
+"""Geometries that are decoded at once."""
 POLYGONAL: Final = {shapely.GeometryType.POLYGON: "Polygon", shapely.GeometryType.MULTIPOLYGON: "MultiPolygon"}
 _DEGREES: Final = 4326
 _EUROPE: Final = (
@@ -90,22 +90,22 @@ def _advice_of_missing(source: Features) -> str:
     return "delete these rows or draw their outlines" + cut * sheet
 
 
-def source_crs(source: Features, bounds: Bounds, given: str | int | None) -> CRS:
+def source_crs(source: Features, bounds: Bounds, stated_crs: str | int | None) -> CRS:
     """The coordinate system of the file, or the one given in its stead; refused where the coordinates deny it."""
     try:
-        crs = source.crs if given is None else CRS.from_user_input(given)
+        crs = source.crs if stated_crs is None else CRS.from_user_input(stated_crs)
     except CRSError as error:
-        raise InvalidInputError(f"crs={given!r} is no coordinate system; write it as EPSG:2154") from error
+        raise InvalidInputError(f"crs={stated_crs!r} is no coordinate system; write it as EPSG:2154") from error
     if crs is None:
         raise InvalidInputError(f"{source.name} does not say its coordinate system; give it by crs=, as EPSG:2154")
-    if given is not None and source.crs is not None and not crs.equals(source.crs, ignore_axis_order=True):
+    if stated_crs is not None and source.crs is not None and not crs.equals(source.crs, ignore_axis_order=True):
         log.warning("%s says %s, but is read as %s", source.name, source.crs.name, crs.name)
     if crs.is_geocentric:
         raise InvalidInputError(
             f"{crs.name} counts from the earth's centre; give a geographic or projected one by crs="
         )
     _check_range(source.name, crs, bounds)
-    _check_order(source.name, crs, bounds, sure=given is not None)
+    _check_order(source.name, crs, bounds, sure=stated_crs is not None)
     return crs
 
 
@@ -133,8 +133,8 @@ def _check_order(name: str, crs: CRS, bounds: Bounds, *, sure: bool) -> None:
     world = not areas
     west, south, east, north = np.median(bounds, axis=0)
     x, y = float(west + east) / 2, float(south + north) / 2
-    areas = areas or _EUROPE
-    if (world and not crs.is_geographic) or not np.isfinite(x + y) or _inside(areas, x, y) or not _inside(areas, y, x):
+    areas = areas or _europe(crs)
+    if not np.isfinite(x + y) or _inside(areas, x, y) or not _inside(areas, y, x):
         return
     where = "in Europe" if world else f"where {crs.name} is used"
     problem = f"{name}: the coordinates ({x:.6g}, {y:.6g}) do not lie {where}, but would if x and y were exchanged"
@@ -150,13 +150,30 @@ def _areas_of_use(crs: CRS) -> tuple[tuple[float, float, float, float], ...]:
     area = crs.area_of_use
     if area is None or area.east - area.west >= 300 or area.east < area.west:
         return ()
-    box = shapely.box(area.west, area.south, area.east, area.north)
-    if crs.is_projected:
-        box = transform(np.array([shapely.segmentize(box, 1.0)]), _DEGREES, crs)[0]
-    west, south, east, north = shapely.bounds(box)
+    west, south, east, north = _in_units_of(crs, (area.west, area.south, area.east, area.north))
     margin = 0.05 * max(east - west, north - south)
     bounds = (west - margin, south - margin, east + margin, north + margin)
     return (bounds,) if np.isfinite(bounds).all() else ()
+
+
+def _europe(crs: CRS) -> tuple[tuple[float, float, float, float], ...]:
+    """_EUROPE in the units of a coordinate system, without those parts that have no image in it."""
+    if not (crs.is_geographic or crs.is_projected):
+        return ()
+    try:
+        boxes = [_in_units_of(crs, box) for box in _EUROPE]
+    except (CRSError, ProjError):  # which is said where the outlines are transformed
+        return ()
+    return tuple(box for box in boxes if np.isfinite(box).all())
+
+
+def _in_units_of(crs: CRS, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The box round a box of degrees in the units of a coordinate system."""
+    if not crs.is_projected:
+        return box
+    (moved,) = transform(np.array([shapely.segmentize(shapely.box(*box), 1.0)]), _DEGREES, crs)
+    west, south, east, north = (float(side) for side in shapely.bounds(moved))
+    return west, south, east, north
 
 
 def _inside(areas: tuple[tuple[float, float, float, float], ...], x: float, y: float) -> bool:
@@ -171,20 +188,20 @@ def own_epsg(crs: CRS) -> int | None:
     return flat.to_epsg()
 
 
-def outlines_in(
-    source: Features, geometries: list[pa.Array | Geometries], ids: pa.Array, crs: CRS, target: CRS
+def geometries_in(
+    source: Features, chunks: list[pa.Array | Geometries], ids: pa.Array, crs: CRS, target: CRS
 ) -> tuple[list[pa.Array], int]:
-    """The outlines in two dimensions, valid, in a coordinate system of the lake; and how many had to be mended.
+    """The geometries in two dimensions, valid, in a coordinate system of the lake; and how many had to be repaired.
 
     Args:
         source: the file.
-        geometries: of it, see Features.chunks; the list is empty afterwards, so that their memory is free.
+        chunks: its geometries, see Features.chunks; the list is empty afterwards, so that their memory is free.
         ids: of its rows.
         crs: its coordinate system.
         target: the lake's.
 
     Returns:
-        WKB, in arrays of CHUNK rows: outlines of a whole country do not fit in memory as objects.
+        WKB, in arrays of CHUNK rows: geometries of a whole country do not fit in memory as objects.
 
     Raises:
         InvalidInputError: one lies outside of that system, or encloses nothing.
@@ -192,17 +209,17 @@ def outlines_in(
     flat = crs.sub_crs_list[0] if crs.is_compound else crs
     refusals = Refusals(source, ids)
     stored, repaired = [], 0
-    for number, portion in enumerate(_portions(geometries)):
-        start, outlines = number * CHUNK, np.asarray(shapely.force_2d(portion))
+    for number, portion in enumerate(_portions(chunks)):
+        start, geometries = number * CHUNK, np.asarray(shapely.force_2d(portion))
         if not flat.equals(target, ignore_axis_order=True):
-            outlines = _moved(source, outlines, flat, target)
-            if refusals.note(start, _is_infinite(outlines), *OUTSIDE):
+            geometries = _moved(source, geometries, flat, target)
+            if refusals.note(start, _is_infinite(geometries), *OUTSIDE):
                 continue
-        outlines, mended = mend(outlines)
+        geometries, count = repair(geometries)
         advice = "draw them again or delete these rows"
-        refusals.note(start, shapely.is_empty(outlines), "have outlines that enclose nothing", advice)
-        stored.append(pa.array(shapely.to_wkb(outlines), pa.binary()))
-        repaired += mended
+        refusals.note(start, shapely.is_empty(geometries), "have outlines that enclose nothing", advice)
+        stored.append(pa.array(shapely.to_wkb(geometries), pa.binary()))
+        repaired += count
     refusals.check()
     return stored, repaired
 
@@ -229,9 +246,9 @@ def _decoded(pieces: list[pa.Array | Geometries]) -> Geometries:
     return np.concatenate(shapes)
 
 
-def _moved(source: Features, outlines: Geometries, crs: CRS, target: CRS) -> Geometries:
+def _moved(source: Features, geometries: Geometries, crs: CRS, target: CRS) -> Geometries:
     try:
-        return transform(outlines, crs, target)
+        return transform(geometries, crs, target)
     except (CRSError, ProjError) as error:
         raise InvalidInputError(
             f"{source.name}: no way leads from {crs.name} to {target.name}; give another by crs="
@@ -243,18 +260,18 @@ def transform(geometries: Geometries, source: CRS | int, target: CRS | int) -> G
     return np.asarray(reprojected(geometries, source, target))
 
 
-def mend(outlines: Geometries) -> tuple[Geometries, int]:
-    """Valid polygons and multipolygons, and how many had to be mended; empty where one encloses nothing.
+def repair(geometries: Geometries) -> tuple[Geometries, int]:
+    """Valid polygons and multipolygons, and how many had to be repaired; empty where one encloses nothing.
 
-    Method "structure" keeps every lobe of a bow-tie, and what an outline covers twice; the other one, "linework",
+    Method "structure" keeps every lobe of a bow-tie, and what a geometry covers twice; the other one, "linework",
     would make holes of the latter.
     """
-    broken = ~shapely.is_valid(outlines) | (shapely.get_type_id(outlines) == _COLLECTION)
+    broken = ~shapely.is_valid(geometries) | (shapely.get_type_id(geometries) == _COLLECTION)
     if not broken.any():
-        return outlines, 0
-    mended = outlines.copy()
-    mended[broken] = _polygonal(shapely.make_valid(outlines[broken], method="structure", keep_collapsed=False))
-    return mended, int(broken.sum())
+        return geometries, 0
+    repaired = geometries.copy()
+    repaired[broken] = _polygonal(shapely.make_valid(geometries[broken], method="structure", keep_collapsed=False))
+    return repaired, int(broken.sum())
 
 
 def _polygonal(geometries: Geometries) -> Geometries:
@@ -266,8 +283,8 @@ def _polygonal(geometries: Geometries) -> Geometries:
     return geometries
 
 
-def _is_infinite(outlines: Geometries) -> NDArray[np.bool_]:
-    coordinates, row = shapely.get_coordinates(outlines, return_index=True)
-    bad = np.zeros(len(outlines), bool)
+def _is_infinite(geometries: Geometries) -> NDArray[np.bool_]:
+    coordinates, row = shapely.get_coordinates(geometries, return_index=True)
+    bad = np.zeros(len(geometries), bool)
     bad[row[~(np.abs(coordinates) <= _FARTHEST).all(axis=1)]] = True
     return bad

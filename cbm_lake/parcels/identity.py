@@ -1,8 +1,8 @@
-"""Whether outlines are at the same place, whatever their bytes; outlines that are keep the bytes that they have.
+"""Whether geometries are at the same place, whatever their bytes; geometries that are keep the bytes that they have.
 
 Formats and programs turn rings, begin them elsewhere, order parts anew, double vertices, add some on straight lines,
 wrap polygons as multipolygons, and round coordinates: geodatabases by 0.1 mm, GeoJSON of 7 decimals by 8 mm, MapInfo in
-national systems by 19 mm, a way through another coordinate system by less than one. None of it is another outline.
+national systems by 19 mm, a way through another coordinate system by less than one. None of it is another geometry.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.geometry import CHUNK
 
 TOLERANCE: Final = 0.02
-"""Metres by which an outline may differ anywhere and still be the same: a five-hundredth of a pixel of Sentinel-2."""
+"""Metres by which a geometry may differ anywhere and still be the same: a five-hundredth of a pixel of Sentinel-2."""
 _LARGE: Final = 500
 """Vertices from which an index of the edges pays."""
 _DEGREE: Final = 111_320.0
@@ -69,33 +69,33 @@ def _are_near(first: Geometries, second: Geometries, distance: float) -> NDArray
     return near
 
 
-def _lies_near(outline: shapely.Geometry, other: shapely.Geometry, distance: float) -> bool:
+def _lies_near(geometry: shapely.Geometry, other: shapely.Geometry, distance: float) -> bool:
     """Whether one's rings are near the other's, by an index of its edges."""
-    xy, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(outline)), return_index=True)
+    xy, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(geometry)), return_index=True)
     halfway = (xy[1:] + xy[:-1])[np.diff(ring) == 0] / 2
     edges = shapely.boundary(other)
     shapely.prepare(edges)
     return bool(shapely.dwithin(edges, shapely.points(np.concatenate([xy, halfway])), distance).all())
 
 
-def _normal(outlines: Geometries) -> Geometries:
-    """The outlines in GEOS's normal form, without doubled vertices; multipolygons of one part as polygons."""
-    plain = outlines.copy()
+def _normal(geometries: Geometries) -> Geometries:
+    """The geometries in GEOS's normal form, without doubled vertices; multipolygons of one part as polygons."""
+    plain = geometries.copy()
     alone = (shapely.get_type_id(plain) == shapely.GeometryType.MULTIPOLYGON) & (shapely.get_num_geometries(plain) == 1)
     plain[alone] = shapely.get_geometry(plain[alone], 0)
     return np.asarray(shapely.normalize(shapely.remove_repeated_points(plain)))
 
 
 def with_stored_bytes(
-    lake: Lake, versions: Sequence[ParcelSet], ids: pa.Array, outlines: list[pa.Array], distance: float
+    lake: Lake, versions: Sequence[ParcelSet], ids: pa.Array, geometries: list[pa.Array], distance: float
 ) -> list[pa.Array]:
-    """The outlines, with those bytes that a version has for the same parcel at the same place.
+    """The geometries, with those bytes that a version has for the same parcel at the same place.
 
     Args:
         lake: where the versions are.
         versions: the first that has the place decides.
         ids: n identifiers.
-        outlines: n outlines as WKB, in arrays of CHUNK rows; replaced in place.
+        geometries: n geometries as WKB, in arrays of CHUNK rows; replaced in place.
         distance: how far they may differ.
     """
     undecided = np.ones(len(ids), bool)
@@ -105,22 +105,22 @@ def with_stored_bytes(
         rows = rows_of(lake, version, ids)
         rows[~undecided] = -1
         if (rows >= 0).any():
-            undecided &= ~_replace(outlines, lake.iter_parcels(version, ["geometry"]), rows, distance)
-    return outlines
+            undecided &= ~_replace(geometries, lake.iter_parcels(version, ["geometry"]), rows, distance)
+    return geometries
 
 
 def _replace(
-    outlines: list[pa.Array], stored: Iterable[pa.RecordBatch], rows: NDArray[np.int64], distance: float
+    geometries: list[pa.Array], stored: Iterable[pa.RecordBatch], rows: NDArray[np.int64], distance: float
 ) -> NDArray[np.bool_]:
-    """Replace the outlines that are at the same place as the stored one of their row; which ones were."""
+    """Replace the geometries that are at the same place as the stored one of their row; which ones were."""
     done, first = np.zeros(len(rows), bool), 0
     for batch in stored:
         inside = (rows >= first) & (rows < first + batch.num_rows)
         for number, start in enumerate(range(0, len(rows), CHUNK)):
             part = slice(start, start + CHUNK)
             if inside[part].any():
-                chosen = np.where(inside[part], rows[part] - first, -1)
-                same, outlines[number] = _replaced(outlines[number], batch["geometry"], chosen, distance)
+                partner = np.where(inside[part], rows[part] - first, -1)
+                same, geometries[number] = _replaced(geometries[number], batch["geometry"], partner, distance)
                 done[part] |= same
         first += batch.num_rows
     return done
@@ -133,22 +133,22 @@ def rows_of(lake: Lake, version: ParcelSet, ids: pa.Array) -> NDArray[np.int64]:
 
 
 def _replaced(
-    outlines: pa.Array, stored: pa.Array, rows: NDArray[np.int64], distance: float
+    geometries: pa.Array, stored: pa.Array, rows: NDArray[np.int64], distance: float
 ) -> tuple[NDArray[np.bool_], pa.Array]:
-    """Which outlines are at the same place as the stored one of that row, and all with the bytes of these."""
+    """Which geometries are at the same place as the stored one of that row, and all with the bytes of these."""
     candidates = np.flatnonzero(rows >= 0)
     former = stored.take(pa.array(rows[candidates]))
-    mine = outlines.take(pa.array(candidates))
+    mine = geometries.take(pa.array(candidates))
     same = np.asarray(pc.equal(mine, former))
     rest = np.flatnonzero(~same)
     if len(rest):
         mine, former = (shapely.from_wkb(values.take(pa.array(rest)).to_numpy(False)) for values in (mine, former))
         same[rest] = same_place(mine, former, distance)
-    chosen = np.zeros(len(rows), bool)
-    chosen[candidates[same]] = True
+    mask = np.zeros(len(rows), bool)
+    mask[candidates[same]] = True
     if same[rest].any():
-        outlines = pc.replace_with_mask(outlines, pa.array(chosen), stored.take(pa.array(rows[chosen])))
-    return chosen, outlines
+        geometries = pc.replace_with_mask(geometries, pa.array(mask), stored.take(pa.array(rows[mask])))
+    return mask, geometries
 
 
 def gather(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.Array:

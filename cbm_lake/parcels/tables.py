@@ -23,15 +23,15 @@ from cbm_lake.parcels.identity import gather
 
 _DEGREES: Final = 4326
 _ROW_GROUP: Final = 50_000
-_OUTLINES: Final = ("id", "geometry", "bbox", "area", "epsg", "centroid_lon", "centroid_lat")
-"""Columns that follow from the outlines; all others are attributes."""
+_GEOMETRY_COLUMNS: Final = ("id", "geometry", "bbox", "area", "epsg", "centroid_lon", "centroid_lat")
+"""Columns that follow from the geometries; all others are attributes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What follows from the outlines of a set."""
+    """What follows from the geometries of a set."""
 
-    outlines: pa.ChunkedArray
+    geometries: pa.ChunkedArray
     """WKB."""
     area: NDArray[np.float64]
     """Hectares."""
@@ -46,19 +46,19 @@ class Measured:
     epsg: int
 
 
-def measured(source: Features, ids: pa.Array, outlines: list[pa.Array], epsg: int) -> Measured:
-    """Areas, boxes and centroids of outlines, given as WKB in arrays of CHUNK rows.
+def measured(source: Features, ids: pa.Array, geometries: list[pa.Array], epsg: int) -> Measured:
+    """Areas, boxes and centroids of geometries, given as WKB in arrays of CHUNK rows.
 
     Raises:
         InvalidInputError: one lies where areas or degrees cannot be computed.
     """
     refusals = Refusals(source, ids)
     parts, kinds = [], set()
-    for number, wkb in enumerate(outlines):
+    for number, wkb in enumerate(geometries):
         shapes = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
         equal_area = shapes if epsg == EQUAL_AREA else transform(shapes, epsg, EQUAL_AREA)
         centroids = shapely.centroid(shapes)
-        with np.errstate(invalid="ignore"):  # infinite outlines are refused below
+        with np.errstate(invalid="ignore"):  # infinite geometries are refused below
             area = shapely.area(equal_area) / 10_000
         degrees = shapely.get_coordinates(transform(centroids, epsg, _DEGREES))
         refusals.note(number * CHUNK, ~np.isfinite(area + degrees.sum(axis=1)), *OUTSIDE)
@@ -66,33 +66,33 @@ def measured(source: Features, ids: pa.Array, outlines: list[pa.Array], epsg: in
         kinds |= set(shapely.get_type_id(shapes).tolist())
     refusals.check()
     area, bounds, centroids, degrees = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Measured(pa.chunked_array(outlines), area, bounds, centroids, degrees, frozenset(kinds), epsg)
+    return Measured(pa.chunked_array(geometries), area, bounds, centroids, degrees, frozenset(kinds), epsg)
 
 
-def own_columns(ids: pa.Array, found: Measured, attributes: Mapping[str, pa.Array]) -> pa.Table:
+def own_columns(ids: pa.Array, measured: Measured, attributes: Mapping[str, pa.Array]) -> pa.Table:
     """The columns of schemas.PARCELS, in the order of the file."""
     box = schemas.PARCELS.field("bbox").type
     columns = {
         "id": ids,
-        "geometry": found.outlines,
-        "bbox": pa.StructArray.from_arrays(list(map(pa.array, found.bounds.T)), fields=list(box)),
-        "area": found.area,
+        "geometry": measured.geometries,
+        "bbox": pa.StructArray.from_arrays(list(map(pa.array, measured.bounds.T)), fields=list(box)),
+        "area": measured.area,
         "crop:code": pa.nulls(len(ids), pa.string()),
         "crop:name": pa.nulls(len(ids), pa.string()),
-        "epsg": np.full(len(ids), found.epsg, np.int32),
-        "centroid_lon": found.degrees[:, 0],
-        "centroid_lat": found.degrees[:, 1],
+        "epsg": np.full(len(ids), measured.epsg, np.int32),
+        "centroid_lon": measured.degrees[:, 0],
+        "centroid_lat": measured.degrees[:, 1],
     }
     return pa.table(columns | dict(attributes), schema=schemas.PARCELS)
 
 
-def in_order(table: pa.Table, found: Measured) -> pa.RecordBatchReader:
+def in_order(table: pa.Table, measured: Measured) -> pa.RecordBatchReader:
     """The rows along a Hilbert curve, so that neighbours lie together; by id where two share a place.
 
     They come as GeoParquet's metadata says, in batches, so that no second copy of the table is in memory.
     """
-    order = _order(table["id"], found.centroids)
-    schema = table.schema.with_metadata(_geo(found))
+    order = _order(table["id"], measured.centroids)
+    schema = table.schema.with_metadata(_geo(measured))
 
     def batches() -> Iterator[pa.RecordBatch]:
         for start in range(0, len(order), _ROW_GROUP):
@@ -114,25 +114,25 @@ def _order(ids: pa.ChunkedArray, centroids: NDArray[np.float64]) -> NDArray[np.i
 
 def attributes_of(table: pa.Table) -> pa.Table:
     """The columns that say something else than where a parcel is, in alphabetical order."""
-    names = [name for name in table.column_names if name not in (*_OUTLINES, "ptype", "version")]
+    names = [name for name in table.column_names if name not in (*_GEOMETRY_COLUMNS, "ptype", "version")]
     return table.select(sorted(names, key=str.casefold))
 
 
 def version_of(table: pa.Table) -> str:
     """Hexadecimal digits of a set's content, in two parts, whatever the order of its rows.
 
-    The first part, of twelve digits, depends on ids, outlines and coordinate system; the second, of eight, behind an
+    The first part, of twelve digits, depends on ids, geometries and coordinate system; the second, of eight, behind an
     underscore, on crops and the agency's other columns.
     """
     order = np.asarray(pc.sort_indices(table["id"])).astype(np.int64)
-    outlines = hashlib.sha256(str(table["epsg"][0]).encode())
+    geometries = hashlib.sha256(str(table["epsg"][0]).encode())
     for name in ("id", "geometry"):
-        _digest(outlines, table[name], order)
+        _digest(geometries, table[name], order)
     attributes = hashlib.sha256()
     for field, column in zip((others := attributes_of(table)).schema, others.columns, strict=True):
         attributes.update(f"{field.name.casefold()} {family(field.type)}\n".encode())
         _digest(attributes, as_texts(column), order)
-    return f"{outlines.hexdigest()[:12]}_{attributes.hexdigest()[:8]}"
+    return f"{geometries.hexdigest()[:12]}_{attributes.hexdigest()[:8]}"
 
 
 def _digest(content: Any, column: pa.ChunkedArray, order: NDArray[np.int64]) -> None:
@@ -173,12 +173,12 @@ def as_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.string())
 
 
-def _geo(found: Measured) -> dict[bytes, bytes]:
+def _geo(measured: Measured) -> dict[bytes, bytes]:
     """The metadata that makes the table GeoParquet."""
     geometry = geoparquet.column_metadata(
-        [name for kind, name in POLYGONAL.items() if kind in found.kinds],
-        crs=CRS.from_epsg(found.epsg),
-        bbox=[*found.bounds[:, :2].min(axis=0).tolist(), *found.bounds[:, 2:].max(axis=0).tolist()],
+        [name for kind, name in POLYGONAL.items() if kind in measured.kinds],
+        crs=CRS.from_epsg(measured.epsg),
+        bbox=[*measured.bounds[:, :2].min(axis=0).tolist(), *measured.bounds[:, 2:].max(axis=0).tolist()],
         covering="bbox",
     )
     return geoparquet.file_metadata({"geometry": geometry})

@@ -40,10 +40,10 @@ def acceptance_number(
         raise InvalidInputError("limiting_quality is a percentage above 0, consumer_risk a probability below 1")
     nonconforming = ceil(Fraction(str(limiting_quality)) * lot / 100)
     allowed = Fraction(consumer_risk) * comb(lot, sampled)
-    found, number = 0, -1
+    ways, number = 0, -1
     while number < sampled:
-        found += comb(nonconforming, number + 1) * comb(lot - nonconforming, sampled - number - 1)
-        if found > allowed:
+        ways += comb(nonconforming, number + 1) * comb(lot - nonconforming, sampled - number - 1)
+        if ways > allowed:
             break
         number += 1
     return number if number >= 0 else None

@@ -85,8 +85,8 @@ def _grouped(numbers: Ints) -> tuple[Ints, list[int]]:
 
 def _members(grouped: tuple[Ints, list[int]], number: int) -> list[int]:
     rows, starts = grouped
-    found: list[int] = rows[starts[number] : starts[number + 1]].tolist()
-    return found
+    members: list[int] = rows[starts[number] : starts[number + 1]].tolist()
+    return members
 
 
 class Buckets:
@@ -144,11 +144,11 @@ class Buckets:
         for row in rows:
             if live[row]:
                 parcels.setdefault(self.ranked.parcel[row], []).append(row)
-        taken = Counter(self.ranked.group[row] for row in rows if count_chosen and self._added[row])
+        counts = Counter(self.ranked.group[row] for row in rows if count_chosen and self._added[row])
         for row in chain.from_iterable(parcels.values()):
             group = self.ranked.group[row]
-            if taken[group] < PER_HOLDING:
-                taken[group] += self.add(row)
+            if counts[group] < PER_HOLDING:
+                counts[group] += self.add(row)
 
     def offer(self, parcel: int, live: bytearray) -> None:
         """Add the rows of one parcel identifier, whosever they are, without the limit of three."""
@@ -264,20 +264,20 @@ class Selection:
         self.retained = ranked.best_of_holding if retain else np.zeros(len(ranked.groups), np.bool_)
         """Rows that stay on the list when their bucket is full, so that a holding is called in at its best rank."""
         self.is_cut = False
-        self._left: list[int] = []
+        self._remaining: list[int] = []
 
     @property
     def is_behind(self) -> bool:
         """Whether a full bucket has rows on the list: they leave bucket by bucket, one at each new start."""
-        return len(self._left) < len(self.buckets.targets) - self.buckets.unfilled
+        return len(self._remaining) < len(self.buckets.targets) - self.buckets.unfilled
 
     def next_full(self) -> int | None:
         """A full bucket whose rows have not left the list yet, and which is taken to leave it now."""
         if not self.is_behind:
             return None
         groups = range(len(self.buckets.targets))
-        group = next(group for group in groups if self.buckets.is_full(group) and group not in self._left)
-        self._left.append(group)
+        group = next(group for group in groups if self.buckets.is_full(group) and group not in self._remaining)
+        self._remaining.append(group)
         return group
 
     def run(self, limit: int | None) -> list[int]:
@@ -299,16 +299,16 @@ class Selection:
     def _uncovered(self, limit: int | None) -> Mask:
         """Go on with rows that are not covered; returns those of holdings that were not in the sample before."""
         uncovered = ~self.buckets.ranked.covered
-        known = self.buckets.sampled_rows()
+        sampled = self.buckets.sampled_rows()
         met = self._nobody()
-        own, others = _Phase(self, uncovered & known, met), _Phase(self, uncovered & ~known, met)
-        for group in self._left:
-            own.leave(group)
+        first, others = _Phase(self, uncovered & sampled, met), _Phase(self, uncovered & ~sampled, met)
+        for group in self._remaining:
+            first.leave(group)
             others.leave(group)
-        own.run()
+        first.run()
         if limit is None:
             others.run()  # with the rows of buckets that the holdings of the sample have filled just now
-        return uncovered & ~known
+        return uncovered & ~sampled
 
     def _nobody(self) -> bytearray:
         return bytearray(len(self.buckets.sampled))

@@ -60,7 +60,7 @@ class Sample:
     """sample, sample_parquet, parcels, summary and, with holding-level groups, interventions."""
 
 
-def write(drawn: Sample, folder: Path) -> Sample:
+def write(sample: Sample, folder: Path) -> Sample:
     """Write a sample's files into a folder; returns the sample with their paths.
 
     Each file appears whole, and the Parquet file, by which `latest` finds the sample, when the others are there.
@@ -68,13 +68,13 @@ def write(drawn: Sample, folder: Path) -> Sample:
     Raises:
         SourceError: a file cannot be written.
     """
-    with translated("write", str(folder)), _reserved(folder, drawn.extraction_id) as stamp:
-        return _written(drawn, folder, stamp)
+    with translated("write", str(folder)), _reserved(folder, sample.extraction_id) as stamp:
+        return _written(sample, folder, stamp)
 
 
-def _written(drawn: Sample, folder: Path, stamp: str) -> Sample:
-    def path(what: str, ending: str = "csv") -> Path:
-        return folder / f"{drawn.extraction_id}_{what}_{stamp}.{ending}"
+def _written(sample: Sample, folder: Path, stamp: str) -> Sample:
+    def path(kind: str, extension: str = "csv") -> Path:
+        return folder / f"{sample.extraction_id}_{kind}_{stamp}.{extension}"
 
     files = {
         "sample": path("extracted_sample"),
@@ -82,18 +82,18 @@ def _written(drawn: Sample, folder: Path, stamp: str) -> Sample:
         "parcels": path("parcel_centric"),
         "summary": path("summary", "txt"),
     }
-    _write_csv(drawn.parcels, files["parcels"])
+    _write_csv(sample.parcels, files["parcels"])
     with durable.replacing(files["summary"]) as draft:
-        draft.write_text(summary(drawn, stamp), "utf-8")
-    if drawn.interventions is not None:
+        draft.write_text(summary(sample, stamp), "utf-8")
+    if sample.interventions is not None:
         files["interventions"] = path("HL_interventions")
-        _write_csv(drawn.interventions, files["interventions"])
-    _write_csv(drawn.rows, files["sample"])
-    number = 1 + max((number for number, _ in _drawn(folder, drawn.extraction_id)), default=0)
-    story = {**(drawn.rows.schema.metadata or {}), _NUMBER: str(number)}
+        _write_csv(sample.interventions, files["interventions"])
+    _write_csv(sample.rows, files["sample"])
+    number = 1 + max((number for number, _ in _samples_in(folder, sample.extraction_id)), default=0)
+    story = {**(sample.rows.schema.metadata or {}), _NUMBER: str(number)}
     with durable.replacing(files["sample_parquet"]) as draft:
-        pq.write_table(drawn.rows.replace_schema_metadata(story), draft, compression="zstd")
-    return replace(drawn, files=files)
+        pq.write_table(sample.rows.replace_schema_metadata(story), draft, compression="zstd")
+    return replace(sample, files=files)
 
 
 def latest(folder: Path, extraction_id: str) -> Path | None:
@@ -101,10 +101,10 @@ def latest(folder: Path, extraction_id: str) -> Path | None:
 
     The numbers in the files say which that is; those of earlier versions, which have none, come before, by their names.
     """
-    return max(_drawn(folder, extraction_id), default=(0, None))[1]
+    return max(_samples_in(folder, extraction_id), default=(0, None))[1]
 
 
-def _drawn(folder: Path, extraction_id: str) -> list[tuple[int, Path]]:
+def _samples_in(folder: Path, extraction_id: str) -> list[tuple[int, Path]]:
     """The samples of an id that are there, with their numbers."""
     name = re.compile(re.escape(extraction_id) + r"_extracted_sample_\d{4}-\d\d-\d\d_\d{6}\.parquet")
     files = [path for path in folder.glob("*.parquet") if name.fullmatch(path.name)]
@@ -141,13 +141,13 @@ def _write_csv(rows: pa.Table, path: Path) -> None:
         writer.writerows(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
 
-def summary(drawn: Sample, stamp: str) -> str:
+def summary(sample: Sample, stamp: str) -> str:
     """The parameters, how far each bucket was filled, and the totals, as text for people."""
-    options, totals = drawn.options, drawn.totals
+    options, totals = sample.options, sample.totals
     average = totals.selected_parcels / totals.selected_holdings if totals.selected_holdings else 0.0
     return "\n".join(
         [
-            f"Extraction summary (ID: {drawn.extraction_id})",
+            f"Extraction summary (ID: {sample.extraction_id})",
             f"Timestamp: {stamp}",
             "",
             "Parameters:",
@@ -163,7 +163,7 @@ def summary(drawn: Sample, stamp: str) -> str:
             *(
                 f"{row['bucket_id']} | {row['selected']} | {row['target']} | {row['total']} | "
                 f"{row['selected'] / row['total']:.2%}"
-                for row in drawn.buckets.to_pylist()
+                for row in sample.buckets.to_pylist()
             ),
             _LINE,
             "",

@@ -112,7 +112,7 @@ class Validation:
         """Write the report; its ending says for whom: .html for a person, .json or .parquet for a machine.
 
         Raises:
-            InvalidInputError: the ending is another.
+            InvalidInputError: the extension is another.
             SourceError: the file cannot be written.
         """
         path = Path(path)

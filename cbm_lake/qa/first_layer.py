@@ -105,23 +105,23 @@ class _Columns:
 
     def types(self) -> Outcome:
         """Whether the columns have types that they may have."""
-        found = [finding for name, kind in self.table.columns.items() if (finding := self._type(name, kind))]
-        if not found:
+        findings = [finding for name, kind in self.table.columns.items() if (finding := self._type(name, kind))]
+        if not findings:
             return Outcome("Data types are correct.", [])
-        wrong = ", ".join(finding.message.removeprefix(_WRONG_TYPES) for finding in found)
-        return Outcome(f"{_WRONG_TYPES}{wrong}", found)
+        wrong = ", ".join(finding.message.removeprefix(_WRONG_TYPES) for finding in findings)
+        return Outcome(f"{_WRONG_TYPES}{wrong}", findings)
 
     def duplicates(self) -> Outcome:
         """Whether each key occurs once; the number of findings is that of keys, not of rows."""
         first, second = (self.table.key * 2)[:2]
         keys = pa.table({"row": self._rows, "first": self._text(first), "second": self._text(second)})
-        found = self._ask("duplicates", keys=keys).to_pylist()
-        if not found:
+        findings = self._ask("duplicates", keys=keys).to_pylist()
+        if not findings:
             return Outcome("No duplicates found.", [])
-        message = f"{len(found)} Duplicates found based on: {', '.join(self.table.key)}"
-        ids = [" + ".join([group["first"], group["second"]][: len(self.table.key)]) for group in found]
-        details = [f"rows: {group['times']}" for group in found]
-        rows = [group["row"] for group in found]
+        message = f"{len(findings)} Duplicates found based on: {', '.join(self.table.key)}"
+        ids = [" + ".join([group["first"], group["second"]][: len(self.table.key)]) for group in findings]
+        details = [f"rows: {group['times']}" for group in findings]
+        rows = [group["row"] for group in findings]
         finding = self._finding(
             "check_duplicates", message, column=" + ".join(self.table.key), rows=rows, ids=ids, details=details
         )
@@ -130,27 +130,27 @@ class _Columns:
     def nulls(self) -> Outcome:
         """Whether every cell has a value, but for the columns that may be empty."""
         answer = self._ask("nulls", {"excepted": MAY_BE_NULL, "nulls": NULLS}, texts=self._texts)
-        found = self._ordered(answer)
-        if not found:
+        findings = self._ordered(answer)
+        if not findings:
             return Outcome("No nulls found.", [])
-        message = "Null values in: " + ", ".join(f"{name} ({group['count']})" for name, group in found.items())
+        message = "Null values in: " + ", ".join(f"{name} ({group['count']})" for name, group in findings.items())
         return Outcome(
             message,
             [
                 self._at("check_nulls", f"Null values in: {name} ({group['count']})", name, group["rows"])
-                for name, group in found.items()
+                for name, group in findings.items()
             ],
         )
 
     def area_format(self) -> Outcome:
         """Whether all areas are numbers of at most 4 decimals."""
-        found = [
+        findings = [
             self._at("validate_area_format", f"{name} should be in hectares and with 4 decimal places.", name, **group)
             for name, group in self._uneven(AREAS).items()
         ]
-        if not found:
+        if not findings:
             return Outcome("Area format is correct.", [])
-        return Outcome("; ".join(finding.message for finding in found), found)
+        return Outcome("; ".join(finding.message for finding in findings), findings)
 
     def relation(self, column: str, other: Source) -> Outcome:
         """Whether another table has every value of a column."""
@@ -159,43 +159,43 @@ class _Columns:
         if column not in other.frame.columns:
             message = f"Column '{column}' not found in '{named}' table."
             return Outcome(message, [self._finding(rule, message, column=column, count=1)])
-        known = pa.table({"value": tablefiles.text(other.frame[column])})
+        valid = pa.table({"value": tablefiles.text(other.frame[column])})
         claimed = pa.table({"row": self._rows, "value": self._text(column)})
-        found = self._ask("relation", claimed=claimed, known=known).to_pylist()
-        if not found:
+        findings = self._ask("relation", claimed=claimed, known=valid).to_pylist()
+        if not findings:
             return Outcome(f"All unique entries in '{column}' from '{name}' table exist in '{named}' table.", [])
-        message = f"{len(found)} unique entrie(s) of '{column}' from '{name}' table do not exist in '{named}' table."
+        message = f"{len(findings)} unique entrie(s) of '{column}' from '{name}' table do not exist in '{named}' table."
         finding = self._finding(
             rule,
             message,
             column=column,
-            rows=[entry["row"] for entry in found],
-            ids=["(empty)" if entry["value"] is None else entry["value"] for entry in found],
-            details=[f"rows: {entry['times']}" for entry in found],
+            rows=[entry["row"] for entry in findings],
+            ids=["(empty)" if entry["value"] is None else entry["value"] for entry in findings],
+            details=[f"rows: {entry['times']}" for entry in findings],
         )
         return Outcome(message, [finding])
 
     def claim_format(self) -> Outcome:
         """Whether claimed areas have at most 4 decimals; what is no number was found before."""
         areas = self._numbers(("claim_area",))
-        known = areas.filter(pc.is_valid(areas["claim_area"]))
-        found = self._ordered(self._ask("area_format", areas=known)).get("claim_area")
-        if not found:
+        valid = areas.filter(pc.is_valid(areas["claim_area"]))
+        findings = self._ordered(self._ask("area_format", areas=valid)).get("claim_area")
+        if not findings:
             return Outcome("Claimed areas have at most 4 decimals.", [])
-        message = f"claim_area should be in hectares and with 4 decimal places ({len(found['rows'])} are not)."
-        rows, details = found["rows"], found["details"]
+        message = f"claim_area should be in hectares and with 4 decimal places ({len(findings['rows'])} are not)."
+        rows, details = findings["rows"], findings["details"]
         return Outcome(message, [self._at("check_claim_area_format", message, "claim_area", rows, details, WARNING)])
 
     def placeholders(self) -> Outcome:
         """Whether texts that only look like values stand in a column: blanks, hyphens, infinity."""
-        found = self._ordered(self._ask("placeholders", {"nulls": NULLS}, texts=self._texts))
+        findings = self._ordered(self._ask("placeholders", {"nulls": NULLS}, texts=self._texts))
         for name in MAY_BE_NULL:
-            found.pop(name, None)
-        if not found:
+            findings.pop(name, None)
+        if not findings:
             return Outcome("No blanks, hyphens or infinities stand for values.", [])
         message = "Blanks, hyphens or infinity in place of values in: "
         return Outcome(
-            message + ", ".join(f"{name} ({len(group['rows'])})" for name, group in found.items()),
+            message + ", ".join(f"{name} ({len(group['rows'])})" for name, group in findings.items()),
             [
                 self._at(
                     "check_placeholders",
@@ -205,7 +205,7 @@ class _Columns:
                     [repr(value) for value in group["details"]],
                     WARNING,
                 )
-                for name, group in found.items()
+                for name, group in findings.items()
             ],
         )
 
@@ -281,10 +281,10 @@ class _Columns:
         count: int | None = None,
     ) -> Finding:
         """A finding about rows of a column, which are named by their id."""
-        chosen = self.frame[self.table.id].iloc[[row - 1 for row in rows]]
+        row_ids = self.frame[self.table.id].iloc[[row - 1 for row in rows]]
         ids = [
             f"row {row}" if name is None else name
-            for row, name in zip(rows, tablefiles.text(chosen).to_pylist(), strict=True)
+            for row, name in zip(rows, tablefiles.text(row_ids).to_pylist(), strict=True)
         ]
         details = details or [""] * len(rows)
         return self._finding(rule, message, severity, column=column, count=count, rows=rows, ids=ids, details=details)
@@ -347,4 +347,4 @@ WORDS: Final = {
         "Fill in the value.",
     ),
 }
-"""For each rule what it means and how to mend what it finds."""
+"""For each rule what it means and how to repair what it finds."""

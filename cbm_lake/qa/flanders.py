@@ -61,8 +61,8 @@ def _fill(ranked: Ranked, sizes: Sequence[int], limit: int | None, *, skip: bool
     gone = buckets.full()
     if _go_through(buckets, rows, limit, met, gone, skip=skip):
         used = {ranked.parcel[row] for row in buckets.rows}
-        kept = [row for row in rows if buckets.sampled[ranked.holding[row]] and ranked.parcel[row] not in used]
-        _go_through(buckets, kept, None, met, gone, skip=skip)
+        available = [row for row in rows if buckets.sampled[ranked.holding[row]] and ranked.parcel[row] not in used]
+        _go_through(buckets, available, None, met, gone, skip=skip)
         buckets.fill_empty(np.ones(len(ranked.groups), np.bool_))
     return np.asarray(buckets.rows, np.int32)
 
@@ -87,14 +87,14 @@ def _go_through(
         holding, parcel = ranked.holding[row], ranked.parcel[row]
         if not buckets.unfilled:
             return False
-        own = [row for row in ranked.of_parcel(parcel) if ranked.group[row] not in gone]
-        if skip and all(buckets.is_full(ranked.group[row]) for row in own):
+        ranks = [row for row in ranked.of_parcel(parcel) if ranked.group[row] not in gone]
+        if skip and all(buckets.is_full(ranked.group[row]) for row in ranks):
             continue
         if limit == buckets.holdings:
             return True
         gone |= buckets.full()
         if holding in met:
-            for each in own:
+            for each in ranks:
                 buckets.add(each, beyond=skip)
         else:
             met.add(holding)
@@ -108,8 +108,8 @@ def _go_through(
 def _columns(listed: Listed, names: Sequence[str]) -> pa.Table:
     """The rows, if they have just these columns, identifiers as texts or integers and whole numbers as ranking."""
     if sorted(listed.rows.column_names) != sorted(names):
-        given = ", ".join(listed.rows.column_names)
-        raise InvalidInputError(f"{listed.name} must have the columns {', '.join(names)}, not {given}")
+        header = ", ".join(listed.rows.column_names)
+        raise InvalidInputError(f"{listed.name} must have the columns {', '.join(names)}, not {header}")
     numbers = [name for name in names if name == "ranking" or pa.types.is_integer(listed.rows[name].type)]
     checked = look_through(listed, [name for name in names if name not in numbers], numbers)
     if checked.problems:
@@ -128,9 +128,9 @@ def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _joined(parcels: pa.Table, ranking: pa.Table) -> pa.Table:
     """The parcels that have a ranking, best first, rows of one parcel as in their list."""
-    place = pc.index_in(_texts(parcels["parcel_id"]), value_set=_texts(ranking["parcel_id"]))
-    known = parcels.append_column("ranking", ranking["ranking"].take(place)).filter(pc.is_valid(place))
-    return known.take(pa.array(np.argsort(np.asarray(known["ranking"]), kind="stable")))
+    positions = pc.index_in(_texts(parcels["parcel_id"]), value_set=_texts(ranking["parcel_id"]))
+    ranked = parcels.append_column("ranking", ranking["ranking"].take(positions)).filter(pc.is_valid(positions))
+    return ranked.take(pa.array(np.argsort(np.asarray(ranked["ranking"]), kind="stable")))
 
 
 def _limit(capping: float, holdings: int) -> int | None:
@@ -144,11 +144,11 @@ def _limit(capping: float, holdings: int) -> int | None:
     return int(capping)
 
 
-def _sizes(given: int | Mapping[str, int], groups: Sequence[str]) -> list[int]:
+def _sizes(numbers: int | Mapping[str, int], groups: Sequence[str]) -> list[int]:
     sizes = (
-        {str(name): size for name, size in given.items()}
-        if isinstance(given, Mapping)
-        else dict.fromkeys(groups, given)
+        {str(name): size for name, size in numbers.items()}
+        if isinstance(numbers, Mapping)
+        else dict.fromkeys(groups, numbers)
     )
     missing = [name for name in groups if name not in sizes]
     if missing:

@@ -86,7 +86,7 @@ class _Way:
         if missing:
             raise _LackingError(f"give {' and '.join(missing)}")
 
-    def told(self, step: str) -> Callable[[int, int], None]:
+    def progress_of(self, step: str) -> Callable[[int, int], None]:
         """What to call with the progress of a step."""
         return lambda done, total: self.progress(step, done, total) if self.progress else None
 
@@ -126,10 +126,11 @@ def workflow(
         InvalidInputError: a setting is unknown or wrong, or a step refuses its input.
         SourceError: a file, server or scene failed.
     """
+    lake = lake or open_lake()
     aoi, year, kind = parcels.check_set(aoi, year, ptype)
     file = Workspace.here().config_file.with_name("_".join(filter(None, ["workflow", aoi, str(year), kind])) + ".json")
-    held = _held(file)
-    way = _Way(lake or open_lake(), aoi, year, kind or None, _with(held, settings), workers, progress)
+    stored = _stored_settings(file)
+    way = _Way(lake, aoi, year, kind or None, _with(stored, settings), workers, progress)
     steps: list[Step] = []
     useless: tuple[str, ...] = ()
     try:
@@ -143,11 +144,11 @@ def workflow(
     except NotFoundError as error:
         steps.append(Step(name, "missing", str(error)))
     finally:
-        _keep(file, replace(way.settings, **{name: getattr(held, name) for name in useless}))
+        _keep(file, replace(way.settings, **{name: getattr(stored, name) for name in useless}))
     return steps
 
 
-def _held(file: Path) -> Settings:
+def _stored_settings(file: Path) -> Settings:
     """The settings of earlier calls."""
     try:
         return Settings(**json.loads(file.read_text("utf-8"))) if file.exists() else Settings()
@@ -155,17 +156,17 @@ def _held(file: Path) -> Settings:
         raise ConfigError(f"{file} cannot be read ({error}); mend or delete it") from error
 
 
-def _with(held: Settings, given: dict[str, Any]) -> Settings:
+def _with(stored: Settings, changes: dict[str, Any]) -> Settings:
     """The settings with those of this call."""
-    known = {item.name for item in fields(Settings)}
-    if unknown := sorted(set(given) - known):
-        raise InvalidInputError(f"no setting {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
-    fresh = {name: value for name, value in given.items() if value is not None}
+    names = {item.name for item in fields(Settings)}
+    if unknown := sorted(set(changes) - names):
+        raise InvalidInputError(f"no setting {', '.join(unknown)}; there are: {', '.join(sorted(names))}")
+    fresh = {name: value for name, value in changes.items() if value is not None}
     if fresh.get("sample") and fresh.get("pids"):
         raise InvalidInputError("give either sample= or pids=, not both")
     if "sample" in fresh or "pids" in fresh:
-        held = replace(held, sample=None, pids=None)
-    settings = replace(held, **fresh)
+        stored = replace(stored, sample=None, pids=None)
+    settings = replace(stored, **fresh)
     if fresh.get("bands"):
         cards.S2.check_bands(tuple(fresh["bands"]))
     if settings.start and settings.end:
@@ -194,8 +195,8 @@ def _connect(way: _Way) -> str:
 
 def _parcels(way: _Way) -> str:
     if way.settings.parcels is not None:
-        found = parcels.load(way.settings.parcels, way.aoi, way.year, way.ptype, pid=way.settings.pid, lake=way.lake)
-        return f"{found.parcels:,} parcels, {found.area_ha:,.1f} ha, {'loaded' if found.new else 'loaded before'}"
+        loaded = parcels.load(way.settings.parcels, way.aoi, way.year, way.ptype, pid=way.settings.pid, lake=way.lake)
+        return f"{loaded.parcels:,} parcels, {loaded.area_ha:,.1f} ha, {'loaded' if loaded.new else 'loaded before'}"
     try:
         way.lake.parcel_set(way.aoi, way.year, way.ptype)
     except NotFoundError as error:
@@ -214,21 +215,21 @@ def _catalogue(way: _Way) -> str:
         if not count:
             raise _LackingError("no scene is catalogued; give scenes= (a folder, a STAC file, or a STAC API)")
         return f"{count} scenes, catalogued before"
-    found = _ingest(way, way.settings.scenes)
-    return f"{found.found} scenes found, {found.new} new"
+    ingested = _ingest(way, way.settings.scenes)
+    return f"{ingested.found} scenes found, {ingested.new} new"
 
 
 def _ingest(way: _Way, scenes: str) -> card2db.Ingested:
-    told = way.told("catalogue")
+    progress = way.progress_of("catalogue")
     path = Path(scenes)
     if path.suffix == ".parquet":
         return card2db.geoparquet(path, lake=way.lake)
     if path.is_dir() and (path.suffix == ".SAFE" or any(path.rglob("*.SAFE"))):
-        return card2db.safe(path, lake=way.lake, progress=told)
+        return card2db.safe(path, lake=way.lake, progress=progress)
     if path.exists():
-        return card2db.items(path, lake=way.lake, progress=told)
+        return card2db.items(path, lake=way.lake, progress=progress)
     way.need("start", "end")
-    return card2db.stac(way.aoi, way.settings.start, way.settings.end, url=scenes, lake=way.lake, progress=told)
+    return card2db.stac(way.aoi, way.settings.start, way.settings.end, url=scenes, lake=way.lake, progress=progress)
 
 
 def _configure(way: _Way) -> str:
@@ -247,7 +248,7 @@ def _extract(way: _Way) -> str:
         bands=way.settings.bands,
         workers=way.workers,
         lake=way.lake,
-        progress=way.told("extract"),
+        progress=way.progress_of("extract"),
     )
     return f"{done.scenes} scenes extracted, {done.skipped} before; {done.rows:,} signatures written"
 
@@ -257,13 +258,13 @@ def _get(way: _Way) -> str:
     for number, pid in enumerate(pids, 1):
         get.parcel_info.by_pid(way.aoi, way.year, pid, way.ptype, lake=way.lake)
         get.time_series.by_pid(way.aoi, way.year, pid, "s2", way.ptype, lake=way.lake)
-        way.told("get")(number, len(pids))
+        way.progress_of("get")(number, len(pids))
     return f"{len(pids)} parcels in {Workspace.here().temp / way.aoi / str(way.year)}"
 
 
 def _view(way: _Way) -> str:
     parcel_set = way.lake.parcel_set(way.aoi, way.year, way.ptype)
-    key = {"aoi": parcel_set.aoi, "year": parcel_set.year, "ptype": parcel_set.ptype}
+    key = parcel_set.params
     pids = way.pids()
     for pid in pids:
         rows = way.lake.query("time_series.ndvi", **key, pid=pid, screen=list(cards.CLOUD_CLASSES))

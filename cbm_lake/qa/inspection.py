@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from collections import Counter
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -57,9 +58,9 @@ def inspect(
         InvalidInputError: the verdict is none of VERDICTS.
         SourceError: the record cannot be written.
     """
+    lake = lake or open_lake()
     if verdict not in VERDICTS:
         raise InvalidInputError(f"verdict {verdict!r} is unknown; give {', '.join(VERDICTS)}")
-    lake = lake or open_lake()
     now = clock.now()
     row = {
         "sample_id": sample_id,
@@ -74,18 +75,20 @@ def inspect(
         "version": version("cbm-lake"),
     }
     _find(row, _sample_rows(sample_id, folder).to_pylist())
-    Lake(lake.url).add_inspection(row)  # the record is of today, whenever what was looked at is of
+    lake.at(None).add_inspection(row)  # the record is of today, whenever what was looked at is of
 
 
-def _find(row: dict[str, Any], sample: list[dict[str, Any]]) -> None:
+def _find(row: Mapping[str, object], sample: list[dict[str, object]]) -> None:
     """Raise NotFoundError unless a verdict is about a row of the sample."""
-    of_parcel = [drawn for drawn in sample if drawn["gsa_par_id"] == row["pid"]]
+    of_parcel = [sampled for sampled in sample if sampled["gsa_par_id"] == row["pid"]]
     if not of_parcel:
         raise NotFoundError(f"no parcel {row['pid']!r} in sample {row['sample_id']!r}; take one of its gsa_par_id")
-    if not any(_concerns(row, drawn) for drawn in of_parcel):
-        known = sorted({f"holding {drawn['gsa_hol_id']}, bucket {drawn['bucket_id']}" for drawn in of_parcel})
-        told = "; ".join(known)
-        raise NotFoundError(f"parcel {row['pid']!r} was not drawn for that holding and bucket, but for {told}")
+    if not any(_concerns(row, sampled) for sampled in of_parcel):
+        selections = sorted(
+            {f"holding {sampled['gsa_hol_id']}, bucket {sampled['bucket_id']}" for sampled in of_parcel}
+        )
+        listed = "; ".join(selections)
+        raise NotFoundError(f"parcel {row['pid']!r} was not drawn for that holding and bucket, but for {listed}")
 
 
 def inspections(sample_id: str, *, lake: Lake | None = None) -> pa.Table:
@@ -94,7 +97,8 @@ def inspections(sample_id: str, *, lake: Lake | None = None) -> pa.Table:
     Raises:
         SourceError: the record cannot be read.
     """
-    rows = (lake or open_lake()).query("qa.inspections", sample_id=sample_id)
+    lake = lake or open_lake()
+    rows = lake.query("qa.inspections", sample_id=sample_id)
     return rows.select(schemas.INSPECTIONS.names).cast(schemas.INSPECTIONS)
 
 
@@ -105,18 +109,18 @@ def verdicts(sample_id: str, *, lake: Lake | None = None, folder: str | Path | N
         NotFoundError: there is no such sample.
         SourceError: the record cannot be read.
     """
-    given: dict[str, list[dict[str, Any]]] = {}
+    by_parcel: dict[str, list[dict[str, object]]] = {}
     for row in inspections(sample_id, lake=lake).to_pylist():
-        given.setdefault(row["pid"], []).append(row)
-    drawn = _sample_rows(sample_id, folder)
-    latest: list[dict[str, Any]] = [
-        next((row for row in reversed(given.get(parcel["gsa_par_id"], [])) if _concerns(row, parcel)), {})
-        for parcel in drawn.to_pylist()
+        by_parcel.setdefault(row["pid"], []).append(row)
+    rows = _sample_rows(sample_id, folder)
+    latest: list[dict[str, object]] = [
+        next((row for row in reversed(by_parcel.get(parcel["gsa_par_id"], [])) if _concerns(row, parcel)), {})
+        for parcel in rows.to_pylist()
     ]
     for name in ("verdict", "note", "inspector", "inspected", "as_of"):
         kind = schemas.INSPECTIONS.field(name).type
-        drawn = drawn.append_column(name, pa.array([row.get(name) for row in latest], kind))
-    return drawn.replace_schema_metadata()
+        rows = rows.append_column(name, pa.array([row.get(name) for row in latest], kind))
+    return rows.replace_schema_metadata()
 
 
 def export_verdicts(
@@ -126,7 +130,7 @@ def export_verdicts(
 
     Raises:
         NotFoundError: there is no such sample.
-        InvalidInputError: the ending is unknown.
+        InvalidInputError: the extension is unknown.
         SourceError: the file cannot be written.
     """
     import duckdb
@@ -156,12 +160,12 @@ def inspection_counts(
         SourceError: the record cannot be read.
     """
     judged = verdicts(sample_id, lake=lake, folder=folder)
-    given = Counter(zip(judged["bucket_id"].to_pylist(), judged["verdict"].to_pylist(), strict=True))
+    counts = Counter(zip(judged["bucket_id"].to_pylist(), judged["verdict"].to_pylist(), strict=True))
     rows = []
     for bucket in _buckets(sample_id, folder):
         name = bucket["bucket_id"]
         row = {"bucket_id": name, "total": bucket["total"], "selected": bucket["selected"]}
-        row |= {verdict: given[name, verdict] for verdict in VERDICTS} | {"open": given[name, None]}
+        row |= {verdict: counts[name, verdict] for verdict in VERDICTS} | {"open": counts[name, None]}
         if limiting_quality is not None:
             number = acceptance_number(row["total"], row["selected"], limiting_quality, consumer_risk)
             row |= {"acceptance_number": number, "result": _result(row, number)}
@@ -169,7 +173,7 @@ def inspection_counts(
     return pa.Table.from_pylist(rows)
 
 
-def _result(row: dict[str, Any], number: int | None) -> str:
+def _result(row: Mapping[str, Any], number: int | None) -> str:
     if number is None:
         return "too small"
     if row["nonconforming"] > number:
@@ -188,27 +192,27 @@ def sampled_parcels(sample_id: str, folder: str | Path | None = None) -> list[st
     return list(dict.fromkeys(rows["gsa_par_id"].to_pylist()))
 
 
-def _concerns(inspection: dict[str, Any], drawn: dict[str, Any]) -> bool:
+def _concerns(inspection: Mapping[str, object], sampled: Mapping[str, object]) -> bool:
     """Whether a verdict is about a row of the sample."""
     return (
-        inspection["pid"] == drawn["gsa_par_id"]
-        and inspection["holding_id"] in (None, drawn["gsa_hol_id"])
-        and inspection["bucket_id"] in (None, drawn["bucket_id"])
+        inspection["pid"] == sampled["gsa_par_id"]
+        and inspection["holding_id"] in (None, sampled["gsa_hol_id"])
+        and inspection["bucket_id"] in (None, sampled["bucket_id"])
     )
 
 
 def _sample_rows(sample_id: str, folder: str | Path | None) -> pa.Table:
     """The latest sample of that id, as its Parquet file has it."""
-    place = Path(folder) if folder else Workspace.here().root / OUTPUT
-    with translated("read", str(place)):
-        found = drawn.latest(place, sample_id)
-        if found is None:
+    directory = Path(folder) if folder else Workspace.here().root / OUTPUT
+    with translated("read", str(directory)):
+        files = drawn.latest(directory, sample_id)
+        if files is None:
             advice = "draw it first; the workspace, or folder= in Python, says where its files are"
-            raise NotFoundError(f"no sample {sample_id!r} in {place}; {advice}")
-        return pq.ParquetFile(found).read()
+            raise NotFoundError(f"no sample {sample_id!r} in {directory}; {advice}")
+        return pq.ParquetFile(files).read()
 
 
 def _buckets(sample_id: str, folder: str | Path | None) -> list[dict[str, Any]]:
-    told = json.loads(_sample_rows(sample_id, folder).schema.metadata[METADATA_KEY])
-    buckets: list[dict[str, Any]] = told["buckets"]
+    metadata = json.loads(_sample_rows(sample_id, folder).schema.metadata[METADATA_KEY])
+    buckets: list[dict[str, Any]] = metadata["buckets"]
     return buckets

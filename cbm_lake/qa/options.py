@@ -36,7 +36,7 @@ class Options(BaseModel):
 
     @field_validator("holding_groups", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
+    def _split(cls, value: object) -> object:
         """A list from an INI file or the command line is text with commas."""
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -48,7 +48,7 @@ class Request(Options):
     target_file: Path | None = None
 
 
-def request(config: Path | None = None, **given: Any) -> Request:
+def request(config: Path | None = None, **values: object) -> Request:
     """The request that a file describes; what is given besides and is not None goes before it.
 
     Args:
@@ -60,19 +60,19 @@ def request(config: Path | None = None, **given: Any) -> Request:
         InvalidInputError: an option is unknown or has a wrong value.
     """
     named = {} if config is None else _read(config)
-    named |= {name: value for name, value in given.items() if value is not None}
+    named |= {name: value for name, value in values.items() if value is not None}
     with _explained(config):
         return Request.model_validate(named)
 
 
-def options(**given: Any) -> Options:
+def options(**values: object) -> Options:
     """Options given as keywords.
 
     Raises:
         InvalidInputError: an option has a wrong value.
     """
     with _explained(None):
-        return Options.model_validate(given)
+        return Options.model_validate(values)
 
 
 @contextmanager
@@ -80,8 +80,8 @@ def _explained(config: Path | None) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        told = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-        raise InvalidInputError(f"{config or 'options of the sample'}: {'; '.join(told)}; correct it") from error
+        problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise InvalidInputError(f"{config or 'options of the sample'}: {'; '.join(problems)}; correct it") from error
 
 
 def _read(config: Path) -> dict[str, Any]:

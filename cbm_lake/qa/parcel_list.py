@@ -76,8 +76,8 @@ def read_targets(source: Source | Mapping[str, int], groups: Sequence[str]) -> d
         source = pa.table({"ua_grp_id": list(source), "target": list(source.values())})
     listed = look_through(load(source, "the target list", ("target",)), ("ua_grp_id",), ("target",))
     rows = listed.checked(*_unfit_targets(listed.rows, groups))
-    found = dict(zip(rows["ua_grp_id"].to_pylist(), rows["target"].to_pylist(), strict=True))
-    return {group: found[group] for group in groups}
+    targets = dict(zip(rows["ua_grp_id"].to_pylist(), rows["target"].to_pylist(), strict=True))
+    return {group: targets[group] for group in groups}
 
 
 def codes(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], pa.StringArray]:
@@ -116,8 +116,8 @@ def look_through(listed: Listed, texts: Sequence[str], numbers: Sequence[str]) -
     """The list with its columns as string and int64 where they can be that, and what is wrong with the others."""
     rows, problems = listed.rows, [] if listed.rows.num_rows else ["it holds no rows"]
     for column in (*texts, *numbers):
-        rows, found = _conform(rows, column, pa.string() if column in texts else pa.int64())
-        problems += found
+        rows, issues = _conform(rows, column, pa.string() if column in texts else pa.int64())
+        problems += issues
     return Listed(listed.name, rows, (*listed.problems, *problems))
 
 
@@ -209,8 +209,8 @@ def repeated(rows: pa.Table, key: Sequence[str]) -> str | None:
         return None
     numbers = np.zeros(rows.num_rows, np.int64)
     for column in key:
-        found, names = codes(rows[column].fill_null(""))
-        numbers = numbers * len(names) + found  # three columns of a million names each would still fit
+        row_codes, names = codes(rows[column].fill_null(""))
+        numbers = numbers * len(names) + row_codes  # three columns of a million names each would still fit
     ordered = np.sort(numbers)
     if not (ordered[1:] == ordered[:-1]).any():
         return None
@@ -227,11 +227,11 @@ def _unfit_targets(rows: pa.Table, groups: Sequence[str]) -> Iterator[str]:
             yield f"column 'target' has values below 0 ({_numbered(negative)})"
     if not _is(rows, "ua_grp_id", _is_text):
         return
-    found = Counter(name for name in rows["ua_grp_id"].to_pylist() if name)
+    counts = Counter(name for name in rows["ua_grp_id"].to_pylist() if name)
     for words, names in {
-        "groups stand there twice": {name for name, times in found.items() if times > 1},
-        "groups of the parcel list have no target": set(groups) - set(found),
-        "groups are not in the parcel list": set(found) - set(groups),
+        "groups stand there twice": {name for name, times in counts.items() if times > 1},
+        "groups of the parcel list have no target": set(groups) - set(counts),
+        "groups are not in the parcel list": set(counts) - set(groups),
     }.items():
         if names:
             yield f"{words}: {some(sorted(names))}"

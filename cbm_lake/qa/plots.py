@@ -12,6 +12,7 @@ from cbm_lake.show.style import Drawn
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -48,19 +49,19 @@ def plot_ndvi(rows: pa.Table, title: str) -> Figure:
     axes = figure.subplots()
     times, values = (np.asarray(rows[name]) for name in ("obstime", "ndvi"))
     sky = np.asarray(rows["sky"])
-    seen = np.asarray(rows["seen"], bool)
-    clear = (sky == "clear") & seen
-    counts = {"clouded": sky == "cloudy", "not known": sky == "unknown", "seen in part": (sky == "clear") & ~seen}
-    told = ", ".join(f"{found.sum()} {words}" for words, found in counts.items() if found.any()) or "clouded"
+    covered = np.asarray(rows["seen"], bool)
+    clear = (sky == "clear") & covered
+    counts = {"clouded": sky == "cloudy", "not known": sky == "unknown", "seen in part": (sky == "clear") & ~covered}
+    listed = ", ".join(f"{flags.sum()} {words}" for words, flags in counts.items() if flags.any()) or "clouded"
     axes.plot(times[clear], values[clear], "o-", color=palette.GREEN, label="clear", markersize=5, linewidth=1.2)
-    axes.plot(times[~clear], values[~clear], "o", color=palette.INK, mfc="none", label=told, markersize=4, alpha=0.5)
+    axes.plot(times[~clear], values[~clear], "o", color=palette.INK, mfc="none", label=listed, markersize=4, alpha=0.5)
     axes.set(ylabel="NDVI", ylim=(-0.2, 1), title=title)
     axes.legend(frameon=False, loc="upper left", ncols=2)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def _shares(axes: Any, buckets: list[dict[str, Any]]) -> None:
+def _shares(axes: Axes, buckets: list[dict[str, Any]]) -> None:
     places = np.arange(len(buckets))
     shares = [_percent(bucket["selected"], bucket["target"]) for bucket in buckets]
     bars = axes.barh(places, shares, color=[_colour(bucket) for bucket in buckets])
@@ -71,14 +72,14 @@ def _shares(axes: Any, buckets: list[dict[str, Any]]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _courses(axes: Any, drawn: Sample, buckets: list[dict[str, Any]]) -> None:
+def _courses(axes: Axes, sample: Sample, buckets: list[dict[str, Any]]) -> None:
     """One step line per bucket: % of its target over the number of rows in the whole sample."""
-    names = np.asarray(drawn.rows["bucket_id"])
-    added = np.asarray(drawn.rows["order_added"])
+    names = np.asarray(sample.rows["bucket_id"])
+    added = np.asarray(sample.rows["order_added"])
     for bucket in sorted(buckets, key=lambda bucket: bucket["selected"] < bucket["target"]):
-        own = added[names == bucket["bucket_id"]]
-        course = _percent(np.array([*range(len(own) + 1), len(own)]), bucket["target"])
-        axes.step([0, *own, drawn.rows.num_rows], course, where="post", color=_colour(bucket), linewidth=1.2)
+        steps = added[names == bucket["bucket_id"]]
+        course = _percent(np.array([*range(len(steps) + 1), len(steps)]), bucket["target"])
+        axes.step([0, *steps, sample.rows.num_rows], course, where="post", color=_colour(bucket), linewidth=1.2)
     axes.plot([], [], color=palette.GREEN, label="full")
     axes.plot([], [], color=palette.YELLOW, label="not full")
     axes.set(xlabel="rows added", ylabel="% of the target", ylim=(0, 103), xlim=(0, None))

@@ -1,4 +1,4 @@
-"""The rules of the second layer: what each is about, which query asks it, what it means, how to mend what it finds."""
+"""The rules of the second layer: what each is about, its query, what it means, how to repair what it finds."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Rule:
     """The file of sql/validation/."""
     tables: tuple[str, ...]
     """What must be there for it to be asked; where {owner} is in its name, it is asked of each of them."""
-    outlined: tuple[str, ...]
-    """Tables whose outlines it looks at."""
+    has_geometry: tuple[str, ...]
+    """Tables whose geometries it looks at."""
     message: str
     meaning: str
     mend: str
@@ -33,11 +33,11 @@ class Rule:
         return self.tables if "{owner}" in self.name else (None,)
 
     def needs(self, owner: str | None) -> tuple[set[str], set[str]]:
-        """The tables, and the outlines of tables, without which it cannot be asked."""
-        return ({owner}, {owner}) if owner else (set(self.tables), set(self.outlined))
+        """The tables, and the geometries of tables, without which it cannot be asked."""
+        return ({owner}, {owner}) if owner else (set(self.tables), set(self.has_geometry))
 
 
-_OUTLINED: Final = ("lpis", "gsa")
+_WITH_GEOMETRY: Final = ("lpis", "gsa")
 _DRAW: Final = "Draw the outline again, or take the parcel out of the table."
 
 RULES: Final = (
@@ -45,8 +45,8 @@ RULES: Final = (
         1,
         "{owner}_notvalid_geom_cnt",
         "invalid_outlines",
-        _OUTLINED,
-        _OUTLINED,
+        _WITH_GEOMETRY,
+        _WITH_GEOMETRY,
         "Outlines of {owner} that are not valid: {count}",
         "The outline crosses or touches itself, or breaks another rule of OGC Simple Features: its area is uncertain.",
         "Repair it in a GIS (QGIS: Fix geometries), then look at it: a bow-tie may hide a mistake of drawing.",
@@ -55,8 +55,8 @@ RULES: Final = (
         2,
         "{owner}_missing_geom_cnt",
         "missing_outlines",
-        _OUTLINED,
-        _OUTLINED,
+        _WITH_GEOMETRY,
+        _WITH_GEOMETRY,
         "Parcels of {owner} without an outline: {count}",
         "There is a row, but no outline.",
         _DRAW,
@@ -65,8 +65,8 @@ RULES: Final = (
         3,
         "{owner}_empty_geom_cnt",
         "empty_outlines",
-        _OUTLINED,
-        _OUTLINED,
+        _WITH_GEOMETRY,
+        _WITH_GEOMETRY,
         "Outlines of {owner} that are empty: {count}",
         "There is an outline, but without any coordinates.",
         _DRAW,
@@ -75,8 +75,8 @@ RULES: Final = (
         4,
         "{owner}_dupl_geom_cnt",
         "identical_outlines",
-        _OUTLINED,
-        _OUTLINED,
+        _WITH_GEOMETRY,
+        _WITH_GEOMETRY,
         "Groups of parcels of {owner} with identical outlines: {count}",
         "Several parcels have exactly the same coordinates: probably one parcel that was entered twice.",
         "Keep one of each group.",
@@ -85,8 +85,8 @@ RULES: Final = (
         5,
         "{owner}_overlap_cnt",
         "overlaps",
-        _OUTLINED,
-        _OUTLINED,
+        _WITH_GEOMETRY,
+        _WITH_GEOMETRY,
         "Pairs of parcels of {owner} that overlap by more than 10 m²: {count}",
         "The same ground belongs to two parcels, so it can be paid twice. Overlaps in several pieces, and parcels in "
         "others, are among them; the original tool finds only those in one piece. Invalid outlines are left out.",
@@ -96,8 +96,8 @@ RULES: Final = (
         0,
         "{owner}_unusable_geom_cnt",
         "unusable_outlines",
-        _OUTLINED,
-        _OUTLINED,
+        _WITH_GEOMETRY,
+        _WITH_GEOMETRY,
         "Outlines of {owner} that cannot be used: {count}",
         "The outline is no polygon, cannot be read, or has coordinates that EPSG:3035 cannot express.",
         "Give polygons or multipolygons, and the coordinate system that they are in.",
@@ -106,8 +106,8 @@ RULES: Final = (
         0,
         "{owner}_extreme_parcels",
         "extremes",
-        _OUTLINED,
-        _OUTLINED,
+        _WITH_GEOMETRY,
+        _WITH_GEOMETRY,
         "Largest and smallest parcels of {owner}: {count}",
         "The ten largest and the ten smallest outlines.",
         "Nothing, unless one surprises: a farm drawn as one parcel, or a sliver.",

@@ -68,7 +68,7 @@ def sample(
         SourceError: a file cannot be read or written.
         InvalidInputError: an option or a list is wrong; the message names all that is.
     """
-    chosen = options(
+    settings = options(
         three_percent=three_percent,
         covered_priority=covered_priority,
         noncontributing=noncontributing,
@@ -78,9 +78,9 @@ def sample(
         holding_groups=tuple(holding_groups),
     )
     listed = _List(read_parcels(parcels))
-    wanted = _targets(listed, targets, chosen)
-    drawn = _draw(listed, wanted, chosen)
-    return write(drawn, Path(folder) if folder else Workspace.here().root / OUTPUT)
+    sizes = _targets(listed, targets, settings)
+    result = _draw(listed, sizes, settings)
+    return write(result, Path(folder) if folder else Workspace.here().root / OUTPUT)
 
 
 @dataclass(frozen=True)
@@ -126,33 +126,33 @@ class _List:
         return int(np.count_nonzero(np.diff(numbers, prepend=-1)))
 
 
-def _targets(listed: _List, given: Source | Mapping[str, int] | None, chosen: Options) -> list[int]:
+def _targets(listed: _List, source: Source | Mapping[str, int] | None, settings: Options) -> list[int]:
     """The target of each group by its number."""
-    if given is not None:
-        wanted = list(read_targets(given, listed.group_names).values())
+    if source is not None:
+        sizes = list(read_targets(source, listed.group_names).values())
     else:
-        wanted = [RULES[chosen.target_rule](size) for size in listed.group_sizes]
-    unknown = sorted(set(chosen.holding_groups) - set(listed.group_names))
+        sizes = [RULES[settings.target_rule](size) for size in listed.group_sizes]
+    unknown = sorted(set(settings.holding_groups) - set(listed.group_names))
     if unknown:
         raise InvalidInputError(f"holding_groups {', '.join(unknown)} are not in the parcel list; correct them")
-    return [raised(target, chosen.raise_by) for target in wanted]
+    return [raised(target, settings.raise_by) for target in sizes]
 
 
-def _draw(listed: _List, targets: list[int], chosen: Options) -> Sample:
+def _draw(listed: _List, targets: list[int], settings: Options) -> Sample:
     ranking = np.asarray(listed.rows["ranking"])
     order = np.argsort(ranking, kind="stable").astype(np.int32)
     _warn_of_ties(listed, ranking, order)
-    if chosen.covered_priority == _COVERED_ONLY:
+    if settings.covered_priority == _COVERED_ONLY:
         order = order[listed.covered[order]]
     ranked = Ranked(listed.parcels[order], listed.holdings[order], listed.groups[order], listed.covered[order])
     added = select(
         ranked,
         targets,
-        limit=int(listed.holding_count * SHARE_OF_HOLDINGS) if chosen.three_percent else None,
-        covered_first=chosen.covered_priority == 1,
-        retain=chosen.noncontributing == 1,
+        limit=int(listed.holding_count * SHARE_OF_HOLDINGS) if settings.three_percent else None,
+        covered_first=settings.covered_priority == 1,
+        retain=settings.noncontributing == 1,
     )
-    return _told(listed, targets, order[added], chosen)
+    return _as_sample(listed, targets, order[added], settings)
 
 
 def _warn_of_ties(listed: _List, ranking: Ints, order: Ints) -> None:
@@ -165,7 +165,7 @@ def _warn_of_ties(listed: _List, ranking: Ints, order: Ints) -> None:
 # -- what is told of it ----------------------------------------------------------------------------------------------
 
 
-def _told(listed: _List, targets: list[int], added: Ints, chosen: Options) -> Sample:
+def _as_sample(listed: _List, targets: list[int], added: Ints, settings: Options) -> Sample:
     """The sample with its tables.
 
     Args:
@@ -185,34 +185,34 @@ def _told(listed: _List, targets: list[int], added: Ints, chosen: Options) -> Sa
             "total": pa.array(listed.group_sizes, pa.int64()),
         }
     )
-    story = {"extraction_id": chosen.extraction_id, **chosen.model_dump(), "buckets": buckets.to_pylist()}
+    story = {"extraction_id": settings.extraction_id, **settings.model_dump(), "buckets": buckets.to_pylist()}
     return Sample(
-        chosen.extraction_id,
-        chosen,
+        settings.extraction_id,
+        settings,
         rows.replace_schema_metadata({METADATA_KEY: json.dumps(story)}),
         _by_parcel(rows),
         buckets,
-        _interventions(listed, added, chosen) if chosen.holding_groups else None,
+        _interventions(listed, added, settings) if settings.holding_groups else None,
         _totals(listed, added),
         {},
     )
 
 
 def _extracted(listed: _List, rows: Ints, order_added: Ints) -> pa.Table:
-    taken = listed.rows.select(["ua_grp_id", "gsa_par_id", "gsa_hol_id", "ranking", "covered"]).take(pa.array(rows))
-    taken = taken.rename_columns(["bucket_id", *taken.column_names[1:]])
-    return taken.append_column("order_added", pa.array(order_added, pa.int64()))
+    table = listed.rows.select(["ua_grp_id", "gsa_par_id", "gsa_hol_id", "ranking", "covered"]).take(pa.array(rows))
+    table = table.rename_columns(["bucket_id", *table.column_names[1:]])
+    return table.append_column("order_added", pa.array(order_added, pa.int64()))
 
 
 def _by_parcel(rows: pa.Table) -> pa.Table:
     """One row per gsa_par_id; of an identifier that several holdings share, the last row's holding is named."""
-    found: dict[str, dict[str, object]] = {}
+    by_parcel: dict[str, dict[str, object]] = {}
     buckets: dict[str, list[str]] = {}
     for row in rows.to_pylist():
-        found[row["gsa_par_id"]] = {name: row[name] for name in ("gsa_par_id", "gsa_hol_id", "ranking", "covered")}
+        by_parcel[row["gsa_par_id"]] = {name: row[name] for name in ("gsa_par_id", "gsa_hol_id", "ranking", "covered")}
         buckets.setdefault(row["gsa_par_id"], []).append(row["bucket_id"])
     schema = pa.schema([rows.schema.field(name) for name in ("gsa_par_id", "gsa_hol_id", "ranking", "covered")])
-    table = pa.Table.from_pylist(list(found.values()), schema=schema)
+    table = pa.Table.from_pylist(list(by_parcel.values()), schema=schema)
     named = [sorted(set(names)) for names in buckets.values()]
     joined = pa.array([",".join(f"[{name}]" for name in names) for names in named], pa.string())
     return table.append_column("buckets", joined).append_column(
@@ -220,16 +220,16 @@ def _by_parcel(rows: pa.Table) -> pa.Table:
     )
 
 
-def _interventions(listed: _List, added: Ints, chosen: Options) -> pa.Table:
+def _interventions(listed: _List, added: Ints, settings: Options) -> pa.Table:
     """The list's rows in holding-level groups of the holdings that have a parcel in a bucket of such a group."""
-    level = np.isin(listed.groups, [listed.group_names.index(name) for name in chosen.holding_groups])
+    level = np.isin(listed.groups, [listed.group_names.index(name) for name in settings.holding_groups])
     holdings = listed.holdings[added[level[added]]]
-    wanted = level & np.isin(listed.holdings, holdings)
-    if chosen.covered_priority == _COVERED_ONLY:
-        wanted &= listed.covered
-    selected = np.zeros(len(wanted), np.int64)
+    eligible = level & np.isin(listed.holdings, holdings)
+    if settings.covered_priority == _COVERED_ONLY:
+        eligible &= listed.covered
+    selected = np.zeros(len(eligible), np.int64)
     selected[added] = 1
-    return listed.rows.append_column("selected", pa.array(selected)).filter(pa.array(wanted))
+    return listed.rows.append_column("selected", pa.array(selected)).filter(pa.array(eligible))
 
 
 def _totals(listed: _List, added: Ints) -> Totals:

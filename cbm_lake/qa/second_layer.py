@@ -1,19 +1,19 @@
-"""The second layer of the data validation: do the tables agree with each other, and with their outlines?"""
+"""The second layer of the data validation: do the tables agree with each other, and with their geometries?"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake.lake import queries
-from cbm_lake.qa import outlines, tablefiles
+from cbm_lake.qa import geometries, tablefiles
 from cbm_lake.qa.findings import Finding, number
-from cbm_lake.qa.outlines import Outlines
+from cbm_lake.qa.geometries import Measured
 from cbm_lake.qa.rules import RULES, Rule
 from cbm_lake.qa.tablefiles import Source
 
@@ -24,7 +24,7 @@ class SecondLayer:
     """Tables that rules can be asked of."""
 
     def __init__(self, sources: Mapping[str, Source], checked: set[str], progress: Progress | None = None) -> None:
-        """Measure the outlines and make the tables ready.
+        """Measure the geometries and make the tables ready.
 
         Args:
             sources: the tables by their names.
@@ -34,17 +34,17 @@ class SecondLayer:
         self.sources = sources
         self.checked = checked
         self._connection = duckdb.connect()
-        self._outlines = self._measured(progress)
+        self._measured_shapes = self._measured(progress)
         self._register()
 
     def rules(self) -> list[tuple[Rule, str | None]]:
         """The rules about the validated tables, in their order, each with the table that it is asked of."""
-        found = [(rule, owner) for rule in RULES for owner in rule.owners]
-        return [(rule, owner) for rule, owner in found if self._concerned(rule.needs(owner)[0])]
+        applicable = [(rule, owner) for rule in RULES for owner in rule.owners]
+        return [(rule, owner) for rule, owner in applicable if self._concerned(rule.needs(owner)[0])]
 
     def blind(self, rule: Rule, owner: str | None) -> set[str]:
-        """The tables that have no outlines though the rule looks at them."""
-        return rule.needs(owner)[1] - set(self._outlines)
+        """The tables that have no geometries though the rule looks at them."""
+        return rule.needs(owner)[1] - set(self._measured_shapes)
 
     def ask(self, rule: Rule, owner: str | None) -> list[Finding]:
         """What a rule finds: a finding per column."""
@@ -59,37 +59,37 @@ class SecondLayer:
 
     @property
     def assumed(self) -> dict[str, str | None]:
-        """The tables that have outlines, each with its coordinate system if that had to be guessed."""
-        return {owner: found.assumed for owner, found in self._outlines.items()}
+        """The tables that have geometries, each with its coordinate system if that had to be guessed."""
+        return {owner: shapes.assumed for owner, shapes in self._measured_shapes.items()}
 
     def _concerned(self, needed: set[str]) -> bool:
         return needed <= set(self.sources) and bool(needed & self.checked)
 
     # -- tables -------------------------------------------------------------------------------------------------------
 
-    def _measured(self, progress: Progress | None) -> dict[str, Outlines]:
-        """The outlines of all tables; the pairs of those that overlap become the table pairs."""
+    def _measured(self, progress: Progress | None) -> dict[str, Measured]:
+        """The geometries of all tables; the pairs of those that overlap become the table pairs."""
         shapes = {name: source.shapes for name, source in self.sources.items() if source.shapes is not None}
-        total = sum(len(found.values) * (1 + (name in self.checked)) for name, found in shapes.items())
+        total = sum(len(source_shapes.values) * (1 + (name in self.checked)) for name, source_shapes in shapes.items())
         done, measured, pairs = 0, {}, [_PAIRS.empty_table()]
 
         def report(part: int, _: int) -> None:
             if progress:
                 progress(done + part, total)
 
-        for name, found in shapes.items():
-            measured[name] = outlines.measure(found, report)
-            done += len(found.values)
+        for name, source_shapes in shapes.items():
+            measured[name] = geometries.measure(source_shapes, report)
+            done += len(source_shapes.values)
             if name in self.checked:
-                overlapping = outlines.overlaps(measured[name], report)
+                overlapping = geometries.overlaps(measured[name], report)
                 pairs.append(_owned(name, overlapping))
-                done += len(found.values)
+                done += len(source_shapes.values)
         self._connection.register("pairs", pa.concat_tables(pairs))
         return measured
 
     def _register(self) -> None:
         states = [
-            _owned(name, found.states.append_column("id", self._ids(name))) for name, found in self._outlines.items()
+            _owned(name, one.states.append_column("id", self._ids(name))) for name, one in self._measured_shapes.items()
         ]
         self._connection.register("outlines", pa.concat_tables([_STATES.empty_table(), *states]))
         for name, columns in _READ.items():
@@ -106,18 +106,18 @@ class SecondLayer:
         rows = pa.array([f"row {row}" for row in range(1, len(ids) + 1)])
         return pc.coalesce(ids, rows)
 
-    def _columns(self, name: str, wanted: tuple[str, ...]) -> pa.Table:
+    def _columns(self, name: str, names: tuple[str, ...]) -> pa.Table:
         """Columns of a table as text or float64; columns that are not there are null."""
         source = self.sources[name]
-        columns: dict[str, Any] = {"row": pa.array(range(1, len(source.frame) + 1), pa.int64())}
-        for column in wanted:
+        columns: dict[str, pa.Array] = {"row": pa.array(range(1, len(source.frame) + 1), pa.int64())}
+        for column in names:
             if column not in source.frame.columns:
                 columns[column] = pa.nulls(len(source.frame), pa.string())
             elif column in source.table.numbers:
                 columns[column] = tablefiles.numbers(source.frame[column])
             else:
                 columns[column] = tablefiles.text(source.frame[column])
-        if source.table.outlined:
+        if source.table.has_geometry:
             columns["id"] = self._ids(name)
         return pa.table(columns)
 
@@ -141,8 +141,8 @@ _READ: Final = {
     "interventions": ("ua", "ua_grp", "interv"),
 }
 _REGISTERED: Final = {"lpis": "lpis_read", "gsa": "gsa", "ua_claimed": "claims_read", "interventions": "interventions"}
-_STATES: Final = pa.schema([pa.field("owner", pa.string()), *outlines.STATES, pa.field("id", pa.string())])
-_PAIRS: Final = pa.schema([pa.field("owner", pa.string()), *outlines.PAIRS_FOUND])
+_STATES: Final = pa.schema([pa.field("owner", pa.string()), *geometries.STATES, pa.field("id", pa.string())])
+_PAIRS: Final = pa.schema([pa.field("owner", pa.string()), *geometries.PAIRS_FOUND])
 
 
 def _owned(name: str, table: pa.Table) -> pa.Table:

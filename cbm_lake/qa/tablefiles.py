@@ -6,11 +6,11 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import geopandas as gpd
 import numpy as np
@@ -41,7 +41,7 @@ _ENDINGS: Final = (".csv", *_PARQUET, *_VECTOR)
 
 @dataclass(frozen=True)
 class Shapes:
-    """Outlines as they stand in a file."""
+    """Geometries as they stand in a file."""
 
     values: pa.ChunkedArray
     """WKB, or WKT (also with SRID=…;), or WKB in hexadecimal digits."""
@@ -50,7 +50,7 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Source:
-    """A table as it was read: the columns that matter, in lower case, and apart from them the outlines."""
+    """A table as it was read: the columns that matter, in lower case, and apart from them the geometries."""
 
     name: str
     """The file, or what else it came from, for messages."""
@@ -88,10 +88,10 @@ def read(source: str | Path | pa.Table, table: TableType) -> Source:
 def text(values: pd.Series) -> pa.Array:
     """A column as text, whole numbers without decimals, null where pandas sees none."""
     if pd.api.types.is_float_dtype(values):
-        given = pa.array(values.to_numpy(float), from_pandas=True)
-        known = given.drop_null().to_numpy()
-        whole = bool(((np.trunc(known) == known) & (np.abs(known) < 2**53)).all())
-        return (given.cast(pa.int64()) if whole else given).cast(pa.string())
+        array = pa.array(values.to_numpy(float), from_pandas=True)
+        valid = array.drop_null().to_numpy()
+        whole = bool(((np.trunc(valid) == valid) & (np.abs(valid) < 2**53)).all())
+        return (array.cast(pa.int64()) if whole else array).cast(pa.string())
     absent = values.isna().to_numpy()
     return pa.array(values.astype(object).where(~absent, "").map(str), pa.string(), mask=absent)
 
@@ -153,7 +153,7 @@ def _readable(name: str) -> Iterator[None]:
 
 
 def _read_csv(path: Path, name: str, table: TableType) -> Source:
-    wanted = {*table.columns, *table.texts, *table.geometry_names}
+    needed = {*table.columns, *table.texts, *table.geometry_names}
     as_text = {*table.texts, *table.geometry_names}
     encoding, header = _opening(path, name)
     columns = _lowered(header, name)
@@ -168,15 +168,15 @@ def _read_csv(path: Path, name: str, table: TableType) -> Source:
         dtype={column: "object" for column in columns if column in as_text},
         low_memory=False,
     )
-    frame = frame[[column for column in columns if column in wanted]]
+    frame = frame[[column for column in columns if column in needed]]
     for column in set(table.numbers) & set(frame.columns):
         if pd.api.types.is_integer_dtype(frame[column]):
             frame[column] = frame[column].astype(float)  # CSV does not tell 2 from 2.0
-    outlines = _first(frame.columns, table.geometry_names)
+    geometry = _first(frame.columns, table.geometry_names)
     shapes = None
-    if outlines:
-        shapes = Shapes(pa.chunked_array([pa.array(frame[outlines], pa.large_string(), from_pandas=True)]), None)
-    return Source(name, table, frame.drop(columns=outlines or []), shapes)
+    if geometry:
+        shapes = Shapes(pa.chunked_array([pa.array(frame[geometry], pa.large_string(), from_pandas=True)]), None)
+    return Source(name, table, frame.drop(columns=geometry or []), shapes)
 
 
 def _opening(path: Path, name: str) -> tuple[str, list[str]]:
@@ -218,8 +218,8 @@ def _primary(table: pa.Table) -> GeometryColumn | None:
 
 def _field_crs(field: pa.Field) -> CRS | None:
     """The coordinate system that a column of the type geoarrow.wkb names."""
-    given = json.loads((field.metadata or {}).get(b"ARROW:extension:metadata", b"{}"))
-    return coordinate_system(given.get("crs"))
+    metadata = json.loads((field.metadata or {}).get(b"ARROW:extension:metadata", b"{}"))
+    return coordinate_system(metadata.get("crs"))
 
 
 def _read_vector(path: Path, name: str, table: TableType) -> Source:
@@ -235,21 +235,21 @@ def _read_vector(path: Path, name: str, table: TableType) -> Source:
     if read.wkb is None:
         return _from_arrow(name, attributes, table)
     shapes = Shapes(_binary(read.wkb), read.crs)
-    return Source(name, table, _frame(name, attributes, table), shapes if table.outlined else None)
+    return Source(name, table, _frame(name, attributes, table), shapes if table.has_geometry else None)
 
 
 def _from_arrow(name: str, read: pa.Table, table: TableType) -> Source:
     primary = _primary(read)
-    outlines = primary.name if primary else _first(read.column_names, table.geometry_names)
+    geometry = primary.name if primary else _first(read.column_names, table.geometry_names)
     shapes = None
-    if outlines and table.outlined:
-        crs = coordinate_system(primary.crs) if primary else _field_crs(read.schema.field(outlines))
-        shapes = Shapes(_binary(read[outlines]), crs)
-    return Source(name, table, _frame(name, read.drop_columns(outlines or []), table), shapes)
+    if geometry and table.has_geometry:
+        crs = coordinate_system(primary.crs) if primary else _field_crs(read.schema.field(geometry))
+        shapes = Shapes(_binary(read[geometry]), crs)
+    return Source(name, table, _frame(name, read.drop_columns(geometry or []), table), shapes)
 
 
 def _binary(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Outlines with room for more than 2 GB."""
+    """Geometries with room for more than 2 GB."""
     if isinstance(values.type, pa.BaseExtensionType):
         values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
     wide = pa.large_binary() if pa.types.is_binary(values.type) else pa.large_string()
@@ -259,8 +259,8 @@ def _binary(values: pa.ChunkedArray) -> pa.ChunkedArray:
 def _frame(name: str, read: pa.Table, table: TableType) -> pd.DataFrame:
     """The columns that matter, in lower case."""
     read = read.rename_columns(_lowered(read.column_names, name))
-    wanted = {*table.columns, *table.texts}
-    columns = {column: read[column] for column in read.column_names if column in wanted}
+    needed = {*table.columns, *table.texts}
+    columns = {column: read[column] for column in read.column_names if column in needed}
     plain = {name: _undictionaried(values) for name, values in columns.items()}
     return pa.table(plain).to_pandas() if plain else pd.DataFrame(index=range(read.num_rows))
 
@@ -277,10 +277,10 @@ def _lowered(names: list[str], source: str) -> list[str]:
     return [name or f"unnamed {number}" for number, name in enumerate(lowered)]
 
 
-def _first(names: Any, known: tuple[str, ...]) -> str | None:
+def _first(names: Iterable[object], candidates: tuple[str, ...]) -> str | None:
     """The column whose name stands first among the known ones, whatever its capitals."""
-    found = {str(name).lower(): str(name) for name in names}
-    return next((found[name] for name in known if name in found), None)
+    spelling = {str(name).lower(): str(name) for name in names}
+    return next((spelling[name] for name in candidates if name in spelling), None)
 
 
 def inferred(values: pd.Series, kind: tuple[str, ...]) -> str:

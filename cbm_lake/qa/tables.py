@@ -55,8 +55,8 @@ class TableType:
     """Column by which a row is named in findings."""
     others: tuple[str, ...] = ()
     """Text columns that are read where they are there."""
-    outlined: bool = False
-    """Whether its rows are parcels with outlines."""
+    has_geometry: bool = False
+    """Whether its rows are parcels with geometries."""
 
     @property
     def numbers(self) -> list[str]:
@@ -70,15 +70,15 @@ class TableType:
 
     @property
     def geometry_names(self) -> tuple[str, ...]:
-        """What the column of the outlines may be called, the first found wins."""
-        return (f"{self.name}_geom", "geometry", "geom", "wkt") if self.outlined else ()
+        """What the column of the geometries may be called, the first found wins."""
+        return (f"{self.name}_geom", "geometry", "geom", "wkt") if self.has_geometry else ()
 
 
 TABLES: Final = {
     table.name: table
     for table in (
-        TableType("lpis", _LPIS, ("lpis_rp_id",), "lpis_rp_id", ("gsa_code",), outlined=True),
-        TableType("gsa", _GSA, ("gsa_par_id",), "gsa_par_id", ("gsa_code",), outlined=True),
+        TableType("lpis", _LPIS, ("lpis_rp_id",), "lpis_rp_id", ("gsa_code",), has_geometry=True),
+        TableType("gsa", _GSA, ("gsa_par_id",), "gsa_par_id", ("gsa_code",), has_geometry=True),
         TableType(
             "gsa_lpis",
             dict.fromkeys(("lpis_code", "lpis_rp_id", "gsa_par_id"), TEXT),
@@ -111,7 +111,7 @@ def table_type(name: str) -> TableType:
         InvalidInputError: there is none of that name.
     """
     word = name.strip().lower()
-    found = "interventions" if "inter" in word else "ua_claimed" if "ua" in word else word
-    if found not in TABLES:
+    name_of_type = "interventions" if "inter" in word else "ua_claimed" if "ua" in word else word
+    if name_of_type not in TABLES:
         raise InvalidInputError(f"there is no table type {name!r}; choose gsa, lpis, gsa_lpis, inter, ua or regions")
-    return TABLES[found]
+    return TABLES[name_of_type]

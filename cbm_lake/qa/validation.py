@@ -42,18 +42,18 @@ def validate(
         table_type: gsa, lpis, gsa_lpis, inter (interventions), ua (ua_claimed) or regions.
         interventions_file: for ua, the table that its unit amounts refer to.
         gsa_population_file: for ua, the table that its parcels refer to.
-        progress: is called with how many outlines are done and how many there are, each counted twice.
+        progress: is called with how many geometries are done and how many there are, each counted twice.
 
     Raises:
         SourceError: a file cannot be read.
         InvalidInputError: the table type is unknown, a file is of another format, or its delimiter is not ;.
     """
     table = tables.table_type(table_type)
-    given: dict[str, Table] = {table.name: input_file}
+    by_name: dict[str, Table] = {table.name: input_file}
     related = {"interventions": interventions_file, "gsa": gsa_population_file}
     if table.name == "ua_claimed":
-        given |= {name: file for name, file in related.items() if file is not None}
-    return _validated(given, {table.name}, progress)
+        by_name |= {name: file for name, file in related.items() if file is not None}
+    return _validated(by_name, {table.name}, progress)
 
 
 def validate_tables(
@@ -78,15 +78,15 @@ def validate_tables(
         "interventions": interventions,
         "ua_claimed": ua_claimed,
     }
-    given = {name: table for name, table in named.items() if table is not None}
-    if not given:
+    tables = {name: table for name, table in named.items() if table is not None}
+    if not tables:
         raise InvalidInputError(f"no table was given; give at least one of: {', '.join(named)}")
-    return _validated(given, set(given), progress)
+    return _validated(tables, set(tables), progress)
 
 
-def _validated(given: dict[str, Table], checked: set[str], progress: Progress | None) -> Validation:
+def _validated(tables: dict[str, Table], checked: set[str], progress: Progress | None) -> Validation:
     run = _Run()
-    sources = {name: run.read(file, name) for name, file in given.items()}
+    sources = {name: run.read(file, name) for name, file in tables.items()}
     usable = {
         name: source
         for name, source in sources.items()
@@ -94,7 +94,7 @@ def _validated(given: dict[str, Table], checked: set[str], progress: Progress | 
     }
     if checked & set(usable):
         run.second(usable, checked, progress)
-    names = ", ".join(sources[name].name for name in given if name in checked)
+    names = ", ".join(sources[name].name for name in tables if name in checked)
     return Validation(names, table_of(run.findings), run.steps)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pyproj
@@ -17,12 +17,12 @@ from affine import Affine
 
 from cbm_lake.cards import Card
 from cbm_lake.errors import SourceError
-from cbm_lake.rasters import Grid, Window
+from cbm_lake.rasters import Grid, PixelArray, Window
 from cbm_lake.rasters.encoding import HIGHEST
 
 if TYPE_CHECKING:
+    import dask.array as da
     import xarray as xr
-    from numpy.typing import NDArray
 
 CONVENTIONS: Final = "CF-1.11"
 GRID_MAPPING: Final = "spatial_ref"
@@ -55,6 +55,12 @@ _GEOZARR: Final = [
 """The Zarr conventions that a cube's group follows."""
 
 
+Attributes: TypeAlias = dict[str, Any]
+"""Attributes of a group or an array: names and what JSON knows."""
+Lazy: TypeAlias = "da.Array | PixelArray"
+"""A band (time, y, x), perhaps still to be read."""
+
+
 @dataclass(frozen=True)
 class Slot:
     """One scene on the time axis of a cube."""
@@ -65,7 +71,7 @@ class Slot:
     """DN to add to the stored DN."""
 
 
-def axes(grid: Grid) -> dict[str, NDArray[np.floating[Any]]]:
+def axes(grid: Grid) -> dict[str, PixelArray]:
     """The centres of the pixels by axis: y (rows), x (columns)."""
     t, (rows, columns) = grid.transform, grid.shape
     return {"y": t.f + (np.arange(rows) + 0.5) * t.e, "x": t.c + (np.arange(columns) + 0.5) * t.a}
@@ -91,21 +97,21 @@ def axis_attributes(epsg: int) -> dict[str, dict[str, str]]:
     }
 
 
-def grid_mapping(grid: Grid, *, transform: bool) -> dict[str, Any]:
+def grid_mapping(grid: Grid, *, transform: bool) -> Attributes:
     """CF attributes of the coordinate system.
 
     Args:
         grid: whose.
         transform: also GDAL's GeoTransform; a dataset that may be cut goes without, which readers take from its axes.
     """
-    attributes: dict[str, Any] = pyproj.CRS.from_epsg(grid.epsg).to_cf()
+    attributes: Attributes = pyproj.CRS.from_epsg(grid.epsg).to_cf()
     attributes["spatial_ref"] = attributes["crs_wkt"]
     if transform:
         attributes["GeoTransform"] = " ".join(f"{value:.17g}" for value in grid.transform.to_gdal())
     return attributes
 
 
-def group_attributes(grid: Grid) -> dict[str, Any]:
+def group_attributes(grid: Grid) -> Attributes:
     """Attributes of a whole cube on disk: CF, and GeoZarr's conventions proj: and spatial:."""
     return {
         "Conventions": CONVENTIONS,
@@ -118,7 +124,7 @@ def group_attributes(grid: Grid) -> dict[str, Any]:
     }
 
 
-def grid_of(attributes: Mapping[str, Any], shape: tuple[int, int]) -> Grid:
+def grid_of(attributes: Attributes, shape: tuple[int, int]) -> Grid:
     """The grid that a coordinate system's attributes name by GDAL's GeoTransform."""
     transform = Affine.from_gdal(*(float(value) for value in attributes["GeoTransform"].split()))
     epsg = pyproj.CRS.from_wkt(attributes["crs_wkt"]).to_epsg()
@@ -133,7 +139,9 @@ def cut(grid: Grid, window: Window) -> Grid:
     return Grid(grid.epsg, transform, (window.height, window.width))
 
 
-def dataset(bands: Mapping[str, Any], grid: Grid, slots: Sequence[Slot], highest: float | None = HIGHEST) -> xr.Dataset:
+def dataset(
+    bands: Mapping[str, Lazy], grid: Grid, slots: Sequence[Slot], highest: float | None = HIGHEST
+) -> xr.Dataset:
     """Stored DN of bands (time, y, x) as a clean dataset; nodata is 0, and the attribute _FillValue says so.
 
     Numbers that are no measurement are nodata here as in the statistics.
@@ -168,7 +176,7 @@ def dataset(bands: Mapping[str, Any], grid: Grid, slots: Sequence[Slot], highest
     return xr.Dataset(variables, coordinates, attributes)
 
 
-def _measured(band: Any, highest: float | None) -> Any:
+def _measured(band: Lazy, highest: float | None) -> Lazy:
     """A band without DN that are no reflectance and without power below 0, which become nodata; see `encoding`."""
     if band.dtype == np.uint16 and highest is None:
         return band
@@ -195,7 +203,7 @@ def harmonised(stored: xr.Dataset, card: Card) -> xr.Dataset:
     return stored.assign(bands)
 
 
-def fitting(values: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+def fitting(values: PixelArray, dtype: np.dtype[np.generic], name: str) -> PixelArray:
     """The values in that type, which providers do not always keep (classes come as uint8 and as uint16).
 
     Raises:

@@ -10,7 +10,7 @@ mask becomes classes. Cards of radar count in linear units, as floats; backscatt
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import rasterio
@@ -20,6 +20,7 @@ from rasterio.errors import CRSError
 from cbm_lake import cards
 from cbm_lake.cards import Card
 from cbm_lake.errors import SourceError
+from cbm_lake.geo.windows import PixelArray
 
 INTEGERS: Final = "integers"
 REFLECTANCE: Final = "reflectance"
@@ -70,10 +71,12 @@ def of_raster(
     kind = np.dtype(dtype).kind
     if card.is_classes(band):
         if kind not in "ui":
-            raise SourceError(f"{href} is {dtype}; classes of card {card.name} are whole numbers; leave out this scene")
+            raise SourceError(
+                f"{href} is {dtype}; classes of card {card.name} are whole numbers", advice="leave out this scene"
+            )
         return mask if (mask := f"bits of {band}") in _MASKS else None
     if unit and not card.quantity.decibels:
-        raise SourceError(f"{href} is in {unit}; card {card.name} is never; leave out this scene")
+        raise SourceError(f"{href} is in {unit}; card {card.name} is never", advice="leave out this scene")
     if not card.is_optical:
         _check_power(card, href, dtype, scale)
         return DECIBELS if unit else None
@@ -88,7 +91,7 @@ def of_raster(
 def _check_scaled(band: str, href: str, dtype: str) -> None:
     """Refuse other numbers than the card's own, of which 0 is nodata though it is a reflectance."""
     if dtype != "uint16":
-        raise SourceError(f"{href} is {dtype}; band {band} needs uint16; leave out this scene")
+        raise SourceError(f"{href} is {dtype}; band {band} needs uint16", advice="leave out this scene")
 
 
 def _of_reflectance(band: str, boa_offset: int, href: str, dtype: str) -> str | None:
@@ -103,15 +106,17 @@ def _of_reflectance(band: str, boa_offset: int, href: str, dtype: str) -> str | 
         return None
     if dtype in _INTEGERS:
         return INTEGERS
-    raise SourceError(f"{href} is {dtype}; band {band} needs uint16, int16 or float32; leave out this scene")
+    raise SourceError(f"{href} is {dtype}; band {band} needs uint16, int16 or float32", advice="leave out this scene")
 
 
 def _check_power(card: Card, href: str, dtype: str, scale: float) -> None:
     """Refuse radar in scaled or whole numbers."""
-    wanted = card.quantity.wanted
+    expected = card.quantity.wanted
     if np.dtype(dtype).kind != "f" or scale not in (0, 1):
         stored = dtype if scale in (0, 1) else f"{dtype} with a scale of {scale:g}"
-        raise SourceError(f"{href} is {stored}; card {card.name} needs {wanted} as float32; leave out this scene")
+        raise SourceError(
+            f"{href} is {stored}; card {card.name} needs {expected} as float32", advice="leave out this scene"
+        )
 
 
 def check_pixel(card: Card, band: str, href: str, epsg: int, pixel: tuple[float, float]) -> None:
@@ -132,9 +137,10 @@ def check_pixel(card: Card, band: str, href: str, epsg: int, pixel: tuple[float,
     sides = pixel if tolerance < 0.1 else (pixel[1], pixel[1])
     if not any(all(abs(side * per_unit / size - 1) < tolerance for side in sides) for size in sizes):
         stored = " x ".join(f"{side * per_unit:.4g}" for side in dict.fromkeys(sides))
-        wanted = " or ".join(map(str, sizes))
+        expected = " or ".join(map(str, sizes))
         raise SourceError(
-            f"{href} has pixels of {stored} m; band {band} of card {card.name} has {wanted} m; leave out this scene"
+            f"{href} has pixels of {stored} m; band {band} of card {card.name} has {expected} m",
+            advice="leave out this scene",
         )
 
 
@@ -150,7 +156,7 @@ def _metres(epsg: int) -> tuple[float, float]:
     return float(system.linear_units_factor[1]), 0.01
 
 
-def decoded(pixels: NDArray[Any], encoding: str, href: str) -> NDArray[Any]:
+def decoded(pixels: PixelArray, encoding: str, href: str) -> PixelArray:
     """The stored numbers in the unit of the card; 0 stays nodata.
 
     Args:
@@ -180,7 +186,7 @@ def decoded(pixels: NDArray[Any], encoding: str, href: str) -> NDArray[Any]:
     return numbers.astype(np.int32).astype(np.uint16)  # negative ones wrap round
 
 
-def _power(decibels: NDArray[Any]) -> NDArray[np.float32]:
+def _power(decibels: PixelArray) -> NDArray[np.float32]:
     """Decibels as linear power; 0 where they are 0, not finite, or no measurement."""
     valid = (decibels != 0) & (np.abs(decibels) < _MOST_DECIBELS)  # false for NaN
     linear = np.zeros(decibels.shape, np.float32)
@@ -188,14 +194,14 @@ def _power(decibels: NDArray[Any]) -> NDArray[np.float32]:
     return linear
 
 
-def without_negative(pixels: NDArray[Any]) -> int:
+def without_negative(pixels: PixelArray) -> int:
     """Make power or coherence below 0, which is nodata that the file does not declare, nodata in place; how many."""
     wrong = pixels < 0
     pixels[wrong] = 0
     return int(np.count_nonzero(wrong))
 
 
-def without_wrapped(pixels: NDArray[Any], highest: float | None = HIGHEST) -> int:
+def without_wrapped(pixels: PixelArray, highest: float | None = HIGHEST) -> int:
     """Make DN that are no reflectance nodata, in place; how many there were.
 
     Args:
@@ -209,7 +215,7 @@ def without_wrapped(pixels: NDArray[Any], highest: float | None = HIGHEST) -> in
     return int(np.count_nonzero(wrong))
 
 
-def check_radar(card: Card, band: str, pixels: NDArray[Any]) -> None:
+def check_radar(card: Card, band: str, pixels: PixelArray) -> None:
     """Refuse pixels over parcels whose median shows that they are in another unit than the card's.
 
     Raises:
@@ -218,9 +224,9 @@ def check_radar(card: Card, band: str, pixels: NDArray[Any]) -> None:
     valid = pixels[np.isfinite(pixels) & (pixels != 0)]
     median = float(np.median(valid)) if valid.size else 1.0
     if not 0 < median <= card.quantity.most:
-        wanted = card.quantity.wanted
+        expected = card.quantity.wanted
         kind = "dB or undeclared nodata" if median < 0 else "scaled numbers or amplitude"
         raise SourceError(
-            f"its {band} has a median of {median:.4g}, as {kind} would have; card {card.name} needs {wanted}; "
+            f"its {band} has a median of {median:.4g}, as {kind} would have; card {card.name} needs {expected}; "
             "leave out this scene"
         )

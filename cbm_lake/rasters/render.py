@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import imagecodecs
 import numpy as np
@@ -16,6 +16,7 @@ from rasterio.errors import RasterioError
 from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.files import durable
+from cbm_lake.geo.windows import PixelArray
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -39,7 +40,7 @@ _GAMMA: Final = 0.8
 
 
 def stretched(
-    bands: Mapping[str, NDArray[Any]], lut: str | None = None, nodata: NDArray[np.bool_] | None = None
+    bands: Mapping[str, PixelArray], lut: str | None = None, nodata: NDArray[np.bool_] | None = None
 ) -> NDArray[np.uint8]:
     """Red, green and blue (3, y, x), of three bands in that order, or of one in grey, scene classes in their colours.
 
@@ -59,26 +60,26 @@ def stretched(
         colours = CLASS_COLOURS[name]
         classes = np.minimum(bands[name].astype(np.intp), len(colours))
         return np.moveaxis(np.vstack([colours, [(0, 0, 0)]])[classes], -1, 0).astype(np.uint8)
-    shown = [_shown(name, values, lut, nodata) for name, values in bands.items()]
-    return np.stack(shown if len(shown) == 3 else shown * 3)
+    layers = [_stretched(name, values, lut, nodata) for name, values in bands.items()]
+    return np.stack(layers if len(layers) == 3 else layers * 3)
 
 
-def _shown(name: str, values: NDArray[Any], lut: str | None, nodata: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+def _stretched(name: str, values: PixelArray, lut: str | None, nodata: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
     """One band as 0 to 255."""
-    seen = np.isfinite(values) & (values != 0 if nodata is None else ~nodata)
+    valid = np.isfinite(values) & (values != 0 if nodata is None else ~nodata)
     if lut is None:
         low, high, power = 0.0, float(BRIGHTEST.get(name, 10_000)), _GAMMA
     else:
         limits = _percentiles(lut)
-        low, high = np.percentile(values[seen], limits) if seen.any() else (0.0, 1.0)
+        low, high = np.percentile(values[valid], limits) if valid.any() else (0.0, 1.0)
         power = 1.0
-    scaled = (np.where(seen, values, low).astype(np.float32) - low) / max(high - low, 1e-9)
+    scaled = (np.where(valid, values, low).astype(np.float32) - low) / max(high - low, 1e-9)
     return (scaled.clip(0, 1) ** power * 255).round().astype(np.uint8)
 
 
 def _percentiles(lut: str) -> tuple[float, float]:
-    found = _PERCENTILES.match(lut)
-    low, high = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    match = _PERCENTILES.match(lut)
+    low, high = (float(match[1]), float(match[2])) if match else (0.0, 0.0)
     if not low < high <= 100:
         raise InvalidInputError(f"lut {lut!r} is no stretch; write two percentiles, for instance 5_95")
     return low, high
@@ -93,7 +94,7 @@ def png(colours: NDArray[np.uint8], nodata: NDArray[np.bool_] | None = None) -> 
 
 
 def save_geotiff(
-    file: Path, pixels: NDArray[Any], epsg: int, transform: Affine, tags: Mapping[str, Any], **profile: Any
+    file: Path, pixels: PixelArray, epsg: int, transform: Affine, tags: Mapping[str, object], **profile: object
 ) -> None:
     """Write bands (band, y, x) as GeoTIFF under a name that nobody sees before the file is whole.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from cbm_lake.cards import BS, C6, INDICES, S2, Card, Index, band_called
+from cbm_lake.cards import BS, C6, CARDS, INDICES, S2, Card, Index, band_called
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.rasters import render
 
@@ -76,7 +76,8 @@ class View:
     def values(self, bands: Bands) -> NDArray[np.float64]:
         """The numbers of its scale by pixel: index, reflectance, dB, coherence; NaN where there is no measurement."""
         if self.index:
-            return self.index.of({name: np.where(bands[name] > 0, bands[name], np.nan) for name in self.bands})
+            roles = zip(self.index.roles, self.bands, strict=True)
+            return self.index.of({role: np.where(bands[name] > 0, bands[name], np.nan) for role, name in roles})
         pixels = bands[self.bands[0]].astype(np.float64)
         measured = np.where(pixels > 0, pixels, np.nan)
         if self.card is BS:
@@ -146,14 +147,15 @@ def view(bands: str | Sequence[str]) -> View:
     text = asked.strip().lower().replace("_", " ") if isinstance(asked, str) else ""
     names = asked.replace(",", "_").replace(" ", "_").split("_") if isinstance(asked, str) else list(asked)
     text = "ndvi" if [band_called(name) for name in names] == _NDVI else _WORDS.get(text, text)
-    index = next((index for index in INDICES.values() if text in (index.name, *index.aliases)), None)
+    index = _index_named(text)
     if index:
         return View(index.name, index.label, index.bands, index=index)
     if text == "true colour":
         names = list(_TRUE_COLOUR)
     chosen = tuple(band_called(name.strip().upper()) for name in names if name.strip())
-    if chosen and chosen[0] in ("BS", "C6"):
-        return _radar(bands, chosen[0].lower(), chosen[1:])
+    other = CARDS.get(chosen[0].lower()) if chosen else None
+    if other and other is not S2:
+        return _of_card(bands, other, [name for name in names[1:] if name])
     if chosen == (S2.class_band,):
         return View("SCL", "scene classes", chosen)
     if len(chosen) not in (1, 3) or not set(chosen) <= set(S2.resolutions):
@@ -161,18 +163,33 @@ def view(bands: str | Sequence[str]) -> View:
     return View("_".join(chosen), _COMPOSITES.get(chosen, ", ".join(chosen)), chosen)
 
 
-def _radar(bands: str | Sequence[str], card: str, names: tuple[str, ...]) -> View:
-    """Backscatter or coherence of one polarisation."""
-    if len(names) != 1 or names[0] not in BS.resolutions:
+def _index_named(text: str) -> Index | None:
+    return next((index for index in INDICES.values() if text in (index.name, *index.aliases)), None)
+
+
+def _of_card(bands: str | Sequence[str], card: Card, words: Sequence[str]) -> View:
+    """Of another card than Sentinel-2 one band, an index, its classes, or three bands of an optical one."""
+    text = "_".join(words)
+    index = _index_named(text.replace("_", " ").lower())
+    if index and (found := index.bands_of(card)):
+        return View(f"{card.name}_{index.name}", f"{card.picture} {index.label}", found, card, index)
+    whole = card.band_named(text)  # QA_PIXEL has a line in its name
+    names = (whole,) if whole else tuple(card.band_named(word) or word for word in words)
+    if card.is_optical and (text := text.replace("_", " ").lower()) and _WORDS.get(text, text) == "true colour":
+        names = tuple(card.band_named(role) or role for role in ("red", "green", "blue"))
+    name = "_".join((card.name, *names))
+    if names == (card.class_band,):
+        return View(name, f"{card.mission.name} {names[0]}", names, card)
+    if len(names) not in ((1, 3) if card.is_optical else (1,)) or not set(names) <= set(card.resolutions):
         raise InvalidInputError(_advice(bands))
-    title = "backscatter" if card == BS.name else "six-day coherence"
-    return View(f"{card}_{names[0]}", f"{title} {names[0]}", names, BS if card == BS.name else C6)
+    return View(name, f"{card.picture} {', '.join(names)}", names, card)
 
 
 def _advice(bands: str | Sequence[str]) -> str:
     return (
         f"{bands!r} is no view; write {', '.join(INDICES)}, true colour, SCL, one band or three of "
-        f"{', '.join(S2.resolutions)}, or of radar bs VV, bs VH, c6 VV, c6 VH"
+        f"{', '.join(S2.resolutions)}, or of radar bs VV, bs VH, c6 VV, c6 VH, "
+        "or of another card its name and one of these: ls ndvi"
     )
 
 

@@ -32,6 +32,7 @@ _ATTEMPTS: Final = 20
 _COLUMNS: Final = "cbm-lake.columns"
 """The property of a Delta table that says with how many columns it was made."""
 _STATISTICS: Final = "delta.dataSkippingStatsColumns"
+_NONE: Final = pa.schema([])
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Committed:
     partitions: tuple[str, ...] = ()
     small: bool = True
     """Whether its files are merged by the way; else only `compact` does it."""
+    optional: pa.Schema = _NONE
+    """Columns that the table gets when rows that are written have them; rows before are null there."""
 
     @property
     def url(self) -> str:
@@ -60,7 +63,17 @@ class Committed:
     @property
     def writer(self) -> datafiles.Writer:
         """What writes the table's files."""
-        return datafiles.Writer(self.store, self.name, self.schema, self.keys, self.partitions)
+        schema = pa.schema([*self.schema, *self.optional])
+        return datafiles.Writer(self.store, self.name, schema, self.keys, self.partitions)
+
+    def optional_columns(self, table: DeltaTable | None) -> list[str]:
+        """The names of the optional columns that a snapshot has."""
+        names = set() if table is None else {field.name for field in table.schema().fields}
+        return [name for name in self.optional.names if name in names]
+
+    def schema_of(self, table: DeltaTable | None) -> pa.Schema:
+        """The columns of a snapshot, those included that an older version of this package did not write."""
+        return pa.schema([*self.schema, *(self.optional.field(name) for name in self.optional_columns(table))])
 
     def files(self, table: DeltaTable) -> list[DataFile]:
         """The files of a snapshot as its log describes them, with the bounds of the first and the last key."""
@@ -84,8 +97,12 @@ class Committed:
         self.log.check(table.version())
         return table
 
-    def create(self) -> DeltaTable:
-        """The table, made empty when it is not there."""
+    def create(self, columns: Iterable[str] = ()) -> DeltaTable:
+        """The table, made empty when it is not there.
+
+        Args:
+            columns: of rows that are to be written; those of them that are optional are added where they are missing.
+        """
         table = self.open()
         if table is None:
             self.store.prove()
@@ -94,7 +111,7 @@ class Committed:
             table = self.open()
         if table is None:
             raise SourceError(f"{self.url} has gone while it was made; run the command again")
-        return self._completed(table)
+        return self._completed(table, columns)
 
     def _first_actions(self) -> list[Action]:
         """That the table comes into being."""
@@ -107,21 +124,28 @@ class Committed:
         }
         return entries.creation(Schema.from_arrow(self.schema), self.partitions, configuration)
 
-    def _completed(self, table: DeltaTable) -> DeltaTable:
-        """The table with the columns that it lacks because an older version of this package made it."""
-        there = table.schema().fields
-        names = {field.name for field in there}
-        missing = [field for field in Schema.from_arrow(self.schema).fields if field.name not in names]
-        if not missing:
-            return table
-        configuration = {_COLUMNS: "of several versions", _STATISTICS: ",".join(self.keys)}
-        actions = entries.alteration(table, Schema([*there, *missing]), configuration)
-        with suppress(CommitFailedError):  # another writer adds them at this moment
-            self.log.commit(actions, table.version(), _alters)
-        return self.open() or table
+    def _completed(self, table: DeltaTable, columns: Iterable[str] = ()) -> DeltaTable:
+        """The table with the columns that it lacks: an older version of this package made it, or they are optional."""
+        written = set(columns)
+        needed = pa.schema([*self.schema, *(field for field in self.optional if field.name in written)])
+        for _ in range(_ATTEMPTS):
+            there = table.schema().fields
+            names = {field.name for field in there}
+            missing = [field for field in Schema.from_arrow(needed).fields if field.name not in names]
+            if not missing:
+                return table
+            configuration = {_COLUMNS: "of several versions", _STATISTICS: ",".join(self.keys)}
+            actions = entries.alteration(table, Schema([*there, *missing]), configuration)
+            with suppress(CommitFailedError):  # another writer adds some at this moment, perhaps others
+                self.log.commit(actions, table.version(), _alters)
+            table = self.open() or table
+        raise SourceError(f"others went on adding columns to {self.url}; run the command again")
 
     def is_uniform(self, table: DeltaTable) -> bool:
-        """Whether all files of a snapshot have all columns, since the table was made with as many as it has now."""
+        """Whether all files of a snapshot have all columns, since the table was made with as many as it has now.
+
+        Not where it has optional columns, which some of the rows lack.
+        """
         made_with = table.metadata().configuration.get(_COLUMNS)
         return made_with == str(len(self.schema)) == str(len(table.schema().fields))
 

@@ -196,7 +196,7 @@ class Writer:
                 inside = inside.filter(pc.is_null(column) if value is None else pc.equal(column, value))
             yield {name: None if value is None else str(value) for name, value in values.items()}, inside
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, object]:
         """Whole numbers and texts, which repeat, by dictionary; floats plain, which every reader knows.
 
         Only the keys have statistics in the file: nobody passes over a file by a mean, and a footer is half as large.

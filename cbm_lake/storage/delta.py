@@ -35,7 +35,7 @@ class Table(Committed):
         def actions(table: DeltaTable, _: int, drafts: list[str]) -> list[Action]:
             return self.writer.write(self._in_sequence(rows, table), drafts)
 
-        self._numbered([_SEQUENCE], actions)
+        self._numbered([_SEQUENCE], actions, columns=rows.column_names)
 
     def put(self, rows: pa.Table, key: str, value: int) -> None:
         """Make `rows` all that the table holds where column `key` has that value, in one commit, whoever else writes.
@@ -54,7 +54,7 @@ class Table(Committed):
             return [*written, *replaced] if replaces or written else None
 
         names = [str(value), *([_SEQUENCE] if self._is_sequenced else [])]
-        self._numbered(names, actions, lambda action: replaces and _adds(action, key, value))
+        self._numbered(names, actions, lambda action: replaces and _adds(action, key, value), rows.column_names)
 
     def _replaced(self, table: DeltaTable, key: str, value: int, drafts: list[str]) -> list[Action]:
         """Take all rows out whose column `key` has that value."""
@@ -86,6 +86,7 @@ class Table(Committed):
         names: Sequence[str],
         actions: Callable[[DeltaTable, int, list[str]], list[Action] | None],
         conflicts: Callable[[Action], bool] = lambda _: False,
+        columns: Iterable[str] = (),
     ) -> bool:
         """Make the next commit of each name; `actions` gets how many there are of the first.
 
@@ -93,7 +94,7 @@ class Table(Committed):
         """
 
         def commit() -> bool:
-            table = self.create()
+            table = self.create(columns)
             commits = [table.transaction_version(name) or 0 for name in names]
             with self.drafts() as drafts:
                 changes = actions(table, commits[0], drafts)

@@ -7,6 +7,7 @@ an empty one, or one that is no JSON, is damaged.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,30 @@ WITHOUT_SUM: Final = f"delete it and {LAST_CHECKPOINT} beside it: the entries of
 
 class DamagedLogError(SourceError):
     """A log that says no more what its table holds; other tables can be read."""
+
+
+class _Library:
+    """Whether the library that reads logs can do so here: its threads do not outlive a fork."""
+
+    def __init__(self) -> None:
+        self._started = self._lost = False
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=self._fork)
+
+    def _fork(self) -> None:
+        self._lost = self._started
+
+    def begin(self, url: str) -> None:
+        """Raise SourceError in a process that was forked from one that had used it."""
+        if self._lost:
+            raise SourceError(
+                f"cannot read {url}: this process was forked from one that has read a lake; start processes anew "
+                "instead (multiprocessing: set_start_method with spawn or forkserver)"
+            )
+        self._started = True
+
+
+_LIBRARY: Final = _Library()
 
 
 @dataclass(frozen=True)
@@ -72,6 +97,7 @@ class Log:
             SourceError: the log cannot be read.
         """
         url = self.store.path(self.name)
+        _LIBRARY.begin(url)
         with translated("read", url):
             try:
                 table = DeltaTable(url, storage_options=self.store.options)
@@ -107,13 +133,14 @@ class Log:
         return Newest(version, f"{state.st_ino} {state.st_size} {state.st_mtime_ns}")
 
     def _newest_remote(self, version: int) -> Newest | None:
-        files = self.store.after(f"{self.name}/_delta_log", f"{max(version - 1, -1):020}.json" if version > 0 else "")
-        states = {
-            name: state for name, state in files.items() if name.endswith(".json") and entries.version_of(name) >= 0
+        after = f"{version - 1:020}.json" if version > 0 else ""
+        files = self.store.after(f"{self.name}/_delta_log", after)
+        noted = {
+            file: state for file, state in files.items() if file.endswith(".json") and entries.version_of(file) >= 0
         }
         if version < 0:
-            return None if states else Newest(version, "")
-        return Newest(version, states[self.file(version)]) if states.keys() == {self.file(version)} else None
+            return None if noted else Newest(version, "")
+        return Newest(version, noted[self.file(version)]) if noted.keys() == {self.file(version)} else None
 
     def check(self, version: int | None = None) -> None:
         """Look through what the table, or a version of it, rests on; in an object store all is whole or not there.
@@ -214,7 +241,7 @@ class Log:
         if files:
             reason = str(error).partition("\n")[0]
             raise DamagedLogError(
-                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason}); {WITHOUT_SUM}"
+                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason})", advice=WITHOUT_SUM
             ) from error
 
     @property
@@ -228,7 +255,8 @@ class Log:
             if file.name in noted and not self._is_sound(file, noted[file.name]):
                 raise DamagedLogError(
                     f"cannot read {file}: this sum of the log is not what was written, and says other things than the "
-                    f"entries; {WITHOUT_SUM}"
+                    "entries",
+                    advice=WITHOUT_SUM,
                 )
 
     def _is_sound(self, checkpoint: Path, noted: str) -> bool:
@@ -243,7 +271,7 @@ class Log:
             return entries.decoded(content)
         path = self.store.path(self.file(version))
         raise DamagedLogError(
-            f"cannot read {path}: this entry of the log is damaged ({fault}); {entries.advice(last=last)}"
+            f"cannot read {path}: this entry of the log is damaged ({fault})", advice=entries.advice(last=last)
         )
 
 
@@ -263,8 +291,8 @@ def _refuse_features(table: DeltaTable, url: str) -> None:
     features = set(protocol.reader_features or ()) | ({"columnMapping"} if protocol.min_reader_version == 2 else set())
     if unread := sorted(features - _READ):
         raise DamagedLogError(
-            f"cannot read {url}: another program gave this table features that are not read here "
-            f"({', '.join(unread)}); drop them with that program, or restore the table from a copy"
+            f"cannot read {url}: another program gave this table features that are not read here ({', '.join(unread)})",
+            advice="drop them with that program, or restore the table from a copy",
         )
 
 

@@ -7,12 +7,12 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -105,8 +105,8 @@ class Store:
         """Names of the folders in a folder; none where there is no such folder."""
         filesystem, root = self.filesystem
         with translated("list", self.path(folder)):
-            found = filesystem.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
-        return sorted(info.base_name for info in found if not info.is_file)
+            entries = filesystem.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
+        return sorted(info.base_name for info in entries if not info.is_file)
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table | None:
         """A Parquet file, or some columns of it, as a table; None when there is none of that name."""
@@ -193,7 +193,7 @@ class Store:
         naming: Callable[[str], str],
         schema: pa.Schema,
         write: Callable[[pq.ParquetWriter], None],
-        **options: Any,
+        **options: object,
     ) -> Written:
         """Write a Parquet file that is named when its digest is known, in one step.
 
@@ -228,7 +228,7 @@ class Store:
         naming: Callable[[str], str],
         schema: pa.Schema,
         write: Callable[[pq.ParquetWriter], None],
-        options: dict[str, Any],
+        options: Mapping[str, object],
     ) -> Written:
         filesystem, root = self.filesystem
         content = io.BytesIO()
@@ -289,10 +289,11 @@ def translated(action: str, path: str) -> Iterator[None]:
         yield
     except (OSError, DeltaError, pa.ArrowException, BaseError) as error:
         if access.is_remote(path):
-            raise SourceError(f"cannot {action} {path}: {access.explained(error)}; {access.ADVICE}") from error
-        told, _, _ = str(error).partition("\n   0: ")  # what follows is a trace of the library's own calls
-        reason = " ".join(told.split())
-        raise SourceError(f"cannot {action} {path}: {reason}; check the path, its rights and the free space") from error
+            raise SourceError(f"cannot {action} {path}: {access.explained(error)}", advice=access.ADVICE) from error
+        text, _, _ = str(error).partition("\n   0: ")  # what follows is a trace of the library's own calls
+        reason = " ".join(text.split())
+        advice = "check the path, its rights and the free space"
+        raise SourceError(f"cannot {action} {path}: {reason}", advice=advice) from error
 
 
 def _write(rows: pa.Table | pa.RecordBatchReader, writer: pq.ParquetWriter) -> None:

@@ -103,13 +103,13 @@ def load(
         with files.unpacked(one) as members:
             for label, file in members:
                 if files.is_table(file):
-                    rows, found = tables.read(label, file, grid, columns or {}, units or {})
-                    found = {cell: found[cell] for cell in holding(found, places)}
-                    parts.append(rows[rows["cell"].isin(found)])
+                    rows, table_boxes = tables.read(label, file, grid, columns or {}, units or {})
+                    table_boxes = {cell: table_boxes[cell] for cell in holding(table_boxes, places)}
+                    parts.append(rows[rows["cell"].isin(table_boxes)])
                 else:
-                    read, found = grids.read(label, file, places, columns or {})
+                    read, table_boxes = grids.read(label, file, places, columns or {})
                     fields += read
-                boxes |= found
+                boxes |= table_boxes
         if progress:
             progress(number, len(paths))
     _check_names(columns or {}, units or {}, fields, tables=bool(parts))
@@ -137,8 +137,8 @@ def store(lake: Lake, aoi: str, days: pa.Table, boxes: Boxes) -> Loaded:
 
 def _put(lake: Lake, name: str, aoi: str, rows: pa.Table, schema: pa.Schema) -> None:
     """Write rows as the part of a table whose number follows from them."""
-    own = pa.schema([field for field in schema if field.name not in ("aoi", "part", "loaded", "sequence")])
-    rows = rows.select(own.names).cast(own)
+    own_schema = pa.schema([field for field in schema if field.name not in ("aoi", "part", "loaded", "sequence")])
+    rows = rows.select(own_schema.names).cast(own_schema)
     content = pd.util.hash_pandas_object(rows.to_pandas(), index=False).to_numpy().tobytes()
     part = int.from_bytes(hashlib.sha256(aoi.encode() + content).digest()[:8]) >> 1
     added = {"aoi": aoi, "part": part, "loaded": clock.now(), "sequence": None}
@@ -153,10 +153,10 @@ def _put(lake: Lake, name: str, aoi: str, rows: pa.Table, schema: pa.Schema) -> 
 
 def _places(lake: Lake, aoi: str) -> Places:
     """Centroids of the area's parcels of all years, lon and lat."""
-    found = lake.sql("select centroid_lon, centroid_lat from parcels where aoi = $aoi", aoi=aoi)
-    if not found.num_rows:
+    centroids = lake.sql("select centroid_lon, centroid_lat from parcels where aoi = $aoi", aoi=aoi)
+    if not centroids.num_rows:
         raise NotFoundError(f"no parcels of {aoi} in this lake; load them first, for only their weather is kept")
-    return np.column_stack([found[name].to_numpy() for name in found.column_names])
+    return np.column_stack([centroids[name].to_numpy() for name in centroids.column_names])
 
 
 def _check_names(

@@ -122,14 +122,14 @@ def _rows(path: str) -> Iterator[tuple[Any, Any]]:
         if document is not None:
             yield from _of_json(path, document)
             return
-    found = vectors.read(path)
-    names = found.columns.column_names
+    features = vectors.read(path)
+    names = features.columns.column_names
     column = first_column(names, CELL_NAMES)
-    shapes = found.geometries
-    if found.crs is not None and not found.crs.is_geographic:
-        to_degrees = Transformer.from_crs(found.crs, 4326, always_xy=True)
+    shapes = features.geometries
+    if features.crs is not None and not features.crs.is_geographic:
+        to_degrees = Transformer.from_crs(features.crs, 4326, always_xy=True)
         shapes = shapely.transform(shapes, to_degrees.transform, interleaved=False)
-    yield from zip(found.columns[column].to_pylist() if column else range(len(shapes)), shapes, strict=True)
+    yield from zip(features.columns[column].to_pylist() if column else range(len(shapes)), shapes, strict=True)
 
 
 def _json(content: bytes) -> Any:
@@ -142,8 +142,8 @@ def _json(content: bytes) -> Any:
 
 def _of_json(path: str, document: Any) -> Iterator[tuple[Any, Any]]:
     for row in document if isinstance(document, list) else [document]:
-        cell, outline = _columns(path, [*row])
-        yield row[cell], row[outline]
+        cell, geometry = _columns(path, [*row])
+        yield row[cell], row[geometry]
 
 
 def _of_table(path: str) -> Iterator[tuple[Any, Any]]:
@@ -152,24 +152,26 @@ def _of_table(path: str) -> Iterator[tuple[Any, Any]]:
             table = connection.read_parquet(path)
         else:
             table = delimited.read(connection, path, Path(scratch))
-        cell, outline = _columns(path, table.columns)
-        yield from table.project(f'"{cell}"::varchar, "{outline}"').fetchall()
+        cell, geometry = _columns(path, table.columns)
+        yield from table.project(f'"{cell}"::varchar, "{geometry}"').fetchall()
 
 
 def _columns(path: str, names: Sequence[str]) -> tuple[str, str]:
-    cell, outline = first_column(names, CELL_NAMES), first_column(names, GEOMETRY_NAMES)
-    if cell is None or outline is None:
+    cell, geometry = first_column(names, CELL_NAMES), first_column(names, GEOMETRY_NAMES)
+    if cell is None or geometry is None:
         raise InvalidInputError(
             f"grid {path} has no column of the {'cell' if cell is None else 'polygon'}; it has {some(names)}; call it "
             f"one of {', '.join(CELL_NAMES if cell is None else GEOMETRY_NAMES)}"
         )
-    return cell, outline
+    return cell, geometry
 
 
-def first_column(names: Sequence[str], known: Sequence[str]) -> str | None:
+def first_column(names: Sequence[str], candidates: Sequence[str]) -> str | None:
     """Of the columns of a table the one whose name comes first among those known, however it is written."""
     ranked = sorted(
-        (known.index(delimited.column_name(name)), name) for name in names if delimited.column_name(name) in known
+        (candidates.index(delimited.column_name(name)), name)
+        for name in names
+        if delimited.column_name(name) in candidates
     )
     return ranked[0][1] if ranked else None
 

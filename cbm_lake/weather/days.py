@@ -30,7 +30,7 @@ _WHOLE: Final = 0.8
 _STATISTICS: Final = {"minimum": "tmin", "maximum": "tmax", "mean": "tmean"}
 
 
-def of_fields(fields: Sequence[Field], given: Mapping[str, str], total: Totals | None) -> pd.DataFrame:
+def of_fields(fields: Sequence[Field], stated_units: Mapping[str, str], total: Totals | None) -> pd.DataFrame:
     """The days of all cells: cell, meteo_date, name, value; of several sources of one number the special one counts.
 
     Args:
@@ -41,25 +41,25 @@ def of_fields(fields: Sequence[Field], given: Mapping[str, str], total: Totals |
     Raises:
         InvalidInputError: a unit, or what totals are of, is neither said nor decided by the values.
     """
-    parts = [part for group in grids.groups(list(fields)) for part in _of_group(group, given, total)]
+    parts = [part for group in grids.groups(list(fields)) for part in _of_group(group, stated_units, total)]
     if not parts:
         return pd.DataFrame(columns=["cell", "meteo_date", "name", "value"])
     whole = pd.concat(parts, ignore_index=True).sort_values("general", kind="stable")
     return whole.drop_duplicates(["cell", "meteo_date", "name"]).drop(columns="general")
 
 
-def _of_group(fields: list[Field], given: Mapping[str, str], total: Totals | None) -> Iterator[pd.DataFrame]:
+def _of_group(fields: list[Field], stated_units: Mapping[str, str], total: Totals | None) -> Iterator[pd.DataFrame]:
     fields = [field for field in fields if len(field.times)]
     if not fields or not fields[0].cells:
         return
     step = _step(fields)
     variable = _variable(fields[0], step)
-    metric, rate = _metric(fields, step, given)
+    metric, rate = _metric(fields, step, stated_units)
     times, values = grids.ordered(metric)
     if rate is not None:
         values = values * (step / np.timedelta64(1, "s")) / rate
     units.check(values, variable.kind, float(step / _HOUR), fields[0].label)
-    if variable.kind == "precipitation" and fields[0].name not in given and np.isfinite(values).any():
+    if variable.kind == "precipitation" and fields[0].name not in stated_units and np.isfinite(values).any():
         units.doubt_drought(float(np.nanmax(values)), float(step / _HOUR), _days_of(fields), fields[0].label)
     daily = _daily(fields, times, values, step, variable, total if rate is None else "step")
     if variable.kind == "precipitation":
@@ -85,29 +85,29 @@ def _step(fields: Sequence[Field]) -> np.timedelta64:
 
 def _variable(field: Field, step: np.timedelta64) -> Variable:
     """What the variable is in a file of such steps: of one value a day it has to be said how it was made."""
-    known = field.variable
-    if known.daily and step < _DAY:
-        return replace(known, daily=False, before=known.kind == "precipitation")
-    if known.kind == "precipitation" or len(known.measures) == 1 or step < _DAY:
-        return known
+    variable = field.variable
+    if variable.daily and step < _DAY:
+        return replace(variable, daily=False, before=variable.kind == "precipitation")
+    if variable.kind == "precipitation" or len(variable.measures) == 1 or step < _DAY:
+        return variable
     if field.statistic not in _STATISTICS:
         raise InvalidInputError(
             f"{field.label} has one value a day and does not say whether it is the mean, the least or the greatest; "
             f"say which column it is, such as tmean={field.name}"
         )
-    return replace(known, measures=(_STATISTICS[field.statistic],), daily=True)
+    return replace(variable, measures=(_STATISTICS[field.statistic],), daily=True)
 
 
 # -- units -----------------------------------------------------------------------------------------------------------
 
 
 def _metric(
-    fields: Sequence[Field], step: np.timedelta64, given: Mapping[str, str]
+    fields: Sequence[Field], step: np.timedelta64, stated_units: Mapping[str, str]
 ) -> tuple[list[Field], float | None]:
     """The fields in degrees Celsius or mm, and the seconds in which a rate counts, None where they are totals."""
-    silent = [field for field in fields if _named(field, given) is None]
-    found = _by_values(silent, step) if silent else None
-    each = [_named(field, given) or found for field in fields]
+    silent = [field for field in fields if _named(field, stated_units) is None]
+    guess = _by_values(silent, step) if silent else None
+    each = [_named(field, stated_units) or guess for field in fields]
     rates = {unit.per for unit in each if unit is not None}
     if len(rates) > 1:
         raise InvalidInputError(f"{fields[0].label}: some of the files hold rates and others totals; give one kind")
@@ -119,8 +119,8 @@ def _metric(
     return metric, rates.pop()
 
 
-def _named(field: Field, given: Mapping[str, str]) -> Unit | None:
-    said = {name.lower(): unit for name, unit in given.items()}
+def _named(field: Field, stated_units: Mapping[str, str]) -> Unit | None:
+    said = {name.lower(): unit for name, unit in stated_units.items()}
     names = (field.name, *(field.variable.measures if len(field.variable.measures) == 1 else ()))
     text = next((said[name] for name in names if name in said), field.units)
     return units.named(text, field.variable.kind, field.label)
@@ -181,12 +181,12 @@ def _log_incomplete(label: str, daily: Daily) -> None:
     """Say which days are not whole; the one before the first, of which a file has its last hour at 00:00, is none."""
     share = daily.share.max(axis=1)
     share[:1][daily.steps[:1].max(axis=1) == 1] *= share[0] == 1 or len(share) == 1
-    for what, chosen in (
+    for problem, short in (
         ("are left out, for less than four fifths of their hours are there", (share > 0) & (share < _WHOLE)),
         ("count without some of their hours", (share >= _WHOLE) & (share < 1 - 1e-9)),
     ):
-        if chosen.any():
-            log.warning("%s: %d days %s: %s", label, chosen.sum(), what, some(map(str, daily.days[chosen]), 5))
+        if short.any():
+            log.warning("%s: %d days %s: %s", label, short.sum(), problem, some(map(str, daily.days[short]), 5))
 
 
 def _rows(cells: Sequence[str], daily: Daily, values: NDArray[np.float64], name: str, general: int) -> pd.DataFrame:

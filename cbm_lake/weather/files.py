@@ -39,10 +39,10 @@ def unpacked(path: str) -> Iterator[list[tuple[str, str]]]:
         return
     with tempfile.TemporaryDirectory(prefix="cbm-lake-weather-") as scratch:
         try:
-            found = _members(file, Path(scratch)) if begin.startswith(b"PK") else _one(file, Path(scratch))
+            files = _members(file, Path(scratch)) if begin.startswith(b"PK") else _one(file, Path(scratch))
         except (OSError, EOFError, zipfile.BadZipFile) as error:
             raise SourceError(f"{path} cannot be read ({error}); download it again") from error
-        yield found
+        yield files
 
 
 def _begin(file: Path) -> bytes:

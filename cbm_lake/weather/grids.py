@@ -9,7 +9,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -73,14 +73,14 @@ def read(label: str, path: str, places: Places, columns: Mapping[str, str]) -> t
     """
     try:
         with _opened(path) as data:
-            found = {str(name): known for name in data.data_vars if (known := variables.of(str(name), columns))}
-            if not found:
+            fields = {str(name): variable for name in data.data_vars if (variable := variables.of(str(name), columns))}
+            if not fields:
                 raise InvalidInputError(
                     f"{label} has no variable that is known; it has {some(data.data_vars)}; known are "
                     f"{some(variables.VARIABLES, 30)}; say which is which"
                 )
             near, boxes = _near(label, data, places)
-            return [_field(label, path, name, known, data, near, boxes) for name, known in found.items()], boxes
+            return [_field(label, path, name, variable, data, near, boxes) for name, variable in fields.items()], boxes
     except (OSError, ValueError, KeyError, OverflowError) as error:
         if isinstance(error, InvalidInputError):
             raise
@@ -114,10 +114,10 @@ def _near(label: str, data: xr.Dataset, places: Places) -> tuple[xr.Dataset, Box
     """The part of a dataset round the places, on axes lat and lon in degrees, and its cells that hold some."""
     names = {}
     for ours, theirs in _AXES.items():
-        found = next((name for name in data.dims if str(name).lower() in theirs), None)
-        if found is None or found not in data.coords:
+        dimension = next((name for name in data.dims if str(name).lower() in theirs), None)
+        if dimension is None or dimension not in data.coords:
             raise InvalidInputError(f"{label} has no axis {', '.join(theirs)}; it has {', '.join(map(str, data.dims))}")
-        names[found] = ours
+        names[dimension] = ours
     data = data.rename({theirs: ours for theirs, ours in names.items() if theirs != ours})
     lon, lat = data["lon"].to_numpy().astype(float), data["lat"].to_numpy().astype(float)
     if np.abs(lat).max() > 90 or lon.min() < -180.5 or lon.max() > 360.5:
@@ -132,23 +132,23 @@ def _near(label: str, data: xr.Dataset, places: Places) -> tuple[xr.Dataset, Box
 
 
 def _field(
-    label: str, path: str, name: str, known: Variable, data: xr.Dataset, near: xr.Dataset, boxes: Boxes
+    label: str, path: str, name: str, variable: Variable, data: xr.Dataset, near: xr.Dataset, boxes: Boxes
 ) -> Field:
     label = f"{label}: {name}"
     values = _one_time_axis(label, near[name].load(), near)
     times, ranks = _times(label, values)
     array = values.transpose("time", "lat", "lon").to_numpy().astype(np.float64)
     centres = [f"{lon:.6g}_{lat:.6g}" for lat in near["lat"].to_numpy() for lon in near["lon"].to_numpy()]
-    chosen = [centres.index(cell) for cell in boxes]
+    positions = [centres.index(cell) for cell in boxes]
     about = " ".join(map(str, (*data.attrs.values(), *data[name].attrs.values(), label))).lower()
     return Field(
         label,
         name.lower(),
-        known,
+        variable,
         tuple(boxes),
         times,
         ranks,
-        array.reshape(len(times), -1)[:, chosen],
+        array.reshape(len(times), -1)[:, positions],
         _extremes(data[name], array),
         str(data[name].attrs.get("units", "")),
         any(sign in about for sign in _LAND),
@@ -159,8 +159,8 @@ def _field(
 def _extremes(whole: xr.DataArray, near: NDArray[np.float64]) -> tuple[float, float]:
     """The range of a variable."""
     values = whole.to_numpy().astype(float) if whole.size <= _WHOLE else near
-    known = values[np.isfinite(values)]
-    return (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    valid = values[np.isfinite(values)]
+    return (float(valid.min()), float(valid.max())) if valid.size else (0.0, 0.0)
 
 
 def _daily_statistic(text: str) -> str:
@@ -189,12 +189,12 @@ def _one_time_axis(label: str, values: xr.DataArray, data: xr.Dataset) -> xr.Dat
     elif times:
         values = _valid(values, times[0])
     else:
-        found = next((name for name in _TIMES if name in values.coords and values.coords[name].ndim == 0), None)
-        if found is None:
+        coordinate = next((name for name in _TIMES if name in values.coords and values.coords[name].ndim == 0), None)
+        if coordinate is None:
             raise InvalidInputError(
                 f"{label} has no axis {', '.join(_TIMES)}; it has {', '.join(map(str, values.dims))}"
             )
-        values = values.expand_dims(found).rename({found: "time"})
+        values = values.expand_dims(coordinate).rename({coordinate: "time"})
     for name in [name for name in values.dims if name not in ("time", "lat", "lon")]:
         values = _merged(label, values, str(name))
     return values
@@ -232,7 +232,7 @@ def _merged(label: str, values: xr.DataArray, name: str) -> xr.DataArray:
     return merged
 
 
-def _versions(values: NDArray[Any]) -> NDArray[np.int64]:
+def _versions(values: NDArray[np.generic]) -> NDArray[np.int64]:
     """Numbers of expver, which may be texts like 0001."""
     texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values.ravel()]
     return np.array([int(text) if text.strip().isdigit() else 0 for text in texts], np.int64)

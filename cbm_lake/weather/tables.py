@@ -32,7 +32,7 @@ def read(
     path: str,
     grid: str | Path | None,
     columns: Mapping[str, str],
-    given: Mapping[str, str],
+    names: Mapping[str, str],
 ) -> tuple[pd.DataFrame, Boxes]:
     """The days that a table holds (cell, meteo_date, name, value), and the boxes of its cells.
 
@@ -55,7 +55,7 @@ def read(
         log.warning("%s has no column %s; that stays empty", label, ", ".join(absent))
     for name in measures:
         frame[name] = _numbers(label, name, frame[name])
-    _convert(label, frame, measures, named | {ours: unit for ours, unit in given.items() if ours in measures})
+    _convert(label, frame, measures, named | {ours: unit for ours, unit in names.items() if ours in measures})
     _warn_swapped(label, frame)
     long = frame.melt(["cell", "meteo_date"], measures, "name", "value").dropna()
     return _each_once(label, long), boxes
@@ -80,10 +80,10 @@ def _frame(label: str, path: str) -> pd.DataFrame:
 def _renamed(label: str, frame: pd.DataFrame, columns: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, str]]:
     """The table with our names, and the units that its header says."""
     headers = {column: _HEADER.match(column.strip()) for column in frame.columns}
-    plain = {column: found["name"] if found else column for column, found in headers.items()}
-    chosen = {ours: _column(label, ours, theirs, plain, columns) for ours, theirs in TABLE_NAMES.items()}
-    chosen["cell"] = columns.get("cell") or first_column(list(plain), CELL_NAMES)
-    there = {ours: theirs for ours, theirs in chosen.items() if theirs is not None}
+    plain = {column: header["name"] if header else column for column, header in headers.items()}
+    renamed = {ours: _column(label, ours, theirs, plain, columns) for ours, theirs in TABLE_NAMES.items()}
+    renamed["cell"] = columns.get("cell") or first_column(list(plain), CELL_NAMES)
+    there = {ours: theirs for ours, theirs in renamed.items() if theirs is not None}
     missing = [name for name in ("meteo_date",) if name not in there]
     missing += MEASURES if not {*MEASURES} & {*there} else ()
     if missing:
@@ -104,11 +104,11 @@ def _column(
         if columns[ours] not in plain:
             raise InvalidInputError(f"{label} has no column {columns[ours]!r}; it has {some(plain, 30)}")
         return columns[ours]
-    found = [column for column, name in plain.items() if delimited.column_name(name) in theirs]
-    exact = [column for column in found if delimited.column_name(plain[column]) == ours]
-    if len(found) > 1 and len(exact) != 1:
-        raise InvalidInputError(f"{label}: any of {some(found)} may be {ours}; say which")
-    return next(iter(exact or found), None)
+    candidates = [column for column, name in plain.items() if delimited.column_name(name) in theirs]
+    exact = [column for column in candidates if delimited.column_name(plain[column]) == ours]
+    if len(candidates) > 1 and len(exact) != 1:
+        raise InvalidInputError(f"{label}: any of {some(candidates)} may be {ours}; say which")
+    return next(iter(exact or candidates), None)
 
 
 def _placed(label: str, frame: pd.DataFrame, grid: str | Path | None) -> tuple[pd.DataFrame, Boxes]:
@@ -130,7 +130,7 @@ def _placed(label: str, frame: pd.DataFrame, grid: str | Path | None) -> tuple[p
         raise InvalidInputError(
             f"{label}: its places are on no regular grid: {error}; of stations or another grid, give the polygons"
         ) from error
-    cells = [cell_name(*place) for place in zip(lon, lat, strict=True)]
+    cells = [cell_name(*point) for point in zip(lon, lat, strict=True)]
     every = squares(np.unique(lon), np.unique(lat), width, height)
     return frame.assign(cell=cells), {cell: every[cell] for cell in dict.fromkeys(cells)}
 
@@ -206,17 +206,17 @@ def _dates(label: str, values: pd.Series) -> pd.Series:
 def _convert(label: str, frame: pd.DataFrame, measures: list[str], named: Mapping[str, str]) -> None:
     """Make temperatures degrees Celsius and precipitation mm, in place; refuse what can be neither (-9999)."""
     warm = [name for name in measures if name != "prec"]
-    found = {name: units.named(named.get(name, ""), "temperature", f"{label}: {name}") for name in warm}
-    silent = [name for name in warm if found[name] is None and frame[name].notna().any()]
+    units_by_column = {name: units.named(named.get(name, ""), "temperature", f"{label}: {name}") for name in warm}
+    silent = [name for name in warm if units_by_column[name] is None and frame[name].notna().any()]
     if silent:
         low, high = float(frame[silent].min().min()), float(frame[silent].max().max())
         quiet = low >= -95 and high <= 62  # degrees Celsius, as is documented
         unit = None if quiet else units.of_temperatures(low, high, f"{label}: {', '.join(silent)}")
-        found |= dict.fromkeys(silent, unit)
+        units_by_column |= dict.fromkeys(silent, unit)
     if "prec" in measures:
-        found["prec"] = units.named(named.get("prec", ""), "precipitation", f"{label}: prec")
-        _check_rain(label, frame, said=found["prec"] is not None)
-    for name, one in found.items():
+        units_by_column["prec"] = units.named(named.get("prec", ""), "precipitation", f"{label}: prec")
+        _check_rain(label, frame, said=units_by_column["prec"] is not None)
+    for name, one in units_by_column.items():
         if one is not None:
             frame[name] = frame[name] * one.scale + one.offset
         units.check(

@@ -134,7 +134,7 @@ def since_midnight(times: Times, values: Values, step: np.timedelta64) -> Daily:
     for number, (first, end) in enumerate(zip(starts, [*starts[1:], len(times)], strict=True)):
         block = values[first:end]
         last = len(block) - 1 - np.isfinite(block)[::-1].argmax(axis=0)
-        known = steps[number] > 0
-        total[number] = np.where(known, block[last, cells], 0)
-        share[number] = np.where(known, (times[first:end][last] - days[number]) / _DAY, 0)
+        rising = steps[number] > 0
+        total[number] = np.where(rising, block[last, cells], 0)
+        share[number] = np.where(rising, (times[first:end][last] - days[number]) / _DAY, 0)
     return Daily(days, total, total, total, steps, share)

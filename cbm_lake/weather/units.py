@@ -95,8 +95,8 @@ def _amount(key: str) -> Unit | None:
         name, scale = _AMOUNTS[key]
         return Unit(name, scale)
     for ending, seconds in _PERIODS.items():
-        if key.endswith(ending) and (found := _AMOUNTS.get(key.removesuffix(ending))):
-            return Unit(f"{found[0]} per {seconds:.0f} s", found[1], per=seconds)
+        if key.endswith(ending) and (amount := _AMOUNTS.get(key.removesuffix(ending))):
+            return Unit(f"{amount[0]} per {seconds:.0f} s", amount[1], per=seconds)
     return None
 
 
@@ -108,9 +108,9 @@ def of_temperatures(low: float, high: float, label: str) -> Unit:
     """
     for unit, (least, greatest) in (("k", _KELVIN), ("c", _CELSIUS)):
         if least <= low and high <= greatest:
-            found = _TEMPERATURES[unit]
-            log.warning("%s names no unit; its values, %.6g to %.6g, are those of %s", label, low, high, found.name)
-            return found
+            candidate = _TEMPERATURES[unit]
+            log.warning("%s names no unit; its values, %.6g to %.6g, are those of %s", label, low, high, candidate.name)
+            return candidate
     raise InvalidInputError(
         f"{label} names no unit, and its values, {low:.6g} to {high:.6g}, are temperatures neither in K nor in degrees "
         "Celsius; say the unit"
@@ -134,10 +134,10 @@ def check(values: NDArray[np.float64], kind: str, hours: float, label: str) -> N
     Raises:
         InvalidInputError: they cannot.
     """
-    known = values[np.isfinite(values)]
-    if not known.size:
+    valid = values[np.isfinite(values)]
+    if not valid.size:
         return
-    low, high = float(known.min()), float(known.max())
+    low, high = float(valid.min()), float(valid.max())
     least, greatest = _CELSIUS if kind == "temperature" else (-0.1, 1000 * _record(max(hours, 24)))
     if low < least or high > greatest:
         unit = "degrees Celsius" if kind == "temperature" else "mm"

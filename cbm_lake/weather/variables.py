@@ -74,27 +74,27 @@ TABLE_NAMES: Final[Mapping[str, Sequence[str]]] = {column: tuple(names.split()) 
 """Columns of a table by the names that they may have there: the first that is there."""
 
 
-def of(name: str, given: Mapping[str, str]) -> Variable | None:
+def of(name: str, columns: Mapping[str, str]) -> Variable | None:
     """What a variable of a file is; None where nothing of it is used.
 
     Args:
         name: of the variable.
         given: by what we call it, how the file calls it, where the caller says so.
     """
-    said = tuple(ours for ours, theirs in given.items() if theirs == name and ours in MEASURES)
-    known = VARIABLES.get(name.lower())
+    said = tuple(ours for ours, theirs in columns.items() if theirs == name and ours in MEASURES)
+    match = VARIABLES.get(name.lower())
     if said:
-        before = said == ("prec",) or bool(known and known.before)
-        return Variable(said, before=before, daily=bool(known and known.daily), rate=bool(known and known.rate))
-    return known
+        before = said == ("prec",) or bool(match and match.before)
+        return Variable(said, before=before, daily=bool(match and match.daily), rate=bool(match and match.rate))
+    return match
 
 
-def check_columns(given: Mapping[str, str]) -> None:
+def check_columns(columns: Mapping[str, str]) -> None:
     """See that a caller's names are of columns that there are.
 
     Raises:
         InvalidInputError: one is not.
     """
-    unknown = sorted({*given} - {*TABLE_NAMES, "cell"})
+    unknown = sorted({*columns} - {*TABLE_NAMES, "cell"})
     if unknown:
         raise InvalidInputError(f"no column is called {some(unknown)}; there are: cell, {', '.join(TABLE_NAMES)}")

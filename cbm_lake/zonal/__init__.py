@@ -72,16 +72,17 @@ def zonal_stats(
     Raises:
         InvalidInputError: the method, a statistic, the transform or the array is none that is provided for.
     """
+    columns = Columns.of(statistics)
     array, nodata = values.unmasked(values.two_dimensional(np.asanyarray(array)), nodata)
     if method == "coverage":
-        return coverage_statistics(geometries, array, transform, nodata, statistics=statistics)
+        return coverage_statistics(geometries, array, transform, nodata, statistics=columns.names)
     if method != "centre":
         raise InvalidInputError(f"there is no method {method!r}: choose 'centre' or 'coverage'")
     shapes = as_shapely(geometries)  # once: an iterator has no second time
     index = build_index(shapes, transform, array.shape)
-    if Columns.of(statistics).need_pixels:
+    if columns.need_pixels:
         index = replace(index, whole=count_whole(shapes, index))
-    return centre.statistics(index, array, nodata, statistics=statistics)
+    return centre.statistics(index, array, nodata, statistics=columns.names)
 
 
 def warm_up(dtypes: Sequence[npt.DTypeLike] = tuple(values.KINDS)) -> float:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ import pyarrow as pa
 from affine import Affine
 
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.geo.windows import Window
 from cbm_lake.zonal import scanlines
 from cbm_lake.zonal.compiled import Floats, Ints, Ints32, Pixels, frozen
 from cbm_lake.zonal.polygons import Geometries, Rings, as_affine, as_shapely, rings_of
@@ -32,13 +33,8 @@ LARGEST_OUTLINE = 1 << 20
 """Pixels a side up to which the pixels of an outline are counted one by one beyond the raster: 10,000 km of 10 m."""
 
 
-class Block(NamedTuple):
-    """A rectangle of the raster that holds parcel pixels, all in pixels."""
-
-    row: int
-    col: int
-    height: int
-    width: int
+Block: TypeAlias = Window
+"""A rectangle of the raster that holds parcel pixels."""
 
 
 class Visit(NamedTuple):

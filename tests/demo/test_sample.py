@@ -343,7 +343,7 @@ def test_a_pixel_that_is_not_marked_as_cloud_or_shadow_is_seen_unchanged(cover):
     clear = {"B04": np.full((160, 160), 0.1), "B08": np.full((160, 160), 0.3)}
     above = imagery.sky((160, 160), cover, rng)
     classes = imagery.scene_classes(np.full((160, 160), 0.5), above).repeat(2, axis=0).repeat(2, axis=1)
-    seen = imagery.seen(clear, above, rng)
+    seen = imagery.observed(clear, above, rng)
     open_sky = classes == 4
     assert 0.1 < open_sky.mean() < 1 - cover
     for band, level in clear.items():

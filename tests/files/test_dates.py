@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cbm_lake.card2db import asked
+from cbm_lake.card2db import search
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.extract import planning
 from cbm_lake.files.dates import day_of, parse_day
@@ -63,7 +63,7 @@ def test_any_text_is_a_day_or_refused(text):
 
 
 READERS = {
-    "card2db": lambda value: date.fromisoformat(asked.days(value, value)[0][:10]),
+    "card2db": lambda value: date.fromisoformat(search.days(value, value)[0][:10]),
     "extract": lambda value: planning.days(value, value)[0].date(),
     "cube": lambda value: Choice.of("s2", None, None, None, None, None, value, value).start,
     "chips": lambda value: chips._day(value).date(),

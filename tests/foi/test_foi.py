@@ -110,7 +110,7 @@ def test_clusters_do_not_depend_on_how_parcels_are_shared_out(monkeypatch):
     parts = components.clusters(index, codes, 8, 1, corners), components.runs(index, codes, 8, 1, np.ones(10, bool))
     for one, other in zip(whole[0], parts[0], strict=True):
         np.testing.assert_array_equal(one, other)
-    shapes = [tracing.outlines(runs, GRID)[1] for runs in (whole[1], parts[1])]
+    shapes = [tracing.polygons(runs, GRID)[1] for runs in (whole[1], parts[1])]
     assert shapely.equals_exact(*shapes).all()
 
 
@@ -131,7 +131,7 @@ def test_outlines_of_clusters_are_valid_and_those_of_gdal():
         index, codes = pooled([shapely.box(0, 0, 30, 24)], pixels, Affine(1, 0, 0, 0, -1, 24))
         for connectivity in (4, 8):
             runs = components.runs(index, codes, connectivity, 0, ALL)
-            clusters, shapes = tracing.outlines(runs, Affine(1, 0, 0, 0, -1, 24))
+            clusters, shapes = tracing.polygons(runs, Affine(1, 0, 0, 0, -1, 24))
             assert shapely.is_valid(shapes).all()
             np.testing.assert_allclose(shapely.area(shapes), clusters.size)
             polygons = features.shapes(

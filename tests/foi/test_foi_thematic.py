@@ -23,7 +23,8 @@ from rasterstats import zonal_stats
 from cbm_lake.demo import sample
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.foi import season
-from cbm_lake.foi.thematic import _crops, _Pixels, _some, check_raster, thematic
+from cbm_lake.foi.learning import Sample, _smallest_ranks, crops_of
+from cbm_lake.foi.thematic import check_raster, thematic
 from cbm_lake.lake import Lake
 from cbm_lake.lake.slots import SlotContent
 from cbm_lake.rasters import Grid, Window
@@ -53,7 +54,7 @@ pytestmark = pytest.mark.usefixtures("few_trees")
 def few_trees():
     """Small forests, which are fast and see these crops as well."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module("cbm_lake.foi.thematic"), "TREES", 10)
+        patch.setattr(importlib.import_module("cbm_lake.foi.learning"), "TREES", 10)
         yield
 
 
@@ -245,7 +246,7 @@ def test_owners_are_the_parcels_and_a_margin_takes_their_border_away(full):
 def test_of_each_parcel_so_many_pixels_are_taken_those_with_the_least_luck(owners, most):
     owners = np.array(owners)
     luck = np.random.default_rng(0).random(len(owners))
-    chosen = _some(owners, luck, most)
+    chosen = _smallest_ranks(owners, luck, most)
     for number in range(5):
         mine = np.flatnonzero(owners == number)
         assert set(chosen[owners[chosen] == number]) == set(mine[np.argsort(luck[mine])[:most]])
@@ -282,7 +283,7 @@ def test_no_parcel_is_classified_by_what_was_learned_from_its_own_pixels():
     parcel = np.arange(60).repeat(20)
     features = (rng.normal(0, 1, (60, 5))[parcel] + rng.normal(0, 0.01, (1200, 5))).astype(np.float32)
     shapes = np.array([factories.outline(number) for number in range(60)])
-    model, names, accuracy = _crops(_Pixels(features, parcel, 5), declared, shapes, 0)
+    model, names, accuracy = crops_of(Sample(features, parcel, 5), declared, shapes, 0)
     remembered = np.array(names)[model(features, parcel)] == declared[parcel]
     assert remembered.mean() == accuracy.overall
     assert 0.2 < accuracy.overall < 0.8  # a forest that knows the parcel is right everywhere

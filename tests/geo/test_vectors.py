@@ -588,6 +588,20 @@ def test_the_geometry_type_of_parquet_is_read(tmp_path):
     assert found.columns.column_names == ["pid"]
 
 
+def test_json_of_an_arcgis_server_is_read_without_remarks(tmp_path):
+    ring = [[23.5, 54.1], [23.5, 54.2], [23.6, 54.2], [23.6, 54.1], [23.5, 54.1]]
+    text = {
+        "geometryType": "esriGeometryPolygon", "spatialReference": {"wkid": 4326},
+        "fields": [{"name": "BLOKAS_ID", "type": "esriFieldTypeString", "alias": "BLOKAS_ID", "length": 11}],
+        "features": [{"attributes": {"BLOKAS_ID": "0467-3875"}, "geometry": {"rings": [ring]}}],
+    }  # fmt: skip
+    (tmp_path / "set.json").write_text(json.dumps(text))
+    found = vectors.read_noted(str(tmp_path / "set.json"))
+    assert found.columns["BLOKAS_ID"].to_pylist() == ["0467-3875"]
+    assert found.geometries[0].equals(shapely.Polygon(ring))
+    assert found.notes == ()
+
+
 def test_unclosed_rings_are_closed(tmp_path):
     corners = list(square(0).exterior.coords)[:-1]
     wkb = b"\1" + struct.pack("<III", 3, 1, 4) + b"".join(struct.pack("<dd", *corner) for corner in corners)
@@ -693,6 +707,17 @@ def test_exchanged_axes_are_refused_and_right_ones_are_not(lake, tmp_path, epsg)
     gpd.GeoDataFrame({"pid": ["1"]}, geometry=exchanged, crs=epsg).to_file(tmp_path / "wrong.gpkg")
     with pytest.raises(InvalidInputError, match="would if x and y were exchanged"):
         parcels.load(tmp_path / "wrong.gpkg", "bb", 2024, lake=lake)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3857", "+proj=laea +lat_0=40 +lon_0=-3 +x_0=500000 +y_0=6000000 +ellps=GRS80"])
+def test_exchanged_axes_are_refused_in_projections_whose_area_is_not_said(lake, tmp_path, crs):
+    right = gpd.GeoSeries([box(9, 50, 9.001, 50.001)], crs=4326).to_crs(crs)
+    gpd.GeoDataFrame({"pid": ["1"]}, geometry=right).to_parquet(tmp_path / "right.parquet")
+    assert parcels.load(tmp_path / "right.parquet", "aa", 2024, lake=lake).parcels == 1
+    exchanged = shapely.transform(right.to_numpy(), lambda points: points[:, ::-1])
+    gpd.GeoDataFrame({"pid": ["1"]}, geometry=exchanged, crs=crs).to_parquet(tmp_path / "wrong.parquet")
+    with pytest.raises(InvalidInputError, match="do not lie in Europe, but would if x and y were exchanged"):
+        parcels.load(tmp_path / "wrong.parquet", "bb", 2024, lake=lake)
 
 
 def test_longitude_and_latitude_in_each_others_stead_are_refused_unless_they_are_said_to_be_right(lake, tmp_path):

@@ -36,7 +36,9 @@ def found():
     """Two squares of 100 m that stand 10 m apart, in different coordinate systems."""
     move = Transformer.from_crs(32631, 3035, always_xy=True).transform
     shapes = [outline(0), shapely.transform(outline(1), move, interleaved=False)]
-    return drawing.Outlines.of(pa.table({"pid": ["a", "b"], "geometry": shapely.to_wkb(shapes), "epsg": [32631, 3035]}))
+    return drawing.Geometries.of(
+        pa.table({"pid": ["a", "b"], "geometry": shapely.to_wkb(shapes), "epsg": [32631, 3035]})
+    )
 
 
 def read(svg):
@@ -89,19 +91,19 @@ def test_a_click_finds_the_parcel_that_holds_the_place(across, up):
     place = shapely.Point(*Transformer.from_crs(4326, 32631, always_xy=True).transform(lon + across, lat + up))
     holding = [str(n) for n in range(3) if outline(n).buffer(-0.01).contains(place)]
     near = [str(n) for n in range(3) if outline(n).buffer(0.01).contains(place)]
-    pid = drawing.Outlines.of(rows).at(lon + across, lat + up)
+    pid = drawing.Geometries.of(rows).at(lon + across, lat + up)
     assert [pid] == holding if holding else pid is None or pid in near
 
 
 def test_of_parcels_over_each_other_a_click_finds_the_smallest():
     shapes = [outline(0).buffer(50), outline(0), outline(0).buffer(20)]
     rows = pa.table({"pid": ["large", "small", "middle"], "geometry": shapely.to_wkb(shapes), "epsg": [32631] * 3})
-    assert drawing.Outlines.of(rows).at(*degrees(500_050, 4_800_050)) == "small"
+    assert drawing.Geometries.of(rows).at(*degrees(500_050, 4_800_050)) == "small"
 
 
 def test_no_parcels_are_told():
     with pytest.raises(NotFoundError, match="no parcels"):
-        drawing.Outlines.of(
+        drawing.Geometries.of(
             pa.table({"pid": pa.array([], pa.string()), "geometry": pa.array([], pa.binary()), "epsg": []})
         )
 
@@ -194,7 +196,7 @@ def test_parcels_are_shown_on_the_map_on_which_one_chooses(lake):
 
 
 def test_parcels_are_coloured_by_the_ndvi_of_a_day(lake):
-    shown, form = draw(what="ndvi")
+    shown, form = draw(colour_by="ndvi")
     assert form.inputs["day"].options == ("2024-01-01", "2024-01-11")
     assert form.inputs["day"].value == "2024-01-11"
     assert "0.5" in shown.children[0].value
@@ -202,7 +204,7 @@ def test_parcels_are_coloured_by_the_ndvi_of_a_day(lake):
 
 def test_parcels_are_coloured_by_a_column_of_a_file(lake, tmp_path):
     pq.write_table(pa.table({"pid": ["12", "0012"], "foi_h": [1, 0]}), tmp_path / "foi.parquet")
-    shown, form = draw(what="file", table=str(tmp_path / "foi.parquet"), column="foi_h")
+    shown, form = draw(colour_by="file", table=str(tmp_path / "foi.parquet"), column="foi_h")
     assert form.message.value == ""
     assert "not known" in shown.children[0].value  # of a/b
     (tmp_path / "table.csv").write_text('"parcel",x\n0012,1.5\n')
@@ -230,7 +232,7 @@ def test_an_empty_lake_says_what_to_do(workspace):
     shown, form = draw()
     assert shown is None
     assert "load some" in form.message.value
-    _, form = draw(what="ndvi")
+    _, form = draw(colour_by="ndvi")
     assert "load some" in form.message.value
 
 

@@ -72,7 +72,7 @@ def every_form(module):
     """All forms of a widget, their actions replaced by one that gives what it was called with."""
     found = all_of(module.panel(), Panel)
     for form in found:
-        form.action, form._shown, form.after, form.locked = (lambda **values: values), rendered, lambda _: None, str
+        form.action, form._render, form.after, form.locked = (lambda **values: values), rendered, lambda _: None, str
         for widget in (form.form._inputs or {}).values():
             for file in all_of(widget, files.File):
                 file.path.value = "a.csv"
@@ -94,7 +94,7 @@ def _check_one(form, widget, trait):
     form.submit().result(20)
     what = f"{form.button.description}: {type(widget).__name__} {getattr(widget, 'description', '')}"
     assert form.result.children, f"{what}: {form.message.value}"
-    assert (form.old.value, form.drawn is None) == ("", False), what
+    assert (form.old.value, form.result_values is None) == ("", False), what
     before, said = getattr(widget, trait), form.form.values()
     setattr(widget, trait, another(widget, trait))
     if getattr(widget, trait) == before:  # there is one only
@@ -102,7 +102,7 @@ def _check_one(form, widget, trait):
     if not form.form.differs(said):  # a part that does not matter now, such as that of a tab that is not open
         assert isinstance(widget, (ipywidgets.ValueWidget, ipyleaflet.Marker, ipyleaflet.DrawControl)), what
         return
-    assert form.drawn is None, what
+    assert form.result_values is None, what
     if form.result.children:
         assert f"press {form.button.description} again" in form.old.value, what
     if not isinstance(widget, ipywidgets.FileUpload):
@@ -145,7 +145,7 @@ def test_a_form_changed_while_it_runs_marks_the_answer_as_old():
     gate.set()
     assert running.result(20) == "1"
     assert "of parcel 1" in form.old.value
-    assert form.drawn is None
+    assert form.result_values is None
 
 
 def test_values_are_those_of_the_click():
@@ -176,7 +176,7 @@ def test_where_it_redraws_the_newest_click_is_drawn_and_the_older_answer_dropped
         shown.append(answer)
         return rendered(answer)
 
-    form = Panel("look", action, redraws=True, shown=draw, pid=pid)
+    form = Panel("look", action, redraws=True, render=draw, pid=pid)
     running = form.submit()
     for value in "23":
         pid.value = value
@@ -186,7 +186,7 @@ def test_where_it_redraws_the_newest_click_is_drawn_and_the_older_answer_dropped
         gate.set()
     assert running.result(20) == "3"
     assert form.result.children[0].value == "3"
-    assert form.drawn == {"pid": "3"}
+    assert form.result_values == {"pid": "3"}
 
 
 def test_a_result_that_stays_after_a_failure_is_marked_with_what_it_is_of():

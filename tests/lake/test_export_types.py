@@ -740,7 +740,7 @@ def test_formulas_are_told_in_csv_and_made_harmless_when_asked(filled, out, text
     with (out / "a.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file))[1] == [text, "-1", "a=1"]
     assert "a.csv: texts of x (1) begin with = + - or @" in caplog.text
-    assert "--neutralise" in caplog.text
+    assert "neutralise= writes them with an apostrophe" in caplog.text
     caplog.clear()
     filled.export('select $text as x, -1 as "=number"', out / "a.csv", text=text, neutralise=True)
     with (out / "a.csv").open(newline="", encoding="utf-8") as file:

@@ -22,9 +22,9 @@ from typer.testing import CliRunner
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import queries
-from cbm_lake.qa import outlines, tables
+from cbm_lake.qa import geometries, tables
 from cbm_lake.qa.first_layer import AREAS, NULLS
-from cbm_lake.qa.outlines import STATES
+from cbm_lake.qa.geometries import STATES
 from cbm_lake.qa.tablefiles import Shapes
 from cbm_lake.qa.validation import validate, validate_tables
 
@@ -559,7 +559,7 @@ def test_a_wrong_coordinate_system_is_told_by_where_it_leads():
 
 def test_areas_are_those_of_the_equal_area_projection():
     shape = shapely.transform(square(0, 0), degrees(), interleaved=False)
-    measured = outlines.measure(Shapes(pa.chunked_array([pa.array([shape.wkb], pa.large_binary())]), CRS(4326)))
+    measured = geometries.measure(Shapes(pa.chunked_array([pa.array([shape.wkb], pa.large_binary())]), CRS(4326)))
     assert measured.states["area"].to_pylist() == pytest.approx([10_000], rel=1e-6)
 
 
@@ -575,17 +575,17 @@ def brute(shapes):
 
 @pytest.mark.parametrize("batch", [3, 20_000])
 def test_overlaps_equal_those_found_by_trying_every_pair(batch, monkeypatch):
-    monkeypatch.setattr(outlines, "BATCH", batch)
-    monkeypatch.setattr(outlines, "PAIRS", batch)
-    monkeypatch.setattr(outlines, "NEIGHBOURHOOD", batch)
+    monkeypatch.setattr(geometries, "BATCH", batch)
+    monkeypatch.setattr(geometries, "PAIRS", batch)
+    monkeypatch.setattr(geometries, "NEIGHBOURHOOD", batch)
     rng = np.random.default_rng(3)
     corners = rng.uniform(0, 400, (60, 2)) + np.array([X, Y])
     shapes = list(shapely.buffer(shapely.points(corners), rng.uniform(1, 60, 60), quad_segs=3))
     shapes += [shapes[0], square(0, 0, 500), shapes[7], shapes[0]]
     values = pa.chunked_array([pa.array(shapely.to_wkb(shapes), pa.large_binary())])
     seen = []
-    measured = outlines.measure(Shapes(values, CRS(3035)), lambda done, total: seen.append((done, total)))
-    pairs = outlines.overlaps(measured, lambda done, total: seen.append((done, total)))
+    measured = geometries.measure(Shapes(values, CRS(3035)), lambda done, total: seen.append((done, total)))
+    pairs = geometries.overlaps(measured, lambda done, total: seen.append((done, total)))
     assert set(zip(pairs["row_a"].to_pylist(), pairs["row_b"].to_pylist(), strict=True)) == brute(shapes)
     assert seen[-1] == (61, 61)
 
@@ -594,7 +594,7 @@ def test_overlaps_of_real_parcels_equal_those_of_geopandas(realdata):
     drawn = gpd.read_parquet(realdata / "parcels" / "fr_rpg_near_lyon.parquet", columns=["geometry"]).to_crs(3035)
     drawn.geometry = drawn.buffer(1)
     wkb = pa.array(drawn.geometry.to_wkb(), pa.large_binary())
-    pairs = outlines.overlaps(outlines.measure(Shapes(pa.chunked_array([wkb]), drawn.crs)))
+    pairs = geometries.overlaps(geometries.measure(Shapes(pa.chunked_array([wkb]), drawn.crs)))
     joined = drawn[drawn.is_valid].sjoin(drawn[drawn.is_valid], predicate="intersects")
     joined = joined[joined.index < joined["index_right"]]
     other = drawn.geometry.loc[joined["index_right"]]
@@ -832,7 +832,7 @@ EMPTY = {
     "claimed": {"row": pa.int64(), "value": pa.string()},
     "known": {"value": pa.string()},
     "outlines": [("owner", pa.string()), *STATES, ("id", pa.string())],
-    "pairs": [("owner", pa.string()), *outlines.PAIRS_FOUND],
+    "pairs": [("owner", pa.string()), *geometries.PAIRS_FOUND],
     "lpis_read": {"row": pa.int64(), "id": pa.string()} | dict.fromkeys(AREAS, pa.float64()),
     "claims_read": {"row": pa.int64()}
     | dict.fromkeys(("gsa_code", "gsa_par_id", "ua"), pa.string())
@@ -893,4 +893,4 @@ def test_a_bow_tie_has_no_area_in_any_coordinate_system(crs, count):
 
 
 def test_every_page_template_is_shipped_beside_the_code():
-    assert (Path(outlines.__file__).parent / "report.html").is_file()
+    assert (Path(geometries.__file__).parent / "report.html").is_file()

@@ -1,4 +1,4 @@
-"""Files of outlines, in whatever format GDAL or GeoParquet has them: their columns, geometries, coordinate system."""
+"""Files of geometries, in whatever format GDAL or GeoParquet has them: their columns, geometries, coordinate system."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ _IN_ARCHIVE: Final = re.compile(rf"/\S*{archives.EXTRACTED}\w+/")
 """The folder in which a file of an archive is for as long as it is read."""
 _FOR_PROGRAMMERS: Final = re.compile(r"; It might help to specify|\. Set SHAPE_RESTORE_SHX")
 """Where advice of GDAL begins that no user can follow."""
+_UNUSED: Final = "does not support open option"
+"""What GDAL says of an option that is given by the ending of a file, where its content is another format: ESRI JSON."""
 
 
 def read(path: str, layer: str | None = None, *, key: str | None = None) -> Features:
     """The features of a file; what `read_noted` says. What it notes is logged as a warning."""
-    found = read_noted(path, layer, key=key)
-    for note in found.notes:
+    features = read_noted(path, layer, key=key)
+    for note in features.notes:
         log.warning("%s: %s", path, note)
-    return found
+    return features
 
 
 def read_noted(
@@ -67,24 +69,24 @@ def read_noted(
         raise SourceError(f"there is no file {path}; check the path")
     codec = asked(encoding)
     with _readable(path) as warned, archives.opened(path, layer) as (file, inner):
-        found = _reader(path, file)(Opened(path, file, inner, codec, key, numbered))
-    found = replace(found, notes=(*found.notes, *dict.fromkeys(warned)))
-    found = _numbered(found, key) if numbered else found
-    if not len(found):
+        features = _reader(path, file)(Opened(path, file, inner, codec, key, numbered))
+    features = replace(features, notes=(*features.notes, *dict.fromkeys(warned)))
+    features = _numbered(features, key) if numbered else features
+    if not len(features):
         raise InvalidInputError(f"{path} holds no parcels; give a file that has some")
-    return found
+    return features
 
 
 def _reader(name: str, file: str) -> Callable[[Opened], Features]:
     path = Path(file)
-    ending = path.suffix.lower()
-    if ending == ".xls":
+    extension = path.suffix.lower()
+    if extension == ".xls":
         raise InvalidInputError(f"{name} is in Excel's old format; save it as .xlsx")
-    if ending in sheets.CSV:
+    if extension in sheets.CSV:
         return sheets.read_csv
-    if ending in sheets.SHEETS:
+    if extension in sheets.SHEETS:
         return sheets.read_sheet
-    if ending in (*parquet.PARQUET, *parquet.ARROW) or parquet.is_folder_of_parts(path) or _is_parquet(path):
+    if extension in (*parquet.PARQUET, *parquet.ARROW) or parquet.is_folder_of_parts(path) or _is_parquet(path):
         _refuse_mixture(name, path)
         return parquet.read
     return gdal.read
@@ -107,14 +109,14 @@ def _is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def _numbered(found: Features, key: str | None) -> Features:
+def _numbered(features: Features, key: str | None) -> Features:
     """With row numbers, where they are asked for of a file that has none of its own."""
-    names = found.columns.column_names
+    names = features.columns.column_names
     if key is None or key.lower() not in ROW_NUMBERS or key in names:
-        return found
-    numbers = pa.array(range(len(found)), pa.int64())
-    columns = found.columns.append_column(key, numbers)
-    return replace(found, columns=columns, notes=(*found.notes, gdal.row_number_note(key)))
+        return features
+    numbers = pa.array(range(len(features)), pa.int64())
+    columns = features.columns.append_column(key, numbers)
+    return replace(features, columns=columns, notes=(*features.notes, gdal.row_number_note(key)))
 
 
 @contextmanager
@@ -142,4 +144,5 @@ def _readable(path: str) -> Iterator[list[str]]:
     ) as error:
         reason = _FOR_PROGRAMMERS.split(_IN_ARCHIVE.sub("", " ".join(str(error).split())))[0]
         raise SourceError(f"{path} cannot be read ({reason}); check the file or convert it to GeoPackage") from error
-    warned += [_IN_ARCHIVE.sub("", str(warning.message)) for warning in caught]
+    said = [_IN_ARCHIVE.sub("", str(warning.message)) for warning in caught]
+    warned += [text for text in said if _UNUSED not in text]

@@ -27,9 +27,9 @@ FILES: Final = (
     ".mif",
     ".sqlite",
 )
-"""Endings of files of geometries."""
+"""Extensions of files of geometries."""
 _OTHER_FILES: Final = (".json", ".geojsonl", ".kml", ".csv", ".xlsx", ".ods", ".feather", ".arrow")
-"""Endings of files that may hold geometries, or what is said of them; they count where there is nothing else."""
+"""Extensions of files that may hold geometries, or what is said of them; they count where there is nothing else."""
 _PACKED: Final = re.compile(r"\.(7z|rar|tar|tgz|gz|bz2|tbz|xz|zst|lz4|z)(\.\d+)?$", re.IGNORECASE)
 _MAGIC: Final = {
     b"7z\xbc\xaf\x27\x1c": "7z",
@@ -49,7 +49,7 @@ def opened(path: str, layer: str | None) -> Iterator[tuple[str, str | None]]:
 
     Args:
         path: a file, or a zip archive that holds one, or several of which `layer` says one.
-        layer: of the file; or which file of the archive ("2024/parcels", with or without ending), or both
+        layer: of the file; or which file of the archive ("2024/parcels", with or without extension), or both
             ("2024/parcels.gpkg/layer").
 
     Raises:
@@ -64,7 +64,7 @@ def opened(path: str, layer: str | None) -> Iterator[tuple[str, str | None]]:
         yield path, layer
         return
     with archives.opened(path) as archive, tempfile.TemporaryDirectory(prefix=EXTRACTED) as folder:
-        member, rest = _chosen(path, archive, layer)
+        member, rest = _select(path, archive, layer)
         try:
             file = str(extract(path, archive, member, folder))
         except NotImplementedError:  # compressed in another way, which GDAL may know
@@ -74,9 +74,9 @@ def opened(path: str, layer: str | None) -> Iterator[tuple[str, str | None]]:
 
 def _refuse_packed(path: str) -> None:
     kind = _PACKED.search(path)
-    found = kind[1] if kind and Path(path).is_file() else _magic(path)
-    if found:
-        raise SourceError(f"{path} is an archive ({found}), which is not opened; unpack it and give the file in it")
+    packing = kind[1] if kind and Path(path).is_file() else _magic(path)
+    if packing:
+        raise SourceError(f"{path} is an archive ({packing}), which is not opened; unpack it and give the file in it")
 
 
 def _magic(path: str) -> str | None:
@@ -89,10 +89,10 @@ def _magic(path: str) -> str | None:
 
 def _is_zip(path: str) -> bool:
     """Whether a file is a zip archive; Excel's and OpenDocument's files are archives too, but not of this kind."""
-    ending = Path(path).suffix.lower()
-    if ending in (".zip", ".shz"):
+    extension = Path(path).suffix.lower()
+    if extension in (".zip", ".shz"):
         return Path(path).is_file()
-    return not ending.startswith((".xls", ".ods", ".kmz", ".mbtiles")) and _begins_as_zip(path)
+    return not extension.startswith((".xls", ".ods", ".kmz", ".mbtiles")) and _begins_as_zip(path)
 
 
 def _begins_as_zip(path: str) -> bool:
@@ -102,7 +102,7 @@ def _begins_as_zip(path: str) -> bool:
         return file.read(4) == b"PK\x03\x04"
 
 
-def _chosen(path: str, archive: zipfile.ZipFile, layer: str | None) -> tuple[str, str | None]:
+def _select(path: str, archive: zipfile.ZipFile, layer: str | None) -> tuple[str, str | None]:
     """The one member to read, and the layer in it."""
     members = _members(archive)
     if not members:
@@ -139,9 +139,9 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
     folders = {folder: None for name in names if (folder := _folder(name))}
     files = [name for name in names if not _folder(name)]
     for endings in (FILES, _OTHER_FILES):
-        found = [name for name in files if name.lower().endswith(endings)]
-        if found or folders:
-            return [*folders, *found]
+        matching = [name for name in files if name.lower().endswith(endings)]
+        if matching or folders:
+            return [*folders, *matching]
     return []
 
 
@@ -169,14 +169,14 @@ def extract(path: str | Path, archive: zipfile.ZipFile, member: str, folder: str
         NotImplementedError: it is packed in a way that Python does not know.
     """
     stem = _stem(member).lower()
-    wanted = [
+    members = [
         info
         for info in archive.infolist()
         if not info.is_dir()
         and (member == "." or info.filename.startswith(f"{member}/") or _stem(info.filename).lower() == stem)
     ]
-    archives.refuse_encrypted(path, wanted)
-    for info in wanted:
+    archives.refuse_encrypted(path, members)
+    for info in members:
         archives.extract(path, archive, info, folder)
     inside = Path(folder) / member
     if inside.is_file():
@@ -187,9 +187,9 @@ def extract(path: str | Path, archive: zipfile.ZipFile, member: str, folder: str
 def _name_alike(file: Path) -> None:
     """Give the files that belong to one its name in the same capitals, without which GDAL does not find them."""
     for other in file.parent.iterdir():
-        stem, ending = other.name[: len(file.stem)], other.name[len(file.stem) :]
-        if ending.startswith(".") and stem != file.stem and stem.lower() == file.stem.lower():
-            other.rename(other.with_name(file.stem + ending))
+        stem, extension = other.name[: len(file.stem)], other.name[len(file.stem) :]
+        if extension.startswith(".") and stem != file.stem and stem.lower() == file.stem.lower():
+            other.rename(other.with_name(file.stem + extension))
 
 
 def _as_geodatabase(folder: Path) -> Path:
@@ -203,7 +203,7 @@ def _as_geodatabase(folder: Path) -> Path:
 
 
 def _stem(name: str) -> str:
-    """The path without endings: parcels.shp.xml belongs to parcels.shp."""
+    """The path without extensions: parcels.shp.xml belongs to parcels.shp."""
     file = PurePosixPath(name.removesuffix(".xml"))
     return str(file.with_suffix("")) if file.suffix else str(file)
 

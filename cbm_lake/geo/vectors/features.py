@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -90,9 +90,9 @@ class Opened:
     """Whether the names of row numbers stand for those of any file."""
 
 
-def coordinate_system(given: Any) -> CRS | None:
+def coordinate_system(description: object) -> CRS | None:
     """A file's coordinate system; None for the "undefined" one that a GeoPackage without any carries."""
-    crs = CRS.from_user_input(given) if given else None
+    crs = CRS.from_user_input(description) if description else None
     return None if crs is None or crs.is_engineering else crs
 
 

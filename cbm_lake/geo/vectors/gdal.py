@@ -41,8 +41,8 @@ def read(source: Opened) -> Features:
     if path.suffix.lower() not in mapinfo.ENDINGS or not path.is_file():
         return _read(source)
     with mapinfo.named(path, source.encoding) as (named, note):
-        found = _read(replace(source, path=named, encoding=None))
-        return replace(found, notes=(*filter(None, (note,)), *found.notes))
+        features = _read(replace(source, path=named, encoding=None))
+        return replace(features, notes=(*filter(None, (note,)), *features.notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +67,9 @@ def read_layer(source: Opened, opened: str | bytes, layer: str | int) -> Layer:
         opened: its path, or its content where that was recoded.
         layer: name, or position where the content is opened.
     """
-    ending = Path(source.path).suffix.lower()
+    extension = Path(source.path).suffix.lower()
     shapefile = _dbf(source.path, layer)
-    options = {"ENCODING": _WIDE} if shapefile else {"DATE_AS_STRING": "YES"} if ending in _JSON else {}
+    options = {"ENCODING": _WIDE} if shapefile else {"DATE_AS_STRING": "YES"} if extension in _JSON else {}
     meta, table = pyogrio.read_arrow(opened, layer=layer, return_fids=True, **options)
     number = _geometry_column(table, meta["geometry_name"])
     columns, notes = _texts(source, without(table, number), shapefile)
@@ -78,21 +78,27 @@ def read_layer(source: Opened, opened: str | bytes, layer: str | int) -> Layer:
 
 
 def _read(source: Opened) -> Features:
-    ending = Path(source.path).suffix.lower()
-    content, note = _content(source, ending)
+    extension = Path(source.path).suffix.lower()
+    content, note = _content(source, extension)
     opened = content or source.path
-    layer, chosen = _layer(source, opened)
-    found = read_layer(source, opened, layer)
-    columns, said = _with_row_numbers(source, found, content if ending in _JSON else b"")
-    geometries = _geometries(opened, layer, found.wkb)
+    layer, layer_notes = _layer(source, opened)
+    content_of_layer = read_layer(source, opened, layer)
+    columns, said = _with_row_numbers(source, content_of_layer, content if extension in _JSON else b"")
+    geometries = _geometries(opened, layer, content_of_layer.wkb)
     columns = _copied(columns)
-    return Features(source.name, columns, geometries, found.crs, (*filter(None, (note, *chosen)), *found.notes, *said))
+    return Features(
+        source.name,
+        columns,
+        geometries,
+        content_of_layer.crs,
+        (*filter(None, (note, *layer_notes)), *content_of_layer.notes, *said),
+    )
 
 
-def _content(source: Opened, ending: str) -> tuple[bytes | None, str]:
+def _content(source: Opened, extension: str) -> tuple[bytes | None, str]:
     """The file's content where it must be recoded first."""
     path = Path(source.path)
-    return recoded(path, source.encoding) if ending in _RECODED and path.is_file() else (None, "")
+    return recoded(path, source.encoding) if extension in _RECODED and path.is_file() else (None, "")
 
 
 def _layer(source: Opened, opened: str | bytes) -> tuple[str | int, tuple[str, ...]]:
@@ -157,8 +163,8 @@ def _with_row_numbers(source: Opened, layer: Layer, json: bytes | None) -> tuple
     if json != b"" and "id" not in columns.column_names and Path(source.path).is_file():
         columns, notes = _with_ids(columns, numbers_for_ids(json or Path(source.path)))
     key = source.key
-    own = key == layer.fid or (source.numbered and key is not None and key.lower() in ROW_NUMBERS)
-    if key is None or key in columns.column_names or not own:
+    is_row_number = key == layer.fid or (source.numbered and key is not None and key.lower() in ROW_NUMBERS)
+    if key is None or key in columns.column_names or not is_row_number:
         return columns, notes
     return columns.append_column(key, numbers), [*notes, row_number_note(key)]
 
@@ -217,22 +223,22 @@ def _dbf(path: str, layer: str | int) -> Path | None:
     return table
 
 
-def _beside(shape: Path, ending: str) -> Path | None:
+def _beside(shape: Path, extension: str) -> Path | None:
     """A file of the same name with another ending, in whatever capitals."""
     if not shape.parent.is_dir():
         return None
-    wanted = shape.stem.lower() + ending
-    return next((file for file in shape.parent.iterdir() if file.name.lower() == wanted), None)
+    sought = shape.stem.lower() + extension
+    return next((file for file in shape.parent.iterdir() if file.name.lower() == sought), None)
 
 
 def _declared(dbf: Path) -> Declared | None:
     """What the .cpg, or else the table's language driver, says of the encoding; None where it is nothing definite."""
-    for ending in (".cpg", ".cst"):
-        file = _beside(dbf, ending)
+    for extension in (".cpg", ".cst"):
+        file = _beside(dbf, extension)
         label = file.read_text("latin-1").strip().strip("\0\x1a") if file else ""
         codec = codec_of(label)
         if codec:
-            return Declared(codec, f"its {ending} says {label}")
+            return Declared(codec, f"its {extension} says {label}")
     with dbf.open("rb") as table:
         head = table.read(30)
     codec = codec_of_driver(head[29]) if len(head) == 30 else None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import geopandas as gpd
 import numpy as np
@@ -101,11 +101,11 @@ def _part(name: str, file: Path, root: Path) -> Features:
 
 def _features(name: str, file: Path, table: pa.Table, native: _Geometry | None = None) -> Features:
     table = _without_views(table)
-    found = _of_metadata(name, table) or native or _of_extension(table) or _of_values(name, table)
-    geometries = _geometries(file, table, found)
-    covering = table.column_names.index(found.covering) if found.covering in table.column_names else None
-    crs, notes = _crs(name, found, geometries)
-    return Features(name, without(table, found.number, covering), geometries, crs, notes)
+    column = _of_metadata(name, table) or native or _of_extension(table) or _of_values(name, table)
+    geometries = _geometries(file, table, column)
+    covering = table.column_names.index(column.covering) if column.covering in table.column_names else None
+    crs, notes = _crs(name, column, geometries)
+    return Features(name, without(table, column.number, covering), geometries, crs, notes)
 
 
 def _without_views(table: pa.Table) -> pa.Table:
@@ -141,7 +141,7 @@ def _native(file: pq.ParquetFile) -> _Geometry | None:
     return None
 
 
-def _named_crs(text: str, metadata: dict[bytes, bytes]) -> Any:
+def _named_crs(text: str, metadata: dict[bytes, bytes]) -> object:
     """The coordinate system that Parquet writes as a text: srid:32631, projjson:key, or what pyproj reads."""
     kind, _, rest = text.partition(":")
     if kind == "srid":
@@ -175,12 +175,12 @@ def _of_values(name: str, table: pa.Table) -> _Geometry:
     return _Geometry(number, "WKB", None)
 
 
-def _geometries(file: Path, table: pa.Table, found: _Geometry) -> Stored:
-    if found.encoding == "WKB":
-        values = table.column(found.number)
+def _geometries(file: Path, table: pa.Table, geometry_column: _Geometry) -> Stored:
+    if geometry_column.encoding == "WKB":
+        values = table.column(geometry_column.number)
         return values if is_binary(values.type) else of_column(values)
-    column = table.column_names[found.number]
-    if found.encoding.startswith("geoarrow."):
+    column = table.column_names[geometry_column.number]
+    if geometry_column.encoding.startswith("geoarrow."):
         return np.asarray(gpd.GeoDataFrame.from_arrow(table.select([column])).geometry.to_numpy())
     return np.asarray(gpd.read_parquet(file, columns=[column]).geometry.to_numpy())
 
@@ -189,13 +189,13 @@ def _decoded(stored: Stored) -> Geometries:
     return of_wkb(stored) if isinstance(stored, pa.ChunkedArray) else stored
 
 
-def _crs(name: str, found: _Geometry, stored: Stored) -> tuple[CRS | None, tuple[str, ...]]:
+def _crs(name: str, column: _Geometry, stored: Stored) -> tuple[CRS | None, tuple[str, ...]]:
     """The coordinate system; the format's own where none is said and the coordinates may be degrees."""
-    if found.crs is None:
+    if column.crs is None:
         code = srid(name, _decoded(stored))
         return (CRS.from_epsg(code) if code else None), ()
-    if found.crs == geoparquet.DEFAULT_CRS and len(stored):
+    if column.crs == geoparquet.DEFAULT_CRS and len(stored):
         bounds = shapely.total_bounds(_decoded(stored))
         if np.isfinite(bounds).all() and np.abs(bounds).max() > 360:
             return None, ()
-    return coordinate_system(found.crs), ()
+    return coordinate_system(column.crs), ()

@@ -49,8 +49,8 @@ def of_column(values: pa.ChunkedArray) -> Geometries:
 
 def _of_texts(texts: Sequence[str | None]) -> Geometries:
     shapes = np.full(len(texts), None, object)
-    given = [number for number, text in enumerate(texts) if text and text.strip()]
-    shapes[given] = [_of_text(str(texts[number]).strip()) for number in given]
+    filled = [number for number, text in enumerate(texts) if text and text.strip()]
+    shapes[filled] = [_of_text(str(texts[number]).strip()) for number in filled]
     return shapes
 
 
@@ -84,8 +84,8 @@ def column_of(name: str, table: pa.Table) -> int | None:
     """
     numbers = [number for number, values in enumerate(table.columns) if _holds_geometries(values)]
     if len(numbers) > 1:
-        known = [number for number in numbers if table.column_names[number].lower() in NAMES]
-        numbers = known if len(known) == 1 else numbers
+        named = [number for number in numbers if table.column_names[number].lower() in NAMES]
+        numbers = named if len(named) == 1 else numbers
     if len(numbers) > 1:
         several = some(table.column_names[number] for number in numbers)
         raise InvalidInputError(f"{name} has several columns of geometries: {several}; leave one of them in the file")

@@ -71,9 +71,9 @@ def read_sheet(source: Opened) -> Features:
     fitting = [name for name, rows in sheets.items() if column_of(source.name, rows) is not None]
     if len(fitting) > 1:
         raise InvalidInputError(f"{source.name}: the sheets {some(fitting)} hold geometries; say which by layer=")
-    chosen = fitting[0] if fitting else next(iter(sheets))
-    notes = (f"sheet {chosen} is read, the only one with geometries",) if len(names) > 1 and not source.layer else ()
-    return _features(source.name, sheets[chosen], notes)
+    sheet = fitting[0] if fitting else next(iter(sheets))
+    notes = (f"sheet {sheet} is read, the only one with geometries",) if len(names) > 1 and not source.layer else ()
+    return _features(source.name, sheets[sheet], notes)
 
 
 def _sheet(path: str, name: str) -> pa.Table:

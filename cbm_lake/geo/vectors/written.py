@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def _has_last(path: Path, rows: int) -> bool:
         return False
 
 
-def _is_finished(path: Path, rows: int, fields: int, info: dict[str, Any]) -> bool:
+def _is_finished(path: Path, rows: int, fields: int, info: Mapping[str, Any]) -> bool:
     """Whether what is written last is there."""
     if path.suffix == ".gpkg":
         return len(info["fields"]) == fields and bool(info["capabilities"]["fast_spatial_filter"])
@@ -39,5 +40,5 @@ def _is_finished(path: Path, rows: int, fields: int, info: dict[str, Any]) -> bo
         return len(info["fields"]) == fields and _has_last(path, rows)
     with path.with_suffix(".dbf").open("rb") as file:
         number, begins, length = struct.unpack("<4xIHH", file.read(12))
-    held = path.with_suffix(".dbf").stat().st_size
-    return bool(len(info["fields"]) == fields and number == rows and held >= begins + number * length)
+    size = path.with_suffix(".dbf").stat().st_size
+    return bool(len(info["fields"]) == fields and number == rows and size >= begins + number * length)

@@ -21,7 +21,7 @@ class Files:
     """The files of a Delta table that can be read."""
 
     names: list[str]
-    known: bool
+    is_logged: bool
     """Whether the log tells which files the table has."""
     whole: bool
     """Whether all of them can be read."""
@@ -36,7 +36,7 @@ def check_table(looking: Looking, table: Table) -> Files:
     if files is None:
         looking.each(lambda file: rows_of(looking, file, RESTORE), sorted(data))
         absent = not looking.names(name)
-        return Files([], known=absent, whole=absent)
+        return Files([], is_logged=absent, whole=absent)
     sound = looking.each(lambda file: _check_file(looking, name, file, files[file]), files)
     former = data & ever - files.keys()
     looking.each(lambda file: rows_of(looking, file, f"{RESTORE}; only the lake as it was reads it"), sorted(former))
@@ -46,7 +46,7 @@ def check_table(looking: Looking, table: Table) -> Files:
         problem = f"{len(unknown)} files of {size:,} bytes that the table never had: a write broke off"
         looking.note(name, problem, min(unknown), "delete them when nobody is writing")
     _note_undigested(looking, name, [file for file in files if digests.recorded(file) is None])
-    return Files([file for file, good in zip(files, sound, strict=True) if good], known=True, whole=all(sound))
+    return Files([file for file, good in zip(files, sound, strict=True) if good], is_logged=True, whole=all(sound))
 
 
 def _note_undigested(looking: Looking, table: str, files: list[str]) -> None:
@@ -64,8 +64,8 @@ def _snapshot(looking: Looking, table: Table) -> dict[str, DataFile] | None:
             files = [] if opened is None else table.files(opened)
     except SourceError as error:
         if not any(finding.part == table.name and finding.severity == "fault" for finding in looking.findings):
-            what, _, advice = str(error).partition("; ")
-            looking.fault(table.name, reason(SourceError(what)), f"{table.name}/_delta_log", advice or RESTORE)
+            problem = reason(SourceError(error.reason))
+            looking.fault(table.name, problem, f"{table.name}/_delta_log", error.advice or RESTORE)
         return None
     if opened is None:
         if any("/_delta_log/" not in file for file in looking.names(table.name, ".parquet")):

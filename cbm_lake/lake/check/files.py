@@ -106,7 +106,7 @@ def check_parcels(looking: Looking, due: Mapping[str, FileEntry]) -> set[tuple[s
     files = looking.names("parcels", ".parquet")
     looking.each(lambda name: _plain(looking, name, due, schemas.PARCELS.names), files)
     parts = {name: filenames.parts_of_parcels(f"/{name}") for name in files}
-    versions = {found[:4] for found in parts.values() if found}
+    versions = {part[:4] for part in parts.values() if part}
     present = {version for *_, version in versions}
     indexes = looking.names("indexes", ".parquet")
     looking.each(lambda name: rows_of(looking, name, "delete it; the next extraction builds it again"), indexes)

@@ -30,7 +30,7 @@ def check_ledger(looking: Looking, tables: dict[str, Files], ledger: pa.Table, r
     if not looking.names("extractions") and any(tables[f"signatures/{card}"].names for card in cards.CARD_BANDS):
         looking.fault("extractions", "the ledger has gone: no signature counts", "extractions", RESTORE)
     for row in answers(connection, "lost"):
-        if tables[f"signatures/{row['card']}"].known:
+        if tables[f"signatures/{row['card']}"].is_logged:
             name = f"{row['aoi']} {row['year']} {row['ptype']}".rstrip()
             problem = (
                 f"scene {row['scene']} over {name} has {row['found']:,} signatures, its ledger says {row['recorded']:,}"

@@ -57,7 +57,7 @@ def check_metadata(looking: Looking, card: str, grid: str, slots: pa.Table, used
     dtypes = {name: cards.get(card).cube_dtype(name) for name in bands}
     with TemporaryDirectory() as scratch:
         right = Cube(str(Path(scratch) / f"{grid}.zarr"))
-        right.extend(stated, dtypes, _slots(slots, card, grid))
+        right.extend(stated, dtypes, _slots(slots, card, grid), card=cards.get(card))
         documents = _read_all(Path(right.url))
         wrong = set(_differing(stored, documents))
         for name in sorted(wrong):

@@ -118,6 +118,7 @@ def key_of(workspace: Workspace, file: str | Path | None = None) -> bytes:
         return _long_enough(configured.encode(), "the setting pseudonyms.key")
     path = workspace.root / KEY_FILE if file is None else Path(file)
     if file is None and not path.exists():
+        workspace.prepare(path)
         _make(path)
     try:
         if path.stat().st_mode & 0o077:

@@ -89,8 +89,8 @@ def csv(rows: Rows, path: Path, *, neutralise: bool) -> int:
     if risky and not neutralise:
         columns = ", ".join(f"{name} ({number:,})" for name, number in risky.items())
         log.warning(
-            "%s: texts of %s begin with = + - or @, which a spreadsheet takes for formulas; --neutralise "
-            "(neutralise=True) writes them with an apostrophe",
+            "%s: texts of %s begin with = + - or @, which a spreadsheet takes for formulas; "
+            "neutralise= writes them with an apostrophe",
             path.name,
             columns,
         )

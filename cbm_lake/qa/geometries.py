@@ -1,4 +1,4 @@
-"""Outlines of parcels, measured once in batches: validity, area, identity; and the pairs of them that overlap."""
+"""Geometries of parcels, measured once in batches: validity, area, identity; and the pairs of them that overlap."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Geometries = NDArray[np.object_]
 Progress = Callable[[int, int], None]
 
 BATCH: Final = 20_000
-"""Outlines that are shapely objects at once; all others are WKB."""
+"""Geometries that are shapely objects at once; all others are WKB."""
 NEIGHBOURHOOD: Final = 2_000
-"""Outlines whose neighbours are looked for at once."""
+"""Geometries whose neighbours are looked for at once."""
 PAIRS: Final = 20_000
 """Pairs that are intersected at once."""
 SMALLEST: Final = 10.0
@@ -49,18 +49,18 @@ STATES: Final = pa.schema(
         "identity": pa.binary(),
     }
 )
-"""One row per outline: is there none; can it not be read; its type unless polygonal; is it empty; why it is invalid,
+"""One row per geometry: is there none; can it not be read; its type unless polygonal; is it empty; why it is invalid,
 null where it is valid; does EPSG:3035 not reach it; its area in m² in EPSG:3035; a hash of its coordinates."""
 
 
 @dataclass(frozen=True)
-class Outlines:
-    """Measured outlines."""
+class Measured:
+    """Measured geometries."""
 
     states: pa.Table
     """See STATES."""
     shapes: pa.LargeBinaryArray
-    """WKB in EPSG:3035; null where there is no outline with an area."""
+    """WKB in EPSG:3035; null where there is no geometry with an area."""
     boxes: NDArray[np.float64]
     """Left, lower, right and upper edge of each in EPSG:3035, NaN where null."""
     sound: NDArray[np.bool_]
@@ -69,31 +69,31 @@ class Outlines:
     """The coordinate system that was guessed, where the file named none."""
 
 
-def measure(shapes: Shapes, progress: Progress | None = None) -> Outlines:
-    """Measure outlines.
+def measure(shapes: Shapes, progress: Progress | None = None) -> Measured:
+    """Measure geometries.
 
     Args:
         shapes: as they stand in the file; without coordinate system, degrees are EPSG:4326, other numbers EPSG:3035.
         progress: is called with how many are done and how many there are.
 
     Raises:
-        InvalidInputError: the outlines name several coordinate systems, or no way leads from theirs to EPSG:3035.
+        InvalidInputError: the geometries name several coordinate systems, or no way leads from theirs to EPSG:3035.
     """
     total = len(shapes.values)
     done, to_equal_area, assumed = 0, None, None
     parts: list[tuple[dict[str, Any], pa.Array, NDArray[np.float64], NDArray[np.bool_]]] = []
     for chunk in _chunks(shapes.values):
-        given, missing, unreadable = _decoded(chunk)
-        if to_equal_area is None and not shapely.is_missing(given).all():
-            crs, assumed = _crs(given, shapes.crs)
+        geometries, missing, unreadable = _decoded(chunk)
+        if to_equal_area is None and not shapely.is_missing(geometries).all():
+            crs, assumed = _crs(geometries, shapes.crs)
             to_equal_area = _transformer(crs)
         state = {"row": np.arange(done + 1, done + len(chunk) + 1), "missing": missing, "unreadable": unreadable}
-        parts.append(_measured(state, shapely.force_2d(given), to_equal_area))
+        parts.append(_measured(state, shapely.force_2d(geometries), to_equal_area))
         done += len(chunk)
         if progress:
             progress(done, total)
     states = [pa.table(state, schema=STATES) for state, *_ in parts]
-    return Outlines(
+    return Measured(
         pa.concat_tables([STATES.empty_table(), *states]),
         pa.chunked_array([wkb for _, wkb, *_ in parts], pa.large_binary()).combine_chunks(),
         np.concatenate([np.empty((0, 4)), *(boxes for *_, boxes, _ in parts)]),
@@ -102,30 +102,30 @@ def measure(shapes: Shapes, progress: Progress | None = None) -> Outlines:
     )
 
 
-def overlaps(outlines: Outlines, progress: Progress | None = None) -> pa.Table:
-    """Pairs of valid outlines that have more than SMALLEST m² in common, but for those of the same coordinates.
+def overlaps(measured: Measured, progress: Progress | None = None) -> pa.Table:
+    """Pairs of valid geometries that have more than SMALLEST m² in common, but for those of the same coordinates.
 
     Each pair is a row: row_a, row_b (numbers of the rows, the first is 1), area (m² in EPSG:3035) and kind, which is
     "in one piece", "in several pieces", or "contained" when one of them lies within the other.
     """
-    identity = outlines.states["identity"].combine_chunks().dictionary_encode()
+    identity = measured.states["identity"].combine_chunks().dictionary_encode()
     codes = identity.indices.fill_null(-1).to_numpy()
-    order = _along_a_curve(outlines, _first_of_each(codes, outlines.sound))
-    boxes = outlines.boxes[order]
+    order = _along_a_curve(measured, _first_of_each(codes, measured.sound))
+    boxes = measured.boxes[order]
     # a diagonal has the same box as its parcel, and takes a tenth of the memory
     diagonals = shapely.linestrings(boxes.reshape(-1, 2, 2)) if len(boxes) else np.empty(0, object)
     tree = shapely.STRtree(diagonals)
-    found = []
+    overlapping = []
     for start in range(0, len(order), NEIGHBOURHOOD):
-        left, right = tree.query(diagonals[start : start + NEIGHBOURHOOD])
-        left = left + start
-        likely = (left < right) & (_common_box(boxes[left], boxes[right]) > SMALLEST)
-        pairs = np.column_stack([left[likely], right[likely]])
+        one, other = tree.query(diagonals[start : start + NEIGHBOURHOOD])
+        one = one + start
+        likely = (one < other) & (_common_box(boxes[one], boxes[other]) > SMALLEST)
+        pairs = np.column_stack([one[likely], other[likely]])
         parts = (pairs[first : first + PAIRS] for first in range(0, len(pairs), PAIRS))
-        found += [_intersected(outlines.shapes, order[part]) for part in parts]
+        overlapping += [_intersected(measured.shapes, order[part]) for part in parts]
         if progress:
             progress(min(start + NEIGHBOURHOOD, len(order)), len(order))
-    return _of_all(pa.concat_tables([PAIRS_FOUND.empty_table(), *found]), codes)
+    return _of_all(pa.concat_tables([PAIRS_FOUND.empty_table(), *overlapping]), codes)
 
 
 PAIRS_FOUND: Final = pa.schema({"row_a": pa.int64(), "row_b": pa.int64(), "area": pa.float64(), "kind": pa.string()})
@@ -145,31 +145,31 @@ def _decoded(chunk: pa.Array) -> tuple[Geometries, NDArray[np.bool_], NDArray[np
     if pa.types.is_large_string(chunk.type):
         written = pc.utf8_trim_whitespace(chunk)
         missing = pc.fill_null(pc.equal(written, ""), fill_value=True).to_numpy(zero_copy_only=False)
-        found = _from_text(written.to_numpy(zero_copy_only=False), missing)
+        shapes = _from_text(written.to_numpy(zero_copy_only=False), missing)
     else:
         missing = pc.is_null(chunk).to_numpy(zero_copy_only=False)
-        found = shapely.from_wkb(chunk.to_numpy(zero_copy_only=False), on_invalid="ignore")
-    return found, missing, shapely.is_missing(found) & ~missing
+        shapes = shapely.from_wkb(chunk.to_numpy(zero_copy_only=False), on_invalid="ignore")
+    return shapes, missing, shapely.is_missing(shapes) & ~missing
 
 
 def _from_text(written: Geometries, missing: NDArray[np.bool_]) -> Geometries:
     """Geometries from WKT, SRID=…;WKT, or WKB in hexadecimal digits; the SRID is kept."""
-    found: Geometries = np.full(len(written), None, object)
+    shapes: Geometries = np.full(len(written), None, object)
     texts = pa.array(written, pa.large_string(), mask=missing)
     parts = pc.extract_regex(texts, r"^(?i)(?:SRID\s*=\s*(?P<srid>\d+)\s*;)?(?P<wkt>(?s:.*))$")
     srid = pc.struct_field(parts, "srid").to_numpy(zero_copy_only=False)
     wkt = pc.struct_field(parts, "wkt").to_numpy(zero_copy_only=False)
     hexadecimal = pc.match_substring_regex(texts, "^[0-9A-Fa-f]{10,}$").to_numpy(zero_copy_only=False) == True  # noqa: E712 - null
-    found[hexadecimal] = shapely.from_wkb(written[hexadecimal], on_invalid="ignore")
-    found[~hexadecimal] = shapely.from_wkt(wkt[~hexadecimal], on_invalid="ignore")
-    named = np.array([bool(number) for number in srid], bool) & ~shapely.is_missing(found)
-    found[named] = shapely.set_srid(found[named], srid[named].astype(int))
-    return found
+    shapes[hexadecimal] = shapely.from_wkb(written[hexadecimal], on_invalid="ignore")
+    shapes[~hexadecimal] = shapely.from_wkt(wkt[~hexadecimal], on_invalid="ignore")
+    named = np.array([bool(number) for number in srid], bool) & ~shapely.is_missing(shapes)
+    shapes[named] = shapely.set_srid(shapes[named], srid[named].astype(int))
+    return shapes
 
 
-def _crs(given: Geometries, named: CRS | None) -> tuple[CRS, str | None]:
-    """The coordinate system of outlines, and what was assumed where nothing names it."""
-    srids = np.unique(shapely.get_srid(given[~shapely.is_missing(given)]))
+def _crs(shapes: Geometries, named: CRS | None) -> tuple[CRS, str | None]:
+    """The coordinate system of geometries, and what was assumed where nothing names it."""
+    srids = np.unique(shapely.get_srid(shapes[~shapely.is_missing(shapes)]))
     srids = srids[srids > 0]
     if len(srids) > 1:
         raise InvalidInputError(
@@ -179,8 +179,8 @@ def _crs(given: Geometries, named: CRS | None) -> tuple[CRS, str | None]:
         return _of_number(int(srids[0])), None
     if named is not None:
         return (named.sub_crs_list[0] if named.is_compound else named), None
-    left, lower, right, upper = shapely.total_bounds(given)
-    degrees = not (left < -180 or lower < -90 or right > 180 or upper > 90)  # also when all are empty
+    xmin, ymin, xmax, ymax = shapely.total_bounds(shapes)
+    degrees = not (xmin < -180 or ymin < -90 or xmax > 180 or ymax > 90)  # also when all are empty
     return CRS.from_epsg(_DEGREES if degrees else _EQUAL_AREA), f"EPSG:{_DEGREES if degrees else _EQUAL_AREA}"
 
 
@@ -203,55 +203,55 @@ def _transformer(crs: CRS) -> Callable[..., Any] | None:
 
 
 def _measured(
-    state: dict[str, Any], given: Geometries, change: Callable[..., Any] | None
+    state: dict[str, Any], shapes: Geometries, change: Callable[..., Any] | None
 ) -> tuple[dict[str, Any], pa.Array, NDArray[np.float64], NDArray[np.bool_]]:
     """The state of a batch, its WKB in EPSG:3035, its boxes, and which are sound."""
-    there = ~shapely.is_missing(given)
-    types = shapely.get_type_id(given)
+    there = ~shapely.is_missing(shapes)
+    types = shapely.get_type_id(shapes)
     polygonal = np.isin(types, _POLYGONAL)
-    valid = shapely.is_valid(given)
-    moved = given.copy() if change is None else shapely.transform(given, change, interleaved=False)
+    valid = shapely.is_valid(shapes)
+    moved = shapes.copy() if change is None else shapely.transform(shapes, change, interleaved=False)
     boxes = shapely.bounds(moved)
-    empty = shapely.is_empty(given)
+    empty = shapely.is_empty(shapes)
     outside = there & ~empty & ~np.isfinite(boxes).all(axis=1)
     usable = polygonal & ~empty & ~outside
     moved[~usable] = None
     broken = there & ~valid
-    reasons = np.full(len(given), None, object)
-    reasons[broken] = shapely.is_valid_reason(given[broken])
-    kinds = np.full(len(given), None, object)
+    reasons = np.full(len(shapes), None, object)
+    reasons[broken] = shapely.is_valid_reason(shapes[broken])
+    kinds = np.full(len(shapes), None, object)
     kinds[there & ~polygonal] = [shapely.GeometryType(kind).name for kind in types[there & ~polygonal]]
     area = np.where(usable | (polygonal & empty), shapely.area(moved), np.nan)
     area[polygonal & empty] = 0
     state |= {"kind": kinds, "empty": empty, "reason": reasons, "outside": outside}
-    state |= {"area": pa.array(area, from_pandas=True), "identity": _identity(given)}
+    state |= {"area": pa.array(area, from_pandas=True), "identity": _identity(shapes)}
     sound = usable & valid & (valid if change is None else shapely.is_valid(moved))
     return state, pa.array(shapely.to_wkb(moved), pa.large_binary()), np.where(usable[:, None], boxes, np.nan), sound
 
 
-def _identity(given: Geometries) -> list[bytes | None]:
-    """A hash of each outline's coordinates in their order; a polygon is the same as the multipolygon of it alone."""
-    single = shapely.get_type_id(given) == shapely.GeometryType.POLYGON
-    several = given.copy()
-    several[single] = shapely.multipolygons(given[single][:, None]) if single.any() else []
+def _identity(shapes: Geometries) -> list[bytes | None]:
+    """A hash of each geometry's coordinates in their order; a polygon is the same as the multipolygon of it alone."""
+    single = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
+    several = shapes.copy()
+    several[single] = shapely.multipolygons(shapes[single][:, None]) if single.any() else []
     return [wkb and hashlib.blake2b(wkb, digest_size=16).digest() for wkb in shapely.to_wkb(several)]
 
 
 # -- overlaps --------------------------------------------------------------------------------------------------------
 
 
-def _first_of_each(codes: NDArray[Any], sound: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Where sound outlines stand, of several with the same code the first: thousands may be copies of one."""
+def _first_of_each(codes: NDArray[np.int64], sound: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Where sound geometries stand, of several with the same code the first: thousands may be copies of one."""
     places = np.flatnonzero(sound)
     return places[np.unique(codes[places], return_index=True)[1]]
 
 
-def _along_a_curve(outlines: Outlines, places: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The places of outlines in an order in which neighbours come together."""
+def _along_a_curve(measured: Measured, places: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The places of geometries in an order in which neighbours come together."""
     if not len(places):
         return places
-    left, lower, right, upper = outlines.boxes[places].T
-    centres = gpd.GeoSeries(shapely.points((left + right) / 2, (lower + upper) / 2))
+    xmin, ymin, xmax, ymax = measured.boxes[places].T
+    centres = gpd.GeoSeries(shapely.points((xmin + xmax) / 2, (ymin + ymax) / 2))
     return places[np.argsort(centres.hilbert_distance().to_numpy(), kind="stable")]
 
 
@@ -262,11 +262,11 @@ def _common_box(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def _intersected(shapes: pa.LargeBinaryArray, pairs: NDArray[np.intp]) -> pa.Table:
-    """Which of the pairs of outlines have more than SMALLEST m² in common."""
+    """Which of the pairs of geometries have more than SMALLEST m² in common."""
     used, numbers = np.unique(pairs, return_inverse=True)
-    outlines = shapely.from_wkb(shapes.take(pa.array(used)).to_numpy(zero_copy_only=False))
-    shapely.prepare(outlines)
-    a, b = outlines[numbers.reshape(pairs.shape)].T
+    measured = shapely.from_wkb(shapes.take(pa.array(used)).to_numpy(zero_copy_only=False))
+    shapely.prepare(measured)
+    a, b = measured[numbers.reshape(pairs.shape)].T
     # most neighbours only touch, which is told five times faster than where
     inner = shapely.relate_pattern(a, b, "T********")
     pairs, a, b = pairs[inner], a[inner], b[inner]
@@ -282,8 +282,8 @@ def _intersected(shapes: pa.LargeBinaryArray, pairs: NDArray[np.intp]) -> pa.Tab
     return pa.table(columns, schema=PAIRS_FOUND).filter(pa.array(area > SMALLEST))
 
 
-def _of_all(pairs: pa.Table, codes: NDArray[Any]) -> pa.Table:
-    """The pairs of all outlines, in the order of their rows, from those of the first of each code."""
+def _of_all(pairs: pa.Table, codes: NDArray[np.int64]) -> pa.Table:
+    """The pairs of all geometries, in the order of their rows, from those of the first of each code."""
     several = pa.table({"code": codes, "each": np.arange(1, len(codes) + 1)})
     for name in ("row_a", "row_b"):
         first = pairs.append_column("code", pa.array(codes[pairs[name].to_numpy() - 1]))

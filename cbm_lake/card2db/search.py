@@ -38,12 +38,12 @@ def _geometry(value: GeometryLike) -> shapely.Geometry:
     try:
         if isinstance(value, Mapping):
             value = shapely.geometry.shape(value.get("geometry") or value)
-        found = value if isinstance(value, shapely.Geometry) else shapely.box(*(float(side) for side in value))
+        area = value if isinstance(value, shapely.Geometry) else shapely.box(*(float(side) for side in value))
     except (AttributeError, KeyError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
         raise InvalidInputError(
             f"geometry {value!r:.60} is neither shapely, GeoJSON nor west, south, east, north"
         ) from error
-    bounds = west, south, east, north = found.bounds if found else (math.nan,) * 4  # shapely makes no box of nan
+    bounds = west, south, east, north = area.bounds if area else (math.nan,) * 4  # shapely makes no box of nan
     if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
         raise InvalidInputError(f"geometry with bounds {bounds} is not in degrees; transform it to EPSG:4326")
-    return found
+    return area
