@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from cbm_lake.cards import CLOUD_CLASSES
+from cbm_lake.cards import CLOUD_CLASSES, S2
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.files import clock
 from cbm_lake.lake import Lake, open_lake, schemas
@@ -27,9 +27,9 @@ from cbm_lake.lake.snapshots import ParcelSet
 OFFSET: Final = 1000.0
 """DN by which a wrong scene is off."""
 _SETS: Final = {
-    "all bands": ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"),
-    "10 m bands": ("B02", "B03", "B04", "B08"),
-    "20 m bands": ("B05", "B06", "B07", "B8A", "B11", "B12"),
+    "all bands": tuple(S2.resolutions),
+    "10 m bands": tuple(band.name for band in S2.bands if band.metres == 10),
+    "20 m bands": tuple(band.name for band in S2.bands if band.metres == 20),
 }
 """Bands that one file or one step of processing has in common."""
 _FROM, _TO = 650.0, 1350.0
@@ -44,11 +44,8 @@ _SAMPLE: Final = 5_000
 """Parcels are enough for a country."""
 _ERRORS: Final = 3.0
 """Standard errors (the median of the bands') by which a shift must be off zero."""
-_WAVELENGTHS: Final = {
-    "B02": 490, "B03": 560, "B04": 665, "B05": 705, "B06": 740, "B07": 783, "B08": 842, "B8A": 865, "B11": 1610,
-    "B12": 2190,
-}  # fmt: skip
-"""Nanometres: the bands' centres (ESA, Sentinel-2 User Handbook)."""
+_WAVELENGTHS: Final = {band.name: band.wavelength for band in S2.bands if band.wavelength is not None}
+"""Micrometres."""
 _ANGSTROM: Final = 1.3
 """How the light that haze scatters falls with the wavelength: as its power of minus so much, which is usual over land
 (Ångström 1929, Geografiska Annaler 11, 156)."""
@@ -101,11 +98,11 @@ def scenes(aoi: str, year: int, ptype: str | None = None, *, mark: bool = True, 
     findings = judged(lake, parcels)
     if not findings:
         raise NotFoundError(f"no scene of Sentinel-2 was extracted over {parcels.name}; extract some first")
-    known = set(lake.query("guard.suspects")["scene"].to_pylist())
+    marked = set(lake.query("guard.suspects")["scene"].to_pylist())
     if mark:
-        fresh = [found for found in findings if found.verdict == "suspect" and found.scene not in known]
-        _write(lake, [_row(found.scene, "suspect", found.kind, found.reason, found.shift) for found in fresh])
-    return pa.Table.from_pylist([asdict(found) for found in findings], schema=_FINDINGS)
+        fresh = [finding for finding in findings if finding.verdict == "suspect" and finding.scene not in marked]
+        _write(lake, [_row(finding.scene, "suspect", finding.kind, finding.reason, finding.shift) for finding in fresh])
+    return pa.Table.from_pylist([asdict(finding) for finding in findings], schema=_FINDINGS)
 
 
 def suspects(*, lake: Lake | None = None) -> pa.Table:
@@ -138,10 +135,10 @@ def judged(lake: Lake, parcels: ParcelSet) -> list[Finding]:
     while True:
         rows = lake.query("guard.residuals", **params, left_out=sorted(wrong)).to_pylist()
         findings = [_finding(row, slopes) for row in rows]
-        suspect = [found for found in findings if found.verdict == "suspect"]
+        suspect = [finding for finding in findings if finding.verdict == "suspect"]
         if not suspect:
-            return sorted([*wrong.values(), *findings], key=lambda found: (found.obstime, found.scene))
-        surest = min(suspect, key=lambda found: abs(abs(found.shift or 0.0) - OFFSET))
+            return sorted([*wrong.values(), *findings], key=lambda finding: (finding.obstime, finding.scene))
+        surest = min(suspect, key=lambda finding: abs(abs(finding.shift or 0.0) - OFFSET))
         wrong[surest.scene] = surest
 
 
@@ -156,22 +153,22 @@ def _finding(row: dict[str, Any], slopes: dict[str, float | None]) -> Finding:
     shifts = {
         band: row[f"{band.lower()}_shift"] for band in _SETS["all bands"] if row[f"{band.lower()}_shift"] is not None
     }
-    told = ", ".join(f"{band} {shift:+.0f}" for band, shift in shifts.items())
-    known = {"scene": row["scene"], "obstime": row["obstime"], "parcels": row["compared"]}
+    shift_text = ", ".join(f"{band} {shift:+.0f}" for band, shift in shifts.items())
+    columns = {"scene": row["scene"], "obstime": row["obstime"], "parcels": row["compared"]}
     floors = {"10 m bands": row["floor_ten"], "20 m bands": row["floor_twenty"]}
     floor = min((value for value in floors.values() if value is not None), key=abs, default=None)
     if row["compared"] < _PARCELS or len(shifts) < 2:
         reason = f"only {row['compared']} parcels were clear on this day and on others"
-        return Finding(**known, verdict="undecided", kind=None, shift=None, floor_shift=floor, reason=reason)
+        return Finding(**columns, verdict="undecided", kind=None, shift=None, floor_shift=floor, reason=reason)
     growth = {band: slopes.get(f"{band.lower()}_slope") or 0.0 for band in shifts}
     error = float(np.median([row[f"{band.lower()}_error"] for band in shifts]))
     for name, bands in _SETS.items():
         shift = _common(shifts, growth, [band for band in bands if band in shifts])
         if shift is not None and abs(shift) > _ERRORS * error and _floors_moved(shift, floors, name):
             kind = _kind(shift, row["boa_offset"], name)
-            return Finding(**known, verdict="suspect", kind=kind, shift=shift, floor_shift=floor, reason=told)
+            return Finding(**columns, verdict="suspect", kind=kind, shift=shift, floor_shift=floor, reason=shift_text)
     off = float(np.median(list(shifts.values())))
-    return Finding(**known, verdict="ok", kind=None, shift=off, floor_shift=floor, reason=told)
+    return Finding(**columns, verdict="ok", kind=None, shift=off, floor_shift=floor, reason=shift_text)
 
 
 def _common(shifts: dict[str, float], growth: dict[str, float], bands: Sequence[str]) -> float | None:
@@ -186,15 +183,15 @@ def _common(shifts: dict[str, float], growth: dict[str, float], bands: Sequence[
         return None
     model = np.column_stack([*causes, [float(band in bands) for band in shifts]])
     moved = np.array(list(shifts.values()))
-    found = np.linalg.lstsq(model, moved, rcond=None)[0]
-    fits = np.abs(moved - model @ found) <= _APART
-    return float(found[-1]) if _FROM <= abs(found[-1]) <= _TO and bool(fits.all()) else None
+    coefficients = np.linalg.lstsq(model, moved, rcond=None)[0]
+    fits = np.abs(moved - model @ coefficients) <= _APART
+    return float(coefficients[-1]) if _FROM <= abs(coefficients[-1]) <= _TO and bool(fits.all()) else None
 
 
 def _floors_moved(shift: float, floors: dict[str, float | None], name: str) -> bool:
     """Whether the darkest pixels of the bands of a set moved with the others."""
-    wanted = [floor for bands, floor in floors.items() if name in ("all bands", bands) and floor is not None]
-    return all(abs(floor - shift) <= _FLOOR for floor in wanted)
+    moved_floors = [floor for bands, floor in floors.items() if name in ("all bands", bands) and floor is not None]
+    return all(abs(floor - shift) <= _FLOOR for floor in moved_floors)
 
 
 def _kind(shift: float, boa_offset: float | None, name: str) -> str:
@@ -220,8 +217,8 @@ _FINDINGS: Final = pa.schema(
 
 
 def _row(scene: str, status: str, kind: str | None, reason: str, shift: float | None) -> dict[str, Any]:
-    made = {"found": clock.now(), "version": version("cbm-lake")}
-    return {"card": "s2", "scene": scene, "status": status, "kind": kind, "shift": shift, "reason": reason, **made}
+    origin = {"found": clock.now(), "version": version("cbm-lake")}
+    return {"card": "s2", "scene": scene, "status": status, "kind": kind, "shift": shift, "reason": reason, **origin}
 
 
 def _write(lake: Lake, rows: list[dict[str, Any]]) -> None:

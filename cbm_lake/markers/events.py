@@ -79,9 +79,18 @@ def mowing(seen: Seen, year: int, harvest: Found, chosen: Parameters) -> Events:
     how, ndvi = chosen.mowing, seen.ndvi
     first, last = how.season.days(year)
     found = kernels.falls(
-        ndvi.offsets, ndvi.day, ndvi.value, first, last, how.drop, how.high, how.window, how.regain, how.regrowth,
+        ndvi.offsets,
+        ndvi.day,
+        ndvi.value,
+        first,
+        last,
+        how.drop,
+        how.high,
+        how.window,
+        how.regain,
+        how.regrowth,
         how.apart,
-    )  # fmt: skip
+    )
     found = work.apart_from(*found, *harvest)
     wave = seen.coherence
     factor, before = float(norm.isf(how.false_alarm)), chosen.work.coherence_days

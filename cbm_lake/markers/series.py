@@ -133,10 +133,20 @@ def looks(lake: Lake, parcels: ParcelSet, chosen: Parameters, pids: Sequence[str
     first, last = chosen.season.days(parcels.year)
     clear = chosen.clear
     return counted(
-        lake, "markers.looks", aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, first=first, last=last,
-        pixels=clear.pixels, share=clear.share, screen=list(clear.screen), cloud=clear.cloud,
-        brightest=clear.brightest, pids=None if pids is None else sorted(set(pids)),
-    )  # fmt: skip
+        lake,
+        "markers.looks",
+        aoi=parcels.aoi,
+        year=parcels.year,
+        ptype=parcels.ptype,
+        first=first,
+        last=last,
+        pixels=clear.pixels,
+        share=clear.share,
+        screen=list(clear.screen),
+        cloud=clear.cloud,
+        brightest=clear.brightest,
+        pids=None if pids is None else sorted(set(pids)),
+    )
 
 
 def check_known(pids: pa.ChunkedArray | pa.Array, wanted: Sequence[str], parcels: ParcelSet) -> None:

@@ -103,8 +103,16 @@ def seasons(found: Curves, smooth: Smooth) -> dict[str, Floats]:
     none = ~(np.maximum(top - left_base, top - right_base) >= smooth.amplitude)
     inside = (day >= start[:, None]) & (day <= end[:, None])
     integral = smooth.step * np.where(inside, value, 0).sum(axis=1)
-    columns = {"start": start, "peak": day[peak].astype(np.float64), "end": end, "peak_ndvi": top, "base_ndvi": base,
-               "amplitude": amplitude, "length_days": end - start, "integral": integral}  # fmt: skip
+    columns = {
+        "start": start,
+        "peak": day[peak].astype(np.float64),
+        "end": end,
+        "peak_ndvi": top,
+        "base_ndvi": base,
+        "amplitude": amplitude,
+        "length_days": end - start,
+        "integral": integral,
+    }
     return {name: np.where(none, np.nan, column) for name, column in columns.items()}
 
 
