@@ -125,7 +125,6 @@ def migrate(
     columns = declared.Columns(pid, fid, crop_name, crop_code)
     if datasets_file is not None:
         columns = datasets.completed(columns, datasets_file, key)
-    lake = lake or open_lake()
     sources = _Given(
         _texts(parcels or ()),
         _text(catalogue),

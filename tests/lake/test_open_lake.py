@@ -30,9 +30,10 @@ DOORS = {
     "lake/__init__.py": {"at"},  # the same lake at another moment
     "parcel/sources/__init__.py": {"here"},  # the source of `get`, where no server is
     "extract/scene.py": None,  # what workers run, in processes of their own
+    "extract/jobparcels.py": None,  # the same
     "extract/running.py": {"_settle"},  # the lake of a plan, which names it by its URL
     "demo/run.py": {"run"},  # its own, not that of the settings
-    "foi/result.py": {"chosen_parcels"},  # for parcels of a file none is opened
+    "foi/result.py": {"parcels_of"},  # for parcels of a file none is opened
     "report/facts.py": {"open_at"},  # the lake of the moment that a report says
     "report/verification.py": {"verify"},
 }
