@@ -57,3 +57,11 @@ def lake(workspace):
     from cbm_lake.lake import open_lake
 
     return open_lake()
+
+
+@pytest.fixture(scope="session")
+def undamaged(tmp_path_factory):
+    """A lake of scenes, parcels and cubes that is made once; tests damage copies of it (`damage.copy`)."""
+    import damage
+
+    return damage.build(tmp_path_factory.mktemp("undamaged"))

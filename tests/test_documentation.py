@@ -34,7 +34,7 @@ def told(heading):
 def of_cards(pattern):
     """A name as it is, or that of each card of the kind that stands in it in braces; see `templates`."""
     kind = re.search(r"{(\w+)}", pattern)
-    if not kind or kind[1] not in templates.KINDS:
+    if not kind or kind[1] not in templates.KINDS or pattern.startswith("/"):  # an address has placeholders of its own
         return [pattern]
     return [pattern.replace(kind[0], card.name) for card in CARDS.values() if templates.KINDS[kind[1]](card)]
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from cbm_lake.cards import statistics
 from cbm_lake.cards.card import Band, Card, Classification, Mission, Quantity, Refusal
-from cbm_lake.cards.classes import CLASS_NAMES, CLASSES, CLOUD_CLASSES, Classes, scene_classes, with_classes
+from cbm_lake.cards.classes import CLASS_NAMES, CLASSES, CLOUD_CLASSES, Classes, scene_classes, screened, with_classes
 from cbm_lake.cards.indices import INDICES, Index
 from cbm_lake.cards.landsat import LS
 from cbm_lake.cards.sentinel1 import BS, C6
@@ -47,6 +47,7 @@ __all__ = [
     "band_named",
     "get",
     "scene_classes",
+    "screened",
     "statistics",
     "with_classes",
 ]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import numpy as np
 from pydantic import SkipValidation
 
+from cbm_lake.cards.card import Card
 from cbm_lake.cards.sentinel2 import SCL
 from cbm_lake.errors import InvalidInputError, given
 
@@ -44,6 +45,13 @@ def scene_classes(named: Classes) -> tuple[int, ...]:
     else:
         parts = [named]
     return tuple(dict.fromkeys(_scene_class(part, named) for part in parts))
+
+
+def screened(named: Classes, card: Card) -> tuple[int, ...]:
+    """The classes of a card that are to be screened; where Sentinel-2's usual ones are named, the card's usual ones."""
+    classes = scene_classes(named)
+    usual = card.classification.screened if card.classification else ()
+    return usual if classes == CLOUD_CLASSES else classes
 
 
 def with_classes(params: dict[str, Any]) -> dict[str, Any]:

@@ -307,7 +307,7 @@ def _prepare(
     lake: Lake, card: str, parcels: ParcelSet, jobs: list[Job], remembered: dict[str, Raster], *, cube: bool
 ) -> list[Job]:
     """Make what the jobs need: tables, pixel indexes, and places in the cubes, which the jobs then know."""
-    lake.prepare(card)
+    lake.prepare(card, optional(name for job in jobs for name in job.statistics))
     rasters = {raster.href: raster for job in jobs for raster in job.rasters.values()}
     headers = {href: replace(raster, encoding=None).to_json() for href, raster in rasters.items()}
     before = {href: raster.to_json() for href, raster in remembered.items()}

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cbm_lake.cards import S2, band_called
+from cbm_lake.cards import CARDS, S2, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
@@ -128,7 +128,7 @@ def _written(
     Workspace.here().prepare(folder)
     lists = []
     for asked in (band,) if isinstance(band, str) else band:
-        name = band_called(asked)
+        name = band_called(asked, CARDS.get(card))
         chips = source.raw_chips(lon, lat, *days, band=name, chipsize=chipsize, folder=folder, card=card)
         lists.append(_listed(chips))
         file = folders.write_file(folder / f"images_list.{name}.csv", lists[-1].to_csv())

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from cbm_lake.cards import CLOUD_CLASSES
+from cbm_lake.cards import CLOUD_CLASSES, observation
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, of_extra
 from cbm_lake.ipycbm import drawing, maps
 from cbm_lake.ipycbm.choice import STYLE, ParcelSet, ParcelSetKey, offer
@@ -42,7 +42,7 @@ _HEIGHT: Final = 520
 """Pixels of the map."""
 _CLOUD: Final = 0.2
 """Share of a parcel that may be clouded where its NDVI is shown."""
-_PALE: Final = {"cloudy": "clouded", "unknown": "of unknown sky (no pixel classified)", "seen in part": "seen in part"}
+_PALE: Final = {**observation.WHY_NOT, "unknown": "of unknown sky (no pixel classified)"}
 """Why points are pale, in words."""
 
 Tell = Callable[[str], str]
@@ -155,17 +155,14 @@ def _csv(file: Path) -> pa.Table:
 
 def tell(lake: Lake, key: ParcelSetKey, pid: str) -> str:
     """NDVI of a parcel over the year, as HTML."""
-    rows = lake.query("time_series.ndvi", **_named(key), pid=pid, screen=list(CLOUD_CLASSES))
+    rows = lake.query("time_series.observations", **_named(key), pid=pid, screen=list(CLOUD_CLASSES))
     rows = rows.filter(rows["ndvi"].is_valid())
     heading = f"<b>parcel {html.escape(pid)}</b>"
     if not rows.num_rows:
         return f"{heading}: nothing is extracted of it yet"
-    looks = [
-        sky if sky != "clear" or share else "seen in part"
-        for sky, share in zip(rows["sky"].to_pylist(), rows["seen"].to_pylist(), strict=True)
-    ]
-    curve = drawing.curve(rows["obstime"].to_pylist(), rows["ndvi"].to_pylist(), [look != "clear" for look in looks])
-    counts = Counter(look for look in looks if look != "clear")
+    looks = rows["why_not"].to_pylist()
+    curve = drawing.curve(rows["obstime"].to_pylist(), rows["ndvi"].to_pylist(), [look is not None for look in looks])
+    counts = Counter(look for look in looks if look)
     pale = ", ".join(f"{count} {_PALE[look]}" for look, count in sorted(counts.items()))
     return f"{heading}: NDVI of {rows.num_rows} scenes{f', pale: {pale}' if pale else ''}<br>{curve}"
 

@@ -132,6 +132,16 @@ _BESIDE: Final = {
     "sensor": "card",
 }
 """Names that mean anything in a statement of one's own: the lake's they are only beside that other column."""
+_OF_LOOKS: Final = {
+    "pixels": Column("pixels of the look: the fewest of the bands of the finest grid"),
+    "cloud": Column("share of the classified pixels that are of screened classes", "1"),
+    "clear_share": Column("share of the classified pixels that are of no screened class", "1"),
+    "unknown": Column("whether no pixel of the parcel is classified"),
+    "clouded": Column("whether too many pixels are of screened classes"),
+    "usable": Column("whether the numbers of the look stand for the parcel"),
+    "why_not": Column("why they do not: small, cut, unknown or cloudy"),
+}
+"""Columns of the view observations."""
 _VERSIONED: Final = frozenset({"pid", "extraction"})
 _CARDS: Final = {band: card for card in reversed(tuple(cards.CARDS.values())) for band in card.rasters}
 _CLASS_COLUMNS: Final = frozenset(
@@ -149,6 +159,8 @@ def describe(name: str, among: Collection[str]) -> Column | None:
     if name in cards.STATISTICS:
         known = {"band", *cards.statistics.STORED} <= set(among)
         return Column(f"{cards.STATISTICS[name].description} of the pixels of the band") if known else None
+    if "why_not" in among and (name in _OF_LOOKS or name in cards.INDICES):
+        return _of_look(name)
     band, statistic = _of_statistic(name)
     if statistic and band in {*cards.ASSETS, "SC"}:
         return Column(f"{statistic.description} of the parcel's pixels, {_quantity(band)}", _unit(band, statistic))
@@ -157,6 +169,11 @@ def describe(name: str, among: Collection[str]) -> Column | None:
     if name in _CLASS_COLUMNS:
         return Column(f"pixels of scene class {name.rpartition('_')[2]}", "1")
     return _DESCRIPTIONS.get(name) if _BESIDE.get(name, name) in among else None
+
+
+def _of_look(name: str) -> Column:
+    """A column of the view observations."""
+    return _OF_LOOKS.get(name) or Column(f"{cards.INDICES[name].label} of the bands' means", "1")
 
 
 def _quantity(band: str) -> str:

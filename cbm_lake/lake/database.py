@@ -219,6 +219,15 @@ class Database:
         self._refused[name] = damaged.message(path, reason, advice)
         damaged.refuse(self._connection, name, schema, self._refused[name])
 
+    def _used(self) -> list[str]:
+        """The cards that may have signatures: in files, set aside, or given as rows."""
+        return [
+            card
+            for card in cards.CARDS
+            if any(self._files[f"{kind}_{card}"] for kind in ("signatures", "aside"))
+            or f"signatures_{card}" in self._rows
+        ]
+
     def _end(self) -> None:
         """Make the views of the signatures and of the other tables."""
         with queries.translated():
@@ -228,7 +237,7 @@ class Database:
                 if name.startswith("signatures_") and self._files[name]:
                     empty = self._schema(name).empty_table()
                     self._connection.from_arrow(empty).create(f"no_{name}")
-            for definition in derived.definitions(self._statistics):
+            for definition in derived.definitions(self._statistics, self._used()):
                 if definition.name >= _OF_SIGNATURES:
                     self._define(definition)
             self._attributes()

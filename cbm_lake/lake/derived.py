@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from cbm_lake import cards
@@ -28,18 +28,21 @@ _CONSTANTS: Final = {
 """Macros without parameters: their values and what they are."""
 
 
-def definitions(statistics: templates.Statistics = templates.NONE) -> tuple[Query, ...]:
+def definitions(
+    statistics: templates.Statistics = templates.NONE, used: Collection[str] = cards.CARDS
+) -> tuple[Query, ...]:
     """The macros and views of every connection, those of sql/ and these, in the order in which they are created.
 
     Not cached: it follows what `cards.INDICES` has at the time.
 
     Args:
         statistics: of each card, those that its table has beside those that every signature has.
+        used: cards that may have signatures; the view of all looks asks no others, which it would take time to plan.
     """
-    return tuple(sorted([*queries.definitions(statistics), *_derived()], key=lambda query: query.name))
+    return tuple(sorted([*queries.definitions(statistics), *_derived(used)], key=lambda query: query.name))
 
 
-def _derived() -> Iterator[Query]:
+def _derived(used: Collection[str]) -> Iterator[Query]:
     for index in INDICES.values():
         yield _query("macros", index.name, f"{index.description}, of reflectances x 10000", index_macro(index))
     for name, (value, about) in _CONSTANTS.items():
@@ -50,9 +53,8 @@ def _derived() -> Iterator[Query]:
     for card in optical:
         name = f"observations_{card.name}"
         yield _query("views", f"42_{name}", "the view observations of a card by other rules", _observations_of(card))
-    yield _query(
-        "views", "43_observations", "looks at parcels: indices, and what they are worth", _observations(optical)
-    )
+    asked = [card for card in optical if card.name in used] or optical[:1]
+    yield _query("views", "43_observations", "looks at parcels: indices, and what they are worth", _observations(asked))
 
 
 def _query(folder: str, name: str, about: str, statement: str) -> Query:

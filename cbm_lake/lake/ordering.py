@@ -19,6 +19,7 @@ from cbm_lake.lake import queries
 
 KEYS: Final = {
     **dict.fromkeys(cards.CARDS, ("aoi", "year", "ptype", "pid", "obstime", "scene")),
+    "observations": ("aoi", "year", "ptype", "pid", "obstime", "scene", "card"),
     "parcels": ("aoi", "year", "ptype", "pid"),
     "scenes": ("card", "obstime", "id"),
 }

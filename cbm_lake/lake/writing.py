@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import clock, digests, filenames
 from cbm_lake.files.filenames import Order
 from cbm_lake.geo import geoparquet
-from cbm_lake.lake import manifest, revisions, schemas, sums
+from cbm_lake.lake import manifest, revisions, schemas, sums, tables
 from cbm_lake.lake.pixels import Pixels
 from cbm_lake.lake.records import FileEntry, LedgerEntry
 from cbm_lake.lake.slots import SlotContent, lost, reserved
@@ -125,10 +125,17 @@ class Writing(Pixels):
         self._check_present()
         manifest.forget(self._tables["files"], name)
 
-    def prepare(self, card: str) -> None:
-        """Make the tables that extraction writes, so that workers find them."""
+    def prepare(self, card: str, statistics: Iterable[str] = ()) -> None:
+        """Make the tables that extraction writes, so that workers find them.
+
+        Args:
+            card: its name.
+            statistics: that are to be written beside those that every signature has: the table gets their columns.
+        """
         self._check_present()
-        for name in (f"signatures_{card}", "ledger", "slots", "rasters"):
+        columns = [field.name for field in tables.columns_of(card, statistics)]
+        self._tables[f"signatures_{card}"].create(columns)
+        for name in ("ledger", "slots", "rasters"):
             self._tables[name].create()
 
     def write_signatures(self, card: str, rows: pa.Table, extraction: int) -> None:

@@ -24,7 +24,7 @@ VIEWS: Final = frozenset(
         *cards.CARDS,
         *(f"{card}_long" for card in cards.CARDS),
         *("scenes", "parcels", "sc", "extractions", "markers"),
-        *("weather", "weather_cells", "parcel_attributes", "parcel_attributes_long"),
+        *("observations", "weather", "weather_cells", "parcel_attributes", "parcel_attributes_long"),
     }
 )
 """What may be read."""
@@ -77,7 +77,7 @@ _EXPRESSIONS: Final = frozenset(
 )
 _TABLE_FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series"})
 _COMPUTING: Final = """
-    ndvi share_of
+    share_of sky_of is_seen is_observable
     + - * / // % ^ ** || & | ~ << >> @ ! ~~ !~~ ~~* !~~* ~~~ -> ->> && <-> <@ @>
     abs ceil ceiling floor round trunc sign sqrt cbrt exp ln log log2 log10 pow power mod gcd lcm greatest least
     pi radians
@@ -114,7 +114,7 @@ _COMPUTING: Final = """
     cardinality element_at
     coalesce ifnull nullif if constant_or_null typeof grouping grouping_id
 """
-_FUNCTIONS: Final = frozenset(_COMPUTING.split())
+_FUNCTIONS: Final = frozenset([*_COMPUTING.split(), *cards.INDICES])
 """Functions, operators and macros that only compute with what they are given."""
 
 

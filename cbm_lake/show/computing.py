@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import shapely
 
-from cbm_lake.cards import INDICES, S2, Classes, Index, observation, scene_classes
+from cbm_lake.cards import INDICES, S2, Card, Classes, Index, observation, scene_classes
 from cbm_lake.geo.reprojection import reprojected
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def ndvi_curve(series: pd.DataFrame, screen: Classes) -> pd.DataFrame:
     return index_curve(series, INDICES["ndvi"], screen)
 
 
-def index_curve(series: pd.DataFrame, index: Index, screen: Classes) -> pd.DataFrame:
+def index_curve(series: pd.DataFrame, index: Index, screen: Classes, card: Card = S2) -> pd.DataFrame:
     """An index over time, of the bands' means.
 
     low and high are the least and the greatest index of bands between their quartiles.
@@ -51,12 +51,14 @@ def index_curve(series: pd.DataFrame, index: Index, screen: Classes) -> pd.DataF
         series: rows by time and band, in the columns of the contract.
         index: one of `cards.INDICES`.
         screen: scene classes that count as clouds, in any form of `cards.scene_classes`.
+        card: whose bands.
 
     Returns:
         time, value, low, high, cloud (share, NaN where not known), count (pixels, of the band that has fewest), why_not
         (why it is not usable, as in `cards.observation`; else None), by time; only where all bands have pixels.
     """
-    rows = {band: _of_band(series, band) for band in index.bands}
+    own = dict(zip(index.bands, index.bands_of(card), strict=True))
+    rows = {band: _of_band(series, own[band]) for band in index.bands}
     times = functools.reduce(lambda one, other: one.intersection(other), (part.index for part in rows.values()))
     rows = {band: part.loc[times.sort_values()] for band, part in rows.items()}
     mean, p25, p75 = (
@@ -127,7 +129,7 @@ def _clouds(histograms: pd.Series[Any] | None, number: int, screen: Classes) -> 
 
 
 def clear(curve: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which observations are usable; all where nothing is said of it, as of weather."""
+    """Which observations are usable: by their clouds alone where nothing else is said, as of weather."""
     return ~_reasons(curve).astype(bool)
 
 
@@ -139,7 +141,7 @@ def hidden(curve: pd.DataFrame) -> dict[str, int]:
 
 def _reasons(curve: pd.DataFrame) -> NDArray[np.object_]:
     """Why observations are not usable; "" where they are."""
-    return np.array([reason or "" for reason in curve.get("why_not", [""] * len(curve))], object)
+    return np.array([reason or "" for reason in _why_not(curve, np.asarray(curve["cloud"], np.float64))], object)
 
 
 # -- places -------------------------------------------------------------------------------------------------------

@@ -37,10 +37,10 @@ def of_index(parcel: Parcel, index: Index, screen: Classes) -> Line:
     return _line(parcel, rows.to_pandas(), palette.GREY)
 
 
-def of_bands(parcel: Parcel, bands: Sequence[str], screen: Classes) -> dict[str, Line]:
+def of_bands(parcel: Parcel, bands: Sequence[str], screen: Classes, card: str = "s2") -> dict[str, Line]:
     """The reflectance of the crop's other parcels by band; see `_line`."""
     how = {"bands": list(bands), "screen": list(scene_classes(screen))}
-    rows = _lake().query("time_series.crop_s2", **_whose(parcel), **how).to_pandas()
+    rows = _lake().query(f"time_series.crop_{card}", **_whose(parcel), **how).to_pandas()
     rows[["mean", "std"]] /= 10_000
     return {band: _line(parcel, rows[rows["band"] == band], palette.BANDS[band]) for band in bands}
 

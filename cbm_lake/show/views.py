@@ -76,7 +76,8 @@ class View:
     def values(self, bands: Bands) -> NDArray[np.float64]:
         """The numbers of its scale by pixel: index, reflectance, dB, coherence; NaN where there is no measurement."""
         if self.index:
-            return self.index.of({name: np.where(bands[name] > 0, bands[name], np.nan) for name in self.bands})
+            roles = zip(self.index.roles, self.bands, strict=True)
+            return self.index.of({role: np.where(bands[name] > 0, bands[name], np.nan) for role, name in roles})
         pixels = bands[self.bands[0]].astype(np.float64)
         measured = np.where(pixels > 0, pixels, np.nan)
         if self.card is BS:
@@ -146,7 +147,7 @@ def view(bands: str | Sequence[str]) -> View:
     text = asked.strip().lower().replace("_", " ") if isinstance(asked, str) else ""
     names = asked.replace(",", "_").replace(" ", "_").split("_") if isinstance(asked, str) else list(asked)
     text = "ndvi" if [band_called(name) for name in names] == _NDVI else _WORDS.get(text, text)
-    index = next((index for index in INDICES.values() if text in (index.name, *index.aliases)), None)
+    index = _index_named(text)
     if index:
         return View(index.name, index.label, index.bands, index=index)
     if text == "true colour":
@@ -154,9 +155,7 @@ def view(bands: str | Sequence[str]) -> View:
     chosen = tuple(band_called(name.strip().upper()) for name in names if name.strip())
     other = CARDS.get(chosen[0].lower()) if chosen else None
     if other and other is not S2:
-        whole = other.band_named("_".join(names[1:]))  # QA_PIXEL has a line in its name
-        parts = (whole,) if whole else tuple(other.band_named(name) or name for name in names[1:])
-        return _of_card(bands, other, parts)
+        return _of_card(bands, other, [name for name in names[1:] if name])
     if chosen == (S2.class_band,):
         return View("SCL", "scene classes", chosen)
     if len(chosen) not in (1, 3) or not set(chosen) <= set(S2.resolutions):
@@ -164,8 +163,20 @@ def view(bands: str | Sequence[str]) -> View:
     return View("_".join(chosen), _COMPOSITES.get(chosen, ", ".join(chosen)), chosen)
 
 
-def _of_card(bands: str | Sequence[str], card: Card, names: tuple[str, ...]) -> View:
-    """One band of another card than Sentinel-2, its classes, or three bands of an optical one."""
+def _index_named(text: str) -> Index | None:
+    return next((index for index in INDICES.values() if text in (index.name, *index.aliases)), None)
+
+
+def _of_card(bands: str | Sequence[str], card: Card, words: Sequence[str]) -> View:
+    """Of another card than Sentinel-2 one band, an index, its classes, or three bands of an optical one."""
+    text = "_".join(words)
+    index = _index_named(text.replace("_", " ").lower())
+    if index and (found := index.bands_of(card)):
+        return View(f"{card.name}_{index.name}", f"{card.picture} {index.label}", found, card, index)
+    whole = card.band_named(text)  # QA_PIXEL has a line in its name
+    names = (whole,) if whole else tuple(card.band_named(word) or word for word in words)
+    if card.is_optical and (text := text.replace("_", " ").lower()) and _WORDS.get(text, text) == "true colour":
+        names = tuple(card.band_named(role) or role for role in ("red", "green", "blue"))
     name = "_".join((card.name, *names))
     if names == (card.class_band,):
         return View(name, f"{card.mission.name} {names[0]}", names, card)
@@ -177,7 +188,8 @@ def _of_card(bands: str | Sequence[str], card: Card, names: tuple[str, ...]) -> 
 def _advice(bands: str | Sequence[str]) -> str:
     return (
         f"{bands!r} is no view; write {', '.join(INDICES)}, true colour, SCL, one band or three of "
-        f"{', '.join(S2.resolutions)}, or of radar bs VV, bs VH, c6 VV, c6 VH"
+        f"{', '.join(S2.resolutions)}, or of radar bs VV, bs VH, c6 VV, c6 VH, "
+        "or of another card its name and one of these: ls ndvi"
     )
 
 

@@ -126,19 +126,20 @@ class Committed:
 
     def _completed(self, table: DeltaTable, columns: Iterable[str] = ()) -> DeltaTable:
         """The table with the columns that it lacks: an older version of this package made it, or they are optional."""
-        there = table.schema().fields
-        names = {field.name for field in there}
         written = set(columns)
-        added = [field for field in self.optional if field.name in written]
-        needed = Schema.from_arrow(pa.schema([*self.schema, *added])).fields
-        missing = [field for field in needed if field.name not in names]
-        if not missing:
-            return table
-        configuration = {_COLUMNS: "of several versions", _STATISTICS: ",".join(self.keys)}
-        actions = entries.alteration(table, Schema([*there, *missing]), configuration)
-        with suppress(CommitFailedError):  # another writer adds them at this moment
-            self.log.commit(actions, table.version(), _alters)
-        return self.open() or table
+        needed = pa.schema([*self.schema, *(field for field in self.optional if field.name in written)])
+        for _ in range(_ATTEMPTS):
+            there = table.schema().fields
+            names = {field.name for field in there}
+            missing = [field for field in Schema.from_arrow(needed).fields if field.name not in names]
+            if not missing:
+                return table
+            configuration = {_COLUMNS: "of several versions", _STATISTICS: ",".join(self.keys)}
+            actions = entries.alteration(table, Schema([*there, *missing]), configuration)
+            with suppress(CommitFailedError):  # another writer adds some at this moment, perhaps others
+                self.log.commit(actions, table.version(), _alters)
+            table = self.open() or table
+        raise SourceError(f"others went on adding columns to {self.url}; run the command again")
 
     def is_uniform(self, table: DeltaTable) -> bool:
         """Whether all files of a snapshot have all columns, since the table was made with as many as it has now.

@@ -72,7 +72,7 @@ def test_the_headers_of_snap_itself_are_read(lake, tmp_path, byteorder):
             "wavelength = {0.0}\ndata ignore value = 0.0\n"
         )
     load(lake, tmp_path)
-    catalogued(lake, tmp_path / BS)
+    assert catalogued(lake, tmp_path / BS)[0] == card2db.Ingested(1, 1)
     extracted(lake, "bs")
     check(lake, "bs", BS, arrays)
 
@@ -98,7 +98,7 @@ def test_the_names_of_bands_in_a_file_decide_their_order(lake, tmp_path):
     names = ("coh_VH_25Apr2024_01May2024", "coh_VV_25Apr2024_01May2024")
     write(tmp_path / "in" / f"{COH}.tif", arrays, descriptions=names)
     load(lake, tmp_path)
-    catalogued(lake, tmp_path / "in")
+    assert catalogued(lake, tmp_path / "in")[0] == card2db.Ingested(1, 1)
     extracted(lake, "c6")
     check(lake, "c6", COH, {"VH": arrays[0], "VV": arrays[1]})
 

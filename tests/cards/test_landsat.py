@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -128,7 +129,7 @@ PROVIDERS = {"Planetary Computer": of_planetary_computer, "USGS": of_usgs}
 def season(request, tmp_path_factory):
     """A lake with three extracted scenes of a provider, and the rasters by day."""
     folder = tmp_path_factory.mktemp("landsat")
-    lake = open_lake(str(folder / "lake"))
+    lake = open_lake(str(folder / "data" / "lake"))
     frame = gpd.GeoDataFrame({"pid": [f"{n}" for n in range(len(outlines()))]}, geometry=outlines(), crs=32631)
     frame.to_parquet(folder / "parcels.parquet")
     parcels.load(folder / "parcels.parquet", "ls", 2024, pid="pid", lake=lake)
@@ -139,6 +140,13 @@ def season(request, tmp_path_factory):
     assert card2db.items(items, card="ls", lake=lake).new == 3
     extract.ls("2024-06-01", "2024-07-31", aoi="ls", year=2024, workers=0, lake=lake)
     return lake, rasters
+
+
+@pytest.fixture
+def at_home(season, monkeypatch):
+    """The workspace whose lake it is."""
+    lake, _ = season
+    monkeypatch.setenv("CBM_LAKE_HOME", str(Path(lake.url).parents[1]))
 
 
 def reflectance(path):
@@ -328,11 +336,53 @@ def test_pictures_of_its_bands_and_classes_are_drawn():
     assert show.views.view("ls red").card is cards.LS
     assert show.views.view("ls nir08_red_green").bands == ("nir08", "red", "green")
     assert show.views.view("ls QA_PIXEL").classes
+    assert show.views.view("ls true colour").bands == ("red", "green", "blue")
     with pytest.raises(InvalidInputError, match="no view"):
-        show.views.view("ls B04")
+        show.views.view("ls B05")
+
+
+@pytest.mark.parametrize("name", ["ndvi", "evi", "ndmi"])
+def test_an_index_of_pixels_is_that_of_reflectance(name):
+    """By the formulas themselves: Rouse (1974), Huete (2002), Gao (1996)."""
+    pixels = {"blue": 400.0, "red": 800.0, "nir08": 3200.0, "swir16": 1900.0}
+    blue, red, nir, swir = (value / 10_000 for value in pixels.values())
+    expected = {"ndvi": (nir - red) / (nir + red), "evi": 2.5 * (nir - red) / (nir + 6 * red - 7.5 * blue + 1),
+                "ndmi": (nir - swir) / (nir + swir)}  # fmt: skip
+    view = show.views.view(f"ls {name}")
+    assert view.values({band: np.array([[pixels[band]]]) for band in view.bands}) == pytest.approx(expected[name])
+
+
+def test_curves_are_drawn_of_the_means_of_reflectance(season, at_home, tmp_path):
+    _, rasters = season
+    figure = show.time_series.index("ls", 2024, "4", "ndvi", card="ls", screen=[])
+    [line] = [line for line in figure.axes[0].lines if len(line.get_ydata()) == 3]
+    expected = []
+    for files in rasters.values():
+        red, nir = (truth(reflectance(files[band]), ["mean"])[4]["mean"] for band in ("red", "nir08"))
+        expected.append((nir - red) / (nir + red))
+    assert [*line.get_ydata()] == pytest.approx(expected, rel=1e-4)
+    show.time_series.s2("ls", 2024, "4", card="ls", file=tmp_path / "bands.png")
+    assert (tmp_path / "bands.png").stat().st_size > 5_000
+
+
+def test_images_are_drawn_from_chips_with_the_clouds_of_their_own_classes(season, at_home, tmp_path):
+    show.chip_images.by_pid("ls", 2024, "5", "2024-06-01", "2024-06-30", "ls ndvi", file=tmp_path / "ndvi.png")
+    assert (tmp_path / "ndvi.png").stat().st_size > 5_000
 
 
 # -- the command line ---------------------------------------------------------------------------------------------
+
+
+def test_it_is_among_the_observations_with_the_clouds_of_its_own_classes(season):
+    lake, _ = season
+    rows = lake.sql(
+        "select o.pid, o.card, o.ndvi, o.cloud, ls.qa from observations o join ls using (pid, scene)"
+    ).to_pylist()
+    assert len(rows) == lake.sql("from ls").num_rows > 15
+    for row in rows:
+        classified = sum(row["qa"][1:])
+        assert row["card"] == "ls"
+        assert row["cloud"] == pytest.approx(sum(row["qa"][1:6]) / classified if classified else None, rel=1e-6)
 
 
 def test_the_command_line_knows_it():
@@ -340,6 +390,16 @@ def test_the_command_line_knows_it():
     assert "Landsat 8 and 9" in run(app, ["extract", "--help"]).output
     assert run(app, ["extract", "ls", "--help"]).exit_code == 0
     assert "ls" in run(app, ["get", "time-series", "--help"]).output
+
+
+def test_the_command_line_draws_it(season, at_home, tmp_path):
+    file = tmp_path / "evi.svg"
+    parcel = ["--aoi", "ls", "--year", "2024", "--pid", "4"]
+    done = CliRunner().invoke(
+        app, ["show", "time-series", *parcel, "--kind", "evi", "--card", "ls", "--out", str(file)]
+    )
+    assert done.exit_code == 0, done.output
+    assert file.read_text().startswith("<?xml")
 
 
 def test_a_lake_without_it_has_its_views_and_no_table_of_it(tmp_path):

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import geopandas as gpd
 import numpy as np
@@ -292,6 +294,22 @@ def test_extracting_again_gives_old_rows_what_is_asked_for(grown):
     ]
     assert row["p10"] == row["n"]
     assert row["shares"] >= row["n"]
+
+
+def test_writers_that_add_columns_at_once_all_have_them(tmp_path, season):
+    lake = fill(tmp_path / "lake", season)
+    extract.s2(**SPRING, **DEMO, bands=["B04"], workers=0, lake=lake)
+    start = threading.Barrier(len(ASKED))
+
+    def prepare(name):
+        start.wait()
+        Lake(str(tmp_path / "lake")).prepare("s2", [name])
+
+    with ThreadPoolExecutor(len(ASKED)) as pool:
+        list(pool.map(prepare, ASKED))
+    names = {field.name for field in DeltaTable(f"{tmp_path}/lake/signatures/s2").schema().fields}
+    assert {*names_of(cards.CARD_BANDS["s2"])} <= names
+    assert lake.sql("select count(*) n, count(p90) p90 from s2_long")["p90"][0].as_py() == 0
 
 
 def test_an_unknown_statistic_is_refused_before_anything_is_written(tmp_path, season):

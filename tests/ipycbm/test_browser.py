@@ -276,6 +276,7 @@ def test_an_administrator_works_in_the_page_after_the_login(workspace):
     with served(workspace.root, accounts.file) as url, visited(url, login) as visit:
         visit.press("get")
         visit.see("no parcels yet")  # told over the web socket by the process of the page
+        assert visit.page.url.startswith(url)
 
 
 @pytest.mark.slow
@@ -291,6 +292,7 @@ def test_an_analyst_does_the_whole_job_in_a_browser(demo):
         check_foi(visit, demo)
         assess(visit, demo)
         leave(visit, demo)
+        assert visit.page.url == "about:blank"
 
 
 @pytest.mark.slow

@@ -196,7 +196,7 @@ def test_parcels_are_shown_on_the_map_on_which_one_chooses(lake):
 
 
 def test_parcels_are_coloured_by_the_ndvi_of_a_day(lake):
-    shown, form = draw(what="ndvi")
+    shown, form = draw(colour_by="ndvi")
     assert form.inputs["day"].options == ("2024-01-01", "2024-01-11")
     assert form.inputs["day"].value == "2024-01-11"
     assert "0.5" in shown.children[0].value
@@ -204,7 +204,7 @@ def test_parcels_are_coloured_by_the_ndvi_of_a_day(lake):
 
 def test_parcels_are_coloured_by_a_column_of_a_file(lake, tmp_path):
     pq.write_table(pa.table({"pid": ["12", "0012"], "foi_h": [1, 0]}), tmp_path / "foi.parquet")
-    shown, form = draw(what="file", table=str(tmp_path / "foi.parquet"), column="foi_h")
+    shown, form = draw(colour_by="file", table=str(tmp_path / "foi.parquet"), column="foi_h")
     assert form.message.value == ""
     assert "not known" in shown.children[0].value  # of a/b
     (tmp_path / "table.csv").write_text('"parcel",x\n0012,1.5\n')
@@ -232,7 +232,7 @@ def test_an_empty_lake_says_what_to_do(workspace):
     shown, form = draw()
     assert shown is None
     assert "load some" in form.message.value
-    _, form = draw(what="ndvi")
+    _, form = draw(colour_by="ndvi")
     assert "load some" in form.message.value
 
 

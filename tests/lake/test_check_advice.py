@@ -27,15 +27,10 @@ LAST = (
 """The last command on the lake that is damaged."""
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return damage.build(tmp_path_factory.mktemp("made"))
-
-
 @pytest.fixture
-def lake(made, tmp_path, monkeypatch):
+def lake(undamaged, tmp_path, monkeypatch):
     monkeypatch.setenv("CBM_LAKE_HOME", str(tmp_path))
-    return damage.copy(made, tmp_path / "data" / "lake")
+    return damage.copy(undamaged, tmp_path / "data" / "lake")
 
 
 def run(command):
@@ -50,13 +45,13 @@ def delete(path):
         path.unlink(missing_ok=True)
 
 
-def follow(lake, made, finding, last):
+def follow(lake, undamaged, finding, last):
     """Do what the advice of a finding says; of alternatives the one without a copy."""
     advice, path = finding["advice"], Path(lake.url) / finding["file"]
     advice = re.split(r"^restore it from a copy[^;,]*(?:; or|, or|; without one,?)\s*", advice)[-1]
-    sample = Path(made.url).parent / "sample"
+    sample = Path(undamaged.url).parent / "sample"
     steps = {
-        r"^restore it": lambda: shutil.copy2(Path(made.url) / finding["file"], path),
+        r"^restore it": lambda: shutil.copy2(Path(undamaged.url) / finding["file"], path),
         r"^delete (it|them)": lambda: delete(path),
         r"\d{20}\.checkpoint\.parquet and": lambda: delete(
             path.with_name(re.search(r"(\d{20}\.checkpoint\.parquet) and", advice)[1])
@@ -77,7 +72,7 @@ def follow(lake, made, finding, last):
         run(command)
 
 
-def mended(lake, made, last=LAST):
+def mended(lake, undamaged, last=LAST):
     """Follow advice until there is none; the findings met on the way."""
     met = []
     for _ in range(6):
@@ -86,7 +81,7 @@ def mended(lake, made, last=LAST):
         if not faults:
             return met
         met += faults
-        follow(lake, made, min(faults, key=lambda row: row["advice"].startswith("when ")), last)
+        follow(lake, undamaged, min(faults, key=lambda row: row["advice"].startswith("when ")), last)
     return pytest.fail(f"still wrong: {faults}")
 
 
@@ -125,10 +120,10 @@ def kinds():
 
 @pytest.mark.parametrize("kind", kinds())
 @pytest.mark.parametrize("act", [damage.deleted, damage.cut])
-def test_advice_followed_literally_mends(lake, made, kind, act):
-    right = damage.answers(made)
+def test_advice_followed_literally_mends(lake, undamaged, kind, act):
+    right = damage.answers(undamaged)
     act(Path(lake.url) / chosen(lake)[kind])
-    mended(lake, made)
+    mended(lake, undamaged)
     found = damage.answers(lake)
     assert {name: found[name] == right[name] for name in right if name != "parcels"} == {
         name: True for name in right if name != "parcels"
@@ -137,22 +132,22 @@ def test_advice_followed_literally_mends(lake, made, kind, act):
 
 @pytest.mark.parametrize("table", ["extractions", "signatures/s2"])
 @pytest.mark.parametrize("act", [damage.deleted, damage.cut])
-def test_the_newest_entry_goes_together_with_the_sum_that_speaks_of_it(lake, made, table, act):
+def test_the_newest_entry_goes_together_with_the_sum_that_speaks_of_it(lake, undamaged, table, act):
     run("cbm-lake compact")
     newest = max((Path(lake.url) / table / "_delta_log").glob("*.json"))
     assert newest.with_suffix(".checkpoint.parquet").exists()
     act(newest)
-    mended(lake, made, last="cbm-lake compact")
-    assert damage.answers(lake) == damage.answers(made)
+    mended(lake, undamaged, last="cbm-lake compact")
+    assert damage.answers(lake) == damage.answers(undamaged)
 
 
-def test_what_is_restored_from_a_copy_is_whole(lake, made):
+def test_what_is_restored_from_a_copy_is_whole(lake, undamaged):
     """All that is wrong at once, and the copy put back."""
     for name in chosen(lake).values():
         damage.garbage(Path(lake.url) / name)
     for row in check(Lake(lake.url), deep=True).to_pylist():
-        source = Path(made.url) / row["file"]
+        source = Path(undamaged.url) / row["file"]
         if source.is_file():
             shutil.copy2(source, Path(lake.url) / row["file"])
     assert check(Lake(lake.url), deep=True).num_rows == 0
-    assert damage.answers(lake) == damage.answers(made)
+    assert damage.answers(lake) == damage.answers(undamaged)

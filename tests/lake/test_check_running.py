@@ -22,14 +22,9 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return damage.build(tmp_path_factory.mktemp("made"))
-
-
 @pytest.fixture
-def lake(made, tmp_path):
-    return damage.copy(made, tmp_path / "lake")
+def lake(undamaged, tmp_path):
+    return damage.copy(undamaged, tmp_path / "lake")
 
 
 def faults(lake, *, deep=False):
@@ -141,7 +136,7 @@ running.WORKS[sys.argv[2]](running.Lake(sys.argv[3]))
         *(("loaded", moment) for moment in (0, 2, 4)),
     ],
 )
-def test_after_a_kill_there_is_no_fault_and_the_command_completes(lake, work, moment, made):
+def test_after_a_kill_there_is_no_fault_and_the_command_completes(lake, work, moment, undamaged):
     command = [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), work, lake.url, str(moment)]
     ended = subprocess.run(command, check=False, capture_output=True, env=dict(os.environ))
     assert ended.returncode in (0, -signal.SIGKILL), ended.stderr

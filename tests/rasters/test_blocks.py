@@ -23,14 +23,9 @@ BANDS = damage.BANDS
 AGAIN = {**damage.SEASON, "bands": BANDS, "workers": 0, "again": True}
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return damage.build(tmp_path_factory.mktemp("made"))
-
-
 @pytest.fixture
-def lake(made, tmp_path):
-    return damage.copy(made, tmp_path / "lake")
+def lake(undamaged, tmp_path):
+    return damage.copy(undamaged, tmp_path / "lake")
 
 
 def block(lake, band="B04", slot=0):
@@ -72,9 +67,9 @@ DAMAGES = [damage.emptied, damage.cut, damage.garbage, damage.zeros, damage.dele
 
 
 @pytest.mark.parametrize("act", DAMAGES)
-def test_a_damaged_block_is_read_from_the_scene_again(lake, made, act, caplog):
+def test_a_damaged_block_is_read_from_the_scene_again(lake, undamaged, act, caplog):
     file = block(lake)
-    right, before = rows(made), file.read_bytes()
+    right, before = rows(undamaged), file.read_bytes()
     act(file)
     with caplog.at_level(logging.WARNING, "cbm_lake"):
         done = extract.s2(**AGAIN, lake=lake)
@@ -87,12 +82,12 @@ def test_a_damaged_block_is_read_from_the_scene_again(lake, made, act, caplog):
 
 
 @pytest.mark.parametrize("act", DAMAGES)
-def test_readers_refuse_a_damaged_block_by_name_and_pictures_are_of_the_scene_itself(lake, made, act, caplog):
+def test_readers_refuse_a_damaged_block_by_name_and_pictures_are_of_the_scene_itself(lake, undamaged, act, caplog):
     file = block(lake)
     act(file)
     with pytest.raises(SourceError, match=f"{file} is damaged .*`cbm-lake check` names the command"):
         pixels(lake, resolution=10)
-    right = pixels(made, resolution=20)
+    right = pixels(undamaged, resolution=20)
     assert all(np.array_equal(values, right[name]) for name, values in pixels(lake, resolution=20).items())
 
 
@@ -107,7 +102,7 @@ def test_check_names_a_damaged_block_and_a_deep_look_every_one(lake, act):
         assert len(check(lake)) == 1
 
 
-def test_a_scene_whose_file_has_gone_fails_by_name_when_its_block_is_damaged(lake, made):
+def test_a_scene_whose_file_has_gone_fails_by_name_when_its_block_is_damaged(lake, undamaged):
     file = block(lake)
     damage.emptied(file)
     (href,) = {
@@ -120,7 +115,7 @@ def test_a_scene_whose_file_has_gone_fails_by_name_when_its_block_is_damaged(lak
     try:
         with pytest.raises(SourceError, match="1 of 3 scenes failed"):
             extract.s2(**AGAIN, lake=lake)
-        assert rows(lake) == rows(made)
+        assert rows(lake) == rows(undamaged)
     finally:
         Path(f"{href}.away").rename(href)
 
@@ -136,8 +131,8 @@ def test_blocks_carry_checksums_and_the_ledger_has_their_sizes(lake):
         assert file.stat().st_size == row["bytes"]
 
 
-def test_blocks_are_on_the_disk_before_the_ledger_names_them_each_once(made, tmp_path, monkeypatch):
-    lake = damage.copy(made, tmp_path / "lake")
+def test_blocks_are_on_the_disk_before_the_ledger_names_them_each_once(undamaged, tmp_path, monkeypatch):
+    lake = damage.copy(undamaged, tmp_path / "lake")
     for folder in ("cubes", "slots"):
         shutil.rmtree(tmp_path / "lake" / folder)
     steps, sync, record = [], durable._sync, Lake.record
@@ -176,21 +171,21 @@ def without_checksums(lake):
         cube._consolidate(str(path.parent), json.loads(path.read_text())["attributes"])
 
 
-def test_a_cube_without_checksums_is_read_and_an_empty_block_of_it_is_missing(made, tmp_path, caplog):
-    lake = damage.copy(made, tmp_path / "lake")
+def test_a_cube_without_checksums_is_read_and_an_empty_block_of_it_is_missing(undamaged, tmp_path, caplog):
+    lake = damage.copy(undamaged, tmp_path / "lake")
     without_checksums(lake)
     with pytest.MonkeyPatch.context() as patch:  # as of a ledger that knows no blocks
         query = Lake.query
         known = lambda self, name, /, **p: query(self, name, **p).slice(0, 0 if name == "cube.blocks" else None)  # noqa: E731
         patch.setattr(Lake, "query", known)
-        right = pixels(made, resolution=10)
+        right = pixels(undamaged, resolution=10)
         assert all(np.array_equal(values, right[name]) for name, values in pixels(lake, resolution=10).items())
         file = block(lake)
         damage.emptied(file)
         with pytest.raises(SourceError, match=f"{file} is damaged"):
             pixels(lake, resolution=10)
         extract.s2(**AGAIN, lake=lake)
-    assert rows(lake) == rows(made)
+    assert rows(lake) == rows(undamaged)
     notes = check(lake, deep=True).to_pylist()
     assert {row["severity"] for row in notes} == {"note"}
     assert all("carry no checksums" in row["what"] for row in notes)

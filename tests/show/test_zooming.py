@@ -89,6 +89,7 @@ KINDS = {
 @pytest.mark.parametrize("pid", ["0012", ["0012", "12"]], ids=["one", "several"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_curves_have_the_ranges_series_colours_and_key_of_the_static_figure(kind, pid):
+    assert panels_of(KINDS[kind](pid, interactive=True))
     check(KINDS[kind](pid), KINDS[kind](pid, interactive=True))
 
 
@@ -142,6 +143,7 @@ FIGURES = {
 @pytest.mark.parametrize("kind", FIGURES)
 def test_what_figures_may_hold_is_the_same_in_both(kind):
     static = curves.draw(FIGURES[kind], "heading", "quartiles")
+    assert len(static.axes) == len(FIGURES[kind])
     check(static, zooming.interactive(FIGURES[kind], "heading", "quartiles"))
 
 

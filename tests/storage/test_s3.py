@@ -635,10 +635,11 @@ def test_a_store_that_is_busy_is_asked_again(store, tmp_path, url):
     image(tmp_path)
     store.upload(tmp_path, "busy", "scenes")
     store.set(busy=2)
-    Raster.inspect("s3://scenes/busy/B04.tif")
+    assert Raster.inspect("s3://scenes/busy/B04.tif").href == "s3://scenes/busy/B04.tif"
     for name in ("list", "read", "add scenes", "write signatures"):
         store.set(busy=1)
         everything(url)[name]()
+        assert store.faults["busy"] == 0
 
 
 @pytest.mark.slow

@@ -236,7 +236,9 @@ def load(lake, path, data=None, **options):
 
 
 def same(found, expected, **options):
+    """Whether two tables are alike; raises AssertionError with what differs where they are not."""
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, **{"rtol": 1e-4, "atol": 1e-4, **options})
+    return True
 
 
 def silent(data):
@@ -252,7 +254,7 @@ def test_kelvin_that_no_unit_names_is_found_by_its_values_and_said(area, tmp_pat
     assert "t2m names no unit; its values, 270" in caplog.text
     celsius = silent(data.drop_vars("tp"))
     celsius["t2m"] = celsius["t2m"] - 273.15
-    same(load(area, tmp_path / "b.nc", celsius), found)
+    assert same(load(area, tmp_path / "b.nc", celsius), found)
 
 
 @pytest.mark.parametrize(("factor", "right"), [(1, 1000), (1000, 1)])
@@ -260,7 +262,7 @@ def test_metres_or_mm_that_no_unit_names_are_found_where_the_file_is_long_enough
     data = rainy(95)
     expected = by_numpy(data, 95)
     data["tp"] = (data.tp.dims, data.tp.values * factor)
-    same(load(area, tmp_path / "long.nc", data), expected)
+    assert same(load(area, tmp_path / "long.nc", data), expected)
 
 
 def test_a_short_dry_file_without_unit_is_refused_until_the_unit_is_said(area, tmp_path):
@@ -269,7 +271,7 @@ def test_a_short_dry_file_without_unit_is_refused_until_the_unit_is_said(area, t
     silent(data)
     with pytest.raises(InvalidInputError, match="may be m or mm; say the unit: tp=m or tp=mm"):
         load(area, tmp_path / "short.nc", data)
-    same(load(area, tmp_path / "short.nc", units={"tp": "m"}), expected)
+    assert same(load(area, tmp_path / "short.nc", units={"tp": "m"}), expected)
     with pytest.raises(InvalidInputError, match="have no variable ttp"):
         load(area, tmp_path / "short.nc", units={"ttp": "m"})
 
@@ -292,7 +294,7 @@ def test_units_of_precipitation_are_what_they_are_called(unit, factor, area, tmp
     data = rainy(3)
     expected = by_numpy(data, 3)
     data["tp"] = (data.tp.dims, data.tp.values * 1000 * factor, {"units": unit})
-    same(load(area, tmp_path / "unit.nc", data), expected)
+    assert same(load(area, tmp_path / "unit.nc", data), expected)
 
 
 @pytest.mark.parametrize(("name", "change"), [("t2m", lambda kelvin: kelvin - 273.15), ("tp", lambda m: m * 1e5)])
@@ -330,7 +332,7 @@ def test_totals_since_midnight_are_found_and_become_those_of_days(packed, area, 
         land.tp.encoding = {"dtype": "int16", "scale_factor": scale, "add_offset": 32_000 * scale, "_FillValue": -32768}
     found = load(area, tmp_path / "land.nc", land)[1:].reset_index(drop=True)  # the first is of the day before
     expected = by_numpy(data, 6)
-    same(found[:-1], expected[:-1], atol=2e-3)
+    assert same(found[:-1], expected[:-1], atol=2e-3)
     assert "run on since midnight" in caplog.text
     # of the last day the hour until 24:00 is in the next file
     assert found["prec"].iloc[-1] == pytest.approx(expected["prec"].iloc[-1], abs=2e-3)
@@ -339,7 +341,7 @@ def test_totals_since_midnight_are_found_and_become_those_of_days(packed, area, 
 def test_hours_in_which_it_rains_steadily_are_no_running_total(area, tmp_path):
     data = hourly()
     data["tp"] = (data.tp.dims, np.full(data.tp.shape, 0.0005), {"units": "m"})
-    same(load(area, tmp_path / "steady.nc", data), by_numpy(data, 3))
+    assert same(load(area, tmp_path / "steady.nc", data), by_numpy(data, 3))
 
 
 def test_totals_since_midnight_are_joined_over_the_ends_of_files(area, tmp_path):
@@ -350,7 +352,7 @@ def test_totals_since_midnight_are_joined_over_the_ends_of_files(area, tmp_path)
         paths.append(tmp_path / f"{number}.nc")
         land.isel(valid_time=part).to_netcdf(paths[-1])
     weather.load(paths, "ms", lake=area)
-    same(at_place(area)[1:].reset_index(drop=True), by_numpy(data, 6))
+    assert same(at_place(area)[1:].reset_index(drop=True), by_numpy(data, 6))
 
 
 def test_few_wet_hours_decide_only_where_the_file_says_that_it_is_era5_land(area, tmp_path):
@@ -385,7 +387,7 @@ def test_what_the_climate_data_store_gives_as_an_archive_is_unpacked_and_joined(
         for name, kind in (("t2m", "instant"), ("tp", "accum")):
             data[[name]].to_netcdf(tmp_path / f"{kind}.nc")
             archive.write(tmp_path / f"{kind}.nc", f"data_stream-oper_stepType-{kind}.nc")
-    same(load(area, path), by_numpy(data, 3))
+    assert same(load(area, path), by_numpy(data, 3))
 
 
 @pytest.mark.parametrize("numbers", [[1, 5], ["0001", "0005"], [5, 1]])
@@ -395,13 +397,13 @@ def test_final_numbers_stand_before_preliminary_ones(numbers, area, tmp_path):
     parts = {"1": final.where(~late), "5": first}
     both = xr.concat([parts[str(int(number))] for number in numbers], pd.Index(numbers, name="expver"))
     expected = xr.where(late, first, final).transpose("valid_time", "latitude", "longitude")
-    same(load(area, tmp_path / "a.nc", both), by_numpy(expected, 3))
+    assert same(load(area, tmp_path / "a.nc", both), by_numpy(expected, 3))
 
 
 def test_times_that_stand_there_twice_count_once_or_are_refused(area, tmp_path):
     data = hourly()
     first, last = data.isel(valid_time=slice(0, 50)), data.isel(valid_time=slice(40, 72))
-    same(load(area, tmp_path / "a.nc", xr.concat([first, last], "valid_time")), by_numpy(data, 3))
+    assert same(load(area, tmp_path / "a.nc", xr.concat([first, last], "valid_time")), by_numpy(data, 3))
     other = last.copy(deep=True)
     other["tp"] = other["tp"] * 2
     with pytest.raises(InvalidInputError, match="two different values at 2024-05-02T16:00"):
@@ -410,7 +412,7 @@ def test_times_that_stand_there_twice_count_once_or_are_refused(area, tmp_path):
 
 def test_members_of_an_ensemble_are_refused_and_one_is_taken(area, tmp_path):
     data = hourly()
-    same(load(area, tmp_path / "one.nc", data.expand_dims(number=[0])), by_numpy(data, 3))
+    assert same(load(area, tmp_path / "one.nc", data.expand_dims(number=[0])), by_numpy(data, 3))
     two = xr.concat([data, data + 1], pd.Index([0, 1], name="number"), combine_attrs="override")
     with pytest.raises(InvalidInputError, match="2 values along number"):
         load(area, tmp_path / "two.nc", two)
@@ -424,7 +426,7 @@ def test_forecast_steps_become_one_time(area, tmp_path):
     )
     folded = folded.drop_vars("valid_time").set_index(valid_time=["time", "step"]).unstack("valid_time")
     assert {"time", "step"} <= {*folded.dims}
-    same(load(area, tmp_path / "steps.nc", folded), by_numpy(data, 3))
+    assert same(load(area, tmp_path / "steps.nc", folded), by_numpy(data, 3))
 
 
 def test_one_value_a_day_of_t2m_has_to_say_how_it_was_made(area, tmp_path):
@@ -505,13 +507,13 @@ def test_numbers_of_two_grids_are_those_of_the_smallest_cell_that_has_them(area,
         weather.load([tmp_path / path for path in paths], "ms", lake=area)
         found = at_place(area)
         expected = by_numpy(data, 3).assign(prec=by_numpy(fine.assign(t2m=fine.tp), 3)["prec"])
-        same(found, expected)
+        assert same(found, expected)
 
 
 def test_a_compressed_netcdf_is_read_and_grib_is_refused_by_name(area, tmp_path):
     hourly().to_netcdf(tmp_path / "a.nc")
     (tmp_path / "a.nc.gz").write_bytes(gzip.compress((tmp_path / "a.nc").read_bytes()))
-    same(load(area, tmp_path / "a.nc.gz"), by_numpy(hourly(), 3))
+    assert same(load(area, tmp_path / "a.nc.gz"), by_numpy(hourly(), 3))
     (tmp_path / "a.grib").write_bytes(b"GRIB" + bytes(100))
     with pytest.raises(InvalidInputError, match="is GRIB; ask the Climate Data Store for NetCDF"):
         load(area, tmp_path / "a.grib")
