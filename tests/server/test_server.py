@@ -531,7 +531,7 @@ def test_the_outline_is_on_the_picture_when_asked(seen, tmp_path):
     with served(lake, tmp_path) as address:
         assert yellow(address) == 0
         drawn = yellow(address, withGeometry="True")
-    shape = shapely.from_wkb(LakeSource(lake)._found(lake.parcel_set("demo", 2024), place["pid"])["geometry"])
+    shape = shapely.from_wkb(LakeSource(lake)._parcel(lake.parcel_set("demo", 2024), place["pid"])["geometry"])
     pixels = shape.length / math.cos(math.radians(place["lat"])) / (800 / 128)
     assert 0.7 * pixels < drawn < 2 * pixels
 
