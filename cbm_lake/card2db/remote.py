@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from cbm_lake.card2db.hrefs import absolute
 from cbm_lake.card2db.paging import Pages
-from cbm_lake.card2db.scene import absolute
 from cbm_lake.card2db.stacapi import reader
 from cbm_lake.card2db.web import Answer, Request, Web
 from cbm_lake.errors import SourceError

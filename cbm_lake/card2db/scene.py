@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import urljoin
 
 import pyarrow as pa
 import shapely
 
 from cbm_lake import cards
-from cbm_lake.card2db import assets, fields, identity, outline
+from cbm_lake.card2db import assets, fields, hrefs, identity, outline
 from cbm_lake.card2db.evidence import Evidence
 from cbm_lake.card2db.outline import epsg_of, utm
 from cbm_lake.errors import InvalidInputError
@@ -359,7 +356,7 @@ class Item:
         return fields.first(self.properties, *names)
 
     def _absolute(self, href: str) -> str:
-        return absolute(href, self.base or _own_address(self.document))
+        return hrefs.absolute(href, self.base or hrefs.own_address(self.document))
 
 
 def moment(value: str | datetime) -> datetime:
@@ -370,23 +367,6 @@ def moment(value: str | datetime) -> datetime:
     """
     time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
-def absolute(href: str, base: str) -> str:
-    """An href that no longer depends on the file or URL `base` that it was read from."""
-    if "://" in href or href.startswith("/"):
-        return href
-    if not base:
-        return os.path.normpath(Path(href).absolute())
-    if "://" in base:
-        # urljoin knows web addresses only, not s3://
-        scheme, _, rest = base.partition("://")
-        return f"{scheme}://{urljoin(f'http://{rest}', href).removeprefix('http://')}"
-    return os.path.normpath(Path(base).absolute().parent / href)  # not resolve(), which would follow symbolic links
-
-
-def _own_address(document: StacItem) -> str:
-    return next((link.get("href") or "" for link in document.get("links") or [] if link.get("rel") == "self"), "")
 
 
 def _shared(stated: dict[str, int | None], usual: int | None) -> int | None:

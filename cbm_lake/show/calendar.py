@@ -197,7 +197,7 @@ def _panel(series: TimeSeries, kind: View, screen: Classes, first: date, last: d
     card, index = kind.card, kind.index or INDICES["ndvi"]
     if card.is_optical:
         label, limits, colour = index.label, index.axis, palette.NDVI
-        curve = computing.index_curve(series, index, screened(screen, card), card)
+        curve = computing.index_curve(series, index, screened(screen, card))
     else:
         label, limits, colour = kind.title, card.quantity.axis, palette.BANDS[kind.bands[0]]
         curve = computing.radar_curve(series, kind.bands[0], decibel=card.quantity.decibels)

@@ -16,7 +16,7 @@ import shapely
 from stac_server import answering, free_port, serving
 
 from cbm_lake import card2db, cards
-from cbm_lake.card2db import scene, stacapi
+from cbm_lake.card2db import hrefs, scene, stacapi
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import schemas
 
@@ -562,7 +562,7 @@ def test_an_asset_under_an_unknown_key_is_known_by_the_band_it_states():
     ],
 )
 def test_hrefs_become_absolute(href, base, expected):
-    assert scene.absolute(href, base) == expected
+    assert hrefs.absolute(href, base) == expected
 
 
 WRONG = [None, [], {}, "x", "", -1, 1e308, True, [[]], [None], {"a": None}, [1, 2], ["x"]]
