@@ -67,21 +67,21 @@ class _Weather:
     """What hides the ground on each Sentinel-2 date."""
 
     cover: NDArray[np.float64]
-    """Share of the picture under cloud."""
+    """Share of the image under cloud."""
     edge: int
-    """The date on which the swath ends inside the picture."""
+    """The date on which the swath ends inside the image."""
 
 
 @dataclass(frozen=True)
 class _World:
-    """All that is drawn before the first picture."""
+    """All random draws before the first image."""
 
     landscape: Landscape
     ground: imagery.Ground
     seed: int
 
     def rng(self, card: str, number: int) -> np.random.Generator:
-        """Random numbers of one picture, independent of those of all others."""
+        """Random numbers of one image, independent of those of all others."""
         return np.random.default_rng([self.seed, *card.encode(), number])
 
 
@@ -165,7 +165,7 @@ def _weather(dates: int, seed: int) -> _Weather:
 
 
 def _pictures(world: _World, seasons: dict[str, list[stac.Pass]], folder: Path) -> Iterator[tuple[str, Any, Any]]:
-    """Write picture after picture; yields card, item and, for Sentinel-2, the truth."""
+    """Write image after image; yields card, item and, for Sentinel-2, the truth."""
     weather = _weather(len(seasons["s2"]), world.seed)
     makers: dict[str, Callable[..., tuple[Any, dict[str, Any], Any]]] = {
         "s2": partial(_optical, weather=weather),

@@ -196,7 +196,7 @@ class Series:
         return pa.table(columns, schema=schema)
 
     def _entry(self, scene: Numbered, extraction: int, rows: pa.Table, started: datetime) -> dict[str, Any]:
-        """What the ledger is told."""
+        """The entry for the ledger."""
         bands = [band for band in cards.CARD_BANDS[scene.card] if rows[f"{band}_count"].null_count < rows.num_rows]
         return {
             "card": scene.card,
