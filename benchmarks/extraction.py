@@ -38,7 +38,7 @@ from rasterio.warp import transform_bounds
 
 from benchmarks.tiles import EPSG, SIZE, fields, reflectance, write_cog, write_jp2
 from cbm_lake import cards, extract, parcels, zonal
-from cbm_lake.extract import scene
+from cbm_lake.extract import jobparcels, scene
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.rasters import Raster, Window
 from cbm_lake.rasters.readers import source
@@ -74,7 +74,7 @@ def row(folder: Path, count: int, bands: tuple[str, ...], assets: dict[str, str]
     parcels.load(str(folder / "parcels.parquet"), "bench", 2024, pid="pid", lake=lake)
     add_scene(lake, assets)
     job = plan(lake, bands, cube=False)
-    index = scene._index(job, job.rasters[bands[0]].grid.name)  # noqa: SLF001
+    index = jobparcels.index(job, job.rasters[bands[0]].grid.name)
     planning = median(repeat, lambda: zonal.BlockPlan(index, job.rasters[bands[0]].block))
     content = Path(assets[bands[0]]).read_bytes()
     seconds, of_decode, of_floor = in_turn(
@@ -237,7 +237,7 @@ def floor(job: extract.Job) -> list[float]:
     """CPU seconds of inflating the tiles with parcels, file by file."""
     seconds = []
     for raster in job.rasters.values():
-        index, content = scene._index(job, raster.grid.name), Path(raster.href).read_bytes()  # noqa: SLF001
+        index, content = jobparcels.index(job, raster.grid.name), Path(raster.href).read_bytes()
         seconds.append(cpu(lambda: inflate(raster, index, content)))  # noqa: B023
     return seconds
 

@@ -40,7 +40,7 @@ from benchmarks import extraction
 from benchmarks.tiles import EPSG, SIZE, fields, reflectance, write_cog
 from cbm_lake import extract, parcels, zonal
 from cbm_lake.config import Workspace
-from cbm_lake.extract import scene
+from cbm_lake.extract import jobparcels, scene
 from cbm_lake.lake import Lake
 from cbm_lake.rasters import Raster, Window
 from cbm_lake.rasters.readers import _runs
@@ -168,7 +168,7 @@ def in_process() -> None:
     url, bands, assets, reader = json.loads(sys.argv[1])
     job = job_of(Lake(url), tuple(bands), assets)
     for raster in job.rasters.values():
-        scene._index(job, raster.grid.name)  # noqa: SLF001
+        jobparcels.index(job, raster.grid.name)
     zonal.warm_up()
     if reader == "gdal":
         os.environ.update(_GDAL)

@@ -1,6 +1,8 @@
 """Zonal statistics against rasterstats and exactextract, in CPU time per parcel and band, on the same polygons.
 
-Run: python -m benchmarks.zonal [--parcels 1000,10000,100000] [--peers 1000]
+Run: python -m benchmarks.zonal [--parcels 1000,10000,100000] [--peers 1000] [--against FOLDER]
+With --against, the folder of another checkout, its kernels run in turn with these in one process on the same arrays,
+and what is printed are ratios of the best of nine calls each: noise of the machine touches both alike.
 The tile is 10980 x 10980 uint16 at 10 m; parcels are turned, jagged rectangles of 1.5 ha in the median, lognormal,
 with 24 corners (the public sets of AT, BE, DK, FR and NL have 13 to 40 in the median), in random order.
 Every figure is the best of three calls.
@@ -9,9 +11,13 @@ Every figure is the best of three calls.
 from __future__ import annotations
 
 import argparse
+import importlib
 import resource
+import sys
 import time
+import tracemalloc
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,6 +25,8 @@ import shapely
 from affine import Affine
 
 from cbm_lake import zonal
+from cbm_lake.zonal import coverage
+from cbm_lake.zonal.columns import Columns
 
 SIZE = 10980
 GRID = Affine(10, 0, 600000, 0, -10, 5000040)
@@ -78,7 +86,7 @@ def exactextract_seconds(shapes: np.ndarray, band: np.ndarray, bands: int) -> fl
     box = GRID.c, GRID.f + SIZE * GRID.e, GRID.c + SIZE * GRID.a, GRID.f
     rasters = [NumPyRasterSource(band, *box, nodata=0, name=f"b{i}") for i in range(bands)]
     features = [{"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(s)} for s in shapes]
-    operations = list(zonal.COVERAGE_OPERATIONS)
+    operations = coverage.operations(Columns.of(zonal.STATISTICS))
     return cpu(lambda: exact_extract(rasters, features, operations, output="pandas"))
 
 
@@ -107,13 +115,80 @@ def report(number: int, band: np.ndarray, peer_number: int) -> None:
         print(f"  {name + f' ({len(subset)} of them)':34}{micros:>24.1f}{micros / ours:>13.0f}")
 
 
+def other_zonal(folder: str) -> ModuleType:
+    """The package `zonal` of another checkout, beside this one's."""
+    own = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "cbm_lake"}
+    for name in own:
+        del sys.modules[name]
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module("cbm_lake.zonal")
+    finally:
+        sys.path.remove(folder)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "cbm_lake"]:
+            del sys.modules[name]
+        sys.modules.update(own)
+
+
+def alternating(works: dict[str, Callable[[], object]], repeat: int = 9) -> dict[str, float]:
+    """CPU seconds of the best call of each, one after the other in turn."""
+    seconds = dict.fromkeys(works, np.inf)
+    for _ in range(repeat):
+        for name, work in works.items():
+            seconds[name] = min(seconds[name], cpu(work, 1))
+    return seconds
+
+
+def compare(other: ModuleType, number: int, band: np.ndarray) -> None:
+    """Print what the statistics cost beside those of another checkout, which must be equal, and of more of them."""
+    wkb = shapely.to_wkb(parcels(number))
+    index, former = zonal.build_index(wkb, GRID, band.shape), other.build_index(wkb, GRID, band.shape)
+    ours, theirs = zonal.statistics(index, band), other.statistics(former, band)
+    for name in theirs.column_names:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+    further = [*zonal.STATISTICS, "p10", "p90", "valid_share"]
+    seconds = alternating(
+        {
+            "other": lambda: other.statistics(former, band),
+            "usual": lambda: zonal.statistics(index, band),
+            "with p10, p90, valid_share": lambda: zonal.statistics(index, band, statistics=further),
+        }
+    )
+    ratios = ", ".join(f"{name} {cost / seconds['other']:.3f}" for name, cost in list(seconds.items())[1:])
+    memory = ", ".join(
+        f"{name} {peak(work) / 1e6:.1f} MB"
+        for name, work in (
+            ("other", lambda: other.statistics(former, band)),
+            ("usual", lambda: zonal.statistics(index, band)),
+        )
+    )
+    print(f"{number} parcels, {band.dtype}: CPU time beside the other checkout's: {ratios}; peak memory: {memory}")
+
+
+def peak(work: Callable[[], object]) -> int:
+    """Bytes that a call has at most at the same time, as numpy asks Python for them."""
+    tracemalloc.start()
+    work()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--parcels", default="1000,10000,100000", help="numbers of parcels, with commas")
     options.add_argument("--peers", type=int, default=1000, help="the other libraries do so many of them")
+    options.add_argument("--against", help="folder of another checkout")
     chosen = options.parse_args()
     print(f"kernels ready in {zonal.warm_up(['uint16']):.1f} s")
     band = tile()
+    if chosen.against:
+        other = other_zonal(chosen.against)
+        other.warm_up(["uint16"])
+        for number in chosen.parcels.split(","):
+            for values in (band, band.astype(np.float32) + np.float32(0.25)):
+                compare(other, int(number), values)
+        return
     for number in chosen.parcels.split(","):
         report(int(number), band, chosen.peers)
     print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB, of which the tile 230 MB")

@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from cbm_lake.config import Workspace
-from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
+from cbm_lake.files.absolute import remember
 
 if TYPE_CHECKING:
     from cbm_lake import (
@@ -39,11 +37,52 @@ if TYPE_CHECKING:
         weather,
         zonal,
     )
+    from cbm_lake.config import Workspace
+    from cbm_lake.errors import (
+        ConfigError,
+        InvalidInputError,
+        LakeError,
+        NotFoundError,
+        SourceError,
+    )
     from cbm_lake.extract.cost import estimate
     from cbm_lake.lake import Lake, open_lake
     from cbm_lake.lake.backups import backup
     from cbm_lake.migration import migrate
     from cbm_lake.parcel.sources import set_api_account
+
+_PUBLIC: Final = {
+    "ConfigError": "errors",
+    "InvalidInputError": "errors",
+    "Lake": "lake",
+    "LakeError": "errors",
+    "NotFoundError": "errors",
+    "SourceError": "errors",
+    "Workspace": "config",
+    "backup": "lake.backups",
+    "card2db": "",
+    "cards": "",
+    "estimate": "extract.cost",
+    "extract": "",
+    "foi": "",
+    "get": "",
+    "guard": "",
+    "markers": "",
+    "migrate": "migration",
+    "open_lake": "lake",
+    "parcels": "",
+    "qa": "",
+    "report": "",
+    "reports": "",
+    "scenes": "",
+    "set_api_account": "parcel.sources",
+    "show": "",
+    "weather": "",
+    "zonal": "",
+}
+"""The public names, and the module of the package that has each; "" where the name is that of a module.
+
+`__all__` and the imports above repeat the names for tools that read the text; a test compares them."""
 
 __all__ = [
     "ConfigError",
@@ -75,48 +114,18 @@ __all__ = [
     "zonal",
 ]
 
-_MODULES = (
-    "card2db",
-    "cards",
-    "extract",
-    "foi",
-    "get",
-    "guard",
-    "markers",
-    "parcels",
-    "qa",
-    "report",
-    "reports",
-    "scenes",
-    "show",
-    "weather",
-    "zonal",
-)
-_NAMES = {
-    "Lake": "lake",
-    "backup": "lake.backups",
-    "estimate": "extract.cost",
-    "migrate": "migration",
-    "open_lake": "lake",
-    "set_api_account": "parcel.sources",
-}
-
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"cbm_lake.{name}")
     if name == "__version__":
         return importlib.metadata.version("cbm-lake")
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"cbm_lake.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'cbm_lake' has no attribute {name!r}")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'cbm_lake' has no attribute {name!r}")
+    module = importlib.import_module(f"cbm_lake.{_PUBLIC[name] or name}")
+    return getattr(module, name) if _PUBLIC[name] else module
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-try:
-    Workspace.here().create()
-except ConfigError as error:
-    warnings.warn(f"no workspace: {error}", stacklevel=2)
+remember("CBM_LAKE_HOME", "CBM_LAKE_LAKE__URL")  # reads only: folders are made when something is written into them

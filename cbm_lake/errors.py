@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 
 class LakeError(Exception):
-    """Something that cbm-lake was asked for cannot be done; the message says what, which and what to do."""
+    """Something that cbm-lake was asked for cannot be done; the message says what, which and what to do.
+
+    Args:
+        reason: what cannot be done, of what, and why.
+        advice: what to do, which follows in the message; where it is left out, it may stand in `reason`.
+    """
+
+    def __init__(self, reason: str = "", *, advice: str = "") -> None:
+        super().__init__(f"{reason}; {advice}" if advice else reason)
+        self.reason = reason
+        self.advice = advice
 
 
 class ConfigError(LakeError):
@@ -19,12 +28,30 @@ class NotFoundError(LakeError):
     """The lake holds no such parcel, scene, table or query: ask for another."""
 
 
+class UnknownSetError(NotFoundError):
+    """The lake holds no such parcel set; `reason` says it without the names of those that there are."""
+
+    def __init__(self, reason: str, listing: str = "") -> None:
+        super().__init__(reason)
+        if listing:
+            self.args = (f"{reason} in this lake; there are: {listing}",)
+
+
 class SourceError(LakeError):
     """A catalogue, raster or store refused, failed or sent something unusable: try again or mend the source."""
 
 
 class InvalidInputError(LakeError, ValueError):
     """An argument or file is outside what is accepted: correct it."""
+
+
+class TooManyError(InvalidInputError):
+    """More is asked for than is given at once."""
+
+    def __init__(self, reason: str, *, advice: str = "", count: int = 0, limit: int = 0) -> None:
+        super().__init__(reason, advice=advice)
+        self.count = count
+        self.limit = limit
 
 
 @contextmanager
@@ -50,7 +77,7 @@ def given(value: object, most: int = 60) -> str:
     return text if len(text) <= most and "\n" not in text else type(value).__name__
 
 
-def some(values: Iterable[Any], most: int = 10) -> str:
+def some(values: Iterable[object], most: int = 10) -> str:
     """The first of a list, and how many more there are: what a message has room for."""
     texts = [str(value) for value in values]
     more = f" and {len(texts) - most:,} more" if len(texts) > most else ""

@@ -110,7 +110,8 @@ def scenes(aoi: str, year: int, ptype: str | None = None, *, mark: bool = True, 
 
 def suspects(*, lake: Lake | None = None) -> pa.Table:
     """The scenes that are marked: scene, kind, shift, reason, found, version."""
-    return (lake or open_lake()).query("guard.suspects")
+    lake = lake or open_lake()
+    return lake.query("guard.suspects")
 
 
 @checked
@@ -145,7 +146,7 @@ def judged(lake: Lake, parcels: ParcelSet) -> list[Finding]:
 
 
 def _params(lake: Lake, parcels: ParcelSet) -> dict[str, Any]:
-    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    key = parcels.params
     step = max(1, sum(lake.query("guard.count", **key)["parcels"].to_pylist()) // _SAMPLE)
     return {**key, "screen": list(CLOUD_CLASSES), "step": step}
 

@@ -37,7 +37,7 @@ def leave_out(
     Args:
         scenes: identifiers, or patterns of them with * and ?.
         why: kept, and shown by `cbm-lake status`.
-        card: s2, bs or c6; None looks among the scenes of all cards.
+        card: s2, bs, c6, …, see `cards.CARDS`; None looks among the scenes of all cards.
         who: decides it; None is the user of the settings (set.user), else of the computer.
         lake: which; None is the workspace's.
 
@@ -79,7 +79,8 @@ def put_back(
 
 def left_out(*, lake: Lake | None = None) -> pa.Table:
     """The scenes that are left out: card, scene, obstime, why, who, decided."""
-    return (lake or open_lake()).query("scenes.left_out")
+    lake = lake or open_lake()
+    return lake.query("scenes.left_out")
 
 
 def _select(patterns: str | Sequence[str], pairs: set[tuple[str, str]], state: str) -> list[tuple[str, str]]:

@@ -81,6 +81,24 @@ def test_the_environment_comes_before_the_file(main, monkeypatch, tmp_path):
     assert workspace.lake_url == str(tmp_path / "elsewhere")
 
 
+@pytest.mark.parametrize("name", ["PASS", "PASSWORD"])
+def test_a_password_of_the_environment_has_either_name_and_comes_before_the_files(main, monkeypatch, name):
+    monkeypatch.setenv(f"CBM_LAKE_API__{name}", "mine")
+    monkeypatch.setenv(f"CBM_LAKE_DB__MAIN__{name}", "hers")
+    config = main(ORIGINAL).config
+    assert config.api.password.get_secret_value() == "mine"
+    assert (config.db["main"].password.get_secret_value(), config.db["main"].host) == ("hers", "db.host")
+
+
+def test_a_password_by_both_names_is_refused_and_the_environment_named(main, monkeypatch):
+    monkeypatch.setenv("CBM_LAKE_API__PASS", "mine")
+    monkeypatch.setenv("CBM_LAKE_API__PASSWORD", "hers")
+    with pytest.raises(
+        ConfigError, match=r"variable CBM_LAKE_… of the environment: api\.pass and api\.password are one"
+    ):
+        main({}).config  # noqa: B018
+
+
 @pytest.mark.parametrize(
     ("document", "problem"),
     [

@@ -51,7 +51,7 @@ def stac(
         aoi: area whose parcels in the lake the scenes are to touch; not looked at when `geometry` is given.
         start: first day, ISO; without one, from the beginning.
         end: last day, inclusive; without one, until now.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         url: the API, or earth-search, cdse, planetary-computer or terrascope.
         collection: without one, the provider's usual one for the card; all of an API that is not known.
         geometry: the area, in degrees.
@@ -67,10 +67,10 @@ def stac(
             is catalogued.
         ConfigError: credentials for the server are malformed; see `cbm_lake.storage.credentials`.
     """
+    lake = lake or open_lake()
     cards.get(card)
     address, collection = stacapi.api(url, card, collection)
     first, last = days(start, end)
-    lake = lake or open_lake()
     area = area_of(lake, aoi, geometry, without_secrets(address))
     dates = f"{first or '..'}/{last or '..'}" if first or last else None
     collected = Collected(card, address, lake, progress=progress)
@@ -95,6 +95,7 @@ def items(
         InvalidInputError: unknown card.
         SourceError: the path cannot be read or holds no STAC.
     """
+    lake = lake or open_lake()
     cards.get(card)
     collected = Collected(card, str(path), lake, progress=progress)
     if itemfiles.holds_lines(str(path)):
@@ -120,6 +121,7 @@ def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> 
         InvalidInputError: unknown card.
         SourceError: the file cannot be read or is no STAC-GeoParquet.
     """
+    lake = lake or open_lake()
     cards.get(card)
     collected = Collected(card, str(path), lake)
     collected.add((item, str(path)) for item in itemfiles.from_parquet(str(path)))
@@ -201,7 +203,7 @@ def files(
 
     Args:
         pattern: folder and file name: "s1/S1_{date}_{band}.tif".
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         unit: of backscatter: linear or db; decibels are read as power.
         offset: of Sentinel-2, in DN: 0, or -1000 where it still is to be added; without it, as the files declare it.
         bands: what the bands of each file are, in order, where names have no {band}; - is a band to leave out.
@@ -215,9 +217,9 @@ def files(
         NotFoundError: no parcels of `aoi` were loaded.
         SourceError: there is no such folder, or no file matches.
     """
+    lake = lake or open_lake()
     cards.get(card)
     scenefiles.check_options(card, unit, offset)
-    lake = lake or open_lake()
     area = lake.footprint(aoi) if aoi else None
     listing = filepattern.Pattern(pattern, card, bands).find()
     collected = Collected(card, pattern, lake, area)
@@ -265,7 +267,7 @@ def creodias(
         aoi: area whose parcels in the lake the scenes are to touch; not looked at when `geometry` is given.
         start: first day, ISO.
         end: last day, inclusive.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         option: product type instead of the card's usual one (LEVEL2A, LEVEL2AP, S2MSI2A, CARD-BS, CARD-COH6, …).
         url: the feed (…/search.json), or a file with a saved answer, which is taken as it is.
         geometry: the area, in degrees.
@@ -281,6 +283,7 @@ def creodias(
             catalogued.
         ConfigError: credentials for the server are malformed; see `cbm_lake.storage.credentials`.
     """
+    lake = lake or open_lake()
     cards.get(card)
     dates = days(start, end)
     if url is None:
@@ -288,7 +291,6 @@ def creodias(
             "the feed of CREODIAS was switched off; search cdse with card2db stac, catalogue folders of products with "
             "card2db safe, or give another feed or a file with a saved answer"
         )
-    lake = lake or open_lake()
     parameters: dict[str, str] = {}
     if "://" in url:
         parameters = resto.parameters(card, option, dates, area_of(lake, aoi, geometry, without_secrets(url)))

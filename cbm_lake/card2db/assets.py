@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -19,8 +20,6 @@ from cbm_lake.errors import InvalidInputError, some
 
 Asset = dict[str, Any]
 
-SCALE: Final = 0.0001
-"""Reflectance of one DN of card s2."""
 _FURTHEST: Final = 2000
 """DN: no product of Sentinel-2 shifts reflectance by more than 0.2."""
 _NO_RASTERS = re.compile(
@@ -29,9 +28,7 @@ _NO_RASTERS = re.compile(
 _NO_FILES = re.compile(r"\.(?:xml|json|png|jpe?g|zip|html?|txt|kml|pdf|csv|safe)$", re.IGNORECASE)
 _OTHER_ROLES: Final = frozenset({"thumbnail", "overview", "visual", "metadata"})
 _TITLE_BAND = re.compile(r"\b(?:band[ _-]?|b)0?(?P<number>[2-8]|8a|11|12)\b", re.IGNORECASE)
-_TITLE_CLASSES = re.compile(r"\bSCL\b|scene class", re.IGNORECASE)
 _TITLE_METRES = re.compile(r"\b(?P<metres>\d{2})\s?m\b")
-_FILE_BAND = re.compile(r"(?:^|[_.-])(?P<band>B\d{1,2}|B8A|SCL|VV|VH)(?:[_-](?P<metres>\d\d)m)?$", re.IGNORECASE)
 _NOT_BOTTOM = re.compile(r"(?:^|[^a-z])toa(?:[^a-z]|$)|top of atmosphere", re.IGNORECASE)
 _NOT_MEASURED = re.compile(r"mask|angle|incidence|looks|layover|shadow|ratio|noise|calibration|schema", re.IGNORECASE)
 _SLOPES_KEPT = re.compile(r"(?:^|[\s/_-])(?:SRE[_-]|sigma0|(?:vv|vh)-s-lin)", re.IGNORECASE)
@@ -39,12 +36,6 @@ _SLOPES_KEPT = re.compile(r"(?:^|[\s/_-])(?:SRE[_-]|sigma0|(?:vv|vh)-s-lin)", re
 _DECIBEL = re.compile(r"(?:^|[^a-z])(?:db|decibels?|log)(?:[^a-z]|$)", re.IGNORECASE)
 _GROUP = re.compile(r"/measurements/reflectance(?:/r(?P<metres>\d{2})m)?$")
 _SIZE = re.compile(r"[_-]\d{2,3}m$", re.IGNORECASE)
-_PLAIN: Final = frozenset({"", "1", "none", "unitless", "dimensionless", "linear"})
-_PLAIN_UNITS: Final = {
-    "s2": _PLAIN | {"reflectance", "boa reflectance", "dn"},
-    "bs": _PLAIN | {"power", "linear power", "intensity", "m2/m2", "natural"},
-    "c6": _PLAIN | {"coherence"},
-}
 
 
 @dataclass(frozen=True)
@@ -131,38 +122,46 @@ def _candidates(key: str, asset: Asset, card: Card) -> Iterator[_Candidate]:
         yield from _in_group(key, asset, group["metres"])
         return
     bands, metres = _bands(asset), _metres(asset)
-    named = cards.asset_band(key)
+    named = card.asset_band(key)
     if named is not None:
         if len(bands) < 2:
             yield _Candidate(named, key, asset, 0, metres)
     elif bands:
-        said = _stated_band(bands[0]) if len(bands) == 1 and not _is_copy(key) else None
+        said = _stated_band(bands[0], card) if len(bands) == 1 and not _is_copy(key, card) else None
         if said is not None:
             yield _Candidate(said, key, asset, 1, metres)
-    elif not _is_copy(key):
-        yield from _by_words(key, asset, metres)
+    elif not _is_copy(key, card):
+        yield from _by_words(key, asset, metres, card)
 
 
-def _by_words(key: str, asset: Asset, metres: float | None) -> Iterator[_Candidate]:
+def _by_words(key: str, asset: Asset, metres: float | None, card: Card) -> Iterator[_Candidate]:
     """What band the title of an asset tells, else the name of its file."""
     title, file = str(asset.get("title") or ""), _file(asset).rpartition(".")[0]
     if _NOT_MEASURED.search(f"{key} {title} {file}"):
         return
-    in_title, in_file = _TITLE_BAND.search(title), _FILE_BAND.search(file)
-    band = cards.band_named(f"b{in_title['number']}") if in_title else None
-    band = band or ("SCL" if _TITLE_CLASSES.search(title) else None)
+    in_title, in_file = _TITLE_BAND.search(title), _file_band(card.name).search(file)
+    band = card.band_named(f"b{in_title['number']}") if in_title else None
+    if band is None and card.classification and card.classification.title.search(title):
+        band = card.class_band
     if band is not None:
         size = _TITLE_METRES.search(title)
         yield _Candidate(band, key, asset, 2, metres or (float(size["metres"]) if size else None))
-    elif in_file and (band := cards.band_named(in_file["band"])):
+    elif in_file and (band := card.band_named(in_file["band"])):
         yield _Candidate(band, key, asset, 3, metres or (float(in_file["metres"]) if in_file["metres"] else None))
+
+
+@cache
+def _file_band(card: str) -> re.Pattern[str]:
+    """The band at the end of the name of a card's file, and its pixel size."""
+    names = "|".join((r"B\d{1,2}", *cards.get(card).rasters))
+    return re.compile(rf"(?:^|[_.-])(?P<band>{names})(?:[_-](?P<metres>\d\d)m)?$", re.IGNORECASE)
 
 
 def _in_group(key: str, asset: Asset, metres: str | None) -> Iterator[_Candidate]:
     """The bands of a group of EOPF products, which has one array per band, or one group per pixel size with these."""
     stated = _bands(asset) or [{"name": band} for band in cards.S2.resolutions]
     for entry in stated:
-        band = cards.band_named(str(entry.get("name") or ""))
+        band = cards.S2.band_named(str(entry.get("name") or ""))
         if band is None or band not in cards.S2.resolutions:
             continue
         size = entry.get("gsd") or metres or cards.S2.resolutions[band]
@@ -171,19 +170,19 @@ def _in_group(key: str, asset: Asset, metres: str | None) -> Iterator[_Candidate
         yield _Candidate(band, key, inside, 1, float(size))
 
 
-def _is_copy(key: str) -> bool:
+def _is_copy(key: str, card: Card) -> bool:
     """Whether a key names a band at a pixel size that is not the card's: B04_20m."""
-    return cards.asset_band(_SIZE.sub("", key)) is not None
+    return card.asset_band(_SIZE.sub("", key)) is not None
 
 
 def _bands(asset: Asset) -> list[Any]:
     return list(asset.get("bands") or asset.get("eo:bands") or [])
 
 
-def _stated_band(entry: Mapping[str, Any]) -> str | None:
+def _stated_band(entry: Mapping[str, Any], card: Card) -> str | None:
     """The band of an entry of `bands` by its name, else by its common name."""
     names = (entry.get("name"), entry.get("eo:common_name"), entry.get("common_name"))
-    return next((band for name in names if name and (band := cards.band_named(str(name)))), None)
+    return next((band for name in names if name and (band := card.band_named(str(name)))), None)
 
 
 def _metres(asset: Asset) -> float | None:
@@ -198,11 +197,14 @@ def _metres(asset: Asset) -> float | None:
 def _fits(candidate: _Candidate, card: Card) -> bool:
     """Whether a candidate is of the card, at its pixel size; grids of radar are looked at when they are read."""
     band, key = candidate.band, f"{candidate.key} {candidate.asset.get('title') or ''}"
-    if card.mission == "S1":
+    if not card.is_optical:
         coherence = bool(re.search(r"(?:^|[^a-z])coh", key, re.IGNORECASE))
-        return band in card.resolutions and (card.name == "c6" or not coherence)
-    if band not in card.resolutions and band != card.classification:
-        return False
+        return band in card.resolutions and (card.quantity.name == "coherence" or not coherence)
+    return band in card.rasters and _has_size(candidate, card)
+
+
+def _has_size(candidate: _Candidate, card: Card) -> bool:
+    band = candidate.band
     return candidate.metres is None or any(abs(candidate.metres - size) < 0.01 for size in card.pixel_sizes(band))
 
 
@@ -219,13 +221,13 @@ def _stated(asset: Asset, name: str) -> Any:
     return fields.first({**_raster(asset), **{k: v for k, v in asset.items() if v is not None}}, f"raster:{name}", name)
 
 
-def offset(band: str, asset: Asset) -> int | None:
-    """The offset that the asset of a band of card s2 states, in DN: -0.1 at a scale of 0.0001 is -1000; None without.
+def offset(band: str, asset: Asset, card: Card) -> int | None:
+    """The offset that the asset of a band of reflectance states, in DN: -0.1 at a scale of 0.0001 is -1000, else None.
 
     What a Zarr store of reflectance states is true of floats, not of the numbers that are read from it (see `eopf`).
 
     Raises:
-        InvalidInputError: unit, scale or offset are not those of Sentinel-2 Level-2A; the message names band and value.
+        InvalidInputError: unit, scale or offset are not those of the card; the message names band and value.
     """
     kind, unit = str(_stated(asset, "data_type") or ""), str(_stated(asset, "unit") or "")
     scale, shift = (
@@ -234,20 +236,36 @@ def offset(band: str, asset: Asset) -> int | None:
     )
     if kind.startswith("float") and "zarr" in (asset.get("type") or ""):
         return None
-    _check_unit(band, unit, "s2", "reflectance")
+    _check_unit(band, unit, card)
     if kind.startswith("float"):
         if (scale or 1) != 1 or shift:
             raise InvalidInputError(
                 f"its {band} is {kind} with a scale of {scale} and an offset of {shift}; floats should be reflectance"
             )
         return 0 if scale == 1 or shift == 0 or unit.lower() == "reflectance" else None
-    if scale is not None and abs(scale - SCALE) > SCALE / 1000:
-        raise InvalidInputError(f"its {band} has a scale of {scale:g}; card s2 needs {SCALE}")
+    if scale is not None and abs(scale - card.scale) > card.scale / 1000:
+        raise InvalidInputError(f"its {band} has a scale of {scale:g}; card {card.name} needs {card.scale:.9g}")
     if shift is None:
         return None
-    found = round(shift / (scale or (1 if abs(shift) >= 1 else SCALE)))
+    found = round(shift / (scale or (1 if abs(shift) >= 1 else card.scale)))
     check_offset(found, f"its {band} has an offset of {shift:g}")
     return found
+
+
+def check_scale(band: str, asset: Asset, card: Card) -> None:
+    """Refuse the asset of a band that states another unit, scale or offset than those of all scenes of the card.
+
+    Raises:
+        InvalidInputError: the message names band and value.
+    """
+    kind = str(_stated(asset, "data_type") or "")
+    _check_unit(band, str(_stated(asset, "unit") or ""), card)
+    if kind not in ("", card.dtype):
+        raise InvalidInputError(f"its {band} is {kind}; card {card.name} needs {card.dtype}")
+    for name, needed in (("scale", card.scale), ("offset", card.offset)):
+        value = _stated(asset, name)
+        if value is not None and abs(fields.number(value, f"{name} of {band}") - needed) > abs(needed) / 1000:
+            raise InvalidInputError(f"its {band} has the {name} {value}; card {card.name} needs {needed:.9g}")
 
 
 def check_offset(found: int, words: str) -> None:
@@ -264,12 +282,12 @@ def check_radar(band: str, asset: Asset, card: Card) -> None:
     """
     file = _file(asset)
     unit, kind = str(_stated(asset, "unit") or ""), str(_stated(asset, "data_type") or "")
-    wanted = "linear power" if card.name == "bs" else "coherence from 0 to 1"
+    wanted = card.quantity.wanted
     if "unit=db" in urlsplit(str(asset["href"])).fragment:
         return  # decibels that are read as power
     if _DECIBEL.search(unit) or _DECIBEL.search(file):
         raise InvalidInputError(f"its {band} is in {unit or 'dB (' + file + ')'}; card {card.name} needs {wanted}")
-    _check_unit(band, unit, card.name, wanted)
+    _check_unit(band, unit, card)
     for name, neutral in (("scale", 1), ("offset", 0)):
         value = _stated(asset, name)
         if value is not None and fields.number(value, f"{name} of {band}") != neutral:
@@ -280,6 +298,6 @@ def check_radar(band: str, asset: Asset, card: Card) -> None:
         raise InvalidInputError(f"its {band} is {kind}; card {card.name} needs {wanted} as float32")
 
 
-def _check_unit(band: str, unit: str, card: str, wanted: str) -> None:
-    if unit.strip().lower() not in _PLAIN_UNITS[card]:
-        raise InvalidInputError(f"its {band} is in {unit}; card {card} needs {wanted}")
+def _check_unit(band: str, unit: str, card: Card) -> None:
+    if unit.strip().lower() not in card.quantity.units:
+        raise InvalidInputError(f"its {band} is in {unit}; card {card.name} needs {card.quantity.wanted}")

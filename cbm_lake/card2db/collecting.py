@@ -15,7 +15,8 @@ from cbm_lake.card2db import scene
 from cbm_lake.card2db.paging import Pages
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.geo.areas import is_seen
-from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake.records import SceneRecord
 from cbm_lake.storage.credentials import without_secrets, without_signature
 
 log = logging.getLogger(__name__)
@@ -49,14 +50,14 @@ class Collected:
         self,
         card: str,
         source: str,
-        lake: Lake | None,
+        lake: Lake,
         area: shapely.Geometry | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.found = self.new = self.changed = self.matched = 0
         self._card, self._source, self._lake, self._area = card, without_secrets(source), lake, area
         self._progress = progress
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[SceneRecord] = []
         self._skipped: list[str] = []
 
     def take(self, pages: Pages, expand: Callable[[Any], list[Any]] = lambda item: [item]) -> Ingested:
@@ -138,6 +139,6 @@ class Collected:
     def _write(self) -> None:
         if self._rows:
             table = pa.Table.from_pylist(self._rows, schema=schemas.SCENES)
-            new, changed = (self._lake or open_lake()).catalogue(table)
+            new, changed = self._lake.catalogue(table)
             self.new, self.changed = self.new + new, self.changed + changed
             self._rows = []

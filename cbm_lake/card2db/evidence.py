@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final
 
 from cbm_lake import cards
@@ -22,43 +22,45 @@ log = logging.getLogger(__name__)
 Statement = tuple[str, str]
 """What says something, and what it says: ("product type", "S2MSI2A")."""
 
-_MISSION = re.compile(r"(?:^|[^A-Z0-9])S(?:ENTINEL)?[-_ ]?0?(?P<mission>[12])[-_ ]?(?P<unit>[A-D]?)(?![A-Z0-9])")
-_SENSOR_IN_NAME = re.compile(
-    r"(?:^|[^A-Z0-9])(?:S|SENTINEL|SEN)(?P<mission>[12])(?P<unit>[A-DX])[_-]|^SENTINEL-(?P<mission_only>[12])_"
-)
 _LEVEL_IN_NAME = re.compile(r"(?:MSI|^|[^A-Z0-9])_?(?P<level>L[123][A-D])(?:[^A-Z0-9]|$)")
 _FORCE = re.compile(r"LEVEL2_SEN2[A-D]")
-_OTHERS = re.compile(r"(?:^|[^A-Z])(HLS|LANDSAT|L[CETM]0[4-9]_|ALOS|MODIS|VIIRS|PROBAV|S3[AB]_)")
+_FOREIGN: Final = ("HLS", "LANDSAT", "L[CETM]0[4-9]_", "ALOS", "MODIS", "VIIRS", "PROBAV", "S3[AB]_")
+"""Words for what is of no Sentinel; `Mission.words` says which of them mean a mission of ours."""
 _COMPOSITE = re.compile(
     r"MOSAIC|COMPOSITE|GEOMAD|GEOMEDIAN|(?:^|[^A-Z])GM[_-]S|QUARTER|MONTHLY|ANNUAL|SYNTHESIS|(?:^|[^A-Z])L3[A-Z]?(?:[^A-Z0-9]|$)"
 )
-_COHERENCE = re.compile(r"(?:^|[^A-Z])COH(?:ERENCE)?\d{0,2}(?:[^A-Z]|$)|COHERENCE")
-_BACKSCATTER = re.compile(
-    r"(?:^|[^A-Z])RTC(?:[^A-Z]|$)|CARD[-_]?BS|(?:^|[^A-Z])NRB(?:[^A-Z]|$)|"
-    r"(?:GAMMA|SIGMA)[-_ ]?(?:0|NOUGHT|NAUGHT)|BACKSCATTER|(?:^|[^A-Z])(?:GAM|SIG)0"
-)
-_RADAR_GEOMETRY = re.compile(r"(?:^|[^A-Z])(?P<kind>GRD|SLC|RAW|OCN|ETA)[FHM]?(?:[^A-Z]|$)")
 _DAY: Final = 86_400
 """Seconds; what took longer to sense is no scene."""
-_ADVICE: Final = (
-    "use sentinel-1-rtc of Planetary Computer, OPERA RTC-S1 or CARD-BS instead, which are geocoded backscatter"
-)
 
 
 def mission_of(text: str) -> str | None:
-    """S2A, S1, …, from a platform or constellation in any spelling; None when it is no Sentinel-1 or -2."""
-    found = {(match["mission"], match["unit"]) for match in _MISSION.finditer(text.upper())}
-    missions, units = {mission for mission, _ in found}, {unit for _, unit in found}
-    return f"S{missions.pop()}{units.pop() if len(units) == 1 else ''}" if len(missions) == 1 else None
+    """S2A, S1, …, from a platform or constellation in any spelling; None when no card or several are of it."""
+    found = {
+        mission.code: {match["unit"] or "" for match in mission.platform.finditer(text.upper())}
+        for mission in cards.MISSIONS.values()
+    }
+    named = [(code, units) for code, units in found.items() if units]
+    if len(named) != 1:
+        return None
+    code, units = named[0]
+    return f"{code}{units.pop() if len(units) == 1 else ''}"
 
 
 def sensor_in(name: str) -> str | None:
     """S2A, S1, …, from the name of a product."""
-    found = _SENSOR_IN_NAME.search(name.upper())
-    if found is None:
+    matches = [
+        (match.start(), mission.code, match["unit"] or "")
+        for mission in cards.MISSIONS.values()
+        if (match := mission.product.search(name.upper()))
+    ]
+    if not matches:
         return None
-    unit = found["unit"] or ""
-    return f"S{found['mission'] or found['mission_only']}{'' if unit == 'X' else unit}"
+    _, code, unit = min(matches)
+    return f"{code}{'' if unit == 'X' else unit}"
+
+
+def _mission(sensor: str) -> cards.Mission:
+    return next(mission for code, mission in cards.MISSIONS.items() if sensor.startswith(code))
 
 
 @dataclass(frozen=True)
@@ -85,82 +87,76 @@ class Evidence:
         ):
             raise InvalidInputError("it is marked as deprecated: a newer version should be catalogued instead")
         self._check_mission(card)
-        if card.name == "s2":
-            self._check_level()
-        elif card.name == "bs":
-            self._check_backscatter()
+        if card.acceptance.single:
+            self._check_single()
+        if card.acceptance.level:
+            self._check_level(card)
         else:
-            self._check_coherence()
+            self._check_kind(card)
 
     @cached_property
     def sensor(self) -> str | None:
         """S2A, S1B, …; only S2 or S1 where the unit is not told; None where nothing tells the mission."""
         named = next((sensor for name in self._names if (sensor := sensor_in(name))), None)
         platform = mission_of(self._platform)
-        if named and platform and named[:2] == platform[:2]:
+        if named and platform and _mission(named) == _mission(platform):
             return max(named, platform, key=len) if len(named) != len(platform) else named
-        found = platform or named
-        if found is None and any(key.startswith(("s2:", "s1:")) for key in self.properties):
-            return "S2" if any(key.startswith("s2:") for key in self.properties) else "S1"
-        return found
+        own = (
+            code
+            for code, mission in cards.MISSIONS.items()
+            if any(key.startswith(f"{mission.prefix}:") for key in self.properties)
+        )
+        return platform or named or next(own, None)
 
     # -- what the checks ask ----------------------------------------------------------------------------------------
 
     def _check_mission(self, card: cards.Card) -> None:
-        wanted = f"Sentinel-{card.mission[1]}"
-        if self._platform and mission_of(self._platform) is None:
+        wanted, others = card.mission.name, _others(card.mission)
+        stated = mission_of(self._platform)
+        if self._platform and (stated is None or (_mission(stated) != card.mission and _mission(stated).words)):
             raise InvalidInputError(f"it is of {self._platform.upper()}; card {card.name} is of {wanted}")
         for what, text in (*self._named, ("collection", self._collection)):
-            other = _OTHERS.search(text.upper())
+            other = others.search(text.upper())
             if other:
                 raise InvalidInputError(
                     f"it is of {other[1].strip('_')} by its {what} {text}; card {card.name} is of {wanted}"
                 )
         if self.sensor is None:
             raise InvalidInputError(f"nothing says that it is of {wanted} ({self._read()})")
-        named = {sensor[:2] for name in self._names if (sensor := sensor_in(name))}
+        named = {_mission(sensor).code for name in self._names if (sensor := sensor_in(name))}
         for sensor in (self.sensor, *sorted(named)):
-            if not sensor.startswith(card.mission):
+            if _mission(sensor) != card.mission:
                 raise InvalidInputError(f"it is of {sensor}; card {card.name} is of {wanted}")
 
-    def _check_level(self) -> None:
-        """Refuse what is not Level-2A."""
-        self._check_single()
+    def _check_level(self, card: cards.Card) -> None:
+        """Refuse what is of another level than the card's."""
+        needed, words = card.acceptance.level, card.acceptance.wanted
         levels = list(self._levels())
         for what, text, level in levels:
-            if level != "L2A":
+            if level != needed:
                 kind = "Level-1C (top of atmosphere)" if level.startswith("L1") else f"Level-{level[1:]}"
-                raise InvalidInputError(f"it is {kind} by its {what} {text}; card s2 needs Level-2A")
-        if levels or _of_ours(self.properties, "s2"):
+                raise InvalidInputError(f"it is {kind} by its {what} {text}; card {card.name} needs {words}")
+        if levels or _of_ours(self.properties, card.name):
             return
         if not self._is_bare:
-            raise InvalidInputError(f"nothing says that it is Level-2A ({self._read()})")
-        log.warning("%s: nothing says its level; taken for Level-2A, as card s2 was asked for", self.document["id"])
+            raise InvalidInputError(f"nothing says that it is {words} ({self._read()})")
+        log.warning(
+            "%s: nothing says its level; taken for %s, as card %s was asked for", self.document["id"], words, card.name
+        )
 
-    def _check_backscatter(self) -> None:
-        """Refuse what is not geocoded backscatter."""
-        self._check_single()
+    def _check_kind(self, card: cards.Card) -> None:
+        """Refuse what nothing says to be of the card's kind, or what says to be of another."""
+        accepted = card.acceptance
         strong = (*self._named, *self._types, ("collection", self._collection))
-        coherence = _found(_COHERENCE, strong)
-        if coherence:
-            raise InvalidInputError(f"it is coherence by its {coherence[0]} {coherence[1]}; card bs is of backscatter")
-        if _found(_BACKSCATTER, (*strong, *self._files)) or _of_ours(self.properties, "bs"):
+        if other := _refused(accepted.refused_before, strong):
+            raise InvalidInputError(f"it is {other}; card {card.name} is of {card.quantity.name}")
+        if _found(accepted.proof, (*strong, *self._files)) or _of_ours(self.properties, card.name):
             return
-        for what, text in strong:
-            found = _RADAR_GEOMETRY.search(text.upper())
-            if found:
-                kind = (
-                    "a single-look complex product" if found["kind"] == "SLC" else f"{found['kind']} in radar geometry"
-                )
-                raise InvalidInputError(f"it is {kind} by its {what} {text}; {_ADVICE}")
-        if not _found(_BACKSCATTER, self._assets):
-            raise InvalidInputError(f"nothing says that it is geocoded backscatter ({self._read()}); {_ADVICE}")
-
-    def _check_coherence(self) -> None:
-        """Refuse what is not coherence."""
-        said = (*self._named, *self._types, ("collection", self._collection), *self._files, *self._assets)
-        if not _found(_COHERENCE, said) and not _of_ours(self.properties, "c6"):
-            raise InvalidInputError(f"nothing says that it is coherence ({self._read()})")
+        if other := _refused(accepted.refused, strong):
+            raise InvalidInputError(f"it is {other}; {accepted.advice}")
+        if not _found(accepted.weak, self._assets):
+            advice = f"; {accepted.advice}" if accepted.advice else ""
+            raise InvalidInputError(f"nothing says that it is {accepted.wanted} ({self._read()}){advice}")
 
     def _check_single(self) -> None:
         """Refuse composites."""
@@ -209,6 +205,7 @@ class Evidence:
             "sar:product_type",
             "odc:product",
             "processing:level",
+            "landsat:correction",
         )
         stated = ((name, self.properties[name]) for name in names if self.properties.get(name) is not None)
         return tuple((_words(name), str(value)) for name, value in stated)
@@ -282,6 +279,21 @@ def _words(name: str) -> str:
 def _found(pattern: re.Pattern[str], statements: Iterable[Statement]) -> Statement | None:
     """The first statement in which a pattern occurs."""
     return next(((what, text) for what, text in statements if pattern.search(text.upper())), None)
+
+
+def _refused(refusals: Iterable[cards.Refusal], statements: Iterable[Statement]) -> str | None:
+    """What the first statement in which one of the patterns occurs shows an item to be, and which it is."""
+    for what, text in statements:
+        for refusal in refusals:
+            if match := refusal.pattern.search(text.upper()):
+                return f"{refusal.words.format(**match.groupdict())} by its {what} {text}"
+    return None
+
+
+@cache
+def _others(mission: cards.Mission) -> re.Pattern[str]:
+    """What names a mission without a card, or one of another card."""
+    return re.compile(rf"(?:^|[^A-Z])({'|'.join(word for word in _FOREIGN if word not in mission.words)})")
 
 
 def _of_ours(properties: Mapping[str, Any], card: str) -> bool:

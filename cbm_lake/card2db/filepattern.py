@@ -27,7 +27,6 @@ _CLOCK: Final = r"(?:T\d{2}(?P<colon>[:-]?)\d{2}(?:(?P=colon)\d{2})?Z?)?"
 _FORMS: Final = "20240501, 2024-05-01 or 20240501T055000"
 _YEARS: Final = range(2014, 2101)
 """Since the first Sentinel was launched; day, month and year in another order give none of them."""
-_SENSOR = re.compile(r"S(?:EN(?:TINEL)?)?[-_ ]?(?P<mission>[12])(?P<unit>[A-D]?)", re.IGNORECASE)
 _PLACEHOLDERS: Final = {
     "date": rf"(?<!\d){_DAY}{_CLOCK}(?!\d)",
     "band": r"(?<![A-Za-z]){known}(?![A-Za-z0-9])",
@@ -38,17 +37,13 @@ _PLACEHOLDERS: Final = {
 }
 _ANY_DATE: Final = r"[^/]*?\d[^/]*?"
 _ANY_BAND: Final = r"[A-Za-z0-9]+"
-_BAND_NAMES: Final = {
-    "s2": (
-        *(f"B{number:02d}" for number in range(2, 13)),
-        *(f"B{number}" for number in range(2, 10)),
-        "B8A",
-        "SCL",
-        *cards.COMMON_NAMES,
-    ),
-    "bs": ("VV", "VH"),
-    "c6": ("VV", "VH"),
-}
+_NUMBERS: Final = (*(f"B{number:02d}" for number in range(2, 13)), *(f"B{number}" for number in range(2, 10)))
+"""Bands by number, also those that the card lacks: their files are of the card and left out by name."""
+
+
+def _names(card: cards.Card) -> tuple[str, ...]:
+    """Under which names files of a card's bands may go."""
+    return (*(_NUMBERS if card.is_optical else ()), *card.rasters, *card.aliases)
 
 
 @dataclass
@@ -128,7 +123,7 @@ class Pattern:
         self.root, _, self._below = text.rpartition("/") if start is None else _split(text, start.start())
         if "://" not in self.root:
             self.root = str(Path(self.root).absolute())
-        known_bands = "|".join(sorted(map(re.escape, _BAND_NAMES[card]), key=len, reverse=True))
+        known_bands = "|".join(sorted(map(re.escape, _names(cards.get(card))), key=len, reverse=True))
         self._strict = self._compiled({"band": _PLACEHOLDERS["band"].replace("{known}", f"(?:{known_bands})")})
         self._greedy = self._compiled({"band": _PLACEHOLDERS["band"].replace("{known}", f"(?:{known_bands})")}, "")
         self._any_band = self._compiled({"band": _ANY_BAND})
@@ -237,10 +232,10 @@ def _band(name: str, card: str) -> str:
     Raises:
         InvalidInputError: the card has none of that name.
     """
-    band = cards.asset_band(name)
-    bands = (*cards.get(card).resolutions, cards.get(card).classification)
+    band = cards.get(card).asset_band(name)
+    bands = cards.get(card).rasters
     if band is None or band not in bands:
-        raise InvalidInputError(f"card {card} has no band {name}; it has {', '.join(filter(None, bands))}")
+        raise InvalidInputError(f"card {card} has no band {name}; it has {', '.join(bands)}")
     return band
 
 
@@ -267,13 +262,13 @@ def _checked(path: str, key: str, text: str, card: str) -> str:
         InvalidInputError: it is no sensor of the card, or no orbit.
     """
     if key == "sensor":
-        match = _SENSOR.fullmatch(text)
-        mission = "2" if card == "s2" else "1"
-        if not match or match["mission"] != mission:
-            raise InvalidInputError(f"{path}: {text} is not Sentinel-{mission}, of which card {card} is")
-        return f"S{mission}{match['unit'].upper()}"
+        mission = cards.get(card).mission
+        match = mission.sensor.fullmatch(text.upper())
+        if not match:
+            raise InvalidInputError(f"{path}: {text} is not {mission.name}, of which card {card} is")
+        return f"{mission.code}{match['unit']}"
     if key == "orbit":
-        if not 1 <= int(text) <= (143 if card == "s2" else 175):
+        if not 1 <= int(text) <= cards.get(card).mission.orbits:
             raise InvalidInputError(f"{path}: {text} is no relative orbit")
         return f"R{int(text):03d}"
     if key == "direction":

@@ -44,7 +44,7 @@ def first_readable(name: str, hrefs: Iterable[str]) -> Raster:
         try:
             return Raster.inspect(href)
         except SourceError as error:
-            problem = str(error).partition(";")[0]
+            problem = error.reason
     raise SourceError(f"{name}: none of its rasters can be read ({problem}); fetch it again")
 
 

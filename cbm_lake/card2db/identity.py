@@ -11,12 +11,12 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from cbm_lake.card2db.scene import Item
+    from cbm_lake.lake.records import SceneRecord
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def datastrip(item: Item) -> datetime | None:
     if result is None:
         granules = (str(item.properties.get("s2:granule_id", "")), *(asset["href"] for asset in item.assets.values()))
         result = next((match for match in map(_GRANULE.search, granules) if match), None)
-    return _time(result["start"]) if result and item.card == "s2" else None
+    return _time(result["start"]) if result and item.kind.shifted else None
 
 
 def produced(item: Item) -> datetime | None:
@@ -72,6 +72,9 @@ def produced(item: Item) -> datetime | None:
         return _time(named["time"])
     if match := _BURST.search(item.reference):
         return _time(match["made"])
+    product = item.kind.product.pattern.search(item.reference) if item.kind.product else None
+    if product and product["made"]:
+        return _time(product["made"])
     return next((timestamp for name in _PRODUCED if (timestamp := _stated(item, name))), None)
 
 
@@ -86,14 +89,14 @@ def updated(item: Item) -> datetime | None:
     return _stated(item, "updated")
 
 
-def revision(row: Mapping[str, Any]) -> str:
+def revision(row: SceneRecord) -> str:
     """A digest of what the entry says about the product and where its rasters are; equal entries have equal ones.
 
     Args:
         row: of schemas.SCENES, but for its revision.
     """
     assets = {band: asset["href"] for band, asset in sorted(row["assets"].items())}
-    facts = [assets, *(str(row[name]) for name in _REVISED)]
+    facts = [assets, *(str(value) for value in map(row.get, _REVISED))]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 

@@ -67,7 +67,7 @@ def _content(path: str) -> bytes:
             return file.read(0, file.size)
         return Path(path).read_bytes()
     except SourceError as error:
-        reason = str(error).removeprefix("raster ").partition(";")[0]
+        reason = error.reason.removeprefix("raster ")
         raise SourceError(f"{reason}; check the address and the credentials of its server") from error
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}; check the path") from error

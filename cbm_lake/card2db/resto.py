@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import shapely
 
+from cbm_lake import cards
 from cbm_lake.card2db.paging import Page, Pages, linked, next_link, number
 from cbm_lake.card2db.remote import fetch
 from cbm_lake.card2db.stacapi import short
@@ -17,7 +18,7 @@ from cbm_lake.errors import SourceError
 from cbm_lake.storage.credentials import without_secrets
 
 _RECORDS: Final = 100
-PRODUCTS: Final = MappingProxyType({"s2": "S2MSI2A", "bs": "CARD-BS", "c6": "CARD-COH6"})
+PRODUCTS: Final = MappingProxyType({card.name: card.product_type for card in cards.CARDS.values()})
 """Product type of each card in such a feed."""
 _OPTIONS: Final = MappingProxyType({"LEVEL2A": "S2MSI2A", "LEVEL2AP": "S2MSI2Ap"})
 

@@ -62,7 +62,7 @@ def rasters(files: Container, granule: str = "GRANULE") -> dict[str, str]:
     for member in files.members:
         parts = _RASTER.search(member) if member.startswith(f"{granule}/") else None
         if parts:
-            band = cards.asset_band(parts["key"] + (f"_{parts['metres']}m" if parts["metres"] else ""))
+            band = cards.S2.asset_band(parts["key"] + (f"_{parts['metres']}m" if parts["metres"] else ""))
             if band is not None:
                 members[band] = member
     return members
@@ -84,7 +84,7 @@ def _check(folder: str, name: str, text: str) -> None:
 def _item(identifier: str, name: str, text: str, files: Container, granule: str, tile: str | None) -> dict[str, Any]:
     assets = _assets(files, granule, text)
     first = ground.first_readable(identifier, (str(asset["href"]) for asset in assets.values()))
-    missing = [band for band in (*cards.S2.resolutions, "SCL") if band not in assets]
+    missing = [band for band in cards.S2.rasters if band not in assets]
     if missing:
         log.warning("%s lacks %s; it is catalogued with what it has", identifier, ", ".join(missing))
     properties = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urljoin
 
 import pyarrow as pa
@@ -22,22 +22,27 @@ from cbm_lake.card2db.outline import epsg_of, utm
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import clock
 from cbm_lake.lake import schemas
+from cbm_lake.lake.records import SceneLink, SceneRecord
 
+Json: TypeAlias = dict[str, Any]
+"""An object of JSON."""
+StacItem: TypeAlias = Json
+"""A STAC item of any version and provider, as JSON."""
 log = logging.getLogger(__name__)
 
 _PRODUCT = re.compile(
-    r"(?P<sensor>S2[A-D])_MSI(?P<level>L1C|L2A)_(?P<taken>\d{8}T\d{6})(?:_N(?P<baseline>\d{4}))?"
-    r"_R(?P<orbit>\d{3})_T(?P<tile>\d{2}[A-Z]{3})_(?P<made>\d{8}T\d{6})"
+    r"(?P<sensor>S2[A-D])_MSI(?P<level>L1C|L2A)_(?P<sensed>\d{8}T\d{6})(?:_N(?P<baseline>\d{4}))?"
+    r"_R(?P<orbit>\d{3})_T(?P<tile>\d{2}[A-Z]{3})_(?P<processed>\d{8}T\d{6})"
 )
 """The name of a Sentinel-2 product; Planetary Computer leaves the baseline out of its identifiers."""
-_DATATAKE = re.compile(r"GS2[A-D]_(?P<taken>\d{8}T\d{6})_\d+_N(?P<baseline>\d\d\.\d\d)")
+_DATATAKE = re.compile(r"GS2[A-D]_(?P<sensed>\d{8}T\d{6})_\d+_N(?P<baseline>\d\d\.\d\d)")
 _BASELINE_BEHIND = re.compile(r"_N(?P<baseline>\d\d\.\d\d)$")
 """How identifiers of granules and datastrips end."""
 _TILE = re.compile(r"(?P<zone>\d{1,2})(?P<band>[C-X])(?P<square>[A-Z]{2})$")
 _MOMENT = re.compile(r"\d{8}T\d{6}")
 _SWATH = re.compile(r"(?<![A-Z0-9])IW[123]$")
 """The sub-swath of a Sentinel-1 slice at the end of a name."""
-_KEPT_LINKS: Final = ("self", "canonical", "product")
+_LINKS: Final = ("self", "canonical", "product")
 _OFFSET: Final = -1000
 """BOA_ADD_OFFSET of Sentinel-2 products since baseline 04.00."""
 _OFFSET_SINCE: Final = "04.00"
@@ -47,7 +52,7 @@ _NEVER_SHIFTED = re.compile(r"SENTINEL2[A-D]_\d{8}-\d{6}-\d{3}_L2A_|LEVEL2_SEN2[
 """Names of products of MAJA and FORCE, whose DN are 10000 times reflectance whatever the baseline of their source."""
 
 
-def to_row(document: dict[str, Any], card: str, source: str, base: str = "") -> dict[str, Any]:
+def to_row(document: StacItem, card: str, source: str, base: str = "") -> SceneRecord:
     """The row of schemas.SCENES that a STAC item makes.
 
     Args:
@@ -77,15 +82,15 @@ def to_row(document: dict[str, Any], card: str, source: str, base: str = "") -> 
 class Item:
     """What the catalogue wants to know of a STAC item, each fact from the best of the places where providers put it."""
 
-    document: dict[str, Any]
+    document: StacItem
     card: str
     base: str
 
-    def row(self, source: str) -> dict[str, Any]:
+    def row(self, source: str) -> SceneRecord:
         """The item as a row of schemas.SCENES."""
         self._check()
         west, south, east, north = self.footprint.bounds
-        row = {
+        row: SceneRecord = {
             "type": "Feature",
             "stac_version": self.document.get("stac_version") or "1.0.0",
             "stac_extensions": self.document.get("stac_extensions") or [],
@@ -117,10 +122,16 @@ class Item:
             "source": source,
             "ingested": clock.now(),
         }
-        return {**row, "revision": identity.revision(row)}
+        row["revision"] = identity.revision(row)
+        return row
 
     @cached_property
-    def properties(self) -> dict[str, Any]:
+    def kind(self) -> cards.Card:
+        """The card."""
+        return cards.get(self.card)
+
+    @cached_property
+    def properties(self) -> Json:
         """The item's properties that are not null."""
         return {key: value for key, value in (self.document.get("properties") or {}).items() if value is not None}
 
@@ -139,7 +150,7 @@ class Item:
     @cached_property
     def sensor(self) -> str:
         """S2A, S1B, …; only S2 or S1 where the unit is not told."""
-        return self.evidence.sensor or cards.get(self.card).mission
+        return self.evidence.sensor or self.kind.mission.code
 
     @cached_property
     def footprint(self) -> shapely.Geometry:
@@ -177,17 +188,17 @@ class Item:
         said = self._first("grid:code", "s2:mgrs_tile", "sentinel:mgrs")
         if said is None:
             said = "".join(map(str, parts)) if all(parts) else self._product.get("tile", "")
-        found = _TILE.match(str(said).removeprefix("MGRS-").removeprefix("T"))
-        return f"{int(found['zone']):02d}{found['band']}{found['square']}" if found else None
+        match = _TILE.match(str(said).removeprefix("MGRS-").removeprefix("T"))
+        return f"{int(match['zone']):02d}{match['band']}{match['square']}" if match else None
 
     @cached_property
     def crs(self) -> str | None:
         """The rasters' coordinate system: as stated for the item or its bands, else the UTM zone of the tile."""
-        for place in (self.properties, *self.assets.values()):
-            stated = fields.first(place, "proj:code", "proj:epsg")
+        for properties in (self.properties, *self.assets.values()):
+            stated = fields.first(properties, "proj:code", "proj:epsg")
             if stated is not None:
                 epsg = epsg_of(stated)
-                if epsg is None and place.get("proj:epsg") is not None:
+                if epsg is None and properties.get("proj:epsg") is not None:
                     raise InvalidInputError(f"its proj:epsg {stated!r} is no number")
                 return f"EPSG:{epsg}" if epsg else str(stated)
         return utm(self.tile) if self.tile else None
@@ -201,7 +212,7 @@ class Item:
     @cached_property
     def baseline(self) -> str | None:
         """The processing baseline of Sentinel-2 as 05.11; 99.xx is what the Sen2Cor toolbox writes."""
-        if self.card != "s2":
+        if not self.kind.shifted:
             return None
         inside = self._product.get("baseline")
         if inside is not None:
@@ -215,7 +226,7 @@ class Item:
         names = (
             str(self._first(f"{start}:{part}_id")) for part in ("granule", "datastrip") for start in ("s2", "eopf")
         )
-        return next((found["baseline"] for name in names if (found := _BASELINE_BEHIND.search(name))), None)
+        return next((match["baseline"] for name in names if (match := _BASELINE_BEHIND.search(name))), None)
 
     @cached_property
     def boa_offset(self) -> int:
@@ -224,17 +235,21 @@ class Item:
         Raises:
             InvalidInputError: nothing tells, or what tells contradicts itself.
         """
-        if self.card != "s2":
+        if not self.kind.shifted:
             return 0
         if "boa_offset" in self.properties:  # an item that comes out of a catalogue of ours
-            own = fields.number(self.properties["boa_offset"], "boa_offset")
-            if not own.is_integer():
-                raise InvalidInputError(f"its boa_offset {own:g} is no whole number of DN, such as -1000")
-            assets.check_offset(int(own), f"it has an offset of {own:.0f}")
-            return int(own)
+            offset = fields.number(self.properties["boa_offset"], "boa_offset")
+            if not offset.is_integer():
+                raise InvalidInputError(f"its boa_offset {offset:g} is no whole number of DN, such as -1000")
+            assets.check_offset(int(offset), f"it has an offset of {offset:.0f}")
+            return int(offset)
         said = self._first("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
         applied = fields.boolean(said, "boa_offset_applied") if said is not None else None
-        by_band = {band: assets.offset(band, asset) for band, asset in self.assets.items() if band != "SCL"}
+        by_band = {
+            band: assets.offset(band, asset, self.kind)
+            for band, asset in self.assets.items()
+            if not self.kind.is_classes(band)
+        }
         if applied:
             return 0
         usual = self._usual_offset
@@ -256,42 +271,46 @@ class Item:
         of items differs between providers (start of the datatake, of the datastrip, or middle of the tile).
         Sentinel-1: start, and tile, second time or name; bursts and sub-swaths of one slice are neighbours.
         """
-        if self.card == "s2":
-            taken = self._product.get("taken") or self._datatake.get("taken") or f"{self.time:%Y%m%dT%H%M%S}"
-            return f"{self.card}/{self.sensor}/{taken}/{self.tile or self.reference}"
-        if found := identity.burst(self.reference):
-            return "/".join((self.card, self.sensor, *found))
+        if self.kind.product and (match := self.kind.product.pattern.search(self.reference)):
+            return f"{self.card}/{self.sensor}/{match['taken']}/{match['tile']}"
+        if self.kind.shifted:
+            sensed = self._product.get("sensed") or self._datatake.get("sensed") or f"{self.time:%Y%m%dT%H%M%S}"
+            return f"{self.card}/{self.sensor}/{sensed}/{self.tile or self.reference}"
+        if burst := identity.burst(self.reference):
+            return "/".join((self.card, self.sensor, *burst))
         moments = _MOMENT.findall(self.reference)
         start = moments[0] if moments else f"{moment(self._first('start_datetime') or self.time):%Y%m%dT%H%M%S}"
-        place = self.tile or (moments[1] if len(moments) > 1 else self.reference)
+        position = self.tile or (moments[1] if len(moments) > 1 else self.reference)
         if swath := _SWATH.search(self.reference):
-            place = f"{place}/{swath[0]}"
-        return f"{self.card}/{self.sensor}/{start}/{place}"
+            position = f"{position}/{swath[0]}"
+        return f"{self.card}/{self.sensor}/{start}/{position}"
 
     @cached_property
-    def assets(self) -> dict[str, dict[str, Any]]:
+    def assets(self) -> dict[str, Json]:
         """The asset of each band of the card at the card's pixel size."""
-        return assets.of_bands(self.document, cards.get(self.card))
+        return assets.of_bands(self.document, self.kind)
 
     @cached_property
-    def links(self) -> list[dict[str, str | None]]:
+    def links(self) -> list[SceneLink]:
         """The links that lead back to the item or its product."""
         return [
             {"href": self._absolute(link["href"]), "rel": link["rel"], "type": link.get("type")}
             for link in self.document.get("links") or []
-            if link.get("rel") in _KEPT_LINKS and link.get("href")
+            if link.get("rel") in _LINKS and link.get("href")
         ]
 
     def _check(self) -> None:
         """Refuse what cannot be a scene of the card."""
-        card = cards.get(self.card)
+        card = self.kind
         self.evidence.check(card)
         if not self.assets and not any(link["rel"] == "product" for link in self.links):
-            bands = ", ".join((*card.resolutions, card.classification or "")).removesuffix(", ")
+            bands = ", ".join(card.rasters)
             raise InvalidInputError(f"it has no raster of {bands}; {assets.named(self.document)}")
-        if card.mission == "S1":
-            for band, asset in self.assets.items():
+        for band, asset in self.assets.items():
+            if not card.is_optical:
                 assets.check_radar(band, asset, card)
+            elif not card.shifted and not card.is_classes(band):
+                assets.check_scale(band, asset, card)
 
     @property
     def _duration(self) -> float:
@@ -302,13 +321,13 @@ class Item:
     @cached_property
     def _product(self) -> dict[str, str]:
         """The parts of the product's name, from the reference or the identifier; empty when it is named otherwise."""
-        found = _PRODUCT.match(self.reference) or _PRODUCT.match(self.document["id"])
-        return {key: value for key, value in found.groupdict().items() if value} if found else {}
+        parts = _PRODUCT.match(self.reference) or _PRODUCT.match(self.document["id"])
+        return {key: value for key, value in parts.groupdict().items() if value} if parts else {}
 
     @cached_property
     def _datatake(self) -> dict[str, str]:
-        found = _DATATAKE.match(str(self._first("s2:datatake_id", "eopf:datatake_id")))
-        return found.groupdict() if found else {}
+        parts = _DATATAKE.match(str(self._first("s2:datatake_id", "eopf:datatake_id")))
+        return parts.groupdict() if parts else {}
 
     @cached_property
     def _usual_offset(self) -> int | None:
@@ -318,8 +337,8 @@ class Item:
             baseline = self._datatake.get("baseline")  # toolbox products have the offset of their source
         if baseline is not None:
             return _OFFSET if baseline >= _OFFSET_SINCE else 0
-        made = self._first("s2:generation_time", "processing:datetime") or self._product.get("made")
-        early = made is not None and moment(made) < _INTRODUCED
+        processed = self._first("s2:generation_time", "processing:datetime") or self._product.get("processed")
+        early = processed is not None and moment(processed) < _INTRODUCED
         names = (self.reference, self.document["id"])
         return 0 if early or any(_NEVER_SHIFTED.search(name.upper()) for name in names) else None
 
@@ -349,8 +368,8 @@ def moment(value: str | datetime) -> datetime:
     Raises:
         ValueError: it is not in ISO 8601.
     """
-    found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def absolute(href: str, base: str) -> str:
@@ -366,7 +385,7 @@ def absolute(href: str, base: str) -> str:
     return os.path.normpath(Path(base).absolute().parent / href)  # not resolve(), which would follow symbolic links
 
 
-def _own_address(document: dict[str, Any]) -> str:
+def _own_address(document: StacItem) -> str:
     return next((link.get("href") or "" for link in document.get("links") or [] if link.get("rel") == "self"), "")
 
 
@@ -374,8 +393,8 @@ def _shared(stated: dict[str, int | None], usual: int | None) -> int | None:
     """The offset that bands state, in stored numbers; one that states none has the usual one. None where none does."""
     if set(stated.values()) <= {None}:
         return None
-    found = {band: usual if offset is None else offset for band, offset in stated.items()}
-    if len(set(found.values())) > 1:
-        words = ", ".join(f"{band} {'none' if offset is None else offset}" for band, offset in found.items())
+    offsets = {band: usual if offset is None else offset for band, offset in stated.items()}
+    if len(set(offsets.values())) > 1:
+        words = ", ".join(f"{band} {'none' if offset is None else offset}" for band, offset in offsets.items())
         raise InvalidInputError(f"its bands state different offsets ({words})")
-    return next(iter(found.values()))
+    return next(iter(offsets.values()))

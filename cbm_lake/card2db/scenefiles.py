@@ -27,11 +27,12 @@ def check_options(card: str, unit: str | None, offset: int | None) -> None:
     Raises:
         InvalidInputError: it is not.
     """
-    if card == "bs" and unit not in UNITS:
+    kind = cards.get(card)
+    if kind.quantity.decibels and unit not in UNITS:
         raise InvalidInputError(f"unit {unit!r}: backscatter is in linear power or in decibels; say linear or db")
-    if card != "bs" and unit not in (None, "linear"):
+    if not kind.quantity.decibels and unit not in (None, "linear"):
         raise InvalidInputError(f"unit {unit} is of card bs only, not of {card}")
-    if card != "s2" and offset is not None:
+    if not kind.shifted and offset is not None:
         raise InvalidInputError(f"an offset is of card s2 only, not of {card}")
     if offset is not None and abs(offset) > _MOST_OFFSET:
         raise InvalidInputError(f"offset {offset} is beyond 0.2 of reflectance; it is 0 or -1000 in all products")
@@ -44,7 +45,7 @@ def to_item(
 
     Args:
         scene: its files.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         unit: of backscatter: linear or db.
         offset: of reflectance, in DN; None where the files say it.
         left_out: is given the reasons why files are left out, by band.
@@ -56,15 +57,16 @@ def to_item(
     if scene.problem:
         raise InvalidInputError(scene.problem)
     rasters, offsets, unfit = {}, set[int](), dict[str, str]()
+    kind = cards.get(card)
     for band, location in scene.bands.items():
         raster, stated = _inspected(scene, card, band, location._replace(unit="db" if unit == "db" else "").href)
         try:
             ground.check_pixel(raster, card, band)
         except SourceError as error:
-            unfit[band] = str(error).partition("; leave out")[0]
+            unfit[band] = error.reason
             continue
         rasters[band] = raster
-        if card == "s2" and band != "SCL":
+        if kind.shifted and not kind.is_classes(band):
             offsets.add(_offset(location.path, stated, offset))
     if not rasters:
         raise SourceError(next(iter(unfit.values())))
@@ -91,20 +93,20 @@ def _identifier(scene: Scene, card: str, raster: Raster) -> str:
     """What the file names say, and where on the ground it is: the same files elsewhere are the same scene."""
     corner = raster.grid.transform
     corner_digest = sha256(f"{raster.grid.epsg} {corner.c:.3f} {corner.f:.3f}".encode()).hexdigest()[:8]
-    mission = "" if "sensor" in scene.about else f"{'S2' if card == 's2' else 'S1'}_"
+    mission = "" if "sensor" in scene.about else f"{cards.get(card).mission.code}_"
     return f"{mission}{scene.name}_{corner_digest}"
 
 
 def _properties(scene: Scene, card: str, raster: Raster) -> dict[str, Any]:
-    about, mission = scene.about, "2" if card == "s2" else "1"
-    tile = about.get("tile", "")
-    kinds = {"s2": {"s2:product_type": "S2MSI2A"}, "bs": {"product:type": "RTC"}, "c6": {"product:type": "CARD-COH"}}
+    about, kind = scene.about, cards.get(card)
+    mission, tile = kind.mission, about.get("tile", "")
+    unit = about.get("sensor", "").removeprefix(mission.code).lower()
+    platform = mission.satellite.format(unit=unit)
     properties = {
         "datetime": f"{scene.date:%Y-%m-%dT%H:%M:%SZ}",
-        "constellation": f"sentinel-{mission}",
-        "platform": f"sentinel-{about.get('sensor', 'S' + mission)[1:].lower()}",
-        "processing:level": "L2A" if card == "s2" else "L2",
-        **kinds[card],
+        "constellation": mission.satellite.format(unit="").rstrip("-"),
+        "platform": None if platform.endswith("-") else platform,
+        **kind.stated,
         "proj:code": f"EPSG:{raster.grid.epsg}",
         "grid:code": f"MGRS-{tile.removeprefix('T')}" if _MGRS.fullmatch(tile) else None,
         "sat:relative_orbit": int(about["orbit"][1:]) if "orbit" in about else None,
@@ -121,24 +123,34 @@ def _inspected(scene: Scene, card: str, band: str, href: str) -> tuple[Raster, t
         dtype, described = dataset.dtypes[number], dataset.descriptions[number] or ""
         stated = float(dataset.scales[number]), float(dataset.offsets[number])
         count = dataset.count
-    other = cards.asset_band(described)
+    kind = cards.get(card)
+    other = kind.asset_band(described)
     if count > 1 and other in scene.bands and other != band:
         raise SourceError(
             f"{raster.path}: its band {raster.band} is called {described}, not {band}; name them in order"
         )
-    whole = card == "s2"
+    whole = kind.is_optical
     if whole != (np.dtype(dtype).kind in "iu"):
-        expected = "whole numbers (10000 x reflectance)" if whole else "floats"
+        expected = f"whole numbers ({1 / kind.scale:.0f} x reflectance)" if whole else "floats"
         raise SourceError(f"{raster.path} holds {dtype}, where card {card} has {expected}; convert it")
+    if kind.offset and not kind.is_classes(band) and not (stated == (1, 0) or np.allclose(stated, _scaling(kind))):
+        raise SourceError(
+            f"{raster.path} declares scale {stated[0]:g} and offset {stated[1]:g}, where those of card {card} are "
+            f"{kind.scale:g} and {kind.offset:g}; convert it"
+        )
     if not whole:
         if stated != (1, 0):
             raise SourceError(f"{raster.path} declares scale {stated[0]:g} and offset {stated[1]:g}; convert it first")
         values, label = ground.sample(raster), f"{raster.path} ({band})"
-        if card == "c6":
-            ground.check_coherence(label, values)
-        else:
+        if kind.quantity.decibels:
             ground.check_backscatter(label, values, raster.unit)
+        else:
+            ground.check_coherence(label, values)
     return raster, stated
+
+
+def _scaling(card: cards.Card) -> tuple[float, float]:
+    return card.scale, card.offset
 
 
 def _offset(path: str, stated: tuple[float, float], offset: int | None) -> int:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import shapely
 
+from cbm_lake import cards
 from cbm_lake.card2db.paging import Page, Pages, linked, next_link, number
 from cbm_lake.card2db.web import Answer, HttpError, Request, Web, host, words
 from cbm_lake.errors import InvalidInputError, SourceError, some
@@ -38,18 +39,21 @@ class Provider:
     """Card to collection; a card that is not named is not to be had there."""
 
 
+_URLS: Final = {
+    "earth-search": "https://earth-search.aws.element84.com/v1",
+    "cdse": "https://stac.dataspace.copernicus.eu/v1",
+    "planetary-computer": "https://planetarycomputer.microsoft.com/api/stac/v1",
+    "terrascope": "https://stac.terrascope.be",
+}
 PROVIDERS: Final = MappingProxyType(
     {
-        # Collection 1, because some items of sentinel-2-l2a there state wrongly whether the offset was applied
-        "earth-search": Provider(
-            "https://earth-search.aws.element84.com/v1", MappingProxyType({"s2": "sentinel-2-c1-l2a"})
-        ),
-        "cdse": Provider("https://stac.dataspace.copernicus.eu/v1", MappingProxyType({"s2": "sentinel-2-l2a"})),
-        "planetary-computer": Provider(
-            "https://planetarycomputer.microsoft.com/api/stac/v1",
-            MappingProxyType({"s2": "sentinel-2-l2a", "bs": "sentinel-1-rtc"}),
-        ),
-        "terrascope": Provider("https://stac.terrascope.be", MappingProxyType({"s2": "sentinel-2-l2a"})),
+        name: Provider(
+            url,
+            MappingProxyType(
+                {card.name: card.collections[name] for card in cards.CARDS.values() if name in card.collections}
+            ),
+        )
+        for name, url in _URLS.items()
     }
 )
 """STAC APIs by short name. Sentinel-1 GRD, which several have, is in radar geometry: it cannot be extracted."""

@@ -76,7 +76,7 @@ def _assets(files: Container, members: dict[str, str]) -> tuple[dict[str, dict[s
     assets: dict[str, dict[str, Any]] = {}
     rasters: dict[str, Raster] = {}
     for key, member in members.items():
-        band = cards.asset_band(key)
+        band = cards.S2.asset_band(key)
         if band is None:
             continue
         rasters[band] = raster = Raster.inspect(files.href(member))

@@ -53,7 +53,8 @@ def _share(part: Floats, whole: Floats) -> Floats:
     """Part ÷ whole, at most 1; NaN where the whole is 0 or not finite."""
     share = np.full(len(part), np.nan)
     np.divide(part, whole, out=share, where=(whole > 0) & np.isfinite(whole))
-    return np.minimum(share, 1, out=share)
+    np.minimum(share, 1, out=share)
+    return share
 
 
 _ALL: Final = (
@@ -69,7 +70,7 @@ _ALL: Final = (
     Statistic("p90", "90th percentile", shifts=True, quantile=0.9),
     Statistic(
         "valid_share",
-        "share of the whole parcel's pixels that are valid, 0 to 1",
+        "share that is valid (0 to 1)",
         unit="1",
         counts=True,
         formula=_share,
@@ -82,6 +83,9 @@ STATISTICS: Final = MappingProxyType({statistic.name: statistic for statistic in
 
 STORED: Final = tuple(name for name, statistic in STATISTICS.items() if statistic.stored)
 """The statistics that every signature has: count, mean, std, min, max, p25, p50, p75."""
+
+SERIES: Final = ("count", "mean", "std", "min", "p25", "p50", "p75", "max")
+"""`STORED` in the order of a time series, which is that of the original library."""
 
 OPTIONAL: Final = tuple(name for name in STATISTICS if name not in STORED)
 """The statistics that a table gets when they are first asked for."""
@@ -96,7 +100,7 @@ def check(names: str | Iterable[str]) -> tuple[str, ...]:
     Raises:
         InvalidInputError: one of them is no statistic.
     """
-    asked = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+    asked = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else list(names)
     unknown = [name for name in asked if not isinstance(name, str) or name not in STATISTICS]
     if unknown:
         raise InvalidInputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from importlib.metadata import version
@@ -57,6 +58,8 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; an error of the lake is one line and exit status 1."""
+    if logging.lastResort is not None:  # which writes warnings that no command catches
+        logging.lastResort.setFormatter(_Warnings())
     try:
         app()
     except LakeError as error:
@@ -70,11 +73,19 @@ def main() -> None:
         sys.exit(130)
 
 
+class _Warnings(logging.Formatter):
+    """Warnings of the library with the names of this command's options in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return as_options(super().format(record), _options(sys.argv[1:]))
+
+
 def _options(words: list[str], program: typer.Typer = app) -> dict[str, str]:
     """The options of the command that these words call, by the names of its arguments and of those of the library."""
     command: Any = typer.main.get_command(program)
     for word in words:
         command = getattr(command, "commands", {}).get(word, command)
+    command = getattr(command, "commands", {}).get(getattr(command, "default", None), command)
     options = {each.name: each.opts[0] for each in command.params if each.opts[0].startswith("--")}
     return {name: options[short] for name, short in _SHORTER.items() if short in options} | options
 

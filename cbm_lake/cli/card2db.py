@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cbm_lake.cli.shared import CardName, End, Start, bar, err, numbers, out
+from cbm_lake.cli.shared import CARD_NAMES, CardName, End, Start, bar, err, numbers, out
 
 if TYPE_CHECKING:
     from cbm_lake.card2db import Ingested
@@ -76,7 +76,7 @@ def card2db_geoparquet(
 @app.command("products")
 def card2db_products(
     folder: Annotated[Path, typer.Argument(help="A product, a zip archive, or a folder that holds some at any depth.")],
-    card: Annotated[str | None, typer.Option("--card", help="Only products of this card: s2, bs or c6.")] = None,
+    card: Annotated[str | None, typer.Option("--card", help=f"Only products of this card: {CARD_NAMES}.")] = None,
     aoi: Annotated[str | None, typer.Option("--aoi", help="Only products that touch the parcels of this area.")] = None,
 ) -> None:
     """Catalogue products on disk: Sentinel-2 L2A (SAFE, MAJA; also zipped), CARD-BS, CARD-COH, SNAP."""

@@ -10,17 +10,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cbm_lake.cli.shared import bar, err, out, params
+from cbm_lake.cli.shared import CARD_NAMES, bar, err, out, params
 from cbm_lake.errors import InvalidInputError
 
 
 class _Export(TyperGroup):
     """`export WHAT PATH` is `export rows WHAT PATH`."""
 
+    default = "rows"
+    """The command that is meant where none is named."""
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the command's name before arguments that begin with none."""
         named = not args or args[0] in {*self.commands, "--help"}
-        return super().parse_args(ctx, args if named else ["rows", *args])
+        return super().parse_args(ctx, args if named else [self.default, *args])
 
 
 app = typer.Typer(
@@ -74,7 +77,7 @@ def _in_options() -> Iterator[None]:
 
 @app.command()
 def cube(
-    card: Annotated[str, typer.Argument(help="s2, bs or c6.")],
+    card: Annotated[str, typer.Argument(help=f"{CARD_NAMES}.")],
     path: Annotated[Path, typer.Argument(help="out.tif (a band per date and band), out.nc, or a new folder of COGs.")],
     aoi: Annotated[str | None, typer.Option("--aoi", help="Cut to the box round this area's parcels.")] = None,
     year: Annotated[int | None, typer.Option("--year", help="Of the area's parcels; any without it.")] = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cbm_lake.cards import CARDS
 from cbm_lake.cli.shared import Aoi, End, Ptype, Start, Year, bar, err, out
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Take the statistics of every parcel in every scene.")
 
 
-def _extract(
+def _extract(  # noqa: PLR0917 - options
     card: str,
     start: Start,
     end: End,
@@ -26,6 +27,9 @@ def _extract(
     rule: Annotated[
         str, typer.Option("--rule", help="Which pixels belong to a parcel: centre or coverage.")
     ] = "centre",
+    statistics: Annotated[
+        str, typer.Option("--statistics", help="p10,p90,valid_share: further ones, beside those that always come.")
+    ] = "",
     again: Annotated[bool, typer.Option("--again", help="Also what is done; it is replaced.")] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes here; one per core without it, 0 is none.")
@@ -51,6 +55,7 @@ def _extract(
             bands=bands.split(",") if bands else None,
             cube=cube,
             rule=rule,
+            statistics=statistics,
             again=again,
             dry=dry_run,
             progress=progress,
@@ -125,6 +130,5 @@ def _extract_command(card: str, sensor: str) -> None:
     app.command(card, help=f"Extract {sensor}.")(command)
 
 
-_extract_command("s2", "Sentinel-2: statistics of the bands and counts of the scene classes")
-_extract_command("bs", "Sentinel-1 backscatter")
-_extract_command("c6", "Sentinel-1 six-day coherence")
+for _card in CARDS.values():
+    _extract_command(_card.name, _card.extracted)

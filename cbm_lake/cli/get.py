@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cbm_lake.cards import CARDS
 from cbm_lake.cli.shared import Aoi, End, Format, Ptype, Shown, Start, Year, err, out, show
 from cbm_lake.errors import InvalidInputError
 
@@ -46,7 +47,7 @@ def get_time_series(
     aoi: Aoi,
     year: Year,
     pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel.")],
-    tstype: Annotated[str, typer.Option("--tstype", help="s2, bs, c6 or scl.")] = "s2",
+    tstype: Annotated[str, typer.Option("--tstype", help=f"{', '.join(CARDS)} or scl.")] = "s2",
     ptype: Ptype = None,
     band: Annotated[str, typer.Option("--band", help="One band only.")] = "",
     output: Shown = Format.table,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cbm_lake.cli.shared import Format, Shown, bar, err, out, params, show
+from cbm_lake.cli.shared import CARD_NAMES, Format, Shown, bar, err, out, params, show
 
 app = typer.Typer()
 
@@ -25,7 +25,7 @@ def status(output: Shown = Format.table) -> None:
 
 
 @app.command()
-def compact(card: Annotated[str | None, typer.Argument(help="s2, bs or c6; all without it.")] = None) -> None:
+def compact(card: Annotated[str | None, typer.Argument(help=f"{CARD_NAMES}; all without it.")] = None) -> None:
     """Merge signature files into files ordered by parcel: look-ups become fast."""
     from cbm_lake.lake import open_lake
 

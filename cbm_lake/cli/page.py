@@ -49,7 +49,7 @@ def serve_page(
         accounts=accounts,
         certificate=secured,
         opened=lambda url: out.print(f"the page is at {url} (Ctrl+C ends it)", soft_wrap=True, highlight=False),
-        access=audit.folder_of(Workspace.here()),
+        access=audit.folder_of(Workspace.here().create()),
         days=access_days,
     )
 

@@ -74,12 +74,12 @@ def parcels_load(
 def parcels_describe(
     raster: Annotated[str, typer.Argument(help="Path or URL of a raster in any coordinate system.")],
     name: Annotated[str, typer.Option("--as", help="Name of the columns: elevation, soil, …")],
-    aoi: Aoi,
-    year: Year,
+    aoi: Annotated[str | None, typer.Option("--aoi", help="Area, where there are several.")] = None,
+    year: Annotated[int | None, typer.Option("--year", help="Year, where there are several.")] = None,
     ptype: Ptype = None,
     statistics: Annotated[
         str | None,
-        typer.Option("--statistics", help="mean,std,min,max,p25,p50,p75; of classes majority,share,variety."),
+        typer.Option("--statistics", help="mean,p10,p90 or others; of classes majority,share,variety."),
     ] = None,
     categories: Annotated[
         str | None, typer.Option("--categories", help="Pixels are classes: yes, or their texts: 1=sand,2=clay.")

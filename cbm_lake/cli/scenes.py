@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cbm_lake.cli.shared import Format, Shown, out, show
+from cbm_lake.cli.shared import CARD_NAMES, Format, Shown, out, show
 
 app = typer.Typer(
     no_args_is_help=True, help="List scenes, leave out those that are wrong or unreadable, or put them back."
@@ -14,13 +14,13 @@ app = typer.Typer(
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Identifiers, or patterns of them with * and ?.")]
 Why = Annotated[str, typer.Option("--why", help="The reason; kept with who and when.")]
-Only = Annotated[str | None, typer.Option("--card", help="s2, bs or c6; without it scenes of all cards.")]
+Only = Annotated[str | None, typer.Option("--card", help=f"{CARD_NAMES}; without it scenes of all cards.")]
 Who = Annotated[str | None, typer.Option("--who", help="Who decides, else the user.")]
 
 
 @app.command("list")
 def scenes_list(
-    card: Annotated[str, typer.Option("--card", help="s2, bs or c6.")] = "s2",
+    card: Annotated[str, typer.Option("--card", help=f"{CARD_NAMES}.")] = "s2",
     start: Annotated[str, typer.Option("--start", help="First day, 2024-03-01.")] = "2014-01-01",
     end: Annotated[str, typer.Option("--end", help="Last day, included.")] = "2099-12-31",
     left_out: Annotated[bool, typer.Option("--left-out", help="Only those left out, of all cards.")] = False,

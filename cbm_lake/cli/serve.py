@@ -66,7 +66,7 @@ def serve(
     if (certificate is None) != (key is None):
         raise InvalidInputError("https needs both --ssl-certfile and --ssl-keyfile")
     proxies = [_network(each) for each in proxy or ()]
-    workspace = Workspace.here()
+    workspace = Workspace.here().create()
     accounts = Accounts(workspace.root / "config" / "users.json")
     if not accounts.users():
         err.print("there is no account yet: nobody can log in; make one with: cbm-lake user add NAME --aoi AREA")

@@ -26,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from cbm_lake.cards import CARDS
 from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.files import decimals
 
@@ -43,7 +44,10 @@ Year = Annotated[int, typer.Option("--year", help="Year of the declaration.")]
 Ptype = Annotated[str | None, typer.Option("--ptype", help="Which of several parcel sets; without it the main one.")]
 Start = Annotated[str, typer.Option("--start", help="First day, 2024-03-01.")]
 End = Annotated[str, typer.Option("--end", help="Last day, included.")]
-CardName = Annotated[str, typer.Option("--card", help="s2 (Sentinel-2), bs (backscatter) or c6 (coherence).")]
+_TITLES: Final = ", ".join(f"{card.name} ({card.title})" for card in CARDS.values())
+CARD_NAMES: Final = f"{', '.join([*CARDS][:-1])} or {[*CARDS][-1]}"
+"""For help: s2, bs, … or the last."""
+CardName = Annotated[str, typer.Option("--card", help=f"{_TITLES}.")]
 
 
 class Format(StrEnum):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from cbm_lake.cards import scene_classes
+from cbm_lake.cards import CARDS, INDICES, scene_classes
 from cbm_lake.cli.shared import Aoi, End, Ptype, Start, Year, out
 from cbm_lake.errors import InvalidInputError
 
@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Draw figures of parcels: .png, .sv
 
 Pids = Annotated[list[str] | None, typer.Option("--pid", help="Identifier of a parcel; several times for several.")]
 Out = Annotated[Path, typer.Option("--out", help="File: .png, .svg, .pdf, or .html, which is interactive.")]
-_VIEWS = 'ndvi, ndwi, "bare soil", "true colour", SCL, three bands (B08_B04_B03), one, or of radar "bs VV", "c6 VH"'
+_VIEWS = f'{", ".join(INDICES)}, "true colour", SCL, three bands (B08_B04_B03), one, or of radar "bs VV", "c6 VH"'
 Bands = Annotated[str, typer.Option("--bands", help=f"{_VIEWS}.")]
 Size = Annotated[int | None, typer.Option("--chipsize", help="Metres a side; without it the parcel's surroundings.")]
 Lon = Annotated[float | None, typer.Option("--lon", help="Or a place: degrees east …")]
@@ -23,6 +23,8 @@ Lat = Annotated[float | None, typer.Option("--lat", help="… and degrees north.
 Colours = Annotated[str | None, typer.Option("--cmap", help="Colour map of NDVI or one band: viridis, magma, …")]
 Screen = Annotated[str, typer.Option("--screen", help="Scene classes that count as clouds.")]
 _SCREEN = "3,8,9,10,11"
+_KINDS: Final = f"{', '.join([*INDICES, *CARDS])}, s1 or weather"
+_OPTICAL: Final = " or ".join(card.name for card in CARDS.values() if card.is_optical)
 
 
 @app.command("time-series")
@@ -31,23 +33,24 @@ def show_time_series(
     year: Year,
     file: Out,
     pid: Pids = None,
-    kind: Annotated[str, typer.Option("--kind", help="ndvi, s2, s1, bs, c6 or weather.")] = "ndvi",
-    bands: Annotated[str, typer.Option("--bands", help="Of s2: B04,B08.")] = "B04,B08",
+    kind: Annotated[str, typer.Option("--kind", help=f"{_KINDS}.")] = "ndvi",
+    card: Annotated[str, typer.Option("--card", help=f"Of indices: {_OPTICAL}.")] = "s2",
+    bands: Annotated[str, typer.Option("--bands", help=f"Of {_OPTICAL}: B04,B08; red,nir.")] = "B04,B08",
     ptype: Ptype = None,
     screen: Screen = _SCREEN,
-    markers: Annotated[bool, typer.Option("--markers", help="With NDVI also what was found to be done.")] = False,
+    markers: Annotated[bool, typer.Option("--markers", help="With an index also what was found to be done.")] = False,
     crop: Annotated[
         bool, typer.Option("--crop", help="Also the mean and standard deviation of the crop's other parcels.")
     ] = False,
     no_bands: Annotated[
-        bool, typer.Option("--no-bands", help="Of ndvi and s1: without the bands of quartiles.")
+        bool, typer.Option("--no-bands", help="Of indices and s1: without the bands of quartiles.")
     ] = False,
     error_bars: Annotated[
-        bool, typer.Option("--error-bars", help="Of ndvi and s1: bars as long as the bands.")
+        bool, typer.Option("--error-bars", help="Of indices and s1: bars as long as the bands.")
     ] = False,
     lines: Annotated[
         int | None,
-        typer.Option("--lines", min=1, help="Of ndvi and s1: so many parcels as lines, the others as bands."),
+        typer.Option("--lines", min=1, help="Of indices and s1: so many parcels as lines, the others as bands."),
     ] = None,
 ) -> None:
     """Draw parcels' curves over time."""
@@ -55,22 +58,24 @@ def show_time_series(
 
     asked = aoi, year, _several(pid), ptype
     looks: dict[str, Any] = {"std": not no_bands, "max_line_plots": lines, "errorbar": error_bars}
-    if kind in ("s2", "weather") and (no_bands or error_bars or lines):
+    optical = kind in CARDS and CARDS[kind].is_optical
+    if (optical or kind == "weather") and (no_bands or error_bars or lines):
         raise InvalidInputError(f"--no-bands, --error-bars and --lines are not for --kind {kind}; leave them out")
-    if kind in ("bs", "c6", "s1"):
-        cards = ("bs", "c6") if kind == "s1" else kind
-        time_series.s1(*asked[:3], cards, ptype, crop=crop, **looks, **_into(file))
-    elif kind == "s2":
-        time_series.s2(*asked, bands.split(","), screen=scene_classes(screen), crop=crop, **_into(file))
-    elif kind == "ndvi":
-        looks |= {"screen": scene_classes(screen), "markers": markers, "crop": crop}
-        time_series.ndvi(*asked, **looks, **_into(file))
+    if optical:
+        how = {"screen": scene_classes(screen), "crop": crop, "card": kind}
+        time_series.s2(*asked, bands.split(","), **how, **_into(file))
+    elif kind in CARDS or kind == "s1":
+        radar = tuple(card.name for card in CARDS.values() if not card.is_optical)
+        time_series.s1(*asked[:3], radar if kind == "s1" else kind, ptype, crop=crop, **looks, **_into(file))
+    elif kind in INDICES:
+        looks |= {"screen": scene_classes(screen), "markers": markers, "crop": crop, "card": card}
+        time_series.index(*asked[:3], kind, ptype, **looks, **_into(file))
     elif kind == "weather" and not crop:
         time_series.weather(*asked[:3], "tp", ptype, **_into(file))
     elif kind == "weather":
         raise InvalidInputError("weather is the same for every crop; leave --crop out")
     else:
-        raise InvalidInputError(f"--kind {kind} is not known; choose ndvi, s2, s1, bs, c6 or weather")
+        raise InvalidInputError(f"--kind {kind} is not known; choose {_KINDS}")
     _print_path(file)
 
 

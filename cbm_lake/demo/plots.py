@@ -212,7 +212,7 @@ def parcel_curve(views: Views, pid: str, declared: str, crops: pd.DataFrame) -> 
     """
     import holoviews as hv
 
-    rows = views.table("time_series.ndvi", pid=pid, ptype="", **views.screen)
+    rows = views.table("time_series.observations", pid=pid, ptype="", **views.screen)
     rows_of_query = views.frame_of("demo.drawn", pid=pid, truth=views.truth)
     layers = [
         _quartiles(crops[crops["crop_name"] == declared]),
@@ -220,10 +220,10 @@ def parcel_curve(views: Views, pid: str, declared: str, crops: pd.DataFrame) -> 
     ]
     hollow = {"fill_color": "white", "line_color": palette.PALE, "line_width": 1.5}
     looks = hollow, {"fill_color": colour(declared), "line_color": palette.INK, "line_width": 0.6}
-    fields = {"obstime": "date", "ndvi": "NDVI", "cloud": "share clouded", "count": "pixels"}
-    for mask, look in zip((rows["cloud"] != 0, rows["cloud"] == 0), looks, strict=True):
-        part = rows.loc[mask, ["obstime", "ndvi", "cloud", "count"]]
-        marks = hv.Scatter(part, "obstime", ["ndvi", "cloud", "count"])
+    fields = {"obstime": "date", "ndvi": "NDVI", "cloud": "share clouded", "pixels": "pixels"}
+    for mask, look in zip((rows["why_not"].notna(), rows["why_not"].isna()), looks, strict=True):
+        part = rows.loc[mask, ["obstime", "ndvi", "cloud", "pixels"]]
+        marks = hv.Scatter(part, "obstime", ["ndvi", "cloud", "pixels"])
         layers.append(marks.opts(size=7.5, tools=[_hover(part, **fields)], **look))
     return _season(hv.Overlay([*layers, *_work(views, pid, 1.03)]), "NDVI", (-0.1, 1.45), 310).opts(
         yticks=[0, 0.25, 0.5, 0.75, 1]

@@ -198,6 +198,7 @@ def _cluster(steps: _Steps, workers: int | None, jobs: int) -> Iterator[str | No
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             host="127.0.0.1",
             silence_logs=logging.ERROR,
+            env=Workspace.here().environment(),
         )
         step.done(f"{len(cluster.workers)} on this machine", new=True)
     with cluster:

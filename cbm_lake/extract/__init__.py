@@ -9,10 +9,12 @@ own scene in one commit, and nothing but its outcome travels back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
-from typing import Any
+from functools import partial
+from typing import TypedDict, Unpack
 
+from cbm_lake import cards
 from cbm_lake.extract.causes import as_before
 from cbm_lake.extract.clusters import PATIENCE, Scheduler
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
@@ -26,25 +28,46 @@ log = logging.getLogger(__name__)
 __all__ = ["Extracted", "Job", "Outcome", "Plan", "bs", "c6", "extract", "extract_scene", "plan", "run", "s2"]
 
 
+class Options(TypedDict, total=False):
+    """What `extract` takes beside card, days and parcel set."""
+
+    bands: Iterable[str] | None
+    cube: bool
+    rule: str
+    again: bool
+    workers: int | None
+    scheduler: Scheduler
+    patience: float
+    lake: Lake | None
+    progress: Progress | None
+
+
 def s2(
-    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Unpack[Options]
 ) -> Extracted:
     """Extract Sentinel-2: statistics of the bands and counts of the scene classes; see `extract`."""
     return extract("s2", start, end, aoi=aoi, year=year, ptype=ptype, **options)
 
 
 def bs(
-    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Unpack[Options]
 ) -> Extracted:
     """Extract Sentinel-1 backscatter: statistics of linear power; see `extract`."""
     return extract("bs", start, end, aoi=aoi, year=year, ptype=ptype, **options)
 
 
 def c6(
-    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Any
+    start: date | str, end: date | str, *, aoi: str, year: int, ptype: str | None = None, **options: Unpack[Options]
 ) -> Extracted:
     """Extract Sentinel-1 six-day coherence; see `extract`."""
     return extract("c6", start, end, aoi=aoi, year=year, ptype=ptype, **options)
+
+
+def __getattr__(name: str) -> Callable[..., Extracted]:
+    """The verb of any other card, such as `extract.ls`."""
+    if name not in cards.CARDS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return partial(extract, name)
 
 
 def extract(
@@ -58,6 +81,7 @@ def extract(
     bands: Iterable[str] | None = None,
     cube: bool = True,
     rule: str = "centre",
+    statistics: str | Iterable[str] = (),
     again: bool = False,
     workers: int | None = None,
     scheduler: Scheduler = None,
@@ -68,7 +92,7 @@ def extract(
     """Take the statistics of every parcel in every scene from `start` to `end` (both included) that is not done yet.
 
     Args:
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         start: first day.
         end: last day.
         aoi: area of the parcel set.
@@ -76,6 +100,10 @@ def extract(
         ptype: which parcel set; None is the main one.
         bands: any 10 m or 20 m bands; None means the card's usual ones. The classification always comes along.
         cube: also keep the pixels round the parcels in the cube, for chips and for extracting again.
+        statistics: names of `cbm_lake.cards.STATISTICS`, such as p10, p90 and valid_share, beside the eight that every
+            signature has (count, mean, std, min, max, p25, p50, p75); the tables of the card get columns for them,
+            which are null in all rows that were extracted without. What a scene has stays: it is extracted again with
+            what is new.
         again: also what is done: signatures take the place of those that are there, say since a file of them was lost.
             Pixels that the cube has come from the cube; with cube=False all are read from the scenes.
         rule: "centre" (as rasterstats) or "coverage" (weighted by the covered part; needs the extra `exact`).
@@ -89,14 +117,25 @@ def extract(
         progress: called after each scene.
 
     Raises:
-        InvalidInputError: unknown card, band or rule, or dates reversed.
+        InvalidInputError: unknown card, band, rule or statistic, or dates reversed.
         NotFoundError: no such parcels, or no scene covers them in that time.
         SourceError: some scenes failed; all others are done, and the next run tries those again. Scenes that only fail
             as they did at an earlier run, of the same cause, are one warning and `still_failing` of the result.
     """
     lake = lake or open_lake()
     todo = plan(
-        card, start, end, aoi=aoi, year=year, ptype=ptype, bands=bands, cube=cube, rule=rule, again=again, lake=lake
+        card,
+        start,
+        end,
+        aoi=aoi,
+        year=year,
+        ptype=ptype,
+        bands=bands,
+        cube=cube,
+        rule=rule,
+        statistics=statistics,
+        again=again,
+        lake=lake,
     )
     done = run(todo, workers=workers, scheduler=scheduler, patience=patience, progress=progress)
     if done.still_failing:

@@ -13,6 +13,7 @@ import sys
 from concurrent.futures import Future
 from typing import BinaryIO
 
+from cbm_lake.config import Workspace
 from cbm_lake.extract import memory
 from cbm_lake.extract.jobs import Job, Outcome
 from cbm_lake.extract.scene import extract_scene
@@ -50,7 +51,11 @@ class Child:
         if self._process is None:
             command = [sys.executable, "-c", _PROGRAM]
             self._process = subprocess.Popen(  # noqa: S603 - this package
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+                env={**os.environ, **Workspace.here().environment()},
             )
         process = self._process
         if process.stdin is None or process.stdout is None:

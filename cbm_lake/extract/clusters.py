@@ -21,14 +21,17 @@ from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.extract import memory
 from cbm_lake.extract.jobs import Job, Outcome
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
     from distributed.deploy.cluster import Cluster
 
+Answer: TypeAlias = dict[str, Any]
+"""What a scheduler or a worker of Dask answers."""
 log = logging.getLogger(__name__)
 
 Scheduler: TypeAlias = "str | Client | Cluster | None"
@@ -70,7 +73,7 @@ class LostError(Exception):
 # -- workers ------------------------------------------------------------------------------------------------------
 
 
-def guarded(work: Callable[[Job], Outcome], job: Job, wanted: str) -> Outcome | tuple[str | None, str]:
+def guarded(work: Callable[[Job], Outcome], job: Job, expected: str) -> Outcome | tuple[str | None, str]:
     """What a worker of a foreign cluster does: the work where it has the wanted version of this package.
 
     Returns:
@@ -83,17 +86,17 @@ def guarded(work: Callable[[Job], Outcome], job: Job, wanted: str) -> Outcome | 
         here = version(_PACKAGE)
     except PackageNotFoundError:
         here = None
-    return work(job) if here == wanted else (here, get_worker().address)
+    return work(job) if here == expected else (here, get_worker().address)
 
 
 class Watch:
     """Looks now and then whether a scheduler answers and has workers, and which versions the first of them have."""
 
-    def __init__(self, client: Any, patience: float, *, own: bool = False) -> None:
-        self._client, self._patience = client, max(patience, _RESTART) if own else patience
-        self._seen = time.monotonic()
-        self._checked = own  # workers of one's own have what this process has
-        self.address = client.scheduler.address
+    def __init__(self, client: Client, patience: float, *, is_local: bool = False) -> None:
+        self._client, self._patience = client, max(patience, _RESTART) if is_local else patience
+        self._last_worker = time.monotonic()
+        self._checked = is_local  # workers of one's own have what this process has
+        self.address = scheduler.address if (scheduler := client.scheduler) else "that was closed"
 
     def check_scheduler(self) -> None:
         """Refuse a scheduler with another version of this package.
@@ -112,11 +115,11 @@ class Watch:
         """
         workers = self.ask("identity")["workers"].values()
         if any(worker["status"] == "running" for worker in workers):
-            self._seen = time.monotonic()
+            self._last_worker = time.monotonic()
             if not self._checked:
                 self.check_workers()
             self._checked = True
-        elif time.monotonic() - self._seen >= self._patience:
+        elif time.monotonic() - self._last_worker >= self._patience:
             raise LostError(
                 f"the Dask scheduler {self.address} has no workers (start some with: dask worker {self.address})"
             )
@@ -131,42 +134,44 @@ class Watch:
         workers = self.ask("broadcast", msg=message, on_error="ignore")
         self._check({"scheduler": self.ask("versions", packages=[_PACKAGE]), "workers": workers})
 
-    def ask(self, question: str, **options: Any) -> Any:
+    def ask(self, question: str, **options: object) -> Answer:
         """What the scheduler answers, in bounded time.
 
         Raises:
             LostError: it does not, or it has gone.
         """
         try:
-            return self._client.sync(getattr(self._client.scheduler, question), **options, callback_timeout=_ANSWER)
+            asked = getattr(self._client.scheduler, question)
+            answer: Answer = self._client.sync(asked, **options, callback_timeout=_ANSWER)
         except TimeoutError as error:
             raise LostError(f"the Dask scheduler {self.address} does not answer (start it again)") from error
         except (OSError, AttributeError) as error:  # a client that was closed has no scheduler
             raise LostError(f"the Dask scheduler {self.address} was lost (start it again)") from error
+        return answer
 
-    def _check(self, told: dict[str, Any]) -> None:
+    def _check(self, versions: Answer) -> None:
         from distributed.versions import get_versions
 
-        check_versions({**told, "client": get_versions(packages=[_PACKAGE])})
+        check_versions({**versions, "client": get_versions(packages=[_PACKAGE])})
 
 
-def check_versions(told: dict[str, Any]) -> None:
+def check_versions(versions: Answer) -> None:
     """Refuse a cluster with another version of this package; say in one line what else differs.
 
     Raises:
         SourceError: the scheduler or a worker has another version, or none.
     """
-    here, own = told["client"]["packages"], version(_PACKAGE)
-    there = {f"worker {address}": found["packages"] for address, found in told["workers"].items()}
-    there["the scheduler"] = told["scheduler"]["packages"]
-    others = {who: packages[_PACKAGE] for who, packages in there.items() if packages[_PACKAGE] != own}
+    here, installed = versions["client"]["packages"], version(_PACKAGE)
+    there = {f"worker {address}": worker["packages"] for address, worker in versions["workers"].items()}
+    there["the scheduler"] = versions["scheduler"]["packages"]
+    others = {who: packages[_PACKAGE] for who, packages in there.items() if packages[_PACKAGE] != installed}
     if others:
         raise mismatch(others)
     differing = {
-        f"{name} is {here[name]} here and {found[name]} there"
-        for found in there.values()
+        f"{name} is {here[name]} here and {worker[name]} there"
+        for worker in there.values()
         for name in _ALIKE
-        if found[name] != here[name]
+        if worker[name] != here[name]
     }
     if differing:
         log.warning(
@@ -176,7 +181,7 @@ def check_versions(told: dict[str, Any]) -> None:
 
 def mismatch(others: dict[str, str | None]) -> SourceError:
     """The error that names those with other versions of this package."""
-    named = sorted(f"{who} has {found or 'none'}" for who, found in others.items())
+    named = sorted(f"{who} has {number or 'none'}" for who, number in others.items())
     return SourceError(f"not all have {_PACKAGE} {version(_PACKAGE)}: {some(named, 3)}; install that version there")
 
 
@@ -184,7 +189,7 @@ def mismatch(others: dict[str, str | None]) -> SourceError:
 
 
 @contextmanager
-def connected(scheduler: str | Client | Cluster) -> Iterator[Any]:
+def connected(scheduler: str | Client | Cluster) -> Iterator[Client]:
     """A Dask client of a running scheduler; one that was given stays open.
 
     Raises:
@@ -193,21 +198,20 @@ def connected(scheduler: str | Client | Cluster) -> Iterator[Any]:
     """
     from distributed import Client
 
-    given: Any = scheduler
-    if getattr(given, "asynchronous", False) is True:
-        raise InvalidInputError(f"{given!r} is asynchronous; give one that is not, or the address of its scheduler")
-    if isinstance(given, Client):
-        if given.status != "running":
-            raise InvalidInputError(f"the Dask client is {given.status}; give one that is connected")
-        yield given
+    if getattr(scheduler, "asynchronous", False) is True:
+        raise InvalidInputError(f"{scheduler!r} is asynchronous; give one that is not, or the address of its scheduler")
+    if isinstance(scheduler, Client):
+        if scheduler.status != "running":
+            raise InvalidInputError(f"the Dask client is {scheduler.status}; give one that is connected")
+        yield scheduler
         return
-    if not isinstance(given, str) and not hasattr(given, "scheduler_address"):
-        raise InvalidInputError(f"{given!r} is no Dask scheduler; give its address, a client or a cluster")
-    with _opened(given) as client:
+    if not isinstance(scheduler, str) and not hasattr(scheduler, "scheduler_address"):
+        raise InvalidInputError(f"{scheduler!r} is no Dask scheduler; give its address, a client or a cluster")
+    with _opened(scheduler) as client:
         yield client
 
 
-def _opened(scheduler: Any) -> Any:
+def _opened(scheduler: str | Cluster) -> Client:
     """A client of one's own."""
     from distributed import Client
     from distributed.deploy.cluster import Cluster
@@ -218,7 +222,8 @@ def _opened(scheduler: Any) -> Any:
         warnings.simplefilter("ignore", VersionMismatchWarning)  # what matters is looked at by `Watch`
         try:
             if hasattr(scheduler, "get_client") and not isinstance(scheduler, Cluster):  # Dask Gateway, behind TLS
-                return scheduler.get_client(set_as_default=False)
+                client: Client = scheduler.get_client(set_as_default=False)
+                return client
             with ThreadPoolExecutor(1) as thread:  # where no event loop runs, as one does in a notebook
                 thread.submit(asyncio.run, _greet(address)).result()
             return Client(scheduler, timeout=_CONNECTING, set_as_default=False)
@@ -257,7 +262,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def local(jobs: int, workers: int | None) -> Iterator[Any]:
+def local(jobs: int, workers: int | None) -> Iterator[Client]:
     """A Dask client of a cluster of processes on this machine."""
     import dask
     from distributed import Client
@@ -271,7 +276,7 @@ def local(jobs: int, workers: int | None) -> Iterator[Any]:
         yield stack.enter_context(Client(cluster, set_as_default=False))
 
 
-def _cluster(count: int) -> Any:
+def _cluster(count: int) -> LocalCluster:
     """Worker processes that share the free memory; one that needs more than its share is ended and started anew."""
     from distributed import LocalCluster
 
@@ -281,7 +286,10 @@ def _cluster(count: int) -> Any:
             n_workers=count,
             threads_per_worker=1,
             memory_limit=max(_LEAST_MEMORY, _free_memory() // count),
-            env={"GDAL_CACHEMAX": os.environ.get("GDAL_CACHEMAX", _GDAL_CACHE)},
+            env={
+                "GDAL_CACHEMAX": os.environ.get("GDAL_CACHEMAX", _GDAL_CACHE),
+                **Workspace.here().environment(),
+            },
             host="127.0.0.1",
             scheduler_kwargs=quiet,
             silence_logs=logging.CRITICAL,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,9 @@ from deltalake import DeltaTable
 
 from cbm_lake import cards, zonal
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.extract.jobparcels import Shapes
 from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.rasters import CHUNK, Raster, Window
 from cbm_lake.rasters.blocks import CubeSource
 from cbm_lake.rasters.cube import Cube, Slot
@@ -141,8 +143,8 @@ def estimate(
     Raises:
         InvalidInputError: a number is not above 0.
     """
-    amounts = {"parcels": parcels, "scenes": scenes, "bands": bands, "workers": workers, "pixels": pixels}
-    for name, value in {**amounts, "tiles": 1 if tiles is None else tiles}.items():
+    counts = {"parcels": parcels, "scenes": scenes, "bands": bands, "workers": workers, "pixels": pixels}
+    for name, value in {**counts, "tiles": 1 if tiles is None else tiles}.items():
         if not (value > 0 and math.isfinite(value)):
             raise InvalidInputError(f"{name}={value} is no number above 0")
     machine = machine or measure(progress)
@@ -179,7 +181,7 @@ def _worker_memory(parcels: float, bands: int, pixels: float) -> float:
 def measure(progress: Progress | None = None) -> Machine:
     """Try every stage on a made-up tile, each with the code that does the work."""
     with tempfile.TemporaryDirectory(prefix="cbm-lake-") as name:
-        folder, figures = Path(name), {}
+        folder, rates = Path(name), {}
         zonal.warm_up()
         raster = _raster(folder / "band.tif")
         shapes = _shapes(raster)
@@ -193,14 +195,14 @@ def measure(progress: Progress | None = None) -> Machine:
             "compacting": lambda: _compacting(Lake(str(folder / "lake"))),
         }
         for number, (stage, step) in enumerate(steps.items(), 1):
-            figures[stage] = step()
+            rates[stage] = step()
             if progress:
                 progress(number, len(steps))
-        figures["keeping"] = max(figures["keeping"] - figures["reading"], 0.0)
-        return Machine(**figures, row_bytes=_row_bytes(folder), pixel_bytes=_pixel_bytes(folder))
+        rates["keeping"] = max(rates["keeping"] - rates["reading"], 0.0)
+        return Machine(**rates, row_bytes=_row_bytes(folder), pixel_bytes=_pixel_bytes(folder))
 
 
-def _repeated(work: Callable[[], Any], units: int) -> float:
+def _repeated(work: Callable[[], object], units: int) -> float:
     """Seconds per unit of a piece of work, the median of as many goes as fit in, after one that is not counted."""
     work()
     spent: list[float] = []
@@ -211,7 +213,7 @@ def _repeated(work: Callable[[], Any], units: int) -> float:
     return float(np.median(spent)) / units
 
 
-def _indexing(shapes: Any, raster: Raster) -> float:
+def _indexing(shapes: Shapes, raster: Raster) -> float:
     return _repeated(lambda: zonal.build_index(shapes, raster.grid.transform, raster.grid.shape), len(shapes))
 
 
@@ -238,8 +240,8 @@ def _statistics(raster: Raster, index: zonal.SpanIndex) -> float:
 
     def gather() -> None:
         pool = plan.new_pool(array.dtype)
-        for number, (row, col, height, width) in enumerate(plan):
-            plan.gather(array[row : row + height, col : col + width], number, pool)
+        for number, block in enumerate(plan):
+            plan.gather(array[block.slices], number, pool)
         zonal.pool_statistics(pool, index.pixel_offsets)
 
     return _repeated(gather, index.pixel_count)
@@ -254,8 +256,8 @@ def _writing(lake: Lake) -> float:
     return seconds
 
 
-def _entry(number: int) -> dict[str, Any]:
-    """What the ledger is told of a scene of `_rows`."""
+def _entry(number: int) -> LedgerEntry:
+    """The entry in the ledger of a scene of `_rows`."""
     now = datetime.now(UTC)
     return {
         "card": "s2",
@@ -313,14 +315,14 @@ def _raster(file: Path) -> Raster:
     patches = rng.integers(1200, 4800, (_SIZE // 64, _SIZE // 64))
     values = (np.kron(patches, np.ones((64, 64))) + rng.normal(0, 60, (_SIZE, _SIZE))).astype("uint16")
     profile = {"driver": "COG", "width": _SIZE, "height": _SIZE, "count": 1, "dtype": "uint16", "nodata": 0}
-    georeference = {"crs": "EPSG:32631", "transform": Affine(10, 0, 500_000, 0, -10, 4_900_000)}
+    position = {"crs": "EPSG:32631", "transform": Affine(10, 0, 500_000, 0, -10, 4_900_000)}
     options = {"compress": "DEFLATE", "predictor": "YES", "blocksize": 512, "overviews": "NONE"}
-    with rasterio.open(file, "w", **profile, **georeference, **options) as dataset:
+    with rasterio.open(file, "w", **profile, **position, **options) as dataset:
         dataset.write(values, 1)
     return Raster.inspect(str(file))
 
 
-def _shapes(raster: Raster) -> Any:
+def _shapes(raster: Raster) -> Shapes:
     """Rotated rectangles of about 2.4 ha."""
     rng = np.random.default_rng(1)
     west, south, east, north = raster.grid.bounds
@@ -331,7 +333,7 @@ def _shapes(raster: Raster) -> Any:
     u, v = corners[:, 0] * wide[:, None], corners[:, 1] * high[:, None]
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     points = np.stack([x[:, None] + u * cos - v * sin, y[:, None] + u * sin + v * cos], axis=-1)
-    return shapely.polygons(points)
+    return np.asarray(shapely.polygons(points))
 
 
 def _rows(number: int) -> pa.Table:

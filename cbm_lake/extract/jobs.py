@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cbm_lake.lake.records import StoredBlock
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Raster
 
@@ -56,6 +57,10 @@ class Block:
     bytes: int
     """Size of its file."""
 
+    def record(self) -> StoredBlock:
+        """The block as the ledger has it."""
+        return {"grid": self.grid, "band": self.band, "row": self.row, "col": self.col, "bytes": self.bytes}
+
 
 @dataclass(frozen=True)
 class Job:
@@ -83,6 +88,8 @@ class Job:
     """Those at its slots that earlier extractions wrote."""
     causes: tuple[str, ...] = ()
     """Of the attempts that failed since the scene was last done; see `causes.cause`."""
+    statistics: tuple[str, ...] = ()
+    """Those that are asked for beside those that every signature has."""
 
     @property
     def extraction(self) -> int:
@@ -91,12 +98,12 @@ class Job:
         So what was killed before the ledger knew of it is replaced, and what is done once more, perhaps since an older
         version of the parcels has come back, is not taken for what was done then.
         """
-        what = [
-            self.card, self.parcels.aoi, self.parcels.year, self.parcels.ptype, self.parcels.version, self.scene.id,
-            self.bands, self.rule, self.base.extraction if self.base else None, self.after,
-            *([self.scene.revision] if self.scene.revision else ()),
-        ]  # fmt: skip
-        return int.from_bytes(hashlib.sha256(json.dumps(what).encode()).digest()[:8]) >> 1
+        parcels = [self.parcels.aoi, self.parcels.year, self.parcels.ptype, self.parcels.version]
+        work = [self.bands, self.rule, self.base.extraction if self.base else None, self.after]
+        revision = [self.scene.revision] if self.scene.revision else []
+        statistics = [self.statistics] if self.statistics else []
+        identity = json.dumps([self.card, *parcels, self.scene.id, *work, *revision, *statistics])
+        return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8]) >> 1
 
     @property
     def pixels(self) -> str | None:

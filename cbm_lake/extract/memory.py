@@ -75,7 +75,7 @@ def _groups() -> Iterator[tuple[Path, str, str, str]]:
             root, names = _GROUPS, ("memory.max", "memory.current", "inactive_file")
         else:
             continue
-        own = root / path.lstrip("/")
-        for folder in (own, *own.parents):
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):
             if folder.is_relative_to(root):
                 yield folder, *names

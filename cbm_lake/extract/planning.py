@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from cbm_lake import cards, zonal
+from cbm_lake.cards.statistics import optional
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract.causes import cause
+from cbm_lake.extract.jobparcels import geometries
 from cbm_lake.extract.jobs import RULES, Base, Block, Job, Outcome, Plan, Progress, Scene
-from cbm_lake.extract.scene import geometries, record
+from cbm_lake.extract.scene import record
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo import areas
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake.records import SceneAsset
 from cbm_lake.lake.slots import SlotContent
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Grid, Raster, encoding
@@ -26,8 +29,56 @@ from cbm_lake.storage import stores
 
 log = logging.getLogger(__name__)
 
+
+class CataloguedScene(TypedDict):
+    """A row of the query scenes.between."""
+
+    id: str
+    obstime: datetime
+    reference: str
+    boa_offset: int
+    revision: str
+    footprint: bytes
+    """WKB, EPSG:4326."""
+    assets: dict[str, SceneAsset | None]
+
+
+class LatestExtraction(TypedDict):
+    """A row of the query extractions.done: the latest attempt at a scene, and what counts of it."""
+
+    scene: str
+    attempt: int
+    extraction: int | None
+    """None where no attempt has succeeded."""
+    current: bool
+    signatures: int
+    bands: NotRequired[list[str]]
+    statistics: NotRequired[list[str] | None]
+    """Beside those that every signature has."""
+    rule: NotRequired[str]
+    boa_offset: NotRequired[int | None]
+    cube: NotRequired[bool]
+    versions: NotRequired[list[str]]
+    """Of the parcel set, for which it and what it builds upon were made."""
+    started: NotRequired[datetime]
+    pixels: NotRequired[str | None]
+
+
 _READERS = 16
 """Headers that are read at once: they may be far away."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for of every scene."""
+
+    bands: tuple[str, ...]
+    rule: str
+    statistics: tuple[str, ...]
+    """Beside those that every signature has."""
+    cube: bool
+    again: bool
+    """Whether also what is done."""
 
 
 def plan(
@@ -41,6 +92,7 @@ def plan(
     bands: Iterable[str] | None = None,
     cube: bool = True,
     rule: str = "centre",
+    statistics: str | Iterable[str] = (),
     again: bool = False,
     dry: bool = False,
     lake: Lake | None = None,
@@ -53,18 +105,19 @@ def plan(
     """
     lake = lake or open_lake()
     kind = cards.get(card)
-    wanted = kind.check_bands(_names(bands) if bands is not None else kind.default_bands)
+    checked = kind.check_bands(_names(bands) if bands is not None else kind.default_bands)
     if rule not in RULES:
         raise InvalidInputError(f"unknown rule {rule!r}; choose from {', '.join(RULES)}")
     first, last = days(start, end)
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = _covering_scenes(lake, kind.name, first, last, parcels)
-    drafts = _drafts(lake, kind, rows, parcels, wanted, rule, cube=cube, again=again)
-    known = {} if again else _known_rasters(lake, drafts)
-    jobs, failed = _inspect(kind, drafts, known, progress)
+    asked = Asked(bands=checked, rule=rule, statistics=optional(statistics), cube=cube, again=again)
+    drafts = _drafts(lake, kind, rows, parcels, asked)
+    remembered = {} if again else _known_rasters(lake, drafts)
+    jobs, failed = _inspect(kind, drafts, remembered, progress)
     jobs = _of_same_pixels(lake, jobs)
     if not dry:
-        jobs = _prepare(lake, kind.name, parcels, jobs, known, cube=cube)
+        jobs = _prepare(lake, kind.name, parcels, jobs, remembered, cube=cube)
         failed = [(job, record(job, datetime.now(UTC), outcome)) for job, outcome in failed]
     count = lake.read_parcels(parcels, ["id"]).num_rows
     outcomes = tuple(outcome for _, outcome in failed)
@@ -90,16 +143,16 @@ def days(start: date | str, end: date | str) -> tuple[datetime, datetime]:
 
 def _covering_scenes(
     lake: Lake, card: str, first: datetime, last: datetime, parcels: ParcelSet
-) -> list[dict[str, Any]]:
-    rows = lake.query("scenes.between", card=card, start=first, stop=last).to_pylist()
-    told = f"from {first:%Y-%m-%d} to {last - timedelta(days=1):%Y-%m-%d}"
+) -> list[CataloguedScene]:
+    rows: list[CataloguedScene] = lake.query("scenes.between", card=card, start=first, stop=last).to_pylist()
+    days_in_words = f"from {first:%Y-%m-%d} to {last - timedelta(days=1):%Y-%m-%d}"
     if not rows:
-        raise NotFoundError(f"no scene of card {card} {told} is catalogued; add scenes with card2db first")
+        raise NotFoundError(f"no scene of card {card} {days_in_words} is catalogued; add scenes with card2db first")
     extent = lake.footprint(parcels.aoi)
     covering = [row for row in rows if areas.is_seen(extent, row["footprint"])]
     if not covering:
         raise NotFoundError(
-            f"none of the {len(rows)} scenes of card {card} {told} covers the parcels of {parcels.name}"
+            f"none of the {len(rows)} scenes of card {card} {days_in_words} covers the parcels of {parcels.name}"
         )
     return covering
 
@@ -110,17 +163,14 @@ def _covering_scenes(
 def _drafts(
     lake: Lake,
     kind: cards.Card,
-    rows: list[dict[str, Any]],
+    rows: list[CataloguedScene],
     parcels: ParcelSet,
-    wanted: tuple[str, ...],
-    rule: str,
-    *,
-    cube: bool,
-    again: bool,
+    asked: Asked,
 ) -> list[tuple[Job, dict[str, str]]]:
     """A job, still without rasters, and the hrefs by band, for every scene that is not done; again for every one."""
-    key = {"card": kind.name, "aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
-    held = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}
+    key = {"card": kind.name, **parcels.params}
+    extracted: list[LatestExtraction] = lake.query("extractions.done", **key).to_pylist()
+    entries = {row["scene"]: row for row in extracted}
     causes: dict[str, set[str]] = {}
     for failure in lake.query("extractions.failures", **key).to_pylist():
         outcome = Outcome(failure["scene"], 0, failure["problem"])
@@ -128,20 +178,34 @@ def _drafts(
     changes = _Changes(lake, parcels)
     drafts = []
     for row in rows:
-        entry = held.get(row["id"], {"attempt": 0, "extraction": None, "current": False, "signatures": 0})
+        entry = entries.get(
+            row["id"], LatestExtraction(scene=row["id"], attempt=0, extraction=None, current=False, signatures=0)
+        )
         scene = Scene(row["id"], row["obstime"], row["reference"], row["boa_offset"], row["revision"])
-        bands = kind.check_bands((*wanted, *(entry["bands"] if entry["extraction"] else ())))
-        job = Job(lake.url, kind.name, scene, parcels, bands, rule, {}, after=entry["attempt"])
+        extraction = entry["extraction"]
+        bands = kind.check_bands((*asked.bands, *(entry["bands"] if extraction else ())))
+        statistics = optional((*asked.statistics, *((entry["statistics"] or ()) if extraction else ())))
+        job = Job(lake.url, kind.name, scene, parcels, bands, asked.rule, {}, after=entry["attempt"])
         job = replace(job, before=entry["signatures"], causes=tuple(sorted(causes.get(row["id"], ()))))
-        same = not again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
-        if same and entry["rule"] == rule and set(bands) == set(entry["bands"]):
-            if not changes.since(entry["versions"]) and (entry["cube"] or not cube):
+        job = replace(job, statistics=statistics)
+        same = not asked.again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
+        if same and extraction is not None and _is_covered(job, entry):
+            if not changes.since(entry["versions"]) and (entry["cube"] or not asked.cube):
                 continue
-            if changes.few_since(entry["versions"]) and (entry["cube"] or not cube):
+            if changes.few_since(entry["versions"]) and (entry["cube"] or not asked.cube):
                 made_for = tuple(sorted(entry["versions"]))
-                job = replace(job, base=Base(entry["extraction"], made_for, entry["started"], entry["pixels"]))
+                job = replace(job, base=Base(extraction, made_for, entry["started"], entry["pixels"]))
         drafts.append((job, {name: asset["href"] for name, asset in row["assets"].items() if asset and asset["href"]}))
     return drafts
+
+
+def _is_covered(job: Job, entry: LatestExtraction) -> bool:
+    """Whether what was done of a scene has what a job asks for, by the same rule."""
+    return (
+        entry["rule"] == job.rule
+        and set(job.bands) == set(entry["bands"])
+        and set(job.statistics) == set(entry["statistics"] or ())
+    )
 
 
 class _Changes:
@@ -149,16 +213,16 @@ class _Changes:
 
     def __init__(self, lake: Lake, parcels: ParcelSet) -> None:
         self._lake, self._parcels = lake, parcels
-        self._known: dict[tuple[str, ...], int] = {}
+        self._counted: dict[tuple[str, ...], int] = {}
 
     def since(self, versions: Iterable[str]) -> int:
         """How many are not in any of those versions with the outline that they have now."""
         key = tuple(sorted(versions))
         if self._parcels.version in key:
             return 0
-        if key not in self._known:
-            self._known[key] = len(self._lake.changed(self._parcels, key))
-        return self._known[key]
+        if key not in self._counted:
+            self._counted[key] = len(self._lake.changed(self._parcels, key))
+        return self._counted[key]
 
     def few_since(self, versions: Iterable[str]) -> bool:
         """Whether so few have changed that it is worth to keep what stands."""
@@ -180,7 +244,7 @@ def _known_rasters(lake: Lake, drafts: list[tuple[Job, dict[str, str]]]) -> dict
 
 
 def _inspect(
-    kind: cards.Card, drafts: list[tuple[Job, dict[str, str]]], known: dict[str, Raster], progress: Progress | None
+    kind: cards.Card, drafts: list[tuple[Job, dict[str, str]]], remembered: dict[str, Raster], progress: Progress | None
 ) -> tuple[list[Job], list[tuple[Job, Outcome]]]:
     """Give every job its rasters: headers that are not known are read, many at a time."""
 
@@ -192,9 +256,9 @@ def _inspect(
             if not assets:  # a scene of another database's table, of which only statistics were migrated
                 reason = f"scene {job.scene.id} has no rasters; catalogue it with card2db to extract it"
             return Outcome(job.scene.id, 0, reason)
-        names = [name for name in (*job.bands, kind.classification) if name in assets]
+        names = [name for name in (*job.bands, kind.class_band) if name in assets]
         try:
-            rasters = {name: Raster.current(assets[name], known.get(assets[name])) for name in names}
+            rasters = {name: Raster.current(assets[name], remembered.get(assets[name])) for name in names}
             return replace(job, rasters={name: _of_band(raster, kind, name, job) for name, raster in rasters.items()})
         except LakeError as error:
             return Outcome(job.scene.id, 0, str(error))
@@ -220,7 +284,7 @@ def _of_same_pixels(lake: Lake, jobs: list[Job]) -> list[Job]:
         history.setdefault(row["href"], []).append((row["seen"], row["stamp"]))
 
     def has_changed(raster: Raster, since: datetime) -> bool:
-        stamps = [stamp for seen, stamp in history.get(raster.href, []) if seen <= since]
+        stamps = [stamp for moment, stamp in history.get(raster.href, []) if moment <= since]
         first = [stamp for _, stamp in history.get(raster.href, [])[:1]]  # clocks of workers may be slow
         return (stamps or first or [raster.stamp])[-1] != raster.stamp
 
@@ -240,15 +304,15 @@ def _of_band(raster: Raster, kind: cards.Card, name: str, job: Job) -> Raster:
 
 
 def _prepare(
-    lake: Lake, card: str, parcels: ParcelSet, jobs: list[Job], known: dict[str, Raster], *, cube: bool
+    lake: Lake, card: str, parcels: ParcelSet, jobs: list[Job], remembered: dict[str, Raster], *, cube: bool
 ) -> list[Job]:
     """Make what the jobs need: tables, pixel indexes, and places in the cubes, which the jobs then know."""
-    lake.prepare(card)
-    seen = {raster.href: raster for job in jobs for raster in job.rasters.values()}
-    headers = {href: replace(raster, encoding=None).to_json() for href, raster in seen.items()}
-    before = {href: raster.to_json() for href, raster in known.items()}
+    lake.prepare(card, optional(name for job in jobs for name in job.statistics))
+    rasters = {raster.href: raster for job in jobs for raster in job.rasters.values()}
+    headers = {href: replace(raster, encoding=None).to_json() for href, raster in rasters.items()}
+    before = {href: raster.to_json() for href, raster in remembered.items()}
     lake.remember_rasters({href: header for href, header in headers.items() if before.get(href) != header})
-    _index_grids(lake, parcels, {raster.grid for raster in seen.values()})
+    _index_grids(lake, parcels, {raster.grid for raster in rasters.values()})
     return _reserve(lake, card, jobs) if cube else jobs
 
 
@@ -281,17 +345,17 @@ def _reserve(lake: Lake, card: str, jobs: list[Job]) -> list[Job]:
 def _make_room(lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], jobs: list[Job]) -> dict[str, int]:
     """The slot of each scene by its id; the cube is as long as the list of slots, whoever else lengthens it."""
     cube = Cube(lake.cube_url(card, grid.name))
-    wanted = [_content(job, grid) for job in jobs]
-    held = lake.reserve_slots(card, grid.name, wanted, cube.length())
+    contents = [_content(job, grid) for job in jobs]
+    reserved = lake.reserve_slots(card, grid.name, contents, cube.length())
     while True:
-        slots = [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in held.to_pylist()]
+        slots = [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in reserved.to_pylist()]
         counting = lake.query("cube.slots", card=card, grid=grid.name, aoi=None, year=None)["slot"].to_pylist()
-        cube.extend(grid, dtypes, slots, set(counting))
-        again = lake.reserve_slots(card, grid.name, wanted)
-        if again.num_rows == held.num_rows:  # nobody who knew of fewer slots can have written after this
-            taken = again.to_pylist()
-            return {content.scene: content.find(taken) for content in wanted}
-        held = again
+        cube.extend(grid, dtypes, slots, set(counting), cards.get(card))
+        again = lake.reserve_slots(card, grid.name, contents)
+        if again.num_rows == reserved.num_rows:  # nobody who knew of fewer slots can have written after this
+            rows = again.to_pylist()
+            return {content.scene: content.find(rows) for content in contents}
+        reserved = again
 
 
 def _content(job: Job, grid: Grid) -> SlotContent:
@@ -307,7 +371,9 @@ def _with_blocks(lake: Lake, card: str, jobs: list[Job]) -> list[Job]:
     for row in lake.query("cube.blocks", card=card, scenes=scenes).to_pylist() if scenes else []:
         written.setdefault((row["grid"], row.pop("slot")), []).append(Block(**row))
     return [
-        replace(job, blocks=tuple(block for place in (job.slots or {}).items() for block in written.get(place, ())))
+        replace(
+            job, blocks=tuple(block for position in (job.slots or {}).items() for block in written.get(position, ()))
+        )
         for job in jobs
     ]
 

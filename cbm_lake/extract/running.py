@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from cbm_lake import zonal
 from cbm_lake.errors import InvalidInputError, SourceError
@@ -38,8 +38,17 @@ from cbm_lake.extract.clusters import (
 )
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.scene import extract_scene, record
-from cbm_lake.lake import Lake
+from cbm_lake.lake import open_lake
 
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed import Future as DaskFuture
+
+    Ended: TypeAlias = DaskFuture[Outcome | tuple[str | None, str]]
+    """The outcome of a job, or the version and address of a worker that is not like this process."""
+
+Work: TypeAlias = Callable[[Sequence[Job]], Iterator[tuple[Job, Outcome]]]
+"""From jobs to pairs of job and outcome, in the order in which they end."""
 log = logging.getLogger(__name__)
 
 _LOOK: Final = 5.0
@@ -88,7 +97,7 @@ def run(
 def _settle(todo: Plan) -> None:
     """Let tables and cubes hold what counts by now, however this run ended, and an earlier one that was killed."""
     if todo.lake:
-        Lake(todo.lake).settle(todo.card)
+        open_lake(todo.lake).settle(todo.card)
 
 
 def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:
@@ -96,9 +105,9 @@ def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:
     still = tuple(outcome for outcome in outcomes if outcome.repeated)
     done = len(outcomes) - len(failed) - len(still)
     if failed:
-        known = f". {as_before(still)}" if still else ""
+        already = f". {as_before(still)}" if still else ""
         count = f"{len(failed)} of {len(outcomes)} scenes failed, {done} are done"
-        raise SourceError(f"{count}; run again to retry. {listed(failed)}{known}")
+        raise SourceError(f"{count}; run again to retry. {listed(failed)}{already}")
     return Extracted(done, sum(outcome.rows for outcome in outcomes), todo.done, tuple(outcomes), still)
 
 
@@ -144,14 +153,14 @@ def _with_threads(jobs: tuple[Job, ...], workers: int | None) -> tuple[Job, ...]
 @contextmanager
 def _pool(
     jobs: Sequence[Job], parcels: int, workers: int | None, scheduler: Scheduler, patience: float
-) -> Iterator[Any]:
+) -> Iterator[Work]:
     """A function that turns jobs into pairs of job and outcome, in the order in which they end."""
     if workers == 0 and scheduler is None:
         with _alone(jobs, parcels) as submit:  # one after the other, and whatever is raised is kept with its job
             yield lambda todo: ((job, _outcome(job, submit(job))) for job in todo)
         return
     with quiet(), connected(scheduler) if scheduler is not None else local(len(jobs), workers) as client:
-        watch = Watch(client, patience, own=scheduler is None)
+        watch = Watch(client, patience, is_local=scheduler is None)
         if scheduler is not None:
             watch.check_scheduler()
         yield lambda todo: _on(client, watch, todo, patience)
@@ -172,10 +181,10 @@ def _alone(jobs: Sequence[Job], parcels: int) -> Iterator[Callable[[Job], Future
         child.close()
 
 
-def _on(client: Any, watch: Watch, jobs: Sequence[Job], patience: float) -> Iterator[tuple[Job, Outcome]]:
+def _on(client: Client, watch: Watch, jobs: Sequence[Job], patience: float) -> Iterator[tuple[Job, Outcome]]:
     """Submit jobs and give their outcomes as they come; whatever ends that takes back what has not begun."""
-    ended: SimpleQueue[Any] = SimpleQueue()
-    futures: dict[Any, Job] = {}
+    ended: SimpleQueue[Ended] = SimpleQueue()
+    futures: dict[Ended, Job] = {}
     try:
         for job in jobs:
             key = f"extract_scene-{job.scene.id}-{time.time_ns()}"
@@ -195,7 +204,7 @@ def _on(client: Any, watch: Watch, jobs: Sequence[Job], patience: float) -> Iter
             future.release()  # does not wait for the scheduler, which may be what failed
 
 
-def _next(ended: SimpleQueue[Any], watch: Watch, seconds: float) -> Any:
+def _next(ended: SimpleQueue[Ended], watch: Watch, seconds: float) -> Ended:
     """The next future that ended; Dask itself would wait for ever for workers that nobody starts again."""
     while True:
         try:
@@ -204,7 +213,7 @@ def _next(ended: SimpleQueue[Any], watch: Watch, seconds: float) -> Any:
             watch.look()
 
 
-def _outcome(job: Job, future: Any, watch: Watch | None = None) -> Outcome:
+def _outcome(job: Job, future: Future[Outcome] | Ended, watch: Watch | None = None) -> Outcome:
     """What a job's future says.
 
     Raises:
@@ -213,10 +222,10 @@ def _outcome(job: Job, future: Any, watch: Watch | None = None) -> Outcome:
     error = future.exception()
     if isinstance(error, ImportError | AttributeError) and watch:  # perhaps since the worker lacks what was sent
         watch.check_workers()
-    found: Outcome | tuple[str | None, str] = future.result() if error is None else _lost(job, error)
-    if isinstance(found, tuple):
-        raise mismatch({f"worker {found[1]}": found[0]})
-    return found
+    result: Outcome | tuple[str | None, str] = future.result() if error is None else _lost(job, error)
+    if isinstance(result, tuple):
+        raise mismatch({f"worker {result[1]}": result[0]})
+    return result
 
 
 def _lost(job: Job, error: BaseException) -> Outcome:

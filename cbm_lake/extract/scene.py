@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.metadata import version
 from itertools import chain, islice
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,23 +18,27 @@ from affine import Affine
 
 from cbm_lake import cards, zonal
 from cbm_lake.errors import LakeError, SourceError
+from cbm_lake.extract import jobparcels
 from cbm_lake.extract.causes import cause
+from cbm_lake.extract.jobparcels import Numbers, Shapes
 from cbm_lake.extract.jobs import Block, Job, Outcome
-from cbm_lake.lake import Lake, schemas
-from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.rasters import Grid, Raster, Window, encoding
+from cbm_lake.lake import open_lake, schemas
+from cbm_lake.lake.records import LedgerEntry
+from cbm_lake.rasters import Grid, PixelArray, Raster, Window, encoding
 from cbm_lake.rasters.blocks import CubeSource, sync_blocks
 from cbm_lake.rasters.readers import Source, source
 from cbm_lake.storage import stores
 
-Pixels = Iterator[Any]
+Blocks: TypeAlias = Iterator[PixelArray]
 """Arrays of pixels, one for each block."""
+Columns: TypeAlias = dict[str, "pa.Array | pa.ChunkedArray | Numbers"]
+"""Equally long columns of a table, a row for each parcel."""
 
 
 def extract_scene(job: Job) -> Outcome:
     """Take one scene's statistics, write them and its pixels, record it; a scene that fails is recorded as failed."""
     started = datetime.now(UTC)
-    lake = Lake(job.lake)
+    lake = open_lake(job.lake)
     try:
         rows, discarded = _signatures(job)
         blocks = _stored_blocks(job)
@@ -54,21 +57,21 @@ def record(job: Job, started: datetime, outcome: Outcome) -> Outcome:
     When another run has finished other work on the same scene since this job was planned, nothing is entered: what
     counts would otherwise depend on who comes last.
     """
-    lake = Lake(job.lake)
+    lake = open_lake(job.lake)
     entry = _entry(job, started, outcome)
     if outcome.problem:
         lake.record(entry)
         return replace(outcome, repeated=cause(outcome) in job.causes)
     if not lake.record(entry, after=job.after):
-        key = {"card": job.card, "aoi": job.parcels.aoi, "year": job.parcels.year, "ptype": job.parcels.ptype}
-        held = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}.get(job.scene.id)
-        if held is None:  # a file of the ledger was lost: the log alone remembers that there were attempts
+        key = {"card": job.card, **job.parcels.params}
+        entry_there = {row["scene"]: row for row in lake.query("extractions.done", **key).to_pylist()}.get(job.scene.id)
+        if entry_there is None:  # a file of the ledger was lost: the log alone remembers that there were attempts
             lake.record(entry)
             return outcome
-        if held["extraction"] not in (None, job.extraction, job.base.extraction if job.base else None):
+        if entry_there["extraction"] not in (None, job.extraction, job.base.extraction if job.base else None):
             reason = f"scene {job.scene.id} was meanwhile extracted by another run, with other bands or parcels"
             return Outcome(job.scene.id, 0, f"{reason}; run again to add what is missing")
-        lake.record(entry, after=held["attempt"])
+        lake.record(entry, after=entry_there["attempt"])
     return outcome
 
 
@@ -80,19 +83,33 @@ def _emptied(job: Job) -> str:
     )
 
 
-def _entry(job: Job, started: datetime, outcome: Outcome) -> dict[str, Any]:
+def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
     return {
-        "card": job.card, "scene": outcome.scene, "aoi": job.parcels.aoi, "year": job.parcels.year,
-        "ptype": job.parcels.ptype, "parcels": job.parcels.version, "extraction": job.extraction,
-        "base": job.base.extraction if job.base else None, "bands": list(job.bands), "rule": job.rule,
-        "cube": job.slots is not None and outcome.problem is None, "boa_offset": job.scene.boa_offset,
-        "status": "failed" if outcome.problem else "done", "problem": outcome.problem or outcome.warning,
+        "card": job.card,
+        "scene": outcome.scene,
+        "aoi": job.parcels.aoi,
+        "year": job.parcels.year,
+        "ptype": job.parcels.ptype,
+        "parcels": job.parcels.version,
+        "extraction": job.extraction,
+        "base": job.base.extraction if job.base else None,
+        "bands": list(job.bands),
+        "rule": job.rule,
+        "boa_offset": job.scene.boa_offset,
+        "cube": job.slots is not None and outcome.problem is None,
+        "status": "failed" if outcome.problem else "done",
+        "problem": outcome.problem or outcome.warning,
         "rows": outcome.rows,
-        "started": started, "finished": datetime.now(UTC), "version": version("cbm-lake"),
-        "revision": job.scene.revision, "discarded": outcome.discarded, "pixels": job.pixels,
+        "started": started,
+        "finished": datetime.now(UTC),
+        "version": version("cbm-lake"),
+        "revision": job.scene.revision,
         "slots": [{"grid": grid, "slot": slot} for grid, slot in (job.slots or {}).items()],
-        "blocks": None if outcome.blocks is None else [asdict(block) for block in outcome.blocks],
-    }  # fmt: skip
+        "discarded": outcome.discarded,
+        "blocks": None if outcome.blocks is None else [block.record() for block in outcome.blocks],
+        "pixels": job.pixels,
+        "statistics": list(job.statistics) or None,
+    }
 
 
 # -- statistics ---------------------------------------------------------------------------------------------------
@@ -100,7 +117,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> dict[str, Any]:
 
 def _signatures(job: Job) -> tuple[pa.Table, int]:
     """The wide rows of the parcels that have at least one valid pixel, ordered by pid; and how many were discarded."""
-    columns: dict[str, Any] = {}
+    columns: Columns = {}
     discarded = 0
     for band, pixels in _read(job):
         if band in job.bands:
@@ -109,66 +126,91 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
             discarded += wrong
         else:
             columns |= _classes(job, band, pixels)
-    columns["pid"] = _chosen(job.lake, job.parcels, job.base.versions if job.base else ())[1]
+    columns["pid"] = jobparcels.pids(job)
     columns["share"] = _share(job, columns)
     if job.rule == "coverage":
         columns["covered"] = np.max([np.asarray(columns[f"{band}_covered"]) for band in job.bands], axis=0)
-    seen = np.any([np.asarray(columns[f"{band}_count"]) > 0 for band in job.bands], axis=0)
-    table = pa.table(columns).filter(pa.array(seen))
+    counted = np.any([np.asarray(columns[f"{band}_count"]) > 0 for band in job.bands], axis=0)
+    table = pa.table(columns).filter(pa.array(counted))
     return _with_keys(table.take(pc.sort_indices(table["pid"])), job), discarded
 
 
 def _with_keys(table: pa.Table, job: Job) -> pa.Table:
     """The rows in the schema of the card's signatures; bands that were not asked for are null."""
     keys = {
-        "aoi": job.parcels.aoi, "year": job.parcels.year, "ptype": job.parcels.ptype, "scene": job.scene.id,
-        "obstime": job.scene.obstime, "reference": job.scene.reference, "rule": job.rule, "extraction": job.extraction,
-    }  # fmt: skip
+        "aoi": job.parcels.aoi,
+        "year": job.parcels.year,
+        "ptype": job.parcels.ptype,
+        "scene": job.scene.id,
+        "obstime": job.scene.obstime,
+        "reference": job.scene.reference,
+        "rule": job.rule,
+        "extraction": job.extraction,
+    }
     arrays = []
-    for item in schemas.signatures(job.card):
+    schema = schemas.signatures(job.card, job.statistics)
+    for item in schema:
         if item.name in table.column_names:
             arrays.append(table[item.name].cast(item.type))
         else:
             arrays.append(pa.repeat(pa.scalar(keys.get(item.name), item.type), table.num_rows))
-    return pa.table(arrays, schema=schemas.signatures(job.card))
+    return pa.table(arrays, schema=schema)
 
 
-def _band(job: Job, band: str, pixels: Pixels) -> tuple[dict[str, Any], int]:
+def _band(job: Job, band: str, pixels: Blocks) -> tuple[Columns, int]:
     """The statistics of one band, with the pixels covered, not rounded; and how many pixels were discarded.
 
-    The offset is added to the results, which is exact and clips no dark pixel.
+    Offset and scale are applied to the results, which is exact and clips no dark pixel.
     """
-    raster, nodata = job.rasters[band], cards.get(job.card).nodata
+    raster, card = job.rasters[band], cards.get(job.card)
+    names = (*cards.statistics.STORED, *job.statistics)
     if job.rule == "coverage":
-        table, discarded = _covered(job, band, pixels, nodata)
+        table, discarded = _covered(job, band, pixels, card.nodata, names)
     else:
-        index = _index(job, raster.grid.name)
+        index = jobparcels.index(job, raster.grid.name)
         pool = _pool(job, band, index, pixels)
         discarded = _checked(job, band, pool)
-        table = zonal.pool_statistics(pool, index.pixel_offsets, nodata=nodata)
+        whole = _whole(job, raster.grid).astype(np.int64, copy=False)
+        table = zonal.pool_statistics(pool, index.pixel_offsets, card.nodata, statistics=names, whole=whole)
     statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
-    for name in cards.statistics.STORED:
-        shift = 0 if name in ("count", "std") else job.scene.boa_offset
-        values = pc.add(table[name], shift) if shift else table[name]
+    counted = pc.greater(table["count"], 0)
+    for name in names:
+        values = _in_unit(job, card, name, table[name])
         statistics[f"{band}_{name}"] = (
-            pc.if_else(pc.greater(table["count"], 0), values, None) if name != "count" else values
+            _defined(values) if cards.STATISTICS[name].counts else pc.if_else(counted, values, None)
         )
     return statistics, discarded
 
 
-def _checked(job: Job, band: str, pixels: Any) -> int:
+def _defined(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Null where a number is none (NaN)."""
+    return pc.if_else(pc.is_nan(values), None, values) if pa.types.is_floating(values.type) else values
+
+
+def _in_unit(job: Job, card: cards.Card, name: str, values: pa.Array) -> pa.Array:
+    """A statistic of stored numbers in the unit of the card's signatures: linear, so it can be done to the result."""
+    statistic = cards.STATISTICS[name]
+    if statistic.unit is not None:
+        return values
+    offset = job.scene.boa_offset if statistic.shifts else 0
+    shifted = pc.add(values, offset) if offset else values
+    scaled = pc.multiply(shifted, card.factor) if card.factor != 1 else shifted
+    return pc.add(scaled, card.shift) if card.shift and statistic.shifts else scaled
+
+
+def _checked(job: Job, band: str, pixels: PixelArray) -> int:
     """Make pixels that are no measurement nodata, in place, and refuse radar in another unit; how many there were.
 
     Here, and not where rasters are read, so that it holds for what cubes have, too.
     """
     card = cards.get(job.card)
-    if card.mission == "S2":
-        return encoding.without_wrapped(pixels)
+    if card.is_optical:
+        return encoding.without_wrapped(pixels, card.highest)
     encoding.check_radar(card, band, pixels)
     return encoding.without_negative(pixels)
 
 
-def _share(job: Job, columns: dict[str, Any]) -> Any:
+def _share(job: Job, columns: Columns) -> pa.Array:
     """The share of each whole parcel that was counted, 0 to 1, float32: pixels of its fullest band ÷ those it has.
 
     Bands of the finest grid on which a parcel has pixels decide: of 10 m rather than of 20 m. What lies beyond the
@@ -188,31 +230,33 @@ def _pixel_area(grid: Grid) -> float:
     return abs(grid.transform.a * grid.transform.e)
 
 
-def _whole(job: Job, grid: Grid) -> Any:
+def _whole(job: Job, grid: Grid) -> Numbers:
     """How many pixels of a grid each whole parcel has, by the job's rule; 0 where that is not known."""
     if job.rule == "coverage":
-        shapes = _shapes(job.lake, job.parcels, job.base.versions if job.base else (), grid.epsg)
-        return np.nan_to_num(shapely.area(shapes) / _pixel_area(grid))
-    index = _index(job, grid.name)
+        shapes = jobparcels.shapes(job, grid.epsg)
+        return np.asarray(np.nan_to_num(shapely.area(shapes) / _pixel_area(grid)))
+    index = jobparcels.index(job, grid.name)
     return np.zeros(index.n_parcels, np.int64) if index.whole is None else index.whole
 
 
-def _classes(job: Job, band: str, pixels: Pixels) -> dict[str, Any]:
+def _classes(job: Job, band: str, pixels: Blocks) -> Columns:
     """How many pixels of each parcel are of each class."""
-    index = _index(job, job.rasters[band].grid.name)
-    table = zonal.pool_histogram(_pool(job, band, index, pixels), index.pixel_offsets, cards.CLASSES)
-    return {f"scl_{value}": table[str(value)] for value in cards.CLASSES}
+    index = jobparcels.index(job, job.rasters[band].grid.name)
+    kinds = cards.get(job.card).classification
+    assert kinds is not None  # noqa: S101 - a band without statistics is the classification
+    table = zonal.pool_histogram(_pool(job, band, index, pixels), index.pixel_offsets, kinds.classes)
+    return {column: table[str(value)] for column, value in zip(kinds.columns, kinds.classes, strict=True)}
 
 
 # -- pixels -------------------------------------------------------------------------------------------------------
 
 
-def _read(job: Job) -> Iterator[tuple[str, Pixels]]:
+def _read(job: Job) -> Iterator[tuple[str, Blocks]]:
     """Every band and classification with the pixels of its blocks; the next one begins to come while one is counted."""
     classification = next((name for name in job.rasters if name not in job.bands), None)
     names = [*job.bands, *([classification] if classification else [])]
     with ThreadPoolExecutor(1, "ahead") as ahead:
-        coming: Future[Pixels] | None = None
+        coming: Future[Blocks] | None = None
         for name, following in zip(names, [*names[1:], None], strict=True):
             pixels = coming.result() if coming else _begun(job, name)
             distant = following is not None and stores.is_distant(job.rasters[following].href)
@@ -220,7 +264,7 @@ def _read(job: Job) -> Iterator[tuple[str, Pixels]]:
             yield name, pixels
 
 
-def _begun(job: Job, band: str) -> Pixels:
+def _begun(job: Job, band: str) -> Blocks:
     """The pixels of a band's blocks, of which the first are read."""
     pixels = _source(job, band).read(_windows(job, band))
     return chain(list(islice(pixels, 1)), pixels)
@@ -230,12 +274,11 @@ def _windows(job: Job, band: str) -> list[Window]:
     """The blocks of a band that hold parcels; by the coverage rule all round them."""
     raster = job.rasters[band]
     if job.rule == "coverage" and band in job.bands:
-        return list(_blocks(_around(_own_shapes(job, raster), raster), raster.block))
-    blocks = _index(job, raster.grid.name).blocks(raster.block)
-    return [Window(block.row, block.col, block.height, block.width) for block in blocks]
+        return list(_blocks(_around(jobparcels.shapes(job, raster.grid.epsg), raster), raster.block))
+    return list(jobparcels.index(job, raster.grid.name).blocks(raster.block))
 
 
-def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Pixels) -> Any:
+def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelArray:
     """The pixels of every parcel one after the other; each block is decoded once and also goes into the cube."""
     raster = job.rasters[band]
     blocks = index.blocks(raster.block)
@@ -245,33 +288,27 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Pixels) -> Any:
     return pool
 
 
-def _covered(job: Job, band: str, pixels: Pixels, nodata: float) -> tuple[pa.Table, int]:
+def _covered(job: Job, band: str, pixels: Blocks, nodata: float, statistics: tuple[str, ...]) -> tuple[pa.Table, int]:
     """The statistics by the coverage rule, and how many pixels round the parcels were discarded.
 
     count is the sum of covered parts, rounded, and at least 1 where there is any; covered is the sum itself.
     """
     raster = job.rasters[band]
-    shapes = _own_shapes(job, raster)
+    shapes = jobparcels.shapes(job, raster.grid.epsg)
     around = _around(shapes, raster)
     array = np.zeros((around.height, around.width), raster.pixel_dtype)
     for window, values in zip(_blocks(around, raster.block), pixels, strict=True):
-        row, col = window.row - around.row, window.col - around.col
-        array[row : row + window.height, col : col + window.width] = values
+        array[window.relative_to(around).slices] = values
     discarded = _checked(job, band, array)
-    place = raster.grid.transform * Affine.translation(around.col, around.row)
-    table = zonal.coverage_statistics(shapes, array, place, nodata=nodata)
+    transform = raster.grid.transform * Affine.translation(around.col, around.row)
+    table = zonal.coverage_statistics(shapes, array, transform, nodata=nodata, statistics=statistics)
     table = table.append_column("covered", table["count"])
     covered = np.asarray(table["count"])
     count = np.where(covered > 0, np.maximum(np.rint(covered), 1), 0)
     return table.set_column(table.column_names.index("count"), "count", pa.array(count)), discarded
 
 
-def _own_shapes(job: Job, raster: Raster) -> Any:
-    """The outlines of the job's parcels in the coordinate system of a raster."""
-    return _shapes(job.lake, job.parcels, job.base.versions if job.base else (), raster.grid.epsg)
-
-
-def _around(shapes: Any, raster: Raster) -> Window:
+def _around(shapes: Shapes, raster: Raster) -> Window:
     """The blocks of the raster round all shapes; one block where they lie outside it."""
     west, south, east, north = shapely.total_bounds(shapes)
     to_pixels = ~raster.grid.transform
@@ -303,7 +340,8 @@ def _cube_source(job: Job, band: str, slot: int) -> CubeSource:
     for block in job.blocks:
         if (block.grid, block.band) == (raster.grid.name, band):
             written.setdefault((block.row, block.col), set()).add(block.bytes)
-    return CubeSource(Lake(job.lake).cube_url(job.card, raster.grid.name), band, slot, raster, job.threads, written)
+    cube = open_lake(job.lake).cube_url(job.card, raster.grid.name)
+    return CubeSource(cube, band, slot, raster, job.threads, written)
 
 
 def _stored_blocks(job: Job) -> tuple[Block, ...] | None:
@@ -318,47 +356,3 @@ def _stored_blocks(job: Job) -> tuple[Block, ...] | None:
         blocks += [Block(raster.grid.name, band, *corner, size) for corner, size in written.values()]
     sync_blocks(files)
     return tuple(blocks)
-
-
-# -- parcels ------------------------------------------------------------------------------------------------------
-
-
-def geometries(lake: Lake, parcels: ParcelSet, epsg: int) -> Any:
-    """The parcels' geometries in another coordinate system, in the order of their file."""
-    from cbm_lake.geo.reprojection import reprojected
-
-    table = lake.read_parcels(parcels, ["geometry", "epsg"])
-    shapes = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
-    own = table["epsg"][0].as_py() if table.num_rows else epsg
-    return reprojected(shapes, own, epsg)
-
-
-def _index(job: Job, grid: str) -> zonal.SpanIndex:
-    return _stored_index(job.lake, job.parcels, job.base.versions if job.base else (), grid)
-
-
-@lru_cache(maxsize=4)
-def _chosen(lake: str, parcels: ParcelSet, since: tuple[str, ...]) -> tuple[Any, pa.ChunkedArray]:
-    """Rows in the parcel file, and identifiers, of the parcels that changed since those versions; of all without."""
-    opened = Lake(lake)
-    pids = opened.read_parcels(parcels, ["id"])["id"]
-    if not since:
-        return slice(None), pids
-    rows = np.flatnonzero(pc.is_in(pids, opened.changed(parcels, since)).to_numpy(zero_copy_only=False))
-    return rows, pids.take(rows)
-
-
-@lru_cache(maxsize=2)
-def _shapes(lake: str, parcels: ParcelSet, since: tuple[str, ...], epsg: int) -> Any:
-    """The outlines of the parcels that changed, in a coordinate system."""
-    return geometries(Lake(lake), parcels, epsg)[_chosen(lake, parcels, since)[0]]
-
-
-@lru_cache(maxsize=4)
-def _stored_index(lake: str, parcels: ParcelSet, since: tuple[str, ...], grid: str) -> zonal.SpanIndex:
-    """The stored pixel index of the parcels that changed; kept in the worker from scene to scene."""
-    table = Lake(lake).index(parcels, grid)
-    if table is None:
-        raise SourceError(f"the pixel index of {parcels.name} on grid {grid} has gone; run again")
-    rows, _ = _chosen(lake, parcels, since)
-    return zonal.SpanIndex.from_table(table.take(rows) if since else table)

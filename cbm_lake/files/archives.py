@@ -96,8 +96,11 @@ def oddity(member: zipfile.ZipInfo) -> str:
     """Why a member of an archive is not to be unpacked; empty where nothing is wrong with it."""
     name, parts = member.orig_filename, member.orig_filename.rstrip("/").split("/")
     kind = stat.S_IFMT(member.external_attr >> 16) if member.create_system == 3 else 0
-    if name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name) or "\\" in name:
+    plain = name.replace("\\", "/")
+    if plain.startswith("/") or ".." in plain.split("/") or re.match(r"[A-Za-z]:", name):
         return "would lie outside the archive's own folder"
+    if "\\" in name:
+        return "has backslashes where slashes belong, as some old programs of Windows write them"
     if re.search(r"[\x00-\x1f\x7f]", name):
         return "has a name of control characters"
     if any(_DEVICE.fullmatch(part) for part in parts):

@@ -29,7 +29,7 @@ _CLOSE: Final = 0.6
 """Natural logarithm per letter: a second reading that is nearer to the first is named too."""
 _MUCH_BETTER: Final = 2.5
 """By so much another code page must be likelier than the declared one to be mentioned."""
-_SINGLE: Final = r"(?:windows|win|cp|ansi|oem|ibm|dos|msdos|codepage|code page|wcp|x-cp)?[ _-]*(\d{3,5})"
+_SINGLE: Final = r"(?:windows|win|cp|ansi|oem|ibm|pc|ms|dos|msdos|ms-dos|codepage|code page|wcp|x-cp)?[ _-]*(\d{3,5})"
 _LATIN: Final = {number + 28590: f"iso8859-{number}" for number in range(1, 17)}
 _NUMBERED: Final = {65001: UTF_8, 20127: "ascii", 1200: "utf-16-le", 936: "gbk", 949: "cp949", 950: "cp950"} | _LATIN
 _SYSTEM: Final = frozenset({"ansi", "oem", "system", "current", "default", "local", "none", "unknown", "neutral"})
@@ -89,10 +89,12 @@ def codec_of(label: str) -> str | None:
     ANSI 1250, OEM 852, windows-1250, 1250, 88591, 8859-1, UTF8, 65001, LDID/87, latin 1.
     """
     text = label.strip().strip("\0\ufeff\"'").strip().lower()
-    if driver := re.fullmatch(r"ldid/(\d+)", text):
-        return codec_of_driver(int(driver[1]))
+    if driver := re.fullmatch(r"ldid/(?:0x([0-9a-f]+)|(\d+))", text):
+        return codec_of_driver(int(driver[1], 16) if driver[1] else int(driver[2]))
     if latin := re.fullmatch(r"(?:iso)?[ _-]*8859[ _-]*(\d{1,2})", text):
         return _codec_name(f"iso8859-{int(latin[1])}")
+    if named := re.fullmatch(r"(?:iso)?[ _-]*latin[ _-]*(\d{1,2})", text):
+        return _codec_name(f"latin{int(named[1])}")
     if numbered := re.fullmatch(_SINGLE, text):
         return _codec_name(_NUMBERED.get(int(numbered[1]), f"cp{int(numbered[1])}"))
     return None if text in _SYSTEM else _codec_name(re.sub(r"[ _-]+", "_", text))

@@ -31,7 +31,7 @@ def check_shape(name: str, shape: Sequence[int]) -> None:
     """
     if max(shape) > LONGEST:
         raise SourceError(
-            f"{name} says that it has {_times(shape)} pixels, more than {LONGEST:,} a side; check the file"
+            f"{name} says that it has {_times(shape)} pixels, more than {LONGEST:,} a side", advice="check the file"
         )
 
 
@@ -50,7 +50,8 @@ def check_block(name: str, block: Sequence[int], dtype: str | np.dtype[np.generi
     if size > BLOCK:
         raise SourceError(
             f"{name} is stored in blocks of {_times(block)} {np.dtype(dtype)}, {size:,} bytes each, of which at most "
-            f"{BLOCK:,} are decoded at once; write it anew in tiles of 512 x 512"
+            f"{BLOCK:,} are decoded at once",
+            advice="write it anew in tiles of 512 x 512",
         )
 
 
@@ -69,7 +70,8 @@ def check_whole(name: str, shape: Sequence[int], dtype: str | np.dtype[np.generi
     if size > WHOLE:
         raise SourceError(
             f"{name} says that it has {_times(shape)} values, {size:,} bytes, of which an image may have at most "
-            f"{WHOLE:,}; check where it is from"
+            f"{WHOLE:,}",
+            advice="check where it is from",
         )
 
 
@@ -82,7 +84,7 @@ def check_axes(name: str, sizes: Mapping[str, int]) -> None:
     for axis, size in sizes.items():
         if size > AXIS:
             raise SourceError(
-                f"{name} says that its axis {axis} has {size:,} values, more than {AXIS:,}; check the file"
+                f"{name} says that its axis {axis} has {size:,} values, more than {AXIS:,}", advice="check the file"
             )
 
 

@@ -13,10 +13,10 @@ import rasterio
 from affine import Affine
 from pyproj import CRS
 from rasterio.errors import RasterioError
-from rasterio.windows import Window
 
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.files import limits
+from cbm_lake.geo.windows import Window
 from cbm_lake.rasters import is_masked, measured
 from cbm_lake.zonal.compiled import Pixels
 from cbm_lake.zonal.spans import SpanIndex
@@ -93,17 +93,16 @@ class Thematic:
         pool, mask = plan.new_pool(self.dtype), plan.new_pool("uint8") if self.masked else None
         with _opened(self.path) as file:
             for number, block in enumerate(plan):
-                window = Window(block.col, block.row, block.width, block.height)
-                plan.gather(file.read(1, window=window), number, pool)
+                plan.gather(file.read(1, window=block.ranges), number, pool)
                 if mask is not None:
-                    plan.gather(file.read_masks(1, window=window), number, mask)
+                    plan.gather(file.read_masks(1, window=block.ranges), number, mask)
                 if progress is not None:
                     progress(number + 1, len(plan))
         return pool, mask
 
     def window(self, row: int, col: int, height: int, width: int) -> Pixels:
         """The pixels of a rectangle that lies inside; those masked are nodata, or 0 where none is declared."""
-        window = Window(col, row, width, height)
+        window = Window(row, col, height, width).ranges
         with _opened(self.path) as file:
             pixels: Pixels = file.read(1, window=window)
             if self.masked:

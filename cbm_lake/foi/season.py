@@ -13,11 +13,11 @@ from affine import Affine
 from rasterio.features import rasterize
 
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.extract.scene import geometries
+from cbm_lake.extract.jobparcels import geometries
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import CHUNK, Grid, Window, datasets
-from cbm_lake.rasters.datasets import Held
+from cbm_lake.rasters.datasets import CountingCube
 from cbm_lake.rasters.encoding import HIGHEST
 from cbm_lake.rasters.selection import Choice
 
@@ -165,8 +165,8 @@ def _transform(grid: Grid, window: Window) -> Affine:
 
 def _pixels(band: xr.DataArray, window: Window) -> npt.NDArray[np.float32]:
     """A block of all dates of a band."""
-    row, col, height, width = window
-    return np.asarray(band.isel(y=slice(row, row + height), x=slice(col, col + width)).to_numpy())
+    rows, columns = window.slices
+    return np.asarray(band.isel(y=rows, x=columns).to_numpy())
 
 
 def _nearest(fine: xr.DataArray, coarse: xr.DataArray) -> Ints:
@@ -204,7 +204,7 @@ def find(
         InvalidInputError: the parcels lie on several grids and none is named.
     """
     selection = Choice.of("s2", parcels.aoi, None, None, None, None, *dates)
-    cubes = datasets.held(lake, selection)
+    cubes = datasets.cubes_of(lake, selection)
     fine = _optical(lake, parcels, cubes, grid)
     optical, classes = fine.open(selection), _classes(cubes, fine).open(selection)
     numbers = {scene: number for number, scene in enumerate(classes["scene"].to_numpy())}
@@ -220,7 +220,7 @@ def find(
     return Season(fine.grid, optical.isel(time=positions), aligned_scl, backscatter, periods, tuple(screen), shapes)
 
 
-def _optical(lake: Lake, parcels: ParcelSet, cubes: Sequence[Held], grid: str | None) -> Held:
+def _optical(lake: Lake, parcels: ParcelSet, cubes: Sequence[CountingCube], grid: str | None) -> CountingCube:
     """The cube of 10 m in which the parcels lie."""
     fitting = [cube for cube in cubes if {"B04", "B08"} <= set(cube.bands) and grid in (None, cube.name)]
     counts = {cube.name: _count(lake, parcels, cube.grid) for cube in fitting}
@@ -241,7 +241,7 @@ def _count(lake: Lake, parcels: ParcelSet, grid: Grid) -> int:
     return int(((x > west) & (x < east) & (y > south) & (y < north)).sum())
 
 
-def _classes(cubes: Sequence[Held], optical: Held) -> Held:
+def _classes(cubes: Sequence[CountingCube], optical: CountingCube) -> CountingCube:
     """The cube with the scene classes of the same ground."""
     box = shapely.box(*optical.grid.bounds)
     for cube in cubes:
@@ -257,7 +257,7 @@ def _classes(cubes: Sequence[Held], optical: Held) -> Held:
 def _radar(lake: Lake, parcels: ParcelSet, grid: str, dates: tuple[str, str]) -> xr.Dataset | None:
     """The backscatter of the same grid, if there is any."""
     selection = Choice.of("bs", parcels.aoi, None, None, None, ("VV", "VH"), *dates)
-    for cube in datasets.held(lake, selection):
+    for cube in datasets.cubes_of(lake, selection):
         if cube.name == grid and selection.fits(cube.name, cube.grid, cube.bands):
             backscatter = cube.open(selection)
             return backscatter if backscatter.sizes["time"] else None

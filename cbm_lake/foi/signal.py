@@ -58,14 +58,14 @@ def suspicious(
         NotFoundError: no such parcels were loaded.
         InvalidInputError: a band that is not of 10 m, or a share or number out of range.
     """
+    lake = lake or open_lake()
     unknown = sorted(set(bands) - set(BANDS))
     if unknown or not bands:
         raise InvalidInputError(f"bands {unknown or 'none'} cannot tell how even a parcel is; give some of {BANDS}")
     if not 0 <= cloud <= 1 or peers < 1 or dates < 1:
         raise InvalidInputError(f"give cloud from 0 to 1, peers and dates from 1, not {cloud}, {peers} and {dates}")
-    lake = lake or open_lake()
     parcels = lake.parcel_set(aoi, year, ptype)
-    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    key = parcels.params
     screened = list(scene_classes(screen))
     how = {"bands": list(bands), "screen": screened, "cloud": cloud, "peers": peers, "dates": dates}
     ranked = lake.query("foi.suspicious", **key, **how).to_pandas()

@@ -108,8 +108,8 @@ def thematic(
         NotFoundError: no such parcels, or no cube of them.
         InvalidInputError: a number out of range, several grids, or too few parcels to learn from.
     """
-    _check(method, clusters, periods)
     lake = lake or open_lake()
+    _check(method, clusters, periods)
     parcels = lake.parcel_set(aoi, year, ptype)
     dates = (str(start or f"{year}-01-01"), str(end or f"{year}-12-31"))
     season_data = season.find(

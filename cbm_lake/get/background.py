@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
@@ -54,9 +55,9 @@ def by_pid(
     of the file say so (`backgrounds.caption`).
     """
     _check_kind(ptype)
-    found = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)
+    parcel = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)
     folder = folders.place(aoi, year, str(pid), "backgrounds")
-    return _written(folder, found["clon"][0], found["clat"][0], (chipsize, extend), tms, lake, debug=debug)
+    return _written(folder, parcel["clon"][0], parcel["clat"][0], (chipsize, extend), tms, lake, debug=debug)
 
 
 @checked_options
@@ -91,12 +92,19 @@ def _check_kind(ptype: str | None) -> None:
 
 
 def _written(
-    folder: Path, lon: float, lat: float, sizes: tuple[int, float], tms: str | Sequence[str], lake: Lake | None,
-    *, debug: bool,
-) -> list[Path]:  # fmt: skip
+    folder: Path,
+    lon: float,
+    lat: float,
+    sizes: tuple[int, float],
+    tms: str | Sequence[str],
+    lake: Lake | None,
+    *,
+    debug: bool,
+) -> list[Path]:
     """The files, and the empty one whose name says their pixels and metres."""
     source, (chipsize, extend) = sources.here(lake), sizes
     names = [tms] if isinstance(tms, str) else tms
+    Workspace.here().prepare(folder)
     files = [
         source.background(lon, lat, chipsize=chipsize, extend=extend, tms=name, file=folder / f"{name.lower()}.tif")
         for name in names

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cbm_lake.cards import S2, band_called
+from cbm_lake.cards import CARDS, S2, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
@@ -67,10 +67,10 @@ def by_pid(
         InvalidInputError: no such band or date, or more scenes than are given at once.
         SourceError: no scene could be read.
     """
-    found = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)
-    place = folders.place(aoi, year, str(pid), "")
-    where = found["clon"][0], found["clat"][0]
-    return _written(place, *where, (start_date, end_date), band, chipsize, debug, card, lake)
+    parcel = sources.here(lake).parcel_by_id(aoi, year, str(pid), ptype=ptype)
+    folder = folders.place(aoi, year, str(pid), "")
+    where = parcel["clon"][0], parcel["clat"][0]
+    return _written(folder, *where, (start_date, end_date), band, chipsize, debug, card, lake)
 
 
 def at_place(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
@@ -101,8 +101,8 @@ def by_location(
 
     An area and a year may stand before the place, as in version 0.1, or be named; which they are does not matter.
     """
-    place = Workspace.here().temp / folders.of_location(lon, lat)
-    return _written(place, float(lon), float(lat), (start_date, end_date), band, chipsize, debug, card, lake)
+    folder = Workspace.here().temp / folders.of_location(lon, lat)
+    return _written(folder, float(lon), float(lat), (start_date, end_date), band, chipsize, debug, card, lake)
 
 
 def folder_of(place: Path, card: str = "s2") -> Path:
@@ -125,9 +125,10 @@ def _written(
 
     source = sources.here(lake)
     folder = folder_of(place, card)
+    Workspace.here().prepare(folder)
     lists = []
     for asked in (band,) if isinstance(band, str) else band:
-        name = band_called(asked)
+        name = band_called(asked, CARDS.get(card))
         chips = source.raw_chips(lon, lat, *days, band=name, chipsize=chipsize, folder=folder, card=card)
         lists.append(_listed(chips))
         file = folders.write_file(folder / f"images_list.{name}.csv", lists[-1].to_csv())

@@ -67,6 +67,7 @@ def keep(aoi: str, year: int, pid: str) -> Path:
     if not source.is_dir():
         raise NotFoundError(f"nothing was got of parcel {pid!r} of {aoi} {year}; get it first")
     adopt_notes(source / NOTES)
+    Workspace.here().prepare(target)
     try:
         (source / CHIPS_OF_OLD).unlink() if (source / CHIPS_OF_OLD).is_symlink() else None
         shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_copy)
@@ -149,8 +150,10 @@ def link_chips(folder: Path) -> None:
     except OSError as error:
         log.warning(
             "%s cannot be made a link to %s (%s); for the original library rename the folder, both names are read here",
-            link, CHIPS, error.strerror or error,
-        )  # fmt: skip
+            link,
+            CHIPS,
+            error.strerror or error,
+        )
 
 
 def clear_chips(folder: Path) -> None:
@@ -210,6 +213,7 @@ def write_bytes(file: Path, content: bytes) -> Path:
     Raises:
         ConfigError: the folder cannot be written.
     """
+    Workspace.here().prepare(file)
     try:
         with durable.replacing(file) as draft:
             draft.write_bytes(content)

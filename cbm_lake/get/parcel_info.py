@@ -46,8 +46,8 @@ def by_pid(
         NotFoundError: no such parcel, or no such parcel set.
     """
     source = sources.here(lake)
-    found = source.parcel_by_id(aoi, year, str(pid), ptype=ptype, geometry=geom, wgs84=wgs84)
-    return _written(aoi, year, found, debug=debug)
+    columns = source.parcel_by_id(aoi, year, str(pid), ptype=ptype, geometry=geom, wgs84=wgs84)
+    return _written(aoi, year, columns, debug=debug)
 
 
 @checked_options
@@ -81,8 +81,8 @@ def by_location(
         NotFoundError: no parcel there.
     """
     source = sources.here(lake)
-    found = source.parcels_by_location(aoi, year, lon, lat, ptype=ptype, geometry=geom, wgs84=wgs84)
-    return _written(aoi, year, found, debug=debug)
+    columns = source.parcels_by_location(aoi, year, lon, lat, ptype=ptype, geometry=geom, wgs84=wgs84)
+    return _written(aoi, year, columns, debug=debug)
 
 
 @checked_options
@@ -115,16 +115,16 @@ def by_polygon(
         InvalidInputError: the polygon cannot be understood, is open or crosses itself.
     """
     source = sources.here(lake)
-    found = source.parcels_by_polygon(aoi, year, polygon, ptype=ptype, geometry=geom, wgs84=wgs84, only_ids=only_ids)
+    columns = source.parcels_by_polygon(aoi, year, polygon, ptype=ptype, geometry=geom, wgs84=wgs84, only_ids=only_ids)
     if debug:
-        log.debug("%d parcels of %s %s meet the polygon", len(found["pid"]), aoi, year)
-    return found
+        log.debug("%d parcels of %s %s meet the polygon", len(columns["pid"]), aoi, year)
+    return columns
 
 
-def _written(aoi: str, year: int, found: Columns, *, debug: bool) -> Columns:
-    for place, pid in enumerate(found["pid"]):
-        one = {name: [values[place]] for name, values in found.items()}
+def _written(aoi: str, year: int, columns: Columns, *, debug: bool) -> Columns:
+    for index, pid in enumerate(columns["pid"]):
+        one = {name: [values[index]] for name, values in columns.items()}
         file = folders.write(aoi, year, pid, "info.json", json.dumps(one, ensure_ascii=False))
         if debug:
             log.debug("parcel %s of %s %s written to %s", pid, aoi, year, file)
-    return found
+    return columns

@@ -52,10 +52,10 @@ def peers(
     Raises:
         NotFoundError: no such parcel.
     """
-    found = sources.here(lake).parcel_peers(
+    columns = sources.here(lake).parcel_peers(
         aoi, year, str(pid), ptype=ptype, distance=float(distance), limit=int(max_peers)
     )
-    file = folders.write(aoi, year, str(pid), "parcel_peers.json", json.dumps(found))
+    file = folders.write(aoi, year, str(pid), "parcel_peers.json", json.dumps(columns))
     if debug:
-        log.debug("%d peers of parcel %s written to %s", len(found["pids"]), pid, file)
-    return found
+        log.debug("%d peers of parcel %s written to %s", len(columns["pids"]), pid, file)
+    return columns

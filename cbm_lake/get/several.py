@@ -74,10 +74,10 @@ def by_pids(
         raise InvalidInputError("chips need a first and a last day; give start_date and end_date")
     steps = [step for pid in dict.fromkeys(named) for step in _steps(aoi, year, pid, wanted, ptype, lake)]
     rows = []
-    for number, (pid, what, step) in enumerate(steps):
+    for number, (pid, step_name, step) in enumerate(steps):
         progress(number, len(steps))
         done, problem = _tried(step)
-        rows.append({"pid": pid, "what": done or what, "problem": problem})
+        rows.append({"pid": pid, "what": done or step_name, "problem": problem})
     progress(len(steps), len(steps))
     return pd.DataFrame(rows)
 

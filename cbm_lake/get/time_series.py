@@ -35,7 +35,7 @@ def by_pid(
         aoi: area.
         year: year of the declaration.
         pid: identifier of the parcel.
-        tstype: card: s2, bs or c6; or scl, the scene classes alone.
+        tstype: card: s2, bs, c6, …, see `cards.CARDS`; or scl, the scene classes alone.
         ptype: which parcel set; None is the main one.
         band: one band only; "" is all. Radar bands are VVb, VHb (bs), VVc, VHc (c6); old names of others, such as B4,
             are understood, and SC (statistics of scene classes, which only migrated scenes have).
@@ -44,8 +44,9 @@ def by_pid(
 
     Returns:
         date_part (seconds since 1970, UTC), band, count, mean, std, min, p25, p50, p75, max (harmonised DN for s2,
-        linear values for bs and c6); for s2 also hist: pixels of each scene class, {"4": 120}. scl: obsid (the scene's
-        number) and hist. No rows when nothing was extracted yet.
+        linear values for bs and c6), and those statistics that extractions were asked for beside these; for s2 also
+        hist: pixels of each scene class, {"4": 120}. scl: obsid (the scene's number) and hist. No rows when nothing was
+        extracted yet.
 
     Raises:
         NotFoundError: no such parcel.
@@ -84,8 +85,8 @@ def by_location(
 
     Args and errors are those of `by_pid` and of `parcel_info.by_location`.
     """
-    found = sources.here(lake).parcels_by_location(aoi, year, lon, lat, ptype=ptype)
-    return by_pid(aoi, year, found["pid"][0], tstype, ptype, band, debug, lake=lake)
+    columns = sources.here(lake).parcels_by_location(aoi, year, lon, lat, ptype=ptype)
+    return by_pid(aoi, year, columns["pid"][0], tstype, ptype, band, debug, lake=lake)
 
 
 @checked_options

@@ -22,10 +22,13 @@ import importlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cbm_lake.config import Workspace
 from cbm_lake.errors import of_extra
+
+if TYPE_CHECKING:
+    from cbm_lake.lake import Lake
 
 __all__ = ["bg_grid", "bg_slider", "card2db", "config", "extract", "foi", "get", "qa", "view"]
 
@@ -36,16 +39,16 @@ if Path.cwd() == Path(__file__).parent:
     os.chdir(Workspace.here().root)
 
 
-def _widget(name: str) -> Callable[[], Any]:
-    def build() -> Any:
+def _widget(name: str) -> Callable[..., Any]:
+    def build(*, lake: Lake | None = None) -> Any:
         with of_extra("notebook", "a widget"):
             from cbm_lake.ipycbm import cleaning
 
             panel = importlib.import_module(f"cbm_lake.ipycbm.{name}_panel").panel
-        return cleaning.offered(panel())
+        return cleaning.offered(panel(lake))
 
     build.__name__ = build.__qualname__ = name
-    build.__doc__ = f"The widget of cbm_lake.{name}; shown when it is the last line of a cell."
+    build.__doc__ = f"The widget of cbm_lake.{name}, shown when it is the last line of a cell; lake is whose."
     return build
 
 
@@ -63,12 +66,16 @@ def bg_grid(
     tms: str | Sequence[str] = "Google",
     ptype: str | None = None,
     columns: int | None = None,
+    view: bool | None = None,
     debug: bool = False,
+    *,
+    lake: Lake | None = None,
 ) -> Any:
     """The orthophotos of a parcel side by side; arguments and errors are those of `show.background.by_pid`."""
     from cbm_lake.show import background
 
-    return background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, columns, debug)
+    of: dict[str, Any] = {"lake": lake} if lake else {}
+    return background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, columns, view, debug, **of)
 
 
 def bg_slider(
@@ -79,10 +86,12 @@ def bg_slider(
     extend: float = 512,
     tms: str | Sequence[str] = "Google",
     ptype: str | None = None,
+    *,
+    lake: Lake | None = None,
 ) -> Any:
     """The orthophotos of a parcel with a slider over the servers; see `bg_grid`."""
     from cbm_lake.ipycbm.view_panel import slider
 
     names = [tms] if isinstance(tms, str) else tms
-    figures = [bg_grid(aoi, year, pid, chipsize, extend, name, ptype) for name in names]
+    figures = [bg_grid(aoi, year, pid, chipsize, extend, name, ptype, lake=lake) for name in names]
     return slider({figure.get_label(): figure for figure in figures})

@@ -17,24 +17,24 @@ from cbm_lake.files import durable
 from cbm_lake.ipycbm import maps
 from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.panel import Panel, text
-from cbm_lake.lake import open_lake
+from cbm_lake.lake import Lake, open_lake
 
 Progress = Callable[[int, int], None]
 _FILES: Final[dict[str, Callable[..., card2db.Ingested]]] = {
     "STAC items (.json, folder)": card2db.items,
-    "STAC-GeoParquet": lambda path, **_: card2db.geoparquet(path),
-    "Sentinel-2 products (SAFE)": lambda path, card, progress: card2db.safe(path, progress=progress),
+    "STAC-GeoParquet": lambda path, lake, **_: card2db.geoparquet(path, lake=lake),
+    "Sentinel-2 products (SAFE)": lambda path, card, lake, progress: card2db.safe(path, lake=lake, progress=progress),
 }
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """A tab for each way in, and for looking at what is there."""
-    parcel_set = ParcelSet()
+    parcel_set = ParcelSet(lake)
     tabs = {
         "parcels": _parcels(parcel_set),
         "scenes by STAC": _stac(parcel_set),
-        "scenes on disk": _disk(),
-        "what is there": _there(parcel_set),
+        "scenes on disk": _disk(lake),
+        "what is there": _there(lake),
     }
     return ipywidgets.VBox([parcel_set, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
 
@@ -47,9 +47,11 @@ def _parcels(parcel_set: ParcelSet) -> Panel:
     def load(path: str, file: Any, aoi: str, year: int, ptype: str, pid: str, crop_name: str, crop_code: str) -> str:
         named = {"pid": pid, "crop_name": crop_name, "crop_code": crop_code}
         columns: dict[str, Any] = {name: column.strip() or None for name, column in named.items()}
+        kind = ptype.strip() or None
         with tempfile.TemporaryDirectory() as folder:
             source = uploaded(file, Path(folder)) if file else Path(text(path, needed="the file of parcels"))
-            return loaded(parcels.load(source, text(aoi, needed="the area"), year, ptype.strip() or None, **columns))
+            area = text(aoi, needed="the area")
+            return loaded(parcels.load(source, area, year, kind, **columns, lake=parcel_set.lake))
 
     return Panel(
         "load",
@@ -98,12 +100,14 @@ def _card() -> ipywidgets.Dropdown:
 
 
 def _stac(parcel_set: ParcelSet) -> Panel:
+    lake = parcel_set.lake
+
     def search(
         parcel_set: ParcelSetKey, url: str, collection: str, card: str, days: tuple[date, date], progress: Progress
     ) -> Any:
         where = parcel_set["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
-        result = card2db.stac(*where, progress=progress)
-        return [*catalogued(result), footprints(card)]
+        result = card2db.stac(*where, lake=lake, progress=progress)
+        return [*catalogued(result), footprints(card, lake)]
 
     year = date.today().year
     return Panel(
@@ -118,22 +122,22 @@ def _stac(parcel_set: ParcelSet) -> Panel:
     )
 
 
-def _disk() -> Panel:
+def _disk(lake: Lake | None) -> Panel:
     def read(path: str, kind: str, card: str, progress: Progress) -> object:
-        result = _FILES[kind](text(path, needed="the path"), card=card, progress=progress)
-        return [*catalogued(result), footprints(card)]
+        result = _FILES[kind](text(path, needed="the path"), card=card, lake=lake, progress=progress)
+        return [*catalogued(result), footprints(card, lake)]
 
     kinds = ipywidgets.Dropdown(options=list(_FILES), description="what", style=STYLE)
     return Panel("catalogue", read, stops=True, path=_text("path"), kind=kinds, card=_card())
 
 
-def _there(parcel_set: ParcelSet) -> Panel:
+def _there(lake: Lake | None) -> Panel:
     def look(card: str, days: tuple[date, date], clouds: int) -> object:
-        lake = open_lake()
-        scenes = lake.query("scenes.listed", card=card, start=days[0], stop=days[1] + timedelta(days=1), clouds=clouds)
+        opened, stop = lake or open_lake(), days[1] + timedelta(days=1)
+        scenes = opened.query("scenes.listed", card=card, start=days[0], stop=stop, clouds=clouds)
         if not scenes.num_rows:
             raise InvalidInputError("no scene of these days is catalogued; choose others, or catalogue some")
-        return [lake.query("status.parcels"), lake.query("scenes.status"), footprints(card), scenes]
+        return [opened.query("status.parcels"), opened.query("scenes.status"), footprints(card, lake), scenes]
 
     year = date.today().year
     return Panel(
@@ -145,6 +149,7 @@ def _there(parcel_set: ParcelSet) -> Panel:
     )
 
 
-def footprints(card: str) -> ipywidgets.Widget:
+def footprints(card: str, lake: Lake | None = None) -> ipywidgets.Widget:
     """Where the scenes of a card are, on a map."""
-    return maps.footprints(open_lake().query("scenes.footprints", card=card))
+    lake = lake or open_lake()
+    return maps.footprints(lake.query("scenes.footprints", card=card))

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import ipywidgets
 
 from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.lake import Lake
 from cbm_lake.parcel import sources
 
 WIDE = {"width": "auto", "flex": "1"}
@@ -36,9 +37,14 @@ class ParcelSetKey(TypedDict):
 
 
 class ParcelSet(ipywidgets.HBox):
-    """Which area, year and kind of parcels; `value` is {"aoi", "year", "ptype"}."""
+    """Which area, year and kind of parcels; `value` is {"aoi", "year", "ptype"}.
 
-    def __init__(self) -> None:
+    Args:
+        lake: whose; None is that of the settings.
+    """
+
+    def __init__(self, lake: Lake | None = None) -> None:
+        self.lake = lake
         self.problem = ipywidgets.HTML()
         self._areas = self._parcel_sets()
         self.aoi = ipywidgets.Dropdown(options=sorted(self._areas), description="area", style=STYLE)
@@ -68,7 +74,7 @@ class ParcelSet(ipywidgets.HBox):
 
     def _parcel_sets(self) -> dict[str, Any]:
         try:
-            areas: dict[str, Any] = sources.here().info(None)["aois"]
+            areas: dict[str, Any] = sources.here(self.lake).info(None)["aois"]
         except LakeError as error:
             self.problem.value = html.escape(str(error))
             return {}

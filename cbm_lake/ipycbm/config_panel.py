@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import ipywidgets
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from cbm_lake import lake
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.ipycbm.choice import STYLE
 from cbm_lake.ipycbm.panel import Panel
+from cbm_lake.lake import Lake, open_lake
 from cbm_lake.parcel import sources
 from cbm_lake.storage.store import Store
 
@@ -30,11 +31,11 @@ _TITLES: Final = {
 _CHOICES: Final = {"data_source": ("direct", "api")}
 
 
-def panel() -> ipywidgets.Widget:
-    """A tab for each section."""
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
+    """A tab for each section, and the parcel sets of a lake."""
     config = Workspace.here().config
     sections = [_section(name, getattr(config, name)) for name in _TITLES]
-    tabs = ipywidgets.Tab([*sections, Panel("look", _datasets)], titles=[*_TITLES.values(), "datasets"])
+    tabs = ipywidgets.Tab([*sections, Panel("look", partial(_datasets, lake))], titles=[*_TITLES.values(), "datasets"])
     where = html.escape(str(Workspace.here().config_file))
     return ipywidgets.VBox([ipywidgets.HTML(f"<b>Settings</b> in {where}"), tabs])
 
@@ -119,9 +120,10 @@ def _listed(servers: dict[str, str]) -> str:
     return "<br>".join(f"{html.escape(name)}: <code>{html.escape(url)}</code>" for name, url in servers.items())
 
 
-def _datasets() -> Any:
+def _datasets(lake: Lake | None) -> Any:
     """The parcel sets of the lake, and how much of each is extracted."""
-    sets = lake.open_lake().query("status.parcels")
+    lake = lake or open_lake()
+    sets = lake.query("status.parcels")
     return sets if sets.num_rows else "there are no parcels yet; load some with ipycbm.card2db()"
 
 
@@ -129,7 +131,7 @@ def _datasets() -> Any:
 
 
 def _test_lake() -> str:
-    opened = lake.open_lake()
+    opened = open_lake()
     return f"the lake {opened.url} has {len(opened.parcel_sets())} parcel sets"
 
 

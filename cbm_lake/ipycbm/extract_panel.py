@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any, Final
 
 import ipywidgets
@@ -14,23 +15,25 @@ from cbm_lake.cards import CARDS
 from cbm_lake.extract.causes import as_before
 from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.panel import Panel
-from cbm_lake.lake import open_lake
+from cbm_lake.lake import Lake, open_lake
 
 _WIDTH: Final = {"width": "520px"}
 _PROCESSES: Final = [("one per core", ""), ("this one itself", 0), *((str(n), n) for n in (1, 2, 4, 8, 16))]
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """What to extract; how it stands."""
-    parcel_set = ParcelSet()
-    tabs = {"extract": _run(parcel_set), "how it stands": Panel("look", _status)}
+    parcel_set = ParcelSet(lake)
+    tabs = {"extract": _run(parcel_set), "how it stands": Panel("look", partial(_status, lake))}
     return ipywidgets.VBox([parcel_set, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
 
 
 def _run(parcel_set: ParcelSet) -> ipywidgets.Widget:
-    inputs, cluster = _inputs(parcel_set), _cluster()
-    dry = Panel("only say what is to be done", _describe, context={"parcel_set": parcel_set, **inputs})
-    form = Panel("extract", _extract, stops=True, context={"parcel_set": parcel_set}, **inputs, **cluster)
+    inputs, cluster, lake = _inputs(parcel_set), _cluster(), parcel_set.lake
+    dry = Panel("only say what is to be done", partial(_describe, lake), context={"parcel_set": parcel_set, **inputs})
+    form = Panel(
+        "extract", partial(_extract, lake), stops=True, context={"parcel_set": parcel_set}, **inputs, **cluster
+    )
     return ipywidgets.VBox([form, dry])
 
 
@@ -68,19 +71,23 @@ def _cluster() -> dict[str, ipywidgets.Widget]:
     }
 
 
-def _plan(parcel_set: ParcelSetKey, card: str, days: tuple[date, date], bands: str, cube: bool) -> extract.Plan:
+def _plan(
+    lake: Lake | None, parcel_set: ParcelSetKey, card: str, days: tuple[date, date], bands: str, cube: bool
+) -> extract.Plan:
     names = [band.strip() for band in bands.replace(",", " ").split()] or None
-    return extract.plan(card, *days, **parcel_set, bands=names, cube=cube, lake=open_lake())
+    return extract.plan(card, *days, **parcel_set, bands=names, cube=cube, lake=lake)
 
 
-def _describe(**values: Any) -> str:
-    plan = _plan(**values)
+def _describe(lake: Lake | None, **values: Any) -> str:
+    plan = _plan(lake, **values)
     rest = f"{plan.done} are done already, {len(plan.failed)} cannot be read"
     return f"{len(plan.jobs)} scenes are to be extracted, {rest}"
 
 
-def _extract(workers: Any, scheduler: str, progress: Callable[[int, int], None], **values: Any) -> str:
-    plan = _plan(**values)
+def _extract(
+    lake: Lake | None, workers: Any, scheduler: str, progress: Callable[[int, int], None], **values: Any
+) -> str:
+    plan = _plan(lake, **values)
     progress(0, len(plan.jobs) + len(plan.failed))
     where = {"scheduler": scheduler.strip()} if scheduler.strip() else {"workers": workers if workers != "" else None}
     done = extract.run(plan, **where, progress=progress)
@@ -88,9 +95,9 @@ def _extract(workers: Any, scheduler: str, progress: Callable[[int, int], None],
     return f"{line}; {as_before(done.still_failing)}" if done.still_failing else line
 
 
-def _status() -> list[pa.Table | str]:
+def _status(lake: Lake | None) -> list[pa.Table | str]:
     """The parcel sets, the scenes of each card, and the scenes that failed, with why."""
-    lake = open_lake()
+    lake = lake or open_lake()
     failed = lake.query("scenes.failed")
     return [
         lake.query("status.parcels"),

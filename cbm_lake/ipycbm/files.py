@@ -58,7 +58,7 @@ class File(ipywidgets.HBox):
         """Write what was sent into a folder of its own, and its path into the field."""
         if files:
             name = Path(files[0]["name"]).name or "sent"
-            target = Path(tempfile.mkdtemp(prefix="sent-", dir=Workspace.here().temp)) / name
+            target = Path(tempfile.mkdtemp(prefix="sent-", dir=Workspace.here().create().temp)) / name
             with durable.replacing(target) as draft:
                 draft.write_bytes(bytes(files[0]["content"]))
             self.path.value = str(target)

@@ -18,6 +18,7 @@ from cbm_lake.ipycbm.choice import STYLE, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.files import File, downloads
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.ipycbm.parcel_map import parcel_map
+from cbm_lake.lake import Lake
 
 if TYPE_CHECKING:
     from cbm_lake.foi.result import Foi
@@ -30,9 +31,9 @@ _COLOURS: Final = {2: palette.BAD, 1: palette.DOUBTFUL}
 """Of parcels with both flags, and with one."""
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """The steps, one below the other."""
-    source = Source()
+    source = Source(lake)
     raster = File("raster", ".tif,.tiff")
     classes = File("classes", ".yml,.yaml")
     look = Look()
@@ -57,20 +58,20 @@ def panel() -> ipywidgets.Widget:
 class Source(ipywidgets.Tab):
     """Parcels of the lake or of a file; `value` is the arguments that say so."""
 
-    def __init__(self) -> None:
-        self.parcels = ParcelSet()
+    def __init__(self, lake: Lake | None = None) -> None:
+        self.parcels = ParcelSet(lake)
         self.file = File("parcels", ".zip,.gpkg,.parquet,.geojson")
         super().__init__([self.parcels, self.file], titles=["of the lake", "of a file"])
 
     @property
     def value(self) -> dict[str, Any]:
-        """The arguments vector_file, aoi, year and ptype.
+        """The arguments vector_file, aoi, year, ptype and lake.
 
         Raises:
             InvalidInputError: nothing is chosen.
         """
         if self.selected_index == 0:
-            return {"vector_file": None, **self.parcels.value}
+            return {"vector_file": None, "lake": self.parcels.lake, **self.parcels.value}
         return {"vector_file": self.file.value}
 
 
@@ -82,7 +83,9 @@ def _make(source: Source, raster: File, classes: File) -> Panel:
     """Makes the raster from the lake and puts it, and its classes, where they are asked for."""
 
     def make(parcels: ParcelSetKey, method: Any, clusters: int, periods: int, progress: Progress) -> Made:
-        return foi.thematic(**parcels, method=method, clusters=clusters, periods=periods, progress=progress)
+        return foi.thematic(
+            **parcels, method=method, clusters=clusters, periods=periods, lake=source.parcels.lake, progress=progress
+        )
 
     def put(thematic_raster: Made) -> None:
         raster.path.value, classes.path.value = str(thematic_raster.raster), str(thematic_raster.classes)

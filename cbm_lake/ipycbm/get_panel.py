@@ -18,6 +18,7 @@ from cbm_lake.get.several import Wanted
 from cbm_lake.ipycbm import maps, overview
 from cbm_lake.ipycbm.choice import STYLE, WIDE, Days, ParcelSet, ParcelSetKey, Ticks
 from cbm_lake.ipycbm.panel import Panel, rendered
+from cbm_lake.lake import Lake
 from cbm_lake.parcel import basemaps, sources
 from cbm_lake.parcel.sources.protocol import Columns
 
@@ -34,9 +35,9 @@ _BANDS: Final = ("B02", "B03", "B04", "B05", "B08", "B11", "SCL", "VV", "VH")
 _FOLDERS: Final = (("temp (may be cleared away)", "temp"), ("data (kept)", "data"))
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """Which parcels, what of them, and a button."""
-    parcels = ParcelSet()
+    parcels = ParcelSet(lake)
     which = Ways(parcels)
 
     def run(
@@ -51,7 +52,8 @@ def panel() -> ipywidgets.Widget:
         progress: Progress,
     ) -> Any:
         request = Wanted(series, bands, *days, chipsize, images)
-        return got(parcels, limited(identifiers(parcels, *which)), request, folder, progress)
+        pids = limited(identifiers(parcels, *which, lake=lake))
+        return got(parcels, pids, request, folder, progress, lake=lake)
 
     year = date.today().year
     form = Panel(
@@ -71,7 +73,14 @@ def panel() -> ipywidgets.Widget:
     return ipywidgets.VBox([parcels, which, form])
 
 
-def got(key: ParcelSetKey, pids: list[str], request: Wanted, folder: str, progress: Progress) -> pd.DataFrame:
+def got(
+    key: ParcelSetKey,
+    pids: list[str],
+    request: Wanted,
+    folder: str,
+    progress: Progress,
+    lake: Lake | None = None,
+) -> pd.DataFrame:
     """Get parcels one after the other, each moved to data/ at once where that is chosen; a row for each step."""
     rows = []
     for number, pid in enumerate(pids):
@@ -79,7 +88,9 @@ def got(key: ParcelSetKey, pids: list[str], request: Wanted, folder: str, progre
         def step(done: int, steps: int, before: int = number) -> None:
             progress(before * steps + done, len(pids) * steps)
 
-        steps_of_parcel = get.several.by_pids(key["aoi"], key["year"], [pid], request, key["ptype"], progress=step)
+        steps_of_parcel = get.several.by_pids(
+            key["aoi"], key["year"], [pid], request, key["ptype"], lake=lake, progress=step
+        )
         if folder == "data" and steps_of_parcel["problem"].isna().any():
             get.folders.keep(key["aoi"], key["year"], pid)
         rows.append(steps_of_parcel)
@@ -146,12 +157,13 @@ def _beneath(control: maps.Marker | maps.Polygon, parcels: ParcelSet) -> ipywidg
     return ipywidgets.VBox([control, overview.beneath(control.map, parcels)])
 
 
-def identifiers(key: ParcelSetKey, way: str, value: Any) -> list[str]:
+def identifiers(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = None) -> list[str]:
     """The parcels that were chosen in a way."""
     if way in ("place", "marker"):
-        return at(key, *value)
+        lon, lat = value
+        return at(key, lon, lat, lake)
     if way == "polygon":
-        return within(key, value)
+        return within(key, value, lake=lake)
     return uploaded(value) if way == "file" else split(value)
 
 
@@ -179,15 +191,15 @@ def split(typed: str) -> list[str]:
     return list(dict.fromkeys(pids))
 
 
-def at(key: ParcelSetKey, lon: float, lat: float) -> list[str]:
+def at(key: ParcelSetKey, lon: float, lat: float, lake: Lake | None = None) -> list[str]:
     """The parcels at a place."""
-    parcels = sources.here().parcels_by_location(key["aoi"], key["year"], lon, lat, ptype=key["ptype"])
+    parcels = sources.here(lake).parcels_by_location(key["aoi"], key["year"], lon, lat, ptype=key["ptype"])
     return _some(parcels, f"{lat:.6f}, {lon:.6f}")
 
 
-def within(key: ParcelSetKey, polygon: dict[str, Any]) -> list[str]:
+def within(key: ParcelSetKey, polygon: dict[str, Any], lake: Lake | None = None) -> list[str]:
     """The parcels that a polygon meets."""
-    parcels = sources.here().parcels_by_polygon(key["aoi"], key["year"], json.dumps(polygon), ptype=key["ptype"])
+    parcels = sources.here(lake).parcels_by_polygon(key["aoi"], key["year"], json.dumps(polygon), ptype=key["ptype"])
     return _some(parcels, "the polygon")
 
 

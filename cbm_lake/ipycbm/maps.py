@@ -42,7 +42,7 @@ def _map(parcels: ParcelSet) -> Any:
 
     def go(_: object = None) -> None:
         try:
-            position = showing(open_lake().footprint(parcels.value["aoi"]).bounds)
+            position = showing((parcels.lake or open_lake()).footprint(parcels.value["aoi"]).bounds)
         except LakeError:  # from a server, or empty: the map stays where it is
             return
         view.center, view.zoom = position["center"], position["zoom"]

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from cbm_lake.cards import CLOUD_CLASSES
+from cbm_lake.cards import CLOUD_CLASSES, observation
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, of_extra
 from cbm_lake.ipycbm import drawing, maps
 from cbm_lake.ipycbm.choice import STYLE, ParcelSet, ParcelSetKey, offer
@@ -42,16 +42,16 @@ _HEIGHT: Final = 520
 """Pixels of the map."""
 _CLOUD: Final = 0.2
 """Share of a parcel that may be clouded where its NDVI is shown."""
-_PALE: Final = {"cloudy": "clouded", "unknown": "of unknown sky (no pixel classified)", "seen in part": "seen in part"}
+_PALE: Final = {**observation.WHY_NOT, "unknown": "of unknown sky (no pixel classified)"}
 """Why points are pale, in words."""
 
 Tell = Callable[[str], str]
 """What is shown, as HTML, of a parcel that was clicked."""
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """Which parcels, by what they are coloured, and the map."""
-    parcel_set = ParcelSet()
+    parcel_set = ParcelSet(lake)
     colour_by = ipywidgets.Dropdown(options=_WHAT, description="coloured by", style=STYLE)
     day = ipywidgets.Dropdown(description="day", style=STYLE, layout={"display": "none"})
     table = File("table", ".parquet,.csv", needed=False)
@@ -60,11 +60,11 @@ def panel() -> ipywidgets.Widget:
     def draw(
         key: ParcelSetKey, colour_by: str, day: Any, table: Path | None, column: str, gpu: bool
     ) -> ipywidgets.Widget:
-        lake = open_lake()
-        rows = lake.query("parcels.declared", **_named(key), outlines=True)
-        values = _values(lake, rows, key, colour_by, day, table, column)
+        opened = lake or open_lake()
+        rows = opened.query("parcels.declared", **_named(key), outlines=True)
+        values = _values(opened, rows, key, colour_by, day, table, column)
         widget = by_lonboard if gpu else Overview
-        return widget(drawing.Geometries.of(rows), drawing.coloured(values), lambda pid: tell(lake, key, pid))
+        return widget(drawing.Geometries.of(rows), drawing.coloured(values), lambda pid: tell(opened, key, pid))
 
     form = Panel(
         "draw the map",
@@ -86,7 +86,7 @@ def panel() -> ipywidgets.Widget:
         table.layout.display = column.layout.display = None if colour_by.value == "file" else "none"
         if colour_by.value == "ndvi":
             with reporting(form.message):
-                offer(day, days(parcel_set.value), last=True)
+                offer(day, days(parcel_set.value, lake), last=True)
 
     for one in (colour_by, parcel_set.aoi, parcel_set.year, parcel_set.ptype):
         one.observe(follow, "value")
@@ -99,9 +99,10 @@ def _named(key: ParcelSetKey) -> dict[str, Any]:
     return {**key, "ptype": key["ptype"] or ""}
 
 
-def days(key: ParcelSetKey) -> list[str]:
+def days(key: ParcelSetKey, lake: Lake | None = None) -> list[str]:
     """The days of which there are signatures of Sentinel-2."""
-    return [str(day) for day in open_lake().query("scenes.days", card="s2", **_named(key))["day"].to_pylist()]
+    lake = lake or open_lake()
+    return [str(day) for day in lake.query("scenes.days", card="s2", **_named(key))["day"].to_pylist()]
 
 
 def _values(
@@ -154,17 +155,14 @@ def _csv(file: Path) -> pa.Table:
 
 def tell(lake: Lake, key: ParcelSetKey, pid: str) -> str:
     """NDVI of a parcel over the year, as HTML."""
-    rows = lake.query("time_series.ndvi", **_named(key), pid=pid, screen=list(CLOUD_CLASSES))
+    rows = lake.query("time_series.observations", **_named(key), pid=pid, screen=list(CLOUD_CLASSES))
     rows = rows.filter(rows["ndvi"].is_valid())
     heading = f"<b>parcel {html.escape(pid)}</b>"
     if not rows.num_rows:
         return f"{heading}: nothing is extracted of it yet"
-    looks = [
-        sky if sky != "clear" or share else "seen in part"
-        for sky, share in zip(rows["sky"].to_pylist(), rows["seen"].to_pylist(), strict=True)
-    ]
-    curve = drawing.curve(rows["obstime"].to_pylist(), rows["ndvi"].to_pylist(), [look != "clear" for look in looks])
-    counts = Counter(look for look in looks if look != "clear")
+    looks = rows["why_not"].to_pylist()
+    curve = drawing.curve(rows["obstime"].to_pylist(), rows["ndvi"].to_pylist(), [look is not None for look in looks])
+    counts = Counter(look for look in looks if look)
     pale = ", ".join(f"{count} {_PALE[look]}" for look, count in sorted(counts.items()))
     return f"{heading}: NDVI of {rows.num_rows} scenes{f', pale: {pale}' if pale else ''}<br>{curve}"
 
@@ -207,7 +205,7 @@ def beneath(view: Any, parcel_set: ParcelSet) -> Panel:
     before: list[Layer] = []
 
     def show(key: ParcelSetKey) -> str:
-        rows = open_lake().query("parcels.declared", **_named(key), outlines=True)
+        rows = (parcel_set.lake or open_lake()).query("parcels.declared", **_named(key), outlines=True)
         geometries, colouring = drawing.Geometries.of(rows), drawing.coloured(rows["crop_name"])
         while before:
             before.pop().remove()

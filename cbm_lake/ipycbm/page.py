@@ -12,6 +12,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import LakeError
 from cbm_lake.ipycbm import cleaning, opened
 from cbm_lake.ipycbm.panel import explained
+from cbm_lake.lake import Lake
 
 TABS: Final = {
     "settings": "config_panel",
@@ -25,25 +26,25 @@ TABS: Final = {
 """Titles and the modules whose `panel()` they show, in the order of the work."""
 
 
-def page(first: str = "get") -> ipywidgets.Widget:
+def page(first: str = "get", lake: Lake | None = None) -> ipywidgets.Widget:
     """A tab for every task; a tab is made when it is first opened, so that the page is there soon."""
     tabs = ipywidgets.Tab([ipywidgets.VBox() for _ in TABS], titles=list(TABS))
 
     def show(number: int | None) -> None:
         if number is not None and not tabs.children[number].children:
-            tabs.children[number].children = (_first_opened(list(TABS.values())[number]),)
+            tabs.children[number].children = (_first_opened(list(TABS.values())[number], lake),)
 
     tabs.observe(lambda change: show(change["new"]), "selected_index")
     tabs.selected_index = list(TABS).index(first)
     opened.listen()
-    title = ipywidgets.HTML(f"<h1 style='margin: 0'>cbm-lake</h1>{Workspace.here().lake_url}")
+    title = ipywidgets.HTML(f"<h1 style='margin: 0'>cbm-lake</h1>{lake.url if lake else Workspace.here().lake_url}")
     return cleaning.offered(ipywidgets.VBox([title, tabs]))
 
 
-def _first_opened(module: str) -> ipywidgets.Widget:
+def _first_opened(module: str, lake: Lake | None) -> ipywidgets.Widget:
     """The widget of a task, or why there is none."""
     try:
-        widget: ipywidgets.Widget = importlib.import_module(f"cbm_lake.ipycbm.{module}").panel()
+        widget: ipywidgets.Widget = importlib.import_module(f"cbm_lake.ipycbm.{module}").panel(lake)
     except (LakeError, ImportError) as error:
         return ipywidgets.HTML(f"<p style='color: {palette.BAD}'>{explained(error)}</p>")
     return widget

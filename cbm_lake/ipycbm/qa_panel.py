@@ -24,7 +24,7 @@ from cbm_lake.ipycbm.choice import STYLE, WIDE, ParcelSet, ParcelSetKey, offer
 from cbm_lake.ipycbm.files import File, downloads
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.ipycbm.parcel_map import parcel_map
-from cbm_lake.lake import open_lake
+from cbm_lake.lake import Lake, open_lake
 from cbm_lake.qa.inspection import VERDICTS
 from cbm_lake.qa.sample import OUTPUT
 from cbm_lake.qa.targets import RULES
@@ -43,14 +43,14 @@ _COLOURS: Final = {
 }
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """A tab for each step."""
-    desk = Desk()
+    desk = Desk(lake)
     tabs = {
         "validate": _validate(),
         "sample": _sample(desk),
         "inspect": desk,
-        "guide": _guide(),
+        "guide": _guide(lake),
     }
     return ipywidgets.Tab(list(tabs.values()), titles=list(tabs))
 
@@ -77,7 +77,7 @@ def _validate() -> Panel:
 
 def _findings(validation: qa.Validation) -> ipywidgets.Widget:
     """What came of every step, the findings, and the report as files."""
-    folder = Path(tempfile.mkdtemp(prefix="report-", dir=Workspace.here().temp))
+    folder = Path(tempfile.mkdtemp(prefix="report-", dir=Workspace.here().create().temp))
     files = [folder / f"validation{extension}" for extension in (".html", ".json", ".parquet")]
     for path in files:
         validation.write(path)
@@ -161,8 +161,9 @@ class Seen:
 class Desk(ipywidgets.VBox):
     """The inspection of a sample: how far it is, one parcel, a verdict on it; then the next."""
 
-    def __init__(self) -> None:
-        self.parcels = ParcelSet()
+    def __init__(self, lake: Lake | None = None) -> None:
+        self.lake = lake
+        self.parcels = ParcelSet(lake)
         self.sample = ipywidgets.Dropdown(options=samples(), description="sample", style=STYLE)
         self.pid = ipywidgets.Combobox(description="parcel", placeholder="type to search", style=STYLE)
         self.opened: str | None = None
@@ -230,14 +231,15 @@ class Desk(ipywidgets.VBox):
         """The verdicts, and the counts by group; the next look is at the first parcel without a verdict."""
         if not sample:
             raise InvalidInputError("there is no sample yet; draw one first")
-        judged = qa.verdicts(sample)
+        judged = qa.verdicts(sample, lake=self.lake)
         still = [row["gsa_par_id"] for row in judged.to_pylist() if row["verdict"] is None]
         all_pids = dict.fromkeys([*still, *judged["gsa_par_id"].to_pylist()])
         self.pid.options = list(all_pids)
         if self.pid.value not in still:
             self.pid.value = next(iter(all_pids), "")
         self.opened = sample
-        return Opened(sample, key, judged, qa.inspection_counts(sample, limiting_quality=limiting_quality or None))
+        counts = qa.inspection_counts(sample, limiting_quality=limiting_quality or None, lake=self.lake)
+        return Opened(sample, key, judged, counts)
 
     def _show(self) -> None:
         self.look.submit()
@@ -249,14 +251,14 @@ class Desk(ipywidgets.VBox):
         legend = " · ".join(f'<b style="color: {colour}">{name or "open"}</b>' for name, colour in _COLOURS.items())
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{opened.sample}_verdicts.csv"
-            qa.export_verdicts(opened.sample, path)
+            qa.export_verdicts(opened.sample, path, lake=self.lake)
             handed = downloads([path])
         view = parcel_map(self._geometries(opened.key, list(verdict)), colours, self.choose)
         return ipywidgets.VBox([ipywidgets.HTML(legend), view, rendered(opened.counts), handed])
 
     def _geometries(self, key: ParcelSetKey, pids: list[str]) -> gpd.GeoSeries:
         """The geometries of those parcels that the lake has."""
-        lake = open_lake()
+        lake = self.lake or open_lake()
         try:
             rows = lake.read_parcels(lake.parcel_set(**key), ["id", "geometry", "epsg"])
         except (NotFoundError, InvalidInputError):  # a sample needs no lake
@@ -272,7 +274,8 @@ class Desk(ipywidgets.VBox):
         if isinstance(key, InvalidInputError):
             raise key
         figures = show.parcel_info.by_pid, show.time_series.ndvi
-        return [figure(key["aoi"], key["year"], pid, key["ptype"]) for figure in figures]
+        of: dict[str, Any] = {"lake": self.lake} if self.lake else {}
+        return [figure(key["aoi"], key["year"], pid, key["ptype"], **of) for figure in figures]
 
     def _record(self, inspected: dict[str, Any] | str, verdict: str | None, note: str, who: str) -> str:
         """A verdict on what was seen when the button was pressed."""
@@ -280,7 +283,9 @@ class Desk(ipywidgets.VBox):
             raise InvalidInputError(f"no verdict is chosen; take {', '.join(VERDICTS)}")
         if isinstance(inspected, str):
             raise InvalidInputError(inspected)
-        qa.inspect(inspected["sample"], inspected["pid"], verdict, note.strip(), who=who.strip() or None)
+        qa.inspect(
+            inspected["sample"], inspected["pid"], verdict, note.strip(), who=who.strip() or None, lake=self.lake
+        )
         return f"{inspected['pid']} of sample {inspected['sample']}: {verdict}"
 
     def _next(self) -> None:
@@ -290,12 +295,14 @@ class Desk(ipywidgets.VBox):
         self.stand.submit()
 
 
-def _guide() -> Panel:
+def _guide(lake: Lake | None = None) -> Panel:
     """Goes from parcels and scenes to images of a sample's parcels as far as it can, and says what is missing."""
 
     def go(aoi: str, year: int, workers: int, progress: Progress, **settings: str) -> str:
         options: dict[str, Any] = {name: value.strip() or None for name, value in settings.items()}
-        steps = qa.workflow(aoi, year, workers=workers, progress=lambda _, done, all_: progress(done, all_), **options)
+        steps = qa.workflow(
+            aoi, year, workers=workers, lake=lake, progress=lambda _, done, all_: progress(done, all_), **options
+        )
         return "\n".join(map(str, steps))
 
     def field(label: str, hint: str) -> ipywidgets.Text:

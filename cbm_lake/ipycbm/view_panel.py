@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,40 +15,28 @@ import ipywidgets
 import shapely
 
 from cbm_lake import get, show
-from cbm_lake.cards import palette
+from cbm_lake.cards import INDICES, palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import overview
 from cbm_lake.ipycbm.choice import STYLE, Days, offer
 from cbm_lake.ipycbm.panel import Panel, rendered, reporting
 from cbm_lake.ipycbm.parcel_map import MOST, parcel_map
+from cbm_lake.lake import Lake
 from cbm_lake.parcel import basemaps
 from cbm_lake.show import views
 
-_VIEWS: Final = (
-    "true colour",
-    "B08_B04_B03",
-    "ndvi",
-    "ndwi",
-    "bare soil",
-    "SCL",
-    "B04",
-    "B08",
-    "B11",
-    "bs VV",
-    "bs VH",
-    "c6 VV",
-)
-_INDICES: Final = ("ndvi", "ndwi", "bare soil")
-"""Views of which there are histograms."""
+_BANDS: Final = ("SCL", "B04", "B08", "B11", "bs VV", "bs VH", "c6 VV")
+_VIEWS: Final = ("true colour", "B08_B04_B03", *INDICES, *_BANDS)
+"""What images may show; of the indices there are histograms."""
 
 Parcel = tuple[str, int, str]
 """Area, year, identifier."""
 
 
-def panel() -> ipywidgets.Widget:
+def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """Which parcel, and a tab for each way to look at it."""
-    parcels = Kept()
+    parcels = Kept(lake)
     tabs = {
         "information": _simple("show", parcels, show.parcel_info.by_pid),
         "time series": _series(parcels),
@@ -57,7 +46,7 @@ def panel() -> ipywidgets.Widget:
         "background": _background(parcels),
         "notes": _notes(parcels),
         "delete": _delete(parcels),
-        "all parcels": overview.panel(),
+        "all parcels": overview.panel(lake),
     }
     return ipywidgets.VBox([parcels, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
 
@@ -65,7 +54,9 @@ def panel() -> ipywidgets.Widget:
 class Kept(ipywidgets.HBox):
     """A parcel among those that lie in temp/ and data/; `value` is it."""
 
-    def __init__(self) -> None:
+    def __init__(self, lake: Lake | None = None) -> None:
+        self.of: dict[str, Any] = {"lake": lake} if lake else {}
+        """The argument of functions that says which lake, where it is not that of the settings."""
         self.aoi = ipywidgets.Dropdown(description="area", style=STYLE)
         self.year = ipywidgets.Dropdown(description="year", style=STYLE)
         self.pid = ipywidgets.Combobox(description="parcel", placeholder="type to search", style=STYLE)
@@ -127,12 +118,12 @@ def merged(*folders: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, lis
 
 
 def _simple(label: str, parcels: Kept, draw: Callable[..., object]) -> Panel:
-    return Panel(label, lambda parcel: draw(*parcel), redraws=True, context={"parcel": parcels})
+    return Panel(label, lambda parcel: draw(*parcel, **parcels.of), redraws=True, context={"parcel": parcels})
 
 
 def _series(parcels: Kept) -> Panel:
     kinds: dict[str, Callable[..., object]] = {
-        "NDVI": show.time_series.ndvi,
+        **{index.name.upper(): partial(show.time_series.index, index=index.name) for index in INDICES.values()},
         "Sentinel-2 bands": show.time_series.s2,
         "Sentinel-1": show.time_series.s1,
         "weather": show.time_series.weather,
@@ -140,7 +131,7 @@ def _series(parcels: Kept) -> Panel:
 
     def draw(parcel: Parcel, kind: str, crop: bool, zoomable: bool) -> object:
         behind = {"crop": True} if crop and kind != "weather" else {}
-        return kinds[kind](*parcel, interactive=zoomable, **behind)
+        return kinds[kind](*parcel, interactive=zoomable, **behind, **parcels.of)
 
     return Panel(
         "show",
@@ -167,7 +158,7 @@ def _days(parcels: Kept) -> Days:
 
 def _chips(parcels: Kept) -> Panel:
     def draw(parcel: Parcel, days: tuple[date, date], view: str, one_by_one: bool) -> object:
-        sheet = show.chip_images.by_pid(*parcel, *days, bands=view)
+        sheet = show.chip_images.by_pid(*parcel, *days, bands=view, **parcels.of)
         return slider(_single(parcel, days, view)) if one_by_one else sheet
 
     return Panel(
@@ -206,10 +197,11 @@ def slider(figures: dict[str, Any]) -> ipywidgets.Widget:
 def _calendar(parcels: Kept) -> Panel:
     def draw(parcel: Parcel, cells: str, view: str) -> object:
         if cells == "scatter":
-            return show.calendar.scatter(*parcel)
+            return show.calendar.scatter(*parcel, **parcels.of)
         if cells == "histograms":
-            return show.calendar.histograms(*parcel, index=view if view in _INDICES else _INDICES[0])
-        return show.calendar.by_pid(*parcel, bands=view)
+            index = view if view in INDICES else "ndvi"
+            return show.calendar.histograms(*parcel, index=index, **parcels.of)
+        return show.calendar.by_pid(*parcel, bands=view, **parcels.of)
 
     cells = [("images", "images"), ("histograms of an index", "histograms"), ("red and near infrared", "scatter")]
     return Panel(
@@ -251,7 +243,7 @@ def _background(parcels: Kept) -> Panel:
     def draw(parcel: Parcel, servers: tuple[str, ...]) -> object:
         if not servers:
             raise InvalidInputError("no background is chosen; choose one or more")
-        figures = [show.background.by_pid(*parcel, tms=tms) for tms in servers]
+        figures = [show.background.by_pid(*parcel, tms=tms, **parcels.of) for tms in servers]
         return slider({figure.get_label(): figure for figure in figures})
 
     names = basemaps.names()

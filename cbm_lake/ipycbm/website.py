@@ -27,6 +27,7 @@ from traitlets.config import Config
 from voila.app import Voila
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 
+from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError
 from cbm_lake.ipycbm import opened as opening
 from cbm_lake.server.accounts import Accounts
@@ -155,6 +156,7 @@ def serve(
     if access is not None:
         os.environ[opening.FOLDER], os.environ[opening.DAYS] = str(access), str(days)
         site.tornado_settings["log_function"] = _writer(AccessLog(access, days))
+    os.environ.update(Workspace.here().environment())  # for the processes of pages, which begin in another folder
     site.initialize([])
     site.ip, site.port, site.open_browser = host, port, False  # whatever a voila.json says that lies about
     site.notebook_path, site.root_dir = str(PAGE), str(PAGE.parent)

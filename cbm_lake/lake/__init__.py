@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -16,32 +16,45 @@ import shapely
 
 from cbm_lake import cards
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError
 from cbm_lake.files import digests
 from cbm_lake.geo.areas import DEGREES, bounds_in
 from cbm_lake.lake import database, lookup, options, ordering, queries
 from cbm_lake.lake.database import Database
+from cbm_lake.lake.registry import Registry
 from cbm_lake.lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
 from cbm_lake.lake.upkeep import Upkeep
 from cbm_lake.lake.writing import Writing
+from cbm_lake.storage.access import Access, is_remote
+from cbm_lake.storage.caches import Caches
 from cbm_lake.storage.store import Store, translated
 
 log = logging.getLogger(__name__)
 
 _ROUNDED = 1e-6
 """Degrees, a tenth of a metre: what rounding may take off a box of parcels."""
+_INHERITED: Final[list[object]] = []
+"""What a forked child neither uses nor ends while it runs: the threads of it are in the parent."""
 _BATCH = 50_000
 """Rows of parcels that are read at once where there may be a million."""
 
 
 class Lake(Writing):
-    """A lake at a folder or URL, as it is now or as it was at a moment."""
+    """A lake at a folder or URL, as it is now or as it was at a moment.
+
+    Safe for threads, and the same to all of a process who open it by `open_lake`. What it caches is bounded (see
+    `caches`) and freed by `close`, also at the end of a `with` block. Pickled, it is opened anew where it arrives.
+    """
 
     def __init__(self, url: str, as_of: datetime | None = None) -> None:
         self.url = url if "://" in url else str(Path(url).absolute())  # the same after a chdir, and to workers
         self.as_of = as_of
+        self._start()
+
+    def _start(self) -> None:
+        """Have nothing open."""
         self._store = Store(self.url)
-        self._moments = Moments(self._store, as_of)
+        self._moments = Moments(self._store, self.as_of)
         self._tables = self._moments.tables
         self._lock = threading.Lock()
         self._opened: Database | None = None
@@ -50,7 +63,41 @@ class Lake(Writing):
     def __repr__(self) -> str:
         return f"Lake({self.url!r}{f', as_of={self.as_of:%Y-%m-%dT%H:%M:%SZ}' if self.as_of else ''})"
 
-    def sql(self, statement: str, /, **params: Any) -> pa.Table:
+    def __reduce__(self) -> tuple[Callable[..., Lake], tuple[str, datetime | None]]:
+        return open_lake, (self.url, self.as_of)
+
+    def __enter__(self) -> Lake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the caches and DuckDB; a lake that is asked again opens itself again.
+
+        So it may be closed while others of the process use it. Rows that are being read, and connections of `connect`,
+        stay.
+        """
+        with self._lock:
+            self._opened = None  # not closed, since that would end the cursors of others
+        self._moments.forget()
+        self.caches.clear()
+
+    def _leave(self) -> None:
+        """Start anew in a child process that was forked; what is open there stays, unused, until its end."""
+        _INHERITED.append((self._opened, self._store, self._moments))
+        self._start()
+
+    def at(self, as_of: date | str | None) -> Lake:
+        """The same lake as it was at another moment, or as it is now with None."""
+        return open_lake(self.url, as_of)
+
+    @property
+    def caches(self) -> Caches:
+        """What is cached of it; docs/lake.md says how much of what."""
+        return self._store.caches
+
+    def sql(self, statement: str, /, **params: object) -> pa.Table:
         """The rows that a SQL statement gives over the views scenes, parcels, s2, bs, c6, s2_long, extractions.
 
         Args:
@@ -63,7 +110,7 @@ class Lake(Writing):
         """
         return database.rows(self._cursor(), statement, params)
 
-    def query(self, name: str, /, **params: Any) -> pa.Table:
+    def query(self, name: str, /, **params: object) -> pa.Table:
         """The rows of the named query sql/<folder>/<file>.sql.
 
         Raises:
@@ -72,12 +119,12 @@ class Lake(Writing):
             SourceError: a file of the lake cannot be read.
         """
         query, params = queries.get(name), cards.with_classes(params)
-        found = self._database().series(lookup.QUESTIONS[name], params) if name in lookup.QUESTIONS else None
-        if found is None:
-            found = database.rows(self._cursor(params if query.narrows else None), query.sql, params)
-        if query.of_one_parcel and not found.num_rows:
+        rows = self._database().series(lookup.QUESTIONS[name], params) if name in lookup.QUESTIONS else None
+        if rows is None:
+            rows = database.rows(self._cursor(params if query.narrows else None), query.sql, params)
+        if query.of_one_parcel and not rows.num_rows:
             self._check_declared(params)
-        return found
+        return rows
 
     def _check_declared(self, params: dict[str, Any]) -> None:
         """Raise NotFoundError unless a parcel of which nothing is found is declared."""
@@ -89,7 +136,7 @@ class Lake(Writing):
                 f"no parcel {key['pid']!r} in {name}; identifiers are text, exactly as the agency wrote them"
             )
 
-    def relation(self, statement: str, /, **params: Any) -> duckdb.DuckDBPyRelation:
+    def relation(self, statement: str, /, **params: object) -> duckdb.DuckDBPyRelation:
         """The same as a DuckDB relation, for results that should not be held in memory at once.
 
         Raises:
@@ -98,9 +145,16 @@ class Lake(Writing):
         return database.relation(self._cursor(), statement, params)
 
     def export(
-        self, what: str, path: str | Path, /, *, pseudonymous: bool | str | Path = False,
-        identifiers: str | Sequence[str] = (), neutralise: bool | None = None, **params: Any,
-    ) -> int:  # fmt: skip
+        self,
+        what: str,
+        path: str | Path,
+        /,
+        *,
+        pseudonymous: bool | str | Path = False,
+        identifiers: str | Sequence[str] = (),
+        neutralise: bool | None = None,
+        **params: object,
+    ) -> int:
         """Write rows to a file for other tools; its ending says the format. Returns how many rows.
 
         Every value keeps its type, or the column is refused by its name. Where a format has another form of a value
@@ -165,19 +219,19 @@ class Lake(Writing):
         """
         key = {"aoi": aoi, "year": year, "ptype": ptype or ""}
         area, declared, kind = (options.checked_option(name, value) for name, value in key.items())
-        wanted = (str(area).lower(), declared, kind)
-        for found in self.parcel_sets():
-            if (found.aoi, found.year, found.ptype) == wanted:
-                return found
-        known = ", ".join(found.name for found in self.parcel_sets()) or "none yet; load them first"
-        raise NotFoundError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip() + f" in this lake; there are: {known}")
+        named = (str(area).lower(), declared, kind)
+        for parcels in self.parcel_sets():
+            if (parcels.aoi, parcels.year, parcels.ptype) == named:
+                return parcels
+        names = ", ".join(parcels.name for parcels in self.parcel_sets()) or "none yet; load them first"
+        raise UnknownSetError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip(), names)
 
     def parcel_versions(self, aoi: str, year: int, ptype: str) -> list[ParcelSet]:
         """The versions of a parcel set with other outlines than each other: the one in force, then from the newest."""
         versions: dict[str, ParcelSet] = {}
-        for found in reversed(self._moments.parcel_files()):
-            if (found.aoi, found.year, found.ptype) == (aoi, year, ptype):
-                versions.setdefault(found.outlines, found)
+        for parcels in reversed(self._moments.parcel_files()):
+            if (parcels.aoi, parcels.year, parcels.ptype) == (aoi, year, ptype):
+                versions.setdefault(parcels.outlines, parcels)
         return list(versions.values())
 
     def changed(self, parcels: ParcelSet, since: Sequence[str]) -> pa.Array:
@@ -189,9 +243,9 @@ class Lake(Writing):
 
     def epsg(self, aoi: str) -> int | None:
         """The coordinate system of an area's parcels, or None when none were loaded."""
-        for found in self.parcel_sets():
-            if found.aoi == aoi.lower():
-                for batch in self.iter_parcels(found, ["epsg"]):
+        for parcels in self.parcel_sets():
+            if parcels.aoi == aoi.lower():
+                for batch in self.iter_parcels(parcels, ["epsg"]):
                     if batch.num_rows:
                         return int(batch["epsg"][0].as_py())
         return None
@@ -204,9 +258,9 @@ class Lake(Writing):
         """
         table = self.query("parcels.areas", aoi=aoi.lower())
         if not table.num_rows:
-            known = ", ".join(found.name for found in self.parcel_sets()) or "none yet"
+            names = ", ".join(parcels.name for parcels in self.parcel_sets()) or "none yet"
             raise NotFoundError(
-                f"no parcels of {aoi} in this lake, so its extent is unknown; there are: {known}; load them first"
+                f"no parcels of {aoi} in this lake, so its extent is unknown; there are: {names}; load them first"
             )
         sides = ("west", "south", "east", "north")
         loose = shapely.box(*(table[side][0].as_py() for side in sides))
@@ -219,8 +273,10 @@ class Lake(Writing):
     @property
     def is_empty(self) -> bool:
         """Whether nothing was ever put there."""
-        taken = self.snapshot()
-        return not (taken.scenes or taken.outlines or any(version is not None for _, version in taken.versions))
+        snapshot = self.snapshot()
+        return not (
+            snapshot.scenes or snapshot.outlines or any(version is not None for _, version in snapshot.versions)
+        )
 
     def snapshot(self) -> Snapshot:
         """Which files and table versions answer a question asked now."""
@@ -281,6 +337,9 @@ class Lake(Writing):
 def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
     """The lake at a folder or URL; without one, the lake of the current workspace.
 
+    One object for each place and moment in a process, which stays open: what it read serves all who ask it, and what
+    others write meanwhile is seen at the next question. See `Lake.close`.
+
     Args:
         url: folder, or s3:// URL.
         as_of: a moment (date, datetime, or ISO text; UTC unless it says a zone): the lake as it was recorded then,
@@ -291,7 +350,17 @@ def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
     Raises:
         InvalidInputError: `as_of` is no date.
     """
-    return Lake(url or Workspace.here().lake_url, _moment(as_of))
+    location, moment = url or Workspace.here().lake_url, _moment(as_of)
+    return _OPEN.get(_key(location, moment), lambda: Lake(location, moment))
+
+
+_OPEN: Final = Registry(Lake._leave)  # noqa: SLF001
+
+
+def _key(url: str, as_of: datetime | None) -> Hashable:
+    """What makes a lake another one: its place, its moment, and in an object store the keys to it."""
+    location = url.rstrip("/") if "://" in url else str(Path(url).absolute())
+    return location, as_of, Access.of(url) if is_remote(url) else None
 
 
 def _moment(value: date | str | None) -> datetime | None:

@@ -39,7 +39,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         except ValidationError as error:
             if error.title != function.__name__:
                 raise
-            raise InvalidInputError(f"{function.__name__}: {_told(function, error)}") from error
+            raise InvalidInputError(f"{function.__name__}: {_explained(function, error)}") from error
 
     return call
 
@@ -48,14 +48,14 @@ def _has_flags(args: Args, kwargs: Kwargs) -> bool:
     return any(isinstance(value, bool | np.bool_) for value in (*args, *kwargs.values()))
 
 
-def _told(function: Callable[..., object], error: ValidationError) -> str:
+def _explained(function: Callable[..., object], error: ValidationError) -> str:
     """Which argument, what came, and what is wanted."""
     first = error.errors()[0]
-    place = first["loc"][0]
+    argument = first["loc"][0]
     names = function.__code__.co_varnames
-    name = names[place] if isinstance(place, int) and place < len(names) else place
-    wanted = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{name}={given(first['input'])} is not right: {wanted}"
+    name = names[argument] if isinstance(argument, int) and argument < len(names) else argument
+    expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{name}={given(first['input'])} is not right: {expected}"
 
 
 def also(order: Order | None = None, /, **names: str) -> Callable[[Callable[P, R]], Callable[..., R]]:
@@ -87,25 +87,26 @@ def also(order: Order | None = None, /, **names: str) -> Callable[[Callable[P, R
     return around
 
 
-def ptype_stood_at(place: int, is_other: Callable[[object], bool], now: int | None = None) -> Order:
+def ptype_stood_at(position: int, is_other: Callable[[object], bool], now: int | None = None) -> Order:
     """For `also`: calls of version 0.1 with ptype at a position where something else is expected now.
 
     Args:
-        place: which position.
+        position: which one.
         is_other: whether a value is what is expected there now; else None and texts are a ptype.
         now: the position of ptype in the function's own order, where documents name it at both.
     """
 
     def order(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
-        if len(args) <= place or not (args[place] is None or isinstance(args[place], str)) or is_other(args[place]):
+        if len(args) <= position:
             return args, kwargs
-        others = (*args[:place], *args[place + 1 :])
+        value = args[position]
+        if not (value is None or isinstance(value, str)) or is_other(value):
+            return args, kwargs
+        others = (*args[:position], *args[position + 1 :])
         if now is None or len(others) <= now:
-            return others, {"ptype": args[place], **kwargs}
-        if args[place] not in (None, others[now]):
-            raise InvalidInputError(
-                f"ptype is {args[place]!r} at one position and {others[now]!r} at another; give one"
-            )
+            return others, {"ptype": value, **kwargs}
+        if value not in (None, others[now]):
+            raise InvalidInputError(f"ptype is {value!r} at one position and {others[now]!r} at another; give one")
         return others, kwargs
 
     return order

@@ -34,7 +34,8 @@ from cbm_lake.lake.check import check
 from cbm_lake.lake.lakefiles import CHECKPOINT, ENTRY, File, Moment, added, as_they_came, listed, named, table_of
 from cbm_lake.storage import loghint
 from cbm_lake.storage.access import is_remote
-from cbm_lake.storage.log import LAST_CHECKPOINT, version_of
+from cbm_lake.storage.entries import version_of
+from cbm_lake.storage.log import LAST_CHECKPOINT
 from cbm_lake.storage.store import Store, discard, translated
 
 Progress = Callable[[int, int], None]
@@ -105,6 +106,7 @@ def backup(
     with _alone(target):
         copying = _Copying(lake, target, progress or (lambda _, __: None))
         copying.run(prune=prune)
+        target.note_change()
     findings = check(Lake(target.url), deep=deep, progress=progress)
     return Backup(copying.files, copying.bytes, findings)
 
@@ -156,8 +158,8 @@ class _Copying:
             if not missing:
                 break
         else:
-            what = f"{some(sorted(missing), 3)}, which the tables of the lake name, cannot be found"
-            raise SourceError(f"{what}; run `cbm-lake check`, which says what to do. The copy stays as it was")
+            problem = f"{some(sorted(missing), 3)}, which the tables of the lake name, cannot be found"
+            raise SourceError(f"{problem}; run `cbm-lake check`, which says what to do. The copy stays as it was")
         self._write_small(moment)
         self._replay(moment)
         self._sum_up(moment)
@@ -184,11 +186,11 @@ class _Copying:
         entries = [name for name in moment.files if moment.has(name, ENTRY)]
         named = set().union(*self._each(lambda name: added(moment.store, name), entries))
         plain = {name for name in moment.files if moment.is_plain(name)}
-        wanted = [moment.files[name] for name in sorted((moment.in_force | named | plain) & moment.files.keys())]
-        wanted = [file for file in wanted if self._lacks(file)]
-        self._total = self.files + len(wanted)
-        done = self._each(lambda file: self._copy(moment.store, file), wanted)
-        gone = {file.name for file, there in zip(wanted, done, strict=True) if not there}
+        files = [moment.files[name] for name in sorted((moment.in_force | named | plain) & moment.files.keys())]
+        files = [file for file in files if self._lacks(file)]
+        self._total = self.files + len(files)
+        done = self._each(lambda file: self._copy(moment.store, file), files)
+        gone = {file.name for file, there in zip(files, done, strict=True) if not there}
         return (moment.in_force - moment.files.keys()) | (moment.in_force & gone)
 
     def _lacks(self, file: File) -> bool:

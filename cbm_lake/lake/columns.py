@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cbm_lake import cards
+from cbm_lake.cards.statistics import Statistic
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,6 @@ class Column:
         return {"description": self.description} | ({"unit": self.unit} if self.unit else {})
 
 
-_STATISTICS: Final = {
-    "count": "number of pixels",
-    "mean": "mean",
-    "std": "standard deviation of the population",
-    "min": "smallest value",
-    "max": "greatest value",
-    "p25": "25th percentile",
-    "p50": "median",
-    "p75": "75th percentile",
-}
 _DESCRIPTIONS: Final = {
     "aoi": Column("area, in lower case"),
     "year": Column("year of the declaration"),
@@ -111,6 +102,7 @@ _DESCRIPTIONS: Final = {
     "started": Column("when the attempt started, UTC"),
     "finished": Column("when the attempt ended, UTC"),
     "slots": Column("where the pixels are in the cubes"),
+    "statistics": Column("statistics of the extraction beside those that every signature has"),
     "discarded": Column("pixels that cannot be reflectance, taken as nodata"),
     "pixels": Column("digest of what was in the scene's files"),
     "sequence": Column("which entry of the ledger is later"),
@@ -122,6 +114,7 @@ _BESIDE: Final = {
             "rows",
             "base",
             "bands",
+            "statistics",
             "cube",
             "slots",
             "started",
@@ -139,8 +132,21 @@ _BESIDE: Final = {
     "sensor": "card",
 }
 """Names that mean anything in a statement of one's own: the lake's they are only beside that other column."""
+_OF_LOOKS: Final = {
+    "pixels": Column("pixels of the look: the fewest of the bands of the finest grid"),
+    "cloud": Column("share of the classified pixels that are of screened classes", "1"),
+    "clear_share": Column("share of the classified pixels that are of no screened class", "1"),
+    "unknown": Column("whether no pixel of the parcel is classified"),
+    "clouded": Column("whether too many pixels are of screened classes"),
+    "usable": Column("whether the numbers of the look stand for the parcel"),
+    "why_not": Column("why they do not: small, cut, unknown or cloudy"),
+}
+"""Columns of the view observations."""
 _VERSIONED: Final = frozenset({"pid", "extraction"})
-_RADAR: Final = frozenset(cards.CARD_BANDS["bs"])
+_CARDS: Final = {band: card for card in reversed(tuple(cards.CARDS.values())) for band in card.rasters}
+_CLASS_COLUMNS: Final = frozenset(
+    column for card in cards.CARDS.values() if card.classification for column in card.classification.columns
+)
 
 
 def describe(name: str, among: Collection[str]) -> Column | None:
@@ -150,25 +156,42 @@ def describe(name: str, among: Collection[str]) -> Column | None:
         name: as the views spell it.
         among: all columns of the rows; `mean` is the lake's only beside `band` and the other statistics.
     """
-    if name in _STATISTICS:
-        return (
-            Column(f"{_STATISTICS[name]} of the pixels of the band") if {"band", *_STATISTICS} <= set(among) else None
-        )
-    band, _, statistic = name.rpartition("_")
-    if statistic in _STATISTICS and band in {*cards.ASSETS, "SC"}:
-        return Column(f"{_STATISTICS[statistic]} of the parcel's pixels, {_quantity(band)}", _unit(band, statistic))
+    if name in cards.STATISTICS:
+        known = {"band", *cards.statistics.STORED} <= set(among)
+        return Column(f"{cards.STATISTICS[name].description} of the pixels of the band") if known else None
+    if "why_not" in among and (name in _OF_LOOKS or name in cards.INDICES):
+        return _of_look(name)
+    band, statistic = _of_statistic(name)
+    if statistic and band in {*cards.ASSETS, "SC"}:
+        return Column(f"{statistic.description} of the parcel's pixels, {_quantity(band)}", _unit(band, statistic))
     if name == "version" and not _VERSIONED.isdisjoint(among):
         return Column("version of the parcel set" if "pid" in among else "version of cbm-lake")
-    if band == "scl" and statistic.isdecimal():
-        return Column(f"pixels of scene class {statistic}", "1")
+    if name in _CLASS_COLUMNS:
+        return Column(f"pixels of scene class {name.rpartition('_')[2]}", "1")
     return _DESCRIPTIONS.get(name) if _BESIDE.get(name, name) in among else None
 
 
+def _of_look(name: str) -> Column:
+    """A column of the view observations."""
+    return _OF_LOOKS.get(name) or Column(f"{cards.INDICES[name].label} of the bands' means", "1")
+
+
 def _quantity(band: str) -> str:
-    if band in _RADAR:
-        return f"Sentinel-1 {band}, backscatter in linear power or coherence"
-    return "numbers of the scene classes" if band in {"SC", "SCL"} else f"Sentinel-2 {band}, reflectance x 10,000"
+    if band == "SC" or _CARDS[band].is_classes(band):
+        return "numbers of the scene classes"
+    card = _CARDS[band]
+    said = "reflectance x 10,000" if card.is_optical else "backscatter in linear power or coherence"
+    return f"{card.mission.name} {band}, {said}"
 
 
-def _unit(band: str, statistic: str) -> str:
-    return "1" if statistic == "count" or band in {*_RADAR, "SC", "SCL"} else "1e-4"
+def _of_statistic(name: str) -> tuple[str, Statistic | None]:
+    """The band of a column, and the statistic; names of statistics may have a _ themselves."""
+    band, _, statistic = name.partition("_")
+    return band, cards.STATISTICS.get(statistic)
+
+
+def _unit(band: str, statistic: Statistic) -> str:
+    if statistic.unit is not None:
+        return statistic.unit
+    plain = band == "SC" or _CARDS[band].is_classes(band) or not _CARDS[band].is_optical
+    return "1" if plain else "1e-4"

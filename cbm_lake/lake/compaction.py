@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -77,19 +76,15 @@ def _compacted(
     for _ in range(_ATTEMPTS):
         files = next((files for values, files in table.by_partition(table.open()) if values == partition), [])
         if recorded is not None:
-            files = [file for file in files if (extraction := only(file)) is None or extraction in recorded]
-        if all(table.is_rewritten(file) for file in files):  # perhaps by somebody else
+            files = [
+                file for file in files if (extraction := file.only("extraction")) is None or extraction in recorded
+            ]
+        if all(file.is_rewritten for file in files):  # perhaps by somebody else
             return 0
         log.info("compacting %s %s: %d files", table.url, partition, len(files))
-        if table.rewrite(files, _parts(connection, [file["path"] for file in files], dropped)):
+        if table.rewrite(files, _parts(connection, [file.path for file in files], dropped)):
             return len(files)
     raise SourceError("others went on replacing its rows; compact again when they have ended")
-
-
-def only(file: dict[str, Any]) -> int | None:
-    """The extraction that all rows of a file of signatures are of; None where its log does not say so."""
-    first, last = file.get("min.extraction"), file.get("max.extraction")
-    return first if first == last else None
 
 
 def tidy(tables: Iterable[Table], but: tuple[str, ...]) -> list[str]:
@@ -112,15 +107,15 @@ def tidy(tables: Iterable[Table], but: tuple[str, ...]) -> list[str]:
 
 def _parts(connection: duckdb.DuckDBPyConnection, files: list[str], dropped: Sequence[int]) -> Iterator[list[pa.Table]]:
     """For each new file its row groups."""
-    given = {"files": files, "dropped": list(dropped)}
+    params = {"files": files, "dropped": list(dropped)}
     with queries.translated():
-        counted = connection.sql(queries.get("compaction.parcels").sql, params=given).to_arrow_table()
+        counted = connection.sql(queries.get("compaction.parcels").sql, params=params).to_arrow_table()
     ends = np.cumsum(counted["rows"].to_numpy())
     last = np.searchsorted(ends, _cut(ends, SLICE)[1:])
     for first, final in pairwise([-1, *last.tolist()]):
         pids = {"first": counted["pid"][first + 1].as_py(), "last": counted["pid"][final].as_py()}
         with queries.translated():
-            rows = connection.sql(queries.get("compaction.rows").sql, params={**given, **pids}).to_arrow_table()
+            rows = connection.sql(queries.get("compaction.rows").sql, params={**params, **pids}).to_arrow_table()
         yield from grouped(rows)
 
 

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import duckdb
 import pyarrow as pa
 
 from cbm_lake.lake import queries
 
-Columns = Sequence[tuple[str, Any]]
-"""Names and DuckDB's types."""
+if TYPE_CHECKING:
+    from duckdb.sqltypes import DuckDBPyType
+
+Columns: TypeAlias = Sequence[tuple[str, "DuckDBPyType"]]
+"""Names and types."""
 _UNREADABLE: Final = pa.schema([("aoi", pa.string()), ("year", pa.int64()), ("reason", pa.string())])
 
 
 @dataclass(frozen=True)
-class Place:
+class Unreadable:
     """An area and year of which a file cannot be read."""
 
     aoi: str
@@ -40,20 +43,22 @@ def unreadable(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> d
         try:
             connection.read_parquet([path])
         except duckdb.Error as error:
-            what = str(error).strip().partition("\n")[0]
-            if "No files found" in what or not (isinstance(error, duckdb.IOException) or what.startswith("Traceback")):
-                faults[path] = what
+            problem = str(error).strip().partition("\n")[0]
+            if "No files found" in problem or not (
+                isinstance(error, duckdb.IOException) or problem.startswith("Traceback")
+            ):
+                faults[path] = problem
     return faults
 
 
-def told(path: str, reason: str, advice: str) -> str:
+def message(path: str, reason: str, advice: str) -> str:
     """What is said of a file that cannot be read."""
-    what = reason if path in reason else f"{path}: {reason}"
-    return f"cannot read the lake: {what}; restore it from a copy, or {advice}"
+    problem = reason if path in reason else f"{path}: {reason}"
+    return f"cannot read the lake: {problem}; restore it from a copy, or {advice}"
 
 
 def refusing(
-    connection: duckdb.DuckDBPyConnection, columns: Columns, reason: str, values: Mapping[str, Any] | None = None
+    connection: duckdb.DuckDBPyConnection, columns: Columns, reason: str, values: Mapping[str, str | int] | None = None
 ) -> duckdb.DuckDBPyRelation:
     """One row that raises SourceError when it is read.
 
@@ -65,9 +70,9 @@ def refusing(
     """
     text = duckdb.ConstantExpression(f"{queries.DAMAGED}{reason}")
     error = duckdb.FunctionExpression("error", text).cast("VARCHAR")
-    given = {name: duckdb.ConstantExpression(value) for name, value in (values or {}).items()}
+    constants = {name: duckdb.ConstantExpression(value) for name, value in (values or {}).items()}
     # every other column is the error, for a null would be passed over by whoever looks for a value
-    row = [given.get(name, error).cast(kind).alias(name) for name, kind in columns]
+    row = [constants.get(name, error).cast(kind).alias(name) for name, kind in columns]
     return connection.sql("select 1 as one").filter(error.isnotnull()).select(*row)
 
 
@@ -76,15 +81,15 @@ def refuse(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, 
     refusing(connection, _columns(connection.from_arrow(schema.empty_table())), reason).create_view(name)
 
 
-def refuse_places(connection: duckdb.DuckDBPyConnection, name: str, places: Sequence[Place]) -> None:
-    """Make a view of `sound(name)`, with columns aoi and year, that raises SourceError for what is asked of places."""
+def refuse_unreadable(connection: duckdb.DuckDBPyConnection, name: str, refused: Sequence[Unreadable]) -> None:
+    """Make a view of `sound(name)`, with columns aoi and year, that raises SourceError for what is refused."""
     whole = connection.table(sound(name))
     columns = _columns(whole)
-    for place in places:
-        is_there = (duckdb.ColumnExpression("aoi").cast("VARCHAR") == duckdb.ConstantExpression(place.aoi)) & (
-            duckdb.ColumnExpression("year").cast("BIGINT") == duckdb.ConstantExpression(place.year)
+    for each in refused:
+        is_there = (duckdb.ColumnExpression("aoi").cast("VARCHAR") == duckdb.ConstantExpression(each.aoi)) & (
+            duckdb.ColumnExpression("year").cast("BIGINT") == duckdb.ConstantExpression(each.year)
         )
-        row = refusing(connection, columns, place.reason, {"aoi": place.aoi, "year": place.year})
+        row = refusing(connection, columns, each.reason, {"aoi": each.aoi, "year": each.year})
         whole = whole.filter(~is_there).union(row)
     whole.create_view(name)
 
@@ -94,9 +99,9 @@ def sound(name: str) -> str:
     return f"sound_{name}"
 
 
-def record(connection: duckdb.DuckDBPyConnection, places: Sequence[Place]) -> None:
+def record(connection: duckdb.DuckDBPyConnection, refused: Sequence[Unreadable]) -> None:
     """Make the table unreadable, of the areas and years of which nothing can be decided."""
-    rows = [{"aoi": place.aoi, "year": place.year, "reason": place.reason} for place in places]
+    rows = [{"aoi": each.aoi, "year": each.year, "reason": each.reason} for each in refused]
     connection.from_arrow(pa.Table.from_pylist(rows, schema=_UNREADABLE)).create("unreadable")
 
 

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import pyarrow as pa
 
 from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import damaged, lookup, queries, schemas, sums, tables, unions
+from cbm_lake.lake import damaged, derived, lookup, queries, schemas, sums, tables, unions
 from cbm_lake.lake.settling import Judge
 from cbm_lake.lake.snapshots import Snapshot, place_of
 from cbm_lake.storage.access import is_remote
+from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
-from cbm_lake.storage.s3files import S3Files
 from cbm_lake.storage.store import Store
 
 _FID = "ogc_fid"
@@ -32,6 +33,10 @@ _FIRST = ("ledger", "obsids", "suspects", "exclusions")
 """Tables that those before need."""
 _DECIDING = ("ledger", "suspects", "exclusions", "stac_scenes")
 """Tables that say which signatures count."""
+_UNREAD = tuple(
+    f"aside_{name}" for name, card in tables.SIGNATURES.items() if name != card or not cards.get(card).shifted
+)
+"""Tables that no statement reads: what was set aside is asked for where offsets may be wrong, by guard."""
 _COLUMN = re.compile(r"[a-z][a-z0-9_]*")
 """How the columns of parcel_attributes are called."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
@@ -42,7 +47,7 @@ _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 class Part:
     """What a database is made of where it is not to have all of a lake."""
 
-    files: Mapping[str, Sequence[dict[str, Any]]]
+    files: Mapping[str, Sequence[DataFile]]
     """Of each table those files that it may read, as `Table.files` lists them."""
     rows: Mapping[str, pa.Table]
     """Tables, and stac_scenes, whose rows are put into the database in place of views over files."""
@@ -64,7 +69,7 @@ class Database:
         self._rows = dict(part.rows) if part else {}
         self._refused = dict(snapshot.damaged)
         """Why views refuse, by the name of the table that each is of."""
-        self._places: list[damaged.Place] = []
+        self._places: list[damaged.Unreadable] = []
         """Areas and years whose parcels cannot be read, so that their signatures cannot be judged either."""
         self._lock = threading.Lock()
         self._complete = False
@@ -74,7 +79,7 @@ class Database:
         self._coming: dict[str, pa.Table] = dict(part.returning) if part else {}
         self._connection = duckdb.connect(part.file if part else ":memory:")
         if is_remote(store.url):
-            self._connection.register_filesystem(S3Files(store.url))
+            self._connection.register_filesystem(store.lasting_files)
         with queries.translated():
             configure(self._connection)
             self._begin()
@@ -112,7 +117,8 @@ class Database:
         """The long rows of one parcel, or None where SQL is to find them."""
         if not self.is_whole:
             return None
-        if card == "s2" and lookup.of_parcel(self._files["signatures_sc"], {"pid": "", **params}):
+        others = (name for name, owner in tables.SIGNATURES.items() if owner == card != name)
+        if any(lookup.of_parcel(self._files[f"signatures_{name}"], {"pid": "", **params}) for name in others):
             return None
         if self.returning(f"signatures_{card}").num_rows:
             return None
@@ -121,7 +127,8 @@ class Database:
             counting = rows(cursor, queries.get("lookup.counting").sql, {"card": card})["extraction"]
             outdated = rows(cursor, queries.get("lookup.outdated").sql, {})["pid"].to_pylist()
             files = self._files[f"signatures_{card}"]
-            self._held[card] = lookup.Held(self._store, files, counting.combine_chunks(), frozenset(outdated))
+            judged = counting.combine_chunks(), frozenset(outdated)
+            self._held[card] = lookup.Held(self._store, files, *judged, self._statistics[card])
         return lookup.series(card, self._held[card], params)
 
     def _begin(self) -> None:
@@ -132,11 +139,11 @@ class Database:
         damaged.record(self._connection, self._places)
         for name in _FIRST:
             self._view(name)
-        for definition in queries.definitions():
+        for definition in derived.definitions():
             if definition.name < _OF_SIGNATURES:
                 self._define(definition)
         for name, paths in self._of_parcels.items() if faults else ():  # after "outdated", which speaks of the others
-            damaged.refuse_places(self._connection, name, _places(faults, paths))
+            damaged.refuse_unreadable(self._connection, name, _places(faults, paths))
 
     def _catalogue(self) -> None:
         """Make the view of what was catalogued."""
@@ -145,7 +152,7 @@ class Database:
             return
         try:
             files = sums.shortened(self._store, self.snapshot.scenes)
-            _view(self._connection, "stac_scenes", files, schemas.SCENES, union_by_name=True)
+            unions.view_files(self._connection, "stac_scenes", files, schemas.SCENES, union_by_name=True)
         except duckdb.Error as error:
             advice = "delete it and catalogue its scenes again"
             self._refuse("stac_scenes", self.snapshot.scenes, schemas.SCENES, advice, error)
@@ -183,7 +190,25 @@ class Database:
         union = unions.create_view(self._connection, naming("fiboa_parcels"), files["fiboa_parcels"], columns)
         self.mixed = union.mixed
         for name in ("parcel_versions", "former_parcels"):
-            _view(self._connection, naming(name), files[name], columns, union_by_name=True, columns=_OF_VERSIONS)
+            unions.view_files(
+                self._connection, naming(name), files[name], columns, union_by_name=True, columns=_OF_VERSIONS
+            )
+
+    @cached_property
+    def _statistics(self) -> dict[str, tuple[str, ...]]:
+        """Of each card the statistics that its table has beside those that every signature has."""
+        opened = self.snapshot.tables
+        return {
+            card: tables.statistics_of(self._known[f"signatures_{card}"], opened.get(f"signatures_{card}"))
+            for card in cards.CARDS
+        }
+
+    def _schema(self, name: str) -> pa.Schema:
+        """The columns of a table's view: of signatures with every statistic that the card's table has for some band."""
+        schema, of = self._known[name].schema, name.removeprefix("signatures_")
+        if of not in tables.SIGNATURES or of == name:
+            return schema
+        return pa.schema([*schema, *tables.columns_of(of, self._statistics[tables.SIGNATURES[of]])])
 
     def _refuse(self, name: str, files: Sequence[str], schema: pa.Schema, advice: str, error: duckdb.Error) -> None:
         """Make a view that says which of its files cannot be read; raise the error where all can be."""
@@ -191,19 +216,28 @@ class Database:
         if not faults:
             raise error
         path, reason = next(iter(faults.items()))
-        self._refused[name] = damaged.told(path, reason, advice)
+        self._refused[name] = damaged.message(path, reason, advice)
         damaged.refuse(self._connection, name, schema, self._refused[name])
+
+    def _used(self) -> list[str]:
+        """The cards that may have signatures: in files, set aside, or given as rows."""
+        return [
+            card
+            for card in cards.CARDS
+            if any(self._files[f"{kind}_{card}"] for kind in ("signatures", "aside"))
+            or f"signatures_{card}" in self._rows
+        ]
 
     def _end(self) -> None:
         """Make the views of the signatures and of the other tables."""
         with queries.translated():
             for name in self._known:
-                if name not in _FIRST:
+                if name not in _FIRST and not name.startswith(_UNREAD):
                     self._view(name)
-                if name.startswith("signatures_"):
-                    empty = self._known[name].schema.empty_table()
+                if name.startswith("signatures_") and self._files[name]:
+                    empty = self._schema(name).empty_table()
                     self._connection.from_arrow(empty).create(f"no_{name}")
-            for definition in queries.definitions():
+            for definition in derived.definitions(self._statistics, self._used()):
                 if definition.name >= _OF_SIGNATURES:
                     self._define(definition)
             self._attributes()
@@ -236,7 +270,7 @@ class Database:
         if name in self._rows:
             self._connection.from_arrow(self._rows[name]).create(name)
             return
-        files, schema = [file["path"] for file in self._files[name]], self._known[name].schema
+        files, schema = [file.path for file in self._files[name]], self._schema(name)
         of_signatures = name.startswith("signatures_")
         needed = (name, _aside(name), *_DECIDING) if of_signatures else (name,)
         refused = next((self._refused[one] for one in needed if one in self._refused), None)
@@ -250,41 +284,41 @@ class Database:
 
     def _view_files(self, name: str, files: list[str]) -> None:
         """The same of a table whose log can be read."""
-        schema, table = self._known[name].schema, self.snapshot.tables.get(name)
+        schema, table = self._schema(name), self.snapshot.tables.get(name)
         of_signatures = name.startswith("signatures_")
         mixed = not of_signatures or (table is not None and not self._known[name].is_uniform(table))
         made = damaged.sound(name) if of_signatures and self._places else name
         if not of_signatures or not (coming := self.returning(name)).num_rows:
-            _view(self._connection, made, files, schema, union_by_name=mixed)
+            unions.view_files(self._connection, made, files, schema, union_by_name=mixed)
         else:  # a command has not ended, or was killed
-            _view(self._connection, f"stored_{name}", files, schema, union_by_name=mixed)
+            unions.view_files(self._connection, f"stored_{name}", files, schema, union_by_name=mixed)
             self._connection.from_arrow(coming).create(f"coming_{name}")
             columns = ", ".join(f'"{column}"' for column in schema.names)
             others = self._connection.table(f"coming_{name}").project(columns)
             self._connection.table(f"stored_{name}").project(columns).union(others).create_view(made)
         if made != name:
-            damaged.refuse_places(self._connection, name, self._places)
+            damaged.refuse_unreadable(self._connection, name, self._places)
 
     def returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""
         if name not in self._coming:
-            pair = next(pair for pair in tables.pairs(self._known) if pair.kept is self._known[name])
+            pair = next(pair for pair in tables.pairs(self._known) if pair.counting is self._known[name])
             kept, aside = (self.snapshot.tables.get(key) for key in (name, _aside(name)))
             if kept is None or aside is None:
-                self._coming[name] = pair.kept.schema.empty_table()
+                self._coming[name] = self._schema(name).empty_table()
             else:
                 self._coming[name] = Judge(pair, self._connection.cursor()).returning(kept, aside)
         return self._coming[name]
 
     def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:
         """Let this cursor see only the signature files that can hold the parcel asked for."""
-        for card in (*cards.CARD_BANDS, "sc"):
+        for card in tables.SIGNATURES:
             held = self._files[f"signatures_{card}"]
             if self.returning(f"signatures_{card}").num_rows:
                 continue
-            keep = [file["path"] for file in lookup.of_parcel(held, parcel)]
+            keep = [file.path for file in lookup.of_parcel(held, parcel)]
             if len(keep) < len(held):
-                cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0]["path"]]})
+                cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0].path]})
                 cursor.execute(queries.get(f"lookup.{card}").sql)
 
 
@@ -293,14 +327,14 @@ def _aside(name: str) -> str:
     return name.replace("signatures", "aside")
 
 
-def _places(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Place]:
+def _places(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Unreadable]:
     """The areas and years of those of the parcel files that cannot be read."""
-    found: dict[tuple[str, int], damaged.Place] = {}
+    found: dict[tuple[str, int], damaged.Unreadable] = {}
     for path in paths:
         if path in faults:
             aoi, year = place_of(path)
             advice = f"delete it and load the parcels of {aoi} {year} again"
-            found[aoi, year] = damaged.Place(aoi, year, damaged.told(path, faults[path], advice))
+            found[aoi, year] = damaged.Unreadable(aoi, year, damaged.message(path, faults[path], advice))
     return list(found.values())
 
 
@@ -313,7 +347,7 @@ def configure(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("set global timezone = 'UTC'")
 
 
-def files_of(known: Mapping[str, Table], snapshot: Snapshot) -> dict[str, Sequence[dict[str, Any]]]:
+def files_of(known: Mapping[str, Table], snapshot: Snapshot) -> dict[str, Sequence[DataFile]]:
     """The files of every table of a snapshot, as `Table.files` lists them."""
     return {
         name: table.files(snapshot.tables[name]) if name in snapshot.tables else [] for name, table in known.items()
@@ -340,35 +374,6 @@ def relation(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str
         if len(kinds) != 1 or kinds[0] not in _READING:
             raise InvalidInputError("this SQL is not one statement that gives rows; the lake is read by one SELECT")
         return cursor.sql(statement, params=params or None)
-
-
-def _view(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    files: Sequence[str],
-    schema: pa.Schema,
-    *,
-    union_by_name: bool = False,
-    columns: str = "*",
-) -> None:
-    """A view over Parquet files, or an empty table, with all columns of the schema, null where files lack them.
-
-    With `columns` it has those only, so that others, whose types may differ, are never looked at.
-    """
-    empty = connection.from_arrow(schema.empty_table())
-    if not files:
-        empty.create(name)
-        return
-    found = connection.read_parquet(list(files), hive_partitioning=True, union_by_name=union_by_name)
-    if columns != "*":
-        found.project(columns).create_view(name)
-        return
-    missing = [
-        f'null::{kind} as "{column}"'
-        for column, kind in zip(empty.columns, empty.types, strict=True)
-        if column not in found.columns
-    ]
-    found.project(", ".join(["*", *missing])).create_view(name)
 
 
 def _partitioned(schema: pa.Schema) -> pa.Schema:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from cbm_lake.lake import Lake, tables
 from cbm_lake.lake.snapshots import Snapshot
-from cbm_lake.storage.log import version_of
+from cbm_lake.storage.entries import version_of
 from cbm_lake.storage.store import DRAFT, Store
 
 ENTRY: Final = re.compile(r"/_delta_log/\d{20}\.json$")
@@ -43,15 +43,15 @@ class Moment:
     def __init__(self, lake: Lake) -> None:
         self.store = Store(lake.url)
         self.snapshot: Snapshot = lake.snapshot()
-        known = tables.of(self.store)
+        lake_tables = tables.of(self.store)
         self.versions = {
-            known[view].name: -1 if version is None else version for view, version in self.snapshot.versions
+            lake_tables[view].name: -1 if version is None else version for view, version in self.snapshot.versions
         }
         """The version of each table by its folder; -1 where it has not been made yet."""
         self.in_force = {
-            f"{known[view].name}/{unquote(file['name'])}"
+            f"{lake_tables[view].name}/{file.relative}"
             for view, table in self.snapshot.tables.items()
-            for file in known[view].files(table)
+            for file in lake_tables[view].files(table)
         }
         """Files of the tables without which the snapshot cannot be read."""
         self.catalogued = {self.store.name(path) for path in (*self.snapshot.scenes, *self.snapshot.outlines)}
@@ -91,11 +91,11 @@ def _small_of_cubes(store: Store) -> dict[str, bytes]:
 
 def added(store: Store, entry: str) -> set[str]:
     """The files that an entry of a log adds to its table; none where it cannot be read, which `check` tells."""
-    found = set()
+    names = set()
     for line in (store.read_bytes(entry) or b"").splitlines():
         with suppress(ValueError, TypeError, KeyError):
-            found.add(f"{table_of(entry)}/{unquote(json.loads(line)['add']['path'])}")
-    return found
+            names.add(f"{table_of(entry)}/{unquote(json.loads(line)['add']['path'])}")
+    return names
 
 
 def named(hint: bytes) -> int:
@@ -114,4 +114,4 @@ def as_they_came(files: Iterable[File]) -> list[File]:
         table = table_of(file.name)
         came[table] = max(file.modified, came.get(table, 0)) if table else file.modified
         order.append((came[table], file.name, file))
-    return [file for *_, file in sorted(order, key=lambda found: found[:2])]
+    return [file for *_, file in sorted(order, key=lambda item: item[:2])]

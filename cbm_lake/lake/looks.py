@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from cbm_lake.lake import Lake
 
@@ -25,7 +24,7 @@ _CAUSES = {
 """Why looks are left out, in words."""
 
 
-def count(lake: Lake, query: str, **params: Any) -> dict[str, int]:
+def count(lake: Lake, query: str, **params: object) -> dict[str, int]:
     """How many looks there are of each fate, by a named query that counts them: looks, clear, and those of _CAUSES."""
     rows = lake.query(query, **params)
     return dict(rows.to_pylist()[0]) if rows.num_rows else dict.fromkeys(rows.column_names, 0)
@@ -34,8 +33,8 @@ def count(lake: Lake, query: str, **params: Any) -> dict[str, int]:
 def in_words(counts: Mapping[str, int]) -> str:
     """The counts in a sentence: 310 of 402 looks at parcels were clear; left out: 12 sky unknown (…), 80 cloudy."""
     left_out = [f"{counts[name]:,} {words}" for name, words in _CAUSES.items() if counts.get(name)]
-    told = f"{counts['clear']:,} of {counts['looks']:,} looks at parcels were clear"
-    return f"{told}; left out: {', '.join(left_out)}" if left_out else told
+    sentence = f"{counts['clear']:,} of {counts['looks']:,} looks at parcels were clear"
+    return f"{sentence}; left out: {', '.join(left_out)}" if left_out else sentence
 
 
 def tell(name: str, counts: Mapping[str, int]) -> None:

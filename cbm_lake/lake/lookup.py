@@ -7,10 +7,10 @@ more than the rows themselves, or the rows lie in many files, SQL answers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,19 +19,16 @@ import pyarrow.parquet as pq
 
 from cbm_lake import cards
 from cbm_lake.lake import schemas
+from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.store import Store, translated
 
 QUESTIONS: Final = {f"time_series.{card}": card for card in cards.CARD_BANDS}
 """The named queries that are answered here, and the card that each of them asks about."""
 _PARAMETERS: Final = {"aoi", "year", "ptype", "pid", "bands"}
-_STATISTICS = ("count", "mean", "std", "min", "p25", "p50", "p75", "max")
-"""In the order of the answer."""
 _LAST = chr(0x10FFFF)
 """After every pid."""
-_FOOTERS = 128
-"""Footers kept: 1 MB each of a compacted file."""
-_GROUPS = 64
-"""Row groups kept decoded: 1.5 MB each of a compacted file. Neighbours are often asked for one after another."""
+Footer: TypeAlias = tuple[pq.FileMetaData, list[tuple[str, str]]]
+"""A footer, and the smallest and largest pid of each row group."""
 _FILES = 16
 """In more files than these, DuckDB with its threads is quicker."""
 
@@ -41,23 +38,24 @@ class Held:
     """What a snapshot says of a card's signatures."""
 
     store: Store
-    files: Sequence[dict[str, Any]]
-    """As the log tells of them."""
+    files: Sequence[DataFile]
     counting: pa.Array
     """The extractions whose rows count."""
     outdated: frozenset[str]
     """Parcels of which only some rows of an extraction count."""
+    statistics: tuple[str, ...] = ()
+    """Those that the table has beside those that every signature has."""
 
 
-def of_parcel(files: Sequence[dict[str, Any]], params: dict[str, Any]) -> list[dict[str, Any]]:
+def of_parcel(files: Sequence[DataFile], params: Mapping[str, object]) -> list[DataFile]:
     """Those of a card's files that can hold the parcel asked for."""
     pid = str(params["pid"])
-    partition = {f"partition.{name}": str(params[name]) for name in ("aoi", "year") if params.get(name) is not None}
-    return [
+    partition = {(name, str(params[name])) for name in ("aoi", "year") if params.get(name) is not None}
+    return [  # can_hold without a call for each file, of which there may be thousands
         file
         for file in files
-        if (file.get("min.pid") is None or file["min.pid"] <= pid <= file["max.pid"])
-        and all(str(file[name]) == value for name, value in partition.items())
+        if ((bounds := file.bounds.get("pid")) is None or bounds[0] <= pid <= bounds[1])
+        and partition <= file.partition.items()
     ]
 
 
@@ -68,11 +66,12 @@ def series(card: str, held: Held, params: dict[str, Any]) -> pa.Table | None:
     found = of_parcel(held.files, params)
     if len(found) > _FILES:
         return None
-    groups = [group for file in found for group in _groups(held.store, file["path"], params["pid"])]
+    groups = [group for file in found for group in _groups(held.store, file.path, params["pid"])]
     found_rows = [_of(group, params["pid"]) for group in groups]  # columns of a later version are null in older files
-    wide = pa.concat_tables([_empty(card), *found_rows], promote_options="default")
+    wide = pa.concat_tables([_empty(card, held.statistics), *found_rows], promote_options="default")
     counts = pc.and_(pc.equal(wide["ptype"], params["ptype"]), pc.is_in(wide["extraction"], held.counting))
-    return _long(card, wide if pc.all(counts).as_py() else wide.filter(counts), params["bands"])
+    counting = wide if pc.all(counts).as_py() else wide.filter(counts)
+    return _long(card, counting, params["bands"], held.statistics)
 
 
 def _of(group: pa.Table, pid: str) -> pa.Table:
@@ -99,9 +98,12 @@ def _groups(store: Store, path: str, pid: str) -> list[pa.Table]:
         return [_group(store, path, number) for number, (first, last) in enumerate(bounds) if first <= pid <= last]
 
 
-@lru_cache(_FOOTERS)
-def _footer(store: Store, path: str) -> tuple[pq.FileMetaData, list[tuple[str, str]]]:
+def _footer(store: Store, path: str) -> Footer:
     """A file's footer, and the smallest and largest pid of each row group."""
+    return store.caches.footers.get(path, lambda: _read_footer(store, path), lambda footer: footer[0].serialized_size)
+
+
+def _read_footer(store: Store, path: str) -> Footer:
     with store.open(path) as file:
         footer = pq.read_metadata(file)
     place = footer.schema.names.index("pid")
@@ -109,9 +111,13 @@ def _footer(store: Store, path: str) -> tuple[pq.FileMetaData, list[tuple[str, s
     return footer, [(one.min, one.max) if one and one.has_min_max else ("", _LAST) for one in told]
 
 
-@lru_cache(_GROUPS)
 def _group(store: Store, path: str, number: int) -> pa.Table:
     """A row group."""
+    groups = store.caches.row_groups
+    return groups.get((path, number), lambda: _read_group(store, path, number), lambda rows: rows.nbytes)
+
+
+def _read_group(store: Store, path: str, number: int) -> pa.Table:
     footer, _ = _footer(store, path)
     remote = "://" in store.url  # where one long request is better than a hundred short ones
     with (
@@ -122,31 +128,40 @@ def _group(store: Store, path: str, number: int) -> pa.Table:
 
 
 @lru_cache
-def _empty(card: str) -> pa.Table:
+def _empty(card: str, statistics: tuple[str, ...]) -> pa.Table:
     """No rows, in the columns of a card's files."""
-    schema = schemas.signatures(card)
+    schema = schemas.signatures(card, statistics)
     return pa.schema([field for field in schema if field.name not in ("aoi", "year")]).empty_table()
 
 
 @lru_cache
-def _answer(card: str) -> pa.Schema:
-    """The columns of the answer."""
-    statistics = [(name, pa.int32() if name == "count" else pa.float32()) for name in _STATISTICS]
-    classes = [("scl", pa.list_(pa.field("l", pa.int32())))] if card == "s2" else []
+def _answer(card: str, statistics: tuple[str, ...]) -> pa.Schema:
+    """The columns of the answer, those of further statistics last."""
+    kinds = cards.get(card).classification
+    classes = [(kinds.column, pa.list_(pa.field("l", pa.int32())))] if kinds else []
     keys = [("reference", pa.string()), ("obsid", pa.string())]
-    return pa.schema([("date_part", pa.float64()), ("band", pa.string()), *statistics, *classes, *keys])
+    series, others = _columns_of(cards.statistics.SERIES), _columns_of(statistics)
+    return pa.schema([("date_part", pa.float64()), ("band", pa.string()), *series, *classes, *keys, *others])
 
 
-def _long(card: str, wide: pa.Table, bands: Sequence[str] | None) -> pa.Table:
+def _columns_of(statistics: tuple[str, ...]) -> list[tuple[str, pa.DataType]]:
+    return [(name, pa.type_for_alias(cards.STATISTICS[name].dtype)) for name in statistics]
+
+
+def _long(card: str, wide: pa.Table, bands: Sequence[str] | None, statistics: tuple[str, ...]) -> pa.Table:
     """Wide rows as long ones, by time and band; a band of which a scene has no pixels is left out."""
-    schema = _answer(card)
+    schema = _answer(card, statistics)
     asked = [band for band in cards.CARD_BANDS[card] if bands is None or band in bands]
     if not asked or not wide.num_rows:
         return schema.empty_table()
-    known = {"obsid": wide["scene"], "reference": wide["reference"]} | ({"scl": _classes(wide)} if card == "s2" else {})
+    known = {"obsid": wide["scene"], "reference": wide["reference"]}
+    if kinds := cards.get(card).classification:
+        known[kinds.column] = _classes(wide, kinds)
     known["date_part"] = pc.divide(pc.cast(wide["obstime"], pa.int64()), 1e6)
     columns = {name: _stacked([values] * len(asked)) for name, values in known.items()}
-    columns |= {name: _stacked([wide[f"{band}_{name}"] for band in asked]) for name in _STATISTICS}
+    columns |= {
+        name: _stacked([wide[f"{band}_{name}"] for band in asked]) for name in (*cards.statistics.SERIES, *statistics)
+    }
     columns["band"] = _stacked([pa.repeat(band, wide.num_rows) for band in asked])
     rows = pa.table([columns[name] for name in schema.names], schema=schema)
     if rows["count"].null_count:
@@ -160,10 +175,10 @@ def _stacked(columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.Array:
     return pa.concat_arrays([part for chunks in parts for part in chunks])
 
 
-def _classes(wide: pa.Table) -> pa.Array:
+def _classes(wide: pa.Table, kinds: cards.Classification) -> pa.Array:
     """Pixels of each scene class, as one list a row."""
-    number = len(cards.CLASSES)
-    stacked = _stacked([wide[f"scl_{value}"] for value in cards.CLASSES])
+    number = len(kinds.columns)
+    stacked = _stacked([wide[column] for column in kinds.columns])
     turned = np.arange(number * wide.num_rows).reshape(number, wide.num_rows).T.ravel()
     ends = np.arange(0, number * wide.num_rows + 1, number, dtype="int32")
-    return pa.ListArray.from_arrays(ends, stacked.take(turned), type=_answer("s2").field("scl").type)
+    return pa.ListArray.from_arrays(ends, stacked.take(turned), type=pa.list_(pa.field("l", pa.int32())))

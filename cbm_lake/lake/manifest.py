@@ -6,9 +6,9 @@ writer was stopped in between; the next writer of its folder records it. One tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -16,17 +16,16 @@ from deltalake import DeltaTable
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.files import clock
 from cbm_lake.lake import schemas
+from cbm_lake.lake.records import FileEntry
 from cbm_lake.storage import access
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store, Written, translated
 
 FOLDERS: Final = ("parcels", "scenes")
 """Those whose files are recorded. Pixel indexes are not: the next extraction makes those that are missing."""
-Entry = Mapping[str, Any]
-"""Columns of schemas.FILES by name."""
 
 
-def recorded(table: Table, snapshot: DeltaTable | None = None) -> dict[str, Entry]:
+def recorded(table: Table, snapshot: DeltaTable | None = None) -> dict[str, FileEntry]:
     """The files that must be there, by their names in the lake: those that were added and not removed since.
 
     Args:
@@ -51,16 +50,14 @@ def record(table: Table, folder: str, written: Written, replaced: Iterable[str] 
     Raises:
         SourceError: the folder or the manifest cannot be read or written.
     """
-    known = recorded(table)
+    entries = recorded(table)
     names = [table.store.name(path) for path in table.store.files(folder)]
     rows = [
-        {"name": name, "bytes": written.size, "digest": written.digest, **_now("added")}
-        if name == written.name
-        else _row(table.store, name)
+        _entry("added", name, written.size, written.digest) if name == written.name else _row(table.store, name)
         for name in names
-        if name not in known
+        if name not in entries
     ]
-    rows += [{**known[name], **_now("removed")} for name in replaced if name in known]
+    rows += [_removed(entries[name]) for name in replaced if name in entries]
     if rows:
         table.append(pa.Table.from_pylist(rows, schema=schemas.FILES))
 
@@ -83,16 +80,15 @@ def forget(table: Table, name: str) -> None:
         InvalidInputError: it is still there.
         SourceError: the manifest cannot be read or written.
     """
-    known = recorded(table)
-    if name not in known:
+    entries = recorded(table)
+    if name not in entries:
         raise NotFoundError(f"no file {name!r} is recorded in this lake; `cbm-lake check` names those that are missing")
     if table.store.exists(name):
         raise InvalidInputError(f"the file {name} is there; what is there is not forgotten")
-    rows = [{**known[name], **_now("removed")}]
-    table.append(pa.Table.from_pylist(rows, schema=schemas.FILES))
+    table.append(pa.Table.from_pylist([_removed(entries[name])], schema=schemas.FILES))
 
 
-def _latest(table: Table, snapshot: DeltaTable | None) -> dict[str, Entry]:
+def _latest(table: Table, snapshot: DeltaTable | None) -> dict[str, FileEntry]:
     opened = table.open() if snapshot is None else snapshot
     if opened is None:
         return {}
@@ -102,13 +98,25 @@ def _latest(table: Table, snapshot: DeltaTable | None) -> dict[str, Entry]:
     return {entry["name"]: entry for entry in order.to_pylist()}
 
 
-def _row(store: Store, name: str) -> dict[str, Any]:
+def _row(store: Store, name: str) -> FileEntry:
     filesystem, root = store.filesystem
     with translated("read", store.path(name)):
         size = filesystem.get_file_info(f"{root}/{name}").size
     digest = None if access.is_remote(store.url) else store.digest(name)  # far away it would be fetched for that
-    return {"name": name, "bytes": size, "digest": digest, **_now("added")}
+    return _entry("added", name, size, digest)
 
 
-def _now(action: str) -> dict[str, Any]:
-    return {"action": action, "recorded": clock.now(), "version": version("cbm-lake"), "sequence": None}
+def _removed(entry: FileEntry) -> FileEntry:
+    return _entry("removed", entry["name"], entry["bytes"], entry["digest"])
+
+
+def _entry(action: str, name: str, size: int, digest: str | None) -> FileEntry:
+    return {
+        "name": name,
+        "action": action,
+        "bytes": size,
+        "digest": digest,
+        "recorded": clock.now(),
+        "version": version("cbm-lake"),
+        "sequence": None,
+    }

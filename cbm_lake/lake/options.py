@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
+from typing import Final, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from cbm_lake.cards import scene_classes
+from cbm_lake.cards import Classes, scene_classes
 from cbm_lake.errors import InvalidInputError, given
 from cbm_lake.files.dates import parse_day
 
@@ -41,15 +41,15 @@ def checked_options(function: Callable[P, R]) -> Callable[P, R]:
         InvalidInputError: in a call, an option is not what it may be; the message names it.
     """
     signature = inspect.signature(function)
-    known = {name: each for name, each in signature.parameters.items() if name in CHECKS}
+    checked = {name: each for name, each in signature.parameters.items() if name in CHECKS}
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         bound = signature.bind(*args, **kwargs)
-        for name in known.keys() & bound.arguments.keys():
+        for name in checked.keys() & bound.arguments.keys():
             value = bound.arguments[name]
-            if value is not known[name].default:
-                several = "Sequence" in str(known[name].annotation)
+            if value is not checked[name].default:
+                several = "Sequence" in str(checked[name].annotation)
                 bound.arguments[name] = checked_option(name, value, several=several)
         _in_order(bound.arguments)
         return function(*bound.args, **bound.kwargs)
@@ -70,10 +70,10 @@ def checked_option(name: str, value: object, *, several: bool = False) -> object
     """
     single = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
     try:
-        found = _one(CHECKS[name](single), several=several)
+        result = _one(CHECKS[name](single), several=several)
     except _UnfitError as error:
         raise InvalidInputError(f"{name}={given(value)} is not right: it is {error}") from error
-    return found
+    return result
 
 
 def _one(value: object, *, several: bool) -> object:
@@ -103,12 +103,12 @@ def _name(value: object) -> str:
     return _plain(value)
 
 
-def _text(what: str) -> Check:
-    """A text, perhaps an empty one; `what` names it."""
+def _text(expected: str) -> Check:
+    """A text, perhaps an empty one; `expected` names it."""
 
     def check(value: object) -> str:
         if not isinstance(value, str):
-            raise _UnfitError(what)
+            raise _UnfitError(expected)
         return _plain(value)
 
     return check
@@ -119,10 +119,10 @@ _label = _text("a text")
 
 def _area(value: object) -> str:
     """The name of an area, which is that of a folder too."""
-    found = _name(value)
-    if {"/", "\\", "\0"} & set(found) or not found.strip("."):
+    name = _name(value)
+    if {"/", "\\", "\0"} & set(name) or not name.strip("."):
         raise _UnfitError("the name of an area, such as ms")
-    return found
+    return name
 
 
 def _identifier(value: object) -> str:
@@ -151,74 +151,74 @@ def _number(value: object) -> float:
     """A finite number, perhaps as text."""
     try:
         grouped = isinstance(value, str) and "_" in value  # which Python reads, and nobody means
-        found = math.nan if _is_flag(value) or grouped or not isinstance(value, str | Real) else float(value)
+        number = math.nan if _is_flag(value) or grouped or not isinstance(value, str | Real) else float(value)
     except (ValueError, OverflowError):
-        found = math.nan
-    if not math.isfinite(found):
+        number = math.nan
+    if not math.isfinite(number):
         raise _UnfitError("a number")
-    return found
+    return number
 
 
-def _between(least: float, most: float, what: str, *, whole: bool = False) -> Check:
-    """A number from a least to a greatest one; `what` names it."""
+def _between(least: float, most: float, expected: str, *, whole: bool = False) -> Check:
+    """A number from a least to a greatest one; `expected` names it."""
 
     def check(value: object) -> float | int:
         try:
-            found = _number(value)
+            number = _number(value)
         except _UnfitError:
-            raise _UnfitError(what) from None
-        if not least <= found <= most or (whole and not found.is_integer()):
-            raise _UnfitError(what)
-        return int(found) if whole or isinstance(value, Integral) else found
+            raise _UnfitError(expected) from None
+        if not least <= number <= most or (whole and not number.is_integer()):
+            raise _UnfitError(expected)
+        return int(number) if whole or isinstance(value, Integral) else number
 
     return check
 
 
-def _one_or_several(check: Check, what: str) -> Check:
+def _one_or_several(check: Check, expected: str) -> Check:
     """One, or a list of some."""
 
     def checked(value: object) -> object:
         if isinstance(value, str) or not isinstance(value, Iterable):
             return check(value)
         if isinstance(value, Mapping | bytes | bytearray | memoryview):
-            raise _UnfitError(what)
+            raise _UnfitError(expected)
         return [check(each) for each in value]
 
     return checked
 
 
-def _some(check: Check, what: str) -> Check:
+def _some(check: Check, expected: str) -> Check:
     """One, or a list of one or more."""
-    several = _one_or_several(check, what)
+    several = _one_or_several(check, expected)
 
     def checked(value: object) -> object:
-        found = several(value)
-        if isinstance(found, list) and not found:
-            raise _UnfitError(what)
-        return found
+        values = several(value)
+        if isinstance(values, list) and not values:
+            raise _UnfitError(expected)
+        return values
 
     return checked
 
 
 def _day(value: object) -> date:
     """A day as date, datetime, or text: 2024-03-01 or 20240301, perhaps with a time; the day that is written there."""
-    what = "a day; write it as 2024-03-01"
+    expected = "a day; write it as 2024-03-01"
     try:
         return parse_day(value)
     except ValueError:
-        raise _UnfitError(what) from None
+        raise _UnfitError(expected) from None
 
 
 def _percentiles(value: object) -> tuple[float, float]:
-    what = "two percentiles, 0 to 100, the lower first; write (2, 98)"
+    expected = "two percentiles, 0 to 100, the lower first; write (2, 98)"
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise _UnfitError(what)
+        raise _UnfitError(expected)
     try:
         low, high = (_number(each) for each in value)
     except (_UnfitError, ValueError):  # ValueError: not two
-        raise _UnfitError(what) from None
+        raise _UnfitError(expected) from None
     if not 0 <= low < high <= 100:
-        raise _UnfitError(what)
+        raise _UnfitError(expected)
     return low, high
 
 
@@ -229,8 +229,7 @@ def _path(value: object) -> object:
 
 
 def _classes(value: object) -> tuple[int, ...]:
-    named: Any = value  # which is what is checked
-    return scene_classes(named)
+    return scene_classes(cast("Classes", value))  # which checks what it gets
 
 
 _BANDS = "a band such as B04, or a list of some"
@@ -273,10 +272,12 @@ CHECKS: Final = MappingProxyType(
         "text": _label,
         "view": _flag,
         **dict.fromkeys(
-            ("geom", "wgs84", "only_ids", "debug", "axis", "std", "errorbar", "markers", "crop", "show_parcel",
-             "clean_history", "interactive"),
+            (
+                *("geom", "wgs84", "only_ids", "debug", "axis", "std", "errorbar"),
+                *("markers", "crop", "show_parcel", "clean_history", "interactive"),
+            ),
             _flag,
         ),
     }
-)  # fmt: skip
+)
 """What an option may be, by its name."""

@@ -7,17 +7,19 @@ partial one, those that are equal by it. The statement is parsed and written ane
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import duckdb
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import queries
 
 KEYS: Final = {
-    **dict.fromkeys(("s2", "bs", "c6"), ("aoi", "year", "ptype", "pid", "obstime", "scene")),
+    **dict.fromkeys(cards.CARDS, ("aoi", "year", "ptype", "pid", "obstime", "scene")),
+    "observations": ("aoi", "year", "ptype", "pid", "obstime", "scene", "card"),
     "parcels": ("aoi", "year", "ptype", "pid"),
     "scenes": ("card", "obstime", "id"),
 }
@@ -27,7 +29,8 @@ _FIRST: Final = frozenset({_ORDER, "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER"})
 """What must not be done before the rows have their order."""
 _POSITIONS: Final = frozenset({"query_location", "query_location_length"})
 
-Node = dict[str, Any]
+Node: TypeAlias = dict[str, Any]
+"""A node of a statement as DuckDB serializes it, in JSON."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Hidden:
 def ordered(
     cursor: duckdb.DuckDBPyConnection,
     statement: str,
-    params: dict[str, Any],
+    params: Mapping[str, object],
     keys: Sequence[str] = (),
     hidden: Hidden | None = None,
 ) -> duckdb.DuckDBPyRelation:
@@ -59,7 +62,7 @@ def ordered(
         InvalidInputError: DuckDB does not accept the statement.
     """
     with queries.translated():
-        rows = cursor.sql(statement, params=params or None)
+        rows = cursor.sql(statement, params=dict(params) or None)
         node = _parsed(cursor, statement)
         if node is None:  # PIVOT, of which DuckDB does not tell how it is parsed
             return rows if "order by" in " ".join(statement.lower().split()) else _by(rows, (), hidden)
@@ -72,21 +75,21 @@ def ordered(
             if hidden:
                 raise InvalidInputError(f"columns {doubled} have one name but for capitals; rename one of them")
         total = _total(cursor, statement, len(rows.columns))
-        return rows if total is None else cursor.sql(total, params=params or None)
+        return rows if total is None else cursor.sql(total, params=dict(params) or None)
 
 
 def _by(rows: duckdb.DuckDBPyRelation, keys: Sequence[str], hidden: Hidden | None) -> duckdb.DuckDBPyRelation:
     """The rows by those columns, or by all; hidden ones come last, by a hash of their values."""
     names = rows.columns
     secret = hidden.columns if hidden else ()
-    chosen = [number for number, name in enumerate(names, 1) if not keys or name in keys]
-    shown = [f"#{number}" for number in chosen if names[number - 1] not in secret]
+    numbers = [number for number, name in enumerate(names, 1) if not keys or name in keys]
+    visible = [f"#{number}" for number in numbers if names[number - 1] not in secret]
     salted = (
-        [f"sha256(concat('{hidden.salt}', #{number}))" for number in chosen if f"#{number}" not in shown]
+        [f"sha256(concat('{hidden.salt}', #{number}))" for number in numbers if f"#{number}" not in visible]
         if hidden
         else []
     )
-    return rows.order(", ".join(shown + salted))
+    return rows.order(", ".join(visible + salted))
 
 
 def _doubled(names: Sequence[str]) -> str:
@@ -101,8 +104,8 @@ def _doubled(names: Sequence[str]) -> str:
 
 def _parsed(cursor: duckdb.DuckDBPyConnection, statement: str) -> Node | None:
     """The top of a statement as DuckDB parses it; None where it tells that of SELECT alone."""
-    found: Node = json.loads(_one(cursor, "select json_serialize_sql($given::varchar)", statement))
-    return None if found["error"] else found["statements"][0]["node"]
+    document: Node = json.loads(_one(cursor, "select json_serialize_sql($given::varchar)", statement))
+    return None if document["error"] else document["statements"][0]["node"]
 
 
 def _describes(node: Node) -> bool:
@@ -119,8 +122,8 @@ def _total(cursor: duckdb.DuckDBPyConnection, statement: str, columns: int) -> s
     order = next((modifier for modifier in modifiers if modifier["type"] == _ORDER), None)
     if order is None:
         order = {"type": _ORDER, "orders": []}
-        place = next((n for n, modifier in enumerate(modifiers) if modifier["type"] in _FIRST), len(modifiers))
-        modifiers.insert(place, order)
+        index = next((n for n, modifier in enumerate(modifiers) if modifier["type"] in _FIRST), len(modifiers))
+        modifiers.insert(index, order)
     order["orders"] += _example(cursor, columns)
     return _one(cursor, "select json_deserialize_sql($given::json)", json.dumps(document))
 
@@ -139,13 +142,13 @@ def _serialized_again(cursor: duckdb.DuckDBPyConnection, text: str) -> str:
     return _one(cursor, "select json_serialize_sql($given::varchar)", again)
 
 
-def _one(cursor: duckdb.DuckDBPyConnection, statement: str, given: str) -> str:
-    ((found,),) = cursor.execute(statement, {"given": given}).fetchall()
-    return str(found)
+def _one(cursor: duckdb.DuckDBPyConnection, statement: str, value: str) -> str:
+    ((result,),) = cursor.execute(statement, {"given": value}).fetchall()
+    return str(result)
 
 
-def _plain(document: Any) -> Any:
-    """A parsed statement without the places of its words."""
+def _plain(document: object) -> object:
+    """A parsed statement without the positions of its words."""
     if isinstance(document, dict):
         return {name: _plain(value) for name, value in document.items() if name not in _POSITIONS}
     return [_plain(value) for value in document] if isinstance(document, list) else document

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -23,7 +23,7 @@ class Pixels(ABC):
     url: str
 
     @abstractmethod
-    def query(self, name: str, /, **params: Any) -> pa.Table:
+    def query(self, name: str, /, **params: object) -> pa.Table:
         """The rows of a named query."""
 
     @abstractmethod
@@ -42,7 +42,7 @@ class Pixels(ABC):
         """The cubes of a card that hold scenes which count: grid, bands, resolution, how many scenes, first and last.
 
         Args:
-            card: s2, bs or c6.
+            card: s2, bs, c6, …, see `cards.CARDS`.
             aoi: only scenes that were extracted over the parcels of this area.
             year: only over its parcels of this year.
         """
@@ -51,17 +51,25 @@ class Pixels(ABC):
         return datasets.table(self, card, aoi, year)
 
     def cube(
-        self, card: str = "s2", aoi: str | None = None, year: int | None = None, grid: str | None = None, *,
-        resolution: float | None = None, bands: Sequence[str] | None = None, start: date | str | None = None,
-        end: date | str | None = None, harmonised: bool = False,
-    ) -> xr.Dataset:  # fmt: skip
+        self,
+        card: str = "s2",
+        aoi: str | None = None,
+        year: int | None = None,
+        grid: str | None = None,
+        *,
+        resolution: float | None = None,
+        bands: Sequence[str] | None = None,
+        start: date | str | None = None,
+        end: date | str | None = None,
+        harmonised: bool = False,
+    ) -> xr.Dataset:
         """The scenes that count in one cube as a lazy dataset: bands (time, y, x), by time, `scene` along time.
 
         Scenes count that were extracted with a cube, are not superseded, suspect or left out, as they were stored with
         the offset that they have now. Outside the blocks that hold parcels there is nodata.
 
         Args:
-            card: s2, bs or c6.
+            card: s2, bs, c6, …, see `cards.CARDS`.
             aoi: only scenes extracted over the parcels of this area; the pixels are cut to the box round them.
             year: only over its parcels of this year.
             grid: name of the grid, see `cubes`; not needed where one alone fits the rest.
@@ -80,18 +88,27 @@ class Pixels(ABC):
         from cbm_lake.rasters import datasets
         from cbm_lake.rasters.selection import Choice
 
-        chosen = Choice.of(card, aoi, year, grid, resolution, bands, start, end)
-        return datasets.cube(self, chosen, harmonised=harmonised)
+        choice = Choice.of(card, aoi, year, grid, resolution, bands, start, end)
+        return datasets.cube(self, choice, harmonised=harmonised)
 
     def stack(
-        self, card: str, aoi: str, start: date | str, end: date | str, *, bands: Sequence[str] | None = None,
-        resolution: float | None = None, grid: str | None = None, epsg: int | None = None, year: int | None = None,
+        self,
+        card: str,
+        aoi: str,
+        start: date | str,
+        end: date | str,
+        *,
+        bands: Sequence[str] | None = None,
+        resolution: float | None = None,
+        grid: str | None = None,
+        epsg: int | None = None,
+        year: int | None = None,
         harmonised: bool = False,
-    ) -> xr.Dataset:  # fmt: skip
+    ) -> xr.Dataset:
         """Catalogued scenes over an area in the shape of `cube`, lazily from their own rasters, extracted or not.
 
         Args:
-            card: s2, bs or c6.
+            card: s2, bs, c6, …, see `cards.CARDS`.
             aoi: the pixels are cut to the box round the parcels of this area.
             start: first day (UTC).
             end: last day, included.
@@ -111,14 +128,24 @@ class Pixels(ABC):
         from cbm_lake.rasters import stack
         from cbm_lake.rasters.selection import Choice
 
-        chosen = Choice.of(card, aoi, year, grid, resolution, bands, start, end)
-        return stack.stack(self, chosen, epsg, harmonised=harmonised)
+        choice = Choice.of(card, aoi, year, grid, resolution, bands, start, end)
+        return stack.stack(self, choice, epsg, harmonised=harmonised)
 
     def export_cube(
-        self, card: str, path: str | Path, *, aoi: str | None = None, year: int | None = None, grid: str | None = None,
-        resolution: float | None = None, bands: Sequence[str] | None = None, start: date | str | None = None,
-        end: date | str | None = None, harmonised: bool = True, progress: Callable[[int, int], None] | None = None,
-    ) -> int:  # fmt: skip
+        self,
+        card: str,
+        path: str | Path,
+        *,
+        aoi: str | None = None,
+        year: int | None = None,
+        grid: str | None = None,
+        resolution: float | None = None,
+        bands: Sequence[str] | None = None,
+        start: date | str | None = None,
+        end: date | str | None = None,
+        harmonised: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> int:
         """Write what `cube` gives to a file or folder for other programs; returns how many rasters it holds.
 
         It has its name when it is whole, never before. Blocks are read and written one after the other, so that memory

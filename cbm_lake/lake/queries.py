@@ -1,4 +1,7 @@
-"""Finds the SQL of the project: one file, one statement, its leading comment lines the documentation."""
+"""Finds the SQL of the project: one file, one statement, its leading comment lines the documentation.
+
+A file whose name or text says so is a template of one statement a card; see `templates`.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.lake import templates
 
 VIEWS = ("macros", "views")
 """Folders whose files define what a connection offers."""
@@ -73,14 +77,22 @@ def load() -> dict[str, Query]:
 @cache
 def statements() -> dict[str, Query]:
     """All questions and steps by name, in alphabetical order."""
-    files = (file for file in sorted(_root().glob("*/*.sql")) if file.parent.name not in VIEWS)
-    return {query.name: query for query in map(_parse, files)}
+    folders = sorted({file.parent.name for file in _root().glob("*/*.sql")} - {*VIEWS})
+    return {query.name: query for folder in folders for query in _folder(folder)}
 
 
-@cache
-def definitions() -> tuple[Query, ...]:
-    """The macros and views of every connection, in the order in which they are to be created (their file names)."""
-    return tuple(query for folder in VIEWS for query in _folder(folder))
+def definitions(statistics: templates.Statistics = templates.NONE) -> tuple[Query, ...]:
+    """The macros and views of a connection, in the order in which they are to be created (their file names).
+
+    Args:
+        statistics: of each card, those that its table has beside those that every signature has.
+    """
+    return _definitions(tuple(sorted((card, names) for card, names in statistics.items() if names)))
+
+
+@lru_cache(32)
+def _definitions(statistics: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[Query, ...]:
+    return tuple(query for folder in VIEWS for query in _folder(folder, dict(statistics)))
 
 
 @contextmanager
@@ -107,17 +119,22 @@ def translated() -> Iterator[None]:
         raise InvalidInputError(f"this SQL cannot be run: {reason} {advice}".rstrip()) from error
 
 
-def _folder(name: str) -> Iterator[Query]:
-    """The statements of a folder, in the order of their file names."""
-    return map(_parse, sorted((_root() / name).glob("*.sql")))
+def _folder(folder: str, statistics: templates.Statistics = templates.NONE) -> Iterator[Query]:
+    """The statements of a folder, in the order of their names; what is of a card itself counts for that card."""
+    files = {file.stem: file.read_text("utf-8") for file in (_root() / folder).glob("*.sql")}
+    texts: dict[str, str] = {}
+    for name in sorted(files, key=templates.is_general, reverse=True):
+        text = files[name]
+        of_cards = templates.rendered(name, text, statistics)
+        texts.update(of_cards if templates.is_template(name, text) else [(name, text)])
+    return (_parse(f"{folder}.{name}", texts[name]) for name in sorted(texts))
 
 
-def _parse(file: Path) -> Query:
-    text = file.read_text("utf-8")
+def _parse(name: str, text: str) -> Query:
     lines = text.splitlines()
     count = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
     description = " ".join(line.removeprefix("--").strip() for line in lines[:count])
-    return Query(f"{file.parent.name}.{file.stem}", description, text)
+    return Query(name, description, text)
 
 
 def _root() -> Path:

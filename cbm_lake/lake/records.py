@@ -130,7 +130,25 @@ class LedgerEntry(TypedDict):
     blocks: NotRequired[list[StoredBlock] | None]
     pixels: NotRequired[str | None]
     """Digest of the stamps of its files."""
+    statistics: NotRequired[list[str] | None]
+    """Beside those that every signature has; None is none."""
     sequence: NotRequired[int | None]
+    """The number of the commit, filled in by the table."""
+
+
+class FileEntry(TypedDict):
+    """What was done to a file that stands beside the Delta tables: a row of schemas.FILES."""
+
+    name: str
+    action: str
+    """added or removed."""
+    bytes: int
+    digest: str | None
+    """None where it was not computed."""
+    recorded: datetime
+    version: str
+    """Of cbm-lake."""
+    sequence: int | None
     """The number of the commit, filled in by the table."""
 
 

@@ -25,30 +25,30 @@ def by_key(rows: pa.Table) -> Iterator[tuple[Key, Entry]]:
         yield (entry["card"], entry["id"]), entry
 
 
-def choose(scenes: pa.Table, held: Mapping[Key, Entry]) -> dict[Key, tuple[int, str | None]]:
+def choose(scenes: pa.Table, entries: Mapping[Key, Entry]) -> dict[Key, tuple[int, str | None]]:
     """The scenes that are to be catalogued: their row numbers, and the revisions that they are to have.
 
     Args:
         scenes: rows of schemas.SCENES; of several under one key the newest is taken.
-        held: entries in force.
+        entries: those in force.
     """
-    chosen: dict[Key, tuple[int, str | None]] = {}
-    current = dict(held)
+    accepted: dict[Key, tuple[int, str | None]] = {}
+    current = dict(entries)
     for number, (key, entry) in enumerate(by_key(scenes)):
         other = current.get(key)
         if other is None or (_differs(entry, other) and _age(entry) >= _age(other)):
             revision = None if other is not None and _completes(entry, other) else entry["revision"]
             current[key] = {**entry, "revision": revision}
-            chosen[key] = number, None if revision is None else str(revision)
-    return chosen
+            accepted[key] = number, None if revision is None else str(revision)
+    return accepted
 
 
-def rows(table: pa.Table, chosen: Mapping[Key, tuple[int, str | None]]) -> pa.Table:
-    """The rows of the chosen entries, each with its revision."""
-    numbers, revisions = [number for number, _ in chosen.values()], [revision for _, revision in chosen.values()]
-    taken = table.take(numbers)
-    index = taken.schema.get_field_index("revision")
-    return taken.set_column(index, taken.schema.field(index), pa.array(revisions, pa.string()))
+def rows(table: pa.Table, accepted: Mapping[Key, tuple[int, str | None]]) -> pa.Table:
+    """The rows of the accepted entries, each with its revision."""
+    numbers, revisions = [number for number, _ in accepted.values()], [revision for _, revision in accepted.values()]
+    rows_of_entries = table.take(numbers)
+    index = rows_of_entries.schema.get_field_index("revision")
+    return rows_of_entries.set_column(index, rows_of_entries.schema.field(index), pa.array(revisions, pa.string()))
 
 
 def is_another(other: Entry, revision: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import pyarrow as pa
@@ -107,6 +108,7 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("discarded", pa.int64()),  # pixels that cannot be reflectance, taken as nodata
         pa.field("blocks", pa.list_(_BLOCK)),  # of the cubes that hold its pixels; null in entries of version 0.1
         pa.field("pixels", pa.string()),  # digest of the stamps of its files; null in entries of version 0.1
+        pa.field("statistics", pa.list_(pa.string())),  # beside those that every signature has; null is none
         _SEQUENCE,
     ]
 )
@@ -294,16 +296,25 @@ _COVERED: Final = pa.field("covered", pa.float64())
 """By the rule coverage: the sum of the shares of pixels, of the band that has most; null by the rule centre."""
 
 
-def signatures(card: str) -> pa.Schema:
-    """The schema of a card's signatures: one wide row per parcel and scene, partitioned by aoi and year."""
-    bands = [_statistic(band, name) for band in cards.CARD_BANDS[card] for name in cards.statistics.STORED]
-    classes = [pa.field(f"scl_{value}", pa.int32()) for value in cards.CLASSES] if card == "s2" else []
-    return pa.schema([*_OF_ROW, *bands, *classes, _SHARE, _COVERED])
+def signatures(card: str, statistics: Iterable[str] = ()) -> pa.Schema:
+    """The schema of a card's signatures: one wide row per parcel and scene, partitioned by aoi and year.
+
+    Args:
+        card: its name.
+        statistics: beside those that every signature has.
+    """
+    bands = cards.CARD_BANDS[card]
+    classification = cards.get(card).classification
+    classes = [pa.field(column, pa.int32()) for column in classification.columns] if classification else []
+    stored, others = statistic_columns(bands, cards.statistics.STORED), statistic_columns(bands, statistics)
+    return pa.schema([*_OF_ROW, *stored, *classes, _SHARE, _COVERED, *others])
 
 
-def _statistic(band: str, name: str) -> pa.Field:
-    return pa.field(f"{band}_{name}", pa.int32() if name == "count" else pa.float32())
+def statistic_columns(bands: Iterable[str], statistics: Iterable[str]) -> list[pa.Field]:
+    """The columns of statistics of bands: B04_count, B04_mean, …"""
+    kinds = {name: pa.type_for_alias(cards.STATISTICS[name].dtype) for name in statistics}
+    return [pa.field(f"{band}_{name}", kind) for band in bands for name, kind in kinds.items()]
 
 
-SC: Final = pa.schema([*_OF_ROW, *(_statistic("SC", name) for name in cards.statistics.STORED)])
+SC: Final = pa.schema([*_OF_ROW, *statistic_columns(["SC"], cards.statistics.STORED)])
 """Statistics of the scene classes' numbers, kept by the original library as a band: only migrated scenes have any."""

@@ -20,8 +20,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
@@ -30,7 +28,7 @@ from deltalake import DeltaTable
 
 from cbm_lake.errors import SourceError
 from cbm_lake.lake import compaction, queries
-from cbm_lake.storage.datafiles import File
+from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Exchange, Table
 
 _ATTEMPTS = 20
@@ -45,7 +43,7 @@ class Pair:
 
     card: str
     """Of whose extractions they are."""
-    kept: Table
+    counting: Table
     aside: Table
 
 
@@ -53,14 +51,14 @@ class Pair:
 class Plan:
     """What is to be done to an area and year."""
 
-    place: dict[str, str]
-    kept: list[File]
+    partition: dict[str, str]
+    counting: list[DataFile]
     """The files of those that count."""
     number: tuple[str, int]
     """Name and number of the commit."""
-    doomed: list[File] = field(default_factory=list)
-    """Files of `kept` with rows that do not count."""
-    back: list[File] = field(default_factory=list)
+    doomed: list[DataFile] = field(default_factory=list)
+    """Files of `counting` with rows that do not count."""
+    back: list[DataFile] = field(default_factory=list)
     """Files that were set aside with rows that count."""
     looked: bool = False
     """Whether files had to be opened, which the number saves the next time."""
@@ -77,39 +75,41 @@ class Judge:
         self._unreadable = {(row["aoi"], str(row["year"])) for row in self._ask("unreadable").to_pylist()}
         self._states = {(row["aoi"], str(row["year"])): row["state"] for row in self._ask("state").to_pylist()}
 
-    def plans(self, kept: DeltaTable, aside: DeltaTable | None) -> Iterator[Plan]:
+    def plans(self, counting: DeltaTable, aside: DeltaTable | None) -> Iterator[Plan]:
         """What is to be done to each area and year of a snapshot of both tables."""
-        for plan, files, changed in self._places(kept, aside):
+        for plan, files, changed in self._places(counting, aside):
             self._find_doomed(plan, changed=changed)
             self._find_back(plan, files, changed=changed)
             if plan.doomed or plan.back or plan.looked:
                 yield plan
 
-    def returning(self, kept: DeltaTable, aside: DeltaTable) -> pa.Table:
+    def returning(self, counting: DeltaTable, aside: DeltaTable) -> pa.Table:
         """The rows of a snapshot of both tables that count and have not come back yet; mostly none."""
-        found = [self._pair.kept.schema.empty_table()]
-        for plan, files, changed in self._places(kept, aside):
+        schema = self._pair.counting.schema_of(counting)
+        parts = [schema.empty_table()]
+        for plan, files, changed in self._places(counting, aside):
             self._find_back(plan, files, changed=changed)
             if plan.back:
-                found.append(_placed(self.coming(plan), plan.place, self._pair.kept.schema))
-        return joined(found)
+                parts.append(_placed(self.coming(plan), plan.partition, schema))
+        return joined(parts)
 
-    def _places(self, kept: DeltaTable, aside: DeltaTable | None) -> Iterator[tuple[Plan, list[File], bool]]:
+    def _places(self, counting: DeltaTable, aside: DeltaTable | None) -> Iterator[tuple[Plan, list[DataFile], bool]]:
         """For each area and year an empty plan, the files set aside, and whether what counts has changed since.
 
         Nothing is decided of those whose parcels cannot be read.
         """
         away = {tuple(values.values()): files for values, files in self._pair.aside.by_partition(aside)}
-        stand = {tuple(values.values()): files for values, files in self._pair.kept.by_partition(kept)}
-        for place in sorted((stand.keys() | away.keys()) - self._unreadable):
-            name, state = f"settled/{'/'.join(place)}", self._states.get((place[0], place[1]), 0)
-            plan = Plan(dict(zip(self._pair.kept.partitions, place, strict=True)), stand.get(place, []), (name, state))
-            yield plan, away.get(place, []), kept.transaction_version(name) != state
+        stand = {tuple(values.values()): files for values, files in self._pair.counting.by_partition(counting)}
+        for values in sorted((stand.keys() | away.keys()) - self._unreadable):
+            name, state = f"settled/{'/'.join(values)}", self._states.get((values[0], values[1]), 0)
+            partition = dict(zip(self._pair.counting.partitions, values, strict=True))
+            plan = Plan(partition, stand.get(values, []), (name, state))
+            yield plan, away.get(values, []), counting.transaction_version(name) != state
 
     def _find_doomed(self, plan: Plan, *, changed: bool) -> None:
         opened = []
-        for file in plan.kept:
-            extraction = compaction.only(file)
+        for file in plan.counting:
+            extraction = file.only("extraction")
             counts, partly = self._recorded.get(extraction or 0, (False, False))
             if extraction is not None and not counts:
                 plan.doomed.append(file)
@@ -118,33 +118,33 @@ class Judge:
         plan.doomed += [file for file, rows, counted in self._counted(opened) if counted < rows]
         plan.looked |= bool(opened)
 
-    def _find_back(self, plan: Plan, files: list[File], *, changed: bool) -> None:
+    def _find_back(self, plan: Plan, files: list[DataFile], *, changed: bool) -> None:
         opened = []
         for file in files:
-            extraction = compaction.only(file)
+            extraction = file.only("extraction")
             counts, partly = self._recorded.get(extraction or 0, (False, False))
             if changed if extraction is None or partly else counts:
                 opened.append(file)
         plan.back = [file for file, _, counted in self._counted(opened) if counted]
         plan.looked |= bool(opened)
 
-    def _counted(self, files: list[File]) -> Iterator[tuple[File, int, int]]:
+    def _counted(self, files: list[DataFile]) -> Iterator[tuple[DataFile, int, int]]:
         """Those of the files that have rows, with how many there are and how many of them count."""
-        known = {file["path"]: file for file in files}
-        for row in self._ask("counted", files=list(known)).to_pylist() if files else []:
-            yield known[row["path"]], row["total"], row["counted"]
+        by_path = {file.path: file for file in files}
+        for row in self._ask("counted", files=list(by_path)).to_pylist() if files else []:
+            yield by_path[row["path"]], row["total"], row["counted"]
 
-    def is_recorded(self, file: File) -> bool:
+    def is_recorded(self, file: DataFile) -> bool:
         """Whether the ledger has what a file is of, unless it is of several extractions."""
-        only = compaction.only(file)
+        only = file.only("extraction")
         return only is None or only in self._recorded
 
-    def split(self, table: Table, file: File, dropped: Sequence[int] = ()) -> tuple[pa.Table, pa.Table]:
+    def split(self, table: Table, file: DataFile, dropped: Sequence[int] = ()) -> tuple[pa.Table, pa.Table]:
         """The rows of a file that count, and those that do not but may count again."""
-        rows = table.store.read(f"{table.name}/{unquote(file['name'])}")
+        rows = table.store.read(f"{table.name}/{file.relative}")
         if rows is None:
-            raise SourceError(f"{file['path']} has gone; run the command again")
-        judged = self._ask("judged", file=file["path"], dropped=list(dropped))
+            raise SourceError(f"{file.path} has gone; run the command again")
+        judged = self._ask("judged", file=file.path, dropped=list(dropped))
         away = pc.invert(pc.or_(judged["counted"], judged["lost"]))
         return rows.filter(judged["counted"]), rows.filter(away)
 
@@ -154,13 +154,13 @@ class Judge:
         extractions = pc.unique(rows["extraction"].combine_chunks())
         keys = rows.select(["extraction", "pid"]).append_column("row", pa.array(range(rows.num_rows), pa.int64()))
         once = keys.group_by(["extraction", "pid"]).aggregate([("row", "min")])
-        files = [file["path"] for file in plan.kept if _overlaps(file, extractions)]
+        files = [file.path for file in plan.counting if _overlaps(file, extractions)]
         if files:
             standing = self._ask("standing", files=files, extractions=extractions.to_pylist())
             once = once.join(standing, ["extraction", "pid"], join_type="left anti")
         return rows.take(once["row_min"]).sort_by([("pid", "ascending"), ("obstime", "ascending")])
 
-    def _ask(self, step: str, **params: Any) -> pa.Table:
+    def _ask(self, step: str, **params: object) -> pa.Table:
         query = queries.get(f"settling.{step}").sql
         with queries.translated():
             params = params if "$card" not in query else {"card": self._pair.card, **params}
@@ -180,29 +180,30 @@ def settle(
     Raises:
         SourceError: files cannot be read or written, or others went on writing.
     """
-    if pair.kept.open() is None:
+    if pair.counting.open() is None:
         return False
     for attempt in range(_ATTEMPTS):
-        snapshot, aside = pair.kept.create(), pair.aside.open()
+        aside = pair.aside.open()
+        snapshot = pair.counting.create(pair.aside.optional_columns(aside))
         judge = Judge(pair, connect())  # after the snapshot: see above
         plans = list(judge.plans(snapshot, aside))
         if not plans:
             return attempt > 0
         if not _carry_out(pair, snapshot, judge, plans, dropped(pair.card)):
             time.sleep(random.uniform(0.01, 0.1) * attempt)  # noqa: S311 - spreads writers, no secret
-    raise SourceError(f"others went on writing {pair.kept.url}; run `cbm-lake compact` when they have ended")
+    raise SourceError(f"others went on writing {pair.counting.url}; run `cbm-lake compact` when they have ended")
 
 
 def _carry_out(pair: Pair, snapshot: DeltaTable, judge: Judge, plans: list[Plan], dropped: Sequence[int]) -> bool:
     """Do what the plans say, in the order that loses nothing; False where another writer was quicker."""
     with ExitStack() as stack:
-        kept = stack.enter_context(pair.kept.exchange(snapshot))
+        counting = stack.enter_context(pair.counting.exchange(snapshot))
         for plan in plans:
-            if not _set_aside(pair, plan, judge, kept, dropped):
+            if not _set_aside(pair, plan, judge, counting, dropped):
                 return False
             if plan.back and (rows := judge.coming(plan)).num_rows:
-                kept.add([rows], plan.back[0])
-        if not kept.commit(dict(plan.number for plan in plans)):
+                counting.add([rows], plan.back[0])
+        if not counting.commit(dict(plan.number for plan in plans)):
             return False
     for plan in plans:
         if plan.back:
@@ -211,7 +212,7 @@ def _carry_out(pair: Pair, snapshot: DeltaTable, judge: Judge, plans: list[Plan]
     return True
 
 
-def _set_aside(pair: Pair, plan: Plan, judge: Judge, kept: Exchange, dropped: Sequence[int]) -> bool:
+def _set_aside(pair: Pair, plan: Plan, judge: Judge, exchange: Exchange, dropped: Sequence[int]) -> bool:
     """Put the rows that do not count into the other table, and write the files anew without them.
 
     Returns:
@@ -219,15 +220,16 @@ def _set_aside(pair: Pair, plan: Plan, judge: Judge, kept: Exchange, dropped: Se
     """
     if not plan.doomed:
         return True
-    with pair.aside.exchange(pair.aside.create()) as away:
+    columns = pair.counting.optional_columns(pair.counting.open())
+    with pair.aside.exchange(pair.aside.create(columns)) as away:
         waiting: list[pa.Table] = []
         for file in plan.doomed:
-            counted, rest = judge.split(pair.kept, file, dropped)
-            kept.remove(file)
+            counted, rest = judge.split(pair.counting, file, dropped)
+            exchange.remove(file)
             if counted.num_rows:
-                rewritten = pair.kept.is_rewritten(file)
+                rewritten = file.is_rewritten
                 for groups in compaction.grouped(counted) if rewritten else [[counted]]:
-                    kept.add(groups, file, rewritten=rewritten)
+                    exchange.add(groups, file, rewritten=rewritten)
             waiting.append(rest)
             if not judge.is_recorded(file):  # by itself, so that the log tells when it is
                 _flush(away, [waiting.pop()], file)
@@ -238,7 +240,7 @@ def _set_aside(pair: Pair, plan: Plan, judge: Judge, kept: Exchange, dropped: Se
         return away.commit()
 
 
-def _flush(away: Exchange, waiting: list[pa.Table], beside: File) -> None:
+def _flush(away: Exchange, waiting: list[pa.Table], beside: DataFile) -> None:
     rows = joined(waiting) if waiting else None
     if rows is not None and rows.num_rows:
         away.add([rows.sort_by([("extraction", "ascending"), ("pid", "ascending")])], beside)
@@ -249,17 +251,17 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="default")
 
 
-def _placed(rows: pa.Table, place: dict[str, str], schema: pa.Schema) -> pa.Table:
-    """Rows of a file with the columns that its place in the table says."""
-    for name, value in place.items():
+def _placed(rows: pa.Table, partition: dict[str, str], schema: pa.Schema) -> pa.Table:
+    """Rows of a file with the columns that its partition says."""
+    for name, value in partition.items():
         kind = schema.field(name)
         rows = rows.append_column(kind, pa.repeat(pa.scalar(value).cast(kind.type), rows.num_rows))
     return rows
 
 
-def _overlaps(file: File, extractions: pa.Array) -> bool:
+def _overlaps(file: DataFile, extractions: pa.Array) -> bool:
     """Whether a file can have rows of one of these extractions."""
-    first, last = file.get("min.extraction"), file.get("max.extraction")
-    if first is None:
+    if "extraction" not in file.bounds:
         return len(extractions) > 0
+    first, last = file.bounds["extraction"]
     return bool(pc.any(pc.and_(pc.greater_equal(extractions, first), pc.less_equal(extractions, last))).as_py())

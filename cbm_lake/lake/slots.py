@@ -10,11 +10,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-Row = Mapping[str, Any]
-"""Of the query extractions.slots."""
-
+from cbm_lake.lake.records import SlotRow
 
 LOST: Final = "lost"
 """In place of a scene: nobody knows any more whose pixels stand at a slot."""
@@ -33,12 +31,12 @@ class SlotContent:
     revision: str = ""
     """Of the scene's catalogue entry; "" for one of version 0.1."""
 
-    def find(self, slots: Sequence[Row]) -> int:
+    def find(self, slots: Sequence[SlotRow]) -> int:
         """The number of the slot that they have, or can share: that of the same files, as far as bands are in both."""
         fitting = [row for row in slots if self._fits(row)]
         return int(fitting[-1]["slot"]) if fitting else -1
 
-    def _fits(self, row: Row) -> bool:
+    def _fits(self, row: SlotRow) -> bool:
         there = stamps_of(row)
         same = (row["scene"], row["boa_offset"]) == (self.scene, self.boa_offset)
         if row["stamps"] is None:  # of version 0.1: whatever its entry named then
@@ -46,18 +44,18 @@ class SlotContent:
         return same and all(there[band] == stamp for band, stamp in self.stamps.items() if band in there)
 
 
-def stamps_of(row: Row) -> dict[str, str]:
+def stamps_of(row: SlotRow) -> dict[str, str]:
     """The stamps of a slot by band; none for slots of version 0.1."""
     stamps: dict[str, str] = json.loads(row["stamps"] or "{}")
     return stamps
 
 
-def lost(held: Sequence[Row], length: int) -> Iterator[dict[str, Any]]:
+def lost(rows: Sequence[SlotRow], length: int) -> Iterator[SlotRow]:
     """The rows that keep the slots of a cube of that length from being given again, where the list has lost them.
 
     Nobody knows whose pixels stand there, so that they are no scene's.
     """
-    there = {int(row["slot"]) for row in held}
+    there = {int(row["slot"]) for row in rows}
     for number in sorted(set(range(max(length, 1 + max(there, default=-1)))) - there):
         yield {
             "slot": number,
@@ -68,17 +66,20 @@ def lost(held: Sequence[Row], length: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def reserved(held: Sequence[Row], wanted: Sequence[SlotContent]) -> Iterator[dict[str, Any]]:
+def reserved(rows: Sequence[SlotRow], contents: Sequence[SlotContent]) -> Iterator[SlotRow]:
     """The rows of schemas.SLOTS, without card and grid, that are to be added so that all pixels have a slot."""
-    slots = list(held)
-    for content in wanted:
+    slots = list(rows)
+    for content in contents:
         number = content.find(slots)
         there = stamps_of(slots[number]) if number >= 0 else {}
         if number < 0 or not content.stamps.keys() <= there.keys():
             number = number if number >= 0 else len(slots)
-            row: dict[str, Any] = {
-                "slot": number, "scene": content.scene, "obstime": content.obstime,
-                "boa_offset": content.boa_offset, "stamps": json.dumps({**there, **content.stamps}, sort_keys=True),
-            }  # fmt: skip
+            row: SlotRow = {
+                "slot": number,
+                "scene": content.scene,
+                "obstime": content.obstime,
+                "boa_offset": content.boa_offset,
+                "stamps": json.dumps({**there, **content.stamps}, sort_keys=True),
+            }
             slots[number : number + 1] = [row]
             yield row

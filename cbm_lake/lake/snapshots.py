@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final, TypeVar
 
 from deltalake import DeltaTable
 
@@ -14,9 +16,14 @@ from cbm_lake.errors import SourceError
 from cbm_lake.files import filenames
 from cbm_lake.files.filenames import Order
 from cbm_lake.lake import tables
+from cbm_lake.lake.keys import Params, ParcelKey
 from cbm_lake.storage.access import is_remote
-from cbm_lake.storage.log import DamagedLogError
+from cbm_lake.storage.log import DamagedLogError, Newest
 from cbm_lake.storage.store import Store
+
+T = TypeVar("T")
+_TRUSTED: Final = 30.0
+"""Seconds for which a lake in an object store is as it was where no change has been noted."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,15 @@ class ParcelSet:
         return self.aoi, self.year, self.ptype, self.outlines
 
     @property
+    def params(self) -> Params:
+        """The parameters of a statement that asks about this parcel set."""
+        return {"aoi": self.aoi, "year": self.year, "ptype": self.ptype}
+
+    def key(self, pid: object) -> ParcelKey:
+        """The key of the parcel of that identifier, whether it has one or not."""
+        return ParcelKey(self.aoi, self.year, self.ptype, str(pid))
+
+    @property
     def name(self) -> str:
         """As a person says it: ms 2024, or ms 2024 m."""
         return f"{self.aoi} {self.year} {self.ptype}".rstrip()
@@ -66,12 +82,44 @@ class Snapshot:
     """Version of each Delta table; None where the table had not been made yet, -1 where its log is damaged."""
     tables: dict[str, DeltaTable] = field(compare=False, repr=False)
     """Those that had been made, opened at that version."""
+    remade: tuple[int, ...] = ()
+    """How often each table was deleted and made anew while the lake was open: its versions begin again then."""
     damaged: dict[str, str] = field(default_factory=dict, compare=False)
     """Those whose logs are damaged: which file it is, and what to do."""
 
 
+@dataclass
+class _Opened:
+    """A table as it was opened."""
+
+    table: DeltaTable | DamagedLogError | None
+    """None where it has not been made yet, or had not been at the moment."""
+    latest: int
+    """Version of the newest entry of its log, whatever the moment; -1 without one."""
+    newest: Newest | None
+    """That entry, once it has been looked at."""
+    remade: int
+    """How often the table was made anew since it was opened first."""
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """A snapshot of a lake in an object store, and by what it is known that it still holds."""
+
+    snapshot: Snapshot
+    change: str
+    """The last change that was noted before it was taken."""
+    until: float
+    """When to look at everything again, by `time.monotonic`, since not all who write note it."""
+
+
 class Moments:
-    """The snapshots of a store: as it is whenever it is asked, or always as it was at a moment."""
+    """The snapshots of a store: as it is whenever it is asked, or always as it was at a moment.
+
+    On a disk each question looks at the names of scenes and parcels, and at the newest entry of each log. In an object
+    store, where that is two dozen requests, it looks at one object that all writers replace after a change; at
+    everything again after a change, and every half minute, since other programs do not replace it.
+    """
 
     def __init__(self, store: Store, as_of: datetime | None) -> None:
         self.tables = tables.of(store)
@@ -79,49 +127,65 @@ class Moments:
         self._store = store
         self._as_of = as_of
         self._lock = threading.Lock()
-        self._held: dict[str, DeltaTable | DamagedLogError | None] = {}
+        self._opened: dict[str, _Opened] = {}
+        self._noted: _Noted | None = None
+
+    def forget(self) -> None:
+        """Free what was read; it is read again when it is asked for."""
+        with self._lock:
+            self._opened.clear()
+            self._noted = None
 
     def take(self) -> Snapshot:
         """What makes up the lake now."""
+        change, noted, now = self._store.change(), self._noted, time.monotonic()
+        if noted is not None and noted.change == change and now < noted.until:
+            return noted.snapshot
+        snapshot = self._look()
+        self._noted = None if change is None else _Noted(snapshot, change, now + _TRUSTED)
+        return snapshot
+
+    def _look(self) -> Snapshot:
         opened = self._open()
         scenes = [path for path, order in self.scene_files() if not self._later(order)]
         sets = self.parcel_files()
         current = _in_force(sets)
-        in_force = {found.places for found in current}
+        in_force = {parcels.places for parcels in current}
+        logs = {name: each.table for name, each in opened.items()}
         return Snapshot(
             tuple(scenes),
-            tuple(found.path for found in current),
-            tuple(found.path for found in sets),
-            tuple(found.path for found in sets if found.places not in in_force),
-            tuple((name, _version(table)) for name, table in opened.items()),
-            {name: table for name, table in opened.items() if isinstance(table, DeltaTable)},
-            {name: str(table) for name, table in opened.items() if isinstance(table, DamagedLogError)},
+            tuple(parcels.path for parcels in current),
+            tuple(parcels.path for parcels in sets),
+            tuple(parcels.path for parcels in sets if parcels.places not in in_force),
+            tuple((name, _version(table)) for name, table in logs.items()),
+            {name: table for name, table in logs.items() if isinstance(table, DeltaTable)},
+            tuple(each.remade for each in opened.values()),
+            {name: str(table) for name, table in logs.items() if isinstance(table, DamagedLogError)},
         )
 
     def parcel_sets(self) -> list[ParcelSet]:
         """The parcel sets in force: for each area, year and kind the one that was loaded last."""
-        return _in_force(self.parcel_files())
+        if not is_remote(self._store.url):
+            return _in_force(self.parcel_files())
+        sets = (_parcel_set(path) for path in self.take().parcels)
+        return [parcels for parcels in sets if parcels]
 
     def parcel_files(self) -> list[ParcelSet]:
         """Every version that counts at this moment, in the order in which they were loaded, whatever clocks said."""
-        found = []
-        for path in self._store.files("parcels"):
-            parts = filenames.parts_of_parcels(path)
-            if parts and not self._later(parts[-1]):
-                aoi, year, ptype, version, order = parts
-                found.append(ParcelSet(aoi, year, ptype, version, order.stamp, path, order.sequence))
-        return sorted(found, key=lambda version: (version.sequence, version.loaded, version.version))
+        sets = [_parcel_set(path) for path in self._store.files("parcels")]
+        counting = [each for each in sets if each and not self._later(Order(each.sequence, each.loaded))]
+        return sorted(counting, key=lambda version: (version.sequence, version.loaded, version.version))
 
     def scene_files(self) -> list[tuple[str, Order]]:
         """Every file of the catalogue, of whatever moment, in the order in which they were written."""
-        found = [(path, filenames.order_of_scenes(path)) for path in self._store.files("scenes")]
-        return sorted(found, key=lambda file: (file[1], file[0]))
+        files = [(path, filenames.order_of_scenes(path)) for path in self._store.files("scenes")]
+        return sorted(files, key=lambda file: (file[1], file[0]))
 
     def _later(self, order: Order) -> bool:
         """Whether the clock of who wrote a file was past the moment, which is all that is known of when it was."""
         return self._as_of is not None and order.stamp > filenames.stamp(self._as_of)
 
-    def _open(self) -> dict[str, DeltaTable | DamagedLogError | None]:
+    def _open(self) -> dict[str, _Opened]:
         """The Delta tables, read again only when their logs have moved on.
 
         The ledger is read before the signatures that it speaks of, and looked at again after them: what counts by it
@@ -133,31 +197,55 @@ class Moments:
         with self._lock:
             while True:
                 for names in (first, others):
-                    self._renew_all(names)
-                if self._as_of is not None or not any(map(self._has_moved_on, first)):
-                    return {name: self._held[name] for name in self.tables}
+                    self._each(self._renew, names)
+                if self._as_of is not None or not any(self._each(self._has_moved_on, first)):
+                    return {name: self._opened[name] for name in self.tables}
 
-    def _renew_all(self, names: list[str]) -> None:
-        if is_remote(self._store.url) or not self._held.keys() >= set(names):  # where a look takes time
+    def _each(self, work: Callable[[str], T], names: list[str]) -> list[T]:
+        """Do work for each table, at once where a look takes time."""
+        if is_remote(self._store.url) or not self._opened.keys() >= set(names):
             with ThreadPoolExecutor(len(names)) as pool:
-                list(pool.map(self._renew, names))
-        else:
-            for name in names:
-                self._renew(name)
+                return list(pool.map(work, names))
+        return list(map(work, names))
 
     def _renew(self, name: str) -> None:
         """Read a table again when its log has moved on."""
-        held = self._held.get(name)
-        if not isinstance(held, DeltaTable) or self._has_moved_on(name):
-            try:
-                self._held[name] = self.tables[name].open(self._as_of)
-            except DamagedLogError as error:  # stops what needs this table, and nothing else
-                self._held[name] = error
+        opened = self._opened.get(name)
+        if opened is None or isinstance(opened.table, DamagedLogError) or self._has_moved_on(name):
+            self._opened[name] = self._read(name, opened)
+
+    def _read(self, name: str, former: _Opened | None) -> _Opened:
+        table, remade = self.tables[name], former.remade if former else 0
+        try:
+            latest = table.open()
+            version = -1 if latest is None else latest.version()
+            newest = None if is_remote(self._store.url) else table.log.newest(version)
+            if latest is not None and self._as_of is not None:
+                latest = table.as_it_was(latest, self._as_of)
+            if former is not None and 0 <= version <= former.latest:
+                remade += 1
+            return _Opened(latest, version, newest, remade)
+        except DamagedLogError as error:  # stops what needs this table, and nothing else
+            return _Opened(error, -1, None, remade)
 
     def _has_moved_on(self, name: str) -> bool:
-        """Whether others wrote a table since it was read, so that it is to be read again."""
-        held = self._held[name]
-        return self._as_of is None and not isinstance(held, DamagedLogError) and self.tables[name].moved_on(held)
+        """Whether others wrote a table, or made it, or made it anew, so that it is to be read again."""
+        opened = self._opened[name]
+        if isinstance(opened.table, DamagedLogError):
+            return False
+        newest = self.tables[name].log.newest(opened.latest)
+        if opened.newest is None:
+            opened.newest = newest
+        return newest is None or newest != opened.newest
+
+
+def _parcel_set(path: str) -> ParcelSet | None:
+    """What a parcel file holds, by its name; None where it is called like none."""
+    parts = filenames.parts_of_parcels(path)
+    if parts is None:
+        return None
+    aoi, year, ptype, version, order = parts
+    return ParcelSet(aoi, year, ptype, version, order.stamp, path, order.sequence)
 
 
 def place_of(path: str) -> tuple[str, int]:
@@ -181,5 +269,5 @@ def _version(table: DeltaTable | DamagedLogError | None) -> int | None:
 
 def _in_force(versions: Iterable[ParcelSet]) -> list[ParcelSet]:
     """For each area, year and kind the version that was loaded last; they come oldest first."""
-    newest = {(found.aoi, found.year, found.ptype): found for found in versions}
-    return sorted(newest.values(), key=lambda found: found.name)
+    newest = {(parcels.aoi, parcels.year, parcels.ptype): parcels for parcels in versions}
+    return sorted(newest.values(), key=lambda parcels: parcels.name)

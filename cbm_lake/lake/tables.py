@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Any, Final
+
+import pyarrow as pa
+from deltalake import DeltaTable
 
 from cbm_lake import cards
 from cbm_lake.lake import schemas
@@ -10,6 +15,8 @@ from cbm_lake.lake.settling import Pair
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
+SIGNATURES: Final = MappingProxyType({**{card: card for card in cards.CARDS}, "sc": "s2"})
+"""Tables of signatures, and the card that each is of: migrated statistics of classes are of s2."""
 _OF_SIGNATURES: dict[str, Any] = {
     "keys": ("pid", "scene", "ptype", "obstime", "extraction"),
     "partitions": ("aoi", "year"),
@@ -19,17 +26,14 @@ _OF_SIGNATURES: dict[str, Any] = {
 
 def of(store: Store) -> dict[str, Table]:
     """Every Delta table of a lake by the name of its view; the ledger, which speaks of the others, first."""
-    signatures = {
-        f"signatures_{card}": Table(store, f"signatures/{card}", schemas.signatures(card), **_OF_SIGNATURES)
-        for card in cards.CARD_BANDS
-    }
+    schema = {**{card: schemas.signatures(card) for card in cards.CARDS}, "sc": schemas.SC}
+    optional = {name: pa.schema(columns_of(name, cards.statistics.OPTIONAL)) for name in SIGNATURES}
     return {
         "ledger": Table(store, "extractions", schemas.EXTRACTIONS, keys=("scene", "aoi", "finished", "sequence")),
-        **signatures,
-        "signatures_sc": Table(store, "signatures/sc", schemas.SC, **_OF_SIGNATURES),
         **{
-            f"aside_{card}": Table(store, f"set_aside/{card}", schema, **_OF_SIGNATURES)
-            for card, schema in (*((card, schemas.signatures(card)) for card in cards.CARD_BANDS), ("sc", schemas.SC))
+            f"{kind}_{name}": Table(store, f"{folder}/{name}", schema[name], optional=optional[name], **_OF_SIGNATURES)
+            for kind, folder in (("signatures", "signatures"), ("aside", "set_aside"))
+            for name in SIGNATURES
         },
         "slots": Table(store, "slots", schemas.SLOTS, keys=("card", "grid")),
         "rasters": Table(store, "rasters", schemas.RASTERS, keys=("href", "sequence")),
@@ -51,11 +55,21 @@ def of(store: Store) -> dict[str, Table]:
     }
 
 
-def pairs(known: dict[str, Table], card: str | None = None) -> list[Pair]:
-    """Where the signatures of a card are, or those of all; the migrated statistics of classes belong to card s2."""
-    owners = {**{name: name for name in cards.CARD_BANDS}, "sc": "s2"}
+def columns_of(name: str, statistics: Iterable[str]) -> list[pa.Field]:
+    """The columns of statistics in a table of signatures, one of `SIGNATURES`."""
+    return schemas.statistic_columns(cards.CARD_BANDS[name] if name in cards.CARDS else ["SC"], statistics)
+
+
+def statistics_of(table: Table, snapshot: DeltaTable | None) -> tuple[str, ...]:
+    """The statistics that a snapshot of a table of signatures has beside those that each has."""
+    columns = table.optional_columns(snapshot)
+    return tuple(name for name in cards.statistics.OPTIONAL if any(column.endswith(f"_{name}") for column in columns))
+
+
+def pairs(by_name: dict[str, Table], card: str | None = None) -> list[Pair]:
+    """Where the signatures of a card are, or those of all."""
     return [
-        Pair(owner, known[f"signatures_{name}"], known[f"aside_{name}"])
-        for name, owner in owners.items()
+        Pair(owner, by_name[f"signatures_{name}"], by_name[f"aside_{name}"])
+        for name, owner in SIGNATURES.items()
         if card in (None, owner)
     ]

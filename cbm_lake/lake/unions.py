@@ -1,13 +1,16 @@
-"""One view over Parquet files whose columns are not the same: each column in a type that loses nothing of any file."""
+"""Views over Parquet files whose columns are not the same: null where a file lacks one, in types that lose nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from duckdb.sqltypes import DuckDBPyType
 
 _SIGNED: Final = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
 """Whole numbers that BIGINT has all of."""
@@ -60,13 +63,13 @@ def create_view(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequenc
     """Make a view over files, with all columns that any of them has, and those required, null where one lacks them."""
     union = Union()
     for path in paths:
-        found = _read(connection, [path])
-        columns = tuple(sorted(zip(found.columns, map(str, found.types), strict=True)))
+        parts = _read(connection, [path])
+        columns = tuple(sorted(zip(parts.columns, map(str, parts.types), strict=True)))
         union.groups.setdefault(columns, []).append(path)
     empty = connection.from_arrow(required.empty_table())
     types = {column: common_type(kinds) for column, kinds in union.types.items()}
-    known = set(map(str.casefold, types))
-    types |= {c: str(t) for c, t in zip(empty.columns, empty.types, strict=True) if c.casefold() not in known}
+    spelled = set(map(str.casefold, types))
+    types |= {c: str(t) for c, t in zip(empty.columns, empty.types, strict=True) if c.casefold() not in spelled}
     if not paths:
         empty.create(name)
         return union
@@ -88,8 +91,46 @@ def _projection(types: Mapping[str, str], present: Mapping[str, str]) -> str:
     spelling = {name.casefold(): name for name in present}
     parts = []
     for name, kind in types.items():
-        own = spelling.get(name.casefold())
-        value = "null" if own is None else duckdb.ColumnExpression(own)
-        cast = f"{value}::{kind}" if own is None or present[own] != kind else str(value)
+        original = spelling.get(name.casefold())
+        value = "null" if original is None else duckdb.ColumnExpression(original)
+        cast = f"{value}::{kind}" if original is None or present[original] != kind else str(value)
         parts.append(f"{cast} as {duckdb.ColumnExpression(name)}")
     return ", ".join(parts)
+
+
+def view_files(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    files: Sequence[str],
+    schema: pa.Schema,
+    *,
+    union_by_name: bool = False,
+    columns: str = "*",
+) -> None:
+    """A view over Parquet files, or an empty table, with all columns of the schema, null where files lack them.
+
+    With `columns` it has those only, so that others, whose types may differ, are never looked at.
+    """
+    empty = connection.from_arrow(schema.empty_table())
+    if not files:
+        empty.create(name)
+        return
+    relation = connection.read_parquet(list(files), hive_partitioning=True, union_by_name=union_by_name)
+    if columns != "*":
+        relation.project(columns).create_view(name)
+        return
+    stored = dict(zip(relation.columns, relation.types, strict=True))
+    missing, wider = [], []
+    for column, kind in zip(empty.columns, empty.types, strict=True):
+        if column not in stored:
+            missing.append(f'null::{kind} as "{column}"')
+        elif kind.id == "struct" and (lacking := _lacking(stored[column], kind)):
+            wider.append(f'struct_insert("{column}", {lacking}) as "{column}"')
+    replaced = f" replace ({', '.join(wider)})" if wider else ""
+    relation.project(", ".join([f"*{replaced}", *missing])).create_view(name)
+
+
+def _lacking(stored: DuckDBPyType, needed: DuckDBPyType) -> str:
+    """The members of a struct that another has not, as null, as arguments of a function."""
+    members = {name for name, _ in stored.children} if stored.id == "struct" else set()
+    return ", ".join(f'"{name}" := null::{kind}' for name, kind in needed.children if name not in members)

@@ -34,11 +34,11 @@ class Upkeep:
         return sorted({pair.card for pair in self._pairs(None) if self._is_unsettled(pair)})
 
     def _is_unsettled(self, pair: settling.Pair) -> bool:
-        kept = pair.kept.open()
-        if kept is None:
+        snapshot = pair.counting.open()
+        if snapshot is None:
             return False
         judge = settling.Judge(pair, self.facts())
-        plans = judge.plans(kept, pair.aside.open())
+        plans = judge.plans(snapshot, pair.aside.open())
         return any(plan.back or any(map(judge.is_recorded, plan.doomed)) for plan in plans)
 
     def compact(self, card: str | None) -> int:
@@ -48,7 +48,7 @@ class Upkeep:
         for pair in self._pairs(card):
             recorded = frozenset(self._extractions("settling.recorded", pair.card))
             dropped = self._extractions(_DROPPED, pair.card)
-            for table in (pair.kept, pair.aside):
+            for table in (pair.counting, pair.aside):
                 files, failed = compaction.compact(table, self.facts(), dropped, recorded)
                 merged += files
                 problems += failed
@@ -63,6 +63,6 @@ class Upkeep:
 
     def _extractions(self, question: str, card: str) -> list[int]:
         """Those of a card that the ledger has, or those of which no row can count again."""
-        found = database.rows(self.facts(), queries.get(question).sql, {"card": card})
-        numbers: list[int] = found["extraction"].to_pylist()
+        rows = database.rows(self.facts(), queries.get(question).sql, {"card": card})
+        numbers: list[int] = rows["extraction"].to_pylist()
         return numbers

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import uuid
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cbm_lake import cards
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import clock, digests, filenames
 from cbm_lake.files.filenames import Order
 from cbm_lake.geo import geoparquet
-from cbm_lake.lake import manifest, revisions, schemas, sums
+from cbm_lake.lake import manifest, revisions, schemas, sums, tables
 from cbm_lake.lake.pixels import Pixels
+from cbm_lake.lake.records import FileEntry, LedgerEntry
 from cbm_lake.lake.slots import SlotContent, lost, reserved
 from cbm_lake.lake.snapshots import Moments, ParcelSet, Snapshot
 from cbm_lake.lake.upkeep import Upkeep
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store, Written
 
+_FIRST_CARDS = ("s2", "bs", "c6")
+"""Those of version 0.1, whose assets are in every file of the catalogue: its readers ask for them."""
+
 
 class Writing(Pixels):
     """A lake that is written to; what it is now is asked of `query` and `snapshot`."""
 
+    url: str
     as_of: datetime | None
     _store: Store
     _moments: Moments
@@ -39,9 +45,11 @@ class Writing(Pixels):
         """Which files and table versions answer a question asked now."""
 
     def _check_present(self) -> None:
-        """Raise InvalidInputError for the lake as it was: nothing is written into the past."""
+        """Raise InvalidInputError for the lake as it was: nothing is written into the past; make its workspace."""
         if self.as_of is not None:
             raise InvalidInputError(f"{self!r} is the lake as it was; open it without as_of to change it")
+        if "://" not in self.url and not Path(self.url).exists():
+            Workspace.here().prepare(self.url)
 
     def add_scenes(self, rows: pa.Table) -> int:
         """Catalogue scenes and return how many are new by card and id; see `catalogue`."""
@@ -53,18 +61,20 @@ class Writing(Pixels):
         An entry of an older product than the one that is catalogued under its id changes nothing.
         """
         self._check_present()
-        held = dict(revisions.by_key(self.query("scenes.entries")))
-        chosen = revisions.choose(rows, held)
-        if chosen:
+        entries = dict(revisions.by_key(self.query("scenes.entries")))
+        accepted = revisions.choose(rows, entries)
+        if accepted:
             order = filenames.following(order for _, order in self._moments.scene_files())
-            numbered = _numbered(revisions.rows(rows, chosen), order.sequence)
+            numbered = _numbered(revisions.rows(rows, accepted), order.sequence)
             written = self._store.write(filenames.scenes(order, uuid.uuid4().hex[:8]), _stac_geoparquet(numbered))
             manifest.record(self._tables["files"], "scenes", written)
             self._sum_up()
-        for card in sorted({card for card, _ in chosen.keys() & held.keys()}):
+        for card in sorted({card for card, _ in accepted.keys() & entries.keys()}):
             self.settle(card)  # what is of the former revision or offset counts no more
-        changed = sum(revisions.is_another(held[key], revision) for key, (_, revision) in chosen.items() if key in held)
-        return len(chosen.keys() - held.keys()), changed
+        changed = sum(
+            revisions.is_another(entries[key], revision) for key, (_, revision) in accepted.items() if key in entries
+        )
+        return len(accepted.keys() - entries.keys()), changed
 
     def _sum_up(self) -> None:
         """Let the catalogue be read from few files."""
@@ -74,13 +84,13 @@ class Writing(Pixels):
         """Make `rows` the parcels of an area and year; False when that very version is in force already."""
         self._check_present()
         there = [
-            found
-            for found in self._moments.parcel_files()
-            if (found.aoi, found.year, found.ptype) == (aoi, year, ptype)
+            parcels
+            for parcels in self._moments.parcel_files()
+            if (parcels.aoi, parcels.year, parcels.ptype) == (aoi, year, ptype)
         ]
         if there and there[-1].version == version:
             return False
-        order = filenames.following(Order(found.sequence, found.loaded) for found in there)
+        order = filenames.following(Order(parcels.sequence, parcels.loaded) for parcels in there)
         name = filenames.parcels(aoi, year, ptype, order, version)
         written = self._store.write(name, _labelled(rows, ptype, version))
         self._record_parcels(aoi, year, ptype, version, written)
@@ -94,7 +104,7 @@ class Writing(Pixels):
         same = [name for name, parts in gone.items() if parts and parts[2:4] == (ptype, version)]
         manifest.record(files, folder, written, replaced=same)
 
-    def files(self) -> dict[str, Mapping[str, Any]]:
+    def files(self) -> dict[str, FileEntry]:
         """The plain files that the lake must have, rows of schemas.FILES by name; those of version 0.1 once recorded.
 
         Raises:
@@ -115,10 +125,17 @@ class Writing(Pixels):
         self._check_present()
         manifest.forget(self._tables["files"], name)
 
-    def prepare(self, card: str) -> None:
-        """Make the tables that extraction writes, so that workers find them."""
+    def prepare(self, card: str, statistics: Iterable[str] = ()) -> None:
+        """Make the tables that extraction writes, so that workers find them.
+
+        Args:
+            card: its name.
+            statistics: that are to be written beside those that every signature has: the table gets their columns.
+        """
         self._check_present()
-        for name in (f"signatures_{card}", "ledger", "slots", "rasters"):
+        columns = [field.name for field in tables.columns_of(card, statistics)]
+        self._tables[f"signatures_{card}"].create(columns)
+        for name in ("ledger", "slots", "rasters"):
             self._tables[name].create()
 
     def write_signatures(self, card: str, rows: pa.Table, extraction: int) -> None:
@@ -126,7 +143,7 @@ class Writing(Pixels):
         self._check_present()
         self._tables[f"signatures_{card}"].put(rows, "extraction", extraction)
 
-    def record(self, entry: dict[str, Any], after: int | None = None) -> bool:
+    def record(self, entry: LedgerEntry, after: int | None = None) -> bool:
         """Add an attempt to the ledger; see schemas.EXTRACTIONS, of which `attempt` is filled in here.
 
         Args:
@@ -136,15 +153,15 @@ class Writing(Pixels):
         """
         self._check_present()
 
-        def rows(seen: int) -> pa.Table | None:
-            if after is not None and seen != after:
+        def rows(attempts: int) -> pa.Table | None:
+            if after is not None and attempts != after:
                 return None
-            return pa.Table.from_pylist([{**entry, "attempt": seen + 1}], schema=schemas.EXTRACTIONS)
+            return pa.Table.from_pylist([{**entry, "attempt": attempts + 1}], schema=schemas.EXTRACTIONS)
 
-        key = (entry[name] for name in ("card", "aoi", "year", "ptype", "scene"))
-        return self._tables["ledger"].append_next(rows, "/".join(map(str, key)))
+        key = f"{entry['card']}/{entry['aoi']}/{entry['year']}/{entry['ptype']}/{entry['scene']}"
+        return self._tables["ledger"].append_next(rows, key)
 
-    def reserve_slots(self, card: str, grid: str, wanted: Sequence[SlotContent], length: int = 0) -> pa.Table:
+    def reserve_slots(self, card: str, grid: str, contents: Sequence[SlotContent], length: int = 0) -> pa.Table:
         """All slots on the time axis of a cube, after giving one to the pixels that have none.
 
         A scene whose offset or files are others than before gets a new slot: what stands at the old one is of those.
@@ -152,16 +169,16 @@ class Writing(Pixels):
         Args:
             card: of the cube.
             grid: of the cube.
-            wanted: what is to have a slot.
+            contents: what is to have a slot.
             length: that the cube has: slots below it are not given again, also where the list has lost them.
         """
         self._check_present()
 
         def rows(_: int) -> pa.Table | None:
-            held = self.query("extractions.slots", card=card, grid=grid).to_pylist()
-            gone = list(lost(held, length))
-            known = sorted([*held, *gone], key=lambda row: int(row["slot"]))
-            placed = [{"card": card, "grid": grid, **row} for row in (*gone, *reserved(known, wanted))]
+            listed = self.query("extractions.slots", card=card, grid=grid).to_pylist()
+            gone = list(lost(listed, length))
+            ordered = sorted([*listed, *gone], key=lambda row: int(row["slot"]))
+            placed = [{"card": card, "grid": grid, **row} for row in (*gone, *reserved(ordered, contents))]
             return pa.Table.from_pylist(placed, schema=schemas.SLOTS) if placed else None
 
         self._tables["slots"].append_next(rows, f"{card}/{grid}")
@@ -175,7 +192,7 @@ class Writing(Pixels):
         if rows:
             self._tables["rasters"].append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))
 
-    def add_inspection(self, row: dict[str, Any]) -> None:
+    def add_inspection(self, row: Mapping[str, object]) -> None:
         """Keep a verdict on a parcel of a sample; see schemas.INSPECTIONS."""
         self._check_present()
         self._tables["inspections"].append(pa.Table.from_pylist([row], schema=schemas.INSPECTIONS))
@@ -282,12 +299,23 @@ def _numbered(rows: pa.Table, sequence: int) -> pa.Table:
 
 
 def _stac_geoparquet(rows: pa.Table) -> pa.Table:
-    """The table with the metadata that makes its file GeoParquet 1.1 and STAC-GeoParquet 1.0."""
+    """The table, assets of its cards only, with the metadata of GeoParquet 1.1 and STAC-GeoParquet 1.0."""
     import json
 
+    rows = _with_assets(rows, [*_FIRST_CARDS, *rows["card"].unique().to_pylist()])
     column = geoparquet.column_metadata(crs=geoparquet.DEFAULT_CRS, covering="bbox")
     stac = {b"stac-geoparquet": json.dumps({"version": "1.0.0"}).encode()}
     return rows.replace_schema_metadata(geoparquet.file_metadata({"geometry": column}) | stac)
+
+
+def _with_assets(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The rows of the catalogue with the assets of these cards only, so that a new card changes no file of others."""
+    index, kept = rows.schema.get_field_index("assets"), {asset for name in names for asset in cards.get(name).rasters}
+    column = rows["assets"].combine_chunks()
+    fields = [field for field in column.type if field.name in kept]
+    parts = [column.field(field.name) for field in fields]
+    assets = pa.StructArray.from_arrays(parts, fields=fields, mask=column.is_null())
+    return rows.set_column(index, rows.schema.field(index).with_type(assets.type), assets)
 
 
 def _labelled(rows: pa.Table | pa.RecordBatchReader, ptype: str, version: str) -> pa.Table | pa.RecordBatchReader:

@@ -61,11 +61,11 @@ def traffic_light(
             scenario asks for an attribute that no raster gave, see `cbm_lake.parcels.describe`.
         InvalidInputError: there is no such scenario, or a parameter is unknown or out of range.
     """
+    lake = lake or open_lake()
     chosen = read(parameters)
     unknown = sorted(set(scenarios or ()) - set(chosen.scenarios))
     if unknown:
         raise InvalidInputError(f"there is no scenario {unknown[0]!r}; there are: {', '.join(chosen.scenarios)}")
-    lake = lake or open_lake()
     evidence = _evidence(lake, lake.parcel_set(aoi, year, ptype), pids)
     parts = [_judged(evidence, name, chosen) for name in scenarios or chosen.scenarios]
     return pa.concat_tables(parts).sort_by([("pid", "ascending")])
@@ -129,7 +129,7 @@ def _evidence(lake: Lake, parcels: ParcelSet, pids: Sequence[str] | None) -> _Ev
 
 def _attributes(lake: Lake, parcels: ParcelSet, pids: pa.Array) -> pa.Table:
     """The columns of parcel_attributes of parcels, in their order; null where a parcel has none."""
-    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    key = parcels.params
     rows = lake.query("markers.attributes", **key)
     return rows.take(pc.index_in(pids, rows["pid"].combine_chunks()))
 

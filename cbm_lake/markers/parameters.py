@@ -50,8 +50,8 @@ class Clear(_Group):
     """What counts as a clear view of a parcel."""
 
     screen: Annotated[tuple[Annotated[int, Field(ge=1, le=11)], ...], BeforeValidator(scene_classes)]
-    cloud: Share
-    pixels: Annotated[int, Field(ge=1)]
+    cloud: Share | None
+    pixels: Annotated[int, Field(ge=1)] | None
     share: Share | None
     brightest: Positive
     corrupted: float

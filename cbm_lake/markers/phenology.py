@@ -49,6 +49,7 @@ def phenology(
         NotFoundError: no such parcels were loaded, or one of `pids` is not among them.
         InvalidInputError: a parameter is unknown or out of range.
     """
+    lake = lake or open_lake()
     chosen = read(parameters)
     seen, found = _curves(aoi, year, ptype, chosen, pids, lake)
     columns = seasons(found, chosen.smooth)
@@ -86,6 +87,7 @@ def smoothed(
         NotFoundError: no such parcels were loaded, or one of `pids` is not among them.
         InvalidInputError: a parameter is unknown or out of range.
     """
+    lake = lake or open_lake()
     seen, found = _curves(aoi, year, ptype, read(parameters), pids, lake)
     parcel, step = np.nonzero(~np.isnan(found.value))
     return pa.table(
@@ -99,9 +101,8 @@ def smoothed(
 
 
 def _curves(
-    aoi: str, year: int, ptype: str | None, chosen: Parameters, pids: Sequence[str] | None, lake: Lake | None
+    aoi: str, year: int, ptype: str | None, chosen: Parameters, pids: Sequence[str] | None, lake: Lake
 ) -> tuple[Seen, Curves]:
-    lake = lake or open_lake()
     parcels = lake.parcel_set(aoi, year, ptype)
     seen = series.read(lake, parcels, chosen, pids)
     return seen, curves(seen.ndvi, *chosen.season.days(parcels.year), chosen.smooth)

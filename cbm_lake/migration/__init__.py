@@ -114,6 +114,7 @@ def migrate(
         NotFoundError: no parcels of that set, or none with numbers, are there.
         SourceError: a dump or the database cannot be read, or the lake cannot be written.
     """
+    lake = lake or open_lake()
     if boa_offset not in _OFFSETS:
         raise InvalidInputError(f"boa_offset {boa_offset!r} is none of {', '.join(_OFFSETS)}")
     if markers_by not in events.BY:

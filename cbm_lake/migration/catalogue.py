@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,12 +16,13 @@ from cbm_lake import cards
 from cbm_lake.card2db import scene
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake.records import SceneRecord
 from cbm_lake.migration.dumps import Dumps
 
 COLUMNS: Final = ("id", "obstime", "reference", "card")
 DEFAULTS: Final = ("sensor", "footprint")
 SOURCE: Final = "migrated"
-_KINDS: Final = {"s2": "S2MSI2A", "bs": "CARD-BS", "c6": "CARD-COH6"}
+_KINDS: Final = {card.name: card.product_type for card in cards.CARDS.values() if card.migrated}
 """Product types of the cards: the original's catalogue says of each scene of which card it is."""
 
 
@@ -84,7 +86,7 @@ def _check_new(new: bool) -> None:
         raise InvalidInputError("another row of the catalogue has this number, or this card and reference")
 
 
-def _row(row: dict[str, Any], extent: shapely.Geometry) -> dict[str, Any]:
+def _row(row: Mapping[str, Any], extent: shapely.Geometry) -> SceneRecord:
     """A row of the dump as one of schemas.SCENES."""
     for name, column in (("number", "id"), ("moment", "obstime"), ("reference", "reference")):
         if row[name] in (None, ""):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cbm_lake.config import Db
+from cbm_lake.config.settings import Db
 from cbm_lake.errors import InvalidInputError, SourceError, of_extra
 
 

@@ -53,7 +53,7 @@ def markers(lake: Lake, dumps: Dumps, parcels: ParcelSet, name: str, by: str) ->
         keys = declared["pid"], declared["pid"]
     dumps.table("declared", pa.table({"key": keys[0], "pid": keys[1]}))
     read, rows = _judged(dumps, "markers", numbered=by == "fid")
-    key: dict[str, str | int] = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
+    key: dict[str, str | int] = parcels.params
     part = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8]) >> 1
     key["part"] = part
     columns = [

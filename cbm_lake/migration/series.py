@@ -16,19 +16,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake import cards
 from cbm_lake.lake import Lake, queries, schemas
+from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.migration.catalogue import Numbered
 from cbm_lake.migration.dumps import Dumps
 
-SIGNATURES: Final = ("pid", "obsid", "band", "count", "mean", "std", "min", "max", "p25", "p50", "p75")
+SIGNATURES: Final = ("pid", "obsid", "band", *cards.statistics.STORED)
 HISTS: Final = ("pid", "obsid", "hist")
+CARDS: Final = tuple(card.name for card in cards.CARDS.values() if card.migrated)
+"""Cards that databases of the original library have."""
 _PORTION: Final = 60_000_000
 """Bytes of a dump that are pivoted at once: half a million to four million rows, as they are packed."""
 _MOST_PORTIONS: Final = 512
@@ -90,10 +93,10 @@ class Series:
 
     def _known_extractions(self) -> dict[tuple[str, str], tuple[int, str]]:
         """By card and scene, the extraction that counts over this parcel set and the version that wrote it."""
-        key = {"aoi": self._parcels.aoi, "year": self._parcels.year, "ptype": self._parcels.ptype}
+        key = self._parcels.params
         return {
             (card, row["scene"]): (row["extraction"], row["version"])
-            for card in cards.CARD_BANDS
+            for card in CARDS
             for row in self._lake.query("migrate.done", card=card, **key).to_pylist()
         }
 
@@ -159,7 +162,7 @@ class Series:
         if not work:
             return
         started = datetime.now(UTC)
-        wide = {card: self._dumps.rows(f"wide_{card}") for card in (*cards.CARD_BANDS, "sc")}
+        wide = {card: self._dumps.rows(f"wide_{card}") for card in (*CARDS, "sc")}
         for obsid, extraction in work.items():
             scene = self._scenes[obsid]
             rows = self._wide(scene.card, wide[scene.card], obsid, extraction)
@@ -195,8 +198,8 @@ class Series:
         ]
         return pa.table(columns, schema=schema)
 
-    def _entry(self, scene: Numbered, extraction: int, rows: pa.Table, started: datetime) -> dict[str, Any]:
-        """The entry for the ledger."""
+    def _entry(self, scene: Numbered, extraction: int, rows: pa.Table, started: datetime) -> LedgerEntry:
+        """The entry in the ledger."""
         bands = [band for band in cards.CARD_BANDS[scene.card] if rows[f"{band}_count"].null_count < rows.num_rows]
         return {
             "card": scene.card,
@@ -231,12 +234,13 @@ def _write_names(dumps: Dumps, scenes: dict[int, Numbered]) -> None:
 
 def _given_names() -> Iterator[tuple[str, str, str]]:
     """Card, name in capitals in the dump, and name in the lake, of every band."""
-    for card, bands in cards.CARD_BANDS.items():
-        for band in bands:
-            yield card, band, band
-            if card == "s2" and band[1] == "0":
-                yield card, f"B{band[2]}", band
-            elif card != "s2":
-                yield card, f"{band}{'B' if card == 'bs' else 'C'}", band
+    for name in CARDS:
+        card = cards.get(name)
+        for band in card.resolutions:
+            yield name, band, band
+            if card.wire_suffix:
+                yield name, f"{band}{card.wire_suffix.upper()}", band
+            elif band[1] == "0":
+                yield name, f"B{band[2]}", band
     yield "s2", "SC", "SC"
     yield "s2", "SCL", "SC"

@@ -26,7 +26,7 @@ from rasterio.transform import from_bounds
 from rasterio.warp import reproject
 
 from cbm_lake import cards
-from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, TooManyError
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo.areas import bounds_in
 from cbm_lake.geo.reprojection import transformer
@@ -127,7 +127,7 @@ def covering(
         lat: degrees north.
         start: the first day.
         end: the last day, included.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         chipsize: metres a side of the chip.
         products: only these, by their names (`Scene.product`).
 
@@ -317,7 +317,7 @@ class _Reader:
         slot = self._slot(scene, raster.grid.name)
         if slot is not None:
             try:
-                kept = CubeSource(self._lake.cube_url(scene.card, raster.grid.name), band, slot, raster).kept(window)
+                kept = CubeSource(self._lake.cube_url(scene.card, raster.grid.name), band, slot, raster).stored(window)
             except DamagedError as error:
                 log.warning("%s; the scene's own file is read meanwhile", error)
                 kept = None
@@ -362,7 +362,7 @@ def _check_size(raster: Raster, window: Window, factor: int) -> None:
 
 
 def _classes(scene: Scene) -> str | None:
-    return cards.get(scene.card).classification
+    return cards.get(scene.card).class_band
 
 
 def _inspected(href: str) -> Raster:
@@ -409,12 +409,14 @@ def _clipped(window: Window, grid: Grid) -> Window | None:
 
 def _harmonised(pixels: NDArray[Any], scene: Scene, band: str) -> NDArray[Any]:
     """Stored DN as harmonised DN, those that are no reflectance made nodata; classes and radar stay."""
-    if band == _classes(scene) or pixels.dtype.kind == "f":
+    card = cards.get(scene.card)
+    if card.is_classes(band) or pixels.dtype.kind == "f":
         return pixels
-    encoding.without_wrapped(pixels)
-    if not scene.boa_offset:
+    encoding.without_wrapped(pixels, card.highest)
+    if not scene.boa_offset and card.factor == 1:
         return pixels
-    shifted = np.clip(pixels.astype(np.int32) + scene.boa_offset, 1, np.iinfo(pixels.dtype).max)
+    measured = np.rint(card.measured_of(pixels.astype(np.int32) + scene.boa_offset))
+    shifted = np.clip(measured, 1, np.iinfo(pixels.dtype).max)
     return np.where(pixels == 0, 0, shifted).astype(pixels.dtype)
 
 
@@ -508,7 +510,7 @@ def write(
         chipsize: metres a side.
         folder: where to; it is made.
         limit: the greatest number of scenes that are read.
-        card: s2, bs or c6.
+        card: s2, bs, c6, …, see `cards.CARDS`.
         products: names of the only products wanted, without .SAFE.
 
     Raises:
@@ -517,7 +519,7 @@ def write(
         SourceError: no scene at all could be read, or the folder takes nothing.
     """
     known = cards.get(card)
-    if band != known.classification:
+    if not known.is_classes(band):
         known.check_bands((band,))
     scenes = covering(lake, lon, lat, start, end, card=card, chipsize=chipsize, products=products)
     scenes = [scene for scene in scenes if products is None or scene.product in products]
@@ -525,9 +527,8 @@ def write(
     chips = {scene: Chip(scene.product, scene.obstime, band, folder / _name(scene, band)) for scene in scenes}
     missing = [scene for scene, chip in chips.items() if not _is_there(chip, scene, lon, lat, chipsize)]
     if len(missing) > limit:
-        raise InvalidInputError(
-            f"{len(missing)} scenes from {start} to {end} are more than {limit}; ask for fewer days"
-        )
+        reason = f"{len(missing)} scenes from {start} to {end} are more than {limit}"
+        raise TooManyError(reason, advice="ask for fewer days", count=len(missing), limit=limit)
     lost = _failures(lake, [(scene, chips[scene]) for scene in missing], lon, lat, chipsize)
     if lost and len(lost) == len(scenes):
         raise next(iter(lost.values()))
@@ -570,7 +571,7 @@ def _is_there(chip: Chip, scene: Scene, lon: float, lat: float, chipsize: float)
 
 
 def _name(scene: Scene, band: str) -> str:
-    separator = "." if scene.card == "s2" else "_"
+    separator = "." if cards.get(scene.card).is_optical else "_"
     return f"{scene.product}{separator}{band}.tif"
 
 

@@ -119,13 +119,13 @@ def load(
         SourceError: the file cannot be read, or the lake cannot be written.
         InvalidInputError: an argument is wrong, or the file holds parcels that cannot be told apart or have no area.
     """
+    lake = lake or open_lake()
     aoi, year, ptype = check_set(aoi, year, ptype)
     source = vectors.read_noted(str(path), layer, key=pid, numbered=True, encoding=encoding)
     selection = take_columns(source, pid, crop_name, crop_code)
     columns = selection.columns
     ids = identifiers(source, columns["id"])
     bounds = bounds_of(source, ids)
-    lake = lake or open_lake()
     stated_crs = source_crs(source, bounds, crs)
     epsg = lake.epsg(aoi) or own_epsg(stated_crs) or EQUAL_AREA
     chunks, source = source.chunks(), source.without_geometries()
@@ -140,7 +140,7 @@ def load(
     if changes is not None and changes.same_geometries:
         version = _of_same_geometries(versions[0], version, changes)
     new = lake.add_parcels(aoi, year, ptype, version, in_order(table, measures))
-    notes = (*source.notes, *selection.notes, *_of_changes(changes, len(ids)), *_of_types(lake, table))
+    notes = (*source.notes, *selection.notes, *_of_changes(changes, len(ids), columns), *_of_types(lake, table))
     for note in notes:
         log.log(logging.INFO if note in selection.notes else logging.WARNING, "%s: %s", path, note)
     area = float(measures.area.sum())
@@ -154,10 +154,11 @@ def _of_same_geometries(before: ParcelSet, version: str, changes: Changes) -> st
     return f"{before.outlines}_{version.partition('_')[2]}" if changes else before.version
 
 
-def _of_changes(changes: Changes | None, parcels: int) -> Iterator[str]:
-    """What the user may not expect of a delivery."""
-    if changes and changes.columns_removed:
-        names = ", ".join(changes.columns_removed)
+def _of_changes(changes: Changes | None, parcels: int, taken: dict[str, str]) -> Iterator[str]:
+    """What the user may not expect of a delivery, whose columns `taken` are the identifier and the crop."""
+    removed = [name for name in changes.columns_removed if name not in taken.values()] if changes else []
+    if removed:
+        names = ", ".join(removed)
         yield f"there is no column {names} any more, which the parcels in force before had; as_of= still shows it"
     if changes and changes.renamed:
         yield (

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.files.charsets import is_text
-from cbm_lake.geo.vectors import Features
+from cbm_lake.geo.vectors import ROW_NUMBERS, Features
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -86,6 +86,7 @@ def take_columns(source: Features, pid: str | None, crop_name: str | None, crop_
     for name in parts_of(source, pid) if pid else ():
         if names.count(name) != 1:
             raise InvalidInputError(f"{source.name} has no column {name!r}; {_candidates(source)}")
+        _refuse_capitals(source, name)
     for option, crop in {"crop_name": crop_name, "crop_code": crop_code}.items():
         if crop is not None and names.count(crop) != 1:
             raise InvalidInputError(
@@ -98,6 +99,19 @@ def take_columns(source: Features, pid: str | None, crop_name: str | None, crop_
     }
     columns = {ours: theirs for ours, theirs in requested.items() if theirs is not None}
     return Chosen(columns, tuple(_guesses(names, columns, {"id": pid, "crop:code": crop_code, "crop:name": crop_name})))
+
+
+def _refuse_capitals(source: Features, name: str) -> None:
+    """Refuse "fid" where the file has a column FID: its own numbering of the rows, or that column, may be meant."""
+    if name.lower() not in ROW_NUMBERS:
+        return
+    others = [other for other in source.columns.column_names if other != name and other.lower() == name.lower()]
+    if others:
+        number = next(number for number in ROW_NUMBERS if number != name.lower())
+        raise InvalidInputError(
+            f"{source.name}: pid={name!r} is the file's own numbering of its rows, but there is a column {others[0]!r}"
+            f"; say pid={others[0]} for the column, or pid={number} for the numbering"
+        )
 
 
 def _guesses(names: Sequence[str], columns: dict[str, str], options: dict[str, str | None]) -> Iterator[str]:

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
-from rasterio.windows import Window
 
-from cbm_lake import zonal
+from cbm_lake import cards, zonal
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.files import clock
 from cbm_lake.geo.reprojection import reprojected
+from cbm_lake.geo.windows import Window
 from cbm_lake.lake import Lake, open_lake, schemas
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.classes import STATISTICS_OF_CLASSES, of_classes
@@ -67,8 +67,8 @@ class Described:
 def describe(
     raster: str | Path,
     name: str,
-    aoi: str,
-    year: int,
+    aoi: str | None = None,
+    year: int | None = None,
     ptype: str | None = None,
     *,
     statistics: str | Sequence[str] | None = None,
@@ -88,10 +88,10 @@ def describe(
     Args:
         raster: path or URL of whatever GDAL reads, in any coordinate system.
         name: of the columns: small letters, digits and _.
-        aoi: area.
-        year: of the declaration.
+        aoi: area; None where the lake has parcels of one area only.
+        year: of the declaration; None where the lake has parcels of one year only.
         ptype: which parcel set; None is the main one.
-        statistics: of `cbm_lake.zonal.STATISTICS`, each as a column `name_statistic`; None is the mean, as column
+        statistics: of `cbm_lake.cards.STATISTICS`, each as a column `name_statistic`; None is the mean, as column
             `name`. Of categories those of STATISTICS_OF_CLASSES; None is the majority, as column `name`, and the share
             of the pixels that are of it, as `name_share`.
         categories: whether the pixels are classes, whole numbers; {value: text} gives the texts instead of the numbers.
@@ -103,13 +103,13 @@ def describe(
 
     Raises:
         NotFoundError: no such parcels were loaded.
-        InvalidInputError: a name, statistic, rule or band is wrong, classes have no text, or raster and parcels lie
-            apart.
+        InvalidInputError: a name, statistic, rule or band is wrong, classes have no text, raster and parcels lie
+            apart, or there are several areas or years and none is said.
         SourceError: the raster cannot be read.
     """
-    selected = _checked(name, statistics, categories, rule)
     lake = lake or open_lake()
-    parcels = lake.parcel_set(aoi, year, ptype)
+    selected = _checked(name, statistics, categories, rule)
+    parcels = _parcels(lake, aoi, year, ptype)
     stored = lake.read_parcels(parcels, ["id", "geometry", "epsg"])
     with _opened(str(raster), band, classes=bool(categories)) as source:
         shapes = _moved(stored, source)
@@ -137,6 +137,24 @@ def describe(
     return Described(tuple(selected.values()), len(shapes), without)
 
 
+def _parcels(lake: Lake, aoi: str | None, year: int | None, ptype: str | None) -> ParcelSet:
+    """The parcel set that is said, or the only one that there can be meant."""
+    if aoi is not None and year is not None:
+        return lake.parcel_set(aoi, year, ptype)
+    fitting = [
+        found
+        for found in lake.parcel_sets()
+        if (aoi is None or found.aoi == aoi.lower())
+        and (year is None or found.year == int(year))
+        and found.ptype == (ptype or "")
+    ]
+    if len(fitting) != 1:
+        raise InvalidInputError(
+            f"parcels of {some([found.name for found in fitting]) or 'nowhere'} may be meant; say the area and the year"
+        )
+    return fitting[0]
+
+
 def _checked(name: str, statistics: str | Sequence[str] | None, categories: Categories, rule: str) -> dict[str, str]:
     """The columns by their statistic."""
     if not _NAME.fullmatch(name) or name in _KEYS:
@@ -146,7 +164,7 @@ def _checked(name: str, statistics: str | Sequence[str] | None, categories: Cate
     if statistics is None:
         return {"majority": name, "share": f"{name}_share"} if categories else {"mean": name}
     asked = statistics.split(",") if isinstance(statistics, str) else [*statistics]
-    available = STATISTICS_OF_CLASSES if categories else zonal.STATISTICS
+    available = STATISTICS_OF_CLASSES if categories else tuple(cards.STATISTICS)
     unknown = [one for one in asked if one.strip() not in available]
     if unknown or not asked:
         kind = "of classes" if categories else "of measurements"
@@ -177,7 +195,7 @@ class _Source:
 
     def read(self, row: int, col: int, height: int, width: int) -> Floats:
         """Measurements as float64, NaN where there is none."""
-        window = Window(col, row, width, height)
+        window = Window(row, col, height, width).ranges
         stored = self.dataset.read(self.band, window=window)
         missing = self._missing(stored)
         if self.masked:
@@ -265,8 +283,11 @@ def _values(
     pool = _pool(source, index)
     if categories:
         return of_classes(pool, np.repeat(np.arange(len(shapes)), np.diff(index.pixel_offsets)), None, len(shapes))
-    table = zonal.pool_statistics(pool, index.pixel_offsets, None)
-    return {one: np.asarray(table[one], np.float64) for one in {*statistics, "count"}}
+    asked = {*statistics, "count"}
+    table = zonal.pool_statistics(
+        pool, index.pixel_offsets, None, statistics=asked, whole=zonal.count_whole(shapes, index)
+    )
+    return {one: np.asarray(table[one], np.float64) for one in asked}
 
 
 def _pool(source: _Source, index: SpanIndex) -> Floats:
@@ -292,8 +313,9 @@ def _covered(source: _Source, shapes: Shapes, statistics: Sequence[str], categor
     values = source.read(*window)
     if categories:
         return _classes_covered(shapes, values, transform)
-    table = zonal.coverage_statistics(shapes, values, transform, None)
-    return {one: np.asarray(table[one], np.float64) for one in {*statistics, "count"}}
+    asked = {*statistics, "count"}
+    table = zonal.coverage_statistics(shapes, values, transform, None, statistics=asked)
+    return {one: np.asarray(table[one], np.float64) for one in asked}
 
 
 def _classes_covered(shapes: Shapes, values: Floats, transform: Affine) -> dict[str, Floats]:

@@ -133,8 +133,8 @@ def _check_order(name: str, crs: CRS, bounds: Bounds, *, sure: bool) -> None:
     world = not areas
     west, south, east, north = np.median(bounds, axis=0)
     x, y = float(west + east) / 2, float(south + north) / 2
-    areas = areas or _EUROPE
-    if (world and not crs.is_geographic) or not np.isfinite(x + y) or _inside(areas, x, y) or not _inside(areas, y, x):
+    areas = areas or _europe(crs)
+    if not np.isfinite(x + y) or _inside(areas, x, y) or not _inside(areas, y, x):
         return
     where = "in Europe" if world else f"where {crs.name} is used"
     problem = f"{name}: the coordinates ({x:.6g}, {y:.6g}) do not lie {where}, but would if x and y were exchanged"
@@ -150,13 +150,30 @@ def _areas_of_use(crs: CRS) -> tuple[tuple[float, float, float, float], ...]:
     area = crs.area_of_use
     if area is None or area.east - area.west >= 300 or area.east < area.west:
         return ()
-    box = shapely.box(area.west, area.south, area.east, area.north)
-    if crs.is_projected:
-        box = transform(np.array([shapely.segmentize(box, 1.0)]), _DEGREES, crs)[0]
-    west, south, east, north = shapely.bounds(box)
+    west, south, east, north = _in_units_of(crs, (area.west, area.south, area.east, area.north))
     margin = 0.05 * max(east - west, north - south)
     bounds = (west - margin, south - margin, east + margin, north + margin)
     return (bounds,) if np.isfinite(bounds).all() else ()
+
+
+def _europe(crs: CRS) -> tuple[tuple[float, float, float, float], ...]:
+    """_EUROPE in the units of a coordinate system, without those parts that have no image in it."""
+    if not (crs.is_geographic or crs.is_projected):
+        return ()
+    try:
+        boxes = [_in_units_of(crs, box) for box in _EUROPE]
+    except (CRSError, ProjError):  # which is said where the outlines are transformed
+        return ()
+    return tuple(box for box in boxes if np.isfinite(box).all())
+
+
+def _in_units_of(crs: CRS, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The box round a box of degrees in the units of a coordinate system."""
+    if not crs.is_projected:
+        return box
+    (moved,) = transform(np.array([shapely.segmentize(shapely.box(*box), 1.0)]), _DEGREES, crs)
+    west, south, east, north = (float(side) for side in shapely.bounds(moved))
+    return west, south, east, north
 
 
 def _inside(areas: tuple[tuple[float, float, float, float], ...], x: float, y: float) -> bool:

@@ -126,10 +126,11 @@ def workflow(
         InvalidInputError: a setting is unknown or wrong, or a step refuses its input.
         SourceError: a file, server or scene failed.
     """
+    lake = lake or open_lake()
     aoi, year, kind = parcels.check_set(aoi, year, ptype)
     file = Workspace.here().config_file.with_name("_".join(filter(None, ["workflow", aoi, str(year), kind])) + ".json")
     stored = _stored_settings(file)
-    way = _Way(lake or open_lake(), aoi, year, kind or None, _with(stored, settings), workers, progress)
+    way = _Way(lake, aoi, year, kind or None, _with(stored, settings), workers, progress)
     steps: list[Step] = []
     useless: tuple[str, ...] = ()
     try:
@@ -263,7 +264,7 @@ def _get(way: _Way) -> str:
 
 def _view(way: _Way) -> str:
     parcel_set = way.lake.parcel_set(way.aoi, way.year, way.ptype)
-    key = {"aoi": parcel_set.aoi, "year": parcel_set.year, "ptype": parcel_set.ptype}
+    key = parcel_set.params
     pids = way.pids()
     for pid in pids:
         rows = way.lake.query("time_series.ndvi", **key, pid=pid, screen=list(cards.CLOUD_CLASSES))

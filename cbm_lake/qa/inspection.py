@@ -58,9 +58,9 @@ def inspect(
         InvalidInputError: the verdict is none of VERDICTS.
         SourceError: the record cannot be written.
     """
+    lake = lake or open_lake()
     if verdict not in VERDICTS:
         raise InvalidInputError(f"verdict {verdict!r} is unknown; give {', '.join(VERDICTS)}")
-    lake = lake or open_lake()
     now = clock.now()
     row = {
         "sample_id": sample_id,
@@ -75,7 +75,7 @@ def inspect(
         "version": version("cbm-lake"),
     }
     _find(row, _sample_rows(sample_id, folder).to_pylist())
-    Lake(lake.url).add_inspection(row)  # the record is of today, whenever what was looked at is of
+    lake.at(None).add_inspection(row)  # the record is of today, whenever what was looked at is of
 
 
 def _find(row: Mapping[str, object], sample: list[dict[str, object]]) -> None:
@@ -97,7 +97,8 @@ def inspections(sample_id: str, *, lake: Lake | None = None) -> pa.Table:
     Raises:
         SourceError: the record cannot be read.
     """
-    rows = (lake or open_lake()).query("qa.inspections", sample_id=sample_id)
+    lake = lake or open_lake()
+    rows = lake.query("qa.inspections", sample_id=sample_id)
     return rows.select(schemas.INSPECTIONS.names).cast(schemas.INSPECTIONS)
 
 

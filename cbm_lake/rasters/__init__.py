@@ -10,22 +10,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import rasterio
 from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import CRSError, RasterioError
+from rasterio.io import DatasetReader
 
 from cbm_lake.cards import Card
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.files import limits
+from cbm_lake.geo.windows import PixelArray, Window
 from cbm_lake.rasters import encoding, eopf
 from cbm_lake.storage import access, stores
 from cbm_lake.storage.location import Location
 from cbm_lake.storage.ranges import ByteSource, open_bytes, stamp, unreadable
 from cbm_lake.storage.vsi import GdalFile
+
+__all__ = [
+    "CHUNK",
+    "Grid",
+    "PixelArray",
+    "Raster",
+    "Window",
+    "environment",
+    "is_masked",
+    "measured",
+    "opened",
+    "stamp_of",
+]
 
 CHUNK: Final = 512
 """Pixels a side of what is read at once: a 30-pixel chip touches one to four chunks of a date."""
@@ -134,8 +149,8 @@ class Raster:
             raise
         except _UNUSABLE as error:
             raise SourceError(
-                f"the header of raster {stores.shown(href)} is of no use: {_reason(error)}; "
-                "mend or leave out this scene"
+                f"the header of raster {stores.shown(href)} is of no use: {_reason(error)}",
+                advice="mend or leave out this scene",
             ) from error
 
     @classmethod
@@ -149,14 +164,16 @@ class Raster:
             return cls._of(href, dataset)
 
     @classmethod
-    def _of(cls, href: str, dataset: Any) -> Raster:
+    def _of(cls, href: str, dataset: DatasetReader) -> Raster:
         """What a dataset of rasterio says of its one band."""
         name, location = stores.shown(href), Location.of(href)
         grid = _grid_of(name, dataset)
         number = _number(measured(dataset), location, name)
         dtype = dataset.dtypes[number - 1]
         if dtype.startswith("complex"):
-            raise SourceError(f"{name} has complex numbers ({dtype}); leave out this scene, or take its backscatter")
+            raise SourceError(
+                f"{name} has complex numbers ({dtype})", advice="leave out this scene, or take its backscatter"
+            )
         block = _block(dataset.block_shapes[number - 1], dataset.shape)
         limits.check_block(name, block, dtype)
         nodata = _own_nodata(dataset.nodatavals[number - 1], dtype)
@@ -187,31 +204,34 @@ class Raster:
 
     def to_json(self) -> str:
         """Everything, so that the header need not be read again."""
-        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "grid"}
+        header = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "grid"}
         grid = {"epsg": self.grid.epsg, "transform": list(self.grid.transform)[:6], "shape": self.grid.shape}
-        return json.dumps({**own, **grid})
+        return json.dumps({**header, **grid})
 
     @classmethod
     def from_json(cls, text: str) -> Raster:
         """What `to_json` wrote."""
-        own = json.loads(text)
-        grid = Grid(own.pop("epsg"), Affine(*own.pop("transform")), tuple(own.pop("shape")))
-        return cls(**{**own, "grid": grid, "block": tuple(own["block"])})
+        header = json.loads(text)
+        grid = Grid(header.pop("epsg"), Affine(*header.pop("transform")), tuple(header.pop("shape")))
+        return cls(**{**header, "grid": grid, "block": tuple(header["block"])})
 
 
-def _grid_of(name: str, dataset: Any) -> Grid:
+def _grid_of(name: str, dataset: DatasetReader) -> Grid:
     """The grid of a dataset of rasterio, where it is one on the earth."""
     epsg = dataset.crs.to_epsg() if dataset.crs else None
-    known = epsg is not None and (dataset.crs.is_projected or dataset.crs.is_geographic)
+    is_located = epsg is not None and (dataset.crs.is_projected or dataset.crs.is_geographic)
     t = dataset.transform
-    if epsg is None or not known or t.b or t.d or not (0 < t.a < math.inf and 0 < -t.e < math.inf):
-        raise SourceError(f"{name} has no known coordinate system or is not north-up; mend or leave out this scene")
+    if epsg is None or not is_located or t.b or t.d or not (0 < t.a < math.inf and 0 < -t.e < math.inf):
+        raise SourceError(
+            f"{name} has no known coordinate system or is not north-up", advice="mend or leave out this scene"
+        )
     grid = Grid(epsg, t, dataset.shape)
     within = all(math.isfinite(bound) and abs(bound) < _FARTHEST for bound in grid.bounds)
     if not within or max(grid.shape) > limits.LONGEST or min(t.a, -t.e) <= _FINEST:
         raise SourceError(
             f"{name} says that it has {grid.shape[0]} x {grid.shape[1]} pixels of {t.a:g} from {t.c:g}, {t.f:g} on, "
-            "which is no place on earth; mend or leave out this scene"
+            "which is no place on earth",
+            advice="mend or leave out this scene",
         )
     return grid
 
@@ -221,12 +241,12 @@ def stamp_of(path: str) -> str:
     return eopf.stamp(path) if eopf.holds(path) else stamp(path)
 
 
-def measured(dataset: Any) -> int:
+def measured(dataset: DatasetReader) -> int:
     """How many bands of a dataset of rasterio hold measurements: an alpha band, which comes last, is a mask of them."""
     return int(dataset.count) - (ColorInterp.alpha in dataset.colorinterp)
 
 
-def is_masked(dataset: Any, band: int) -> bool:
+def is_masked(dataset: DatasetReader, band: int) -> bool:
     """Whether a band has a mask besides its nodata: in the file, beside it, of one band, of all, or an alpha band."""
     return not {MaskFlags.all_valid, MaskFlags.nodata} & set(dataset.mask_flag_enums[band - 1])
 
@@ -234,9 +254,9 @@ def is_masked(dataset: Any, band: int) -> bool:
 def _number(count: int, location: Location, name: str) -> int:
     """Which of a file's bands is meant, from 1."""
     if location.band > count:
-        raise SourceError(f"{name} has {count} bands, not a band {location.band}; leave out this scene")
+        raise SourceError(f"{name} has {count} bands, not a band {location.band}", advice="leave out this scene")
     if not location.band and count != 1:
-        raise SourceError(f"{name} has {count} bands where one is expected; leave out this scene")
+        raise SourceError(f"{name} has {count} bands where one is expected", advice="leave out this scene")
     return max(location.band, 1)
 
 
@@ -259,7 +279,7 @@ def _own_nodata(declared: float | None, dtype: str) -> float | None:
 
 
 @contextmanager
-def opened(href: str, threads: int = 1, file: ByteSource | None = None) -> Iterator[Any]:
+def opened(href: str, threads: int = 1, file: ByteSource | None = None) -> Iterator[DatasetReader]:
     """The raster as a rasterio dataset, to be used in a with statement; what fails in there is a SourceError too.
 
     Args:
@@ -306,12 +326,3 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return _OPENER.sub("", access.explained(error))
-
-
-class Window(NamedTuple):
-    """A rectangle of pixels."""
-
-    row: int
-    col: int
-    height: int
-    width: int

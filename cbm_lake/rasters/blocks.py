@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import google_crc32c
 import numpy as np
@@ -25,14 +25,14 @@ from zarr.codecs import Crc32cCodec, ShardingCodec
 
 from cbm_lake.errors import SourceError
 from cbm_lake.files import durable
-from cbm_lake.rasters import Raster, Window, cf
+from cbm_lake.rasters import PixelArray, Raster, Window, cf
 from cbm_lake.rasters.readers import source
 from cbm_lake.storage import access
 from cbm_lake.storage.access import zarr_store
 from cbm_lake.storage.store import Store, discard, translated
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from cbm_lake.storage.access import ZarrArray
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ _PAIR: Final = 16
 _CHECKSUM: Final = 4
 
 
-def has_checksums(array: zarr.Array[Any]) -> bool:
+def has_checksums(array: ZarrArray) -> bool:
     """Whether the pixels of an array's blocks carry checksums; those of version 0.1 do not."""
     codecs = getattr(array.metadata, "codecs", ())
     return any(isinstance(codec, ShardingCodec) and _checked(codec.codecs) for codec in codecs) or _checked(codecs)
@@ -62,7 +62,7 @@ def _checked(codecs: Iterable[object]) -> bool:
 class Blocks:
     """The blocks of one band at one slot of a cube, as they are when first asked for."""
 
-    def __init__(self, url: str, band: str, slot: int, array: zarr.Array[Any], written: Sizes | None = None) -> None:
+    def __init__(self, url: str, band: str, slot: int, array: ZarrArray, written: Sizes | None = None) -> None:
         self._store, self._folder = Store(url), f"{band}/c/{slot}"
         self._array, self._written = array, written or {}
         self.sizes = self._listed()
@@ -162,23 +162,23 @@ class CubeSource:
         self._size = (size[0], size[1])
         self._blocks = Blocks(url, band, slot, self._array, written)
 
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+    def read(self, windows: Iterable[Window]) -> Iterator[PixelArray]:
         """The pixels of each window, in that order; windows come in rows, so blocks above one are needed no more."""
         windows = list(windows)
         missing = [corner for corner in self._touched(windows) if not self._is_whole(corner)]
         with contextlib.closing(self._fresh([self._window(corner) for corner in missing])) as fresh:
-            blocks: dict[Corner, NDArray[Any]] = {}
+            blocks: dict[Corner, PixelArray] = {}
             for window in windows:
                 rows = self._corners(window)
                 blocks = {corner: block for corner, block in blocks.items() if corner[0] >= rows[0][0][0]}
                 for corner in (corner for row in rows for corner in row):
                     if corner not in blocks:
-                        blocks[corner] = self._stored(corner, next(fresh)) if corner in missing else self._read(corner)
-                top, left = window.row - rows[0][0][0] * self._size[0], window.col - rows[0][0][1] * self._size[1]
+                        blocks[corner] = self._put(corner, next(fresh)) if corner in missing else self._read(corner)
+                top, first_col = window.row - rows[0][0][0] * self._size[0], window.col - rows[0][0][1] * self._size[1]
                 whole = blocks[rows[0][0]] if len(rows) == len(rows[0]) == 1 else _joined(rows, blocks)
-                yield whole[top : top + window.height, left : left + window.width]
+                yield whole[top : top + window.height, first_col : first_col + window.width]
 
-    def kept(self, window: Window) -> NDArray[Any] | None:
+    def stored(self, window: Window) -> PixelArray | None:
         """The pixels of a window inside the raster as the cube has them, or None where it lacks some.
 
         Raises:
@@ -209,7 +209,7 @@ class CubeSource:
             log.warning("block %s: %s; it is read from the scene again", self._blocks.name(corner), problem)
         return not problem
 
-    def _fresh(self, missing: list[Window]) -> Generator[NDArray[Any]]:
+    def _fresh(self, missing: list[Window]) -> Generator[PixelArray]:
         """The pixels of windows out of the file, which is not even looked for where there are none."""
         if missing:
             yield from source(self._raster, self._threads).read(missing)
@@ -226,7 +226,7 @@ class CubeSource:
         row, col = corner[0] * height, corner[1] * width
         return Window(row, col, min(height, rows - row), min(width, columns - col))
 
-    def _read(self, corner: Corner) -> NDArray[Any]:
+    def _read(self, corner: Corner) -> PixelArray:
         """The pixels of a block out of the cube; from the file, and stored again, where it cannot be decoded."""
         window = self._window(corner)
         try:
@@ -234,22 +234,20 @@ class CubeSource:
         except DamagedError as error:
             log.warning("%s; it is read from the scene again", error)
             (values,) = source(self._raster, self._threads).read([window])
-            return self._stored(corner, values)
+            return self._put(corner, values)
 
-    def _decoded(self, window: Window, corner: Corner) -> NDArray[Any]:
+    def _decoded(self, window: Window, corner: Corner) -> PixelArray:
         """The pixels of a window out of blocks that are there, of which `corner` is the first."""
-        row, col, height, width = window
         with decoded(self._blocks.name(corner)):
-            values = self._array[self._slot, row : row + height, col : col + width]
+            values = self._array[(self._slot, *window.slices)]
         return np.asarray(values, self._raster.pixel_dtype)
 
-    def _stored(self, corner: Corner, values: NDArray[Any]) -> NDArray[Any]:
+    def _put(self, corner: Corner, values: PixelArray) -> PixelArray:
         """The pixels of a block from the file, after writing them to the cube."""
-        row, col, height, width = self._window(corner)
         fitting = cf.fitting(values, self._array.dtype, f"cube {self._array.path}")
         self._blocks.delete(corner)
         with translated("write", str(self._array.store_path)):
-            self._array[self._slot, row : row + height, col : col + width] = fitting
+            self._array[(self._slot, *self._window(corner).slices)] = fitting
         return values
 
 
@@ -269,18 +267,18 @@ def sync_blocks(files: Iterable[str]) -> None:
 class StoredBand:
     """A band of a cube as dask reads it: a block that is damaged, or lacking though it was written, is an error."""
 
-    def __init__(self, url: str, band: str, array: zarr.Array[Any], written: Mapping[tuple[int, str], Sizes]) -> None:
+    def __init__(self, url: str, band: str, array: ZarrArray, written: Mapping[tuple[int, str], Sizes]) -> None:
         self._url, self._band, self._array = url, band, array
         self._written = {slot: sizes for (slot, name), sizes in written.items() if name == band}
         self._slots: dict[int, Blocks] = {}
         self._sound: set[tuple[int, Corner]] = set()
         self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[StoredBand], tuple[object, ...]]:
         written = {(slot, self._band): sizes for slot, sizes in self._written.items()}
         return StoredBand, (self._url, self._band, self._array, written)  # to workers without what was seen here
 
-    def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
+    def __getitem__(self, key: tuple[slice, ...]) -> PixelArray:
         _, *size = self._array.shards or self._array.chunks
         row, column = (part.start // side for part, side in zip(key[1:], size, strict=True))
         slot = int(key[0].start)
@@ -292,11 +290,11 @@ class StoredBand:
         """Raise SourceError for a block that is damaged or was lost; one that was never written is nodata."""
         if (slot, corner) in self._sound:
             return
-        known = slot in self._slots
-        if not known:
+        was_listed = slot in self._slots
+        if not was_listed:
             self._slots[slot] = Blocks(self._url, self._band, slot, self._array, self._written.get(slot))
         blocks = self._slots[slot]
-        if known and blocks.problem(corner):  # written since, perhaps
+        if was_listed and blocks.problem(corner):  # written since, perhaps
             blocks.renew()
         if corner not in blocks.sizes and not blocks.is_due(corner):
             return
@@ -321,11 +319,11 @@ def decoded(name: str) -> Iterator[None]:
         raise DamagedError(f"cube file {name} is damaged ({reason}); {ADVICE}") from error
 
 
-def _joined(rows: list[list[Corner]], blocks: dict[Corner, NDArray[Any]]) -> NDArray[Any]:
+def _joined(rows: list[list[Corner]], blocks: dict[Corner, PixelArray]) -> PixelArray:
     return np.block([[blocks[corner] for corner in row] for row in rows])
 
 
-def _band_array(url: str, band: str, slot: int) -> zarr.Array[Any]:
+def _band_array(url: str, band: str, slot: int) -> ZarrArray:
     """The array of a band, once it is long enough: the planner of another run may just be lengthening it."""
     with translated("open", f"{url}/{band}"):
         for attempt in range(_PATIENCE):

@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pyproj
 from affine import Affine
 
+from cbm_lake.cards import Card
 from cbm_lake.errors import SourceError
-from cbm_lake.rasters import Grid, Window
+from cbm_lake.rasters import Grid, PixelArray, Window
 from cbm_lake.rasters.encoding import HIGHEST
 
 if TYPE_CHECKING:
+    import dask.array as da
     import xarray as xr
-    from numpy.typing import NDArray
 
 CONVENTIONS: Final = "CF-1.11"
 GRID_MAPPING: Final = "spatial_ref"
@@ -54,6 +55,12 @@ _GEOZARR: Final = [
 """The Zarr conventions that a cube's group follows."""
 
 
+Attributes: TypeAlias = dict[str, Any]
+"""Attributes of a group or an array: names and what JSON knows."""
+Lazy: TypeAlias = "da.Array | PixelArray"
+"""A band (time, y, x), perhaps still to be read."""
+
+
 @dataclass(frozen=True)
 class Slot:
     """One scene on the time axis of a cube."""
@@ -64,7 +71,7 @@ class Slot:
     """DN to add to the stored DN."""
 
 
-def axes(grid: Grid) -> dict[str, NDArray[np.floating[Any]]]:
+def axes(grid: Grid) -> dict[str, PixelArray]:
     """The centres of the pixels by axis: y (rows), x (columns)."""
     t, (rows, columns) = grid.transform, grid.shape
     return {"y": t.f + (np.arange(rows) + 0.5) * t.e, "x": t.c + (np.arange(columns) + 0.5) * t.a}
@@ -90,21 +97,21 @@ def axis_attributes(epsg: int) -> dict[str, dict[str, str]]:
     }
 
 
-def grid_mapping(grid: Grid, *, transform: bool) -> dict[str, Any]:
+def grid_mapping(grid: Grid, *, transform: bool) -> Attributes:
     """CF attributes of the coordinate system.
 
     Args:
         grid: whose.
         transform: also GDAL's GeoTransform; a dataset that may be cut goes without, which readers take from its axes.
     """
-    attributes: dict[str, Any] = pyproj.CRS.from_epsg(grid.epsg).to_cf()
+    attributes: Attributes = pyproj.CRS.from_epsg(grid.epsg).to_cf()
     attributes["spatial_ref"] = attributes["crs_wkt"]
     if transform:
         attributes["GeoTransform"] = " ".join(f"{value:.17g}" for value in grid.transform.to_gdal())
     return attributes
 
 
-def group_attributes(grid: Grid) -> dict[str, Any]:
+def group_attributes(grid: Grid) -> Attributes:
     """Attributes of a whole cube on disk: CF, and GeoZarr's conventions proj: and spatial:."""
     return {
         "Conventions": CONVENTIONS,
@@ -117,7 +124,7 @@ def group_attributes(grid: Grid) -> dict[str, Any]:
     }
 
 
-def grid_of(attributes: Mapping[str, Any], shape: tuple[int, int]) -> Grid:
+def grid_of(attributes: Attributes, shape: tuple[int, int]) -> Grid:
     """The grid that a coordinate system's attributes name by GDAL's GeoTransform."""
     transform = Affine.from_gdal(*(float(value) for value in attributes["GeoTransform"].split()))
     epsg = pyproj.CRS.from_wkt(attributes["crs_wkt"]).to_epsg()
@@ -132,7 +139,9 @@ def cut(grid: Grid, window: Window) -> Grid:
     return Grid(grid.epsg, transform, (window.height, window.width))
 
 
-def dataset(bands: Mapping[str, Any], grid: Grid, slots: Sequence[Slot]) -> xr.Dataset:
+def dataset(
+    bands: Mapping[str, Lazy], grid: Grid, slots: Sequence[Slot], highest: float | None = HIGHEST
+) -> xr.Dataset:
     """Stored DN of bands (time, y, x) as a clean dataset; nodata is 0, and the attribute _FillValue says so.
 
     Numbers that are no measurement are nodata here as in the statistics.
@@ -141,6 +150,7 @@ def dataset(bands: Mapping[str, Any], grid: Grid, slots: Sequence[Slot]) -> xr.D
         bands: arrays by name, the dates in the order of `slots`, the pixels those of `grid`.
         grid: of the pixels.
         slots: the scenes along time.
+        highest: stored number above which none is a measurement; None where all are.
     """
     import xarray as xr
 
@@ -154,7 +164,11 @@ def dataset(bands: Mapping[str, Any], grid: Grid, slots: Sequence[Slot]) -> xr.D
         GRID_MAPPING: ((), np.int32(0), grid_mapping(grid, transform=False)),
     }
     variables = {
-        name: (("time", "y", "x"), _measured(band), {"grid_mapping": GRID_MAPPING, "_FillValue": band.dtype.type(0)})
+        name: (
+            ("time", "y", "x"),
+            _measured(band, highest),
+            {"grid_mapping": GRID_MAPPING, "_FillValue": band.dtype.type(0)},
+        )
         for name, band in bands.items()
     }
     size = [float(grid.transform.a), float(grid.transform.e)]  # which a dataset of one pixel does not tell
@@ -162,30 +176,34 @@ def dataset(bands: Mapping[str, Any], grid: Grid, slots: Sequence[Slot]) -> xr.D
     return xr.Dataset(variables, coordinates, attributes)
 
 
-def _measured(band: Any) -> Any:
+def _measured(band: Lazy, highest: float | None) -> Lazy:
     """A band without DN that are no reflectance and without power below 0, which become nodata; see `encoding`."""
-    valid = band <= HIGHEST if band.dtype == np.uint16 else ~(band < 0)
+    if band.dtype == np.uint16 and highest is None:
+        return band
+    valid = band <= highest if band.dtype == np.uint16 else ~(band < 0)
     return band * valid
 
 
-def harmonised(stored: xr.Dataset, classification: str | None) -> xr.Dataset:
+def harmonised(stored: xr.Dataset, card: Card) -> xr.Dataset:
     """A dataset of `dataset` with the offset of each scene added: float32, NaN where there is no measurement.
 
-    DN are then reflectance x 10000 whatever the processing baseline. Nothing is clipped, as with the statistics, so
-    that deep shadow can be below 0. Scene classes stay as they are.
+    DN are then reflectance x 10000 whatever the processing baseline or the scale of the card. Nothing is clipped, as
+    with the statistics, so that deep shadow can be below 0. Scene classes stay as they are.
     """
     offset = stored["boa_offset"].astype(np.float32)
     bands = {}
     for name, band in stored.data_vars.items():
-        if name != classification:
+        if not card.is_classes(str(name)):
             values = band.where(band != 0).astype(np.float32)
-            bands[name] = (values + offset if band.dtype.kind in "iu" else values).transpose(*band.dims)
+            bands[name] = (card.measured_of(values + offset) if band.dtype.kind in "iu" else values).transpose(
+                *band.dims
+            )
             bands[name].attrs = {"grid_mapping": GRID_MAPPING}
             bands[name].encoding = {"_FillValue": np.float32(np.nan)}
     return stored.assign(bands)
 
 
-def fitting(values: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+def fitting(values: PixelArray, dtype: np.dtype[np.generic], name: str) -> PixelArray:
     """The values in that type, which providers do not always keep (classes come as uint8 and as uint16).
 
     Raises:

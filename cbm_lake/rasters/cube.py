@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 import zarr
@@ -15,17 +15,19 @@ from obstore.exceptions import BaseError
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.errors import ContainsArrayError, ContainsGroupError, ZarrUserWarning
 
+from cbm_lake.cards import Card
 from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.files import durable
-from cbm_lake.rasters import CHUNK, Grid, cf, described
+from cbm_lake.rasters import CHUNK, Grid, PixelArray, cf, described, encoding
 from cbm_lake.rasters.blocks import Sizes, StoredBand
-from cbm_lake.rasters.cf import Slot
+from cbm_lake.rasters.cf import Attributes, Slot
 from cbm_lake.storage.access import ADVICE, explained, is_remote, zarr_store
 from cbm_lake.storage.store import Store, translated
 
 if TYPE_CHECKING:
     import xarray as xr
-    from numpy.typing import NDArray
+
+    from cbm_lake.storage.access import ZarrArray
 
 __all__ = ["Cube", "Slot"]
 
@@ -46,7 +48,14 @@ class Cube:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def extend(self, grid: Grid, dtypes: dict[str, str], slots: Sequence[Slot], counting: Collection[int] = ()) -> None:
+    def extend(
+        self,
+        grid: Grid,
+        dtypes: dict[str, str],
+        slots: Sequence[Slot],
+        counting: Collection[int] = (),
+        card: Card | None = None,
+    ) -> None:
         """Make the cube's axes, bands, attributes and length what they should be; what is right stays untouched.
 
         Several may do so at once: nothing is deleted, and what two of them write is the same. Who finds afterwards that
@@ -58,6 +67,7 @@ class Cube:
             dtypes: numpy dtype of each band that must be there.
             slots: all slots of the time axis, in order.
             counting: numbers of the slots that count.
+            card: whose scale and offset the bands state, where it has any but 1 and 0 for all scenes.
         """
         before = _metadata(self.url)
         with translated("write", self.url), _sound(self.url):
@@ -70,7 +80,7 @@ class Cube:
                 array = _array(group, name) if name in group else _band(group, name, dtypes[name], grid.shape)
                 if not is_remote(self.url):
                     durable.make_folder(Path(self.url, name, "c"))
-                _describe(array, _band_attributes(array.dtype))
+                _describe(array, {**_band_attributes(array.dtype), **_scaling(card, name)})
                 if array.shape[0] < len(slots):
                     array.resize((len(slots), *array.shape[1:]))
             _consolidate(self.url, cf.group_attributes(grid))
@@ -116,7 +126,10 @@ class Cube:
             return max((_array(group, name).shape[0] for name in _band_names(group)), default=0)
 
     def open(
-        self, slots: Mapping[int, Slot] | None = None, written: Mapping[tuple[int, str], Sizes] | None = None
+        self,
+        slots: Mapping[int, Slot] | None = None,
+        written: Mapping[tuple[int, str], Sizes] | None = None,
+        highest: float | None = encoding.HIGHEST,
     ) -> xr.Dataset:
         """The cube as a lazy dataset in the order of time; see `cf.dataset`.
 
@@ -127,6 +140,7 @@ class Cube:
                 the cube itself says, as the last command on the lake left it; a cube of version 0.1, which says
                 nothing, gives all dates of which a pixel is stored.
             written: by slot and band the sizes of the blocks that were written, as the lake's ledger says.
+            highest: stored number above which none is a measurement; None where all are.
 
         Raises:
             NotFoundError: there is no such cube.
@@ -136,14 +150,14 @@ class Cube:
         group = self._opened()
         with _sound(self.url):
             arrays = {name: _array(group, name) for name in sorted(_band_names(group))}
-        chosen = sorted((self._flagged(group) if slots is None else slots).items(), key=lambda item: item[1].obstime)
-        numbers = [number for number, _ in chosen]
+        ordered = sorted((self._flagged(group) if slots is None else slots).items(), key=lambda item: item[1].obstime)
+        numbers = [number for number, _ in ordered]
         lazy = {
             name: da.from_array(StoredBand(self.url, name, array, written or {}), array.chunks, name=False)  # type: ignore[no-untyped-call]
             for name, array in arrays.items()
         }
         bands = {name: array[numbers] for name, array in lazy.items()}
-        return cf.dataset(bands, self.grid(), [slot for _, slot in chosen])
+        return cf.dataset(bands, self.grid(), [slot for _, slot in ordered], highest)
 
     def _opened(self) -> zarr.Group:
         """The group, as its arrays themselves are: consolidated metadata may lag behind."""
@@ -203,11 +217,11 @@ def _group(url: str) -> zarr.Group:
         return zarr.open_group(described.store(url), mode="r+", use_consolidated=False)
 
 
-def _made(group: zarr.Group, name: str, **kind: Any) -> zarr.Array[Any]:
+def _existing(group: zarr.Group, name: str, **layout: object) -> ZarrArray:
     """An array of a cube, made when it is not there."""
     if name not in group:
         with contextlib.suppress(ContainsArrayError):  # another made it at the same moment
-            group.create_array(name, **kind)
+            group.create_array(name, **layout)  # type: ignore[arg-type]
     return _array(group, name)
 
 
@@ -216,11 +230,11 @@ def _write_axes(group: zarr.Group, grid: Grid) -> None:
     along = cf.axis_attributes(grid.epsg)
     for name, values in cf.axes(grid).items():
         kind = {"shape": values.shape, "dtype": values.dtype, "dimension_names": (name,)}
-        array = _made(group, name, **kind, compressors=_COMPRESSORS)
+        array = _existing(group, name, **kind, compressors=_COMPRESSORS)
         _describe(array, along[name])
         if not np.array_equal(array[:], values):
             array[:] = values
-    system = _made(group, cf.GRID_MAPPING, shape=(), dtype=np.int32, dimension_names=())
+    system = _existing(group, cf.GRID_MAPPING, shape=(), dtype=np.int32, dimension_names=())
     _describe(system, cf.grid_mapping(grid, transform=True))
 
 
@@ -234,9 +248,9 @@ def _write_slots(group: zarr.Group, slots: Sequence[Slot], counting: Collection[
     _write_times(group, "counts", flags, cf.COUNTS)
 
 
-def _band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) -> zarr.Array[Any]:
+def _band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) -> ZarrArray:
     shard = tuple(min(_SHARD, -(-size // CHUNK) * CHUNK) for size in shape)
-    return _made(
+    return _existing(
         group,
         name,
         shape=(0, *shape),
@@ -250,39 +264,46 @@ def _band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) -> z
     )
 
 
-def _band_attributes(dtype: np.dtype[Any]) -> dict[str, Any]:
+def _band_attributes(dtype: np.dtype[np.generic]) -> Attributes:
     """CF attributes of a band: its nodata, as xarray writes it, its coordinate system, and what runs along time."""
     from xarray.backends.zarr import FillValueCoder
 
     return {
-        "_FillValue": FillValueCoder.encode(dtype.type(0), dtype),
+        "_FillValue": FillValueCoder.encode(dtype.type(0).item(), dtype),
         "grid_mapping": cf.GRID_MAPPING,
         "coordinates": " ".join((*cf.ALONG_TIME, cf.GRID_MAPPING)),
     }
+
+
+def _scaling(card: Card | None, band: str) -> dict[str, float]:
+    """CF attributes by which readers turn stored numbers into the card's quantity."""
+    if card is None or not card.offset or card.is_classes(band):
+        return {}
+    return {"scale_factor": card.scale, "add_offset": card.offset}
 
 
 def _band_names(group: zarr.Group) -> list[str]:
     return [name for name, array in group.arrays() if array.ndim == 3]
 
 
-def _write_times(group: zarr.Group, name: str, values: NDArray[Any], attributes: dict[str, Any]) -> None:
+def _write_times(group: zarr.Group, name: str, values: PixelArray, attributes: Attributes) -> None:
     """Make `values` what an array along time holds."""
     dtype = "string" if values.dtype.kind == "T" else values.dtype
     kind = {"shape": (0,), "chunks": (4096,), "dtype": dtype, "dimension_names": ("time",)}
-    array = _made(group, name, **kind, attributes=attributes, compressors=_COMPRESSORS)
+    array = _existing(group, name, **kind, attributes=attributes, compressors=_COMPRESSORS)
     _describe(array, attributes)
     if not np.array_equal(array[:], values):
         array.resize(values.shape)
         array[:] = values
 
 
-def _describe(array: zarr.Array[Any], attributes: dict[str, Any]) -> None:
+def _describe(array: ZarrArray, attributes: Attributes) -> None:
     """Give an array its attributes, where it has others: cubes of version 0.1 lack some."""
     if array.attrs.asdict() != attributes:
         array.attrs.put(attributes)
 
 
-def _consolidate(url: str, attributes: dict[str, Any]) -> None:
+def _consolidate(url: str, attributes: Attributes) -> None:
     """Make the group's attributes these, and its consolidated metadata what the arrays' own are.
 
     Both are in one file, which others may write at the same time: who wrote last has looked after writing and found
@@ -299,17 +320,19 @@ def _consolidate(url: str, attributes: dict[str, Any]) -> None:
             zarr.consolidate_metadata(described.store(url))
 
 
-def _members(url: str) -> dict[str, Any]:
+def _members(url: str) -> dict[str, object]:
     """The metadata of the arrays as each has them itself."""
     group = zarr.open_group(zarr_store(url), mode="r", use_consolidated=False)
     return {name: array.metadata.to_dict() for name, array in group.arrays()}
 
 
-def _consolidated(url: str) -> dict[str, Any] | None:
+def _consolidated(url: str) -> dict[str, object] | None:
     """The metadata of the arrays as the group has them, or None where it has none."""
-    held = zarr.open_group(zarr_store(url), mode="r").metadata.consolidated_metadata
-    return None if held is None else {name: metadata.to_dict() for name, metadata in held.metadata.items()}
+    consolidated = zarr.open_group(zarr_store(url), mode="r").metadata.consolidated_metadata
+    return (
+        None if consolidated is None else {name: metadata.to_dict() for name, metadata in consolidated.metadata.items()}
+    )
 
 
-def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
-    return cast("zarr.Array[Any]", group[name])
+def _array(group: zarr.Group, name: str) -> ZarrArray:
+    return cast("ZarrArray", group[name])

@@ -9,11 +9,13 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import numpy as np
 import pyarrow as pa
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.rasters import Grid, cf
 from cbm_lake.rasters.blocks import Sizes
@@ -46,8 +48,19 @@ _READERS: Final = 16
 """Cubes that are looked at at once: they may be far away."""
 
 
+class SlotInCube(TypedDict):
+    """A row of the query cube.slots: a slot that counts, and the bands that were extracted there."""
+
+    grid: str
+    slot: int
+    scene: str
+    obstime: datetime
+    boa_offset: int
+    bands: list[str]
+
+
 @dataclass(frozen=True)
-class Held:
+class CountingCube:
     """A cube and the slots of it that count, by number, with the bands that were extracted."""
 
     lake: Pixels
@@ -58,57 +71,58 @@ class Held:
     slots: Mapping[int, Slot]
     extracted: Mapping[int, frozenset[str]]
 
-    def open(self, chosen: Choice) -> xr.Dataset:
+    def open(self, choice: Choice) -> xr.Dataset:
         """The stored DN of the dates and bands wanted; a band that was not extracted on a date is nodata there.
 
         A block that is damaged or was lost is a SourceError when it is read.
         """
-        slots = {number: slot for number, slot in self.slots.items() if chosen.contains(slot)}
-        opened = self.cube.open(slots, self._written(chosen.card.name, slots))[list(chosen.bands or self.bands)]
+        slots = {number: slot for number, slot in self.slots.items() if choice.contains(slot)}
+        card = choice.card
+        opened = self.cube.open(slots, self._written(card.name, slots), card.highest)[list(choice.bands or self.bands)]
         order = sorted(slots, key=lambda number: slots[number].obstime)
         for name in opened.data_vars:
             lacking = [name not in self.extracted[number] for number in order]
-            if any(lacking) and name != chosen.card.classification:
-                seen = ~np.array(lacking)[:, None, None]
-                opened[name] = opened[name].copy(data=opened[name].data * seen.astype(opened[name].dtype))
+            if any(lacking) and not card.is_classes(str(name)):
+                extracted = ~np.array(lacking)[:, None, None]
+                opened[name] = opened[name].copy(data=opened[name].data * extracted.astype(opened[name].dtype))
         return opened
 
     def _written(self, card: str, slots: Mapping[int, Slot]) -> dict[tuple[int, str], Sizes]:
         """The sizes of the blocks that were written, by slot and band, as far as the ledger says."""
-        found: dict[tuple[int, str], dict[tuple[int, int], set[int]]] = {}
+        sizes: dict[tuple[int, str], dict[tuple[int, int], set[int]]] = {}
         scenes = sorted({slot.scene for slot in slots.values()})
         for row in self.lake.query("cube.blocks", card=card, scenes=scenes).to_pylist():
             if row["grid"] == self.name:
-                of_band = found.setdefault((row["slot"], row["band"]), {})
+                of_band = sizes.setdefault((row["slot"], row["band"]), {})
                 of_band.setdefault((row["row"], row["col"]), set()).add(row["bytes"])
-        return dict(found)
+        return dict(sizes)
 
 
-def held(lake: Pixels, chosen: Choice) -> list[Held]:
+def cubes_of(lake: Pixels, choice: Choice) -> list[CountingCube]:
     """The cubes of a card, area and year of which at least one slot counts, in the order of their grids' names.
 
     Raises:
         NotFoundError: the grid that is named is not among them.
         SourceError: one is damaged.
     """
-    rows = lake.query("cube.slots", card=chosen.card.name, grid=None, aoi=chosen.aoi, year=chosen.year).to_pylist()
-    by_grid: dict[str, list[dict[str, Any]]] = {}
+    rows = lake.query("cube.slots", card=choice.card.name, grid=None, aoi=choice.aoi, year=choice.year).to_pylist()
+    by_grid: dict[str, list[SlotInCube]] = {}
     for row in rows:
         by_grid.setdefault(row["grid"], []).append(row)
-    names = [name for name in sorted(by_grid) if chosen.grid in (None, name)]
+    names = [name for name in sorted(by_grid) if choice.grid in (None, name)]
     if by_grid and not names:
-        raise NotFoundError(f"no cube {chosen.grid} holds {chosen.card.name}; there are: {', '.join(sorted(by_grid))}")
+        raise NotFoundError(f"no cube {choice.grid} holds {choice.card.name}; there are: {', '.join(sorted(by_grid))}")
     with ThreadPoolExecutor(_READERS) as pool:
-        cubes = pool.map(lambda name: _held(lake, chosen.card.name, name, by_grid[name]), names)
+        cubes = pool.map(lambda name: _cube_of(lake, choice.card.name, name, by_grid[name]), names)
         return [cube for cube in cubes if cube is not None]
 
 
-def _held(lake: Pixels, card: str, name: str, rows: list[dict[str, Any]]) -> Held | None:
+def _cube_of(lake: Pixels, card: str, name: str, rows: list[SlotInCube]) -> CountingCube | None:
     cube = Cube(lake.cube_url(card, name))
     slots = {row["slot"]: Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in rows}
     extracted = {row["slot"]: frozenset(row["bands"]) for row in rows}
     try:
-        return Held(lake, name, cube, cube.grid(), tuple(cube.bands()), slots, extracted)
+        return CountingCube(lake, name, cube, cube.grid(), tuple(cube.bands()), slots, extracted)
     except NotFoundError as error:
         log.warning("%s; the lake remembers %d scenes of it", error, len(slots))
         return None
@@ -117,38 +131,44 @@ def _held(lake: Pixels, card: str, name: str, rows: list[dict[str, Any]]) -> Hel
 def table(lake: Pixels, card: str, aoi: str | None, year: int | None) -> pa.Table:
     """A row per cube; see `CUBES`."""
     rows = []
-    for cube in held(lake, Choice.of(card, aoi, year, None, None, None, None, None)):
+    for cube in cubes_of(lake, Choice.of(card, aoi, year)):
         times = [slot.obstime for slot in cube.slots.values()]
         rows.append(
             {
-                "grid": cube.name, "epsg": cube.grid.epsg, "resolution": cube.grid.transform.a,
-                "rows": cube.grid.shape[0], "columns": cube.grid.shape[1], "bands": list(cube.bands),
-                "scenes": len(times), "first": min(times), "last": max(times),
+                "grid": cube.name,
+                "epsg": cube.grid.epsg,
+                "resolution": cube.grid.transform.a,
+                "rows": cube.grid.shape[0],
+                "columns": cube.grid.shape[1],
+                "bands": list(cube.bands),
+                "scenes": len(times),
+                "first": min(times),
+                "last": max(times),
             }
-        )  # fmt: skip
+        )
     return pa.Table.from_pylist(rows, schema=CUBES)
 
 
-def cube(lake: Pixels, chosen: Choice, *, harmonised: bool) -> xr.Dataset:
+def cube(lake: Pixels, choice: Choice, *, harmonised: bool) -> xr.Dataset:
     """See `Pixels.cube`."""
-    extent = extent_of(lake, chosen.aoi, chosen.year) if chosen.aoi else None
-    there = [cube for cube in held(lake, chosen) if extent is None or window_of(cube.grid, extent)]
-    cubes = [cube for cube in there if chosen.fits(cube.name, cube.grid, cube.bands)]
-    known = "; ".join(f"{cube.name} ({', '.join(cube.bands)}; {len(cube.slots)} scenes)" for cube in cubes or there)
+    extent = extent_of(lake, choice.aoi, choice.year) if choice.aoi else None
+    there = [cube for cube in cubes_of(lake, choice) if extent is None or window_of(cube.grid, extent)]
+    cubes = [cube for cube in there if choice.fits(cube.name, cube.grid, cube.bands)]
+    listing = "; ".join(f"{cube.name} ({', '.join(cube.bands)}; {len(cube.slots)} scenes)" for cube in cubes or there)
     if not there:
-        raise NotFoundError(f"no cube of {chosen} holds a scene that counts; extract with a cube first")
+        raise NotFoundError(f"no cube of {choice} holds a scene that counts; extract with a cube first")
     if not cubes:
-        raise NotFoundError(f"no single cube holds {chosen}; there are: {known}")
+        raise NotFoundError(f"no single cube holds {choice}; there are: {listing}")
     if len(cubes) > 1:
-        raise InvalidInputError(f"{len(cubes)} cubes hold {chosen}; choose a grid, bands or a resolution: {known}")
-    opened = cubes[0].open(chosen)
+        raise InvalidInputError(f"{len(cubes)} cubes hold {choice}; choose a grid, bands or a resolution: {listing}")
+    opened = cubes[0].open(choice)
     window = window_of(cubes[0].grid, extent) if extent else None
     if not opened.sizes["time"]:
-        raise NotFoundError(f"no scene of {chosen} is in the cube {cubes[0].name}; extract with a cube first")
+        raise NotFoundError(f"no scene of {choice} is in the cube {cubes[0].name}; extract with a cube first")
     if window:
-        rows, columns = slice(window.row, window.row + window.height), slice(window.col, window.col + window.width)
+        rows, columns = window.slices
         opened = opened.isel(y=rows, x=columns)
-    return cf.harmonised(opened, chosen.card.classification) if harmonised else opened
+    return cf.harmonised(opened, choice.card) if harmonised else opened
 
 
 def publish(lake: Pixels, card: str) -> None:
@@ -167,7 +187,7 @@ def _publish(lake: Pixels, card: str, name: str) -> None:
     try:
         grid = cube.grid()
         while written != (current := _slots(lake, card, name)):
-            cube.extend(grid, {}, *current)
+            cube.extend(grid, {}, *current, cards.get(card))
             written = current
     except (NotFoundError, SourceError) as error:
         log.warning("the cube %s does not say which of its scenes count: %s", name, error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zarr.storage import LocalStore
 
@@ -17,6 +17,8 @@ from cbm_lake.storage.access import is_remote, zarr_store
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
+
+    from cbm_lake.storage.access import ZarrStore
 
 
 class DurableStore(LocalStore):
@@ -31,7 +33,7 @@ class DurableStore(LocalStore):
         await asyncio.to_thread(durable.create, Path(self.root) / key, value.to_bytes())
 
 
-def store(url: str) -> Any:
+def store(url: str) -> ZarrStore | DurableStore:
     """What a cube's descriptions are written with."""
     return zarr_store(url) if is_remote(url) else DurableStore(url)
 

@@ -3,34 +3,48 @@
 Card s2 counts in DN as ESA writes them: uint16, of which (DN + offset) / 10000 is reflectance, and 0 is nodata. Signed
 integers (MAJA, FORCE, openEO) keep their bits, so that a negative number becomes one above 32767; products that wrapped
 round below 0 hold such numbers themselves. None of them is a reflectance: `without_wrapped` makes them nodata. Floats
-are reflectance and become DN. Cards bs and c6 count in linear units, as floats; backscatter in decibels becomes power.
+are reflectance and become DN. Other scaled reflectance stays as it is stored, and is scaled with the statistics; a bit
+mask becomes classes. Cards of radar count in linear units, as floats; backscatter in decibels becomes power.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import CRSError
 
+from cbm_lake import cards
 from cbm_lake.cards import Card
 from cbm_lake.errors import SourceError
+from cbm_lake.geo.windows import PixelArray
 
 INTEGERS: Final = "integers"
 REFLECTANCE: Final = "reflectance"
 DECIBELS: Final = "decibels"
-DTYPES: Final = {INTEGERS: "uint16", REFLECTANCE: "uint16", DECIBELS: "float32"}
+_MASKS: Final = {
+    f"bits of {card.class_band}": card.classification
+    for card in cards.CARDS.values()
+    if card.classification and card.classification.bits
+}
+"""Bit masks of which every pixel becomes a class."""
+DTYPES: Final = {
+    INTEGERS: "uint16",
+    REFLECTANCE: "uint16",
+    DECIBELS: "float32",
+    **dict.fromkeys(_MASKS, "uint8"),
+}
 """The numpy dtype of what `decoded` gives."""
 
-HIGHEST: Final = 32_767
-"""DN: reflectance above 3.2767 does not occur, and a number below 0 that wrapped round is above it."""
+HIGHEST: Final = int(cards.S2.highest or 0)
+"""DN of card s2: reflectance above 3.2767 does not occur, and a number below 0 that wrapped round is above it."""
 _DN: Final = 10_000
 """Of reflectance 1."""
-_ABSURD: Final = 10
-"""No median of reflectance or of linear power is above it."""
+_ABSURD: Final = cards.S2.quantity.most
+"""No median of reflectance is above it."""
 _MOST_DECIBELS: Final = 300
 """What is beyond is a number for nodata that the file does not declare."""
 _METRES_PER_DEGREE: Final = 111_320
@@ -55,21 +69,32 @@ def of_raster(
         SourceError: the type, scale or unit is not the card's.
     """
     kind = np.dtype(dtype).kind
-    if band == card.classification:
+    if card.is_classes(band):
         if kind not in "ui":
-            raise SourceError(f"{href} is {dtype}; classes of card {card.name} are whole numbers; leave out this scene")
-        return None
-    if unit and card.name != "bs":
-        raise SourceError(f"{href} is in {unit}; card {card.name} is never; leave out this scene")
-    if card.mission == "S1":
+            raise SourceError(
+                f"{href} is {dtype}; classes of card {card.name} are whole numbers", advice="leave out this scene"
+            )
+        return mask if (mask := f"bits of {band}") in _MASKS else None
+    if unit and not card.quantity.decibels:
+        raise SourceError(f"{href} is in {unit}; card {card.name} is never", advice="leave out this scene")
+    if not card.is_optical:
         _check_power(card, href, dtype, scale)
         return DECIBELS if unit else None
-    return _of_reflectance(band, boa_offset, href, dtype, scale)
+    if scale not in (0, 1) and not np.isclose(scale, card.scale):
+        raise SourceError(f"{href} has a scale of {scale:g}; band {band} needs {card.scale:.9g}; leave out this scene")
+    if card.offset:
+        _check_scaled(band, href, dtype)
+        return None
+    return _of_reflectance(band, boa_offset, href, dtype)
 
 
-def _of_reflectance(band: str, boa_offset: int, href: str, dtype: str, scale: float) -> str | None:
-    if scale not in (0, 1) and not np.isclose(scale * _DN, 1):
-        raise SourceError(f"{href} has a scale of {scale:g}; band {band} needs 0.0001; leave out this scene")
+def _check_scaled(band: str, href: str, dtype: str) -> None:
+    """Refuse other numbers than the card's own, of which 0 is nodata though it is a reflectance."""
+    if dtype != "uint16":
+        raise SourceError(f"{href} is {dtype}; band {band} needs uint16", advice="leave out this scene")
+
+
+def _of_reflectance(band: str, boa_offset: int, href: str, dtype: str) -> str | None:
     if np.dtype(dtype).kind == "f":
         if boa_offset:
             raise SourceError(
@@ -81,15 +106,17 @@ def _of_reflectance(band: str, boa_offset: int, href: str, dtype: str, scale: fl
         return None
     if dtype in _INTEGERS:
         return INTEGERS
-    raise SourceError(f"{href} is {dtype}; band {band} needs uint16, int16 or float32; leave out this scene")
+    raise SourceError(f"{href} is {dtype}; band {band} needs uint16, int16 or float32", advice="leave out this scene")
 
 
 def _check_power(card: Card, href: str, dtype: str, scale: float) -> None:
     """Refuse radar in scaled or whole numbers."""
-    wanted = "linear power" if card.name == "bs" else "coherence from 0 to 1"
+    expected = card.quantity.wanted
     if np.dtype(dtype).kind != "f" or scale not in (0, 1):
         stored = dtype if scale in (0, 1) else f"{dtype} with a scale of {scale:g}"
-        raise SourceError(f"{href} is {stored}; card {card.name} needs {wanted} as float32; leave out this scene")
+        raise SourceError(
+            f"{href} is {stored}; card {card.name} needs {expected} as float32", advice="leave out this scene"
+        )
 
 
 def check_pixel(card: Card, band: str, href: str, epsg: int, pixel: tuple[float, float]) -> None:
@@ -110,9 +137,10 @@ def check_pixel(card: Card, band: str, href: str, epsg: int, pixel: tuple[float,
     sides = pixel if tolerance < 0.1 else (pixel[1], pixel[1])
     if not any(all(abs(side * per_unit / size - 1) < tolerance for side in sides) for size in sizes):
         stored = " x ".join(f"{side * per_unit:.4g}" for side in dict.fromkeys(sides))
-        wanted = " or ".join(map(str, sizes))
+        expected = " or ".join(map(str, sizes))
         raise SourceError(
-            f"{href} has pixels of {stored} m; band {band} of card {card.name} has {wanted} m; leave out this scene"
+            f"{href} has pixels of {stored} m; band {band} of card {card.name} has {expected} m",
+            advice="leave out this scene",
         )
 
 
@@ -128,7 +156,7 @@ def _metres(epsg: int) -> tuple[float, float]:
     return float(system.linear_units_factor[1]), 0.01
 
 
-def decoded(pixels: NDArray[Any], encoding: str, href: str) -> NDArray[Any]:
+def decoded(pixels: PixelArray, encoding: str, href: str) -> PixelArray:
     """The stored numbers in the unit of the card; 0 stays nodata.
 
     Args:
@@ -139,6 +167,8 @@ def decoded(pixels: NDArray[Any], encoding: str, href: str) -> NDArray[Any]:
     Raises:
         SourceError: what should be reflectance cannot be.
     """
+    if encoding in _MASKS:
+        return _MASKS[encoding].classes_of(pixels)
     if encoding == INTEGERS:
         if pixels.dtype == np.int16:
             return pixels.view(np.uint16)
@@ -156,7 +186,7 @@ def decoded(pixels: NDArray[Any], encoding: str, href: str) -> NDArray[Any]:
     return numbers.astype(np.int32).astype(np.uint16)  # negative ones wrap round
 
 
-def _power(decibels: NDArray[Any]) -> NDArray[np.float32]:
+def _power(decibels: PixelArray) -> NDArray[np.float32]:
     """Decibels as linear power; 0 where they are 0, not finite, or no measurement."""
     valid = (decibels != 0) & (np.abs(decibels) < _MOST_DECIBELS)  # false for NaN
     linear = np.zeros(decibels.shape, np.float32)
@@ -164,27 +194,28 @@ def _power(decibels: NDArray[Any]) -> NDArray[np.float32]:
     return linear
 
 
-def without_negative(pixels: NDArray[Any]) -> int:
+def without_negative(pixels: PixelArray) -> int:
     """Make power or coherence below 0, which is nodata that the file does not declare, nodata in place; how many."""
     wrong = pixels < 0
     pixels[wrong] = 0
     return int(np.count_nonzero(wrong))
 
 
-def without_wrapped(pixels: NDArray[Any]) -> int:
+def without_wrapped(pixels: PixelArray, highest: float | None = HIGHEST) -> int:
     """Make DN that are no reflectance nodata, in place; how many there were.
 
     Args:
-        pixels: DN of a band of card s2 of any shape; other types than uint16 are left alone.
+        pixels: DN of a band of any shape; other types than uint16 are left alone.
+        highest: of the card; None where all are reflectance.
     """
-    if pixels.dtype != np.uint16 or pixels.max(initial=0) <= HIGHEST:
+    if highest is None or pixels.dtype != np.uint16 or pixels.max(initial=0) <= highest:
         return 0
-    wrong = pixels > HIGHEST
+    wrong = pixels > highest
     pixels[wrong] = 0
     return int(np.count_nonzero(wrong))
 
 
-def check_radar(card: Card, band: str, pixels: NDArray[Any]) -> None:
+def check_radar(card: Card, band: str, pixels: PixelArray) -> None:
     """Refuse pixels over parcels whose median shows that they are in another unit than the card's.
 
     Raises:
@@ -192,10 +223,10 @@ def check_radar(card: Card, band: str, pixels: NDArray[Any]) -> None:
     """
     valid = pixels[np.isfinite(pixels) & (pixels != 0)]
     median = float(np.median(valid)) if valid.size else 1.0
-    if not 0 < median <= (_ABSURD if card.name == "bs" else 1):
-        wanted = "linear power" if card.name == "bs" else "coherence from 0 to 1"
+    if not 0 < median <= card.quantity.most:
+        expected = card.quantity.wanted
         kind = "dB or undeclared nodata" if median < 0 else "scaled numbers or amplitude"
         raise SourceError(
-            f"its {band} has a median of {median:.4g}, as {kind} would have; card {card.name} needs {wanted}; "
+            f"its {band} has a median of {median:.4g}, as {kind} would have; card {card.name} needs {expected}; "
             "leave out this scene"
         )

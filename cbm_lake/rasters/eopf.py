@@ -14,7 +14,7 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,18 @@ from obstore.exceptions import BaseError
 from zarr.storage import ObjectStore
 
 from cbm_lake.errors import SourceError
+from cbm_lake.geo.windows import PixelArray, Window
 from cbm_lake.storage import ranges
 from cbm_lake.storage.access import explained, is_remote, zarr_store
 from cbm_lake.storage.stores import Remote, folder_store, is_distant, local_path, shown
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore as Client
+
+    from cbm_lake.storage.access import ZarrArray, ZarrStore
+
+ProductStore: TypeAlias = "ZarrStore | ObjectStore[Client]"
+"""Where zarr finds a product."""
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +71,7 @@ class Band:
     """One band of a product."""
 
     href: str
-    array: zarr.Array[Any]
+    array: ZarrArray
     epsg: int
     transform: Affine
     offset: int | None
@@ -81,7 +90,9 @@ class Band:
         except _ZARR_ERRORS as error:
             raise _unreadable(href, error) from None  # its text may have a signature
         if epsg is None or transform is None or transform.b or transform.d or transform.e >= 0:
-            raise SourceError(f"{shown(href)} has no known coordinate system or is not north-up; leave out this scene")
+            raise SourceError(
+                f"{shown(href)} has no known coordinate system or is not north-up", advice="leave out this scene"
+            )
         return cls(href, array, epsg, transform, _offset(href) if array.dtype.kind == "f" else None)
 
     @property
@@ -106,17 +117,17 @@ class Band:
         """What the array declares to be nodata."""
         if self.offset is not None:
             return None
-        own = self.array.attrs.get("_FillValue", self.array.attrs.get("fill_value", self.array.fill_value))
-        return float(own) if isinstance(own, int | float | np.number) else None
+        declared = self.array.attrs.get("_FillValue", self.array.attrs.get("fill_value", self.array.fill_value))
+        return float(declared) if isinstance(declared, int | float | np.number) else None
 
-    def read(self, rows: slice, columns: slice) -> npt.NDArray[Any]:
+    def read(self, window: Window) -> PixelArray:
         """The DN of a window.
 
         Raises:
             SourceError: chunks are damaged or out of reach.
         """
         try:
-            pixels = np.asarray(self.array[rows, columns])
+            pixels = np.asarray(self.array[window.slices])
         except _ZARR_ERRORS as error:
             raise _unreadable(self.href, error) from None
         if self.offset is not None:
@@ -124,7 +135,7 @@ class Band:
         return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def _to_dn(reflectance: npt.NDArray[Any], offset: int) -> npt.NDArray[np.uint16]:
+def _to_dn(reflectance: PixelArray, offset: int) -> npt.NDArray[np.uint16]:
     """The DN of which (DN + offset) / 10000 is the reflectance; 0 where that is NaN, and nowhere else."""
     numbers = np.rint(reflectance.astype(np.float64) * _QUANTIFICATION - offset)
     missing = np.isnan(numbers)
@@ -133,42 +144,42 @@ def _to_dn(reflectance: npt.NDArray[Any], offset: int) -> npt.NDArray[np.uint16]
 
 def _offset(href: str) -> int:
     """BOA_ADD_OFFSET of the product by the processing baseline in its name, which also decides in the catalogue."""
-    found = _BASELINE.search(href)
-    if found is None:
+    baseline = _BASELINE.search(href)
+    if baseline is None:
         raise SourceError(
             f"{shown(href)} holds reflectance instead of numbers, and its name lacks the processing baseline "
             "(…_N0511_…) that tells how to turn it back; give the store its product's name"
         )
-    return _OFFSET if found["baseline"] >= _OFFSET_SINCE else 0
+    return _OFFSET if baseline["baseline"] >= _OFFSET_SINCE else 0
 
 
-def _opened(href: str) -> tuple[zarr.Array[Any], list[zarr.Group]]:
+def _opened(href: str) -> tuple[ZarrArray, list[zarr.Group]]:
     """The array, and the groups that it is in, innermost first."""
     parts = _STORE.match(href)
     if parts is None:
         raise SourceError(f"{shown(href)} is in no Zarr store (a folder or URL that ends in .zarr)")
     store, path = _store(parts["root"]), parts["path"] or ""
-    found: Any = zarr.open(store, path=path, mode="r")
-    if isinstance(found, zarr.Group):
-        names = [name for name, array in found.arrays() if name not in _COORDINATES and array.ndim == 2]
+    node = zarr.open(store, path=path, mode="r")
+    if isinstance(node, zarr.Group):
+        names = [name for name, array in node.arrays() if name not in _COORDINATES and array.ndim == 2]
         if len(names) != 1:
             raise SourceError(f"{shown(href)} is a group of {len(names)} bands ({', '.join(names)}); name one of them")
-        found, path = found[names[0]], f"{path}/{names[0]}"
-    if found.ndim != 2 or found.dtype.kind not in "uif":
+        node, path = cast("ZarrArray", node[names[0]]), f"{path}/{names[0]}"
+    if node.ndim != 2 or node.dtype.kind not in "uif":
         raise SourceError(
-            f"{shown(href)} is no band: it has {found.ndim} dimensions of {found.dtype}; leave out this scene"
+            f"{shown(href)} is no band: it has {node.ndim} dimensions of {node.dtype}", advice="leave out this scene"
         )
-    return found, list(_parents(store, path))
+    return node, list(_parents(store, path))
 
 
-def _store(root: str) -> Any:
+def _store(root: str) -> ProductStore:
     """Where zarr finds the product: a folder, or a web or object store."""
     if is_remote(root) or not is_distant(root):
         return zarr_store(local_path(root))
     return ObjectStore(folder_store(root), read_only=True)
 
 
-def _parents(store: Any, path: str) -> Iterator[zarr.Group]:
+def _parents(store: ProductStore, path: str) -> Iterator[zarr.Group]:
     """The group that a path is in, and the root, where the product's own attributes are."""
     for group in dict.fromkeys((path.strip("/").rpartition("/")[0], "")):
         try:
@@ -177,11 +188,11 @@ def _parents(store: Any, path: str) -> Iterator[zarr.Group]:
             log.debug("no group %s in %s", group or "at the root", store)
 
 
-def _epsg(array: zarr.Array[Any], around: list[zarr.Group]) -> int | None:
+def _epsg(array: ZarrArray, around: list[zarr.Group]) -> int | None:
     """The coordinate system: of the array, its group, its grid mapping, or the whole product."""
     for attributes in (array.attrs, *(group.attrs for group in around)):
-        discovery: Any = attributes.get("stac_discovery", {})
-        other: Any = attributes.get("other_metadata", {})
+        discovery = cast("dict[str, Any]", attributes.get("stac_discovery", {}))
+        other = cast("dict[str, Any]", attributes.get("other_metadata", {}))
         stated = attributes.get("proj:code") or attributes.get("proj:epsg")
         stated = stated or other.get("horizontal_CRS_code") or other.get("horizontal_crs_code")
         properties = discovery.get("properties", {})
@@ -196,13 +207,13 @@ def _epsg(array: zarr.Array[Any], around: list[zarr.Group]) -> int | None:
     return None
 
 
-def _transform(array: zarr.Array[Any], around: list[zarr.Group]) -> Affine | None:
+def _transform(array: ZarrArray, around: list[zarr.Group]) -> Affine | None:
     """From (column, row) to map coordinates: as stated, else from the outline, else from the pixel centres' x and y."""
     rows, columns = array.shape
-    stated: Any = array.attrs.get("proj:transform")
+    stated = cast("list[float] | None", array.attrs.get("proj:transform"))
     if stated:
         return Affine(*stated[:6])
-    box: Any = array.attrs.get("proj:bbox")
+    box = cast("list[float] | None", array.attrs.get("proj:bbox"))
     if box:
         left, bottom, right, top = box
         return Affine((right - left) / columns, 0, left, 0, (bottom - top) / rows, top)

@@ -10,10 +10,10 @@ import itertools
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import rasterio
@@ -21,17 +21,17 @@ import rasterio.shutil
 import tifffile
 from affine import Affine
 from rasterio.errors import RasterioError
-from rasterio.windows import Window
 
 from cbm_lake.errors import InvalidInputError, SourceError, of_extra
 from cbm_lake.files import durable
-from cbm_lake.rasters import CHUNK
+from cbm_lake.rasters import CHUNK, Window
 from cbm_lake.rasters.cf import GRID_MAPPING
 from cbm_lake.storage.store import translated
 
 if TYPE_CHECKING:
     import xarray as xr
-    from numpy.typing import NDArray
+
+    from cbm_lake.rasters import PixelArray
 
 Progress = Callable[[int, int], None]
 """Called with how many parts are written and how many there are."""
@@ -40,9 +40,14 @@ NETCDF: Final = (".nc", ".nc4")
 _MOST_BANDS: Final = 65_535
 """A TIFF cannot have more."""
 _TILED: Final = {
-    "driver": "GTiff", "tiled": True, "interleave": "band", "blockxsize": CHUNK, "blockysize": CHUNK,
-    "compress": "deflate", "BIGTIFF": "IF_SAFER",
-}  # fmt: skip
+    "driver": "GTiff",
+    "tiled": True,
+    "interleave": "band",
+    "blockxsize": CHUNK,
+    "blockysize": CHUNK,
+    "compress": "deflate",
+    "BIGTIFF": "IF_SAFER",
+}
 _COG: Final = {"driver": "COG", "compress": "DEFLATE", "predictor": "YES", "blocksize": CHUNK, "BIGTIFF": "IF_SAFER"}
 _SPECIAL = re.compile(r"[^\w-]")
 """What is not put into the name of a file."""
@@ -136,27 +141,29 @@ def _tiff(dataset: xr.Dataset, draft: Path, progress: Progress, dates: Sequence[
     height, width = dataset.sizes["y"], dataset.sizes["x"]
     shape = {"width": width, "height": height, "count": len(layers), "dtype": dtype}
     options = {**_TILED, "predictor": 3 if dtype.kind == "f" else 2, "nodata": nodata}
-    blocks = [(row, col) for row in range(0, height, CHUNK) for col in range(0, width, CHUNK)]
-    place = {"crs": dataset[GRID_MAPPING].attrs["crs_wkt"], "transform": _transform(dataset)}
-    with rasterio.open(draft, "w", **options, **shape, **place) as file:
+    corners = [(row, col) for row in range(0, height, CHUNK) for col in range(0, width, CHUNK)]
+    windows = [Window(row, col, min(CHUNK, height - row), min(CHUNK, width - col)) for row, col in corners]
+    position = {"crs": dataset[GRID_MAPPING].attrs["crs_wkt"], "transform": _transform(dataset)}
+    with rasterio.open(draft, "w", **options, **shape, **position) as file:
         for layer, (number, band) in enumerate(layers, 1):
             moment = dataset.isel(time=number)
-            for row, col in blocks:
-                part = moment[band].isel(y=slice(row, row + CHUNK), x=slice(col, col + CHUNK))
-                file.write(_pixels(part, nodata, dtype), layer, window=Window(col, row, *part.shape[::-1]))
+            for window in windows:
+                rows, columns = window.slices
+                part = moment[band].isel(y=rows, x=columns)
+                file.write(_pixels(part, nodata, dtype), layer, window=window.ranges)
             file.set_band_description(layer, f"{str(moment['time'].to_numpy())[:10]} {band}")
-            told = {"scene": moment["scene"].item(), "obstime": f"{moment['time'].to_numpy()}Z", "band": band}
-            file.update_tags(layer, **told, boa_offset=int(moment["boa_offset"]))
+            tags = {"scene": moment["scene"].item(), "obstime": f"{moment['time'].to_numpy()}Z", "band": band}
+            file.update_tags(layer, **tags, boa_offset=int(moment["boa_offset"]))
             progress(layer, len(layers))
     _check_whole(draft)
 
 
-def _pixels(part: xr.DataArray, nodata: float, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _pixels(part: xr.DataArray, nodata: float, dtype: np.dtype[np.generic]) -> PixelArray:
     """A block in the file's type; what is nodata in the dataset is so in the file."""
     values = part.to_numpy()
     if np.isnan(nodata):
-        own = 0 if values.dtype.kind != "f" else part.attrs.get("_FillValue", np.nan)
-        values = np.where(values == own, np.nan, values)
+        declared = 0 if values.dtype.kind != "f" else part.attrs.get("_FillValue", np.nan)
+        values = np.where(values == declared, np.nan, values)
     return values.astype(dtype, copy=False)
 
 
@@ -192,11 +199,11 @@ def _netcdf(dataset: xr.Dataset, draft: Path, progress: Progress) -> None:
     system = dataset[GRID_MAPPING].assign_attrs(GeoTransform=transform)
     block = (1, *(min(CHUNK, dataset.sizes[name]) for name in ("y", "x")))
     layout = {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": block}
-    encoding: dict[str, dict[str, Any]] = {str(band): layout for band in dataset.data_vars}
+    encoding: dict[str, Mapping[str, object]] = {str(band): layout for band in dataset.data_vars}
     encoding["time"] = {"units": "microseconds since 1970-01-01", "dtype": "int64"}
     tasks, total = itertools.count(1), 1
 
-    def advance(_: Any, __: Any, graph: Sized, *___: Any) -> None:
+    def advance(_: object, __: object, graph: Sized, *___: object) -> None:
         nonlocal total
         total = len(graph)
         progress(next(tasks), total)

@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
 from cbm_lake.errors import SourceError
-from cbm_lake.rasters import Raster, Window, encoding, environment, eopf, jp2, opened, stamp_of
+from cbm_lake.rasters import PixelArray, Raster, Window, encoding, environment, eopf, jp2, opened, stamp_of
 from cbm_lake.rasters.jp2 import Jp2
 from cbm_lake.rasters.tiff import Tiff
 from cbm_lake.storage import stores
 from cbm_lake.storage.ranges import ByteSource, open_bytes
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
 
 _RUN: Final = 4096
 """Blocks side by side are read at once up to so many columns where their requests or threads can overlap."""
@@ -32,7 +32,7 @@ _RUN: Final = 4096
 class Source(Protocol):
     """Where blocks of pixels come from."""
 
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+    def read(self, windows: Iterable[Window]) -> Iterator[PixelArray]:
         """The pixels of each window, in that order; each array is the caller's own.
 
         Raises:
@@ -47,8 +47,8 @@ def source(raster: Raster, threads: int = 1) -> Source:
         raster: as its header was read.
         threads: how many may decode it, where it is JPEG 2000; a lone scene gains from more.
     """
-    found = _stored(raster, threads)
-    return EncodedSource(found, raster) if raster.encoding else found
+    stored = _stored(raster, threads)
+    return EncodedSource(stored, raster) if raster.encoding else stored
 
 
 def _stored(raster: Raster, threads: int) -> Source:
@@ -59,10 +59,10 @@ def _stored(raster: Raster, threads: int) -> Source:
         return ProductSource(raster) if eopf.holds(path) else FileSource(raster, threads)
     file = open_bytes(path)
     _check_unchanged(raster, file.stamp)
-    own = None
+    decoded = None
     if not raster.masked and raster.band == 1:
-        own = _tiff_source(raster, file) or _jp2_source(raster, file, threads)
-    return own or FileSource(raster, threads, file)
+        decoded = _tiff_source(raster, file) or _jp2_source(raster, file, threads)
+    return decoded or FileSource(raster, threads, file)
 
 
 def _check_unchanged(raster: Raster, now: str) -> None:
@@ -101,7 +101,7 @@ class EncodedSource:
     def __init__(self, stored: Source, raster: Raster) -> None:
         self._stored, self._raster = stored, raster
 
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+    def read(self, windows: Iterable[Window]) -> Iterator[PixelArray]:
         """See `Source`."""
         for pixels in self._stored.read(windows):
             yield encoding.decoded(pixels, self._raster.encoding or "", stores.shown(self._raster.href))
@@ -113,7 +113,7 @@ class TiffSource:
     def __init__(self, raster: Raster, tiff: Tiff) -> None:
         self._raster, self._tiff = raster, tiff
 
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+    def read(self, windows: Iterable[Window]) -> Iterator[PixelArray]:
         """See `Source`."""
         windows = list(windows)
         numbers = [number for window in windows for _, _, number in self._touched(window)]
@@ -128,7 +128,7 @@ class TiffSource:
             for across in range(col // tiff.tile[1], -(-(col + width) // tiff.tile[1])):
                 yield down * tiff.tile[0] - row, across * tiff.tile[1] - col, down * tiff.across + across
 
-    def _assembled(self, tiles: Iterator[NDArray[Any]], window: Window) -> NDArray[Any]:
+    def _assembled(self, tiles: Iterator[PixelArray], window: Window) -> PixelArray:
         """The pixels of a window out of all tiles that it touches, which come next."""
         tiff, (row, col, height, width) = self._tiff, window
         if row % tiff.tile[0] == col % tiff.tile[1] == 0 and height <= tiff.tile[0] and width <= tiff.tile[1]:
@@ -147,7 +147,7 @@ class Jp2Source:
     def __init__(self, raster: Raster, tiles: Jp2, file: ByteSource, threads: int = 1) -> None:
         self._raster, self._tiles, self._file, self._threads = raster, tiles, file, threads
 
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+    def read(self, windows: Iterable[Window]) -> Iterator[PixelArray]:
         """See `Source`."""
         self._tiles = self._tiles.located(self._file)
         for pixels in jp2.read(self._tiles, self._file, windows, self._threads):
@@ -160,11 +160,11 @@ class ProductSource:
     def __init__(self, raster: Raster) -> None:
         self._raster = raster
 
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+    def read(self, windows: Iterable[Window]) -> Iterator[PixelArray]:
         """See `Source`."""
         band = eopf.Band.inspect(self._raster.href)
-        for row, col, height, width in windows:
-            yield without_nodata(band.read(slice(row, row + height), slice(col, col + width)), self._raster.nodata)
+        for window in windows:
+            yield without_nodata(band.read(window), self._raster.nodata)
 
 
 class FileSource:
@@ -175,16 +175,15 @@ class FileSource:
         self._raster, self._threads, self._file = raster, 1 if distant else threads, file
         self._run = _RUN if threads > 1 or distant else 0
 
-    def read(self, windows: Iterable[Window]) -> Iterator[NDArray[Any]]:
+    def read(self, windows: Iterable[Window]) -> Iterator[PixelArray]:
         """See `Source`."""
         with opened(self._raster.href, self._threads, self._file) as dataset:
             for run in _runs(windows, self._run):
                 yield from _parts(self._pixels(dataset, run), run)
 
-    def _pixels(self, dataset: Any, run: list[Window]) -> NDArray[Any]:
+    def _pixels(self, dataset: DatasetReader, run: list[Window]) -> PixelArray:
         """The pixels of windows side by side."""
-        row, col, height, _ = run[0]
-        window = ((row, row + height), (col, run[-1].col + run[-1].width))
+        window = run[0]._replace(width=run[-1].col + run[-1].width - run[0].col).ranges
         with environment(self._threads):
             pixels = without_nodata(dataset.read(self._raster.band, window=window), self._raster.nodata)
             if self._raster.masked:
@@ -192,7 +191,7 @@ class FileSource:
         return pixels
 
 
-def _parts(pixels: NDArray[Any], run: list[Window]) -> Iterator[NDArray[Any]]:
+def _parts(pixels: PixelArray, run: list[Window]) -> Iterator[PixelArray]:
     """The pixels of each of the windows side by side."""
     left = run[0].col
     return (pixels[:, window.col - left : window.col - left + window.width] for window in run)
@@ -213,7 +212,7 @@ def _runs(windows: Iterable[Window], columns: int) -> Iterator[list[Window]]:
         yield run
 
 
-def without_nodata(pixels: NDArray[Any], nodata: float | None) -> NDArray[Any]:
+def without_nodata(pixels: PixelArray, nodata: float | None) -> PixelArray:
     """The pixels, those of that value made 0 in place."""
     if nodata is not None:
         pixels[pixels == pixels.dtype.type(nodata)] = 0

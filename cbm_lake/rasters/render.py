@@ -6,42 +6,41 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import imagecodecs
 import numpy as np
 import rasterio
 from rasterio.errors import RasterioError
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.files import durable
+from cbm_lake.geo.windows import PixelArray
 
 if TYPE_CHECKING:
     from affine import Affine
     from numpy.typing import NDArray
 
 BRIGHTEST: Final = MappingProxyType(
-    {
-        "B02": 2800, "B03": 2800, "B04": 2800, "B05": 3500, "B06": 4500, "B07": 5000, "B08": 5500, "B8A": 5500,
-        "B11": 4500, "B12": 4000, "VV": 0.4, "VH": 0.1,
-    }
-)  # fmt: skip
+    {band.name: band.display[1] for card in cards.CARDS.values() for band in card.bands}
+)
 """What is drawn white by default: farmland is rarely brighter. Harmonised DN; linear power of radar."""
-CLASS_COLOURS: Final = np.array(
-    [
-        (0, 0, 0), (255, 0, 0), (47, 47, 47), (100, 50, 0), (0, 160, 0), (255, 230, 90),
-        (0, 0, 255), (128, 128, 128), (192, 192, 192), (255, 255, 255), (100, 200, 255), (255, 150, 255),
-    ],
-    np.uint8,
-)  # fmt: skip
-"""Colours of the scene classes 0 to 11, those of ESA's processor Sen2Cor."""
+CLASS_COLOURS: Final = MappingProxyType(
+    {
+        card.classification.name: np.array(card.classification.colours, np.uint8)
+        for card in cards.CARDS.values()
+        if card.classification
+    }
+)
+"""Red, green and blue of the classes 0, 1, … of each classification."""
 _PERCENTILES = re.compile(r"^(\d{1,2})_(\d{1,3})$")
 _GAMMA: Final = 0.8
 """Below 1 brightens what is dark: most of what grows."""
 
 
 def stretched(
-    bands: Mapping[str, NDArray[Any]], lut: str | None = None, nodata: NDArray[np.bool_] | None = None
+    bands: Mapping[str, PixelArray], lut: str | None = None, nodata: NDArray[np.bool_] | None = None
 ) -> NDArray[np.uint8]:
     """Red, green and blue (3, y, x), of three bands in that order, or of one in grey, scene classes in their colours.
 
@@ -56,29 +55,31 @@ def stretched(
     """
     if len(bands) not in (1, 3):
         raise InvalidInputError(f"a picture needs one band or three, not {len(bands)}")
-    if "SCL" in bands and len(bands) == 1:
-        classes = np.minimum(bands["SCL"].astype(np.intp), len(CLASS_COLOURS))
-        return np.moveaxis(np.vstack([CLASS_COLOURS, [(0, 0, 0)]])[classes], -1, 0).astype(np.uint8)
-    shown = [_shown(name, values, lut, nodata) for name, values in bands.items()]
-    return np.stack(shown if len(shown) == 3 else shown * 3)
+    name = next(iter(bands))
+    if name in CLASS_COLOURS and len(bands) == 1:
+        colours = CLASS_COLOURS[name]
+        classes = np.minimum(bands[name].astype(np.intp), len(colours))
+        return np.moveaxis(np.vstack([colours, [(0, 0, 0)]])[classes], -1, 0).astype(np.uint8)
+    layers = [_stretched(name, values, lut, nodata) for name, values in bands.items()]
+    return np.stack(layers if len(layers) == 3 else layers * 3)
 
 
-def _shown(name: str, values: NDArray[Any], lut: str | None, nodata: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+def _stretched(name: str, values: PixelArray, lut: str | None, nodata: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
     """One band as 0 to 255."""
-    seen = np.isfinite(values) & (values != 0 if nodata is None else ~nodata)
+    valid = np.isfinite(values) & (values != 0 if nodata is None else ~nodata)
     if lut is None:
         low, high, power = 0.0, float(BRIGHTEST.get(name, 10_000)), _GAMMA
     else:
         limits = _percentiles(lut)
-        low, high = np.percentile(values[seen], limits) if seen.any() else (0.0, 1.0)
+        low, high = np.percentile(values[valid], limits) if valid.any() else (0.0, 1.0)
         power = 1.0
-    scaled = (np.where(seen, values, low).astype(np.float32) - low) / max(high - low, 1e-9)
+    scaled = (np.where(valid, values, low).astype(np.float32) - low) / max(high - low, 1e-9)
     return (scaled.clip(0, 1) ** power * 255).round().astype(np.uint8)
 
 
 def _percentiles(lut: str) -> tuple[float, float]:
-    found = _PERCENTILES.match(lut)
-    low, high = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    match = _PERCENTILES.match(lut)
+    low, high = (float(match[1]), float(match[2])) if match else (0.0, 0.0)
     if not low < high <= 100:
         raise InvalidInputError(f"lut {lut!r} is no stretch; write two percentiles, for instance 5_95")
     return low, high
@@ -93,7 +94,7 @@ def png(colours: NDArray[np.uint8], nodata: NDArray[np.bool_] | None = None) -> 
 
 
 def save_geotiff(
-    file: Path, pixels: NDArray[Any], epsg: int, transform: Affine, tags: Mapping[str, Any], **profile: Any
+    file: Path, pixels: PixelArray, epsg: int, transform: Affine, tags: Mapping[str, object], **profile: object
 ) -> None:
     """Write bands (band, y, x) as GeoTIFF under a name that nobody sees before the file is whole.
 

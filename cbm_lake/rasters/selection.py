@@ -14,7 +14,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from cbm_lake import cards
-from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.errors import InvalidInputError, UnknownSetError
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo.areas import bounds_in
 from cbm_lake.rasters import Grid, Window
@@ -48,9 +48,16 @@ class Choice:
 
     @classmethod
     def of(
-        cls, card: str, aoi: str | None, year: int | None, grid: str | None, resolution: float | None,
-        bands: Iterable[str] | None, start: date | str | None, end: date | str | None,
-    ) -> Choice:  # fmt: skip
+        cls,
+        card: str,
+        aoi: str | None = None,
+        year: int | None = None,
+        grid: str | None = None,
+        resolution: float | None = None,
+        bands: Iterable[str] | None = None,
+        start: date | str | None = None,
+        end: date | str | None = None,
+    ) -> Choice:
         """The choice that a caller described.
 
         Raises:
@@ -63,7 +70,7 @@ class Choice:
             raise InvalidInputError(f"{resolution!r} is no pixel size; give a number above 0")
         names = (bands,) if isinstance(bands, str) else None if bands is None else tuple(bands)
         if names is not None:
-            measured = tuple(name for name in names if name != kind.classification)
+            measured = tuple(name for name in names if not kind.is_classes(name))
             if measured or not names:
                 kind.check_bands(measured)
         first, last = (None if value is None else day_of(value) for value in (start, end))
@@ -72,12 +79,12 @@ class Choice:
         return cls(kind, aoi.lower() if aoi else None, year, grid, resolution, names, first, last)
 
     def fits(self, name: str, grid: Grid, bands: Collection[str]) -> bool:
-        """Whether a grid with those bands is one of those wanted."""
+        """Whether a grid with those bands is one of those that are asked for."""
         sized = self.resolution is None or math.isclose(grid.transform.a, self.resolution, rel_tol=1e-6)
         return sized and self.grid in (None, name) and set(self.bands or ()) <= set(bands)
 
     def contains(self, slot: Slot) -> bool:
-        """Whether a scene was taken on one of the days wanted (UTC)."""
+        """Whether a scene was taken on one of the days (UTC)."""
         day = slot.obstime.astimezone(UTC).date()
         return (self.start is None or day >= self.start) and (self.end is None or day <= self.end)
 
@@ -99,14 +106,14 @@ def extent_of(lake: Pixels, aoi: str, year: int | None) -> Extent:
     """The box round the parcels of an area in each of their coordinate systems."""
     rows = lake.query("cube.extent", aoi=aoi.lower(), year=year).to_pylist()
     if not rows:
-        known = ", ".join(found.name for found in lake.parcel_sets()) or "none yet; load them first"
-        raise NotFoundError(f"no parcels of {aoi} {year or ''}".rstrip() + f" in this lake; there are: {known}")
+        listing = ", ".join(parcels.name for parcels in lake.parcel_sets()) or "none yet; load them first"
+        raise UnknownSetError(f"no parcels of {aoi} {year or ''}".rstrip(), listing)
     return tuple((row["epsg"], (row["west"], row["south"], row["east"], row["north"])) for row in rows)
 
 
 def _bounds(extent: Extent, epsg: int) -> tuple[float, float, float, float]:
     """The box round all of an extent in a coordinate system."""
-    boxes = [bounds_in(shapely.box(*box), own, epsg) for own, box in extent]
+    boxes = [bounds_in(shapely.box(*box), stated, epsg) for stated, box in extent]
     west, south, east, north = zip(*boxes, strict=True)
     return min(west), min(south), max(east), max(north)
 

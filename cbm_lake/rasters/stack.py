@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import rasterio
@@ -22,15 +22,16 @@ from rasterio.vrt import WarpedVRT
 from cbm_lake.cards import Card
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
 from cbm_lake.geo import areas
-from cbm_lake.rasters import CHUNK, Grid, Raster, Window, cf, encoding, eopf, opened
+from cbm_lake.rasters import CHUNK, Grid, PixelArray, Raster, Window, cf, encoding, eopf, opened
 from cbm_lake.rasters.cf import Slot
 from cbm_lake.rasters.readers import source, without_nodata
 from cbm_lake.rasters.selection import Choice, Extent, extent_of, grid_around, window_of
 from cbm_lake.storage import stores
 
 if TYPE_CHECKING:
+    import dask.array as da
     import xarray as xr
-    from numpy.typing import NDArray
+    from stackstac.raster_spec import RasterSpec
 
     from cbm_lake.lake.pixels import Pixels
 
@@ -48,39 +49,39 @@ class _Stackable:
     """Of each band, one for each scene."""
 
 
-def stack(lake: Pixels, chosen: Choice, epsg: int | None, *, harmonised: bool) -> xr.Dataset:
+def stack(lake: Pixels, choice: Choice, epsg: int | None, *, harmonised: bool) -> xr.Dataset:
     """See `Pixels.stack`."""
-    if epsg is not None and (chosen.grid or chosen.resolution is None or chosen.bands is None):
+    if epsg is not None and (choice.grid or choice.resolution is None or choice.bands is None):
         raise InvalidInputError(
             "a stack in a coordinate system of your own needs bands and a resolution, and no name of a grid"
         )
-    slots, assets = _catalogued(lake, chosen)
-    extent = extent_of(lake, str(chosen.aoi), chosen.year)
-    rasters = _headers(lake, chosen.card, slots, assets)
+    slots, assets = _catalogued(lake, choice)
+    extent = extent_of(lake, str(choice.aoi), choice.year)
+    rasters = _headers(lake, choice.card, slots, assets)
     if epsg is None:
-        found = _on_own_grid(slots, rasters, chosen, extent)
+        stackable = _on_own_grid(slots, rasters, choice, extent)
     else:
-        found = _Stackable(
-            grid_around(extent, epsg, float(chosen.resolution or 0)), slots, _complete(slots, rasters, chosen)
+        stackable = _Stackable(
+            grid_around(extent, epsg, float(choice.resolution or 0)), slots, _complete(slots, rasters, choice)
         )
-    dtypes = {name: chosen.card.cube_dtype(name) for name in found.rasters}
-    bands = {name: band(found.rasters[name], found.grid, dtype) for name, dtype in dtypes.items()}
-    dataset = cf.dataset(bands, found.grid, found.slots)
-    return cf.harmonised(dataset, chosen.card.classification) if harmonised else dataset
+    dtypes = {name: choice.card.cube_dtype(name) for name in stackable.rasters}
+    bands = {name: band(stackable.rasters[name], stackable.grid, dtype) for name, dtype in dtypes.items()}
+    dataset = cf.dataset(bands, stackable.grid, stackable.slots, choice.card.highest)
+    return cf.harmonised(dataset, choice.card) if harmonised else dataset
 
 
-def _catalogued(lake: Pixels, chosen: Choice) -> tuple[tuple[Slot, ...], list[dict[str, str]]]:
+def _catalogued(lake: Pixels, choice: Choice) -> tuple[tuple[Slot, ...], list[dict[str, str]]]:
     """The scenes that count and cover the area in that time, and the hrefs of each by band."""
-    start, end = (datetime.combine(day, time.min, UTC) for day in (chosen.start or date.min, chosen.end or date.max))
-    stop = end + timedelta(days=1) if chosen.end else end
-    rows = lake.query("cube.catalogued", card=chosen.card.name, start=start, stop=stop).to_pylist()
-    ground = lake.footprint(str(chosen.aoi))
+    start, end = (datetime.combine(day, time.min, UTC) for day in (choice.start or date.min, choice.end or date.max))
+    stop = end + timedelta(days=1) if choice.end else end
+    rows = lake.query("cube.catalogued", card=choice.card.name, start=start, stop=stop).to_pylist()
+    ground = lake.footprint(str(choice.aoi))
     rows = [row for row in rows if areas.is_seen(ground, row["footprint"])]
     if not rows:
-        raise NotFoundError(f"no scene of {chosen} that counts is catalogued; add scenes with card2db first")
-    wanted = chosen.bands or tuple(filter(None, (*chosen.card.default_bands, chosen.card.classification)))
+        raise NotFoundError(f"no scene of {choice} that counts is catalogued; add scenes with card2db first")
+    names = choice.bands or tuple(filter(None, (*choice.card.default_bands, choice.card.class_band)))
     assets = [
-        {name: asset["href"] for name, asset in row["assets"].items() if name in wanted and asset and asset["href"]}
+        {name: asset["href"] for name, asset in row["assets"].items() if name in names and asset and asset["href"]}
         for row in rows
     ]
     return tuple(Slot(row["id"], row["obstime"], row["boa_offset"]) for row in rows), assets
@@ -91,17 +92,19 @@ def _headers(lake: Pixels, card: Card, slots: Sequence[Slot], assets: list[dict[
     hrefs = {href for scene in assets for href in scene.values()}
     distant = [href for href in hrefs if "://" in href]
     rows = lake.query("extractions.headers", hrefs=distant).to_pylist() if distant else []
-    known = {row["href"]: Raster.from_json(row["header"]) for row in rows}
+    remembered = {row["href"]: Raster.from_json(row["header"]) for row in rows}
     with ThreadPoolExecutor(_READERS) as pool:
-        wanted = sorted(hrefs)
-        found = dict(zip(wanted, pool.map(lambda href: Raster.current(href, known.get(href)), wanted), strict=True))
+        ordered = sorted(hrefs)
+        current = dict(
+            zip(ordered, pool.map(lambda href: Raster.current(href, remembered.get(href)), ordered), strict=True)
+        )
     return [
-        {name: found[href].encoded(card, name, slot.boa_offset) for name, href in scene.items()}
+        {name: current[href].encoded(card, name, slot.boa_offset) for name, href in scene.items()}
         for slot, scene in zip(slots, assets, strict=True)
     ]
 
 
-def _on_own_grid(slots: Sequence[Slot], rasters: list[dict[str, Raster]], chosen: Choice, extent: Extent) -> _Stackable:
+def _on_own_grid(slots: Sequence[Slot], rasters: list[dict[str, Raster]], choice: Choice, extent: Extent) -> _Stackable:
     """The scenes of the one grid that fits, cut to the area."""
     grids: dict[Grid, dict[str, list[int]]] = {}
     for number, scene in enumerate(rasters):
@@ -110,13 +113,13 @@ def _on_own_grid(slots: Sequence[Slot], rasters: list[dict[str, Raster]], chosen
     fitting = {
         grid: bands
         for grid, bands in grids.items()
-        if chosen.fits(grid.name, grid, bands) and window_of(grid, extent) is not None
+        if choice.fits(grid.name, grid, bands) and window_of(grid, extent) is not None
     }
     if len(fitting) != 1:
-        known = "; ".join(f"{grid.name} ({', '.join(bands)})" for grid, bands in (fitting or grids).items())
-        what = f"{len(fitting)} grids hold" if fitting else "no grid holds all bands and the resolution of"
+        listing = "; ".join(f"{grid.name} ({', '.join(bands)})" for grid, bands in (fitting or grids).items())
+        problem = f"{len(fitting)} grids hold" if fitting else "no grid holds all bands and the resolution of"
         advice = "choose a grid, bands or a resolution, or give a coordinate system to resample to"
-        raise InvalidInputError(f"{what} {chosen}; {advice}: {known}")
+        raise InvalidInputError(f"{problem} {choice}; {advice}: {listing}")
     [(grid, bands)] = fitting.items()
     numbers = sorted({number for users in bands.values() for number in users})
     _check_complete({name: set(numbers) - set(users) for name, users in bands.items()}, slots)
@@ -124,14 +127,14 @@ def _on_own_grid(slots: Sequence[Slot], rasters: list[dict[str, Raster]], chosen
     return _Stackable(
         grid if window is None else cf.cut(grid, window),
         tuple(slots[number] for number in numbers),
-        {name: tuple(rasters[number][name] for number in numbers) for name in chosen.bands or sorted(bands)},
+        {name: tuple(rasters[number][name] for number in numbers) for name in choice.bands or sorted(bands)},
     )
 
 
-def _complete(slots: Sequence[Slot], rasters: list[dict[str, Raster]], chosen: Choice) -> dict[str, tuple[Raster, ...]]:
+def _complete(slots: Sequence[Slot], rasters: list[dict[str, Raster]], choice: Choice) -> dict[str, tuple[Raster, ...]]:
     """The rasters of each band wanted, one for each scene."""
     lacking = {
-        name: {number for number, scene in enumerate(rasters) if name not in scene} for name in chosen.bands or ()
+        name: {number for number, scene in enumerate(rasters) if name not in scene} for name in choice.bands or ()
     }
     _check_complete(lacking, slots)
     return {name: tuple(scene[name] for scene in rasters) for name in lacking}
@@ -150,7 +153,7 @@ def _check_complete(lacking: Mapping[str, set[int]], slots: Sequence[Slot]) -> N
 # -- stackstac ---------------------------------------------------------------------------------------------------------
 
 
-def band(rasters: Sequence[Raster], grid: Grid, dtype: str) -> Any:
+def band(rasters: Sequence[Raster], grid: Grid, dtype: str) -> da.Array:
     """The stored DN of one band of several scenes as a lazy dask array (scene, y, x); nodata is 0.
 
     Args:
@@ -178,10 +181,11 @@ def band(rasters: Sequence[Raster], grid: Grid, dtype: str) -> Any:
         errors_as_nodata=(),
         reader=_Reader,
     )
-    return array.data[:, 0]
+    stacked: da.Array = array.data[:, 0]
+    return stacked
 
 
-def _item(number: int, raster: Raster) -> dict[str, Any]:
+def _item(number: int, raster: Raster) -> dict[str, object]:
     """The least STAC item that stackstac accepts; the asset's href is the whole header, for `_Reader`."""
     rows, columns = raster.grid.shape
     transform = list(raster.grid.transform)[:6]
@@ -193,12 +197,12 @@ def _item(number: int, raster: Raster) -> dict[str, Any]:
 class _Reader:
     """Reads an asset on the grid of the stack, as stackstac asks for it."""
 
-    def __init__(self, *, url: str, spec: Any, dtype: np.dtype[Any], **_: Any) -> None:
+    def __init__(self, *, url: str, spec: RasterSpec, dtype: np.dtype[np.generic], **_: object) -> None:
         self._raster = Raster.from_json(url)
         self._grid = Grid(spec.epsg, spec.transform, spec.shape)
         self._dtype = dtype
 
-    def read(self, window: rasterio.windows.Window) -> NDArray[Any]:
+    def read(self, window: rasterio.windows.Window) -> PixelArray:
         """The pixels of a window of the stack's grid."""
         asked = Window(int(window.row_off), int(window.col_off), int(window.height), int(window.width))
         offset = _offset(self._raster.grid, self._grid)
@@ -208,7 +212,7 @@ class _Reader:
     def close(self) -> None:
         """Nothing stays open."""
 
-    def _copied(self, window: Window, down: int, across: int) -> NDArray[Any]:
+    def _copied(self, window: Window, down: int, across: int) -> PixelArray:
         """The raster's own pixels; 0 outside it."""
         (rows, columns), (top, left) = self._raster.grid.shape, (window.row + down, window.col + across)
         first, last = (max(top, 0), max(left, 0)), (min(top + window.height, rows), min(left + window.width, columns))
@@ -218,7 +222,7 @@ class _Reader:
             pixels[first[0] - top : last[0] - top, first[1] - left : last[1] - left] = inner
         return pixels
 
-    def _warped(self, window: rasterio.windows.Window) -> NDArray[Any]:
+    def _warped(self, window: rasterio.windows.Window) -> PixelArray:
         """The nearest pixel of the raster for each pixel of the grid; 0 outside it."""
         raster, (rows, columns) = self._raster, self._grid.shape
         name = stores.shown(raster.href)

@@ -14,33 +14,26 @@ from typing import IO, Any, Final, cast
 
 import imagecodecs
 import numpy as np
-import numpy.typing as npt
 import tifffile
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from cbm_lake.errors import SourceError
+from cbm_lake.geo.windows import PixelArray
 from cbm_lake.storage.ranges import ByteSource
 from cbm_lake.storage.vsi import BytesFile
-from cbm_lake.zonal.compiled import compiled
 
-Pixels = npt.NDArray[Any]
-
-_DECODERS: Final[dict[int, Callable[..., Any] | None]] = {
+_DECODERS: Final[dict[int, Callable[..., bytes | bytearray] | None]] = {
     tifffile.COMPRESSION.NONE: None,
     tifffile.COMPRESSION.LZW: imagecodecs.lzw_decode,
     tifffile.COMPRESSION.ADOBE_DEFLATE: imagecodecs.deflate_decode,
     tifffile.COMPRESSION.DEFLATE: imagecodecs.deflate_decode,
     tifffile.COMPRESSION.ZSTD: imagecodecs.zstd_decode,
 }
-_LANES: Final = 16
-"""Numbers that are summed up side by side."""
 _HORIZONTAL: Final = 2
 _FLOATING: Final = 3
 _STRUCTURE_ERRORS: Final = (
-    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error, tifffile.TiffFileError,
-)  # fmt: skip
+    *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError),
+    *(struct.error, tifffile.TiffFileError),
+)
 """What tifffile raises about a broken header; GDAL then says what is wrong with it."""
 
 
@@ -52,7 +45,7 @@ class Tiff:
     shape: tuple[int, int]
     tile: tuple[int, int]
     """Rows and columns of every tile; those at the edges are padded."""
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     """As stored, with its byte order."""
     compression: int
     predictor: int
@@ -77,11 +70,9 @@ class Tiff:
                     return None
                 shape, tile = (page.imagelength, page.imagewidth), (page.tilelength, page.tilewidth)
                 dtype = np.dtype(page.dtype).newbyteorder(file.byteorder)
-                tiff = cls(
-                    source, shape, tile, dtype, page.compression, page.predictor, page.dataoffsets,
-                    page.databytecounts,
-                    float(page.tags["GDAL_NODATA"].value) if "GDAL_NODATA" in page.tags else None,
-                )  # fmt: skip
+                nodata = float(page.tags["GDAL_NODATA"].value) if "GDAL_NODATA" in page.tags else None
+                coding, tiles = (page.compression, page.predictor), (page.dataoffsets, page.databytecounts)
+                tiff = cls(source, shape, tile, dtype, *coding, *tiles, nodata)
         except _STRUCTURE_ERRORS:
             return None
         return tiff if len(tiff.offsets) == len(tiff.sizes) == tiff.down * tiff.across else None
@@ -102,11 +93,11 @@ class Tiff:
         return 0 in self.sizes
 
     @property
-    def native(self) -> np.dtype[Any]:
+    def native(self) -> np.dtype[np.generic]:
         """The type of pixels once they are restored."""
         return self.dtype.newbyteorder("=")
 
-    def tiles(self, numbers: Sequence[int]) -> Iterator[Pixels]:
+    def tiles(self, numbers: Sequence[int]) -> Iterator[PixelArray]:
         """The pixels of tiles, in that order; 0 where none was written. Later ones are fetched meanwhile.
 
         Args:
@@ -124,7 +115,7 @@ class Tiff:
                 else:
                     yield np.zeros(self.tile, self.native)
 
-    def inflate(self, data: bytes, number: int) -> Pixels:
+    def inflate(self, data: bytes, number: int) -> PixelArray:
         """A tile decompressed but as stored, its predictor and byte order not undone.
 
         Args:
@@ -140,16 +131,16 @@ class Tiff:
         pixels = np.empty(self.tile, self.dtype)
         room = pixels.reshape(-1).view(np.uint8)
         try:
-            found = len(decode(data, out=room)) if decode else len(data)
+            length = len(decode(data, out=room)) if decode else len(data)
         except RuntimeError as error:
             raise self._damaged(number, " ".join(str(error).split())) from error
-        if found != len(room):
-            raise self._damaged(number, f"it has {found} bytes instead of {len(room)}")
+        if length != len(room):
+            raise self._damaged(number, f"it has {length} bytes instead of {len(room)}")
         if decode is None:
             room[:] = np.frombuffer(data, np.uint8)
         return pixels
 
-    def restore(self, stored: Pixels) -> Pixels:
+    def restore(self, stored: PixelArray) -> PixelArray:
         """The pixels of a tile as `inflate` gave it, in this machine's byte order; the tile may be changed."""
         if self.predictor == _FLOATING:
             return np.asarray(imagecodecs.floatpred_decode(stored.view(self.native), axis=-1))
@@ -181,45 +172,10 @@ def _is_plain(page: Any) -> bool:
     )
 
 
-def _running_sums(typing: Any, row: types.Array) -> Any:
-    """Replace the integers of a row by their running sums, and return how many: a multiple of _LANES.
+def _integrate(differences: PixelArray) -> None:
+    """Replace the rows of unsigned integers by their running sums, which wrap around.
 
-    Vector code, written out because no compiler finds it: each vector is added to itself shifted by 1, 2, 4, … lanes,
-    then the last sum of the vector before is added to all. It takes a quarter of the time of adding one by one.
+    Of a real tile of reflectance (uint16) this is 9 % of the time that deflate takes besides, 4 % of LZW's and 20 % of
+    Zstandard's; see benchmarks/predictor.py, also for other ways.
     """
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        array = context.make_array(row)(context, builder, values[0])
-        vector = ir.VectorType(context.get_data_type(row.dtype), _LANES)
-        zeros = ir.Constant(vector, [0] * _LANES)
-
-        def chosen(one: Any, other: Any, lanes: Sequence[int]) -> Any:
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), lanes)
-            return builder.shuffle_vector(one, other, mask)
-
-        before = cgutils.alloca_once_value(builder, zeros)  # type: ignore[no-untyped-call]
-        start = builder.bitcast(array.data, vector.as_pointer())
-        vectors = builder.sdiv(array.nitems, ir.Constant(array.nitems.type, _LANES))
-        with cgutils.for_range(builder, vectors) as loop:
-            place = builder.gep(start, [loop.index])
-            sums = builder.load(place, align=1)
-            for shift in (1, 2, 4, 8):
-                lanes = [max(_LANES - 1, _LANES + lane - shift) for lane in range(_LANES)]
-                sums = builder.add(sums, chosen(zeros, sums, lanes))
-            sums = builder.add(sums, builder.load(before))
-            builder.store(sums, place, align=1)
-            builder.store(chosen(sums, zeros, [_LANES - 1] * _LANES), before)
-        return builder.mul(vectors, ir.Constant(vectors.type, _LANES))
-
-    return types.intp(row), generate
-
-
-_sum_up: Any = intrinsic(_running_sums)
-
-
-@compiled
-def _integrate(differences: Pixels) -> None:
-    """Replace the rows of unsigned integers by their running sums, which wrap around."""
-    for row in range(len(differences)):
-        for k in range(max(_sum_up(differences[row]), 1), differences.shape[1]):
-            differences[row, k] += differences[row, k - 1]
+    imagecodecs.delta_decode(differences, axis=-1, out=differences)

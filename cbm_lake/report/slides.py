@@ -33,7 +33,7 @@ FIGURES: Final[dict[str, Draw]] = {
     f"Sentinel-1{_AND_CROP}": partial(show.time_series.s1, crop=True),
     "True colour": show.calendar.by_pid,
     "NDVI by day": partial(show.calendar.by_pid, bands="ndvi"),
-    "NDWI by day": partial(show.calendar.by_pid, bands="ndwi"),
+    "NDMI by day": partial(show.calendar.by_pid, bands="ndmi"),
     "Bare soil by day": partial(show.calendar.by_pid, bands="bare soil"),
     "Scene classes by day": partial(show.calendar.by_pid, bands="SCL"),
     "Histograms of NDVI": show.calendar.histograms,

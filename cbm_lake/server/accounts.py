@@ -12,12 +12,12 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -93,7 +93,7 @@ class Accounts:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._lock = threading.Lock()
-        self._seen: tuple[Any, dict[str, User]] = (None, {})
+        self._loaded: tuple[object, dict[str, User]] = (None, {})
         self._secret = secrets.token_bytes(32)
         self._remembered: dict[bytes, tuple[float, str, str]] = {}
         self._failures: dict[tuple[str, str], list[float]] = {}
@@ -117,7 +117,7 @@ class Accounts:
             NotFoundError: there is none of that name.
         """
         with self._changing() as users:
-            del users[self._known(users, name)]
+            del users[self._registered(users, name)]
 
     def grant(
         self, name: str, aois: tuple[str, ...], *, admin: bool | None = None, auditor: bool | None = None
@@ -129,9 +129,9 @@ class Accounts:
             NotFoundError: there is none of that name.
         """
         with self._changing() as users:
-            key = self._known(users, name)
+            key = self._registered(users, name)
             user = users[key]
-            change: dict[str, Any] = {"aois": _areas((*user.aois, *aois))}
+            change: dict[str, object] = {"aois": _areas((*user.aois, *aois))}
             change |= {right: is_on for right, is_on in (("admin", admin), ("auditor", auditor)) if is_on is not None}
             users[key] = user.model_copy(update=change)
 
@@ -142,9 +142,9 @@ class Accounts:
             NotFoundError: there is none of that name.
         """
         with self._changing() as users:
-            key = self._known(users, name)
-            left = tuple(aoi for aoi in users[key].aois if aoi not in _areas(aois))
-            change: dict[str, Any] = {"aois": left} if aois else {"tokens": ()}
+            key = self._registered(users, name)
+            remaining = tuple(aoi for aoi in users[key].aois if aoi not in _areas(aois))
+            change: dict[str, object] = {"aois": remaining} if aois else {"tokens": ()}
             users[key] = users[key].model_copy(update=change)
 
     def token(self, name: str, days: int = 90) -> str:
@@ -154,11 +154,11 @@ class Accounts:
             NotFoundError: there is none of that name.
         """
         token, now = secrets.token_urlsafe(32), datetime.now(UTC)
-        made = Token(sha256=hashlib.sha256(token.encode()).hexdigest(), expires=now + timedelta(days=days))
+        issued = Token(sha256=hashlib.sha256(token.encode()).hexdigest(), expires=now + timedelta(days=days))
         with self._changing() as users:
-            key = self._known(users, name)
-            valid = [held for held in users[key].tokens if held.expires > now]
-            users[key] = users[key].model_copy(update={"tokens": (*valid, made)})
+            key = self._registered(users, name)
+            valid = [each for each in users[key].tokens if each.expires > now]
+            users[key] = users[key].model_copy(update={"tokens": (*valid, issued)})
         return token
 
     def users(self) -> dict[str, User]:
@@ -214,25 +214,25 @@ class Accounts:
         name = _folded(name)
         user, now = self._users().get(name), time.monotonic()
         with self._lock:
-            known = (entry for entry in self._remembered.values() if entry[1] == name)
-            if user and any(until > now and against == user.hash for until, _, against in known):
+            entries = (entry for entry in self._remembered.values() if entry[1] == name)
+            if user and any(until > now and against == user.hash for until, _, against in entries):
                 self._failures.setdefault((name, address), []).append(now)
 
     def check_token(self, token: str) -> Account | None:
         """Whose token this is, or None when nobody's or expired."""
         digest, now = hashlib.sha256(token.encode()).hexdigest(), datetime.now(UTC)
-        found = None
+        account = None
         for name, user in self._users().items():
-            for held in user.tokens:
-                if hmac.compare_digest(held.sha256, digest) and held.expires > now:
-                    found = _account(name, user)
-        return found
+            for issued in user.tokens:
+                if hmac.compare_digest(issued.sha256, digest) and issued.expires > now:
+                    account = _account(name, user)
+        return account
 
     def _refuse_locked(self, key: tuple[str, str]) -> None:
         since = time.monotonic() - _LOCKED
         with self._lock:
             if len(self._failures) > _MOST_FAILING:
-                self._failures = {held: times for held, times in self._failures.items() if times[-1] > since}
+                self._failures = {pair: times for pair, times in self._failures.items() if times[-1] > since}
             failures = [moment for moment in self._failures.get(key, ()) if moment > since]
         if len(failures) >= _FAILURES:
             raise LockedOutError(failures[-_FAILURES] - since)
@@ -249,9 +249,9 @@ class Accounts:
             return {}
         stamp = (state.st_ino, state.st_mtime_ns, state.st_size)
         with self._lock:
-            if self._seen[0] != stamp:
-                self._seen = (stamp, self._read())
-            return self._seen[1]
+            if self._loaded[0] != stamp:
+                self._loaded = (stamp, self._read())
+            return self._loaded[1]
 
     def _read(self) -> dict[str, User]:
         try:
@@ -275,11 +275,11 @@ class Accounts:
         except OSError as error:
             raise ConfigError(f"{self.file} cannot be written ({error.strerror}); check its folder's rights") from error
 
-    def _write(self, document: dict[str, Any]) -> None:
+    def _write(self, document: Mapping[str, object]) -> None:
         with durable.replacing(self.file, private=True) as draft:
             draft.write_text(json.dumps(document, indent=4), encoding="utf-8")
 
-    def _known(self, users: dict[str, User], name: str) -> str:
+    def _registered(self, users: dict[str, User], name: str) -> str:
         key = name.strip().lower()
         if key not in users:
             raise NotFoundError(f"there is no account {name!r}; there are: {', '.join(sorted(users)) or 'none yet'}")
@@ -303,10 +303,10 @@ def _verified(hashed: str, password: str) -> bool:
 
 def _name(name: str) -> str:
     """A name as it is kept: lower case; HTTP Basic knows no colon in it."""
-    kept = name.strip().lower()
-    if not kept or ":" in kept or not kept.isprintable():
+    normal = name.strip().lower()
+    if not normal or ":" in normal or not normal.isprintable():
         raise InvalidInputError(f"{name!r} cannot be a user's name; take letters, digits, . _ - and @")
-    return kept
+    return normal
 
 
 def _areas(aois: tuple[str, ...]) -> tuple[str, ...]:

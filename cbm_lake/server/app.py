@@ -3,95 +3,59 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError
+from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError, UnknownSetError
 from cbm_lake.lake import Lake
-from cbm_lake.parcel.sources import LakeSource
-from cbm_lake.server import access, audit, documentation, features, legacy, legacy_images, modern, security, tiles
+from cbm_lake.server import access, documentation, features, legacy, legacy_images, modern, questions, security, tiles
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.server.audit import AccessLog
 from cbm_lake.server.gate import Doors, Gate
 from cbm_lake.server.limits import Rate, retry_after
 from cbm_lake.server.login import Door
-from cbm_lake.server.results import Results, Room
-from cbm_lake.server.security import RefusedError, User
-from cbm_lake.server.sqlbox import Limits
-from cbm_lake.server.sqldesk import SqlDesk
-from cbm_lake.server.turns import Allowance, BusyError
+from cbm_lake.server.security import NoSuchKindError, RefusedError, User
+from cbm_lake.server.state import ServerState, Settings, State
+from cbm_lake.server.turns import BusyError
+
+__all__ = ["ServerState", "Settings", "create_app"]
 
 log = logging.getLogger(__name__)
 
-_LISTING: Final = " in this lake; there are: "
-"""After this, messages of the library list the parcel sets of all areas."""
 _STATUS: Final = {NotFoundError: 404, InvalidInputError: 400, ConfigError: 500, SourceError: 502}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What an administrator may want otherwise."""
-
-    results: Path
-    """Folder of results to be fetched."""
-    files: Path
-    """Folder of files that are handed out, one folder per area."""
-    sql: bool = False
-    """Whether POST /v1/sql is offered."""
-    seconds: float = 3600.0
-    """For how long a result can be fetched."""
-    rate: float = 500.0
-    """Requests a second of one account, and so many twice over at once."""
-    heavy: int = 2
-    """Requests for images that are worked at the same time; others wait."""
-    limits: Limits = field(default_factory=Limits)
-    """What one statement of SQL may use."""
-    allowance: Allowance = field(default_factory=Allowance)
-    """How much SQL accounts may have worked at once."""
-    room: Room = field(default_factory=Room)
-    """How many results are kept."""
-    access: Path | None = None
-    """Folder of the access log; None is no log."""
-    days: int = audit.DAYS
-    """For which the access log is kept."""
 
 
 def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     """The service over a lake."""
-
-    log_of = None if settings.access is None else AccessLog(settings.access, settings.days)
-    doors = Doors(Door(accounts), Rate(settings.rate, 2 * settings.rate), log_of)
+    state = ServerState.of(lake, settings)
+    access_log = None if settings.access is None else AccessLog(settings.access, settings.days)
+    doors = Doors(Door(accounts), Rate(settings.rate, 2 * settings.rate), access_log)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         doors.door.close()
         if doors.access is not None:
             doors.access.close()
-        if app.state.desk is not None:
-            app.state.desk.close()
+        if state.desk is not None:
+            state.desk.close()
 
     app = FastAPI(title="cbm-lake", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    app.state.source = LakeSource(lake, hold=True)
-    app.state.accounts, app.state.settings = accounts, settings
-    app.state.results = results = Results(settings.results, settings.seconds, settings.room)
-    app.state.heavy = threading.BoundedSemaphore(settings.heavy)
-    root = settings.results.with_name("sql")
-    app.state.desk = SqlDesk(lake, results, root, settings.limits, settings.allowance) if settings.sql else None
+    state.attach(app)
     app.add_middleware(Gate, doors=doors)
     app.add_middleware(_OneSlash)
     app.add_exception_handler(RefusedError, security.refused)
     app.add_exception_handler(StarletteHTTPException, security.plain)
     app.add_exception_handler(RequestValidationError, _wrong)
+    app.add_exception_handler(NoSuchKindError, questions.nothing)
     app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(UnicodeError, _unreadable)
     app.add_exception_handler(RecursionError, _unreadable)
@@ -106,10 +70,10 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
 class _OneSlash:
     """Takes // at the start of a path for /: clients of the original join addresses that end in one."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith("//"):
             path = "/" + scope["path"].lstrip("/")
             scope = {**scope, "path": path, "raw_path": path.encode()}
@@ -139,7 +103,8 @@ def _failed(_: Request, error: Exception) -> Response:
     if status >= 500:
         log.error("%s", error)
         return JSONResponse({"detail": "the server cannot answer this now; its log says why"}, status)
-    reason = str(error).partition(_LISTING)[0]  # of all areas, also those that are not theirs
+    # an unknown parcel set without the list of all that there are, also of areas that are not theirs
+    reason = error.reason if isinstance(error, UnknownSetError) else str(error)
     return JSONResponse({"detail": reason}, status)
 
 
@@ -153,21 +118,21 @@ def _add_files(app: FastAPI) -> None:
     """Results without a login, and files to be handed out with one."""
 
     @app.get("/static/tmp/{token}/{name}", include_in_schema=False)
-    def result(request: Request, token: str, name: str) -> Response:
-        return FileResponse(request.app.state.results.find(token, name))
+    def result(state: State, token: str, name: str) -> Response:
+        return FileResponse(state.results.find(token, name))
 
     @app.get("/files/{aoi}/{name}", tags=["files"])
-    def file(request: Request, user: User, aoi: str, name: str) -> Response:
+    def file(state: State, user: User, aoi: str, name: str) -> Response:
         """A file of an area."""
-        folder = request.app.state.settings.files / security.allowed(user, aoi)
+        folder = state.settings.files / security.allowed(user, aoi)
         if {name, aoi} & {"", ".", ".."} or "/" in name or "\\" in name or name not in _names(folder):
             raise NotFoundError(f"there is no file {name!r} of {aoi}")
         return FileResponse(folder / name, filename=name)
 
     @app.get("/files", tags=["files"])
-    def files(request: Request, user: User) -> dict[str, list[str]]:
+    def files(state: State, user: User) -> dict[str, list[str]]:
         """The files that may be fetched, by area."""
-        root = request.app.state.settings.files
+        root = state.settings.files
         areas = sorted(folder.name for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else []
         return {aoi: _names(root / aoi) for aoi in areas if user.may_read(aoi)}
 

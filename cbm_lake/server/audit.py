@@ -170,9 +170,14 @@ def folder_of(workspace: Workspace) -> Path:
 
 
 def read(
-    since: date | str | None = None, until: date | str | None = None, *, who: str | None = None,
-    aoi: str | None = None, pid: str | None = None, folder: Path | None = None,
-) -> pa.Table:  # fmt: skip
+    since: date | str | None = None,
+    until: date | str | None = None,
+    *,
+    who: str | None = None,
+    aoi: str | None = None,
+    pid: str | None = None,
+    folder: Path | None = None,
+) -> pa.Table:
     """Who looked at what, oldest first: a table of `SCHEMA`.
 
     Args:
@@ -188,8 +193,8 @@ def read(
         SourceError: a file cannot be read.
     """
     first, last = (day_of(value) if value else limit for value, limit in ((since, date.min), (until, date.max)))
-    wanted = {"who": who and who.strip().lower(), "aoi": aoi and aoi.lower(), "pid": pid}
-    asked = {name: value for name, value in wanted.items() if value is not None}
+    stated = {"who": who and who.strip().lower(), "aoi": aoi and aoi.lower(), "pid": pid}
+    asked = {name: value for name, value in stated.items() if value is not None}
     rows = [
         row
         for file, day in _files(folder or folder_of(Workspace.here()))
@@ -202,13 +207,13 @@ def read(
 
 def _files(folder: Path) -> list[tuple[Path, date]]:
     """The files with their days."""
-    found = []
+    files = []
     for file in sorted(folder.glob("????-??-??-*.jsonl")):
         try:
-            found.append((file, date.fromisoformat(file.name[:10])))
+            files.append((file, date.fromisoformat(file.name[:10])))
         except ValueError:
             log.warning("%s is none of the access log's files and is left out", file)
-    return found
+    return files
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:

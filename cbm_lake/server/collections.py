@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +27,9 @@ from cbm_lake.server.security import RefusedError
 
 Box = tuple[float, float, float, float]
 """West, south, east, north in degrees."""
-Feature = dict[str, Any]
+Feature = dict[str, object]
+"""Of GeoJSON."""
+Shapes: TypeAlias = npt.NDArray[np.object_]
 May = Callable[[str], bool]
 """Whether an area may be read; others are not even looked at, so that nothing, nor the time it takes, tells of them."""
 _OF_PARCELS: Final = ("crop_name", "crop_code", "area_m2")
@@ -107,7 +111,7 @@ class Parcels:
         """See `Collection`."""
         return self._feature(self._source.declared_parcel(self._parcels, name))
 
-    def _feature(self, row: dict[str, Any]) -> Feature:
+    def _feature(self, row: Mapping[str, Any]) -> Feature:
         properties = {"pid": row["pid"], **{name: row[name] for name in _OF_PARCELS}}
         return _feature(row["pid"], row["shape"], properties)
 
@@ -126,14 +130,14 @@ class Rows:
 
     def page(self, box: Box | None, offset: int, limit: int) -> tuple[list[Feature], int]:
         """See `Collection`."""
-        taken: list[Feature] = []
-        seen = 0
+        features: list[Feature] = []
+        total = 0
         for batch in self.batches():
             rows = batch if box is None else batch.filter(pa.array(_meets(batch, box)))
-            if len(taken) < limit and seen + rows.num_rows > offset:
-                taken += self._features(rows.slice(max(0, offset - seen), limit - len(taken)))
-            seen += rows.num_rows
-        return taken, seen
+            if len(features) < limit and total + rows.num_rows > offset:
+                features += self._features(rows.slice(max(0, offset - total), limit - len(features)))
+            total += rows.num_rows
+        return features, total
 
     def one(self, name: str) -> Feature:
         """See `Collection`."""
@@ -172,16 +176,15 @@ def _result(lake: Lake, name: str, aoi: str) -> Rows:
 
 def _verdicts(source: LakeSource, may: May) -> Sequence[Collection]:
     lake = source.lake
-    found = [_inspections(lake, parcels) for parcels in lake.parcel_sets() if may(parcels.aoi)]
-    return [one for one in found if one.page(None, 0, 1)[1]]
+    collections = [_inspections(lake, parcels) for parcels in lake.parcel_sets() if may(parcels.aoi)]
+    return [one for one in collections if one.page(None, 0, 1)[1]]
 
 
 def _inspections(lake: Lake, parcels: ParcelSet) -> Rows:
     """The verdicts on the parcels of a set."""
 
     def batches() -> Iterator[pa.RecordBatch]:
-        key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
-        yield from lake.relation(queries.get("qa.inspected").sql, **key).to_arrow_reader(_BATCH)
+        yield from lake.relation(queries.get("qa.inspected").sql, **parcels.params).to_arrow_reader(_BATCH)
 
     title = f"Verdicts on the parcels of {parcels.name}"
     return Rows(_id("inspections", parcels), title, parcels.aoi, "id", batches, lambda: _bounds(lake, parcels.aoi))
@@ -192,7 +195,7 @@ def _id(kind: str, parcels: ParcelSet) -> str:
     return "_".join(filter(None, (kind, parcels.aoi, str(parcels.year), parcels.ptype)))
 
 
-def _feature(name: str, shape: Any, properties: dict[str, Any]) -> Feature:
+def _feature(name: str, shape: shapely.Geometry | None, properties: Mapping[str, object]) -> Feature:
     outline = None if shape is None else orjson.Fragment(shapely.to_geojson(shape))
     return {"type": "Feature", "id": name, "geometry": outline, "properties": properties}
 
@@ -213,8 +216,8 @@ _KINDS: Final[dict[str, Callable[[LakeSource, May], Sequence[Collection]]]] = {
 # -- outlines of rows -------------------------------------------------------------------------------------------------
 
 
-def _shapes(rows: pa.RecordBatch) -> Any:
-    return shapely.from_wkb(rows.column("geometry").to_numpy(zero_copy_only=False))
+def _shapes(rows: pa.RecordBatch) -> Shapes:
+    return np.asarray(shapely.from_wkb(rows.column("geometry").to_numpy(zero_copy_only=False)))
 
 
 def _crs(rows: pa.RecordBatch) -> CRS:
@@ -225,6 +228,6 @@ def _crs(rows: pa.RecordBatch) -> CRS:
     return CRS.from_epsg(rows.column("epsg")[0].as_py() if rows.num_rows else 4326)
 
 
-def _meets(rows: pa.RecordBatch, box: Box) -> Any:
+def _meets(rows: pa.RecordBatch, box: Box) -> npt.NDArray[np.bool_]:
     """Which outlines meet a box in degrees."""
-    return Area(shapely.box(*box)).meets(_shapes(rows), _crs(rows))
+    return np.asarray(Area(shapely.box(*box)).meets(_shapes(rows), _crs(rows)))

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import h11
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cbm_lake.server.limits import is_among, sender_of
@@ -37,9 +38,15 @@ _BUSY: Final = (
 
 
 def configured(
-    app: Any, host: str, port: int, *, proxies: Sequence[str] = (), root_path: str = "",
-    certificate: Path | None = None, key: Path | None = None,
-) -> uvicorn.Config:  # fmt: skip
+    app: ASGIApp,
+    host: str,
+    port: int,
+    *,
+    proxies: Sequence[str] = (),
+    root_path: str = "",
+    certificate: Path | None = None,
+    key: Path | None = None,
+) -> uvicorn.Config:
     """How uvicorn serves the service.
 
     Args:
@@ -52,11 +59,23 @@ def configured(
         key: its key.
     """
     return uvicorn.Config(
-        app, host=host, port=port, http=Connection, ws="none", access_log=False, server_header=False,
-        root_path=root_path, log_level="warning", log_config=None, ssl_certfile=certificate, ssl_keyfile=key,
-        timeout_keep_alive=_IDLE_SECONDS, h11_max_incomplete_event_size=_LARGEST_HEAD,
-        proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies),
-    )  # fmt: skip
+        app,
+        host=host,
+        port=port,
+        http=Connection,
+        ws="none",
+        access_log=False,
+        server_header=False,
+        root_path=root_path,
+        log_level="warning",
+        log_config=None,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+        timeout_keep_alive=_IDLE_SECONDS,
+        h11_max_incomplete_event_size=_LARGEST_HEAD,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+    )
 
 
 class Connection(H11Protocol):
@@ -78,9 +97,9 @@ class Connection(H11Protocol):
         """Whether no request is worked on."""
         return self.cycle is None or self.cycle.response_complete
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to watch; where there are too many, the one that asked nothing for the longest time ends."""
-        super().connection_made(transport)
+        super().connection_made(transport)  # type: ignore[arg-type]  # of which uvicorn demands one that writes
         self._make_room()
         self._look()
 
@@ -143,9 +162,9 @@ class Connection(H11Protocol):
         """End the connection that waits for the longest time, of this address or of all; else refuse this one."""
         others: list[Connection] = [each for each in self.connections if isinstance(each, Connection)]
         if not self._is_proxy():
-            own = [each for each in others if each.sender == self.sender]
-            if len(own) > _OF_ADDRESS:
-                self._replace(own)
+            same_sender = [each for each in others if each.sender == self.sender]
+            if len(same_sender) > _OF_ADDRESS:
+                self._replace(same_sender)
                 return
         if len(others) > _most():
             self._replace(others)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeAlias
 
 from jinja2 import Environment
 
+Json: TypeAlias = dict[str, Any]
+"""An object of an OpenAPI description."""
 
-def page(description: dict[str, Any]) -> str:
+
+def page(description: Json) -> str:
     """The page as HTML."""
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    groups: dict[str, list[Json]] = defaultdict(list)
     for path, methods in description["paths"].items():
         for method, operation in methods.items():
             groups[operation.get("tags", ["other"])[0]].append(_operation(path, method, operation))
@@ -23,7 +26,7 @@ def page(description: dict[str, Any]) -> str:
     )
 
 
-def _operation(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+def _operation(path: str, method: str, operation: Json) -> Json:
     return {
         "path": path,
         "method": method.upper(),
@@ -33,7 +36,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> dict[str, A
     }
 
 
-def _parameter(one: dict[str, Any]) -> dict[str, Any]:
+def _parameter(one: Json) -> Json:
     schema = one["schema"]
     kinds = [schema, *schema.get("anyOf", ())]
     named = [", ".join(map(str, kind["enum"])) if "enum" in kind else kind.get("type", "") for kind in kinds]

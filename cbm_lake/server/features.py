@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import orjson
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.server import collections as offered
 from cbm_lake.server.collections import Collection
 from cbm_lake.server.security import User
+from cbm_lake.server.state import State, state_of
 
 router = APIRouter(prefix="/ogc", tags=["OGC API - Features"])
 
@@ -49,11 +49,11 @@ def conformance(user: User) -> Response:
 
 
 @router.get("/collections")
-def collections(request: Request, user: User) -> Response:
+def collections(request: Request, state: State, user: User) -> Response:
     """The parcel sets, FOI results and verdicts that the user may read."""
     root = _root(request)
-    found = [_described(request, one) for one in offered.all_of(_source(request), user)]
-    return _json({"collections": found, "links": [_link(f"{root}/collections", "self", "application/json")]})
+    described = [_described(request, one) for one in offered.all_of(state.source, user)]
+    return _json({"collections": described, "links": [_link(f"{root}/collections", "self", "application/json")]})
 
 
 @router.get("/collections/{name}")
@@ -64,42 +64,43 @@ def collection(request: Request, user: User, name: str) -> Response:
 
 @router.get("/collections/{name}/items")
 def items(
-    request: Request, user: User, name: str, bbox: Bbox = "", limit: Limit = 10, offset: Offset = 0,
-    bbox_crs: BboxCrs = "", crs: OutlineCrs = "",
-) -> Response:  # fmt: skip
+    request: Request,
+    user: User,
+    name: str,
+    bbox: Bbox = "",
+    limit: Limit = 10,
+    offset: Offset = 0,
+    bbox_crs: BboxCrs = "",
+    crs: OutlineCrs = "",
+) -> Response:
     """A page of features with their outlines in degrees."""
-    for given, parameter in ((bbox_crs, "bbox-crs"), (crs, "crs")):
-        if given not in ("", _CRS84):
-            raise HTTPException(400, f"{parameter} {given!r} is not offered here; boxes and outlines are in {_CRS84}")
-    found, total = _named(request, user, name).page(_box(bbox), offset, limit)
+    for stated, parameter in ((bbox_crs, "bbox-crs"), (crs, "crs")):
+        if stated not in ("", _CRS84):
+            raise HTTPException(400, f"{parameter} {stated!r} is not offered here; boxes and outlines are in {_CRS84}")
+    features, total = _named(request, user, name).page(_box(bbox), offset, limit)
     base = f"{_root(request)}/collections/{name}/items"
     asked = f"bbox={bbox}&" if bbox else ""
     links = [_link(f"{base}?{asked}limit={limit}&offset={offset}", "self", _GEOJSON)]
-    if offset + len(found) < total:
+    if offset + len(features) < total:
         links.append(_link(f"{base}?{asked}limit={limit}&offset={offset + limit}", "next", _GEOJSON))
-    page = {"numberMatched": total, "numberReturned": len(found), "links": links}
-    return _json({"type": "FeatureCollection", "features": found, **page}, _GEOJSON)
+    page = {"numberMatched": total, "numberReturned": len(features), "links": links}
+    return _json({"type": "FeatureCollection", "features": features, **page}, _GEOJSON)
 
 
 @router.get("/collections/{name}/items/{feature}")
 def item(request: Request, user: User, name: str, feature: str) -> Response:
     """A feature."""
-    found = _named(request, user, name).one(feature)
+    content = _named(request, user, name).one(feature)
     base = f"{_root(request)}/collections/{name}"
     links = [_link(f"{base}/items/{feature}", "self", _GEOJSON), _link(base, "collection", "application/json")]
-    return _json({**found, "links": links}, _GEOJSON)
-
-
-def _source(request: Request) -> LakeSource:
-    source: LakeSource = request.app.state.source
-    return source
+    return _json({**content, "links": links}, _GEOJSON)
 
 
 def _root(request: Request) -> str:
     return f"{request.base_url}ogc"
 
 
-def _json(answer: Any, kind: str = "application/json") -> Response:
+def _json(answer: object, kind: str = "application/json") -> Response:
     return Response(orjson.dumps(answer, default=str), media_type=kind)
 
 
@@ -108,12 +109,12 @@ def _link(href: str, rel: str, kind: str) -> dict[str, str]:
 
 
 def _named(request: Request, user: User, name: str) -> Collection:
-    found = offered.named(_source(request), user, name)
-    request.state.aoi = found.aoi or None
-    return found
+    collection = offered.named(state_of(request).source, user, name)
+    request.state.aoi = collection.aoi or None
+    return collection
 
 
-def _described(request: Request, one: Collection) -> dict[str, Any]:
+def _described(request: Request, one: Collection) -> dict[str, object]:
     base = f"{_root(request)}/collections/{one.id}"
     return {
         "id": one.id,

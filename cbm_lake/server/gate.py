@@ -8,17 +8,17 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs, unquote_plus
 
 from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cbm_lake.server.accounts import Account
 from cbm_lake.server.audit import AccessLog, Look
-from cbm_lake.server.limits import Message, Rate, Receive, RefusalError, body_of, declared_length, drain, retry_after
+from cbm_lake.server.limits import Rate, RefusalError, body_of, declared_length, drain, retry_after
 from cbm_lake.server.login import Door
 from cbm_lake.server.plain import escaped
 
@@ -37,10 +37,6 @@ _READING: Final = ("GET", "HEAD")
 _MOST_AT_ONCE: Final = 512
 """Requests that are worked on or wait for it."""
 
-Scope = dict[str, Any]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Any, Any, Any], Awaitable[None]]
-
 
 @dataclass
 class Doors:
@@ -57,7 +53,7 @@ class Doors:
 class Gate:
     """Passes a request on when its sender may ask."""
 
-    def __init__(self, app: App, doors: Doors) -> None:
+    def __init__(self, app: ASGIApp, doors: Doors) -> None:
         self._app, self._doors = app, doors
         self._working = 0
 
@@ -153,9 +149,9 @@ async def _refuse(refusal: RefusalError, scope: Scope, receive: Receive, answer:
     """Say why; a client that still sends its body is heard for a while, and then the connection ends."""
     body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
     headers = {**refusal.headers, **({"Connection": "close"} if body else {})}
-    kind = PlainTextResponse if refusal.status == 401 else JSONResponse
-    content: Any = refusal.reason if refusal.status == 401 else {"detail": refusal.reason}
-    response = kind(content, refusal.status, headers=headers)
+    response: Response = JSONResponse({"detail": refusal.reason}, refusal.status, headers=headers)
+    if refusal.status == 401:
+        response = PlainTextResponse(refusal.reason, refusal.status, headers=headers)
     start = {"type": "http.response.start", "status": refusal.status, "headers": response.raw_headers}
     await answer(start)
     await answer({"type": "http.response.body", "body": bytes(response.body), "more_body": body})
@@ -202,10 +198,9 @@ def _look(scope: Scope, answer: _Answer, body: bytes, ms: float) -> Look:
     aoi = scope["state"].get("aoi") or named.get("aoi") or asked.get("aoi", "")
     pid = named.get("feature") or asked.get("pid")
     question = _text(body) or unquote_plus(query, errors="replace")
-    return Look(
-        account.name if account else None, _address(scope), "rest", answer.method, _public_path(scope), answer.status,
-        round(ms, 1), aoi.lower() or None, pid, question,
-    )  # fmt: skip
+    who, path = account.name if account else None, _public_path(scope)
+    asked_of = (_address(scope), "rest", answer.method, path, answer.status, round(ms, 1))
+    return Look(who, *asked_of, aoi.lower() or None, pid, question)
 
 
 def _text(body: bytes) -> str:

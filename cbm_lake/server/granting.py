@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,7 @@ import shapely
 from cbm_lake.lake import Lake, queries, tables
 from cbm_lake.lake.database import Database, Part, files_of, rows
 from cbm_lake.lake.snapshots import Snapshot, place_of
+from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
@@ -71,7 +72,7 @@ class Grants:
     def __init__(self, lake: Lake, root: Path) -> None:
         self._lake, self._root = lake, root
         self._store = Store(lake.url)
-        self._known = tables.of(self._store)
+        self._by_name = tables.of(self._store)
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._written: dict[Aois, _Written] = {}
         self._whole: Database | None = None
@@ -84,13 +85,13 @@ class Grants:
             SourceError: a file of the lake cannot be read, or the database not be written.
         """
         key = None if aois is None else tuple(sorted(set(aois)))
-        found = self._read(key, self._lake.snapshot())
+        written = self._read(key, self._lake.snapshot())
         try:
-            yield found.file
+            yield written.file
         finally:
             with self._lock:
-                found.readers -= 1
-                self._clean(found)
+                written.readers -= 1
+                self._clean(written)
 
     def close(self) -> None:
         """Delete all of them."""
@@ -101,32 +102,32 @@ class Grants:
 
     def _read(self, aois: Aois, snapshot: Snapshot) -> _Written:
         """The database for these areas, with one reader more."""
-        found = self._current(aois, snapshot)
-        if found is None:
+        current = self._current(aois, snapshot)
+        if current is None:
             with self._writing:
-                found = self._current(aois, snapshot) or self._write(aois, snapshot)
-        return found
+                current = self._current(aois, snapshot) or self._write(aois, snapshot)
+        return current
 
     def _current(self, aois: Aois, snapshot: Snapshot) -> _Written | None:
         with self._lock:
-            found = self._written.pop(aois, None)
-            if found is None:
+            written = self._written.pop(aois, None)
+            if written is None:
                 return None
-            self._written[aois] = found  # as the one that was read last
-            if found.snapshot != snapshot or not found.file.exists():
+            self._written[aois] = written  # as the one that was read last
+            if written.snapshot != snapshot or not written.file.exists():
                 return None
-            found.readers += 1
-            return found
+            written.readers += 1
+            return written
 
     def _write(self, aois: Aois, snapshot: Snapshot) -> _Written:
         if self._whole is None or self._whole.snapshot != snapshot:
-            self._whole = Database(self._store, self._known, snapshot)
+            self._whole = Database(self._store, self._by_name, snapshot)
         self._sweep()
         written = _Written(self._root / uuid.uuid4().hex, snapshot, readers=1)
         written.folder.mkdir(mode=0o700, parents=True)
         with ExitStack() as undo:
             undo.callback(shutil.rmtree, written.folder, ignore_errors=True)
-            _write(self._store, self._known, self._whole, aois, written.file)
+            _write(self._store, self._by_name, self._whole, aois, written.file)
             undo.pop_all()
         with self._lock:
             former = [self._written.pop(aois)] if aois in self._written else []
@@ -150,12 +151,14 @@ class Grants:
             shutil.rmtree(written.folder, ignore_errors=True)
 
 
-def _write(store: Store, known: dict[str, Table], whole: Database, aois: Aois, file: Path) -> None:
+def _write(store: Store, by_name: dict[str, Table], whole: Database, aois: Aois, file: Path) -> None:
     """Write the database of some areas."""
-    part = Part(_files(known, whole.snapshot, aois), _rows(known, whole, aois), _returning(whole, known, aois), file)
+    part = Part(
+        _files(by_name, whole.snapshot, aois), _rows(by_name, whole, aois), _returning(whole, by_name, aois), file
+    )
     snapshot = _narrowed(whole.snapshot, aois)
-    connection = Database(store, known, snapshot, part).connection
-    paths = [file["path"] for files in part.files.values() for file in files]
+    connection = Database(store, by_name, snapshot, part).connection
+    paths = [file.path for files in part.files.values() for file in files]
     readable = pa.table({"path": pa.array([*paths, *snapshot.parcels, *snapshot.outlines], pa.string())})
     with queries.translated():
         connection.from_arrow(readable).create("readable")
@@ -174,28 +177,28 @@ def _narrowed(snapshot: Snapshot, aois: Aois) -> Snapshot:
     return replace(snapshot, parcels=parcels, outlines=outlines, former=former)
 
 
-def _files(known: dict[str, Table], snapshot: Snapshot, aois: Aois) -> Mapping[str, Sequence[dict[str, Any]]]:
+def _files(by_name: dict[str, Table], snapshot: Snapshot, aois: Aois) -> Mapping[str, Sequence[DataFile]]:
     """The files of tables in partitions, in the order of their names; none of all other tables."""
     return {
         name: sorted(
-            (file for file in files if aois is None or file["partition.aoi"] in aois),
-            key=lambda file: str(file["path"]),
+            (file for file in files if aois is None or file.partition["aoi"] in aois),
+            key=lambda file: file.path,
         )
-        if "aoi" in known[name].partitions and not name.startswith("aside_")
+        if "aoi" in by_name[name].partitions and not name.startswith("aside_")
         else []
-        for name, files in files_of(known, snapshot).items()
+        for name, files in files_of(by_name, snapshot).items()
     }
 
 
-def _rows(known: dict[str, Table], whole: Database, aois: Aois) -> dict[str, pa.Table]:
+def _rows(by_name: dict[str, Table], whole: Database, aois: Aois) -> dict[str, pa.Table]:
     """The rows of tables that all areas share; of those that no view needs, none."""
     connection = whole.connection.cursor()
 
-    def ask(step: str, **params: Any) -> pa.Table:
+    def ask(step: str, **params: object) -> pa.Table:
         return rows(connection, queries.get(f"granted.{step}").sql, params)
 
-    given = {name: known[name].schema.empty_table() for name in known if "aoi" not in known[name].partitions}
-    given |= {name: ask(name, aois=None if aois is None else list(aois)) for name in _BY_AREA}
+    contents = {name: by_name[name].schema.empty_table() for name in by_name if "aoi" not in by_name[name].partitions}
+    contents |= {name: ask(name, aois=None if aois is None else list(aois)) for name in _BY_AREA}
     extracted, visible = None, None
     if aois is not None:
         extracted = ask("extracted", aois=list(aois))["scene"].to_pylist()
@@ -203,8 +206,8 @@ def _rows(known: dict[str, Table], whole: Database, aois: Aois) -> dict[str, pa.
         met = _meeting(ask("footprints"), ask("places", paths=paths)) if paths else []
         visible = [*extracted, *met]
     for name in _BY_SCENE:
-        given[name] = ask(name, scenes=extracted if name == "suspects" else visible)
-    return given
+        contents[name] = ask(name, scenes=extracted if name == "suspects" else visible)
+    return contents
 
 
 def _meeting(footprints: pa.Table, places: pa.Table) -> list[str]:
@@ -213,14 +216,14 @@ def _meeting(footprints: pa.Table, places: pa.Table) -> list[str]:
     boxes = shapely.STRtree(shapely.box(*(side + room for side, room in zip(sides, _ROOM, strict=True))))
     shapes = shapely.from_wkb(footprints["geometry"].to_pylist(), on_invalid="ignore")
     met, _ = boxes.query(shapes, predicate="intersects")
-    found: list[str] = footprints["scene"].take(pa.array(np.unique(met))).to_pylist()
-    return found
+    scenes: list[str] = footprints["scene"].take(pa.array(np.unique(met))).to_pylist()
+    return scenes
 
 
-def _returning(whole: Database, known: dict[str, Table], aois: Aois) -> dict[str, pa.Table]:
+def _returning(whole: Database, by_name: dict[str, Table], aois: Aois) -> dict[str, pa.Table]:
     """The rows of signatures that count but are still set aside."""
-    found = {name: whole.returning(name) for name in known if name.startswith("signatures_")}
+    returning = {name: whole.returning(name) for name in by_name if name.startswith("signatures_")}
     if aois is None:
-        return found
+        return returning
     theirs = pa.array(list(aois), pa.string())
-    return {name: coming.filter(pc.is_in(coming["aoi"], theirs)) for name, coming in found.items()}
+    return {name: coming.filter(pc.is_in(coming["aoi"], theirs)) for name, coming in returning.items()}

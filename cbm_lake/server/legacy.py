@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcel.sources import Columns
 from cbm_lake.server import security
-from cbm_lake.server.questions import NOT_ANSWERED, Aoi, Flag, Lat, Lon, Pid, Ptype, Year, answered, is_true, source_of
-from cbm_lake.server.security import User
+from cbm_lake.server.questions import NOT_ANSWERED, Flag, Lat, Lon, Pid, SeriesName, answered, is_true
+from cbm_lake.server.security import Parcels, User
+from cbm_lake.server.state import State
 
 router = APIRouter(prefix="/query", tags=["original"])
 
@@ -24,7 +27,7 @@ _MOST_PARCELS: Final = 100
 _POSTED: Final = ("rawChipsBatch", "rawS1ChipsBatch")
 """Questions that are sent, not asked for."""
 _INFO: Final = ("area", "clat", "clon", "cropcode", "cropname", "pid", "srid")
-_SERIES: Final = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
+_SERIES: Final = ("date_part", "band", *cards.statistics.SERIES)
 
 
 def _sorted(columns: Columns) -> Columns:
@@ -36,100 +39,93 @@ def _none(names: Sequence[str], *, geometry: bool = False) -> Columns:
     return {name: [] for name in sorted((*names, *(["geom"] if geometry else [])))}
 
 
-def _has_set(request: Request, user: User, aoi: str, year: int, ptype: str) -> bool:
-    """Whether there is a parcel set of that kind; in the original one that is missing is no error.
-
-    Raises:
-        NotFoundError: there is none of any kind of the area and year.
-    """
-    sets = security.parcel_sets(request, user)
-    kinds = [found.ptype for found in sets if (found.aoi, found.year) == (aoi.lower(), year)]
-    if not kinds:
-        security.parcel_set(request, user, aoi, year, ptype)
-    return ptype in kinds
-
-
 # -- parcels ----------------------------------------------------------------------------------------------------------
 
 
 @router.get("/parcelByID")
 def parcel_by_id(
-    request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", ptype: Ptype = "", withGeometry: Flag = "",  # noqa: N803
+    declared: Parcels,
+    pid: Pid = "",
+    withGeometry: Flag = "",  # noqa: N803
     wgs84: Flag = "",
-) -> Response:  # fmt: skip
+) -> Response:
     """What is declared of a parcel."""
-    source, area = source_of(request), security.allowed(user, aoi)
-    if not _has_set(request, user, area, year, ptype):
-        return answered({})
+    source, parcels = declared.state.source, declared.original
     geometry = is_true(withGeometry)
     try:
-        found = source.parcel_by_id(area, year, pid, ptype=ptype, geometry=geometry, wgs84=is_true(wgs84))
+        columns = source.parcel_by_id(
+            parcels.aoi, parcels.year, pid, ptype=parcels.ptype, geometry=geometry, wgs84=is_true(wgs84)
+        )
     except NotFoundError:
-        found = _none(_INFO, geometry=geometry)
-    return answered(_sorted(found))
+        columns = _none(_INFO, geometry=geometry)
+    return answered(_sorted(columns))
 
 
 @router.get("/parcelByLocation")
 def parcel_by_location(
-    request: Request, user: User, aoi: Aoi, year: Year, lon: Lon, lat: Lat, ptype: Ptype = "", withGeometry: Flag = "",  # noqa: N803
+    declared: Parcels,
+    lon: Lon,
+    lat: Lat,
+    withGeometry: Flag = "",  # noqa: N803
     wgs84: Flag = "",
-) -> Response:  # fmt: skip
+) -> Response:
     """What is declared of the parcels at a place."""
-    source, area = source_of(request), security.allowed(user, aoi)
-    if not _has_set(request, user, area, year, ptype):
-        return answered({})
+    source, parcels = declared.state.source, declared.original
     geometry = is_true(withGeometry)
     try:
-        found = source.parcels_by_location(area, year, lon, lat, ptype=ptype, geometry=geometry, wgs84=is_true(wgs84))
+        columns = source.parcels_by_location(
+            parcels.aoi, parcels.year, lon, lat, ptype=parcels.ptype, geometry=geometry, wgs84=is_true(wgs84)
+        )
     except NotFoundError:
-        found = _none(_INFO, geometry=geometry)
-    return answered(_sorted(found))
+        columns = _none(_INFO, geometry=geometry)
+    return answered(_sorted(columns))
 
 
 @router.get("/parcelsByPolygon")
 def parcels_by_polygon(
-    request: Request, user: User, aoi: Aoi, year: Year, polygon: Annotated[str, Query(max_length=100_000)],
-    ptype: Ptype = "", withGeometry: Flag = "", wgs84: Flag = "", only_ids: Flag = "True",  # noqa: N803
-) -> Response:  # fmt: skip
+    declared: Parcels,
+    polygon: Annotated[str, Query(max_length=100_000)],
+    withGeometry: Flag = "",  # noqa: N803
+    wgs84: Flag = "",
+    only_ids: Flag = "True",
+) -> Response:
     """The parcels that a polygon meets, 100 at most, which a header tells; {} where it is none."""
-    source, area = source_of(request), security.allowed(user, aoi)
+    source, parcels = declared.state.source, declared.original
     options = {"geometry": is_true(withGeometry), "wgs84": is_true(wgs84), "only_ids": is_true(only_ids)}
-    if not _has_set(request, user, area, year, ptype):
-        return answered({})
     try:
-        found = source.parcels_by_polygon(area, year, polygon, ptype=ptype, limit=_MOST_PARCELS + 1, **options)
+        columns = source.parcels_by_polygon(
+            parcels.aoi, parcels.year, polygon, ptype=parcels.ptype, limit=_MOST_PARCELS + 1, **options
+        )
     except InvalidInputError:
         return answered({})
-    given = {name: values[:_MOST_PARCELS] for name, values in _sorted(found).items()}
-    if len(found["pid"]) > _MOST_PARCELS:
+    first = {name: values[:_MOST_PARCELS] for name, values in _sorted(columns).items()}
+    if len(columns["pid"]) > _MOST_PARCELS:
         cut = f"the polygon meets more parcels than the {_MOST_PARCELS} that are given; ask for smaller ones"
-        return answered(given, {NOT_ANSWERED: cut})
-    return answered(given)
+        return answered(first, {NOT_ANSWERED: cut})
+    return answered(first)
 
 
 @router.get("/parcelPeers")
 def parcel_peers(
-    request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", ptype: Ptype = "",
-    distance: Annotated[float, Query(ge=0, le=1e6)] = 2000.0, max: Annotated[int, Query(ge=0, le=10_000)] = 10,  # noqa: A002
-) -> Response:  # fmt: skip
+    declared: Parcels,
+    pid: Pid = "",
+    distance: Annotated[float, Query(ge=0, le=1e6)] = 2000.0,
+    max: Annotated[int, Query(ge=0, le=10_000)] = 10,  # noqa: A002
+) -> Response:
     """The nearest parcels of the same crop."""
-    source, area = source_of(request), security.allowed(user, aoi)
-    if not _has_set(request, user, area, year, ptype):
-        return answered({})
+    source, parcels = declared.state.source, declared.original
     try:
-        found = source.parcel_peers(area, year, pid, ptype=ptype, distance=distance, limit=max)
+        columns = source.parcel_peers(parcels.aoi, parcels.year, pid, ptype=parcels.ptype, distance=distance, limit=max)
     except NotFoundError:
-        found = {"pids": [], "distance": []}
-    return answered(_sorted(found))
+        columns = {"pids": [], "distance": []}
+    return answered(_sorted(columns))
 
 
 @router.get("/markers")
-def markers(request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", ptype: Ptype = "") -> Response:
+def markers(declared: Parcels, pid: Pid = "") -> Response:
     """What was found to happen on a parcel."""
-    source, area = source_of(request), security.allowed(user, aoi)
-    if not _has_set(request, user, area, year, ptype):
-        return answered({})
-    return answered(_sorted(source.markers(area, year, pid, ptype=ptype)))
+    source, parcels = declared.state.source, declared.original
+    return answered(_sorted(source.markers(parcels.aoi, parcels.year, pid, ptype=parcels.ptype)))
 
 
 # -- time series ------------------------------------------------------------------------------------------------------
@@ -137,48 +133,57 @@ def markers(request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", p
 
 @router.get("/parcelTimeSeries")
 def parcel_time_series(
-    request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", ptype: Ptype = "",
-    tstype: Literal["s2", "bs", "c6", "scl"] = "s2", band: Annotated[str, Query(max_length=50)] = "",
-    scl: Flag = "True", ref: Flag = "", tsformat: Literal["json", "csv"] = "json",
-) -> Response:  # fmt: skip
+    declared: Parcels,
+    pid: Pid = "",
+    tstype: SeriesName = "s2",
+    band: Annotated[str, Query(max_length=50)] = "",
+    scl: Flag = "True",
+    ref: Flag = "",
+    tsformat: Literal["json", "csv"] = "json",
+) -> Response:
     """The statistics of a parcel by time and band."""
-    source, area = source_of(request), security.allowed(user, aoi)
-    if not _has_set(request, user, area, year, ptype):
-        return answered({})
+    source, parcels = declared.state.source, declared.original
     try:
-        found = source.parcel_time_series(
-            area, year, pid, ptype=ptype, tstype=tstype, band=band, scl=is_true(scl), ref=is_true(ref)
+        columns = source.parcel_time_series(
+            parcels.aoi,
+            parcels.year,
+            pid,
+            ptype=parcels.ptype,
+            tstype=tstype,
+            band=band,
+            scl=is_true(scl),
+            ref=is_true(ref),
         )
     except (NotFoundError, InvalidInputError):  # no such parcel, or no such band
-        found = _no_series(tstype, scl=is_true(scl), ref=is_true(ref))
+        columns = _no_series(tstype, scl=is_true(scl), ref=is_true(ref))
     if tsformat == "csv":
-        return _csv(found, f"timeseries_{area}{year}{f'_{ptype}' if ptype else ''}_{pid}_{tstype}.csv")
-    return answered(found)
+        return _csv(columns, _file_name(parcels, pid, tstype))
+    return answered(columns)
 
 
 def _no_series(tstype: str, *, scl: bool, ref: bool) -> Columns:
     if tstype == "scl":
         return {"obsid": [], "hist": []}
-    more = [*(["hist"] if scl and tstype == "s2" else []), *(["reference"] if ref else [])]
+    more = [*(["hist"] if scl and cards.get(tstype).classification else []), *(["reference"] if ref else [])]
     return {name: [] for name in (*_SERIES, *more)}
 
 
 @router.get("/weatherTimeSeries")
-def weather_time_series(
-    request: Request, user: User, aoi: Aoi, year: Year, pid: Pid = "", ptype: Ptype = "",
-    tsformat: Literal["json", "csv"] = "json",
-) -> Response:  # fmt: skip
+def weather_time_series(declared: Parcels, pid: Pid = "", tsformat: Literal["json", "csv"] = "json") -> Response:
     """The daily weather of a parcel's grid cell."""
-    source, area = source_of(request), security.allowed(user, aoi)
-    if not _has_set(request, user, area, year, ptype):
-        return answered({})
+    source, parcels = declared.state.source, declared.original
     try:
-        found = source.weather_time_series(area, year, pid, ptype=ptype)
+        columns = source.weather_time_series(parcels.aoi, parcels.year, pid, ptype=parcels.ptype)
     except NotFoundError:
-        found = {"meteo_date": [], "tmin": [], "tmax": [], "tmean": [], "prec": []}
+        columns = {"meteo_date": [], "tmin": [], "tmax": [], "tmean": [], "prec": []}
     if tsformat == "csv":
-        return _csv(found, f"timeseries_{area}{year}{f'_{ptype}' if ptype else ''}_{pid}_weather.csv")
-    return answered(found)
+        return _csv(columns, _file_name(parcels, pid, "weather"))
+    return answered(columns)
+
+
+def _file_name(parcels: ParcelSet, pid: str, kind: str) -> str:
+    of_kind = f"_{parcels.ptype}" if parcels.ptype else ""
+    return f"timeseries_{parcels.aoi}{parcels.year}{of_kind}_{pid}_{kind}.csv"
 
 
 def _csv(columns: Columns, name: str) -> Response:
@@ -203,12 +208,12 @@ def _attachment(name: str) -> str:
 
 
 @router.get("/info")
-def info(request: Request, user: User, aoi: Annotated[str, Query(max_length=50)] = "") -> Response:
+def info(request: Request, state: State, user: User, aoi: Annotated[str, Query(max_length=50)] = "") -> Response:
     """The user's areas, with their years, parcel sets and examples of identifiers."""
-    names = {parcels.aoi for parcels in security.parcel_sets(request, user)}
+    names = {parcels.aoi for parcels in security.parcel_sets(state, user)}
     if aoi:
         names &= {security.allowed(user, aoi)}
-    areas = source_of(request).info(sorted(names))["aois"]
+    areas = state.source.info(sorted(names))["aois"]
     base = str(request.base_url).rstrip("/")
     for name, area in areas.items():
         area["request_examples"] = _examples(base, name, area)
@@ -216,7 +221,7 @@ def info(request: Request, user: User, aoi: Annotated[str, Query(max_length=50)]
     return answered({"server": {"name": "cbm-lake", "url": base}, "helpers": helpers, "aois": areas})
 
 
-def _examples(base: str, aoi: str, area: dict[str, Any]) -> dict[str, str]:
+def _examples(base: str, aoi: str, area: Mapping[str, Any]) -> dict[str, str]:
     year = area["years"][-1]
     pid = next((ids[0] for name, ids in area.items() if name == f"id_examples_{year}" and ids), "")
     asked = f"aoi={aoi}&year={year}&pid={pid}"

@@ -40,25 +40,25 @@ class Rate:
     def __init__(self, per_second: float, burst: float) -> None:
         self._per_second, self._burst = per_second, burst
         self._lock = threading.Lock()
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._allowances: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, who: str) -> float:
         """0 when they may ask now, else the seconds after which they may."""
         now = time.monotonic()
         with self._lock:
-            left, since = self._left.pop(who, (self._burst, now))
-            left = min(self._burst, left + (now - since) * self._per_second)
-            self._left[who] = (left - 1 if left >= 1 else left), now
-            while len(self._left) > _REMEMBERED:
-                self._left.popitem(last=False)
-        return 0.0 if left >= 1 else (1 - left) / self._per_second
+            allowance, since = self._allowances.pop(who, (self._burst, now))
+            allowance = min(self._burst, allowance + (now - since) * self._per_second)
+            self._allowances[who] = (allowance - 1 if allowance >= 1 else allowance), now
+            while len(self._allowances) > _REMEMBERED:
+                self._allowances.popitem(last=False)
+        return 0.0 if allowance >= 1 else (1 - allowance) / self._per_second
 
     def give_back(self, who: str) -> None:
         """Do not count the last request."""
         with self._lock:
-            if who in self._left:
-                left, since = self._left[who]
-                self._left[who] = min(self._burst, left + 1), since
+            if who in self._allowances:
+                allowance, since = self._allowances[who]
+                self._allowances[who] = min(self._burst, allowance + 1), since
 
     def ask(self, who: str) -> None:
         """Count a request.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.csv
@@ -23,11 +23,14 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import decimals
 from cbm_lake.lake import queries
 from cbm_lake.lake.export import as_text, json_rows
-from cbm_lake.server import security
-from cbm_lake.server.questions import Aoi, Pid, Ptype, Year
-from cbm_lake.server.security import User
+from cbm_lake.server.questions import CardName, Pid
+from cbm_lake.server.security import Parcels, User
 from cbm_lake.server.sqlbox import TooLargeError
 from cbm_lake.server.sqldesk import Asking
+from cbm_lake.server.state import State
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 router = APIRouter(prefix="/v1", tags=["lake"])
 log = logging.getLogger(__name__)
@@ -42,29 +45,27 @@ _BATCH: Final = 10_000
 
 Batches = Iterator[pa.RecordBatch]
 Accept = Annotated[str, Header()]
+Reader: TypeAlias = "pa.RecordBatchReader | _Reader"
+"""A schema, and batches that come."""
 
 
 @router.get("/parcels")
 def parcels(
-    request: Request, user: User, aoi: Aoi, year: Year, ptype: Ptype = "",
+    declared: Parcels,
     geometry: Annotated[bool, Query(description="With the outlines, WKB in the area's own system.")] = False,
     accept: Accept = "application/json",
-) -> Response:  # fmt: skip
+) -> Response:
     """All declared parcels of an area by their identifiers, as JSON lines, CSV, Arrow or Parquet by Accept."""
-    lake, area = request.app.state.source.lake, security.parcel_set(request, user, aoi, year, ptype).aoi
-    key = {"aoi": area, "year": year, "ptype": ptype, "outlines": geometry}
-    reader = lake.relation(queries.get("parcels.declared").sql, **key).to_arrow_reader(_BATCH)
-    return streamed(reader, accept)
+    lake, key = declared.state.lake, declared.parcels.params
+    relation = lake.relation(queries.get("parcels.declared").sql, **key, outlines=geometry)
+    return streamed(relation.to_arrow_reader(_BATCH), accept)
 
 
 @router.get("/timeseries")
-def time_series(
-    request: Request, user: User, aoi: Aoi, year: Year, pid: Pid, ptype: Ptype = "",
-    card: Literal["s2", "bs", "c6"] = "s2", accept: Accept = "application/json",
-) -> Response:  # fmt: skip
+def time_series(declared: Parcels, pid: Pid, card: CardName = "s2", accept: Accept = "application/json") -> Response:
     """A parcel's statistics as wide rows, one per scene, as JSON lines, CSV, Arrow or Parquet by Accept."""
-    lake, area = request.app.state.source.lake, security.parcel_set(request, user, aoi, year, ptype).aoi
-    rows = lake.query(f"time_series.{card}", aoi=area, year=year, ptype=ptype, pid=pid, bands=None)
+    key = declared.parcels.params
+    rows = declared.state.lake.query(f"time_series.{card}", **key, pid=pid, bands=None)
     return streamed(rows, accept)
 
 
@@ -77,16 +78,17 @@ class Asked(BaseModel):
 
 
 @router.post("/sql", responses={413: {"description": "The answer has more rows or bytes than one may have."}})
-async def sql(request: Request, user: User, asked: Asked, accept: Accept = "application/json") -> Response:
+async def sql(
+    request: Request, state: State, user: User, asked: Asked, accept: Accept = "application/json"
+) -> Response:
     """The rows of one SELECT over the views of the lake, of the areas that the user may read: all of them, or none."""
-    desk = request.app.state.desk
-    if desk is None:
+    if state.desk is None:
         raise HTTPException(404, "SQL is not offered here; the administrator starts the server with --sql to allow it")
     log.info("sql by %s: %s %s", user.name, " ".join(asked.statement.split()), sorted(asked.params))
     question = Asking(user.name, None if user.admin else user.aois, asked.statement, asked.params)
-    file: Path = await desk.answer(request, question, partial(_write, accept=accept))
+    file: Path = await state.desk.answer(request, question, partial(_write, accept=accept))
     if asked.link:
-        return JSONResponse({"link": request.app.state.results.link(file), "bytes": file.stat().st_size})
+        return JSONResponse({"link": state.results.link(file), "bytes": file.stat().st_size})
     return FileResponse(file, media_type=_KINDS[file.suffix], background=BackgroundTask(shutil.rmtree, file.parent))
 
 
@@ -117,7 +119,7 @@ def _write(schema: pa.Schema, batches: Batches, folder: Path, *, accept: str, mo
 class _Reader:
     """A schema, and batches that come."""
 
-    def __init__(self, schema: pa.Schema, batches: Iterator[Any]) -> None:
+    def __init__(self, schema: pa.Schema, batches: Batches) -> None:
         self.schema, self._batches = schema, batches
 
     def __iter__(self) -> Batches:
@@ -133,7 +135,7 @@ def streamed(rows: pa.Table | pa.RecordBatchReader, accept: str) -> Response:
     return StreamingResponse(encoded(reader), media_type=_KINDS[ending])
 
 
-def _format(accept: str) -> tuple[str, Callable[[Any], Iterator[bytes]]]:
+def _format(accept: str) -> tuple[str, Callable[[Reader], Iterator[bytes]]]:
     """The ending of the format that is accepted, and what writes it."""
     if _ARROW in accept:
         return ".arrow", _arrow
@@ -152,7 +154,7 @@ class _Pieces(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, piece: Any) -> int:
+    def write(self, piece: ReadableBuffer) -> int:
         self._pieces.append(bytes(piece))
         self._written += len(self._pieces[-1])
         return len(self._pieces[-1])
@@ -161,11 +163,11 @@ class _Pieces(io.RawIOBase):
         return self._written
 
     def take(self) -> bytes:
-        taken, self._pieces = b"".join(self._pieces), []
-        return taken
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
 
 
-def _arrow(reader: Any) -> Iterator[bytes]:
+def _arrow(reader: Reader) -> Iterator[bytes]:
     out = _Pieces()
     with pa.ipc.new_stream(pa.PythonFile(out, "w"), reader.schema) as writer:
         for batch in reader:
@@ -174,7 +176,7 @@ def _arrow(reader: Any) -> Iterator[bytes]:
     yield out.take()
 
 
-def _parquet(reader: Any) -> Iterator[bytes]:
+def _parquet(reader: Reader) -> Iterator[bytes]:
     out = _Pieces()
     with pq.ParquetWriter(pa.PythonFile(out, "w"), reader.schema, compression="zstd") as writer:
         for batch in reader:
@@ -183,7 +185,7 @@ def _parquet(reader: Any) -> Iterator[bytes]:
     yield out.take()
 
 
-def _csv(reader: Any) -> Iterator[bytes]:
+def _csv(reader: Reader) -> Iterator[bytes]:
     first = True
     for batch in reader:
         out = io.BytesIO()
@@ -194,7 +196,7 @@ def _csv(reader: Any) -> Iterator[bytes]:
         yield (",".join(f'"{name}"' for name in reader.schema.names) + "\n").encode()
 
 
-def _json(reader: Any) -> Iterator[bytes]:
+def _json(reader: Reader) -> Iterator[bytes]:
     import base64
 
     import orjson

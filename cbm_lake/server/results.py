@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cbm_lake.errors import NotFoundError
 from cbm_lake.server.turns import BusyError
@@ -55,7 +55,7 @@ class Results:
         self._lock = threading.Lock()
         self._swept = 0.0
 
-    def folder(self, owner: str, *what: Any) -> Path:
+    def folder(self, owner: str, *question: object) -> Path:
         """The folder of an account's question: the same for the same one asked again soon, so nothing is made twice.
 
         Raises:
@@ -64,7 +64,7 @@ class Results:
         self._sweep()
         period = int(time.time() / (self.seconds / 2))
         prefix = self._digest("owner", owner)[:_OF_OWNER]
-        folder = self.root / (prefix + self._digest("question", owner, *what, period)[_OF_OWNER:])
+        folder = self.root / (prefix + self._digest("question", owner, *question, period)[_OF_OWNER:])
         if not folder.is_dir():
             with self._lock:
                 self._check_room(prefix)
@@ -87,26 +87,21 @@ class Results:
                 return file
         raise NotFoundError("this link leads nowhere or has expired; ask again")
 
-    def _digest(self, *parts: Any) -> str:
+    def _digest(self, *parts: object) -> str:
         return hmac.digest(self._secret, "\0".join(map(str, parts)).encode(), "sha256").hex()
 
     def _check_room(self, prefix: str) -> None:
         """Refuse another folder where there is no room for it."""
         sizes = {folder: _size(folder) for folder in self._folders()}
-        own = [folder for folder in sizes if folder.name.startswith(prefix)]
+        folders = [folder for folder in sizes if folder.name.startswith(prefix)]
         room = self.room
-        if len(own) >= room.folders or sum(sizes[folder] for folder in own) >= room.bytes:
-            most = f"at most {room.folders} results and {room.bytes} bytes"
-            raise BusyError(
-                f"{len(own)} results of yours are kept, of {most} for one account; ask again when they have expired",
-                429,
-                self._wait(own),
-            )
+        if len(folders) >= room.folders or sum(sizes[folder] for folder in folders) >= room.bytes:
+            most = f"at most {room.folders} results and {room.bytes} bytes for one account"
+            reason = f"{len(folders)} results of yours are kept, of {most}; ask again when they have expired"
+            raise BusyError(reason, 429, self._wait(folders))
         if sum(sizes.values()) >= room.all_bytes:
-            raise BusyError(
-                "there is no room for further results on this server; ask again when some have expired", 503,
-                self._wait(list(sizes)),
-            )  # fmt: skip
+            reason = "there is no room for further results on this server; ask again when some have expired"
+            raise BusyError(reason, 503, self._wait(list(sizes)))
 
     def _wait(self, folders: list[Path]) -> float:
         """Seconds until the oldest of these folders is deleted."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from cbm_lake.errors import NotFoundError
@@ -12,6 +14,8 @@ from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.server.accounts import Account
 from cbm_lake.server.limits import RefusalError
 from cbm_lake.server.login import CHALLENGE
+from cbm_lake.server.questions import Aoi, Ptype, Year
+from cbm_lake.server.state import ServerState, State
 
 _ORIGINAL: Final = "/query/"
 """The original's questions, whose answers are its own."""
@@ -39,25 +43,68 @@ def allowed(user: Account, aoi: str) -> str:
     return aoi.lower()
 
 
-def parcel_sets(request: Request, user: Account) -> list[ParcelSet]:
+def parcel_sets(state: ServerState, user: Account) -> list[ParcelSet]:
     """The parcel sets that they may see."""
-    lake = request.app.state.source.lake
-    return [found for found in lake.parcel_sets() if user.may_read(found.aoi)]
+    return [parcels for parcels in state.lake.parcel_sets() if user.may_read(parcels.aoi)]
 
 
-def parcel_set(request: Request, user: Account, aoi: str, year: int, ptype: str) -> ParcelSet:
-    """A parcel set that they may see.
+@dataclass(frozen=True)
+class Declared:
+    """The parcel set that a request names, looked up when it is asked for."""
 
-    Raises:
-        RefusedError: the area is not theirs.
-        NotFoundError: there is none; the message names their own only.
-    """
-    area, known = allowed(user, aoi), parcel_sets(request, user)
-    for found in known:
-        if (found.aoi, found.year, found.ptype) == (area, year, ptype):
-            return found
-    names = ", ".join(found.name for found in known) or "none"
-    raise NotFoundError(f"no parcels of {aoi} {year} {ptype}".rstrip() + f"; those that you may read: {names}")
+    state: ServerState
+    user: Account
+    aoi: str
+    year: int
+    ptype: str
+
+    @property
+    def parcels(self) -> ParcelSet:
+        """The parcel set.
+
+        Raises:
+            RefusedError: the area is not theirs.
+            NotFoundError: there is none; the message names their own only.
+        """
+        return self._one_of(self._sets(), allowed(self.user, self.aoi), self.aoi)
+
+    @property
+    def original(self) -> ParcelSet:
+        """The parcel set as a question of the original asks for it, to which one that is missing is no error.
+
+        Raises:
+            RefusedError: the area is not theirs.
+            NoSuchKindError: there are parcel sets of the area and year, but none of that kind.
+            NotFoundError: there is none of the area and year.
+        """
+        area, sets = allowed(self.user, self.aoi), self._sets()
+        kinds = {parcels.ptype for parcels in sets if (parcels.aoi, parcels.year) == (area, self.year)}
+        if kinds and self.ptype not in kinds:
+            raise NoSuchKindError(f"no parcels of {area} {self.year} {self.ptype}")
+        return self._one_of(sets, area, area)
+
+    def _sets(self) -> list[ParcelSet]:
+        return parcel_sets(self.state, self.user)
+
+    def _one_of(self, sets: list[ParcelSet], area: str, name: str) -> ParcelSet:
+        for parcels in sets:
+            if (parcels.aoi, parcels.year, parcels.ptype) == (area, self.year, self.ptype):
+                return parcels
+        names = ", ".join(parcels.name for parcels in sets) or "none"
+        asked = f"no parcels of {name} {self.year} {self.ptype}".rstrip()
+        raise NotFoundError(asked, advice=f"those that you may read: {names}")
+
+
+class NoSuchKindError(Exception):
+    """There are parcel sets of an area and year, but none of the kind that a question of the original asks for."""
+
+
+def declared(state: State, user: User, aoi: Aoi, year: Year, ptype: Ptype = "") -> Declared:
+    """The dependency that gives an endpoint its parcel set."""
+    return Declared(state, user, aoi, year, ptype)
+
+
+Parcels = Annotated[Declared, Depends(declared)]
 
 
 def refused(request: Request, _: Exception) -> Response:
@@ -67,8 +114,10 @@ def refused(request: Request, _: Exception) -> Response:
     return JSONResponse({"detail": "there is nothing of that name, or it is not yours to read"}, 404)
 
 
-def plain(_: Request, error: Any) -> Response:
+def plain(_: Request, error: Exception) -> Response:
     """Errors of HTTP: the login's as text, as the original's clients expect it, all others as JSON."""
+    if not isinstance(error, HTTPException):
+        raise error
     if error.status_code == 401:
         return PlainTextResponse(error.detail, 401, headers=error.headers)
     return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)

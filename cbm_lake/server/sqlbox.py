@@ -13,16 +13,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final
+from typing import IO, BinaryIO, Final
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
 from cbm_lake.lake import database
 from cbm_lake.server import statements
@@ -34,8 +35,11 @@ _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONP
 _OF_BUCKETS: Final = ("AWS_", "CBM_LAKE_S3__", "CBM_LAKE_LAKE__")
 """How the names of those begin that reach an object store."""
 _LEAN: Final = {
-    "ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"
-}  # fmt: skip
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "2",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 """So that the child reserves no memory that it does not use: its limit is one of addresses."""
 _RESERVED: Final = 1_500
 """Megabytes of addresses that a child may have beside what its statement uses; it starts with 700."""
@@ -78,7 +82,7 @@ class Question:
     lake: str
     """URL of the lake, whose object store the files are in."""
     statement: str
-    params: dict[str, Any]
+    params: Mapping[str, object]
     limits: Limits
 
 
@@ -113,7 +117,7 @@ class SqlBox:
         self._lock = threading.Lock()
         self._ready: subprocess.Popen[bytes] | None = None
 
-    def ask(self, question: Question, stop: Stop | None = None) -> Generator[Any, None, None]:
+    def ask(self, question: Question, stop: Stop | None = None) -> Generator[pa.Schema | pa.RecordBatch, None, None]:
         """The schema of the answer, then its rows, as they come.
 
         Raises:
@@ -149,14 +153,14 @@ class SqlBox:
         names = (*_INHERITED, "HOME") if self._remote else _INHERITED
         environment = _LEAN | {
             name: value
-            for name, value in os.environ.items()
+            for name, value in {**os.environ, **Workspace.here().environment()}.items()
             if name in names or (self._remote and name.startswith(_OF_BUCKETS))
         }
         pipe = subprocess.PIPE
         return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)  # noqa: S603
 
 
-def _answer(child: subprocess.Popen[bytes], question: Question) -> Iterator[Any]:
+def _answer(child: subprocess.Popen[bytes], question: Question) -> Iterator[pa.Schema | pa.RecordBatch]:
     if child.stdin is None or child.stdout is None:
         raise SourceError("the process for SQL has no pipes; restart the server")
     stdin, child.stdin = child.stdin, None
@@ -273,27 +277,33 @@ def _locked(question: Question) -> duckdb.DuckDBPyConnection:
     paths = [path for (path,) in connection.execute("select path from readable").fetchall()]
     connection.execute("set allowed_paths = $paths", {"paths": paths})
     for setting, value in {
-        "temp_directory": "", "enable_external_access": False, "python_enable_replacements": False,
-        "autoload_known_extensions": False, "autoinstall_known_extensions": False, "allow_community_extensions": False,
-        "memory_limit": f"{limits.memory_mb}MB", "threads": limits.threads, "lock_configuration": True,
-    }.items():  # fmt: skip
+        "temp_directory": "",
+        "enable_external_access": False,
+        "python_enable_replacements": False,
+        "autoload_known_extensions": False,
+        "autoinstall_known_extensions": False,
+        "allow_community_extensions": False,
+        "memory_limit": f"{limits.memory_mb}MB",
+        "threads": limits.threads,
+        "lock_configuration": True,
+    }.items():
         connection.execute(f"set {setting} = $value", {"value": value})
     return connection
 
 
 def _write(connection: duckdb.DuckDBPyConnection, question: Question, out: BinaryIO) -> None:
     """Write the rows; not even the first where the columns are too many or too deep."""
-    relation = connection.sql(question.statement, params=question.params or None)
+    relation = connection.sql(question.statement, params=dict(question.params) or None)
     if len(relation.columns) > _MOST_COLUMNS:
         raise InvalidInputError(f"the answer has {len(relation.columns)} columns; at most {_MOST_COLUMNS} are given")
     reader = relation.to_arrow_reader(_BATCH)
     if any(_depth(column.type) > _DEEPEST for column in reader.schema):
         raise InvalidInputError(f"a column of the answer is nested more than {_DEEPEST} deep; unnest it")
-    left = question.limits.rows
+    remaining = question.limits.rows
     with pa.ipc.new_stream(out, reader.schema) as sink:
         for batch in reader:
-            left -= batch.num_rows
-            if left < 0:
+            remaining -= batch.num_rows
+            if remaining < 0:
                 raise TooLargeError(_too_many(question.limits.rows))
             for piece in _pieces(_clean(batch)):
                 sink.write_batch(piece)
@@ -310,7 +320,7 @@ def _depth(kind: pa.DataType) -> int:
     while waiting:
         kind, depth = waiting.pop()
         deepest = max(deepest, depth)
-        waiting += [(kind.field(place).type, depth + 1) for place in range(kind.num_fields)]
+        waiting += [(kind.field(number).type, depth + 1) for number in range(kind.num_fields)]
     return deepest
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import shutil
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Asking:
     who: str
     aois: Aois
     statement: str
-    params: dict[str, Any]
+    params: Mapping[str, object]
 
 
 class Write(Protocol):
@@ -76,7 +76,7 @@ class SqlDesk:
         """
         stop = Stop()
 
-        async def taken() -> Path:
+        async def in_turn() -> Path:
             async with self._turns.turn(asking.who):
                 work = asyncio.get_running_loop().run_in_executor(self._pool, self._answer, asking, write, stop)
                 try:
@@ -88,7 +88,7 @@ class SqlDesk:
                     raise
 
         try:
-            return await _unless_gone(request, taken())
+            return await _unless_gone(request, in_turn())
         except TooLargeError as error:
             raise HTTPException(413, str(error)) from error
 

@@ -10,18 +10,23 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import duckdb
 
+from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
 
+Node: TypeAlias = dict[str, Any]
+"""A part of a statement as DuckDB parses it, in JSON."""
 VIEWS: Final = frozenset(
     {
-        "scenes", "parcels", "s2", "bs", "c6", "sc", "s2_long", "bs_long", "c6_long", "extractions", "markers",
-        "weather", "weather_cells", "parcel_attributes", "parcel_attributes_long",
+        *cards.CARDS,
+        *(f"{card}_long" for card in cards.CARDS),
+        *("scenes", "parcels", "sc", "extractions", "markers"),
+        *("observations", "weather", "weather_cells", "parcel_attributes", "parcel_attributes_long"),
     }
-)  # fmt: skip
+)
 """What may be read."""
 
 _LONGEST: Final = 20_000
@@ -30,22 +35,49 @@ _TOO_DEEP: Final = "the statement is nested too deep; take it apart with subquer
 _PLAIN: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 """A name that DuckDB cannot take for a file."""
 _PARTS: Final = frozenset(
-    {
-        "SELECT_NODE", "SET_OPERATION_NODE", "BASE_TABLE", "TABLE_FUNCTION", "JOIN", "SUBQUERY", "EMPTY",
-        "EXPRESSION_LIST", "ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "DISTINCT_MODIFIER",
-        "ORDER_DEFAULT", "ASCENDING", "DESCENDING",
-    }
-)  # fmt: skip
+    [
+        "SELECT_NODE",
+        "SET_OPERATION_NODE",
+        "BASE_TABLE",
+        "TABLE_FUNCTION",
+        "JOIN",
+        "SUBQUERY",
+        "EMPTY",
+        "EXPRESSION_LIST",
+        "ORDER_MODIFIER",
+        "LIMIT_MODIFIER",
+        "LIMIT_PERCENT_MODIFIER",
+        "DISTINCT_MODIFIER",
+        "ORDER_DEFAULT",
+        "ASCENDING",
+        "DESCENDING",
+    ]
+)
 """Kinds of query nodes, table references and modifiers."""
 _EXPRESSIONS: Final = frozenset(
-    {
-        "BETWEEN", "CASE", "CAST", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA",
-        "LAMBDA_REF", "OPERATOR", "PARAMETER", "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "TYPE", "WINDOW",
-    }
-)  # fmt: skip
+    [
+        "BETWEEN",
+        "CASE",
+        "CAST",
+        "COLUMN_REF",
+        "COMPARISON",
+        "CONJUNCTION",
+        "CONSTANT",
+        "FUNCTION",
+        "LAMBDA",
+        "LAMBDA_REF",
+        "OPERATOR",
+        "PARAMETER",
+        "POSITIONAL_REFERENCE",
+        "STAR",
+        "SUBQUERY",
+        "TYPE",
+        "WINDOW",
+    ]
+)
 _TABLE_FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series"})
 _COMPUTING: Final = """
-    ndvi share_of
+    share_of sky_of is_seen is_observable
     + - * / // % ^ ** || & | ~ << >> @ ! ~~ !~~ ~~* !~~* ~~~ -> ->> && <-> <@ @>
     abs ceil ceiling floor round trunc sign sqrt cbrt exp ln log log2 log10 pow power mod gcd lcm greatest least
     pi radians
@@ -82,7 +114,7 @@ _COMPUTING: Final = """
     cardinality element_at
     coalesce ifnull nullif if constant_or_null typeof grouping grouping_id
 """
-_FUNCTIONS: Final = frozenset(_COMPUTING.split())
+_FUNCTIONS: Final = frozenset([*_COMPUTING.split(), *cards.INDICES])
 """Functions, operators and macros that only compute with what they are given."""
 
 
@@ -101,7 +133,7 @@ def check(statement: str) -> None:
         _check_part(part, VIEWS | subqueries)
 
 
-def _parsed(statement: str) -> list[dict[str, Any]]:
+def _parsed(statement: str) -> list[Node]:
     with _parser().cursor() as connection:
         try:
             (text,) = connection.execute(
@@ -118,8 +150,8 @@ def _parsed(statement: str) -> list[dict[str, Any]]:
         if "expression depth" in reason:
             raise InvalidInputError(_TOO_DEEP)
         raise InvalidInputError(f"only a SELECT can be run: {reason}")
-    found: list[dict[str, Any]] = document["statements"]
-    return found
+    parsed: list[Node] = document["statements"]
+    return parsed
 
 
 @cache
@@ -128,19 +160,19 @@ def _parser() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-def _dicts(value: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
+def _dicts(value: object) -> Iterator[tuple[Node, frozenset[str]]]:
     """Every part of a parsed statement, at any depth, itself first; each with the subqueries that WITH names there."""
-    waiting: list[tuple[Any, frozenset[str]]] = [(value, frozenset())]
+    waiting: list[tuple[object, frozenset[str]]] = [(value, frozenset())]
     while waiting:
-        part, seen = waiting.pop()
+        part, named = waiting.pop()
         if isinstance(part, dict):
-            yield part, seen
+            yield part, named
             for entry in part.get("cte_map", {}).get("map", []):
-                waiting.append((entry["value"], seen))  # which sees those before it, and a table of its own name
-                seen |= {_name_of_subquery(entry["key"])}
-            waiting.extend((inner, seen) for name, inner in part.items() if name != "cte_map")
+                waiting.append((entry["value"], named))  # which sees those before it, and a table of its own name
+                named |= {_name_of_subquery(entry["key"])}
+            waiting.extend((inner, named) for name, inner in part.items() if name != "cte_map")
         elif isinstance(part, list):
-            waiting.extend((inner, seen) for inner in part)
+            waiting.extend((inner, named) for inner in part)
 
 
 def _name_of_subquery(name: str) -> str:
@@ -149,7 +181,7 @@ def _name_of_subquery(name: str) -> str:
     return name.lower()
 
 
-def _check_part(part: dict[str, Any], tables: frozenset[str]) -> None:
+def _check_part(part: Node, tables: frozenset[str]) -> None:
     kind = part.get("type")
     if "class" in part:
         if part["class"] not in _EXPRESSIONS:
@@ -165,13 +197,13 @@ def _check_part(part: dict[str, Any], tables: frozenset[str]) -> None:
             raise InvalidInputError(f"the table function {part['function']['function_name']} is not allowed here")
 
 
-def _check_function(part: dict[str, Any]) -> None:
+def _check_function(part: Node) -> None:
     name = part["function_name"].lower()
     if name not in _FUNCTIONS or len(part.get("qualified_name", {}).get("path", [name])) != 1:
         raise InvalidInputError(f"the function {name} is not allowed here")
 
 
-def _check_table(part: dict[str, Any], tables: frozenset[str]) -> None:
+def _check_table(part: Node, tables: frozenset[str]) -> None:
     path = part.get("qualified_name", {}).get("path", [part["table_name"]])
     if len(path) != 1 or path[0].lower() not in tables or "at_clause" in part:
         raise InvalidInputError(f"there is no table {'.'.join(path)!r} here; there are: {', '.join(sorted(VIEWS))}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final, TypeAlias
 
 import mapbox_vector_tile
 import numpy as np
+import numpy.typing as npt
 import shapely
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
@@ -18,6 +20,7 @@ from cbm_lake.parcel import chips
 from cbm_lake.server import security
 from cbm_lake.server.questions import Ptype
 from cbm_lake.server.security import User
+from cbm_lake.server.state import State
 
 router = APIRouter(prefix="/v1/tiles", tags=["tiles"])
 
@@ -31,37 +34,52 @@ _LEAST: Final = 16
 """A parcel of a smaller box, which is one pixel of a screen, is left out."""
 _PROPERTIES: Final = ("pid", "crop_name", "crop_code")
 
+Floats: TypeAlias = npt.NDArray[np.float64]
 Zoom = Annotated[int, Path(ge=0, le=22)]
-Place = Annotated[int, Path(ge=0, le=2**22 - 1)]
+Number = Annotated[int, Path(ge=0, le=2**22 - 1)]
 
 
 @router.get("/{card}/{scene}/{z}/{x}/{y}.png")
 def scene_tile(
-    request: Request, user: User, card: str, scene: str, z: Zoom, x: Place, y: Place,
+    request: Request,
+    state: State,
+    user: User,
+    card: str,
+    scene: str,
+    z: Zoom,
+    x: Number,
+    y: Number,
     bands: Annotated[str, Query(max_length=50, description="B04_B03_B02, or one.")] = "B04_B03_B02",
-) -> Response:  # fmt: skip
+) -> Response:
     """A picture (256 pixels) of a scene."""
-    lake = request.app.state.source.lake
+    lake = state.lake
     names = _bands(card, bands)
-    found = chips.by_id(lake, scene, card)
-    missing = [name for name in names if name not in dict(found.hrefs)]
+    entry = chips.by_id(lake, scene, card)
+    missing = [name for name in names if name not in dict(entry.hrefs)]
     if missing:
         raise NotFoundError(f"scene {scene} was catalogued without {', '.join(missing)}; ask for other bands")
-    with request.app.state.heavy:
-        picture = chips.tile(lake, found, names, z, x, y)
+    with state.heavy:
+        picture = chips.tile(lake, entry, names, z, x, y)
     return _tile(request, picture, "image/png")
 
 
 @router.get("/parcels/{aoi}/{year}/{z}/{x}/{y}.mvt")
 def parcel_tile(
-    request: Request, user: User, aoi: str, year: int, z: Zoom, x: Place, y: Place, ptype: Ptype = ""
+    request: Request,
+    state: State,
+    user: User,
+    aoi: str,
+    year: int,
+    z: Zoom,
+    x: Number,
+    y: Number,
+    ptype: Ptype = "",
 ) -> Response:
     """The parcels as a vector tile (layer "parcels"; https://github.com/mapbox/vector-tile-spec), those that are large
     enough to be seen."""
-    source = request.app.state.source
-    parcels = security.parcel_set(request, user, aoi, year, ptype)
-    with request.app.state.heavy:
-        rows = source.parcels_of_area(parcels, _area(z, x, y))
+    parcels = security.Declared(state, user, aoi, year, ptype).parcels
+    with state.heavy:
+        rows = state.source.parcels_of_area(parcels, _area(z, x, y))
         tile = _encoded(rows, z, x, y)
     return _tile(request, tile, "application/vnd.mapbox-vector-tile")
 
@@ -69,8 +87,8 @@ def parcel_tile(
 def _tile(request: Request, content: bytes, kind: str) -> Response:
     """A tile with its digest; who has the same one already gets none (304)."""
     headers = {**_HEADERS, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
-    known = request.headers.get("if-none-match", "")
-    if headers["ETag"] in {tag.strip().removeprefix("W/") for tag in known.split(",")}:
+    cached = request.headers.get("if-none-match", "")
+    if headers["ETag"] in {tag.strip().removeprefix("W/") for tag in cached.split(",")}:
         return Response(status_code=304, headers=headers)
     return Response(content, media_type=kind, headers=headers)
 
@@ -82,11 +100,11 @@ def _bands(card: str, text: str) -> list[str]:
         InvalidInputError: the card has none of that name.
     """
     asked = cards.get(card)
-    known = [*asked.resolutions, *filter(None, [asked.classification])]
-    names = [cards.band_called(name) for name in text.split("_")]
+    offered = asked.rasters
+    names = [cards.band_called(name, asked) for name in text.split("_")]
     for name in names:
-        if name not in known:
-            raise InvalidInputError(f"band {name!r} is none of {card}; there are: {', '.join(sorted(set(known)))}")
+        if name not in offered:
+            raise InvalidInputError(f"band {name!r} is none of {card}; there are: {', '.join(sorted(set(offered)))}")
     return names
 
 
@@ -98,10 +116,10 @@ def _area(z: int, x: int, y: int) -> Area:
     return Area(shapely.box(max(west, -chips.HALF_MAP), south, min(east, chips.HALF_MAP), north), 3857)
 
 
-def _encoded(rows: list[dict[str, Any]], z: int, x: int, y: int) -> bytes:
+def _encoded(rows: Sequence[Mapping[str, object]], z: int, x: int, y: int) -> bytes:
     """Parcels, with `shape` in degrees, as a tile."""
 
-    def units(lon: Any, lat: Any) -> tuple[Any, Any]:
+    def units(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
         column = (lon + 180) / 360
         row = (1 - np.arcsinh(np.tan(np.radians(lat))) / np.pi) / 2
         return (column * 2**z - x) * _UNITS, (row * 2**z - y) * _UNITS
@@ -110,10 +128,10 @@ def _encoded(rows: list[dict[str, Any]], z: int, x: int, y: int) -> bytes:
     west, south, east, north = shapely.bounds(shapes).T
     large = np.maximum(east - west, north - south) >= _LEAST
     shapes = shapely.clip_by_rect(shapes, -_MARGIN, -_MARGIN, _UNITS + _MARGIN, _UNITS + _MARGIN)
-    seen = np.flatnonzero(large & ~shapely.is_empty(shapes))
+    visible = np.flatnonzero(large & ~shapely.is_empty(shapes))
     features = [
-        {"geometry": shapes[place], "properties": {name: rows[place][name] or "" for name in _PROPERTIES}}
-        for place in seen
+        {"geometry": shapes[number], "properties": {name: rows[int(number)][name] or "" for name in _PROPERTIES}}
+        for number in visible
     ]
     encoded: bytes = mapbox_vector_tile.encode(
         {"name": "parcels", "features": features}, default_options={"extents": _UNITS, "y_coord_down": True}

@@ -45,7 +45,7 @@ class Turns:
         self._changed = asyncio.Condition()
         self._working: Counter[str] = Counter()
         self._waiting: Counter[str] = Counter()
-        self._left: dict[str, tuple[float, float]] = {}
+        self._remaining: dict[str, tuple[float, float]] = {}
 
     @asynccontextmanager
     async def turn(self, who: str) -> AsyncIterator[None]:
@@ -98,18 +98,18 @@ class Turns:
         return BusyError(f"{most}; ask again a little later", 503, self.allowance.patience)
 
     def _seconds_left(self, who: str) -> float:
-        left, since = self._left.get(who, (self.allowance.seconds, 0.0))
-        return min(self.allowance.seconds, left + (time.monotonic() - since) * self.allowance.seconds / _HOUR)
+        remaining, since = self._remaining.get(who, (self.allowance.seconds, 0.0))
+        return min(self.allowance.seconds, remaining + (time.monotonic() - since) * self.allowance.seconds / _HOUR)
 
     def _check_seconds(self, who: str) -> None:
-        left = self._seconds_left(who)
-        if left <= 0:
+        remaining = self._seconds_left(who)
+        if remaining <= 0:
             reason = f"your questions have used up their {self.allowance.seconds:g} seconds an hour; ask again later"
-            raise BusyError(reason, 429, max(1.0, (1 - left) * _HOUR / self.allowance.seconds))
+            raise BusyError(reason, 429, max(1.0, (1 - remaining) * _HOUR / self.allowance.seconds))
 
     def _spend(self, who: str, seconds: float) -> None:
-        self._left[who] = (self._seconds_left(who) - seconds, time.monotonic())
-        if len(self._left) > 10_000:
-            rested = [name for name in self._left if self._seconds_left(name) >= self.allowance.seconds]
+        self._remaining[who] = (self._seconds_left(who) - seconds, time.monotonic())
+        if len(self._remaining) > 10_000:
+            rested = [name for name in self._remaining if self._seconds_left(name) >= self.allowance.seconds]
             for name in rested:
-                del self._left[name]
+                del self._remaining[name]

@@ -58,6 +58,7 @@ def by_pid(
     tms: str | Sequence[str] = "Google",
     ptype: str | None = None,
     columns: int | None = None,
+    view: bool | None = None,
     debug: bool = False,
     *,
     file: str | Path | None = None,
@@ -74,6 +75,7 @@ def by_pid(
         tms: name of a tile server, or several: google, bing, osm, esri, ags, one of the settings, or sentinel.
         ptype: which parcel set; None is the main one. It may also stand before chipsize, as in version 0.1.
         columns: images side by side; None is at most three.
+        view: True shows the figure in the notebook and gives nothing back.
         debug: tell the log (level DEBUG) what is done.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
@@ -89,7 +91,7 @@ def by_pid(
         wide = extend or extend_of(parcel)
         files = get.background.by_pid(aoi, year, parcel.pid, chipsize, wide, tms, ptype)
         photos += _photos(files, parcel.label, parcel.outline_in(MERCATOR), parcel.lat, tms)
-    return _finish(photos, columns, file, interactive=interactive, debug=debug)
+    return style.shown(_finish(photos, columns, file, interactive=interactive, debug=debug), view)
 
 
 @checked_options
@@ -103,6 +105,7 @@ def by_location(
     tms: str | Sequence[str] = "Google",
     ptype: str | None = None,
     columns: int | None = None,
+    view: bool | None = None,
     debug: bool = False,
     *,
     file: str | Path | None = None,
@@ -117,7 +120,7 @@ def by_location(
     parcel = _parcel_at(aoi, year, lon, lat, ptype)
     outline = parcel.outline_in(MERCATOR) if parcel else None
     photos = _photos(files, parcel.label if parcel else reading.degrees(lon, lat), outline, lat, tms)
-    return _finish(photos, columns, file, interactive=interactive, debug=debug)
+    return style.shown(_finish(photos, columns, file, interactive=interactive, debug=debug), view)
 
 
 def _parcel_at(aoi: str, year: int, lon: float, lat: float, ptype: str | None) -> Parcel | None:

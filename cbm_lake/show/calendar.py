@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from cbm_lake.cards import CLOUD_CLASSES, Classes, palette
+from cbm_lake.cards import CLOUD_CLASSES, INDICES, Classes, palette
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.options import checked_options
 from cbm_lake.show import browsing, computing, curves, distributions, pictures, reading, style, views, zooming
@@ -63,7 +63,7 @@ def by_pid(
         ptype: which parcel set; None is the main one.
         start_date: the first day; None is 1 January of the year.
         end_date: the last day, at most twelve months later; None is 31 December of the year.
-        bands: what the images show: an index ("ndvi", "ndwi", "bare soil"), "true colour", scene classes ("SCL"),
+        bands: what the images show: an index (a name in `cards.INDICES`), "true colour", scene classes ("SCL"),
             three bands or one, or of radar "bs VV", "bs VH", "c6 VV", "c6 VH".
         chipsize: metres a side of the images; None shows the parcel and its surroundings.
         cmap: colour map of matplotlib for an index or one band.
@@ -101,15 +101,15 @@ def histograms(
 ) -> Figure:
     """A figure of a parcel's year: the histogram of an index over its pixels for every date, and the index below.
 
-    Args and errors are those of `by_pid`; index is "ndvi", "ndwi" or "bare soil".
+    Args and errors are those of `by_pid`; index is one of `cards.INDICES`.
     """
     style.suffix(file, interactive=False)
     chosen = views.view(index).index
     if chosen is None:
-        raise InvalidInputError(f"{index!r} is no index; choose from {', '.join(views.INDICES)}")
+        raise InvalidInputError(f"{index!r} is no index; choose from {', '.join(INDICES)}")
     page = _page(aoi, year, pid, ptype, start_date, end_date, index, None, None, screen)
     low, high = chosen.axis
-    words = f"{chosen.title} of the parcel's pixels, {low:g} to {high:g}, grid of 0.2; dotted: median"
+    words = f"{chosen.label} of the parcel's pixels, {low:g} to {high:g}, grid of 0.2; dotted: median"
     return _saved(page, partial(distributions.histogram, index=chosen), words, file)
 
 
@@ -160,23 +160,23 @@ def _page(
     kind, size = views.view(bands), chipsize or reading.chipsize_for([parcel])
     panel = _panel(parcel, kind, screen, first, last)
     try:
-        seen = reading.images_of(parcel, first, last, kind.bands, size, screen, kind.card.name)
+        images = reading.images_of(parcel, first, last, kind.bands, size, screen, kind.card.name)
     except NotFoundError:
         if panel.empty:
             raise
         return _Page(parcel, kind, None, panel, months)
-    row = pictures.row(parcel.label, kind, seen, parcel.outline_in(seen.epsg), cmap)
-    lines = tuple(replace(line, rows=_with_clouds(line.rows, seen)) for line in panel.lines)
-    return _Page(parcel, kind, row, replace(panel, lines=lines), months)
+    images = _with_clouds(images, panel.lines[0].rows)
+    row = pictures.row(parcel.label, kind, images, parcel.outline_in(images.epsg), cmap)
+    return _Page(parcel, kind, row, panel, months)
 
 
 def _panel(parcel: Parcel, kind: View, screen: Classes, first: date, last: date) -> Panel:
     """The curve of what a view shows, between two days."""
-    card, index = kind.card.name, kind.index or views.INDICES["ndvi"]
+    card, index = kind.card.name, kind.index or INDICES["ndvi"]
     series = reading.series(parcel, card)
     if card == "s2":
-        label, limits, colour = index.title, index.axis, palette.NDVI
-        curve = index.of_means(series, screen)
+        label, limits, colour = index.label, index.axis, palette.NDVI
+        curve = computing.index_curve(series, index, screen)
     else:
         label, limits, colour = kind.title, (0.0, 1.0) if card == "c6" else (-22.0, -8.0), palette.BANDS[kind.bands[0]]
         curve = computing.radar_curve(series, kind.bands[0], decibel=card == "bs")
@@ -211,10 +211,14 @@ def _months(year: int, start: str | date | None, end: str | date | None) -> list
     return months
 
 
-def _with_clouds(curve: pd.DataFrame, images: Images) -> pd.DataFrame:
-    """The curve; where a parcel is too small for scene classes of its own, with the clouds that its images show."""
-    seen = {image.obstime.date(): image.cloud for image in images.images}
-    return curve.assign(cloud=curve["cloud"].fillna(curve["time"].dt.date.map(seen).astype(float)))
+def _with_clouds(images: Images, curve: pd.DataFrame) -> Images:
+    """The images with the clouds that the curve has for their dates, where these are known there."""
+    clouds = dict(zip(curve["time"].dt.date, curve["cloud"], strict=True))
+    parts = [
+        replace(image, cloud=share) if (share := clouds.get(image.obstime.date(), np.nan)) >= 0 else image
+        for image in images.images
+    ]
+    return replace(images, images=tuple(parts))
 
 
 Cell = Callable[["Axes", Row, "Image"], None]
@@ -321,7 +325,7 @@ def _foot(figure: Figure, row: Row | None, words: str | None) -> None:
     if row is None:
         return
     metres = computing.distance(row.images.size * row.images.transform.a)
-    radar = row.view.card.mission == "S1"
+    radar = not row.view.card.is_optical
     scaled = row.view.scaled and words is None
     told = [words or (f"images: {metres} wide" if scaled else f"images: {row.view.title}, {metres} wide")]
     told += [] if radar else ["%: clouds"]

@@ -56,7 +56,7 @@ def by_pid(  # noqa: PLR0917 - the original's order
         pid: identifier of a parcel, or several.
         start_date: the first day, 2024-03-01; None is 1 January of the year.
         end_date: the last day, included; None is 31 December of the year.
-        bands: an index ("ndvi", "ndwi", "bare soil"), "true colour", scene classes ("SCL"), three bands ("B08_B04_B03"
+        bands: an index (a name in `cards.INDICES`), "true colour", scene classes ("SCL"), three bands ("B08_B04_B03"
             or a list), one ("B08"), or of radar "bs VV", "bs VH", "c6 VV", "c6 VH"; also by the original's names,
             imgtype and band.
         chipsize: metres a side; None shows the parcel and its surroundings, the same for all.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import shapely
 
-from cbm_lake.cards import Classes, scene_classes
+from cbm_lake.cards import INDICES, S2, Card, Classes, Index, observation, scene_classes
 from cbm_lake.geo.reprojection import reprojected
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _REFLECTANCE: Final = 10_000
 """DN of reflectance 1."""
-CLEAR_SKY: Final = 0.0
+CLEAR_SKY: Final = observation.MOST_CLOUD
 """The greatest share of clouded pixels of an observation that counts as cloud-free."""
 
 # -- time series --------------------------------------------------------------------------------------------------
@@ -39,52 +39,71 @@ def cloud_share(histogram: dict[str, float], screen: Classes) -> float:
 
 def ndvi_curve(series: pd.DataFrame, screen: Classes) -> pd.DataFrame:
     """NDVI over time: (B08 - B04) / (B08 + B04) of the bands' means; see `index_curve`."""
-    return index_curve(series, ("B08",), ("B04",), screen)
+    return index_curve(series, INDICES["ndvi"], screen)
 
 
-def index_curve(series: pd.DataFrame, plus: Sequence[str], minus: Sequence[str], screen: Classes) -> pd.DataFrame:
-    """An index over time: (plus - minus) / (plus + minus) of the sums of the bands' means.
+def index_curve(series: pd.DataFrame, index: Index, screen: Classes, card: Card = S2) -> pd.DataFrame:
+    """An index over time, of the bands' means.
 
-    low and high combine the quartiles of the bands: low is of the 25th percentile of those that count as plus and the
-    75th of those that count as minus, high of the others.
+    low and high are the least and the greatest index of bands between their quartiles.
 
     Args:
         series: rows by time and band, in the columns of the contract.
-        plus: bands that are added.
-        minus: bands that are subtracted.
+        index: one of `cards.INDICES`.
         screen: scene classes that count as clouds, in any form of `cards.scene_classes`.
+        card: whose bands.
 
     Returns:
-        time, value, low, high, cloud (share, NaN where not known), count (pixels, of the band that has fewest), seen
-        (whether enough of the parcel was), by time; only where all bands have pixels.
+        time, value, low, high, cloud (share, NaN where not known), count (pixels, of the band that has fewest), why_not
+        (why it is not usable, as in `cards.observation`; else None), by time; only where all bands have pixels.
     """
-    rows = {band: _of_band(series, band) for band in (*plus, *minus)}
+    own = dict(zip(index.bands, index.bands_of(card), strict=True))
+    rows = {band: _of_band(series, own[band]) for band in index.bands}
     times = functools.reduce(lambda one, other: one.intersection(other), (part.index for part in rows.values()))
     rows = {band: part.loc[times.sort_values()] for band, part in rows.items()}
-
-    def total(bands: Sequence[str], statistic: str) -> pd.Series[float]:
-        return sum((rows[band][statistic].astype(float) for band in bands[1:]), rows[bands[0]][statistic].astype(float))
-
-    first = rows[minus[0]]
-    curve = first[[]].assign(
-        value=_index(total(plus, "mean"), total(minus, "mean")),
-        low=_index(total(plus, "p25"), total(minus, "p75")),
-        high=_index(total(plus, "p75"), total(minus, "p25")),
-        cloud=_clouds(first.get("hist"), len(first), screen),
-        count=np.minimum.reduce([part["count"].to_numpy() for part in rows.values()]),
-        seen=first.get("seen", True),
+    mean, p25, p75 = (
+        {band: part[statistic].to_numpy(np.float64) for band, part in rows.items()}
+        for statistic in ("mean", "p25", "p75")
     )
-    return curve.dropna(subset="value").reset_index()
+    low, high = index.between(p25, p75)
+    count = np.minimum.reduce([part["count"].to_numpy() for part in rows.values()])
+    return _curve(rows[index.bands[0]], (index.of(mean), low, high), screen).assign(count=count)
 
 
 def band_curve(series: pd.DataFrame, band: str, screen: Classes) -> pd.DataFrame:
     """The reflectance of a band over time: its mean, and as low and high its quartiles; columns as of `ndvi_curve`."""
     rows = _of_band(series, band)
-    curve = rows[[]].assign(
-        value=rows["mean"] / _REFLECTANCE, low=rows["p25"] / _REFLECTANCE, high=rows["p75"] / _REFLECTANCE,
-        cloud=_clouds(rows.get("hist"), len(rows), screen), count=rows["count"], seen=rows.get("seen", True),
-    )  # fmt: skip
+    mean, low, high = (rows[name].to_numpy(np.float64) / _REFLECTANCE for name in ("mean", "p25", "p75"))
+    return _curve(rows, (mean, low, high), screen)
+
+
+def _curve(rows: pd.DataFrame, values: Sequence[NDArray[np.float64]], screen: Classes) -> pd.DataFrame:
+    """Value, low and high at the times of a band's rows, with the clouds of these and what the looks are worth."""
+    cloud = _clouds(rows.get("hist"), len(rows), screen)
+    columns = dict(zip(("value", "low", "high"), values, strict=True))
+    curve = rows[[]].assign(**columns, cloud=cloud, count=rows["count"], why_not=_why_not(rows, cloud))
     return curve.dropna(subset="value").reset_index()
+
+
+def _why_not(rows: pd.DataFrame, cloud: NDArray[np.float64]) -> list[str | None]:
+    """Why looks are not usable: what `why_not` of the rows says, else their clouds; None where they are."""
+    reasons: Sequence[str | None] = list(rows["why_not"]) if "why_not" in rows else [None] * len(rows)
+    return [
+        reason or ("unknown" if math.isnan(share) else "cloudy" if share > CLEAR_SKY else None)
+        for reason, share in zip(reasons, cloud, strict=True)
+    ]
+
+
+def too_small(series: pd.DataFrame) -> list[str | None]:
+    """Which rows of a series are of looks with too few pixels, by its counts alone: "small", else None.
+
+    The pixels of a look are the fewest of its bands of the finest grid that have any, as in the lake.
+    """
+    metres = series["band"].map(S2.resolutions).fillna(0)
+    rows = series[series["count"] > 0].assign(metres=metres)
+    finest = rows[rows["metres"] == rows.groupby("date_part")["metres"].transform("min")]
+    pixels = series["date_part"].map(finest.groupby("date_part")["count"].min()).fillna(0)
+    return ["small" if number < observation.LEAST_PIXELS else None for number in pixels]
 
 
 def radar_curve(series: pd.DataFrame, band: str, *, decibel: bool) -> pd.DataFrame:
@@ -93,20 +112,14 @@ def radar_curve(series: pd.DataFrame, band: str, *, decibel: bool) -> pd.DataFra
     values = rows[["mean", "p25", "p75"]].set_axis(["value", "low", "high"], axis=1).astype(float)
     if decibel:
         values = 10 * np.log10(values.where(values > 0))
-    return (
-        values.assign(cloud=0.0, count=rows["count"], seen=rows.get("seen", True)).dropna(subset="value").reset_index()
-    )
+    worth = values.assign(cloud=0.0, count=rows["count"], why_not=_why_not(rows, np.zeros(len(rows))))
+    return worth.dropna(subset="value").reset_index()
 
 
 def _of_band(series: pd.DataFrame, band: str) -> pd.DataFrame:
     """A band's rows that have pixels, indexed by time; of several of one moment the one with the most pixels."""
     rows = series[(series["band"] == band) & (series["count"] > 0)]
     return rows.sort_values(["time", "count"]).drop_duplicates("time", keep="last").set_index("time")
-
-
-def _index(one: Any, other: Any) -> Any:
-    total = one + other
-    return ((one - other) / total.where(total > 0)).clip(-1, 1)
 
 
 def _clouds(histograms: pd.Series[Any] | None, number: int, screen: Classes) -> NDArray[np.float64]:
@@ -116,22 +129,19 @@ def _clouds(histograms: pd.Series[Any] | None, number: int, screen: Classes) -> 
 
 
 def clear(curve: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which observations are cloud-free and of enough of the parcel; where clouds are never known, the latter alone."""
-    cloud = np.asarray(curve["cloud"], np.float64)
-    seen = np.asarray(curve["seen"], bool) if "seen" in curve else np.ones(len(cloud), bool)
-    return seen if np.isnan(cloud).all() else np.asarray(seen & (cloud <= CLEAR_SKY))
+    """Which observations are usable: by their clouds alone where nothing else is said, as of weather."""
+    return ~_reasons(curve).astype(bool)
 
 
 def hidden(curve: pd.DataFrame) -> dict[str, int]:
-    """How many observations are not clear, by the reason in a word or three."""
-    cloud = np.asarray(curve["cloud"], np.float64)
-    left_out, seen = ~clear(curve), np.asarray(curve.get("seen", np.ones(len(cloud), bool)), bool)
-    counts = {
-        "seen in part": ~seen,
-        "not known": left_out & seen & np.isnan(cloud),
-        "clouded": left_out & seen & (cloud > CLEAR_SKY),
-    }
-    return {words: int(found.sum()) for words, found in counts.items() if found.any()}
+    """How many observations are not usable, by the reason in a word or three."""
+    reasons = _reasons(curve)
+    return {words: int((reasons == name).sum()) for name, words in observation.WHY_NOT.items() if name in reasons}
+
+
+def _reasons(curve: pd.DataFrame) -> NDArray[np.object_]:
+    """Why observations are not usable; "" where they are."""
+    return np.array([reason or "" for reason in _why_not(curve, np.asarray(curve["cloud"], np.float64))], object)
 
 
 # -- places -------------------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from cbm_lake.show.reading import Parcel
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cbm_lake.cards import Index
     from cbm_lake.lake import Lake
-    from cbm_lake.show.views import Index
 
 
 FEWEST: Final = 5
@@ -32,16 +32,15 @@ def has_others(parcel: Parcel) -> bool:
 
 def of_index(parcel: Parcel, index: Index, screen: Classes) -> Line:
     """An index of the crop's other parcels; see `_line`."""
-    plus, minus = list(index.plus), list(index.minus)
-    how = {"plus": plus, "minus": minus, "screen": list(scene_classes(screen))}
-    rows = _lake().query("time_series.crop_index", **_whose(parcel), **how)
+    how = {"index": index.name, "screen": list(scene_classes(screen))}
+    rows = _lake().query("time_series.crop_of_index", **_whose(parcel), **how)
     return _line(parcel, rows.to_pandas(), palette.GREY)
 
 
-def of_bands(parcel: Parcel, bands: Sequence[str], screen: Classes) -> dict[str, Line]:
+def of_bands(parcel: Parcel, bands: Sequence[str], screen: Classes, card: str = "s2") -> dict[str, Line]:
     """The reflectance of the crop's other parcels by band; see `_line`."""
     how = {"bands": list(bands), "screen": list(scene_classes(screen))}
-    rows = _lake().query("time_series.crop_s2", **_whose(parcel), **how).to_pandas()
+    rows = _lake().query(f"time_series.crop_{card}", **_whose(parcel), **how).to_pandas()
     rows[["mean", "std"]] /= 10_000
     return {band: _line(parcel, rows[rows["band"] == band], palette.BANDS[band]) for band in bands}
 

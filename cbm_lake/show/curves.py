@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from cbm_lake.cards import palette
+from cbm_lake.cards import observation, palette
 from cbm_lake.show import computing, style
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Line:
     label: str
     colour: str
     rows: pd.DataFrame
-    """time, value, low, high, cloud and perhaps seen, by time."""
+    """time, value, low, high, cloud and perhaps why_not, by time."""
     dash: style.Dash = "-"
     background: bool = False
     """Only its band is drawn, behind the others."""
@@ -223,7 +223,7 @@ def _hollow(panels: Sequence[Panel]) -> str:
     for panel in panels:
         counts = [Counter(computing.hidden(line.rows)) for line in panel.lines if panel.marks and not line.background]
         most |= sum(counts, Counter()) if panel.compared else reduce(or_, counts, Counter())
-    return ", ".join(f"{most[words]} {words}" for words in ("clouded", "not known", "seen in part") if most[words])
+    return ", ".join(f"{most[words]} {words}" for words in reversed(list(observation.WHY_NOT.values())) if most[words])
 
 
 def span(panels: Sequence[Panel]) -> tuple[float, float]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from cbm_lake.cards import Index
     from cbm_lake.show.reading import Image, Parcel
-    from cbm_lake.show.views import Index
 
 Draw = Callable[["Axes", "Image"], None]
 """Draws what an image shows of the parcel's pixels into axes."""

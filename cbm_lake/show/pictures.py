@@ -15,7 +15,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 
-from cbm_lake.cards import CLASS_NAMES, palette
+from cbm_lake.cards import palette
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.rasters.render import CLASS_COLOURS
 from cbm_lake.show import computing, style
@@ -133,7 +133,7 @@ def fill(axes: Axes, shape: shapely.Geometry, colour: str) -> None:
 
 def frame(axes: Axes, shown: Row, image: Image) -> None:
     """A frame that says whether clouds hide the parcel; a plain one of radar, which sees through them."""
-    if shown.view.card.mission == "S1":
+    if not shown.view.card.is_optical:
         axes.spines[:].set(color=palette.EDGE, linewidth=1.2)
         return
     colour = UNKNOWN if np.isnan(image.cloud) else CLEAR if image.cloud <= computing.CLEAR_SKY else CLOUDED
@@ -329,9 +329,13 @@ def key(figure: Figure, words: Sequence[str], top: float, *, parcel: bool, cloud
 
 def classes_there(shown: Row) -> list[tuple[str, str]]:
     """The scene classes of a row's images, and their colours (#rrggbb)."""
-    there = np.unique(np.concatenate([np.unique(image.bands["SCL"]) for image in shown.images.images]))
-    known = [number for number in there if 0 < number < len(CLASS_NAMES)]
-    return [(CLASS_NAMES[number], f"#{bytes(CLASS_COLOURS[number]).hex()}") for number in known]
+    classification = shown.view.card.classification
+    if classification is None:
+        return []
+    band, colours = classification.name, CLASS_COLOURS[classification.name]
+    there = np.unique(np.concatenate([np.unique(image.bands[band]) for image in shown.images.images]))
+    known = [number for number in there if 0 < number < len(classification.names)]
+    return [(classification.names[number], f"#{bytes(colours[number]).hex()}") for number in known]
 
 
 def class_key(figure: Figure, shown: Row, top: float) -> None:
@@ -354,7 +358,7 @@ def _foot(figure: Figure, rows: Sequence[Row]) -> None:
     """What frames mean, how wide images are, and the scale of colours; of several bands alone the first's."""
     images, width = rows[0].images, figure.get_figwidth()
     metres = computing.distance(images.size * images.transform.a)
-    clouds = any(each.view.card.mission == "S2" for each in rows)
+    clouds = any(each.view.card.is_optical for each in rows)
     outlined = any(each.outline is not None for each in rows)
     key(figure, [f"each image is {metres} wide"], 0.52, parcel=outlined, clouds=clouds)
     classes = next((each for each in rows if each.view.classes), None)

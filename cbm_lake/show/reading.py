@@ -21,7 +21,7 @@ from affine import Affine
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
-from cbm_lake import get
+from cbm_lake import cards, get
 from cbm_lake.cards import CLOUD_CLASSES, S2, Classes, band_called
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError, SourceError
@@ -194,7 +194,7 @@ def _held(aoi: str, year: int, pid: str, name: str, ptype: str | None) -> Path |
 def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
     """The statistics of a parcel by `time` (naive UTC) and band, else in the columns of the contract; may be empty.
 
-    `seen` says whether enough of the parcel was seen.
+    `why_not` says why the numbers of a moment are worth little, small or cut, as in `cards.observation`; else None.
     """
     import pandas as pd
 
@@ -205,35 +205,36 @@ def series(parcel: Parcel, tstype: str) -> pd.DataFrame:
             frame["hist"] = [ast.literal_eval(text) if isinstance(text, str) else {} for text in frame["hist"]]
     else:
         frame = get.time_series.by_pid(parcel.aoi, parcel.year, parcel.pid, tstype, parcel.ptype)
-        frame = _with_unclassified(frame, parcel) if tstype == "s2" else frame
+        frame = _with_unclassified(frame, parcel, tstype) if cards.get(tstype).classification else frame
     frame = frame.assign(time=pd.to_datetime(frame["date_part"].astype(float), unit="s"))
-    frame = frame.assign(seen=_seen(parcel, tstype, frame["date_part"]))
-    return frame.assign(band=[band_called(band) for band in frame["band"]])
+    frame = frame.assign(why_not=_not_observed(parcel, tstype, frame))
+    return frame.assign(band=[band_called(band, cards.get(tstype)) for band in frame["band"]])
 
 
-def _with_unclassified(frame: pd.DataFrame, parcel: Parcel) -> pd.DataFrame:
+def _with_unclassified(frame: pd.DataFrame, parcel: Parcel, tstype: str) -> pd.DataFrame:
     """Also the observations that `get` leaves out since no pixel is classified; a server does not tell of them."""
     import pandas as pd
 
     source = sources.here()
     if not isinstance(source, sources.LakeSource):
         return frame
-    every = source.parcel_time_series(parcel.aoi, parcel.year, parcel.pid, ptype=parcel.ptype, scl=False)
+    whose = parcel.aoi, parcel.year, parcel.pid
+    every = source.parcel_time_series(*whose, ptype=parcel.ptype, tstype=tstype, scl=False)
     rows = pd.DataFrame(every).merge(frame[["date_part", "band"]].assign(there=True), "left", ["date_part", "band"])
     missing = rows[rows["there"].isna()].drop(columns="there")
     return pd.concat([frame, missing.assign(hist=[{}] * len(missing))]) if len(missing) else frame
 
 
-def _seen(parcel: Parcel, tstype: str, moments: pd.Series[Any]) -> Any:
-    """Whether enough of the parcel was seen at moments; a server does not say it, and then it counts as enough."""
+def _not_observed(parcel: Parcel, tstype: str, frame: pd.DataFrame) -> list[str | None]:
+    """Why the numbers of each row are worth little; a server does not say which share was seen, only the pixels."""
     source = None if sources.is_server() else sources.here()
     if not isinstance(source, sources.LakeSource):
-        return True
-    found = source.lake.parcel_set(parcel.aoi, parcel.year, parcel.ptype)
-    key = {"aoi": found.aoi, "year": found.year, "ptype": found.ptype, "pid": parcel.pid}
-    shares = source.lake.query("time_series.shares", **key).to_pylist()
-    seen = {row["date_part"]: row["seen"] for row in shares if row["card"] == tstype}
-    return [seen.get(moment, True) for moment in moments]
+        return computing.too_small(frame)
+    parcels = source.lake.parcel_set(parcel.aoi, parcel.year, parcel.ptype)
+    key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": parcel.pid}
+    rows = source.lake.query("time_series.shares", **key).to_pylist()
+    reasons = {row["date_part"]: row["why_not"] for row in rows if row["card"] == tstype}
+    return [reasons.get(moment) for moment in frame["date_part"]]
 
 
 def weather(parcel: Parcel) -> pd.DataFrame:
@@ -316,9 +317,10 @@ def _fetch(folder: Path, chipsize: int, fetch: Fetch, bands: Sequence[str], days
     if server and all((folder / name).exists() for name in [*marks, *lists]):
         return
     _in_parts(fetch, bands, *days)
-    if card == S2.name and "SCL" not in bands:
+    classes = cards.get(card).class_band
+    if classes and classes not in bands:
         try:
-            _in_parts(fetch, ["SCL"], *days)
+            _in_parts(fetch, [classes], *days)
         except LakeError as error:
             log.warning("clouds are not known: %s", error)
     if folder.is_dir():
@@ -369,11 +371,13 @@ def _images(
     screen: Classes, shape: tuple[shapely.Geometry, int] | None, card: str,
 ) -> Images:  # fmt: skip
     """The chips of a folder as images on one grid; those that lack a band are left out. Radar sees through clouds."""
-    optical = card == S2.name
-    files = {band: _moments(folder, f"*.{band}.tif" if optical else f"*_{band}.tif", days) for band in {*bands, "SCL"}}
+    kind = cards.get(card)
+    optical, class_band = kind.is_optical, kind.class_band or "SCL"
+    pattern = "*.{}.tif" if optical else "*_{}.tif"
+    files = {band: _moments(folder, pattern.format(band), days) for band in {*bands, class_band}}
     times = sorted(set.intersection(*(set(files[band]) for band in bands)))
     if not times:
-        what = ", ".join(bands) if optical else f"{card} {', '.join(bands)}"
+        what = ", ".join(bands) if kind is S2 else f"{card} {', '.join(bands)}"
         raise NotFoundError(
             f"no images of {what} from {days[0]} to {days[1]} at longitude {place[0]:.4f}, latitude {place[1]:.4f}; "
             "ask for other days, or catalogue scenes with cbm-lake card2db"
@@ -383,10 +387,10 @@ def _images(
     inside = computing.mask(shape[0], shape[1], epsg, transform, size) if shape else None
     for moment in times:
         pixels = {band: _pixels(files[band][moment], epsg, transform, size) for band in bands}
-        classes = files["SCL"].get(moment)
+        classes = files[class_band].get(moment)
         cloud = np.nan if optical else 0.0
         if classes is not None:
-            cloud = computing.clouded(_pixels(classes, epsg, transform, size), inside, screen)
+            cloud = computing.clouded(_pixels(classes, epsg, transform, size), inside, cards.screened(screen, kind))
         if any(band.any() for band in pixels.values()):
             found.append(Image(moment, pixels, cloud))
     return Images(epsg, transform, size, tuple(found))

@@ -6,17 +6,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cbm_lake import cards
-from cbm_lake.cards import CLOUD_CLASSES, Classes, band_called, palette, scene_classes
+from cbm_lake.cards import CLOUD_CLASSES, INDICES, Classes, Index, band_called, palette
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
 from cbm_lake.lake.options import checked_options
-from cbm_lake.show import computing, crops, curves, reading, style, zooming
+from cbm_lake.show import computing, crops, curves, reading, style, views, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.reading import Parcel
-from cbm_lake.show.views import INDICES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,20 +85,98 @@ def ndvi(
         InvalidInputError: scene classes, a number of lines or a file that cannot be, or other parcels of the crop where
             several or no crop is given.
     """
+    curves_of = _Curves(aoi, year, pid, ptype, screen, std, max_line_plots, errorbar, markers, crop)
+    return _index(INDICES["ndvi"], curves_of, file, interactive=interactive, view=view, debug=debug)
+
+
+@also(pids="pid", scl="screen")
+@checked_options
+def index(
+    aoi: str,
+    year: int,
+    pid: str | Sequence[str],
+    index: str = "ndvi",
+    ptype: str | None = None,
+    screen: Classes = CLOUD_CLASSES,
+    *,
+    std: bool = True,
+    max_line_plots: int | None = None,
+    errorbar: bool = False,
+    markers: bool = False,
+    crop: bool = False,
+    card: str = "s2",
+    file: str | Path | None = None,
+    interactive: bool = False,
+) -> Any:
+    """A figure of an index of one or several parcels over time: NDVI, NDWI, NDMI, EVI, bare soil; see `cards.INDICES`.
+
+    Args and errors are those of `ndvi`; index is the name of one, card an optical card (`cards.CARDS`).
+    """
+    kind = _optical(card)
+    chosen = views.view(index).index
+    if chosen is None:
+        raise InvalidInputError(f"{index!r} is no index; choose from {', '.join(INDICES)}")
+    curves_of = _Curves(aoi, year, pid, ptype, screen, std, max_line_plots, errorbar, markers, crop, kind)
+    return _index(chosen, curves_of, file, interactive=interactive, view=None, debug=False)
+
+
+class _Curves(NamedTuple):
+    """Which curves of an index are drawn, and how."""
+
+    aoi: str
+    year: int
+    pid: str | Sequence[str]
+    ptype: str | None
+    screen: Classes
+    shaded: bool
+    most: int | None
+    error_bars: bool
+    markers: bool
+    crop: bool
+    card: cards.Card = cards.S2
+
+
+def _optical(name: str) -> cards.Card:
+    """The optical card of that name.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    if not cards.get(name).is_optical:
+        optical = ", ".join(card.name for card in cards.CARDS.values() if card.is_optical)
+        raise InvalidInputError(f"card {name} has no reflectance; choose from {optical}")
+    return cards.get(name)
+
+
+def _index(
+    index: Index, asked: _Curves, file: str | Path | None, *, interactive: bool, view: bool | None, debug: bool
+) -> Any:
+    """The figure of an index."""
     style.suffix(file, interactive=interactive)
-    _check_lines(max_line_plots)
-    screened = scene_classes(screen)
-    chosen = _chosen(aoi, year, pid, ptype, crop=crop)
-    series = [reading.series(parcel, "s2") for parcel in chosen]
-    found = [computing.ndvi_curve(frame, screened) for frame in series]
-    told = "cloud-free" if found[0]["cloud"].notna().any() else "clouds not known"
-    lines = (Line(told, palette.NDVI, found[0]),) if len(chosen) == 1 else _by_parcel(chosen, found, max_line_plots)
-    work = reading.work(chosen[0]) if markers and len(chosen) == 1 else ()
-    others = (crops.of_index(chosen[0], INDICES["ndvi"], screened),) if crop else ()
-    panel = Panel("NDVI", lines, (0, 1), _missing("s2"), compared=len(chosen) > 1, events=work, crops=others,
-                  shaded=std, error_bars=errorbar)  # fmt: skip
-    spread = "between the quartiles of B08 and B04"
-    return _finish([panel], chosen, "s2", file, spread=spread, interactive=interactive, view=view, debug=debug)
+    _check_lines(asked.most)
+    card, screened = asked.card, cards.screened(asked.screen, asked.card)
+    if asked.crop and card is not cards.S2:
+        raise InvalidInputError(f"other parcels of the crop are drawn of Sentinel-2 only, not of card {card.name}")
+    parcels = _chosen(asked.aoi, asked.year, asked.pid, asked.ptype, crop=asked.crop)
+    series = [reading.series(parcel, card.name) for parcel in parcels]
+    rows = [computing.index_curve(frame, index, screened, card) for frame in series]
+    label = "cloud-free" if rows[0]["cloud"].notna().any() else "clouds not known"
+    single = len(parcels) == 1
+    lines = (Line(label, palette.NDVI, rows[0]),) if single else _by_parcel(parcels, rows, asked.most)
+    panel = Panel(
+        index.label,
+        lines,
+        index.axis,
+        _missing(card.name),
+        compared=not single,
+        events=reading.work(parcels[0]) if asked.markers and single else (),
+        crops=(crops.of_index(parcels[0], index, screened),) if asked.crop else (),
+        shaded=asked.shaded,
+        error_bars=asked.error_bars,
+    )
+    bands = list(reversed(index.bands_of(card)))
+    spread = f"between the quartiles of {', '.join(bands[:-1])} and {bands[-1]}"
+    return _finish([panel], parcels, card.name, file, spread=spread, interactive=interactive, view=view, debug=debug)
 
 
 @also(_cloud_free_stood_at(5), pids="pid", scl="screen")
@@ -115,31 +192,35 @@ def s2(
     debug: bool = False,
     *,
     crop: bool = False,
+    card: str = "s2",
     file: str | Path | None = None,
     interactive: bool = False,
 ) -> Any:
     """A figure of the reflectance of Sentinel-2 bands over time, with the quartiles; of several parcels a panel a band.
 
-    Args and errors are those of `ndvi`; bands are B02, …, B12.
+    Args and errors are those of `ndvi`; bands are B02, …, B12, or those of another optical card (`cards.CARDS`).
     """
     style.suffix(file, interactive=interactive)
-    screened = scene_classes(screen)
+    kind = _optical(card)
+    screened = cards.screened(screen, kind)
     names = [bands] if isinstance(bands, str) else list(bands)
-    wanted = cards.S2.check_bands(tuple(band_called(band) for band in names))
+    if kind is not cards.S2 and names == ["B04", "B08"]:
+        names = ["red", "nir"]
+    wanted = kind.check_bands(tuple(band_called(band, kind) for band in names))
     chosen = _chosen(aoi, year, pid, ptype, crop=crop)
-    series = [reading.series(parcel, "s2") for parcel in chosen]
+    series = [reading.series(parcel, card) for parcel in chosen]
     found = {band: [computing.band_curve(frame, band, screened) for frame in series] for band in wanted}
     if len(chosen) == 1:
         lines = tuple(Line(band, palette.BANDS[band], rows[0]) for band, rows in found.items())
-        others = tuple(crops.of_bands(chosen[0], wanted, screen).values()) if crop else ()
-        panels = [Panel("reflectance", lines, (0, 0.1), _missing("s2"), crops=others)]
+        others = tuple(crops.of_bands(chosen[0], wanted, screened, card).values()) if crop else ()
+        panels = [Panel("reflectance", lines, (0, 0.1), _missing(card), crops=others)]
     else:
         told = "this band was not extracted"
         panels = [
             Panel(f"reflectance, {band}", _by_parcel(chosen, rows), (0, 0.1), told, compared=True)
             for band, rows in found.items()
         ]
-    what = f"s2 statistics of {', '.join(wanted)}"
+    what = f"{card} statistics of {', '.join(wanted)}"
     return _finish(panels, chosen, what, file, interactive=interactive, view=view, debug=debug)
 
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from cbm_lake.cards import BS, C6, S2, Card, Classes, band_called
+from cbm_lake.cards import BS, C6, CARDS, INDICES, S2, Card, Index, band_called
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.rasters import render
-from cbm_lake.show import computing
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
 Bands = Mapping[str, "NDArray[np.number]"]
@@ -39,53 +36,7 @@ _SPREAD_MAP: Final = "viridis"
 """A colour map whose lightness grows evenly."""
 
 
-@dataclass(frozen=True)
-class Index:
-    """A normalised difference of two sums of bands: (plus - minus) / (plus + minus), from -1 to 1."""
-
-    name: str
-    title: str
-    plus: tuple[str, ...]
-    minus: tuple[str, ...]
-    limits: tuple[float, float]
-    """What is drawn darkest and brightest."""
-    axis: tuple[float, float]
-    """The least range of values on the axis of curves and histograms."""
-    cmap: str
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """The bands it is made of."""
-        return self.plus + self.minus
-
-    def of_pixels(self, bands: Bands) -> NDArray[np.float64]:
-        """The index of every pixel; NaN where a band has no measurement."""
-        parts = {name: bands[name].astype(np.float64) for name in self.bands}
-        plus, minus = (sum(parts[name] for name in names) for names in (self.plus, self.minus))
-        measured = np.logical_and.reduce([part > 0 for part in parts.values()])
-        values = np.full(np.shape(plus), np.nan)
-        np.divide(plus - minus, plus + minus, out=values, where=measured)
-        return values
-
-    def of_means(self, series: pd.DataFrame, screen: Classes) -> pd.DataFrame:
-        """The index of the bands' means over time, in the columns of `computing.ndvi_curve`."""
-        return computing.index_curve(series, self.plus, self.minus, screen)
-
-
-INDICES: Final[Mapping[str, Index]] = MappingProxyType(
-    {
-        index.name: index
-        for index in (
-            Index("ndvi", "NDVI", ("B08",), ("B04",), (0.0, 0.9), (0.0, 1.0), "YlGn"),
-            # Gao (1996), doi:10.1016/S0034-4257(96)00067-3: water in the leaves
-            Index("ndwi", "NDWI (B08, B11)", ("B08",), ("B11",), (-0.4, 0.6), (-0.4, 0.6), "YlGnBu"),
-            # Rikimaru, Roy and Miyatake (2002), Tropical Ecology 43: bare soil index
-            Index("bsi", "bare soil index", ("B11", "B04"), ("B08", "B02"), (-0.4, 0.3), (-0.4, 0.3), "YlOrBr"),
-        )
-    }
-)
-"""Indices of Sentinel-2 by name."""
-_WORDS: Final = {"bare soil": "bsi", "bare soil index": "bsi", "true color": "true colour", "rgb": "true colour"}
+_WORDS: Final = {"true color": "true colour", "rgb": "true colour"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +53,7 @@ class View:
     @property
     def classes(self) -> bool:
         """Whether it shows scene classes."""
-        return self.bands == (self.card.classification,)
+        return self.bands == (self.card.class_band,)
 
     @property
     def scaled(self) -> bool:
@@ -113,7 +64,7 @@ class View:
     def unit(self) -> str:
         """What the numbers of its scale are."""
         if self.index:
-            return self.index.title
+            return self.index.label
         names = {BS.name: f"{self.bands[0]} (dB)", C6.name: f"coherence, {self.bands[0]}"}
         return names.get(self.card.name, f"reflectance, {self.title}")
 
@@ -125,7 +76,8 @@ class View:
     def values(self, bands: Bands) -> NDArray[np.float64]:
         """The numbers of its scale by pixel: index, reflectance, dB, coherence; NaN where there is no measurement."""
         if self.index:
-            return self.index.of_pixels(bands)
+            roles = zip(self.index.roles, self.bands, strict=True)
+            return self.index.of({role: np.where(bands[name] > 0, bands[name], np.nan) for role, name in roles})
         pixels = bands[self.bands[0]].astype(np.float64)
         measured = np.where(pixels > 0, pixels, np.nan)
         if self.card is BS:
@@ -195,33 +147,49 @@ def view(bands: str | Sequence[str]) -> View:
     text = asked.strip().lower().replace("_", " ") if isinstance(asked, str) else ""
     names = asked.replace(",", "_").replace(" ", "_").split("_") if isinstance(asked, str) else list(asked)
     text = "ndvi" if [band_called(name) for name in names] == _NDVI else _WORDS.get(text, text)
-    if text in INDICES:
-        index = INDICES[text]
-        return View(index.name, index.title, index.bands, index=index)
+    index = _index_named(text)
+    if index:
+        return View(index.name, index.label, index.bands, index=index)
     if text == "true colour":
         names = list(_TRUE_COLOUR)
     chosen = tuple(band_called(name.strip().upper()) for name in names if name.strip())
-    if chosen and chosen[0] in ("BS", "C6"):
-        return _radar(bands, chosen[0].lower(), chosen[1:])
-    if chosen == (S2.classification,):
+    other = CARDS.get(chosen[0].lower()) if chosen else None
+    if other and other is not S2:
+        return _of_card(bands, other, [name for name in names[1:] if name])
+    if chosen == (S2.class_band,):
         return View("SCL", "scene classes", chosen)
     if len(chosen) not in (1, 3) or not set(chosen) <= set(S2.resolutions):
         raise InvalidInputError(_advice(bands))
     return View("_".join(chosen), _COMPOSITES.get(chosen, ", ".join(chosen)), chosen)
 
 
-def _radar(bands: str | Sequence[str], card: str, names: tuple[str, ...]) -> View:
-    """Backscatter or coherence of one polarisation."""
-    if len(names) != 1 or names[0] not in BS.resolutions:
+def _index_named(text: str) -> Index | None:
+    return next((index for index in INDICES.values() if text in (index.name, *index.aliases)), None)
+
+
+def _of_card(bands: str | Sequence[str], card: Card, words: Sequence[str]) -> View:
+    """Of another card than Sentinel-2 one band, an index, its classes, or three bands of an optical one."""
+    text = "_".join(words)
+    index = _index_named(text.replace("_", " ").lower())
+    if index and (found := index.bands_of(card)):
+        return View(f"{card.name}_{index.name}", f"{card.picture} {index.label}", found, card, index)
+    whole = card.band_named(text)  # QA_PIXEL has a line in its name
+    names = (whole,) if whole else tuple(card.band_named(word) or word for word in words)
+    if card.is_optical and (text := text.replace("_", " ").lower()) and _WORDS.get(text, text) == "true colour":
+        names = tuple(card.band_named(role) or role for role in ("red", "green", "blue"))
+    name = "_".join((card.name, *names))
+    if names == (card.class_band,):
+        return View(name, f"{card.mission.name} {names[0]}", names, card)
+    if len(names) not in ((1, 3) if card.is_optical else (1,)) or not set(names) <= set(card.resolutions):
         raise InvalidInputError(_advice(bands))
-    title = "backscatter" if card == BS.name else "six-day coherence"
-    return View(f"{card}_{names[0]}", f"{title} {names[0]}", names, BS if card == BS.name else C6)
+    return View(name, f"{card.picture} {', '.join(names)}", names, card)
 
 
 def _advice(bands: str | Sequence[str]) -> str:
     return (
         f"{bands!r} is no view; write {', '.join(INDICES)}, true colour, SCL, one band or three of "
-        f"{', '.join(S2.resolutions)}, or of radar bs VV, bs VH, c6 VV, c6 VH"
+        f"{', '.join(S2.resolutions)}, or of radar bs VV, bs VH, c6 VV, c6 VH, "
+        "or of another card its name and one of these: ls ndvi"
     )
 
 

@@ -17,14 +17,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from cbm_lake.config import Workspace
+from cbm_lake.config.settings import S3, LakeSettings
 from cbm_lake.errors import ConfigError, InvalidInputError, SourceError, of_extra
 
 if TYPE_CHECKING:
+    import zarr
+    from boto3 import Session  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    from obstore.store import S3Config, S3Credential, S3Store
     from zarr.storage import ObjectStore
+
+    ZarrStore: TypeAlias = str | ObjectStore[S3Store]
+    """What zarr opens a group or array with."""
+    ZarrArray: TypeAlias = zarr.Array[Any]
+    """An array of Zarr format 2 or 3."""
 
 SCHEME: Final = "s3://"
 """How URLs of object stores begin."""
@@ -92,10 +101,15 @@ class Access:
             key, secret, token = (variable(name) for name in names)
         return cls(
             host if "://" in host or not host else f"https://{host}",
-            section.region or variable("AWS_REGION", "AWS_DEFAULT_REGION"),
-            key, secret, token, section.anonymous, section.requester_pays, connections_to(section, host),
-            section.retries,
-        )  # fmt: skip
+            region=section.region or variable("AWS_REGION", "AWS_DEFAULT_REGION"),
+            access_key=key,
+            secret_key=secret,
+            session_token=token,
+            anonymous=section.anonymous,
+            requester_pays=section.requester_pays,
+            connections=connections_to(section, host),
+            retries=section.retries,
+        )
 
     # -- for each library ---------------------------------------------------------------------------------------------
 
@@ -126,9 +140,11 @@ class Access:
         }
         return {name: value for name, value in options.items() if value}
 
-    def obstore(self) -> dict[str, Any]:
-        """Options of an S3Store of obstore."""
-        config: dict[str, Any] = {
+    def store(self, bucket: str, prefix: str) -> S3Store:
+        """The client of obstore for a bucket; names begin with `prefix`."""
+        from obstore.store import S3Store
+
+        config: S3Config = {
             "conditional_put": "etag",
             "region": self._region,
             "virtual_hosted_style_request": self._is_virtual,
@@ -137,13 +153,15 @@ class Access:
         }
         if self.endpoint:
             config["endpoint"] = self.endpoint
-        return {
-            "config": config,
-            "client_options": {"allow_http": self._is_plain, "pool_max_idle_per_host": str(self.connections)},
-            "retry_config": {"max_retries": self.retries, "retry_timeout": timedelta(minutes=3)},
+        return S3Store(
+            bucket,
+            prefix=prefix or None,
+            config=config,
+            client_options={"allow_http": self._is_plain, "pool_max_idle_per_host": str(self.connections)},
+            retry_config={"max_retries": self.retries, "retry_timeout": timedelta(minutes=3)},
             # a function, since what is given otherwise is mixed with the variables of the environment
-            "credential_provider": self._provided if self._keys()[0] else None,
-        }
+            credential_provider=self._provided if self._keys()[0] else None,
+        )
 
     def limited(self) -> threading.BoundedSemaphore:
         """To be held during a request: no more than `connections` are under way at once to one host."""
@@ -170,7 +188,7 @@ class Access:
             return self.access_key, self.secret_key, self.session_token
         return _keys_of(profile)
 
-    def _provided(self) -> Any:
+    def _provided(self) -> S3Credential:
         key, secret, token = self._keys()
         until = None if self.access_key else datetime.now(UTC) + _FRESH
         return {"access_key_id": key, "secret_access_key": secret, "token": token or None, "expires_at": until}
@@ -186,7 +204,7 @@ def bucket_of(url: str) -> str:
     return url.removeprefix(SCHEME).partition("/")[0]
 
 
-def zarr_store(url: str) -> str | ObjectStore[Any]:
+def zarr_store(url: str) -> ZarrStore:
     """What zarr opens a group or array of that folder or URL with."""
     if not is_remote(url):
         return url
@@ -199,7 +217,7 @@ def zarr_store(url: str) -> str | ObjectStore[Any]:
     return ObjectStore(object_store(bucket_of(url), key_of(url), access))
 
 
-def connections_to(section: Any, host: str) -> int:
+def connections_to(section: S3 | LakeSettings, host: str) -> int:
     """How many requests may be under way at once: what the settings say, else what the host is known to allow."""
     few = (urlsplit(host if "://" in host else f"//{host}").hostname or "").endswith("dataspace.copernicus.eu")
     said = section.connections != type(section).model_fields["connections"].default
@@ -263,9 +281,9 @@ def explained(error: BaseException) -> str:
     text = _ORNAMENT.sub("", str(error)).partition("\n\nDebug source")[0]
     if _NO_KEYS.search(text):
         return "no keys were found; give access_key and secret_key, AWS_… variables or a profile, or anonymous"
-    if told := _TOLD.search(text):
-        message = " ".join(told["message"].partition("RequestId")[0].split()) if told["message"] else ""
-        return ": ".join(part.rstrip(". ") for part in (told["code"], _QUERY.sub("", message)) if part)
+    if refusal := _TOLD.search(text):
+        message = " ".join(refusal["message"].partition("RequestId")[0].split()) if refusal["message"] else ""
+        return ": ".join(part.rstrip(". ") for part in (refusal["code"], _QUERY.sub("", message)) if part)
     if status := STATUS.search(text):
         return status["status"].strip()
     if _SILENT.search(text):
@@ -274,7 +292,7 @@ def explained(error: BaseException) -> str:
     return " ".join(_QUERY.sub("", text).split())
 
 
-def _section(bucket: str) -> Any:
+def _section(bucket: str) -> S3 | LakeSettings:
     """The settings for a bucket: section `lake` is for the lake's own, `s3` for the one it names, or all others."""
     config = Workspace.here().config
     if config.s3.bucket == bucket:
@@ -304,19 +322,19 @@ def _keys_of(profile: str) -> tuple[str, str, str]:
     )
 
     try:
-        found = session.get_credentials()
-        held = found and found.get_frozen_credentials()
+        credentials = session.get_credentials()
+        keys = credentials and credentials.get_frozen_credentials()
     except (BotoCoreError, ClientError, RuntimeError) as error:  # single sign-on that ran out, a role that was refused
         raise ConfigError(
             f"AWS profile {profile or 'default'} gives no keys: {explained(error)}; sign in again"
         ) from error
-    if not held:
+    if not keys:
         raise ConfigError(f"AWS profile {profile or 'default'} has no keys; mend ~/.aws or give access_key")
-    return held.access_key, held.secret_key, held.token or ""
+    return keys.access_key, keys.secret_key, keys.token or ""
 
 
 @lru_cache
-def _session(profile: str) -> Any:
+def _session(profile: str) -> Session:
     """The session of a profile, which renews keys that run out."""
     with of_extra("s3", "a profile of AWS"):
         import boto3  # type: ignore[import-untyped,import-not-found,unused-ignore]
@@ -335,11 +353,9 @@ def limit_of(host: str, connections: int) -> threading.BoundedSemaphore:
 
 
 @lru_cache
-def object_store(bucket: str, prefix: str, access: Access) -> Any:
+def object_store(bucket: str, prefix: str, access: Access) -> S3Store:
     """The obstore client of a bucket; names begin with `prefix`."""
-    from obstore.store import S3Store
-
-    return S3Store(bucket, prefix=prefix or None, **access.obstore())
+    return access.store(bucket, prefix)
 
 
 def key_of(url: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -20,8 +20,10 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError
 
 from cbm_lake.errors import SourceError
-from cbm_lake.storage import access, datafiles, log
-from cbm_lake.storage.log import Action, Log
+from cbm_lake.storage import access, datafiles, entries
+from cbm_lake.storage.datafiles import DataFile
+from cbm_lake.storage.entries import Action
+from cbm_lake.storage.log import Log
 from cbm_lake.storage.store import Store, discard, translated
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ _ATTEMPTS: Final = 20
 _COLUMNS: Final = "cbm-lake.columns"
 """The property of a Delta table that says with how many columns it was made."""
 _STATISTICS: Final = "delta.dataSkippingStatsColumns"
+_NONE: Final = pa.schema([])
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Committed:
     partitions: tuple[str, ...] = ()
     small: bool = True
     """Whether its files are merged by the way; else only `compact` does it."""
+    optional: pa.Schema = _NONE
+    """Columns that the table gets when rows that are written have them; rows before are null there."""
 
     @property
     def url(self) -> str:
@@ -58,25 +63,21 @@ class Committed:
     @property
     def writer(self) -> datafiles.Writer:
         """What writes the table's files."""
-        return datafiles.Writer(self.store, self.name, self.schema, self.keys, self.partitions)
+        schema = pa.schema([*self.schema, *self.optional])
+        return datafiles.Writer(self.store, self.name, schema, self.keys, self.partitions)
 
-    def files(self, table: DeltaTable) -> list[dict[str, Any]]:
-        """The files of a snapshot as its log tells: path, name in the log, size_bytes, num_records, partition.<column>.
+    def optional_columns(self, table: DeltaTable | None) -> list[str]:
+        """The names of the optional columns that a snapshot has."""
+        names = set() if table is None else {field.name for field in table.schema().fields}
+        return [name for name in self.optional.names if name in names]
 
-        Where known also min.<key> and max.<key> of the first and the last key.
-        """
-        added = pa.table(table.get_add_actions(flatten=True))
-        ends = (*self.keys[:1], *self.keys[-1:])
-        columns = {"path", "size_bytes", "num_records", *(f"{end}.{name}" for end in ("min", "max") for name in ends)}
-        columns |= {f"partition.{name}" for name in self.partitions}
-        rows: list[dict[str, Any]] = added.select([name for name in added.column_names if name in columns]).to_pylist()
-        return [
-            {**row, "name": row["path"], "path": self.store.path(f"{self.name}/{unquote(row['path'])}")} for row in rows
-        ]
+    def schema_of(self, table: DeltaTable | None) -> pa.Schema:
+        """The columns of a snapshot, those included that an older version of this package did not write."""
+        return pa.schema([*self.schema, *(self.optional.field(name) for name in self.optional_columns(table))])
 
-    def moved_on(self, table: DeltaTable | None) -> bool:
-        """Whether someone committed since, or made the table: one look for the next entry of the log."""
-        return self.store.exists(self.log.file(0 if table is None else table.version() + 1))
+    def files(self, table: DeltaTable) -> list[DataFile]:
+        """The files of a snapshot as its log describes them, with the bounds of the first and the last key."""
+        return datafiles.listed(table, self.url, self.partitions, (*self.keys[:1], *self.keys[-1:]))
 
     def open(self, as_of: datetime | None = None) -> DeltaTable | None:
         """The table as it is, or as it was; None when it had not been made yet.
@@ -85,16 +86,23 @@ class Committed:
             SourceError: its log cannot be read; what is damaged is named, with what to do.
         """
         table = self.log.open()
-        if table is not None and as_of is not None:
-            if as_of < _created(table):
-                return None
-            with translated("read", self.url):
-                table.load_as_version(as_of)
-            self.log.check(table.version())
+        return table if table is None or as_of is None else self.as_it_was(table, as_of)
+
+    def as_it_was(self, table: DeltaTable, as_of: datetime) -> DeltaTable | None:
+        """The table of that moment, None where it had not been made yet; errors as of `open`."""
+        if as_of < _created(table):
+            return None
+        with translated("read", self.url):
+            table.load_as_version(as_of)
+        self.log.check(table.version())
         return table
 
-    def create(self) -> DeltaTable:
-        """The table, made empty when it is not there."""
+    def create(self, columns: Iterable[str] = ()) -> DeltaTable:
+        """The table, made empty when it is not there.
+
+        Args:
+            columns: of rows that are to be written; those of them that are optional are added where they are missing.
+        """
         table = self.open()
         if table is None:
             self.store.prove()
@@ -103,7 +111,7 @@ class Committed:
             table = self.open()
         if table is None:
             raise SourceError(f"{self.url} has gone while it was made; run the command again")
-        return self._completed(table)
+        return self._completed(table, columns)
 
     def _first_actions(self) -> list[Action]:
         """That the table comes into being."""
@@ -114,23 +122,30 @@ class Committed:
             "delta.deletedFileRetentionDuration": "interval 36500 days",
             _COLUMNS: str(len(self.schema)),
         }
-        return log.made(Schema.from_arrow(self.schema), self.partitions, configuration)
+        return entries.creation(Schema.from_arrow(self.schema), self.partitions, configuration)
 
-    def _completed(self, table: DeltaTable) -> DeltaTable:
-        """The table with the columns that it lacks because an older version of this package made it."""
-        there = table.schema().fields
-        names = {field.name for field in there}
-        missing = [field for field in Schema.from_arrow(self.schema).fields if field.name not in names]
-        if not missing:
-            return table
-        configuration = {_COLUMNS: "of several versions", _STATISTICS: ",".join(self.keys)}
-        actions = log.altered(table, Schema([*there, *missing]), configuration)
-        with suppress(CommitFailedError):  # another writer adds them at this moment
-            self.log.commit(actions, table.version(), _alters)
-        return self.open() or table
+    def _completed(self, table: DeltaTable, columns: Iterable[str] = ()) -> DeltaTable:
+        """The table with the columns that it lacks: an older version of this package made it, or they are optional."""
+        written = set(columns)
+        needed = pa.schema([*self.schema, *(field for field in self.optional if field.name in written)])
+        for _ in range(_ATTEMPTS):
+            there = table.schema().fields
+            names = {field.name for field in there}
+            missing = [field for field in Schema.from_arrow(needed).fields if field.name not in names]
+            if not missing:
+                return table
+            configuration = {_COLUMNS: "of several versions", _STATISTICS: ",".join(self.keys)}
+            actions = entries.alteration(table, Schema([*there, *missing]), configuration)
+            with suppress(CommitFailedError):  # another writer adds some at this moment, perhaps others
+                self.log.commit(actions, table.version(), _alters)
+            table = self.open() or table
+        raise SourceError(f"others went on adding columns to {self.url}; run the command again")
 
     def is_uniform(self, table: DeltaTable) -> bool:
-        """Whether all files of a snapshot have all columns, since the table was made with as many as it has now."""
+        """Whether all files of a snapshot have all columns, since the table was made with as many as it has now.
+
+        Not where it has optional columns, which some of the rows lack.
+        """
         made_with = table.metadata().configuration.get(_COLUMNS)
         return made_with == str(len(self.schema)) == str(len(table.schema().fields))
 
@@ -200,7 +215,7 @@ class Committed:
 
     def names(self, table: DeltaTable) -> set[str]:
         """The files of a snapshot by their paths in the table's folder."""
-        return {unquote(file["name"]) for file in self.files(table)}
+        return {file.relative for file in self.files(table)}
 
     @contextmanager
     def drafts(self) -> Iterator[list[str]]:

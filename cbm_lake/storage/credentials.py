@@ -45,7 +45,7 @@ def headers(url: str) -> dict[str, str]:
         ConfigError: a variable or the netrc file is malformed; the message names it, never its value.
         InvalidInputError: `url` is no URL.
     """
-    return _given(url)[0]
+    return _stated(url)[0]
 
 
 def advice(url: str) -> str:
@@ -55,7 +55,7 @@ def advice(url: str) -> str:
         ConfigError: as `headers`.
         InvalidInputError: as `headers`.
     """
-    _, origin = _given(url)
+    _, origin = _stated(url)
     if origin:
         return f"check or renew what {origin} gives for it"
     name = _names(_split(url))[-1]
@@ -67,11 +67,11 @@ def advice(url: str) -> str:
 
 def without_secrets(url: str) -> str:
     """A URL without user information, query string and fragment, for messages and tables; other text as it is."""
-    found = _URL.fullmatch(url)
-    if not found:
+    parts = _URL.fullmatch(url)
+    if not parts:
         return url
-    address = re.split(r"[?#]", found["url"], maxsplit=1)[0]
-    return found["before"] + _without_user(address)
+    address = re.split(r"[?#]", parts["url"], maxsplit=1)[0]
+    return parts["before"] + _without_user(address)
 
 
 def redacted(text: str, url: str) -> str:
@@ -92,16 +92,16 @@ def without_signature(href: str) -> str:
     if href.startswith("/vsicurl?"):  # GDAL's other way to name a URL, with options
         href = f"/vsicurl/{dict(parse_qsl(href.partition('?')[2])).get('url', '')}"
     location = Location.of(href)
-    found = _URL.fullmatch(location.path)
-    if not found:
+    parts = _URL.fullmatch(location.path)
+    if not parts:
         return href
-    address, mark, query = found["url"].partition("#")[0].partition("?")
+    address, mark, query = parts["url"].partition("#")[0].partition("?")
     fields = parse_qsl(query, keep_blank_values=True)
     secret = {name for name, _ in fields if _SECRET.fullmatch(name)}
     if secret:
-        kept = [(name, value) for name, value in fields if name not in secret and not _OF_SAS.fullmatch(name)]
-        query = urlencode(kept, quote_via=quote)
-    bare = found["before"] + _without_user(address) + (mark + query if query else "")
+        others = [(name, value) for name, value in fields if name not in secret and not _OF_SAS.fullmatch(name)]
+        query = urlencode(others, quote_via=quote)
+    bare = parts["before"] + _without_user(address) + (mark + query if query else "")
     return location._replace(path=bare).href
 
 
@@ -114,15 +114,15 @@ def _without_user(address: str) -> str:
     return f"{scheme}://{host}{slash}{path}"
 
 
-def _given(url: str) -> tuple[dict[str, str], str]:
+def _stated(url: str) -> tuple[dict[str, str], str]:
     """The headers for a URL, and what gives them."""
     parts = _split(url)
     if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
         return {}, ""
     for name in _names(parts):
-        found, variables = _of_environment(name)
-        if found:
-            return found, " and ".join(variables)
+        stated, variables = _of_environment(name)
+        if stated:
+            return stated, " and ".join(variables)
     if parts.username:
         return _basic(f"{unquote(parts.username)}:{unquote(parts.password or '')}"), "the URL"
     return _of_netrc(parts.hostname)
@@ -150,17 +150,17 @@ def _of_environment(name: str) -> tuple[dict[str, str], list[str]]:
     present = [variable for variable in (token, basic, others) if os.environ.get(variable, "").strip()]
     if token in present and basic in present:
         raise ConfigError(f"both {token} and {basic} are set; unset one of them")
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     if token in present:
-        found["Authorization"] = f"Bearer {_token(token)}"
+        headers["Authorization"] = f"Bearer {_token(token)}"
     if basic in present:
         value = os.environ[basic].strip()
         if ":" not in value:
             raise ConfigError(f"{basic} is not of the form user:password; correct it")
-        found |= _basic(value)
+        headers |= _basic(value)
     if others in present:
-        found |= _others(others)
-    return found, present
+        headers |= _others(others)
+    return headers, present
 
 
 def _token(variable: str) -> str:
@@ -172,15 +172,15 @@ def _token(variable: str) -> str:
 
 def _others(variable: str) -> dict[str, str]:
     try:
-        found = json.loads(os.environ[variable])
+        content = json.loads(os.environ[variable])
     except ValueError:
-        found = None  # what cannot be read is quoted by the error, and may be a secret
-    if not isinstance(found, dict) or not all(
+        content = None  # what cannot be read is quoted by the error, and may be a secret
+    if not isinstance(content, dict) or not all(
         _HEADER_NAME.fullmatch(name) and isinstance(value, str) and re.fullmatch(r"[\t -~]*", value)
-        for name, value in found.items()
+        for name, value in content.items()
     ):
         raise ConfigError(f'{variable} is no JSON object of headers such as {{"X-Api-Key": "…"}}; correct it')
-    return {name: value.strip() for name, value in found.items()}
+    return {name: value.strip() for name, value in content.items()}
 
 
 def _basic(user_and_password: str) -> dict[str, str]:

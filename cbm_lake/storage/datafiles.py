@@ -7,21 +7,22 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
 
 from cbm_lake.files import digests
-from cbm_lake.storage import log
+from cbm_lake.storage import entries
 from cbm_lake.storage.store import Store
 
-File = dict[str, Any]
-"""A file of a table, as `Table.files` lists it."""
 Partition = Mapping[str, str | None]
 """The values of the columns by whose folders a table is parted."""
+Bound: TypeAlias = Any
+"""A value of a column, as deltalake decodes it by the column's type: str, int, float, date or datetime."""
 PART: Final = "part-"
 """How the names of files begin that were written once and for all."""
 REWRITTEN: Final = "sorted-"
@@ -29,6 +30,82 @@ REWRITTEN: Final = "sorted-"
 _ROW_GROUP: Final = 8_192
 """Rows of one row group of what is appended."""
 _NULL: Final = "__HIVE_DEFAULT_PARTITION__"
+
+
+class DataFile(NamedTuple):
+    """A Parquet file of a snapshot of a table, by what its log says of it."""
+
+    path: str
+    """Full path or URL, from which it is read."""
+    name: str
+    """In the log: the path in the table's folder, percent-encoded."""
+    size: int
+    """Bytes."""
+    rows: int | None
+    """None where the log does not say."""
+    partition: Mapping[str, str]
+    """The values of the columns by whose folders the table is parted, as text."""
+    bounds: Mapping[str, tuple[Bound, Bound]]
+    """The smallest and largest value of columns, for those of which the log says both."""
+
+    @property
+    def relative(self) -> str:
+        """The path in the table's folder."""
+        return unquote(self.name)
+
+    @property
+    def folder(self) -> str:
+        """The folder in the table's, which is that of its partition; "" or with a slash at the end."""
+        return self.relative[: self.relative.rfind("/") + 1]
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether it was made of others, and has its digest on record."""
+        name = self.name.rpartition("/")[2]
+        return name.startswith(REWRITTEN) and digests.recorded(name) is not None
+
+    def only(self, column: str) -> Bound | None:
+        """The one value that all its rows have in a column; None where the log does not say so."""
+        first, last = self.bounds.get(column, (None, None))
+        return first if first == last else None
+
+    def can_hold(self, column: str, value: Bound) -> bool:
+        """Whether it can have rows of that value."""
+        bounds = self.bounds.get(column)
+        return bounds is None or bool(bounds[0] <= value <= bounds[1])
+
+
+def listed(table: DeltaTable, root: str, partitions: Sequence[str], columns: Sequence[str]) -> list[DataFile]:
+    """The files of a snapshot.
+
+    Args:
+        table: the snapshot.
+        root: path or URL of the table.
+        partitions: columns by whose folders it is parted.
+        columns: those whose bounds are asked for.
+    """
+    added = pa.table(table.get_add_actions(flatten=True))
+
+    def column(name: str) -> list[Bound]:
+        values: list[Bound] = added[name].to_pylist() if name in added.column_names else [None] * added.num_rows
+        return values
+
+    names: list[str] = column("path")
+    parts = [[str(value) for value in column(f"partition.{name}")] for name in partitions]
+    shared: dict[tuple[str, ...], dict[str, str]] = {}
+    of_partition = [
+        shared.setdefault(values, dict(zip(partitions, values, strict=True)))
+        for values in (zip(*parts, strict=True) if parts else [()] * len(names))
+    ]
+    ends = {name: zip(column(f"min.{name}"), column(f"max.{name}"), strict=True) for name in dict.fromkeys(columns)}
+    bounds: list[dict[str, tuple[Bound, Bound]]] = [{} for _ in names]
+    for name, pairs in ends.items():
+        for of_file, pair in zip(bounds, pairs, strict=True):
+            if None not in pair:
+                of_file[name] = pair
+    paths = [f"{root}/{unquote(name)}" for name in names]
+    rows = zip(paths, names, column("size_bytes"), column("num_records"), of_partition, bounds, strict=True)
+    return list(map(DataFile._make, rows))
 
 
 @dataclass(frozen=True)
@@ -42,7 +119,7 @@ class Writer:
     keys: tuple[str, ...]
     partitions: tuple[str, ...]
 
-    def write(self, rows: pa.Table, drafts: list[str]) -> list[log.Action]:
+    def write(self, rows: pa.Table, drafts: list[str]) -> list[entries.Action]:
         """Write rows, one file for each partition; what the log is to say of them.
 
         Args:
@@ -50,7 +127,7 @@ class Writer:
             drafts: to which the paths of the files in the table's folder are added.
         """
         rows = rows.select([field.name for field in self.schema if field.name in rows.column_names])
-        return [self.add(part, PART, _sliced(found), drafts) for part, found in self._parted(rows) if found.num_rows]
+        return [self.add(part, PART, _sliced(inside), drafts) for part, inside in self._parted(rows) if inside.num_rows]
 
     def add(
         self,
@@ -59,7 +136,7 @@ class Writer:
         groups: Sequence[pa.Table],
         drafts: list[str],
         folder: str | None = None,
-    ) -> log.Action:
+    ) -> entries.Action:
         """Write a file of these row groups; what the log is to say of it.
 
         Args:
@@ -84,27 +161,23 @@ class Writer:
         written = self.store.write_as(lambda digest: digests.named(stem, digest), schema, write, **self._options())
         path = written.name.removeprefix(f"{self.name}/")
         drafts.append(path)
-        return log.added(path, written.size, partition, _statistics(rows, self.keys))
+        return entries.added(path, written.size, partition, _statistics(rows, self.keys))
 
-    def without(self, file: File, key: str, value: int, drafts: list[str]) -> list[log.Action] | None:
+    def without(self, file: DataFile, key: str, value: int, drafts: list[str]) -> list[entries.Action] | None:
         """Take the rows of a file out whose column has that value; None where there are none.
 
         What is left of its row groups is written anew.
         """
-        name = f"{self.name}/{unquote(file['name'])}"
+        name = f"{self.name}/{file.relative}"
         values = self.store.read(name, [key])
         if values is None or key not in values.column_names or not pc.any(pc.equal(values[key], value)).as_py():
             return None
         groups = [rest for group in self._groups(name) if (rest := _others(group, key, value)).num_rows]
-        gone = log.removed(unquote(file["name"]), file["size_bytes"], self.partition(file))
+        gone = entries.removed(file.relative, file.size, file.partition)
         if not groups:
             return [gone]
-        prefix = REWRITTEN if is_rewritten(file) else PART
-        return [self.add(self.partition(file), prefix, groups, drafts, folder_of(file)), gone]
-
-    def partition(self, file: File) -> Partition:
-        """The partition of a file."""
-        return {name: str(file[f"partition.{name}"]) for name in self.partitions}
+        prefix = REWRITTEN if file.is_rewritten else PART
+        return [self.add(file.partition, prefix, groups, drafts, file.folder), gone]
 
     def _groups(self, name: str) -> Iterator[pa.Table]:
         with self.store.open(self.store.path(name)) as source, pq.ParquetFile(source) as file:
@@ -117,13 +190,13 @@ class Writer:
             yield {}, rows
             return
         for values in rows.select(self.partitions).group_by(self.partitions).aggregate([]).to_pylist():
-            chosen = rows
+            inside = rows
             for name, value in values.items():
-                column = chosen[name]
-                chosen = chosen.filter(pc.is_null(column) if value is None else pc.equal(column, value))
-            yield {name: None if value is None else str(value) for name, value in values.items()}, chosen
+                column = inside[name]
+                inside = inside.filter(pc.is_null(column) if value is None else pc.equal(column, value))
+            yield {name: None if value is None else str(value) for name, value in values.items()}, inside
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, object]:
         """Whole numbers and texts, which repeat, by dictionary; floats plain, which every reader knows.
 
         Only the keys have statistics in the file: nobody passes over a file by a mean, and a footer is half as large.
@@ -136,24 +209,10 @@ class Writer:
         }
 
 
-def is_rewritten(file: File) -> bool:
-    """Whether a file was made of others, and has its digest on record."""
-    name = str(file["name"]).rpartition("/")[2]
-    return name.startswith(REWRITTEN) and digests.recorded(name) is not None
-
-
-def folder_of(file: File) -> str:
-    """The folder of a file in the table's."""
-    return unquote(file["name"][: file["name"].rfind("/") + 1])
-
-
 def can_hold(statistics: str | None, key: str, value: int) -> bool:
     """Whether a file can have rows of that value, by what the log says of it as JSON."""
-    statistics_of_columns = json.loads(statistics or "{}")
-    first, last = (
-        statistics_of_columns.get("minValues", {}).get(key),
-        statistics_of_columns.get("maxValues", {}).get(key),
-    )
+    columns = json.loads(statistics or "{}")
+    first, last = (columns.get(end, {}).get(key) for end in ("minValues", "maxValues"))
     return first is None or last is None or first <= value <= last
 
 
@@ -174,15 +233,15 @@ def _others(rows: pa.Table, key: str, value: int) -> pa.Table:
 def _statistics(rows: pa.Table, keys: Sequence[str]) -> str:
     """What the log says of a file's rows, as JSON."""
     bounds = {name: pc.min_max(rows[name]) for name in keys if name in rows.column_names}
-    known = {name: bound for name, bound in bounds.items() if bound["min"].is_valid}
-    statistics_of_columns = {
+    valid = {name: bound for name, bound in bounds.items() if bound["min"].is_valid}
+    statistics = {
         "numRecords": rows.num_rows,
-        "minValues": {name: bound["min"].as_py() for name, bound in known.items()},
-        "maxValues": {name: bound["max"].as_py() for name, bound in known.items()},
+        "minValues": {name: bound["min"].as_py() for name, bound in valid.items()},
+        "maxValues": {name: bound["max"].as_py() for name, bound in valid.items()},
         "nullCount": {name: rows[name].null_count for name in bounds},
     }
-    return json.dumps(statistics_of_columns, default=_text, ensure_ascii=False)
+    return json.dumps(statistics, default=_text, ensure_ascii=False)
 
 
-def _text(moment: Any) -> str:
+def _text(moment: object) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(moment, datetime) else str(moment)

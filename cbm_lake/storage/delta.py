@@ -14,10 +14,10 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from cbm_lake.files import digests
-from cbm_lake.storage import access, datafiles, log, smallfiles
+from cbm_lake.storage import access, datafiles, entries, smallfiles
 from cbm_lake.storage.commits import Committed
-from cbm_lake.storage.datafiles import File
-from cbm_lake.storage.log import Action
+from cbm_lake.storage.datafiles import DataFile
+from cbm_lake.storage.entries import Action
 from cbm_lake.storage.store import discard, translated
 
 _SEQUENCE: Final = "sequence"
@@ -35,7 +35,7 @@ class Table(Committed):
         def actions(table: DeltaTable, _: int, drafts: list[str]) -> list[Action]:
             return self.writer.write(self._in_sequence(rows, table), drafts)
 
-        self._numbered([_SEQUENCE], actions)
+        self._numbered([_SEQUENCE], actions, columns=rows.column_names)
 
     def put(self, rows: pa.Table, key: str, value: int) -> None:
         """Make `rows` all that the table holds where column `key` has that value, in one commit, whoever else writes.
@@ -46,22 +46,21 @@ class Table(Committed):
 
         replaces = False
 
-        def actions(table: DeltaTable, seen: int, drafts: list[str]) -> list[Action] | None:
+        def actions(table: DeltaTable, commits: int, drafts: list[str]) -> list[Action] | None:
             nonlocal replaces
-            replaces = seen > 0
-            replaced = self._replaced(table, key, value, drafts) if seen else []
+            replaces = commits > 0
+            replaced = self._replaced(table, key, value, drafts) if replaces else []
             written = self.writer.write(self._in_sequence(rows, table), drafts) if rows.num_rows else []
-            return [*written, *replaced] if seen or written else None
+            return [*written, *replaced] if replaces or written else None
 
         names = [str(value), *([_SEQUENCE] if self._is_sequenced else [])]
-        self._numbered(names, actions, lambda action: replaces and _adds(action, key, value))
+        self._numbered(names, actions, lambda action: replaces and _adds(action, key, value), rows.column_names)
 
     def _replaced(self, table: DeltaTable, key: str, value: int, drafts: list[str]) -> list[Action]:
         """Take all rows out whose column `key` has that value."""
         actions = []
         for file in self.files(table):
-            first, last = file.get(f"min.{key}"), file.get(f"max.{key}")
-            if first is None or last is None or first <= value <= last:
+            if file.can_hold(key, value):
                 actions += self.writer.without(file, key, value, drafts) or []
         return actions
 
@@ -69,16 +68,16 @@ class Table(Committed):
         """Add rows in the next commit of that name, which no two writers can have.
 
         Args:
-            rows: what to add, told how many commits of that name there are; None gives up.
+            rows: what to add, given how many commits of that name there are; None gives up.
             name: under which the commits are counted.
 
         Returns:
             Whether anything was added.
         """
 
-        def actions(table: DeltaTable, seen: int, drafts: list[str]) -> list[Action] | None:
-            found = rows(seen)
-            return None if found is None else self.writer.write(self._in_sequence(found, table), drafts)
+        def actions(table: DeltaTable, commits: int, drafts: list[str]) -> list[Action] | None:
+            added = rows(commits)
+            return None if added is None else self.writer.write(self._in_sequence(added, table), drafts)
 
         return self._numbered([name], actions)
 
@@ -87,21 +86,22 @@ class Table(Committed):
         names: Sequence[str],
         actions: Callable[[DeltaTable, int, list[str]], list[Action] | None],
         conflicts: Callable[[Action], bool] = lambda _: False,
+        columns: Iterable[str] = (),
     ) -> bool:
-        """Make the next commit of each name; `actions` is told how many there are of the first.
+        """Make the next commit of each name; `actions` gets how many there are of the first.
 
         Again from the start when another writer was quicker.
         """
 
         def commit() -> bool:
-            table = self.create()
-            seen = [table.transaction_version(name) or 0 for name in names]
+            table = self.create(columns)
+            commits = [table.transaction_version(name) or 0 for name in names]
             with self.drafts() as drafts:
-                found = actions(table, seen[0], drafts)
-                if found is None:
+                changes = actions(table, commits[0], drafts)
+                if changes is None:
                     return False
-                numbers = [log.numbered(name, number + 1) for name, number in zip(names, seen, strict=True)]
-                self.commit(table, [*found, *numbers], drafts, conflicts)
+                numbers = [entries.numbered(name, number + 1) for name, number in zip(names, commits, strict=True)]
+                self.commit(table, [*changes, *numbers], drafts, conflicts)
                 return True
 
         return self.retried(commit)
@@ -118,8 +118,8 @@ class Table(Committed):
         """
         if not self._is_sequenced:
             return rows
-        there = [file.get(f"max.{_SEQUENCE}") for file in self.files(table)]
-        number = 1 + max(table.version(), *(number for number in there if number is not None), 0)
+        used = [int(file.bounds[_SEQUENCE][1]) for file in self.files(table) if _SEQUENCE in file.bounds]
+        number = 1 + max(table.version(), *used, 0)
         index, field = self.schema.get_field_index(_SEQUENCE), self.schema.field(_SEQUENCE)
         return rows.set_column(index, field, pa.repeat(pa.scalar(number, field.type), rows.num_rows))
 
@@ -132,17 +132,15 @@ class Table(Committed):
     def _merge_small(self) -> None:
         table = self.open()
         for files in smallfiles.groups([] if table is None else self.files(table)):
-            names = [f"{self.name}/{unquote(file['name'])}" for file in files]
+            names = [f"{self.name}/{file.relative}" for file in files]
             with ThreadPoolExecutor(_READERS) as pool:
                 parts = [part for part in pool.map(self.store.read, names) if part is not None]
             if len(parts) == len(files):  # else others have merged them, and a vacuum has been
                 self.rewrite(files, [[pa.concat_tables(parts, promote_options="default")]], same_rows=True)
 
-    def is_rewritten(self, file: File) -> bool:
-        """Whether that file of a snapshot was written by `rewrite`."""
-        return datafiles.is_rewritten(file)
-
-    def rewrite(self, files: Sequence[File], parts: Iterable[Sequence[pa.Table]], *, same_rows: bool = False) -> bool:
+    def rewrite(
+        self, files: Sequence[DataFile], parts: Iterable[Sequence[pa.Table]], *, same_rows: bool = False
+    ) -> bool:
         """Replace some of the table's files by new ones, atomically: readers see the old ones or the new.
 
         What others commit meanwhile stays.
@@ -160,14 +158,14 @@ class Table(Committed):
         """
         with translated("compact", self.url), self.drafts() as drafts:
             added = [self._add(files[0], datafiles.REWRITTEN, part, drafts) for part in parts]
-            gone = {unquote(file["name"]): self._removed(file) for file in files}
+            gone = {file.relative: _removed(file) for file in files}
 
             def exchange() -> bool:
                 table = self.open()
                 if table is None or not gone.keys() <= self.names(table):
                     return False
                 actions = [*added, *gone.values()]
-                self.commit(table, log.rearranging(actions) if same_rows else actions, drafts)
+                self.commit(table, entries.rearranging(actions) if same_rows else actions, drafts)
                 return True
 
             return self.retried(exchange)
@@ -178,13 +176,9 @@ class Table(Committed):
         with translated("write", self.url), self.drafts() as drafts:
             yield Exchange(self, snapshot, drafts)
 
-    def _add(self, beside: File, prefix: str, groups: Sequence[pa.Table], drafts: list[str]) -> Action:
+    def _add(self, beside: DataFile, prefix: str, groups: Sequence[pa.Table], drafts: list[str]) -> Action:
         """Write a file of the partition, and in the folder, of the file `beside`."""
-        return self.writer.add(self.writer.partition(beside), prefix, groups, drafts, datafiles.folder_of(beside))
-
-    def _removed(self, file: File) -> Action:
-        """That a file goes."""
-        return log.removed(unquote(file["name"]), file["size_bytes"], self.writer.partition(file))
+        return self.writer.add(beside.partition, prefix, groups, drafts, beside.folder)
 
     def merge(self) -> int:
         """Make the files of each partition of a small table one, in memory; returns how many were merged.
@@ -205,15 +199,15 @@ class Table(Committed):
             merged += len(files) if self.rewrite(files, [[rows]], same_rows=True) else 0
         return merged
 
-    def by_partition(self, table: DeltaTable | None) -> Iterator[tuple[dict[str, str], list[File]]]:
+    def by_partition(self, table: DeltaTable | None) -> Iterator[tuple[dict[str, str], list[DataFile]]]:
         """The files of a snapshot, those of each partition by themselves, with the partition's values by column."""
 
-        def partition(file: File) -> tuple[str, ...]:
-            return tuple(str(file[f"partition.{name}"]) for name in self.partitions)
+        def partition(file: DataFile) -> tuple[str, ...]:
+            return tuple(file.partition.values())
 
         files = [] if table is None else sorted(self.files(table), key=partition)
-        for values, found in groupby(files, partition):
-            yield dict(zip(self.partitions, values, strict=True)), list(found)
+        for values, group in groupby(files, partition):
+            yield dict(zip(self.partitions, values, strict=True)), list(group)
 
     def vacuum(self, days: float) -> int:
         """Delete files that no version of the last days needs, and what broken-off writers left; returns how many."""
@@ -240,14 +234,14 @@ class Exchange:
         self._drafts = drafts
         self._actions: list[Action] = []
 
-    def add(self, groups: Sequence[pa.Table], beside: File, *, rewritten: bool = False) -> None:
+    def add(self, groups: Sequence[pa.Table], beside: DataFile, *, rewritten: bool = False) -> None:
         """Write a file of these row groups, of the partition of the file `beside`, which may be another table's."""
         prefix = datafiles.REWRITTEN if rewritten else datafiles.PART
         self._actions.append(self._table._add(beside, prefix, groups, self._drafts))  # noqa: SLF001 - same module
 
-    def remove(self, file: File) -> None:
+    def remove(self, file: DataFile) -> None:
         """Take a file out."""
-        self._actions.append(self._table._removed(file))  # noqa: SLF001 - same module
+        self._actions.append(_removed(file))
 
     def commit(self, numbers: dict[str, int] | None = None) -> bool:
         """Make the commit, under names and with a number for each where they are given.
@@ -256,7 +250,7 @@ class Exchange:
             False where another writer was quicker: with a commit of such a name since the snapshot, or with other files
             for those that were to go. Nothing is changed then.
         """
-        numbered = [log.numbered(*number) for number in (numbers or {}).items()]
+        numbered = [entries.numbered(*number) for number in (numbers or {}).items()]
         try:
             self._table.commit(self._snapshot, [*self._actions, *numbered], self._drafts)
         except CommitFailedError:
@@ -264,9 +258,14 @@ class Exchange:
         return True
 
 
-def _is_due(files: Sequence[File]) -> bool:
+def _removed(file: DataFile) -> Action:
+    """That a file goes."""
+    return entries.removed(file.relative, file.size, file.partition)
+
+
+def _is_due(files: Sequence[DataFile]) -> bool:
     """Whether the files of a partition are several, or one that has no digest on record."""
-    return len(files) > 1 or not all(digests.recorded(file["name"]) for file in files)
+    return len(files) > 1 or not all(digests.recorded(file.name) for file in files)
 
 
 def _adds(action: Action, key: str, value: int) -> bool:

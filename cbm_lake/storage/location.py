@@ -28,10 +28,10 @@ class Location(NamedTuple):
     @classmethod
     def of(cls, href: str) -> Location:
         """Parse an href."""
-        found = _FRAGMENT.fullmatch(href)
-        if not found:
+        match = _FRAGMENT.fullmatch(href)
+        if not match:
             return cls(href)
-        return cls(found["path"], int(found["band"] or 0), found["unit"] or found["only"] or "")
+        return cls(match["path"], int(match["band"] or 0), match["unit"] or match["only"] or "")
 
     @property
     def href(self) -> str:

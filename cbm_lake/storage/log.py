@@ -7,41 +7,30 @@ an empty one, or one that is no JSON, is damaged.
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
-import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Final
 
 import pyarrow as pa
-from deltalake import DeltaTable, Schema
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from cbm_lake.errors import SourceError
 from cbm_lake.files import digests, durable
-from cbm_lake.storage import access, loghint
+from cbm_lake.storage import access, entries, loghint
+from cbm_lake.storage.entries import Action
 from cbm_lake.storage.store import Store, translated
 
-Action = dict[str, Any]
-"""One line of an entry, by its kind: {"add": {...}}."""
-_ENGINE: Final = "cbm-lake"
-_DIGEST: Final = "digest"
-_PLACE: Final = "entry"
-"""By which an entry that is put in the place of another is known."""
-_UNKNOWN: Final = "0" * 32
-"""What stands for the digest while it is computed."""
-_KINDS: Final = frozenset({"add", "cdc", "commitInfo", "domainMetadata", "metaData", "protocol", "remove", "txn"})
-_PROTOCOL: Final = {"minReaderVersion": 1, "minWriterVersion": 2}
 _READ: Final = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"})
 """Features of tables that change nothing of how their files are read."""
 _CHECKPOINT_EVERY: Final = 100
+_ANSWER: Final = 512
+"""Bytes of a cached answer about a checkpoint."""
 LAST_CHECKPOINT: Final = "_last_checkpoint"
 """The file beside a log that says which of its sums is the latest."""
 WITHOUT_SUM: Final = f"delete it and {LAST_CHECKPOINT} beside it: the entries of the log say the same"
@@ -49,6 +38,40 @@ WITHOUT_SUM: Final = f"delete it and {LAST_CHECKPOINT} beside it: the entries of
 
 class DamagedLogError(SourceError):
     """A log that says no more what its table holds; other tables can be read."""
+
+
+class _Library:
+    """Whether the library that reads logs can do so here: its threads do not outlive a fork."""
+
+    def __init__(self) -> None:
+        self._started = self._lost = False
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=self._fork)
+
+    def _fork(self) -> None:
+        self._lost = self._started
+
+    def begin(self, url: str) -> None:
+        """Raise SourceError in a process that was forked from one that had used it."""
+        if self._lost:
+            raise SourceError(
+                f"cannot read {url}: this process was forked from one that has read a lake; start processes anew "
+                "instead (multiprocessing: set_start_method with spawn or forkserver)"
+            )
+        self._started = True
+
+
+_LIBRARY: Final = _Library()
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest entry of a log; of a log that was deleted and made anew it is another one also at that version."""
+
+    version: int
+    """-1 where there is no log."""
+    state: str
+    """What changes when the file is replaced."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +86,8 @@ class Log:
         """The name of an entry in the store."""
         return f"{self.name}/_delta_log/{version:020}.json"
 
-    def _place(self, version: int) -> str:
-        return place(self.name, version)
+    def _position(self, version: int) -> str:
+        return entries.position(self.name, version)
 
     def open(self) -> DeltaTable | None:
         """The table as it is; None when it has not been made yet.
@@ -74,6 +97,7 @@ class Log:
             SourceError: the log cannot be read.
         """
         url = self.store.path(self.name)
+        _LIBRARY.begin(url)
         with translated("read", url):
             try:
                 table = DeltaTable(url, storage_options=self.store.options)
@@ -87,6 +111,36 @@ class Log:
         self.check()
         _refuse_features(table, url)
         return table
+
+    def newest(self, version: int) -> Newest | None:
+        """The entry of that version while it is the newest one; None where another one is, or where it has gone.
+
+        A look of one request in an object store. Version -1 is the log of a table that has not been made.
+        """
+        if access.is_remote(self.store.url):
+            return self._newest_remote(version)
+        if version < 0:
+            return None if self._folder.exists() else Newest(version, "")
+        if Path(self.store.path(self.file(version + 1))).exists():
+            return None
+        try:
+            state = Path(self.store.path(self.file(version))).stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            table = self.store.path(self.name)
+            raise SourceError(f"cannot read {table}: {error.strerror}; check its rights") from error
+        return Newest(version, f"{state.st_ino} {state.st_size} {state.st_mtime_ns}")
+
+    def _newest_remote(self, version: int) -> Newest | None:
+        after = f"{version - 1:020}.json" if version > 0 else ""
+        files = self.store.after(f"{self.name}/_delta_log", after)
+        noted = {
+            file: state for file, state in files.items() if file.endswith(".json") and entries.version_of(file) >= 0
+        }
+        if version < 0:
+            return None if noted else Newest(version, "")
+        return Newest(version, noted[self.file(version)]) if noted.keys() == {self.file(version)} else None
 
     def check(self, version: int | None = None) -> None:
         """Look through what the table, or a version of it, rests on; in an object store all is whole or not there.
@@ -115,7 +169,7 @@ class Log:
             SourceError: the log cannot be read or written.
         """
         actions, version = list(actions), since + 1
-        content = _encoded(actions, self._place(version))
+        content = entries.encoded(actions, self._position(version))
         while not self._write(version, content):
             others = self.store.read_bytes(self.file(version))
             if others == content:  # the answer to the first try was lost
@@ -123,9 +177,10 @@ class Log:
             if any(map(conflicts, self._decoded(version, others))):
                 raise CommitFailedError(f"another writer was quicker with version {version}")
             version += 1
-            content = _encoded(actions, self._place(version))
+            content = entries.encoded(actions, self._position(version))
         if not access.is_remote(self.store.url):
             loghint.note_entry(self._folder, version, content)
+        self.store.note_change()
         return version
 
     def _write(self, version: int, content: bytes) -> bool:
@@ -172,7 +227,9 @@ class Log:
 
     def _check_entries(self, files: Sequence[Path]) -> None:
         """Raise SourceError for a damaged entry among files: the library passes over an empty one."""
-        numbers = sorted(version_of(file.name) for file in files if file.suffix == ".json" and file.stem.isdecimal())
+        numbers = sorted(
+            entries.version_of(file.name) for file in files if file.suffix == ".json" and file.stem.isdecimal()
+        )
         for number in numbers:
             content = self.store.read_bytes(self.file(number))
             is_last = number == numbers[-1] and not self.store.exists(self.file(number + 1))
@@ -184,7 +241,7 @@ class Log:
         if files:
             reason = str(error).partition("\n")[0]
             raise DamagedLogError(
-                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason}); {WITHOUT_SUM}"
+                f"cannot read {files[-1]}: this sum of the log is damaged or missing ({reason})", advice=WITHOUT_SUM
             ) from error
 
     @property
@@ -195,147 +252,27 @@ class Log:
         """Raise SourceError for a newest checkpoint that is not the one that was written, and says other things."""
         noted = loghint.read(self._folder).sums
         for file in files:
-            if file.name in noted and not _is_sound(file, *_state_of(file), noted[file.name]):
+            if file.name in noted and not self._is_sound(file, noted[file.name]):
                 raise DamagedLogError(
                     f"cannot read {file}: this sum of the log is not what was written, and says other things than the "
-                    f"entries; {WITHOUT_SUM}"
+                    "entries",
+                    advice=WITHOUT_SUM,
                 )
+
+    def _is_sound(self, checkpoint: Path, noted: str) -> bool:
+        """Whether a checkpoint has the digest that was noted, or names the files that the entries do."""
+        key = (checkpoint, *_state_of(checkpoint), noted)
+        return self.store.caches.checkpoints.get(key, lambda: _is_sound(checkpoint, noted), lambda _: _ANSWER)
 
     def _decoded(self, version: int, content: bytes | None, *, last: bool = True) -> list[Action]:
         """The actions of an entry; SourceError where it is damaged."""
-        fault = "it has gone" if content is None else damage(content, self._place(version))
+        fault = "it has gone" if content is None else entries.damage(content, self._position(version))
         if fault is None and content is not None:
-            return decoded(content)
+            return entries.decoded(content)
         path = self.store.path(self.file(version))
-        raise DamagedLogError(f"cannot read {path}: this entry of the log is damaged ({fault}); {advice(last=last)}")
-
-
-def version_of(name: str) -> int:
-    """The version that an entry or a checkpoint of a log is of, by its name or path; -1 for another file."""
-    stem = name.rpartition("/")[2].partition(".")[0]
-    return int(stem) if stem.isdecimal() else -1
-
-
-def place(table: str, version: int) -> str:
-    """Where an entry belongs, as it says itself: extractions/12."""
-    return f"{table}/{version}"
-
-
-def damage(content: bytes, expected: str | None = None) -> str | None:
-    """What is wrong with the bytes of an entry; None where nothing is.
-
-    Of an entry of this package any changed bit is noticed, and that it is another one, where it says which it is; of
-    others' what is empty or no JSON.
-
-    Args:
-        content: the bytes.
-        expected: the `place` where they stand.
-    """
-    if not content.strip():
-        return "it is empty"
-    try:
-        actions = decoded(content)
-    except (ValueError, UnicodeDecodeError):
-        return "it is no JSON"
-    if not all(isinstance(action, dict) and action.keys() <= _KINDS for action in actions):
-        return "it has lines that are no actions"
-    info: Action = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-    if info.get("engineInfo") != _ENGINE and _DIGEST not in info:
-        return None
-    told = str(info.get(_DIGEST, ""))
-    blank = content.replace(told.encode(), _UNKNOWN.encode(), 1) if told else content
-    if digests.computed(blank) != told:
-        return "it is cut or was changed"
-    return None if None in (expected, info.get(_PLACE)) or info[_PLACE] == expected else f"it is {info[_PLACE]}"
-
-
-def decoded(content: bytes) -> list[Action]:
-    """The actions of an entry."""
-    return [json.loads(line) for line in content.decode().split("\n") if line.strip()]
-
-
-def made(schema: Schema, partitions: Sequence[str], configuration: Mapping[str, str]) -> list[Action]:
-    """The actions that make an empty table."""
-    return [
-        {"protocol": _PROTOCOL},
-        {"metaData": _described(str(uuid.uuid4()), _now(), schema, partitions, configuration)},
-    ]
-
-
-def altered(table: DeltaTable, schema: Schema, configuration: Mapping[str, str]) -> list[Action]:
-    """The actions that give a table other columns and properties, besides those that it has."""
-    there = table.metadata()
-    properties = {**there.configuration, **configuration}
-    return [{"metaData": _described(str(there.id), there.created_time, schema, there.partition_columns, properties)}]
-
-
-def added(path: str, size: int, partition: Mapping[str, str | None], statistics: str) -> Action:
-    """That a file of rows comes, by its path in the table's folder."""
-    return {
-        "add": {
-            "path": quote(path, safe="/="),
-            "partitionValues": dict(partition),
-            "size": size,
-            "modificationTime": _now(),
-            "dataChange": True,
-            "stats": statistics,
-        }
-    }
-
-
-def removed(path: str, size: int, partition: Mapping[str, str | None]) -> Action:
-    """That a file of rows goes."""
-    return {
-        "remove": {
-            "path": quote(path, safe="/="),
-            "deletionTimestamp": _now(),
-            "dataChange": True,
-            "extendedFileMetadata": True,
-            "partitionValues": dict(partition),
-            "size": size,
-        }
-    }
-
-
-def rearranging(actions: Iterable[Action]) -> list[Action]:
-    """The same files that come and go, where together they have the same rows as before."""
-    return [{kind: {**said, "dataChange": False} for kind, said in action.items()} for action in actions]
-
-
-def numbered(name: str, number: int) -> Action:
-    """That the commit is the one of that number among those of a name."""
-    return {"txn": {"appId": name, "version": number, "lastUpdated": _now()}}
-
-
-def _described(
-    identity: str, made_at: int, schema: Schema, partitions: Sequence[str], configuration: Mapping[str, str]
-) -> dict[str, Any]:
-    return {
-        "id": identity,
-        "name": None,
-        "description": None,
-        "format": {"provider": "parquet", "options": {}},
-        "schemaString": schema.to_json(),
-        "partitionColumns": list(partitions),
-        "createdTime": made_at,
-        "configuration": dict(configuration),
-    }
-
-
-def _encoded(actions: Iterable[Action], belongs: str) -> bytes:
-    """An entry with its place and its own digest, for which zeros stand while it is computed."""
-    info = {
-        "timestamp": _now(),
-        "operation": "WRITE",
-        "operationParameters": {"mode": "Append"},
-        "engineInfo": _ENGINE,
-        _DIGEST: _UNKNOWN,
-        _PLACE: belongs,
-        "txnId": str(uuid.uuid4()),
-    }
-    lines = [json.dumps(action, ensure_ascii=False) for action in [{"commitInfo": info}, *actions]]
-    content = "".join(f"{line}\n" for line in lines).encode()
-    return content.replace(_UNKNOWN.encode(), digests.computed(content).encode(), 1)
+        raise DamagedLogError(
+            f"cannot read {path}: this entry of the log is damaged ({fault})", advice=entries.advice(last=last)
+        )
 
 
 def _needed(log: Path, version: int | None = None) -> list[Path]:
@@ -344,8 +281,8 @@ def _needed(log: Path, version: int | None = None) -> list[Path]:
     sums = [file for file in log.glob("*.checkpoint*.parquet") if file.name[:20].isdecimal()]
     sums = sorted(file for file in sums if file.name[:20] <= last)
     newest = sums[-1].name[:20] if sums else ""
-    entries = sorted(file for file in log.glob("*.json") if file.stem.isdecimal() and newest < file.stem <= last)
-    return [*(file for file in sums if file.name.startswith(newest)), *entries]
+    after = sorted(file for file in log.glob("*.json") if file.stem.isdecimal() and newest < file.stem <= last)
+    return [*(file for file in sums if file.name.startswith(newest)), *after]
 
 
 def _refuse_features(table: DeltaTable, url: str) -> None:
@@ -354,8 +291,8 @@ def _refuse_features(table: DeltaTable, url: str) -> None:
     features = set(protocol.reader_features or ()) | ({"columnMapping"} if protocol.min_reader_version == 2 else set())
     if unread := sorted(features - _READ):
         raise DamagedLogError(
-            f"cannot read {url}: another program gave this table features that are not read here "
-            f"({', '.join(unread)}); drop them with that program, or restore the table from a copy"
+            f"cannot read {url}: another program gave this table features that are not read here ({', '.join(unread)})",
+            advice="drop them with that program, or restore the table from a copy",
         )
 
 
@@ -364,8 +301,7 @@ def _state_of(file: Path) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-@lru_cache(maxsize=256)
-def _is_sound(checkpoint: Path, _size: int, _modified: int, noted: str) -> bool:
+def _is_sound(checkpoint: Path, noted: str) -> bool:
     """Whether a checkpoint has the digest that was noted, or names the files that the entries do.
 
     Another program may have written it anew with other bytes.
@@ -373,9 +309,9 @@ def _is_sound(checkpoint: Path, _size: int, _modified: int, noted: str) -> bool:
     if digests.computed(checkpoint.read_bytes()) == noted:
         return True
     version = checkpoint.name[:20]
-    entries = sorted(file for file in checkpoint.parent.glob("*.json") if file.stem <= version)
+    through = sorted(file for file in checkpoint.parent.glob("*.json") if file.stem <= version)
     try:
-        return _names_in(*entries) == _names_in(checkpoint, *(file for file in entries if file.stem == version))
+        return _names_in(*through) == _names_in(checkpoint, *(file for file in through if file.stem == version))
     except DeltaError:
         return False
 
@@ -395,22 +331,3 @@ def _copied(files: Iterable[Path]) -> Iterator[Path]:
         for file in files:
             shutil.copyfile(file, log / file.name)
         yield log
-
-
-def advice(*, last: bool, beside: str = "") -> str:
-    """What to do about a damaged entry.
-
-    Args:
-        last: whether there are none after it.
-        beside: what must go together with it.
-    """
-    if last:
-        too = f"together with {beside} " if beside else ""
-        return f"delete it {too}and run the last command again: after a loss of power it was never reported as done"
-    return (
-        "restore it from a copy; or move it and all later entries away, then check again and redo what they had added"
-    )
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -55,7 +55,7 @@ _LONGEST_WAIT: Final = 120.0
 _TIMED_OUT: Final = re.compile(r"timed out|TimedOut|operation timed|too slow")
 _BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """What servers answer that may be right a little later."""
-_CHANGED: Final = "changed while it was read; run again"
+_CHANGED: Final = "changed while it was read"
 
 
 class ByteSource(Protocol):
@@ -181,11 +181,11 @@ class _Attempts:
     def __init__(self, where: stores.Remote, silences: int = 1) -> None:
         """`silences`: how often nothing may come within the time limit; a server that has never answered gets none."""
         self._where, self._silences = where, silences
-        self._made, self._silent, self._renewed = 0, 0, False
+        self._attempts, self._silent, self._renewed = 0, 0, False
 
     def progress(self) -> None:
         """Some bytes came: what fails from here on is a new failure."""
-        self._made = 0
+        self._attempts = 0
 
     def again(self, problem: BaseException) -> bool:
         """Count a failure, and wait where it may pass; False where it will not, or has come too often."""
@@ -197,10 +197,10 @@ class _Attempts:
         if isinstance(problem, FileNotFoundError) or (code and code not in _BUSY):
             return False
         self._silent += bool(_TIMED_OUT.search(str(problem)))
-        self._made += 1
-        if self._made > self._where.retries or self._silent > self._silences:
+        self._attempts += 1
+        if self._attempts > self._where.retries or self._silent > self._silences:
             return False
-        pause = min(_BACKOFF * 2 ** (self._made - 1), _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
+        pause = min(_BACKOFF * 2 ** (self._attempts - 1), _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
         return self._wait(pause if code not in (429, 503) else max(pause, self._where.asked_to_wait()))
 
     def _wait(self, seconds: float) -> bool:
@@ -309,7 +309,7 @@ class RemoteFile:
         if not self._version.size:
             self._version = version
         elif self._version != version:
-            raise SourceError(f"raster {self.href} {_CHANGED}")
+            raise SourceError(f"raster {self.href} {_CHANGED}", advice="run again")
 
     def _downloaded(self) -> IO[bytes]:
         """The whole file, in a temporary file: from a server that knows no ranges."""
@@ -366,11 +366,11 @@ class _Request:
         return [(at, min(at + length, self.end)) for at in range(self.start, self.end, length)]
 
 
-def _requests(ranges: Iterable[tuple[int, int]], known: int) -> Iterator[_Request]:
+def _requests(ranges: Iterable[tuple[int, int]], size: int) -> Iterator[_Request]:
     """The ranges in their order, those that follow one another closely together; the first `known` bytes cost none."""
     request: _Request | None = None
     for start, end in ranges:
-        here = (start, start) if end <= known else (start, end)
+        here = (start, start) if end <= size else (start, end)
         if request is not None:
             near = request.end <= here[0] <= request.end + _GAP
             if near and here[1] - request.start <= _LARGEST and here[1] > here[0]:
@@ -385,6 +385,5 @@ def _requests(ranges: Iterable[tuple[int, int]], known: int) -> Iterator[_Reques
 
 def unreadable(href: str, reason: str, advice: str = "", action: str = "read") -> SourceError:
     """The error that says of a raster why it is not read."""
-    return SourceError(
-        f"raster {href} cannot be {action}: {reason}; {advice or 'fetch it again or leave out this scene'}"
-    )
+    problem = f"raster {href} cannot be {action}: {reason}"
+    return SourceError(problem, advice=advice or "fetch it again or leave out this scene")

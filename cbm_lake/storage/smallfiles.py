@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
-from cbm_lake.storage.datafiles import File
+from cbm_lake.storage.datafiles import DataFile
 
 _FILES: Final = 16
 """Files of one level that are merged."""
@@ -26,17 +26,16 @@ def is_due(version: int) -> bool:
     return version > 0 and version % _EVERY == 0
 
 
-def groups(files: Iterable[File]) -> list[list[File]]:
+def groups(files: Iterable[DataFile]) -> list[list[DataFile]]:
     """The files that become one, for each partition and level; those whose rows the log does not count stay.
 
     Args:
-        files: all of a snapshot, with `num_records`.
+        files: all of a snapshot.
     """
-    small = [file for file in files if 0 < (file.get("num_records") or 0) < _LARGEST]
-    found = (list(group) for _, group in groupby(sorted(small, key=_partition_and_level), _partition_and_level))
-    return [group for group in found if len(group) >= _FILES]
+    small = [file for file in files if 0 < (file.rows or 0) < _LARGEST]
+    levels = (list(group) for _, group in groupby(sorted(small, key=_partition_and_level), _partition_and_level))
+    return [group for group in levels if len(group) >= _FILES]
 
 
-def _partition_and_level(file: File) -> tuple[list[tuple[str, str]], int]:
-    partition = [(name, str(value)) for name, value in sorted(file.items()) if name.startswith("partition.")]
-    return partition, int(math.log(file["num_records"], _FILES) + 1e-9)
+def _partition_and_level(file: DataFile) -> tuple[list[tuple[str, str]], int]:
+    return sorted(file.partition.items()), int(math.log(file.rows or 1, _FILES) + 1e-9)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +23,12 @@ from pyarrow import fs
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.files import digests, durable
 from cbm_lake.storage import access, s3files
+from cbm_lake.storage.caches import Caches
 
+log = logging.getLogger(__name__)
+
+_CHANGE: Final = ".changes"
+"""In an object store: an object that is other after each change of the lake. Backups and checks pass over it."""
 _UNUSABLE = frozenset("[]^|?#%\\=")
 """What deltalake 1.6 mistakes or ends the process on in a local path, also when escaped; = would mark a partition."""
 DRAFT: Final = re.compile(r"(^|/)\.[^/]*$|\.partial$|\.tmp$|#\d+$")
@@ -45,6 +52,7 @@ class Store:
     """The folder or URL that holds a lake."""
 
     url: str
+    caches: Caches = field(default_factory=Caches, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not _UNUSABLE.isdisjoint(self.url):
@@ -61,6 +69,11 @@ class Store:
             if access.is_remote(self.url):
                 return s3files.filesystem(self.url), self.url.partition("://")[2].rstrip("/")
             raise InvalidInputError(f"lake {self.url!r} is neither a folder nor an s3:// URL")
+
+    @cached_property
+    def lasting_files(self) -> s3files.S3Files:
+        """The files of an object store, by a client that relies on their never changing under their names."""
+        return s3files.S3Files(self.url, ends=self.caches.file_ends)
 
     @property
     def options(self) -> dict[str, str] | None:
@@ -92,8 +105,8 @@ class Store:
         """Names of the folders in a folder; none where there is no such folder."""
         filesystem, root = self.filesystem
         with translated("list", self.path(folder)):
-            found = filesystem.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
-        return sorted(info.base_name for info in found if not info.is_file)
+            entries = filesystem.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
+        return sorted(info.base_name for info in entries if not info.is_file)
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table | None:
         """A Parquet file, or some columns of it, as a table; None when there is none of that name."""
@@ -111,9 +124,39 @@ class Store:
     def open(self, path: str) -> pa.NativeFile:
         """A file of this store that never changes, by its full path, to be read in places."""
         if access.is_remote(self.url):
-            return pa.PythonFile(s3files.S3Files(self.url).open(path), mode="r")
+            return pa.PythonFile(self.lasting_files.open(path), mode="r")
         filesystem, root = self.filesystem
         return filesystem.open_input_file(root + path.removeprefix(self.url))
+
+    def after(self, folder: str, name: str) -> dict[str, str]:
+        """In an object store the files of a folder after that name, and of each what changes when it is replaced."""
+        with translated("list", self.path(folder)):
+            files = self.lasting_files.after(self.path(folder), name)
+        return {f"{folder}/{file}": state for file, state in files.items()}
+
+    def change(self) -> str | None:
+        """By what it is known whether an object store has changed: other after each change; None where it is not known.
+
+        One request. Who writes notes a change when it is done, before the command ends.
+        """
+        if not access.is_remote(self.url):
+            return None
+        with translated("read", self.path(_CHANGE)):
+            try:
+                return self.lasting_files.state(self.path(_CHANGE))
+            except FileNotFoundError:
+                return None
+
+    def note_change(self) -> None:
+        """Let others who have this lake open in an object store see that it has changed, when they look next."""
+        if not access.is_remote(self.url):
+            return
+        filesystem, root = self.filesystem
+        try:
+            with translated("write", self.path(_CHANGE)), filesystem.open_output_stream(f"{root}/{_CHANGE}") as file:
+                file.write(uuid.uuid4().hex.encode())
+        except SourceError as error:  # what was written is there, and seen by all who open the lake anew
+            log.warning("%s; those who have the lake open may see the change half a minute later", error)
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of that name."""
@@ -150,7 +193,7 @@ class Store:
         naming: Callable[[str], str],
         schema: pa.Schema,
         write: Callable[[pq.ParquetWriter], None],
-        **options: Any,
+        **options: object,
     ) -> Written:
         """Write a Parquet file that is named when its digest is known, in one step.
 
@@ -185,7 +228,7 @@ class Store:
         naming: Callable[[str], str],
         schema: pa.Schema,
         write: Callable[[pq.ParquetWriter], None],
-        options: dict[str, Any],
+        options: Mapping[str, object],
     ) -> Written:
         filesystem, root = self.filesystem
         content = io.BytesIO()
@@ -246,10 +289,11 @@ def translated(action: str, path: str) -> Iterator[None]:
         yield
     except (OSError, DeltaError, pa.ArrowException, BaseError) as error:
         if access.is_remote(path):
-            raise SourceError(f"cannot {action} {path}: {access.explained(error)}; {access.ADVICE}") from error
-        told, _, _ = str(error).partition("\n   0: ")  # what follows is a trace of the library's own calls
-        reason = " ".join(told.split())
-        raise SourceError(f"cannot {action} {path}: {reason}; check the path, its rights and the free space") from error
+            raise SourceError(f"cannot {action} {path}: {access.explained(error)}", advice=access.ADVICE) from error
+        text, _, _ = str(error).partition("\n   0: ")  # what follows is a trace of the library's own calls
+        reason = " ".join(text.split())
+        advice = "check the path, its rights and the free space"
+        raise SourceError(f"cannot {action} {path}: {reason}", advice=advice) from error
 
 
 def _write(rows: pa.Table | pa.RecordBatchReader, writer: pq.ParquetWriter) -> None:

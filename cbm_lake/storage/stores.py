@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
@@ -23,7 +23,15 @@ from cbm_lake.errors import SourceError
 from cbm_lake.storage import access, credentials, signing
 
 if TYPE_CHECKING:
-    from obstore.store import AzureConfig, ClientConfig, RetryConfig
+    from obstore.store import (
+        AzureConfig,
+        AzureStore,
+        ClientConfig,
+        GCSStore,
+        HTTPStore,
+        ObjectStore,
+        RetryConfig,
+    )
 
 _WEB = ("http://", "https://")
 _DISTANT = (access.SCHEME, "az://", "abfs://", "abfss://", "gs://", *_WEB)
@@ -65,10 +73,10 @@ class Remote:
         self.connections, self.retries, self.limit = 1, 0, threading.BoundedSemaphore()
         parts = urlsplit(self.url)
         if access.is_remote(self.url):
-            own = access.Access.of(self.url)
-            self._access = replace(own, retries=0)
+            reached = access.Access.of(self.url)
+            self._access = replace(reached, retries=0)
             self.path = access.key_of(self.url)
-            self.connections, self.retries, self.limit = own.connections, own.retries, own.limited()
+            self.connections, self.retries, self.limit = reached.connections, reached.retries, reached.limited()
             return
         section = Workspace.here().config.s3
         self.connections, self.retries = access.connections_to(section, parts.netloc), section.retries
@@ -78,7 +86,7 @@ class Remote:
         else:
             self.path = parts.path.lstrip("/")
 
-    def store(self) -> Any:
+    def store(self) -> ObjectStore:
         """The client of obstore, with signatures and credentials as they hold now; `path` is the file's name in it."""
         if access.is_remote(self.url):
             return access.object_store(access.bucket_of(self.url), "", self._access)
@@ -121,7 +129,7 @@ class Remote:
         return ""
 
 
-def folder_store(url: str) -> Any:
+def folder_store(url: str) -> ObjectStore:
     """The client of obstore for all files below a URL, which retries; signatures and credentials are those of now.
 
     Raises:
@@ -173,13 +181,13 @@ def _gdal_headers() -> dict[str, str]:
     """What GDAL_HTTP_HEADERS and GDAL_HTTP_BEARER of the environment say."""
     lines = re.split(r"\r?\n|,(?=\s*[\w-]+:)", os.environ.get("GDAL_HTTP_HEADERS", ""))
     pairs = (line.partition(":") for line in lines)
-    found = {name.strip(): value.strip() for name, colon, value in pairs if colon}
+    headers = {name.strip(): value.strip() for name, colon, value in pairs if colon}
     bearer = os.environ.get("GDAL_HTTP_BEARER", "")
-    return found | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
+    return headers | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
 
 
 @lru_cache(64)
-def web_store(root: str, query: str, headers: tuple[tuple[str, str], ...], retries: int) -> Any:
+def web_store(root: str, query: str, headers: tuple[tuple[str, str], ...], retries: int) -> HTTPStore:
     """The obstore client of a web server or a folder of it, which sends these headers and that query every time."""
     from obstore.store import HTTPStore
 
@@ -191,20 +199,22 @@ def web_store(root: str, query: str, headers: tuple[tuple[str, str], ...], retri
 
 
 @lru_cache(64)
-def _cloud_store(root: str, account: str, retries: int) -> Any:
+def _cloud_store(root: str, account: str, retries: int) -> AzureStore | GCSStore:
     """The obstore client of an az://, abfs:// or gs:// URL; keys come from the usual variables, else none are sent."""
     from obstore.store import AzureStore, GCSStore
 
-    options: dict[str, Any] = {"client_options": _client_options(root), "retry_config": _retry_config(retries)}
+    client, retry = _client_options(root), _retry_config(retries)
     if root.startswith("gs://"):
         named = access.variable(
             "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_APPLICATION_CREDENTIALS"
         )
-        return GCSStore.from_url(root, config={} if named else {"skip_signature": True}, **options)
+        return GCSStore.from_url(
+            root, config={} if named else {"skip_signature": True}, client_options=client, retry_config=retry
+        )
     config: AzureConfig = {} if _has_azure_keys() else {"skip_signature": True}
     if account:
         config["account_name"] = account
-    return AzureStore.from_url(root, config=config, **options)
+    return AzureStore.from_url(root, config=config, client_options=client, retry_config=retry)
 
 
 def _has_azure_keys() -> bool:

@@ -10,10 +10,11 @@ import io
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import rasterio
 from rasterio.abc import MultiByteRangeResourceContainer
+from rasterio.io import DatasetReader
 
 from cbm_lake.errors import SourceError
 from cbm_lake.storage.ranges import HEADER, ByteSource
@@ -83,12 +84,12 @@ class GdalFile(MultiByteRangeResourceContainer):  # type: ignore[misc]
         self._source = source
         self.problem: SourceError | None = None
 
-    def dataset(self) -> Any:
+    def dataset(self) -> DatasetReader:
         """The file as a rasterio dataset, decoded by one thread: threads of GDAL's own cannot read from here."""
         name = self._source.href.rpartition("/")[2]
         return rasterio.open(f"{uuid.uuid4().hex}/{name}", opener=self)
 
-    def open(self, path: str, mode: str = "r", **_: Any) -> _Handle:
+    def open(self, path: str, mode: str = "r", **_: object) -> _Handle:
         """One handle of the file."""
         return _Handle(self._source, self)
 

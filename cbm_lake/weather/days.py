@@ -59,6 +59,8 @@ def _of_group(fields: list[Field], stated_units: Mapping[str, str], total: Total
     if rate is not None:
         values = values * (step / np.timedelta64(1, "s")) / rate
     units.check(values, variable.kind, float(step / _HOUR), fields[0].label)
+    if variable.kind == "precipitation" and fields[0].name not in stated_units and np.isfinite(values).any():
+        units.doubt_drought(float(np.nanmax(values)), float(step / _HOUR), _days_of(fields), fields[0].label)
     daily = _daily(fields, times, values, step, variable, total if rate is None else "step")
     if variable.kind == "precipitation":
         units.check(daily.total, variable.kind, 24, fields[0].label)
@@ -131,9 +133,13 @@ def _by_values(fields: Sequence[Field], step: np.timedelta64) -> Unit:
         return units.of_temperatures(low, high, fields[0].label)
     if fields[0].variable.rate and high > 0:
         raise InvalidInputError(f"{fields[0].label} names no unit, and a rate may be in several; say the unit")
+    return units.of_totals(high, float(step / _HOUR), _days_of(fields), fields[0].label)
+
+
+def _days_of(fields: Sequence[Field]) -> int:
+    """How many days files have values of."""
     times = np.concatenate([field.times for field in fields])
-    days = len(np.unique(times.astype("datetime64[D]")))
-    return units.of_totals(high, float(step / _HOUR), days, fields[0].label)
+    return len(np.unique(times.astype("datetime64[D]")))
 
 
 # -- days ------------------------------------------------------------------------------------------------------------

@@ -147,6 +147,27 @@ def check(values: NDArray[np.float64], kind: str, hours: float, label: str) -> N
         )
 
 
+def doubt_drought(high: float, hours: float, days: float, label: str) -> None:
+    """Say where by its unit it never rained in a long file, as where the unit was changed and the numbers were not.
+
+    Args:
+        high: greatest amount of the file, in mm.
+        hours: in which it fell.
+        days: that the file spans.
+        label: what it is of, for messages.
+    """
+    if 0 < high <= _record(hours) / 4 and days >= _LONG_ENOUGH:
+        log.warning(
+            "%s: by its unit there was never more than %.3g mm in %g hours, in %.0f days; if its values are metres, "
+            "say the unit: %s=m",
+            label,
+            high,
+            hours,
+            days,
+            label.rpartition(" ")[2],
+        )
+
+
 def of_totals(high: float, hours: float, days: float, label: str) -> Unit:
     """The unit of totals of precipitation of which nothing is said: m or mm.
 

@@ -18,6 +18,8 @@ Ints = npt.NDArray[np.int64]
 Ints32 = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[Any]
+Number = np.integer[Any] | np.floating[Any] | float
+"""A pixel, or a number of the same kind."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _COMPILED: set[Callable[..., Any]] = set()

@@ -1,16 +1,19 @@
-"""Kernels of statistics. They work on a pool: the pixels of one parcel after those of another."""
+"""Kernels of statistics. They work on a pool: the pixels of one parcel after those of another.
+
+The rows of a result from QUANTILES on have the probabilities of the quantiles on entry, ascending, and the quantiles on
+return: one more array to pass down, or a call for each of them, costs a tenth of the time.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numba import types
 from numba.extending import overload
 
-from cbm_lake.zonal.compiled import Floats, Ints, Ints32, Pixels, compiled
+from cbm_lake.zonal.compiled import Floats, Ints, Ints32, Number, Pixels, compiled
 
 LOOK_AHEAD = 32
 """So many spans before its turn a span is read for the first time."""
@@ -30,11 +33,14 @@ GROUP = 32
 SMALL = 24
 """Parcels of so many pixels or fewer are sorted outright."""
 
+QUANTILES = 5
+"""Row of the result at which quantiles begin, behind count, mean, standard deviation, minimum and maximum."""
+
 
 @compiled
-def collect(pixels: Pixels, start: Ints, length: Ints32, pool: Pixels) -> Any:
+def collect(pixels: Pixels, start: Ints, length: Ints32, pool: Pixels) -> np.int64:
     """Copy spans from the flattened raster into the pool one after another; the number returned is of no use."""
-    place, touched = np.uint64(0), np.int64(0)
+    end, touched = np.uint64(0), np.int64(0)
     for i in range(len(start)):
         # reading both ends of a later span lets the memory fetch many rows side by side: twice as fast
         later = min(i + LOOK_AHEAD, len(start) - 1)
@@ -42,40 +48,40 @@ def collect(pixels: Pixels, start: Ints, length: Ints32, pool: Pixels) -> Any:
         # unsigned indices: numba need not look for negative ones
         first, number = np.uint64(start[i]), np.uint64(length[i])
         for k in range(number):
-            pool[place + k] = pixels[first + k]
-        place += number
+            pool[end + k] = pixels[first + k]
+        end += number
     return touched
 
 
 @compiled
 def copy_spans(array: Pixels, row: Ints32, col: Ints32, length: Ints32, pool: Pixels) -> None:
     """Copy the pixels of all spans from the raster into the pool."""
-    place = 0
+    end = 0
     for i in range(len(row)):
         for k in range(length[i]):
-            pool[place + k] = array[row[i], col[i] + k]
-        place += length[i]
+            pool[end + k] = array[row[i], col[i] + k]
+        end += length[i]
 
 
 @compiled
-def count_class(pool: Pixels, offsets: Ints, wanted: int, number: Ints32) -> None:
+def count_class(pool: Pixels, offsets: Ints, value: int, number: Ints32) -> None:
     """Count the pixels of one class in every parcel."""
     for parcel in range(len(offsets) - 1):
         values = pool[offsets[parcel] : offsets[parcel + 1]]
         total = np.int32(0)
         for i in range(len(values)):
-            total += np.int32(values[i] == wanted)
+            total += np.int32(values[i] == value)
         number[parcel] = total
 
 
 @compiled
-def describe(pool: Pixels, offsets: Ints, missing: tuple[bool, bool, Any], result: Floats) -> None:
-    """Write the statistics of the pool's parcels to the columns of `result`."""
+def describe(pool: Pixels, offsets: Ints, missing: tuple[bool, bool, Number], result: Floats) -> None:
+    """Write the summary of the pool's parcels, and behind it their quantiles, to the columns of `result`."""
     real, has_nodata, nodata = missing
     longest = 0
     for parcel in range(len(offsets) - 1):
         longest = max(longest, offsets[parcel + 1] - offsets[parcel])
-    valid, chosen = np.empty(longest, pool.dtype), np.empty(longest, pool.dtype)
+    valid, candidates = np.empty(longest, pool.dtype), np.empty(longest, pool.dtype)
     counts = np.empty(EXACT + EXACT // GROUP, np.int32)
     for parcel in range(len(offsets) - 1):
         values = pool[offsets[parcel] : offsets[parcel + 1]]
@@ -84,11 +90,11 @@ def describe(pool: Pixels, offsets: Ints, missing: tuple[bool, bool, Any], resul
         if real or (has_nodata and low <= nodata <= high):
             values = valid[: _compact(values, has_nodata, nodata, valid)]
             low, high = _extremes(values, nodata)
-        _summarise(values, low, high, chosen, counts, result[:, parcel])
+        _summarise(values, low, high, candidates, counts, result[:, parcel])
 
 
 @compiled
-def _extremes(values: Pixels, otherwise: Any) -> tuple[Any, Any]:
+def _extremes(values: Pixels, otherwise: Number) -> tuple[Number, Number]:
     """The least and the greatest value, or something else where there is none."""
     low = high = values[0] if len(values) else otherwise
     for i in range(len(values)):  # by index, here and below: of `for value in values` numba makes no vector code
@@ -98,7 +104,7 @@ def _extremes(values: Pixels, otherwise: Any) -> tuple[Any, Any]:
 
 
 @compiled
-def _compact(values: Pixels, has_nodata: bool, nodata: Any, valid: Pixels) -> int:
+def _compact(values: Pixels, has_nodata: bool, nodata: Number, valid: Pixels) -> int:
     """Copy the values that are neither nodata nor NaN; their number."""
     number = 0
     for i in range(len(values)):
@@ -109,8 +115,8 @@ def _compact(values: Pixels, has_nodata: bool, nodata: Any, valid: Pixels) -> in
 
 
 @compiled
-def _summarise(values: Pixels, low: Any, high: Any, chosen: Pixels, counts: Ints32, result: Floats) -> None:
-    """Write all statistics of one parcel's values; `chosen` and `counts` are room to work in."""
+def _summarise(values: Pixels, low: Number, high: Number, candidates: Pixels, counts: Ints32, result: Floats) -> None:
+    """Write all statistics of one parcel's values; `candidates` and `counts` are room to work in."""
     result[0] = len(values)
     if len(values) == 0:
         result[1:] = np.nan
@@ -118,28 +124,27 @@ def _summarise(values: Pixels, low: Any, high: Any, chosen: Pixels, counts: Ints
     result[3], result[4] = low, high
     result[1], result[2] = _moments(values, low, high)
     if low == high:
-        result[5:] = low
+        result[QUANTILES:] = low
     elif len(values) <= SMALL:
-        chosen[: len(values)] = values
-        _sort(chosen, len(values))
-        for k in range(3):
-            rank, share = _place(len(values), k)
-            result[5 + k] = _between(chosen, rank, share)
-    else:
-        _quartiles(values, low, high, chosen, counts, result)
+        candidates[: len(values)] = values
+        _sort(candidates, len(values))
+        for k in range(QUANTILES, len(result)):
+            result[k] = _at(candidates, (len(values) - 1) * result[k])
+    elif len(result) > QUANTILES:
+        _quantiles(values, low, high, candidates, counts, result)
 
 
-def _moments(values: Pixels, low: Any, high: Any) -> tuple[float, float]:
+def _moments(values: Pixels, low: Number, high: Number) -> tuple[float, float]:
     """Mean and population standard deviation; compiled as one of the two functions below, by dtype."""
     raise NotImplementedError
 
 
 @overload(_moments)
-def _choose_moments(values: Pixels, low: Any, high: Any) -> Callable[..., tuple[float, float]]:
+def _choose_moments(values: Pixels, low: Number, high: Number) -> Callable[..., tuple[float, float]]:
     return _exact_moments if isinstance(values.dtype, types.Integer) else _two_pass_moments
 
 
-def _exact_moments(values: Pixels, low: Any, high: Any) -> tuple[float, float]:
+def _exact_moments(values: Pixels, low: Number, high: Number) -> tuple[float, float]:
     """Mean and standard deviation from integer sums about the minimum, exact until the last division."""
     number = len(values)
     if np.float64(np.int64(high) - np.int64(low)) ** 2 * number >= 2.0**63:
@@ -155,7 +160,7 @@ def _exact_moments(values: Pixels, low: Any, high: Any) -> tuple[float, float]:
     return base + mean, math.sqrt(max(squares / number - mean * mean, 0.0))
 
 
-def _two_pass_moments(values: Pixels, low: Any, high: Any) -> tuple[float, float]:
+def _two_pass_moments(values: Pixels, low: Number, high: Number) -> tuple[float, float]:
     return _float_moments(values)
 
 
@@ -190,18 +195,18 @@ def _sort(values: Pixels, number: int) -> None:
         gap //= 3
 
 
-def _bins(low: Any, high: Any, number: int) -> tuple[Any, int, bool]:
+def _bins(low: Number, high: Number, number: int) -> tuple[Number, Number, bool]:
     """The step that `_bin` needs to put so many values from low to high into bins, the number of bins, and whether
     every bin holds equal values only."""
     raise NotImplementedError
 
 
 @overload(_bins)
-def _choose_bins(low: Any, high: Any, number: int) -> Callable[..., tuple[Any, int, bool]]:
+def _choose_bins(low: Number, high: Number, number: int) -> Callable[..., tuple[Number, Number, bool]]:
     return _integer_bins if isinstance(low, types.Integer) else _real_bins
 
 
-def _integer_bins(low: Any, high: Any, number: int) -> tuple[int, Any, bool]:
+def _integer_bins(low: Number, high: Number, number: int) -> tuple[Number, Number, bool]:
     """The step is the number of bits by which values above the minimum are shifted."""
     span = np.int64(high) - np.int64(low)
     if span < EXACT and span <= SPARSE * number:
@@ -212,7 +217,7 @@ def _integer_bins(low: Any, high: Any, number: int) -> tuple[int, Any, bool]:
     return shift, (span >> shift) + 1, False
 
 
-def _real_bins(low: Any, high: Any, number: int) -> tuple[float, int, bool]:
+def _real_bins(low: Number, high: Number, number: int) -> tuple[Number, Number, bool]:
     """The step is the factor by which values above the minimum are multiplied.
 
     There is one bin where they span too much or too little.
@@ -223,62 +228,58 @@ def _real_bins(low: Any, high: Any, number: int) -> tuple[float, int, bool]:
     return scale if usable else 0.0, most if usable else 1, False
 
 
-def _bin(value: Any, low: Any, step: Any) -> int:
+def _bin(value: Number, low: Number, step: Number) -> np.int64 | np.uint64:
     """The bin of a value."""
     raise NotImplementedError
 
 
 @overload(_bin)
-def _choose_bin(value: Any, low: Any, step: Any) -> Callable[..., int]:
+def _choose_bin(value: Number, low: Number, step: Number) -> Callable[..., np.int64 | np.uint64]:
     return _integer_bin if isinstance(value, types.Integer) else _real_bin
 
 
-def _integer_bin(value: Any, low: Any, step: Any) -> Any:
-    return np.uint64((np.int64(value) - np.int64(low)) >> step)  # unsigned: numba need not look for a negative index
+def _integer_bin(value: Number, low: Number, step: Number) -> np.uint64:
+    above = np.int64(value) - np.int64(low)
+    return np.uint64(above >> np.int64(step))  # unsigned: numba need not look for a negative index
 
 
-def _real_bin(value: Any, low: Any, step: Any) -> Any:
+def _real_bin(value: Number, low: Number, step: Number) -> np.int64:
     return np.int64((value - low) * step) if step > 0.0 else np.int64(0)
 
 
 @compiled
-def _place(number: int, quartile: int) -> tuple[int, float]:
-    """Where quartile 0, 1 or 2 lies among sorted values: the rank below it, and the share of the way to the next."""
-    quarters = (number - 1) * (quartile + 1)
-    return quarters >> 2, (quarters & 3) * 0.25
-
-
-@compiled
-def _between(ordered: Pixels, rank: int, share: float) -> float:
-    """The value at a rank of sorted values, interpolated linearly, as numpy's default does."""
+def _at(ordered: Pixels, position: float) -> float:
+    """The value at a position among sorted values, interpolated linearly, as numpy's default does."""
+    rank = np.int64(position)
+    share = position - rank
     below = np.float64(ordered[rank])
     return below if share == 0.0 else below + (np.float64(ordered[rank + 1]) - below) * share
 
 
 @compiled
-def _quartiles(values: Pixels, low: Any, high: Any, chosen: Pixels, counts: Ints32, result: Floats) -> None:
-    """Write the three quartiles: count values in bins, then sort only the values of bins that hold a quartile."""
+def _quantiles(values: Pixels, low: Number, high: Number, candidates: Pixels, counts: Ints32, result: Floats) -> None:
+    """Write the quantiles: count values in bins, then sort only the values of bins that hold a quantile."""
     step, bins, exact = _bins(low, high, len(values))
     if exact:
         groups = (bins - 1) // GROUP + 1
         _count_exactly(values, low, counts[: groups * GROUP], counts[EXACT : EXACT + groups])
-        _read_quartiles(counts[:EXACT], counts[EXACT:], len(values), low, result)
+        _read_quantiles(counts[:EXACT], counts[EXACT:], len(values), low, result)
         return
     counts[:bins] = 0
     for i in range(len(values)):
         counts[_bin(values[i], low, step)] += 1
-    places = _mark_bins(counts, len(values))
+    _mark_bins(counts, len(values), result)
     number = 0
     for i in range(len(values)):
-        chosen[number] = values[i]
+        candidates[number] = values[i]
         number += counts[_bin(values[i], low, step)] < 0
-    _sort(chosen, number)
-    for k in range(3):
-        result[5 + k] = _between(chosen, places[k], _place(len(values), k)[1])
+    _sort(candidates, number)
+    for k in range(QUANTILES, len(result)):
+        result[k] = _at(candidates, result[k])
 
 
 @compiled
-def _count_exactly(values: Pixels, low: Any, counts: Ints32, groups: Ints32) -> None:
+def _count_exactly(values: Pixels, low: Number, counts: Ints32, groups: Ints32) -> None:
     """Count how often each integer from low on occurs, and the sums of GROUP such counts."""
     counts[:] = 0
     groups[:] = 0
@@ -289,11 +290,13 @@ def _count_exactly(values: Pixels, low: Any, counts: Ints32, groups: Ints32) -> 
 
 
 @compiled
-def _read_quartiles(counts: Ints32, groups: Ints32, number: int, low: Any, result: Floats) -> None:
-    """Write the three quartiles of so many integers from the counts of each from low on."""
+def _read_quantiles(counts: Ints32, groups: Ints32, number: int, low: Number, result: Floats) -> None:
+    """Write the quantiles of so many integers from the counts of each from low on."""
     group, before = 0, 0
-    for k in range(3):
-        rank, share = _place(number, k)
+    for k in range(QUANTILES, len(result)):
+        position = (number - 1) * result[k]
+        rank = np.int64(position)
+        share = position - rank
         while before + groups[group] <= rank:
             before += groups[group]
             group += 1
@@ -307,27 +310,28 @@ def _read_quartiles(counts: Ints32, groups: Ints32, number: int, low: Any, resul
             after += 1
             while counts[after] == 0:
                 after += 1
-        result[5 + k] = low + (current + (after - current) * share)
+        result[k] = low + (current + (after - current) * share)
 
 
 @compiled
-def _mark_bins(counts: Ints32, number: int) -> tuple[int, int, int]:
-    """Make the counts of bins negative that hold a quartile or the value after it.
+def _mark_bins(counts: Ints32, number: int, result: Floats) -> None:
+    """Make the counts of bins negative that hold a quantile or the value after it.
 
-    Returned are the ranks of the three quartiles among the values in marked bins.
+    Probabilities become positions among the values in marked bins; what is subtracted are whole numbers, so no digit
+    of a position is lost. Where the bin of the value after a quantile is passed already, the next quantile may be in
+    the one before: all values between are in marked bins, so its position is right.
     """
-    current, before, kept = 0, 0, 0
-    places = (0, 0, 0)
-    for k in range(3):
-        rank, share = _place(number, k)
-        for after in range(2 if share else 1):
+    current, before, marked = 0, 0, 0
+    for k in range(QUANTILES, len(result)):
+        position = (number - 1) * result[k]
+        rank = np.int64(position)
+        for after in range(1 if position == rank else 2):
             size = abs(counts[current])
             while before + size <= rank + after:
                 before += size
-                kept += size if counts[current] < 0 else 0
+                marked += size if counts[current] < 0 else 0
                 current += 1
-                size = counts[current]
+                size = abs(counts[current])
             counts[current] = -size
             if not after:
-                places = (places[1], places[2], rank - before + kept)
-    return places
+                result[k] = position - (before - marked)

@@ -8,12 +8,10 @@ for each of them.
 from __future__ import annotations
 
 import json
-import logging
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,17 +19,13 @@ import pyarrow as pa
 from affine import Affine
 
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.geo.windows import Window
 from cbm_lake.zonal import scanlines
 from cbm_lake.zonal.compiled import Floats, Ints, Ints32, Pixels, frozen
-
-log = logging.getLogger(__name__)
-
+from cbm_lake.zonal.polygons import Geometries, Rings, as_affine, as_shapely, rings_of
 
 ROW_BAND = 128
 """Parcels are visited in bands of so many raster rows, then by column: neighbours share cache lines."""
-
-POLYGON = 3
-"""The type number of a polygon in GEOS; those of collections are greater."""
 
 METADATA_KEY = b"cbm_lake.grid"
 
@@ -39,13 +33,8 @@ LARGEST_OUTLINE = 1 << 20
 """Pixels a side up to which the pixels of an outline are counted one by one beyond the raster: 10,000 km of 10 m."""
 
 
-class Block(NamedTuple):
-    """A rectangle of the raster that holds parcel pixels, all in pixels."""
-
-    row: int
-    col: int
-    height: int
-    width: int
+Block: TypeAlias = Window
+"""A rectangle of the raster that holds parcel pixels."""
 
 
 class Visit(NamedTuple):
@@ -225,7 +214,7 @@ class BlockPlan(Sequence[Block]):
         scanlines.gather(frozen(block_array), self._pieces, self._starts[i], self._starts[i + 1], pool)
 
 
-def build_index(geometries: Any, transform: Affine | Sequence[float], shape: tuple[int, int]) -> SpanIndex:
+def build_index(geometries: Geometries, transform: Affine | Sequence[float], shape: tuple[int, int]) -> SpanIndex:
     """The pixels of every geometry on a grid, in the order given.
 
     Geometries that are missing, empty, outside the raster or without an area have no pixels.
@@ -239,7 +228,7 @@ def build_index(geometries: Any, transform: Affine | Sequence[float], shape: tup
     """
     transform = as_affine(transform)
     height, width = (int(size) for size in shape)
-    outlines = _outlines(*_without_infinite(*_rings(geometries)), transform)
+    outlines = _outlines(rings_of(geometries), transform)
     spans_bound, part_bound = scanlines.bounds(outlines, height)
     row, col, length = (np.empty(spans_bound, np.int32) for _ in range(3))
     offsets = np.zeros(len(outlines.parcels), np.int64)
@@ -248,7 +237,7 @@ def build_index(geometries: Any, transform: Affine | Sequence[float], shape: tup
     return SpanIndex((height, width), transform, offsets, row[:used].copy(), col[:used].copy(), length[:used].copy())
 
 
-def count_whole(geometries: Any, index: SpanIndex) -> Ints:
+def count_whole(geometries: Geometries, index: SpanIndex) -> Ints:
     """How many pixels each whole outline has, as if the raster went on in all directions, int64 of shape (parcels,).
 
     Outlines inside the raster have those of the index. Of those that its edge cuts, the pixels are counted by the same
@@ -261,7 +250,7 @@ def count_whole(geometries: Any, index: SpanIndex) -> Ints:
     """
     import shapely
 
-    shapes = _as_shapely(geometries)
+    shapes = as_shapely(geometries)
     inside = np.diff(index.pixel_offsets)
     first, last = _pixel_bounds(shapes, index.transform)
     touching = (last >= 0).all(axis=1) & (first <= index.shape).all(axis=1)  # false where there are no bounds
@@ -290,106 +279,8 @@ def _pixel_bounds(shapes: npt.NDArray[np.object_], transform: Affine) -> tuple[F
     return bounds[0], bounds[1]
 
 
-def as_affine(transform: Affine | Sequence[float]) -> Affine:
-    """The transform of a grid along the axes.
-
-    Args:
-        transform: Affine, or its first six numbers or all nine, in the order a, b, c, d, e, f of Affine.
-
-    Raises:
-        InvalidInputError: it is in GDAL's order (c, a, b, f, d, e), rotated, without pixel size, or no transform.
-    """
-    try:
-        numbers = [float(number) for number in transform]
-        a, b, c, d, e, f = numbers[:6] if len(numbers) == 9 else numbers
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(
-            f"{transform!r} is no transform ({error}); give an Affine or its six numbers"
-        ) from error
-    if b and not c and f and not e:  # x, width, 0, y, 0, height: no rotation of 90 degrees puts both corners at 0
-        raise InvalidInputError(
-            f"the transform {tuple(numbers)} is in GDAL's order: give Affine.from_gdal(*transform) instead"
-        )
-    if b or d or not a or not e or not np.isfinite(numbers).all():
-        raise InvalidInputError(f"the transform {tuple(numbers[:6])} is rotated or has no pixel size: warp it first")
-    return Affine(a, b, c, d, e, f)
-
-
-def polygon_parts(geometries: Any) -> tuple[npt.NDArray[np.object_], Ints, int]:
-    """The polygons of all geometries (see `build_index`), to which geometry each belongs, and how many there are."""
-    import shapely
-
-    shapes = _as_shapely(geometries)
-    polygons, owner = shapely.get_parts(shapes, return_index=True)
-    while (shapely.get_type_id(polygons) > POLYGON).any():  # a collection in a collection
-        polygons, inner = shapely.get_parts(polygons, return_index=True)
-        owner = owner[inner]
-    filled = (shapely.get_type_id(polygons) == POLYGON) & ~shapely.is_empty(polygons)
-    return polygons[filled], owner[filled], len(shapes)
-
-
-def _rings(geometries: Any) -> tuple[Floats, Ints, Ints, Ints]:
-    """Coordinates (n, 2), then where rings, polygons and parcels begin among coordinates, rings and polygons."""
-    import shapely
-
-    polygons, owner, number = polygon_parts(geometries)
-    rings, polygon_of = shapely.get_rings(polygons, return_index=True)
-    xy, ring_of = shapely.get_coordinates(rings, return_index=True)
-    return xy, _starts(ring_of, len(rings)), _starts(polygon_of, len(polygons)), _starts(owner, number)
-
-
-def _outlines(xy: Floats, rings: Ints, parts: Ints, parcels: Ints, transform: Affine) -> scanlines.Outlines:
+def _outlines(rings: Rings, transform: Affine) -> scanlines.Outlines:
     """The outlines in map and pixel coordinates, by GDAL's order of operations so that ties fall alike."""
-    x = -transform.c / transform.a + xy[:, 0] * (1.0 / transform.a)  # GDALInvGeoTransform, then
-    y = -transform.f / transform.e + xy[:, 1] * (1.0 / transform.e)  # GDALApplyGeoTransform
-    return scanlines.Outlines(*(frozen(values) for values in (xy, x, y, rings, parts, parcels)))
-
-
-def _starts(owner: Ints, number: int) -> Ints:
-    """Where each of `number` owners begins in a sorted list of owners, and where the last one ends."""
-    starts = np.zeros(number + 1, np.int64)
-    np.cumsum(np.bincount(owner, minlength=number), out=starts[1:])
-    return starts
-
-
-def _as_shapely(geometries: Any) -> npt.NDArray[np.object_]:
-    """One object array of shapely geometries (None where missing) of whatever was given."""
-    import shapely
-
-    geometries = getattr(geometries, "geometry", geometries)  # the column of a GeoDataFrame
-    if isinstance(geometries, shapely.Geometry | bytes | bytearray | memoryview):
-        geometries = [geometries]
-    if isinstance(geometries, pa.Array | pa.ChunkedArray):
-        storage = geometries.combine_chunks() if isinstance(geometries, pa.ChunkedArray) else geometries
-        storage = storage.storage if isinstance(storage, pa.ExtensionArray) else storage
-        values = np.array(storage.to_pylist(), dtype=object)
-    else:
-        values = np.fromiter(geometries, dtype=object)
-    if any(isinstance(value, bytes | bytearray | memoryview) for value in values):
-        try:
-            return np.asarray(shapely.from_wkb(values), dtype=object)
-        except shapely.errors.GEOSException as err:
-            raise InvalidInputError(f"a geometry is not well-known binary ({err}): correct the file") from err
-    missing = np.array([value is None or (isinstance(value, float) and math.isnan(value)) for value in values], bool)
-    values[missing] = None
-    if not (shapely.is_geometry(values) | missing).all():
-        raise InvalidInputError("geometries must be shapely geometries or well-known binary: convert them first")
-    return values
-
-
-def _without_infinite(xy: Floats, rings: Ints, parts: Ints, parcels: Ints) -> tuple[Floats, Ints, Ints, Ints]:
-    """The same without the polygons of parcels that have infinite coordinates (a failed reprojection)."""
-    bad = ~np.isfinite(xy).all(axis=1)
-    if not bad.any():
-        return xy, rings, parts, parcels
-    first = rings[parts[parcels]]
-    broken = np.diff(np.concatenate([[0], np.cumsum(bad)])[first]) > 0
-    log.warning(
-        "%d parcels with infinite coordinates have no pixels, first at position %d", broken.sum(), broken.argmax()
-    )
-    keep_part = np.repeat(~broken, np.diff(parcels))
-    keep_ring = np.repeat(keep_part, np.diff(parts))
-    keep_xy = np.repeat(keep_ring, np.diff(rings))
-    counts = np.diff(rings)[keep_ring], np.diff(parts)[keep_part], np.where(broken, 0, np.diff(parcels))
-    starts = [np.concatenate([[0], np.cumsum(count)]) for count in counts]
-    return xy[keep_xy], starts[0], starts[1], starts[2]
+    x = -transform.c / transform.a + rings.xy[:, 0] * (1.0 / transform.a)  # GDALInvGeoTransform, then
+    y = -transform.f / transform.e + rings.xy[:, 1] * (1.0 / transform.e)  # GDALApplyGeoTransform
+    return scanlines.Outlines(*(frozen(values) for values in (rings.xy, x, y, rings.rings, rings.parts, rings.parcels)))

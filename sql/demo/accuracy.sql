@@ -7,10 +7,11 @@ select
 from (
     select
         ndvi(B04_mean, B08_mean) as extracted, truth.ndvi as drawn,
-        case when share_of(scl, $screen::integer[]) > 0 then 'clouded' when scl[1] > 0 then 'cut' else 'clear' end as observations
-    from s2
+        case when clouded then 'clouded' when scl[1] > 0 then 'cut' else 'clear' end as observations
+    from observed_s2($screen::integer[])
     join (select pid, obstime, ndvi from read_parquet($truth)) as truth using (pid, obstime)
-    where aoi = $aoi and year = $year and observable and B04_mean is not null and B08_mean is not null
+    where aoi = $aoi and year = $year and observable and cloud is not null
+        and B04_mean is not null and B08_mean is not null
 )
 group by observations
 order by list_position(['clear', 'cut', 'clouded'], observations)

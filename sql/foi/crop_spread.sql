@@ -12,9 +12,9 @@ from (
         {'band': 'B04', 'mean': B04_mean, 'std': B04_std, 'p25': B04_p25, 'p75': B04_p75},
         {'band': 'B08', 'mean': B08_mean, 'std': B08_std, 'p25': B08_p25, 'p75': B08_p75}
     ], lambda part: list_contains($bands::varchar[], part.band) and part.mean > 0), recursive := true)
-    from s2
+    from observed_s2($screen::integer[], most := $cloud)
     join (select pid, crop_name from parcels where aoi = $aoi and year = $year and ptype = $ptype) using (pid)
-    where aoi = $aoi and year = $year and ptype = $ptype and observable and sky_of(scl, $screen::integer[], $cloud) = 'clear'
+    where aoi = $aoi and year = $year and ptype = $ptype and is_usable(observable, unknown, clouded)
 )
 group by all
 order by all

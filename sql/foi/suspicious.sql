@@ -10,11 +10,11 @@ with seen as (
         {'band': 'B04', 'mean': B04_mean, 'cv': B04_std / B04_mean, 'iqr': (B04_p75 - B04_p25) / B04_mean},
         {'band': 'B08', 'mean': B08_mean, 'cv': B08_std / B08_mean, 'iqr': (B08_p75 - B08_p25) / B08_mean}
     ], lambda part: list_contains($bands::varchar[], part.band) and part.mean > 0), recursive := true)
-    from s2
+    from observed_s2($screen::integer[], most := $cloud)
     join (
         select pid, coalesce(crop_name, '') as crop_name from parcels where aoi = $aoi and year = $year and ptype = $ptype
     ) using (pid)
-    where aoi = $aoi and year = $year and ptype = $ptype and observable and sky_of(scl, $screen::integer[], $cloud) = 'clear'
+    where aoi = $aoi and year = $year and ptype = $ptype and is_usable(observable, unknown, clouded)
 ),
 -- of each crop of which enough was seen, and of all parcels together
 usual as (

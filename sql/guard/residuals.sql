@@ -3,7 +3,7 @@
 -- median (1.2533 x 1.4826 x MAD / sqrt(n)); how many parcels were compared; and by how much the darkest pixels (the 1 % quantile over
 -- parcels of the smallest value, of the visible 10 m bands and of the red-edge and short-wave 20 m bands) are off those of the two
 -- scenes before and two after.
--- Clear: none of the parcel's pixels is of the scene classes $screen, it has at least 8, and enough of it was seen.
+-- Clear: observable, see is_observed(), and not clouded when the scene classes $screen are screened.
 -- Where no pixel is classified it is taken for clear: a cloud on one of many parcels moves no median. One of $step parcels is taken.
 -- Scenes that are suspect already are looked at, too: their signatures are set aside.
 with counted as (
@@ -26,10 +26,12 @@ clear as (
     join counted using (extraction, scene)
     anti join outdated using (outlines, pid)
     where aoi = $aoi and year = $year and ptype = $ptype and hash(pid) % $step = 0 and scene not in (select unnest($left_out::varchar[]))
-        and is_observable(greatest(B02_count, B03_count, B04_count, B05_count, B08_count, B8A_count, B11_count), share)
-        and coalesce(share_of(
+        and is_observable(s2_pixels(
+            B02_count, B03_count, B04_count, B05_count, B06_count, B07_count, B08_count, B8A_count, B11_count, B12_count
+        ), share)
+        and sky_of(
             [scl_0, scl_1, scl_2, scl_3, scl_4, scl_5, scl_6, scl_7, scl_8, scl_9, scl_10, scl_11], $screen::integer[]
-        ), 0) = 0
+        ) <> 'cloudy'
 ),
 residuals as (
     select

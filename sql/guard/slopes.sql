@@ -12,8 +12,8 @@ select
     regr_slope(B11_mean, ndvi) as b11_slope,
     regr_slope(B12_mean, ndvi) as b12_slope
 from (
-    select *, ndvi(B04_mean, B08_mean) as ndvi from s2
-    where aoi = $aoi and year = $year and ptype = $ptype and observable and hash(pid) % $step = 0
-        and coalesce(share_of(scl, $screen::integer[]), 0) = 0
+    select *, ndvi(B04_mean, B08_mean) as ndvi from observed_s2($screen::integer[])
+    where aoi = $aoi and year = $year and ptype = $ptype and hash(pid) % $step = 0
+        and observable and not clouded
 )
 having count(*) > 0

@@ -1,7 +1,7 @@
 -- Sentinel-1 coherence of every parcel of $aoi, $year and $ptype from day $first to day $last (days since 1970-01-01, UTC), in the order
 -- of parcel and day: the parcel's place in the order of pids (from 0) and the mean of VV and VH. Each orbit looks from another side: its
--- mean over the season is made that of all, for every parcel. Only where there are at least $pixels pixels and at
--- least the share $share of the parcel was seen (null: least_share()); several scenes of one day weigh by that share. $pids limits the parcels, null takes all.
+-- mean over the season is made that of all, for every parcel. Only where there are at least $pixels pixels (null:
+-- least_pixels()) and at least the share $share of the parcel was seen (null: least_share()); several scenes of one day weigh by that share. $pids limits the parcels, null takes all.
 with seen as (
     select
         place, epoch_us(obstime) // 86_400_000_000 as day, coalesce(relative_orbit, -1) as orbit,
@@ -13,8 +13,8 @@ with seen as (
             and ($pids::varchar[] is null or list_contains($pids::varchar[], pid))
     ) using (pid)
     left join (select id as scene, relative_orbit from scenes where card = 'c6') using (scene)
-    where aoi = $aoi and year = $year and ptype = $ptype and greatest(VV_count, VH_count) >= $pixels
-        and coalesce(share >= coalesce($share::float, least_share()), true)
+    where aoi = $aoi and year = $year and ptype = $ptype
+        and is_observed(c6_pixels(VV_count, VH_count), share, $pixels, $share)
 )
 select
     place::integer as place, day::integer as day,

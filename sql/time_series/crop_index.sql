@@ -1,6 +1,6 @@
 -- Mean and standard deviation (over parcels, population) of a normalised difference on every day, over the parcels of $crop (name,
--- or code where there is none) of $aoi, $year and $ptype but parcel $without: those that are observable and none of whose pixels is
--- in the scene classes $screen. The index is (plus - minus) / (plus + minus) of the mean DN of the bands $plus and the bands $minus.
+-- or code where there is none) of $aoi, $year and $ptype but parcel $without: usable looks, when the scene classes $screen are
+-- screened. The index is (plus - minus) / (plus + minus) of the mean DN of the bands $plus and the bands $minus.
 -- Of a parcel that several scenes saw on a day their mean counts.
 with looks as (
     select
@@ -9,11 +9,14 @@ with looks as (
         sum(mean) filter (where list_contains($minus::varchar[], band)) as subtracted,
         (added - subtracted) / nullif(added + subtracted, 0) as value
     from s2_long
-    semi join (select aoi, year, ptype, pid, scene as obsid from s2 where observable) using (aoi, year, ptype, pid, obsid)
+    semi join (
+        select aoi, year, ptype, pid, scene as obsid from observed_s2($screen::integer[])
+        where aoi = $aoi and year = $year and ptype = $ptype and is_usable(observable, unknown, clouded)
+    ) using (aoi, year, ptype, pid, obsid)
     join parcels using (aoi, year, ptype, pid)
     where aoi = $aoi and year = $year and ptype = $ptype and pid <> $without
         and coalesce(nullif(crop_name, ''), crop_code) = $crop and mean is not null
-        and list_contains($plus::varchar[] || $minus::varchar[], band) and sky_of(scl, $screen::integer[]) = 'clear'
+        and list_contains($plus::varchar[] || $minus::varchar[], band)
     group by all
     having count(*) = len($plus::varchar[]) + len($minus::varchar[])
 )

@@ -4,7 +4,7 @@
 -- version 0.1 have none.
 create view current_scenes as
 select
-    *, concat(coalesce(assets.B04, assets.VV) is not null, coalesce("s2:processing_baseline", '')) as rank,
+    *, concat(coalesce(<<card: assets.{key_band}>>) is not null, coalesce("s2:processing_baseline", '')) as rank,
     coalesce(revision, '') as known_revision,
     min_by(coalesce(revision, ''), (coalesce(sequence, 0), ingested, coalesce(revision, ''))) over (partition by card, id) as first_revision
 from stac_scenes

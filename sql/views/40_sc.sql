@@ -2,7 +2,7 @@
 create view sc as
 select
     aoi::varchar as aoi, year::integer as year, ptype, pid, scene, obstime, reference, null::float as share,
-    SC_count, SC_mean, SC_std, SC_min, SC_max, SC_p25, SC_p50, SC_p75
+    columns('^SC_')
 from signatures_sc
 join (select extraction as counts, outlines from counting where card = 's2') on counts = extraction
 anti join outdated using (outlines, pid)

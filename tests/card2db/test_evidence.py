@@ -661,9 +661,7 @@ def test_every_real_item_is_decided_right(realdata, place):
         if isinstance(expected, int):
             found = scene.to_row(one, card, "test", str(path))
             assert found["boa_offset"] == expected
-            assert sorted(bands(found), key=cards.ASSETS.index) == list(
-                ["VV", "VH"] if card == "bs" else cards.ASSETS[:-2]
-            )
+            assert sorted(bands(found), key=cards.ASSETS.index) == list(cards.get(card).rasters)
             for other in {"s2", "bs", "c6"} - {card}:
                 with pytest.raises(InvalidInputError):
                     scene.to_row(one, other, "test", str(path))

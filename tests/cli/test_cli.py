@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 import os
 import re
 import socket
@@ -419,6 +420,27 @@ def test_errors_of_options_name_those_of_the_command_line(lake, monkeypatch, cap
     )
     with pytest.raises(SystemExit):
         cli.main()
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "warning", "said"),
+    [
+        (
+            "migrate --aoi aa --year 2024",
+            "say which by crop_name= and crop_code=",
+            "say which by --crop-name and --crop",
+        ),
+        ("export nothing a.txt", "neutralise= writes them", "--neutralise writes them"),
+    ],
+)
+def test_warnings_of_the_library_name_options_of_the_command_line(lake, monkeypatch, capsys, words, warning, said):
+    monkeypatch.setattr(logging.lastResort, "formatter", None)
+    monkeypatch.setattr("sys.argv", ["cbm-lake", *words.split()])
+    with pytest.raises(SystemExit):
+        cli.main()
+    capsys.readouterr()
+    logging.lastResort.handle(logging.makeLogRecord({"msg": warning, "levelno": logging.WARNING}))
     assert said in capsys.readouterr().err
 
 

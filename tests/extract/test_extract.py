@@ -23,7 +23,6 @@ from rasterstats import zonal_stats
 from cbm_lake import card2db, extract, parcels
 from cbm_lake.demo import sample
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
-from cbm_lake.extract import scene as scene_work
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.lake.slots import SlotContent
 from cbm_lake.rasters import Raster
@@ -138,8 +137,9 @@ def test_the_statistics_equal_those_of_the_cube(extracted):
     cube = Cube(extracted.cube_url("s2", grid.name)).open()
     pixels = cube["B04"].isel(time=int(np.flatnonzero(cube["scene"].values == scene)[0])).values
     offset = int(cube["boa_offset"].values[list(cube["scene"].values).index(scene)])
-    index = scene_work._stored_index(extracted.url, extracted.parcel_set("demo", 2024), (), grid.name)
     from cbm_lake import zonal
+
+    index = zonal.SpanIndex.from_table(extracted.index(extracted.parcel_set("demo", 2024), grid.name))
 
     table = zonal.statistics(index, pixels)
     pids = extracted.read_parcels(extracted.parcel_set("demo", 2024), ["id"])["id"].to_pylist()

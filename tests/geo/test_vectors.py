@@ -93,10 +93,12 @@ def crops_of(found, name="crop_name"):
     ("label", "codec"),
     [
         *[(label, "cp1250") for label in ("ANSI 1250", "1250", "windows-1250", "cp-1250", "win1250\n", "LDID/200")],
-        *[(label, "cp852") for label in ("OEM 852", "IBM852", "852", "LDID/135")],
+        *[(label, "cp1250") for label in ("MS1250", "LDID/0xC8")],
+        *[(label, "cp852") for label in ("OEM 852", "IBM852", "852", "LDID/135", "LDID/0135", "MS-DOS 852")],
         *[(label, "iso8859-1") for label in ("88591", "8859-1", "ISO-8859-1", "ISO 88591", "latin 1", "28591")],
         *[(label, "utf-8") for label in ("UTF8", "UTF-8", "utf_8", "65001", "\ufeffUTF-8", "US-ASCII")],
         *[(label, None) for label in ("ANSI", "OEM", "system", "", "LDID/87", "klingon", "base64", "rot13")],
+        *[(label, "iso8859-2") for label in ("Latin 2", "latin-2", "ISO Latin 2", "L2")],
         ("iso-8859-15", "iso8859-15"),
         ("885915", "iso8859-15"),
         ("936", "gbk"),
@@ -280,6 +282,19 @@ def test_row_numbers_stand_for_no_column_that_something_else_needs(tmp_path):
     assert vectors.read(str(tmp_path / "set.gpkg"), key="ogc_fid").columns.column_names == ["a"]
 
 
+@pytest.mark.parametrize("ending", ["parquet", "shp", "fgb", "geojson"])
+def test_a_column_fid_in_other_capitals_is_not_passed_over_for_row_numbers(lake, tmp_path, ending):
+    file = tmp_path / f"set.{ending}"
+    parcels_with_fid = frame(FID=[9, 8])
+    parcels_with_fid.to_parquet(file) if ending == "parquet" else parcels_with_fid.to_crs(4326).to_file(file)
+    with pytest.raises(InvalidInputError, match="column 'FID'; say pid=FID for the column, or pid=ogc_fid for the"):
+        parcels.load(file, "aa", 2024, pid="fid", lake=lake)
+    parcels.load(file, "aa", 2024, pid="FID", lake=lake)
+    assert ids(lake) == ["8", "9"]
+    parcels.load(file, "aa", 2024, pid="ogc_fid", lake=lake)
+    assert ids(lake) == ["0", "1"]
+
+
 def ids(lake):
     return [row["pid"] for row in lake.sql("select pid from parcels order by pid").to_pylist()]
 
@@ -443,7 +458,7 @@ def test_the_parts_of_a_shapefile_in_a_zip_may_be_named_in_other_capitals(tmp_pa
 def test_what_is_wrong_in_an_archive_is_said_without_the_folder_of_its_copy(tmp_path):
     frame(id=["1"]).to_file(tmp_path / "set.shp")
     parts = [(part, part.name) for part in tmp_path.glob("set.*") if part.suffix != ".shx"]
-    with pytest.raises(SourceError, match=r"/set\.zip cannot be read \(Unable to open set\.shx or set\.SHX"):
+    with pytest.raises(SourceError, match=r"/set\.zip cannot be read \(Unable to open set\.shx or set\.SHX\)"):
         vectors.read_noted(zipped(tmp_path / "set.zip", *parts))
 
 
@@ -488,6 +503,14 @@ def test_another_archive_under_a_wrong_name_is_to_be_unpacked(tmp_path, magic):
         vectors.read_noted(str(tmp_path / "a.zip"))
 
 
+def test_an_archive_with_backslashes_for_slashes_is_to_be_unpacked_and_it_is_said_why(tmp_path):
+    frame().to_file(tmp_path / "set.gpkg")
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.write(tmp_path / "set.gpkg", "2024\\set.gpkg")
+    with pytest.raises(SourceError, match="has backslashes where slashes belong"):
+        vectors.read(str(tmp_path / "set.zip"))
+
+
 def test_archives_in_archives_and_encrypted_ones_are_refused_by_name(tmp_path):
     frame().to_file(tmp_path / "s.gpkg")
     inner = zipped(tmp_path / "in.zip", (tmp_path / "s.gpkg", "s.gpkg"))
@@ -511,6 +534,13 @@ def test_parts_of_a_partitioned_table_are_one_file_with_its_keys(tmp_path):
     found = vectors.read_noted(str(tmp_path / "set"))
     assert found.columns.to_pylist() == [{"pid": "0", "year": "2023"}, {"pid": "1", "year": "2024"}]
     assert found.crs.to_epsg() == 32631
+
+
+def test_a_folder_of_parquet_and_other_files_is_no_folder_of_parts(tmp_path):
+    frame().to_parquet(tmp_path / "a.parquet")
+    frame().to_file(tmp_path / "b.gpkg")
+    with pytest.raises(InvalidInputError, match=r"several formats: a\.parquet, b\.gpkg; give one of them"):
+        vectors.read(str(tmp_path))
 
 
 def test_parts_in_several_coordinate_systems_are_refused(tmp_path):
@@ -556,6 +586,20 @@ def test_the_geometry_type_of_parquet_is_read(tmp_path):
     assert found.geometries[0].equals(square(0))
     assert found.crs is None  # longitude and latitude by the format's rule, but these are metres
     assert found.columns.column_names == ["pid"]
+
+
+def test_json_of_an_arcgis_server_is_read_without_remarks(tmp_path):
+    ring = [[23.5, 54.1], [23.5, 54.2], [23.6, 54.2], [23.6, 54.1], [23.5, 54.1]]
+    text = {
+        "geometryType": "esriGeometryPolygon", "spatialReference": {"wkid": 4326},
+        "fields": [{"name": "BLOKAS_ID", "type": "esriFieldTypeString", "alias": "BLOKAS_ID", "length": 11}],
+        "features": [{"attributes": {"BLOKAS_ID": "0467-3875"}, "geometry": {"rings": [ring]}}],
+    }  # fmt: skip
+    (tmp_path / "set.json").write_text(json.dumps(text))
+    found = vectors.read_noted(str(tmp_path / "set.json"))
+    assert found.columns["BLOKAS_ID"].to_pylist() == ["0467-3875"]
+    assert found.geometries[0].equals(shapely.Polygon(ring))
+    assert found.notes == ()
 
 
 def test_unclosed_rings_are_closed(tmp_path):
@@ -663,6 +707,17 @@ def test_exchanged_axes_are_refused_and_right_ones_are_not(lake, tmp_path, epsg)
     gpd.GeoDataFrame({"pid": ["1"]}, geometry=exchanged, crs=epsg).to_file(tmp_path / "wrong.gpkg")
     with pytest.raises(InvalidInputError, match="would if x and y were exchanged"):
         parcels.load(tmp_path / "wrong.gpkg", "bb", 2024, lake=lake)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3857", "+proj=laea +lat_0=40 +lon_0=-3 +x_0=500000 +y_0=6000000 +ellps=GRS80"])
+def test_exchanged_axes_are_refused_in_projections_whose_area_is_not_said(lake, tmp_path, crs):
+    right = gpd.GeoSeries([box(9, 50, 9.001, 50.001)], crs=4326).to_crs(crs)
+    gpd.GeoDataFrame({"pid": ["1"]}, geometry=right).to_parquet(tmp_path / "right.parquet")
+    assert parcels.load(tmp_path / "right.parquet", "aa", 2024, lake=lake).parcels == 1
+    exchanged = shapely.transform(right.to_numpy(), lambda points: points[:, ::-1])
+    gpd.GeoDataFrame({"pid": ["1"]}, geometry=exchanged, crs=crs).to_parquet(tmp_path / "wrong.parquet")
+    with pytest.raises(InvalidInputError, match="do not lie in Europe, but would if x and y were exchanged"):
+        parcels.load(tmp_path / "wrong.parquet", "bb", 2024, lake=lake)
 
 
 def test_longitude_and_latitude_in_each_others_stead_are_refused_unless_they_are_said_to_be_right(lake, tmp_path):

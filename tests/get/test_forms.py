@@ -147,6 +147,9 @@ WORKS = [
     "cbm.get.background.by_pid(aoi, year, pid, ptype, chipsize, extend, tms, ptype, debug)",
     "cbm.show.background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, 4, debug)",
     "cbm.show.background.by_location(aoi, year, lon, lat, chipsize, extend, tms, ptype, 4, debug)",
+    "cbm.show.background.by_pid(aoi, year, pid, 512, None, ['google'], None, 4, False, False)",
+    "cbm.show.background.by_pid(aoi, year, pid, tms=['google', 'bing'], columns=2, view=False, debug=True)",
+    "cbm.show.background.by_location(aoi, year, lon, lat, 512, 512, ['google'], '', 4, False, False)",
     "cbm.show.parcel_info.by_pid(aoi, year, pid, ptype)",
     "cbm.show.parcel_info.by_pid(aoi, year, pid, ptype, 'osm', False, debug)",
     "cbm.show.parcel_info.by_pid(aoi, year, pid, ptype, view=False)",
@@ -330,7 +333,9 @@ def test_view_shows_a_figure_where_there_is_a_notebook(what, monkeypatch, caplog
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=shown.append))
     assert called("cbm.show.time_series.ndvi(aoi, year, pid, view=True)", what) is None
-    assert isinstance(shown[0], Figure)
+    assert called("cbm.show.background.by_pid(aoi, year, pid, chipsize, extend, tms, ptype, 4, True)", what) is None
+    assert all(isinstance(figure, Figure) for figure in shown)
+    assert len(shown) == 2
 
 
 def test_the_widgets_of_backgrounds_take_the_originals_arguments(what):

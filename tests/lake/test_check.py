@@ -24,7 +24,7 @@ from cbm_lake.lake.check import FINDINGS, check
 from cbm_lake.lake.slots import SlotContent
 from cbm_lake.rasters import Grid
 from cbm_lake.rasters.cube import Cube, Slot
-from cbm_lake.storage import log as logs
+from cbm_lake.storage import entries
 
 GRID = Grid(32631, Affine(10, 0, 500_000, 0, -10, 4_900_000), (600, 600))
 CUBE = f"cubes/s2/{GRID.name}.zarr"
@@ -189,11 +189,11 @@ def test_a_file_with_other_rows_than_its_log_says_is_named(whole):
     log = newest(whole, "rasters/_delta_log/*.json")
     table = pq.read_table(file)
     pq.write_table(pa.concat_tables([table, table]), file)
-    actions = [line for line in logs.decoded(log.read_bytes()) if "commitInfo" not in line]
+    actions = [line for line in entries.decoded(log.read_bytes()) if "commitInfo" not in line]
     for line in actions:
         if "add" in line:
             line["add"]["size"] = file.stat().st_size
-    log.write_bytes(logs._encoded(actions, logs.place("rasters", int(log.stem))))
+    log.write_bytes(entries.encoded(actions, entries.position("rasters", int(log.stem))))
     assert one(whole)[1] == "the file has 2 rows, its log says 1"
 
 

@@ -16,7 +16,7 @@ from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.files import digests
 from cbm_lake.lake import Lake
 from cbm_lake.lake.check import check
-from cbm_lake.storage import log
+from cbm_lake.storage import entries
 
 SETS = [("ms", 2024), ("other", 2024)]
 DAMAGES = {
@@ -186,22 +186,22 @@ def test_a_damaged_file_of_a_small_table_stops_that_table(filled):
 
 def test_every_changed_bit_of_an_entry_is_noticed(filled):
     content = newest(filled, "signatures/s2").read_bytes()
-    assert log.damage(content) is None
+    assert entries.damage(content) is None
     for place in range(len(content)):
         for bit in range(8):
             changed = bytearray(content)
             changed[place] ^= 1 << bit
-            assert log.damage(bytes(changed)) is not None, (place, bit)
+            assert entries.damage(bytes(changed)) is not None, (place, bit)
     for end in range(len(content)):
-        assert log.damage(content[:end]) is not None
+        assert entries.damage(content[:end]) is not None
 
 
 def test_an_entry_of_another_writer_is_believed_when_it_is_json():
     line = json.dumps({"add": {"path": "a.parquet"}}).encode()
-    assert log.damage(line) is None
-    assert log.damage(line + b"\n" + line) is None
+    assert entries.damage(line) is None
+    assert entries.damage(line + b"\n" + line) is None
     for damaged in (b"", b" \n", line[:-1], b"\0" * 9, b"[]", b'{"ad": {}}', b"\xff"):
-        assert log.damage(damaged) is not None
+        assert entries.damage(damaged) is not None
 
 
 def test_the_name_of_every_file_has_its_digest_on_record(filled):
@@ -233,10 +233,10 @@ def test_an_entry_in_the_place_of_another_is_named(filled):
 
 def test_entries_that_do_not_say_where_they_belong_are_read(filled):
     content = newest(filled, "signatures/s2").read_bytes()
-    assert log.damage(content, "signatures/s2/4") is None
-    assert log.damage(content, "signatures/s2/5") is not None
-    assert log.damage(content) is None
-    assert log.damage(b'{"add": {"path": "a.parquet"}}', "signatures/s2/5") is None
+    assert entries.damage(content, "signatures/s2/4") is None
+    assert entries.damage(content, "signatures/s2/5") is not None
+    assert entries.damage(content) is None
+    assert entries.damage(b'{"add": {"path": "a.parquet"}}', "signatures/s2/5") is None
 
 
 def older_checkpoint(lake, tmp_path):

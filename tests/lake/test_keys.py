@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import schemas
 from cbm_lake.lake.keys import ParcelKey
-from cbm_lake.lake.records import BBox, LedgerEntry, SceneAsset, SceneLink, SceneRecord, SlotPosition, StoredBlock
+from cbm_lake.lake.records import (
+    BBox,
+    FileEntry,
+    LedgerEntry,
+    SceneAsset,
+    SceneLink,
+    SceneRecord,
+    SlotPosition,
+    StoredBlock,
+)
 
 
 @pytest.mark.parametrize("aoi", ["ms", "MS", "Ms"])
@@ -61,7 +70,9 @@ def test_keys_cannot_be_changed():
 
 
 @pytest.mark.parametrize(
-    ("record", "schema"), [(SceneRecord, schemas.SCENES), (LedgerEntry, schemas.EXTRACTIONS)], ids=["scene", "ledger"]
+    ("record", "schema"),
+    [(SceneRecord, schemas.SCENES), (LedgerEntry, schemas.EXTRACTIONS), (FileEntry, schemas.FILES)],
+    ids=["scene", "ledger", "file"],
 )
 def test_records_have_the_columns_of_their_table(record, schema):
     assert list(record.__annotations__) == schema.names

@@ -573,7 +573,7 @@ def opened(lake, **parcel):
     """Files that a question of one parcel, or of all, opens, and the pids in each of them."""
     cursor = lake._cursor(parcel)
     narrowed = cursor.sql("select unnest(getvariable('files_s2')::varchar[])").fetchall()
-    names = [name for (name,) in narrowed] or [file["path"] for file in lake._opened._files["signatures_s2"]]
+    names = [name for (name,) in narrowed] or [file.path for file in lake._opened._files["signatures_s2"]]
     assert cursor.sql("from signatures_s2").shape[0] == sum(pq.read_metadata(name).num_rows for name in names)
     return {name: pq.read_table(name, columns=["pid"])["pid"].to_pylist() for name in names}
 
@@ -614,10 +614,11 @@ def test_a_look_up_opens_one_file_and_reads_one_row_group(compacted, pid, tmp_pa
     for name in signature_files(copy):
         if str(name) != needed:
             name.unlink()
-    lookup._group.cache_clear()
+    lake.caches.clear()
+    before = lake.caches.row_groups.misses
     key = {"aoi": "ms", "year": 2024, "ptype": "", "pid": pid, "bands": None}
     assert copy.query("time_series.s2", **key).equals(lake.query("time_series.s2", **key))
-    assert lookup._group.cache_info().misses == 2  # one in each of the two lakes
+    assert copy.caches.row_groups.misses == lake.caches.row_groups.misses - before == 1
 
 
 def test_compaction_says_how_many_files_it_merged(filled):

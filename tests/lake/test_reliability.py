@@ -40,7 +40,7 @@ from hypothesis.stateful import (
 
 from cbm_lake import cards
 from cbm_lake.errors import LakeError, NotFoundError, SourceError
-from cbm_lake.extract import planning
+from cbm_lake.extract import jobparcels, planning
 from cbm_lake.extract import scene as scene_work
 from cbm_lake.lake import Lake
 from cbm_lake.lake.check import check
@@ -88,8 +88,7 @@ def declared(outlines):
 
 def seen(job):
     """In place of reading rasters: the signatures of a job."""
-    versions = job.base.versions if job.base else ()
-    pids = scene_work._chosen(job.lake, job.parcels, versions)[1].to_pylist()
+    pids = jobparcels.pids(job).to_pylist()
     table = Lake(job.lake).read_parcels(job.parcels, ["id", "area"]).to_pydict()
     outline = dict(zip(table["id"], table["area"], strict=True))
     columns = {"pid": pa.array(sorted(pids), pa.string())}

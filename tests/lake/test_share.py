@@ -458,7 +458,7 @@ def test_a_figure_says_why_points_are_hollow_and_how_many(lake):
     looked(lake)
     figure = show.time_series.ndvi("ms", 2024, "12")
     told = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "1 clouded, 1 not known, 1 seen in part" in told
+    assert "1 clouded, 1 not known, 1 seen in part, 1 too few pixels" in told
 
 
 def test_a_report_says_what_was_not_used(lake):

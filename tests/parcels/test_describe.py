@@ -274,6 +274,20 @@ def test_the_command_line_describes(lake, tmp_path, monkeypatch):
     assert answer.exit_code != 0
 
 
+def test_the_only_parcels_need_not_be_named(lake, frame, tmp_path, monkeypatch):
+    monkeypatch.setattr("cbm_lake.parcels.describing.open_lake", lambda: lake)
+    file = raster(tmp_path / "dem.tif", heights())
+    answer = CliRunner().invoke(app, ["parcels", "describe", str(file), "--as", "elevation"])
+    assert answer.exit_code == 0, answer.output
+    assert parcels.describe(file, "again", statistics="mean", lake=lake).parcels == len(frame)
+    found = attributes(lake)
+    assert found["elevation"].equals(found["again_mean"].rename("elevation"))
+    parcels.load(tmp_path / "parcels.parquet", "aa", 2023, lake=lake)
+    with pytest.raises(InvalidInputError, match="parcels of aa 2023, aa 2024 may be meant; say the area and the year"):
+        parcels.describe(file, "elevation", lake=lake)
+    assert parcels.describe(file, "elevation", year=2023, lake=lake).parcels == len(frame)
+
+
 def test_scenarios_ask_by_what_rasters_say_of_parcels(lake, frame, tmp_path, caplog):
     pixels = np.where(np.indices((600, 600))[0] < 300, 2.0, 20.0).astype("float32")
     pixels[:, :150] = np.nan

@@ -55,13 +55,15 @@ def parcel(lake):
     ("name", "expected"),
     [
         ("ndvi", (3000 - 500) / 3500),
-        ("ndwi", (3000 - 1500) / 4500),
+        ("ndwi", (600 - 3000) / 3600),
+        ("ndmi", (3000 - 1500) / 4500),
+        ("evi", 2.5 * (0.3 - 0.05) / (0.3 + 6 * 0.05 - 7.5 * 0.04 + 1)),
         ("bare soil", (1500 + 500 - 3000 - 400) / 5400),
         ("BSI", (1500 + 500 - 3000 - 400) / 5400),
     ],
 )
-def test_an_index_is_a_normalised_difference_and_has_none_where_a_band_has_none(name, expected):
-    stored = {"B02": 400, "B04": 500, "B08": 3000, "B11": 1500}
+def test_an_index_is_by_its_formula_and_has_none_where_a_band_has_none(name, expected):
+    stored = {"B02": 400, "B03": 600, "B04": 500, "B08": 3000, "B11": 1500}
     kind = views.view(name)
     bands = {band: np.array([[stored[band], 0]], np.uint16) for band in kind.bands}
     bands[kind.bands[0]] = np.array([[stored[kind.bands[0]]] * 2], np.uint16)
@@ -90,7 +92,9 @@ def test_scene_classes_have_the_colours_of_their_numbers_and_no_data_is_clear():
 
 @pytest.mark.parametrize("wrong", ["bs", "bs B04", "c6 VV VH", "ndxi", "VV", "B04 B11", "SCL B04", ""])
 def test_what_is_no_view_is_refused_with_those_there_are(wrong):
-    with pytest.raises(InvalidInputError, match=r"is no view; write ndvi, ndwi, bsi, true colour, SCL, .* bs VV"):
+    with pytest.raises(
+        InvalidInputError, match=r"is no view; write ndvi, ndwi, bsi, ndmi, evi, true colour, SCL, .* bs VV"
+    ):
         views.view(wrong)
 
 
@@ -102,7 +106,7 @@ def test_the_curve_of_an_index_needs_all_its_bands_and_its_spread_is_of_opposite
     ]
     series = pd.DataFrame(rows, columns=["time", "band", "count", "mean", "p25", "p75"])
     series = series.assign(time=pd.to_datetime(series["time"]), hist=[{"4": 8}] * 3)
-    [row] = computing.index_curve(series, ("B08",), ("B11",), CLOUDS).to_dict("records")
+    [row] = computing.index_curve(series, views.INDICES["ndmi"], CLOUDS).to_dict("records")
     assert row["value"] == pytest.approx(1500 / 4500)
     assert row["low"] == pytest.approx((2900 - 1600) / 4500)
     assert row["high"] == pytest.approx((3100 - 1400) / 4500)
@@ -235,11 +239,11 @@ def test_a_histogram_counts_all_pixels_also_beyond_its_axis():
     assert distributions._shares(np.array([]), edges).sum() == 0
 
 
-@pytest.mark.parametrize("bands", ["ndwi", "bare soil", "SCL", "bs VV"])
+@pytest.mark.parametrize("bands", ["ndmi", "bare soil", "SCL", "bs VV"])
 def test_calendars_have_a_curve_of_what_they_show(parcel, bands):
     figure = show.calendar.by_pid("demo", 2024, parcel.pid, bands=bands)
     curve = figure.axes[-1] if bands == "SCL" else figure.axes[-2]  # the last one is the scale of colours
-    units = {"ndwi": "NDWI (B08, B11)", "bare soil": "bare soil index", "SCL": "NDVI", "bs VV": "VV (dB)"}
+    units = {"ndmi": "NDMI (B08, B11)", "bare soil": "bare soil index", "SCL": "NDVI", "bs VV": "VV (dB)"}
     assert curve.get_title(loc="left") == units[bands]
     assert max(len(line.get_xdata()) for line in curve.lines) >= 2
 
@@ -266,9 +270,9 @@ def test_the_names_of_all_scene_classes_stand_inside_of_the_figure(parcel, monke
 
 
 def test_views_of_several_cards_stand_one_below_the_other(parcel):
-    figure = show.chip_images.grid("demo", 2024, parcel.pid, "2024-04-01", "2024-04-30", ["SCL", "bs VH", "ndwi"])
+    figure = show.chip_images.grid("demo", 2024, parcel.pid, "2024-04-01", "2024-04-30", ["SCL", "bs VH", "ndmi"])
     names = {text.get_text() for text in figure.texts}
-    assert {"scene classes", "backscatter VH", "NDWI (B08, B11)"} <= names
+    assert {"scene classes", "backscatter VH", "NDMI (B08, B11)"} <= names
     classes = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
     assert {"cloud shadow", "thin cirrus"} & classes
 

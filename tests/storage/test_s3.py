@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import duckdb
 import numpy as np
@@ -20,15 +21,16 @@ from affine import Affine
 from factories import PIDS, day, entry, fill, scenes, signature, signatures, write
 from s3_server import BUCKET, KEY, SECRET, object_store
 
-from cbm_lake import card2db, extract, parcels
+from cbm_lake import card2db, extract, get, parcels
 from cbm_lake import scenes as decisions
 from cbm_lake.demo import sample
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
-from cbm_lake.lake import Lake, check, compaction
+from cbm_lake.lake import Lake, check, compaction, open_lake, snapshots
 from cbm_lake.rasters import Grid, Raster, Window, stack
 from cbm_lake.rasters.cube import Cube
 from cbm_lake.rasters.readers import source
 from cbm_lake.storage import s3files
+from cbm_lake.storage import store as store_module
 from cbm_lake.storage.access import Access, explained
 from cbm_lake.storage.s3files import S3Files
 from cbm_lake.storage.store import Store
@@ -38,6 +40,7 @@ pytestmark = pytest.mark.slow
 ROWS = "from s2 order by scene, ptype, pid"
 OF_SET = "select * exclude (ptype) from s2 where ptype = $ptype"
 YEAR = {"start": "2024-01-01", "end": "2024-12-31", "aoi": "demo", "year": 2024, "bands": ("B04", "B08")}
+WARM = {"aoi": "ms", "year": 2024, "ptype": "", "pid": "12", "bands": None}
 QUESTION = {"aoi": "demo", "year": 2024, "ptype": "", "bands": None}
 NOTHING = """
 import sys
@@ -291,6 +294,64 @@ def test_two_processes_that_write_at_once_lose_nothing(store, url):
     # both wrote extraction 0 to 2, of which the later one counts, whole
     kept = lake.sql("select extraction, count(*) as n from signatures_s2 group by 1 order by 1").to_pylist()
     assert kept == [{"extraction": number, "n": 1} for number in range(each)]
+
+
+LEAVING_OUT = """
+import sys
+from cbm_lake import open_lake, scenes
+scenes.leave_out("A", why="cloud shadows", lake=open_lake(sys.argv[1]))
+"""
+
+
+def asked(store, action):
+    """The requests of an action, method and name each, and what it gives."""
+    store.set()
+    answer = action()
+    return [(method, path.rpartition("/")[2]) for method, path, *_ in store.seen()["asked"]], answer
+
+
+def test_a_warm_look_up_asks_twice_and_sees_what_another_process_committed(store, url, monkeypatch):
+    lake = fill(open_lake(url), names=("A", "B"))
+    look_up = partial(get.time_series.by_pid, "ms", 2024, "12", lake=lake)
+    look_up()
+    requests, before = asked(store, look_up)
+    assert requests == [("HEAD", ".changes")] * 2
+    assert asked(store, lambda: lake.query("time_series.s2", **WARM))[0] == [("HEAD", ".changes")]
+    subprocess.run([sys.executable, "-c", LEAVING_OUT, url], check=True, timeout=120)
+    requests, after = asked(store, look_up)
+    assert len(requests) > 3
+    assert len(after) * 2 == len(before)
+    assert asked(store, look_up)[0] == [("HEAD", ".changes")] * 2
+    assert Lake(url).sql("select distinct scene from s2")["scene"].to_pylist() == ["B"]
+
+
+def test_what_a_program_commits_that_notes_no_change_is_seen_half_a_minute_later(store, url, monkeypatch):
+    lake = fill(open_lake(url), names=("A",))
+    assert lake.query("scenes.left_out").num_rows == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "note_change", lambda self: None)
+        decisions.leave_out("A", why="cloud shadows", lake=Lake(url))
+    now = time.monotonic()
+    monkeypatch.setattr(snapshots.time, "monotonic", lambda: now + 31)
+    assert lake.query("scenes.left_out").num_rows == 1
+
+
+def test_a_change_that_cannot_be_noted_is_logged_and_what_was_written_is_there(store, url, monkeypatch, caplog):
+    lake = fill(open_lake(url), names=("A",))
+    monkeypatch.setattr(store_module, "_CHANGE", 1_025 * "a")  # a name that no object may have
+    lake.record(entry("B"))
+    assert "see the change half a minute later" in caplog.text
+    assert "B" in Lake(url).sql("select scene from extractions")["scene"].to_pylist()
+
+
+def test_a_lake_that_was_deleted_and_made_anew_in_an_object_store_is_noticed(store, url):
+    lake = fill(open_lake(url), names=("A",))
+    assert set(lake.sql("select scene from s2")["scene"].to_pylist()) == {"A"}
+    for name in Store(url).listing():
+        S3Files(url, lasting=False).rm(f"{url}/{name}")
+    assert lake.sql("from s2").num_rows == 0
+    fill(Lake(url), names=("B",))
+    assert set(lake.sql("select scene from s2")["scene"].to_pylist()) == {"B"}
 
 
 @pytest.mark.parametrize("fault", ["deaf", "refuses"])
@@ -587,13 +648,14 @@ def test_a_server_that_stops_in_the_midst_of_work_is_told_in_one_line(workspace,
         for name, value in server.settings("s3").items():
             monkeypatch.setenv(name, value)
         lake = small(f"s3://{BUCKET}/lake")
-        connection, held = Lake(lake.url).connect(), Lake(lake.url)
+        own, held = Lake(lake.url), Lake(lake.url)
+        connection = own.connect()
         held.sql("from s2")
         server.stop()
         for action in (lambda: held.sql("from s2"), *everything(lake.url).values()):
             told = problem(action)
             assert "does not answer" in told
-        s3files._end.cache_clear()  # small files are kept
+        own.caches.clear()  # small files are kept
         assert "does not answer" in problem(lambda: _asked(connection))
 
 
@@ -605,10 +667,11 @@ def _asked(connection):
 
 
 def test_a_deleted_file_is_named(store, url):
-    connection = small(url).connect()
+    own = small(url)
+    connection = own.connect()
     (file,) = Store(url).files("signatures/s2")
     S3Files(url, lasting=False).rm(file)
-    s3files._end.cache_clear()  # small files are kept
+    own.caches.clear()  # small files are kept
     for action in (lambda: _asked(connection), lambda: Lake(url).sql("from s2")):
         assert f"there is no {file}" in problem(action)
 
@@ -617,7 +680,7 @@ def test_secrets_are_in_no_text_of_what_holds_them(store, url):
     lake = small(url)
     found = Access.of(url)
     texts = [repr(found), str(found), repr(lake), repr(lake._store), repr(S3Files(url)), repr(lake._store.filesystem)]
-    texts += [repr(lake._moments._held), repr(found.obstore()["config"])]
+    texts += [repr(lake._moments._opened), repr(found.store("bucket", "").config)]
     for text in texts:
         assert SECRET not in text
         assert KEY not in text

@@ -11,7 +11,8 @@ import pytest
 
 from cbm_lake.errors import SourceError
 from cbm_lake.lake import Lake, schemas, tables
-from cbm_lake.storage import log, smallfiles
+from cbm_lake.storage import entries, smallfiles
+from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
@@ -44,9 +45,9 @@ def test_after_many_commits_a_table_has_few_files_and_every_row_once(table):
         table.append(rows(number))
     assert numbers(table) == list(range(COMMITS))
     assert len(table.files(table.open())) < 64
-    merged = [file for file in table.files(table.open()) if file["num_records"] > 1]
+    merged = [file for file in table.files(table.open()) if file.rows > 1]
     assert merged
-    assert all(file["min.card"] == file["max.card"] == "s2" for file in merged)  # what files are passed over by
+    assert all(file.bounds["card"] == ("s2", "s2") for file in merged)  # what files are passed over by
 
 
 def test_the_log_is_summed_up_so_that_at_most_a_hundred_entries_are_read(table):
@@ -143,7 +144,7 @@ def test_several_writers_at_once_merge_and_lose_or_double_nothing(table):
 
 def test_only_files_of_one_level_and_enough_of_them_are_merged():
     def file(count, aoi="ms", name=""):
-        return {"name": name, "num_records": count, "partition.aoi": aoi}
+        return DataFile(name, name, 1, count, {"aoi": aoi}, {})
 
     assert smallfiles.groups([file(1)] * 15) == []
     assert smallfiles.groups([file(1)] * 8 + [file(1, "nl")] * 8) == []
@@ -197,9 +198,9 @@ def test_who_follows_a_table_is_told_that_merging_changes_no_rows(table):
         table.append(rows(number))
     assert table.merge() == 3
     content = table.store.read_bytes(table.log.file(table.open().version()))
-    changes = [said["dataChange"] for line in log.decoded(content) for said in line.values() if "path" in said]
+    changes = [said["dataChange"] for line in entries.decoded(content) for said in line.values() if "path" in said]
     assert changes == [False] * 4
     assert numbers(table) == [0, 1, 2]
     table.append(rows(3))
     content = table.store.read_bytes(table.log.file(table.open().version()))
-    assert [line["add"]["dataChange"] for line in log.decoded(content) if "add" in line] == [True]
+    assert [line["add"]["dataChange"] for line in entries.decoded(content) if "add" in line] == [True]

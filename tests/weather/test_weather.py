@@ -305,6 +305,17 @@ def test_a_unit_that_stayed_when_the_numbers_were_converted_is_refused(name, cha
         load(area, tmp_path / "a.nc", data)
 
 
+@pytest.mark.parametrize(("days", "unit", "doubted"), [(100, "mm", True), (100, "m", False), (80, "mm", False)])
+def test_a_file_in_which_it_never_rained_by_its_unit_is_doubted(days, unit, doubted, area, tmp_path, caplog):
+    data = rainy(days)
+    data["tp"].attrs["units"] = unit
+    load(area, tmp_path / "dry.nc", data)
+    assert ("if its values are metres, say the unit: tp=m" in caplog.text) == doubted
+    caplog.clear()
+    load(area, tmp_path / "dry.nc", data, units={"tp": unit})
+    assert "never more than" not in caplog.text
+
+
 def test_a_unit_that_is_none_is_refused_by_name(area, tmp_path):
     data = hourly()
     data["tp"].attrs["units"] = "furlong"

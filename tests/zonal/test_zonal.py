@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from cbm_lake import zonal
 from cbm_lake.errors import ConfigError, InvalidInputError
-from cbm_lake.zonal import ragged
+from cbm_lake.zonal import centre, ragged
 
 UTM = Affine(10, 0, 600000, 0, -10, 5000040)
 PIXEL = Affine(1, 0, 0, 0, 1, 0)
@@ -235,7 +235,7 @@ def test_many_batches_give_what_one_gives(monkeypatch):
     shapes, band = parcels()[::7], raster()
     index = zonal.build_index(shapes, UTM, band.shape)
     expected = as_arrays(zonal.statistics(index, band))
-    monkeypatch.setattr(zonal, "BATCH", 100)
+    monkeypatch.setattr(centre, "BATCH", 100)
     assert_same(as_arrays(zonal.statistics(index, band)), expected, zonal.STATISTICS)
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyproj.exceptions import CRSError
 from shapely.errors import ShapelyError
 
-from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.files.charsets import asked
 from cbm_lake.geo.vectors import archives, gdal, parquet, sheets
 from cbm_lake.geo.vectors.features import Features, Geometries, Opened, coordinate_system
@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 
 _IN_ARCHIVE: Final = re.compile(rf"/\S*{archives.EXTRACTED}\w+/")
 """The folder in which a file of an archive is for as long as it is read."""
+_FOR_PROGRAMMERS: Final = re.compile(r"; It might help to specify|\. Set SHAPE_RESTORE_SHX")
+"""Where advice of GDAL begins that no user can follow."""
+_UNUSED: Final = "does not support open option"
+"""What GDAL says of an option that is given by the ending of a file, where its content is another format: ESRI JSON."""
 
 
 def read(path: str, layer: str | None = None, *, key: str | None = None) -> Features:
@@ -83,8 +87,18 @@ def _reader(name: str, file: str) -> Callable[[Opened], Features]:
     if extension in sheets.SHEETS:
         return sheets.read_sheet
     if extension in (*parquet.PARQUET, *parquet.ARROW) or parquet.is_folder_of_parts(path) or _is_parquet(path):
+        _refuse_mixture(name, path)
         return parquet.read
     return gdal.read
+
+
+def _refuse_mixture(name: str, path: Path) -> None:
+    """Refuse a folder in which Parquet files, that would be taken for parts, lie beside files of other formats."""
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    others = [file.name for file in files if file.suffix.lower() in set(archives.FILES) - set(parquet.PARQUET)]
+    if others:
+        parts = [file.name for file in files if file.suffix.lower() in parquet.PARQUET]
+        raise InvalidInputError(f"{name} holds files of several formats: {some([*parts, *others])}; give one of them")
 
 
 def _is_parquet(path: Path) -> bool:
@@ -128,6 +142,7 @@ def _readable(path: str) -> Iterator[list[str]]:
         CRSError,
         pa.ArrowException,
     ) as error:
-        reason = _IN_ARCHIVE.sub("", " ".join(str(error).split())).partition("; It might help to specify")[0]
+        reason = _FOR_PROGRAMMERS.split(_IN_ARCHIVE.sub("", " ".join(str(error).split())))[0]
         raise SourceError(f"{path} cannot be read ({reason}); check the file or convert it to GeoPackage") from error
-    warned += [_IN_ARCHIVE.sub("", str(warning.message)) for warning in caught]
+    said = [_IN_ARCHIVE.sub("", str(warning.message)) for warning in caught]
+    warned += [text for text in said if _UNUSED not in text]

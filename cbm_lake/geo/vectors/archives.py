@@ -13,7 +13,7 @@ from typing import Final
 from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.files import archives
 
-_FILES: Final = (
+FILES: Final = (
     ".shp",
     ".gpkg",
     ".geojson",
@@ -138,7 +138,7 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
     names = [name for name in names if not PurePosixPath(name).name.startswith((".", "_"))]
     folders = {folder: None for name in names if (folder := _folder(name))}
     files = [name for name in names if not _folder(name)]
-    for extensions in (_FILES, _OTHER_FILES):
+    for extensions in (FILES, _OTHER_FILES):
         matching = [name for name in files if name.lower().endswith(extensions)]
         if matching or folders:
             return [*folders, *matching]

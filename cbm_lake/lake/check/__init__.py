@@ -23,6 +23,7 @@ from cbm_lake.lake.check.files import check_leftovers, check_manifest, check_par
 from cbm_lake.lake.check.ledger import check_ledger, check_named, check_settled
 from cbm_lake.lake.check.looking import Finding, Listing, Looking, Progress
 from cbm_lake.lake.check.remedies import Remedies
+from cbm_lake.lake.records import FileEntry
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
@@ -80,20 +81,20 @@ def _faults(findings: list[Finding]) -> list[Finding]:
 
 def _look(lake: Lake, looking: Looking) -> list[Finding]:
     """One look at all parts."""
-    known = tables.of(looking.store)
-    files = {table.name: check_table(looking, table) for table in known.values()}
-    due = _recorded(known["files"])
+    lake_tables = tables.of(looking.store)
+    files = {table.name: check_table(looking, table) for table in lake_tables.values()}
+    due = _recorded(lake_tables["files"])
     check_manifest(looking, due)
     versions = check_parcels(looking, due)
     catalogued = check_scenes(looking, due)
-    ledger = _contents(looking, known["ledger"], files)
+    ledger = _contents(looking, lake_tables["ledger"], files)
     if ledger is not None:
         remedies = Remedies.of(ledger, catalogued)
         check_ledger(looking, files, ledger, remedies)
-        attributes = _contents(looking, known["attributes"], files)
+        attributes = _contents(looking, lake_tables["attributes"], files)
         described = schemas.ATTRIBUTES.empty_table() if attributes is None else attributes
         check_named(looking, ledger, described, versions, catalogued)
-    slots = _contents(looking, known["slots"], files)
+    slots = _contents(looking, lake_tables["slots"], files)
     entries = schemas.EXTRACTIONS.empty_table() if ledger is None else ledger
     check_cubes(looking, slots, entries, Remedies.of(entries, catalogued))
     check_results(looking)
@@ -107,7 +108,7 @@ def _contents(looking: Looking, table: Table, files: dict[str, Files]) -> pa.Tab
     return contents(looking, files[table.name], table.schema) if files[table.name].whole else None
 
 
-def _recorded(table: Table) -> dict[str, manifest.Entry]:
+def _recorded(table: Table) -> dict[str, FileEntry]:
     """The files that must be there; none where the manifest cannot be read, which is a finding of its own."""
     try:
         return manifest.recorded(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -13,7 +13,7 @@ import zarr
 
 from cbm_lake.errors import LakeError
 from cbm_lake.lake import queries, schemas
-from cbm_lake.lake.check.looking import RESTORE, UNREADABLE, Looking, answers, reason
+from cbm_lake.lake.check.looking import RESTORE, UNREADABLE, Looking, Row, answers, reason
 from cbm_lake.lake.check.metadata import check_metadata
 from cbm_lake.lake.check.remedies import Remedies
 from cbm_lake.rasters.blocks import Blocks, has_checksums
@@ -22,12 +22,20 @@ from cbm_lake.storage.access import zarr_store
 _BLOCK: Final = re.compile(r"^(?P<band>[^/]+)/c/(?P<slot>\d+)/(?P<row>\d+)/(?P<col>\d+)$")
 _FILE: Final = re.compile(r"^(zarr\.json|[^/]+/zarr\.json|[^/]+/c(/[\d/]+)?)$")
 
-Place = tuple[str, int, int, int]
-"""Band, slot, row and column of a block."""
+Array: TypeAlias = "zarr.Array[Any]"
+
+
+class BlockPosition(NamedTuple):
+    """Which block of a cube: its band, its slot, and its numbers down and across."""
+
+    band: str
+    slot: int
+    row: int
+    col: int
 
 
 @dataclass
-class Spoken:
+class Recorded:
     """What tables say of one cube."""
 
     card: str
@@ -36,7 +44,7 @@ class Spoken:
     """Scene of each slot."""
     listed: dict[int, str]
     """The same by the list of places alone."""
-    due: dict[Place, list[int]]
+    due: dict[BlockPosition, list[int]]
     """The blocks that extractions wrote, with the sizes that they may have."""
 
     @property
@@ -47,7 +55,11 @@ class Spoken:
     @property
     def bands(self) -> set[str]:
         """Those that must be there."""
-        return {band for band, *_ in self.due}
+        return {position.band for position in self.due}
+
+    def file(self, position: BlockPosition) -> str:
+        """The file of a block, in the lake."""
+        return f"{self.folder}/{position.band}/c/{position.slot}/{position.row}/{position.col}"
 
 
 def check_cubes(looking: Looking, positions: pa.Table | None, ledger: pa.Table, remedies: Remedies) -> None:
@@ -63,17 +75,17 @@ def check_cubes(looking: Looking, positions: pa.Table | None, ledger: pa.Table, 
     connection = duckdb.connect()
     connection.register("ledger", ledger)
     connection.register("slots", slots)
-    spoken = _spoken(connection, slots)
+    recorded = _recorded(connection, slots)
     for name in looking.names("cubes"):
         parts = name.split("/")
         if len(parts) > 3 and parts[2].endswith(".zarr"):
             key = parts[1], parts[2].removesuffix(".zarr")
-            spoken.setdefault(key, Spoken(*key, {}, {}, {}))
+            recorded.setdefault(key, Recorded(*key, {}, {}, {}))
         else:
             looking.note("cubes", "a file that belongs to no cube", name, "delete it")
     if positions is not None:
-        _check_places(looking, spoken, remedies)
-    lengths = [row for cube in spoken.values() for row in _check_cube(looking, cube, remedies, slots)]
+        _check_places(looking, recorded, remedies)
+    lengths = [row for cube in recorded.values() for row in _check_cube(looking, cube, remedies, slots)]
     schema = pa.schema([("card", "string"), ("grid", "string"), ("band", "string"), ("length", "int64")])
     connection.register("arrays", pa.Table.from_pylist(lengths, schema=schema))
     connection.register("filled", connection.sql(queries.get("check.filled").sql).to_arrow_table())
@@ -81,49 +93,49 @@ def check_cubes(looking: Looking, positions: pa.Table | None, ledger: pa.Table, 
         _check_length(looking, row, remedies)
 
 
-def _spoken(connection: duckdb.DuckDBPyConnection, slots: pa.Table) -> dict[tuple[str, str], Spoken]:
+def _recorded(connection: duckdb.DuckDBPyConnection, slots: pa.Table) -> dict[tuple[str, str], Recorded]:
     """What the tables say, by card and grid."""
-    found: dict[tuple[str, str], Spoken] = {}
+    cubes: dict[tuple[str, str], Recorded] = {}
     for row in slots.select(["card", "grid", "slot", "scene"]).to_pylist():
         key = row["card"], row["grid"]
-        cube = found.setdefault(key, Spoken(*key, {}, {}, {}))
+        cube = cubes.setdefault(key, Recorded(*key, {}, {}, {}))
         cube.scenes[row["slot"]] = cube.listed[row["slot"]] = row["scene"]
     for row in answers(connection, "blocks"):
         key = row["card"], row["grid"]
-        cube = found.setdefault(key, Spoken(*key, {}, {}, {}))
+        cube = cubes.setdefault(key, Recorded(*key, {}, {}, {}))
         cube.scenes.setdefault(row["slot"], row["scene"])
-        position = row["band"], row["slot"], row["row"], row["col"]
+        position = BlockPosition(row["band"], row["slot"], row["row"], row["col"])
         cube.due[position] = sorted({*cube.due.get(position, ()), *row["sizes"]})
-    return found
+    return cubes
 
 
-def _check_places(looking: Looking, spoken: dict[tuple[str, str], Spoken], remedies: Remedies) -> None:
+def _check_places(looking: Looking, recorded: dict[tuple[str, str], Recorded], remedies: Remedies) -> None:
     """Places in cubes that extractions speak of, and the list of places has not, or has for another scene."""
     for row in remedies.done:
         for position in row["slots"] or () if row["cube"] else ():
-            cube = spoken.get((row["card"], position["grid"]))
+            cube = recorded.get((row["card"], position["grid"]))
             if cube is None or cube.listed.get(position["slot"]) != row["scene"]:
-                what = f"scene {row['scene']} has no place in the list of places of the cube {position['grid']}"
+                problem = f"scene {row['scene']} has no place in the list of places of the cube {position['grid']}"
                 again = remedies.of_scene(row["card"], row["scene"], cubes=True)
-                looking.fault("slots", what, "slots", f"{RESTORE}; or {again}")
+                looking.fault("slots", problem, "slots", f"{RESTORE}; or {again}")
 
 
-def _check_length(looking: Looking, row: dict[str, Any], remedies: Remedies) -> None:
+def _check_length(looking: Looking, row: Row, remedies: Remedies) -> None:
     """A cube that is shorter than the list of its scenes: a fault where extractions speak of what is not there."""
     cube = f"cubes/{row['card']}/{row['grid']}.zarr"
     if row["band"] is None and looking.names(cube):
         return  # that its arrays cannot be opened is told already
     missing = "the cube is missing" if row["band"] is None else f"band {row['band']} has {row['length']} places"
     if row["used"] > (row["length"] or 0):
-        what = f"{missing}, but {row['used']} scenes have a place in it"
+        problem = f"{missing}, but {row['used']} scenes have a place in it"
         advice = f"{RESTORE}; or {remedies.of_cube(row['card'], row['grid'])}: statistics are not concerned, chips are"
-        looking.fault("cubes", what, cube, advice)
+        looking.fault("cubes", problem, cube, advice)
     else:
-        what = f"{missing}, but {row['wanted']} were reserved: an extraction broke off, or is running"
-        looking.note("cubes", what, cube, "nothing; the next extraction makes room")
+        problem = f"{missing}, but {row['wanted']} were reserved: an extraction broke off, or is running"
+        looking.note("cubes", problem, cube, "nothing; the next extraction makes room")
 
 
-def _check_cube(looking: Looking, cube: Spoken, remedies: Remedies, slots: pa.Table) -> list[dict[str, Any]]:
+def _check_cube(looking: Looking, cube: Recorded, remedies: Remedies, slots: pa.Table) -> list[Row]:
     """The bands of a cube and their lengths, after a look at its metadata and its blocks."""
     names = looking.names(cube.folder)
     if not names:
@@ -134,12 +146,12 @@ def _check_cube(looking: Looking, cube: Spoken, remedies: Remedies, slots: pa.Ta
         if not _FILE.match(name):
             looking.note("cubes", "a file that belongs to no array of its cube", f"{cube.folder}/{name}", "delete it")
     arrays = _arrays(looking, cube, inside, advice)
-    used = 1 + max((slot for _, slot, *_ in cube.due), default=-1)
+    used = 1 + max((position.slot for position in cube.due), default=-1)
     if sorted(cube.listed) == list(range(len(cube.listed))):  # else it is told that the list of places lacks some
         check_metadata(looking, cube.card, cube.grid, slots, used, advice)
     there = _present(inside)
     for position in sorted(cube.due.keys() - {position for positions in there.values() for position in positions}):
-        if position[0] in arrays:
+        if position.band in arrays:
             _tell(looking, cube, remedies, position, "it is missing")
     for band, array in arrays.items():
         _check_blocks(looking, cube, remedies, array, there.get(band, []))
@@ -148,23 +160,23 @@ def _check_cube(looking: Looking, cube: Spoken, remedies: Remedies, slots: pa.Ta
     ]
 
 
-def _present(inside: Iterable[str]) -> dict[str, list[Place]]:
+def _present(inside: Iterable[str]) -> dict[str, list[BlockPosition]]:
     """The blocks among the files of a cube, by band."""
-    found: dict[str, list[Place]] = {}
+    positions: dict[str, list[BlockPosition]] = {}
     for parts in filter(None, map(_BLOCK.match, inside)):
-        position = parts["band"], int(parts["slot"]), int(parts["row"]), int(parts["col"])
-        found.setdefault(parts["band"], []).append(position)
-    return found
+        position = BlockPosition(parts["band"], int(parts["slot"]), int(parts["row"]), int(parts["col"]))
+        positions.setdefault(parts["band"], []).append(position)
+    return positions
 
 
-def _arrays(looking: Looking, cube: Spoken, inside: Iterable[str], advice: str) -> dict[str, zarr.Array[Any]]:
+def _arrays(looking: Looking, cube: Recorded, inside: Iterable[str], advice: str) -> dict[str, Array]:
     """The bands by name, those that cannot be opened, or are missing, being findings."""
-    found = {name.partition("/")[0] for name in inside if name.count("/") == 1 and name.endswith("/zarr.json")}
+    described = {name.partition("/")[0] for name in inside if name.count("/") == 1 and name.endswith("/zarr.json")}
     blocks = {match["band"] for match in map(_BLOCK.match, inside) if match}
-    for band in sorted((cube.bands | blocks) - found):
+    for band in sorted((cube.bands | blocks) - described):
         looking.fault("cubes", "the description of the array is missing", f"{cube.folder}/{band}/zarr.json", advice)
     arrays = {}
-    for name in sorted(found):
+    for name in sorted(described):
         try:
             array = zarr.open(zarr_store(looking.store.path(cube.folder)), path=name, mode="r")
         except UNREADABLE as error:
@@ -175,36 +187,38 @@ def _arrays(looking: Looking, cube: Spoken, inside: Iterable[str], advice: str) 
             arrays[name] = array
     bare = [name for name, array in arrays.items() if not has_checksums(array)]
     if bare and looking.deep:
-        what = f"blocks of {', '.join(bare)} carry no checksums, as version 0.1 made them: turned bits may go unseen"
+        problem = f"blocks of {', '.join(bare)} carry no checksums, as version 0.1 made them: turned bits may go unseen"
         again = f"delete the folder {cube.folder} and {advice.partition('delete it and ')[2]}"
-        looking.note("cubes", what, cube.folder, f"nothing; or {again}")
+        looking.note("cubes", problem, cube.folder, f"nothing; or {again}")
     return arrays
 
 
 def _check_blocks(
-    looking: Looking, cube: Spoken, remedies: Remedies, array: zarr.Array[Any], positions: list[Place]
+    looking: Looking, cube: Recorded, remedies: Remedies, array: Array, positions: list[BlockPosition]
 ) -> None:
     """The blocks of a band: their sizes as they were written, else their own indexes; on a deep look their pixels."""
-    named = {f"{cube.folder}/{band}/c/{slot}/{row}/{col}": (band, slot, row, col) for band, slot, row, col in positions}
+    named = {cube.file(position): position for position in positions}
     url = looking.store.path(cube.folder)
 
     def look(name: str) -> None:
-        band, slot, *_ = position = named[name]
+        position = named[name]
         sizes, size = cube.due.get(position), looking.size(name)
         problem = ""
         if not size:
             problem = "it is empty"
         elif sizes is not None and size not in sizes:
             problem = f"it has {size:,} bytes, {' or '.join(f'{other:,}' for other in sizes)} were written"
-        elif slot < array.shape[0] and (sizes is None or looking.reads_all(name)):
-            problem = _unreadable(Blocks(url, band, slot, array), array, position, deep=looking.reads_all(name))
+        elif position.slot < array.shape[0] and (sizes is None or looking.reads_all(name)):
+            problem = _unreadable(
+                Blocks(url, position.band, position.slot, array), array, position, deep=looking.reads_all(name)
+            )
         if problem:
             _tell(looking, cube, remedies, position, problem)
 
     looking.each(look, sorted(named))
 
 
-def _unreadable(blocks: Blocks, array: zarr.Array[Any], position: Place, *, deep: bool) -> str:
+def _unreadable(blocks: Blocks, array: Array, position: BlockPosition, *, deep: bool) -> str:
     """What a block's index, and on a deep look its pixels, say against it; "" where nothing does, or it has gone."""
     _, slot, row, col = position
     _, *size = array.shards or array.chunks
@@ -217,12 +231,10 @@ def _unreadable(blocks: Blocks, array: zarr.Array[Any], position: Place, *, deep
     return problem
 
 
-def _tell(looking: Looking, cube: Spoken, remedies: Remedies, position: Place, problem: str) -> None:
-    band, slot, row, col = position
-    scene = cube.scenes.get(slot)
-    file = f"{cube.folder}/{band}/c/{slot}/{row}/{col}"
+def _tell(looking: Looking, cube: Recorded, remedies: Remedies, position: BlockPosition, problem: str) -> None:
+    scene = cube.scenes.get(position.slot)
     whose = f"of scene {scene}" if scene else "of no scene"
     again = remedies.of_scene(cube.card, scene, cubes=True) if scene else "delete it"
-    known = scene is not None and any((r["card"], r["scene"]) == (cube.card, scene) for r in remedies.done)
-    advice = again if known else "delete it: no extraction that has ended needs it"
-    looking.fault("cubes", f"the block {whose} is damaged: {problem}", file, advice)
+    is_extracted = scene is not None and any((r["card"], r["scene"]) == (cube.card, scene) for r in remedies.done)
+    advice = again if is_extracted else "delete it: no extraction that has ended needs it"
+    looking.fault("cubes", f"the block {whose} is damaged: {problem}", cube.file(position), advice)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -13,6 +11,7 @@ from cbm_lake.files import digests
 from cbm_lake.lake.check.files import column, rows_of, whole
 from cbm_lake.lake.check.logs import check_log
 from cbm_lake.lake.check.looking import RESTORE, Looking, reason
+from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import translated
 
@@ -22,7 +21,7 @@ class Files:
     """The files of a Delta table that can be read."""
 
     names: list[str]
-    known: bool
+    is_logged: bool
     """Whether the log tells which files the table has."""
     whole: bool
     """Whether all of them can be read."""
@@ -37,45 +36,45 @@ def check_table(looking: Looking, table: Table) -> Files:
     if files is None:
         looking.each(lambda file: rows_of(looking, file, RESTORE), sorted(data))
         absent = not looking.names(name)
-        return Files([], known=absent, whole=absent)
+        return Files([], is_logged=absent, whole=absent)
     sound = looking.each(lambda file: _check_file(looking, name, file, files[file]), files)
     former = data & ever - files.keys()
     looking.each(lambda file: rows_of(looking, file, f"{RESTORE}; only the lake as it was reads it"), sorted(former))
     unknown = data - ever - files.keys()
     if unknown:
         size = sum(looking.size(file) for file in unknown)
-        what = f"{len(unknown)} files of {size:,} bytes that the table never had: a write broke off"
-        looking.note(name, what, min(unknown), "delete them when nobody is writing")
+        problem = f"{len(unknown)} files of {size:,} bytes that the table never had: a write broke off"
+        looking.note(name, problem, min(unknown), "delete them when nobody is writing")
     _note_undigested(looking, name, [file for file in files if digests.recorded(file) is None])
-    return Files([file for file, good in zip(files, sound, strict=True) if good], known=True, whole=all(sound))
+    return Files([file for file, good in zip(files, sound, strict=True) if good], is_logged=True, whole=all(sound))
 
 
 def _note_undigested(looking: Looking, table: str, files: list[str]) -> None:
     """Say on a deep look of which files it cannot be known whether a bit has turned."""
     if files and looking.deep:
-        what = f"{len(files)} files of an earlier version have no digest: a bit that turned may go unnoticed"
-        looking.note(table, what, min(files), "run `cbm-lake compact`, which writes them anew")
+        problem = f"{len(files)} files of an earlier version have no digest: a bit that turned may go unnoticed"
+        looking.note(table, problem, min(files), "run `cbm-lake compact`, which writes them anew")
 
 
-def _snapshot(looking: Looking, table: Table) -> dict[str, dict[str, Any]] | None:
+def _snapshot(looking: Looking, table: Table) -> dict[str, DataFile] | None:
     """The files of a table as its log tells, by name; None when there is no log or it cannot be read."""
     try:
         opened = table.open()
         with translated("read", table.url):
-            told = [] if opened is None else pa.table(opened.get_add_actions(flatten=True)).to_pylist()
+            files = [] if opened is None else table.files(opened)
     except SourceError as error:
         if not any(finding.part == table.name and finding.severity == "fault" for finding in looking.findings):
-            what, _, advice = str(error).partition("; ")
-            looking.fault(table.name, reason(SourceError(what)), f"{table.name}/_delta_log", advice or RESTORE)
+            problem = reason(SourceError(error.reason))
+            looking.fault(table.name, problem, f"{table.name}/_delta_log", error.advice or RESTORE)
         return None
     if opened is None:
         if any("/_delta_log/" not in file for file in looking.names(table.name, ".parquet")):
             looking.fault(table.name, "the table has files but no log", f"{table.name}/_delta_log", RESTORE)
         return None
-    return {f"{table.name}/{unquote(file['path'])}": file for file in told}
+    return {f"{table.name}/{file.relative}": file for file in files}
 
 
-def _check_file(looking: Looking, table: str, name: str, told: dict[str, Any]) -> bool:
+def _check_file(looking: Looking, table: str, name: str, file: DataFile) -> bool:
     """Whether a table's file is what its log says of it."""
     advice = (
         f"{RESTORE}; without one, delete it, run deltalake.DeltaTable({looking.store.path(table)!r}).repair() and "
@@ -83,14 +82,14 @@ def _check_file(looking: Looking, table: str, name: str, told: dict[str, Any]) -
     )
     if not looking.has(name):
         looking.fault(table, "the file is missing", name, advice)
-    elif looking.size(name) != told["size_bytes"]:
-        what = f"the file has {looking.size(name):,} bytes, its log says {told['size_bytes']:,}"
-        looking.fault(table, what, name, advice)
+    elif looking.size(name) != file.size:
+        problem = f"the file has {looking.size(name):,} bytes, its log says {file.size:,}"
+        looking.fault(table, problem, name, advice)
     else:
         rows = rows_of(looking, name, advice)
-        if rows is None or told.get("num_records") in (None, rows):
+        if rows is None or file.rows in (None, rows):
             return rows is not None
-        looking.fault(table, f"the file has {rows:,} rows, its log says {told['num_records']:,}", name, advice)
+        looking.fault(table, f"the file has {rows:,} rows, its log says {file.rows:,}", name, advice)
     return False
 
 

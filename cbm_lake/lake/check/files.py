@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 
 from cbm_lake.errors import SourceError
 from cbm_lake.files import digests, filenames
-from cbm_lake.lake import manifest, queries, schemas, sums
+from cbm_lake.lake import queries, schemas, sums
 from cbm_lake.lake.check.looking import RESTORE, UNREADABLE, Looking, part_of, reason
+from cbm_lake.lake.records import FileEntry
 from cbm_lake.storage.store import DRAFT
 
 _LATER = frozenset({"datastrip", "produced", "updated", "revision", "sequence"})
@@ -89,43 +90,43 @@ def whole(table: pa.Table, schema: pa.Schema) -> pa.Table:
 # -- parcels, scenes, indexes ---------------------------------------------------------------------------------------
 
 
-def check_manifest(looking: Looking, due: Mapping[str, manifest.Entry]) -> None:
+def check_manifest(looking: Looking, due: Mapping[str, FileEntry]) -> None:
     """Recorded files that are not there, or have another size."""
     for name, entry in due.items():
         folder = part_of(name)
         if not looking.has(name):
             looking.fault(folder, "the file is missing", name, _GONE[folder].format(name))
         elif looking.size(name) != entry["bytes"]:
-            what = f"the file has {looking.size(name):,} bytes, {entry['bytes']:,} were written"
-            looking.fault(folder, what, name, _AGAIN[folder])
+            problem = f"the file has {looking.size(name):,} bytes, {entry['bytes']:,} were written"
+            looking.fault(folder, problem, name, _AGAIN[folder])
 
 
-def check_parcels(looking: Looking, due: Mapping[str, manifest.Entry]) -> set[tuple[str, int, str, str]]:
+def check_parcels(looking: Looking, due: Mapping[str, FileEntry]) -> set[tuple[str, int, str, str]]:
     """Parcel files, and pixel indexes that belong to none; the versions that are there: area, year, kind, version."""
     files = looking.names("parcels", ".parquet")
     looking.each(lambda name: _plain(looking, name, due, schemas.PARCELS.names), files)
     parts = {name: filenames.parts_of_parcels(f"/{name}") for name in files}
-    versions = {found[:4] for found in parts.values() if found}
-    known = {version for *_, version in versions}
+    versions = {part[:4] for part in parts.values() if part}
+    present = {version for *_, version in versions}
     indexes = looking.names("indexes", ".parquet")
     looking.each(lambda name: rows_of(looking, name, "delete it; the next extraction builds it again"), indexes)
     advice = "delete it; the catalogue is read without it, and summed up again later"
     looking.each(lambda name: rows_of(looking, name, advice), looking.names(sums.FOLDER, ".parquet"))
     for name in indexes:
-        if name.split("/")[1] not in known:
-            what = f"a pixel index of {looking.size(name):,} bytes whose parcels are not there"
-            looking.note("indexes", what, name, "delete it")
+        if name.split("/")[1] not in present:
+            problem = f"a pixel index of {looking.size(name):,} bytes whose parcels are not there"
+            looking.note("indexes", problem, name, "delete it")
     return versions
 
 
-def _plain(looking: Looking, name: str, due: Mapping[str, manifest.Entry], columns: Collection[str]) -> int | None:
+def _plain(looking: Looking, name: str, due: Mapping[str, FileEntry], columns: Collection[str]) -> int | None:
     if name in due and looking.size(name) != due[name]["bytes"]:  # which is told already
         return None
     digest = due[name]["digest"] if name in due else None
     return rows_of(looking, name, _AGAIN[part_of(name)], columns, digest)
 
 
-def check_scenes(looking: Looking, due: Mapping[str, manifest.Entry]) -> pa.Table:
+def check_scenes(looking: Looking, due: Mapping[str, FileEntry]) -> pa.Table:
     """Catalogue files, and scenes that stand in several of them with contradicting words.
 
     Returns:
@@ -133,8 +134,8 @@ def check_scenes(looking: Looking, due: Mapping[str, manifest.Entry]) -> pa.Tabl
     """
     columns = ["card", "id", "datetime", "reference", "acquisition", "boa_offset", "revision"]
     files = looking.names("scenes", ".parquet")
-    wanted = [name for name in schemas.SCENES.names if name not in _LATER]
-    rows = looking.each(lambda name: _plain(looking, name, due, wanted), files)
+    names = [name for name in schemas.SCENES.names if name not in _LATER]
+    rows = looking.each(lambda name: _plain(looking, name, due, names), files)
     schema = pa.schema([*(schemas.SCENES.field(name) for name in columns), ("file", pa.string())])
     tables = [schema.empty_table()]
     for name in (name for name, count in zip(files, rows, strict=True) if count is not None):
@@ -146,9 +147,9 @@ def check_scenes(looking: Looking, due: Mapping[str, manifest.Entry]) -> pa.Tabl
     connection = duckdb.connect()
     connection.register("catalogued", catalogued)
     for row in connection.sql(queries.get("check.conflicts").sql).to_arrow_table().to_pylist():
-        what = f"scene {row['id']} of card {row['card']} stands in several files with different {row['differing']}"
+        problem = f"scene {row['id']} of card {row['card']} stands in several files with different {row['differing']}"
         advice = "the latest counts; what was extracted before it came keeps to what it knew then"
-        looking.fault("scenes", what, row["files"][-1], advice)
+        looking.fault("scenes", problem, row["files"][-1], advice)
     return catalogued
 
 
@@ -162,5 +163,5 @@ def check_results(looking: Looking) -> None:
 def check_leftovers(looking: Looking) -> None:
     """What writes that broke off have left behind."""
     for name in filter(DRAFT.search, looking.listing.files):
-        what = f"a draft of {looking.size(name):,} bytes: a write broke off, or is going on"
-        looking.note(name.partition("/")[0], what, name, "delete it when nobody is writing")
+        problem = f"a draft of {looking.size(name):,} bytes: a write broke off, or is going on"
+        looking.note(name.partition("/")[0], problem, name, "delete it when nobody is writing")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import product
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -32,20 +30,20 @@ def check_ledger(looking: Looking, tables: dict[str, Files], ledger: pa.Table, r
     if not looking.names("extractions") and any(tables[f"signatures/{card}"].names for card in cards.CARD_BANDS):
         looking.fault("extractions", "the ledger has gone: no signature counts", "extractions", RESTORE)
     for row in answers(connection, "lost"):
-        if tables[f"signatures/{row['card']}"].known:
+        if tables[f"signatures/{row['card']}"].is_logged:
             name = f"{row['aoi']} {row['year']} {row['ptype']}".rstrip()
-            what = (
+            problem = (
                 f"scene {row['scene']} over {name} has {row['found']:,} signatures, its ledger says {row['recorded']:,}"
             )
             advice = f"{RESTORE} the files that are missing; or {remedies.of_set(row)}"
             table = f"signatures/{row['card']}"
             first = "" if tables[table].whole else f"when the files of {table} are as their log says: "
-            looking.fault("extractions", what, table, first + advice)
+            looking.fault("extractions", problem, table, first + advice)
     for row in answers(connection, "orphaned"):
-        what = f"{row['signatures']:,} signatures of {row['extractions']} extractions that were never finished"
+        problem = f"{row['signatures']:,} signatures of {row['extractions']} extractions that were never finished"
         advice = "run `cbm-lake compact` when nobody is writing: other readers of the table see them"
         looking.note(
-            f"signatures/{row['card']}", f"{what}, about {row['bytes']:,} bytes", f"signatures/{row['card']}", advice
+            f"signatures/{row['card']}", f"{problem}, about {row['bytes']:,} bytes", f"signatures/{row['card']}", advice
         )
 
 
@@ -59,16 +57,16 @@ def check_named(
     for aoi, year, ptype, version in sorted(named - versions - missing):
         folder = f"parcels/aoi={aoi}/year={year}"
         name = f"{aoi} {year} {ptype}".rstrip()
-        what = f"no file has version {version} of the parcels {name}, for which there are results"
+        problem = f"no file has version {version} of the parcels {name}, for which there are results"
         advice = f"{RESTORE}; or load these very parcels again, and after them those that are to be in force"
-        looking.fault("parcels", what, folder, advice)
+        looking.fault("parcels", problem, folder, advice)
     if any(file.startswith("scenes/") for file in damaged):
         return  # the scenes of a file that is damaged or missing are not known
-    known = set(zip(ledger["card"].to_pylist(), ledger["scene"].to_pylist(), strict=True))
+    extracted = set(zip(ledger["card"].to_pylist(), ledger["scene"].to_pylist(), strict=True))
     scenes = set(zip(catalogued["card"].to_pylist(), catalogued["id"].to_pylist(), strict=True))
-    for card, scene in sorted(known - scenes):
-        what = f"scene {scene} of card {card} was extracted and is in no file of the catalogue"
-        looking.fault("scenes", what, "scenes", f"{RESTORE}, or catalogue it again")
+    for card, scene in sorted(extracted - scenes):
+        problem = f"scene {scene} of card {card} was extracted and is in no file of the catalogue"
+        looking.fault("scenes", problem, "scenes", f"{RESTORE}, or catalogue it again")
 
 
 def _versions(table: pa.Table, name: str) -> set[Version]:
@@ -81,9 +79,11 @@ def check_settled(looking: Looking, lake: Lake) -> None:
     if any(finding.severity == "fault" for finding in looking.findings):
         return  # of a damaged lake it cannot be known
     for card in lake.unsettled():
-        what = "other readers of the table do not see exactly the rows that count: a command was killed or is running"
+        problem = (
+            "other readers of the table do not see exactly the rows that count: a command was killed or is running"
+        )
         advice = "run `cbm-lake compact` when nobody is writing; the views, and all commands, are right meanwhile"
-        looking.note(f"signatures/{card}", what, f"signatures/{card}", advice)
+        looking.note(f"signatures/{card}", problem, f"signatures/{card}", advice)
 
 
 def _present(looking: Looking, tables: dict[str, Files]) -> pa.Table:
@@ -105,7 +105,5 @@ def _present(looking: Looking, tables: dict[str, Files]) -> pa.Table:
                 total[root == "set_aside"] += item["counts"]
                 share = looking.size(name) * item["counts"] / numbers.num_rows
                 total[2] += share if root == "signatures" else 0
-    rows: Iterable[tuple[Any, ...]] = (
-        (*key, int(found), int(aside), size) for key, (found, aside, size) in counts.items()
-    )
+    rows = ((*key, int(present), int(aside), size) for key, (present, aside, size) in counts.items())
     return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)

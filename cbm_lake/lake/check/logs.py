@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 from urllib.parse import unquote
 
 import pyarrow.parquet as pq
@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from cbm_lake.files import digests
 from cbm_lake.lake.check.files import rows_of
 from cbm_lake.lake.check.looking import RESTORE, UNREADABLE, Looking, reason
-from cbm_lake.storage import log, loghint
+from cbm_lake.storage import entries, log, loghint
 from cbm_lake.storage.access import is_remote
+from cbm_lake.storage.entries import Action
 from cbm_lake.storage.loghint import Hint
 
 _RUN_AGAIN = "; without one what it recorded is lost: {}run the last command on this table again"
@@ -26,36 +27,34 @@ _HINT = "delete it; the next command that writes this table makes it again"
 def check_log(looking: Looking, table: str) -> set[str]:
     """Every entry of a table's log, and what sums them up; the answer is which files they ever added."""
     folder = f"{table}/_delta_log"
-    entries = {log.version_of(name): name for name in looking.names(folder, ".json") if log.version_of(name) >= 0}
-    last = max(entries, default=-1)
-    actions = dict(
-        zip(entries, looking.each(lambda n: _actions(looking, table, n, last), entries.values()), strict=True)
-    )
+    numbered = ((entries.version_of(name), name) for name in looking.names(folder, ".json"))
+    names = {version: name for version, name in numbered if version >= 0}
+    last = max(names, default=-1)
+    actions = dict(zip(names, looking.each(lambda n: _actions(looking, table, n, last), names.values()), strict=True))
     hint = _hint(looking, table, actions.get(last) or [])
-    _check_gaps(looking, table, sorted(entries), hint)
-    if hint is not None and looking.deep and hint.version in entries:
-        content = looking.store.read_bytes(entries[hint.version]) or b""
+    _check_gaps(looking, table, sorted(names), hint)
+    if hint is not None and looking.deep and hint.version in names:
+        content = looking.store.read_bytes(names[hint.version]) or b""
         if actions[hint.version] is not None and digests.computed(content) != hint.digest:
-            looking.fault(
-                table, "an entry of the log is not what was written", entries[hint.version], log.advice(last=False)
-            )
+            advice = entries.advice(last=False)
+            looking.fault(table, "an entry of the log is not what was written", names[hint.version], advice)
     _check_sums(looking, table, actions, hint)
     added = (line["add"]["path"] for lines in actions.values() for line in lines or () if "add" in line)
     return {f"{table}/{unquote(path)}" for path in added}
 
 
-def _actions(looking: Looking, table: str, entry: str, last: int) -> list[log.Action] | None:
+def _actions(looking: Looking, table: str, entry: str, last: int) -> list[Action] | None:
     """The actions of an entry; None where it is damaged."""
     try:
         content = looking.store.read_bytes(entry)
         if content is None:  # it has gone since
             return None
-        fault = log.damage(content, log.place(table, log.version_of(entry)))
-        actions = log.decoded(content) if fault is None else []
+        fault = entries.damage(content, entries.position(table, entries.version_of(entry)))
+        actions = entries.decoded(content) if fault is None else []
     except UNREADABLE as error:
         fault, actions = reason(error), []
     if fault is not None:
-        advice = log.advice(last=log.version_of(entry) == last, beside=_sums_of(looking, table, last))
+        advice = entries.advice(last=entries.version_of(entry) == last, beside=_sums_of(looking, table, last))
         looking.fault(table, f"an entry of the log is damaged: {fault}", entry, advice)
         return None
     return actions
@@ -81,7 +80,7 @@ def _sums_of(looking: Looking, table: str, number: int) -> str:
     return f"{name} and {log.LAST_CHECKPOINT} beside it" if looking.has(f"{table}/_delta_log/{name}") else ""
 
 
-def _hint(looking: Looking, table: str, last: list[log.Action]) -> Hint | None:
+def _hint(looking: Looking, table: str, last: list[Action]) -> Hint | None:
     """What was noted of the last entry; None where there is nothing, or nothing of use.
 
     It is missed where that entry is of this version, and this log is no copy, which has no notes at all.
@@ -90,8 +89,8 @@ def _hint(looking: Looking, table: str, last: list[log.Action]) -> Hint | None:
     if not looking.has(name):
         anywhere = any(other.endswith(f"/{loghint.NAME}") for other in looking.listing.files)
         if anywhere and any("digest" in line.get("commitInfo", {}) for line in last):
-            what = "the note of the log's last entry is missing: if an entry has gone with it, that cannot be seen"
-            looking.note(table, what, name, "nothing; the next command that writes this table makes it again")
+            problem = "the note of the log's last entry is missing: if an entry has gone with it, that cannot be seen"
+            looking.note(table, problem, name, "nothing; the next command that writes this table makes it again")
         return None
     try:
         return loghint.parsed(looking.store.read_bytes(name) or b"")
@@ -103,7 +102,7 @@ def _hint(looking: Looking, table: str, last: list[log.Action]) -> Hint | None:
 # -- checkpoints ------------------------------------------------------------------------------------------------------
 
 
-def _check_sums(looking: Looking, table: str, actions: dict[int, list[log.Action] | None], hint: Hint | None) -> None:
+def _check_sums(looking: Looking, table: str, actions: dict[int, list[Action] | None], hint: Hint | None) -> None:
     """The checkpoints, and the file that says which is the latest."""
     sums = looking.names(f"{table}/_delta_log", ".parquet")
     for name in sums:
@@ -118,8 +117,8 @@ def _check_latest(looking: Looking, table: str, sums: list[str]) -> None:
     latest = f"{table}/_delta_log/{log.LAST_CHECKPOINT}"
     if not looking.has(latest):
         if sums:
-            what = "nothing names the latest sum of the log, so that the whole log is read"
-            looking.note(table, what, latest, "run `cbm-lake compact`")
+            problem = "nothing names the latest sum of the log, so that the whole log is read"
+            looking.note(table, problem, latest, "run `cbm-lake compact`")
         return
     try:
         words = json.loads(looking.store.read_bytes(latest) or b"")
@@ -132,7 +131,7 @@ def _check_latest(looking: Looking, table: str, sums: list[str]) -> None:
 
 
 def _check_named(
-    looking: Looking, table: str, sums: list[str], words: dict[str, Any], named: str, size: int | None
+    looking: Looking, table: str, sums: list[str], words: Mapping[str, object], named: str, size: int | None
 ) -> None:
     """The checkpoint that is named as the latest."""
     latest = f"{table}/_delta_log/{log.LAST_CHECKPOINT}"
@@ -141,8 +140,8 @@ def _check_named(
     elif size not in (None, looking.size(named)):
         looking.fault(table, "the latest sum of the log is not the one that is named", latest, "delete it")
     elif named != sums[-1]:
-        what = "the latest sum of the log is not the one that is named: a command broke off, or is running"
-        looking.note(table, what, latest, "nothing; the next command that sums the log up names it")
+        problem = "the latest sum of the log is not the one that is named: a command broke off, or is running"
+        looking.note(table, problem, latest, "nothing; the next command that sums the log up names it")
     elif looking.deep and not is_remote(looking.store.url):
         _check_words(looking, table, latest, words)
 
@@ -150,9 +149,9 @@ def _check_named(
 _WORDS = frozenset({"version", "size", "parts", "sizeInBytes", "numOfAddFiles", "checkpointSchema", "checksum", "tags"})
 
 
-def _check_words(looking: Looking, table: str, latest: str, words: dict[str, Any]) -> None:
+def _check_words(looking: Looking, table: str, latest: str, words: Mapping[str, object]) -> None:
     """What else the name of the latest checkpoint says of it."""
-    named = f"{table}/_delta_log/{int(words['version']):020}.checkpoint.parquet"
+    named = f"{table}/_delta_log/{int(str(words['version'])):020}.checkpoint.parquet"
     filesystem, root = looking.store.filesystem
     try:
         with pq.ParquetFile(f"{root}/{named}", filesystem=filesystem) as file:
@@ -164,9 +163,9 @@ def _check_words(looking: Looking, table: str, latest: str, words: dict[str, Any
         looking.fault(table, "what names the latest sum of the log is not what was written", latest, "delete it")
 
 
-def _compare(looking: Looking, table: str, name: str, actions: dict[int, list[log.Action] | None]) -> None:
+def _compare(looking: Looking, table: str, name: str, actions: dict[int, list[Action] | None]) -> None:
     """Whether a checkpoint says what the entries up to its version say, where all of these can be read."""
-    needed = range(log.version_of(name) + 1)
+    needed = range(entries.version_of(name) + 1)
     if any(actions.get(number) is None for number in needed):
         return
     filesystem, root = looking.store.filesystem
@@ -179,18 +178,28 @@ def _compare(looking: Looking, table: str, name: str, actions: dict[int, list[lo
         looking.fault(table, "the sum of the log says other things than its entries", name, log.WITHOUT_SUM)
 
 
-def _state(lines: Iterable[log.Action]) -> dict[str, Any]:
-    """What lines of a log add up to: files with their sizes and partitions, numbered commits, the table's identity."""
-    files: dict[str, Any] = {}
-    numbers: dict[str, int] = {}
-    identity = None
+@dataclass
+class _State:
+    """What lines of a log add up to."""
+
+    files: dict[str, tuple[int, tuple[tuple[str, str | None], ...]]] = field(default_factory=dict)
+    """Size and partition of each by its path."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """Of the latest commit of each name."""
+    identity: tuple[str, str] = "", ""
+    """Identifier and schema of the table."""
+
+
+def _state(lines: Iterable[Action]) -> _State:
+    state = _State()
     for line in lines:
         if add := line.get("add"):
-            files[unquote(add["path"])] = (add["size"], sorted(dict(add["partitionValues"] or ()).items()))
+            partition = tuple(sorted(dict(add["partitionValues"] or ()).items()))
+            state.files[unquote(add["path"])] = add["size"], partition
         if gone := line.get("remove"):
-            files.pop(unquote(gone["path"]), None)
+            state.files.pop(unquote(gone["path"]), None)
         if txn := line.get("txn"):
-            numbers[txn["appId"]] = txn["version"]
+            state.numbers[txn["appId"]] = txn["version"]
         if described := line.get("metaData"):
-            identity = described["id"], described["schemaString"]
-    return {"files": files, "numbers": numbers, "identity": identity}
+            state.identity = described["id"], described["schemaString"]
+    return state

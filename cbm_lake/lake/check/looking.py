@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import duckdb
 
@@ -16,6 +16,8 @@ from cbm_lake.storage.store import DRAFT, Store
 Progress = Callable[[int, int], None]
 """Called with how many files were looked at and how many there are."""
 
+Row: TypeAlias = Mapping[str, Any]
+"""A row of a query of sql/check: its values by the names that its SELECT gives them."""
 _T = TypeVar("_T")
 READERS: Final = 8
 """Files that are looked at at once: they may be far away."""
@@ -93,8 +95,8 @@ class Looking:
 
     def names(self, folder: str, ending: str = "") -> list[str]:
         """The files below a folder, without drafts, in order."""
-        found = (name for name in self.listing.files if name.startswith(f"{folder}/") and name.endswith(ending))
-        return sorted(name for name in found if not DRAFT.search(name))
+        names = (name for name in self.listing.files if name.startswith(f"{folder}/") and name.endswith(ending))
+        return sorted(name for name in names if not DRAFT.search(name))
 
     def each(self, work: Callable[[str], _T], names: Iterable[str]) -> list[_T]:
         """Look at many files at once; the answers come in the order of the names."""
@@ -119,7 +121,7 @@ def part_of(name: str) -> str:
     return "/".join(parts[:2]) if parts[0] in ("signatures", "set_aside", "weather", "qa") else parts[0]
 
 
-def answers(connection: duckdb.DuckDBPyConnection, question: str) -> list[dict[str, Any]]:
+def answers(connection: duckdb.DuckDBPyConnection, question: str) -> list[Row]:
     """The rows of a named query of the folder check."""
     rows = connection.sql(queries.get(f"check.{question}").sql).to_arrow_table()
-    return cast("list[dict[str, Any]]", rows.to_pylist())
+    return cast("list[Row]", rows.to_pylist())

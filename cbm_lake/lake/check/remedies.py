@@ -5,22 +5,35 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
 
 from cbm_lake.lake import queries
+from cbm_lake.lake.check.looking import Row
 
 _MOST = 3
 """Commands that one line of advice names."""
+
+
+class _Run(NamedTuple):
+    """What scenes that one command extracts have in common."""
+
+    card: str
+    aoi: str
+    year: int
+    ptype: str
+    bands: tuple[str, ...]
+    rule: str
+    cube: bool
 
 
 @dataclass(frozen=True)
 class Remedies:
     """The extractions that are to be done again when something of a scene is lost."""
 
-    done: list[dict[str, Any]]
+    done: list[Row]
     """Rows of check.commands."""
 
     @classmethod
@@ -38,7 +51,7 @@ class Remedies:
             row for row in self.done if (row["card"], row["scene"]) == (card, scene) and (row["cube"] or not cubes)
         )
 
-    def of_set(self, row: dict[str, Any]) -> str:
+    def of_set(self, row: Row) -> str:
         """The command that extracts a scene again over one parcel set."""
         key = ("card", "scene", "aoi", "year", "ptype")
         return self._joined(other for other in self.done if all(other[name] == row[name] for name in key))
@@ -53,7 +66,7 @@ class Remedies:
             and (row["slots"] is None or any(slot["grid"] == grid for slot in row["slots"]))
         )
 
-    def _joined(self, rows: Iterable[dict[str, Any]]) -> str:
+    def _joined(self, rows: Iterable[Row]) -> str:
         commands = list(dict.fromkeys(_commands(list(rows))))
         if not commands:
             return "extract again, with --again, what it is of"
@@ -62,27 +75,16 @@ class Remedies:
         return f"run {text}{f' and the same for {more} more; check again names them' if more > 0 else ''}"
 
 
-def _commands(rows: list[dict[str, Any]]) -> Iterable[str]:
+def _commands(rows: list[Row]) -> Iterable[str]:
     """One command for all scenes of a card over a parcel set that were extracted alike."""
-    groups: dict[tuple[Any, ...], list[str]] = {}
+    groups: dict[_Run, list[str]] = {}
     for row in rows:
-        key = (row["card"], row["aoi"], row["year"], row["ptype"], tuple(row["bands"] or ()), row["rule"], row["cube"])
-        groups.setdefault(key, []).append(row["day"] or "DAY")
-    for (card, aoi, year, ptype, bands, rule, cube), days in groups.items():
-        words = [
-            "cbm-lake",
-            "extract",
-            card,
-            "--start",
-            min(days),
-            "--end",
-            max(days),
-            "--aoi",
-            aoi,
-            "--year",
-            str(year),
-        ]
-        words += ["--ptype", ptype] if ptype else []
-        words += ["--bands", ",".join(bands)] if bands else []
-        words += ["--rule", rule] if rule != "centre" else []
-        yield shlex.join([*words, "--again", *([] if cube else ["--no-cube"])])
+        run = _Run(*(row[name] for name in _Run._fields))._replace(bands=tuple(row["bands"] or ()))
+        groups.setdefault(run, []).append(row["day"] or "DAY")
+    for run, days in groups.items():
+        words = ["cbm-lake", "extract", run.card, "--start", min(days), "--end", max(days)]
+        words += ["--aoi", run.aoi, "--year", str(run.year)]
+        words += ["--ptype", run.ptype] if run.ptype else []
+        words += ["--bands", ",".join(run.bands)] if run.bands else []
+        words += ["--rule", run.rule] if run.rule != "centre" else []
+        yield shlex.join([*words, "--again", *([] if run.cube else ["--no-cube"])])

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
-import pyarrow as pa
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import durable
@@ -91,19 +90,14 @@ def _writer(relation: duckdb.DuckDBPyRelation, ending: str, options: Options) ->
     return None
 
 
-def _pseudonymous(
-    relation: duckdb.DuckDBPyRelation, options: Options
-) -> Callable[[pa.RecordBatch], pa.RecordBatch] | None:
+def _pseudonymous(relation: duckdb.DuckDBPyRelation, options: Options) -> geography.Change | None:
     if options.pseudonyms is None:
         return None
     pseudonyms, names = options.pseudonyms, options.pseudonyms.columns(relation.columns)
     return lambda batch: pseudonyms.replaced(batch, names)
 
 
-def _write_layer(
-    relation: duckdb.DuckDBPyRelation, kind: Format, draft: Path,
-    change: Callable[[pa.RecordBatch], pa.RecordBatch] | None,
-) -> int:  # fmt: skip
+def _write_layer(relation: duckdb.DuckDBPyRelation, kind: Format, draft: Path, change: geography.Change | None) -> int:
     layer = geography.layer(relation, kind, draft, change, degrees=kind is formats.GEOJSON)
     if kind is formats.GEOJSON:
         return geojson.write(layer, draft)
@@ -115,9 +109,8 @@ def _write_layer(
 
 
 def _write_rows(
-    relation: duckdb.DuckDBPyRelation, kind: Format, draft: Path,
-    change: Callable[[pa.RecordBatch], pa.RecordBatch] | None, options: Options,
-) -> int:  # fmt: skip
+    relation: duckdb.DuckDBPyRelation, kind: Format, draft: Path, change: geography.Change | None, options: Options
+) -> int:
     rows = formats.rows(relation, kind, _BATCH)
     rows = rows.mapped(change) if change else rows
     if kind is formats.CSV:

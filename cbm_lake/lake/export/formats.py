@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 import pyarrow as pa
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import columns
+
+if TYPE_CHECKING:
+    from duckdb.sqltypes import DuckDBPyType
 
 _WITHOUT_ARROW: Final = frozenset({"bit", "time with time zone", "bignum", "variant"})
 """Types of which DuckDB hands over the bytes that it stores, or (a time's zone) only a part."""
@@ -99,49 +102,45 @@ def refuse(name: str, kind: str, reason: str) -> InvalidInputError:
     )
 
 
-def leaves(type_: Any) -> Iterator[str]:
+def leaves(type_: DuckDBPyType) -> Iterator[str]:
     """The ids of a type, or of the types that a nested one is made of."""
     if type_.id not in _NESTED:
         yield type_.id
         return
     yield type_.id
     for _, child in type_.children:
-        if not isinstance(child, int):  # the length of an array
+        if not isinstance(child, int | list):  # the length of an array, the values of an enum
             yield from leaves(child)
 
 
-def _check_type(name: str, type_: Any, kind: Format) -> None:
-    if type_.id in _NESTED:
-        lost = set(leaves(type_)) & (kind.refused | kind.texts | (_NO_JSON if kind.json else frozenset()))
-    else:
-        lost = {type_.id} & kind.refused
-    if lost:
+def _check_type(name: str, type_: DuckDBPyType, kind: Format) -> None:
+    nested = kind.texts | (_NO_JSON if kind.json else frozenset()) if type_.id in _NESTED else frozenset()
+    if (kind.refused | nested).intersection(leaves(type_)):
         raise refuse(name, kind.name, f"it is {type_}, which that format cannot hold")
 
 
 def _check_names(names: list[str], kind: Format, geometry: str | None) -> None:
-    seen: dict[str, str] = {}
+    former: dict[str, str] = {}
     for name in names:
         if name == geometry:
             continue
         key = name.lower() if kind.folds_case else name
-        if key in seen:
+        if key in former:
             raise InvalidInputError(
-                f"columns {seen[key]} and {name} have one name in {kind.name}; rename one in the statement with `as`"
+                f"columns {former[key]} and {name} have one name in {kind.name}; rename one in the statement with `as`"
             )
         if key in kind.reserved:
             raise InvalidInputError(f"{kind.name} has no column {name}; rename it in the statement with `as`")
-        seen[key] = name
+        former[key] = name
 
 
 def _described(schema: pa.Schema) -> pa.Schema:
-    known = {name: columns.describe(name, schema.names) for name in schema.names}
-    fields = [
-        field if (column := known[field.name]) is None
-        else field.with_metadata({**(field.metadata or {}), **column.metadata()})
-        for field in schema
-    ]  # fmt: skip
-    return pa.schema(fields)
+    described = {name: columns.describe(name, schema.names) for name in schema.names}
+    return pa.schema([_with_description(field, described[field.name]) for field in schema])
+
+
+def _with_description(field: pa.Field, column: columns.Column | None) -> pa.Field:
+    return field if column is None else field.with_metadata({**(field.metadata or {}), **column.metadata()})
 
 
 def _checked(batch: pa.RecordBatch, wide: Mapping[str, str]) -> pa.RecordBatch:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 import duckdb
 import numpy as np
@@ -32,20 +32,22 @@ _GEOMETRIES: Final = {"geometry": "epsg", "footprint": None}
 _WKB: Final = ("blob", "geometry")
 
 _NAMES: Final = (
-    "Point", "LineString", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon",
-    "GeometryCollection",
-)  # fmt: skip
+    *("Point", "LineString", "LineString", "Polygon"),
+    *("MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"),
+)
 """By the number that shapely gives a type; a ring (2) is a line."""
 
 
 Shapes = NDArray[np.object_]
+Change: TypeAlias = Callable[[pa.RecordBatch], pa.RecordBatch]
+"""What is done to every batch of rows."""
 
 
 def geometry_columns(relation: duckdb.DuckDBPyRelation) -> list[str]:
     """The columns of geometries, the primary one first."""
     types = dict(zip(relation.columns, relation.types, strict=True))
-    known = [name for name in _GEOMETRIES if name in types and types[name].id in _WKB]
-    return known + [name for name, type_ in types.items() if type_.id == "geometry" and name not in known]
+    usual = [name for name in _GEOMETRIES if name in types and types[name].id in _WKB]
+    return usual + [name for name, type_ in types.items() if type_.id == "geometry" and name not in usual]
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ class Layer:
         return _boxed(batch, shapes)
 
 
-def layer(relation: duckdb.DuckDBPyRelation, kind: Format, draft: Path, change: Any, *, degrees: bool = False) -> Layer:
+def layer(
+    relation: duckdb.DuckDBPyRelation, kind: Format, draft: Path, change: Change | None, *, degrees: bool = False
+) -> Layer:
     """The rows of a relation on disk, in types that the format holds.
 
     Args:
@@ -116,15 +120,17 @@ def layer(relation: duckdb.DuckDBPyRelation, kind: Format, draft: Path, change: 
 
 
 def _target(codes: tuple[int | str | None, ...], *, degrees: bool) -> int | str:
-    known = [code for code in codes if code is not None]
-    for code in known:
+    stated = [code for code in codes if code is not None]
+    for code in stated:
         crs_of(code)
-    if degrees or not known:
+    if degrees or not stated:
         return _DEGREES
     if len(codes) > 1:
-        log.warning("the geometries are in several coordinate systems (%s); they are written in EPSG:4326", some(known))
+        log.warning(
+            "the geometries are in several coordinate systems (%s); they are written in EPSG:4326", some(stated)
+        )
         return _DEGREES
-    return known[0]
+    return stated[0]
 
 
 def _spooled(source: Rows, file: Path, geometry: str, system: str | None) -> tuple[tuple[int | str | None, ...], int]:
@@ -161,7 +167,7 @@ def _checked_codes(batch: pa.RecordBatch, geometry: str, system: str | None) -> 
     return {code for code, there in zip(codes, present.to_pylist(), strict=True) if there}
 
 
-def _parsed(wkb: NDArray[Any], name: str) -> Shapes:
+def _parsed(wkb: Shapes, name: str) -> Shapes:
     try:
         return np.asarray(shapely.from_wkb(wkb))
     except (shapely.errors.ShapelyError, NotImplementedError) as error:
@@ -176,7 +182,7 @@ def _codes(batch: pa.RecordBatch, system: str | None) -> list[int | str | None]:
     return [_code(value) for value in batch.column(system).to_pylist()]
 
 
-def _code(value: Any) -> int | str | None:
+def _code(value: object) -> int | str | None:
     text = "" if value is None else str(value).strip()
     number = text.upper().removeprefix("EPSG:").removesuffix(".0")
     return int(number) if number.isdecimal() else text or None
@@ -189,9 +195,9 @@ def crs_of(code: int | str) -> pyproj.CRS:
         InvalidInputError: there is none.
     """
     authorities = [f"EPSG:{code}", f"ESRI:{code}"] if isinstance(code, int) else [code]
-    for given in authorities:
+    for text in authorities:
         try:
-            return pyproj.CRS.from_user_input(given)
+            return pyproj.CRS.from_user_input(text)
         except CRSError:
             continue
     raise InvalidInputError(f"epsg {code!s:.60} is no coordinate system; correct it in the statement")

@@ -48,5 +48,5 @@ def _described(layer: Layer, name: str) -> geoparquet.ColumnMetadata:
 
 def _corners(bounds: NDArray[np.float64]) -> list[float] | None:
     """The box round all boxes; None where all are empty."""
-    known = bounds[np.isfinite(bounds).all(axis=1)]
-    return [*known[:, :2].min(axis=0).tolist(), *known[:, 2:].max(axis=0).tolist()] if len(known) else None
+    finite = bounds[np.isfinite(bounds).all(axis=1)]
+    return [*finite[:, :2].min(axis=0).tolist(), *finite[:, 2:].max(axis=0).tolist()] if len(finite) else None

@@ -50,19 +50,21 @@ class Pseudonyms:
             raise InvalidInputError(
                 f"these rows have no column {', '.join(sorted(missing))}; there are: {', '.join(names)}"
             )
-        chosen = self.identifiers(names)
-        if not chosen:
+        replaced = self.identifiers(names)
+        if not replaced:
             raise InvalidInputError(
                 f"these rows have no column of identifiers; name it by identifiers=: {', '.join(names)}"
             )
-        _warn(names, chosen)
-        return chosen
+        _warn(names, replaced)
+        return replaced
 
     def identifiers(self, names: Sequence[str]) -> list[str]:
         """The same, without a word; none where there is none."""
         lowered = {name.lower() for name in names}
-        own = _IDENTIFIERS | ({"id"} if not lowered & {"pid", "card"} else frozenset())  # a scene has an id as well
-        return [name for name in names if name.lower() in own or name in self.further]
+        identifying = _IDENTIFIERS | (
+            {"id"} if not lowered & {"pid", "card"} else frozenset()
+        )  # a scene has an id as well
+        return [name for name in names if name.lower() in identifying or name in self.further]
 
     def replaced(self, batch: pa.RecordBatch, names: Collection[str]) -> pa.RecordBatch:
         """The batch with the values of those columns replaced."""
@@ -90,8 +92,8 @@ class Pseudonyms:
         return hmac.new(self.key, identifier.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def _warn(names: Sequence[str], chosen: Sequence[str]) -> None:
-    rest = [name for name in names if name not in chosen]
+def _warn(names: Sequence[str], replaced: Sequence[str]) -> None:
+    rest = [name for name in names if name not in replaced]
     places = [name for name in rest if name.lower() in _PLACES]
     if places:
         log.warning(
@@ -111,11 +113,12 @@ def key_of(workspace: Workspace, file: str | Path | None = None) -> bytes:
     Raises:
         ConfigError: it cannot be read or made, or is too short to keep a secret.
     """
-    given = workspace.config.pseudonyms.key.get_secret_value()
-    if file is None and given:
-        return _long_enough(given.encode(), "the setting pseudonyms.key")
+    configured = workspace.config.pseudonyms.key.get_secret_value()
+    if file is None and configured:
+        return _long_enough(configured.encode(), "the setting pseudonyms.key")
     path = workspace.root / KEY_FILE if file is None else Path(file)
     if file is None and not path.exists():
+        workspace.prepare(path)
         _make(path)
     try:
         if path.stat().st_mode & 0o077:

@@ -33,6 +33,8 @@ _WIDEST: Final = 60
 _FIRST_DAY: Final = datetime.date(1900, 3, 1)
 """Excel counts a 29 February 1900; from the day after on its days are those of the calendar."""
 
+_Change = Callable[[str, Any], "_Cell"]
+"""From the name of a column and a value of its type to a cell."""
 _Cell = None | bool | int | float | str | datetime.date | datetime.time
 
 
@@ -163,7 +165,7 @@ class _Workbook:
         change = self._changer(kind)
         return cells if change is None else [None if cell is None else change(name, cell) for cell in cells]
 
-    def _changer(self, kind: pa.DataType) -> Callable[[str, Any], _Cell] | None:
+    def _changer(self, kind: pa.DataType) -> _Change | None:
         if pa.types.is_boolean(kind) or pa.types.is_time(kind) or pa.types.is_null(kind):
             return None
         if pa.types.is_date(kind) or pa.types.is_timestamp(kind):

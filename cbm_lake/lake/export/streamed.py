@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +21,13 @@ log = logging.getLogger(__name__)
 
 PLAIN: Final = {"compression": "zstd", "use_dictionary": True, "version": "2.6", "data_page_version": "1.0"}
 """Options of Parquet: the encodings PLAIN and dictionary alone, which every engine reads."""
+
+
+class BatchWriter(Protocol):
+    """What a writer of pyarrow has, of Parquet or of Arrow."""
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
 
 
 def parquet(rows: Rows, path: Path) -> int:
@@ -40,13 +48,13 @@ def with_descriptions(schema: pa.Schema, metadata: dict[bytes, bytes]) -> pa.Sch
         for field in schema
         if field.metadata
     }
-    told = {name: texts for name, texts in fields.items() if texts}
-    if told:
-        metadata = {**metadata, b"columns": json.dumps(told, ensure_ascii=False).encode()}
+    described = {name: texts for name, texts in fields.items() if texts}
+    if described:
+        metadata = {**metadata, b"columns": json.dumps(described, ensure_ascii=False).encode()}
     return schema.with_metadata(metadata or None)
 
 
-def _stream(rows: Rows, schema: pa.Schema, opened: Callable[[], Any]) -> int:
+def _stream(rows: Rows, schema: pa.Schema, opened: Callable[[], AbstractContextManager[BatchWriter]]) -> int:
     count = 0
     with opened() as writer:
         for batch in rows.batches:
@@ -79,11 +87,13 @@ def csv(rows: Rows, path: Path, *, neutralise: bool) -> int:
             _count_formulas(batch, risky)
     values.warn_of_nulls(path.name, blank)
     if risky and not neutralise:
+        columns = ", ".join(f"{name} ({number:,})" for name, number in risky.items())
         log.warning(
-            "%s: texts of %s begin with = + - or @, which a spreadsheet takes for formulas; --neutralise "
-            "(neutralise=True) writes them with an apostrophe",
-            path.name, ", ".join(f"{name} ({number:,})" for name, number in risky.items()),
-        )  # fmt: skip
+            "%s: texts of %s begin with = + - or @, which a spreadsheet takes for formulas; "
+            "neutralise= writes them with an apostrophe",
+            path.name,
+            columns,
+        )
     return count
 
 

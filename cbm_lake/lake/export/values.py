@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from cbm_lake.errors import some
+from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.lake.export.formats import refuse
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,8 @@ SIGNS: Final = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _FORMULA: Final = f"^[{re.escape(''.join(sorted(SIGNS)))}]"
 
 _Value = None | bool | int | float | str | list["_Value"] | dict[str, "_Value"]
+_Plainer = Callable[[Any], _Value]
+"""From a value of an Arrow type, as Python has it, to what JSON has."""
 
 
 def replaced(
@@ -42,6 +44,8 @@ def replaced(
         if field.name != but:
             try:
                 column = change(field, column)  # noqa: PLW2901
+            except InvalidInputError:  # which names the column already
+                raise
             except (OverflowError, ValueError, pa.ArrowException) as error:
                 raise refuse(field.name, kind, " ".join(str(error).split())) from error
         arrays.append(column)
@@ -65,7 +69,7 @@ def _dumped(value: _Value) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _plainer(kind: pa.DataType) -> Callable[[Any], _Value]:
+def _plainer(kind: pa.DataType) -> _Plainer:
     """What turns a value of that type into what JSON knows: NaN and infinities into null, times into ISO 8601."""
     if pa.types.is_struct(kind):
         parts = {field.name: _plainer(field.type) for field in kind}
@@ -79,12 +83,12 @@ def _plainer(kind: pa.DataType) -> Callable[[Any], _Value]:
     return _plain
 
 
-def _key(value: Any) -> str:
+def _key(value: object) -> str:
     plain = _plain(value)
     return plain if isinstance(plain, str) else _dumped(plain)
 
 
-def _plain(value: Any) -> _Value:
+def _plain(value: object) -> _Value:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
@@ -98,7 +102,7 @@ def _plain(value: Any) -> _Value:
     return _named(value)
 
 
-def _named(value: Any) -> str:
+def _named(value: object) -> str:
     if isinstance(value, bytes):
         return value.hex()
     return str(value.isoformat()) if hasattr(value, "isoformat") else _duration(value)
@@ -124,10 +128,10 @@ def json_rows(batch: pa.RecordBatch | pa.Table, of_bytes: Callable[[bytes], str]
         yield dict(zip(batch.schema.names, row, strict=True))
 
 
-def _lenient(plain: Callable[[Any], _Value]) -> Callable[[Any], _Value]:
+def _lenient(plain: _Plainer) -> _Plainer:
     """The same, but what JSON has no number for is text."""
 
-    def change(value: Any) -> _Value:
+    def change(value: object) -> _Value:
         try:
             return plain(value)
         except ValueError:
@@ -203,7 +207,7 @@ def text_of(_: pa.Field, column: pa.Array) -> pa.Array:
     return column
 
 
-def _duration(value: Any) -> str:
+def _duration(value: pa.MonthDayNano) -> str:
     """An interval as ISO 8601 has it."""
     return f"P{value.months}M{value.days}DT{Decimal(value.nanoseconds) / 10**9:f}S"
 

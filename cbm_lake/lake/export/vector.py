@@ -34,10 +34,15 @@ def write(layer: Layer, path: Path, kind: Format) -> int:
     epsg = layer.crs.to_epsg()
     try:
         pyogrio.write_arrow(
-            stream.reader(), path, driver="GPKG" if kind is GEOPACKAGE else kind.name,
-            layer=re.sub(r"\W", "_", path.stem), geometry_name=layer.geometry, geometry_type=geometry_type,
-            crs=f"EPSG:{epsg}" if epsg else layer.crs.to_wkt(), **_options(layer, kind, complete=complete),
-        )  # fmt: skip
+            stream.reader(),
+            path,
+            driver="GPKG" if kind is GEOPACKAGE else kind.name,
+            layer=re.sub(r"\W", "_", path.stem),
+            geometry_name=layer.geometry,
+            geometry_type=geometry_type,
+            crs=f"EPSG:{epsg}" if epsg else layer.crs.to_wkt(),
+            **_options(layer, kind, complete=complete),
+        )
         check_whole(path, layer.rows, len(layer.schema.names) - 1)
     except (DataSourceError, DataLayerError, RuntimeError) as error:
         if stream.problem:

@@ -43,7 +43,8 @@ def here(lake: Lake | None = None) -> Source:
         return LakeSource(lake)
     config = Workspace.here().config
     if config.set.data_source == "direct":
-        return LakeSource(open_lake())
+        lake = lake or open_lake()
+        return LakeSource(lake)
     if config.set.data_source == "api":
         return ApiSource(config.api.url, config.api.user, config.api.password.get_secret_value())
     raise InvalidInputError(f"set.data_source is {config.set.data_source!r}; it is direct (the lake) or api (a server)")

@@ -19,7 +19,7 @@ import shapely
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from cbm_lake.cards import S2, band_called
+from cbm_lake.cards import CARDS, S2, band_called
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
 from cbm_lake.files import durable
 from cbm_lake.files.documents import load_json
@@ -66,8 +66,8 @@ class ApiSource:
         self, aoi: str, year: int, pid: str, *, ptype: str | None = None, geometry: bool = False, wgs84: bool = False
     ) -> Columns:
         """See `Source.parcel_by_id`."""
-        what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "withGeometry": geometry, "wgs84": wgs84}
-        return _some(self._columns("parcelByID", what), "pid", f"no parcel {pid!r} in {aoi} {year} {ptype or ''}")
+        question = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "withGeometry": geometry, "wgs84": wgs84}
+        return _some(self._columns("parcelByID", question), "pid", f"no parcel {pid!r} in {aoi} {year} {ptype or ''}")
 
     def parcels_by_location(
         self,
@@ -81,9 +81,9 @@ class ApiSource:
         wgs84: bool = False,
     ) -> Columns:
         """See `Source.parcels_by_location`."""
-        what = {"aoi": aoi, "year": year, "lon": lon, "lat": lat, "ptype": ptype}
-        found = self._columns("parcelByLocation", {**what, "withGeometry": geometry, "wgs84": wgs84})
-        return _some(found, "pid", f"no parcel of {aoi} {year} {ptype or ''} at longitude {lon}, latitude {lat}")
+        question = {"aoi": aoi, "year": year, "lon": lon, "lat": lat, "ptype": ptype}
+        columns = self._columns("parcelByLocation", {**question, "withGeometry": geometry, "wgs84": wgs84})
+        return _some(columns, "pid", f"no parcel of {aoi} {year} {ptype or ''} at longitude {lon}, latitude {lat}")
 
     def parcels_by_polygon(
         self,
@@ -97,24 +97,24 @@ class ApiSource:
         only_ids: bool = True,
     ) -> Columns:
         """See `Source.parcels_by_polygon`; a server of the original gives at most 100."""
-        what = {"aoi": aoi, "year": year, "polygon": _ring(polygon), "ptype": ptype}
+        question = {"aoi": aoi, "year": year, "polygon": _ring(polygon), "ptype": ptype}
         flags = {"withGeometry": geometry, "wgs84": wgs84}
-        found = self._columns("parcelsByPolygon", {**what, **flags}, only_ids=str(only_ids))
-        if not found:
+        columns = self._columns("parcelsByPolygon", {**question, **flags}, only_ids=str(only_ids))
+        if not columns:
             raise InvalidInputError(
                 f"the server takes this for no polygon, or knows no parcels of {aoi} {year} {ptype or ''}; "
                 "first and last point must be equal"
             )
-        if len(found.get("pid", ())) == _MOST_PARCELS:
+        if len(columns.get("pid", ())) == _MOST_PARCELS:
             log.warning("the server gives %d parcels, as many as it gives at most: there may be more", _MOST_PARCELS)
-        return found
+        return columns
 
     def parcel_peers(
         self, aoi: str, year: int, pid: str, *, ptype: str | None = None, distance: float = 2000.0, limit: int = 10
     ) -> Columns:
         """See `Source.parcel_peers`."""
-        what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "distance": distance, "max": limit}
-        return self._of_parcel("parcelPeers", what)
+        question = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "distance": distance, "max": limit}
+        return self._of_parcel("parcelPeers", question)
 
     # -- time series --------------------------------------------------------------------------------------------------
 
@@ -132,11 +132,13 @@ class ApiSource:
     ) -> Columns:
         """See `Source.parcel_time_series`."""
         suffix = SUFFIX.get(tstype, "")
-        name = f"{band_called(band)}{suffix}" if band and suffix else band  # the original knows VVb, not VV
-        what = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "tstype": tstype, "band": name, "ref": ref}
-        found = self._of_parcel("parcelTimeSeries", what, scl=str(scl))
+        name = (
+            f"{band_called(band, CARDS.get(tstype))}{suffix}" if band and suffix else band
+        )  # the original knows VVb, not VV
+        question = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "tstype": tstype, "band": name, "ref": ref}
+        columns = self._of_parcel("parcelTimeSeries", question, scl=str(scl))
         # what PostgreSQL 14 and later call the column in the original's server
-        return {("date_part" if name == "extract" else name): values for name, values in found.items()}
+        return {("date_part" if name == "extract" else name): values for name, values in columns.items()}
 
     def weather_time_series(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
         """See `Source.weather_time_series`."""
@@ -164,14 +166,14 @@ class ApiSource:
         """See `Source.raw_chips`; how many at once the server itself limits."""
         if card != S2.name:
             raise InvalidInputError(f"a server gives images of Sentinel-2 only, none of {card}; read them from a lake")
-        what = {"lon": lon, "lat": lat, "start_date": start, "end_date": end, "band": band, "chipsize": chipsize}
-        found = self._columns("rawChipByLocation", what)
-        if not found:
+        question = {"lon": lon, "lat": lat, "start_date": start, "end_date": end, "band": band, "chipsize": chipsize}
+        columns = self._columns("rawChipByLocation", question)
+        if not columns:
             raise InvalidInputError(
                 f"the server gives no chips from {start} to {end}: more than {limit}; ask for fewer days"
             )
         chips = []
-        for obstime, link in _listed(found):
+        for obstime, link in _listed(columns):
             file = folder / _name(link)
             if not _is_there(file, chipsize):
                 self._fetch(link, file)
@@ -182,47 +184,47 @@ class ApiSource:
         self, lon: float, lat: float, *, chipsize: int = 256, extend: float = 256, tms: str = "Google", file: Path
     ) -> Path:
         """See `Source.background`."""
-        what = {"lon": lon, "lat": lat, "chipsize": chipsize, "extend": extend, "tms": tms, "iformat": "tif"}
-        answer = self._asked("backgroundByLocation", what).text.strip().strip('"')
+        question = {"lon": lon, "lat": lat, "chipsize": chipsize, "extend": extend, "tms": tms, "iformat": "tif"}
+        answer = self._asked("backgroundByLocation", question).text.strip().strip('"')
         if not answer or answer == "{}":
             raise NotFoundError(f"the server has no image of {tms} at longitude {lon}, latitude {lat}")
         with tempfile.TemporaryDirectory() as folder:
             fetched = Path(folder) / file.name
             self._fetch(answer, fetched)
-            shown = basemaps.tags(fetched).get("tms", "")
-            target = basemaps.named_truly(file, tms.lower(), shown) if shown else file
+            server = basemaps.tags(fetched).get("tms", "")
+            target = basemaps.named_truly(file, tms.lower(), server) if server else file
             _put(fetched, target)
         return target
 
     def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
         """See `Source.info`."""
-        found = self._object("info", {})
+        document = self._object("info", {})
         if aois is not None:
-            found["aois"] = {aoi: told for aoi, told in found.get("aois", {}).items() if aoi in aois}
-        return found
+            document["aois"] = {aoi: area for aoi, area in document.get("aois", {}).items() if aoi in aois}
+        return document
 
     # -- the wire -----------------------------------------------------------------------------------------------------
 
-    def _of_parcel(self, name: str, what: dict[str, Any], **others: str) -> Columns:
+    def _of_parcel(self, name: str, question: dict[str, Any], **others: str) -> Columns:
         """Columns about a parcel; empty ones leave open whether there is such a parcel, so that is asked too."""
-        found = self._columns(name, what, **others)
-        if not any(found.values()):
-            self.parcel_by_id(what["aoi"], what["year"], what["pid"], ptype=what["ptype"])
-            if not found:
-                raise SourceError(f"{self.url} cannot answer {name} of parcel {what['pid']!r}; its log may say why")
-        return found
+        columns = self._columns(name, question, **others)
+        if not any(columns.values()):
+            self.parcel_by_id(question["aoi"], question["year"], question["pid"], ptype=question["ptype"])
+            if not columns:
+                raise SourceError(f"{self.url} cannot answer {name} of parcel {question['pid']!r}; its log may say why")
+        return columns
 
-    def _columns(self, name: str, what: dict[str, Any], **others: str) -> Columns:
+    def _columns(self, name: str, question: dict[str, Any], **others: str) -> Columns:
         """An answer of equally long lists."""
-        answer = self._object(name, what, **others)
+        answer = self._object(name, question, **others)
         lengths = {len(values) if isinstance(values, list) else -1 for values in answer.values()}
         if len(lengths) > 1 or -1 in lengths:
             raise SourceError(f"{self.url} answers {name} with what are not equally long lists; is it a cbm server?")
         return answer
 
-    def _object(self, name: str, what: dict[str, Any], **others: str) -> dict[str, Any]:
+    def _object(self, name: str, question: dict[str, Any], **others: str) -> dict[str, Any]:
         """An answer that is a JSON object."""
-        response = self._asked(name, what, **others)
+        response = self._asked(name, question, **others)
         try:
             answer = load_json(response.content)
         except ValueError as error:
@@ -233,12 +235,14 @@ class ApiSource:
             raise SourceError(f"{self.url} answers {name} with what is no JSON object; is it a cbm server?")
         return answer
 
-    def _asked(self, name: str, what: dict[str, Any], **others: str) -> requests.Response:
+    def _asked(self, name: str, question: dict[str, Any], **others: str) -> requests.Response:
         """The answer to a question; only flags that are on, and texts that are not empty, are sent."""
-        given = {key: value for key, value in what.items() if value is not None and value is not False and value != ""}
+        parameters = {
+            key: value for key, value in question.items() if value is not None and value is not False and value != ""
+        }
         url = f"{self.url}/query/{name}"
         try:
-            response = self._session.get(url, params={**given, **others}, timeout=_SECONDS)
+            response = self._session.get(url, params={**parameters, **others}, timeout=_SECONDS)
         except requests.RequestException as error:
             raise SourceError(
                 f"{self.url} does not answer ({_reason(error)}); check the address and the net"
@@ -313,25 +317,25 @@ def _check(response: requests.Response, name: str) -> None:
     """Raise what a status means."""
     if response.ok:
         return
-    told = _told(response)
+    reason = _reason_of(response)
     if response.status_code in (401, 403):
-        raise ConfigError(f"the server refuses {name}: {told}; check the account (set_api_account) and its areas")
+        raise ConfigError(f"the server refuses {name}: {reason}; check the account (set_api_account) and its areas")
     if response.status_code == 404:
-        raise NotFoundError(f"the server has no {name}: {told}")
+        raise NotFoundError(f"the server has no {name}: {reason}")
     if response.status_code in (400, 422):
-        raise InvalidInputError(f"the server does not accept {name}: {told}")
-    raise SourceError(f"the server fails on {name} with status {response.status_code}: {told}; try again later")
+        raise InvalidInputError(f"the server does not accept {name}: {reason}")
+    raise SourceError(f"the server fails on {name} with status {response.status_code}: {reason}; try again later")
 
 
-def _told(response: requests.Response) -> str:
+def _reason_of(response: requests.Response) -> str:
     """What a server says of an error, in one line."""
     try:
-        told = load_json(response.content)
+        detail = load_json(response.content)
     except ValueError:
-        told = re.sub(r"<[^>]+>", " ", response.text)
-    if isinstance(told, dict):
-        told = told.get("detail") or told.get("error") or json.dumps(told)
-    return " ".join(str(told).split())[:200] or str(response.reason)
+        detail = re.sub(r"<[^>]+>", " ", response.text)
+    if isinstance(detail, dict):
+        detail = detail.get("detail") or detail.get("error") or json.dumps(detail)
+    return " ".join(str(detail).split())[:200] or str(response.reason)
 
 
 def _reason(error: requests.RequestException) -> str:
@@ -344,11 +348,11 @@ def _some(answer: Columns, column: str, problem: str) -> Columns:
     return answer
 
 
-def _listed(found: Columns) -> list[tuple[datetime, str]]:
+def _listed(columns: Columns) -> list[tuple[datetime, str]]:
     """The moments and links of chips."""
     try:
-        moments = [datetime.strptime(moment[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) for moment in found["dates"]]
-        return list(zip(moments, map(str, found["chips"]), strict=True))
+        moments = [datetime.strptime(moment[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) for moment in columns["dates"]]
+        return list(zip(moments, map(str, columns["chips"]), strict=True))
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError(f"the server's list of chips cannot be understood: {error}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,8 +17,6 @@ from cbm_lake.lake.snapshots import ParcelSet
 
 Row = dict[str, Any]
 """pid, crop_name, crop_code, epsg, geometry (WKB), area_m2, centroid_lon, centroid_lat."""
-_SETS = 4
-"""Parcel sets kept: 100 MB each of half a million parcels."""
 _COLUMNS = {
     "id": "pid",
     "crop:name": "crop_name",
@@ -51,9 +49,9 @@ class Asked:
 
     def __init__(self, lake: Lake, parcels: ParcelSet) -> None:
         self._lake = lake
-        self._key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
-        own = lake.read_parcels(parcels, ["epsg"])["epsg"]
-        self.epsg = own[0].as_py() if len(own) else DEGREES
+        self._key = parcels.params
+        epsg = lake.read_parcels(parcels, ["epsg"])["epsg"]
+        self.epsg = epsg[0].as_py() if len(epsg) else DEGREES
 
     def find(self, pid: str) -> Row | None:
         """See `Declared`."""
@@ -67,8 +65,8 @@ class Asked:
         """See `Declared`."""
         box = dict(zip(("west", "south", "east", "north"), bounds, strict=True))
         metres = metres_per_unit(self.epsg)
-        found: list[Row] = self._lake.query("parcels.near", **self._key, **box, metres=metres).to_pylist()
-        return found
+        rows: list[Row] = self._lake.query("parcels.near", **self._key, **box, metres=metres).to_pylist()
+        return rows
 
     def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
         """See `Declared`."""
@@ -76,7 +74,7 @@ class Asked:
         return rows.slice(offset, limit).to_pylist(), rows.num_rows
 
 
-class Held:
+class InMemory:
     """All parcels in memory: half a second to load, a millisecond an answer."""
 
     def __init__(self, lake: Lake, parcels: ParcelSet) -> None:
@@ -87,11 +85,13 @@ class Held:
         self._rows = pa.table({**columns, "area_m2": pc.multiply(table["area"], 10_000)})
         self.epsg = int(columns["epsg"][0].as_py())
         self._boxes = self._loose_boxes(table["bbox"].combine_chunks())
+        self.nbytes = int(self._rows.nbytes + self._boxes.nbytes)
+        """Bytes of it, but what is made at first use."""
 
     def find(self, pid: str) -> Row | None:
         """See `Declared`."""
-        place = pc.index(self._rows["pid"], pid).as_py()
-        return None if place < 0 else self._taken(np.array([place]))[0]
+        index = pc.index(self._rows["pid"], pid).as_py()
+        return None if index < 0 else self._rows_at(np.array([index]))[0]
 
     def _loose_boxes(self, bbox: pa.StructArray) -> Floats:
         xmin, ymin, xmax, ymax = (bbox.field(name).to_numpy() for name in ("xmin", "ymin", "xmax", "ymax"))
@@ -101,23 +101,22 @@ class Held:
     def near(self, bounds: Bounds) -> Sequence[Row]:
         """See `Declared`."""
         places = np.flatnonzero(overlap(self._boxes, bounds))
-        return sorted(self._taken(places), key=lambda row: str(row["pid"]))
+        return sorted(self._rows_at(places), key=lambda row: str(row["pid"]))
 
     def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
         """See `Declared`."""
-        return self._taken(self._order[offset : offset + limit]), self._rows.num_rows
+        return self._rows_at(self._order[offset : offset + limit]), self._rows.num_rows
 
     @cached_property
     def _order(self) -> Any:
         """The places of the parcels in the order of their identifiers."""
         return pc.sort_indices(self._rows["pid"]).to_numpy()
 
-    def _taken(self, places: Any) -> list[Row]:
+    def _rows_at(self, places: Any) -> list[Row]:
         rows: list[Row] = self._rows.take(places).to_pylist()
         return rows
 
 
-@lru_cache(_SETS)
-def held(lake: str, parcels: ParcelSet) -> Held:
-    """A parcel set in memory; a version of it never changes."""
-    return Held(Lake(lake), parcels)
+def in_memory(lake: Lake, parcels: ParcelSet) -> InMemory:
+    """A parcel set in memory, cached by the lake; a version of it never changes."""
+    return lake.caches.parcel_sets.get(parcels, lambda: InMemory(lake, parcels), lambda declared: declared.nbytes)

@@ -29,7 +29,7 @@ from cbm_lake.parcel.sources.protocol import SUFFIX, Columns
 
 log = logging.getLogger(__name__)
 
-_STATISTICS: Final = ("date_part", "band", "count", "mean", "std", "min", "p25", "p50", "p75", "max")
+_SERIES: Final = ("date_part", "band", *cards.statistics.SERIES)
 _CLASSES: Final = ("SC", "SCL")
 """What the original called its statistics of the scene classes' numbers, which only migrated scenes have."""
 _SAFE: Final = ".SAFE"
@@ -61,7 +61,7 @@ class LakeSource:
     ) -> Columns:
         """See `Source.parcel_by_id`."""
         parcels = self.lake.parcel_set(aoi, year, ptype)
-        return _columns([self._found(parcels, pid)], geometry=geometry, wgs84=wgs84)
+        return _columns([self._parcel(parcels, pid)], geometry=geometry, wgs84=wgs84)
 
     def parcels_by_location(
         self,
@@ -109,22 +109,22 @@ class LakeSource:
         if limit > _MOST_PEERS:
             raise InvalidInputError(f"at most {_MOST_PEERS} peers are listed, not {limit}; ask for parcels by polygon")
         parcels = self.lake.parcel_set(aoi, year, ptype)
-        known, parcel = self._declared(parcels), self._found(parcels, pid)
-        around = reprojected(shapely.from_wkb(parcel["geometry"]), known.epsg, _EQUAL_AREA)
+        declaration, parcel = self._declared(parcels), self._parcel(parcels, pid)
+        around = reprojected(shapely.from_wkb(parcel["geometry"]), declaration.epsg, _EQUAL_AREA)
         west, south, east, north = around.bounds
         box = shapely.box(west - distance, south - distance, east + distance, north + distance)
         rows = [
             row
-            for row in known.near(Area(box, _EQUAL_AREA).bounds)
+            for row in declaration.near(Area(box, _EQUAL_AREA).bounds)
             if row["crop_name"] == parcel["crop_name"] and row["pid"] != parcel["pid"] and row["area_m2"] > _PEER_AREA
         ]
-        shapes = reprojected(shapely.from_wkb([row["geometry"] for row in rows]), known.epsg, _EQUAL_AREA)
+        shapes = reprojected(shapely.from_wkb([row["geometry"] for row in rows]), declaration.epsg, _EQUAL_AREA)
         metres = shapely.distance(shapes, around)
-        near = [place for place in np.argsort(metres, kind="stable") if metres[place] <= distance]
-        chosen = near[: max(0, int(limit))]
+        near = [index for index in np.argsort(metres, kind="stable") if metres[index] <= distance]
+        nearest = near[: max(0, int(limit))]
         return {
-            "pids": [rows[place]["pid"] for place in chosen],
-            "distance": [float(metres[place]) for place in chosen],
+            "pids": [rows[index]["pid"] for index in nearest],
+            "distance": [float(metres[index]) for index in nearest],
         }
 
     def parcels_of_page(
@@ -155,13 +155,13 @@ class LakeSource:
         Raises:
             NotFoundError: there is none.
         """
-        row = self._found(parcels, pid)
+        row = self._parcel(parcels, pid)
         return {**row, "shape": reprojected(shapely.from_wkb(row["geometry"]), row["epsg"], 4326)}
 
     def _declared(self, parcels: ParcelSet) -> Declared:
-        return declared.held(self.lake.url, parcels) if self._hold else declared.Asked(self.lake, parcels)
+        return declared.in_memory(self.lake, parcels) if self._hold else declared.Asked(self.lake, parcels)
 
-    def _found(self, parcels: ParcelSet, pid: str) -> Row:
+    def _parcel(self, parcels: ParcelSet, pid: str) -> Row:
         row = self._declared(parcels).find(str(pid))
         if row is None:
             raise NotFoundError(
@@ -171,9 +171,9 @@ class LakeSource:
 
     def _meeting(self, parcels: ParcelSet, area: Area) -> list[Row]:
         """Parcels that meet an area: boxes choose candidates, outlines decide, in the system of the area."""
-        known = self._declared(parcels)
-        rows = known.near(area.bounds)
-        met = area.meets(shapely.from_wkb([row["geometry"] for row in rows]), known.epsg)
+        declaration = self._declared(parcels)
+        rows = declaration.near(area.bounds)
+        met = area.meets(shapely.from_wkb([row["geometry"] for row in rows]), declaration.epsg)
         return [row for row, meets in zip(rows, met, strict=True) if meets]
 
     # -- time series --------------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class LakeSource:
         An image without histogram is left out where others of the parcel have one; a warning says how many.
         """
         parcels = self.lake.parcel_set(aoi, year, ptype)
-        key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
+        key = parcels.key(pid).params
         if tstype == "scl":
             rows = self.lake.query("time_series.scl", **key)
             answer = {"obsid": rows["obsid"].to_pylist(), "hist": _histograms(rows["scl"])}
@@ -206,26 +206,30 @@ class LakeSource:
             if left_out:
                 log.warning(
                     "parcel %s of %s: %d of %d rows are left out, since no pixel of it is classified on their dates",
-                    pid, parcels.name, left_out, rows.num_rows,
-                )  # fmt: skip
+                    pid,
+                    parcels.name,
+                    left_out,
+                    rows.num_rows,
+                )
         if not rows.num_rows:
-            self._found(parcels, pid)
+            self._parcel(parcels, pid)
         return answer
 
     def weather_time_series(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
         """See `Source.weather_time_series`."""
         parcels = self.lake.parcel_set(aoi, year, ptype)
-        parcel = self._found(parcels, pid)
-        place = {"lon": parcel["centroid_lon"], "lat": parcel["centroid_lat"]}
-        found: Columns = decimals.written(self.lake.query("weather.at_place", aoi=parcels.aoi, **place)).to_pydict()
-        return found
+        parcel = self._parcel(parcels, pid)
+        centroid = {"lon": parcel["centroid_lon"], "lat": parcel["centroid_lat"]}
+        columns: Columns = decimals.written(
+            self.lake.query("weather.at_place", aoi=parcels.aoi, **centroid)
+        ).to_pydict()
+        return columns
 
     def markers(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:
         """See `Source.markers`."""
         parcels = self.lake.parcel_set(aoi, year, ptype)
-        key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pid": str(pid)}
-        found: Columns = self.lake.query("markers.by_pid", **key).to_pydict()
-        return found
+        columns: Columns = self.lake.query("markers.by_pid", **parcels.key(pid).params).to_pydict()
+        return columns
 
     # -- images -------------------------------------------------------------------------------------------------------
 
@@ -243,9 +247,9 @@ class LakeSource:
         card: str = "s2",
     ) -> list[Chip]:
         """See `Source.raw_chips`."""
-        place, days = (lon, lat), (start, end)
+        centre, days = (lon, lat), (start, end)
         return chips.write(
-            self.lake, *place, *days, band=band, chipsize=chipsize, folder=folder, limit=limit, card=card
+            self.lake, *centre, *days, band=band, chipsize=chipsize, folder=folder, limit=limit, card=card
         )
 
     def background(
@@ -309,34 +313,36 @@ def _bands(tstype: str, band: str) -> list[str] | None:
     """The band asked for by the lake's name; it may come by one of the original's tables."""
     if not band:
         return None
-    name = cards.band_called(band)
-    if tstype == "s2" and name in _CLASSES:
+    card = cards.get(tstype)
+    name = cards.band_called(band, card)
+    if card.migrated and name in _CLASSES:
         return [_CLASSES[0]]
-    return [*cards.get(tstype).check_bands((name,))]
+    return [*card.check_bands((name,))]
 
 
 def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool) -> Columns:
-    answer: Columns = {name: decimals.shortest(rows[name]).to_pylist() for name in _STATISTICS}
+    others = [name for name in cards.statistics.OPTIONAL if name in rows.column_names]
+    answer: Columns = {name: decimals.shortest(rows[name]).to_pylist() for name in (*_SERIES, *others)}
     answer["count"] = [float(count) for count in answer["count"]]
     answer["band"] = [band + SUFFIX[tstype] for band in answer["band"]]
-    if tstype == "s2" and scl:
-        answer["hist"] = _histograms(rows["scl"])
+    classes = cards.get(tstype).classification
+    if classes and scl:
+        answer["hist"] = _histograms(rows[classes.column])
     if ref:
-        ending = _SAFE if tstype == "s2" else ""
+        ending = _SAFE if tstype == cards.S2.name else ""
         answer["reference"] = [name.removesuffix(ending) + ending for name in rows["reference"].to_pylist()]
     if any(answer.get("hist", ())) and not all(answer["hist"]):
-        kept = [place for place, histogram in enumerate(answer["hist"]) if histogram]
-        answer = {name: [values[place] for place in kept] for name, values in answer.items()}
+        complete = [index for index, histogram in enumerate(answer["hist"]) if histogram]
+        answer = {name: [values[index] for index in complete] for name, values in answer.items()}
     return answer
 
 
 def _histograms(scl: pa.ChunkedArray) -> list[dict[str, int]]:
     """Pixels of each scene class that occurs, by the class as text; the bands of a scene share one."""
-    names = [str(value) for value in cards.CLASSES]
-    known: dict[tuple[int | None, ...], dict[str, int]] = {}
-    found = []
+    cached: dict[tuple[int | None, ...], dict[str, int]] = {}
+    histograms = []
     for counts in map(tuple, scl.to_pylist()):
-        if counts not in known:
-            known[counts] = {name: int(count) for name, count in zip(names, counts, strict=True) if count}
-        found.append(known[counts])
-    return found
+        if counts not in cached:
+            cached[counts] = {str(name): int(count) for name, count in enumerate(counts) if count}
+        histograms.append(cached[counts])
+    return histograms

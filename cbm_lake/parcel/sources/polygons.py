@@ -53,25 +53,25 @@ def read(value: Any) -> Area:
 def _shape(value: Any) -> tuple[shapely.Geometry | None, Any]:
     """The geometry, and its coordinate system as EPSG number or CRS."""
     if isinstance(value, gpd.GeoSeries | gpd.GeoDataFrame):
-        return value.union_all(), _known(value.crs)
+        return value.union_all(), _system(value.crs)
     if isinstance(value, shapely.Geometry):
         return value, shapely.get_srid(value) or DEGREES
     if isinstance(value, str) and not value.lstrip().startswith("{"):
         return _ring(_BETWEEN_POINTS.split(value)), DEGREES
     document = load_json(value) if isinstance(value, str) else value
     name = document["crs"]["properties"]["name"] if isinstance(document, Mapping) and document.get("crs") else None
-    return shapely.from_geojson(json.dumps(document)), _known(name)
+    return shapely.from_geojson(json.dumps(document)), _system(name)
 
 
-def _known(crs: Any) -> Any:
+def _system(crs: Any) -> Any:
     """A coordinate system by its EPSG number where it has one."""
     try:
-        found = CRS.from_user_input(DEGREES if crs is None else crs)
+        system = CRS.from_user_input(DEGREES if crs is None else crs)
     except CRSError as error:
         raise InvalidInputError(f"the polygon is in {crs!r}, which is no coordinate system") from error
-    if found.equals(CRS.from_epsg(DEGREES), ignore_axis_order=True):
+    if system.equals(CRS.from_epsg(DEGREES), ignore_axis_order=True):
         return DEGREES
-    return found.to_epsg() or found
+    return system.to_epsg() or system
 
 
 def _ring(points: Iterable[str]) -> shapely.Geometry | None:

@@ -7,11 +7,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
+from cbm_lake import cards
 from cbm_lake.parcel.chips import Chip
 
 Columns: TypeAlias = "dict[str, list[Any]]"
 """Equally long lists by name."""
-SUFFIX: Final = {"s2": "", "bs": "b", "c6": "c"}
+SUFFIX: Final = {card.name: card.wire_suffix for card in cards.CARDS.values()}
 """In time series radar bands end in their card's letter: VVb is backscatter, VVc coherence."""
 
 
@@ -72,8 +73,9 @@ class Source(Protocol):
     ) -> Columns:
         """Statistics by time and band: date_part, band, count, mean, std, min, p25, p50, p75, max[, hist][, reference].
 
-        tstype is s2, bs, c6, or scl, which gives obsid and hist only. Names of bands may be those of the original's
-        tables (B4, VVb); references are names of products, of s2 with .SAFE.
+        Further statistics that extractions were asked for come behind max. tstype is s2, bs, c6, or scl, which gives
+        obsid and hist only. Names of bands may be those of the original's tables (B4, VVb); references are names of
+        products, of s2 with .SAFE.
         """
 
     def weather_time_series(self, aoi: str, year: int, pid: str, *, ptype: str | None = None) -> Columns:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
 from cbm_lake.errors import SourceError
+from cbm_lake.geo.windows import Window
 from cbm_lake.storage.ranges import ByteSource
 from cbm_lake.storage.stores import is_distant
 
@@ -44,10 +45,10 @@ class TilePart(NamedTuple):
     end: int
 
 
-_Fields = tuple[
-    Extent, tuple[int, int], tuple[int, int], np.dtype[Any], int, bytes, bytes, tuple[int, int],
-    tuple[TilePart, ...] | None,
-]  # fmt: skip
+_Coding = tuple[Extent, tuple[int, int], tuple[int, int], np.dtype[np.generic], int]
+"""Image, tile, origin, dtype and bits of a header."""
+_Fields = tuple[*_Coding, bytes, bytes, tuple[int, int], tuple[TilePart, ...] | None]
+"""All that a header says, in the order of its fields."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class Header:
     """Rows and columns of every tile; those at the edges are cut off."""
     origin: tuple[int, int]
     """Row and column of the first tile's corner on the reference grid, at or before that of the image."""
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     bits: int
     """Of a pixel, sign included."""
     size: bytes
@@ -102,16 +103,15 @@ class Header:
         """Of a tile, numbered row by row, on the reference grid."""
         (rows, columns), (row, col) = self.tile, divmod(number, self.across)
         top, left = self.origin[0] + row * rows, self.origin[1] + col * columns
-        return Extent(
-            max(top, self.image.top), max(left, self.image.left),
-            min(top + rows, self.image.bottom), min(left + columns, self.image.right),
-        )  # fmt: skip
+        upper = max(top, self.image.top), max(left, self.image.left)
+        lower = min(top + rows, self.image.bottom), min(left + columns, self.image.right)
+        return Extent(*upper, *lower)
 
-    def touched(self, row: int, col: int, height: int, width: int) -> list[int]:
+    def touched(self, window: Window) -> list[int]:
         """The numbers of the tiles that hold pixels of a window of the image."""
-        top, left = self.image.top - self.origin[0] + row, self.image.left - self.origin[1] + col
-        downs = range(top // self.tile[0], -(-(top + height) // self.tile[0]))
-        acrosses = range(left // self.tile[1], -(-(left + width) // self.tile[1]))
+        top, left = self.image.top - self.origin[0] + window.row, self.image.left - self.origin[1] + window.col
+        downs = range(top // self.tile[0], -(-(top + window.height) // self.tile[0]))
+        acrosses = range(left // self.tile[1], -(-(left + window.width) // self.tile[1]))
         return [down * self.across + across for down in downs for across in acrosses]
 
     def located(self, file: ByteSource) -> Self:
@@ -214,7 +214,7 @@ def _parsed(prefix: _Prefix, start: int, end: int) -> _Fields | None:
     return *fields, size, coding, (position, min(end, prefix.size)), parts
 
 
-def _fields(size: bytes) -> tuple[Extent, tuple[int, int], tuple[int, int], np.dtype[Any], int] | None:
+def _fields(size: bytes) -> _Coding | None:
     """Image, tile, origin and type of a SIZ segment of one component of at most 16 bits; else None."""
     _, _, capabilities, right, bottom, left, top, columns, rows, first_col, first_row, components, depth, dx, dy = (
         struct.unpack(">3H8IH3B", size[:43])
@@ -278,9 +278,9 @@ def _walk(jp2: Header, file: ByteSource) -> tuple[TilePart, ...]:
     while frontier:
         positions = sorted(frontier)
         ranges = [(position, min(position + SOT_LENGTH, end)) for position in positions]
-        found = {position: start_of_tile(data) for position, data in zip(positions, file.stream(ranges), strict=True)}
-        headers |= found
-        following = {position + start.length for position, start in found.items() if start and start.length}
+        starts = {position: start_of_tile(data) for position, data in zip(positions, file.stream(ranges), strict=True)}
+        headers |= starts
+        following = {position + start.length for position, start in starts.items() if start and start.length}
         frontier = {position for position in following if position + SOT_LENGTH <= end} - headers.keys()
     parts: list[TilePart] = []
     while (start := headers.get(first)) is not None:

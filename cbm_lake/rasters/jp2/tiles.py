@@ -11,15 +11,15 @@ from itertools import islice
 import imagecodecs
 import numpy as np
 
+from cbm_lake.geo.windows import PixelArray, Window
 from cbm_lake.rasters.jp2.headers import SOT_LENGTH, Header, start_of_tile
 from cbm_lake.storage.ranges import ByteSource
-from cbm_lake.zonal.compiled import Pixels
 
 
 class Jp2(Header):
     """A file of one component, its tiles decoded one by one."""
 
-    def decode(self, number: int, data: bytes) -> Pixels:
+    def decode(self, number: int, data: bytes) -> PixelArray:
         """The pixels of a tile, cut off at the edges of the image.
 
         Args:
@@ -43,10 +43,9 @@ class Jp2(Header):
         """The codestream of an image that is only this tile, in the same position on the reference grid."""
         (rows, columns), (row, col), tile = self.tile, divmod(number, self.across), self.extent(number)
         size = bytearray(self.size)
-        struct.pack_into(
-            ">8I", size, 6, tile.right, tile.bottom, tile.left, tile.top, columns, rows,
-            self.origin[1] + col * columns, self.origin[0] + row * rows,
-        )  # fmt: skip
+        image = tile.right, tile.bottom, tile.left, tile.top
+        origin = self.origin[1] + col * columns, self.origin[0] + row * rows
+        struct.pack_into(">8I", size, 6, *image, columns, rows, *origin)
         pieces = [struct.pack(">HHHI", 0xFF90, 10, 0, 10 + len(part)) + part for part in parts]
         return b"".join([b"\xff\x4f", bytes(size), self.coding, *pieces, b"\xff\xd9"])
 
@@ -62,7 +61,7 @@ class Jp2(Header):
             position = end
 
 
-def read(jp2: Jp2, file: ByteSource, windows: Iterable[Sequence[int]], threads: int) -> Iterator[Pixels]:
+def read(jp2: Jp2, file: ByteSource, windows: Iterable[Window], threads: int) -> Iterator[PixelArray]:
     """The pixels of each window, in that order; each array is the caller's own.
 
     Every tile is fetched and decoded once, shortly before the first window that needs it, and forgotten after the last.
@@ -70,25 +69,25 @@ def read(jp2: Jp2, file: ByteSource, windows: Iterable[Sequence[int]], threads: 
     Args:
         jp2: its tile-parts located.
         file: its bytes.
-        windows: row, column, height, width of each; in rows of blocks, no more than a row of tiles is kept.
+        windows: in rows of blocks, no more than a row of tiles is kept.
         threads: how many tiles are decoded side by side.
 
     Raises:
         SourceError: the file is damaged in a tile that is needed.
     """
-    wanted = [(window, jp2.touched(*window)) for window in windows]
-    last = {tile: number for number, (_, tiles) in enumerate(wanted) for tile in tiles}
-    decoded = _decoded(jp2, file, list(dict.fromkeys(tile for _, tiles in wanted for tile in tiles)), threads)
-    kept: dict[int, Pixels] = {}
-    for number, (window, tiles) in enumerate(wanted):
-        kept |= {tile: next(decoded) for tile in tiles if tile not in kept}
-        yield _assembled(jp2, window, {tile: kept[tile] for tile in tiles})
+    touched = [(window, jp2.touched(window)) for window in windows]
+    last = {tile: number for number, (_, tiles) in enumerate(touched) for tile in tiles}
+    decoded = _decoded(jp2, file, list(dict.fromkeys(tile for _, tiles in touched for tile in tiles)), threads)
+    by_number: dict[int, PixelArray] = {}
+    for number, (window, tiles) in enumerate(touched):
+        by_number |= {tile: next(decoded) for tile in tiles if tile not in by_number}
+        yield _assembled(jp2, window, {tile: by_number[tile] for tile in tiles})
         for tile in tiles:
             if last[tile] == number:
-                del kept[tile]
+                del by_number[tile]
 
 
-def _decoded(jp2: Jp2, file: ByteSource, tiles: Sequence[int], threads: int) -> Iterator[Pixels]:
+def _decoded(jp2: Jp2, file: ByteSource, tiles: Sequence[int], threads: int) -> Iterator[PixelArray]:
     """The pixels of tiles; with several threads, the next ones are decoded while one is used."""
     ranges = [jp2.ranges(tile) for tile in tiles]
     contents = file.stream([one for several in ranges for one in several])
@@ -96,7 +95,7 @@ def _decoded(jp2: Jp2, file: ByteSource, tiles: Sequence[int], threads: int) -> 
     if threads == 1:
         yield from map(jp2.decode, tiles, data)
         return
-    pending: deque[Future[Pixels]] = deque()
+    pending: deque[Future[PixelArray]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for tile, content in zip(tiles, data, strict=True):
             pending.append(pool.submit(jp2.decode, tile, content))
@@ -106,7 +105,7 @@ def _decoded(jp2: Jp2, file: ByteSource, tiles: Sequence[int], threads: int) -> 
             yield pending.popleft().result()
 
 
-def _assembled(jp2: Jp2, window: Sequence[int], tiles: dict[int, Pixels]) -> Pixels:
+def _assembled(jp2: Jp2, window: Window, tiles: dict[int, PixelArray]) -> PixelArray:
     """The pixels of a window out of all tiles that it touches."""
     row, col, height, width = window
     pixels = np.empty((height, width), jp2.dtype)

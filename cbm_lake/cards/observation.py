@@ -1,0 +1,29 @@
+"""When one look of Sentinel-2 at a parcel is usable: the numbers of the rule that the view `observations` states.
+
+The macros least_pixels(), least_share() and most_cloud() of SQL are made from them; which classes count as clouds is
+`cards.CLOUD_CLASSES`, unless a caller names others.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+LEAST_PIXELS: Final = 8
+"""Pixels from which the numbers of a parcel are worth something (Vajsova et al. 2020, Remote Sensing 12(14), 2195)."""
+LEAST_SHARE: Final = 0.9
+"""Share of a parcel that a scene must have seen so that what it saw stands for the whole.
+
+The mean of nine tenths differs from that of the whole by at most a tenth of what separates the two parts.
+"""
+MOST_CLOUD: Final = 0.0
+"""Greatest share of a parcel's classified pixels that may be in a screened class: one already lowers the NDVI."""
+WHY_NOT: Final = MappingProxyType(
+    {
+        "small": "too few pixels",
+        "cut": "seen in part",
+        "unknown": "not known",
+        "cloudy": "clouded",
+    }
+)
+"""Values of `why_not`, in the order in which they apply, in the words of figures."""

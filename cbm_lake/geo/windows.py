@@ -1,0 +1,38 @@
+"""Windows of pixel grids: the one form in which a rectangle of pixels is passed from function to function."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy.typing as npt
+
+PixelArray: TypeAlias = npt.NDArray[Any]
+"""An array of pixels, rows first, of whatever dtype its raster has."""
+Ranges: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+
+
+class Window(NamedTuple):
+    """A rectangle of pixels; row 0 is the uppermost, column 0 the leftmost."""
+
+    row: int
+    """The first row."""
+    col: int
+    """The first column."""
+    height: int
+    """Rows."""
+    width: int
+    """Columns."""
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns, to index an array (…, y, x) with."""
+        return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
+
+    def relative_to(self, other: Window) -> Window:
+        """The same pixels, counted from the upper left corner of another window."""
+        return self._replace(row=self.row - other.row, col=self.col - other.col)
+
+    @property
+    def ranges(self) -> Ranges:
+        """First and last + 1 of rows and columns, which rasterio takes as a window."""
+        return (self.row, self.row + self.height), (self.col, self.col + self.width)

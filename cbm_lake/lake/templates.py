@@ -1,0 +1,116 @@
+"""Files of sql/ that are written once for all cards: from each, one statement a card, or one that names every card.
+
+    sql/views/40_{radar}.sql        views.40_bs, views.40_c6
+
+The braces in a file's name say for which cards it is: a kind of cards (see `KINDS`), or the name of one, whose file
+counts rather than that of its kind. In the text stand for the card
+
+    {card} {title} {measured} {measure} {classes} {last} {key_band} {pixels}
+
+and `<<band: {band}_count>>` is what stands behind the colon for each band, with commas between: likewise for each
+`statistic` (in a view those that the lake's tables have), `series` (the statistics that every signature has, in the
+order of a time series), `class` (with {place}, which is its number in a list) and `card`. `<<card union all: …>>` puts
+other words than commas between. What begins a line ends each time with the line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from cbm_lake import cards
+from cbm_lake.cards import Card
+
+Statistics: TypeAlias = Mapping[str, tuple[str, ...]]
+"""Of a card, by its name, the statistics that its table has beside those that every signature has."""
+NONE: Final[Statistics] = MappingProxyType({})
+KINDS: Final[Mapping[str, Callable[[Card], bool]]] = {
+    "card": lambda card: True,
+    "optical": lambda card: card.is_optical,
+    "radar": lambda card: not card.is_optical,
+    "migrated": lambda card: card.migrated,
+}
+_IN_NAME = re.compile(r"\{(?P<kind>\w+)\}")
+_WORD = re.compile(r"\{(\w+)\}")
+_EACH = re.compile(r"<<(?P<over>\w+)(?P<between>[^:<>]*): (?P<body>(?:(?!<<).)*?)>>", re.DOTALL)
+"""The innermost repetition."""
+
+
+def is_template(name: str, text: str) -> bool:
+    """Whether a file of sql/ is one."""
+    return "<<" in text or _IN_NAME.search(name) is not None
+
+
+def rendered(name: str, text: str, statistics: Statistics = NONE) -> Iterator[tuple[str, str]]:
+    """The names and texts of the statements that a template makes.
+
+    Args:
+        name: of the file, without its ending.
+        text: of the file.
+        statistics: of each card, beside those that every signature has.
+    """
+    of = _IN_NAME.search(name)
+    if of is None:
+        yield name, _filled(text, None, ())
+        return
+    for card in cards.CARDS.values():
+        if card.name == of["kind"] or (of["kind"] in KINDS and KINDS[of["kind"]](card)):
+            yield _IN_NAME.sub(card.name, name), _filled(text, card, statistics.get(card.name, ()))
+
+
+def is_general(name: str) -> bool:
+    """Whether a template is of a kind of cards, so that a file of a card itself counts rather than it."""
+    of = _IN_NAME.search(name)
+    return of is not None and of["kind"] in KINDS
+
+
+def _filled(text: str, card: Card | None, statistics: Iterable[str]) -> str:
+    """A template with everything put in, from the innermost repetition outwards."""
+    while (found := _EACH.search(text)) is not None:
+        text = text[: found.start()] + _repeated(text, found, card, statistics) + text[found.end() :]
+    return _put(text, _words(card)) if card else text
+
+
+def _repeated(text: str, found: re.Match[str], card: Card | None, statistics: Iterable[str]) -> str:
+    line = text.rfind("\n", 0, found.start()) + 1
+    indent = text[line : found.start()]
+    between = f"\n{indent}{found['between'].strip()}\n{indent}" if found["between"].strip() else ", "
+    if between == ", " and not indent.strip():
+        between = f",\n{indent}"
+    return between.join(_put(found["body"], words) for words in _each(found["over"], card, statistics))
+
+
+def _each(over: str, card: Card | None, statistics: Iterable[str]) -> Iterator[Mapping[str, str]]:
+    """The words for each band, statistic or class of a card, or for each card."""
+    if over == "card":
+        yield from (_words(one) for one in cards.CARDS.values())
+    elif over == "statistic":
+        yield from ({"statistic": name} for name in (*cards.statistics.STORED, *statistics))
+    elif over == "series":
+        yield from ({"statistic": name} for name in cards.statistics.SERIES)
+    elif card and over == "band":
+        yield from ({"band": band.name} for band in card.bands)
+    elif card and card.classification and over == "class":
+        yield from ({"class": str(value), "place": str(value + 1)} for value in card.classification.classes)
+    else:
+        raise ValueError(f"nothing of a card is called {over}")
+
+
+def _words(card: Card) -> Mapping[str, str]:
+    classes = card.classification
+    return {
+        "card": card.name,
+        "title": card.title,
+        "measured": card.measured,
+        "measure": card.quantity.wanted.partition(" from ")[0],
+        "classes": classes.column if classes else "",
+        "last": str(classes.classes[-1]) if classes else "",
+        "key_band": card.key_band,
+        "pixels": f"{card.name}_pixels({', '.join(f'{band}_count' for band in card.resolutions)})",
+    }
+
+
+def _put(text: str, words: Mapping[str, str]) -> str:
+    return _WORD.sub(lambda found: words.get(found[1], found[0]), text)

@@ -1,0 +1,92 @@
+"""The caches of a lake: each is bounded in bytes, and closing the lake frees all of them.
+
+They hold what never changes under its key: footers and row groups of files, which have names of their own, versions of
+parcel sets, pixel indexes. How a lake that changes is noticed is a matter of `lake.snapshots`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from typing import Final, TypeVar, cast
+
+T = TypeVar("T")
+_MEGABYTE: Final = 1 << 20
+
+
+class Cache:
+    """Values by key; the least recently used go when all together exceed the limit, but never the newest.
+
+    Args:
+        megabytes: the limit.
+    """
+
+    def __init__(self, megabytes: int) -> None:
+        self.limit = megabytes * _MEGABYTE
+        self.size = 0
+        """Bytes of all values."""
+        self.misses = 0
+        """How many values were made."""
+        self._lock = threading.Lock()
+        self._values: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:
+        """The value of a key, made where it is not cached; threads that ask at once may each make it.
+
+        Args:
+            key: of the value.
+            make: makes it; what it raises is not cached.
+            size: the bytes of a value.
+        """
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return cast("T", self._values[key][0])
+        value = make()
+        self._put(key, value, size(value))
+        return value
+
+    def _put(self, key: Hashable, value: object, size: int) -> None:
+        with self._lock:
+            self.misses += 1
+            self.size += size - self._values.pop(key, (None, 0))[1]
+            self._values[key] = value, size
+            while self.size > self.limit and len(self._values) > 1:
+                self.size -= self._values.popitem(last=False)[1][1]
+
+    def clear(self) -> None:
+        """Free all values."""
+        with self._lock:
+            self._values.clear()
+            self.size = 0
+
+
+class Caches:
+    """What is cached of one lake; docs/lake.md lists it."""
+
+    def __init__(self) -> None:
+        self.file_ends = Cache(64)
+        """In an object store: size, time and last bytes of Parquet files."""
+        self.footers = Cache(64)
+        """Footers of files of signatures: 1 MB each of a compacted file."""
+        self.row_groups = Cache(96)
+        """Row groups of look-ups, decoded: 1.5 MB each of a compacted file. Neighbours are often asked for in turn."""
+        self.parcel_sets = Cache(400)
+        """Parcel sets of a server, which is asked often: 100 MB each of half a million parcels."""
+        self.extraction = Cache(512)
+        """In workers: pixel indexes and geometries of the parcels that are extracted, from scene to scene."""
+        self.checkpoints = Cache(1)
+        """Which checkpoints of logs were seen to be sound."""
+
+    def __iter__(self) -> Iterator[tuple[str, Cache]]:
+        """Each cache by its name."""
+        return iter(vars(self).items())
+
+    def clear(self) -> None:
+        """Free all of them."""
+        for _, cache in self:
+            cache.clear()

@@ -1,0 +1,14 @@
+-- Mean and standard deviation (over parcels, population) of the index $index (ndvi, ndwi, …: a column of the view observations) on every
+-- day, over the parcels of $crop (name, or code where there is none) of $aoi, $year and $ptype but parcel $without: usable looks, when
+-- the scene classes $screen are screened. Of a parcel that several scenes saw on a day their mean counts.
+select day, $index::varchar as band, avg(value)::double as mean, stddev_pop(value)::double as std, count(*) as parcels
+from (
+    select pid, obstime::date as day, avg(value) as value
+    from observations_s2($screen::integer[], name := $index)
+    join parcels using (aoi, year, ptype, pid)
+    where aoi = $aoi and year = $year and ptype = $ptype and pid <> $without
+        and coalesce(nullif(crop_name, ''), crop_code) = $crop and usable and value is not null
+    group by all
+)
+group by all
+order by all

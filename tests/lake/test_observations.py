@@ -1,0 +1,206 @@
+"""One clear observation: every question, figure and report says the same of the same look at the same parcel."""
+
+from datetime import UTC, datetime, timedelta
+
+import factories
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cbm_lake import cards, markers, show
+from cbm_lake.cards import observation
+from cbm_lake.ipycbm import overview
+from cbm_lake.lake import Lake
+from cbm_lake.lake.looks import count
+from cbm_lake.report import words
+from cbm_lake.show import computing, reading
+
+SCREEN = list(cards.CLOUD_CLASSES)
+LOOKS = {
+    "clear": ({"share": 1.0}, None),
+    "of version 0.1": ({"share": None}, None),
+    "just enough seen": ({"share": 0.9}, None),
+    "eight pixels": ({"share": 1.0, **factories.band("B04", 400, 8), **factories.band("B08", 1200, 8)}, None),
+    "no data beside": ({"share": 1.0, "scl": {0: 70, 4: 30}}, None),
+    "two pixels": ({"share": 1.0, **factories.band("B04", 400, 2), **factories.band("B08", 1200, 2)}, "small"),
+    "few of one band": ({"share": 1.0, **factories.band("B02", 300, 3)}, "small"),
+    "few of red": ({"share": 1.0, **factories.band("B04", 400, 3), **factories.band("B11", 900, 25)}, "small"),
+    "partly seen": ({"share": 0.5}, "cut"),
+    "small and cut": ({"share": 0.5, **factories.band("B04", 400, 2), **factories.band("B08", 1200, 2)}, "small"),
+    "one cloudy pixel": ({"share": 1.0, "scl": {4: 24, 9: 1}}, "cloudy"),
+    "snow": ({"share": 1.0, "scl": {11: 25}}, "cloudy"),
+    "cut and cloudy": ({"share": 0.5, "scl": {4: 24, 9: 1}}, "cut"),
+    "unknown": ({"share": 1.0, "scl": {0: 25}}, "unknown"),
+    "not classified": ({"share": 1.0, **{f"scl_{value}": None for value in cards.CLASSES}}, "unknown"),
+}
+"""What one scene saw of a parcel, and why it is not usable."""
+
+
+@pytest.fixture
+def lake(tmp_path, monkeypatch):
+    monkeypatch.setenv("CBM_LAKE_HOME", str(tmp_path))
+    return Lake(str(tmp_path / "data" / "lake"))
+
+
+def fill(lake, aoi="ms", year=2024, pid="12"):
+    """A parcel with one look of each kind, five days apart; the scenes by the kind."""
+    key = {"aoi": aoi, "year": year, "ptype": ""}
+    lake.add_parcels(aoi, year, "", "v1", factories.parcels((pid, "other"), (("wheat", "1"), ("wheat", "1"))))
+    days = {name: datetime(year, 3, 1, 10, 40, tzinfo=UTC) + timedelta(days=5 * n) for n, name in enumerate(LOOKS)}
+    lake.add_scenes(factories.scenes(*(factories.scene(f"{aoi}{year} {name}", day) for name, day in days.items())))
+    for name, day in days.items():
+        scene = f"{aoi}{year} {name}"
+        row = factories.signature(pid, scene, day, aoi=aoi, year=year, **LOOKS[name][0])
+        factories.write(lake, factories.signatures(row), factories.parcel_set(aoi, year), scene)
+    return key | {"pid": pid}, days
+
+
+@pytest.fixture(params=[("ms", 2024), ("nl", 2023)], ids=["ms", "nl"])
+def filled(lake, request):
+    """Two areas and years, of which one is asked about."""
+    kept = {where: fill(lake, *where) for where in (("ms", 2024), ("nl", 2023))}
+    return lake, *kept[request.param]
+
+
+USABLE = {name for name, (_, why) in LOOKS.items() if why is None}
+
+
+def named(days, moments):
+    """The kinds of looks at some moments."""
+    by_day = {day.date(): name for name, day in days.items()}
+    return {by_day[moment.date()] for moment in moments}
+
+
+def test_the_view_says_of_each_look_whether_it_is_usable_and_why_not(filled):
+    lake, key, days = filled
+    statement = "select obstime, usable, why_not from observations where (aoi, year, pid) = ($aoi, $year, $pid)"
+    rows = lake.sql(statement, aoi=key["aoi"], year=key["year"], pid=key["pid"])
+    told = {next(iter(named(days, [row["obstime"]]))): row for row in rows.to_pylist()}
+    assert {name: row["why_not"] for name, row in told.items()} == {name: why for name, (_, why) in LOOKS.items()}
+    assert {name for name, row in told.items() if row["usable"]} == USABLE
+    assert set(observation.WHY_NOT) == {why for _, why in LOOKS.values() if why}
+
+
+def test_every_named_question_counts_the_same_looks(filled):
+    lake, key, days = filled
+    group = {name: key[name] for name in ("aoi", "year", "ptype")}
+    for name, day in days.items():
+        usable, unknown = name in USABLE, LOOKS[name][1] == "unknown"
+        rows = lake.query("parcels.ndvi_on", **group, day=day.date(), screen=SCREEN, cloud=0).to_pylist()
+        assert [row["unknown"] for row in rows] == ([False] if usable else [True] if unknown else []), name
+        (scene,) = [
+            row for row in lake.query("scenes.clear", aoi=key["aoi"], year=key["year"], screen=SCREEN).to_pylist()
+            if row["obstime"] == day
+        ] or [{"clear": 0}]  # fmt: skip
+        assert scene["clear"] == usable, name
+    crop = lake.query("time_series.crop_ndvi", aoi=key["aoi"], year=key["year"], screen=SCREEN, cloud=0).to_pylist()
+    by_day = {day.date(): name for name, day in days.items()}
+    assert {by_day[row["day"]] for row in crop if row["parcels"]} == USABLE
+    others = {**group, "crop": "wheat", "without": "other", "screen": SCREEN}
+    for query, more in {
+        "time_series.crop_of_index": {"index": "ndvi"},
+        "time_series.crop_index": {"plus": ["B08"], "minus": ["B04"]},
+        "time_series.crop_s2": {"bands": ["B04"]},
+    }.items():
+        assert {by_day[row["day"]] for row in lake.query(query, **others, **more).to_pylist()} == USABLE, query
+    weeks = lake.query("national.ndvi_by_crop_and_week", **group).to_pylist()
+    assert sum(row["parcels"] for row in weeks) == len(USABLE)
+    latest = lake.query("parcels.latest_ndvi", aoi=key["aoi"], year=key["year"], screen=SCREEN).to_pylist()
+    (row,) = [row for row in latest if row["pid"] == key["pid"]]
+    assert row["obstime"] == max(days[name] for name in USABLE)
+    assert count(lake, "status.looks", **group, screen=SCREEN, cloud=0)["clear"] == len(USABLE)
+
+
+def test_figures_reports_markers_and_maps_agree_about_every_date(filled):
+    lake, key, days = filled
+    aoi, year, pid = key["aoi"], key["year"], key["pid"]
+    curve = computing.ndvi_curve(reading.series(reading.parcels(aoi, year, pid)[0], "s2"), SCREEN)
+    assert named(days, curve["time"][computing.clear(curve)]) == USABLE
+    assert len(curve) == len(LOOKS)
+
+    figure = show.time_series.ndvi(aoi, year, pid)
+    (line,) = [line for line in figure.axes[0].lines if line.get_label() == "cloud-free"]
+    assert len(line.get_xdata()) == len(USABLE)
+
+    rows = lake.query("report.optical", **key, screen=SCREEN).to_pylist()
+    used = [
+        row["obstime"] for row in rows if words._seen({**row, "obstime": row["obstime"].isoformat()})["used"] == "yes"
+    ]
+    assert named(days, used) == USABLE
+
+    fates = markers.looks(aoi, year, pids=[pid], lake=lake)
+    assert fates["clear"] == len(USABLE)
+    for why in observation.WHY_NOT:
+        assert fates[why] == sum(reason == why for _, reason in LOOKS.values())
+
+    told = overview.tell(lake, {"aoi": aoi, "year": year, "ptype": None}, pid)
+    for why, text in overview._PALE.items():
+        assert f"{fates[why]} {text}" in told
+
+    panel = show.calendar._panel(
+        reading.parcels(aoi, year, pid)[0], show.calendar.views.view("ndvi"), SCREEN,
+        datetime(year, 1, 1).date(), datetime(year, 12, 31).date(),
+    )  # fmt: skip
+    rows = panel.lines[0].rows
+    assert named(days, rows["time"][computing.clear(rows)]) == USABLE
+
+
+def test_other_classes_are_the_same_rule_with_other_classes(lake):
+    key, days = fill(lake)
+    rows = lake.query("time_series.observations", **key, screen=[9]).to_pylist()
+    assert named(days, [row["obstime"] for row in rows if row["usable"]]) == USABLE | {"snow"}
+    rows = lake.query("time_series.observations", **key, screen=[0]).to_pylist()
+    assert {"no data beside", "unknown"} <= named(days, [row["obstime"] for row in rows if row["why_not"] == "cloudy"])
+
+
+@pytest.mark.parametrize(("most", "usable"), [(0, False), (0.03, False), (0.04, True), (1, True)])
+def test_a_share_of_clouds_may_be_allowed_up_to_and_with_that_share(lake, most, usable):
+    factories.write(lake, factories.signatures(factories.signature("12", scl={4: 24, 9: 1})))
+    (row,) = lake.sql("select usable, clear_share from observations_s2([9], most := $most)", most=most).to_pylist()
+    assert row == {"usable": usable, "clear_share": pytest.approx(0.96)}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pixels=st.one_of(st.none(), st.integers(0, 12)),
+    share=st.one_of(st.none(), st.floats(0, 1, width=32)),
+    classified=st.integers(0, 30),
+    screened=st.integers(0, 30),
+    most=st.one_of(st.none(), st.sampled_from([0.0, 0.1, 0.29, 0.5, 1.0])),
+)
+def test_the_rule_by_pencil(lake, pixels, share, classified, screened, most):
+    screened = min(screened, classified)
+    statement = """
+        select why_not($pixels::integer, $share::float, observable, unknown, clouded) as why,
+            is_usable(observable, unknown, clouded) as usable
+        from (select is_observed($pixels::integer, $share::float) as observable, $classified::integer = 0 as unknown,
+            coalesce(is_clouded($screened::integer, $classified::integer, $most::double), false) as clouded)
+    """
+    values = {"pixels": pixels, "share": share, "classified": classified, "screened": screened, "most": most}
+    (row,) = lake.sql(statement, **values).to_pylist()
+    if (pixels or 0) < observation.LEAST_PIXELS:
+        expected = "small"
+    elif share is not None and share < np.float32(observation.LEAST_SHARE):
+        expected = "cut"
+    elif classified == 0:
+        expected = "unknown"
+    else:
+        expected = "cloudy" if screened / classified > (most or 0) else None
+    assert row == {"why": expected, "usable": expected is None}
+
+
+def test_a_small_parcel_is_recognised_without_the_lake_by_its_pixels():
+    import pandas as pd
+
+    rows = [(0, "B04", 25), (0, "B11", 6), (5, "B04", 3), (5, "B08", 25), (5, "B11", 9), (9, "B11", 9)]
+    series = pd.DataFrame(rows, columns=["date_part", "band", "count"])
+    assert computing.too_small(series) == [None, None, "small", "small", "small", None]
+
+
+def test_numbers_of_the_rule_in_sql_are_those_of_the_data(lake):
+    (row,) = lake.sql("select least_pixels() a, least_share() b, most_cloud() c, cloud_classes() d").to_pylist()
+    assert row["a"] == observation.LEAST_PIXELS
+    assert row["b"] == pytest.approx(observation.LEAST_SHARE)
+    assert row["c"] == observation.MOST_CLOUD
+    assert row["d"] == SCREEN
