@@ -1,4 +1,4 @@
-"""Footprints of items in degrees, held against the tile or the grid that the same item states."""
+"""Footprints of items in degrees, compared with the tile or the grid that the same item states."""
 
 from __future__ import annotations
 

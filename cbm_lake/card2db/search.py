@@ -18,7 +18,7 @@ GeometryLike: TypeAlias = shapely.Geometry | Sequence[float] | Mapping[str, Any]
 
 
 def days(start: date | str | None, end: date | str | None) -> tuple[str, str]:
-    """First and last moment of the days, empty where open."""
+    """Timestamps of the beginning and the end, empty where open."""
     first, last = (day_of(value, "date") if value else None for value in (start, end))
     if first and last and last < first:
         raise InvalidInputError(f"end {last} lies before start {first}; swap them")

@@ -25,7 +25,7 @@ BARE, CLOSED = 0.14, 0.90
 """NDVI of no and of full vegetation cover."""
 CLOUD = {"B02": 0.60, "B03": 0.58, "B04": 0.58, "B05": 0.59, "B08": 0.62, "B11": 0.38}
 SHADOW_OFFSET = (-0.11, -0.06)
-"""How far a shadow lies north and west of its cloud, as shares of the picture (sun in the south-east)."""
+"""How far a shadow lies north and west of its cloud, as shares of the image (sun in the south-east)."""
 UNSEEN_CLASSES = (3, 8, 9, 10)
 """Scene classes of cloud and shadow that are drawn."""
 
@@ -141,7 +141,7 @@ def ground(growth: Growth, labels: NDArray[np.int64], rng: np.random.Generator) 
 
 
 def sky(shape: tuple[int, int], cover: float, rng: np.random.Generator) -> Sky:
-    """Clouds over about the share `cover` of the picture, with their shadows."""
+    """Clouds over about the share `cover` of the image, with their shadows."""
     if cover <= 0:
         return Sky(np.zeros(shape), np.zeros(shape))
     size = shape[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +15,7 @@ from cbm_lake.lake import queries
 
 if TYPE_CHECKING:
     import pandas as pd
+    from holoviews import Element
 
 CARDS: Final = {
     "s2": "Sentinel-2 reflectance",
@@ -69,7 +70,7 @@ def _library() -> str:
     return "".join(f"<script>{text}</script>" for text in Resources(mode="inline", components=["bokeh"]).js_raw)
 
 
-def _figures(views: Views, examples: list[dict[str, Any]]) -> tuple[pd.Timestamp, dict[str, Any]]:
+def _figures(views: Views, examples: list[dict[str, Any]]) -> tuple[pd.Timestamp, dict[str, Element]]:
     """The time of the image, and all figures by name; the radar is that of the first example."""
     crops = views.table("time_series.crop_ndvi", cloud=0.0, **views.screen)
     crops = crops[crops["parcels"] > 0]  # days on which the sky over all parcels of a crop is unknown have no median
@@ -185,12 +186,12 @@ def _crop_key(views: Views) -> str:
     )
 
 
-def _article(row: dict[str, Any], figure: str) -> str:
+def _article(row: Mapping[str, Any], figure: str) -> str:
     """One example parcel: heading, words, figure."""
     title, text = EXAMPLES[row["example"]]
     words = html.escape(text.format(**row))
     return f"<article><h3>{title}</h3><p><b>{_caption(row)}.</b> {words[0].upper()}{words[1:]}</p>{figure}</article>"
 
 
-def _caption(row: dict[str, Any]) -> str:
+def _caption(row: Mapping[str, Any]) -> str:
     return html.escape(f"Parcel {row['pid']}, declared as {row['declared']}, {row['area_m2'] / 10_000:.1f} ha")

@@ -16,6 +16,7 @@ from cbm_lake.lake import Lake
 
 if TYPE_CHECKING:
     import pandas as pd
+    from holoviews import Element
     from numpy.typing import NDArray
 
 CROP_COLOURS: Final = {
@@ -84,7 +85,7 @@ def colour(crop: str) -> str:
 # -- place --------------------------------------------------------------------------------------------------------
 
 
-def parcel_map(views: Views) -> Any:
+def parcel_map(views: Views) -> Element:
     """The parcels by declared crop; hovering shows pid, crop, hectares and the latest clear NDVI."""
     import holoviews as hv
 
@@ -107,7 +108,7 @@ def parcel_map(views: Views) -> Any:
     return _locate(polygons, frame)
 
 
-def true_colour(views: Views) -> tuple[Any, pd.Timestamp]:
+def true_colour(views: Views) -> tuple[Element, pd.Timestamp]:
     """The clearest and most varied scene out of the cube in true colour with geometries, and its time."""
     import holoviews as hv
 
@@ -120,7 +121,7 @@ def true_colour(views: Views) -> tuple[Any, pd.Timestamp]:
     return _locate(image * outlines, frame), best["obstime"]
 
 
-def _locate(element: Any, parcels: pd.DataFrame) -> Any:
+def _locate(element: Element, parcels: pd.DataFrame) -> Element:
     """The element as a map of the ground round the parcels: metres, equal scales."""
     west, south, east, north = shapely.total_bounds(parcels["outline"])
     return element.opts(
@@ -180,7 +181,7 @@ def _pixels(lake: Lake, scene: str) -> tuple[NDArray[np.uint8], tuple[float, flo
 # -- time ---------------------------------------------------------------------------------------------------------
 
 
-def crop_curves(crops: pd.DataFrame) -> Any:
+def crop_curves(crops: pd.DataFrame) -> Element:
     """Median NDVI per declared crop over time with the band between the quartiles, of rows of time_series.crop_ndvi."""
     import holoviews as hv
 
@@ -201,7 +202,7 @@ def crop_curves(crops: pd.DataFrame) -> Any:
     return _season(hv.Overlay(layers), "NDVI, median per crop", (0, 1), 430)
 
 
-def parcel_curve(views: Views, pid: str, declared: str, crops: pd.DataFrame) -> Any:
+def parcel_curve(views: Views, pid: str, declared: str, crops: pd.DataFrame) -> Element:
     """NDVI of one parcel: seen dates filled, hidden ones hollow, what was drawn as a line, farm work as dotted lines.
 
     Args:
@@ -230,17 +231,17 @@ def parcel_curve(views: Views, pid: str, declared: str, crops: pd.DataFrame) -> 
     )
 
 
-def backscatter(views: Views, pid: str) -> Any:
+def backscatter(views: Views, pid: str) -> Element:
     """VV and VH backscatter of one parcel in dB."""
     return _radar(views, pid, "dB", "backscatter (dB)", (-26, -1))
 
 
-def coherence(views: Views, pid: str) -> Any:
+def coherence(views: Views, pid: str) -> Element:
     """VV and VH six-day coherence of one parcel."""
     return _radar(views, pid, "coherence", "six-day coherence", (0, 1.3))
 
 
-def _radar(views: Views, pid: str, unit: str, title: str, limits: tuple[float, float]) -> Any:
+def _radar(views: Views, pid: str, unit: str, title: str, limits: tuple[float, float]) -> Element:
     import holoviews as hv
 
     rows = views.table("time_series.radar", pid=pid, ptype="")
@@ -253,7 +254,7 @@ def _radar(views: Views, pid: str, unit: str, title: str, limits: tuple[float, f
     return _season(hv.Overlay(layers), title, limits, 290)
 
 
-def _quartiles(rows: pd.DataFrame) -> Any:
+def _quartiles(rows: pd.DataFrame) -> Element:
     """The middle half of a crop's parcels as a band."""
     import holoviews as hv
 
@@ -261,7 +262,7 @@ def _quartiles(rows: pd.DataFrame) -> Any:
     return hv.Area(rows, "day", ["ndvi_p25", "ndvi_p75"]).opts(fill_color=shade, fill_alpha=0.17, line_alpha=0)
 
 
-def _hover(rows: pd.DataFrame, **labels: str) -> Any:
+def _hover(rows: pd.DataFrame, **labels: str) -> Element:
     """A tool that shows the named columns: dates as days, fractions with two decimals."""
     from bokeh.models import HoverTool
 
@@ -271,7 +272,7 @@ def _hover(rows: pd.DataFrame, **labels: str) -> Any:
     return HoverTool(tooltips=hints, formatters=dates)
 
 
-def _work(views: Views, pid: str, height: float) -> list[Any]:
+def _work(views: Views, pid: str, height: float) -> list[Element]:
     """Farm work on a parcel as dotted lines, and upright labels that start at that height."""
     import holoviews as hv
 
@@ -282,7 +283,7 @@ def _work(views: Views, pid: str, height: float) -> list[Any]:
     return [lines, labels.opts(text_baseline="bottom", **looks)]
 
 
-def _season(overlay: Any, title: str, limits: tuple[float, float], height: int) -> Any:
+def _season(overlay: Element, title: str, limits: tuple[float, float], height: int) -> Element:
     """The overlay on a time axis from March to October."""
     return overlay.opts(
         xlabel="",
@@ -300,7 +301,7 @@ def _season(overlay: Any, title: str, limits: tuple[float, float], height: int) 
 # -- truth --------------------------------------------------------------------------------------------------------
 
 
-def agreement(views: Views) -> Any:
+def agreement(views: Views) -> Element:
     """Extracted against drawn NDVI of all parcels and dates, clouded ones in grey."""
     import holoviews as hv
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import geopandas as gpd
 import numpy as np
@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 from cbm_lake.demo import imagery, phenology, stac
 from cbm_lake.demo.landscape import EPSG, PIXEL, Landscape, build, grid
 from cbm_lake.errors import InvalidInputError
+
+Bands: TypeAlias = Mapping[str, NDArray[np.generic]]
+"""Images by the name of their band, shape (rows, columns)."""
 
 SEASON = datetime(2024, 3, 1, 10, 40, 21, tzinfo=UTC)
 OPTICAL_STEP, OPTICAL_SLOTS = 5, 49
@@ -67,21 +70,21 @@ class _Weather:
     """What hides the ground on each Sentinel-2 date."""
 
     cover: NDArray[np.float64]
-    """Share of the picture under cloud."""
+    """Share of the image under cloud."""
     edge: int
-    """The date on which the swath ends inside the picture."""
+    """The date on which the swath ends inside the image."""
 
 
 @dataclass(frozen=True)
 class _World:
-    """All that is drawn before the first picture."""
+    """All random draws before the first image."""
 
     landscape: Landscape
     ground: imagery.Ground
     seed: int
 
     def rng(self, card: str, number: int) -> np.random.Generator:
-        """Random numbers of one picture, independent of those of all others."""
+        """Random numbers of one image, independent of those of all others."""
         return np.random.default_rng([self.seed, *card.encode(), number])
 
 
@@ -164,10 +167,12 @@ def _weather(dates: int, seed: int) -> _Weather:
     return _Weather(cover, int(order[-1]) if dates > 1 else -1)
 
 
-def _pictures(world: _World, seasons: dict[str, list[stac.Pass]], folder: Path) -> Iterator[tuple[str, Any, Any]]:
-    """Write picture after picture; yields card, item and, for Sentinel-2, the truth."""
+def _pictures(
+    world: _World, seasons: dict[str, list[stac.Pass]], folder: Path
+) -> Iterator[tuple[str, stac.Item, pd.DataFrame | None]]:
+    """Write image after image; yields card, item and, for Sentinel-2, the truth."""
     weather = _weather(len(seasons["s2"]), world.seed)
-    makers: dict[str, Callable[..., tuple[Any, dict[str, Any], Any]]] = {
+    makers: dict[str, Callable[..., tuple[stac.Item, Bands, pd.DataFrame | None]]] = {
         "s2": partial(_optical, weather=weather),
         "bs": _backscatter,
         "c6": _coherence,
@@ -179,10 +184,12 @@ def _pictures(world: _World, seasons: dict[str, list[stac.Pass]], folder: Path) 
 
 
 def _collect(
-    pictures: Iterator[tuple[str, Any, Any]], total: int, progress: Callable[[int, int], None] | None
-) -> tuple[dict[str, list[Any]], pd.DataFrame]:
+    pictures: Iterator[tuple[str, stac.Item, pd.DataFrame | None]],
+    total: int,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[dict[str, list[stac.Item]], pd.DataFrame]:
     """The items of each card and the whole truth."""
-    items: dict[str, list[Any]] = {}
+    items: dict[str, list[stac.Item]] = {}
     truths = []
     for done, (card, item, truth) in enumerate(pictures, start=1):
         items.setdefault(card, []).append(item)
@@ -197,7 +204,9 @@ def _day(overpass: stac.Pass) -> float:
     return float(overpass.time.timetuple().tm_yday)
 
 
-def _optical(world: _World, number: int, overpass: stac.Pass, weather: _Weather) -> tuple[Any, dict[str, Any], Any]:
+def _optical(
+    world: _World, number: int, overpass: stac.Pass, weather: _Weather
+) -> tuple[stac.Item, Bands, pd.DataFrame]:
     """Item, stored bands and truth of a Sentinel-2 scene."""
     rng = world.rng("s2", number)
     landscape, day = world.landscape, _day(overpass)
@@ -208,7 +217,7 @@ def _optical(world: _World, number: int, overpass: stac.Pass, weather: _Weather)
     inside = _inside(footprint, shape)
     scl = imagery.scene_classes(world.ground.ndvi(day), above) * inside[::2, ::2]
     seen_bands = imagery.observed(clear, above, rng)
-    bands: dict[str, Any] = {name: _stored(band, overpass.offset, inside) for name, band in seen_bands.items()}
+    bands: Bands = {name: _stored(band, overpass.offset, inside) for name, band in seen_bands.items()}
     item = stac.optical_item(overpass, footprint, shape, landscape.transform, scl)
     return item, {**bands, "SCL": scl}, _truth(landscape, overpass.time, clear, scl)
 
@@ -230,20 +239,22 @@ def _inside(footprint: shapely.Geometry, shape: tuple[int, int]) -> NDArray[np.b
     return np.asarray(coarse.repeat(2, axis=0).repeat(2, axis=1), dtype=bool)
 
 
-def _stored(band: NDArray[Any], offset: int, inside: NDArray[np.bool_]) -> NDArray[np.uint16]:
+def _stored(band: NDArray[np.float64], offset: int, inside: NDArray[np.bool_]) -> NDArray[np.uint16]:
     """Reflectance as the product stores it: uint16, 0 outside the swath and nowhere else."""
     valid = inside if band.shape == inside.shape else inside[::2, ::2]
     numbers = np.round(band * 10_000 - offset).clip(1, 65_535)
     return np.asarray(np.where(valid, numbers, 0).astype(np.uint16))
 
 
-def _truth(landscape: Landscape, time: datetime, clear: dict[str, Any], scl: NDArray[np.uint8]) -> pd.DataFrame:
+def _truth(
+    landscape: Landscape, time: datetime, clear: Mapping[str, NDArray[np.float64]], scl: NDArray[np.uint8]
+) -> pd.DataFrame:
     """NDVI as drawn, hidden and outside shares of each parcel; null where it holds no pixel's centre."""
     classes = scl.repeat(2, axis=0).repeat(2, axis=1).ravel()[landscape.pixel]
     count = np.bincount(landscape.pixel_parcel, minlength=len(landscape.parcels)).astype(float)
     count[count == 0] = np.nan
 
-    def mean(values: NDArray[Any]) -> NDArray[np.float64]:
+    def mean(values: NDArray[np.generic]) -> NDArray[np.float64]:
         return np.asarray(np.bincount(landscape.pixel_parcel, weights=values, minlength=len(count)) / count)
 
     red, nir = (mean(clear[band].ravel()[landscape.pixel]) for band in ("B04", "B08"))
@@ -256,7 +267,7 @@ def _truth(landscape: Landscape, time: datetime, clear: dict[str, Any], scl: NDA
     )
 
 
-def _backscatter(world: _World, number: int, overpass: stac.Pass) -> tuple[Any, dict[str, Any], None]:
+def _backscatter(world: _World, number: int, overpass: stac.Pass) -> tuple[stac.Item, Bands, None]:
     """Item and stored bands of a backscatter image."""
     rng = world.rng("bs", number)
     wet = float(rng.uniform(-1.2, 1.8)) + (0.3 if overpass.orbit == "ascending" else 0)
@@ -264,13 +275,15 @@ def _backscatter(world: _World, number: int, overpass: stac.Pass) -> tuple[Any, 
     return _radar(world, overpass, "bs", bands)
 
 
-def _coherence(world: _World, number: int, overpass: stac.Pass) -> tuple[Any, dict[str, Any], None]:
+def _coherence(world: _World, number: int, overpass: stac.Pass) -> tuple[stac.Item, Bands, None]:
     """Item and stored bands of a coherence image, dated by the later of its two images."""
     bands = world.ground.coherence(_day(overpass), RADAR_STEP, world.rng("c6", number))
     return _radar(world, overpass, "c6", bands)
 
 
-def _radar(world: _World, overpass: stac.Pass, card: str, bands: dict[str, Any]) -> tuple[Any, dict[str, Any], None]:
+def _radar(
+    world: _World, overpass: stac.Pass, card: str, bands: Mapping[str, NDArray[np.float64]]
+) -> tuple[stac.Item, Bands, None]:
     """Item and stored bands of a radar image, on the grid that its arrays have."""
     shape = bands["vv"].shape
     transform = grid(PIXEL * len(world.landscape.labels) / len(bands["vv"]))
@@ -285,7 +298,7 @@ def _coarse_floats(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return rounded.view(np.float32)
 
 
-def _store(item: dict[str, Any], bands: dict[str, NDArray[Any]], folder: Path, landscape: Landscape) -> dict[str, Any]:
+def _store(item: stac.Item, bands: Bands, folder: Path, landscape: Landscape) -> stac.Item:
     """Write a scene's rasters and its item with relative hrefs; returns the item with absolute ones."""
     home = folder / item["id"]
     home.mkdir(parents=True, exist_ok=True)
@@ -299,7 +312,7 @@ def _store(item: dict[str, Any], bands: dict[str, NDArray[Any]], folder: Path, l
     return {**item, "assets": assets}
 
 
-def _write_cog(path: Path, pixels: NDArray[Any], transform: Affine) -> None:
+def _write_cog(path: Path, pixels: NDArray[np.generic], transform: Affine) -> None:
     """A cloud-optimised GeoTIFF with blocks of 256 pixels, without overviews."""
     height, width = pixels.shape
     with rasterio.open(
@@ -321,7 +334,7 @@ def _write_cog(path: Path, pixels: NDArray[Any], transform: Affine) -> None:
         raster.write(pixels, 1)
 
 
-def _finish(world: _World, folder: Path, items: dict[str, list[Any]], truth: pd.DataFrame) -> Sample:
+def _finish(world: _World, folder: Path, items: dict[str, list[stac.Item]], truth: pd.DataFrame) -> Sample:
     """Write what concerns all scenes."""
     sample = Sample(
         folder,

@@ -45,7 +45,7 @@ _ENCRYPTED: Final = 0x1
 _DEVICE: Final = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])(\..*)?\s*", re.I
 )
-"""Names of devices in Windows, with any ending."""
+"""Names of devices in Windows, with any extension."""
 _LONGEST: Final = 255
 """Bytes of a name between two slashes."""
 _END: Final = b"PK\x05\x06"

@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """This moment in UTC, as the machine has it."""
+    """The current time in UTC, by the clock of the machine."""
     return datetime.now(UTC)

@@ -59,8 +59,8 @@ class Form:
 def is_text(path: str | Path) -> bool:
     """Whether the name of a file is that of a table of text."""
     name = Path(path).name.lower()
-    for ending in PACKED:
-        name = name.removesuffix(ending)
+    for extension in PACKED:
+        name = name.removesuffix(extension)
     return name.endswith(ENDINGS)
 
 

@@ -36,7 +36,7 @@ class Order:
 
 
 def stamp(moment: datetime) -> str:
-    """A moment as it stands in file names: sorts as time does."""
+    """A timestamp as it stands in file names: sorts as time does."""
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
 
 

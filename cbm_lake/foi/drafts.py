@@ -58,6 +58,6 @@ def _move(draft: Path, folder: Path) -> None:
         if (folder / path.name).is_dir():
             raise IsADirectoryError(f"{folder / path.name} is a folder")
     for path in written:
-        for ending in _OF.get(path.suffix, ()):
-            (folder / f"{path.stem}{ending}").unlink(missing_ok=True)
+        for extension in _OF.get(path.suffix, ()):
+            (folder / f"{path.stem}{extension}").unlink(missing_ok=True)
     durable.publish({path: folder / path.name for path in written})

@@ -1,4 +1,4 @@
-"""What classifies pixels: clusters that are alike, or the declared crops, with how well these are recognised."""
+"""Models that classify pixels: clusters of similar pixels, or declared crops with their accuracy."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _smallest_ranks(owners: Ints, luck: npt.NDArray[np.float64], most: int) -> I
 
 
 def clusters_of(learned: Sample, count: int, seed: int) -> tuple[Model, list[str]]:
-    """What gives the cluster of pixels, numbered from 0 by mean NDVI, and the clusters' names."""
+    """The model that predicts clusters (numbers from 0, by mean NDVI) and their names."""
     from sklearn.cluster import MiniBatchKMeans
 
     if len(learned.parcel) < 10 * count:
@@ -102,7 +102,7 @@ def clusters_of(learned: Sample, count: int, seed: int) -> tuple[Model, list[str
 def crops_of(
     learned: Sample, declared: npt.NDArray[np.str_], shapes: npt.NDArray[np.object_], seed: int
 ) -> tuple[Model, list[str], Accuracy]:
-    """What gives the crop of pixels, numbered from 0, the crops' names, and how far they can be told apart.
+    """The model that predicts crops (numbers from 0), their names, and how well they are recognised.
 
     Each fold's parcels are classified by a forest that learned from all others: it would otherwise remember what was
     declared, and a parcel with two crops would look like one.

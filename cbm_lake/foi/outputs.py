@@ -102,8 +102,10 @@ def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping
             _write_lists(draft / f"{name}.csv", columns)
         for one in written:
             one.result()
-    endings = (".shp", ".gpkg", ".parquet")
-    return [folder / f"{name}{ending}" for name in layers for ending in endings] + [folder / f"{n}.csv" for n in lists]
+    extensions = (".shp", ".gpkg", ".parquet")
+    return [folder / f"{name}{extension}" for name in layers for extension in extensions] + [
+        folder / f"{n}.csv" for n in lists
+    ]
 
 
 def _write_lists(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
@@ -183,8 +185,8 @@ def _distinct(names: Mapping[str, str], letters: int) -> dict[str, str]:
     short: dict[str, str] = {}
     used: set[str] = set()
     for key, name in names.items():
-        endings = chain([""], (f"_{number}" for number in count(1)))
-        tries = (_cut_bytes(name, letters - len(ending)) + ending for ending in endings)
+        suffixes = chain([""], (f"_{number}" for number in count(1)))
+        tries = (_cut_bytes(name, letters - len(suffix)) + suffix for suffix in suffixes)
         short[key] = next(candidate for candidate in tries if candidate.lower() not in used)
         used.add(short[key].lower())
     return short

@@ -21,7 +21,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 log = logging.getLogger(__name__)
 
 _POLYGONAL: Final = (-1, shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
-"""Missing geometries are those of parcels too: they are skipped later, and told."""
+"""Parcels without a geometry are read too; they are skipped later, with the reason."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,7 @@ _MEANING: Final = {"foi_h": ("heterogeneous", "homogeneous"), "foi_c": ("several
 
 
 def plot_map(found: Foi, by: Literal["foi_h", "foi_c"] = "foi_h") -> Figure:
-    """A figure: all parcels where they lie, coloured by foi_h or foi_c; grey where it cannot be told."""
+    """A figure: all parcels where they lie, coloured by foi_h or foi_c; grey where the parcel was skipped."""
     from matplotlib.patches import Patch
 
     if by not in _MEANING:

@@ -63,7 +63,7 @@ class Foi:
     of_several: int
     """Parcels with foi_c = 1."""
     skipped_foih: dict[str, list[object]]
-    """Identifiers of the parcels of which foi_h cannot be told, by reason; none in version 1."""
+    """Identifiers of the parcels without foi_h, by reason; none in version 1."""
     skipped_foic: dict[str, list[object]]
     files: dict[str, Path]
     """By their names without what begins them all: foih_v2.shp, skipped_foic.csv, …"""

@@ -208,7 +208,7 @@ def _classify(season_data: Season, model: Model, target: Path, advance: Callable
             target_window = Rectangle(window.col - area.col_off, window.row - area.row_off, window.width, window.height)
             raster.write(labels.reshape(values.shape[1:]), 1, window=target_window)
             advance()
-    with rasterio.open(target) as raster:  # what could not be written at closing is not told by GDAL, but fails here
+    with rasterio.open(target) as raster:  # GDAL reports no failure at closing, so read everything back
         for _, block in raster.block_windows(1):
             raster.read(1, window=block)
 

@@ -17,7 +17,7 @@ WIDE = {"width": "auto", "flex": "1"}
 STYLE = {"description_width": "110px"}
 
 
-def offer(dropdown: ipywidgets.Dropdown, options: Sequence[Any], *, last: bool = False) -> None:
+def offer(dropdown: ipywidgets.Dropdown, options: Sequence[object], *, last: bool = False) -> None:
     """Put other options into a dropdown; one is always chosen, what was before if it is among them."""
     before = dropdown.value
     dropdown.options = options

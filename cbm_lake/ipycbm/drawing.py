@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -184,7 +184,7 @@ def _nothing(valid: NDArray[np.bool_]) -> list[tuple[str, str]]:
     return [] if valid.all() else [("not known", _written(np.array(_UNKNOWN)))]
 
 
-def _written(colour: NDArray[Any]) -> str:
+def _written(colour: NDArray[np.uint8]) -> str:
     return f"#{bytes(colour[:3].tolist()).hex()}"
 
 

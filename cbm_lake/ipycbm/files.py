@@ -93,7 +93,7 @@ def downloads(files: Iterable[Path]) -> ipywidgets.HTML:
 
 def _parts(path: Path) -> list[Path]:
     """The file, and of a shapefile all that belong to it."""
-    beside = [path.with_suffix(ending) for ending in _BESIDE] if path.suffix == ".shp" else []
+    beside = [path.with_suffix(extension) for extension in _BESIDE] if path.suffix == ".shp" else []
     return [path, *(part for part in beside if part.exists())]
 
 

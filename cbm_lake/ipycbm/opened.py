@@ -1,4 +1,4 @@
-"""Who opened the page, as its process is told by the web site, and what they press, for the access log."""
+"""Who opened the page, as the web site tells its process, and what they press, for the access log."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     column = ipywidgets.Text(description="column", placeholder="its name", style=STYLE)
 
     def draw(
-        key: ParcelSetKey, colour_by: str, day: Any, table: Path | None, column: str, gpu: bool
+        key: ParcelSetKey, colour_by: str, day: str | None, table: Path | None, column: str, gpu: bool
     ) -> ipywidgets.Widget:
         opened = lake or open_lake()
         rows = opened.query("parcels.declared", **_named(key), outlines=True)
@@ -106,7 +106,7 @@ def days(key: ParcelSetKey, lake: Lake | None = None) -> list[str]:
 
 
 def _values(
-    lake: Lake, rows: pa.Table, key: ParcelSetKey, colour_by: str, day: Any, table: Path | None, column: str
+    lake: Lake, rows: pa.Table, key: ParcelSetKey, colour_by: str, day: str | None, table: Path | None, column: str
 ) -> Any:
     """By what parcels are coloured, in the order of the rows; null where it is not known."""
     if colour_by == "ndvi":

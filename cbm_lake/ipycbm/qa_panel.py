@@ -78,7 +78,7 @@ def _validate() -> Panel:
 def _findings(validation: qa.Validation) -> ipywidgets.Widget:
     """What came of every step, the findings, and the report as files."""
     folder = Path(tempfile.mkdtemp(prefix="report-", dir=Workspace.here().create().temp))
-    files = [folder / f"validation{ending}" for ending in (".html", ".json", ".parquet")]
+    files = [folder / f"validation{extension}" for extension in (".html", ".json", ".parquet")]
     for path in files:
         validation.write(path)
     steps = "".join(f"<li>{html.escape(str(step))}</li>" for step in validation.steps)
@@ -154,7 +154,7 @@ class Seen:
 
     @property
     def value(self) -> dict[str, Any] | str:
-        """The parcel, sample and area whose pictures are shown; or why there are none."""
+        """The parcel, sample and area whose images are shown; or why there are none."""
         return self._desk.inspected or self._desk.why_locked()
 
 
@@ -197,7 +197,7 @@ class Desk(ipywidgets.VBox):
 
     @property
     def inspected(self) -> dict[str, Any] | None:
-        """The parcel, sample and area whose pictures are shown, where the form says the same; else None."""
+        """The parcel, sample and area whose images are shown, where the form says the same; else None."""
         return self.look.result_values if self.opened == self.sample.value else None
 
     def why_locked(self) -> str:
@@ -278,7 +278,7 @@ class Desk(ipywidgets.VBox):
         return [figure(key["aoi"], key["year"], pid, key["ptype"], **of) for figure in figures]
 
     def _record(self, inspected: dict[str, Any] | str, verdict: str | None, note: str, who: str) -> str:
-        """A verdict on what was seen at the moment of the click."""
+        """A verdict on what was seen when the button was pressed."""
         if verdict is None:
             raise InvalidInputError(f"no verdict is chosen; take {', '.join(VERDICTS)}")
         if isinstance(inspected, str):
@@ -296,7 +296,7 @@ class Desk(ipywidgets.VBox):
 
 
 def _guide(lake: Lake | None = None) -> Panel:
-    """Goes from parcels and scenes to pictures of a sample's parcels as far as it can, and says what is missing."""
+    """Goes from parcels and scenes to images of a sample's parcels as far as it can, and says what is missing."""
 
     def go(aoi: str, year: int, workers: int, progress: Progress, **settings: str) -> str:
         options: dict[str, Any] = {name: value.strip() or None for name, value in settings.items()}

@@ -85,7 +85,7 @@ class Website(Voila):
         return [*rules, *handlers]
 
     def listen(self) -> None:
-        """Answer until the process is told to end.
+        """Answer until the process is stopped.
 
         Raises:
             ConfigError: the address or port cannot be had.
@@ -126,7 +126,7 @@ def serve(
     access: Path | None = None,
     days: int = DAYS,
 ) -> None:
-    """Serve the page until the process is told to end.
+    """Serve the page until the process is stopped.
 
     Args:
         host: address to listen at.

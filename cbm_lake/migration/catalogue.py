@@ -81,7 +81,7 @@ def take(lake: Lake, dumps: Dumps, aoi: str, *, shifted: bool) -> tuple[int, dic
 
 
 def _check_new(new: bool) -> None:
-    """Refuse a second row of one number or product: what is a signature's scene could not be told."""
+    """Refuse a second row of one number or product: the scene of a signature would be ambiguous."""
     if not new:
         raise InvalidInputError("another row of the catalogue has this number, or this card and reference")
 

@@ -93,7 +93,7 @@ class Validation:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found that needs mending; statistics do not count."""
+        """Whether no finding needs a repair; statistics do not count."""
         return not set(self.findings["severity"].to_pylist()) - {INFO}
 
     @property
@@ -109,7 +109,7 @@ class Validation:
         return "Finished validation successfully" + ("" if self.clean else ", with warnings")
 
     def write(self, path: str | Path) -> None:
-        """Write the report; its ending says for whom: .html for a person, .json or .parquet for a machine.
+        """Write the report; its extension says for whom: .html for a person, .json or .parquet for a machine.
 
         Raises:
             InvalidInputError: the extension is another.

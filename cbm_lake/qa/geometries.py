@@ -267,10 +267,10 @@ def _intersected(shapes: pa.LargeBinaryArray, pairs: NDArray[np.intp]) -> pa.Tab
     measured = shapely.from_wkb(shapes.take(pa.array(used)).to_numpy(zero_copy_only=False))
     shapely.prepare(measured)
     a, b = measured[numbers.reshape(pairs.shape)].T
-    # most neighbours only touch, which is told five times faster than where
+    # most neighbours only touch, which takes a fifth of the time of computing where
     inner = shapely.relate_pattern(a, b, "T********")
     pairs, a, b = pairs[inner], a[inner], b[inner]
-    # a parcel within another is told by the other's index, however many vertices that has
+    # a parcel within another is recognised by the other's index, however many vertices that has
     within = shapely.covers(a, b) | shapely.covers(b, a)
     common = np.where(shapely.area(a) < shapely.area(b), a, b)
     common[~within] = shapely.intersection(a[~within], b[~within])

@@ -1,4 +1,4 @@
-"""The way from a parcel file to pictures of the parcels of a sample, step by step: `workflow`.
+"""The way from a parcel file to images of the parcels of a sample, step by step: `workflow`.
 
     connect ─► parcels ─► tables ─► catalogue ─► configure ─► extract ─► get ─► view
 

@@ -162,7 +162,7 @@ def _warn_of_ties(listed: _List, ranking: Ints, order: Ints) -> None:
         log.warning("%d parcels have the ranking of another one; their order in the list decides", tied.sum())
 
 
-# -- what is told of it ----------------------------------------------------------------------------------------------
+# -- the result ----------------------------------------------------------------------------------------------
 
 
 def _as_sample(listed: _List, targets: list[int], added: Ints, settings: Options) -> Sample:

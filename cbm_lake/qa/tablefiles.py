@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _PARQUET: Final = (".parquet", ".geoparquet")
 _VECTOR: Final = (".shp", ".gpkg")
-_ENDINGS: Final = (".csv", *_PARQUET, *_VECTOR)
+_EXTENSIONS: Final = (".csv", *_PARQUET, *_VECTOR)
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,15 @@ def numbers(values: pd.Series) -> pa.Array:
 
 
 def _read_file(path: Path, name: str, table: TableType) -> Source:
-    ending = path.suffix.lower()
-    if ending not in _ENDINGS:
-        raise InvalidInputError(f"{name} has the ending {ending!r}; give one of: {', '.join((*_ENDINGS, '.zip'))}")
+    extension = path.suffix.lower()
+    if extension not in _EXTENSIONS:
+        raise InvalidInputError(
+            f"{name} has the ending {extension!r}; give one of: {', '.join((*_EXTENSIONS, '.zip'))}"
+        )
     with _readable(name):
-        if ending == ".csv":
+        if extension == ".csv":
             return _read_csv(path, name, table)
-        if ending in _PARQUET:
+        if extension in _PARQUET:
             return _read_parquet(path, name, table)
         return _read_vector(path, name, table)
 
@@ -119,9 +121,9 @@ def _unzipped(path: Path, folder: str) -> Path:
     """The first file of a known format in a zip archive, extracted together with the files that belong to it."""
     with _readable(str(path)), archives.opened(path) as archive:
         names = [member.filename for member in archives.files_of(archive)]
-        member = next((name for name in names if name.lower().endswith(_ENDINGS)), None)
+        member = next((name for name in names if name.lower().endswith(_EXTENSIONS)), None)
         if member is None:
-            raise InvalidInputError(f"{path} holds no file of: {', '.join(_ENDINGS)}; put one of them into it")
+            raise InvalidInputError(f"{path} holds no file of: {', '.join(_EXTENSIONS)}; put one of them into it")
         return extract(path, archive, member, folder)
 
 

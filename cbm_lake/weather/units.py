@@ -94,8 +94,8 @@ def _amount(key: str) -> Unit | None:
     if key in _AMOUNTS:
         name, scale = _AMOUNTS[key]
         return Unit(name, scale)
-    for ending, seconds in _PERIODS.items():
-        if key.endswith(ending) and (amount := _AMOUNTS.get(key.removesuffix(ending))):
+    for suffix, seconds in _PERIODS.items():
+        if key.endswith(suffix) and (amount := _AMOUNTS.get(key.removesuffix(suffix))):
             return Unit(f"{amount[0]} per {seconds:.0f} s", amount[1], per=seconds)
     return None
 

@@ -18,7 +18,7 @@ class Variable:
     measures: tuple[str, ...]
     """Of MEASURES: what of a day follows from it."""
     before: bool = False
-    """Whether a value is of the step before its time, not of its moment."""
+    """Whether a value is of the step before its time, not at its time."""
     daily: bool = False
     """Whether a file has one value a day, which is of that day."""
     rate: bool = False

@@ -138,8 +138,8 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
     names = [name for name in names if not PurePosixPath(name).name.startswith((".", "_"))]
     folders = {folder: None for name in names if (folder := _folder(name))}
     files = [name for name in names if not _folder(name)]
-    for endings in (FILES, _OTHER_FILES):
-        matching = [name for name in files if name.lower().endswith(endings)]
+    for extensions in (FILES, _OTHER_FILES):
+        matching = [name for name in files if name.lower().endswith(extensions)]
         if matching or folders:
             return [*folders, *matching]
     return []

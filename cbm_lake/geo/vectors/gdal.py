@@ -224,7 +224,7 @@ def _dbf(path: str, layer: str | int) -> Path | None:
 
 
 def _beside(shape: Path, extension: str) -> Path | None:
-    """A file of the same name with another ending, in whatever capitals."""
+    """A file of the same name with another extension, ignoring case."""
     if not shape.parent.is_dir():
         return None
     sought = shape.stem.lower() + extension
