@@ -1,11 +1,14 @@
 """The wheel is whole: it carries every file that the package reads."""
 
+import ast
 import importlib.util
 import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -100,3 +103,36 @@ def test_what_is_installed_is_what_the_package_asks_for():
         versions = [version for name, version, _ in releases if name == canonicalize_name(requirement.name)]
         assert versions, f"{requirement.name} is not in constraints.txt: make lock"
         assert all(requirement.specifier.contains(version) for version in versions), requirement
+
+
+APPLICATIONS = frozenset({"jupyterlab"})
+"""Declared for people who start them; no code imports them."""
+
+
+def imported():
+    """The top-level packages that the modules of cbm_lake import, but for type checking alone."""
+    for file in (ROOT / "cbm_lake").rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        blocks = [
+            node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        ]
+        unchecked = {id(node) for block in blocks for node in ast.walk(block)}
+        for node in ast.walk(tree):
+            if id(node) in unchecked:
+                continue
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                yield node.module.partition(".")[0]
+
+
+def test_every_package_that_is_imported_is_declared_and_every_declared_one_is_imported():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    requirements = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    declared = {canonicalize_name(Requirement(line).name) for line in requirements}
+    modules = set(imported()) - sys.stdlib_module_names - {"cbm_lake"}
+    providers = packages_distributions()
+    unknown = {module for module in modules if not declared & {*map(canonicalize_name, providers.get(module, []))}}
+    assert unknown == set(), "imported, not declared"
+    used = {canonicalize_name(name) for module in modules for name in providers[module]}
+    assert declared - used == APPLICATIONS, "declared, not imported"

@@ -1,4 +1,4 @@
-"""Curves over time for notebooks, by holoviews: the same ranges, colours and key as in a file, and zoom."""
+"""Curves over time for notebooks, by hvplot and holoviews: the same ranges, colours and key as in a file, and zoom."""
 
 from __future__ import annotations
 
@@ -47,6 +47,25 @@ class _Key:
 
         column = f"{name}_{self.number}" if self.number else name
         return hv.Dimension(column, label=name, unit=self.unit if name in _VALUES else None)
+
+    def curve(self, rows: pd.DataFrame, label: str, **look: Any) -> Interactive:
+        """A line through the values of the rows."""
+        import hvplot.pandas  # noqa: F401 - data frames get .hvplot
+
+        value = self.column("value")
+        options = {"x": "time", "y": value.name, "label": label, "hover": False, "legend": bool(label)}
+        line: Interactive = self.table(rows).hvplot.line(**options, **look).redim(**{value.name: value})
+        return line
+
+    def band(self, rows: pd.DataFrame, label: str, **look: Any) -> Interactive:
+        """The area between the low and the high values of the rows."""
+        import hvplot.pandas  # noqa: F401 - data frames get .hvplot
+
+        low, high = self.column("low"), self.column("high")
+        options = {"x": "time", "y": low.name, "y2": high.name, "label": label, "hover": False, "legend": bool(label)}
+        area = self.table(rows).hvplot.area(**options, stacked=False, line_alpha=0)
+        band: Interactive = area.redim(**{low.name: low, high.name: high}).opts(**look)
+        return band
 
     def table(self, rows: pd.DataFrame, **others: Any) -> pd.DataFrame:
         """The rows under those names."""
@@ -121,15 +140,11 @@ def _event(event: Event, panel: Panel, key: _Key) -> Iterator[Interactive]:
 
 def _crop(line: Line, key: _Key) -> Iterator[Interactive]:
     """How other parcels of the crop are: their mean, dotted, and a standard deviation to either side."""
-    import holoviews as hv
-
     if line.rows.empty:
         return
-    rows = key.table(line.rows)
-    band = hv.Area(rows, "time", [key.column("low"), key.column("high")])
-    yield band.opts(fill_color=line.colour, fill_alpha=curves.CROP_OPACITY, line_alpha=0)
-    curve = hv.Curve(rows, "time", key.column("value"), label=key("crop", line.label))
-    yield curve.opts(color=line.colour, line_dash=_DASHES[line.dash], line_width=1.2, line_alpha=0.8)
+    yield key.band(line.rows, "", fill_color=line.colour, fill_alpha=curves.CROP_OPACITY)
+    look = {"color": line.colour, "line_dash": _DASHES[line.dash], "line_width": 1.2, "line_alpha": 0.8}
+    yield key.curve(line.rows, key("crop", line.label), **look)
 
 
 def _line(line: Line, panel: Panel, key: _Key) -> Iterator[Interactive]:
@@ -145,8 +160,7 @@ def _line(line: Line, panel: Panel, key: _Key) -> Iterator[Interactive]:
         return
     if panel.has_bands and usable["low"].notna().any():
         kind = "behind" if line.background else "band"
-        band = hv.Area(key.table(usable), "time", [key.column("low"), key.column("high")], label=key(kind))
-        yield band.opts(fill_color=line.colour, fill_alpha=curves.opacity(line), line_alpha=0)
+        yield key.band(usable, key(kind), fill_color=line.colour, fill_alpha=curves.opacity(line))
     if line.background:
         return
     if panel.error_bars:
@@ -154,8 +168,7 @@ def _line(line: Line, panel: Panel, key: _Key) -> Iterator[Interactive]:
         rows = key.table(usable[["time", "value"]], below=below, above=above)
         bars = hv.ErrorBars(rows, "time", [key.column(name) for name in ("value", "below", "above")])
         yield bars.opts(color=palette.PALE)
-    curve = hv.Curve(key.table(usable), "time", key.column("value"), label=label)
-    yield curve.opts(color=line.colour, line_dash=_DASHES[line.dash], line_width=1.6)
+    yield key.curve(usable, label, color=line.colour, line_dash=_DASHES[line.dash], line_width=1.6)
     if panel.marks:
         yield from _marks(line, panel, key, usable, hidden)
 
