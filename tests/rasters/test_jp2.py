@@ -237,7 +237,7 @@ def test_any_image_without_loss(height, width, resolutions, dtype, content, seed
     jp2 = Jp2.inspect(file).located(file)
     expected = imagecodecs.jpeg2k_decode(stream)
     np.testing.assert_array_equal(expected, pixels)
-    got = next(read_windows(jp2, file, [(0, 0, height, width)], 1))
+    got = next(read_windows(jp2, file, [Window(0, 0, height, width)], 1))
     np.testing.assert_array_equal(got, expected)
 
 
