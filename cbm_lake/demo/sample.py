@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from cbm_lake.demo import imagery, phenology, stac
 from cbm_lake.demo.landscape import EPSG, PIXEL, Landscape, build, grid
+from cbm_lake.demo.phenology import Floats
 from cbm_lake.errors import InvalidInputError
 
 Bands: TypeAlias = Mapping[str, NDArray[np.generic]]
@@ -246,9 +247,7 @@ def _stored(band: NDArray[np.float64], offset: int, inside: NDArray[np.bool_]) -
     return np.asarray(np.where(valid, numbers, 0).astype(np.uint16))
 
 
-def _truth(
-    landscape: Landscape, time: datetime, clear: Mapping[str, NDArray[np.float64]], scl: NDArray[np.uint8]
-) -> pd.DataFrame:
+def _truth(landscape: Landscape, time: datetime, clear: Mapping[str, Floats], scl: NDArray[np.uint8]) -> pd.DataFrame:
     """NDVI as drawn, hidden and outside shares of each parcel; null where it holds no pixel's centre."""
     classes = scl.repeat(2, axis=0).repeat(2, axis=1).ravel()[landscape.pixel]
     count = np.bincount(landscape.pixel_parcel, minlength=len(landscape.parcels)).astype(float)
@@ -281,9 +280,7 @@ def _coherence(world: _World, number: int, overpass: stac.Pass) -> tuple[stac.It
     return _radar(world, overpass, "c6", bands)
 
 
-def _radar(
-    world: _World, overpass: stac.Pass, card: str, bands: Mapping[str, NDArray[np.float64]]
-) -> tuple[stac.Item, Bands, None]:
+def _radar(world: _World, overpass: stac.Pass, card: str, bands: Mapping[str, Floats]) -> tuple[stac.Item, Bands, None]:
     """Item and stored bands of a radar image, on the grid that its arrays have."""
     shape = bands["vv"].shape
     transform = grid(PIXEL * len(world.landscape.labels) / len(bands["vv"]))

@@ -44,8 +44,9 @@ def test_the_page_of_cards_says_what_the_data_say():
     every = cards.CARDS.values()
     expected = [row_of_card(card) for card in every]
     expected += [row_of_band(card, band) for card in every for band in card.bands]
-    expected += [row_of_class(card, value) for card in every if card.classification
-                 for value in card.classification.classes]  # fmt: skip
+    expected += [
+        row_of_class(card, value) for card in every if card.classification for value in card.classification.classes
+    ]
     assert rows == expected
 
 

@@ -30,8 +30,15 @@ BANDS = ("blue", "green", "red", "nir08", "swir16", "swir22")
 NUMBERS = {"blue": 2, "green": 3, "red": 4, "nir08": 5, "swir16": 6, "swir22": 7}
 QUALITY = {1: 0, 21824: 6, 21952: 7, 21826: 1, 22280: 3, 23888: 4, 30048: 5, 54596: 2, 55052: 3, 56660: 2}
 """Values of QA_PIXEL as the USGS lists them (LSDS-1619, table 6-3), and the bit that decides each."""
-STATISTICS = {"mean": "mean", "std": "std", "min": "min", "max": "max", "p25": "percentile_25", "p50": "percentile_50",
-              "p75": "percentile_75"}  # fmt: skip
+STATISTICS = {
+    "mean": "mean",
+    "std": "std",
+    "min": "min",
+    "max": "max",
+    "p25": "percentile_25",
+    "p50": "percentile_50",
+    "p75": "percentile_75",
+}
 
 
 def outlines():
@@ -50,9 +57,19 @@ def written(folder, day):
     """The rasters of a day as files: DN with fill, the bright ones above what card s2 takes for a reflectance."""
     rng = np.random.default_rng(int(day))
     product = f"LC08_L2SP_199025_{day}_{day}_02_T1"
-    profile = {"driver": "GTiff", "width": SIZE, "height": SIZE, "count": 1, "dtype": "uint16", "crs": "EPSG:32631",
-               "transform": Affine(30, 0, ORIGIN[0], 0, -30, ORIGIN[1]), "tiled": True, "blockxsize": 32,
-               "blockysize": 32, "compress": "deflate"}  # fmt: skip
+    profile = {
+        "driver": "GTiff",
+        "width": SIZE,
+        "height": SIZE,
+        "count": 1,
+        "dtype": "uint16",
+        "crs": "EPSG:32631",
+        "transform": Affine(30, 0, ORIGIN[0], 0, -30, ORIGIN[1]),
+        "tiled": True,
+        "blockxsize": 32,
+        "blockysize": 32,
+        "compress": "deflate",
+    }
     files = {}
     for band in BANDS:
         pixels = rng.integers(7_000, 43_000, (SIZE, SIZE)).astype("uint16")
@@ -72,15 +89,23 @@ def base(day, files, **properties):
         box = shapely.box(*raster.bounds)
     to_degrees = Transformer.from_crs(32631, 4326, always_xy=True).transform
     return {
-        "type": "Feature", "stac_version": "1.0.0", "links": [],
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "links": [],
         "geometry": shapely.geometry.mapping(shapely.transform(box, to_degrees, interleaved=False)),
         "properties": {
-            "datetime": f"{day[:4]}-{day[4:6]}-{day[6:]}T10:32:01.123456Z", "eo:cloud_cover": 31.4, "proj:epsg": 32631,
-            "instruments": ["oli", "tirs"], "landsat:correction": "L2SP", "landsat:wrs_path": "199",
-            "landsat:wrs_row": "025", "landsat:collection_number": "02", "landsat:collection_category": "T1",
+            "datetime": f"{day[:4]}-{day[4:6]}-{day[6:]}T10:32:01.123456Z",
+            "eo:cloud_cover": 31.4,
+            "proj:epsg": 32631,
+            "instruments": ["oli", "tirs"],
+            "landsat:correction": "L2SP",
+            "landsat:wrs_path": "199",
+            "landsat:wrs_row": "025",
+            "landsat:collection_number": "02",
+            "landsat:collection_category": "T1",
             **properties,
         },
-    }  # fmt: skip
+    }
 
 
 def of_planetary_computer(day, files):
@@ -88,38 +113,57 @@ def of_planetary_computer(day, files):
     numbers = {"scale": 0.0000275, "offset": -0.2, "nodata": 0, "data_type": "uint16", "spatial_resolution": 30}
     assets = {
         band: {
-            "href": str(files[band]), "type": "image/tiff; application=geotiff; profile=cloud-optimized",
-            "roles": ["reflectance"], "raster:bands": [numbers], "title": f"{band} Band",
+            "href": str(files[band]),
+            "type": "image/tiff; application=geotiff; profile=cloud-optimized",
+            "roles": ["reflectance"],
+            "raster:bands": [numbers],
+            "title": f"{band} Band",
             "eo:bands": [{"name": f"OLI_B{NUMBERS[band]}", "common_name": band}],
         }
         for band in BANDS
-    }  # fmt: skip
+    }
     others = {
-        "qa_pixel": {"href": str(files["QA_PIXEL"]), "title": "Pixel Quality Assessment Band", "roles": ["cloud"],
-                     "raster:bands": [{"nodata": 1, "data_type": "uint16", "spatial_resolution": 30}]},
+        "qa_pixel": {
+            "href": str(files["QA_PIXEL"]),
+            "title": "Pixel Quality Assessment Band",
+            "roles": ["cloud"],
+            "raster:bands": [{"nodata": 1, "data_type": "uint16", "spatial_resolution": 30}],
+        },
         "coastal": {**assets["blue"], "eo:bands": [{"name": "OLI_B1", "common_name": "coastal"}]},
-        "lwir11": {"href": "/d/x_ST_B10.TIF", "title": "Surface Temperature Band", "roles": ["temperature"],
-                   "eo:bands": [{"name": "TIRS_B10", "common_name": "lwir11"}]},
+        "lwir11": {
+            "href": "/d/x_ST_B10.TIF",
+            "title": "Surface Temperature Band",
+            "roles": ["temperature"],
+            "eo:bands": [{"name": "TIRS_B10", "common_name": "lwir11"}],
+        },
         "qa_radsat": {"href": "/d/x_QA_RADSAT.TIF", "title": "Radiometric Saturation and Terrain Occlusion QA Band"},
         "rendered_preview": {"href": "https://h/preview.png", "type": "image/png", "roles": ["overview"]},
-    }  # fmt: skip
+    }
     return base(day, files, platform="landsat-8", gsd=30) | {
-        "id": f"LC08_L2SP_199025_{day}_02_T1", "collection": "landsat-c2-l2", "assets": assets | others,
-    }  # fmt: skip
+        "id": f"LC08_L2SP_199025_{day}_02_T1",
+        "collection": "landsat-c2-l2",
+        "assets": assets | others,
+    }
 
 
 def of_usgs(day, files):
     """An item as the server of the USGS writes them: no numbers, bands by their number."""
     assets = {
-        band: {"title": f"{band} Band (B{NUMBERS[band]})", "type": "image/vnd.stac.geotiff; cloud-optimized=true",
-               "roles": ["data"], "href": str(files[band]), "eo:bands": [{"name": f"B{NUMBERS[band]}", "gsd": 30}]}
+        band: {
+            "title": f"{band} Band (B{NUMBERS[band]})",
+            "type": "image/vnd.stac.geotiff; cloud-optimized=true",
+            "roles": ["data"],
+            "href": str(files[band]),
+            "eo:bands": [{"name": f"B{NUMBERS[band]}", "gsd": 30}],
+        }
         for band in BANDS
-    }  # fmt: skip
+    }
     quality = {"title": "Pixel Quality Assessment Band", "roles": ["cloud"], "href": str(files["QA_PIXEL"])}
     return base(day, files, platform="LANDSAT_8") | {
-        "id": f"LC08_L2SP_199025_{day}_{day}_02_T1_SR", "collection": "landsat-c2l2-sr",
+        "id": f"LC08_L2SP_199025_{day}_{day}_02_T1_SR",
+        "collection": "landsat-c2l2-sr",
         "assets": assets | {"qa_pixel": quality, "qa_aerosol": {**quality, "title": "Aerosol Quality Assessment Band"}},
-    }  # fmt: skip
+    }
 
 
 PROVIDERS = {"Planetary Computer": of_planetary_computer, "USGS": of_usgs}
@@ -322,8 +366,16 @@ def test_a_time_series_has_the_bands_and_the_classes(season, monkeypatch, tmp_pa
 def test_chips_are_reflectance(season, tmp_path):
     lake, rasters = season
     place = lake.sql("select centroid_lon as lon, centroid_lat as lat from parcels where pid = '4'").to_pylist()[0]
-    made = chips.write(lake, **place, start=DAYS[0][:4] + "-06-01", end="2024-07-31", band="red", chipsize=300,
-                       folder=tmp_path, card="ls")  # fmt: skip
+    made = chips.write(
+        lake,
+        **place,
+        start=DAYS[0][:4] + "-06-01",
+        end="2024-07-31",
+        band="red",
+        chipsize=300,
+        folder=tmp_path,
+        card="ls",
+    )
     assert len(made) == 3
     with rasterio.open(made[0].file) as file:
         pixels, place = file.read(1), file.transform
@@ -346,8 +398,11 @@ def test_an_index_of_pixels_is_that_of_reflectance(name):
     """By the formulas themselves: Rouse (1974), Huete (2002), Gao (1996)."""
     pixels = {"blue": 400.0, "red": 800.0, "nir08": 3200.0, "swir16": 1900.0}
     blue, red, nir, swir = (value / 10_000 for value in pixels.values())
-    expected = {"ndvi": (nir - red) / (nir + red), "evi": 2.5 * (nir - red) / (nir + 6 * red - 7.5 * blue + 1),
-                "ndmi": (nir - swir) / (nir + swir)}  # fmt: skip
+    expected = {
+        "ndvi": (nir - red) / (nir + red),
+        "evi": 2.5 * (nir - red) / (nir + 6 * red - 7.5 * blue + 1),
+        "ndmi": (nir - swir) / (nir + swir),
+    }
     view = show.views.view(f"ls {name}")
     assert view.values({band: np.array([[pixels[band]]]) for band in view.bands}) == pytest.approx(expected[name])
 

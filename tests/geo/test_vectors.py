@@ -591,10 +591,11 @@ def test_the_geometry_type_of_parquet_is_read(tmp_path):
 def test_json_of_an_arcgis_server_is_read_without_remarks(tmp_path):
     ring = [[23.5, 54.1], [23.5, 54.2], [23.6, 54.2], [23.6, 54.1], [23.5, 54.1]]
     text = {
-        "geometryType": "esriGeometryPolygon", "spatialReference": {"wkid": 4326},
+        "geometryType": "esriGeometryPolygon",
+        "spatialReference": {"wkid": 4326},
         "fields": [{"name": "BLOKAS_ID", "type": "esriFieldTypeString", "alias": "BLOKAS_ID", "length": 11}],
         "features": [{"attributes": {"BLOKAS_ID": "0467-3875"}, "geometry": {"rings": [ring]}}],
-    }  # fmt: skip
+    }
     (tmp_path / "set.json").write_text(json.dumps(text))
     found = vectors.read_noted(str(tmp_path / "set.json"))
     assert found.columns["BLOKAS_ID"].to_pylist() == ["0467-3875"]

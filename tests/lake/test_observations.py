@@ -90,9 +90,10 @@ def test_every_named_question_counts_the_same_looks(filled):
         rows = lake.query("parcels.ndvi_on", **group, day=day.date(), screen=SCREEN, cloud=0).to_pylist()
         assert [row["unknown"] for row in rows] == ([False] if usable else [True] if unknown else []), name
         (scene,) = [
-            row for row in lake.query("scenes.clear", aoi=key["aoi"], year=key["year"], screen=SCREEN).to_pylist()
+            row
+            for row in lake.query("scenes.clear", aoi=key["aoi"], year=key["year"], screen=SCREEN).to_pylist()
             if row["obstime"] == day
-        ] or [{"clear": 0}]  # fmt: skip
+        ] or [{"clear": 0}]
         assert scene["clear"] == usable, name
     crop = lake.query("time_series.crop_ndvi", aoi=key["aoi"], year=key["year"], screen=SCREEN, cloud=0).to_pylist()
     by_day = {day.date(): name for name, day in days.items()}
@@ -139,9 +140,12 @@ def test_figures_reports_markers_and_maps_agree_about_every_date(filled):
         assert f"{fates[why]} {text}" in told
 
     panel = show.calendar._panel(
-        reading.parcels(aoi, year, pid)[0], show.calendar.views.view("ndvi"), SCREEN,
-        datetime(year, 1, 1).date(), datetime(year, 12, 31).date(),
-    )  # fmt: skip
+        reading.parcels(aoi, year, pid)[0],
+        show.calendar.views.view("ndvi"),
+        SCREEN,
+        datetime(year, 1, 1).date(),
+        datetime(year, 12, 31).date(),
+    )
     rows = panel.lines[0].rows
     assert named(days, rows["time"][computing.clear(rows)]) == USABLE
 

@@ -231,8 +231,15 @@ def test_backscatter_is_in_decibel_and_missing_coherence_is_said():
 
 def test_weather_shows_the_year_and_sums_rain_for_several(monkeypatch):
     days = pd.date_range("2023-12-30", periods=10, freq="D")
-    frame = pd.DataFrame({"meteo_date": [f"{day:%Y-%m-%d}" for day in days], "tmin": range(10), "tmax": range(10, 20),
-                          "tmean": range(5, 15), "prec": [2.0] * 10})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "meteo_date": [f"{day:%Y-%m-%d}" for day in days],
+            "tmin": range(10),
+            "tmax": range(10, 20),
+            "tmean": range(5, 15),
+            "prec": [2.0] * 10,
+        }
+    )
     monkeypatch.setattr(LakeSource, "_weather", lambda *_: frame.to_dict("list"))
     single = show.time_series.weather("ms", 2024, "0012")
     times, values = line(single, "daily mean, between least and greatest")
@@ -418,8 +425,12 @@ def test_where_more_scenes_are_than_given_at_once_days_are_asked_for_in_parts(mo
 
     parts = list(api.in_parts(answer, date(2024, 1, 1), date(2024, 12, 31)))
     assert parts == [(first, last) for first, last in asked if (last - first).days <= 40]
-    given_days = [first + timedelta(days=number) for first, last in asked if (last - first).days <= 40
-                  for number in range((last - first).days + 1)]  # fmt: skip
+    given_days = [
+        first + timedelta(days=number)
+        for first, last in asked
+        if (last - first).days <= 40
+        for number in range((last - first).days + 1)
+    ]
     assert given_days == [date(2024, 1, 1) + timedelta(days=number) for number in range(366)]
 
 
