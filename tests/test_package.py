@@ -15,6 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from cbm_lake.lake import queries
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -72,7 +74,7 @@ def test_queries_are_found_in_an_unpacked_wheel(wheel, tmp_path):
     )
     file, number = done.stdout.split()
     assert file.startswith(str(tmp_path / "site"))
-    assert int(number) == len(list((ROOT / "sql").rglob("*.sql")))
+    assert int(number) == len(queries.statements()) + len(queries.definitions())
 
 
 def pinned():
