@@ -253,7 +253,7 @@ def test_weather_shows_the_year_and_sums_rain_for_several(monkeypatch):
         (lambda: show.time_series.ndvi("ms", 2024, ["a/b", "0012", "nope"]), "no parcel 'nope'"),
         (
             lambda: show.chip_images.by_pid("ms", 2024, "12", "2023-01-01", "2023-02-01"),
-            "no images of B08, B04 from 2023",
+            "no images of B04, B08 from 2023",
         ),
     ],
 )
