@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from cbm_lake.lake import Lake, open_lake
     from cbm_lake.lake.backups import backup
     from cbm_lake.migration import migrate
+    from cbm_lake.parcel import basemaps, chips
     from cbm_lake.parcel.sources import set_api_account
 
 _PUBLIC: Final = {
@@ -60,8 +61,10 @@ _PUBLIC: Final = {
     "SourceError": "errors",
     "Workspace": "config",
     "backup": "lake.backups",
+    "basemaps": "parcel",
     "card2db": "",
     "cards": "",
+    "chips": "parcel",
     "estimate": "extract.cost",
     "extract": "",
     "foi": "",
@@ -80,9 +83,12 @@ _PUBLIC: Final = {
     "weather": "",
     "zonal": "",
 }
-"""The public names, and the module of the package that has each; "" where the name is that of a module.
+"""The public names, and the module that has each, or of which each is a submodule; "" is this package.
 
 `__all__` and the imports above repeat the names for tools that read the text; a test compares them."""
+
+_FORMER: Final = {"backgrounds": "basemaps"}
+"""Names of version 0.1 that go on working."""
 
 __all__ = [
     "ConfigError",
@@ -93,8 +99,10 @@ __all__ = [
     "SourceError",
     "Workspace",
     "backup",
+    "basemaps",
     "card2db",
     "cards",
+    "chips",
     "estimate",
     "extract",
     "foi",
@@ -118,10 +126,13 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return importlib.metadata.version("cbm-lake")
+    name = _FORMER.get(name, name)
     if name not in _PUBLIC:
         raise AttributeError(f"module 'cbm_lake' has no attribute {name!r}")
-    module = importlib.import_module(f"cbm_lake.{_PUBLIC[name] or name}")
-    return getattr(module, name) if _PUBLIC[name] else module
+    module = importlib.import_module(f"cbm_lake.{_PUBLIC[name]}".rstrip("."))
+    if name not in vars(module):
+        importlib.import_module(f"{module.__name__}.{name}")
+    return vars(module)[name]
 
 
 def __dir__() -> list[str]:

@@ -199,3 +199,11 @@ def test_the_names_for_tools_are_those_that_can_be_had():
     }
     assert imported == cbm_lake._PUBLIC
     assert cbm_lake.__all__ == sorted(cbm_lake._PUBLIC)
+
+
+def test_modules_go_by_the_names_that_they_had_in_version_0_1():
+    from cbm_lake import backgrounds, basemaps, chips
+
+    assert backgrounds is basemaps
+    assert callable(basemaps.write)
+    assert callable(chips.covering)
