@@ -27,7 +27,8 @@ docs: $(INSTALLED)  ## the documentation as a site in .venv/site, links checked
 	$(BIN)/mkdocs build
 
 shape: $(INSTALLED)  ## the shape of the code in numbers: functions, modules, names, lakes and questions of each verb
-	CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.shape
+	$(BIN)/python -m benchmarks.shape
+	$(BIN)/python -m benchmarks.verbs
 
 bench: $(INSTALLED)  ## the figures of docs/performance.md; takes an hour or two
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; CBM_LAKE_HOME=.venv/workspace $(BIN)/python -m benchmarks.$$name; done
