@@ -114,7 +114,7 @@ class Quantity:
 
     name: str
     """reflectance, backscatter or coherence."""
-    wanted: str
+    form: str
     """The form in which they are needed, for messages: linear power."""
     units: frozenset[str]
     """Units, in lower case, that say that they are in that form."""
@@ -140,7 +140,7 @@ class Refusal:
 class Acceptance:
     """What in an item or a product's name says that it is of a card: beside its mission, one thing must."""
 
-    wanted: str
+    product: str
     """The kind, for messages: geocoded backscatter."""
     proof: re.Pattern[str] = _NOTHING
     """What must stand, in upper case, in names, product types, the collection or the names of the rasters."""
@@ -236,8 +236,8 @@ class Card:
     @cached_property
     def aliases(self) -> Mapping[str, str]:
         """Every other name of a raster, in lower case, with the raster's own."""
-        own = {alias: band.name for band in self.bands for alias in band.aliases}
-        return own | dict.fromkeys(self.classification.aliases if self.classification else (), self.rasters[-1])
+        of_bands = {alias: band.name for band in self.bands for alias in band.aliases}
+        return of_bands | dict.fromkeys(self.classification.aliases if self.classification else (), self.rasters[-1])
 
     @property
     def is_optical(self) -> bool:

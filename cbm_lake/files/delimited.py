@@ -28,7 +28,7 @@ from cbm_lake.files import archives, charsets, textfiles
 
 log = logging.getLogger(__name__)
 
-ENDINGS: Final = (".csv", ".tsv", ".txt", ".tab", ".copy", ".sql", ".dat", ".psv")
+EXTENSIONS: Final = (".csv", ".tsv", ".txt", ".tab", ".copy", ".sql", ".dat", ".psv")
 """Of tables of text; each may be followed by one of PACKED."""
 PACKED: Final = (".gz", ".bz2", ".xz", ".zip")
 _COMPRESSED: Final = {"gzip": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\x00"}
@@ -61,7 +61,7 @@ def is_text(path: str | Path) -> bool:
     name = Path(path).name.lower()
     for extension in PACKED:
         name = name.removesuffix(extension)
-    return name.endswith(ENDINGS)
+    return name.endswith(EXTENSIONS)
 
 
 def read(

@@ -149,7 +149,7 @@ class Raster:
             raise
         except _UNUSABLE as error:
             raise SourceError(
-                f"the header of raster {stores.shown(href)} is of no use: {_reason(error)}",
+                f"the header of raster {stores.redacted(href)} is of no use: {_reason(error)}",
                 advice="mend or leave out this scene",
             ) from error
 
@@ -158,7 +158,7 @@ class Raster:
         if eopf.holds(href):
             band = eopf.Band.inspect(href)
             grid = Grid(band.epsg, band.transform, band.shape)
-            limits.check_block(stores.shown(href), band.chunk, band.array.dtype)
+            limits.check_block(stores.redacted(href), band.chunk, band.array.dtype)
             return cls(href, grid, band.dtype, _block(band.chunk, band.shape), _own_nodata(band.nodata, band.dtype))
         with opened(href, file=file) as dataset:
             return cls._of(href, dataset)
@@ -166,7 +166,7 @@ class Raster:
     @classmethod
     def _of(cls, href: str, dataset: DatasetReader) -> Raster:
         """What a dataset of rasterio says of its one band."""
-        name, location = stores.shown(href), Location.of(href)
+        name, location = stores.redacted(href), Location.of(href)
         grid = _grid_of(name, dataset)
         number = _number(measured(dataset), location, name)
         dtype = dataset.dtypes[number - 1]
@@ -188,7 +188,7 @@ class Raster:
             SourceError: type or scale are not the card's.
         """
         kind = encoding.of_raster(
-            card, band, boa_offset, href=stores.shown(self.href), dtype=self.dtype, scale=self.scale, unit=self.unit
+            card, band, boa_offset, href=stores.redacted(self.href), dtype=self.dtype, scale=self.scale, unit=self.unit
         )
         return replace(self, encoding=kind)
 
@@ -306,7 +306,7 @@ def opened(href: str, threads: int = 1, file: ByteSource | None = None) -> Itera
             home.run(dataset.close)
     except (RasterioError, CRSError) as error:
         problem = distant.problem if distant else None
-        raise problem or unreadable(stores.shown(href), _reason(error), action=action) from error
+        raise problem or unreadable(stores.redacted(href), _reason(error), action=action) from error
     if distant and distant.problem:
         raise distant.problem
 

@@ -111,7 +111,7 @@ def _of_reflectance(band: str, boa_offset: int, href: str, dtype: str) -> str | 
 
 def _check_power(card: Card, href: str, dtype: str, scale: float) -> None:
     """Refuse radar in scaled or whole numbers."""
-    expected = card.quantity.wanted
+    expected = card.quantity.form
     if np.dtype(dtype).kind != "f" or scale not in (0, 1):
         stored = dtype if scale in (0, 1) else f"{dtype} with a scale of {scale:g}"
         raise SourceError(
@@ -224,7 +224,7 @@ def check_radar(card: Card, band: str, pixels: PixelArray) -> None:
     valid = pixels[np.isfinite(pixels) & (pixels != 0)]
     median = float(np.median(valid)) if valid.size else 1.0
     if not 0 < median <= card.quantity.most:
-        expected = card.quantity.wanted
+        expected = card.quantity.form
         kind = "dB or undeclared nodata" if median < 0 else "scaled numbers or amplitude"
         raise SourceError(
             f"its {band} has a median of {median:.4g}, as {kind} would have; card {card.name} needs {expected}; "

@@ -67,7 +67,7 @@ def _stored(raster: Raster, threads: int) -> Source:
 
 def _check_unchanged(raster: Raster, now: str) -> None:
     if raster.stamp and now != raster.stamp:
-        raise SourceError(f"raster {stores.shown(raster.path)} has changed since its header was read; run again")
+        raise SourceError(f"raster {stores.redacted(raster.path)} has changed since its header was read; run again")
 
 
 def _tiff_source(raster: Raster, file: ByteSource) -> TiffSource | None:
@@ -104,7 +104,7 @@ class EncodedSource:
     def read(self, windows: Iterable[Window]) -> Iterator[PixelArray]:
         """See `Source`."""
         for pixels in self._stored.read(windows):
-            yield encoding.decoded(pixels, self._raster.encoding or "", stores.shown(self._raster.href))
+            yield encoding.decoded(pixels, self._raster.encoding or "", stores.redacted(self._raster.href))
 
 
 class TiffSource:

@@ -29,7 +29,7 @@ ROW_BAND = 128
 
 METADATA_KEY = b"cbm_lake.grid"
 
-LARGEST_OUTLINE = 1 << 20
+LARGEST_GEOMETRY = 1 << 20
 """Pixels a side up to which the pixels of an outline are counted one by one beyond the raster: 10,000 km of 10 m."""
 
 
@@ -228,11 +228,11 @@ def build_index(geometries: Geometries, transform: Affine | Sequence[float], sha
     """
     transform = as_affine(transform)
     height, width = (int(size) for size in shape)
-    outlines = _outlines(rings_of(geometries), transform)
-    spans_bound, part_bound = scanlines.bounds(outlines, height)
+    boundaries = _boundaries(rings_of(geometries), transform)
+    spans_bound, part_bound = scanlines.bounds(boundaries, height)
     row, col, length = (np.empty(spans_bound, np.int32) for _ in range(3))
-    offsets = np.zeros(len(outlines.parcels), np.int64)
-    scanlines.scan(outlines, (height, width), np.empty(part_bound, np.int32), (row, col, length), offsets)
+    offsets = np.zeros(len(boundaries.parcels), np.int64)
+    scanlines.scan(boundaries, (height, width), np.empty(part_bound, np.int32), (row, col, length), offsets)
     used = int(offsets[-1])
     return SpanIndex((height, width), transform, offsets, row[:used].copy(), col[:used].copy(), length[:used].copy())
 
@@ -241,8 +241,8 @@ def count_whole(geometries: Geometries, index: SpanIndex) -> Ints:
     """How many pixels each whole outline has, as if the raster went on in all directions, int64 of shape (parcels,).
 
     Outlines inside the raster have those of the index. Of those that its edge cuts, the pixels are counted by the same
-    rule on the grid continued round them; one of more than `LARGEST_OUTLINE` pixels a side has its area divided by that
-    of a pixel. Those that do not touch the raster have 0.
+    rule on the grid continued round them; one of more than `LARGEST_GEOMETRY` pixels a side has its area divided by
+    that of a pixel. Those that do not touch the raster have 0.
 
     Args:
         geometries: those of which the index was built, in its order.
@@ -255,7 +255,7 @@ def count_whole(geometries: Geometries, index: SpanIndex) -> Ints:
     first, last = _pixel_bounds(shapes, index.transform)
     touching = (last >= 0).all(axis=1) & (first <= index.shape).all(axis=1)  # false where there are no bounds
     cut = touching & ((first < 0).any(axis=1) | (last > index.shape).any(axis=1))
-    huge = cut & (last - first > LARGEST_OUTLINE).any(axis=1)
+    huge = cut & (last - first > LARGEST_GEOMETRY).any(axis=1)
     whole = inside.copy()
     whole[huge] = shapely.area(shapes[huge]) / abs(index.transform.a * index.transform.e)
     cut &= ~huge
@@ -279,7 +279,7 @@ def _pixel_bounds(shapes: npt.NDArray[np.object_], transform: Affine) -> tuple[F
     return bounds[0], bounds[1]
 
 
-def _outlines(rings: Rings, transform: Affine) -> scanlines.Outlines:
+def _boundaries(rings: Rings, transform: Affine) -> scanlines.Outlines:
     """The outlines in map and pixel coordinates, by GDAL's order of operations so that ties fall alike."""
     x = -transform.c / transform.a + rings.xy[:, 0] * (1.0 / transform.a)  # GDALInvGeoTransform, then
     y = -transform.f / transform.e + rings.xy[:, 1] * (1.0 / transform.e)  # GDALApplyGeoTransform
