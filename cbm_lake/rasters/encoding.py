@@ -1,4 +1,4 @@
-"""How the numbers that a raster stores become those of its card; what cannot become them is refused by name.
+"""Conversion of stored pixel values to the unit of the card, and refusal of what cannot be converted.
 
 Card s2 counts in DN as ESA writes them: uint16, of which (DN + offset) / 10000 is reflectance, and 0 is nodata. Signed
 integers (MAJA, FORCE, openEO) keep their bits, so that a negative number becomes one above 32767; products that wrapped
@@ -195,14 +195,14 @@ def _power(decibels: PixelArray) -> NDArray[np.float32]:
 
 
 def without_negative(pixels: PixelArray) -> int:
-    """Make power or coherence below 0, which is nodata that the file does not declare, nodata in place; how many."""
+    """Set power or coherence below 0, an undeclared nodata value, to nodata in place; returns how many."""
     wrong = pixels < 0
     pixels[wrong] = 0
     return int(np.count_nonzero(wrong))
 
 
 def without_wrapped(pixels: PixelArray, highest: float | None = HIGHEST) -> int:
-    """Make DN that are no reflectance nodata, in place; how many there were.
+    """Set DN that are no reflectance to nodata in place; returns how many.
 
     Args:
         pixels: DN of a band of any shape; other types than uint16 are left alone.

@@ -1,4 +1,4 @@
-"""Bands inside Zarr products: one Zarr store per Sentinel-2 product, as EOPF writes them (Zarr format 2 or 3).
+"""Reader of bands in EOPF Zarr products: one Zarr store per Sentinel-2 product (Zarr format 2 or 3).
 
     …/S2A_MSIL2A_…_N0511_….zarr/measurements/reflectance/r10m/b04
 
@@ -56,7 +56,7 @@ def holds(href: str) -> bool:
 
 
 def stamp(href: str) -> str:
-    """What tells an array that was written anew from the former: the stamp of its metadata; see `ranges.stamp`.
+    """The stamp of an array's metadata, which changes when it is rewritten; see `ranges.stamp`.
 
     Empty where no metadata can be read: `Band.inspect` says why.
     """
@@ -210,7 +210,7 @@ def _epsg(array: ZarrArray, around: list[zarr.Group]) -> int | None:
 
 
 def _transform(array: ZarrArray, around: list[zarr.Group]) -> Affine | None:
-    """From (column, row) to map coordinates: as stated, else from the outline, else from the pixel centres' x and y."""
+    """The transform from (column, row): as stated, otherwise from the bounding box or from the pixel centres."""
     rows, columns = array.shape
     stated = cast("list[float] | None", array.attrs.get("proj:transform"))
     if stated:

@@ -1,4 +1,4 @@
-"""Catalogued rasters as one lazy array on a common grid, put together by stackstac.
+"""Stacks of catalogued rasters as one lazy array on a common grid, arranged by stackstac.
 
 stackstac arranges scenes, dates and chunks; pixels are read by the package's own `readers.source`, so that signing,
 retries and nodata are those of an extraction. A raster that is missing or damaged is an error when it is read, never
@@ -210,7 +210,7 @@ class _Reader:
         return cf.fitting(pixels, self._dtype, f"band of {stores.redacted(self._raster.href)}")
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Does nothing; no file stays open."""
 
     def _copied(self, window: Window, down: int, across: int) -> PixelArray:
         """The raster's own pixels; 0 outside it."""

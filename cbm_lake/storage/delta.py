@@ -210,7 +210,7 @@ class Table(Committed):
             yield dict(zip(self.partitions, values, strict=True)), list(group)
 
     def vacuum(self, days: float) -> int:
-        """Delete files that no version of the last days needs, and leftovers of interrupted writes; returns how many."""
+        """Delete files needed by no version of the last days, and leftovers of interrupted writes; returns how many."""
         table = self.open()
         if table is None:
             return 0

@@ -143,7 +143,7 @@ class Log:
         return Newest(version, noted[self.file(version)]) if noted.keys() == {self.file(version)} else None
 
     def check(self, version: int | None = None) -> None:
-        """Verify the entries and checkpoint that a version of the table depends on; objects of a store are always complete.
+        """Verify the entries and the checkpoint that a version of the table depends on; only for local logs.
 
         Raises:
             DamagedLogError: an entry or a checkpoint is damaged; it is named, with what to do.

@@ -1,4 +1,4 @@
-"""Kernels of spans: outlines turned into spans of pixels, spans cut at blocks, and pixels copied from blocks.
+"""Compiled kernels of spans (scanline runs): rasterisation of polygons, cutting at blocks, and copying of pixels.
 
 A row of pixels is crossed by an edge when lower <= row + 0.5 < upper; a crossing at x begins or ends a span at pixel
 floor(x + 0.5). These are the rules of GDALdllImageFilledPolygon in GDAL's alg/llrasterize.cpp.
@@ -19,7 +19,7 @@ Spans = tuple[Ints32, Ints32, Ints32]
 
 
 class Outlines(NamedTuple):
-    """The outlines of all parcels, as kernels read them."""
+    """The polygons of all parcels, as arrays for kernels."""
 
     xy: Floats
     """Corners in map coordinates, (n, 2)."""

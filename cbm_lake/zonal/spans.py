@@ -1,4 +1,4 @@
-"""Which pixels belong to which parcel: polygons turned into scanline spans by GDAL's pixel-centre rule.
+"""`SpanIndex`: the pixels of every parcel as spans (scanline runs), rasterised by GDAL's pixel-centre rule.
 
 A pixel belongs to a parcel when its centre is inside, as `rasterio.features.rasterize(..., all_touched=False)` has it,
 so that statistics equal those of rasterstats. Every parcel keeps its own spans: where parcels overlap, a pixel counts
@@ -30,7 +30,7 @@ ROW_BAND = 128
 METADATA_KEY = b"cbm_lake.grid"
 
 LARGEST_GEOMETRY = 1 << 20
-"""Pixels a side up to which the pixels of an outline are counted one by one beyond the raster: 10,000 km of 10 m."""
+"""Side in pixels up to which geometries beyond the raster are rasterised to be counted: 10,000 km at 10 m."""
 
 
 Block: TypeAlias = Window
@@ -66,7 +66,7 @@ class SpanIndex:
     col: Ints32
     length: Ints32
     whole: Ints | None = None
-    """Pixels of each whole outline, inside the raster or not; None where `count_whole` has not counted them."""
+    """Pixels of each whole geometry, inside the raster or not; None where `count_whole` has not counted them."""
 
     @property
     def n_parcels(self) -> int:
@@ -238,11 +238,11 @@ def build_index(geometries: Geometries, transform: Affine | Sequence[float], sha
 
 
 def count_whole(geometries: Geometries, index: SpanIndex) -> Ints:
-    """How many pixels each whole outline has, as if the raster went on in all directions, int64 of shape (parcels,).
+    """The number of pixels of each whole geometry on the unbounded grid, int64 of shape (parcels,).
 
-    Outlines inside the raster have those of the index. Of those that its edge cuts, the pixels are counted by the same
-    rule on the grid continued round them; one of more than `LARGEST_GEOMETRY` pixels a side has its area divided by
-    that of a pixel. Those that do not touch the raster have 0.
+    Geometries inside the raster have the pixels of the index. Those that its edge cuts are rasterised by the same rule
+    on the grid continued round them; one of more than `LARGEST_GEOMETRY` pixels a side has its area divided by that of
+    a pixel. Those that do not touch the raster have 0.
 
     Args:
         geometries: those of which the index was built, in its order.
@@ -268,7 +268,7 @@ def count_whole(geometries: Geometries, index: SpanIndex) -> Ints:
 
 
 def _pixel_bounds(shapes: npt.NDArray[np.object_], transform: Affine) -> tuple[Floats, Floats]:
-    """First and last (row, column) of the boxes round outlines, (n, 2), in pixel coordinates; NaN without such."""
+    """First and last (row, column) of the geometries' bounds, (n, 2), in pixel coordinates; NaN where empty."""
     import shapely
 
     west, south, east, north = shapely.bounds(shapes).T.reshape(4, -1)
@@ -280,7 +280,7 @@ def _pixel_bounds(shapes: npt.NDArray[np.object_], transform: Affine) -> tuple[F
 
 
 def _boundaries(rings: Rings, transform: Affine) -> scanlines.Outlines:
-    """The outlines in map and pixel coordinates, by GDAL's order of operations so that ties fall alike."""
+    """The polygons in map and pixel coordinates, in GDAL's order of operations so that ties are resolved alike."""
     x = -transform.c / transform.a + rings.xy[:, 0] * (1.0 / transform.a)  # GDALInvGeoTransform, then
     y = -transform.f / transform.e + rings.xy[:, 1] * (1.0 / transform.e)  # GDALApplyGeoTransform
     return scanlines.Outlines(*(frozen(values) for values in (rings.xy, x, y, rings.rings, rings.parts, rings.parcels)))
