@@ -282,7 +282,7 @@ def check_radar(band: str, asset: Asset, card: Card) -> None:
     """
     file = _file(asset)
     unit, kind = str(_stated(asset, "unit") or ""), str(_stated(asset, "data_type") or "")
-    wanted = card.quantity.wanted
+    wanted = card.quantity.form
     if "unit=db" in urlsplit(str(asset["href"])).fragment:
         return  # decibels that are read as power
     if _DECIBEL.search(unit) or _DECIBEL.search(file):
@@ -300,4 +300,4 @@ def check_radar(band: str, asset: Asset, card: Card) -> None:
 
 def _check_unit(band: str, unit: str, card: Card) -> None:
     if unit.strip().lower() not in card.quantity.units:
-        raise InvalidInputError(f"its {band} is in {unit}; card {card.name} needs {card.quantity.wanted}")
+        raise InvalidInputError(f"its {band} is in {unit}; card {card.name} needs {card.quantity.form}")

@@ -130,7 +130,7 @@ class Evidence:
 
     def _check_level(self, card: cards.Card) -> None:
         """Refuse what is of another level than the card's."""
-        needed, words = card.acceptance.level, card.acceptance.wanted
+        needed, words = card.acceptance.level, card.acceptance.product
         levels = list(self._levels())
         for what, text, level in levels:
             if level != needed:
@@ -156,7 +156,7 @@ class Evidence:
             raise InvalidInputError(f"it is {other}; {accepted.advice}")
         if not _found(accepted.weak, self._assets):
             advice = f"; {accepted.advice}" if accepted.advice else ""
-            raise InvalidInputError(f"nothing says that it is {accepted.wanted} ({self._read()}){advice}")
+            raise InvalidInputError(f"nothing says that it is {accepted.product} ({self._read()}){advice}")
 
     def _check_single(self) -> None:
         """Refuse composites."""

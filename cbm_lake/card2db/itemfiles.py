@@ -13,7 +13,7 @@ from pyarrow import parquet
 from cbm_lake.errors import SourceError
 from cbm_lake.files.documents import load_json
 from cbm_lake.storage.ranges import open_bytes
-from cbm_lake.storage.stores import is_distant, shown
+from cbm_lake.storage.stores import is_distant, redacted
 
 _LINES: Final = (".ndjson", ".jsonl", ".geojsonl")
 
@@ -34,7 +34,7 @@ def from_lines(path: str) -> Iterator[dict[str, Any]]:
             try:
                 yield load_json(line)
             except ValueError as error:
-                label = f"line {number} of {shown(path)}"
+                label = f"line {number} of {redacted(path)}"
                 raise SourceError(f"{label} is not JSON ({error}); mend it or leave it out") from error
 
 
@@ -51,7 +51,7 @@ def from_parquet(path: str) -> Iterator[dict[str, Any]]:
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SourceError(
-            f"{shown(path)} cannot be read as STAC-GeoParquet ({reason}); give a file of STAC items"
+            f"{redacted(path)} cannot be read as STAC-GeoParquet ({reason}); give a file of STAC items"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The types of this room: what a card, a band, a mission and a classification are."""
+"""The types `Card`, `Band`, `Mission`, `Classification` and those that they consist of."""
 
 from __future__ import annotations
 
@@ -110,16 +110,16 @@ class Mission:
 
 @dataclass(frozen=True)
 class Quantity:
-    """What the numbers of a card measure."""
+    """The physical quantity of a card."""
 
     name: str
     """reflectance, backscatter or coherence."""
-    wanted: str
-    """The form in which they are needed, for messages: linear power."""
+    form: str
+    """The required form of the values, for messages: linear power."""
     units: frozenset[str]
-    """Units, in lower case, that say that they are in that form."""
+    """Units, in lower case, that denote that form."""
     most: float
-    """No median over parcels is above it."""
+    """Upper bound of any median over parcels."""
     axis: tuple[float, float] = (0, 0.1)
     """Least range of the axis of its curves; of decibels where they are shown in these."""
     decibels: bool = False
@@ -128,7 +128,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What an item says that shows it to be of another kind."""
+    """A pattern in an item that proves it to be of another kind."""
 
     pattern: re.Pattern[str]
     words: str
@@ -138,10 +138,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What in an item or a product's name says that it is of a card: beside its mission, one thing must."""
+    """Evidence in an item or product name, besides the mission, that it belongs to a card."""
 
-    wanted: str
-    """The kind, for messages: geocoded backscatter."""
+    product: str
+    """The kind of product, for messages: geocoded backscatter."""
     proof: re.Pattern[str] = _NOTHING
     """What must stand, in upper case, in names, product types, the collection or the names of the rasters."""
     weak: re.Pattern[str] = _NOTHING
@@ -159,7 +159,7 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class Product:
-    """How names of products say which acquisition they are of."""
+    """Pattern of product names that identifies the acquisition."""
 
     pattern: re.Pattern[str]
     """Groups: taken (when), tile (where), made (when it was processed)."""
@@ -167,7 +167,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Card:
-    """One kind of scene."""
+    """A card: one kind of scene."""
 
     name: str
     """s2, bs, …; the name of its view, table, cubes and commands."""
@@ -235,9 +235,9 @@ class Card:
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
-        """Every other name of a raster, in lower case, with the raster's own."""
-        own = {alias: band.name for band in self.bands for alias in band.aliases}
-        return own | dict.fromkeys(self.classification.aliases if self.classification else (), self.rasters[-1])
+        """Aliases of rasters, in lower case, and the raster of each."""
+        of_bands = {alias: band.name for band in self.bands for alias in band.aliases}
+        return of_bands | dict.fromkeys(self.classification.aliases if self.classification else (), self.rasters[-1])
 
     @property
     def is_optical(self) -> bool:

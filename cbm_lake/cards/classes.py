@@ -1,4 +1,4 @@
-"""Scene classes as callers name them."""
+"""Parsing of scene classes (SCL) as callers specify them."""
 
 from __future__ import annotations
 

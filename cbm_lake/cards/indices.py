@@ -1,4 +1,4 @@
-"""Indices of reflectance: each one's formula, range, colours and source as data.
+"""Spectral indices (NDVI, NDWI, …): formula, range, colour map and source of each, as data.
 
 An index is the ratio of two weighted sums of bands, each with a constant. What needs an index derives from these data:
 SQL macros, the columns of the view `observations`, questions about crops, curves, images, calendars and the choices of

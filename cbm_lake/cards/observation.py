@@ -1,4 +1,4 @@
-"""When one look of Sentinel-2 at a parcel is usable: the numbers of the rule that the view `observations` states.
+"""Thresholds of usable Sentinel-2 observations of a parcel, as applied by the view `observations`.
 
 The macros least_pixels(), least_share() and most_cloud() of SQL are made from them; which classes count as clouds is
 `cards.CLOUD_CLASSES`, unless a caller names others.

@@ -1,4 +1,4 @@
-"""What each statistic of a parcel's pixels is: its column, its unit, and how it is computed.
+"""Zonal statistics as data: column, unit and computation of each statistic.
 
 To add one, add a line to `_ALL`: a quantile by its probability, anything else as a formula over statistics that exist.
 Tables, views, look-ups, descriptions, `zonal_stats` and the command line follow from it.

@@ -299,7 +299,7 @@ def _of_same_pixels(lake: Lake, jobs: list[Job]) -> list[Job]:
 def _of_band(raster: Raster, kind: cards.Card, name: str, job: Job) -> Raster:
     """The raster in the unit of the card, on a grid that the card may have."""
     transform = raster.grid.transform
-    encoding.check_pixel(kind, name, stores.shown(raster.href), raster.grid.epsg, (transform.a, -transform.e))
+    encoding.check_pixel(kind, name, stores.redacted(raster.href), raster.grid.epsg, (transform.a, -transform.e))
     return raster.encoded(kind, name, job.scene.boa_offset)
 
 

@@ -1,4 +1,4 @@
-"""Archives and compressed files that somebody else made: bounded, and written only where they may be.
+"""Safe unpacking of untrusted archives and compressed files: bounded in size, and confined to a folder.
 
 The one place that unpacks. A zip archive is looked at as a whole before anything of it is read: how many members it
 has, what they are called, how large they say they are, and that no two of them share bytes. What is unpacked is counted

@@ -1,4 +1,4 @@
-"""Character encodings of an agency's texts: what is declared, what the bytes say, and what is guessed without either.
+"""Character encodings of attribute texts: declared, detected from the bytes, or guessed and reported.
 
 The bytes come first: texts that are valid UTF-8 are UTF-8, whatever was declared. A declaration is followed where all
 texts can be read in it. Without one, the code page is guessed for all texts of a file together (guessing.py). A file

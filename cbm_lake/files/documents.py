@@ -1,4 +1,4 @@
-"""JSON and YAML that somebody else wrote: bounded in size and depth, and read as they are written."""
+"""Safe parsing of untrusted JSON and YAML, bounded in size and depth, without implicit conversions."""
 
 from __future__ import annotations
 

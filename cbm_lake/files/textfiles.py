@@ -1,4 +1,4 @@
-"""Files of text: their encoding, and the formats that GDAL reads in UTF-8 only, recoded."""
+"""Encoding of text files, and recoding of formats that GDAL reads only in UTF-8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of public functions: what each may be, said once by its name, and checked before anything is done.
+"""Validation of the options of public functions: one check per option name, applied before anything else.
 
 An option of one name means the same in every function. A function has its options checked by `checked_options`; what it
 then gets is in one form: years are integers, places are finite numbers, lists are lists.
@@ -25,7 +25,7 @@ from cbm_lake.files.dates import parse_day
 P = ParamSpec("P")
 R = TypeVar("R")
 Check: TypeAlias = Callable[[object], object]
-"""From what is given to what is meant; raises _UnfitError with what is expected instead."""
+"""Normalises a value; raises _UnfitError with a description of what is expected."""
 
 _YEARS: Final = (1900, 2200)
 
@@ -35,7 +35,7 @@ class _UnfitError(Exception):
 
 
 def checked_options(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, whose options are checked first by what CHECKS says of their names.
+    """Decorate a function so that its options are validated first by the entries of CHECKS.
 
     Raises:
         InvalidInputError: in a call, an option is not what it may be; the message names it.
@@ -58,7 +58,7 @@ def checked_options(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def checked_option(name: str, value: object, *, several: bool = False) -> object:
-    """An option of that name in its one form.
+    """The normalised value of an option.
 
     Args:
         name: one of CHECKS.
@@ -280,4 +280,4 @@ CHECKS: Final = MappingProxyType(
         ),
     }
 )
-"""What an option may be, by its name."""
+"""The check of each option by its name."""

@@ -1,4 +1,4 @@
-"""Rows in one order: what a statement leaves open is decided by all of its columns, so that a file is the same twice.
+"""Deterministic row order: ties in the order of a statement are broken by all columns, so that exports are repeatable.
 
 Without an order a query gives rows as they lie in the files and as threads come, which compaction changes; with a
 partial one, those that are equal by it. The statement is parsed and written anew by DuckDB itself.
@@ -49,7 +49,7 @@ def ordered(
     keys: Sequence[str] = (),
     hidden: Hidden | None = None,
 ) -> duckdb.DuckDBPyRelation:
-    """The rows of a statement in an order that is the same whenever the rows are; equal rows stand together.
+    """The rows of a statement in a deterministic order that depends only on the rows; equal rows are adjacent.
 
     Args:
         cursor: of the lake, its views known.

@@ -1,4 +1,4 @@
-"""Catalogue entries of one scene compared: which is another revision, and which is of an older product."""
+"""Comparison of catalogue entries of one scene: which is a new revision, and which is of an older product."""
 
 from __future__ import annotations
 

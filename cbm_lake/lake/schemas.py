@@ -1,4 +1,4 @@
-"""The Arrow schema of every table: the one contract between those who write the lake and sql/."""
+"""The Arrow schema of every table of a lake: the contract between its writers and sql/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settling: the tables of signatures hold exactly the rows that count, for readers that know nothing of the ledger.
+"""Settling: keeps in the tables of signatures exactly the rows that count, for readers unaware of the ledger.
 
 Which rows count is decided by the views `counting` and `outdated`. Rows that count no more go from signatures/<card> to
 set_aside/<card>, whence they come back when they count again; those that never can go altogether. Earlier versions of
@@ -170,7 +170,7 @@ class Judge:
 def settle(
     pair: Pair, connect: Callable[[], duckdb.DuckDBPyConnection], dropped: Callable[[str], Sequence[int]]
 ) -> bool:
-    """Let a table hold exactly the rows that count; whether anything was to be done.
+    """Move rows so that a table contains exactly those that count; returns whether anything was changed.
 
     Args:
         pair: the tables.

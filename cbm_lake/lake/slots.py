@@ -1,4 +1,4 @@
-"""Slots on the time axis of a cube: which pixels stand where.
+"""Slots: the assignment of scenes to positions on the time axis of a cube.
 
 A slot belongs to a scene at one offset, read from files of one content. When a file is replaced, or the offset turns
 out to be another, the scene gets a new slot, and nothing that was read before is taken for what is there now.

@@ -1,4 +1,4 @@
-"""Sums of the catalogue: one file with the rows of hundreds, so that a lake of many catalogue files opens at once.
+"""Summary files of the catalogue: one file with the rows of hundreds, so that a lake of many scenes opens fast.
 
     sums/000000096-b2<digest>.parquet        the rows of 96 files of scenes/, whose names stand in its metadata
 

@@ -1,4 +1,4 @@
-"""Which Delta tables a lake has, and by what their files are passed over."""
+"""The Delta tables of a lake: names, schemas, and the columns by which their files are pruned."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cbm_lake.geo.vectors import Geometries
 from cbm_lake.lake import Lake
-from cbm_lake.lake.snapshots import ParcelSet, outlines_of
+from cbm_lake.lake.snapshots import ParcelSet, geometry_part
 from cbm_lake.parcels.geometry import CHUNK
 from cbm_lake.parcels.identity import gather, rows_of, same_place, tolerance
 from cbm_lake.parcels.tables import as_texts, attributes_of, family
@@ -76,7 +76,7 @@ def changes_of(lake: Lake, before: ParcelSet, now: pa.Table, version: str) -> Ch
     """What is different in a table of parcels, of that version, from a version in the lake."""
     rows = rows_of(lake, before, now["id"].combine_chunks())
     geometries: dict[str, Any] = (
-        {} if outlines_of(version) == before.outlines else _of_geometries(lake, before, now, rows)
+        {} if geometry_part(version) == before.outlines else _of_geometries(lake, before, now, rows)
     )
     return Changes(**geometries, **_of_columns(lake, before, attributes_of(now), rows))
 

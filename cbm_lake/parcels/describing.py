@@ -124,7 +124,7 @@ def describe(
         "version": parcels.version,
         "unit": unit,
         "rule": rule,
-        "raster": stores.shown(str(raster)),
+        "raster": stores.redacted(str(raster)),
         "described": clock.now(),
         "part": part,
         "sequence": None,
@@ -218,7 +218,7 @@ class _Source:
 
 @contextmanager
 def _opened(path: str, band: int | None, *, classes: bool) -> Iterator[_Source]:
-    name = stores.shown(path)
+    name = stores.redacted(path)
     with opened(path) as dataset:
         count = measured(dataset)
         if band is None and count != 1:

@@ -1,4 +1,4 @@
-"""Blocks of a cube: the files, Zarr shards, that hold one scene and band each, and which of them are whole.
+"""Blocks of a cube (Zarr shards with one scene and band each): reading, writing and detection of damage.
 
 A block is written at once, with all pixels of its square that lie inside the raster, also those that are nodata. So one
 that is empty, cut, or whose own index lacks pixels is damaged, and so is one of another size than the ledger says that
@@ -147,7 +147,7 @@ def _either(sizes: Collection[int]) -> str:
 
 
 class CubeSource:
-    """Pixels of a scene's band by way of the cube: whole blocks are read there, all others from the file, and stored.
+    """Read-through access to a scene's band: blocks of the cube where intact, otherwise from the file, and stored.
 
     The unit is a whole block. It is written at once and always with all its pixels, so that two who write the same one
     write the same bytes. One that is damaged is missing: it is read from the file and stored again, which the log says.
@@ -237,7 +237,7 @@ class CubeSource:
             return self._put(corner, values)
 
     def _decoded(self, window: Window, corner: Corner) -> PixelArray:
-        """The pixels of a window out of blocks that are there, of which `corner` is the first."""
+        """The pixels of a window from loaded blocks, of which `corner` is the first."""
         with decoded(self._blocks.name(corner)):
             values = self._array[(self._slot, *window.slices)]
         return np.asarray(values, self._raster.pixel_dtype)
@@ -265,7 +265,7 @@ def sync_blocks(files: Iterable[str]) -> None:
 
 
 class StoredBand:
-    """A band of a cube as dask reads it: a block that is damaged, or lacking though it was written, is an error."""
+    """A band of a cube as an array for dask; damaged blocks, and missing ones that were written, raise an error."""
 
     def __init__(self, url: str, band: str, array: ZarrArray, written: Mapping[tuple[int, str], Sizes]) -> None:
         self._url, self._band, self._array = url, band, array

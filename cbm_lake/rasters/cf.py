@@ -1,4 +1,4 @@
-"""What makes pixels of scenes a dataset that other programs understand: CF and GeoZarr metadata, on disk and in memory.
+"""CF and GeoZarr metadata of cubes and datasets, on disk and in memory.
 
 Every dataset has the dimensions time, y and x, pixel centres as coordinates, the coordinate system as the coordinate
 `spatial_ref`, and along time the scene's id and the offset of its stored DN.

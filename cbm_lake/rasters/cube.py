@@ -1,4 +1,4 @@
-"""Cubes: the scenes of one card and grid as one sparse Zarr array per band, with axes time, y, x."""
+"""`Cube`: the scenes of one card and grid as a Zarr group with one sparse array (time, y, x) per band."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Cube:
         counting: Collection[int] = (),
         card: Card | None = None,
     ) -> None:
-        """Make the cube's axes, bands, attributes and length what they should be; what is right stays untouched.
+        """Create or update axes, bands, attributes and length of the cube; correct parts are untouched.
 
         Several may do so at once: nothing is deleted, and what two of them write is the same. Who finds afterwards that
         there are more slots than he knew of does it again. The consolidated metadata are written last: until then a
@@ -190,7 +190,7 @@ class Cube:
 
 @contextlib.contextmanager
 def _sound(url: str) -> Iterator[None]:
-    """Turn what zarr raises for a description or an axis that is damaged into one line."""
+    """Translate zarr's errors about damaged metadata or axes into one line."""
     try:
         yield
     except (KeyError, RuntimeError, TypeError, ValueError) as error:

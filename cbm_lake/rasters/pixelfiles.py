@@ -1,7 +1,7 @@
-"""Datasets of pixels as files for other programs: GeoTIFF of many bands, NetCDF, or a folder of COGs.
+"""Export of datasets of pixels as multi-band GeoTIFF, NetCDF, or a folder of COGs.
 
-Blocks are computed and written one after the other, so that memory does not grow with the dataset. A file or folder has
-its name when it is whole, never before.
+Blocks are computed and written one by one, so that memory does not grow with the dataset. Files and folders appear
+atomically.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from cbm_lake.rasters import PixelArray
 
 Progress = Callable[[int, int], None]
-"""Called with how many parts are written and how many there are."""
+"""Called with the number of parts written and the total."""
 TIFF: Final = (".tif", ".tiff")
 NETCDF: Final = (".nc", ".nc4")
 _MOST_BANDS: Final = 65_535
-"""A TIFF cannot have more."""
+"""Maximum number of bands of a TIFF."""
 _TILED: Final = {
     "driver": "GTiff",
     "tiled": True,
@@ -54,7 +54,7 @@ _SPECIAL = re.compile(r"[^\w-]")
 
 
 def write(dataset: xr.Dataset, path: Path, progress: Progress | None = None) -> int:
-    """Write a dataset of `cf.dataset` to a file, or to a folder where the name has no ending; returns how many rasters.
+    """Write a dataset of `cf.dataset` to a file, or to a folder for a name without extension; returns how many rasters.
 
     Args:
         dataset: bands (time, y, x).
@@ -63,7 +63,7 @@ def write(dataset: xr.Dataset, path: Path, progress: Progress | None = None) -> 
         progress: called as parts are written.
 
     Raises:
-        InvalidInputError: unknown ending, too many bands for a TIFF, or a folder that holds something.
+        InvalidInputError: unknown extension, too many bands for a TIFF, or a folder that holds something.
         SourceError: it cannot be written, or a pixel cannot be read.
     """
     count = dataset.sizes["time"] * len(dataset.data_vars)
@@ -95,7 +95,7 @@ def write(dataset: xr.Dataset, path: Path, progress: Progress | None = None) -> 
 
 @contextmanager
 def _written(path: Path) -> Iterator[None]:
-    """Turn what GDAL and HDF5 raise into one line; errors of our own pass."""
+    """Translate errors of GDAL and HDF5 into one line; errors of this package pass."""
     try:
         with translated("write", str(path)):
             yield

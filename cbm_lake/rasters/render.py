@@ -1,4 +1,4 @@
-"""Arrays as pictures: stretched to eight bits, coloured, encoded as PNG; and GeoTIFF files written all at once."""
+"""Rendering of arrays: stretch to eight bits, colour, encode as PNG; and atomic writing of GeoTIFF files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BRIGHTEST: Final = MappingProxyType(
     {band.name: band.display[1] for card in cards.CARDS.values() for band in card.bands}
 )
-"""What is drawn white by default: farmland is rarely brighter. Harmonised DN; linear power of radar."""
+"""Values rendered white by default, as farmland is rarely brighter: harmonised DN; linear power of radar."""
 CLASS_COLOURS: Final = MappingProxyType(
     {
         card.classification.name: np.array(card.classification.colours, np.uint8)
@@ -36,7 +36,7 @@ CLASS_COLOURS: Final = MappingProxyType(
 """Red, green and blue of the classes 0, 1, … of each classification."""
 _PERCENTILES = re.compile(r"^(\d{1,2})_(\d{1,3})$")
 _GAMMA: Final = 0.8
-"""Below 1 brightens what is dark: most of what grows."""
+"""Gamma; below 1 brightens dark pixels, such as most vegetation."""
 
 
 def stretched(
@@ -96,7 +96,7 @@ def png(colours: NDArray[np.uint8], nodata: NDArray[np.bool_] | None = None) -> 
 def save_geotiff(
     file: Path, pixels: PixelArray, epsg: int, transform: Affine, tags: Mapping[str, object], **profile: object
 ) -> None:
-    """Write bands (band, y, x) as GeoTIFF under a name that nobody sees before the file is whole.
+    """Write bands (band, y, x) as GeoTIFF, atomically.
 
     Raises:
         SourceError: the folder or disk does not take it.

@@ -28,7 +28,7 @@ import shapely
 
 from cbm_lake.lake import Lake, queries, tables
 from cbm_lake.lake.database import Database, Part, files_of, rows
-from cbm_lake.lake.snapshots import Snapshot, place_of
+from cbm_lake.lake.snapshots import Snapshot, aoi_and_year
 from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
@@ -171,7 +171,7 @@ def _narrowed(snapshot: Snapshot, aois: Aois) -> Snapshot:
         return snapshot
 
     def theirs(paths: Sequence[str]) -> tuple[str, ...]:
-        return tuple(path for path in paths if place_of(path)[0] in aois)
+        return tuple(path for path in paths if aoi_and_year(path)[0] in aois)
 
     parcels, outlines, former = map(theirs, (snapshot.parcels, snapshot.outlines, snapshot.former))
     return replace(snapshot, parcels=parcels, outlines=outlines, former=former)

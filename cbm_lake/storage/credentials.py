@@ -39,7 +39,7 @@ _OF_SAS: Final = re.compile(r"s[etpvri]|srt|ss|spr|sip|sk(oid|tid|t|e|s|v)|saoid
 
 
 def headers(url: str) -> dict[str, str]:
-    """The HTTP headers that authenticate requests to the host of a URL; empty where nothing is given for it.
+    """The HTTP headers that authenticate requests to the host of a URL; empty without credentials.
 
     Raises:
         ConfigError: a variable or the netrc file is malformed; the message names it, never its value.
@@ -75,7 +75,7 @@ def without_secrets(url: str) -> str:
 
 
 def redacted(text: str, url: str) -> str:
-    """What a server said, without what authenticated the request for `url` and without the query strings of URLs."""
+    """A server's message without the credentials of the request for `url` and without query strings of URLs."""
     secrets = [value for header in headers(url).values() for value in (header, header.rpartition(" ")[2])]
     secrets += [unquote(urlsplit(url).password or "")]
     secrets += [value for name, value in parse_qsl(urlsplit(url).query) if _SECRET.fullmatch(name)]

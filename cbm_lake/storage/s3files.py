@@ -1,4 +1,4 @@
-"""Files in buckets, as pyarrow and DuckDB read and write them: fsspec over obstore."""
+"""fsspec file systems over obstore, through which pyarrow and DuckDB access buckets."""
 
 from __future__ import annotations
 

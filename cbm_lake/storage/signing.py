@@ -1,4 +1,4 @@
-"""Signatures of addresses, added when a file is read and never stored.
+"""Signing of URLs (SAS tokens, query parameters) when a file is read; signatures are never stored.
 
 Blobs of the Planetary Computer are signed with a token of its container, by the protocol of its library (one request a
 container and hour, so that the library with its own client is not needed). For any other web server that wants a query

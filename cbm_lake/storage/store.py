@@ -1,4 +1,4 @@
-"""Files of a lake, on a local folder or an object store: every write is whole or not at all."""
+"""`Store`: the files of a lake in a local folder or an object store; every write is atomic."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Store:
         return {info.path.removeprefix(root).lstrip("/"): info for info in files if info.is_file}
 
     def files(self, folder: str, ending: str = ".parquet") -> list[str]:
-        """Full paths of the files of that ending below a folder, in order; none where there is no such folder."""
+        """Full paths of the files with that suffix below a folder, sorted; none where there is no such folder."""
         names = (name for name in self.listing(folder) if name.endswith(ending))
         return sorted(self.path(name) for name in names if not name.rpartition("/")[2].startswith("."))
 
@@ -176,7 +176,7 @@ class Store:
             return digests.computed(stream)
 
     def prove(self) -> None:
-        """See that commits to the store are safe, at the first write of a process.
+        """Verify at the first write of a process that commits to the store are safe.
 
         Raises:
             SourceError: it is an object store without conditional put.
@@ -185,7 +185,7 @@ class Store:
             access.check_conditional_put(self.url)
 
     def write(self, name: str, table: pa.Table | pa.RecordBatchReader) -> Written:
-        """Write a Parquet file in one step: nobody ever sees half of it. Each batch of a reader is a row group."""
+        """Write a Parquet file atomically. Each batch of a reader becomes a row group."""
         return self.write_as(lambda _: name, table.schema, lambda writer: _write(table, writer))
 
     def write_as(
@@ -195,7 +195,7 @@ class Store:
         write: Callable[[pq.ParquetWriter], None],
         **options: object,
     ) -> Written:
-        """Write a Parquet file that is named when its digest is known, in one step.
+        """Write a Parquet file whose name contains its digest, atomically.
 
         On a local folder the file and its name are on the disk afterwards.
 
@@ -236,7 +236,7 @@ class Store:
         with pq.ParquetWriter(target, schema, **options) as writer:
             write(writer)
         name = naming(target.digest)
-        with filesystem.open_output_stream(f"{root}/{name}") as file:  # an object is there whole or not at all
+        with filesystem.open_output_stream(f"{root}/{name}") as file:  # objects appear atomically
             file.write(content.getbuffer())
         return Written(name, target.size, target.digest)
 
@@ -284,7 +284,7 @@ class Store:
 
 @contextmanager
 def translated(action: str, path: str) -> Iterator[None]:
-    """Turn what the storage libraries raise into one line that names the file and says what to do."""
+    """Translate errors of the storage libraries into one line that names the file and gives advice."""
     try:
         yield
     except (OSError, DeltaError, pa.ArrowException, BaseError) as error:

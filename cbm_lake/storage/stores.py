@@ -1,4 +1,4 @@
-"""Clients of obstore for files at a distance: in a bucket (s3://, az://, abfs://, gs://) or on a web server.
+"""obstore clients for remote files, in a bucket (s3://, az://, abfs://, gs://) or on a web server.
 
 Credentials and signatures are added when a client is made, by host, and are in no address that is stored or shown.
 """
@@ -42,7 +42,7 @@ _REQUEST_TIMEOUT: Final = timedelta(minutes=5)
 
 
 def is_distant(href: str) -> bool:
-    """Whether a path or URL is that of a file at a distance, in a bucket or on a web server."""
+    """Whether a path or URL is that of a remote file, in a bucket or on a web server."""
     return _as_url(href).startswith(_DISTANT)
 
 
@@ -51,8 +51,8 @@ def local_path(href: str) -> str:
     return unquote(urlsplit(href).path) if href.startswith("file://") else href
 
 
-def shown(href: str) -> str:
-    """A path or URL as it may be shown and logged: without query and user."""
+def redacted(href: str) -> str:
+    """A path or URL without query and user information, for messages and logs."""
     if not is_distant(href):
         return href
     parts = urlsplit(_as_url(href))
@@ -66,7 +66,7 @@ def _as_url(href: str) -> str:
 
 
 class Remote:
-    """One file at a distance: the client that reads it, its name there, and how many may ask how often."""
+    """A remote file: the client that reads it, its name there, and the limits on requests."""
 
     def __init__(self, href: str) -> None:
         self.url = _as_url(href)

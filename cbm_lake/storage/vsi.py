@@ -1,7 +1,7 @@
-"""Byte sources as files: for tifffile, and for GDAL as a virtual file system.
+"""Byte sources as file objects for tifffile, and as a virtual file system for GDAL.
 
-GDAL then reads with the retries, time limits, credentials and signatures of `ranges`, keeps no cache that outlives a
-dataset, and sees no address.
+GDAL then reads with the retries, timeouts, credentials and signatures of `ranges`, keeps no cache beyond the lifetime
+of a dataset, and sees no URL.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Statistics by the rule of rasterstats: a pixel belongs to a parcel when its centre is inside."""
+"""Zonal statistics by the centre rule of rasterstats: a pixel belongs to a parcel when its centre is inside."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def pool_histogram(pool: Pixels, offsets: Ints, classes: Sequence[int] = SCL_CLA
 
 
 def _on_grid(index: SpanIndex, array: Pixels) -> Pixels:
-    """The array, if it has the index's shape."""
+    """The array, checked to have the shape of the index."""
     if array.shape != tuple(index.shape):
         raise InvalidInputError(
             f"the array has shape {array.shape}, but the index was built for {tuple(index.shape)}: build another"
@@ -132,7 +132,7 @@ def _on_grid(index: SpanIndex, array: Pixels) -> Pixels:
 
 
 def _of_length(pool: Pixels, offsets: Ints) -> Pixels:
-    """The pool, if it ends where the last parcel does: kernels do not look again."""
+    """The pool, checked to end where the last parcel does, as kernels do not check bounds."""
     if pool.ndim != 1 or not len(offsets) or len(pool) != offsets[-1]:
         raise InvalidInputError(f"the pool has shape {pool.shape}, which its offsets do not end at: gather it anew")
     return pool

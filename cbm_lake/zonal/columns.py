@@ -1,4 +1,4 @@
-"""From the statistics that are asked for to what kernels compute, and back to columns."""
+"""Translation of requested statistics into the rows that kernels compute, and of these into columns."""
 
 from __future__ import annotations
 

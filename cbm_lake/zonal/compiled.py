@@ -1,4 +1,4 @@
-"""How kernels become machine code, once for a machine, and the arrays that they see."""
+"""Compilation of kernels by numba, cached on disk, and the array layout that they accept."""
 
 from __future__ import annotations
 

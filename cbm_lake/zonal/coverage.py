@@ -1,4 +1,4 @@
-"""Statistics by the rule of exactextract: pixels weighted by the share that is inside the geometry."""
+"""Zonal statistics by the coverage rule of exactextract: pixels weighted by the share inside the geometry."""
 
 from __future__ import annotations
 

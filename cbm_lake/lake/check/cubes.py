@@ -1,4 +1,4 @@
-"""Cubes: what their metadata must say, blocks that were written, and blocks that can be decoded."""
+"""Integrity of cubes: expected metadata, missing blocks, and blocks that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BlockPosition(NamedTuple):
 
 @dataclass
 class Recorded:
-    """What tables say of one cube."""
+    """The expected content of a cube, according to the tables."""
 
     card: str
     grid: str
@@ -63,10 +63,10 @@ class Recorded:
 
 
 def check_cubes(looking: Looking, positions: pa.Table | None, ledger: pa.Table, remedies: Remedies) -> None:
-    """Every cube that lies there or that tables speak of.
+    """Check every cube that exists or that the tables refer to.
 
     Args:
-        looking: the look.
+        looking: the pass.
         places: rows of schemas.SLOTS; None where they cannot be read.
         ledger: rows of schemas.EXTRACTIONS.
         remedies: what to extract again.
@@ -94,7 +94,7 @@ def check_cubes(looking: Looking, positions: pa.Table | None, ledger: pa.Table, 
 
 
 def _recorded(connection: duckdb.DuckDBPyConnection, slots: pa.Table) -> dict[tuple[str, str], Recorded]:
-    """What the tables say, by card and grid."""
+    """The expected content of all cubes, by card and grid."""
     cubes: dict[tuple[str, str], Recorded] = {}
     for row in slots.select(["card", "grid", "slot", "scene"]).to_pylist():
         key = row["card"], row["grid"]
@@ -110,7 +110,7 @@ def _recorded(connection: duckdb.DuckDBPyConnection, slots: pa.Table) -> dict[tu
 
 
 def _check_places(looking: Looking, recorded: dict[tuple[str, str], Recorded], remedies: Remedies) -> None:
-    """Places in cubes that extractions speak of, and the list of places has not, or has for another scene."""
+    """Slots that extractions refer to, but that the table of slots lacks or assigns to another scene."""
     for row in remedies.done:
         for position in row["slots"] or () if row["cube"] else ():
             cube = recorded.get((row["card"], position["grid"]))
@@ -136,7 +136,7 @@ def _check_length(looking: Looking, row: Row, remedies: Remedies) -> None:
 
 
 def _check_cube(looking: Looking, cube: Recorded, remedies: Remedies, slots: pa.Table) -> list[Row]:
-    """The bands of a cube and their lengths, after a look at its metadata and its blocks."""
+    """Check the metadata and the blocks of a cube; returns its bands and their lengths."""
     names = looking.names(cube.folder)
     if not names:
         return []

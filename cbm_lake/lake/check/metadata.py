@@ -1,4 +1,4 @@
-"""What the metadata of a cube must say: what `Cube.extend` writes for its grid and scenes, made once more beside it."""
+"""Integrity of a cube's Zarr metadata, compared with what `Cube.extend` writes for its grid and scenes."""
 
 from __future__ import annotations
 

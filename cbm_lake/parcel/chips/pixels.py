@@ -165,7 +165,7 @@ class Reader:
             return cached
         now = Raster.current(raster.href, replace(raster, encoding=None))
         if now.grid != raster.grid:
-            raise SourceError(f"raster {stores.shown(raster.href)} is on another grid than before; extract it again")
+            raise SourceError(f"raster {stores.redacted(raster.href)} is on another grid than before; extract it again")
         [pixels] = source(replace(now, encoding=raster.encoding)).read([window])
         return pixels
 
@@ -206,13 +206,13 @@ def _overview(raster: Raster, window: Window, step: int, classes: bool) -> Pixel
         if raster.masked:
             pixels[dataset.read_masks(raster.band, window=(rows, columns), out_shape=shape) == 0] = 0
     pixels = without_nodata(pixels, raster.nodata)
-    return encoding.decoded(pixels, raster.encoding, stores.shown(raster.href)) if raster.encoding else pixels
+    return encoding.decoded(pixels, raster.encoding, stores.redacted(raster.href)) if raster.encoding else pixels
 
 
 def _check_size(raster: Raster, window: Window, factor: int) -> None:
     """Raise InvalidInputError where too many pixels would be decoded from overviews of that factor."""
     if window.height * window.width > _MOST_DECODED * factor**2:
-        raise InvalidInputError(f"{stores.shown(raster.href)} has no overviews for a picture of all that; zoom in")
+        raise InvalidInputError(f"{stores.redacted(raster.href)} has no overviews for a picture of all that; zoom in")
 
 
 def _classes(scene: Scene) -> str | None:

@@ -1,4 +1,4 @@
-"""Boxes and headers of JPEG 2000 files (ISO/IEC 15444-1, annexes A and I): where which tile is."""
+"""Parser of JPEG 2000 boxes and headers (ISO/IEC 15444-1, annexes A and I): the byte ranges of all tiles."""
 
 from __future__ import annotations
 
