@@ -74,13 +74,13 @@ def of_bands(document: Mapping[str, Any], card: Card) -> dict[str, Asset]:
     Raises:
         InvalidInputError: two rasters of one band are equally good.
     """
-    found: dict[str, list[_Candidate]] = {}
+    candidates_by_band: dict[str, list[_Candidate]] = {}
     for key, asset in (document.get("assets") or {}).items():
         if asset.get("href") and not _is_other(key, asset):
             for candidate in _candidates(key, asset, card):
                 if _fits(candidate, card):
-                    found.setdefault(candidate.band, []).append(candidate)
-    return {band: _best(candidates).asset for band, candidates in found.items()}
+                    candidates_by_band.setdefault(candidate.band, []).append(candidate)
+    return {band: _best(candidates).asset for band, candidates in candidates_by_band.items()}
 
 
 def named(document: Mapping[str, Any]) -> str:
@@ -213,8 +213,8 @@ def _has_size(candidate: _Candidate, card: Card) -> bool:
 
 def _raster(asset: Asset) -> Mapping[str, Any]:
     """The first entry that tells of the numbers in a raster."""
-    found: Mapping[str, Any] = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
-    return found
+    first_entry: Mapping[str, Any] = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
+    return first_entry
 
 
 def _stated(asset: Asset, name: str) -> Any:
@@ -247,9 +247,9 @@ def offset(band: str, asset: Asset, card: Card) -> int | None:
         raise InvalidInputError(f"its {band} has a scale of {scale:g}; card {card.name} needs {card.scale:.9g}")
     if shift is None:
         return None
-    found = round(shift / (scale or (1 if abs(shift) >= 1 else card.scale)))
-    check_offset(found, f"its {band} has an offset of {shift:g}")
-    return found
+    numbers = round(shift / (scale or (1 if abs(shift) >= 1 else card.scale)))
+    check_offset(numbers, f"its {band} has an offset of {shift:g}")
+    return numbers
 
 
 def check_scale(band: str, asset: Asset, card: Card) -> None:
@@ -268,9 +268,9 @@ def check_scale(band: str, asset: Asset, card: Card) -> None:
             raise InvalidInputError(f"its {band} has the {name} {value}; card {card.name} needs {needed:.9g}")
 
 
-def check_offset(found: int, words: str) -> None:
+def check_offset(offset_dn: int, words: str) -> None:
     """Refuse an offset in DN that cannot be of Sentinel-2."""
-    if abs(found) > _FURTHEST:
+    if abs(offset_dn) > _FURTHEST:
         raise InvalidInputError(f"{words}, which is beyond 0.2 of reflectance")
 
 
@@ -282,20 +282,20 @@ def check_radar(band: str, asset: Asset, card: Card) -> None:
     """
     file = _file(asset)
     unit, kind = str(_stated(asset, "unit") or ""), str(_stated(asset, "data_type") or "")
-    wanted = card.quantity.wanted
+    needed = card.quantity.wanted
     if "unit=db" in urlsplit(str(asset["href"])).fragment:
         return  # decibels that are read as power
     if _DECIBEL.search(unit) or _DECIBEL.search(file):
-        raise InvalidInputError(f"its {band} is in {unit or 'dB (' + file + ')'}; card {card.name} needs {wanted}")
+        raise InvalidInputError(f"its {band} is in {unit or 'dB (' + file + ')'}; card {card.name} needs {needed}")
     _check_unit(band, unit, card)
     for name, neutral in (("scale", 1), ("offset", 0)):
         value = _stated(asset, name)
         if value is not None and fields.number(value, f"{name} of {band}") != neutral:
             raise InvalidInputError(
-                f"its {band} has a stated {name} of {value}; card {card.name} needs {wanted} as it is"
+                f"its {band} has a stated {name} of {value}; card {card.name} needs {needed} as it is"
             )
     if kind and not kind.startswith("float"):
-        raise InvalidInputError(f"its {band} is {kind}; card {card.name} needs {wanted} as float32")
+        raise InvalidInputError(f"its {band} is {kind}; card {card.name} needs {needed} as float32")
 
 
 def _check_unit(band: str, unit: str, card: Card) -> None:

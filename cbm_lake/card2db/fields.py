@@ -38,12 +38,12 @@ def number(value: Any, name: str) -> float:
         InvalidInputError: it is none.
     """
     try:
-        found = math.nan if isinstance(value, bool) else float(value)
+        parsed = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
+        parsed = math.nan
+    if not math.isfinite(parsed):
         raise InvalidInputError(f"its {name} {value!r} is no number")
-    return found
+    return parsed
 
 
 def baseline(value: Any) -> str:
@@ -55,9 +55,9 @@ def baseline(value: Any) -> str:
     text = str(value).strip()
     if isinstance(value, float) and value.is_integer():
         text = str(int(value))
-    found = _DOTTED.match(text) or _JOINED.match(text) or _WHOLE.match(text)
-    major = int(found["major"]) if found and not isinstance(value, bool) else -1
-    minor = f"{(found.groupdict().get('minor') if found else None) or '':0<2}"
+    match = _DOTTED.match(text) or _JOINED.match(text) or _WHOLE.match(text)
+    major = int(match["major"]) if match and not isinstance(value, bool) else -1
+    minor = f"{(match.groupdict().get('minor') if match else None) or '':0<2}"
     if not (0 <= major <= _NEWEST or major == _TOOLBOX) or (major, minor) == (0, "00"):
         raise InvalidInputError(f"its processing baseline {value!r} is unknown; it should be written as 05.10")
     return f"{major:02d}.{minor}"

@@ -48,10 +48,10 @@ def of_parcels(root: Path) -> list[Path]:
 
 def kept(root: Path) -> dict[str, dict[str, list[str]]]:
     """The parcels that have a folder below temp/ or data/, by area and year."""
-    found: dict[str, dict[str, list[str]]] = {}
+    pids: dict[str, dict[str, list[str]]] = {}
     for folder in of_parcels(root):
-        found.setdefault(folder.parent.parent.name, {}).setdefault(folder.parent.name, []).append(pid_of(folder))
-    return found
+        pids.setdefault(folder.parent.parent.name, {}).setdefault(folder.parent.name, []).append(pid_of(folder))
+    return pids
 
 
 def keep(aoi: str, year: int, pid: str) -> Path:
@@ -163,13 +163,13 @@ def clear_chips(folder: Path) -> None:
         ConfigError: they cannot be deleted.
     """
     try:
-        for place in (folder / CHIPS_OF_OLD, folder / CHIPS):
-            if place.is_symlink():
-                place.unlink()
-            elif place.is_dir():
-                shutil.rmtree(place)
+        for chips in (folder / CHIPS_OF_OLD, folder / CHIPS):
+            if chips.is_symlink():
+                chips.unlink()
+            elif chips.is_dir():
+                shutil.rmtree(chips)
     except OSError as error:
-        raise ConfigError(f"{place} cannot be deleted: {error.strerror}; check its rights") from error
+        raise ConfigError(f"{chips} cannot be deleted: {error.strerror}; check its rights") from error
 
 
 def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:

@@ -32,12 +32,12 @@ def pdf(words: Facts, pictures: dict[str, bytes], sealed: Facts) -> bytes:
         (folder / NAME).write_text(json.dumps(sealed, indent=1), "utf-8")
         (folder / "page.typ").write_text(_template("page.typ"), "utf-8")
         try:
-            made: bytes = typst.compile(
+            document: bytes = typst.compile(
                 str(folder / "page.typ"), root=str(folder), font_paths=[_fonts()], pdf_standards=["a-3b"]
             )
         except typst.TypstError as error:
             raise SourceError(f"the report cannot be set: {error}") from error
-    return made
+    return document
 
 
 def html(words: Facts, pictures: dict[str, bytes], sealed: Facts) -> str:

@@ -50,8 +50,8 @@ class Link:
     previous: str
     public: PublicKey
     signature: bytes
-    what: str
-    """Which report it is, for messages."""
+    label: str
+    """Names the report or the line of the register, for messages."""
 
     @property
     def statement(self) -> Facts:
@@ -112,7 +112,7 @@ def sign(sealed: Facts, rendered: dict[str, str], signer: Signer) -> Facts:
     return {**sealed, SEAL: seal}
 
 
-def link_of(document: Facts, what: str) -> Link | None:
+def link_of(document: Facts, label: str) -> Link | None:
     """The statement of a report by its evidence; None where it is not signed.
 
     Raises:
@@ -122,23 +122,23 @@ def link_of(document: Facts, what: str) -> Link | None:
     if seal is None:
         return None
     if not isinstance(seal, dict) or any(type(seal.get(name)) is not kind for name, kind in _SHAPE.items()):
-        raise InvalidInputError(f"{what} has a seal that is none; ask who made it for another copy")
+        raise InvalidInputError(f"{label} has a seal that is none; ask who made it for another copy")
     sealed = without_seal(document)
     signer = sealed["page"]["signer"] if isinstance(sealed.get("page"), dict) else ""
-    return _link({**seal, "content": content_of(sealed, seal["rendered"]), "key": signer}, what)
+    return _link({**seal, "content": content_of(sealed, seal["rendered"]), "key": signer}, label)
 
 
-def _link(row: Facts, name: str) -> Link:
+def _link(row: Facts, label: str) -> Link:
     try:
-        public = PublicKey(base64.b64decode(row["public"], validate=True), name)
+        public = PublicKey(base64.b64decode(row["public"], validate=True), label)
         signature = base64.b64decode(row["signature"], validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidInputError(
-            f"{name} has a seal that is none ({error}); ask who made it for another copy"
+            f"{label} has a seal that is none ({error}); ask who made it for another copy"
         ) from error
     if len(public.raw) != 32 or len(signature) != 64:
-        raise InvalidInputError(f"{name} has a seal that is none (no Ed25519); ask who made it for another copy")
-    return Link(row["content"], row["key"], row["number"], row["previous"], public, signature, name)
+        raise InvalidInputError(f"{label} has a seal that is none (no Ed25519); ask who made it for another copy")
+    return Link(row["content"], row["key"], row["number"], row["previous"], public, signature, label)
 
 
 # -- the register -----------------------------------------------------------------------------------------------------
@@ -165,19 +165,19 @@ def registered(file: Path) -> list[Link]:
     return [_registered(line, f"{file}, line {number}") for number, line in enumerate(lines, 1) if line]
 
 
-def _registered(line: str, what: str) -> Link:
+def _registered(line: str, label: str) -> Link:
     try:
         row = read_json(line)
     except InvalidInputError as error:
-        raise InvalidInputError(f"{what} is no statement ({error}); restore the register from a backup") from error
+        raise InvalidInputError(f"{label} is no statement ({error}); restore the register from a backup") from error
     texts = ("content", "key", "previous", "public", "signature")
     if (
         not isinstance(row, dict)
         or type(row.get("number")) is not int
         or not all(isinstance(row.get(name), str) for name in texts)
     ):
-        raise InvalidInputError(f"{what} is no statement; restore the register from a backup")
-    return _link(row, what)
+        raise InvalidInputError(f"{label} is no statement; restore the register from a backup")
+    return _link(row, label)
 
 
 def _is_row(line: str) -> bool:
@@ -227,13 +227,15 @@ def broken(links: Iterable[Link], trusted: Sequence[PublicKey]) -> list[str]:
 
     Args:
         links: the statements, in any order.
-        known: the keys that are trusted.
+        trusted: the public keys whose signatures count.
     """
     ordered = sorted(links, key=lambda link: link.number)
     names = {key.raw for key in trusted}
-    problems = [f"{link.what}: its signature does not hold" for link in ordered if not link.holds]
+    problems = [f"{link.label}: its signature does not hold" for link in ordered if not link.holds]
     problems += [
-        f"{link.what} is signed by another key ({link.public.name})" for link in ordered if link.public.raw not in names
+        f"{link.label} is signed by another key ({link.public.name})"
+        for link in ordered
+        if link.public.raw not in names
     ]
     return problems + [text for pair in pairwise(ordered) for text in _step(*pair)]
 
@@ -242,10 +244,10 @@ def _step(before: Link, after: Link) -> list[str]:
     """What is wrong between two statements of a chain."""
     if after.number == before.number:
         same = after.digest == before.digest
-        return [] if same else [f"{before.what} and {after.what} are both number {after.number}"]
+        return [] if same else [f"{before.label} and {after.label} are both number {after.number}"]
     if after.number > before.number + 1:
-        return [f"{_missing(before.number + 1, after.number - 1)} not there, before {after.what}"]
-    return [] if after.previous == before.digest else [f"{after.what} does not follow {before.what}"]
+        return [f"{_missing(before.number + 1, after.number - 1)} not there, before {after.label}"]
+    return [] if after.previous == before.digest else [f"{after.label} does not follow {before.label}"]
 
 
 def _missing(first: int, last: int) -> str:
@@ -256,7 +258,7 @@ def unregistered(links: Sequence[Link], entries: Sequence[Link]) -> list[str]:
     """Which reports a register does not have, or has otherwise."""
     there: dict[int, Any] = {entry.number: entry.digest for entry in entries}
     return [
-        f"{link.what} (number {link.number}) is not the report of that number in the register"
+        f"{link.label} (number {link.number}) is not the report of that number in the register"
         for link in links
         if there.get(link.number) != link.digest
     ]

@@ -283,15 +283,15 @@ def _pdf(content: bytes, document: Facts, texts: Facts) -> list[str]:
         there = pdfpages.read(content)
     except InvalidInputError as error:
         return [f"the pages are none of a report: {error}"]
-    drawn = {images.digest_of_pixels(pixels): pixels for pixels in there.pictures}
+    pixels_of = {images.digest_of_pixels(pixels): pixels for pixels in there.pictures}
     findings = [
         f"the figure {name} was changed, or is not there"
         for name, digest in document["pixels"].items()
-        if digest not in drawn
+        if digest not in pixels_of
     ]
-    more = len(set(drawn) - set(document["pixels"].values()))
+    more = len(set(pixels_of) - set(document["pixels"].values()))
     findings += [f"{more} pictures are not of the evidence"] if more else []
-    pictures = {name: images.encoded(drawn.get(digest, _NOTHING)) for name, digest in document["pixels"].items()}
+    pictures = {name: images.encoded(pixels_of.get(digest, _NOTHING)) for name, digest in document["pixels"].items()}
     anew = pages.pdf(texts, pictures, document)
     return findings if content == anew else findings + pdfpages.differences(there, pdfpages.read(anew))
 

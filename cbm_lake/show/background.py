@@ -17,7 +17,7 @@ from cbm_lake.lake.arguments import also, is_number, ptype_stood_at
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.basemaps import Background, Square
 from cbm_lake.parcel.declaration import Parcel, degrees
-from cbm_lake.show import browsing, pictures, style
+from cbm_lake.show import browsing, rendering, style
 from cbm_lake.show.reading import LakeLike, Reading
 from cbm_lake.show.style import Figure, Page
 
@@ -184,8 +184,8 @@ def _title(photo: _Photo) -> str:
 
 def _draw(figure: Page, row: int, column: int, photo: _Photo) -> None:
     bottom = figure.get_figheight() - (row + 1) * (_SIDE + 0.5)
-    axes = pictures.axes_in(figure, (0.15 + column * (_SIDE + 0.15), bottom, _SIDE, _SIDE))
-    pictures.draw(axes, photo.image.pixels, photo.image.bounds, photo.outline, width=2)
+    axes = rendering.axes_in(figure, (0.15 + column * (_SIDE + 0.15), bottom, _SIDE, _SIDE))
+    rendering.draw(axes, photo.image.pixels, photo.image.bounds, photo.outline, width=2)
     axes.spines[:].set(color=palette.EDGE)
     axes.set_title(style.fitted(photo.title, _SIDE, 11, 1), loc="left", size=11, color=palette.INK, weight="bold")
-    pictures.scale_bar(axes, metre=1 / math.cos(math.radians(photo.lat)))
+    rendering.scale_bar(axes, metre=1 / math.cos(math.radians(photo.lat)))

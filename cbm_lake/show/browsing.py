@@ -9,8 +9,8 @@ import numpy as np
 import shapely
 
 from cbm_lake.cards import palette
-from cbm_lake.show import pictures
-from cbm_lake.show.pictures import Row
+from cbm_lake.show import rendering
+from cbm_lake.show.rendering import Row
 from cbm_lake.show.style import Interactive, Look
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def images(rows: Sequence[Row], heading: str) -> Interactive:
     for row in rows:
         frames = {
             f"{image.obstime:%Y-%m-%d}": picture(
-                pictures.rgba(row, image),
+                rendering.rgba(row, image),
                 row.images.bounds,
                 row.drawn_outline,
-                " · ".join(filter(None, [row.label, pictures.cloud_words(image)])),
+                " · ".join(filter(None, [row.label, rendering.cloud_words(image)])),
                 _key(row),
             )
             for image in row.images.images
@@ -63,11 +63,11 @@ def _key(row: Row) -> list[Interactive]:
     if row.view.classes:
         return [
             hv.Points([], ["x", "y"], label=name).opts(color=colour, marker="square", size=9)
-            for name, colour in pictures.classes_there(row)
+            for name, colour in rendering.classes_there(row)
         ]
     if not row.view.scaled:
         return []
-    colours = [to_hex(colour) for colour in pictures.scale(row).get_cmap()(np.linspace(0, 1, 256))]
+    colours = [to_hex(colour) for colour in rendering.scale(row).get_cmap()(np.linspace(0, 1, 256))]
     bar = hv.Image(np.full((1, 1), row.limits[0][0]), bounds=row.images.bounds, kdims=["x", "y"])
     return [bar.opts(alpha=0, cmap=colours, clim=tuple(row.limits[0]), colorbar=True, clabel=row.view.unit)]
 
@@ -103,7 +103,7 @@ def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Inter
         "tools": ["hover"],
     }
     west, south, east, north = shape.bounds
-    half, x, y = pictures.ROUND * max(east - west, north - south, 1), (west + east) / 2, (south + north) / 2
+    half, x, y = rendering.ROUND * max(east - west, north - south, 1), (west + east) / 2, (south + north) / 2
     extent = {"xlim": (x - half, x + half), "ylim": (y - half, y + half)}
     polygons: Interactive = hv.Polygons(rows, ["x", "y"], list(names)).opts(title=title, **_MAP, **extent, **look)
     return polygons

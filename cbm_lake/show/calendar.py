@@ -17,11 +17,11 @@ from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.parcel.images import Image, Images
 from cbm_lake.parcel.series import TimeSeries
-from cbm_lake.show import browsing, computing, curves, distributions, pictures, style, views, zooming
+from cbm_lake.show import browsing, computing, curves, distributions, rendering, style, views, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.distributions import Draw, Pixels
-from cbm_lake.show.pictures import Row
 from cbm_lake.show.reading import LakeLike, Reading, Season, chipsize_for, months_between
+from cbm_lake.show.rendering import Row
 from cbm_lake.show.style import Figure, Page
 from cbm_lake.show.views import View
 
@@ -188,7 +188,7 @@ def _content(reading: Reading, parcel: Parcel, kind: View, months: list[tuple[da
             raise
         return _Content(parcel, kind, None, panel, months)
     images = _with_clouds(images, panel.lines[0].rows)
-    row = pictures.row(parcel.label, kind, images, parcel.outline_in(images.epsg), look.cmap)
+    row = rendering.row(parcel.label, kind, images, parcel.outline_in(images.epsg), look.cmap)
     return _Content(parcel, kind, row, panel, months)
 
 
@@ -217,7 +217,7 @@ def _saved(page: _Content, cells: Callable[[Pixels], Draw], words: str, file: st
 
     def cell(axes: Axes, row: Row, image: Image) -> None:
         draw(axes, image)
-        pictures.frame(axes, row, image)
+        rendering.frame(axes, row, image)
 
     figure = _draw(page, cell, words)
     style.save(figure, file)
@@ -271,15 +271,15 @@ def _draw(page: _Content, cell: Cell, words: str | None = None) -> Page:
         centred: style.Look = {"ha": "center", "va": "center"}
         figure.text(0.5, (bottom + tall / 2) / height, text, size=style.TEXT, color=palette.PALE, **centred)
     _curve(figure, page.panel, (_LEFT, _BOTTOM, length * inch, _CURVE), months)
-    pictures.head(figure, style.fitted(page.heading, width - 0.3, lines=1))
+    rendering.head(figure, style.fitted(page.heading, width - 0.3, lines=1))
     _foot(figure, images, words)
     return figure
 
 
 def _image(axes: Axes, row: Row, image: Image) -> None:
     """The image of a day, framed by what clouds hide."""
-    pictures.draw(axes, pictures.rgba(row, image), row.images.bounds, row.outline, width=1.0)
-    pictures.frame(axes, row, image)
+    rendering.draw(axes, rendering.rgba(row, image), row.images.bounds, row.outline, width=1.0)
+    rendering.frame(axes, row, image)
 
 
 def _of_month(row: Row | None, month: tuple[date, date]) -> list[datetime]:
@@ -316,23 +316,23 @@ def _day(
     image = row.at(moment) if row else None
     if row is None or image is None:
         return
-    axes = pictures.axes_in(figure, box)
+    axes = rendering.axes_in(figure, box)
     cell(axes, row, image)
-    clouds = pictures.cloud_words(image)
-    pictures.above(axes, f"{moment:%-d}", 3, 8, bold=not clouds)
+    clouds = rendering.cloud_words(image)
+    rendering.above(axes, f"{moment:%-d}", 3, 8, bold=not clouds)
     if clouds and "%" in clouds:
         share = clouds.removesuffix(" cloud")
         units: style.Look = {"xycoords": "axes fraction", "textcoords": "offset points"}
         axes.annotate(share, (1, 1), (0, 3), size=7, ha="right", color=palette.PALE, **units)
     if scaled and box[2] > 1:
-        pictures.scale_bar(axes)
+        rendering.scale_bar(axes)
 
 
 def _curve(
     figure: Page, panel: Panel, box: tuple[float, float, float, float], months: Sequence[tuple[date, date]]
 ) -> None:
     """The NDVI below the images, on the same axis of time."""
-    axes = pictures.axes_in(figure, box)
+    axes = rendering.axes_in(figure, box)
     curves.draw_panel(axes, panel)
     axes.patch.set_alpha(0)
     axes.set_xlim(*_days(months))
@@ -354,8 +354,8 @@ def _foot(figure: Page, row: Row | None, words: str | None) -> None:
     scaled = row.view.scaled and words is None
     texts = [words or (f"images: {metres} wide" if scaled else f"images: {row.view.title}, {metres} wide")]
     texts += [] if radar else ["%: clouds"]
-    pictures.key(figure, texts, 0.46 if row.view.classes else 0.42, parcel=True, clouds=not radar)
+    rendering.key(figure, texts, 0.46 if row.view.classes else 0.42, parcel=True, clouds=not radar)
     if row.view.classes:
-        pictures.class_key(figure, row, 0.28)
+        rendering.class_key(figure, row, 0.28)
     if scaled:
-        pictures.scale_of(figure, row, (figure.get_figwidth() - 2.2, 0.4, 1.9, 0.08))
+        rendering.scale_of(figure, row, (figure.get_figwidth() - 2.2, 0.4, 1.9, 0.08))

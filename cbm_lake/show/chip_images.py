@@ -15,9 +15,9 @@ from cbm_lake.lake.arguments import Args, Kwargs, also, is_number, ptype_stood_a
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import degrees
 from cbm_lake.parcel.images import Images
-from cbm_lake.show import browsing, pictures, style
-from cbm_lake.show.pictures import Row
+from cbm_lake.show import browsing, contact_sheets, rendering, style
 from cbm_lake.show.reading import LARGEST, LakeLike, Reading, Season, chipsize_for, heading
+from cbm_lake.show.rendering import Row
 from cbm_lake.show.style import Figure
 from cbm_lake.show.views import view as view_of
 
@@ -99,9 +99,9 @@ def by_pid(  # noqa: PLR0917 - the original's order
             get.folders.clear_chips(folder)
         images = reading.images(parcel, season, kind.bands)
         outline = parcel.outline_in(images.epsg)
-        row = pictures.row(parcel.label, kind, images, outline, cmap, percentile=percentile, outlined=show_parcel)
+        row = rendering.row(parcel.label, kind, images, outline, cmap, percentile=percentile, outlined=show_parcel)
         _store(folder, season, images)
-        pictures.write(row, get.chip_images.folder_of(folder, kind.card.name), f"Parcel {parcel.label}")
+        rendering.write(row, get.chip_images.folder_of(folder, kind.card.name), f"Parcel {parcel.label}")
         rows.append(row)
     figure = _figure(rows, f"{heading(parcels)}: {kind.title}", columns, hspace, interactive=interactive)
     return _finished(figure, file, view, debug=debug)
@@ -152,9 +152,9 @@ def by_location(
     position = float(lon), float(lat)
     season = Season.of(*days, chipsize, screened, kind.card.name)
     images, label = reading.images(position, season, kind.bands), degrees(*position)
-    row = pictures.row(label, kind, images, None, cmap, percentile=percentile)
+    row = rendering.row(label, kind, images, None, cmap, percentile=percentile)
     _store(folder, season, images)
-    pictures.write(row, get.chip_images.folder_of(folder, kind.card.name), label)
+    rendering.write(row, get.chip_images.folder_of(folder, kind.card.name), label)
     figure = _figure([row], f"{label}: {kind.title}", columns, hspace, interactive=interactive)
     return _finished(figure, file, view, debug=debug)
 
@@ -229,7 +229,7 @@ def grid(  # noqa: PLR0917 - the original's order
         _store(folder, season, by_card[card])
     outlines = {card: parcel.outline_in(images.epsg) for card, images in by_card.items()}
     rows = [
-        pictures.row(
+        rendering.row(
             kind.title,
             kind,
             by_card[kind.card.name],
@@ -264,7 +264,7 @@ def _days(year: int | None, start: str | date | None, end: str | date | None) ->
 
 
 def _figure(rows: Sequence[Row], title: str, columns: int | None, hspace: float, *, interactive: bool) -> Figure:
-    return browsing.images(rows, title) if interactive else pictures.sheet(rows, title, columns, hspace)
+    return browsing.images(rows, title) if interactive else contact_sheets.sheet(rows, title, columns, hspace)
 
 
 def _finished(figure: Figure, file: str | Path | None, view: bool | None, *, debug: bool) -> Figure | None:

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator
 
 from cbm_lake.cards import palette
 from cbm_lake.show import computing
-from cbm_lake.show.pictures import Row
+from cbm_lake.show.rendering import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

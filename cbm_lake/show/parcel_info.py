@@ -14,7 +14,7 @@ from cbm_lake.cards import palette
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.basemaps import Background, Square
 from cbm_lake.parcel.declaration import Parcel, degrees, hectares
-from cbm_lake.show import background, browsing, pictures, style
+from cbm_lake.show import background, browsing, rendering, style
 from cbm_lake.show.reading import LakeLike, Reading
 from cbm_lake.show.style import Figure, Interactive, Page
 
@@ -138,13 +138,13 @@ def _plain(parcel: Parcel) -> shapely.Geometry:
 
 def _card(figure: Page, parcel: Parcel, photo: Background | None, bottom: float) -> None:
     """A parcel's map at the left, its facts at the right."""
-    axes = pictures.axes_in(figure, (0.15, bottom, _SIDE, _SIDE))
+    axes = rendering.axes_in(figure, (0.15, bottom, _SIDE, _SIDE))
     if photo is None:
         _plain_map(axes, _plain(parcel))
     else:
-        pictures.draw(axes, photo.pixels, photo.bounds, parcel.outline_in(background.MERCATOR))
+        rendering.draw(axes, photo.pixels, photo.bounds, parcel.outline_in(background.MERCATOR))
         axes.spines[:].set(color=palette.EDGE)
-        pictures.scale_bar(axes, metre=1 / math.cos(math.radians(parcel.lat)))
+        rendering.scale_bar(axes, metre=1 / math.cos(math.radians(parcel.lat)))
     texts = facts(parcel) | ({"background": photo.caption} if photo else {})
     _facts(figure, parcel.pid, texts, ((0.15 + _SIDE + 0.3) / figure.get_figwidth(), bottom + _SIDE))
 
@@ -152,14 +152,14 @@ def _card(figure: Page, parcel: Parcel, photo: Background | None, bottom: float)
 def _plain_map(axes: Axes, shape: shapely.Geometry) -> None:
     """An outline on plain ground."""
     west, south, east, north = shape.bounds
-    half = pictures.ROUND * max(east - west, north - south, 1)
+    half = rendering.ROUND * max(east - west, north - south, 1)
     x, y = (west + east) / 2, (south + north) / 2
     axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half), xticks=[], yticks=[], aspect="equal")
     axes.set_facecolor(palette.GROUND)
     axes.spines[:].set_visible(False)
-    pictures.fill(axes, shape, palette.NDVI)
-    pictures.draw_outline(axes, shape)
-    pictures.scale_bar(axes)
+    rendering.fill(axes, shape, palette.NDVI)
+    rendering.draw_outline(axes, shape)
+    rendering.scale_bar(axes)
 
 
 def _facts(figure: Page, pid: str, texts: dict[str, str], corner: tuple[float, float]) -> None:

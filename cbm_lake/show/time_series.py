@@ -14,13 +14,13 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
-from cbm_lake.show import computing, crops, curves, style, views, zooming
+from cbm_lake.show import computing, crops, curves, series_panels, style, views, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.reading import LakeLike, Reading, heading
 from cbm_lake.show.style import Figure
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -169,9 +169,9 @@ def _index(
     single = len(parcels) == 1
     panel = Panel(
         index.label,
-        (Line(label, palette.NDVI, rows[0]),) if single else _by_parcel(parcels, rows, request.most),
+        (Line(label, palette.NDVI, rows[0]),) if single else series_panels.by_parcel(parcels, rows, request.most),
         index.axis,
-        _missing(card.name),
+        series_panels.missing(card.name),
         compared=not single,
         events=reading.work(parcels[0]) if request.markers and single else (),
         crops=(crops.of_index(reading.lake, parcels[0], index, screened),) if request.crop else (),
@@ -218,11 +218,11 @@ def s2(
     if len(parcels) == 1:
         lines = tuple(Line(band, palette.BANDS[band], curve) for band, [curve] in rows.items())
         others = tuple(crops.of_bands(reading.lake, parcels[0], names, screened, card).values()) if crop else ()
-        panels = [Panel("reflectance", lines, (0, 0.1), _missing(card), crops=others)]
+        panels = [Panel("reflectance", lines, (0, 0.1), series_panels.missing(card), crops=others)]
     else:
         missing = "this band was not extracted"
         panels = [
-            Panel(f"reflectance, {band}", _by_parcel(parcels, curves_of), (0, 0.1), missing, compared=True)
+            Panel(f"reflectance, {band}", series_panels.by_parcel(parcels, curves_of), (0, 0.1), missing, compared=True)
             for band, curves_of in rows.items()
         ]
     subject = _Subject(parcels, f"{card} statistics of {', '.join(names)}")
@@ -268,7 +268,7 @@ def s1(
     panels = [
         replace(panel, shaded=std, error_bars=errorbar)
         for kind in kinds
-        for panel in _radar(reading, parcels, kind, max_line_plots, crop=crop)
+        for panel in series_panels.radar(reading, parcels, kind, max_line_plots, crop=crop)
     ]
     subject = _Subject(parcels, " or ".join(kinds))
     figure = _finish(panels, subject, file, interactive=interactive, debug=debug)
@@ -307,27 +307,11 @@ def weather(
     parcels = reading.parcels(aoi, year, pid, ptype)
     days = [reading.weather(parcel) for parcel in parcels]
     of_year = [rows[rows["time"].dt.year == int(year)] if len(rows) else rows for rows in days]
-    panels = ([_warmth(parcels, of_year)] if "t" in tstype else []) + (
-        [_rain(parcels, of_year)] if "p" in tstype else []
+    panels = ([series_panels.temperature(parcels, of_year)] if "t" in tstype else []) + (
+        [series_panels.precipitation(parcels, of_year)] if "p" in tstype else []
     )
     figure = _finish(panels, _Subject(parcels, "weather"), file, interactive=interactive, debug=debug)
     return style.displayed(figure, view)
-
-
-def _warmth(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Panel:
-    """The panel of temperatures."""
-    rows = [_weather_rows(frame, "tmean", "tmin", "tmax") for frame in days]
-    lines = (Line("daily mean, between least and greatest", palette.RED, rows[0]),)
-    return Panel("temperature (°C)", lines if len(parcels) == 1 else _by_parcel(parcels, rows), marks=False)
-
-
-def _rain(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Panel:
-    """The panel of precipitation."""
-    if len(parcels) > 1:
-        lines = _by_parcel(parcels, [_summed(frame) for frame in days])
-        return Panel("precipitation since the first day (mm)", lines, (0, 5), marks=False)
-    bars = (Line("precipitation", palette.BLUE, _weather_rows(days[0], "prec")),)
-    return Panel("precipitation (mm a day)", bars, (0, 5), bars=True, marks=False)
 
 
 def _parcels(
@@ -340,67 +324,9 @@ def _parcels(
     return parcels
 
 
-def _radar(reading: Reading, parcels: Sequence[Parcel], kind: str, most: int | None, *, crop: bool) -> list[Panel]:
-    """The panels of a card: one for a parcel, with both polarisations; one per polarisation for several."""
-    card = cards.get(kind)
-    decibel, limits = card.quantity.decibels, card.quantity.axis
-    unit = f"{card.picture} (dB)" if decibel else card.picture
-    series = [reading.series(parcel, kind) for parcel in parcels]
-    rows = {band: [computing.radar_curve(one, band, decibel=decibel) for one in series] for band in ("VV", "VH")}
-    if len(parcels) == 1:
-        lines = tuple(Line(band, palette.BANDS[band], curve) for band, [curve] in rows.items())
-        others = tuple(crops.of_radar(reading.lake, parcels[0], kind).values()) if crop else ()
-        return [Panel(unit, lines, limits, _missing(kind), crops=others)]
-    return [
-        Panel(
-            f"{unit}, {band}",
-            _by_parcel(parcels, curves_of, most),
-            None if decibel else limits,
-            _missing(kind),
-            compared=True,
-        )
-        for band, curves_of in rows.items()
-    ]
-
-
-def _weather_rows(rows: pd.DataFrame, value: str, low: str = "", high: str = "") -> pd.DataFrame:
-    """A column of the weather as a curve, with two others as its band."""
-    nothing = float("nan")
-    curve = rows[["time"]].assign(
-        value=rows[value].astype(float),
-        low=rows[low].astype(float) if low else nothing,
-        high=rows[high].astype(float) if high else nothing,
-        cloud=0.0,
-        count=1.0,
-    )
-    return curve.sort_values("time").reset_index(drop=True)
-
-
-def _summed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Precipitation since the first day."""
-    curve = _weather_rows(rows, "prec")
-    return curve.assign(value=curve["value"].fillna(0).cumsum())
-
-
-def _by_parcel(
-    parcels: Sequence[Parcel], curves_of: Sequence[pd.DataFrame], most: int | None = None
-) -> tuple[Line, ...]:
-    """One line per parcel, each in a colour of its own; of more than so many only the bands, all alike."""
-    return tuple(
-        Line(parcel.label, style.curve_colour(number), rows, style.dash(number))
-        if most is None or number < most
-        else Line(parcel.label, palette.PALE, rows, background=True)
-        for number, (parcel, rows) in enumerate(zip(parcels, curves_of, strict=True))
-    )
-
-
 def _check_lines(most: int | None) -> None:
     if most is not None and (isinstance(most, bool) or most < 1):
         raise InvalidInputError(f"max_line_plots {most!r} is no number of lines; give 1 or more, or leave it out")
-
-
-def _missing(tstype: str) -> str:
-    return f"no {tstype} statistics of this parcel; cbm-lake extract {tstype} makes them"
 
 
 @dataclass(frozen=True)
