@@ -1,4 +1,4 @@
-"""The raster of each band among an item's assets, and what the item states of the numbers in it.
+"""Selects the asset of each band in a STAC item, and checks its stated scale, offset, unit and data type.
 
 A band is known by its asset's key, else by the band that the asset states, its title or the name of its file, in this
 order. Copies at other pixel sizes than the card's are no rasters of the card.

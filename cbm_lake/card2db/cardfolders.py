@@ -1,5 +1,6 @@
-"""Sentinel-1 CARD-BS, CARD-COH6 and CARD-COH12 products as CREODIAS mounts them, and other terrain-corrected output of
-SNAP, as STAC items.
+"""Sentinel-1 CARD-BS, CARD-COH6 and CARD-COH12 products (CREODIAS or other output of SNAP) as STAC items.
+
+Layout of the products, which are terrain-corrected:
 
     <name>/<name>.dim, <name>/<name>.data/Gamma0_VV.img + .hdr     backscatter
     <name>/<name>.tif                                              coherence, band 1 VV, band 2 VH

@@ -1,4 +1,4 @@
-"""Items on their way into the catalogue: normalised, refused or stored, and counted."""
+"""Pipeline of items into the catalogue: normalised, accepted or refused, written in batches, counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a product, wherever it is kept: in a folder or in a zip archive, which is read without unpacking."""
+"""`Container`: files of a product in a folder or a zip archive, which is read without unpacking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an item is a scene of its card: only where something says so, and nothing says otherwise.
+"""Decides whether a STAC item belongs to a card: mission, processing level and product type must be stated.
 
 What counts, strongest first: names of products, product type and processing level; then the collection, which alone
 is not enough. Every refusal names what was read.

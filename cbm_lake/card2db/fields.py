@@ -1,4 +1,4 @@
-"""Values of STAC properties in the spellings that catalogues use; what cannot be read is refused by name."""
+"""Parses values of STAC properties in the spellings of different catalogues."""
 
 from __future__ import annotations
 

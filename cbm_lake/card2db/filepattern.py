@@ -1,4 +1,4 @@
-"""Patterns of file names: which files belong together as one scene, and what their names say of it.
+"""File name patterns: group files into scenes and parse date, band and tile from their names.
 
     S1_{date}_{band}.tif    {sensor}/{date}/T{tile}_*_{band}_*m.jp2    **/{date}_{direction}.tif
 

@@ -1,4 +1,4 @@
-"""What rasters say when they are catalogued: where they lie, and whether their values are what a card counts."""
+"""Inspects rasters while cataloguing: footprint, coordinate system, and whether pixel values suit the card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses in STAC items, which may depend on the file or URL that the item was read from."""
+"""Resolves hrefs of STAC items relative to the file or URL that the item was read from."""
 
 from __future__ import annotations
 

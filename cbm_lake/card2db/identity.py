@@ -1,4 +1,4 @@
-"""What tells one product from another: its datastrip, when it was produced, and the revision of its catalogue entry.
+"""Product identity: datastrip, production time and catalogue revision tell reprocessed products apart.
 
 Names are never enough. Providers reprocess in place, under the same id and addresses; receiving stations deliver one
 tile in two halves under one baseline; and one datastrip is delivered twice. The view `superseding` compares what is

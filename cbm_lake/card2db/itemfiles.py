@@ -1,4 +1,4 @@
-"""Files that hold many STAC items: STAC-GeoParquet, and JSON lines (NDJSON); here, on a web server or in a bucket."""
+"""Reads STAC-GeoParquet and NDJSON item files from disk, web servers or object stores."""
 
 from __future__ import annotations
 

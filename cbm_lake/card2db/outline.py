@@ -1,4 +1,4 @@
-"""Footprints of items in degrees, compared with the tile or the grid that the same item states."""
+"""Footprints of STAC items in EPSG:4326, validated against the item's own tile or grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of an answer that a server gives in parts: each item once, and either all of them or what is missing."""
+"""Pagination of server responses: yields each item once, and reports items that are missing at the end."""
 
 from __future__ import annotations
 

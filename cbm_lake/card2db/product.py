@@ -1,4 +1,4 @@
-"""Products on disk, found at any depth below a folder, as STAC items; `safe` and `cardfolders` read what is found."""
+"""Discovers products in folders recursively and converts them to STAC items with `safe` and `cardfolders`."""
 
 from __future__ import annotations
 

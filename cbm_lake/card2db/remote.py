@@ -1,4 +1,4 @@
-"""Static STAC: items, item collections and catalogues in files and behind URLs, and folders of them."""
+"""Crawls static STAC: items, item collections and catalogues in files, folders and behind URLs."""
 
 from __future__ import annotations
 

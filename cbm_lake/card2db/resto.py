@@ -1,4 +1,4 @@
-"""OpenSearch feeds of RESTO, as CREODIAS had one, and saved answers of them."""
+"""RESTO OpenSearch feeds, as formerly served by CREODIAS, live or saved."""
 
 from __future__ import annotations
 

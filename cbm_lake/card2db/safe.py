@@ -1,4 +1,4 @@
-"""Sentinel-2 Level-2A products (SAFE, in folders or zip archives) as STAC items, from whatever metadata is there."""
+"""Sentinel-2 Level-2A SAFE products (folders or zip archives) as STAC items, from the available metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A STAC item of any provider as one row of the catalogue."""
+"""Converts STAC items of any provider to rows of the scene catalogue."""
 
 from __future__ import annotations
 

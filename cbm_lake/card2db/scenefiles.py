@@ -1,4 +1,4 @@
-"""Scenes of one's own files as STAC items, after a look at the files: are they what the user says they are?"""
+"""Catalogues a user's own raster files as scenes, after validating them against the declared card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a catalogue is asked for: days and an area, as callers describe them."""
+"""Search parameters of a catalogue query: date range and area."""
 
 from __future__ import annotations
 

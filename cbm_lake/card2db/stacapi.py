@@ -1,4 +1,4 @@
-"""Searches of STAC APIs.
+"""Searches STAC APIs.
 
 pystac-client is not used: it follows a `next` that goes in circles for ever, ends at an empty page that has a `next`,
 says nothing when less comes than was announced, and follows links to whichever host they name.

@@ -1,4 +1,4 @@
-"""Sentinel-2 Level-2A of MAJA, as THEIA distributes it (…_FRE_B4.tif, 10000 x reflectance, no offset), as STAC items.
+"""THEIA Sentinel-2 Level-2A products of MAJA (…_FRE_B4.tif, reflectance x 10000, no offset) as STAC items.
 
 Its reflectance is corrected for slopes (FRE); it has no scene classes, so that nothing is screened by them.
 """

@@ -1,4 +1,4 @@
-"""JSON from web servers: retries, redirects, limits, credentials; the only module of card2db that speaks HTTP.
+"""HTTP client of `card2db`: JSON requests with retries, redirects, size limits and credentials.
 
 Credentials are looked up for each URL that is asked, redirects included, so that none ever goes to another host.
 """

@@ -1,4 +1,4 @@
-"""Writes the generated sample: parcels, Sentinel-2 and Sentinel-1 images with STAC items, and the truth."""
+"""Writes the generated sample: parcels, Sentinel-1 and Sentinel-2 images with STAC items, and the ground truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Background images: an orthophoto round a parcel or place, or true colour of the lake's own scenes."""
+"""Get background images of a parcel or location: orthophotos, or true colour composites of the lake's scenes."""
 
 from __future__ import annotations
 

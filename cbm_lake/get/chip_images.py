@@ -1,4 +1,4 @@
-"""Chips: small images of a parcel or place, one GeoTIFF per scene and band."""
+"""Get chips of a parcel or location: one GeoTIFF per scene and band."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the files of a parcel or place are: temp/<aoi>/<year>/<pid>/."""
+"""File layout of parcels: temp/<aoi>/<year>/<pid>/ for fetched files, data/ for permanent ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies in the folders of parcels: of which kind, of whom; and how it is deleted.
+"""Inventory of the files in parcel folders by kind and owner, and their deletion.
 
 What was fetched or drawn can be fetched again. What a person wrote or put there cannot, and is deleted only where that
 is said by itself.

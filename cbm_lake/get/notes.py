@@ -1,4 +1,4 @@
-"""What a person wrote about a parcel: data/<aoi>/<year>/<pid>/notes.txt, which nothing clears away."""
+"""Notes about a parcel in data/<aoi>/<year>/<pid>/notes.txt, which no clean-up deletes."""
 
 from __future__ import annotations
 

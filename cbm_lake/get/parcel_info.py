@@ -1,4 +1,4 @@
-"""What is declared of a parcel: crop, area, place, outline."""
+"""Get the declaration of a parcel: crop, area, location, geometry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parcels like another one."""
+"""Get the peers of a parcel: the nearest parcels of the same crop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that is wanted of several parcels at once."""
+"""Get information, time series, chips and backgrounds of several parcels in one call."""
 
 from __future__ import annotations
 

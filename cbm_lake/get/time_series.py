@@ -1,4 +1,4 @@
-"""What the satellites saw of a parcel over time, and its weather."""
+"""Get the satellite time series and the weather of a parcel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Background images: orthophotos round a place from tile servers, or true colour from the lake's own scenes.
+"""Background images of a location: orthophotos from tile servers, or true colour composites of the lake's scenes.
 
 See `tiles` for how tiles are read.
 """

@@ -1,4 +1,4 @@
-"""A parcel as declared: whose, which crop, how large, and where."""
+"""`Parcel`: a declared parcel with its key, crop, area and geometry."""
 
 from __future__ import annotations
 

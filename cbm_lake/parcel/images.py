@@ -1,4 +1,4 @@
-"""The images of a position over time, on one grid: cutouts of scenes as one dataset of xarray."""
+"""Image time series of a position: cutouts of scenes on one common grid, as an xarray dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statistics of a parcel over time, as one wide row for each scene."""
+"""Time series of a parcel's zonal statistics, one wide row per scene."""
 
 from __future__ import annotations
 

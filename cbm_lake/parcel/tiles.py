@@ -1,4 +1,4 @@
-"""Pixels out of the tiles of a tile server, read by GDAL.
+"""Reads windows of XYZ tile servers with GDAL.
 
 GDAL fetches the tiles: of servers with a URL of {x}, {y}, {z} (or {quadkey}), of WMTS, and of whatever a description of
 GDAL_WMS or GDAL_WMTS names, in any coordinate system. Decided here is from which zoom level, and so how many.

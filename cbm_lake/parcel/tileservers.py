@@ -1,4 +1,4 @@
-"""Tile servers: those built in, any provider that xyzservices lists, and those of the workspace, as GDAL opens them."""
+"""Tile server definitions: built in, from xyzservices, or from the workspace, in the form that GDAL opens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parcels that farmers declared: `load` brings them from a file, `describe` joins rasters to them."""
+"""Declared parcels: `load` imports them from vector files, `describe` adds attributes from rasters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any raster joined to parcels: elevation, slope, soil class, as columns of `parcel_attributes`: `describe`.
+"""`describe`: zonal statistics of any raster (elevation, slope, soil class) as columns of `parcel_attributes`.
 
 geometries ─ to the raster's coordinate system, vertex by vertex ─► its pixels, block by block ─► one value per parcel
 """

@@ -1,4 +1,4 @@
-"""Reports: a parcel on a few pages, as PDF and HTML, with the evidence by which anyone can recompute every number.
+"""Parcel reports as PDF and HTML with embedded evidence, from which every number can be recomputed.
 
 import cbm_lake as cbm
 

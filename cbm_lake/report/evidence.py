@@ -1,4 +1,4 @@
-"""The evidence of a report: what it says as data, with hashes, in the file itself."""
+"""The evidence of a report: its facts as JSON with hashes, embedded in the PDF or HTML file and read back from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report says of a parcel, as plain numbers and texts out of the lake as it was at one moment."""
+"""Facts of a report: the numbers and texts that one snapshot of the lake holds about a parcel."""
 
 from __future__ import annotations
 

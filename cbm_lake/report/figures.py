@@ -1,4 +1,4 @@
-"""The figures of a report, as files; where one cannot be drawn, why."""
+"""Draws the figures of a report to PNG files and records why one cannot be drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader sees in a page of HTML: its texts, and how it differs from another page."""
+"""Parses HTML reports and compares their visible content with another page."""
 
 from __future__ import annotations
 

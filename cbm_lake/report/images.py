@@ -1,4 +1,4 @@
-"""The pictures of a report: their pixels, whatever file or page they are stored in, and the digests of these."""
+"""PNG images of a report: decoding, encoding, and digests of files and of pixels."""
 
 from __future__ import annotations
 

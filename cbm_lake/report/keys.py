@@ -1,4 +1,4 @@
-"""The keys by which an agency signs its reports: Ed25519, in config/keys/ of the workspace.
+"""Ed25519 signing keys of reports, stored in config/keys/ of the workspace: `make`, `listed`, `signer`, `read`.
 
     0001-1f3a9c0d5e7b2846.key    the private key (PKCS 8, PEM), for its owner's eyes only
     0001-1f3a9c0d5e7b2846.pub    the public key (PEM), for everybody

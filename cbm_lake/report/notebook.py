@@ -1,4 +1,4 @@
-"""A notebook as a document: HTML, or PDF by way of its texts, tables and pictures."""
+"""Exports notebooks to HTML or PDF: `from_notebook`."""
 
 from __future__ import annotations
 

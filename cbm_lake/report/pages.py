@@ -1,4 +1,4 @@
-"""Facts and figures as pages: PDF by typst, HTML by jinja2. Data go to both as data, never as markup."""
+"""Renders facts and figures to PDF (typst) and HTML (jinja2); values are passed as data, never as markup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader sees in a PDF: its pages as texts and pictures, and one digest of all that is drawn."""
+"""Parses PDF reports: page texts, images, and one digest of everything that is drawn."""
 
 from __future__ import annotations
 

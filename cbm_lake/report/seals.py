@@ -1,4 +1,4 @@
-"""Signatures of reports, each of which names the report before it, so that one taken away or put elsewhere is missed.
+"""Signatures of reports and their hash chain: each names its predecessor, so that a missing or moved one is detected.
 
     content      SHA-256 of the evidence and of the digests of its pages
     statement    {"content", "key": name of the key, "number": 1, 2, …, "previous": SHA-256 of the statement before}

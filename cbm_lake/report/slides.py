@@ -1,4 +1,4 @@
-"""A parcel's year as slides (.pptx): what is declared, its curves, calendars of its images and of their pixels."""
+"""Parcel slides (.pptx): parcel information, time series and calendar views."""
 
 from __future__ import annotations
 

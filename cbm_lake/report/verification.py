@@ -1,4 +1,4 @@
-"""Whether a report still holds: its values, its pages as a reader sees them, its signature, its place in the chain."""
+"""Verifies reports: values against the lake, pages against the evidence, signature and position in the chain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands on the pages: the facts in plain words."""
+"""Texts of a report: turns its facts into sentences and table rows."""
 
 from __future__ import annotations
 

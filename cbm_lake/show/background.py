@@ -1,4 +1,4 @@
-"""Orthophotos behind parcels and places."""
+"""Orthophotos of parcels and locations as figures: `by_pid`, `by_location`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images and maps for notebooks, by holoviews: zoom, and a slider over the dates."""
+"""Interactive images and maps for notebooks (holoviews), with zoom and a date slider."""
 
 from __future__ import annotations
 

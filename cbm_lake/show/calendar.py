@@ -1,4 +1,4 @@
-"""A parcel's year: images, histograms or scatter plots of every month in a column, a curve below on the same axis."""
+"""Calendar view of a parcel's year: monthly columns of images, histograms or scatter plots above an index curve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images of parcels and places over time: NDVI, true colour, any three bands, one band in a colour map."""
+"""Figures of satellite images (chips) of parcels and locations: NDVI, true colour, band composites, single bands."""
 
 from __future__ import annotations
 

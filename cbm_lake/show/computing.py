@@ -1,4 +1,4 @@
-"""Numbers for figures: curves from statistics, clouds and places of pixels. Plain tables and arrays in and out."""
+"""Data behind the figures: index, band and radar curves, cloud shares and pixel masks; tables and arrays in and out."""
 
 from __future__ import annotations
 

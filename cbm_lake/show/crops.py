@@ -1,4 +1,4 @@
-"""How the other parcels of a crop are, behind the curves of one: their mean and standard deviation day by day."""
+"""Reference curves of a crop: daily mean and standard deviation of all other parcels that declare it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curves over time, in one panel or several: what they are, their ranges and key, and how matplotlib draws them."""
+"""Time series panels in matplotlib: lines, quartile bands, markers, axis limits and the legend."""
 
 from __future__ import annotations
 

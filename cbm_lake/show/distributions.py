@@ -1,4 +1,4 @@
-"""The pixels of a parcel on a day as a small drawing: the histogram of an index, or red against near infrared."""
+"""Small plots of a parcel's pixels on one date: index histogram, or red against near-infrared scatter plot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is declared of parcels, as a card: the outline, and the facts beside it."""
+"""Figures of parcel information: geometry, crop, area and location of declared parcels."""
 
 from __future__ import annotations
 

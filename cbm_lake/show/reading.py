@@ -1,4 +1,4 @@
-"""What figures are drawn from: parcels, time series, images and orthophotos, asked of a lake or a server."""
+"""`Reading`: fetches and caches the parcels, time series, images and orthophotos that figures are drawn from."""
 
 from __future__ import annotations
 

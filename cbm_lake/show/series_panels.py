@@ -33,7 +33,7 @@ def precipitation(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Pa
 
 
 def radar(reading: Reading, parcels: Sequence[Parcel], kind: str, most: int | None, *, crop: bool) -> list[Panel]:
-    """The panels of a Sentinel-1 card: one with both polarisations for a single parcel, one per polarisation for several."""
+    """The panels of a Sentinel-1 card: both polarisations in one for a single parcel, else one per polarisation."""
     card = cards.get(kind)
     decibel, limits = card.quantity.decibels, card.quantity.axis
     unit = f"{card.picture} (dB)" if decibel else card.picture
@@ -77,7 +77,7 @@ def _summed(rows: pd.DataFrame) -> pd.DataFrame:
 def by_parcel(
     parcels: Sequence[Parcel], curves_of: Sequence[pd.DataFrame], most: int | None = None
 ) -> tuple[Line, ...]:
-    """One line per parcel in its own colour; from the `most`-th parcel on, only the shaded quartiles in a common grey."""
+    """One line per parcel, each in its own colour; beyond the first `most` only grey quartile bands."""
     return tuple(
         Line(parcel.label, style.curve_colour(number), rows, style.dash(number))
         if most is None or number < most

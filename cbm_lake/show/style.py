@@ -1,4 +1,4 @@
-"""The looks that all figures share: type sizes, titles, date axes, and how figures become files."""
+"""Common style of all figures: fonts, line colours, date axes, and saving to a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curves of parcels over time: NDVI, Sentinel-2 bands, Sentinel-1 backscatter and coherence, weather."""
+"""Time series figures of parcels: indices, Sentinel-2 bands, Sentinel-1 backscatter and coherence, weather."""
 
 from __future__ import annotations
 

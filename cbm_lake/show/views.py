@@ -1,4 +1,4 @@
-"""What images are made of: an index, three bands, one band, scene classes, radar; and the colours of their pixels."""
+"""`View`: an index, band, band composite, scene classification or radar band, and how its pixels map to colours."""
 
 from __future__ import annotations
 

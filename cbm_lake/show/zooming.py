@@ -1,4 +1,4 @@
-"""Curves over time for notebooks, by hvplot and holoviews: the same ranges, colours and key as in a file, and zoom."""
+"""Interactive time series for notebooks (hvplot, holoviews), with the limits, colours and legend of the static ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cutouts: single bands of scenes round a position, each in its own pixels; many at a time."""
+"""Cutouts: single bands of scenes around a position at native resolution, read concurrently."""
 
 from __future__ import annotations
 

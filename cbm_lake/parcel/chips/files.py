@@ -1,4 +1,4 @@
-"""Chips as GeoTIFF files."""
+"""Writes chips as GeoTIFF files."""
 
 from __future__ import annotations
 

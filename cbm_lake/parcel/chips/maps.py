@@ -1,4 +1,4 @@
-"""Scenes as pictures: map tiles, and chips as PNG."""
+"""Renders scenes as PNG: map tiles and chips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels of scenes round a position, out of the cube or the scenes' own files, harmonised."""
+"""Reads pixels of scenes around a position from the cube or the scene files, with harmonised offsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scenes over a position: which of them cover a chip, and the rasters of their bands."""
+"""Selects the scenes that cover a chip, and the rasters of their bands."""
 
 from __future__ import annotations
 

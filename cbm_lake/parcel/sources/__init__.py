@@ -1,4 +1,4 @@
-"""Where `get` reads: the lake itself ("direct") or a REST server ("api"). Both answer alike."""
+"""Sources of parcel data with one interface: the lake itself ("direct") or a REST server ("api")."""
 
 from __future__ import annotations
 

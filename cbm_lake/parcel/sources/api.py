@@ -1,4 +1,4 @@
-"""A REST server as a source: ours, or the original's."""
+"""`api` source: a REST server of this project or of the original library."""
 
 from __future__ import annotations
 

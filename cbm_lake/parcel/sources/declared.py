@@ -1,4 +1,4 @@
-"""The declared parcels of one set: asked by SQL, or, by a server, which is asked often, kept in memory."""
+"""Looks up the declared parcels of a set, by SQL or from an in-memory cache for servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lake as a source."""
+"""`direct` source: reads parcel data from the lake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions to a REST server over HTTP, and the files that it gives."""
+"""HTTP client of the `api` source: requests to a REST server and downloads of files."""
 
 from __future__ import annotations
 

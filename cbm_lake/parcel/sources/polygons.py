@@ -1,4 +1,4 @@
-"""A polygon as callers write it: shapely, geopandas, GeoJSON, or the original's text."""
+"""Parses polygons from shapely, geopandas, GeoJSON or the original library's text format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source can be asked, and in which forms it answers."""
+"""`Source` protocol: the requests that a source answers, and the types of the answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forms in which a REST server is asked and answers, and the objects that they stand for."""
+"""Request and response formats of the REST interface, converted to and from domain objects."""
 
 from __future__ import annotations
 
