@@ -52,13 +52,13 @@ class _Candidate:
 
     @property
     def rank(self) -> tuple[int, bool, bool, bool]:
-        """Lower is better; of twins the COG, of two corrections the one that also corrects for slopes."""
+        """Sort key, lower is better: COG before its twin, slope-corrected before other corrections."""
         slopes_kept = bool(_SLOPES_KEPT.search(f"{self.key} {self.asset['href']}"))
         return self.found_by, self.metres is None, self._is_jpeg, slopes_kept
 
     @property
     def file(self) -> str:
-        """The name of the raster's file."""
+        """File name of the raster."""
         return _file(self.asset)
 
     @property
@@ -69,7 +69,7 @@ class _Candidate:
 
 
 def of_bands(document: Mapping[str, Any], card: Card) -> dict[str, Asset]:
-    """The asset of each band of the card at the card's pixel size; a COG rather than its JPEG 2000 twin.
+    """Select the asset of each band at the card's pixel size, preferring a COG to its JPEG 2000 twin.
 
     Raises:
         InvalidInputError: two rasters of one band are equally good.
@@ -84,7 +84,7 @@ def of_bands(document: Mapping[str, Any], card: Card) -> dict[str, Asset]:
 
 
 def named(document: Mapping[str, Any]) -> str:
-    """The keys of an item's assets, with the bands that share a file, for messages."""
+    """Describe the assets of an item, with the bands of multi-band files, for messages."""
     stated = (document.get("assets") or {}).items()
     return f"its assets are {some((_described(*one) for one in stated), 12)}" if stated else "it has no assets"
 
@@ -222,7 +222,7 @@ def _stated(asset: Asset, name: str) -> Any:
 
 
 def offset(band: str, asset: Asset, card: Card) -> int | None:
-    """The offset that the asset of a band of reflectance states, in DN: -0.1 at a scale of 0.0001 is -1000, else None.
+    """Stated offset of a reflectance asset in DN (-0.1 at scale 0.0001 is -1000), or None.
 
     What a Zarr store of reflectance states is true of floats, not of the numbers that are read from it (see `eopf`).
 
@@ -253,7 +253,7 @@ def offset(band: str, asset: Asset, card: Card) -> int | None:
 
 
 def check_scale(band: str, asset: Asset, card: Card) -> None:
-    """Refuse the asset of a band that states another unit, scale or offset than those of all scenes of the card.
+    """Refuse an asset whose stated unit, scale or offset differs from the card's.
 
     Raises:
         InvalidInputError: the message names band and value.
@@ -269,13 +269,13 @@ def check_scale(band: str, asset: Asset, card: Card) -> None:
 
 
 def check_offset(offset_dn: int, words: str) -> None:
-    """Refuse an offset in DN that cannot be of Sentinel-2."""
+    """Refuse an offset in DN that is impossible for Sentinel-2."""
     if abs(offset_dn) > _FURTHEST:
         raise InvalidInputError(f"{words}, which is beyond 0.2 of reflectance")
 
 
 def check_radar(band: str, asset: Asset, card: Card) -> None:
-    """Refuse radar that is not stated to be in linear units as floats, where something is stated.
+    """Refuse radar assets that are stated to be anything but linear floats.
 
     Raises:
         InvalidInputError: the message names band and value.

@@ -34,7 +34,7 @@ _DAY: Final = 86_400
 
 
 def mission_of(text: str) -> str | None:
-    """S2A, S1, …, from a platform or constellation in any spelling; None when no card or several are of it."""
+    """Parse S2A, S1, … from a platform or constellation; None if no card, or several, match."""
     units_by_code = {
         mission.code: {match["unit"] or "" for match in mission.platform.finditer(text.upper())}
         for mission in cards.MISSIONS.values()
@@ -47,7 +47,7 @@ def mission_of(text: str) -> str | None:
 
 
 def sensor_in(name: str) -> str | None:
-    """S2A, S1, …, from the name of a product."""
+    """Parse S2A, S1, … from a product name."""
     matches = [
         (match.start(), mission.code, match["unit"] or "")
         for mission in cards.MISSIONS.values()
@@ -65,7 +65,7 @@ def _mission(sensor: str) -> cards.Mission:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What an item says of its own kind."""
+    """Statements of an item about its mission, level and product type."""
 
     document: Mapping[str, Any]
     properties: Mapping[str, Any]
@@ -77,7 +77,7 @@ class Evidence:
     """Of the rasters that were found."""
 
     def check(self, card: cards.Card) -> None:
-        """Refuse what is not of the card, and what nothing says to be.
+        """Refuse an item that belongs to another card, or that nothing assigns to this one.
 
         Raises:
             InvalidInputError: the message names what was read.
@@ -96,7 +96,7 @@ class Evidence:
 
     @cached_property
     def sensor(self) -> str | None:
-        """S2A, S1B, …; only S2 or S1 where the unit is not told; None where nothing tells the mission."""
+        """S2A, S1B, …; S2 or S1 if the unit is unknown; None if the mission is."""
         named = next((sensor for name in self._names if (sensor := sensor_in(name))), None)
         platform = mission_of(self._platform)
         if named and platform and _mission(named) == _mission(platform):
@@ -255,7 +255,7 @@ class Evidence:
 
 
 def level_in_name(name: str) -> str | None:
-    """L2A, L1C, …, from the name of a Sentinel-2 product at any provider."""
+    """Parse L2A, L1C, … from a Sentinel-2 product name of any provider."""
     upper = name.upper()
     match = _LEVEL_IN_NAME.search(upper)
     return match["level"] if match else ("L2A" if _FORCE.search(upper) else None)

@@ -20,7 +20,7 @@ _TOOLBOX: Final = 99
 
 
 def boolean(value: Any, name: str) -> bool:
-    """A property that is true or false, also as text or number.
+    """Parse a boolean, also from text or number.
 
     Raises:
         InvalidInputError: it is neither.
@@ -32,7 +32,7 @@ def boolean(value: Any, name: str) -> bool:
 
 
 def number(value: Any, name: str) -> float:
-    """A finite number, also as text.
+    """Parse a finite number, also from text.
 
     Raises:
         InvalidInputError: it is none.
@@ -47,7 +47,7 @@ def number(value: Any, name: str) -> float:
 
 
 def baseline(value: Any) -> str:
-    """A processing baseline as 05.10, from "0510", "N0510", "05.10", "v05.10", 5.1 (what is left of 05.10), 510 or 5.
+    """Parse a processing baseline to 05.10, from "0510", "N0510", "05.10", "v05.10", 5.1 (a truncated 05.10), 510 or 5.
 
     Raises:
         InvalidInputError: it is none of these spellings.
@@ -64,5 +64,5 @@ def baseline(value: Any) -> str:
 
 
 def first(properties: Mapping[str, Any], *names: str) -> Any:
-    """The first of these properties that there is, else None."""
+    """The first of these properties that is present, else None."""
     return next((properties[name] for name in names if properties.get(name) is not None), None)

@@ -49,12 +49,12 @@ class Leftover:
 
     @property
     def by_person(self) -> bool:
-        """Whether a person wrote it or put it there."""
+        """Whether a person wrote the file or put it there."""
         return self.kind in (NOTES, OTHERS)
 
 
 def of_folders(parcel_folders: Iterable[Path]) -> list[Leftover]:
-    """What lies in folders of parcels.
+    """List the files in parcel folders.
 
     Raises:
         ConfigError: a folder cannot be read.
@@ -63,7 +63,7 @@ def of_folders(parcel_folders: Iterable[Path]) -> list[Leftover]:
 
 
 def in_words(files: Sequence[Leftover]) -> str:
-    """How much there is of each kind, of whom: 2 parcels (…): chips (48 files, 1.2 MB), notes (…); files of ada."""
+    """Summarize files by kind and owner: 2 parcels (…): chips (48 files, 1.2 MB), notes (…); files of ada."""
     parcels = sorted({each.parcel for each in files})
     kinds = dict.fromkeys(each.kind for each in sorted(files, key=lambda each: (each.by_person, each.kind)))
     parts = [f"{kind} ({_amount([each for each in files if each.kind == kind])})" for kind in kinds]
@@ -74,13 +74,13 @@ def in_words(files: Sequence[Leftover]) -> str:
 
 
 def by_person(files: Sequence[Leftover]) -> str:
-    """Which of it a person made, one after the other; "" where nothing is."""
+    """Summarize the files made by a person; "" if there are none."""
     by_name = ((each.kind if each.kind == NOTES else each.file.name, each) for each in files if each.by_person)
     return some(f"{name} of parcel {each.parcel} ({_size(each.size)}, of {each.owner})" for name, each in by_name)
 
 
 def delete(files: Sequence[Leftover], *, also_by_person: bool = False) -> int:
-    """Delete files, and the folders that are empty then; returns how many files.
+    """Delete files and folders that become empty; returns the number of files.
 
     What a person made stays unless `also_by_person`; notes in temp/ are then moved to data/.
 

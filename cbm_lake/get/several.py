@@ -47,7 +47,7 @@ def by_pids(
     lake: Lake | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
-    """Get parcels one after the other, files under temp/<aoi>/<year>/<pid>/; one that fails does not stop the others.
+    """Get several parcels, files under temp/<aoi>/<year>/<pid>/; failures are collected and do not stop the others.
 
     Args:
         aoi: area.

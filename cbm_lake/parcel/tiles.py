@@ -43,7 +43,7 @@ _MOST_TILES: Final = 100
 
 
 def tiles(name: str, bounds: Bounds, size: int) -> NDArray[np.uint8]:
-    """Red, green and blue of a square of Web Mercator, out of the tiles of the zoom level that fits."""
+    """RGB pixels of a square of Web Mercator, from the tiles of the best fitting zoom level."""
     definition = tileservers.definition(name)
     attempts = 0
     try:

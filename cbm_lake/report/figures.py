@@ -17,7 +17,7 @@ Figures = tuple[dict[str, bytes], dict[str, str], str]
 
 
 def draw(reading: Reading, key: Key, folder: Path, tms: str) -> Figures:
-    """Draw them all.
+    """Draw all figures.
 
     Args:
         reading: of the lake.

@@ -42,7 +42,7 @@ _WAIT: Final = 120
 
 @dataclass(frozen=True)
 class Link:
-    """The statement of a report in the chain, with its signature."""
+    """Signed statement of a report in the chain."""
 
     content: str
     key: str
@@ -55,7 +55,7 @@ class Link:
 
     @property
     def statement(self) -> Facts:
-        """What is signed."""
+        """The signed fields."""
         return {"content": self.content, "key": self.key, "number": self.number, "previous": self.previous}
 
     @property
@@ -65,18 +65,18 @@ class Link:
 
     @property
     def holds(self) -> bool:
-        """Whether the signature is of this statement, by the key that stands beside it."""
+        """Whether the signature is valid for this statement and its public key."""
         message = _DOMAIN + facts.text(self.statement).encode("ascii")
         return self.key == self.public.name and self.public.verifies(self.signature, message)
 
 
 def content_of(sealed: Facts, rendered: dict[str, str]) -> str:
-    """SHA-256 of the evidence and of what a reader sees."""
+    """SHA-256 of the evidence and of the rendered pages."""
     return facts.digest({"evidence": sealed, "rendered": rendered})
 
 
 def sign(sealed: Facts, rendered: dict[str, str], signer: Signer) -> Facts:
-    """The evidence with its seal; the register has it then.
+    """Sign the evidence and append its statement to the register.
 
     Args:
         sealed: the evidence.
@@ -113,7 +113,7 @@ def sign(sealed: Facts, rendered: dict[str, str], signer: Signer) -> Facts:
 
 
 def link_of(document: Facts, label: str) -> Link | None:
-    """The statement of a report by its evidence; None where it is not signed.
+    """Read the statement of a report from its evidence; None if it is not signed.
 
     Raises:
         InvalidInputError: its seal is none.
@@ -145,12 +145,12 @@ def _link(row: Facts, label: str) -> Link:
 
 
 def register() -> Path:
-    """Where the statements of the workspace stand."""
+    """Path of the workspace's register of statements."""
     return Workspace.here().data / "reports" / "register.jsonl"
 
 
 def registered(file: Path) -> list[Link]:
-    """The statements in a register.
+    """Read the statements of a register.
 
     Raises:
         SourceError: it cannot be read.
@@ -199,7 +199,7 @@ def _last(file: Path) -> Link | None:
 
 
 def _end(file: Path) -> int:
-    """Where the last whole line ends; after it half a line may stand."""
+    """Offset of the end of the last complete line; a partial line may follow."""
     if not file.exists():
         return 0
     with file.open("rb") as stream:
@@ -210,7 +210,7 @@ def _end(file: Path) -> int:
 
 
 def _append(file: Path, row: Facts) -> None:
-    """Add a line, after the last whole one."""
+    """Append a line after the last complete one."""
     end = _end(file)
     with file.open("r+b" if file.exists() else "wb") as stream:
         stream.seek(end)
@@ -223,7 +223,7 @@ def _append(file: Path, row: Facts) -> None:
 
 
 def broken(links: Iterable[Link], trusted: Sequence[PublicKey]) -> list[str]:
-    """Where a chain of statements is broken: what is missing, stands there twice, was put elsewhere, or is not signed.
+    """Check a chain of statements for missing, duplicate, reordered or unsigned ones.
 
     Args:
         links: the statements, in any order.
@@ -241,7 +241,7 @@ def broken(links: Iterable[Link], trusted: Sequence[PublicKey]) -> list[str]:
 
 
 def _step(before: Link, after: Link) -> list[str]:
-    """What is wrong between two statements of a chain."""
+    """Problems between two consecutive statements."""
     if after.number == before.number:
         same = after.digest == before.digest
         return [] if same else [f"{before.label} and {after.label} are both number {after.number}"]
@@ -255,7 +255,7 @@ def _missing(first: int, last: int) -> str:
 
 
 def unregistered(links: Sequence[Link], entries: Sequence[Link]) -> list[str]:
-    """Which reports a register does not have, or has otherwise."""
+    """Reports that are missing from a register, or differ from it."""
     there: dict[int, Any] = {entry.number: entry.digest for entry in entries}
     return [
         f"{link.label} (number {link.number}) is not the report of that number in the register"

@@ -35,7 +35,7 @@ _RINGS: Final = (("white", 4), (palette.INK, 2))
 
 
 def images(rows: Sequence[Row], heading: str) -> Interactive:
-    """The rows side by side, with one slider over the dates for all."""
+    """The rows side by side, with one date slider for all."""
     import holoviews as hv
 
     hv.extension("bokeh", logo=False)
@@ -56,7 +56,7 @@ def images(rows: Sequence[Row], heading: str) -> Interactive:
 
 
 def _key(row: Row) -> list[Interactive]:
-    """What the colours of a row mean, as layers without pixels: a bar of an index or band, names of scene classes."""
+    """Legend of a row as layers without pixels: the colour bar of an index or band, or the names of scene classes."""
     import holoviews as hv
     from matplotlib.colors import to_hex
 
@@ -73,7 +73,7 @@ def _key(row: Row) -> list[Interactive]:
 
 
 def beside(maps: Sequence[Interactive], columns: int = 3) -> Interactive:
-    """Elements side by side, so many in a row; one stays by itself."""
+    """Elements side by side, `columns` in a row; a single one is returned unchanged."""
     import holoviews as hv
 
     hv.extension("bokeh", logo=False)
@@ -81,7 +81,7 @@ def beside(maps: Sequence[Interactive], columns: int = 3) -> Interactive:
 
 
 def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Interactive:
-    """A parcel with what is known of it under the pointer."""
+    """A parcel geometry with a hover tooltip of its attributes."""
     import holoviews as hv
 
     hv.extension("bokeh", logo=False)
@@ -116,7 +116,7 @@ def picture(
     title: str,
     key: Sequence[Interactive] = (),
 ) -> Interactive:
-    """Pixels where they lie, with an outline, and layers that say what their colours mean."""
+    """Pixels at their coordinates, with the parcel geometry and legend layers."""
     import holoviews as hv
 
     hv.extension("bokeh", logo=False)

@@ -56,7 +56,7 @@ def by_pid(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure:
-    """A figure of a parcel's year: its images month by month with its outline, and a curve below.
+    """Plot the calendar view of a parcel's year: its images by month, and an index curve below.
 
     The curve is of what the images show: an index, backscatter or coherence; else of NDVI.
 
@@ -107,7 +107,7 @@ def histograms(
     file: str | Path | None = None,
     lake: LakeLike = None,
 ) -> Page:
-    """A figure of a parcel's year: the histogram of an index over its pixels for every date, and the index below.
+    """Plot a parcel's year as histograms: an index over its pixels on each date, and the index curve below.
 
     Args and errors are those of `by_pid`; index is one of `cards.INDICES`.
     """
@@ -135,7 +135,7 @@ def scatter(
     file: str | Path | None = None,
     lake: LakeLike = None,
 ) -> Page:
-    """A figure of a parcel's year: its pixels by red and near infrared for every date, and its NDVI below.
+    """Plot a parcel's year as scatter plots: red against near infrared on each date, and the NDVI curve below.
 
     Args and errors are those of `by_pid`.
     """
@@ -149,7 +149,7 @@ def scatter(
 
 @dataclass(frozen=True)
 class _Look:
-    """How the images of a calendar are drawn."""
+    """Layout options of the images in a calendar."""
 
     chipsize: int | None = None
     """Metres a side; None shows the parcel and its surroundings."""
@@ -159,7 +159,7 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Content:
-    """What a calendar is drawn from."""
+    """The data of a calendar."""
 
     parcel: Parcel
     view: View
@@ -173,7 +173,7 @@ class _Content:
 
 
 def _content(reading: Reading, parcel: Parcel, kind: View, months: list[tuple[date, date]], look: _Look) -> _Content:
-    """What a calendar is drawn from; without images where there are none, if there is a curve.
+    """The data of a calendar; images may be missing if there is a curve.
 
     Raises:
         NotFoundError: neither images nor statistics.
@@ -193,7 +193,7 @@ def _content(reading: Reading, parcel: Parcel, kind: View, months: list[tuple[da
 
 
 def _panel(series: TimeSeries, kind: View, screen: Classes, first: date, last: date) -> Panel:
-    """The curve of what a view shows, between two days."""
+    """The time series panel of a view between two days."""
     card, index = kind.card, kind.index or INDICES["ndvi"]
     if card.is_optical:
         label, limits, colour = index.label, index.axis, palette.NDVI
@@ -208,7 +208,7 @@ def _panel(series: TimeSeries, kind: View, screen: Classes, first: date, last: d
 
 
 def _saved(page: _Content, cells: Callable[[Pixels], Draw], words: str, file: str | Path | None) -> Page:
-    """The figure with a drawing of the parcel's pixels for every date."""
+    """The figure with one distribution plot per date."""
     if page.images is None:
         raise NotFoundError(
             f"no images of parcel {page.parcel.pid} in these months; cbm-lake card2db catalogues scenes"
@@ -225,7 +225,7 @@ def _saved(page: _Content, cells: Callable[[Pixels], Draw], words: str, file: st
 
 
 def _months(year: int, start: str | date | None, end: str | date | None) -> list[tuple[date, date]]:
-    """The months of the calendar: those of the year, unless days are given."""
+    """The months of the calendar: those of the year, or of the requested days."""
     months = months_between(start or f"{year}-01-01", end or f"{year}-12-31")
     if len(months) > _MOST:
         raise InvalidInputError(f"{start} to {end} are {len(months)} months; a calendar shows at most {_MOST}")
@@ -233,7 +233,7 @@ def _months(year: int, start: str | date | None, end: str | date | None) -> list
 
 
 def _with_clouds(images: Images, curve: pd.DataFrame) -> Images:
-    """The images with the clouds that the curve has for their dates, where these are known there."""
+    """The images with the cloud shares of the time series, where it has their dates."""
     judged = curve[curve["cloud"].notna()]
     clouds = dict(zip(judged["time"].dt.date, judged["cloud"], strict=True))
     shares = [clouds.get(image.obstime.date(), image.cloud) for image in images.images]
@@ -245,7 +245,7 @@ Cell = Callable[["Axes", Row, "Image"], None]
 
 
 def _draw(page: _Content, cell: Cell, words: str | None = None) -> Page:
-    """The figure; positions are reckoned in inches, so that images stand above their time on the axis."""
+    """Draw the figure; positions are in inches, so that images align with their dates on the time axis."""
     months, images = page.months, page.images
     length = (months[-1][1] - months[0][0]).days + 1
     inch = (style.WIDTH + 0.7 - _LEFT - _RIGHT) / length
@@ -277,19 +277,19 @@ def _draw(page: _Content, cell: Cell, words: str | None = None) -> Page:
 
 
 def _image(axes: Axes, row: Row, image: Image) -> None:
-    """The image of a day, framed by what clouds hide."""
+    """The image of a day, in a frame coloured by cloud cover."""
     rendering.draw(axes, rendering.rgba(row, image), row.images.bounds, row.outline, width=1.0)
     rendering.frame(axes, row, image)
 
 
 def _of_month(row: Row | None, month: tuple[date, date]) -> list[datetime]:
-    """When the images of a month were taken."""
+    """Timestamps of the images of a month."""
     images = row.images.images if row else ()
     return [image.obstime for image in images if month[0] <= image.obstime.date() <= month[1]]
 
 
 def _month(figure: Page, box: tuple[float, float, float, float], first: date, number: int, months: int) -> None:
-    """The column of a month: every other one shaded, its name above."""
+    """The column of a month with its name above; every other column is shaded."""
     from matplotlib.patches import Rectangle
 
     width, height = figure.get_size_inches()
@@ -312,7 +312,7 @@ def _day(
     *,
     scaled: bool,
 ) -> None:
-    """A day with its number in the month, and how much of the parcel is clouded."""
+    """An image or plot with the day of the month and the cloud share above."""
     image = row.at(moment) if row else None
     if row is None or image is None:
         return
@@ -331,7 +331,7 @@ def _day(
 def _curve(
     figure: Page, panel: Panel, box: tuple[float, float, float, float], months: Sequence[tuple[date, date]]
 ) -> None:
-    """The NDVI below the images, on the same axis of time."""
+    """The index curve below the images, on the same time axis."""
     axes = rendering.axes_in(figure, box)
     curves.draw_panel(axes, panel)
     axes.patch.set_alpha(0)
@@ -340,13 +340,13 @@ def _curve(
 
 
 def _days(months: Sequence[tuple[date, date]]) -> tuple[float, float]:
-    """The days since 1970 from the first month's begin to the last one's end."""
+    """Days since 1970 of the start of the first month and the end of the last."""
     begin, end = np.array([months[0][0], months[-1][1] + timedelta(days=1)], "datetime64[D]").astype(float)
     return float(begin), float(end)
 
 
 def _foot(figure: Page, row: Row | None, words: str | None) -> None:
-    """What the frames mean, what the images show, how wide they are."""
+    """Legend: frame colours, contents and width of the images."""
     if row is None:
         return
     metres = computing.distance(row.images.size * row.images.transform.a)

@@ -49,7 +49,7 @@ def by_pid(  # noqa: PLR0917 - the original's order
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of all images of a parcel in some days, with its outline; of several parcels, a row for each.
+    """Plot all images of a parcel in a period, with its geometry; several parcels get one row each.
 
     Every image is also written by itself to temp/<aoi>/<year>/<pid>/chipimages/<bands>_<date>.png. All images of a row
     have the same scale of colours, so that dates can be compared.
@@ -132,7 +132,7 @@ def by_location(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of all images of a place in some days; clouds are counted in the whole image.
+    """Plot all images of a location in a period; cloud cover is computed over the whole image.
 
     Every image is also written by itself to temp/<lon>_<lat>/chipimages/<bands>_<date>.png. Args and errors are those
     of `by_pid`; lon and lat are in degrees. An area and a year may stand before them, as in version 0.1: the year is
@@ -160,7 +160,7 @@ def by_location(
 
 
 def _store(folder: Path, season: Season, images: Images) -> None:
-    """Write the chips that images are made of, as `get` does, and marks that say of which size and days they are."""
+    """Write the chips behind the images, as `get` does, and record their size and period."""
     card = season.card
     get.chip_images.store(folder, card, images.cutouts)
     chips = get.chip_images.folder_of(folder, card)
@@ -171,7 +171,7 @@ def _store(folder: Path, season: Season, images: Images) -> None:
 
 
 def _one_view(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
-    """The original's imgtype, a list of bands of one picture, as a list of one view."""
+    """Convert the original library's imgtype, a list of bands of one image, to a list of one view."""
     if "imgtype" in kwargs:
         kwargs = {**kwargs, "views": [kwargs["imgtype"]]}
         del kwargs["imgtype"]
@@ -209,7 +209,7 @@ def grid(  # noqa: PLR0917 - the original's order
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of one parcel in several views, also of several cards, one below the other, date by date.
+    """Plot several views of one parcel, also of several cards, one row each and one column per date.
 
     Args and errors are those of `by_pid`; views are what its `bands` are. A list of bands at their position, or as the
     original's imgtype, is one picture of these bands; views=["B04", "B08"] are two.
@@ -257,7 +257,7 @@ def _check(
 
 
 def _days(year: int | None, start: str | date | None, end: str | date | None) -> tuple[str | date, str | date]:
-    """The first and the last day, those of the year where they are not given."""
+    """First and last day; default to those of the year."""
     if year is None and not (start and end):
         raise InvalidInputError("which days? give start_date and end_date")
     return start or f"{year}-01-01", end or f"{year}-12-31"

@@ -38,7 +38,7 @@ _NARROWEST: Final = 6.0
 
 
 def sheet(rows: Sequence[Row], heading: str, columns: int | None = None, hspace: float = 0.0) -> Page:
-    """A figure of images: a row per parcel or view, a column per date; what does not fit continues below.
+    """Draw a contact sheet: one row per parcel or view, one column per date, wrapped where the page is too narrow.
 
     Args:
         rows: what is shown; dates are those of any of them.
@@ -72,14 +72,14 @@ def sheet(rows: Sequence[Row], heading: str, columns: int | None = None, hspace:
 
 
 def _lines(rows: Sequence[Row], number: int) -> int:
-    """Lines of words above a row: date and clouds above the first, clouds above other parcels, none above views."""
+    """Lines of text above a row: date and clouds for the first, clouds for other parcels, none for other views."""
     if not number:
         return 2
     return 1 if rows[number].images is not rows[0].images else 0
 
 
 def _line(figure: Page, row: Row, block: Sequence[datetime], corner: tuple[float, float, float], words: int) -> None:
-    """A row's images of some dates, side by side from a corner on (left, top, side; inches from above)."""
+    """Draw the images of a row for some dates, side by side from a corner (left, top, side in inches from the top)."""
     x, top, side = corner
     for column, moment in enumerate(block):
         box = (x + column * (side + _GAP), figure.get_figheight() - top - side, side, side)
@@ -87,19 +87,19 @@ def _line(figure: Page, row: Row, block: Sequence[datetime], corner: tuple[float
 
 
 def _columns(days: int, rows: int) -> int:
-    """Side by side: all of up to five dates; more in lines of like length, of at most eight, or six of one row."""
+    """Images side by side: up to five dates in one line, more in lines of similar length."""
     most = 6 if rows == 1 else 8
     lines = -(-days // most)
     return -(-days // lines)
 
 
 def _side(across: int) -> float:
-    """Inches a side of an image, of which so many stand side by side."""
+    """Side length of an image in inches, for `across` images side by side."""
     return float(np.clip((style.WIDTH - 2 * LEFT) / across - _GAP, 1.35, 5.7 if across == 1 else 4.2))
 
 
 def _cell(axes: Axes, row: Row, moment: datetime, words: int) -> None:
-    """An image of a sheet, or the words that there is none; above it up to two lines: date, clouds."""
+    """Draw one image of a sheet, or "no image"; above it up to two lines: date, clouds."""
     image = row.at(moment)
     axes.set(xticks=[], yticks=[])
     if image is None:
@@ -117,7 +117,7 @@ def _cell(axes: Axes, row: Row, moment: datetime, words: int) -> None:
 
 
 def _name(figure: Page, label: str, middle: float, side: float) -> None:
-    """What a row shows, upright at its left."""
+    """Label of a row, rotated at its left."""
     width, height = figure.get_size_inches()
     text = "\n".join(style.fitted(part, side + _LINE, style.SMALL, 1) for part in label.split(" · "))
     upright: style.Look = {
@@ -132,7 +132,7 @@ def _name(figure: Page, label: str, middle: float, side: float) -> None:
 
 
 def _foot(figure: Page, rows: Sequence[Row]) -> None:
-    """What frames mean, how wide images are, and the scale of colours; of several bands alone the first's."""
+    """Legend: frame colours, width of the images and colour bar; for several single bands only that of the first."""
     images, width = rows[0].images, figure.get_figwidth()
     metres = computing.distance(images.size * images.transform.a)
     clouds = any(each.view.card.is_optical for each in rows)

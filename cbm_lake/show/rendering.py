@@ -46,7 +46,7 @@ _HALO: Final = [withStroke(linewidth=2.4, foreground="white", alpha=0.85)]
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a sheet: what is shown of one parcel in one view."""
+    """Images of one parcel in one view, with common colour limits."""
 
     label: str
     view: View
@@ -60,11 +60,11 @@ class Row:
 
     @property
     def drawn_outline(self) -> shapely.Geometry | None:
-        """The outline that is drawn, if one is."""
+        """The parcel geometry, if it is to be drawn."""
         return self.outline if self.outlined else None
 
     def at(self, moment: datetime) -> Image | None:
-        """The image of a moment, else of its day, if there is one."""
+        """The image at a timestamp, else the nearest of the same day, or None."""
         of_day = [image for image in self.images.images if image.obstime.date() == moment.date()]
         return min(of_day, key=lambda image: abs(image.obstime - moment), default=None)
 
@@ -79,7 +79,7 @@ def row(
     percentile: Sequence[float] | None = None,
     outlined: bool = True,
 ) -> Row:
-    """A row whose images have common limits, taken from the cloud-free ones where there are such.
+    """Build a `Row`; common limits are taken from cloud-free images where there are any.
 
     Args:
         label: what stands beside it.
@@ -101,12 +101,12 @@ def row(
 
 
 def scale(row: Row) -> ScalarMappable:
-    """Which colour means which number, of an index or a single band."""
+    """Colour map and limits of an index or a single band."""
     return ScalarMappable(Normalize(*row.limits[0]), row.cmap)
 
 
 def rgba(row: Row, image: Image) -> NDArray[np.uint8]:
-    """An image in colours: red, green, blue, opacity."""
+    """Render an image to RGBA."""
     if not row.view.scaled:
         return row.view.colours(image.bands, row.limits)
     values = np.ma.masked_invalid(row.view.values(image.bands))
@@ -119,7 +119,7 @@ def rgba(row: Row, image: Image) -> NDArray[np.uint8]:
 def draw(
     axes: Axes, pixels: NDArray[np.uint8], bounds: Sequence[float], outline: shapely.Geometry | None, width: float = 1.4
 ) -> None:
-    """Pixels where they lie, and the outline over them; axes without numbers."""
+    """Draw pixels at their coordinates and the parcel geometry over them, without ticks."""
     west, south, east, north = bounds
     axes.imshow(pixels, extent=(west, east, south, north), interpolation="nearest", aspect="equal")
     axes.set_facecolor(palette.GROUND)
@@ -129,7 +129,7 @@ def draw(
 
 
 def draw_outline(axes: Axes, outline: shapely.Geometry, width: float = 1.4) -> None:
-    """The rings of a parcel, dark on a pale halo, which is seen on every ground."""
+    """Draw the rings of a parcel, dark on a pale halo, so that they stand out on any background."""
     for ring in shapely.get_rings(shapely.get_parts(outline)):
         x, y = shapely.get_coordinates(ring).T
         axes.plot(
@@ -138,7 +138,7 @@ def draw_outline(axes: Axes, outline: shapely.Geometry, width: float = 1.4) -> N
 
 
 def fill(axes: Axes, shape: shapely.Geometry, colour: str) -> None:
-    """A parcel in a pale colour; holes stay empty."""
+    """Fill a parcel with a pale colour; holes stay empty."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Outline
 
@@ -148,7 +148,7 @@ def fill(axes: Axes, shape: shapely.Geometry, colour: str) -> None:
 
 
 def frame(axes: Axes, row: Row, image: Image) -> None:
-    """A frame that says whether clouds hide the parcel; a plain one of radar, which sees through them."""
+    """Frame an image by the cloud cover of the parcel; radar gets a plain frame."""
     if not row.view.card.is_optical:
         axes.spines[:].set(color=palette.EDGE, linewidth=1.2)
         return
@@ -157,14 +157,14 @@ def frame(axes: Axes, row: Row, image: Image) -> None:
 
 
 def cloud_words(image: Image) -> str:
-    """How much is clouded, in words; nothing where nothing is."""
+    """Cloud cover as text; "" where it is negligible."""
     if np.isnan(image.cloud):
         return "clouds not known"
     return f"{max(1, round(100 * image.cloud))} % cloud" if image.cloud > computing.CLEAR_SKY else ""
 
 
 def scale_bar(axes: Axes, metre: float = 1.0) -> None:
-    """A bar of a round number of metres in the lower left corner.
+    """Draw a scale bar in the lower left corner.
 
     Args:
         axes: with an image.
@@ -183,7 +183,7 @@ def scale_bar(axes: Axes, metre: float = 1.0) -> None:
 
 
 def single(row: Row, image: Image, heading: str) -> Page:
-    """A figure of one image: heading, date, clouds, outline, scale bar, colours."""
+    """Draw a figure of one image: heading, date, clouds, geometry, scale bar, colour bar."""
     below = 0.62 if row.view.scaled else LEFT
     side, above = 4.6, 0.75
     width, height = side + 2 * LEFT, side + above + below
@@ -204,7 +204,7 @@ def single(row: Row, image: Image, heading: str) -> Page:
 
 
 def scale_of(figure: Page, row: Row, box: tuple[float, float, float, float]) -> None:
-    """The colours of an index or a band with their numbers, in a box of inches."""
+    """Draw the colour bar of an index or a band in a box of inches."""
     bar = figure.colorbar(scale(row), cax=axes_in(figure, box), orientation="horizontal")
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=style.SMALL, labelcolor=palette.INK, color=palette.EDGE)
@@ -215,27 +215,27 @@ def scale_of(figure: Page, row: Row, box: tuple[float, float, float, float]) -> 
 
 
 def axes_in(figure: Page, box: tuple[float, float, float, float]) -> Axes:
-    """Axes in a box of inches: left, bottom, width, height."""
+    """Add axes in a box of inches: left, bottom, width, height."""
     width, height = figure.get_size_inches()
     return figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
 
 
 def above(axes: Axes, text: str, points: float, size: float, *, bold: bool) -> None:
-    """Words so many points above the left upper corner of an image: bold where the ground is seen, else pale."""
+    """Text `points` above the upper left corner of an image: bold where the ground is visible, else pale."""
     units: style.Look = {"xycoords": "axes fraction", "textcoords": "offset points"}
     look: style.Look = {"color": palette.INK, "weight": "bold"} if bold else {"color": palette.PALE, "weight": "normal"}
     axes.annotate(text, (0, 1), (0, points), size=size, **units, **look)
 
 
 def head(figure: Page, heading: str) -> None:
-    """The heading of a figure, in its left upper corner."""
+    """Draw the heading of a figure in its upper left corner."""
     width, height = figure.get_size_inches()
     bold: style.Look = {"size": style.TITLE, "va": "top", "color": palette.INK, "weight": "bold", "linespacing": 1.15}
     figure.text(LEFT / width, 1 - 0.14 / height, heading, **bold)
 
 
 def key(figure: Page, words: Sequence[str], top: float, *, parcel: bool, clouds: bool = True) -> None:
-    """What the frames of images mean, and more words, so many inches above the lower edge."""
+    """Draw the legend of frame colours, with more text, `top` inches above the lower edge."""
     from matplotlib.lines import Line2D
 
     width, height = figure.get_size_inches()
@@ -255,7 +255,7 @@ def key(figure: Page, words: Sequence[str], top: float, *, parcel: bool, clouds:
 
 
 def classes_there(row: Row) -> list[tuple[str, str]]:
-    """The scene classes of a row's images, and their colours (#rrggbb)."""
+    """Names and colours (#rrggbb) of the scene classes that occur in a row's images."""
     classification = row.view.card.classification
     if classification is None:
         return []
@@ -266,7 +266,7 @@ def classes_there(row: Row) -> list[tuple[str, str]]:
 
 
 def class_key(figure: Page, row: Row, top: float) -> None:
-    """Which colour means which scene class, of those that there are, so many inches above the lower edge."""
+    """Draw the legend of the scene classes that occur, `top` inches above the lower edge."""
     from matplotlib.patches import Patch
 
     width, height = figure.get_size_inches()
@@ -279,7 +279,7 @@ def class_key(figure: Page, row: Row, top: float) -> None:
 
 
 def write(rows: Row, folder: Path, heading: str) -> list[Path]:
-    """Each image of a row as <bands>_<date>.png in a folder; the files."""
+    """Write each image of a row to <bands>_<date>.png in a folder; returns the paths."""
     files = []
     for image in rows.images.images:
         file = folder / f"{rows.view.name}_{image.obstime:%Y-%m-%d}.png"

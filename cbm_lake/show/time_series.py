@@ -29,7 +29,7 @@ _RADAR: Final = ("bs", "c6")
 
 
 def _cloud_free_stood_at(position: int) -> Order:
-    """For `also`: True stood there, before the scene classes, in early versions of the original."""
+    """Argument order of early versions of the original, in which `cloud_free` stood before the scene classes."""
 
     def order(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
         if len(args) <= position or not isinstance(args[position], bool):
@@ -61,7 +61,7 @@ def ndvi(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of the NDVI of one or several parcels over time.
+    """Plot the NDVI time series of one or several parcels.
 
     Cloud-free observations are joined by a line, in a band that combines the quartiles of B04 and B08; clouded ones are
     hollow.
@@ -114,7 +114,7 @@ def index(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure:
-    """A figure of an index of one or several parcels over time: NDVI, NDWI, NDMI, EVI, bare soil; see `cards.INDICES`.
+    """Plot the time series of an index of one or several parcels: NDVI, NDWI, NDMI, EVI, BSI (`cards.INDICES`).
 
     Args and errors are those of `ndvi`; index is the name of one, card an optical card (`cards.CARDS`).
     """
@@ -127,7 +127,7 @@ def index(
 
 
 class _Curves(NamedTuple):
-    """Which curves of an index are drawn, and how."""
+    """Parameters of an index figure."""
 
     aoi: str
     year: int
@@ -143,7 +143,7 @@ class _Curves(NamedTuple):
 
 
 def _optical(name: str) -> cards.Card:
-    """The optical card of that name.
+    """Look up an optical card by name.
 
     Raises:
         InvalidInputError: there is none.
@@ -157,7 +157,7 @@ def _optical(name: str) -> cards.Card:
 def _index(
     reading: Reading, index: Index, request: _Curves, file: str | Path | None, *, interactive: bool, debug: bool
 ) -> Figure:
-    """The figure of an index."""
+    """Draw the figure of an index."""
     style.suffix(file, interactive=interactive)
     _check_lines(request.most)
     card, screened = request.card, cards.screened(request.screen, request.card)
@@ -201,7 +201,7 @@ def s2(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of the reflectance of Sentinel-2 bands over time, with the quartiles; of several parcels a panel a band.
+    """Plot reflectance time series of Sentinel-2 bands, with quartiles; several parcels get one panel per band.
 
     Args and errors are those of `ndvi`; bands are B02, …, B12, or those of another optical card (`cards.CARDS`).
     """
@@ -254,7 +254,7 @@ def s1(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of Sentinel-1 over time: backscatter in dB (bs) and six-day coherence (c6), VV and VH.
+    """Plot Sentinel-1 time series: backscatter in dB (bs) and six-day coherence (c6), VV and VH.
 
     Args and errors are those of `ndvi`; tstype is bs, c6 or both. ptype may also stand before it, as in version 0.1.
     """
@@ -294,7 +294,7 @@ def weather(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of the daily weather of the year: temperature from least to greatest with its mean, and precipitation.
+    """Plot the daily weather of the year: temperature (minimum, mean, maximum) and precipitation.
 
     Of several parcels the mean temperatures, and precipitation summed up since the first day. Args and errors are those
     of `ndvi`; tstype is t (temperature), p (precipitation) or tp. ptype may also stand before it, as in version 0.1,
@@ -317,7 +317,7 @@ def weather(
 def _parcels(
     reading: Reading, aoi: str, year: int, pid: str | Sequence[str], ptype: str | None, *, crop: bool
 ) -> list[Parcel]:
-    """The parcels; a single one where the others of its crop are drawn."""
+    """Read the parcels; only one is allowed when the other parcels of its crop are drawn."""
     parcels = reading.parcels(aoi, year, pid, ptype)
     if crop and len(parcels) > 1:
         raise InvalidInputError("other parcels of the crop are drawn behind one parcel, not behind several; give one")
@@ -331,7 +331,7 @@ def _check_lines(most: int | None) -> None:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What a figure is of."""
+    """What a figure shows, for its title and messages."""
 
     parcels: Sequence[Parcel]
     statistics: str
@@ -348,7 +348,7 @@ def _finish(
     interactive: bool,
     debug: bool,
 ) -> Figure:
-    """The figure, written where a file is named; there must be something to see."""
+    """Draw the figure and write it if a file is named; refuse one without data."""
     parcels, statistics = subject.parcels, subject.statistics
     first = parcels[0]
     whose = f"parcel {first.pid}" if len(parcels) == 1 else f"these {len(parcels)} parcels"
