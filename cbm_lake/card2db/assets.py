@@ -1,4 +1,4 @@
-"""The raster of each band among an item's assets, and what the item states of the numbers in it.
+"""Selects the asset of each band in a STAC item, and checks its stated scale, offset, unit and data type.
 
 A band is known by its asset's key, else by the band that the asset states, its title or the name of its file, in this
 order. Copies at other pixel sizes than the card's are no rasters of the card.
@@ -52,13 +52,13 @@ class _Candidate:
 
     @property
     def rank(self) -> tuple[int, bool, bool, bool]:
-        """Lower is better; of twins the COG, of two corrections the one that also corrects for slopes."""
+        """Sort key, lower is better: COG before its twin, slope-corrected before other corrections."""
         slopes_kept = bool(_SLOPES_KEPT.search(f"{self.key} {self.asset['href']}"))
         return self.found_by, self.metres is None, self._is_jpeg, slopes_kept
 
     @property
     def file(self) -> str:
-        """The name of the raster's file."""
+        """File name of the raster."""
         return _file(self.asset)
 
     @property
@@ -69,22 +69,22 @@ class _Candidate:
 
 
 def of_bands(document: Mapping[str, Any], card: Card) -> dict[str, Asset]:
-    """The asset of each band of the card at the card's pixel size; a COG rather than its JPEG 2000 twin.
+    """Select the asset of each band at the card's pixel size, preferring a COG to its JPEG 2000 twin.
 
     Raises:
         InvalidInputError: two rasters of one band are equally good.
     """
-    found: dict[str, list[_Candidate]] = {}
+    candidates_by_band: dict[str, list[_Candidate]] = {}
     for key, asset in (document.get("assets") or {}).items():
         if asset.get("href") and not _is_other(key, asset):
             for candidate in _candidates(key, asset, card):
                 if _fits(candidate, card):
-                    found.setdefault(candidate.band, []).append(candidate)
-    return {band: _best(candidates).asset for band, candidates in found.items()}
+                    candidates_by_band.setdefault(candidate.band, []).append(candidate)
+    return {band: _best(candidates).asset for band, candidates in candidates_by_band.items()}
 
 
 def named(document: Mapping[str, Any]) -> str:
-    """The keys of an item's assets, with the bands that share a file, for messages."""
+    """Describe the assets of an item, with the bands of multi-band files, for messages."""
     stated = (document.get("assets") or {}).items()
     return f"its assets are {some((_described(*one) for one in stated), 12)}" if stated else "it has no assets"
 
@@ -213,8 +213,8 @@ def _has_size(candidate: _Candidate, card: Card) -> bool:
 
 def _raster(asset: Asset) -> Mapping[str, Any]:
     """The first entry that tells of the numbers in a raster."""
-    found: Mapping[str, Any] = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
-    return found
+    first_entry: Mapping[str, Any] = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
+    return first_entry
 
 
 def _stated(asset: Asset, name: str) -> Any:
@@ -222,7 +222,7 @@ def _stated(asset: Asset, name: str) -> Any:
 
 
 def offset(band: str, asset: Asset, card: Card) -> int | None:
-    """The offset that the asset of a band of reflectance states, in DN: -0.1 at a scale of 0.0001 is -1000, else None.
+    """Stated offset of a reflectance asset in DN (-0.1 at scale 0.0001 is -1000), or None.
 
     What a Zarr store of reflectance states is true of floats, not of the numbers that are read from it (see `eopf`).
 
@@ -247,13 +247,13 @@ def offset(band: str, asset: Asset, card: Card) -> int | None:
         raise InvalidInputError(f"its {band} has a scale of {scale:g}; card {card.name} needs {card.scale:.9g}")
     if shift is None:
         return None
-    found = round(shift / (scale or (1 if abs(shift) >= 1 else card.scale)))
-    check_offset(found, f"its {band} has an offset of {shift:g}")
-    return found
+    numbers = round(shift / (scale or (1 if abs(shift) >= 1 else card.scale)))
+    check_offset(numbers, f"its {band} has an offset of {shift:g}")
+    return numbers
 
 
 def check_scale(band: str, asset: Asset, card: Card) -> None:
-    """Refuse the asset of a band that states another unit, scale or offset than those of all scenes of the card.
+    """Refuse an asset whose stated unit, scale or offset differs from the card's.
 
     Raises:
         InvalidInputError: the message names band and value.
@@ -268,34 +268,34 @@ def check_scale(band: str, asset: Asset, card: Card) -> None:
             raise InvalidInputError(f"its {band} has the {name} {value}; card {card.name} needs {needed:.9g}")
 
 
-def check_offset(found: int, words: str) -> None:
-    """Refuse an offset in DN that cannot be of Sentinel-2."""
-    if abs(found) > _FURTHEST:
+def check_offset(offset_dn: int, words: str) -> None:
+    """Refuse an offset in DN that is impossible for Sentinel-2."""
+    if abs(offset_dn) > _FURTHEST:
         raise InvalidInputError(f"{words}, which is beyond 0.2 of reflectance")
 
 
 def check_radar(band: str, asset: Asset, card: Card) -> None:
-    """Refuse radar that is not stated to be in linear units as floats, where something is stated.
+    """Refuse radar assets that are stated to be anything but linear floats.
 
     Raises:
         InvalidInputError: the message names band and value.
     """
     file = _file(asset)
     unit, kind = str(_stated(asset, "unit") or ""), str(_stated(asset, "data_type") or "")
-    wanted = card.quantity.form
+    needed = card.quantity.form
     if "unit=db" in urlsplit(str(asset["href"])).fragment:
         return  # decibels that are read as power
     if _DECIBEL.search(unit) or _DECIBEL.search(file):
-        raise InvalidInputError(f"its {band} is in {unit or 'dB (' + file + ')'}; card {card.name} needs {wanted}")
+        raise InvalidInputError(f"its {band} is in {unit or 'dB (' + file + ')'}; card {card.name} needs {needed}")
     _check_unit(band, unit, card)
     for name, neutral in (("scale", 1), ("offset", 0)):
         value = _stated(asset, name)
         if value is not None and fields.number(value, f"{name} of {band}") != neutral:
             raise InvalidInputError(
-                f"its {band} has a stated {name} of {value}; card {card.name} needs {wanted} as it is"
+                f"its {band} has a stated {name} of {value}; card {card.name} needs {needed} as it is"
             )
     if kind and not kind.startswith("float"):
-        raise InvalidInputError(f"its {band} is {kind}; card {card.name} needs {wanted} as float32")
+        raise InvalidInputError(f"its {band} is {kind}; card {card.name} needs {needed} as float32")
 
 
 def _check_unit(band: str, unit: str, card: Card) -> None:

@@ -1,5 +1,6 @@
-"""Sentinel-1 CARD-BS, CARD-COH6 and CARD-COH12 products as CREODIAS mounts them, and other terrain-corrected output of
-SNAP, as STAC items.
+"""Sentinel-1 CARD-BS, CARD-COH6 and CARD-COH12 products (CREODIAS or other output of SNAP) as STAC items.
+
+Layout of the products, which are terrain-corrected:
 
     <name>/<name>.dim, <name>/<name>.data/Gamma0_VV.img + .hdr     backscatter
     <name>/<name>.tif                                              coherence, band 1 VV, band 2 VH
@@ -49,7 +50,7 @@ _LONGEST: Final = 16 * 2**20
 
 @dataclass(frozen=True)
 class Folder:
-    """One product: its name and what belongs to it."""
+    """One product: its name and files."""
 
     name: str
     path: Path
@@ -71,7 +72,7 @@ class _Band:
 
 
 def find(here: Path, folders: Collection[str], names: Collection[str]) -> list[Folder]:
-    """The products in a folder, of whose subfolders and files the names are given.
+    """Find the products in a folder, given the names of its subfolders and files.
 
     SNAP's bands lie in `<name>.data`; a GeoTIFF is a product if its name, or the folder's, says that it is a CARD.
     """
@@ -94,7 +95,7 @@ def find(here: Path, folders: Collection[str], names: Collection[str]) -> list[F
 
 
 def to_items(folder: Folder) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The card of a product, and a STAC item of it: one, or one for each sub-swath.
+    """Card and STAC items of a product: one, or one per sub-swath.
 
     Raises:
         InvalidInputError: it is not of Sentinel-1, or of no card.

@@ -1,4 +1,4 @@
-"""Patterns of file names: which files belong together as one scene, and what their names say of it.
+"""File name patterns: group files into scenes and parse date, band and tile from their names.
 
     S1_{date}_{band}.tif    {sensor}/{date}/T{tile}_*_{band}_*m.jp2    **/{date}_{direction}.tif
 
@@ -61,14 +61,14 @@ class Scene:
 
     @property
     def name(self) -> str:
-        """What its file names say: 20240501T055000_31TEJ."""
+        """Scene name built from its file names: 20240501T055000_31TEJ."""
         time = f"{self.date:%Y%m%dT%H%M%S}" if self.has_time else f"{self.date:%Y%m%d}"
         return "_".join((time, *self.about.values()))
 
 
 @dataclass
 class Listing:
-    """What a pattern finds."""
+    """Matches of a pattern."""
 
     scenes: list[Scene]
     refused: list[str]
@@ -79,7 +79,7 @@ class Listing:
     """How many files are of bands that the card does not have."""
 
     def remarks(self, card: str) -> list[str]:
-        """What is to be said of the files that are in no scene."""
+        """Remarks on files that belong to no scene."""
         lines = []
         if self.foreign:
             counts = ", ".join(f"{band} ({count})" for band, count in sorted(self.foreign.items()))
@@ -90,7 +90,7 @@ class Listing:
 
 
 class Pattern:
-    """A pattern of file names.
+    """A file name pattern.
 
     Args:
         text: folder or s3:// URL and file name with placeholders.
@@ -130,7 +130,7 @@ class Pattern:
         self._any_date = self._compiled({"band": _ANY_BAND, "date": _ANY_DATE})
 
     def find(self) -> Listing:
-        """The scenes whose files match.
+        """Find the scenes whose files match.
 
         Raises:
             SourceError: there is no such folder, or nothing matches.

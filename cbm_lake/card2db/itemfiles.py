@@ -1,4 +1,4 @@
-"""Files that hold many STAC items: STAC-GeoParquet, and JSON lines (NDJSON); here, on a web server or in a bucket."""
+"""Reads STAC-GeoParquet and NDJSON item files from disk, web servers or object stores."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LINES: Final = (".ndjson", ".jsonl", ".geojsonl")
 
 
 def holds_lines(path: str) -> bool:
-    """Whether a file holds one item per line, by its name."""
+    """Whether a file name is that of newline-delimited items."""
     return urlsplit(path).path.lower().endswith(_LINES)
 
 
 def from_lines(path: str) -> Iterator[dict[str, Any]]:
-    """The items of a file with one in each line.
+    """Read the items of a newline-delimited JSON file.
 
     Raises:
         SourceError: it cannot be read, or a line is not JSON.
@@ -39,7 +39,7 @@ def from_lines(path: str) -> Iterator[dict[str, Any]]:
 
 
 def from_parquet(path: str) -> Iterator[dict[str, Any]]:
-    """The items of a STAC-GeoParquet file, or of all such files in a folder.
+    """Read the items of a STAC-GeoParquet file, or of a folder of them.
 
     Raises:
         SourceError: it cannot be read or is no STAC-GeoParquet.

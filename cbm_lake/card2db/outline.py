@@ -1,4 +1,4 @@
-"""Footprints of items in degrees, compared with the tile or the grid that the same item states."""
+"""Footprints of STAC items in EPSG:4326, validated against the item's own tile or grid."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _EPSG = re.compile(r"(?:EPSG(?:/\d+)?[:/]{1,2})?(?P<epsg>\d{4,6})$", re.IGNORECA
 
 
 def utm(tile: str) -> str:
-    """The UTM zone of a tile of the military grid: 31TEJ is EPSG:32631; latitude bands below N are in the south."""
+    """EPSG code of the UTM zone of an MGRS tile: 31TEJ is EPSG:32631; latitude bands below N are southern."""
     return f"EPSG:{'326' if tile[2] >= 'N' else '327'}{tile[:2]}"
 
 
 def epsg_of(code: object) -> int | None:
-    """The number of a coordinate system written as EPSG:32631, urn:ogc:def:crs:EPSG::32631, "32631" or 32631."""
+    """Parse an EPSG code from EPSG:32631, urn:ogc:def:crs:EPSG::32631, "32631" or 32631."""
     text = str(int(code)) if isinstance(code, float) and code.is_integer() else str(code).strip()
     match = _EPSG.search(text)
     return int(match["epsg"]) if match else None
@@ -53,7 +53,7 @@ def footprint(
     crs: str | None,
     places: Iterable[Mapping[str, Any]],
 ) -> shapely.Geometry:
-    """The geometry in degrees (EPSG:4326), valid and without heights; turned where its axes were swapped.
+    """Footprint in EPSG:4326, valid and two-dimensional; swapped axes are corrected.
 
     Args:
         geometry: GeoJSON, as the item has it.
@@ -91,7 +91,7 @@ def _in_degrees(outline: shapely.Geometry) -> bool:
 
 
 def of_tile(tile: str) -> shapely.Geometry:
-    """The box in degrees round a tile of the military grid, with what tiles of Sentinel-2 reach beyond it."""
+    """Bounding box of an MGRS tile in degrees, including the overlap of Sentinel-2 tiles."""
     zone, band, column, row = int(tile[:2]), tile[2], tile[3], tile[4]
     epsg = int(utm(tile)[5:])
     if column not in _COLUMNS[zone % 3] or row not in _ROWS:

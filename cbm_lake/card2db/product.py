@@ -1,4 +1,4 @@
-"""Products on disk, found at any depth below a folder, as STAC items; `safe` and `cardfolders` read what is found."""
+"""Discovers products in folders recursively and converts them to STAC items with `safe` and `cardfolders`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FORCE = re.compile(r"\d{8}_LEVEL2_SEN2[A-D]_BOA(?P<suffix>\.tif|\.dat)$")
 
 @dataclass(frozen=True)
 class Product:
-    """One product, of a kind that is known."""
+    """One product of a supported kind."""
 
     location: str
     """Folder or file, for messages and order."""
@@ -33,7 +33,7 @@ class Product:
     content: Container | cardfolders.Folder
 
     def to_items(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """A card and a STAC item of it, for each scene in it.
+        """Card and STAC item of each scene in a product.
 
         Raises:
             InvalidInputError: it is not what a card needs.
@@ -47,7 +47,7 @@ class Product:
 
 
 def find(path: str | Path) -> tuple[list[Product], list[str]]:
-    """The products at or below a folder, or in an archive, and what is refused there with the reason.
+    """Find the products at or below a folder or in an archive, and list refusals with reasons.
 
     Where there is neither, a warning says so.
 

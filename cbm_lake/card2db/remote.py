@@ -1,4 +1,4 @@
-"""Static STAC: items, item collections and catalogues in files and behind URLs, and folders of them."""
+"""Crawls static STAC: items, item collections and catalogues in files, folders and behind URLs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS: Final = frozenset({"Feature", "FeatureCollection", "Catalog", "Collectio
 
 
 class Walk:
-    """Every item at a file, URL or folder; iterating gives each with the address that its relative hrefs start from.
+    """Iterates over all items at a file, URL or folder, each with the base address of its relative hrefs.
 
     An item is taken as it is, an item collection item by item (page by page where it comes from a server), a catalogue
     or collection along its links, a folder file by file.
@@ -89,7 +89,7 @@ class Walk:
 
 
 def fetch(location: str, web: Web) -> Answer:
-    """The JSON at a file or URL.
+    """Fetch JSON from a file or URL.
 
     Raises:
         SourceError: it cannot be read or is not JSON.

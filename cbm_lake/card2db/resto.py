@@ -1,4 +1,4 @@
-"""OpenSearch feeds of RESTO, as CREODIAS had one, and saved answers of them."""
+"""RESTO OpenSearch feeds, as formerly served by CREODIAS, live or saved."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OPTIONS: Final = MappingProxyType({"LEVEL2A": "S2MSI2A", "LEVEL2AP": "S2MSI2Ap"
 
 
 def search(location: str, web: Web, parameters: dict[str, str]) -> Pages:
-    """The products of a feed, or of a file with one saved answer, as STAC items.
+    """Products of a feed, or of a saved response, as STAC items.
 
     Raises:
         SourceError: the file cannot be read.
@@ -35,7 +35,7 @@ def search(location: str, web: Web, parameters: dict[str, str]) -> Pages:
 
 
 def parameters(card: str, option: str | None, dates: tuple[str, str], area: shapely.Geometry) -> dict[str, str]:
-    """What to ask a feed for."""
+    """Query parameters of a feed."""
     product = _OPTIONS.get(option.upper(), option) if option else PRODUCTS[card]
     geometry = shapely.to_wkt(short(area), rounding_precision=5)
     asked = {"productType": product, "startDate": dates[0], "completionDate": dates[1], "geometry": geometry}

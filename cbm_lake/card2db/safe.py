@@ -1,4 +1,4 @@
-"""Sentinel-2 Level-2A products (SAFE, in folders or zip archives) as STAC items, from whatever metadata is there."""
+"""Sentinel-2 Level-2A SAFE products (folders or zip archives) as STAC items, from the available metadata."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _BAND_IDS: Final = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A
 
 
 def is_product(folder: Path, names: Collection[str]) -> bool:
-    """Whether a folder with these files is a SAFE product, of whatever mission."""
+    """Whether a folder with these files is a SAFE product, of any mission."""
     return folder.suffix == ".SAFE" or "MTD_MSIL2A.xml" in names
 
 
 def to_items(files: Container) -> Iterator[dict[str, Any]]:
-    """One STAC item per tile of a product (the oldest products hold several), footprints taken from the rasters.
+    """One STAC item per tile of a product (the oldest hold several), with footprints from the rasters.
 
     Raises:
         InvalidInputError: it is not a Level-2A product of Sentinel-2.
@@ -57,7 +57,7 @@ def to_items(files: Container) -> Iterator[dict[str, Any]]:
 
 
 def rasters(files: Container, granule: str = "GRANULE") -> dict[str, str]:
-    """The raster of each band at the card's pixel size, of old naming or new, as a member of the product."""
+    """Path of each band's raster at the card's pixel size, by the old or the new naming."""
     members: dict[str, str] = {}
     for member in files.members:
         parts = _RASTER.search(member) if member.startswith(f"{granule}/") else None

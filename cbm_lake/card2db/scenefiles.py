@@ -1,4 +1,4 @@
-"""Scenes of one's own files as STAC items, after a look at the files: are they what the user says they are?"""
+"""Catalogues a user's own raster files as scenes, after validating them against the declared card."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_OFFSET: Final = 2000
 
 
 def check_options(card: str, unit: str | None, offset: int | None) -> None:
-    """See that what must be said of the files of a card is said, and nothing else.
+    """Check that the required options of the card's files are given, and no others.
 
     Raises:
         InvalidInputError: it is not.
@@ -41,7 +41,7 @@ def check_options(card: str, unit: str | None, offset: int | None) -> None:
 def to_item(
     scene: Scene, card: str, unit: str | None, offset: int | None, left_out: dict[str, list[str]]
 ) -> dict[str, Any]:
-    """The STAC item of a scene.
+    """Build the STAC item of a scene.
 
     Args:
         scene: its files.

@@ -1,4 +1,4 @@
-"""Searches of STAC APIs.
+"""Searches STAC APIs.
 
 pystac-client is not used: it follows a `next` that goes in circles for ever, ends at an empty page that has a `next`,
 says nothing when less comes than was announced, and follows links to whichever host they name.
@@ -32,7 +32,7 @@ _NO_SEARCH_THERE: Final = frozenset({404, 405, 501})
 
 @dataclass(frozen=True)
 class Provider:
-    """A STAC API, and which of its collections holds what can be extracted."""
+    """A STAC API, with the collections that can be extracted."""
 
     url: str
     collections: MappingProxyType[str, str]
@@ -60,7 +60,7 @@ PROVIDERS: Final = MappingProxyType(
 
 
 def api(url: str, card: str, collection: str | None) -> tuple[str, str | None]:
-    """Address and collection of a STAC API given by short name or URL; without a collection, the usual one.
+    """Resolve a STAC API by short name or URL; the collection defaults to the provider's usual one.
 
     Raises:
         InvalidInputError: `url` is neither, or the provider has nothing of the card.
@@ -89,7 +89,7 @@ def _elsewhere(name: str, card: str) -> str:
 
 @dataclass(frozen=True)
 class Query:
-    """What is searched."""
+    """Parameters of a search."""
 
     collection: str | None
     """None for all."""
@@ -99,7 +99,7 @@ class Query:
     """The area, in degrees."""
 
     def request(self, method: str, url: str, limit: int) -> Request:
-        """The search as a request for the first page; a limit of 0 leaves the size of pages to the server."""
+        """The request for the first page; a limit of 0 leaves the page size to the server."""
         area = self.geometry if method == "POST" else short(self.geometry)
         asked = {
             "collections": [self.collection] if self.collection else None,
@@ -117,7 +117,7 @@ class Query:
 
 
 class Search(Pages):
-    """The items that a STAC API has of a collection, time and area."""
+    """Search results of a STAC API for a collection, period and area."""
 
     def __init__(self, url: str, web: Web, query: Query) -> None:
         """Ask for the first page.
@@ -203,7 +203,7 @@ def reader(original: Request, limit: int = 0) -> Callable[[Answer], Page]:
 
 
 def short(area: shapely.Geometry) -> shapely.Geometry:
-    """The area, or its box where the area would not fit into an address."""
+    """The area, or its bounding box if the area would not fit into a URL."""
     return area if len(area.wkt) < _LONGEST else shapely.box(*area.bounds)
 
 

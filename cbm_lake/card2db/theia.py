@@ -1,4 +1,4 @@
-"""Sentinel-2 Level-2A of MAJA, as THEIA distributes it (…_FRE_B4.tif, 10000 x reflectance, no offset), as STAC items.
+"""THEIA Sentinel-2 Level-2A products of MAJA (…_FRE_B4.tif, reflectance x 10000, no offset) as STAC items.
 
 Its reflectance is corrected for slopes (FRE); it has no scene classes, so that nothing is screened by them.
 """
@@ -32,12 +32,12 @@ _QUANTIFICATION = re.compile(r"<REFLECTANCE_QUANTIFICATION_VALUE[^>]*>\s*([\d.]+
 
 
 def is_product(members: Collection[str]) -> bool:
-    """Whether a folder with these files is such a product."""
+    """Whether a folder with these files is a THEIA product."""
     return any(_BAND.match(member) for member in members)
 
 
 def to_items(files: Container) -> Iterator[dict[str, Any]]:
-    """The STAC item of a product.
+    """Build the STAC item of a product.
 
     Raises:
         InvalidInputError: its name is another than THEIA's, or its numbers are of another scale.

@@ -1,4 +1,4 @@
-"""JSON from web servers: retries, redirects, limits, credentials; the only module of card2db that speaks HTTP.
+"""HTTP client of `card2db`: JSON requests with retries, redirects, size limits and credentials.
 
 Credentials are looked up for each URL that is asked, redirects included, so that none ever goes to another host.
 """
@@ -43,7 +43,7 @@ _TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522,
 
 
 class HttpError(SourceError):
-    """A server answered with an error."""
+    """HTTP error response."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class HttpError(SourceError):
 
 @dataclass(frozen=True)
 class Request:
-    """What a server is asked; a body is sent as JSON."""
+    """An HTTP request; a body is sent as JSON."""
 
     url: str
     method: str = "GET"
@@ -62,13 +62,13 @@ class Request:
 
     @property
     def key(self) -> str:
-        """The same for requests that ask the same."""
+        """Cache key of a request."""
         return json.dumps([self.method, self.url, self.body, dict(self.headers)], sort_keys=True, default=str)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server sent."""
+    """An HTTP response."""
 
     document: Any
     """The JSON."""
@@ -88,7 +88,7 @@ class _Temporary(Exception):  # noqa: N818 - not an error yet
 
 
 class Web:
-    """Asks web servers for JSON, again after failures that may pass, with limits for time, waits and size."""
+    """JSON client that retries transient failures, with limits on time, waiting and size."""
 
     def __init__(self, timeout: float, retries: int, waiting: Callable[[], None] = lambda: None) -> None:
         """Nothing is asked yet.
@@ -105,7 +105,7 @@ class Web:
         self._session: requests.Session | None = None
 
     def ask(self, request: Request) -> Answer:
-        """The JSON that a server answers with.
+        """Request JSON from a server.
 
         Raises:
             HttpError: it answered with an error.
@@ -241,7 +241,7 @@ class Web:
 
 
 def host(url: str) -> str:
-    """The host of a URL, with its port, as messages name it.
+    """Host and port of a URL, for messages.
 
     Raises:
         InvalidInputError: it is no URL.
@@ -253,7 +253,7 @@ def host(url: str) -> str:
 
 
 def words(document: Any, url: str) -> str:
-    """What a server says itself about an error, in one line of at most 200 characters, or nothing."""
+    """The server's own error text in one line of at most 200 characters, or ""."""
     text = credentials.redacted(" ".join(_stated(document).split()), url)
     return text if len(text) <= 200 else f"{text[:199]}…"
 

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cbm_lake.errors import InvalidInputError, given
+from cbm_lake.errors import InvalidInputError, quoted
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -104,7 +104,7 @@ def check(names: str | Iterable[str]) -> tuple[str, ...]:
     unknown = [name for name in asked if not isinstance(name, str) or name not in STATISTICS]
     if unknown:
         raise InvalidInputError(
-            f"there is no statistic {', '.join(map(given, unknown))}; choose from {', '.join(STATISTICS)}"
+            f"there is no statistic {', '.join(map(quoted, unknown))}; choose from {', '.join(STATISTICS)}"
         )
     return tuple(name for name in STATISTICS if name in asked)
 

@@ -1,4 +1,4 @@
-"""The workspace (config/main.json, temp/, data/) and its settings."""
+"""Workspace (config/main.json, temp/, data/) and settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings: config/main.json and the variables CBM_LAKE_… of the environment, checked and with defaults."""
+"""Settings model: config/main.json and CBM_LAKE_… environment variables, validated, with defaults."""
 
 from __future__ import annotations
 

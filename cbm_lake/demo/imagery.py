@@ -1,4 +1,4 @@
-"""What satellites would see of the sample: reflectances, clouds, scene classes, backscatter, coherence."""
+"""Simulated imagery of the sample: reflectance, clouds, scene classification, backscatter, coherence."""
 
 from __future__ import annotations
 

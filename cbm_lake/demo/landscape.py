@@ -1,4 +1,4 @@
-"""The invented place of the sample: blocks between roads, fields, declared parcels, woods, houses, water."""
+"""Generates the landscape of the sample: roads, fields, declared parcels, woods, houses and water."""
 
 from __future__ import annotations
 

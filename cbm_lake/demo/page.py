@@ -1,4 +1,4 @@
-"""Writes the demonstration's page: one HTML file that needs no network."""
+"""Writes the HTML page of the demonstration, which needs no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the ground of the sample changes over the year: crops, land cover, farm work and the NDVI they make."""
+"""Simulated phenology of the sample: crops, land cover, farm work and the resulting NDVI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws what the demonstration's page shows; every number comes out of the lake by SQL."""
+"""Plots of the demonstration page, from SQL queries on the lake."""
 
 from __future__ import annotations
 

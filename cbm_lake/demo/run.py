@@ -1,4 +1,4 @@
-"""Runs the main job end to end on the generated sample, one visible step after another."""
+"""Runs the main workflow end to end on the generated sample, step by step."""
 
 from __future__ import annotations
 

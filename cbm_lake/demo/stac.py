@@ -1,4 +1,4 @@
-"""STAC items of the sample, in the manner of Earth Search version 1."""
+"""STAC items of the sample, in the layout of Earth Search version 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""foi_c: whether a parcel holds large clusters of two classes or more, and what they are."""
+"""foi_c: whether a parcel contains large clusters of two or more classes, and which."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The classes of a thematic raster: which pixel value means what."""
+"""Class names of a thematic raster by pixel value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pixels of a class hang together inside each parcel: compiled labelling of runs, no loop over parcels.
+"""Connected components of equal class inside each parcel: compiled run-based labelling.
 
 A run is a stretch of pixels of one class inside one span of a parcel. Runs of a row are united with those of the row
 above that they touch; what is united is a cluster. Every parcel is labelled by itself, so that parcels which overlap

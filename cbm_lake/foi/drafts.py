@@ -1,4 +1,4 @@
-"""Files that stand in the place of older ones together, when all of them are written."""
+"""Atomic replacement of several output files: drafts replace the old files together once all are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""foi_h: whether a class has a share of a parcel that is neither nearly all of it nor next to nothing."""
+"""foi_h: whether a class has a share of the parcel between two thresholds, and the shares of all classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that classify pixels: clusters of similar pixels, or declared crops with their accuracy."""
+"""Pixel classifiers: k-means clusters of similar pixels, or random forests of declared crops with their accuracy."""
 
 from __future__ import annotations
 

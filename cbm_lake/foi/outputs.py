@@ -1,4 +1,4 @@
-"""Writes results: Shapefile with its short names, GeoPackage, GeoParquet, the lists of skipped parcels, the lake."""
+"""Writes results as Shapefile (with short names), GeoPackage, GeoParquet, CSV of skipped parcels, and to the lake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parcels that are checked: their columns as they stand in a file or in the lake, and their geometries."""
+"""Reads the parcels to be checked, from a vector file or the lake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws what a check found: a map of all parcels, and one parcel with its clusters over the raster."""
+"""Plots of a check: map of all parcels, and one parcel with its clusters over the raster."""
 
 from __future__ import annotations
 

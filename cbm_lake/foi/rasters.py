@@ -1,4 +1,4 @@
-"""Thematic rasters: what their header says, and the pixels of all parcels read block by block."""
+"""Thematic raster input: header checks and block-wise reading of the pixels of all parcels."""
 
 from __future__ import annotations
 

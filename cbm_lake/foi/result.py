@@ -1,4 +1,4 @@
-"""What a check found, and where it wrote it."""
+"""`Foi`: the result of a check, and the paths of its output files."""
 
 from __future__ import annotations
 

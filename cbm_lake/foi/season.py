@@ -1,4 +1,4 @@
-"""The season of an area as numbers per pixel, read from the lake's cubes block by block."""
+"""Features of a season per pixel, read block by block from the lake's cubes."""
 
 from __future__ import annotations
 

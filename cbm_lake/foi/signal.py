@@ -1,4 +1,4 @@
-"""Which parcels look uneven from their signatures alone: no raster is needed."""
+"""Ranks parcels by their heterogeneity in zonal statistics alone, without a raster: `suspicious`."""
 
 from __future__ import annotations
 

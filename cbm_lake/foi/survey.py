@@ -1,4 +1,4 @@
-"""What both versions begin with: the geometries on the raster's grid, and the class of every pixel of every parcel."""
+"""Rasterizes parcels on the thematic grid: the class of every pixel of every parcel; shared by versions 1 and 2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thematic rasters, one class value per pixel, made from the lake's own cubes: by clustering, or by declared crops."""
+"""Creates thematic rasters from the lake's cubes, by clustering or from declared crops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The geometries of clusters: rings followed along the sides of their pixels, compiled."""
+"""Vectorizes clusters: compiled tracing of rings along pixel edges."""
 
 from __future__ import annotations
 

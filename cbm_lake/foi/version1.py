@@ -1,4 +1,4 @@
-"""Version 1: shares rounded as in SQL, and clusters by their area."""
+"""Version 1 of the FOI check: shares rounded as by the original SQL, clusters by area."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Version 2: shares and clusters in pixels, of parcels that may be made smaller by a buffer."""
+"""Version 2 of the FOI check: shares and clusters in pixels, optionally of parcels shrunk by a buffer."""
 
 from __future__ import annotations
 

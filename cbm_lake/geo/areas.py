@@ -1,4 +1,4 @@
-"""Areas that are asked for in one coordinate system, and geometries of another: which of them meet.
+"""Spatial filters: intersects an area with geometries in another coordinate system.
 
 What is straight in one system is curved in another. The decision is therefore taken in the system of the area: the
 geometries are transformed to it vertex by vertex, as `geopandas.GeoDataFrame.to_crs` does, and the area stays what it

@@ -1,4 +1,4 @@
-"""The metadata of GeoParquet 1.1 (https://geoparquet.org/releases/v1.1.0/), the one place that writes and reads it."""
+"""Reads and writes GeoParquet 1.1 metadata (https://geoparquet.org/releases/v1.1.0/)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Geometries and places from one coordinate system to another: a pair of systems is looked up once."""
+"""Reprojects geometries and coordinates, with cached transformers."""
 
 from __future__ import annotations
 

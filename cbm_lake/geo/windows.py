@@ -1,4 +1,4 @@
-"""Windows of pixel grids: the one form in which a rectangle of pixels is passed from function to function."""
+"""`Window`: a rectangle of pixels in a raster grid, in rows and columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person wrote about a parcel: data/<aoi>/<year>/<pid>/notes.txt, which nothing clears away."""
+"""Notes about a parcel in data/<aoi>/<year>/<pid>/notes.txt, which no clean-up deletes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cbm_lake.lake.options import checked_options
 
 @checked_options
 def read(aoi: str, year: int, pid: str) -> str:
-    """The notes on a parcel, "" where there are none. Those of earlier versions in temp/ are moved to data/ first.
+    """Read the notes on a parcel, "" if there are none. Notes of earlier versions in temp/ are moved to data/ first.
 
     Args:
         aoi: area.
@@ -26,7 +26,7 @@ def read(aoi: str, year: int, pid: str) -> str:
 
 @checked_options
 def write(aoi: str, year: int, pid: str, text: str) -> Path:
-    """Store the notes on a parcel, instead of those that there were; where they are.
+    """Replace the notes on a parcel; returns their path.
 
     Args:
         aoi: area.

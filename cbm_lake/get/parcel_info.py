@@ -1,4 +1,4 @@
-"""What is declared of a parcel: crop, area, place, outline."""
+"""Get the declaration of a parcel: crop, area, location, geometry."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def by_pid(
     *,
     lake: Lake | None = None,
 ) -> Columns:
-    """The parcel of that identifier; also written to temp/<aoi>/<year>/<pid>/info.json.
+    """Get a parcel by identifier; also written to temp/<aoi>/<year>/<pid>/info.json.
 
     Args:
         aoi: area.
@@ -63,7 +63,7 @@ def by_location(
     *,
     lake: Lake | None = None,
 ) -> Columns:
-    """All parcels that the point meets, edges included; each also written to its info.json.
+    """Get all parcels that intersect a point, boundaries included; each is also written to its info.json.
 
     Args:
         aoi: area.
@@ -97,7 +97,7 @@ def by_polygon(
     *,
     lake: Lake | None = None,
 ) -> Columns:
-    """All parcels that the polygon meets; equally long empty lists where there are none.
+    """Get all parcels that intersect a polygon; columns are empty lists if there are none.
 
     Args:
         aoi: area.

@@ -1,4 +1,4 @@
-"""Parcels like another one."""
+"""Get the peers of a parcel: the nearest parcels of the same crop."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def peers(
     *,
     lake: Lake | None = None,
 ) -> Columns:
-    """The nearest parcels of the same crop that are larger than 3000 m2; also written to parcel_peers.json.
+    """Get the nearest parcels of the same crop above 3000 m²; also written to parcel_peers.json.
 
     Args:
         aoi: area.

@@ -1,4 +1,4 @@
-"""Everything that is wanted of several parcels at once."""
+"""Get information, time series, chips and backgrounds of several parcels in one call."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def by_pids(
     lake: Lake | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
-    """Get parcels one after the other, files under temp/<aoi>/<year>/<pid>/; one that fails does not stop the others.
+    """Get several parcels, files under temp/<aoi>/<year>/<pid>/; failures are collected and do not stop the others.
 
     Args:
         aoi: area.
@@ -83,19 +83,19 @@ def by_pids(
 
 
 def _steps(
-    aoi: str, year: int, pid: str, wanted: Wanted, ptype: str | None, lake: Lake | None
+    aoi: str, year: int, pid: str, request: Wanted, ptype: str | None, lake: Lake | None
 ) -> Iterator[tuple[str, str, Callable[[], Any]]]:
     """What there is to do for a parcel, by name."""
     key: dict[str, Any] = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "lake": lake}
     yield pid, "information", partial(parcel_info.by_pid, **key)
-    for kind in wanted.series:
+    for kind in request.series:
         by_kind = time_series.weather if kind == "weather" else partial(time_series.by_pid, tstype=kind)
         yield pid, f"series {kind}", partial(by_kind, **key)
-    for tms in wanted.backgrounds:
+    for tms in request.backgrounds:
         yield pid, f"background {tms}", partial(_background, tms=tms, **key)
-    if wanted.bands:
-        key |= {"start_date": wanted.start_date, "end_date": wanted.end_date, "chipsize": wanted.chipsize}
-        yield pid, f"chips {', '.join(wanted.bands)}", partial(chip_images.by_pid, **key, band=list(wanted.bands))
+    if request.bands:
+        key |= {"start_date": request.start_date, "end_date": request.end_date, "chipsize": request.chipsize}
+        yield pid, f"chips {', '.join(request.bands)}", partial(chip_images.by_pid, **key, band=list(request.bands))
 
 
 def _background(tms: str, **key: Any) -> str:

@@ -1,4 +1,4 @@
-"""Parcels and scenes into the lake, and what is in it."""
+"""Widget that loads parcels and catalogues scenes, and shows the contents of the lake."""
 
 from __future__ import annotations
 

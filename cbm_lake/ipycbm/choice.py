@@ -1,4 +1,4 @@
-"""Inputs of several parts: which parcel set, days, a list of identifiers, a place on a map."""
+"""Compound inputs: parcel set, date range, list of identifiers, position on a map."""
 
 from __future__ import annotations
 

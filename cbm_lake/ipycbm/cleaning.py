@@ -1,4 +1,4 @@
-"""Offers once to delete what is left in temp/."""
+"""Widget that offers once to delete remaining files in temp/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of config/main.json, section by section, and whether what they name answers."""
+"""Widget to edit config/main.json by section and test the configured connections."""
 
 from __future__ import annotations
 

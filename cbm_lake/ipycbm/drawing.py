@@ -1,4 +1,4 @@
-"""All parcels of a country as a picture of what a map shows, and curves, drawn fast enough to follow the mouse.
+"""Rasterizes all parcels of a country and draws curves fast enough to follow the pointer.
 
 The map's picture is made here and not in the browser: no geometry leaves the kernel, half a million parcels need no
 graphics card, and nothing is loaded from elsewhere.

@@ -1,4 +1,4 @@
-"""Take the statistics of all parcels, with progress and a button that stops; what became of each scene."""
+"""Widget that extracts zonal statistics, with progress, cancellation and the outcome per scene."""
 
 from __future__ import annotations
 

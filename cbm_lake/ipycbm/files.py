@@ -1,4 +1,4 @@
-"""Files that go in and come out: a path or a file that is sent, and links that download results."""
+"""File inputs (path or upload) and download links."""
 
 from __future__ import annotations
 

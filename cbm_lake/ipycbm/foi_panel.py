@@ -1,4 +1,4 @@
-"""FOI step by step: a thematic raster, the check by it, the parcels that it suspects."""
+"""Widget for FOI checks: thematic raster, check, list of suspicious parcels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inputs of a form together: what they say now, whether that is still so, and in words."""
+"""`Form`: groups inputs, reads and validates their current values, and describes them in text."""
 
 from __future__ import annotations
 

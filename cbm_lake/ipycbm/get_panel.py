@@ -1,4 +1,4 @@
-"""Get data of single parcels: which, by their identifiers, a place, a polygon or a list; then what."""
+"""Widget to get data of single parcels, chosen by identifier, position, polygon or list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps: a marker, a polygon, and all parcels of a country coloured by what is known of them."""
+"""Map widgets: marker, polygon, and all parcels of a country coloured by an attribute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who opened the page, as the web site tells its process, and what they press, for the access log."""
+"""Access log of the widgets' web page: who opened it, and which buttons are pressed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All parcels of an area on a map, coloured by what is known of them; a click shows the NDVI of a parcel."""
+"""Overview map of an area's parcels, coloured by an attribute; a click shows the NDVI of a parcel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All widgets on one page, as `cbm-lake app` serves them."""
+"""Page with all widgets, as served by `cbm-lake app`."""
 
 from __future__ import annotations
 

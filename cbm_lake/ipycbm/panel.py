@@ -1,4 +1,4 @@
-"""What all widgets are made of: a form that calls one function of the library and shows what comes back."""
+"""`Panel`: base widget with a form that calls one library function and displays its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A map of some parcels in colours, on which one can be chosen."""
+"""Map of a few coloured parcels from which one can be selected."""
 
 from __future__ import annotations
 

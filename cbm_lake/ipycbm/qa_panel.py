@@ -1,4 +1,4 @@
-"""Quality assessment step by step: validate what is delivered, draw the sample, inspect it; or the whole at once."""
+"""Widget for quality assessment: validate tables, draw the sample, record the inspection, or run it all."""
 
 from __future__ import annotations
 

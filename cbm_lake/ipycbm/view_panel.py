@@ -1,4 +1,4 @@
-"""Look at parcels: information, time series, chips, calendar, map, backgrounds, notes."""
+"""Widget to view parcels: information, time series, chips, calendar, map, backgrounds, notes."""
 
 from __future__ import annotations
 

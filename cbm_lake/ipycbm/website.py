@@ -1,4 +1,4 @@
-"""The page of all widgets as a web site, by Voila: whoever opens it gets a process of their own.
+"""Web server of the widgets (Voila): each visitor gets a separate process.
 
 On loopback it is for whoever is at this machine. Elsewhere every request, also of files and web sockets, needs a login
 by an administrator's account: the widgets read all areas and change the settings.

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeAlias, TypeVar
 import numpy as np
 from pydantic import ConfigDict, ValidationError, validate_call
 
-from cbm_lake.errors import InvalidInputError, given
+from cbm_lake.errors import InvalidInputError, quoted
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,7 +55,7 @@ def _explained(function: Callable[..., object], error: ValidationError) -> str:
     names = function.__code__.co_varnames
     name = names[argument] if isinstance(argument, int) and argument < len(names) else argument
     expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{name}={given(first['input'])} is not right: {expected}"
+    return f"{name}={quoted(first['input'])} is not right: {expected}"
 
 
 def also(order: Order | None = None, /, **names: str) -> Callable[[Callable[P, R]], Callable[..., R]]:

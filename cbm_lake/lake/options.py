@@ -19,7 +19,7 @@ from typing import Final, ParamSpec, TypeAlias, TypeVar, cast
 import numpy as np
 
 from cbm_lake.cards import Classes, scene_classes
-from cbm_lake.errors import InvalidInputError, given
+from cbm_lake.errors import InvalidInputError, quoted
 from cbm_lake.files.dates import parse_day
 
 P = ParamSpec("P")
@@ -72,7 +72,7 @@ def checked_option(name: str, value: object, *, several: bool = False) -> object
     try:
         result = _one(CHECKS[name](single), several=several)
     except _UnfitError as error:
-        raise InvalidInputError(f"{name}={given(value)} is not right: it is {error}") from error
+        raise InvalidInputError(f"{name}={quoted(value)} is not right: it is {error}") from error
     return result
 
 

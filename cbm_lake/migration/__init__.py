@@ -1,4 +1,4 @@
-"""Takes a database of the original library over: `migrate`.
+"""`migrate`: imports a database of the original library into a lake.
 
     tables as files, or a database ─ dumps ─► parcels ─► catalogue ─► signatures, histograms ─► weather, markers
 

@@ -1,4 +1,4 @@
-"""The original's catalogue of scenes as scenes of the lake, which keep their numbers."""
+"""Migrates the scene catalogue of the original library; scenes keep their numbers."""
 
 from __future__ import annotations
 

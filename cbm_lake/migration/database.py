@@ -1,4 +1,4 @@
-"""The tables of a PostgreSQL database as dumps, streamed so that none of them is ever in memory."""
+"""Streams the tables of a PostgreSQL database to dump files in constant memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the original's settings call the columns of its parcels: datasets.json, or main.json."""
+"""Reads the column mapping of parcel tables from the original library's datasets.json or main.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The original's tables of parcels as declared parcels that keep their numbers (ogc_fid) and their crops."""
+"""Migrates parcel tables of the original library; parcels keep their numbers (ogc_fid) and crops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dumps of the original's tables, read by DuckDB as they came; and the list of what is refused of them.
+"""Reads dumps of the original library's tables with DuckDB, and lists refused rows.
 
 Messages about scratch files name the user's file or table instead.
 """

@@ -1,4 +1,4 @@
-"""The original's markers and weather as tables of the lake."""
+"""Migrates markers and weather of the original library."""
 
 from __future__ import annotations
 

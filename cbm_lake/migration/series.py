@@ -1,4 +1,4 @@
-"""The original's long signatures and histograms as extractions of the lake.
+"""Migrates the original library's signatures and histograms, stored in long form, to extractions of the lake.
 
     dumps ─ staged, one pass ─► portions of scenes ─ pivoted ─► wide rows of one scene ─► signatures, then the ledger
 

@@ -1,4 +1,4 @@
-"""Background images: orthophotos round a place from tile servers, or true colour from the lake's own scenes.
+"""Background images of a location: orthophotos from tile servers, or true colour composites of the lake's scenes.
 
 See `tiles` for how tiles are read.
 """
@@ -47,13 +47,13 @@ _VISIBLE: Final = ("B04", "B03", "B02")
 
 
 def names() -> list[str]:
-    """The backgrounds that go by a name of their own; providers of xyzservices go by theirs."""
+    """Backgrounds with a name of their own; providers of xyzservices are known by theirs."""
     return list(dict.fromkeys([*tileservers.names(), SENTINEL]))
 
 
 @dataclass(frozen=True)
 class Square:
-    """A background that is asked for: a square of Web Mercator round a position."""
+    """A requested background: a square of Web Mercator around a position."""
 
     lon: float
     lat: float
@@ -88,7 +88,7 @@ class Square:
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """An orthophoto, and where it lies in Web Mercator."""
+    """An orthophoto with its bounds in Web Mercator."""
 
     pixels: NDArray[np.uint8]
     """(y, x, 3): red, green and blue."""
@@ -108,7 +108,7 @@ class Background:
 
     @property
     def name(self) -> str:
-        """What it shows: the tile server or sentinel; "" where it says nothing."""
+        """Source of the image: the tile server or sentinel; "" if unknown."""
         return self.tags.get("tms", "")
 
     @property
@@ -118,7 +118,7 @@ class Background:
 
 
 def render_square(square: Square, lake: Lake | None = None, reader: chips.Reader | None = None) -> Background:
-    """The background of a square.
+    """Render the background of a square.
 
     Args:
         square: which.
@@ -142,7 +142,7 @@ def _attribution(tms: str) -> str:
 
 
 def load(file: str | Path | MemoryFile, name: str, asked: str = "") -> Background:
-    """A background out of a GeoTIFF.
+    """Load a background from a GeoTIFF.
 
     Args:
         file: where it is.
@@ -164,7 +164,7 @@ def load(file: str | Path | MemoryFile, name: str, asked: str = "") -> Backgroun
 
 
 def save(background: Background, file: Path) -> Path:
-    """Write a background as GeoTIFF (EPSG:3857, three bands of uint8); its tags say what it shows.
+    """Write a background as GeoTIFF (EPSG:3857, three bands of uint8); tags describe its source.
 
     Returns:
         Where it is: `file`, or where that bears the name of a server that does not answer, sentinel.tif beside it.
@@ -185,12 +185,12 @@ def write(
     file: Path,
     lake: Lake | None = None,
 ) -> Path:
-    """Write a GeoTIFF of a square round a position; see `Square`, `render_square` and `save`."""
+    """Write a GeoTIFF of a square around a position; see `Square`, `render_square` and `save`."""
     return save(render_square(Square(lon, lat, tms, chipsize, extend), lake), file)
 
 
 def named_truly(file: Path, asked: str, name: str) -> Path:
-    """Where an image is to be that shows another background than was asked for: never under the other's name.
+    """Path of an image whose source differs from the requested one: it never gets the requested name.
 
     A file of that name that shows something else, as earlier versions left it, is deleted.
 
@@ -208,7 +208,7 @@ def named_truly(file: Path, asked: str, name: str) -> Path:
 
 
 def tags(file: Path) -> dict[str, str]:
-    """What a background says of itself: tms, and perhaps product, date, asked, attribution; {} where it says nothing.
+    """Tags of a background: tms, and optionally product, date, asked, attribution; {} if it has none.
 
     Raises:
         SourceError: it cannot be read.

@@ -1,4 +1,4 @@
-"""The images of a position over time, on one grid: cutouts of scenes as one dataset of xarray."""
+"""Image time series of a position: cutouts of scenes on one common grid, as an xarray dataset."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PIXEL: Final = 10.0
 
 @dataclass(frozen=True)
 class Image:
-    """What one scene saw of a position."""
+    """The image of one scene at a position."""
 
     obstime: datetime
     bands: Mapping[str, NDArray[np.number]]
@@ -37,7 +37,7 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """The images of a position on one grid, by time."""
+    """Images of a position on one grid, by time."""
 
     data: xr.Dataset
     """The bands (time, y, x), 0 where there is no measurement, and cloud (time); time is UTC, without a zone. The
@@ -48,17 +48,17 @@ class Images:
 
     @property
     def epsg(self) -> int:
-        """Their coordinate system."""
+        """EPSG code of the grid."""
         return int(self.data.attrs["epsg"])
 
     @property
     def transform(self) -> Affine:
-        """From column and row of a pixel's upper left corner to x and y."""
+        """Affine transform from (column, row) of a pixel's upper left corner to (x, y)."""
         return Affine(*self.data.attrs["transform"])
 
     @property
     def size(self) -> int:
-        """Pixels a side."""
+        """Side length in pixels."""
         return int(self.data.sizes["x"])
 
     @property
@@ -69,7 +69,7 @@ class Images:
 
     @cached_property
     def images(self) -> tuple[Image, ...]:
-        """The images one by one."""
+        """The individual images."""
         bands = {str(name): values.to_numpy() for name, values in self.data.data_vars.items() if name != "cloud"}
         times = self.data["time"].to_numpy().astype("datetime64[us]").tolist()
         clouds = self.data["cloud"].to_numpy().tolist()
@@ -82,7 +82,7 @@ class Images:
 def assembled(
     cutouts: Sequence[Cutout], bands: Sequence[str], lon: float, lat: float, chipsize: float
 ) -> xr.Dataset | None:
-    """Cutouts on one grid; those of a moment that lacks a band are left out, and where all bands are empty.
+    """Resample cutouts to one grid; timestamps that lack a band, or whose bands are all empty, are dropped.
 
     Args:
         cutouts: of one position; also of other bands, which are there (0 where missing) when a moment has all `bands`.

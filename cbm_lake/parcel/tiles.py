@@ -1,4 +1,4 @@
-"""Pixels out of the tiles of a tile server, read by GDAL.
+"""Reads windows of XYZ tile servers with GDAL.
 
 GDAL fetches the tiles: of servers with a URL of {x}, {y}, {z} (or {quadkey}), of WMTS, and of whatever a description of
 GDAL_WMS or GDAL_WMTS names, in any coordinate system. Decided here is from which zoom level, and so how many.
@@ -43,7 +43,7 @@ _MOST_TILES: Final = 100
 
 
 def tiles(name: str, bounds: Bounds, size: int) -> NDArray[np.uint8]:
-    """Red, green and blue of a square of Web Mercator, out of the tiles of the zoom level that fits."""
+    """RGB pixels of a square of Web Mercator, from the tiles of the best fitting zoom level."""
     definition = tileservers.definition(name)
     attempts = 0
     try:

@@ -1,4 +1,4 @@
-"""Tile servers: those built in, any provider that xyzservices lists, and those of the workspace, as GDAL opens them."""
+"""Tile server definitions: built in, from xyzservices, or from the workspace, in the form that GDAL opens."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _WEB_MERCATOR: Final = frozenset({"EPSG:3857", "EPSG:900913"})
 
 
 def names() -> list[str]:
-    """The servers that go by a name of their own: those built in and those of the workspace."""
+    """Named tile servers: built in, and those of the workspace."""
     return list(dict.fromkeys(["google", "bing", *_PROVIDERS, *_of_workspace()]))
 
 
 def definition(name: str) -> str:
-    """What GDAL opens for a tile server.
+    """GDAL definition of a tile server.
 
     Args:
         name: one of `names`, or a provider of xyzservices, such as "BasemapAT.orthofoto"; case does not matter.
@@ -65,7 +65,7 @@ def definition(name: str) -> str:
 
 
 def attribution(name: str) -> str:
-    """Whom to credit for the tiles of a server; empty for one of the workspace."""
+    """Attribution of a server's tiles; "" for servers of the workspace."""
     if name.lower() in _of_workspace():
         return ""
     if name.lower() in _UNLISTED:

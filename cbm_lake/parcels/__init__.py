@@ -1,4 +1,4 @@
-"""The parcels that farmers declared: `load` brings them from a file, `describe` joins rasters to them."""
+"""Declared parcels: `load` imports them from vector files, `describe` adds attributes from rasters."""
 
 from __future__ import annotations
 
@@ -154,9 +154,9 @@ def _of_same_geometries(before: ParcelSet, version: str, changes: Changes) -> st
     return f"{before.outlines}_{version.partition('_')[2]}" if changes else before.version
 
 
-def _of_changes(changes: Changes | None, parcels: int, taken: dict[str, str]) -> Iterator[str]:
-    """What the user may not expect of a delivery, whose columns `taken` are the identifier and the crop."""
-    removed = [name for name in changes.columns_removed if name not in taken.values()] if changes else []
+def _of_changes(changes: Changes | None, parcels: int, mapped: dict[str, str]) -> Iterator[str]:
+    """What the user may not expect of a delivery, whose columns `mapped` are the identifier and the crop."""
+    removed = [name for name in changes.columns_removed if name not in mapped.values()] if changes else []
     if removed:
         names = ", ".join(removed)
         yield f"there is no column {names} any more, which the parcels in force before had; as_of= still shows it"

@@ -1,4 +1,4 @@
-"""What a delivery of parcels changes in the version that was in force: geometries, and apart from them attributes."""
+"""Compares a delivery of parcels with the version in force: added, removed and redrawn parcels, changed attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statistics of classes in parcels: the one that most of a parcel is of."""
+"""Majority class of categorical rasters per parcel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of a file of parcels: its identifier, its crop, and the agency's other ones."""
+"""Maps the columns of a parcel file: identifier, crop, and the agency's own attributes."""
 
 from __future__ import annotations
 

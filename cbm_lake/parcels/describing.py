@@ -1,4 +1,4 @@
-"""Any raster joined to parcels: elevation, slope, soil class, as columns of `parcel_attributes`: `describe`.
+"""`describe`: zonal statistics of any raster (elevation, slope, soil class) as columns of `parcel_attributes`.
 
 geometries ─ to the raster's coordinate system, vertex by vertex ─► its pixels, block by block ─► one value per parcel
 """
@@ -142,16 +142,15 @@ def _parcels(lake: Lake, aoi: str | None, year: int | None, ptype: str | None) -
     if aoi is not None and year is not None:
         return lake.parcel_set(aoi, year, ptype)
     fitting = [
-        found
-        for found in lake.parcel_sets()
-        if (aoi is None or found.aoi == aoi.lower())
-        and (year is None or found.year == int(year))
-        and found.ptype == (ptype or "")
+        parcel_set
+        for parcel_set in lake.parcel_sets()
+        if (aoi is None or parcel_set.aoi == aoi.lower())
+        and (year is None or parcel_set.year == int(year))
+        and parcel_set.ptype == (ptype or "")
     ]
     if len(fitting) != 1:
-        raise InvalidInputError(
-            f"parcels of {some([found.name for found in fitting]) or 'nowhere'} may be meant; say the area and the year"
-        )
+        names = some([parcel_set.name for parcel_set in fitting])
+        raise InvalidInputError(f"parcels of {names or 'nowhere'} may be meant; say the area and the year")
     return fitting[0]
 
 

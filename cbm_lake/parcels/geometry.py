@@ -1,4 +1,4 @@
-"""The geometries of a file of parcels: polygons, in a coordinate system of the lake, and valid."""
+"""Geometries of parcel files: polygons only, reprojected to a coordinate system of the lake, and repaired."""
 
 from __future__ import annotations
 

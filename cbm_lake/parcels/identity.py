@@ -1,4 +1,4 @@
-"""Whether geometries are at the same place, whatever their bytes; geometries that are keep the bytes that they have.
+"""Geometric equality of parcels within a tolerance; equal geometries keep the bytes of the earlier version.
 
 Formats and programs turn rings, begin them elsewhere, order parts anew, double vertices, add some on straight lines,
 wrap polygons as multipolygons, and round coordinates: geodatabases by 0.1 mm, GeoJSON of 7 decimals by 8 mm, MapInfo in

@@ -1,4 +1,4 @@
-"""The table of a parcel set, as it is stored: its columns, their order, and the hash that is its version."""
+"""Arrow table of a parcel set: column order, types, and the content hash that is its version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many nonconforming parcels a sample may have: single sampling of isolated lots by limiting quality."""
+"""Acceptance numbers: single sampling of isolated lots by limiting quality."""
 
 from __future__ import annotations
 

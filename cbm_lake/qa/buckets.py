@@ -1,4 +1,4 @@
-"""Fills buckets with parcels by rank; names are numbers here, so that millions of rows take seconds.
+"""Fills sample buckets with ranked parcels; names are encoded as integers for speed on millions of rows.
 
 One phase goes through its rows in the order of their rank and starts again from the top whenever a bucket has been
 filled. To go through all rows again would cost rows times buckets. But a row whose holding was called in and whose

@@ -1,4 +1,4 @@
-"""A drawn sample, and its files: the extracted rows, the parcels, the summary, the interventions of whole holdings."""
+"""`Sample`: a drawn sample and its output files (extracted rows, parcels, summary, whole-holding interventions)."""
 
 from __future__ import annotations
 

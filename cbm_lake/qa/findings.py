@@ -1,4 +1,4 @@
-"""What a validation finds, and where it is written: a page for a person, JSON or Parquet for a machine."""
+"""Findings of a validation, and their output as HTML, JSON or Parquet."""
 
 from __future__ import annotations
 

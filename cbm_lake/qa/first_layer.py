@@ -1,4 +1,4 @@
-"""The first layer of the data validation: is a table's file complete, of the right types, without doubles and gaps?"""
+"""First layer of the data validation: file completeness, column types, duplicate keys and missing values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Flemish way of filling buckets: a ranking apart from the parcels, and holdings capped by number or share."""
+"""Flemish variant of bucket filling: a separate ranking, and holdings capped by number or share."""
 
 from __future__ import annotations
 

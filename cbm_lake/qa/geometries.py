@@ -1,4 +1,4 @@
-"""Geometries of parcels, measured once in batches: validity, area, identity; and the pairs of them that overlap."""
+"""Batch measurements of parcel geometries: validity, area, duplicates and overlapping pairs."""
 
 from __future__ import annotations
 

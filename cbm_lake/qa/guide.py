@@ -1,4 +1,4 @@
-"""The way from a parcel file to images of the parcels of a sample, step by step: `workflow`.
+"""`workflow`: runs the steps from a parcel file to images of the sampled parcels.
 
     connect ─► parcels ─► tables ─► catalogue ─► configure ─► extract ─► get ─► view
 

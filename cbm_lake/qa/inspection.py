@@ -1,4 +1,4 @@
-"""The record of a sample's inspection: verdicts and notes parcel by parcel, kept in the lake, never overwritten."""
+"""Inspection record of a sample: verdicts and notes per parcel, appended to the lake, never overwritten."""
 
 from __future__ import annotations
 

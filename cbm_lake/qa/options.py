@@ -1,4 +1,4 @@
-"""The options of the sample extraction, from keywords, the command line, or an INI or JSON file."""
+"""Options of the sample extraction, from keywords, the command line, or an INI or JSON file."""
 
 from __future__ import annotations
 

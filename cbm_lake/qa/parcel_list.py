@@ -1,4 +1,4 @@
-"""Reads the two lists of the sample extraction, ranked parcels and targets, and says all that is wrong with them."""
+"""Reads and validates the two inputs of the sample extraction: ranked parcel list and targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws how the buckets of a sample were filled, and what was seen of its parcels."""
+"""Plots of bucket filling and of the NDVI of sampled parcels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of the second layer: what each is about, its query, what it means, how to repair what it finds."""
+"""Rules of the second validation layer: subject, query, meaning and remedy of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws the yearly sample of an IACS quality assessment from a ranked parcel list: `sample`.
+"""`sample`: draws the yearly IACS quality assessment sample from a ranked parcel list.
 
 The rules are those of the JRC's tool QUASSA 2.10; where its command line differs from its notebook, the notebook's.
 """

@@ -1,4 +1,4 @@
-"""The second layer of the data validation: do the tables agree with each other, and with their geometries?"""
+"""Second layer of the data validation: consistency between tables, and between tables and geometries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the tables of a quality assessment: CSV, Parquet, GeoParquet, shapefile, GeoPackage, or a zip of one."""
+"""Reads quality assessment tables from CSV, Parquet, GeoParquet, Shapefile, GeoPackage, or a zip of one."""
 
 from __future__ import annotations
 

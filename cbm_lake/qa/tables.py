@@ -1,4 +1,4 @@
-"""What each table of an IACS quality assessment must have: columns, types, key."""
+"""Schemas of the IACS quality assessment tables: columns, types, keys."""
 
 from __future__ import annotations
 

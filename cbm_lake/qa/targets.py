@@ -1,4 +1,4 @@
-"""How many parcels each bucket is to have: the rules by which targets follow from the number of rows of a group."""
+"""Target number of parcels per bucket, as a function of group size."""
 
 from __future__ import annotations
 

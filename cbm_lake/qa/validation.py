@@ -1,4 +1,4 @@
-"""Validates the tables of an IACS quality assessment: `validate` for one file, `validate_tables` for several."""
+"""Validates IACS quality assessment tables: `validate` for one file, `validate_tables` for several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Daily weather per grid cell, from ERA5, AgERA5, E-OBS or tables, for the cells in which an area has parcels: `load`.
+"""Daily weather per grid cell from ERA5, AgERA5, E-OBS or tables, for the cells that contain parcels: `load`.
 
 NetCDF, Zarr ─ fields round the parcels ─► units, steps, totals ─► days of each cell ┐
 CSV, Parquet ─ rows of a table ───────────────────────────────────────────────────────┴► weather/days, weather/cells

@@ -1,4 +1,4 @@
-"""The cells of a weather grid: boxes in degrees, and which of them hold parcels."""
+"""Cells of a weather grid as boxes in degrees, and the selection of those that contain parcels."""
 
 from __future__ import annotations
 

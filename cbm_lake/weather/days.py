@@ -1,4 +1,4 @@
-"""Fields as days of cells: units, steps of time, totals.
+"""Aggregates weather fields to daily values per cell: unit conversion, time steps, totals.
 
 fields of a variable ─ degrees Celsius, mm ─► in order, each time once ─► days ─► rows (cell, meteo_date, name, value)
 """

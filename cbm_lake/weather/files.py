@@ -1,4 +1,4 @@
-"""The files in what was downloaded: archives are unpacked, and what a file is follows from its first bytes."""
+"""Opens downloaded weather files: unpacks archives and detects the format from the first bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NetCDF and Zarr of any provider as fields: times by cells that hold parcels, with one axis of time.
+"""Reads gridded weather (NetCDF, Zarr) of any provider as arrays of times by cells.
 
 file ─ axes, box round the parcels ─► members, expver, forecast steps as one time ─► Field
 """

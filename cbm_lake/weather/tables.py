@@ -1,4 +1,4 @@
-"""Tables of daily weather: CSV and Parquet with columns of many names, of cells or of places on a regular grid."""
+"""Reads tables of daily weather (CSV, Parquet), by cell or by points on a regular grid, under various column names."""
 
 from __future__ import annotations
 

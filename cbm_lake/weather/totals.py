@@ -1,4 +1,4 @@
-"""Steps of time: what of precipitation falls into which day, and whether its totals run on since midnight."""
+"""Assigns precipitation of time steps to days, and detects totals that accumulate since midnight."""
 
 from __future__ import annotations
 

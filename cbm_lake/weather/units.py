@@ -1,4 +1,4 @@
-"""In what temperatures and precipitation are: by the attribute of the file, else by its values, else refused."""
+"""Units of temperature and precipitation: from the file's attribute, else inferred from the values, else refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the variables of weather files are called, and what each of them is."""
+"""Names of weather variables in files of each provider, and their meaning."""
 
 from __future__ import annotations
 

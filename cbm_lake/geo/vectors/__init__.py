@@ -1,4 +1,4 @@
-"""Files of geometries, in whatever format GDAL or GeoParquet has them: their columns, geometries, coordinate system."""
+"""Reads vector files of any GDAL format or GeoParquet: columns, geometries and coordinate system."""
 
 from __future__ import annotations
 

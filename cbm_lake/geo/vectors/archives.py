@@ -1,4 +1,4 @@
-"""The one file of geometries in a zip archive; other archives are refused by name."""
+"""Selects the single vector file of a zip archive; ambiguous archives are refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file of geometries is read to."""
+"""`Features`: the contents of a vector file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What GDAL reads, straight to Arrow: integers with gaps stay integers, which pandas would make floats."""
+"""Reads GDAL vector formats to Arrow, so that integer columns with nulls stay integers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MapInfo's files that name no character set: a copy that names the one of its texts, so that GDAL can read it."""
+"""Works around MapInfo files without a character set: copies them with the encoding that their texts have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GeoParquet, Parquet with the GEOMETRY type or with a column of WKB, in one file or in parts; Arrow and Feather."""
+"""Reads GeoParquet, Parquet with the GEOMETRY type or a WKB column (single or partitioned), Arrow and Feather."""
 
 from __future__ import annotations
 

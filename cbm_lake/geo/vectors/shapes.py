@@ -1,4 +1,4 @@
-"""Geometries from WKB, or from texts: WKT, EWKT with SRID=…;, WKB in hexadecimal digits, GeoJSON."""
+"""Parses geometries from WKB, WKT, EWKT (SRID=…;), hexadecimal WKB and GeoJSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of which a column holds the geometries as texts: CSV, Excel, OpenDocument."""
+"""Reads tables with geometries as text: CSV, Excel, OpenDocument."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a file that GDAL wrote is whole."""
+"""Checks that a vector file written by GDAL is complete."""
 
 from __future__ import annotations
 

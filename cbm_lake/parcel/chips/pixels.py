@@ -1,4 +1,4 @@
-"""Pixels of scenes round a position, out of the cube or the scenes' own files, harmonised."""
+"""Reads pixels of scenes around a position from the cube or the scene files, with harmonised offsets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MOST_DECODED: Final = 4096 * 4096
 
 
 def read(lake: Lake, scene: Scene, bands: Sequence[str], lon: float, lat: float, chipsize: int = 1280) -> xr.Dataset:
-    """The bands of a scene round a position as a dataset (y, x) on the grid of the finest, harmonised.
+    """Read bands of a scene around a position as a dataset (y, x) on the grid of the finest band, harmonised.
 
     Each pixel of 10 m has the value of the pixel of 20 m that contains its centre. Outside the raster it is nodata, 0.
     The attributes are scene, obstime, epsg and transform (a, b, c, d, e, f).
@@ -53,7 +53,7 @@ def read(lake: Lake, scene: Scene, bands: Sequence[str], lon: float, lat: float,
 
 
 class Reader:
-    """Reads windows of scenes; the lake is asked once what it knows of their files and cubes.
+    """Reads windows of scenes; headers and cube locations are fetched from the lake once.
 
     For as long as one question takes: a cube that is written meanwhile is not noticed.
     """
@@ -67,7 +67,7 @@ class Reader:
         """Whether many scenes are read, so that the slots of all grids are asked for at once."""
 
     def prepare(self, scenes: Sequence[Scene], bands: Collection[str]) -> None:
-        """Ask the lake at once for the headers of all these rasters; a raster that was not prepared is inspected."""
+        """Fetch the headers of several rasters from the lake at once; others are read from their files."""
         self._several |= len(scenes) > 1
         hrefs = [href for scene in scenes for band, href in scene.hrefs if band in bands]
         # those on this machine are read sooner than asked for
@@ -94,13 +94,13 @@ class Reader:
         return xr.Dataset(parts, coords={"x": x, "y": y}, attrs={**about, "transform": tuple(transform)[:6]})
 
     def raster(self, scene: Scene, band: str) -> Raster:
-        """The header of a band: as the lake remembers it, else as the file says."""
+        """Header of a band: as stored in the lake, else read from the file."""
         href = scene.href(band)
         header = self._headers.get(href) or _inspected(href)
         return header.encoded(cards.get(scene.card), band, scene.boa_offset)
 
     def pixels(self, scene: Scene, band: str, window: Window) -> Pixels:
-        """The harmonised pixels of a window; 0 outside the raster."""
+        """Harmonised pixels of a window; 0 outside the raster."""
         raster = self.raster(scene, band)
         pixels = np.zeros((window.height, window.width), raster.pixel_dtype)
         inside = _clipped(window, raster.grid)
@@ -111,7 +111,7 @@ class Reader:
         return _harmonised(pixels, scene, band)
 
     def at(self, scene: Scene, band: str, epsg: int, x: NDArray[np.floating], y: NDArray[np.floating]) -> Pixels:
-        """The harmonised pixels that contain the points of these axes (x eastwards, y southwards)."""
+        """Harmonised pixels that contain the points of these axes (x eastwards, y southwards)."""
         grid = self.raster(scene, band).grid
         if grid.epsg != epsg:
             raise SourceError(f"the bands of scene {scene.id} are in EPSG:{epsg} and EPSG:{grid.epsg}; leave it out")
@@ -121,7 +121,7 @@ class Reader:
         return self.pixels(scene, band, Window(*corner, *size))[np.ix_(rows - rows[0], columns - columns[0])]
 
     def mapped(self, scene: Scene, band: str, bounds: Sequence[float], size: int) -> Pixels:
-        """A band on a square of Web Mercator, `size` pixels a side; 0 where there is none of it."""
+        """Reproject a band to a square of Web Mercator, `size` pixels a side; 0 is nodata."""
         raster = self.raster(scene, band)
         target = np.zeros((size, size), raster.pixel_dtype)
         window = _under(raster.grid, bounds)
@@ -231,7 +231,7 @@ def _header(href: str, stamp: str) -> Raster:
 
 
 def centred(grid: Grid, lon: float, lat: float, chipsize: float) -> Window:
-    """The pixels of a chip that is centred on a place as well as whole pixels can; it may lie across the edge."""
+    """Window of a chip, centred on a position to the nearest whole pixel; it may extend beyond the raster."""
     x, y = transformer(4326, grid.epsg).transform(lon, lat)
     if not (np.isfinite(x) and np.isfinite(y)):
         raise InvalidInputError(f"lon {lon}, lat {lat} is no place in EPSG:{grid.epsg}")

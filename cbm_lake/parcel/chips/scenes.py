@@ -1,4 +1,4 @@
-"""Scenes over a position: which of them cover a chip, and the rasters of their bands."""
+"""Selects the scenes that cover a chip, and the rasters of their bands."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Row(TypedDict):
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene over a place."""
+    """A scene that covers a location."""
 
     id: str
     product: str
@@ -72,7 +72,7 @@ class Scene:
 
     @property
     def moment(self) -> str:
-        """Equal for all products of one overflight that show the same place."""
+        """Timestamp key, equal for all products of one overflight of the location."""
         match = _DATATAKE.search(self.product)
         return match[1] if match else f"{self.obstime:%Y%m%dT%H%M%S}"
 
@@ -88,7 +88,7 @@ def covering(
     chipsize: int = 1280,
     products: Collection[str] | None = None,
 ) -> list[Scene]:
-    """The scenes whose footprint covers a place, by time; of those of one moment the one that covers more of the chip.
+    """Scenes whose footprint covers a location, by time; of simultaneous ones the one that covers more of the chip.
 
     Where two cover it alike, the one of the higher processing baseline. Superseded scenes are left out.
 
@@ -130,7 +130,7 @@ def _over(rows: list[_Row], point: shapely.Point, square: shapely.Geometry) -> I
 
 
 def by_id(lake: Lake, scene: str, card: str = "s2") -> Scene:
-    """The scene of that id.
+    """Look up a scene by its id.
 
     Raises:
         NotFoundError: none is catalogued.
@@ -151,7 +151,7 @@ def _scene(row: _Row, overlap: float) -> Scene:
 
 
 def check_square(lon: float, lat: float, chipsize: float) -> None:
-    """Raise InvalidInputError where no chip can be made of a position and size."""
+    """Raise InvalidInputError if no chip can be made at a position with that size."""
     if not (abs(lon) <= 180 and abs(lat) <= 90):
         raise InvalidInputError(f"lon {lon}, lat {lat} is no place in degrees; longitude comes first")
     if not 0 < chipsize <= LARGEST:
@@ -177,7 +177,7 @@ def _day(value: date | str) -> datetime:
 
 
 def check_rasters(scenes: Sequence[Scene], bands: Collection[str]) -> None:
-    """Raise NotFoundError where there are scenes, of which none was catalogued with rasters of the bands."""
+    """Raise NotFoundError if there are scenes, but none with rasters of the bands."""
     if not scenes or any(set(bands) <= dict(scene.hrefs).keys() for scene in scenes):
         return
     raise NotFoundError(

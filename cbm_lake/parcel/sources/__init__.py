@@ -1,4 +1,4 @@
-"""Where `get` reads: the lake itself ("direct") or a REST server ("api"). Both answer alike."""
+"""Sources of parcel data with one interface: the lake itself ("direct") or a REST server ("api")."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _SERVERS: Final = 4
 
 
 def here(lake: Lake | None = None) -> Source:
-    """The source that the settings name in set.data_source; a lake that is given is the source itself.
+    """The source named by set.data_source in the settings; a `lake` argument overrides it.
 
     Raises:
         InvalidInputError: the settings name neither "direct" nor "api".
@@ -71,7 +71,7 @@ def _server(url: str, user: str, password: str) -> ApiSource:
 
 
 def set_api_account(url: str, username: str, password: str) -> None:
-    """Keep the account on a REST server, and read from there from now on.
+    """Store a REST server account in the settings and make it the data source.
 
     Raises:
         InvalidInputError: the address is none.

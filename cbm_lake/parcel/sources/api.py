@@ -1,4 +1,4 @@
-"""A REST server as a source: ours, or the original's."""
+"""`api` source: a REST server of this project or of the original library."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _MOST_PARCELS: Final = 100
 
 
 class ApiSource:
-    """Answers from a server; see `Source`.
+    """Source that queries a REST server; see `Source`.
 
     The objects that figures are drawn from are remembered, a few of each kind, so that the next figure of a parcel
     does not ask for them again.
@@ -114,7 +114,7 @@ class ApiSource:
     # -- time series --------------------------------------------------------------------------------------------------
 
     def series(self, parcel: Parcel, card: Card) -> TimeSeries:
-        """See `Source.series`; a server does not say how much of a parcel was seen."""
+        """See `Source.series`; a server does not report the share of a parcel that was observed."""
         key = ParcelKey(parcel.aoi, parcel.year, parcel.ptype or "", parcel.pid)
         return wire.series(parcel, card, self._series(key, card.name))
 
@@ -130,7 +130,7 @@ class ApiSource:
     # -- images -------------------------------------------------------------------------------------------------------
 
     def cutouts(self, request: ImageRequest) -> list[Cutout]:
-        """See `Source.cutouts`; where there are more than a server gives at once, days are asked for in parts."""
+        """See `Source.cutouts`; date ranges that exceed the server's limit are requested in parts."""
         whole = replace(request, start=day_of(request.start), end=day_of(request.end), optional=())
         cutouts = [cutout for band in request.bands for cutout in self._cutouts(replace(whole, bands=(band,)))]
         for band in request.optional:
@@ -151,7 +151,7 @@ class ApiSource:
         return wire.cutout(obstime, band, name, self._server.content(link, name))
 
     def write_chips(self, request: ImageRequest, folder: Path, limit: int = 24) -> list[Chip]:
-        """See `Source.write_chips`; how many at once the server itself limits."""
+        """See `Source.write_chips`; the server sets its own limit."""
         chips = []
         for band in request.bands:
             links = self._links(request, band, request.start, request.end)
@@ -229,7 +229,7 @@ def _flags(question: ByPid | ByLocation | ByPolygon) -> Params:
 
 
 def in_parts(ask: Callable[[date, date], Part | None], first: date, last: date) -> Iterator[Part]:
-    """The answers of a question about days: to all at once, or where that is too much (None), to halves of them.
+    """Answers for a date range; ranges that exceed the server's limit (None) are bisected.
 
     Raises:
         TooManyError: there is too much of a single day.

@@ -1,4 +1,4 @@
-"""The lake as a source."""
+"""`direct` source: reads parcel data from the lake."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _MOST_EXAMPLES: Final = 5
 
 
 class LakeSource:
-    """Answers from a lake; see `Source`.
+    """Source that reads from a lake; see `Source`.
 
     Args:
         lake: which.
@@ -145,7 +145,7 @@ class LakeSource:
     def parcels_of_page(
         self, parcels: ParcelSet, box: tuple[float, float, float, float] | None, offset: int, limit: int
     ) -> tuple[list[Row], int]:
-        """Some of the parcels that meet a box in degrees, by their identifiers, and how many there are in all.
+        """One page of the parcels that meet a box in degrees, ordered by identifier, and the total count.
 
         Rows also have `shape`, the outline in degrees.
         """
@@ -157,7 +157,7 @@ class LakeSource:
         return self._shaped(parcels, rows), total
 
     def parcels_of_area(self, parcels: ParcelSet, area: Area) -> list[Row]:
-        """The parcels that meet an area, with `shape`, the outline in degrees."""
+        """Parcels that meet an area, with `shape`, the geometry in degrees."""
         return self._shaped(parcels, self._meeting(parcels, area))
 
     def _shaped(self, parcels: ParcelSet, rows: Sequence[Row]) -> list[Row]:
@@ -165,7 +165,7 @@ class LakeSource:
         return [{**row, "shape": shape} for row, shape in zip(rows, shapes, strict=True)]
 
     def declared_parcel(self, parcels: ParcelSet, pid: str) -> Row:
-        """The parcel of a set with that identifier, with its `shape` in degrees.
+        """The parcel of a set by identifier, with its `shape` in degrees.
 
         Raises:
             NotFoundError: there is none.
@@ -187,7 +187,7 @@ class LakeSource:
         return row
 
     def declared_row(self, key: ParcelKey) -> Row:
-        """All that the lake says of a parcel.
+        """All attributes of a parcel.
 
         Raises:
             NotFoundError: there is none.
@@ -282,7 +282,7 @@ class LakeSource:
         ]
 
     def background(self, square: Square) -> Background:
-        """See `Source.background`; where no tile server answers, it is true colour from the lake."""
+        """See `Source.background`; if no tile server answers, a true colour composite of the lake's scenes."""
         return basemaps.render_square(square, self.lake, self._reader())
 
     def write_background(self, square: Square, file: Path) -> Path:
@@ -298,7 +298,7 @@ class LakeSource:
     # -- what there is ------------------------------------------------------------------------------------------------
 
     def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
-        """See `Source.info`: the part that a lake knows, the areas; `aois` limits to some."""
+        """See `Source.info`: the areas of the lake, optionally limited to `aois`."""
         cards_of = self.lake.query("status.cards").to_pylist()
         areas: dict[str, Any] = {}
         for parcels in self.lake.parcel_sets():

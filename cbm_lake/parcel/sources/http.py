@@ -1,4 +1,4 @@
-"""Questions to a REST server over HTTP, and the files that it gives."""
+"""HTTP client of the `api` source: requests to a REST server and downloads of files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 class Server:
-    """A server, ours or the original's, with an account on it.
+    """Connection to a REST server of this project or of the original library, with an account.
 
     Raises:
         ConfigError: no address is given.
@@ -53,7 +53,7 @@ class Server:
         self._public.auth = _nobody
 
     def columns(self, name: str, params: Params, **others: str) -> Columns:
-        """An answer of equally long lists."""
+        """Request columns of equal length."""
         answer = self.object(name, params, **others)
         lengths = {len(values) if isinstance(values, list) else -1 for values in answer.values()}
         if len(lengths) > 1 or -1 in lengths:
@@ -61,7 +61,7 @@ class Server:
         return answer
 
     def object(self, name: str, params: Params, **others: str) -> dict[str, Any]:
-        """An answer that is a JSON object."""
+        """Request a JSON object."""
         response = self.asked(name, params, **others)
         try:
             answer = load_json(response.content)
@@ -74,7 +74,7 @@ class Server:
         return answer
 
     def asked(self, name: str, params: Params, **others: str) -> requests.Response:
-        """The answer to a question; only flags that are on, and texts that are not empty, are sent."""
+        """Send a request; only true flags and non-empty texts are sent."""
         sent = {key: str(value) for key, value in params.items() if value is not None and value is not False}
         sent = {key: text for key, text in sent.items() if text}
         url = f"{self.url}/query/{name}"
@@ -90,7 +90,7 @@ class Server:
         return response
 
     def content(self, link: str, name: str) -> bytes:
-        """The GeoTIFF of a result link; such links want no login, so none is sent.
+        """Download the GeoTIFF of a result link, without credentials.
 
         What breaks off in the midst is begun again: the server may be starting anew.
         """

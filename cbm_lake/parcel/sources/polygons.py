@@ -1,4 +1,4 @@
-"""A polygon as callers write it: shapely, geopandas, GeoJSON, or the original's text."""
+"""Parses polygons from shapely, geopandas, GeoJSON or the original library's text format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BETWEEN_POINTS: Final = re.compile(r"(?<=[\d.])-|\s+-\s+|\s*,\s*")
 
 
 def read(value: Any) -> Area:
-    """The area that a polygon describes.
+    """Parse a polygon into an area.
 
     Args:
         value: a shapely geometry, a GeoSeries or GeoDataFrame, GeoJSON, or lon_lat-lon_lat-… (a closed ring). It is in
