@@ -13,8 +13,8 @@ Modules are imported when they are first used, so that importing the package cos
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
+import pkgutil
 from typing import TYPE_CHECKING, Any, Final
 
 from cbm_lake.files.absolute import remember
@@ -49,38 +49,42 @@ if TYPE_CHECKING:
     from cbm_lake.lake import Lake, open_lake
     from cbm_lake.lake.backups import backup
     from cbm_lake.migration import migrate
+    from cbm_lake.parcel import basemaps as backgrounds
+    from cbm_lake.parcel import chips
     from cbm_lake.parcel.sources import set_api_account
 
 _PUBLIC: Final = {
-    "ConfigError": "errors",
-    "InvalidInputError": "errors",
-    "Lake": "lake",
-    "LakeError": "errors",
-    "NotFoundError": "errors",
-    "SourceError": "errors",
-    "Workspace": "config",
-    "backup": "lake.backups",
-    "card2db": "",
-    "cards": "",
-    "estimate": "extract.cost",
-    "extract": "",
-    "foi": "",
-    "get": "",
-    "guard": "",
-    "markers": "",
-    "migrate": "migration",
-    "open_lake": "lake",
-    "parcels": "",
-    "qa": "",
-    "report": "",
-    "reports": "",
-    "scenes": "",
-    "set_api_account": "parcel.sources",
-    "show": "",
-    "weather": "",
-    "zonal": "",
+    "ConfigError": "errors:ConfigError",
+    "InvalidInputError": "errors:InvalidInputError",
+    "Lake": "lake:Lake",
+    "LakeError": "errors:LakeError",
+    "NotFoundError": "errors:NotFoundError",
+    "SourceError": "errors:SourceError",
+    "Workspace": "config:Workspace",
+    "backgrounds": "parcel.basemaps:",
+    "backup": "lake.backups:backup",
+    "card2db": "card2db:",
+    "cards": "cards:",
+    "chips": "parcel.chips:",
+    "estimate": "extract.cost:estimate",
+    "extract": "extract:",
+    "foi": "foi:",
+    "get": "get:",
+    "guard": "guard:",
+    "markers": "markers:",
+    "migrate": "migration:migrate",
+    "open_lake": "lake:open_lake",
+    "parcels": "parcels:",
+    "qa": "qa:",
+    "report": "report:",
+    "reports": "reports:",
+    "scenes": "scenes:",
+    "set_api_account": "parcel.sources:set_api_account",
+    "show": "show:",
+    "weather": "weather:",
+    "zonal": "zonal:",
 }
-"""The public names, and the module of the package that has each; "" where the name is that of a module.
+"""The public names and what each is: module:name, or module: where it is a module.
 
 `__all__` and the imports above repeat the names for tools that read the text; a test compares them."""
 
@@ -92,9 +96,11 @@ __all__ = [
     "NotFoundError",
     "SourceError",
     "Workspace",
+    "backgrounds",
     "backup",
     "card2db",
     "cards",
+    "chips",
     "estimate",
     "extract",
     "foi",
@@ -120,8 +126,7 @@ def __getattr__(name: str) -> Any:
         return importlib.metadata.version("cbm-lake")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'cbm_lake' has no attribute {name!r}")
-    module = importlib.import_module(f"cbm_lake.{_PUBLIC[name] or name}")
-    return getattr(module, name) if _PUBLIC[name] else module
+    return pkgutil.resolve_name(f"cbm_lake.{_PUBLIC[name]}")
 
 
 def __dir__() -> list[str]:
