@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
     bands: Iterable[str] | None
     cube: bool
     rule: str
+    statistics: str | Iterable[str]
     again: bool
     workers: int | None
     scheduler: Scheduler
