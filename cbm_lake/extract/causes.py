@@ -1,4 +1,4 @@
-"""Why scenes fail: which failures have the same cause, and one line for all of a run."""
+"""Grouping of failures of scenes by cause, and a one-line summary for a run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Where jobs run: a Dask cluster of this machine, or any other, by its address, its client or itself.
+"""Dask clusters on which jobs run: a local one, or an existing one by its address, client or cluster object.
 
-A foreign cluster may have no worker yet and get some only since work waits for them, or other ones at any time. So work
-is submitted first, and every worker looks by itself whether it has this version of the package before it begins.
+An existing cluster may have no workers yet and get some only when work is queued, or replace them at any time. So work
+is submitted first, and every worker checks by itself that it has this version of the package before it begins.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from distributed.deploy.cluster import Cluster
 
 Answer: TypeAlias = dict[str, Any]
-"""What a scheduler or a worker of Dask answers."""
+"""A response of a Dask scheduler or worker."""
 log = logging.getLogger(__name__)
 
 Scheduler: TypeAlias = "str | Client | Cluster | None"
@@ -67,7 +67,7 @@ _FOREIGN: Final = ("asyncio", "distributed", "tornado")
 
 
 class LostError(Exception):
-    """Nobody is left to do the other scenes; says who is missing, and what to do."""
+    """Scheduler or workers were lost with scenes left to do; the message gives advice."""
 
 
 # -- workers ------------------------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ def guarded(work: Callable[[Job], Outcome], job: Job, expected: str) -> Outcome 
 
 
 class Watch:
-    """Looks now and then whether a scheduler answers and has workers, and which versions the first of them have."""
+    """Periodically checks that a scheduler responds and has workers, and the versions of the first of them."""
 
     def __init__(self, client: Client, patience: float, *, is_local: bool = False) -> None:
         self._client, self._patience = client, max(patience, _RESTART) if is_local else patience
@@ -212,7 +212,7 @@ def connected(scheduler: str | Client | Cluster) -> Iterator[Client]:
 
 
 def _opened(scheduler: str | Cluster) -> Client:
-    """A client of one's own."""
+    """A new client."""
     from distributed import Client
     from distributed.deploy.cluster import Cluster
     from distributed.versions import VersionMismatchWarning
@@ -243,7 +243,7 @@ async def _greet(address: str) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let Dask write nothing on lost schedulers and workers meanwhile: what matters of it is told in one line."""
+    """Silence Dask's messages about lost schedulers and workers, which are reported here in one line."""
     import distributed  # noqa: F401 - sets up its loggers
 
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _FOREIGN]

@@ -1,4 +1,4 @@
-"""How much memory there is, by the machine and by its control groups, and how much a scene may take."""
+"""Available memory of the machine and its control groups, and the estimated memory of a scene."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def needed(job: Job, parcels: int) -> int:
 
 
 def be_first() -> None:
-    """Let the kernel end this process before others when memory runs out, where it can be told."""
+    """Make this process the kernel's first choice to kill when memory runs out, where supported."""
     with suppress(OSError):
         _SCORE.write_text(_FIRST)
 

@@ -1,4 +1,4 @@
-"""Planning an extraction: which scenes over which parcels, what their rasters are like, where they go in the cube."""
+"""Planning of an extraction: the scenes to do, their raster headers, pixel indexes, and slots in the cubes."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class LatestExtraction(TypedDict):
 
 
 _READERS = 16
-"""Headers that are read at once: they may be far away."""
+"""Headers that are read concurrently, as they may be remote."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for of every scene."""
+    """What is requested of every scene."""
 
     bands: tuple[str, ...]
     rule: str
@@ -98,7 +98,7 @@ def plan(
     lake: Lake | None = None,
     progress: Progress | None = None,
 ) -> Plan:
-    """Choose the scenes to extract, look at their rasters, build missing pixel indexes and make room in the cube.
+    """Select the scenes to extract, inspect their rasters, build missing pixel indexes and reserve slots in the cubes.
 
     Args and errors are those of `extract`; progress is called for every scene whose headers were read. A dry plan
     writes nothing: it is to be looked at, not to be carried out.
@@ -216,7 +216,7 @@ class _Changes:
         self._counted: dict[tuple[str, ...], int] = {}
 
     def since(self, versions: Iterable[str]) -> int:
-        """How many are not in any of those versions with the outline that they have now."""
+        """How many are in none of those versions with their present geometry."""
         key = tuple(sorted(versions))
         if self._parcels.version in key:
             return 0
@@ -225,7 +225,7 @@ class _Changes:
         return self._counted[key]
 
     def few_since(self, versions: Iterable[str]) -> bool:
-        """Whether so few have changed that it is worth to keep what stands."""
+        """Whether few enough have changed to keep the existing signatures of the others."""
         return 2 * self.since(versions) <= self._count
 
     @cached_property

@@ -1,4 +1,4 @@
-"""`Selection` of pixels of the lake by card, area, grid, bands and days, and the windows of grids that contain them."""
+"""Selection of pixels of the lake by card, area, grid, bands and days, and the windows of grids that contain them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader of some areas may read by SQL: a database that neither holds nor names anything of another area.
+"""Databases for SQL by accounts with limited areas, which neither contain nor name anything of other areas.
 
 It is written by the server before the reader's statement is looked at: the rows of tables that all areas share (ledger,
 scenes, weather cells) stand in it as far as they are theirs, and its views name the files of their areas alone. What
@@ -49,7 +49,7 @@ _FORGOTTEN: Final = 7 * 86_400.0
 
 @dataclass
 class _Written:
-    """A database that was written, and how many read it now."""
+    """A database file, and its number of present readers."""
 
     folder: Path
     snapshot: Snapshot

@@ -1,4 +1,4 @@
-"""The original's questions about images, /query/…: chips of scenes, and backgrounds."""
+"""Endpoints of the original about images, /query/…: chips of scenes, and backgrounds."""
 
 from __future__ import annotations
 

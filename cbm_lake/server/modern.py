@@ -1,4 +1,4 @@
-"""The service's own endpoints, /v1/…: the same lake in the formats of today, and, where it is allowed, SQL."""
+"""The service's own endpoints, /v1/…: parcels and signatures as JSON lines, CSV, Arrow or Parquet, and SQL."""
 
 from __future__ import annotations
 
