@@ -112,7 +112,7 @@ def extract(
             memory costs itself only.
         scheduler: address of a running Dask scheduler (tcp://host:8786), a client of one, or a cluster object, to use
             instead.
-        patience: seconds for which that scheduler is given time to get workers; more where they queue for a machine.
+        patience: seconds to wait for that scheduler to get workers; more where they queue for a machine.
         lake: the lake; None is the workspace's.
         progress: called after each scene.
 

@@ -42,7 +42,7 @@ docs/clusters.md."""
 _LEAST_MEMORY: Final = 1_000_000_000
 """Bytes with which a worker gets as far as a scene; with a lower limit it would be ended before, again and again."""
 PATIENCE: Final = 30.0
-"""Seconds for which a scheduler without workers is given time to get some."""
+"""Seconds to wait for a scheduler without workers to get some."""
 _CONNECTING: Final = 5.0
 """Seconds within which a scheduler answers who connects."""
 _ANSWER: Final = 30.0
@@ -58,12 +58,12 @@ _OWN: Final = {
 Scenes whose worker died are tried again by themselves, once each, and not three times at other workers.
 """
 _RESTART: Final = 300.0
-"""Seconds within which a worker of one's own is started anew, on a machine without memory."""
+"""Seconds within which a local worker is restarted, on a machine short of memory."""
 _ALIKE: Final = ("python", "dask", "distributed", "msgpack", "cloudpickle")
 """What Dask wants to be the same everywhere."""
 _PACKAGE: Final = "cbm-lake"
 _FOREIGN: Final = ("asyncio", "distributed", "tornado")
-"""Loggers that write pages on lost connections, which are told here in one line."""
+"""Loggers that write pages about lost connections, which are reported here in one line."""
 
 
 class LostError(Exception):
@@ -74,7 +74,7 @@ class LostError(Exception):
 
 
 def guarded(work: Callable[[Job], Outcome], job: Job, expected: str) -> Outcome | tuple[str | None, str]:
-    """What a worker of a foreign cluster does: the work where it has the wanted version of this package.
+    """Run by a worker of an existing cluster: does the work if it has the expected version of this package.
 
     Returns:
         The outcome, or the version that the worker has instead, and the worker's address.
@@ -190,7 +190,7 @@ def mismatch(others: dict[str, str | None]) -> SourceError:
 
 @contextmanager
 def connected(scheduler: str | Client | Cluster) -> Iterator[Client]:
-    """A Dask client of a running scheduler; one that was given stays open.
+    """A Dask client of a running scheduler; one passed by the caller stays open.
 
     Raises:
         SourceError: no scheduler answers.
@@ -277,7 +277,7 @@ def local(jobs: int, workers: int | None) -> Iterator[Client]:
 
 
 def _cluster(count: int) -> LocalCluster:
-    """Worker processes that share the free memory; one that needs more than its share is ended and started anew."""
+    """Worker processes that share the free memory; one that exceeds its share is killed and restarted."""
     from distributed import LocalCluster
 
     quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # else port 8787 of all addresses would be taken
@@ -319,12 +319,12 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def worker_count(jobs: int, workers: int | None) -> int:
-    """As many processes as were asked for, else one per core as far as free memory goes; never more than jobs."""
+    """The requested number of processes, otherwise one per core as far as memory allows; never more than jobs."""
     from dask.system import CPU_COUNT
 
     return max(1, min(jobs, workers or min(int(CPU_COUNT), _free_memory() // WORKER_MEMORY)))
 
 
 def _free_memory() -> int:
-    """Bytes that this machine, or the container on it, can still give."""
+    """Available memory of this machine or container in bytes."""
     return memory.free()

@@ -131,7 +131,7 @@ def estimate(
 
     Args:
         parcels: how many.
-        scenes: dates on which each parcel is seen.
+        scenes: dates on which each parcel is observed.
         bands: bands with statistics, the first four of 10 m, the others of 20 m; the scene classes come along.
         workers: processes that share the work.
         tiles: Sentinel-2 tiles that the parcels lie on; None takes one for 100,000 parcels. All of a tile is read.

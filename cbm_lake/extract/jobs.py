@@ -89,7 +89,7 @@ class Job:
     causes: tuple[str, ...] = ()
     """Of the attempts that failed since the scene was last done; see `causes.cause`."""
     statistics: tuple[str, ...] = ()
-    """Those that are asked for beside those that every signature has."""
+    """The requested optional statistics."""
 
     @property
     def extraction(self) -> int:

@@ -23,9 +23,9 @@ _VALUE: Final = 250
 
 
 def free() -> int:
-    """Bytes that this machine, and every control group that this process is in, can still give.
+    """Available memory in bytes of this machine and of every control group of this process.
 
-    Groups of the versions 1 and 2 count, with what the kernel would give back of their files' cache.
+    Control groups v1 and v2 are supported; reclaimable page cache counts as available.
     """
     import psutil
     from distributed.system import MEMORY_LIMIT

@@ -200,7 +200,7 @@ def _drafts(
 
 
 def _is_covered(job: Job, entry: LatestExtraction) -> bool:
-    """Whether what was done of a scene has what a job asks for, by the same rule."""
+    """Whether an existing extraction of a scene covers what a job requests, by the same rule."""
     return (
         entry["rule"] == job.rule
         and set(job.bands) == set(entry["bands"])
@@ -284,7 +284,7 @@ def _of_same_pixels(lake: Lake, jobs: list[Job]) -> list[Job]:
         history.setdefault(row["href"], []).append((row["seen"], row["stamp"]))
 
     def has_changed(raster: Raster, since: datetime) -> bool:
-        stamps = [stamp for moment, stamp in history.get(raster.href, []) if moment <= since]
+        stamps = [stamp for timestamp, stamp in history.get(raster.href, []) if timestamp <= since]
         first = [stamp for _, stamp in history.get(raster.href, [])[:1]]  # clocks of workers may be slow
         return (stamps or first or [raster.stamp])[-1] != raster.stamp
 
@@ -359,7 +359,7 @@ def _make_room(lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], jobs: 
 
 
 def _content(job: Job, grid: Grid) -> SlotContent:
-    """What of a job's scene is to stand in the cube of a grid."""
+    """The part of a job's scene that belongs in the cube of a grid."""
     stamps = {name: raster.stamp for name, raster in job.rasters.items() if raster.grid == grid}
     return SlotContent(job.scene.id, job.scene.obstime, job.scene.boa_offset, stamps, job.scene.revision)
 

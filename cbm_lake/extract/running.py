@@ -182,7 +182,7 @@ def _alone(jobs: Sequence[Job], parcels: int) -> Iterator[Callable[[Job], Future
 
 
 def _on(client: Client, watch: Watch, jobs: Sequence[Job], patience: float) -> Iterator[tuple[Job, Outcome]]:
-    """Submit jobs and give their outcomes as they come; whatever ends that takes back what has not begun."""
+    """Submit jobs and yield their outcomes as they come; on exit, jobs that have not started are cancelled."""
     ended: SimpleQueue[Ended] = SimpleQueue()
     futures: dict[Ended, Job] = {}
     try:
@@ -229,7 +229,7 @@ def _outcome(job: Job, future: Future[Outcome] | Ended, watch: Watch | None = No
 
 
 def _lost(job: Job, error: BaseException) -> Outcome:
-    """A job that could not tell its outcome: its worker died, or there is a fault in the program."""
+    """The outcome of a job that returned none: its worker died, or there is a bug."""
     if type(error).__name__ == "KilledWorker":
         reason = (
             f"its workers died, for want of memory or by a crash; give each {WORKER_MEMORY / 1e9:g} GB or more "

@@ -136,7 +136,7 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
 
 
 def _with_keys(table: pa.Table, job: Job) -> pa.Table:
-    """The rows in the schema of the card's signatures; bands that were not asked for are null."""
+    """The rows in the schema of the card's signatures; bands that were not requested are null."""
     keys = {
         "aoi": job.parcels.aoi,
         "year": job.parcels.year,

@@ -288,7 +288,7 @@ _OF_ROW = (
     pa.field("rule", pa.string(), nullable=False),
     pa.field("extraction", pa.int64(), nullable=False),
 )
-"""What every signature carries beside its statistics."""
+"""The columns of every signature besides its statistics."""
 _SHARE: Final = pa.field("share", pa.float32())
 """The share of the whole parcel, 0 to 1, whose pixels were counted; null in rows of version 0.1 and migrated ones."""
 
@@ -301,7 +301,7 @@ def signatures(card: str, statistics: Iterable[str] = ()) -> pa.Schema:
 
     Args:
         card: its name.
-        statistics: beside those that every signature has.
+        statistics: the optional ones.
     """
     bands = cards.CARD_BANDS[card]
     classification = cards.get(card).classification
@@ -317,4 +317,4 @@ def statistic_columns(bands: Iterable[str], statistics: Iterable[str]) -> list[p
 
 
 SC: Final = pa.schema([*_OF_ROW, *statistic_columns(["SC"], cards.statistics.STORED)])
-"""Statistics of the scene classes' numbers, kept by the original library as a band: only migrated scenes have any."""
+"""Statistics of the scene classes as numbers, a band of the original library: only in migrated scenes."""

@@ -233,7 +233,7 @@ class Accounts:
         with self._lock:
             if len(self._failures) > _MOST_FAILING:
                 self._failures = {pair: times for pair, times in self._failures.items() if times[-1] > since}
-            failures = [moment for moment in self._failures.get(key, ()) if moment > since]
+            failures = [timestamp for timestamp in self._failures.get(key, ()) if timestamp > since]
         if len(failures) >= _FAILURES:
             raise LockedOutError(failures[-_FAILURES] - since)
 

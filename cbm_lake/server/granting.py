@@ -41,7 +41,7 @@ _BY_AREA: Final = ("ledger", "weather_boxes")
 """Tables that are not in partitions, of which rows of some areas are given."""
 _ROOM: Final = (-0.01, -0.01, 0.01, 0.01)
 """Degrees that a place is wider on each side: between its corners the edge of a scene bends away from its footprint."""
-_KEPT: Final = 32
+_CACHED: Final = 32
 """Databases that are kept for their next reader."""
 _FORGOTTEN: Final = 7 * 86_400.0
 """Seconds after which a database that nobody has deleted is."""
@@ -132,7 +132,7 @@ class Grants:
         with self._lock:
             former = [self._written.pop(aois)] if aois in self._written else []
             self._written[aois] = written
-            former += [self._written.pop(key) for key in list(self._written)[:-_KEPT]]
+            former += [self._written.pop(key) for key in list(self._written)[:-_CACHED]]
             for one in former:
                 one.superseded = True
                 self._clean(one)

@@ -240,7 +240,7 @@ class Committed:
 
 
 def _created(table: DeltaTable) -> datetime:
-    """When the table was made; the log keeps it in the table's own description, so it outlives old commits."""
+    """When the table was created; it is part of the table's metadata, so it outlives old commits."""
     return datetime.fromtimestamp(table.metadata().created_time / 1000, UTC)
 
 
@@ -251,5 +251,5 @@ def _claims(actions: Iterable[Action]) -> set[tuple[str, str]]:
 
 
 def _alters(action: Action) -> bool:
-    """Whether an action gives the table other columns or properties."""
+    """Whether an action changes the columns or properties of the table."""
     return "metaData" in action or "protocol" in action

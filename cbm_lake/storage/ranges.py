@@ -358,7 +358,7 @@ class _Request:
 
     @property
     def parts(self) -> list[tuple[int, int]]:
-        """What is asked for at once: one range, or several of a long one."""
+        """The ranges of one request: a single one, or parts of a long one."""
         if not self.size:
             return [(self.start, self.end)]
         count = -(-self.size // _LARGEST)

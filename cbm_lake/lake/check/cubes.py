@@ -84,7 +84,7 @@ def check_cubes(looking: Looking, positions: pa.Table | None, ledger: pa.Table, 
         else:
             looking.note("cubes", "a file that belongs to no cube", name, "delete it")
     if positions is not None:
-        _check_places(looking, recorded, remedies)
+        _check_slots(looking, recorded, remedies)
     lengths = [row for cube in recorded.values() for row in _check_cube(looking, cube, remedies, slots)]
     schema = pa.schema([("card", "string"), ("grid", "string"), ("band", "string"), ("length", "int64")])
     connection.register("arrays", pa.Table.from_pylist(lengths, schema=schema))
@@ -109,7 +109,7 @@ def _recorded(connection: duckdb.DuckDBPyConnection, slots: pa.Table) -> dict[tu
     return cubes
 
 
-def _check_places(looking: Looking, recorded: dict[tuple[str, str], Recorded], remedies: Remedies) -> None:
+def _check_slots(looking: Looking, recorded: dict[tuple[str, str], Recorded], remedies: Remedies) -> None:
     """Slots that extractions refer to, but that the table of slots lacks or assigns to another scene."""
     for row in remedies.done:
         for position in row["slots"] or () if row["cube"] else ():
@@ -219,7 +219,7 @@ def _check_blocks(
 
 
 def _unreadable(blocks: Blocks, array: Array, position: BlockPosition, *, deep: bool) -> str:
-    """What a block's index, and on a deep look its pixels, say against it; "" where nothing does, or it has gone."""
+    """The damage of a block by its index and, if deep, its pixels; "" where there is none, or it was deleted."""
     _, slot, row, col = position
     _, *size = array.shards or array.chunks
     try:

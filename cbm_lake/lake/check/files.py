@@ -127,7 +127,7 @@ def _plain(looking: Looking, name: str, due: Mapping[str, FileEntry], columns: C
 
 
 def check_scenes(looking: Looking, due: Mapping[str, FileEntry]) -> pa.Table:
-    """Catalogue files, and scenes that stand in several of them with contradicting words.
+    """Catalogue files, and scenes with contradictory entries in several of them.
 
     Returns:
         The scenes: card, id, datetime and more.
