@@ -270,7 +270,7 @@ def local(jobs: int, workers: int | None) -> Iterator[Client]:
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         sys.exit(1)  # a worker that has just read the script as far as this call; its parent says what is wrong
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set(_OWN))  # until the end, since workers that are started anew ask again
+        stack.enter_context(dask.config.set(_OWN))  # until the end, as restarted workers read it again
         with _interrupts_held():
             cluster = stack.enter_context(_cluster(worker_count(jobs, workers)))
         yield stack.enter_context(Client(cluster, set_as_default=False))

@@ -231,12 +231,12 @@ class Lake(Writing):
         versions: dict[str, ParcelSet] = {}
         for parcels in reversed(self._snapshots.parcel_files()):
             if (parcels.aoi, parcels.year, parcels.ptype) == (aoi, year, ptype):
-                versions.setdefault(parcels.outlines, parcels)
+                versions.setdefault(parcels.geometry_version, parcels)
         return list(versions.values())
 
     def changed(self, parcels: ParcelSet, since: Sequence[str]) -> pa.Array:
         """The pids of a parcel set whose geometry is missing from, or different in, all of the given versions."""
-        if parcels.outlines in {geometry_part(version) for version in since}:
+        if parcels.geometry_version in {geometry_part(version) for version in since}:
             return pa.array([], pa.string())
         key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "version": parcels.version}
         return self.query("parcels.changed", **key, since=list(since))["pid"].combine_chunks()
@@ -275,7 +275,7 @@ class Lake(Writing):
         """Whether the lake has never been written to."""
         snapshot = self.snapshot()
         return not (
-            snapshot.scenes or snapshot.outlines or any(version is not None for _, version in snapshot.versions)
+            snapshot.scenes or snapshot.all_parcels or any(version is not None for _, version in snapshot.versions)
         )
 
     def snapshot(self) -> Snapshot:

@@ -167,7 +167,7 @@ class Database:
     def _of_parcels(self) -> dict[str, tuple[str, ...]]:
         """The views of parcels and the files of each."""
         snapshot = self.snapshot
-        paths = (snapshot.parcels, snapshot.outlines, snapshot.former)
+        paths = (snapshot.parcels, snapshot.all_parcels, snapshot.former)
         return dict(zip(("fiboa_parcels", "parcel_versions", "former_parcels"), paths, strict=True))
 
     def _parcels(self) -> dict[str, str]:
@@ -175,7 +175,7 @@ class Database:
         try:
             self._view_parcels(self._of_parcels)
         except duckdb.Error:
-            faults = damaged.unreadable(self._connection, self.snapshot.outlines)
+            faults = damaged.unreadable(self._connection, self.snapshot.all_parcels)
             if not faults:
                 raise
             self._view_parcels(

@@ -54,7 +54,7 @@ class LakeState:
             for file in lake_tables[view].files(table)
         }
         """Files of the tables without which the snapshot cannot be read."""
-        self.catalogued = {self.store.name(path) for path in (*self.snapshot.scenes, *self.snapshot.outlines)}
+        self.catalogued = {self.store.name(path) for path in (*self.snapshot.scenes, *self.snapshot.all_parcels)}
         """Files of scenes and parcels."""
         self.small = _small_of_cubes(self.store)
         self.files = listed(self.store)  # after what may name them

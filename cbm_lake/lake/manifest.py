@@ -102,7 +102,7 @@ def _row(store: Store, name: str) -> FileEntry:
     filesystem, root = store.filesystem
     with translated("read", store.path(name)):
         size = filesystem.get_file_info(f"{root}/{name}").size
-    digest = None if access.is_remote(store.url) else store.digest(name)  # far away it would be fetched for that
+    digest = None if access.is_remote(store.url) else store.digest(name)  # a remote file would have to be fetched
     return _entry("added", name, size, digest)
 
 

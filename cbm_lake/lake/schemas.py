@@ -247,7 +247,7 @@ ATTRIBUTES: Final = pa.schema(
         pa.field("year", pa.int32(), nullable=False),
         pa.field("ptype", pa.string(), nullable=False),
         pa.field("pid", pa.string(), nullable=False),
-        pa.field("version", pa.string(), nullable=False),  # of the parcel set whose outlines were described
+        pa.field("version", pa.string(), nullable=False),  # of the parcel set whose geometries were described
         pa.field("attribute", pa.string(), nullable=False),  # the column of parcel_attributes
         pa.field("kind", pa.string(), nullable=False),  # number, class (its number) or label (its text)
         pa.field("value", pa.float64()),  # null where no pixel counts

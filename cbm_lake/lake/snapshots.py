@@ -43,14 +43,14 @@ class ParcelSet:
     """1, 2, …: of two versions the one with the higher number was loaded later; 0 where version 0.1 loaded it."""
 
     @property
-    def outlines(self) -> str:
+    def geometry_version(self) -> str:
         """The part of the version that is equal where all parcels have the same geometries."""
         return geometry_part(self.version)
 
     @property
     def geometry_key(self) -> tuple[str, int, str, str]:
         """The identity of its geometries, whatever the attributes and the time of loading."""
-        return self.aoi, self.year, self.ptype, self.outlines
+        return self.aoi, self.year, self.ptype, self.geometry_version
 
     @property
     def params(self) -> Params:
@@ -74,7 +74,7 @@ class Snapshot:
     scenes: tuple[str, ...]
     parcels: tuple[str, ...]
     """Those in force."""
-    outlines: tuple[str, ...]
+    all_parcels: tuple[str, ...]
     """Parcel files of all versions."""
     former: tuple[str, ...]
     """Parcel files of the versions some of whose geometries may no longer be in force."""

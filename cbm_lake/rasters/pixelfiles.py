@@ -210,4 +210,4 @@ def _netcdf(dataset: xr.Dataset, draft: Path, progress: Progress) -> None:
 
     with Callback(posttask=advance):  # type: ignore[no-untyped-call]
         dataset.assign_coords({GRID_MAPPING: system}).to_netcdf(draft, engine="netcdf4", encoding=encoding)
-    progress(total, total)  # tasks without work, of which the callback is not told, count too
+    progress(total, total)  # also counts tasks without work, which have no callback

@@ -196,8 +196,8 @@ def _id(kind: str, parcels: ParcelSet) -> str:
 
 
 def _feature(name: str, shape: shapely.Geometry | None, properties: Mapping[str, object]) -> Feature:
-    outline = None if shape is None else orjson.Fragment(shapely.to_geojson(shape))
-    return {"type": "Feature", "id": name, "geometry": outline, "properties": properties}
+    geometry = None if shape is None else orjson.Fragment(shapely.to_geojson(shape))
+    return {"type": "Feature", "id": name, "geometry": geometry, "properties": properties}
 
 
 def _bounds(lake: Lake, aoi: str) -> Box:
@@ -213,7 +213,7 @@ _KINDS: Final[dict[str, Callable[[LakeSource, May], Sequence[Collection]]]] = {
 """What begins the name of a collection."""
 
 
-# -- outlines of rows -------------------------------------------------------------------------------------------------
+# -- geometries of rows -----------------------------------------------------------------------------------------------
 
 
 def _shapes(rows: pa.RecordBatch) -> Shapes:

@@ -159,7 +159,7 @@ def _write(store: Store, by_name: dict[str, Table], whole: Database, aois: Aois,
     snapshot = _narrowed(whole.snapshot, aois)
     connection = Database(store, by_name, snapshot, part).connection
     paths = [file.path for files in part.files.values() for file in files]
-    readable = pa.table({"path": pa.array([*paths, *snapshot.parcels, *snapshot.outlines], pa.string())})
+    readable = pa.table({"path": pa.array([*paths, *snapshot.parcels, *snapshot.all_parcels], pa.string())})
     with queries.translated():
         connection.from_arrow(readable).create("readable")
         connection.close()
@@ -173,8 +173,8 @@ def _narrowed(snapshot: Snapshot, aois: Aois) -> Snapshot:
     def theirs(paths: Sequence[str]) -> tuple[str, ...]:
         return tuple(path for path in paths if aoi_and_year(path)[0] in aois)
 
-    parcels, outlines, former = map(theirs, (snapshot.parcels, snapshot.outlines, snapshot.former))
-    return replace(snapshot, parcels=parcels, outlines=outlines, former=former)
+    parcels, all_parcels, former = map(theirs, (snapshot.parcels, snapshot.all_parcels, snapshot.former))
+    return replace(snapshot, parcels=parcels, all_parcels=all_parcels, former=former)
 
 
 def _files(by_name: dict[str, Table], snapshot: Snapshot, aois: Aois) -> Mapping[str, Sequence[DataFile]]:

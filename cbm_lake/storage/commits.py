@@ -106,7 +106,7 @@ class Committed:
         table = self.open()
         if table is None:
             self.store.prove()
-            with suppress(CommitFailedError):  # another writer makes it at the same moment
+            with suppress(CommitFailedError):  # another writer creates it at the same time
                 self.log.commit(self._first_actions(), -1, lambda _: True)
             table = self.open()
         if table is None:
@@ -136,7 +136,7 @@ class Committed:
                 return table
             configuration = {_COLUMNS: "of several versions", _STATISTICS: ",".join(self.keys)}
             actions = entries.alteration(table, Schema([*there, *missing]), configuration)
-            with suppress(CommitFailedError):  # another writer adds some at this moment, perhaps others
+            with suppress(CommitFailedError):  # another writer adds columns at the same time
                 self.log.commit(actions, table.version(), _alters)
             table = self.open() or table
         raise SourceError(f"others went on adding columns to {self.url}; run the command again")

@@ -152,7 +152,7 @@ def _on_disk(href: str) -> str:
     return str(next((file for file in (*within, *(Path("/") / part for part in within)) if file.is_file()), inner))
 
 
-# -- at a distance ------------------------------------------------------------------------------------------------
+# -- remote -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ class Store:
         try:
             with translated("write", self.path(_CHANGE)), filesystem.open_output_stream(f"{root}/{_CHANGE}") as file:
                 file.write(uuid.uuid4().hex.encode())
-        except SourceError as error:  # what was written is there, and seen by all who open the lake anew
+        except SourceError as error:  # the data are written, and visible to all who reopen the lake
             log.warning("%s; those who have the lake open may see the change half a minute later", error)
 
     def exists(self, name: str) -> bool:

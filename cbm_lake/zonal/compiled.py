@@ -30,7 +30,7 @@ def compiled(function: Function) -> Function:
     _COMPILED.add(function)
     try:
         return cast("Function", numba.njit(nogil=True, cache=True)(function))
-    except RuntimeError:  # numba found no folder to write to: compile anew in every process
+    except RuntimeError:  # numba found no writable folder: compile in every process
         return cast("Function", numba.njit(nogil=True)(function))
 
 

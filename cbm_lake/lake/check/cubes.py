@@ -124,7 +124,7 @@ def _check_length(looking: Looking, row: Row, remedies: Remedies) -> None:
     """A cube that is shorter than the list of its scenes: a fault where extractions speak of what is not there."""
     cube = f"cubes/{row['card']}/{row['grid']}.zarr"
     if row["band"] is None and looking.names(cube):
-        return  # that its arrays cannot be opened is told already
+        return  # unreadable arrays are reported already
     missing = "the cube is missing" if row["band"] is None else f"band {row['band']} has {row['length']} places"
     if row["used"] > (row["length"] or 0):
         problem = f"{missing}, but {row['used']} scenes have a place in it"
@@ -147,7 +147,7 @@ def _check_cube(looking: Looking, cube: Recorded, remedies: Remedies, slots: pa.
             looking.note("cubes", "a file that belongs to no array of its cube", f"{cube.folder}/{name}", "delete it")
     arrays = _arrays(looking, cube, inside, advice)
     used = 1 + max((position.slot for position in cube.due), default=-1)
-    if sorted(cube.listed) == list(range(len(cube.listed))):  # else it is told that the list of places lacks some
+    if sorted(cube.listed) == list(range(len(cube.listed))):  # otherwise missing slots are reported
         check_metadata(looking, cube.card, cube.grid, slots, used, advice)
     there = _present(inside)
     for position in sorted(cube.due.keys() - {position for positions in there.values() for position in positions}):

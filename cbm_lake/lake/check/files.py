@@ -120,7 +120,7 @@ def check_parcels(looking: Looking, due: Mapping[str, FileEntry]) -> set[tuple[s
 
 
 def _plain(looking: Looking, name: str, due: Mapping[str, FileEntry], columns: Collection[str]) -> int | None:
-    if name in due and looking.size(name) != due[name]["bytes"]:  # which is told already
+    if name in due and looking.size(name) != due[name]["bytes"]:  # which is reported already
         return None
     digest = due[name]["digest"] if name in due else None
     return rows_of(looking, name, _AGAIN[part_of(name)], columns, digest)
