@@ -29,11 +29,11 @@ class Band:
     metres: int
     """Pixel size; every band keeps its own grid."""
     aliases: tuple[str, ...] = ()
-    """What providers call it besides, in lower case; common names of STAC's electro-optical extension among them."""
+    """Aliases used by providers, in lower case, including the common names of STAC's electro-optical extension."""
     wavelength: float | None = None
     """Centre in micrometres; None of radar."""
     display: tuple[float, float] = (0, 3000)
-    """What a picture shows from black to full, in the unit of signatures."""
+    """Display range from black to full intensity, in the unit of signatures."""
     colour: str = "#777777"
     """Of its curve."""
 
@@ -56,7 +56,7 @@ class Classification:
     metres: int
     """Pixel size; copies at other sizes are resampled ones."""
     aliases: tuple[str, ...] = ()
-    """What providers call the band besides, in lower case."""
+    """Aliases of the band used by providers, in lower case."""
     title: re.Pattern[str] = _NOTHING
     """In the title of an asset that is it."""
     bits: tuple[int, ...] = ()
@@ -143,7 +143,7 @@ class Acceptance:
     product: str
     """The kind of product, for messages: geocoded backscatter."""
     proof: re.Pattern[str] = _NOTHING
-    """What must stand, in upper case, in names, product types, the collection or the names of the rasters."""
+    """Pattern required, in upper case, in names, product types, the collection or the names of the rasters."""
     weak: re.Pattern[str] = _NOTHING
     """What is enough in the keys and titles of assets, unless something is refused."""
     level: str = ""
@@ -174,7 +174,7 @@ class Card:
     title: str
     """In a few words: Sentinel-2 Level-2A."""
     picture: str
-    """What a picture of its bands is called: backscatter."""
+    """Label of images of its bands: backscatter."""
     extracted: str
     """What an extraction takes, for the command line."""
     measured: str
@@ -184,7 +184,7 @@ class Card:
     key_band: str
     """The band without whose raster an entry of the catalogue is a copy without rasters."""
     default_bands: tuple[str, ...]
-    """What is extracted when nothing is asked for."""
+    """The bands extracted by default."""
     quantity: Quantity
     acceptance: Acceptance
     product_type: str
@@ -204,7 +204,7 @@ class Card:
     highest: float | None = None
     """Stored numbers above it are no measurement; None where all are."""
     shifted: bool = False
-    """Whether stored numbers may have an offset that a scene's own metadata tell (BOA_ADD_OFFSET)."""
+    """Whether stored numbers may have an offset given by a scene's metadata (BOA_ADD_OFFSET)."""
     classification: Classification | None = None
     """The band whose classes are counted."""
     spacings: tuple[int, ...] = ()
@@ -216,7 +216,7 @@ class Card:
     collections: Mapping[str, str] = field(default_factory=dict)
     """The usual collection by the short name of each built-in provider that has one."""
     product: Product | None = None
-    """How names of its products are read; None where acquisitions are told otherwise."""
+    """How names of its products are read; None where acquisitions are identified otherwise."""
 
     @cached_property
     def resolutions(self) -> MappingProxyType[str, int]:
@@ -274,7 +274,7 @@ class Card:
         return "uint8" if self.is_classes(band) else self.dtype
 
     def check_bands(self, bands: Iterable[str]) -> tuple[str, ...]:
-        """The bands asked for, each once, in the card's order.
+        """The requested bands, each once, in the card's order.
 
         Raises:
             InvalidInputError: one of them is not a band of this card.

@@ -12,7 +12,7 @@ from typing import Final
 LEAST_PIXELS: Final = 8
 """Pixels from which the numbers of a parcel are worth something (Vajsova et al. 2020, Remote Sensing 12(14), 2195)."""
 LEAST_SHARE: Final = 0.9
-"""Share of a parcel that a scene must have seen so that what it saw stands for the whole.
+"""Minimum share of a parcel that must be observed to represent the whole.
 
 The mean of nine tenths differs from that of the whole by at most a tenth of what separates the two parts.
 """

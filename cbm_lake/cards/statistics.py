@@ -22,7 +22,7 @@ SUMMARY: Final = ("count", "mean", "std", "min", "max")
 """The statistics that one pass over the pixels gives; all others are quantiles, or formulas over these."""
 
 PIXELS: Final = "pixels"
-"""What formulas may take beside statistics: the number of pixels of the whole parcel, valid or not."""
+"""Argument of formulas besides statistics: the number of pixels of the whole parcel, valid or not."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Statistic:
     shifts: bool = False
     """Whether an offset that is added to all pixels is added to it, too."""
     stored: bool = False
-    """Whether every extraction stores it; others are stored where they are asked for."""
+    """Whether every extraction stores it; others are stored on request."""
     counts: bool = False
     """Whether it says something of a parcel without valid pixels; others are null there."""
     quantile: float | None = None
@@ -88,7 +88,7 @@ SERIES: Final = ("count", "mean", "std", "min", "p25", "p50", "p75", "max")
 """`STORED` in the order of a time series, which is that of the original library."""
 
 OPTIONAL: Final = tuple(name for name in STATISTICS if name not in STORED)
-"""The statistics that a table gets when they are first asked for."""
+"""Optional statistics, whose columns are added when they are first requested."""
 
 
 def check(names: str | Iterable[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""One scene over one parcel set: statistics of its bands, written and recorded; what a worker does."""
+"""Extraction of one scene over one parcel set, as run by a worker: compute, write and record its signatures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Columns: TypeAlias = dict[str, "pa.Array | pa.ChunkedArray | Numbers"]
 
 
 def extract_scene(job: Job) -> Outcome:
-    """Take one scene's statistics, write them and its pixels, record it; a scene that fails is recorded as failed."""
+    """Compute the statistics of one scene, write them and its pixels, and record the outcome, also a failure."""
     started = datetime.now(UTC)
     lake = open_lake(job.lake)
     try:
@@ -52,7 +52,7 @@ def extract_scene(job: Job) -> Outcome:
 
 
 def record(job: Job, started: datetime, outcome: Outcome) -> Outcome:
-    """Enter into the ledger what became of a job; from then on its signatures count.
+    """Record the outcome of a job in the ledger; from then on its signatures count.
 
     When another run has finished other work on the same scene since this job was planned, nothing is entered: what
     counts would otherwise depend on who comes last.
@@ -136,7 +136,7 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
 
 
 def _with_keys(table: pa.Table, job: Job) -> pa.Table:
-    """The rows in the schema of the card's signatures; bands that were not asked for are null."""
+    """The rows in the schema of the card's signatures; bands that were not requested are null."""
     keys = {
         "aoi": job.parcels.aoi,
         "year": job.parcels.year,
@@ -199,7 +199,7 @@ def _in_unit(job: Job, card: cards.Card, name: str, values: pa.Array) -> pa.Arra
 
 
 def _checked(job: Job, band: str, pixels: PixelArray) -> int:
-    """Make pixels that are no measurement nodata, in place, and refuse radar in another unit; how many there were.
+    """Set pixels that are no measurement to nodata in place, and refuse radar in another unit; returns how many.
 
     Here, and not where rasters are read, so that it holds for what cubes have, too.
     """
@@ -252,7 +252,7 @@ def _classes(job: Job, band: str, pixels: Blocks) -> Columns:
 
 
 def _read(job: Job) -> Iterator[tuple[str, Blocks]]:
-    """Every band and classification with the pixels of its blocks; the next one begins to come while one is counted."""
+    """Every band and classification with the pixels of its blocks; the next one is prefetched meanwhile."""
     classification = next((name for name in job.rasters if name not in job.bands), None)
     names = [*job.bands, *([classification] if classification else [])]
     with ThreadPoolExecutor(1, "ahead") as ahead:
@@ -279,7 +279,7 @@ def _windows(job: Job, band: str) -> list[Window]:
 
 
 def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelArray:
-    """The pixels of every parcel one after the other; each block is decoded once and also goes into the cube."""
+    """The pixels of all parcels as a pool; each block is decoded once and also written to the cube."""
     raster = job.rasters[band]
     blocks = index.blocks(raster.block)
     pool = blocks.new_pool(raster.pixel_dtype)

@@ -57,7 +57,7 @@ _DRIVER_BYTES: Final = {
     1254: "CA",
     1257: "CC",
 }
-"""Bytes of a dBASE header, in hexadecimal digits, that stand for a code page."""
+"""Language driver bytes of a dBASE header, in hexadecimal digits, by code page."""
 _DRIVERS: Final = {driver: page for page, drivers in _DRIVER_BYTES.items() for driver in bytes.fromhex(drivers)}
 """Code page of a dBase language driver; 0x57 is that of the writer's computer, which names none."""
 

@@ -49,9 +49,9 @@ class Form:
     encoding: str
     delimiter: str
     columns: tuple[str, ...]
-    """Names in the header, as they stand there."""
+    """Names in the header, verbatim."""
     copied: bool = False
-    """Whether its rows stand in a COPY block of pg_dump."""
+    """Whether its rows are in a COPY block of pg_dump."""
     damaged: bool = False
     """Whether it is in UTF-8, but for bytes that are none."""
 

@@ -35,13 +35,13 @@ class Order:
     """When the file was written, by the clock of who wrote it; sorts as time does."""
 
 
-def stamp(moment: datetime) -> str:
-    """A timestamp as it stands in file names: sorts as time does."""
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+def stamp(timestamp: datetime) -> str:
+    """A timestamp as formatted in file names, which sorts chronologically."""
+    return timestamp.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
 
 
 def following(there: Iterable[Order]) -> Order:
-    """What a new file gets beside those that are there."""
+    """The order of a new file after the existing ones."""
     return Order(1 + max((other.sequence for other in there), default=0), stamp(clock.now()))
 
 

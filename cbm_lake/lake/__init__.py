@@ -231,12 +231,12 @@ class Lake(Writing):
         versions: dict[str, ParcelSet] = {}
         for parcels in reversed(self._snapshots.parcel_files()):
             if (parcels.aoi, parcels.year, parcels.ptype) == (aoi, year, ptype):
-                versions.setdefault(parcels.outlines, parcels)
+                versions.setdefault(parcels.geometry_version, parcels)
         return list(versions.values())
 
     def changed(self, parcels: ParcelSet, since: Sequence[str]) -> pa.Array:
         """The pids of a parcel set whose geometry is missing from, or different in, all of the given versions."""
-        if parcels.outlines in {geometry_part(version) for version in since}:
+        if parcels.geometry_version in {geometry_part(version) for version in since}:
             return pa.array([], pa.string())
         key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "version": parcels.version}
         return self.query("parcels.changed", **key, since=list(since))["pid"].combine_chunks()
@@ -275,7 +275,7 @@ class Lake(Writing):
         """Whether the lake has never been written to."""
         snapshot = self.snapshot()
         return not (
-            snapshot.scenes or snapshot.outlines or any(version is not None for _, version in snapshot.versions)
+            snapshot.scenes or snapshot.all_parcels or any(version is not None for _, version in snapshot.versions)
         )
 
     def snapshot(self) -> Snapshot:
@@ -343,15 +343,15 @@ def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
     Args:
         url: folder, or s3:// URL.
         as_of: a timestamp (date, datetime, or ISO text; UTC unless it has a zone): the lake as it was recorded then,
-            whatever season its data are of. It cannot be changed. This goes by the time, and so by the clocks of those
-            who wrote: what a clock that was ahead wrote is seen from its time on only. What is in force then goes by
-            the numbers of what is seen, as it does without `as_of`.
+            whatever season its data are of, read-only. It depends on the clocks of the writers: what was written by a
+            clock that was ahead becomes visible at its timestamp. What is in force among the visible rows is decided
+            by sequence numbers, as without `as_of`.
 
     Raises:
         InvalidInputError: `as_of` is no date.
     """
-    location, moment = url or Workspace.here().lake_url, _moment(as_of)
-    return _OPEN.get(_key(location, moment), lambda: Lake(location, moment))
+    location, timestamp = url or Workspace.here().lake_url, _timestamp(as_of)
+    return _OPEN.get(_key(location, timestamp), lambda: Lake(location, timestamp))
 
 
 _OPEN: Final = Registry(Lake._leave)  # noqa: SLF001
@@ -363,7 +363,7 @@ def _key(url: str, as_of: datetime | None) -> Hashable:
     return location, as_of, Access.of(url) if is_remote(url) else None
 
 
-def _moment(value: date | str | None) -> datetime | None:
+def _timestamp(value: date | str | None) -> datetime | None:
     if value is None:
         return None
     try:

@@ -131,7 +131,7 @@ _BESIDE: Final = {
     "id": "card",
     "sensor": "card",
 }
-"""Names that mean anything in a statement of one's own: the lake's they are only beside that other column."""
+"""Ambiguous names, which are the lake's only in rows that also have another column."""
 _OF_LOOKS: Final = {
     "pixels": Column("pixels of the look: the fewest of the bands of the finest grid"),
     "cloud": Column("share of the classified pixels that are of screened classes", "1"),

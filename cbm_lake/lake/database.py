@@ -36,7 +36,7 @@ _DECIDING = ("ledger", "suspects", "exclusions", "stac_scenes")
 _UNREAD = tuple(
     f"aside_{name}" for name, card in tables.SIGNATURES.items() if name != card or not cards.get(card).shifted
 )
-"""Tables that no statement reads: what was set aside is asked for where offsets may be wrong, by guard."""
+"""Tables without views: rows set aside are read only by the guard, where offsets may be wrong."""
 _COLUMN = re.compile(r"[a-z][a-z0-9_]*")
 """How the columns of parcel_attributes are called."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
@@ -137,7 +137,7 @@ class Database:
         """Make the views that look-ups need."""
         self._catalogue()
         faults = self._parcels()
-        self._unreadable = _places(faults, [*self.snapshot.parcels, *self.snapshot.former])
+        self._unreadable = _unreadable_partitions(faults, [*self.snapshot.parcels, *self.snapshot.former])
         damaged.record(self._connection, self._unreadable)
         for name in _FIRST:
             self._view(name)
@@ -145,7 +145,7 @@ class Database:
             if definition.name < _OF_SIGNATURES:
                 self._define(definition)
         for name, paths in self._of_parcels.items() if faults else ():  # after "outdated", which speaks of the others
-            damaged.refuse_unreadable(self._connection, name, _places(faults, paths))
+            damaged.refuse_unreadable(self._connection, name, _unreadable_partitions(faults, paths))
 
     def _catalogue(self) -> None:
         """Make the view of what was catalogued."""
@@ -167,7 +167,7 @@ class Database:
     def _of_parcels(self) -> dict[str, tuple[str, ...]]:
         """The views of parcels and the files of each."""
         snapshot = self.snapshot
-        paths = (snapshot.parcels, snapshot.outlines, snapshot.former)
+        paths = (snapshot.parcels, snapshot.all_parcels, snapshot.former)
         return dict(zip(("fiboa_parcels", "parcel_versions", "former_parcels"), paths, strict=True))
 
     def _parcels(self) -> dict[str, str]:
@@ -175,7 +175,7 @@ class Database:
         try:
             self._view_parcels(self._of_parcels)
         except duckdb.Error:
-            faults = damaged.unreadable(self._connection, self.snapshot.outlines)
+            faults = damaged.unreadable(self._connection, self.snapshot.all_parcels)
             if not faults:
                 raise
             self._view_parcels(
@@ -198,7 +198,7 @@ class Database:
 
     @cached_property
     def _statistics(self) -> dict[str, tuple[str, ...]]:
-        """Of each card the statistics that its table has beside those that every signature has."""
+        """The optional statistics in the table of each card."""
         opened = self.snapshot.tables
         return {
             card: tables.statistics_of(self._tables[f"signatures_{card}"], opened.get(f"signatures_{card}"))
@@ -329,7 +329,7 @@ def _aside(name: str) -> str:
     return name.replace("signatures", "aside")
 
 
-def _places(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Unreadable]:
+def _unreadable_partitions(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Unreadable]:
     """The areas and years of those of the parcel files that cannot be read."""
     unreadable: dict[tuple[str, int], damaged.Unreadable] = {}
     for path in paths:
@@ -365,7 +365,7 @@ def _typed(kinds: set[str]) -> str:
 
 
 def rows(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> pa.Table:
-    """The rows that a statement gives, its parameters bound."""
+    """The result of a statement with bound parameters."""
     with queries.translated():
         return relation(cursor, statement, params).to_arrow_table()
 

@@ -36,8 +36,8 @@ def definitions(
     Not cached, as `cards.INDICES` may change.
 
     Args:
-        statistics: of each card, those that its table has beside those that every signature has.
-        used: cards that may have signatures; the view of all looks asks no others, which it would take time to plan.
+        statistics: the optional statistics in the table of each card.
+        used: cards that may have signatures; the view of all looks leaves out others, whose planning takes time.
     """
     return tuple(sorted([*queries.definitions(statistics), *_derived(used)], key=lambda query: query.name))
 
@@ -96,7 +96,7 @@ def _pixels(card: Card) -> str:
 
 
 def _observations_of(card: Card) -> str:
-    """The table macro of a card's looks; the column `value` is the index whose name is given."""
+    """The table macro of a card's looks; the column `value` is the index of the given name."""
     indices = {index.name: _call(index, card) for index in INDICES.values()}
     columns = [f"{expression} as {name}" for name, expression in indices.items()]
     cases = " ".join(f"when '{name}' then {expression}" for name, expression in indices.items())

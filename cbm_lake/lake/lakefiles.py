@@ -54,7 +54,7 @@ class LakeState:
             for file in lake_tables[view].files(table)
         }
         """Files of the tables without which the snapshot cannot be read."""
-        self.catalogued = {self.store.name(path) for path in (*self.snapshot.scenes, *self.snapshot.outlines)}
+        self.catalogued = {self.store.name(path) for path in (*self.snapshot.scenes, *self.snapshot.all_parcels)}
         """Files of scenes and parcels."""
         self.small = _small_of_cubes(self.store)
         self.files = listed(self.store)  # after what may name them
@@ -78,7 +78,7 @@ def table_of(entry: str) -> str:
 
 
 def _small_of_cubes(store: Store) -> dict[str, bytes]:
-    """What stands in the cubes but pixels, read before pixels are listed: what it speaks of is there then.
+    """The metadata of cubes, read before pixels are listed, so that everything they refer to is there.
 
     In the order in which it may be written: how an array is to be read after what is in it, and the whole after its
     arrays.
@@ -90,7 +90,7 @@ def _small_of_cubes(store: Store) -> dict[str, bytes]:
 
 
 def added(store: Store, entry: str) -> set[str]:
-    """The files that an entry of a log adds to its table; none where it cannot be read, which `check` tells."""
+    """The files that an entry of a log adds to its table; none where it cannot be read, which `check` reports."""
     names = set()
     for line in (store.read_bytes(entry) or b"").splitlines():
         with suppress(ValueError, TypeError, KeyError):

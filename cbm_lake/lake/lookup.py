@@ -44,7 +44,7 @@ class CardFiles:
     outdated: frozenset[str]
     """Parcels of which only some rows of an extraction count."""
     statistics: tuple[str, ...] = ()
-    """Those that the table has beside those that every signature has."""
+    """The optional statistics in the table."""
 
 
 def of_parcel(files: Sequence[DataFile], params: Mapping[str, object]) -> list[DataFile]:

@@ -1,7 +1,7 @@
 """The manifest: the plain files (parcels, catalogue) that a lake must have besides the files of its Delta tables.
 
 A file is recorded once it is on the disk. One that is not recorded counts all the same: it is of version 0.1, or its
-writer was stopped in between; the next writer of its folder records it. One that is recorded and has gone is lost.
+writer was stopped in between; the next writer of its folder records it. One that is recorded but missing is lost.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _row(store: Store, name: str) -> FileEntry:
     filesystem, root = store.filesystem
     with translated("read", store.path(name)):
         size = filesystem.get_file_info(f"{root}/{name}").size
-    digest = None if access.is_remote(store.url) else store.digest(name)  # far away it would be fetched for that
+    digest = None if access.is_remote(store.url) else store.digest(name)  # a remote file would have to be fetched
     return _entry("added", name, size, digest)
 
 

@@ -85,7 +85,7 @@ def definitions(statistics: templates.Statistics = templates.NONE) -> tuple[Quer
     """The macros and views of a connection, in the order of creation (by file name).
 
     Args:
-        statistics: of each card, those that its table has beside those that every signature has.
+        statistics: the optional statistics in the table of each card.
     """
     return _definitions(tuple(sorted((card, names) for card, names in statistics.items() if names)))
 

@@ -1,6 +1,6 @@
 """Typed rows of the catalogue, the ledger, the manifest and the slots, as converted from and to Arrow.
 
-The Arrow types stand in `schemas`; these are the Python types of the same columns.
+The Arrow types are in `schemas`; these are the Python types of the same columns.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class LedgerEntry(TypedDict):
     boa_offset: NotRequired[int | None]
     """DN that was added."""
     cube: bool
-    """Whether the scene stands in the cube."""
+    """Whether the scene is in the cube."""
     status: str
     """done or failed."""
     problem: NotRequired[str | None]

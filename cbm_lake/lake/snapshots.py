@@ -43,14 +43,14 @@ class ParcelSet:
     """1, 2, …: of two versions the one with the higher number was loaded later; 0 where version 0.1 loaded it."""
 
     @property
-    def outlines(self) -> str:
+    def geometry_version(self) -> str:
         """The part of the version that is equal where all parcels have the same geometries."""
         return geometry_part(self.version)
 
     @property
-    def places(self) -> tuple[str, int, str, str]:
+    def geometry_key(self) -> tuple[str, int, str, str]:
         """The identity of its geometries, whatever the attributes and the time of loading."""
-        return self.aoi, self.year, self.ptype, self.outlines
+        return self.aoi, self.year, self.ptype, self.geometry_version
 
     @property
     def params(self) -> Params:
@@ -74,7 +74,7 @@ class Snapshot:
     scenes: tuple[str, ...]
     parcels: tuple[str, ...]
     """Those in force."""
-    outlines: tuple[str, ...]
+    all_parcels: tuple[str, ...]
     """Parcel files of all versions."""
     former: tuple[str, ...]
     """Parcel files of the versions some of whose geometries may no longer be in force."""
@@ -150,13 +150,13 @@ class Snapshots:
         scenes = [path for path, order in self.scene_files() if not self._later(order)]
         sets = self.parcel_files()
         current = _in_force(sets)
-        in_force = {parcels.places for parcels in current}
+        in_force = {parcels.geometry_key for parcels in current}
         logs = {name: each.table for name, each in opened.items()}
         return Snapshot(
             tuple(scenes),
             tuple(parcels.path for parcels in current),
             tuple(parcels.path for parcels in sets),
-            tuple(parcels.path for parcels in sets if parcels.places not in in_force),
+            tuple(parcels.path for parcels in sets if parcels.geometry_key not in in_force),
             tuple((name, _version(table)) for name, table in logs.items()),
             {name: table for name, table in logs.items() if isinstance(table, DeltaTable)},
             tuple(each.remade for each in opened.values()),
@@ -190,7 +190,7 @@ class Snapshots:
 
         The ledger is read before the signatures that it speaks of, and looked at again after them: what counts by it
         has been written by then, and has not been compacted away since. So are the signatures that were set aside: each
-        row stands in the one table or the other at any moment, and so in what was read.
+        row is in the one table or the other at any time, and so in what was read.
         """
         first = [name for name in self.tables if name == "ledger" or name.startswith("aside_")]
         others = [name for name in self.tables if name not in first]
@@ -229,7 +229,7 @@ class Snapshots:
             return _Opened(error, -1, None, remade)
 
     def _has_moved_on(self, name: str) -> bool:
-        """Whether others wrote a table, or made it, or made it anew, so that it is to be read again."""
+        """Whether other writers changed, created or recreated a table, so that it must be read again."""
         opened = self._opened[name]
         if isinstance(opened.table, DamagedLogError):
             return False

@@ -61,7 +61,7 @@ def columns_of(name: str, statistics: Iterable[str]) -> list[pa.Field]:
 
 
 def statistics_of(table: Table, snapshot: DeltaTable | None) -> tuple[str, ...]:
-    """The statistics that a snapshot of a table of signatures has beside those that each has."""
+    """The optional statistics in a snapshot of a table of signatures."""
     columns = table.optional_columns(snapshot)
     return tuple(name for name in cards.statistics.OPTIONAL if any(column.endswith(f"_{name}") for column in columns))
 

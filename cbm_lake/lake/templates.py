@@ -24,7 +24,7 @@ from cbm_lake import cards
 from cbm_lake.cards import Card
 
 Statistics: TypeAlias = Mapping[str, tuple[str, ...]]
-"""Of a card, by its name, the statistics that its table has beside those that every signature has."""
+"""The optional statistics in the table of each card, by its name."""
 NONE: Final[Statistics] = MappingProxyType({})
 KINDS: Final[Mapping[str, Callable[[Card], bool]]] = {
     "card": lambda card: True,
@@ -47,9 +47,9 @@ def rendered(name: str, text: str, statistics: Statistics = NONE) -> Iterator[tu
     """The names and texts of the statements that a template makes.
 
     Args:
-        name: of the file, without its ending.
+        name: of the file, without its extension.
         text: of the file.
-        statistics: of each card, beside those that every signature has.
+        statistics: the optional ones of each card.
     """
     of = _IN_NAME.search(name)
     if of is None:

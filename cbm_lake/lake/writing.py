@@ -98,7 +98,7 @@ class Writing(Pixels):
         return True
 
     def _record_parcels(self, aoi: str, year: int, ptype: str, version: str, written: Written) -> None:
-        """Record what was written; of this very version a file that has gone is replaced."""
+        """Record written files; a lost file of the same version is replaced."""
         files, folder = self._tables["files"], f"parcels/aoi={aoi}/year={year}"
         gone = {name: filenames.parts_of_parcels(f"/{name}") for name in manifest.missing(files, folder)}
         same = [name for name, parts in gone.items() if parts and parts[2:4] == (ptype, version)]
@@ -130,7 +130,7 @@ class Writing(Pixels):
 
         Args:
             card: its name.
-            statistics: that are to be written beside those that every signature has: the table gets their columns.
+            statistics: the optional statistics to be written: the table gets their columns.
         """
         self._check_present()
         columns = [field.name for field in tables.columns_of(card, statistics)]
@@ -164,13 +164,13 @@ class Writing(Pixels):
     def reserve_slots(self, card: str, grid: str, contents: Sequence[SlotContent], length: int = 0) -> pa.Table:
         """All slots on the time axis of a cube, after giving one to the pixels that have none.
 
-        A scene whose offset or files are others than before gets a new slot: what stands at the old one is of those.
+        A scene whose offset or files have changed gets a new slot, as the pixels at the old one are of the former.
 
         Args:
             card: of the cube.
             grid: of the cube.
             contents: what is to have a slot.
-            length: that the cube has: slots below it are not given again, also where the list has lost them.
+            length: of the cube: slots below it are not assigned again, even where the table has lost them.
         """
         self._check_present()
 
@@ -235,7 +235,7 @@ class Writing(Pixels):
     def vacuum(self, days: float) -> int:
         """Delete files that are not needed by the lake of the last days; returns how many.
 
-        The lake as it was before, `as_of` an earlier moment, cannot be read any more.
+        The lake `as_of` an earlier timestamp can no longer be read.
 
         Args:
             days: how many; with less than one nobody may read or write meanwhile.
@@ -322,7 +322,7 @@ def _with_assets(rows: pa.Table, names: Sequence[str]) -> pa.Table:
 
 
 def _labelled(rows: pa.Table | pa.RecordBatchReader, ptype: str, version: str) -> pa.Table | pa.RecordBatchReader:
-    """The rows with what they are of as columns, which tells them apart in one view over many files."""
+    """The rows with their labels as columns, which distinguish them in one view over many files."""
     labels = {"ptype": ptype, "version": version}
 
     def label(part: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:

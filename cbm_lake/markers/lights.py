@@ -54,7 +54,7 @@ def traffic_light(
     Returns:
         pid, crop_name, scenario, colour (green, yellow or red), reason, and the marker that decided: how many there
         were (events), date_start of the first and date_end of the last, and the greatest confidence; null where the
-        rule asks for no marker or for its absence.
+        rule counts no marker or requires its absence.
 
     Raises:
         NotFoundError: no such parcels were loaded, one of `pids` is not among them, or no markers were found yet; or a

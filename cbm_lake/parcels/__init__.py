@@ -151,7 +151,7 @@ def load(
 
 def _of_same_geometries(before: ParcelSet, version: str, changes: Changes) -> str:
     """The version of parcels whose geometries are those in force: its first part is theirs, even if 0.1 made it."""
-    return f"{before.outlines}_{version.partition('_')[2]}" if changes else before.version
+    return f"{before.geometry_version}_{version.partition('_')[2]}" if changes else before.version
 
 
 def _of_changes(changes: Changes | None, parcels: int, mapped: dict[str, str]) -> Iterator[str]:

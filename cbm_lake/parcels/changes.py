@@ -76,7 +76,7 @@ def changes_of(lake: Lake, before: ParcelSet, now: pa.Table, version: str) -> Ch
     """What is different in a table of parcels, of that version, from a version in the lake."""
     rows = rows_of(lake, before, now["id"].combine_chunks())
     geometries: dict[str, Any] = (
-        {} if geometry_part(version) == before.outlines else _of_geometries(lake, before, now, rows)
+        {} if geometry_part(version) == before.geometry_version else _of_geometries(lake, before, now, rows)
     )
     return Changes(**geometries, **_of_columns(lake, before, attributes_of(now), rows))
 

@@ -114,7 +114,7 @@ class Raster:
     def current(cls, href: str, remembered: Raster | None = None) -> Raster:
         """The current header: this one where the file is unchanged, otherwise read again.
 
-        Of a file that has gone it is the remembered one too: a cube may have its pixels.
+        For a deleted file it is the present one too, as a cube may have its pixels.
 
         Raises:
             SourceError: as `inspect`.
@@ -199,7 +199,7 @@ class Raster:
 
     @property
     def pixel_dtype(self) -> str:
-        """The numpy dtype of what `source` gives."""
+        """The numpy dtype of the pixels of `source`."""
         return encoding.DTYPES[self.encoding] if self.encoding else self.dtype
 
     def to_json(self) -> str:
@@ -237,7 +237,7 @@ def _grid_of(name: str, dataset: DatasetReader) -> Grid:
 
 
 def stamp_of(path: str) -> str:
-    """What tells the content of a file from another; of a Zarr band, whose chunks are many files, its metadata do."""
+    """The stamp that identifies the content of a file; for a Zarr band, with many chunk files, that of its metadata."""
     return eopf.stamp(path) if eopf.holds(path) else stamp(path)
 
 
@@ -247,7 +247,7 @@ def measured(dataset: DatasetReader) -> int:
 
 
 def is_masked(dataset: DatasetReader, band: int) -> bool:
-    """Whether a band has a mask besides its nodata: in the file, beside it, of one band, of all, or an alpha band."""
+    """Whether a band has a mask besides its nodata: internal or external, per band or per dataset, or an alpha band."""
     return not {MaskFlags.all_valid, MaskFlags.nodata} & set(dataset.mask_flag_enums[band - 1])
 
 
@@ -286,7 +286,7 @@ def opened(href: str, threads: int = 1, file: ByteSource | None = None) -> Itera
         href: path or URL.
         threads: how many share the decoding of one read; scenes usually run side by side, and each takes one core.
             At a distance it is always one.
-        file: its bytes, where it is at a distance and somebody has opened it already.
+        file: its bytes, where it is remote and has been opened already.
 
     Raises:
         SourceError: it is missing or unreadable.

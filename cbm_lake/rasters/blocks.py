@@ -60,7 +60,7 @@ def _checked(codecs: Iterable[object]) -> bool:
 
 
 class Blocks:
-    """The blocks of one band at one slot of a cube, as they are when first asked for."""
+    """The blocks of one band at one slot of a cube, as of their first use."""
 
     def __init__(self, url: str, band: str, slot: int, array: ZarrArray, written: Sizes | None = None) -> None:
         self._store, self._folder = Store(url), f"{band}/c/{slot}"
@@ -193,7 +193,7 @@ class CubeSource:
         return self._decoded(window, corners[0])
 
     def written(self, windows: Iterable[Window]) -> dict[str, tuple[Corner, int]]:
-        """Where the blocks that windows touch stand, and their sizes, by their full paths or URLs, as they are now."""
+        """Positions and present sizes of the blocks that windows touch, by their full paths or URLs."""
         sizes = self._blocks.sizes
         return {
             self._blocks.name(corner): (corner, sizes[corner]) for corner in self._touched(windows) if corner in sizes
@@ -203,7 +203,7 @@ class CubeSource:
         return list(dict.fromkeys(corner for window in windows for row in self._corners(window) for corner in row))
 
     def _is_whole(self, corner: Corner) -> bool:
-        """Whether a block can be read as far as its size and index say; the log tells where one is damaged."""
+        """Whether a block is intact by its size and index; a damaged one is logged."""
         problem = self._blocks.problem(corner)
         if problem and (corner in self._blocks.sizes or self._blocks.is_due(corner)):
             log.warning("block %s: %s; it is read from the scene again", self._blocks.name(corner), problem)

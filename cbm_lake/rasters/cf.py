@@ -154,10 +154,10 @@ def dataset(
     """
     import xarray as xr
 
-    moments = np.array([slot.obstime.astimezone(UTC).replace(tzinfo=None) for slot in slots], "datetime64[us]")
+    timestamps = np.array([slot.obstime.astimezone(UTC).replace(tzinfo=None) for slot in slots], "datetime64[us]")
     along = axis_attributes(grid.epsg)
     coordinates = {
-        "time": ("time", moments, TIME),
+        "time": ("time", timestamps, TIME),
         **{name: (name, values, along[name]) for name, values in axes(grid).items()},
         "scene": ("time", np.array([slot.scene for slot in slots], object), SCENE),
         "boa_offset": ("time", np.array([slot.boa_offset for slot in slots], np.int32), OFFSET),

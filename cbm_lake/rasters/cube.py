@@ -179,8 +179,8 @@ class Cube:
         else:
             scenes = cast("list[str]", group.attrs["scenes"])
             numbers = sorted(slot for slot in self._filled(_band_names(group)) if slot < len(scenes))
-        moments = [datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros[number]) for number in numbers]
-        return {n: Slot(scenes[n], moment, offsets[n]) for n, moment in zip(numbers, moments, strict=True)}
+        timestamps = [datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros[number]) for number in numbers]
+        return {n: Slot(scenes[n], timestamp, offsets[n]) for n, timestamp in zip(numbers, timestamps, strict=True)}
 
     def _filled(self, bands: Iterable[str]) -> set[int]:
         """The slots that hold a shard of any band."""
@@ -200,7 +200,7 @@ def _sound(url: str) -> Iterator[None]:
 
 
 def _metadata(url: str) -> dict[Path, tuple[int, int]]:
-    """The files of a cube in a folder that are no blocks, with what tells whether they were written again."""
+    """The metadata files of a cube in a folder, with what changes when they are rewritten."""
     root = Path(url)
     if is_remote(url) or not root.is_dir():
         return {}
@@ -213,14 +213,14 @@ def _group(url: str) -> zarr.Group:
     """The group of a cube, made when it is not there."""
     try:
         return zarr.open_group(described.store(url), mode="a", use_consolidated=False)
-    except ContainsGroupError:  # another made it at the same moment
+    except ContainsGroupError:  # another process created it at the same time
         return zarr.open_group(described.store(url), mode="r+", use_consolidated=False)
 
 
 def _existing(group: zarr.Group, name: str, **layout: object) -> ZarrArray:
     """An array of a cube, made when it is not there."""
     if name not in group:
-        with contextlib.suppress(ContainsArrayError):  # another made it at the same moment
+        with contextlib.suppress(ContainsArrayError):  # another process created it at the same time
             group.create_array(name, **layout)  # type: ignore[arg-type]
     return _array(group, name)
 

@@ -72,7 +72,7 @@ class CountingCube:
     extracted: Mapping[int, frozenset[str]]
 
     def open(self, choice: Choice) -> xr.Dataset:
-        """The stored DN of the dates and bands wanted; a band that was not extracted on a date is nodata there.
+        """The stored DN of the selected dates and bands; a band that was not extracted on a date is nodata there.
 
         A block that is damaged or was lost is a SourceError when it is read.
         """

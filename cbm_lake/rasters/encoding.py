@@ -37,7 +37,7 @@ DTYPES: Final = {
     DECIBELS: "float32",
     **dict.fromkeys(_MASKS, "uint8"),
 }
-"""The numpy dtype of what `decoded` gives."""
+"""The numpy dtype of the result of `decoded`."""
 
 HIGHEST: Final = int(cards.S2.highest or 0)
 """DN of card s2: reflectance above 3.2767 does not occur, and a number below 0 that wrapped round is above it."""

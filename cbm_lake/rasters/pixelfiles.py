@@ -67,14 +67,14 @@ def write(dataset: xr.Dataset, path: Path, progress: Progress | None = None) -> 
         SourceError: it cannot be written, or a pixel cannot be read.
     """
     count = dataset.sizes["time"] * len(dataset.data_vars)
-    ending = path.suffix.lower()
-    if ending in TIFF:
+    extension = path.suffix.lower()
+    if extension in TIFF:
         writer = _geotiff
         if count > _MOST_BANDS:
             raise InvalidInputError(f"{count:,} bands do not fit into a TIFF; write NetCDF or a folder, or fewer days")
-    elif ending in NETCDF:
+    elif extension in NETCDF:
         writer = _netcdf
-    elif not ending or path.is_dir():
+    elif not extension or path.is_dir():
         writer = _folder
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InvalidInputError(f"{path} holds something already; name a new or empty folder")
@@ -146,14 +146,14 @@ def _tiff(dataset: xr.Dataset, draft: Path, progress: Progress, dates: Sequence[
     position = {"crs": dataset[GRID_MAPPING].attrs["crs_wkt"], "transform": _transform(dataset)}
     with rasterio.open(draft, "w", **options, **shape, **position) as file:
         for layer, (number, band) in enumerate(layers, 1):
-            moment = dataset.isel(time=number)
+            scene = dataset.isel(time=number)
             for window in windows:
                 rows, columns = window.slices
-                part = moment[band].isel(y=rows, x=columns)
+                part = scene[band].isel(y=rows, x=columns)
                 file.write(_pixels(part, nodata, dtype), layer, window=window.ranges)
-            file.set_band_description(layer, f"{str(moment['time'].to_numpy())[:10]} {band}")
-            tags = {"scene": moment["scene"].item(), "obstime": f"{moment['time'].to_numpy()}Z", "band": band}
-            file.update_tags(layer, **tags, boa_offset=int(moment["boa_offset"]))
+            file.set_band_description(layer, f"{str(scene['time'].to_numpy())[:10]} {band}")
+            tags = {"scene": scene["scene"].item(), "obstime": f"{scene['time'].to_numpy()}Z", "band": band}
+            file.update_tags(layer, **tags, boa_offset=int(scene["boa_offset"]))
             progress(layer, len(layers))
     _check_whole(draft)
 
@@ -210,4 +210,4 @@ def _netcdf(dataset: xr.Dataset, draft: Path, progress: Progress) -> None:
 
     with Callback(posttask=advance):  # type: ignore[no-untyped-call]
         dataset.assign_coords({GRID_MAPPING: system}).to_netcdf(draft, engine="netcdf4", encoding=encoding)
-    progress(total, total)  # tasks without work, of which the callback is not told, count too
+    progress(total, total)  # also counts tasks without work, which have no callback

@@ -1,7 +1,7 @@
 """Readers of the pixels of rasters, block by block: TIFF, JPEG 2000, Zarr products, and anything else by GDAL.
 
 `source` returns the fastest reader: tiled TIFF files and JPEG 2000 are decoded here (`tiff`, `jp2`), bands of Zarr
-products by zarr (`eopf`), all else by GDAL. What lies at a distance comes through `ranges`, for GDAL too. All of them
+products by zarr (`eopf`), all else by GDAL. Remote files are read through `ranges`, for GDAL too. All of them
 give the stored numbers, with two exceptions: pixels that the file declares to be nodata, by another number than 0 or by
 a mask, are 0, the nodata of all cards; and numbers of a raster that is known to be of a band (`Raster.encoded`) are in
 the unit of its card.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 _RUN: Final = 4096
-"""Blocks side by side are read at once up to so many columns where their requests or threads can overlap."""
+"""Adjacent blocks are read at once up to this number of columns where requests or threads can overlap."""
 
 
 class Source(Protocol):
@@ -108,7 +108,7 @@ class EncodedSource:
 
 
 class TiffSource:
-    """Blocks of a tiled TIFF file, here or at a distance."""
+    """Blocks of a tiled TIFF file, local or remote."""
 
     def __init__(self, raster: Raster, tiff: Tiff) -> None:
         self._raster, self._tiff = raster, tiff
@@ -142,7 +142,7 @@ class TiffSource:
 
 
 class Jp2Source:
-    """Blocks of a JPEG 2000 file, here or at a distance, of which only the tiles that are needed are fetched."""
+    """Blocks of a JPEG 2000 file, local or remote, of which only the needed tiles are fetched."""
 
     def __init__(self, raster: Raster, tiles: Jp2, file: ByteSource, threads: int = 1) -> None:
         self._raster, self._tiles, self._file, self._threads = raster, tiles, file, threads
@@ -168,7 +168,7 @@ class ProductSource:
 
 
 class FileSource:
-    """Blocks of any file that GDAL reads, here or at a distance."""
+    """Blocks of any file that GDAL reads, local or remote."""
 
     def __init__(self, raster: Raster, threads: int = 1, file: ByteSource | None = None) -> None:
         distant = stores.is_distant(raster.path)

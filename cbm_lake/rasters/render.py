@@ -47,7 +47,7 @@ def stretched(
     Args:
         bands: arrays (y, x) by the bands' names.
         lut: "5_95" stretches each band between these percentiles of its data; None between 0 and `BRIGHTEST`, the same
-            for all pictures.
+            for all images.
         nodata: pixels that are left out of the percentiles; None is where a band is 0.
 
     Raises:
@@ -86,7 +86,7 @@ def _percentiles(lut: str) -> tuple[float, float]:
 
 
 def png(colours: NDArray[np.uint8], nodata: NDArray[np.bool_] | None = None) -> bytes:
-    """A picture (3, y, x) as PNG; where there is nodata it is transparent."""
+    """An image (3, y, x) as PNG, transparent where there is nodata."""
     picture = np.moveaxis(colours, 0, -1)
     if nodata is not None and nodata.any():
         picture = np.dstack([picture, np.where(nodata, 0, 255).astype(np.uint8)])

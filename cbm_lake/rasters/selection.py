@@ -1,4 +1,4 @@
-"""`Selection` of pixels of the lake by card, area, grid, bands and days, and the windows of grids that contain them."""
+"""Selection of pixels of the lake by card, area, grid, bands and days, and the windows of grids that contain them."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def grid_around(extent: Extent, epsg: int, size: float) -> Grid:
     """The grid of that pixel size round an extent, its edges at whole multiples of the size.
 
     Raises:
-        InvalidInputError: no such coordinate system, or metres where degrees are wanted.
+        InvalidInputError: no such coordinate system, or metres where degrees are needed.
     """
     try:
         degrees = CRS.from_epsg(epsg).is_geographic

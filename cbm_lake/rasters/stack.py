@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cbm_lake.lake.pixels import Pixels
 
 _READERS: Final = 16
-"""Headers that are read at once: they may be far away."""
+"""Headers that are read concurrently, as they may be remote."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _on_own_grid(slots: Sequence[Slot], rasters: list[dict[str, Raster]], choice
 
 
 def _complete(slots: Sequence[Slot], rasters: list[dict[str, Raster]], choice: Choice) -> dict[str, tuple[Raster, ...]]:
-    """The rasters of each band wanted, one for each scene."""
+    """The rasters of each selected band, one per scene."""
     lacking = {
         name: {number for number, scene in enumerate(rasters) if name not in scene} for name in choice.bands or ()
     }

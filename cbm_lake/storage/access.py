@@ -4,8 +4,8 @@ Settings come from config/main.json and the environment: section `lake` for the 
 those of scenes (a DIAS, or eodata). Anything else is taken from the usual AWS_… variables, profile or role.
 
 Files are read and written by obstore, for pyarrow and DuckDB too (`s3files`), and rasters (`stores`, `ranges`). Three
-libraries bring their own client and are told the same: deltalake for the tables' logs, zarr (obstore again) for cubes,
-and GDAL for lazy stacks.
+libraries have their own clients with the same settings: deltalake for the tables' logs, zarr (obstore again) for
+cubes, and GDAL for lazy stacks.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ _FRESH: Final = timedelta(minutes=10)
 """Lifetime of cached profile credentials; boto3 renews them earlier than that."""
 _PROBE: Final = "put-if-absent"
 """An empty object in the lake, used to test whether the store supports conditional puts."""
-_TOLD = re.compile(r"<Code>(?P<code>[^<]*)</Code>(?:.*?<Message>(?P<message>[^<]*)</Message>)?", re.DOTALL)
-"""Error texts of stores that refuse a request."""
+_REFUSAL = re.compile(r"<Code>(?P<code>[^<]*)</Code>(?:.*?<Message>(?P<message>[^<]*)</Message>)?", re.DOTALL)
+"""Code and message in the response of a store that refuses a request."""
 _NO_KEYS = re.compile(r"169\.254\.169\.254|loading credentials|configuration options not defined")
 """Error texts of libraries that found neither keys nor a machine role."""
 _SILENT = re.compile(r"error sending request|connect error|timed out|too slow|Could not (connect|resolve)|dns error")
 """Error texts of libraries that cannot connect."""
 _ADDRESS = re.compile(r"https?://[^/\s]+")
 STATUS = re.compile(r"status code: (?P<status>\d{3}[^:]*)")
-"""What a web server answers, as obstore tells it."""
+"""Status of a web server's response in obstore's messages."""
 _QUERY = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*")
 _FEW: Final = 4
 """Connections that the CDSE allows at once."""
 CONNECT_TIMEOUT: Final = timedelta(seconds=5)
 READ_TIMEOUT: Final = timedelta(seconds=30)
-"""Timeouts in seconds: to connect, and between two bytes."""
+"""Timeouts: to connect, and between two bytes."""
 _ORNAMENT = re.compile(r"\x1b\[[0-9;]*m|↳")
 
 
@@ -164,7 +164,7 @@ class Access:
         )
 
     def limited(self) -> threading.BoundedSemaphore:
-        """To be held during a request: no more than `connections` are under way at once to one host."""
+        """A semaphore for requests, which limits those in flight to one host to `connections`."""
         return limit_of(self.endpoint or self.region, self.connections)
 
     @property
@@ -281,7 +281,7 @@ def explained(error: BaseException) -> str:
     text = _ORNAMENT.sub("", str(error)).partition("\n\nDebug source")[0]
     if _NO_KEYS.search(text):
         return "no keys were found; give access_key and secret_key, AWS_… variables or a profile, or anonymous"
-    if refusal := _TOLD.search(text):
+    if refusal := _REFUSAL.search(text):
         message = " ".join(refusal["message"].partition("RequestId")[0].split()) if refusal["message"] else ""
         return ": ".join(part.rstrip(". ") for part in (refusal["code"], _QUERY.sub("", message)) if part)
     if status := STATUS.search(text):
@@ -308,7 +308,7 @@ def variable(*names: str) -> str:
 
 
 def _profile() -> str | None:
-    """The profile of the AWS configuration that is asked for, "" for the default one; None where there is none."""
+    """The selected profile of the AWS configuration, "" for the default one; None where there is none."""
     file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or Path.home() / ".aws" / "credentials")
     return os.environ.get("AWS_PROFILE") or ("" if file.exists() else None)
 

@@ -106,7 +106,7 @@ class Committed:
         table = self.open()
         if table is None:
             self.store.prove()
-            with suppress(CommitFailedError):  # another writer makes it at the same moment
+            with suppress(CommitFailedError):  # another writer creates it at the same time
                 self.log.commit(self._first_actions(), -1, lambda _: True)
             table = self.open()
         if table is None:
@@ -136,7 +136,7 @@ class Committed:
                 return table
             configuration = {_COLUMNS: "of several versions", _STATISTICS: ",".join(self.keys)}
             actions = entries.alteration(table, Schema([*there, *missing]), configuration)
-            with suppress(CommitFailedError):  # another writer adds some at this moment, perhaps others
+            with suppress(CommitFailedError):  # another writer adds columns at the same time
                 self.log.commit(actions, table.version(), _alters)
             table = self.open() or table
         raise SourceError(f"others went on adding columns to {self.url}; run the command again")
@@ -240,7 +240,7 @@ class Committed:
 
 
 def _created(table: DeltaTable) -> datetime:
-    """When the table was made; the log keeps it in the table's own description, so it outlives old commits."""
+    """When the table was created; it is part of the table's metadata, so it outlives old commits."""
     return datetime.fromtimestamp(table.metadata().created_time / 1000, UTC)
 
 
@@ -251,5 +251,5 @@ def _claims(actions: Iterable[Action]) -> set[tuple[str, str]]:
 
 
 def _alters(action: Action) -> bool:
-    """Whether an action gives the table other columns or properties."""
+    """Whether an action changes the columns or properties of the table."""
     return "metaData" in action or "protocol" in action

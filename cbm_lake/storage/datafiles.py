@@ -26,7 +26,7 @@ Bound: TypeAlias = Any
 PART: Final = "part-"
 """How the names of files begin that were written once and for all."""
 REWRITTEN: Final = "sorted-"
-"""How the names of files begin that were made of others; of version 0.1, rewritten-…, few know the encoding."""
+"""Prefix of merged or rewritten files; few readers know the encoding of those of version 0.1, rewritten-…"""
 _ROW_GROUP: Final = 8_192
 """Rows of one row group of what is appended."""
 _NULL: Final = "__HIVE_DEFAULT_PARTITION__"
@@ -60,7 +60,7 @@ class DataFile(NamedTuple):
 
     @property
     def is_rewritten(self) -> bool:
-        """Whether it was made of others, and has its digest on record."""
+        """Whether it was merged from others, and has its digest on record."""
         name = self.name.rpartition("/")[2]
         return name.startswith(REWRITTEN) and digests.recorded(name) is not None
 
@@ -82,7 +82,7 @@ def listed(table: DeltaTable, root: str, partitions: Sequence[str], columns: Seq
         table: the snapshot.
         root: path or URL of the table.
         partitions: columns by whose folders it is parted.
-        columns: those whose bounds are asked for.
+        columns: those whose bounds are needed.
     """
     added = pa.table(table.get_add_actions(flatten=True))
 
@@ -166,7 +166,7 @@ class Writer:
     def without(self, file: DataFile, key: str, value: int, drafts: list[str]) -> list[entries.Action] | None:
         """Remove the rows of a file whose column has a value; None where there are none.
 
-        What is left of its row groups is written anew.
+        The rest of its row groups is rewritten.
         """
         name = f"{self.name}/{file.relative}"
         values = self.store.read(name, [key])
@@ -243,5 +243,5 @@ def _statistics(rows: pa.Table, keys: Sequence[str]) -> str:
     return json.dumps(statistics, default=_text, ensure_ascii=False)
 
 
-def _text(moment: object) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(moment, datetime) else str(moment)
+def _text(value: object) -> str:
+    return f"{value:%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(value, datetime) else str(value)

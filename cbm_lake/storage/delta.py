@@ -114,7 +114,7 @@ class Table(Committed):
         """The rows with a number that is above all that a snapshot of the table has, where it numbers its rows.
 
         The versions of a table grow, and so do numbers made of them; the numbers of its files count too, for a table
-        that was written anew begins with version 0 again.
+        that was recreated begins with version 0 again.
         """
         if not self._is_sequenced:
             return rows
@@ -183,7 +183,7 @@ class Table(Committed):
     def merge(self) -> int:
         """Make the files of each partition of a small table one, in memory; returns how many were merged.
 
-        A single one is written anew where it has no digest on record, since an earlier version wrote it.
+        A single one is rewritten where it has no digest on record, as an earlier version wrote it.
         """
         table, merged = self.open(), 0
         if table is None or not any(_is_due(files) for _, files in self.by_partition(table)):

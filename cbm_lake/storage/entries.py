@@ -22,9 +22,9 @@ Action: TypeAlias = dict[str, Any]
 _ENGINE: Final = "cbm-lake"
 _DIGEST: Final = "digest"
 _POSITION: Final = "entry"
-"""By which an entry that stands at the position of another is recognised."""
+"""The field by which an entry at the position of another is recognised."""
 _UNKNOWN: Final = "0" * 32
-"""What stands for the digest while it is computed."""
+"""Placeholder of the digest while it is computed."""
 _KINDS: Final = frozenset({"add", "cdc", "commitInfo", "domainMetadata", "metaData", "protocol", "remove", "txn"})
 _PROTOCOL: Final = {"minReaderVersion": 1, "minWriterVersion": 2}
 
@@ -84,7 +84,7 @@ def creation(schema: Schema, partitions: Sequence[str], configuration: Mapping[s
 
 
 def alteration(table: DeltaTable, schema: Schema, configuration: Mapping[str, str]) -> list[Action]:
-    """The actions that give a table other columns and properties, besides those that it has."""
+    """The actions that add columns and properties to a table."""
     there = table.metadata()
     properties = {**there.configuration, **configuration}
     return [{"metaData": _described(str(there.id), there.created_time, schema, there.partition_columns, properties)}]

@@ -32,7 +32,7 @@ _CHECKPOINT_EVERY: Final = 100
 _ANSWER: Final = 512
 """Bytes of a cached answer about a checkpoint."""
 LAST_CHECKPOINT: Final = "_last_checkpoint"
-"""The file beside a log that says which of its sums is the latest."""
+"""The file next to a log that names its latest checkpoint."""
 WITHOUT_SUM: Final = f"delete it and {LAST_CHECKPOINT} beside it: the entries of the log say the same"
 
 
@@ -66,7 +66,7 @@ _LIBRARY: Final = _Library()
 
 @dataclass(frozen=True)
 class Newest:
-    """The newest entry of a log; of a log that was deleted and made anew it is another one also at that version."""
+    """The newest entry of a log; in a deleted and recreated log it differs even at the same version."""
 
     version: int
     """-1 where there is no log."""
@@ -113,7 +113,7 @@ class Log:
         return table
 
     def newest(self, version: int) -> Newest | None:
-        """The entry of that version while it is the newest one; None where another one is, or where it has gone.
+        """The entry of that version while it is the newest one; None where another one is, or where it was deleted.
 
         A look of one request in an object store. Version -1 is the log of a table that has not been made.
         """
@@ -304,7 +304,7 @@ def _state_of(file: Path) -> tuple[int, int]:
 def _is_sound(checkpoint: Path, noted: str) -> bool:
     """Whether a checkpoint has the digest that was noted, or names the files that the entries do.
 
-    Another program may have written it anew with other bytes.
+    Another program may have rewritten it with other bytes.
     """
     if digests.computed(checkpoint.read_bytes()) == noted:
         return True
@@ -324,7 +324,7 @@ def _names_in(*files: Path) -> set[str]:
 
 @contextmanager
 def _copied(files: Iterable[Path]) -> Iterator[Path]:
-    """A log that is made of copies of these files, and goes away at the end."""
+    """A temporary log consisting of copies of these files."""
     with TemporaryDirectory() as scratch:
         log = Path(scratch, "table", "_delta_log")
         log.mkdir(parents=True)

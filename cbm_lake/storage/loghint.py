@@ -58,7 +58,7 @@ def note_sum(log: Path, name: str) -> None:
             hint = read(log)
             _write(log, replace(hint, sums={**hint.sums, name: digest}))
             if digests.computed((log / name).read_bytes()) == digest:
-                return  # else another writer summed the same version up at this moment
+                return  # another writer checkpointed the same version
 
 
 def read(log: Path) -> Hint:

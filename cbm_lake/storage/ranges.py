@@ -152,7 +152,7 @@ def _on_disk(href: str) -> str:
     return str(next((file for file in (*within, *(Path("/") / part for part in within)) if file.is_file()), inner))
 
 
-# -- at a distance ------------------------------------------------------------------------------------------------
+# -- remote -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -358,7 +358,7 @@ class _Request:
 
     @property
     def parts(self) -> list[tuple[int, int]]:
-        """What is asked for at once: one range, or several of a long one."""
+        """The ranges of one request: a single one, or parts of a long one."""
         if not self.size:
             return [(self.start, self.end)]
         count = -(-self.size // _LARGEST)

@@ -77,7 +77,7 @@ class Store:
 
     @property
     def options(self) -> dict[str, str] | None:
-        """What deltalake is told to reach the store; never kept, for keys of a role run out."""
+        """The storage options of deltalake; never cached, as keys of a role expire."""
         return access.Access.of(self.url).delta() if access.is_remote(self.url) else None
 
     def path(self, name: str) -> str:
@@ -96,9 +96,9 @@ class Store:
             files = filesystem.get_file_info(selector)
         return {info.path.removeprefix(root).lstrip("/"): info for info in files if info.is_file}
 
-    def files(self, folder: str, ending: str = ".parquet") -> list[str]:
+    def files(self, folder: str, suffix: str = ".parquet") -> list[str]:
         """Full paths of the files with that suffix below a folder, sorted; none where there is no such folder."""
-        names = (name for name in self.listing(folder) if name.endswith(ending))
+        names = (name for name in self.listing(folder) if name.endswith(suffix))
         return sorted(self.path(name) for name in names if not name.rpartition("/")[2].startswith("."))
 
     def folders(self, folder: str) -> list[str]:
@@ -155,7 +155,7 @@ class Store:
         try:
             with translated("write", self.path(_CHANGE)), filesystem.open_output_stream(f"{root}/{_CHANGE}") as file:
                 file.write(uuid.uuid4().hex.encode())
-        except SourceError as error:  # what was written is there, and seen by all who open the lake anew
+        except SourceError as error:  # the data are written, and visible to all who reopen the lake
             log.warning("%s; those who have the lake open may see the change half a minute later", error)
 
     def exists(self, name: str) -> bool:
@@ -165,7 +165,7 @@ class Store:
             return bool(filesystem.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound)
 
     def is_as_written(self, name: str) -> bool:
-        """Whether a file has the digest that its name says, where it says one; one far away is not read for that."""
+        """Whether a file has the digest in its name, if there is one; remote files are not read to verify it."""
         recorded = digests.recorded(name)
         return recorded is None or access.is_remote(self.url) or self.digest(name) == recorded
 
@@ -200,7 +200,7 @@ class Store:
         On a local folder the file and its name are on the disk afterwards.
 
         Args:
-            naming: gives the name in the store for a digest; the folder is the same for all.
+            naming: returns the name in the store for a digest; the folder is the same for all.
             schema: columns of the file.
             write: writes the rows.
             options: of pyarrow.parquet.ParquetWriter, besides the usual ones.
@@ -247,7 +247,7 @@ class Store:
         return self.discard_old([name for name in self.listing(folder) if DRAFT.search(name)], days)
 
     def discard_old(self, names: Iterable[str], days: float) -> int:
-        """Delete those files that are older than so many days; returns how many."""
+        """Delete the files that are older than a number of days; returns how many."""
         filesystem, root = self.filesystem
         oldest, gone = time.time() - days * 86_400, 0
         for name in names:

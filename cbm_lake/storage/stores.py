@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _WEB = ("http://", "https://")
 _DISTANT = (access.SCHEME, "az://", "abfs://", "abfss://", "gs://", *_WEB)
 _GDAL_FOLDERS = {"/vsicurl/": "", "/vsis3/": access.SCHEME, "/vsigs/": "gs://", "/vsiaz/": "az://"}
-"""How GDAL names what lies at a distance, and the URL that means the same."""
+"""GDAL's prefixes of remote files, and the equivalent URL schemes."""
 _REQUEST_TIMEOUT: Final = timedelta(minutes=5)
 """For one answer to come as a whole."""
 
@@ -60,7 +60,7 @@ def redacted(href: str) -> str:
 
 
 def _as_url(href: str) -> str:
-    """GDAL's names of files at a distance as URLs."""
+    """GDAL's names of remote files as URLs."""
     folder = next((folder for folder in _GDAL_FOLDERS if href.startswith(folder)), None)
     return _GDAL_FOLDERS[folder] + href.removeprefix(folder) if folder else href
 
@@ -96,7 +96,7 @@ class Remote:
         return _cloud_store(*_with_account(self.url.removesuffix(self.path)), 0)
 
     def renew(self) -> bool:
-        """Whether a refused signature was put away, so that `store` comes with a fresh one."""
+        """Whether a refused signature was discarded, so that `store` gets a new one."""
         return self.url.startswith(_WEB) and signing.renew(self.url)
 
     def asked_to_wait(self) -> float:

@@ -77,7 +77,7 @@ class BytesFile(io.RawIOBase):
 class GdalFile(MultiByteRangeResourceContainer):  # type: ignore[misc]
     """One byte source as a file system of GDAL with one file, for `dataset`.
 
-    GDAL opens it several times, and is told of a failure as the end of the file; `problem` then says what happened.
+    GDAL opens it several times, and sees a failure as the end of the file; `problem` then contains the error.
     """
 
     def __init__(self, source: ByteSource) -> None:
@@ -102,7 +102,7 @@ class GdalFile(MultiByteRangeResourceContainer):  # type: ignore[misc]
         return False
 
     def ls(self, path: str) -> list[str]:
-        """Nothing lies beside it."""
+        """There are no sibling files."""
         return []
 
     def mtime(self, path: str) -> int:
@@ -133,7 +133,7 @@ class _Handle(BytesFile):
             return b""
 
     def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
-        """Several ranges at once, which GDAL asks for where it needs several tiles or strips."""
+        """Several ranges at once, which GDAL requests for several tiles or strips."""
         ranges = [(at, at + size) for at, size in zip(offsets, sizes, strict=True)]
         try:
             return list(self._source.stream(ranges))

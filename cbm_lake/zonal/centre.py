@@ -20,7 +20,7 @@ SCL_CLASSES: Final = range(12)
 """The classes of Sentinel-2's scene classification."""
 
 BATCH: Final = 1 << 17
-"""Pixels that are gathered before their statistics are computed: so many stay in the processor's second cache."""
+"""Pixels that are gathered before their statistics are computed, which fit in the processor's L2 cache."""
 
 
 def statistics(

@@ -42,7 +42,7 @@ class Columns:
 
     @property
     def rows(self) -> int:
-        """How many rows of numbers kernels give: the summary, then the quantiles."""
+        """The number of rows that kernels return: the summary, then the quantiles."""
         return len(SUMMARY) + len(self._quantiles)
 
     @property

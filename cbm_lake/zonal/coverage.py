@@ -28,7 +28,7 @@ _SUMMARY: Final = {"std": "stdev"}
 
 
 def operations(columns: Columns) -> list[str]:
-    """What exactextract is asked for: the summary, then the quantiles, each under a name of its own."""
+    """The operations of exactextract: the summary, then the quantiles, each under a name of its own."""
     summary = [_SUMMARY.get(name, name) for name in SUMMARY]
     return [*summary, *(f"q{number}=quantile(q={q})" for number, q in enumerate(columns.probabilities))]
 
@@ -82,7 +82,7 @@ def coverage_statistics(
 
 
 def _repaired(polygons: npt.NDArray[np.object_], owner: Ints, number: int) -> npt.NDArray[np.object_]:
-    """One valid multipolygon of each of so many owners' polygons; None where it has none, or an infinite one."""
+    """One valid multipolygon per owner of polygons; None where it has none, or an infinite one."""
     import shapely
 
     shapes = np.full(number, None, dtype=object)

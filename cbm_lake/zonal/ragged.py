@@ -19,13 +19,13 @@ LOOK_AHEAD = 32
 """Prefetch distance in spans."""
 
 BINS = 1024
-"""At most so many bins are counted for percentiles; then only bins that hold one of them are sorted."""
+"""Maximum number of bins counted for percentiles; only bins that contain one of them are then sorted."""
 
 EXACT = 4096
 """Integers in so narrow a range are counted one by one instead: then their percentiles are read off, not sorted."""
 
 SPARSE = 16
-"""Unless the range has more than so many times as many integers as there are values: clearing would take too long."""
+"""Maximum ratio of integers in the range to values for counting, as clearing would take too long."""
 
 GROUP = 32
 """So many counts are summed, so that reading percentiles off steps over them at once."""

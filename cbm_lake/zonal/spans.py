@@ -99,7 +99,7 @@ class SpanIndex:
         return Visit(*(frozen(v) for v in (order, offsets, start[spans], self.length[spans])))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What travels to a worker: not what was computed and kept."""
+        """The state to pickle, without cached values."""
         return SpanIndex, (self.shape, self.transform, self.offsets, self.row, self.col, self.length, self.whole)
 
     def to_table(self) -> pa.Table:
@@ -127,7 +127,7 @@ class SpanIndex:
         return cls(tuple(grid["shape"]), Affine(*grid["transform"]), offsets - offsets[0], row, col, length, whole)
 
     def blocks(self, block_shape: tuple[int, int]) -> BlockPlan:
-        """The plan to read only those blocks of the raster that hold parcel pixels; kept, for all bands and scenes.
+        """The plan to read only those blocks of the raster that hold parcel pixels; cached for all bands and scenes.
 
         Args:
             block_shape: height and width of a block in pixels, as the file is tiled.

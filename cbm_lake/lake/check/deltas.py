@@ -22,7 +22,7 @@ class Files:
 
     names: list[str]
     is_logged: bool
-    """Whether the log tells which files the table has."""
+    """Whether the list of files can be read from the log."""
     whole: bool
     """Whether all of them can be read."""
 
@@ -57,7 +57,7 @@ def _note_undigested(looking: Looking, table: str, files: list[str]) -> None:
 
 
 def _snapshot(looking: Looking, table: Table) -> dict[str, DataFile] | None:
-    """The files of a table as its log tells, by name; None when there is no log or it cannot be read."""
+    """The files of a table by name, according to its log; None where the log is missing or unreadable."""
     try:
         opened = table.open()
         with translated("read", table.url):

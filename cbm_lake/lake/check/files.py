@@ -120,14 +120,14 @@ def check_parcels(looking: Looking, due: Mapping[str, FileEntry]) -> set[tuple[s
 
 
 def _plain(looking: Looking, name: str, due: Mapping[str, FileEntry], columns: Collection[str]) -> int | None:
-    if name in due and looking.size(name) != due[name]["bytes"]:  # which is told already
+    if name in due and looking.size(name) != due[name]["bytes"]:  # which is reported already
         return None
     digest = due[name]["digest"] if name in due else None
     return rows_of(looking, name, _AGAIN[part_of(name)], columns, digest)
 
 
 def check_scenes(looking: Looking, due: Mapping[str, FileEntry]) -> pa.Table:
-    """Catalogue files, and scenes that stand in several of them with contradicting words.
+    """Catalogue files, and scenes with contradictory entries in several of them.
 
     Returns:
         The scenes: card, id, datetime and more.

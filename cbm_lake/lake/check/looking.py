@@ -93,9 +93,9 @@ class Looking:
         """Whether every byte of a file is to be read."""
         return self.deep and (self.suspects is None or name in self.suspects)
 
-    def names(self, folder: str, ending: str = "") -> list[str]:
+    def names(self, folder: str, suffix: str = "") -> list[str]:
         """The files below a folder, without drafts, in order."""
-        names = (name for name in self.listing.files if name.startswith(f"{folder}/") and name.endswith(ending))
+        names = (name for name in self.listing.files if name.startswith(f"{folder}/") and name.endswith(suffix))
         return sorted(name for name in names if not DRAFT.search(name))
 
     def each(self, work: Callable[[str], _T], names: Iterable[str]) -> list[_T]:

@@ -20,7 +20,7 @@ from cbm_lake.lake.export.streamed import as_text, text_table
 from cbm_lake.lake.export.values import json_rows
 from cbm_lake.storage.store import translated
 
-__all__ = ["ENDINGS", "Options", "Pseudonyms", "as_text", "json_rows", "key_of", "text_table", "write"]
+__all__ = ["EXTENSIONS", "Options", "Pseudonyms", "as_text", "json_rows", "key_of", "text_table", "write"]
 
 _BATCH: Final = 20_000
 """Rows per batch in memory."""
@@ -38,7 +38,7 @@ _GEOGRAPHIC: Final = {
     ".fgb": formats.FLATGEOBUF,
     ".geojson": formats.GEOJSON,
 }
-ENDINGS: Final = tuple(dict.fromkeys([*_STREAMED, *_GEOGRAPHIC]))
+EXTENSIONS: Final = tuple(dict.fromkeys([*_STREAMED, *_GEOGRAPHIC]))
 """File extensions, which determine the format."""
 
 
@@ -80,14 +80,14 @@ def write(relation: duckdb.DuckDBPyRelation, path: Path, options: Options | None
     return rows
 
 
-def _writer(relation: duckdb.DuckDBPyRelation, ending: str, options: Options) -> Callable[[Path], int] | None:
+def _writer(relation: duckdb.DuckDBPyRelation, extension: str, options: Options) -> Callable[[Path], int] | None:
     geometries = geography.geometry_columns(relation)
     change = _pseudonymous(relation, options)
-    if ending in _GEOGRAPHIC and geometries:
-        kind = _GEOGRAPHIC[ending]
+    if extension in _GEOGRAPHIC and geometries:
+        kind = _GEOGRAPHIC[extension]
         return lambda draft: _write_layer(relation, kind, draft, change)
-    if ending in _STREAMED:
-        kind = _STREAMED[ending]
+    if extension in _STREAMED:
+        kind = _STREAMED[extension]
         return lambda draft: _write_rows(relation, kind, draft, change, options)
     return None
 

@@ -225,7 +225,7 @@ def transformed(shapes: Shapes, change: Callable[[NDArray[np.float64]], NDArray[
 
     Args:
         shapes: geometries, of two dimensions and of three.
-        change: gives (n, 2) coordinates for (n, 2) coordinates.
+        change: maps (n, 2) coordinates to (n, 2) coordinates.
     """
     changed = shapes.copy()
     deep = shapely.has_z(shapes)

@@ -26,7 +26,7 @@ _SHORTEST: Final = 16
 """Bytes of a key."""
 _IDENTIFIERS: Final = frozenset({"pid", "gsa_par_id", "gsa_hol_id", "holding_id", "foi_id", "ogc_fid", "fid"})
 """Columns of the lake that say which parcel or holding a row is about, in lower case."""
-_PLACES: Final = frozenset({"geometry", "geom", "bbox", "centroid_lon", "centroid_lat", "clon", "clat"})
+_LOCATIONS: Final = frozenset({"geometry", "geom", "bbox", "centroid_lon", "centroid_lat", "clon", "clat"})
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Pseudonyms:
                 f"column {name} is no text or number; leave it out of a file of pseudonyms"
             ) from error
         values = pa.array([self.of(text) for text in coded.dictionary.to_pylist()], pa.string())
-        return pa.DictionaryArray.from_arrays(coded.indices, values).cast(pa.string())
+        return pa.DictionaryArray.from_arrays(coded.locations, values).cast(pa.string())
 
     def of(self, identifier: str) -> str:
         """The pseudonym of an identifier: HMAC-SHA256 (RFC 2104), its first 128 bits in hexadecimal digits."""
@@ -94,13 +94,13 @@ class Pseudonyms:
 
 def _warn(names: Sequence[str], replaced: Sequence[str]) -> None:
     rest = [name for name in names if name not in replaced]
-    places = [name for name in rest if name.lower() in _PLACES]
-    if places:
+    locations = [name for name in rest if name.lower() in _LOCATIONS]
+    if locations:
         log.warning(
             "%s say where a parcel is, which identifies it: leave them out of files for those who must not know",
-            ", ".join(places),
+            ", ".join(locations),
         )
-    others = [name for name in rest if name not in places and columns.describe(name, names) is None]
+    others = [name for name in rest if name not in locations and columns.describe(name, names) is None]
     if others:
         log.warning(
             "%s stay as they are: see that they identify nobody, or name them by --identifier", ", ".join(others)
