@@ -31,7 +31,7 @@ class _Section(BaseModel):
 
 
 class Set(_Section):
-    """General settings of the user."""
+    """General settings."""
 
     user: str = ""
     email: str = ""
@@ -66,7 +66,7 @@ class Api(_Section):
 
 
 class Db(_Section):
-    """A PostgreSQL database of the original library, to migrate from."""
+    """A PostgreSQL database of the original library, as the source of a migration."""
 
     description: str = ""
     host: str = ""
@@ -92,7 +92,7 @@ class _ObjectStore(_Section):
 
 
 class S3(_ObjectStore):
-    """The object store of the scenes, a DIAS for instance."""
+    """Object store of the scenes, for instance of a DIAS."""
 
     dias: str = ""
     bucket: str = ""
@@ -110,21 +110,21 @@ class S3(_ObjectStore):
 
 
 class LakeSettings(_ObjectStore):
-    """Where the lake is, and, for an s3:// URL, how its bucket is reached."""
+    """Location of the lake, and access to its bucket for an s3:// URL."""
 
     url: str = ""
     """Folder or URL of the lake; empty means data/lake in the workspace."""
 
 
 class Pseudonyms(_Section):
-    """Pseudonyms of exports; see `Lake.export`."""
+    """Settings of pseudonyms in exports; see `Lake.export`."""
 
     key: SecretStr = SecretStr("")
     """What identifiers are hashed with, 16 bytes or more; empty means the file config/pseudonyms.key."""
 
 
 class Config(BaseSettings):
-    """All settings: environment (CBM_LAKE_API__PASS=…) before file before default; `{}` is a valid file."""
+    """All settings; environment (CBM_LAKE_API__PASS=…) over file over defaults; `{}` is a valid file."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
@@ -150,7 +150,7 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment first, then the file's document, which comes in as keyword arguments."""
+        """Order of sources: environment, then the file's document, passed as keyword arguments."""
         assert isinstance(init_settings, InitSettingsSource)  # noqa: S101 - a fact of the library
         return _Renamed(settings_cls, env_settings), init_settings
 
@@ -163,7 +163,7 @@ class _Renamed(PydanticBaseSettingsSource):
         self._source = source
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """As the source gives it."""
+        """Value of a field, as the source provides it."""
         return self._source.get_field_value(field, field_name)
 
     def __call__(self) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class _Renamed(PydanticBaseSettingsSource):
 
 
 def read(document: dict[str, Any], file: str) -> Config:
-    """The settings of a document, the environment before it.
+    """Validate the settings of a document, with environment variables taking precedence.
 
     Args:
         document: of the file.
@@ -203,7 +203,7 @@ def _at_fault() -> str:
 
 
 def defaults() -> dict[str, Any]:
-    """The default settings as a document; built from the class, so that no environment value gets in."""
+    """Default settings as a document, free of environment values."""
     sections = {name: field.get_default() for name, field in Config.model_fields.items()}
     return {
         name: {key: value.model_dump(mode="json") for key, value in section.items()}

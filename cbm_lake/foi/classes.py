@@ -15,7 +15,7 @@ _WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]*)|0[xX][0-9a-fA-F]+", re.ASCII)
 
 
 def read_classes(source: str | Path | Mapping[Any, Any]) -> dict[int, str]:
-    """Names of classes by pixel value, in the order given.
+    """Read class names by pixel value, in file order.
 
     Args:
         source: YAML file with `category_map: {value: name, …}`, or that map itself with or without its heading.

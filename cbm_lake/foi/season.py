@@ -33,7 +33,7 @@ DECIBEL: Final = 0.05
 
 @dataclass(frozen=True)
 class Season:
-    """The cubes of one grid, cut to the dates of a season, and the parcels that lie there."""
+    """Cubes of one grid, restricted to the dates of a season, and the parcels on it."""
 
     grid: Grid
     optical: xr.Dataset
@@ -48,14 +48,14 @@ class Season:
     """The parcels in the grid's coordinates, in the order of their file."""
 
     def windows(self) -> list[Window]:
-        """The blocks of the grid that hold parcels, in rows."""
+        """Blocks of the grid that contain parcels, by row."""
         rows, columns = self.grid.shape
         corners = ((row, col) for row in range(0, rows, CHUNK) for col in range(0, columns, CHUNK))
         blocks = (Window(row, col, min(CHUNK, rows - row), min(CHUNK, columns - col)) for row, col in corners)
         return [block for block in blocks if self._within(block).size]
 
     def features(self, window: Window) -> Floats:
-        """NDVI medians of the periods and, with radar, those of VV and VH in dB x DECIBEL; (features, rows, columns).
+        """NDVI medians of the periods and, with radar, VV and VH in dB x DECIBEL; (features, rows, columns).
 
         A period in which a pixel was not seen is interpolated between those before and after it (at the ends it is as
         the nearest); a pixel that was never seen is NaN.
@@ -66,7 +66,7 @@ class Season:
         return np.concatenate(layers)
 
     def owners(self, window: Window, margin: float = 0.0) -> Ints:
-        """The number of the parcel that holds each pixel's centre, -1 for none; (rows, columns).
+        """Index of the parcel that contains each pixel's centre, -1 for none; (rows, columns).
 
         Args:
             window: which block.
@@ -117,7 +117,7 @@ def _backscatter(power: xr.DataArray, periods: int, window: Window) -> Floats:
 
 
 def medians(times: xr.DataArray, periods: int, read: Callable[[Ints], Floats]) -> Floats:
-    """Medians of each pixel over periods of about equally many dates, gaps filled over time; (periods, rows, columns).
+    """Per-pixel medians over periods of similar date counts, with gaps interpolated; (periods, rows, columns).
 
     Only the dates of one period are held at once.
 
@@ -141,7 +141,7 @@ def _median(values: Floats) -> Floats:
 
 
 def filled(values: Floats, at: npt.NDArray[np.float64]) -> Floats:
-    """The values with NaN along the first axis interpolated linearly; at the ends they are as the nearest number.
+    """Interpolate NaN linearly along the first axis, and extrapolate the nearest value at both ends.
 
     Args:
         values: (n, …).
@@ -188,7 +188,7 @@ def find(
     screen: Sequence[int],
     radar: bool,
 ) -> Season:
-    """The season of a parcel set between two days, both included.
+    """Find the season of a parcel set between two days, both included.
 
     Args:
         lake: where the cubes are.

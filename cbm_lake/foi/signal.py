@@ -31,7 +31,7 @@ def suspicious(
     dates: int = 3,
     lake: Lake | None = None,
 ) -> pd.DataFrame:
-    """The parcels by how much more uneven they are than their crop usually is, the most suspicious first.
+    """Rank parcels by how much more heterogeneous they are than their crop usually is, most suspicious first.
 
     Only parcels of at least 8 pixels are there, and only dates on which they were seen; sql/foi/suspicious.sql says how
     the numbers are made.

@@ -53,7 +53,7 @@ def v1(
     folder: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Foi:
-    """Tell of every parcel whether it is heterogeneous (foi_h) and of several classes (foi_c), by area.
+    """Check every parcel for heterogeneity (foi_h) and several classes (foi_c), with clusters by area.
 
     Pixels count whose centre lies in the parcel, also those of value 0 where it is a class; pixels beyond the raster
     and its nodata do not. Files <name>_foih_v1, <name>_foic_v1 and <name>_foic_clusters_v1 (.shp, .gpkg, .parquet) are

@@ -50,7 +50,7 @@ _DONE: Final = -1
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Everything found, for all parcels."""
+    """Results for all parcels."""
 
     survey: Survey
     clusters: components.Clusters
@@ -78,7 +78,7 @@ def v2(
     folder: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Foi:
-    """Tell of every parcel whether it is heterogeneous (foi_h) and of several classes (foi_c), by clusters of pixels.
+    """Check every parcel for heterogeneity (foi_h) and several classes (foi_c), with clusters in pixels.
 
     Pixels count whose centre lies in the buffered parcel and whose value is neither 0 nor the raster's nodata.
     Files <name>_foih_v2, <name>_foic_v2 (.shp, .gpkg, .parquet), <name>_skipped_foih.csv and <name>_skipped_foic.csv
@@ -157,7 +157,7 @@ def look(
     settings: Settings,
     progress: Callable[[int, int], None] | None = None,
 ) -> Found:
-    """Everything that the raster holds inside the parcels; nothing is written."""
+    """Analyse the raster inside the parcels without writing anything."""
     shapes = buffered(parcels, raster, settings.buffer)
     pixels = survey(shapes, raster, classes, zero_counts=False, progress=progress)
     corners = cardinality.corners(reproject(parcels, raster.crs) if settings.buffer else shapes, raster.transform)

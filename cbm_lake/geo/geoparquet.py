@@ -27,7 +27,7 @@ def column_metadata(
     bbox: Sequence[float] | None = None,
     covering: str | None = None,
 ) -> ColumnMetadata:
-    """What the metadata say of a column of WKB.
+    """GeoParquet metadata of a WKB column.
 
     Args:
         geometry_types: Polygon, MultiPolygon Z, …; empty where they are not known.
@@ -46,7 +46,7 @@ def column_metadata(
 
 
 def file_metadata(columns: Mapping[str, ColumnMetadata]) -> dict[bytes, bytes]:
-    """The metadata of a file, for its schema.
+    """GeoParquet metadata of a file, for its schema.
 
     Args:
         columns: of geometries by name, the primary one first.
@@ -60,7 +60,7 @@ def file_metadata(columns: Mapping[str, ColumnMetadata]) -> dict[bytes, bytes]:
 
 @dataclass(frozen=True)
 class GeometryColumn:
-    """The primary column of geometries, as the metadata of a file have it."""
+    """The primary geometry column, as described by a file's metadata."""
 
     name: str
     encoding: str
@@ -74,7 +74,7 @@ class GeometryColumn:
 
 
 def primary_column(schema: pa.Schema) -> GeometryColumn | None:
-    """The primary column of geometries of a file, whether the file has that column or not; None without metadata.
+    """Primary geometry column in a file's metadata, whether or not the column exists; None without metadata.
 
     Raises:
         KeyError: the metadata describe no such column.

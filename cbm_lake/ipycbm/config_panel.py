@@ -32,7 +32,7 @@ _CHOICES: Final = {"data_source": ("direct", "api")}
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """A tab for each section, and the parcel sets of a lake."""
+    """Build the widget: one tab per section, and the parcel sets of a lake."""
     config = Workspace.here().config
     sections = [_section(name, getattr(config, name)) for name in _TITLES]
     tabs = ipywidgets.Tab([*sections, Panel("look", partial(_datasets, lake))], titles=[*_TITLES.values(), "datasets"])

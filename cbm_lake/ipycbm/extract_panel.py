@@ -22,7 +22,7 @@ _PROCESSES: Final = [("one per core", ""), ("this one itself", 0), *((str(n), n)
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """What to extract; how it stands."""
+    """Build the widget: what to extract, and its status."""
     parcel_set = ParcelSet(lake)
     tabs = {"extract": _run(parcel_set), "how it stands": Panel("look", partial(_status, lake))}
     return ipywidgets.VBox([parcel_set, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])

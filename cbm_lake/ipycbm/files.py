@@ -25,7 +25,7 @@ _BESIDE: Final = (".shx", ".dbf", ".prj", ".cpg")
 
 
 class File(ipywidgets.HBox):
-    """A file by its path on the machine that computes, or sent from the one that shows; `value` is where it lies.
+    """File input: a path on the server or an upload; `value` is the path.
 
     Args:
         label: what it is.
@@ -65,7 +65,7 @@ class File(ipywidgets.HBox):
 
 
 def downloads(files: Iterable[Path]) -> ipywidgets.HTML:
-    """A link for each file, and one for a .zip of all; of large ones only where they lie.
+    """Links to each file and to a .zip of all; large files are listed by path only.
 
     A shapefile is one .zip of its parts.
 

@@ -32,7 +32,7 @@ _COLOURS: Final = {2: palette.BAD, 1: palette.DOUBTFUL}
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """The steps, one below the other."""
+    """Build the widget: the steps from top to bottom."""
     source = Source(lake)
     raster = File("raster", ".tif,.tiff")
     classes = File("classes", ".yml,.yaml")
@@ -56,7 +56,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
 
 
 class Source(ipywidgets.Tab):
-    """Parcels of the lake or of a file; `value` is the arguments that say so."""
+    """Input for parcels of the lake or of a file; `value` is the keyword arguments."""
 
     def __init__(self, lake: Lake | None = None) -> None:
         self.parcels = ParcelSet(lake)
@@ -65,7 +65,7 @@ class Source(ipywidgets.Tab):
 
     @property
     def value(self) -> dict[str, Any]:
-        """The arguments vector_file, aoi, year, ptype and lake.
+        """Keyword arguments vector_file, aoi, year, ptype and lake.
 
         Raises:
             InvalidInputError: nothing is chosen.
@@ -162,7 +162,7 @@ def _of_lake(source: dict[str, Any]) -> dict[str, Any]:
 
 
 def results(result: Foi, choose: Callable[[str], None]) -> ipywidgets.Widget:
-    """What a check found: how many, the most suspicious, maps, and the files."""
+    """Results of a check: counts, most suspicious parcels, maps, and files."""
     maps = ipywidgets.Tab(
         [
             parcel_map(*_suspected(result), choose),
@@ -185,7 +185,7 @@ def _suspected(result: Foi) -> tuple[gpd.GeoSeries, dict[str, str]]:
 
 
 class Look(Panel):
-    """A parcel of the last check: the raster round it, its geometry, the clusters that count."""
+    """View of one parcel of the last check: raster, geometry and clusters."""
 
     def __init__(self) -> None:
         self.result: Foi | None = None
@@ -193,7 +193,7 @@ class Look(Panel):
         super().__init__("show", self._draw, redraws=True, pid=self.pid)
 
     def take(self, result: Foi) -> None:
-        """Offer the parcels of a check, the most suspicious first; what is shown of another one goes."""
+        """Offer the parcels of a check, most suspicious first, and clear the view of another one."""
         self.result = result
         self.clear()
         ranked = result.ranked()
@@ -201,7 +201,7 @@ class Look(Panel):
         self.pid.value = self.pid.options[0] if self.pid.options else ""
 
     def choose(self, pid: str, result: Foi) -> None:
-        """Show a parcel of a check."""
+        """Select a parcel of a check."""
         if result is not self.result:
             self.take(result)
         self.pid.value = pid

@@ -21,7 +21,7 @@ ADDRESS: Final = "X-CBM-Lake-Address"
 
 
 def listen() -> None:
-    """Write into the access log whatever button is pressed, where the page is served."""
+    """Log every button press to the access log, if the page is served by `cbm-lake app`."""
     folder = os.environ.get(FOLDER)
     if not folder or LISTENERS:
         return

@@ -50,7 +50,7 @@ Tell = Callable[[str], str]
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """Which parcels, by what they are coloured, and the map."""
+    """Build the widget: parcel set, colouring attribute, and the map."""
     parcel_set = ParcelSet(lake)
     colour_by = ipywidgets.Dropdown(options=_WHAT, description="coloured by", style=STYLE)
     day = ipywidgets.Dropdown(description="day", style=STYLE, layout={"display": "none"})
@@ -100,7 +100,7 @@ def _named(key: ParcelSetKey) -> dict[str, Any]:
 
 
 def days(key: ParcelSetKey, lake: Lake | None = None) -> list[str]:
-    """The days of which there are signatures of Sentinel-2."""
+    """Days with Sentinel-2 signatures."""
     lake = lake or open_lake()
     return [str(day) for day in lake.query("scenes.days", card="s2", **_named(key))["day"].to_pylist()]
 
@@ -122,13 +122,13 @@ def _values(
 
 
 def matched(pids: Any, candidates: Any, values: Any) -> pa.Array:
-    """The values in the order of the pids; null where there is none."""
+    """Values aligned to the pids; null where there is none."""
     position = pa.compute.index_in(pids.combine_chunks(), pa.chunked_array(candidates).combine_chunks())
     return pa.chunked_array(values).combine_chunks().take(position)
 
 
 def of_file(file: Path, column: str) -> tuple[Any, Any]:
-    """The identifiers of a table (its column pid, else the first) and one of its other columns.
+    """Identifiers of a table (its column pid, else the first) and one other column.
 
     Raises:
         InvalidInputError: there is no such column.
@@ -168,7 +168,7 @@ def tell(lake: Lake, key: ParcelSetKey, pid: str) -> str:
 
 
 class Layer:
-    """Parcels as a picture that lies over a map and follows it."""
+    """Rasterized parcels as an overlay that follows the map view."""
 
     def __init__(self, view: Any, geometries: Geometries, colours: NDArray[np.uint8], problem: ipywidgets.HTML) -> None:
         self._geometries, self._colours, self._problem = geometries, colours, problem
@@ -179,7 +179,7 @@ class Layer:
         self._follow()
 
     def remove(self) -> None:
-        """Take it off the map."""
+        """Remove the overlay from the map."""
         self._map.unobserve(self._follow, "bounds")
         self._map.remove(self.overlay)
 
@@ -201,7 +201,7 @@ class Layer:
 
 
 def beneath(view: Any, parcel_set: ParcelSet) -> Panel:
-    """A button that shows the parcels, coloured by crop, on a map that is there."""
+    """Button that overlays the parcels, coloured by crop, on an existing map."""
     before: list[Layer] = []
 
     def show(key: ParcelSetKey) -> str:
@@ -217,7 +217,7 @@ def beneath(view: Any, parcel_set: ParcelSet) -> Panel:
 
 
 class Overview(ipywidgets.VBox):
-    """A map of all parcels; `under` tells of the one that was clicked."""
+    """Map of all parcels; `under` shows the parcel that was clicked."""
 
     def __init__(self, geometries: Geometries, colouring: Colouring, tell: Tell) -> None:
         self._geometries, self._tell = geometries, tell
@@ -239,7 +239,7 @@ class Overview(ipywidgets.VBox):
 
 
 def by_lonboard(geometries: Geometries, colouring: Colouring, tell: Tell) -> ipywidgets.Widget:
-    """The same map drawn by the browser's graphics card, from GeoArrow.
+    """The same map on the GPU (lonboard), from GeoArrow.
 
     Raises:
         ConfigError: package lonboard is missing.

@@ -31,11 +31,11 @@ _CELL: Final = "padding: 2px 10px; text-align: left"
 
 
 class StoppedError(LakeError):
-    """The user pressed stop."""
+    """The user pressed the stop button."""
 
 
 class Panel(ipywidgets.VBox):
-    """A form: its inputs, a button that calls `action` with their values, and below it what comes back.
+    """A form, a button that calls `action` with its values, and the result below.
 
     The action runs in a thread, so that the page lives; a second click while it runs does nothing. Whatever it raises
     is shown: of the library's errors their line, of others that there is a fault, which is in the log too.
@@ -103,17 +103,17 @@ class Panel(ipywidgets.VBox):
 
     @property
     def result_values(self) -> Values | None:
-        """The values of which the result is that is shown and not old; None where there is none, or it is loading."""
+        """Input values of the displayed result; None if there is none, or it is stale or loading."""
         current = self._drawn_values if self.result.children and not self.busy else None
         return current if current is not None and not self.form.differs(current) else None
 
     def clear(self) -> None:
-        """Take the result away."""
+        """Clear the result."""
         self.result.children, self._drawn_values = (), None
         self._follow()
 
     def submit(self) -> Future[Any]:
-        """Begin the action with the values of now, unless it is running; its future, done when the result is shown."""
+        """Start the action with the current values unless it is running; the future ends when the result is shown."""
         with self._lock:
             if self.busy:
                 self._again = self._again or (self._redraws and self.form.differs(self.asked))
@@ -126,11 +126,11 @@ class Panel(ipywidgets.VBox):
         return self._running
 
     def say(self, line: str) -> None:
-        """Show one line."""
+        """Display one line of text."""
         self.message.value = _line(line, palette.GOOD) if line else ""
 
     def refresh(self) -> None:
-        """Ask again whether the button is locked, and tell the listeners."""
+        """Re-evaluate whether the button is locked, and notify the listeners."""
         why = self.locked()
         self.lock.value = _line(why, palette.DOUBTFUL) if why else ""
         self.button.disabled, self.stop.disabled = self.busy or bool(why), not self.busy
@@ -218,7 +218,7 @@ class Panel(ipywidgets.VBox):
 
 
 class reporting:  # noqa: N801 - it is used as a function is
-    """The border between the library and the page: shows there whatever is raised inside.
+    """Context manager that displays exceptions of the library in the page.
 
     What a callback or thread raises would be lost otherwise.
     """
@@ -253,7 +253,7 @@ def _line(text: str, colour: str) -> str:
 
 
 def explained(error: BaseException) -> str:
-    """One line of what was raised; what is not one of the library's errors is written to the log whole."""
+    """One-line description of an exception; unexpected ones are logged with traceback."""
     if isinstance(error, LakeError):
         return str(error)
     log.error("a widget's action failed", exc_info=error)
@@ -261,7 +261,7 @@ def explained(error: BaseException) -> str:
 
 
 def rendered(value: Any) -> ipywidgets.Widget:
-    """A result as a widget: tables, figures of matplotlib and hvplot, texts, lists of these."""
+    """Convert a result to a widget: tables, matplotlib and hvplot figures, texts, and lists of these."""
     if isinstance(value, ipywidgets.Widget):
         return value
     if isinstance(value, pa.Table):
@@ -313,7 +313,7 @@ def _interactive(figure: Any) -> ipywidgets.HTML:
 
 
 def text(value: str, *, needed: str = "") -> str:
-    """A text as it was typed, without blanks round it.
+    """Typed text, stripped.
 
     Raises:
         InvalidInputError: it is empty, and `needed` says what it must be.

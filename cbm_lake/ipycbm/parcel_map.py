@@ -20,12 +20,12 @@ MOST: Final = 2_000
 
 
 def parcel_map(shapes: gpd.GeoSeries, colours: Mapping[str, str], choose: Callable[[str], None]) -> ipywidgets.Widget:
-    """A map of geometries, of which a click chooses one.
+    """Map of geometries; a click selects one.
 
     Args:
         shapes: geometries by the parcels' identifiers, the most important first, in any coordinate system.
         colours: of each parcel, as HTML writes them.
-        chosen: called with the identifier of the parcel that was clicked.
+        choose: called with the identifier of the parcel that was clicked.
     """
     with of_extra("notebook", "a map"):
         import ipyleaflet

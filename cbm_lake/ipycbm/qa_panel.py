@@ -44,7 +44,7 @@ _COLOURS: Final = {
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """A tab for each step."""
+    """Build the widget: one tab per step."""
     desk = Desk(lake)
     tabs = {
         "validate": _validate(),
@@ -127,7 +127,7 @@ def _sample_summary(sample: qa.Sample) -> ipywidgets.Widget:
 
 
 def samples() -> list[str]:
-    """The names of the samples in output/, the newest first."""
+    """Names of the samples in output/, newest first."""
     files = sorted((Workspace.here().root / OUTPUT).glob("*.parquet"), key=lambda path: path.stat().st_mtime)
     names = [match[1] for path in reversed(files) if (match := _NAME.fullmatch(path.name))]
     return list(dict.fromkeys(names))
@@ -135,7 +135,7 @@ def samples() -> list[str]:
 
 @dataclass(frozen=True)
 class Opened:
-    """A sample, and how far its inspection is."""
+    """An open sample and its inspection progress."""
 
     sample: str
     key: ParcelSetKey
@@ -145,7 +145,7 @@ class Opened:
 
 
 class Seen:
-    """What a verdict is on, as an input of the form that records it."""
+    """Form input that holds the parcel whose images are displayed, for the verdict."""
 
     watched = ()
 
@@ -154,12 +154,12 @@ class Seen:
 
     @property
     def value(self) -> dict[str, Any] | str:
-        """The parcel, sample and area whose images are shown; or why there are none."""
+        """Parcel, sample and area of the displayed images; or why there are none."""
         return self._desk.inspected or self._desk.why_locked()
 
 
 class Desk(ipywidgets.VBox):
-    """The inspection of a sample: how far it is, one parcel, a verdict on it; then the next."""
+    """Inspection of a sample: progress, one parcel, its verdict; then the next."""
 
     def __init__(self, lake: Lake | None = None) -> None:
         self.lake = lake
@@ -197,11 +197,11 @@ class Desk(ipywidgets.VBox):
 
     @property
     def inspected(self) -> dict[str, Any] | None:
-        """The parcel, sample and area whose images are shown, where the form says the same; else None."""
+        """Parcel, sample and area of the displayed images, if the form agrees; else None."""
         return self.look.result_values if self.opened == self.sample.value else None
 
     def why_locked(self) -> str:
-        """Why no verdict can be recorded now; "" where one can."""
+        """Why no verdict can be recorded now; "" if one can."""
         pid = self.pid.value
         if self.look.busy:
             return f"locked: the pictures of parcel {pid} are loading"
@@ -218,12 +218,12 @@ class Desk(ipywidgets.VBox):
         self.record.inputs["verdict"].value = None
 
     def refresh(self, sample: str) -> None:
-        """Offer the samples that there are now, and choose one."""
+        """Reload the available samples, and select one."""
         offer(self.sample, samples())
         self.sample.value = sample
 
     def choose(self, pid: str) -> None:
-        """Look at a parcel."""
+        """Open a parcel."""
         self.pid.value = pid
         self.look.submit()
 

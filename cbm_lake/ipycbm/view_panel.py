@@ -36,7 +36,7 @@ Parcel = tuple[str, int, str]
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """Which parcel, and a tab for each way to look at it."""
+    """Build the widget: parcel selection, and one tab per view."""
     parcels = Kept(lake)
     tabs = {
         "information": _simple("show", parcels, show.parcel_info.by_pid),
@@ -53,7 +53,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
 
 
 class Kept(ipywidgets.HBox):
-    """A parcel among those that lie in temp/ and data/; `value` is it."""
+    """Input for a parcel with files in temp/ or data/; `value` is its key."""
 
     def __init__(self, lake: Lake | None = None) -> None:
         self.of: dict[str, Any] = {"lake": lake} if lake else {}
@@ -70,7 +70,7 @@ class Kept(ipywidgets.HBox):
         super().__init__([self.aoi, self.year, self.pid, again, self.problem], layout={"flex_flow": "row wrap"})
 
     def refresh(self) -> None:
-        """Look again what was got."""
+        """Reload the available parcels."""
         self._folders_by_area: dict[str, dict[str, list[str]]] = {}
         with reporting(self.problem):
             workspace = Workspace.here()
@@ -80,7 +80,7 @@ class Kept(ipywidgets.HBox):
         self._choose_year()
 
     def beside(self, parcel: Parcel) -> list[str]:
-        """All parcels of the area and year of a parcel, it first."""
+        """All parcels in the area and year of a parcel, with that one first."""
         aoi, year, pid = parcel
         return list(dict.fromkeys([pid, *self._folders_by_area.get(aoi, {}).get(str(year), [])]))
 
@@ -105,7 +105,7 @@ class Kept(ipywidgets.HBox):
 
 
 def merged(*folders: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
-    """The parcels of several folders, each once."""
+    """Union of the parcels of several folders."""
     whole: dict[str, dict[str, list[str]]] = {}
     for areas in folders:
         for aoi, years in areas.items():
@@ -183,7 +183,7 @@ def _single(parcel: Parcel, days: tuple[date, date], view: str) -> dict[str, ipy
 
 
 def slider(figures: dict[str, Any]) -> ipywidgets.Widget:
-    """Figures of which one is seen at a time, by their titles."""
+    """Titled figures, one visible at a time."""
     if not figures:
         raise NotFoundError("there are no images between these days; choose others")
     images = [rendered(figure) for figure in figures.values()]

@@ -67,7 +67,7 @@ _IDLE: Final = 3600
 
 
 class Website(Voila):
-    """Voila with our page, our logins, and a port that is taken or refused."""
+    """Voila application with our page, logins, and a fixed port."""
 
     name = "cbm-lake"
     accounts: Accounts | None = None
@@ -77,7 +77,7 @@ class Website(Voila):
     """Called with the address when the site answers."""
 
     def init_handlers(self) -> list[Any]:
-        """Voila's, behind the login."""
+        """Handlers of Voila, behind the login."""
         handlers: list[Any] = [(r"/voila/api/shutdown/(.*)", _Leaving), *super().init_handlers()]
         rules = [Rule(_Odd(), _Nothing), Rule(_Strangers(self.accounts, self.cookie_secret), _Login)]
         if self.accounts is not None:
@@ -85,7 +85,7 @@ class Website(Voila):
         return [*rules, *handlers]
 
     def listen(self) -> None:
-        """Answer until the process is stopped.
+        """Serve requests until the process is stopped.
 
         Raises:
             ConfigError: the address or port cannot be had.
@@ -167,14 +167,14 @@ class _Leaving(VoilaShutdownKernelHandler):
     """Ends the process of a page that is closed; without this Voila refuses its own page's wish, which has no token."""
 
     def check_xsrf_cookie(self) -> None:
-        """Nothing: the address holds the process's number, which nobody but its page knows."""
+        """Disabled: the URL contains the kernel id, which only its own page knows."""
 
 
 class _Odd(Matcher):
     """Requests for what no page of ours has: a path that a browser could take for another site's, when sent there."""
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        """What tornado asks: {} where this is such a request, else None."""
+        """Matcher interface of tornado: {} for such a request, else None."""
         path = unquote(request.path)
         inside = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
         return None if inside else {}
@@ -185,7 +185,7 @@ class _Bodiless(RequestHandler):
     """Answers before the body of a request comes, and throws that away."""
 
     def set_default_headers(self) -> None:
-        """Tell the client that the connection ends, as it does, before it sends its next request on it."""
+        """Announce that the connection closes, before the client reuses it."""
         self.set_header("Connection", "close")
 
     def data_received(self, chunk: bytes) -> None:
@@ -232,7 +232,7 @@ class _Login(_Bodiless):
     """Asks for name and password; whoever gives them right is let in by a cookie."""
 
     def initialize(self, door: Door, secret: bytes) -> None:
-        """Take what the rule gives."""
+        """Store the arguments of the rule."""
         self.door, self.secret = door, secret
 
     async def prepare(self) -> None:

@@ -33,7 +33,7 @@ Files: TypeAlias = "str | Path | Sequence[str | Path]"
 
 @dataclass(frozen=True)
 class Migrated:
-    """What became of every row."""
+    """Row counts of a migration by outcome."""
 
     tables: dict[str, Counts]
     """parcels, catalogue, signatures, hists, weather, markers: those that were given."""
@@ -81,7 +81,7 @@ def migrate(
     lake: Lake | None = None,
     progress: Progress = lambda step, done, total: None,
 ) -> Migrated:
-    """Take dumps of the original's tables into the lake; once more, nothing is doubled, and what broke off goes on.
+    """Migrate dumps of the original library's tables into the lake; idempotent and resumable.
 
     Args:
         aoi: name of the area.

@@ -28,7 +28,7 @@ _KINDS: Final = {card.name: card.product_type for card in cards.CARDS.values() i
 
 @dataclass(frozen=True)
 class Numbered:
-    """A scene of the dump as the lake knows it."""
+    """A scene of the dump with its number and its id in the lake."""
 
     card: str
     id: str
@@ -41,7 +41,7 @@ class Numbered:
 
 
 def take(lake: Lake, dumps: Dumps, aoi: str, *, shifted: bool) -> tuple[int, dict[int, Numbered]]:
-    """Catalogue the scenes of the view "catalogue"; how many rows it has, and its scenes by number.
+    """Catalogue the scenes of the view "catalogue"; returns the row count, and the scenes by number.
 
     A product that the lake knows already, under whatever identifier, is not catalogued twice.
 
@@ -119,7 +119,7 @@ def _footprint(text: str | None, extent: shapely.Geometry) -> shapely.Geometry:
 
 
 def geometry(text: str) -> shapely.Geometry:
-    """A geometry from WKT, with SRID before it or not, WKB in hexadecimal digits, or GeoJSON.
+    """Parse a geometry from WKT (with or without SRID), hexadecimal WKB, or GeoJSON.
 
     Raises:
         ShapelyError: it is none of them.

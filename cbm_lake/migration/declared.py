@@ -44,7 +44,7 @@ _PID: Final = "id"
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of the parcels are called; None where the caller does not say it."""
+    """Column mapping of the parcel table; None where the caller does not set it."""
 
     pid: str | None = None
     fid: str | None = None
@@ -55,7 +55,7 @@ class Columns:
 def load(
     lake: Lake, dumps: Dumps, paths: Sequence[str], key: tuple[str, int, str], columns: Columns, crs: str | None
 ) -> parcels.Loaded:
-    """Load dumps of the parcels; what `parcels.load` says.
+    """Load dumps of parcels; see `parcels.load`.
 
     Crops that are in the lake already stay where the dump has none.
 
@@ -64,7 +64,7 @@ def load(
         dumps: reads tables of text.
         paths: tables of text with the geometry as WKT or WKB in hexadecimal digits, or what `parcels.load` takes; of
             several the rows are put together.
-        found: area, year, and kind.
+        columns: area, year, and kind.
         columns: what the columns are called.
         crs: coordinate system, where a file names none.
     """
@@ -93,7 +93,7 @@ def _add_numbers(lake: Lake, source: Features, loaded: parcels.Loaded, pid: str)
 
 
 def numbers_of(lake: Lake, parcels: ParcelSet) -> pa.Table | None:
-    """The numbers of a parcel set (fid, pid); None where it has none.
+    """The numbers of a parcel set (fid, pid), or None.
 
     Raises:
         InvalidInputError: a number stands twice or is none.
@@ -115,7 +115,7 @@ def numbers_of(lake: Lake, parcels: ParcelSet) -> pa.Table | None:
 
 
 def number(lake: Lake, dumps: Dumps, parcel_set: ParcelSet) -> int:
-    """Make the table fids (fid, pid) of a parcel set; how many it has.
+    """Create the table fids (fid, pid) of a parcel set; returns its size.
 
     Raises:
         NotFoundError: the set has no numbers.

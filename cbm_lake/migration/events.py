@@ -29,7 +29,7 @@ BY: Final = ("auto", "pid", "fid")
 
 
 def markers(lake: Lake, dumps: Dumps, parcels: ParcelSet, name: str, by: str) -> Counts:
-    """Make the rows of the view "markers_dump" the markers of a parcel set.
+    """Migrate the rows of the view "markers_dump" to the markers of a parcel set.
 
     Args:
         lake: where to.
@@ -88,7 +88,7 @@ def _named_by(dumps: Dumps, declared: pa.Table, numbers: pa.Table | None, name: 
 
 
 def days(lake: Lake, dumps: Dumps, aoi: str, path: str, grid: str | None) -> Counts:
-    """Take a dump of the weather, with all cells of its grid."""
+    """Migrate a dump of the weather, with all cells of its grid."""
     if grid is None:
         raise InvalidInputError(
             f"{path} does not say where its cells are; give the dump of the grid by weather_grid= too"

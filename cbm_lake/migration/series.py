@@ -44,7 +44,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the rows of a table."""
+    """Row counts of a table by outcome."""
 
     read: int
     refused: int
@@ -58,7 +58,7 @@ class Counts:
 
 
 class Series:
-    """Takes the views "dump" and "dump_hists" into the lake.
+    """Migrates the views "dump" and "dump_hists" into the lake.
 
     Args:
         lake: where to.
@@ -77,7 +77,7 @@ class Series:
         self._done = self._known_extractions()
 
     def take(self) -> dict[str, Counts]:
-        """Write what is not there yet; what became of the rows of signatures and hists."""
+        """Write the rows that are not in the lake yet; returns the row counts of signatures and hists."""
         _write_names(self._dumps, self._scenes)
         portions = self._stage()
         already = {"signatures": 0, "hists": 0}

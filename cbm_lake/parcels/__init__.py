@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """What `load` did."""
+    """Result of `load`."""
 
     aoi: str
     year: int
@@ -74,7 +74,7 @@ class Loaded:
 
     @property
     def outcome(self) -> str:
-        """What became of the parcels, in words: what changed, or that nothing did."""
+        """Summary of the load: what changed, or that nothing did."""
         if not self.new:
             return "were there already"
         return f"loaded; {self.changes}" if self.changes else "loaded"
@@ -94,7 +94,7 @@ def load(
     encoding: str | None = None,
     lake: Lake | None = None,
 ) -> Loaded:
-    """Make the polygons of a file the declared parcels of an area and year; nothing is written when any is refused.
+    """Load the declared parcels of an area and year from a vector file; nothing is written if any parcel is refused.
 
     A parcel of the same identifier whose geometry differs nowhere by more than TOLERANCE from the one that the lake has
     is the same: its geometry stays to the bit, so that its signatures go on counting, whatever the format writes. What
@@ -183,7 +183,7 @@ def _of_types(lake: Lake, table: pa.Table) -> Iterator[str]:
 
 
 def check_set(aoi: str, year: int, ptype: str | None) -> tuple[str, int, str]:
-    """What names a parcel set, as the lake keeps it.
+    """Validate and normalise the key of a parcel set.
 
     Raises:
         InvalidInputError: it cannot name one.

@@ -22,7 +22,7 @@ from cbm_lake.parcels.tables import as_texts, attributes_of, family
 
 @dataclass(frozen=True)
 class Changes:
-    """How a version of a parcel set differs from the one before; its text says so in one line."""
+    """Differences between two consecutive versions of a parcel set; its text is a one-line summary."""
 
     added: int = 0
     """Parcels whose identifier the version before did not have."""
@@ -41,12 +41,12 @@ class Changes:
 
     @property
     def same_geometries(self) -> bool:
-        """Whether all signatures go on counting, and none is missing."""
+        """Whether all existing signatures stay valid and none is missing."""
         return not (self.added or self.removed or self.redrawn)
 
     @property
     def same_attributes(self) -> bool:
-        """Whether every column has the values that it had, of the parcels that are in both versions."""
+        """Whether all columns are equal for the parcels in both versions."""
         return not (self.attributes or self.retyped or self.columns_added or self.columns_removed)
 
     def __bool__(self) -> bool:
@@ -73,7 +73,7 @@ class Changes:
 
 
 def changes_of(lake: Lake, before: ParcelSet, now: pa.Table, version: str) -> Changes:
-    """What is different in a table of parcels, of that version, from a version in the lake."""
+    """Compare a table of parcels with a version in the lake."""
     rows = rows_of(lake, before, now["id"].combine_chunks())
     geometries: dict[str, Any] = (
         {} if outlines_of(version) == before.outlines else _of_geometries(lake, before, now, rows)

@@ -72,7 +72,7 @@ _TRIED: Final = 12
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which of the file's columns become ours."""
+    """Mapping of the file's columns to id, crop:name and crop:code."""
 
     columns: dict[str, str]
     """Of ours (id, crop:name, crop:code) theirs; several of theirs joined by commas are one id."""
@@ -81,7 +81,7 @@ class Chosen:
 
 
 def take_columns(source: Features, pid: str | None, crop_name: str | None, crop_code: str | None) -> Chosen:
-    """Which of the file's columns become id, crop:name and crop:code."""
+    """Select the columns of the file that become id, crop:name and crop:code."""
     names = source.columns.column_names
     for name in parts_of(source, pid) if pid else ():
         if names.count(name) != 1:
@@ -134,7 +134,7 @@ def _guesses(names: Sequence[str], columns: dict[str, str], options: dict[str, s
 
 
 def parts_of(source: Features, pid: str) -> list[str]:
-    """The columns that make the identifier together: one, or those between commas."""
+    """Columns that form the identifier: one, or several separated by commas."""
     return [pid] if pid in source.columns.column_names else [name.strip() for name in pid.split(",")]
 
 
@@ -207,7 +207,7 @@ def _first(source: Features, candidates: Sequence[str]) -> str | None:
 
 
 def identifiers(source: Features, column: str) -> pa.Array:
-    """The parcels' identifiers as text; refused where one is blank or stands in several rows.
+    """Identifiers of the parcels as text; blanks and duplicates are refused.
 
     Those of several columns are joined by SEPARATOR, which is written %7E within a part (and % as %25); an empty part
     stays empty, where not all of them are.
@@ -243,7 +243,7 @@ def _joined(parts: Sequence[pa.Array]) -> pa.Array:
 
 
 def as_text(source: Features, column: str) -> pa.Array:
-    """A column as text: texts as they are, whole numbers without point or exponent."""
+    """Cast a column to text; whole numbers are written without decimal point or exponent."""
     values = source.columns[column].combine_chunks()
     if isinstance(values, pa.ChunkedArray):  # how pyarrow hands back an empty column
         values = pa.concat_arrays(values.chunks)
@@ -277,7 +277,7 @@ def _float_text(values: pa.Array) -> pa.Array:
 
 
 def with_others(columns: pa.Table, source: Features, reserved: set[str]) -> pa.Table:
-    """Our columns, then the agency's other ones; one that would clash is prefixed with "source:"."""
+    """Append the agency's other columns; clashing names are prefixed with "source:"."""
     used = {name.lower() for name in (*columns.column_names, *_VIEW_NAMES)}  # SQL does not tell capitals apart
     for number, field in enumerate(source.columns.schema):
         if field.name in reserved:

@@ -55,7 +55,7 @@ _TOGETHER: Final = 2_000
 
 @dataclass(frozen=True)
 class Described:
-    """What `describe` did."""
+    """Result of `describe`."""
 
     columns: tuple[str, ...]
     """Columns of `parcel_attributes`."""
@@ -78,7 +78,7 @@ def describe(
     unit: str | None = None,
     lake: Lake | None = None,
 ) -> Described:
-    """Join a raster to the declared parcels: one value per parcel, in the view `parcel_attributes`.
+    """Compute zonal statistics of a raster per declared parcel, and add them to the view `parcel_attributes`.
 
     The geometries are transformed to the raster's coordinate system, so that its pixels count as they are. A rotated
     raster is first warped, window by window, to a grid along the axes. Pixels without data (nodata, a mask, an alpha
@@ -193,7 +193,7 @@ class _Source:
         return self.dataset.units[self.band - 1] if hasattr(self.dataset, "units") else None
 
     def read(self, row: int, col: int, height: int, width: int) -> Floats:
-        """Measurements as float64, NaN where there is none."""
+        """Read values as float64, NaN for nodata."""
         window = Window(row, col, height, width).ranges
         stored = self.dataset.read(self.band, window=window)
         missing = self._missing(stored)

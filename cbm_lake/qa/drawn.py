@@ -28,7 +28,7 @@ _CONTRIBUTION: Final = ("filter out when a bucket is filled", "retain when a buc
 
 @dataclass(frozen=True)
 class Totals:
-    """How much of the list is in the sample; a parcel is a parcel of one holding."""
+    """Totals of list and sample; parcels are counted per holding."""
 
     rows: int
     selected_rows: int
@@ -43,7 +43,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample as it was drawn, and the files that hold it."""
+    """A drawn sample and its files."""
 
     extraction_id: str
     options: Options
@@ -61,7 +61,7 @@ class Sample:
 
 
 def write(sample: Sample, folder: Path) -> Sample:
-    """Write a sample's files into a folder; returns the sample with their paths.
+    """Write a sample's files to a folder; returns the sample with their paths.
 
     Each file appears whole, and the Parquet file, by which `latest` finds the sample, when the others are there.
 
@@ -97,7 +97,7 @@ def _written(sample: Sample, folder: Path, stamp: str) -> Sample:
 
 
 def latest(folder: Path, extraction_id: str) -> Path | None:
-    """The Parquet file of the sample of that id that was drawn last; None where there is none.
+    """Parquet file of the sample with that id that was drawn last, or None.
 
     The numbers in the files say which that is; those of earlier versions, which have none, come before, by their names.
     """
@@ -142,7 +142,7 @@ def _write_csv(rows: pa.Table, path: Path) -> None:
 
 
 def summary(sample: Sample, stamp: str) -> str:
-    """The parameters, how far each bucket was filled, and the totals, as text for people."""
+    """Text summary: parameters, bucket fill levels, and totals."""
     options, totals = sample.options, sample.totals
     average = totals.selected_parcels / totals.selected_holdings if totals.selected_holdings else 0.0
     return "\n".join(

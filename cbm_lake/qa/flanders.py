@@ -24,7 +24,7 @@ def fill_buckets(
     skip_parcels_0_ua_groups: bool = False,
     capping: float = -1,
 ) -> pa.Table:
-    """The parcels of every bucket: bucket, parcel_id, holding_id, ua_group, ranking; by bucket, in the order added.
+    """Fill all buckets; columns bucket, parcel_id, holding_id, ua_group, ranking; by bucket, in the order added.
 
     Identifiers may be texts or integers and come back as such. Without capping the sample is that of `sample`: skipping
     corresponds to noncontributing=0, not skipping to noncontributing=1. As in the original program, skipping can give a

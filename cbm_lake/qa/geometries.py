@@ -55,7 +55,7 @@ null where it is valid; does EPSG:3035 not reach it; its area in m² in EPSG:303
 
 @dataclass(frozen=True)
 class Measured:
-    """Measured geometries."""
+    """Geometries with their measurements."""
 
     states: pa.Table
     """See STATES."""
@@ -70,7 +70,7 @@ class Measured:
 
 
 def measure(shapes: Shapes, progress: Progress | None = None) -> Measured:
-    """Measure geometries.
+    """Measure geometries: validity, area and identity.
 
     Args:
         shapes: as they stand in the file; without coordinate system, degrees are EPSG:4326, other numbers EPSG:3035.
@@ -103,7 +103,7 @@ def measure(shapes: Shapes, progress: Progress | None = None) -> Measured:
 
 
 def overlaps(measured: Measured, progress: Progress | None = None) -> pa.Table:
-    """Pairs of valid geometries that have more than SMALLEST m² in common, but for those of the same coordinates.
+    """Pairs of valid geometries that overlap by more than SMALLEST m², except for equal ones.
 
     Each pair is a row: row_a, row_b (numbers of the rows, the first is 1), area (m² in EPSG:3035) and kind, which is
     "in one piece", "in several pieces", or "contained" when one of them lies within the other.

@@ -30,7 +30,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """What the way needs to know; all of it can be given bit by bit."""
+    """Settings of the workflow, which may be completed step by step."""
 
     parcels: str | None = None
     """File of the declared parcels."""
@@ -56,7 +56,7 @@ class _LackingError(NotFoundError):
 
 @dataclass(frozen=True)
 class Step:
-    """One step, and how it stands."""
+    """One step and its status."""
 
     name: str
     status: str
@@ -87,11 +87,11 @@ class _Way:
             raise _LackingError(f"give {' and '.join(missing)}")
 
     def progress_of(self, step: str) -> Callable[[int, int], None]:
-        """What to call with the progress of a step."""
+        """Progress callback of a step."""
         return lambda done, total: self.progress(step, done, total) if self.progress else None
 
     def pids(self) -> list[str]:
-        """The parcels to get and to view, as many as the settings let be got at once."""
+        """Parcels to get and to view, limited by the settings."""
         if self.settings.pids:
             return list(self.settings.pids)
         if self.settings.sample is None:
@@ -110,7 +110,7 @@ def workflow(
     progress: Progress | None = None,
     **settings: Any,
 ) -> list[Step]:
-    """Go as far as possible, and say how each step stands; the last one of the list is the first that lacks something.
+    """Run as many steps as the settings allow; the last step in the list is the first that lacks something.
 
     Args:
         aoi: area.

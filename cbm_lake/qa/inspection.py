@@ -40,7 +40,7 @@ def inspect(
     lake: Lake | None = None,
     folder: str | Path | None = None,
 ) -> None:
-    """Record what was found at one parcel of a sample; an earlier verdict stays in the history.
+    """Record the verdict on one parcel of a sample; earlier verdicts stay in the history.
 
     Args:
         sample_id: extraction_id of the sample.
@@ -92,7 +92,7 @@ def _find(row: Mapping[str, object], sample: list[dict[str, object]]) -> None:
 
 
 def inspections(sample_id: str, *, lake: Lake | None = None) -> pa.Table:
-    """All verdicts that were given on a sample, oldest first; columns of schemas.INSPECTIONS.
+    """All verdicts on a sample, oldest first; columns of schemas.INSPECTIONS.
 
     Raises:
         SourceError: the record cannot be read.
@@ -103,7 +103,7 @@ def inspections(sample_id: str, *, lake: Lake | None = None) -> pa.Table:
 
 
 def verdicts(sample_id: str, *, lake: Lake | None = None, folder: str | Path | None = None) -> pa.Table:
-    """The rows of a sample with the latest verdict on each, its note, inspector, inspected and as_of; null without one.
+    """Rows of a sample with the latest verdict, note, inspector, inspected and as_of; null without a verdict.
 
     Raises:
         NotFoundError: there is no such sample.
@@ -126,7 +126,7 @@ def verdicts(sample_id: str, *, lake: Lake | None = None, folder: str | Path | N
 def export_verdicts(
     sample_id: str, path: str | Path, *, lake: Lake | None = None, folder: str | Path | None = None
 ) -> int:
-    """Write `verdicts` to a .csv, .parquet or .arrow file; returns how many rows.
+    """Write `verdicts` to a .csv, .parquet or .arrow file; returns the number of rows.
 
     Raises:
         NotFoundError: there is no such sample.
@@ -149,7 +149,7 @@ def inspection_counts(
     lake: Lake | None = None,
     folder: str | Path | None = None,
 ) -> pa.Table:
-    """How far each group's inspection is: bucket_id, total, selected, one column per verdict, open.
+    """Inspection progress by group: bucket_id, total, selected, one column per verdict, open.
 
     With a limiting quality also acceptance_number, see `acceptance_number`, and result: "accepted", "not accepted",
     "open" while parcels without a conclusive verdict could still decide, or "too small" for that limiting quality.
@@ -183,7 +183,7 @@ def _result(row: Mapping[str, Any], number: int | None) -> str:
 
 
 def sampled_parcels(sample_id: str, folder: str | Path | None = None) -> list[str]:
-    """The gsa_par_id of the parcels of a sample, each once, in the order drawn.
+    """Unique gsa_par_id of the parcels of a sample, in the order drawn.
 
     Raises:
         NotFoundError: there is no such sample.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plot_buckets(drawn: Sample) -> Figure:
-    """A figure: left how much of its target each bucket has, right how they filled while rows were added.
+    """Plot the fill level of each bucket (left), and the course of filling over added rows (right).
 
     It needs matplotlib; `figure.savefig(path)` writes it.
     """
@@ -36,7 +36,7 @@ def plot_buckets(drawn: Sample) -> Figure:
 
 
 def plot_ndvi(rows: pa.Table, title: str) -> Figure:
-    """A figure: the NDVI of a parcel over time; full points are free of clouds.
+    """Plot the NDVI of a parcel over time; filled points are clear.
 
     Hollow ones are not, or that is unknown, or only part of the parcel was seen; the legend says how many.
 

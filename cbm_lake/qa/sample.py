@@ -48,7 +48,7 @@ def sample(
     holding_groups: Sequence[str] = (),
     folder: str | Path | None = None,
 ) -> Sample:
-    """Draw a sample, write it to files, and return it; the same list gives the same sample, row for row.
+    """Draw a sample, write it to files, and return it; deterministic for the same list.
 
     Rows of equal ranking are taken in the order of the list. Options are explained in docs/qa.md.
 
@@ -121,7 +121,7 @@ class _List:
         return int(self.holdings.max()) + 1
 
     def parcel_count(self, rows: Ints | slice = slice(None)) -> int:
-        """How many different parcels of holdings some rows have."""
+        """Number of distinct parcels (per holding) in some rows."""
         numbers = np.sort(self.parcels[rows].astype(np.int64) * self.holding_count + self.holdings[rows])
         return int(np.count_nonzero(np.diff(numbers, prepend=-1)))
 
@@ -172,7 +172,7 @@ def _as_sample(listed: _List, targets: list[int], added: Ints, settings: Options
         listed: the parcel list.
         targets: of each group.
         added: rows of the list in the order in which they were added.
-        chosen: the options.
+        added: the options.
     """
     by_bucket = np.argsort(listed.groups[added], kind="stable")
     rows = _extracted(listed, added[by_bucket], by_bucket.astype(np.int32) + 1)

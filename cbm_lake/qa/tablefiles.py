@@ -41,7 +41,7 @@ _EXTENSIONS: Final = (".csv", *_PARQUET, *_VECTOR)
 
 @dataclass(frozen=True)
 class Shapes:
-    """Geometries as they stand in a file."""
+    """Geometries as stored in a file."""
 
     values: pa.ChunkedArray
     """WKB, or WKT (also with SRID=…;), or WKB in hexadecimal digits."""
@@ -50,7 +50,7 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Source:
-    """A table as it was read: the columns that matter, in lower case, and apart from them the geometries."""
+    """A parsed table: relevant columns in lower case, geometries kept apart."""
 
     name: str
     """The file, or what else it came from, for messages."""
@@ -59,16 +59,16 @@ class Source:
     shapes: Shapes | None
 
     def missing(self) -> list[str]:
-        """The required columns that are not there."""
+        """Required columns that are absent."""
         return [name for name in self.table.columns if name not in self.frame.columns]
 
     def ids(self) -> pa.Array:
-        """What names each row: the value of its id column, as text, null where there is none."""
+        """Row labels: the id column as text, null where there is none."""
         return text(self.frame[self.table.id])
 
 
 def read(source: str | Path | pa.Table, table: TableType) -> Source:
-    """The table that a file holds, or an Arrow table.
+    """Read a table from a file or an Arrow table.
 
     Raises:
         SourceError: the file is not there or cannot be read.
@@ -97,7 +97,7 @@ def text(values: pd.Series) -> pa.Array:
 
 
 def numbers(values: pd.Series) -> pa.Array:
-    """A column as float64, null where there is no number."""
+    """A column as float64, null where it is not a number."""
     if pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values):
         values = pd.to_numeric(values.map(str, na_action="ignore"), errors="coerce")
     return pa.array(values.astype(float).to_numpy(), pa.float64(), from_pandas=True)
@@ -286,7 +286,7 @@ def _first(names: Iterable[object], candidates: tuple[str, ...]) -> str | None:
 
 
 def inferred(values: pd.Series, kind: tuple[str, ...]) -> str:
-    """The type of a column as pandas sees it, "object" for text, integers of any width as int64."""
+    """Column type as pandas infers it: "object" for text, int64 for integers of any width."""
     if kind == TEXT or pd.api.types.is_string_dtype(values) or pd.api.types.is_object_dtype(values):
         return "object"
     return "int64" if pd.api.types.is_integer_dtype(values) else str(values.dtype)

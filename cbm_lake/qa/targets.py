@@ -50,5 +50,5 @@ RULES: Final[dict[str, Callable[[int], int]]] = {
 
 
 def raised(target: int, percent: float) -> int:
-    """A target raised (or lowered) by some percent, cut to a whole number."""
+    """Raise (or lower) a target by a percentage, truncated to an integer."""
     return max(int(target + target * percent / 100), 0)

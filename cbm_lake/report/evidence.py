@@ -74,7 +74,7 @@ def seal(
         key: aoi, year, ptype, pid.
         moment: as of which the lake was read.
         snapshot: versions of its tables then.
-        found: what can be recomputed.
+        values: what can be recomputed.
         others: what cannot: notes, results of checks that are replaced when they are made again.
         pictures: the figures by name, as they stand in the report (PNG).
         page: what else stands there.

@@ -34,14 +34,14 @@ def read(
     columns: Mapping[str, str],
     names: Mapping[str, str],
 ) -> tuple[pd.DataFrame, Boxes]:
-    """The days that a table holds (cell, meteo_date, name, value), and the boxes of its cells.
+    """Read daily values from a table (cell, meteo_date, name, value), and the boxes of its cells.
 
     Args:
         label: what to call it in messages.
         path: CSV or Parquet.
         grid: polygons of the cells.
         columns: by what we call a column, how the table calls it, where it has another name.
-        given: units by columns, where the caller says them.
+        columns: units by columns, where the caller says them.
 
     Raises:
         InvalidInputError: a column is missing or holds what it should not.

@@ -35,7 +35,7 @@ _UNUSED: Final = "does not support open option"
 
 
 def read(path: str, layer: str | None = None, *, key: str | None = None) -> Features:
-    """The features of a file; what `read_noted` says. What it notes is logged as a warning."""
+    """Read a vector file; like `read_noted`, but notes are logged as warnings."""
     features = read_noted(path, layer, key=key)
     for note in features.notes:
         log.warning("%s: %s", path, note)
@@ -50,7 +50,7 @@ def read_noted(
     numbered: bool = False,
     encoding: str | None = None,
 ) -> Features:
-    """The features of a file.
+    """Read a vector file, with notes on what was assumed.
 
     Args:
         path: shapefile, GeoPackage, FileGDB, FlatGeobuf, GeoJSON (any of them also in a .zip), GeoParquet (a file or a

@@ -45,7 +45,7 @@ EXTRACTED: Final = "cbm-lake-"
 
 @contextmanager
 def opened(path: str, layer: str | None) -> Iterator[tuple[str, str | None]]:
-    """The path to read and the layer in it: those given, or of the one file in a zip archive, extracted for as long.
+    """Resolve a path and layer, extracting the single vector file of a zip archive while it is open.
 
     Args:
         path: a file, or a zip archive that holds one, or several of which `layer` says one.
@@ -156,7 +156,7 @@ def _folder(name: str) -> str | None:
 
 
 def extract(path: str | Path, archive: zipfile.ZipFile, member: str, folder: str) -> Path:
-    """Unpack a file of geometries together with the files that belong to it; where it is then.
+    """Extract a vector file and its sidecar files; returns its path.
 
     Args:
         path: of the archive.

@@ -36,7 +36,7 @@ _WIDE: Final = "ISO-8859-1"
 
 
 def read(source: Opened) -> Features:
-    """The features of the layer asked for, or of the only one that has geometries."""
+    """Read the requested layer, or the only one with geometries."""
     path = Path(source.path)
     if path.suffix.lower() not in mapinfo.ENDINGS or not path.is_file():
         return _read(source)
@@ -47,7 +47,7 @@ def read(source: Opened) -> Features:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A layer as it stands in its file."""
+    """A layer as stored in its file."""
 
     columns: pa.Table
     """Its attributes in UTF-8; the first column is the file's own numbering of its rows."""
@@ -60,7 +60,7 @@ class Layer:
 
 
 def read_layer(source: Opened, opened: str | bytes, layer: str | int) -> Layer:
-    """A layer, with its texts decoded.
+    """Read a layer with decoded text.
 
     Args:
         source: the file.
@@ -182,7 +182,7 @@ def _with_ids(columns: pa.Table, ids: list[int | str | None] | None) -> tuple[pa
 
 
 def row_number_note(key: str) -> str:
-    """What to say where row numbers are the identifiers."""
+    """Note for files in which row numbers serve as identifiers."""
     return f"{key} is the file's own numbering of its rows; another delivery may number other parcels so"
 
 

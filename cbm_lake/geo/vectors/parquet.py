@@ -42,7 +42,7 @@ class _Geometry:
 
 
 def read(source: Opened) -> Features:
-    """The features of a file, or of a folder of parts.
+    """Read a file, or a folder of part files.
 
     Raises:
         InvalidInputError: a layer or encoding is asked for, which these formats have not; or no column is a geometry.
@@ -71,7 +71,7 @@ def _joined(parts: Sequence[Features]) -> Stored:
 
 
 def is_folder_of_parts(path: Path) -> bool:
-    """Whether a folder holds Parquet files."""
+    """Whether a folder contains Parquet files."""
     return path.is_dir() and next(_parts(path), None) is not None
 
 

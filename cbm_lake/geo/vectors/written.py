@@ -12,7 +12,7 @@ from pyogrio.errors import DataSourceError
 
 
 def check_whole(path: Path, rows: int, fields: int) -> None:
-    """See that a file holds what was written: GDAL does not tell of what it cannot write when it closes a file.
+    """Check that a written file is complete: GDAL does not report write errors on close.
 
     Raises:
         DataSourceError: it does not.
