@@ -109,7 +109,7 @@ def _file(asset: Asset) -> str:
 
 
 def _is_other(key: str, asset: Asset) -> bool:
-    """Whether an asset is a picture, metadata, an archive, or not what reached the ground."""
+    """Whether an asset is a preview, metadata, an archive, or not of the surface."""
     path = urlsplit(str(asset["href"])).path
     other = _NO_RASTERS.search(str(asset.get("type") or "")) or _NO_FILES.search(path)
     return bool(other or _OTHER_ROLES.intersection(asset.get("roles") or ()) or _NOT_BOTTOM.search(key))

@@ -185,7 +185,7 @@ class Workspace:
         return settings.read(document, str(self.config_file))
 
     def _write(self, document: dict[str, Any]) -> None:
-        """Replace the file in one step, readable by its owner only (it may hold passwords)."""
+        """Replace the file atomically, readable by its owner only (it may hold passwords)."""
         with durable.replacing(self.config_file, private=True) as draft:
             draft.write_text(json.dumps(document, indent=4), encoding="utf-8")
 

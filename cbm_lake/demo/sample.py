@@ -103,7 +103,7 @@ def write(
     Args:
         dates: number of Sentinel-2 scenes, 1 to 49; Sentinel-1 is in proportion (36 at 24, from April).
         size: width and height of the place in pixels of 10 m, a multiple of 4, at least 120.
-        progress: called with the pictures written so far and their total number.
+        progress: called with the number of images written so far, and their total.
     """
     if not 1 <= dates <= OPTICAL_SLOTS:
         raise InvalidInputError(f"cannot write a sample of {dates} dates: give 1 to {OPTICAL_SLOTS}")

@@ -35,8 +35,8 @@ def by_pid(
         year: year of the declaration.
         pid: identifier, as the agency wrote it.
         ptype: which parcel set; None is the main one.
-        geom: with the outline.
-        wgs84: the outline in degrees, not in the area's own coordinate system.
+        geom: with the geometry.
+        wgs84: the geometry in degrees, not in the area's own coordinate system.
         debug: tell the log (level DEBUG) what is done.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
@@ -71,8 +71,8 @@ def by_location(
         lon: degrees east.
         lat: degrees north.
         ptype: which parcel set; None is the main one.
-        geom: with the outline.
-        wgs84: the outline in degrees.
+        geom: with the geometry.
+        wgs84: the geometry in degrees.
         debug: tell the log (level DEBUG) what is done.
         lake: the lake; None is what the settings say.
 
@@ -104,9 +104,9 @@ def by_polygon(
         year: year of the declaration.
         polygon: in degrees: a shapely geometry, GeoJSON, or the original's text lon_lat-lon_lat-… (a closed ring).
         ptype: which parcel set; None is the main one.
-        geom: with the outlines.
-        wgs84: the outlines in degrees.
-        only_ids: identifiers (and outlines, when asked for) only; False gives everything that is declared.
+        geom: with the geometries.
+        wgs84: the geometries in degrees.
+        only_ids: identifiers (and geometries, when asked for) only; False gives everything that is declared.
         debug: tell the log (level DEBUG) what is done.
         lake: the lake; None is what the settings say.
 

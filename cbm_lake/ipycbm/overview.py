@@ -37,7 +37,7 @@ _WHAT: Final = (
     ("a column of a file", "file"),
 )
 _PIXELS: Final = 1200
-"""Width of the picture that is laid over the map."""
+"""Width of the overlay in pixels."""
 _HEIGHT: Final = 520
 """Pixels of the map."""
 _CLOUD: Final = 0.2

@@ -52,7 +52,7 @@ class Panel(ipywidgets.VBox):
         redraws: whether a click while it runs, with other values, is answered as well: what is running is then dropped
             and the newest click is drawn.
         fleeting: whether the result goes when the form is changed, as "saved" does.
-        shown: what is shown of what comes back, a widget; `rendered` unless given.
+        render: makes the widget of the result; defaults to `rendered`.
         after: called with what came back when all went well. What it changes in the form does not make the result old.
         locked: says why the button cannot be pressed now, "" where it can; asked again by `refresh`.
         context: further inputs by name, which stand elsewhere on the page, not in this form.

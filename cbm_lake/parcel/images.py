@@ -85,14 +85,14 @@ def assembled(
     """Resample cutouts to one grid; timestamps that lack a band, or whose bands are all empty, are dropped.
 
     Args:
-        cutouts: of one position; also of other bands, which are there (0 where missing) when a moment has all `bands`.
-        bands: without which a moment is left out.
+        cutouts: of one position; bands beyond `bands` are optional, and 0 where missing.
+        bands: without which a timestamp is left out.
         lon: degrees east.
         lat: degrees north.
         chipsize: metres a side.
 
     Returns:
-        The bands (time, y, x), and of others as above; None where no moment has all bands.
+        The bands (time, y, x), optional ones included; None where no timestamp has all of `bands`.
     """
     import xarray as xr
 
@@ -122,7 +122,7 @@ def assembled(
 def _layers(
     cutouts: Mapping[datetime, Cutout], times: Sequence[datetime], grid: Grid
 ) -> Iterator[tuple[datetime, NDArray[np.number]]]:
-    """The pixels of a band at each moment; 0 where there is none of it."""
+    """Pixels of a band at each timestamp; 0 where the band is missing."""
     dtype = next(iter(cutouts.values())).pixels.dtype if cutouts else np.dtype(np.uint8)
     for time in times:
         yield time, _resampled(cutouts[time], grid) if time in cutouts else np.zeros(grid.shape, dtype)

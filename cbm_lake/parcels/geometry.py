@@ -162,7 +162,7 @@ def _europe(crs: CRS) -> tuple[tuple[float, float, float, float], ...]:
         return ()
     try:
         boxes = [_in_units_of(crs, box) for box in _EUROPE]
-    except (CRSError, ProjError):  # which is said where the outlines are transformed
+    except (CRSError, ProjError):  # which is said where the geometries are transformed
         return ()
     return tuple(box for box in boxes if np.isfinite(box).all())
 

@@ -50,7 +50,7 @@ def inspect(
         who: the inspector; without it the user of the settings (set.user), else of the computer.
         holding: gsa_hol_id, where several holdings share the pid.
         bucket: the only group that the verdict is about; without it all that the parcel was drawn for.
-        lake: what was looked at, also as of a moment; without it the lake of the workspace as it is now.
+        lake: what was looked at, also as of a timestamp; without it the lake of the workspace as it is now.
         folder: where the sample's files are; without it output/ in the workspace.
 
     Raises:

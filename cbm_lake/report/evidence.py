@@ -60,7 +60,7 @@ class Page:
     missing: dict[str, str]
     """Figures that could not be drawn, and why."""
     tms: str
-    """The background under the outline."""
+    """The background under the geometry."""
     signer: str = ""
     """The name of the key by which it is signed; empty where it is not."""
 

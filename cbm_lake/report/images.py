@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MOST_PIXELS: Final = 50_000_000
-"""Of a picture at most; a figure has two million."""
+"""Most pixels of an image; a figure has two million."""
 
 
 def digest_of_file(content: bytes) -> str:

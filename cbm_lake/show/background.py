@@ -113,7 +113,7 @@ def by_location(
 ) -> Figure | None:
     """Plot the orthophoto of a location (degrees), with the geometry of the parcel there, if any.
 
-    Args and errors are those of `by_pid`; ptype says of which parcel set the outline is.
+    Args and errors are those of `by_pid`; ptype says of which parcel set the geometry is.
     """
     style.suffix(file, interactive=interactive)
     reading = Reading.of(lake)

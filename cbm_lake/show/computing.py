@@ -173,7 +173,7 @@ def with_clouds(
         data: as `parcel.images.assembled` gives it.
         cutouts: that it is made of.
         bands: that are drawn; only these remain.
-        parcel: in whose outline clouds are counted.
+        parcel: in whose geometry clouds are counted.
         screen: scene classes that count as clouds.
         card: whose images they are.
     """

@@ -52,7 +52,7 @@ def by_pid(
         year: year of the declaration.
         pid: identifier of a parcel, or several.
         ptype: which parcel set; None is the main one.
-        tms: name of a tile server whose orthophoto is under the outline; see `show.background`. None is none.
+        tms: name of a tile server whose orthophoto is under the geometry; see `show.background`. None is none.
         view: True shows the figure in the notebook and gives nothing back.
         debug: tell the log (level DEBUG) what is done.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.

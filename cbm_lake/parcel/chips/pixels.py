@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 Pixels: TypeAlias = "NDArray[np.number]"
 _MOST_DECODED: Final = 4096 * 4096
-"""Pixels of a band that are decoded for one picture at most."""
+"""Most pixels of a band that are decoded for one image."""
 
 
 def read(lake: Lake, scene: Scene, bands: Sequence[str], lon: float, lat: float, chipsize: int = 1280) -> xr.Dataset:

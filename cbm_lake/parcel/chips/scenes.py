@@ -169,7 +169,7 @@ def _square(lon: float, lat: float, metres: float) -> shapely.Geometry:
 
 
 def _day(value: date | str) -> datetime:
-    """The first moment of a day."""
+    """Start of a day."""
     day = day_of(value)
     if not _YEARS[0] <= day.year <= _YEARS[1]:
         raise InvalidInputError(f"{value} is not between the years {_YEARS[0]} and {_YEARS[1]}")

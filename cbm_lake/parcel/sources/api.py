@@ -246,7 +246,7 @@ def in_parts(ask: Callable[[date, date], Part | None], first: date, last: date) 
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Write a file in one step."""
+    """Write a file atomically."""
     try:
         with durable.replacing(file) as draft:
             draft.write_bytes(content)

@@ -147,7 +147,7 @@ class LakeSource:
     ) -> tuple[list[Row], int]:
         """One page of the parcels that meet a box in degrees, ordered by identifier, and the total count.
 
-        Rows also have `shape`, the outline in degrees.
+        Rows also have `shape`, the geometry in degrees.
         """
         if box is None:
             rows, total = self._declared(parcels).page(offset, limit)
@@ -195,7 +195,7 @@ class LakeSource:
         return self._row(self._set(key), key.pid)
 
     def _meeting(self, parcels: ParcelSet, area: Area) -> list[Row]:
-        """Parcels that meet an area: boxes choose candidates, outlines decide, in the system of the area."""
+        """Parcels that meet an area: boxes choose candidates, geometries decide, in the system of the area."""
         declared_set = self._declared(parcels)
         rows = declared_set.near(area.bounds)
         met = area.meets(shapely.from_wkb([row["geometry"] for row in rows]), declared_set.epsg)
