@@ -32,7 +32,7 @@ _TITLE_METRES = re.compile(r"\b(?P<metres>\d{2})\s?m\b")
 _NOT_BOTTOM = re.compile(r"(?:^|[^a-z])toa(?:[^a-z]|$)|top of atmosphere", re.IGNORECASE)
 _NOT_MEASURED = re.compile(r"mask|angle|incidence|looks|layover|shadow|ratio|noise|calibration|schema", re.IGNORECASE)
 _SLOPES_KEPT = re.compile(r"(?:^|[\s/_-])(?:SRE[_-]|sigma0|(?:vv|vh)-s-lin)", re.IGNORECASE)
-"""MAJA's SRE beside FRE, sigma0 beside gamma0."""
+"""Alternatives without slope correction: MAJA's SRE (to FRE), sigma0 (to gamma0)."""
 _DECIBEL = re.compile(r"(?:^|[^a-z])(?:db|decibels?|log)(?:[^a-z]|$)", re.IGNORECASE)
 _GROUP = re.compile(r"/measurements/reflectance(?:/r(?P<metres>\d{2})m)?$")
 _SIZE = re.compile(r"[_-]\d{2,3}m$", re.IGNORECASE)
@@ -135,7 +135,7 @@ def _candidates(key: str, asset: Asset, card: Card) -> Iterator[_Candidate]:
 
 
 def _by_words(key: str, asset: Asset, metres: float | None, card: Card) -> Iterator[_Candidate]:
-    """What band the title of an asset tells, else the name of its file."""
+    """Band name in the asset's title, else in its file name."""
     title, file = str(asset.get("title") or ""), _file(asset).rpartition(".")[0]
     if _NOT_MEASURED.search(f"{key} {title} {file}"):
         return
@@ -212,7 +212,7 @@ def _has_size(candidate: _Candidate, card: Card) -> bool:
 
 
 def _raster(asset: Asset) -> Mapping[str, Any]:
-    """The first entry that tells of the numbers in a raster."""
+    """First entry of raster:bands or bands, which describes the pixel values."""
     first_entry: Mapping[str, Any] = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
     return first_entry
 

@@ -45,7 +45,7 @@ _FIRST_ORBIT: Final = {"A": 73, "B": 27}
 _RASTERS: Final = {".img": "application/octet-stream", ".tif": "image/tiff; application=geotiff"}
 _PREFERRED: Final = ("gamma0", "sigma0")
 _LONGEST: Final = 16 * 2**20
-"""Bytes of a .dim file that are looked at; what is asked for stands near its beginning."""
+"""Bytes of a .dim file that are read; the relevant metadata are near its start."""
 
 
 @dataclass(frozen=True)
@@ -301,7 +301,7 @@ def _relative_orbit(name: str, about: str) -> int | None:
 
 
 def _dim(path: Path | None) -> str:
-    """The text of SNAP's metadata; empty where there is none."""
+    """Text of SNAP's metadata; "" if there is none."""
     if path is None:
         return ""
     try:

@@ -25,7 +25,7 @@ Statement = tuple[str, str]
 _LEVEL_IN_NAME = re.compile(r"(?:MSI|^|[^A-Z0-9])_?(?P<level>L[123][A-D])(?:[^A-Z0-9]|$)")
 _FORCE = re.compile(r"LEVEL2_SEN2[A-D]")
 _FOREIGN: Final = ("HLS", "LANDSAT", "L[CETM]0[4-9]_", "ALOS", "MODIS", "VIIRS", "PROBAV", "S3[AB]_")
-"""Words for what is of no Sentinel; `Mission.words` says which of them mean a mission of ours."""
+"""Patterns of other missions; `Mission.words` lists those that belong to a supported one."""
 _COMPOSITE = re.compile(
     r"MOSAIC|COMPOSITE|GEOMAD|GEOMEDIAN|(?:^|[^A-Z])GM[_-]S|QUARTER|MONTHLY|ANNUAL|SYNTHESIS|(?:^|[^A-Z])L3[A-Z]?(?:[^A-Z0-9]|$)"
 )
@@ -70,7 +70,7 @@ class Evidence:
     document: Mapping[str, Any]
     properties: Mapping[str, Any]
     reference: str
-    """The product's name as far as the item tells one."""
+    """Product name, if the item states one."""
     seconds: float = 0
     """From the start of sensing to its end."""
     hrefs: tuple[str, ...] = ()
@@ -129,7 +129,7 @@ class Evidence:
                 raise InvalidInputError(f"it is of {sensor}; card {card.name} is of {needed}")
 
     def _check_level(self, card: cards.Card) -> None:
-        """Refuse what is of another level than the card's."""
+        """Refuse items of another level than the card's."""
         needed, words = card.acceptance.level, card.acceptance.wanted
         levels = list(self._levels())
         for source, text, level in levels:
@@ -262,7 +262,7 @@ def level_in_name(name: str) -> str | None:
 
 
 def _stated_level(text: str) -> str | None:
-    """The level that a product type or a processing level states; None for words that do not tell (L2, REFLECTANCE)."""
+    """Level stated by a product type or processing level; None for ambiguous words (L2, REFLECTANCE)."""
     word = re.sub(r"[^A-Z0-9]", "", text.upper()).removesuffix("P").removesuffix("PROCESSED")
     match = re.match(r"(?:S0?2)?(?:MSI)?(?:LEVEL|L)?([0-4])([A-D]?)(?:$|M|COMPOSITE)", word)
     if match is None or match[0] == "":

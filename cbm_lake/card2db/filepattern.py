@@ -72,7 +72,7 @@ class Listing:
 
     scenes: list[Scene]
     refused: list[str]
-    """Files whose names match but for a date or another placeholder that is none, each with the reason."""
+    """Files whose names match except for an invalid date or other placeholder, with reasons."""
     others: list[str]
     """Files of the same suffix that do not match."""
     foreign: dict[str, int]

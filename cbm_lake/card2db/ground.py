@@ -71,7 +71,7 @@ def check_backscatter(name: str, values: NDArray[np.float64], unit: str) -> None
     """Check that values are plausible backscatter in the stated unit.
 
     Args:
-        name: of what is refused.
+        name: name for messages.
         values: as `sample` gives them.
         unit: db, or empty for power.
 

@@ -29,7 +29,7 @@ class Product:
     location: str
     """Folder or file, for messages and order."""
     card: str | None
-    """The card that it can be of; None where only reading it tells: bs or c6."""
+    """The card of the product; None if only its contents tell (bs or c6)."""
     content: Container | cardfolders.Folder
 
     def to_items(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -113,7 +113,7 @@ def _card_of_files(here: Path, names: Collection[str]) -> list[str]:
 
 
 def _in_archive(path: Path) -> tuple[list[Product], list[str]]:
-    """The products in an archive; or why there is none, if it is damaged or called like a product."""
+    """Products in an archive, or the reason why there is none if it is damaged or named like a product."""
     try:
         containers = [files for marker in _ARCHIVE for files in in_zip(path, marker)]
     except SourceError as error:

@@ -19,7 +19,7 @@ from cbm_lake.storage.credentials import without_secrets
 
 _RECORDS: Final = 100
 PRODUCTS: Final = MappingProxyType({card.name: card.product_type for card in cards.CARDS.values()})
-"""Product type of each card in such a feed."""
+"""Product type of each card in a RESTO feed."""
 _OPTIONS: Final = MappingProxyType({"LEVEL2A": "S2MSI2A", "LEVEL2AP": "S2MSI2Ap"})
 
 

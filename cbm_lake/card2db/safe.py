@@ -18,7 +18,7 @@ from cbm_lake.errors import InvalidInputError, SourceError
 log = logging.getLogger(__name__)
 
 MEMBER: Final = re.compile(r"((?:[^/]+/)*?[^/]+\.SAFE)/|((?:[^/]+/)*)MTD_MSIL2A\.xml$")
-"""A file of such a product in an archive; the last group that matches is the product's folder."""
+"""A file of a SAFE product in an archive; the last matching group is the product folder."""
 _METADATA = re.compile(r"(?:MTD_MSIL2A|S2[A-D]_USER_MTD_SAFL2A\w+)\.xml$")
 _TILE_METADATA = re.compile(r"(?:MTD_TL|S2[A-D]_USER_MTD_L2A_TL\w+)\.xml$")
 _GRANULE = re.compile(r"(GRANULE/[^/]+)/")
@@ -151,7 +151,7 @@ def _tile(files: Container, granule: str) -> str | None:
 
 
 def _text(files: Container, pattern: re.Pattern[str], folder: str = "") -> str:
-    """The first metadata file of that name in a folder of the product, without comments; empty where there is none."""
+    """First metadata file of that name in a product folder, without comments; empty if there is none."""
     names = (member.removeprefix(folder) for member in files.members if member.startswith(folder))
     name = next((name for name in names if pattern.match(name)), None)
     if name is None:

@@ -46,7 +46,7 @@ _OFFSET_SINCE: Final = "04.00"
 _INTRODUCED: Final = datetime(2022, 1, 25, tzinfo=UTC)
 """The day of baseline 04.00: what was processed before has no offset."""
 _NEVER_SHIFTED = re.compile(r"SENTINEL2[A-D]_\d{8}-\d{6}-\d{3}_L2A_|LEVEL2_SEN2[A-D]")
-"""Names of products of MAJA and FORCE, whose DN are 10000 times reflectance whatever the baseline of their source."""
+"""Product names of MAJA and FORCE, whose DN are 10000 times reflectance for any baseline of their source."""
 
 
 def to_row(document: StacItem, card: str, source: str, base: str = "") -> SceneRecord:
@@ -230,7 +230,7 @@ class Item:
         """Offset to add to stored DN to obtain 10000 times reflectance, from the metadata of this scene.
 
         Raises:
-            InvalidInputError: nothing tells, or what tells contradicts itself.
+            InvalidInputError: the metadata are missing or contradictory.
         """
         if not self.kind.shifted:
             return 0
@@ -328,7 +328,7 @@ class Item:
 
     @cached_property
     def _usual_offset(self) -> int | None:
-        """The offset of products of this baseline, processor or time of processing; None when none of them is told."""
+        """Offset by baseline, processor or processing time; None if none of them is known."""
         baseline = self.baseline
         if baseline and baseline.startswith("99"):
             baseline = self._datatake.get("baseline")  # toolbox products have the offset of their source

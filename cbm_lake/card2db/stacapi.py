@@ -177,7 +177,7 @@ def reader(original: Request, limit: int = 0) -> Callable[[Answer], Page]:
     """What makes pages of the answers to a search.
 
     Args:
-        original: the request for the first page, which a `next` link may tell to merge its body with.
+        original: the request for the first page, whose body is merged if a `next` link says so.
         limit: how many items a page may hold; 0 when that is not known.
     """
 
@@ -255,7 +255,7 @@ def _first_page(web: Web, endpoints: list[tuple[str, str]], query: Query) -> tup
 
 
 def _following(link: dict[str, Any] | None, asked: str, original: Request) -> Request | None:
-    """The request that a `next` link stands for."""
+    """Request of a `next` link."""
     if link is None:
         return None
     url, method = linked(link["href"], asked), str(link.get("method") or "GET").upper()

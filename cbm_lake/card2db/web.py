@@ -110,7 +110,7 @@ class Web:
         Raises:
             HttpError: it answered with an error.
             SourceError: it cannot be reached, or its answer is no JSON.
-            InvalidInputError: the URL is none.
+            InvalidInputError: the URL is invalid.
             ConfigError: credentials for the host are malformed.
         """
         server = host(request.url)

@@ -51,7 +51,7 @@ def set_value(keys: Sequence[str], value: Any) -> None:
     """Store a setting in config/main.json, with the original's signature: set_value(["api", "url"], "https://…").
 
     Raises:
-        ConfigError: there is no such setting, or the value is none.
+        ConfigError: there is no such setting, or the value is invalid.
     """
     if isinstance(keys, str) or len(keys) < 2:
         raise ConfigError(f"{keys!r} is no setting; give its section and its key, such as ['api', 'url']")
@@ -225,7 +225,7 @@ def _umask() -> int | None:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder of the workspace, unless it is there, closed to others unless told."""
+    """Create a folder of the workspace if missing, private unless configured otherwise."""
     if folder.is_dir():
         return
     folder.mkdir(mode=0o777 & ~_OTHERS, parents=True, exist_ok=True)

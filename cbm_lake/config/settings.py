@@ -194,7 +194,7 @@ def _read(document: str, _: frozenset[tuple[str, str]]) -> Config:
 
 
 def _at_fault() -> str:
-    """Where a wrong setting stands: what is wrong without the file is wrong in the environment; else ""."""
+    """Location of a wrong setting: the environment if it is wrong without the file, else ""."""
     try:
         Config()
     except (ValidationError, SettingsError):

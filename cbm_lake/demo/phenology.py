@@ -84,7 +84,7 @@ OTHER_SEASON = {
     "sugar beet": "rapeseed",
     "fallow": "sugar beet",
 }
-"""For each crop one whose season differs so much that the NDVI can tell them apart."""
+"""For each crop another one whose season is clearly distinct in NDVI."""
 
 
 @dataclass(frozen=True)

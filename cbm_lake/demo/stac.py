@@ -184,7 +184,7 @@ def _raster(data_type: str, size: int, **scaling: float) -> Item:
 
 
 def _asset(file: str, title: str, size: int, roles: list[str], grid: Item, raster: Item) -> Item:
-    """An asset beside its item."""
+    """An asset in the folder of its item."""
     head = {"href": f"./{file}.tif", "type": COG, "title": title, "gsd": size, "roles": roles}
     return {**head, **grid, "raster:bands": [raster]}
 

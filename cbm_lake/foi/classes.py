@@ -36,7 +36,7 @@ def read_classes(source: str | Path | Mapping[Any, Any]) -> dict[int, str]:
 
 
 def _read(path: Path) -> Any:
-    """The file with every name as the text that stands there: yes, 1e3, 0777 and 2024-01-01 are names too."""
+    """Load the file with every name as literal text: yes, 1e3, 0777 and 2024-01-01 are names too."""
     try:
         return read_yaml(path, texts=True)
     except InvalidInputError as error:

@@ -42,7 +42,7 @@ class ClassPixels(NamedTuple):
     places: Ints
     """Where each parcel's pixels begin among the codes."""
     reach: int
-    """1 where pixels that meet at a corner hang together, else 0."""
+    """1 if diagonal neighbours are connected, else 0."""
 
 
 class Clusters(NamedTuple):
@@ -63,7 +63,7 @@ class Runs(NamedTuple):
     cluster: Ints
     """Unique over all parcels, ascending with them."""
     piece: Ints
-    """Unique too: pixels of a cluster that hang together by their sides, whatever the connectivity."""
+    """Unique per edge-connected part of a cluster, for either connectivity."""
     code: Codes
     row: Ints
     col: Ints
@@ -79,7 +79,7 @@ def encode(pool: Pixels, classes: npt.NDArray[np.int64], ignored: npt.NDArray[np
     Args:
         pool: pixels of any integer type.
         classes: pixel values, each once; their places are the numbers.
-        ignored: pixel values that do not count; what is also a class is a class.
+        ignored: pixel values that do not count, unless they are also classes.
     """
     ignored = np.setdiff1d(ignored, classes)
     values = np.concatenate([classes, ignored])

@@ -28,7 +28,7 @@ FEWEST: Final = 5
 TREES: Final = 100
 FOLDS: Final = 5
 BLOCKS: Final = 20
-"""For the accuracy the parcels are cut into so many compact blocks, each of which is in one fold as a whole."""
+"""Number of compact blocks of parcels for cross-validation; each block is in one fold."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def sample_pixels(season_data: Season, seed: int, advance: Callable[[], None]) -
 
 
 def _smallest_ranks(owners: Ints, luck: npt.NDArray[np.float64], most: int) -> Ints:
-    """The places of at most so many pixels of each parcel, those with the least luck; -1 is no parcel."""
+    """Positions of at most `most` pixels per parcel, those with the smallest random numbers; -1 is no parcel."""
     order = np.lexsort((luck, owners))
     order = order[owners[order] >= 0]
     _, first, count = np.unique(owners[order], return_index=True, return_counts=True)
@@ -128,7 +128,7 @@ def crops_of(
 
 
 def _learnable(parcel: Ints, declared: npt.NDArray[np.str_]) -> tuple[list[str], dict[str, int]]:
-    """The crops of which enough parcels have pixels, and how many parcels the others have."""
+    """Crops with enough parcels that have pixels, and the number of parcels of the others."""
     names, count = np.unique(declared[np.unique(parcel)], return_counts=True)
     enough = (count >= FEWEST) & (names != "")
     if not 2 <= enough.sum() <= 255:

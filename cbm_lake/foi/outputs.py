@@ -77,7 +77,7 @@ class Layer:
     rows: pa.Table
     """As `with_outlines` gives them."""
     texts: Mapping[str, pa.ChunkedArray] = field(default_factory=dict)
-    """What stands in the Shapefile in the place of columns."""
+    """Columns that replace others in the Shapefile."""
 
 
 def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping[str, Sequence[object]]]) -> list[Path]:
@@ -86,7 +86,7 @@ def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping
     Args:
         folder: made where it is missing.
         layers: by the name of their files, without extension.
-        lists: identifiers by heading, which stand side by side in a .csv, by the name of the file without extension.
+        lists: columns of identifiers by heading, per .csv file name without extension.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -181,7 +181,7 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def _distinct(names: Mapping[str, str], letters: int) -> dict[str, str]:
-    """A name of its own for each key: what stands there, cut to so many letters and numbered where need be."""
+    """A unique name per key: truncated, and numbered where necessary."""
     short: dict[str, str] = {}
     used: set[str] = set()
     for key, name in names.items():

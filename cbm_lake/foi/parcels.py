@@ -33,7 +33,7 @@ class Parcels:
     columns: pa.Table
     """Everything but the geometries; the first column is the identifier."""
     geometries: Geometries
-    """Polygons and multipolygons; None where there is none."""
+    """Polygons and multipolygons; None where missing."""
     crs: CRS | None
     declared: ParcelSet | None = None
     """Which parcel set of the lake they are, if they are one."""

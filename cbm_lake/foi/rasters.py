@@ -22,7 +22,7 @@ from cbm_lake.zonal.compiled import Pixels
 from cbm_lake.zonal.spans import SpanIndex
 
 _CHUNK: Final = 512
-"""Pixels a side of what is read at once, or a little more where the file's own blocks do not fit."""
+"""Side length in pixels of blocks read at once, rounded up to the file's own blocks."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Thematic:
     block: tuple[int, int]
     """Rows and columns that are read together."""
     masked: bool = False
-    """Whether a mask in the file or beside it says where there are no classes."""
+    """Whether the raster has an internal or external mask."""
 
     @classmethod
     def inspect(cls, path: str | Path) -> Thematic:

@@ -30,9 +30,9 @@ _COLUMNS: Final = (
     "skipped_foic",
     "geometry",
 )
-"""What results are called, beside the classes."""
+"""Names of the results, apart from the classes."""
 _AOI: Final = b"cbm_lake.aoi"
-"""Under which key a file in the lake says of which area its parcels are."""
+"""Metadata key of the area in a result file of the lake."""
 MOST: Final = 1e15
 """Pixels that no cluster has: greater thresholds are the same."""
 
@@ -45,7 +45,7 @@ class Settings:
     """In metres; negative makes parcels smaller."""
     connectivity: int
     more_than: float
-    """Clusters of more than so many pixels count."""
+    """Clusters with more pixels than this count."""
     zero_counts: bool
     """Whether 0 is a class like others."""
 

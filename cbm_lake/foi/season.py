@@ -124,7 +124,7 @@ def medians(times: xr.DataArray, periods: int, read: Callable[[Ints], Floats]) -
     Args:
         times: the timestamps, in order.
         periods: how many; no more than there are dates are made.
-        read: gives the values on the dates of those numbers, NaN where there is none; (dates, rows, columns).
+        read: returns the values of the dates with these indices, NaN where missing; (dates, rows, columns).
     """
     parts = np.array_split(np.arange(len(times)), min(periods, len(times)))
     middles = np.array([times.to_numpy()[part].astype(np.int64).mean() for part in parts])
@@ -132,7 +132,7 @@ def medians(times: xr.DataArray, periods: int, read: Callable[[Ints], Floats]) -
 
 
 def _median(values: Floats) -> Floats:
-    """The median along the first axis of what is not NaN; sorting beats numpy.nanmedian many times over."""
+    """Median along the first axis, ignoring NaN; sorting is many times faster than numpy.nanmedian."""
     ordered = np.sort(values, axis=0)  # NaN come last
     count = np.isfinite(ordered).sum(axis=0, keepdims=True)
     middle = ((count - 1).clip(0) // 2, count // 2)
@@ -197,7 +197,7 @@ def find(
         grid: name of the cube's grid; None is the only one that holds parcels.
         periods: see `Season`.
         screen: see `Season`.
-        radar: whether backscatter is used; where there is none on that grid, it is not.
+        radar: whether backscatter is used, if the grid has any.
 
     Raises:
         NotFoundError: no cube holds B04, B08 and SCL there and then.

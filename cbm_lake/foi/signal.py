@@ -44,7 +44,7 @@ def suspicious(
         screen: scene classes in which the ground is not seen: numbers, or 3_8_9_10_11.
         cloud: greatest share of a parcel, 0 to 1, that may be in them on a date that counts; one stray cloud makes any
             parcel uneven, so 0 unless dates are rare.
-        peers: a crop of which fewer parcels were seen on a date is compared with all parcels of that date.
+        peers: crops with fewer observed parcels on a date are compared with all parcels of that date.
         dates: parcels seen on fewer are left out.
         lake: the lake; None is the workspace's.
 

@@ -96,7 +96,7 @@ def survey(
         progress: called with the number of blocks read and of all blocks.
 
     Raises:
-        InvalidInputError: parcels hold values that are no class; the declared nodata is none and does not count.
+        InvalidInputError: parcels contain values that are no class; the declared nodata is ignored.
     """
     index = _index(geometries, raster)
     if not index.pixel_count:

@@ -44,7 +44,7 @@ BUFFERED_OUTSIDE: Final = "Buffered non overlapping"
 REASONS: Final = (BUFFER_ERROR, ZERO_PIXELS, OUTSIDE, BUFFERED_OUTSIDE)
 """Why a parcel is skipped: nothing is left of it, it has no pixels, it lies off the raster, what is left of it does."""
 _AS_SPELT: Final = {BUFFERED_OUTSIDE: "Bufferd non overlapping"}
-"""How the heading stands in the list of heterogeneity, which other programs read."""
+"""Heading in the list of heterogeneity, as other programs expect it."""
 _DONE: Final = -1
 
 
@@ -91,7 +91,7 @@ def v2(
         negative_buffer: 0, or metres below 0: -10 leaves a margin of 10 m out.
         min_heterogeneity_threshold: least share of a class in % that makes a parcel heterogeneous, included.
         max_heterogeneity_threshold: greatest, included.
-        connectivity_option: 8: pixels that meet at a corner hang together; 4: only at a side.
+        connectivity_option: 8: diagonal neighbours are connected; 4: only edge neighbours.
         cluster_threshold: clusters of more pixels count.
         aoi: area, for parcels of the lake.
         year: of their declaration.
@@ -168,7 +168,7 @@ def look(
 
 
 def _lost(parcels: Parcels, shapes: Geometries, raster: Thematic, *, buffered: bool) -> Reasons:
-    """Why parcels are skipped whatever the raster holds."""
+    """Reasons to skip parcels regardless of the raster."""
     far = shapely.is_missing(shapes) & ~shapely.is_missing(parcels.geometries)
     empty = (shapely.is_missing(shapes) & ~far) | shapely.is_empty(shapes) | (shapely.area(shapes) == 0)
     outside = ~shapely.intersects(shapely.box(*raster.bounds), shapes)

@@ -29,7 +29,7 @@ METRES_PER_DEGREE: Final = 100_000.0
 _SAGITTA: Final = 0.01
 """Degrees by which the edges of a scene may bend: of a tile of 110 km, at 70 degrees north, 650 m."""
 _PIECES: Final = 256
-"""Into so many a side of a box, or the longest edge of a polygon, is divided: an arc of 50 km then errs by a metre."""
+"""Segments per edge when densifying a box or polygon: an arc of 50 km then errs by a metre."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ def loose_bounds(lon: Floats, lat: Floats, width: Floats, height: Floats, metres
     Args:
         lon: degrees east of n points.
         lat: degrees north.
-        width: extent of what is about each point, in the units of its own system.
+        width: width of the object at each point, in the units of its own system.
         height: the same, across.
         metres: the length of such a unit; see `metres_per_unit`.
     """

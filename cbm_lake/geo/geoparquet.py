@@ -15,7 +15,7 @@ KEY: Final = b"geo"
 SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 """Fields of a column of bounding boxes."""
 DEFAULT_CRS: Final = "OGC:CRS84"
-"""The coordinate system of a column of which the metadata say none."""
+"""Default coordinate system of GeoParquet columns."""
 ColumnMetadata: TypeAlias = Mapping[str, object]
 """What the metadata say of one column of geometries."""
 
@@ -52,7 +52,7 @@ def file_metadata(columns: Mapping[str, ColumnMetadata]) -> dict[bytes, bytes]:
         columns: of geometries by name, the primary one first.
 
     Raises:
-        ValueError: a bounding box holds what is no number.
+        ValueError: a bounding box contains a non-number.
     """
     geo = {"version": "1.1.0", "primary_column": next(iter(columns)), "columns": dict(columns)}
     return {KEY: json.dumps(geo, allow_nan=False).encode()}

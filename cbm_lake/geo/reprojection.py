@@ -13,7 +13,7 @@ from pyproj import CRS, Transformer
 CrsLike: TypeAlias = CRS | str | int
 """What pyproj reads as a coordinate system: one of its own, an EPSG code, "EPSG:32631", WKT."""
 Shapes: TypeAlias = npt.NDArray[np.object_]
-"""Geometries of shapely; None where there is none."""
+"""Geometries of shapely; None where missing."""
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy.typing as npt
 
 PixelArray: TypeAlias = npt.NDArray[Any]
-"""An array of pixels, rows first, of whatever dtype its raster has."""
+"""Array of pixels, row-major, in the dtype of its raster."""
 Ranges: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 

@@ -32,7 +32,7 @@ def write(aoi: str, year: int, pid: str, text: str) -> Path:
         aoi: area.
         year: year of the declaration.
         pid: identifier of the parcel.
-        text: what is noted.
+        text: the notes.
 
     Raises:
         ConfigError: the folder cannot be written.

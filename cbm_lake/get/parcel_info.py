@@ -37,7 +37,7 @@ def by_pid(
         ptype: which parcel set; None is the main one.
         geom: with the geometry.
         wgs84: the geometry in degrees, not in the area's own coordinate system.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Returns:
@@ -73,7 +73,7 @@ def by_location(
         ptype: which parcel set; None is the main one.
         geom: with the geometry.
         wgs84: the geometry in degrees.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say.
 
     Raises:
@@ -107,7 +107,7 @@ def by_polygon(
         geom: with the geometries.
         wgs84: the geometries in degrees.
         only_ids: identifiers (and geometries, when asked for) only; False gives everything that is declared.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say.
 
     Raises:

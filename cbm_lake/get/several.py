@@ -25,7 +25,7 @@ class Wanted:
     series: Sequence[str] = ("s2",)
     """Time series: s2, scl, bs, c6, weather."""
     bands: Sequence[str] = ()
-    """Bands of which chips are taken."""
+    """Bands of chips."""
     start_date: date | str = ""
     """Of chips, the first day."""
     end_date: date | str = ""
@@ -56,7 +56,7 @@ def by_pids(
         wanted: what of each, beside the information that always comes; the series of Sentinel-2 without it.
         ptype: which parcel set.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
-        progress: told how many steps are done, of how many.
+        progress: called with the number of steps done, and the total.
 
     Returns:
         One row per step: pid, what, problem (None where it was got).

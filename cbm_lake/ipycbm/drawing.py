@@ -197,7 +197,7 @@ def key(colouring: Colouring) -> str:
 # -- curves -----------------------------------------------------------------------------------------------------------
 
 _WIDE, _HIGH, _EDGE = 640, 190, 34
-"""Pixels: a curve, and what is left round it for words."""
+"""Pixels: size of a curve, and margins for text."""
 
 
 def curve(times: Sequence[datetime], values: Sequence[float], pale: Sequence[bool]) -> str:

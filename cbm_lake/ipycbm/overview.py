@@ -122,7 +122,7 @@ def _values(
 
 
 def matched(pids: Any, candidates: Any, values: Any) -> pa.Array:
-    """Values aligned to the pids; null where there is none."""
+    """Values aligned to the pids; null where missing."""
     position = pa.compute.index_in(pids.combine_chunks(), pa.chunked_array(candidates).combine_chunks())
     return pa.chunked_array(values).combine_chunks().take(position)
 

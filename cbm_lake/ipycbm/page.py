@@ -42,7 +42,7 @@ def page(first: str = "get", lake: Lake | None = None) -> ipywidgets.Widget:
 
 
 def _first_opened(module: str, lake: Lake | None) -> ipywidgets.Widget:
-    """The widget of a task, or why there is none."""
+    """The widget of a task, or the reason why there is none."""
     try:
         widget: ipywidgets.Widget = importlib.import_module(f"cbm_lake.ipycbm.{module}").panel(lake)
     except (LakeError, ImportError) as error:

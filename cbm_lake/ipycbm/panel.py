@@ -55,8 +55,8 @@ class Panel(ipywidgets.VBox):
         render: makes the widget of the result; defaults to `rendered`.
         after: called with what came back when all went well. What it changes in the form does not make the result old.
         locked: says why the button cannot be pressed now, "" where it can; asked again by `refresh`.
-        context: further inputs by name, which stand elsewhere on the page, not in this form.
-        beside: the same, where the action does not take them but a result is of them too.
+        context: further inputs by name, located elsewhere on the page.
+        beside: inputs elsewhere that the action does not take, but that also determine the result.
         inputs: widgets by the names of the action's arguments.
     """
 
@@ -139,7 +139,7 @@ class Panel(ipywidgets.VBox):
             listener()
 
     def _run(self, running: Future[Any]) -> None:
-        """The action, and what is shown of it; always ends with the buttons as they were.
+        """Run the action and display its result; the buttons are always restored.
 
         In a thread that dies with the process: a kernel that is shut down waits for nobody, and what the library does
         can be killed at any moment.
@@ -178,7 +178,7 @@ class Panel(ipywidgets.VBox):
         return answer
 
     def _after(self, answer: Any) -> Values:
-        """What is to be done after the action; the values of which the answer is, as the form says them now."""
+        """Run the `after` hook; returns the values that the result depends on, as the form states them now."""
         before = self.form.values()
         self.after(answer)
         return self.asked | {name: value for name, value in self.form.values().items() if not same(value, before[name])}

@@ -50,7 +50,7 @@ def parcel_map(shapes: gpd.GeoSeries, colours: Mapping[str, str], choose: Callab
 
 
 def _zoom(width: float, height: float) -> int:
-    """The greatest level at which so many degrees of longitude fit; level 0 shows 360 on 256 pixels."""
+    """Largest zoom level that fits that many degrees of longitude; level 0 shows 360 on 256 pixels."""
     fitting = (size * 360 / 256 / max(degrees, 1e-5) for size, degrees in zip(_SIZE, (width, height), strict=True))
     return max(0, min(18, int(math.log2(min(fitting)))))
 

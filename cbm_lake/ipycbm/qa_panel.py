@@ -289,7 +289,7 @@ class Desk(ipywidgets.VBox):
         return f"{inspected['pid']} of sample {inspected['sample']}: {verdict}"
 
     def _next(self) -> None:
-        """Make ready for the next parcel without a verdict; the images of the last one are cleared at once, so that they cannot be judged."""
+        """Move to the next parcel without a verdict; the last one's images are cleared lest they be judged."""
         self.look.clear()
         self.record.inputs["verdict"].value, self.record.inputs["note"].value = None, ""
         self.stand.submit()

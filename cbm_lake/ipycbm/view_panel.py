@@ -215,7 +215,7 @@ def _calendar(parcels: Kept) -> Panel:
 
 
 def _map(parcels: Kept) -> Panel:
-    """A map of the parcels of the area and year that were got, of which a click chooses another."""
+    """Map of the parcels of the area and year that have files; a click selects one."""
 
     def draw(parcel: Parcel) -> ipywidgets.Widget:
         shapes = {pid: _outline((*parcel[:2], pid)) for pid in parcels.beside(parcel)[:MOST]}
@@ -229,7 +229,7 @@ def _map(parcels: Kept) -> Panel:
 
 
 def _outline(parcel: Parcel) -> shapely.Geometry | None:
-    """The geometry that was got, in degrees; None where there is none."""
+    """The stored geometry in degrees, or None."""
     for folder in _folders(parcel):
         file = folder / "info.json"
         answer = json.loads(file.read_text("utf-8")) if file.exists() else {}

@@ -55,9 +55,9 @@ _POLICY: Final = (
 )
 """No script or style comes from elsewhere, and no other site shows this one in a frame; maps may fetch their tiles."""
 _LARGEST_UPLOAD: Final = 150_000_000
-"""Bytes of a message, of which a file that is sent is one; a larger one ends the connection."""
+"""Maximum bytes of a message, such as an uploaded file; larger ones close the connection."""
 _OWN: Final = ("/voila/static/", "/voila/templates/", "/static/")
-"""Scripts and styles, which tell nothing."""
+"""Scripts and style sheets, which are not logged."""
 _HEAD: Final = 60.0
 """Seconds for the next request of a connection to come."""
 _BODY: Final = 600.0
@@ -193,7 +193,7 @@ class _Bodiless(RequestHandler):
 
 
 class _Nothing(_Bodiless):
-    """There is none of that name."""
+    """Responds 404."""
 
     def prepare(self) -> None:
         """Answer every method alike."""
@@ -270,7 +270,7 @@ class _Login(_Bodiless):
 
 
 def _writer(access: AccessLog) -> Callable[[RequestHandler], None]:
-    """Writes into the access log what tornado tells of each request, but of the site's own scripts."""
+    """Access log entry per request, except for the site's own scripts."""
 
     def write(handler: RequestHandler) -> None:
         request, status = handler.request, handler.get_status()

@@ -107,7 +107,7 @@ def migrate(
             names tell, for the original took them of the stored numbers; keep: they are harmonised already.
         refused: CSV file to list refused rows in.
         lake: where to; without it the lake of the current workspace.
-        progress: called with what is done, how far it is, and how far it goes.
+        progress: called with the name of the step, the progress and the total.
 
     Raises:
         InvalidInputError: an argument or a column is wrong or missing.

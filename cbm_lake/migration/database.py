@@ -18,7 +18,7 @@ def fetch(dsn: str, table: str, target: Path, progress: Callable[[int], None]) -
         dsn: postgresql://user@host/database; the password comes from there, PGPASSWORD or ~/.pgpass.
         table: its name, with the schema before it or not.
         target: the file.
-        progress: told how many bytes came.
+        progress: called with the number of bytes received.
 
     Raises:
         ConfigError: package psycopg is not there.

@@ -96,7 +96,7 @@ def numbers_of(lake: Lake, parcels: ParcelSet) -> pa.Table | None:
     """The numbers of a parcel set (fid, pid), or None.
 
     Raises:
-        InvalidInputError: a number stands twice or is none.
+        InvalidInputError: a number is duplicate or invalid.
     """
     table = lake.read_parcels(parcels)
     if _FID not in table.column_names:
@@ -119,7 +119,7 @@ def number(lake: Lake, dumps: Dumps, parcel_set: ParcelSet) -> int:
 
     Raises:
         NotFoundError: the set has no numbers.
-        InvalidInputError: a number stands twice or is none.
+        InvalidInputError: a number is duplicate or invalid.
     """
     table = numbers_of(lake, parcel_set)
     if table is None:
@@ -153,7 +153,7 @@ def _of_text(dumps: Dumps, path: str, crs: str | None) -> Features:
 
 
 def _geometry_column(path: str, rows: pa.Table) -> str:
-    """The column of geometries, by its name or by what is in it."""
+    """The geometry column, by name or contents."""
     spelling: dict[str, str] = {delimited.column_name(name): name for name in rows.column_names}
     named = next((spelling[name] for name in _GEOMETRIES if name in spelling), None)
     if named is not None:
@@ -187,7 +187,7 @@ def _joined(sources: Sequence[Features]) -> Features:
 
 
 def _column(source: Features, option: str, name: str) -> str:
-    """A column by its name, in whatever letters.
+    """A column by its name, in any case.
 
     Raises:
         InvalidInputError: there is none.

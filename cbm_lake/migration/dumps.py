@@ -39,7 +39,7 @@ class Dumps:
     sizes: dict[str, int] = field(default_factory=dict, init=False)
     """Bytes of the files of each view."""
     names: dict[str, str] = field(default_factory=dict, init=False)
-    """What the user calls what is in a scratch file, by its path."""
+    """User's name of each scratch file, by path."""
 
     def __post_init__(self) -> None:
         self.connection = duckdb.connect(str(self.folder / "work.duckdb"))

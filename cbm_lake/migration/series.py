@@ -39,7 +39,7 @@ _MIGRATED: Final = " migrated"
 """How the version in the ledger ends where a scene was migrated."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how far it is, and how far it goes."""
+"""Called with the name of the step, the progress and the total."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Series:
         dumps: where from; the table fids (fid, pid) is in it.
         parcels: whose signatures they are.
         scenes: by number.
-        progress: told how far it is.
+        progress: called with the progress.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Series:
         return portions
 
     def _watch(self, work: Callable[[], object], title: str) -> None:
-        """Do a long work of DuckDB and tell how far it is."""
+        """Run a long DuckDB statement and report its progress."""
         with ThreadPoolExecutor(1) as pool, queries.translated():
             running = pool.submit(work)
             while wait([running], timeout=0.5).not_done:

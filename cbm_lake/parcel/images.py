@@ -44,7 +44,7 @@ class Images:
     attributes are epsg and transform (a, b, c, d, e, f).
     """
     cutouts: tuple[Cutout, ...] = ()
-    """What they are made of, in the pixels of its own."""
+    """The source cutouts, at native resolution."""
 
     @property
     def epsg(self) -> int:

@@ -77,7 +77,7 @@ def _provider(name: str) -> TileProvider:
     """A provider of xyzservices whose tiles can be read without a key.
 
     Raises:
-        InvalidInputError: there is none of that name, or its tiles cannot be read so.
+        InvalidInputError: unknown name, or its tiles cannot be read.
     """
     from xyzservices import providers
 

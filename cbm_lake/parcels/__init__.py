@@ -117,7 +117,7 @@ def load(
 
     Raises:
         SourceError: the file cannot be read, or the lake cannot be written.
-        InvalidInputError: an argument is wrong, or the file holds parcels that cannot be told apart or have no area.
+        InvalidInputError: an argument is wrong, or the file has duplicate parcels or ones without area.
     """
     lake = lake or open_lake()
     aoi, year, ptype = check_set(aoi, year, ptype)

@@ -67,7 +67,7 @@ _VIEW_NAMES: Final = ("pid", "crop_name", "crop_code", "area_m2", "aoi", "year",
 """Columns of the view `parcels` that are not in its files' schema."""
 _LISTED: Final = 40
 _TRIED: Final = 12
-"""Columns of which pairs are tried as an identifier, where no single one is."""
+"""Columns whose pairs are tried as identifier if no single column is unique."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _guess_pid(source: Features) -> str:
 
 
 def _candidates(source: Features) -> str:
-    """Advice that names the columns, those first that tell all rows apart; where none does, two that do together."""
+    """Advice that lists the columns, unique ones first; if none is unique, a pair that is."""
     names = source.columns.column_names
     unique = [name for name in names if names.count(name) == 1 and _tells_apart(source, name)]
     rest = [name for name in names if name not in unique]
@@ -175,7 +175,7 @@ def _may_identify(kind: pa.DataType) -> bool:
 
 
 def _pair(source: Features) -> str | None:
-    """Two columns that tell all rows apart together."""
+    """Two columns that are unique together."""
     kinds = [
         field.name
         for field in source.columns.schema
@@ -197,7 +197,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _first(source: Features, candidates: Sequence[str]) -> str | None:
-    """The column whose name stands first among the known ones; one that is empty where all are."""
+    """The column whose name comes first among the known ones; non-empty columns are preferred."""
     ranked = [
         (bool(values.null_count == len(values)), candidates.index(name.lower()), name)
         for name, values in zip(source.columns.column_names, source.columns.columns, strict=True)
@@ -264,7 +264,7 @@ def _float_text(values: pa.Array) -> pa.Array:
     """Numbers as text, the shortest that reads back the same; whole ones as integers, non-finite ones as null.
 
     Raises:
-        ValueError: a number so large that neighbouring whole numbers cannot be told apart.
+        ValueError: a number too large to represent consecutive integers.
     """
     numbers = values.to_numpy(zero_copy_only=False)
     valid = np.isfinite(numbers)

@@ -48,7 +48,7 @@ _KEYS: Final = ("aoi", "year", "ptype", "pid")
 _BLOCK: Final = 512
 """Rows and columns of a raster that are read together, at least."""
 _PIXELS: Final = 20_000_000
-"""About so many pixels of parcels are in memory at once."""
+"""Approximate number of pixels in memory at once."""
 _TOGETHER: Final = 2_000
 """Parcels at most that are weighed together by the rule coverage."""
 
@@ -86,7 +86,7 @@ def describe(
     parcels had under it; a parcel whose geometry changes has no value until then.
 
     Args:
-        raster: path or URL of whatever GDAL reads, in any coordinate system.
+        raster: path or URL of any GDAL raster, in any coordinate system.
         name: of the columns: small letters, digits and _.
         aoi: area; None where the lake has parcels of one area only.
         year: of the declaration; None where the lake has parcels of one year only.
@@ -96,7 +96,7 @@ def describe(
             of the pixels that are of it, as `name_share`.
         categories: whether the pixels are classes, whole numbers; {value: text} gives the texts instead of the numbers.
         rule: "centre": pixels whose centre is inside, as rasterstats; "coverage": weighted by the share inside, as
-            exactextract, for rasters that are coarse beside the parcels.
+            exactextract, for rasters that are coarse relative to the parcels.
         band: which one of a raster that has several, from 1.
         unit: of the values, such as m; None is what the file says.
         lake: the lake; None is the workspace's.
@@ -262,7 +262,7 @@ def _moved(stored: pa.Table, source: _Source) -> Shapes:
 
 
 def _parts(shapes: Shapes, source: _Source) -> list[Shapes]:
-    """The geometries in their order, so many at once as have not too many pixels."""
+    """Batches of geometries in order, limited by their number of pixels."""
     with np.errstate(invalid="ignore"):
         pixels = np.nan_to_num(shapely.area(shapes) / abs(source.transform.a * source.transform.e), posinf=0) + 1
     number = np.cumsum(np.minimum(pixels, source.dataset.height * source.dataset.width)) // _PIXELS

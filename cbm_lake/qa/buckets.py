@@ -193,7 +193,7 @@ class _Phase:
         """Go through the list until every bucket is full or the list is at its end.
 
         Args:
-            limit: cut the list to the holdings of the sample as soon as there are so many.
+            limit: number of holdings in the sample at which the list is reduced to them.
         """
         while self.buckets.unfilled and self._pass_changes_list(limit):
             self._callers = [row for row in self._callers if not self._is_spent(row)]

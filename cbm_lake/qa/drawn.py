@@ -20,7 +20,7 @@ from cbm_lake.qa.options import Options
 from cbm_lake.storage.store import translated
 
 _NUMBER: Final = b"cbm_lake.sequence"
-"""Where a sample's Parquet file says which of several of one id was drawn last, whatever clocks said."""
+"""Metadata key of the sequence number of a sample's Parquet file, independent of the clock."""
 _LINE: Final = "-" * 38
 _COVERAGE: Final = ("include all parcels", "prioritise covered parcels", "include only covered parcels")
 _CONTRIBUTION: Final = ("filter out when a bucket is filled", "retain when a bucket is filled")

@@ -19,7 +19,7 @@ from cbm_lake.qa.tablefiles import Source
 from cbm_lake.qa.tables import BOOLEAN, TEXT
 
 NULLS: Final = ("NA", "Null", "NULL", "Inf", "-Inf", "")
-"""Texts that are no value, besides those that pandas takes for none."""
+"""Placeholder texts in addition to those that pandas reads as missing."""
 MAY_BE_NULL: Final = ("gsa_col_id", "catch_crop")
 AREAS: Final = (
     "tot_area",
@@ -82,7 +82,7 @@ def checks(source: Source, interventions: Source | None = None, gsa: Source | No
 
 
 class _Columns:
-    """A table's columns and what is asked of them."""
+    """Columns of a table and their requirements."""
 
     def __init__(self, source: Source) -> None:
         self.source = source

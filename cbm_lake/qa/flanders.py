@@ -73,7 +73,7 @@ def _go_through(
     """Take parcel by parcel; True when another one is due but as many holdings as the limit are in use.
 
     Args:
-        buckets: what is filled.
+        buckets: the buckets to fill.
         rows: one row of each parcel, best first.
         limit: how many holdings may be in use.
         met: holdings that have been called in; added to.

@@ -73,7 +73,7 @@ def measure(shapes: Shapes, progress: Progress | None = None) -> Measured:
     """Measure geometries: validity, area and identity.
 
     Args:
-        shapes: as they stand in the file; without coordinate system, degrees are EPSG:4326, other numbers EPSG:3035.
+        shapes: as stored in the file; without coordinate system, degrees are EPSG:4326, other numbers EPSG:3035.
         progress: is called with how many are done and how many there are.
 
     Raises:
@@ -141,7 +141,7 @@ def _chunks(values: pa.ChunkedArray) -> Iterator[pa.Array]:
 
 
 def _decoded(chunk: pa.Array) -> tuple[Geometries, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Geometries, None where there is none; where none is written; where it cannot be read."""
+    """Geometries, None where missing; where none is written; where it cannot be read."""
     if pa.types.is_large_string(chunk.type):
         written = pc.utf8_trim_whitespace(chunk)
         missing = pc.fill_null(pc.equal(written, ""), fill_value=True).to_numpy(zero_copy_only=False)

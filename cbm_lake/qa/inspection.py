@@ -46,7 +46,7 @@ def inspect(
         sample_id: extraction_id of the sample.
         pid: gsa_par_id of the parcel.
         verdict: one of VERDICTS.
-        note: whatever is worth knowing.
+        note: free text.
         who: the inspector; without it the user of the settings (set.user), else of the computer.
         holding: gsa_hol_id, where several holdings share the pid.
         bucket: the only group that the verdict is about; without it all that the parcel was drawn for.
@@ -55,7 +55,7 @@ def inspect(
 
     Raises:
         NotFoundError: there is no such sample, or no such parcel in it.
-        InvalidInputError: the verdict is none of VERDICTS.
+        InvalidInputError: the verdict is not one of VERDICTS.
         SourceError: the record cannot be written.
     """
     lake = lake or open_lake()

@@ -157,7 +157,7 @@ def _readable(name: str) -> Iterator[None]:
 
 
 def _conform(rows: pa.Table, column: str, kind: pa.DataType) -> tuple[pa.Table, list[str]]:
-    """The rows with a column of the wanted type, or as they were and what is wrong with it."""
+    """Cast a column; on failure the rows unchanged, and the problem."""
     count = rows.column_names.count(column)
     if count != 1:
         there = ", ".join(rows.column_names) or "none"

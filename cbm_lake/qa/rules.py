@@ -15,7 +15,7 @@ class Rule:
     number: int
     """As the original counts them; 0: not among them."""
     name: str
-    """As the original names the count; {owner} stands for the table, {field} for the column."""
+    """The original's name of the count; {owner} is the table, {field} the column."""
     question: str
     """The file of sql/validation/."""
     tables: tuple[str, ...]

@@ -63,7 +63,7 @@ class Source:
         return [name for name in self.table.columns if name not in self.frame.columns]
 
     def ids(self) -> pa.Array:
-        """Row labels: the id column as text, null where there is none."""
+        """Row labels: the id column as text, null where missing."""
         return text(self.frame[self.table.id])
 
 
@@ -72,7 +72,7 @@ def read(source: str | Path | pa.Table, table: TableType) -> Source:
 
     Raises:
         SourceError: the file is not there or cannot be read.
-        InvalidInputError: its format is none of those accepted, or two of its columns have one name.
+        InvalidInputError: unsupported format, or duplicate column names.
     """
     if isinstance(source, pa.Table):
         return _from_arrow(f"{table.name} table", source, table)
@@ -280,7 +280,7 @@ def _lowered(names: list[str], source: str) -> list[str]:
 
 
 def _first(names: Iterable[object], candidates: tuple[str, ...]) -> str | None:
-    """The column whose name stands first among the known ones, whatever its capitals."""
+    """The column whose name stands first among the known ones, in any case."""
     spelling = {str(name).lower(): str(name) for name in names}
     return next((spelling[name] for name in candidates if name in spelling), None)
 

@@ -108,7 +108,7 @@ def table_type(name: str) -> TableType:
     """Parse a table name of the command line: containing "inter" is interventions, "ua" is ua_claimed.
 
     Raises:
-        InvalidInputError: there is none of that name.
+        InvalidInputError: no table has that name.
     """
     word = name.strip().lower()
     name_of_type = "interventions" if "inter" in word else "ua_claimed" if "ua" in word else word

@@ -10,7 +10,7 @@ SHARE: Final = 0.05
 """The share of a group's rows that is looked at."""
 _STEPS: Final = (200, 300, 400, 500, 700, 800, 1200)
 _TARGETS_OF_STEPS: Final = (50, 55, 110, 115, 170, 175, 230, 300)
-"""Targets of groups of at most so many rows, and of greater ones: table of the Union-level methodology 2024."""
+"""Targets by group size, from the table of the Union-level methodology 2024."""
 _LEAST_OF_STEPS: Final = 60
 
 

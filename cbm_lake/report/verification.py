@@ -171,7 +171,7 @@ def verify_chain(
         register: the agency's register of reports, against which they are held too; None is without.
 
     Returns:
-        One text for each break; empty where there is none.
+        One text for each break; empty if there is none.
 
     Raises:
         SourceError: a file cannot be read.

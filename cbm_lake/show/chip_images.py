@@ -69,11 +69,11 @@ def by_pid(  # noqa: PLR0917 - the original's order
         cmap: colour map of matplotlib for NDVI or one band.
         percentile: two percentiles between which colours are stretched, over all images of a row; None is the usual
             stretch, which for NDVI is 0 to 0.9.
-        ptype: which parcel set; None is the main one. It may also stand before columns, as in version 0.1.
+        ptype: which parcel set; None is the main one. It may also precede columns, as in version 0.1.
         clean_history: delete the chips that are there first.
         view: True shows the figure in the notebook and gives nothing back.
         hspace: room between lines of images, as a share of an image's height.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         screen: scene classes (SCL) that count as clouds: numbers, or 3_8_9_10_11; also by the original's name, scl.
         file: also write the figure there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews with a slider over the dates instead of a matplotlib figure.
@@ -135,7 +135,7 @@ def by_location(
     """Plot all images of a location in a period; cloud cover is computed over the whole image.
 
     Every image is also written by itself to temp/<lon>_<lat>/chipimages/<bands>_<date>.png. Args and errors are those
-    of `by_pid`; lon and lat are in degrees. An area and a year may stand before them, as in version 0.1: the year is
+    of `by_pid`; lon and lat are in degrees. An area and a year may precede them, as in version 0.1: the year is
     the one whose days are meant where none are given, the area does not matter. No geometry is drawn, whatever
     show_parcel says.
     """

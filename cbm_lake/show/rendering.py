@@ -82,8 +82,8 @@ def row(
     """Build a `Row`; common limits are taken from cloud-free images where there are any.
 
     Args:
-        label: what stands beside it.
-        view: what is made of the bands.
+        label: row label.
+        view: how the bands are rendered.
         images: all of one place.
         outline: of the parcel, in the images' coordinate system.
         cmap: colour map of matplotlib; None is the usual one.

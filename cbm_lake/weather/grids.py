@@ -201,7 +201,7 @@ def _one_time_axis(label: str, values: xr.DataArray, data: xr.Dataset) -> xr.Dat
 
 
 def _valid(values: xr.DataArray, axis: str) -> xr.DataArray:
-    """The axis of time, of which another coordinate may say for when the values are valid."""
+    """The time axis; another coordinate may hold the valid time."""
     if axis != "valid_time" and "valid_time" in values.coords and values.coords["valid_time"].dims == (axis,):
         values = values.assign_coords({axis: values.coords["valid_time"].to_numpy()}).drop_vars("valid_time")
     return values.rename({axis: "time"}) if axis != "time" else values
@@ -260,7 +260,7 @@ def ordered(fields: list[Field]) -> tuple[NDArray[np.datetime64], NDArray[np.flo
     """Merge fields of the same cells by time, without duplicate timestamps.
 
     Raises:
-        InvalidInputError: two values of one time differ, of which none is the final one.
+        InvalidInputError: two values of one timestamp differ, and neither is final.
     """
     times = np.concatenate([field.times for field in fields])
     ranks = np.concatenate([field.ranks for field in fields])

@@ -36,7 +36,7 @@ class Daily:
     total: Values
     steps: NDArray[np.int64]
     share: Values
-    """Part of the day that the values stand for."""
+    """Part of the day that the values cover."""
 
 
 def accumulation(times: Times, values: Values, step: np.timedelta64, label: str, *, land: bool) -> Totals:

@@ -71,7 +71,7 @@ def named(text: str, kind: str, label: str) -> Unit | None:
     """Look up a unit by name, or None.
 
     Args:
-        text: as it stands in an attribute, or a header.
+        text: unit as written in an attribute or header.
         kind: "temperature" or "precipitation".
         label: what it is of, for messages.
 
@@ -128,7 +128,7 @@ def check(values: NDArray[np.float64], kind: str, hours: float, label: str) -> N
     Args:
         values: in degrees Celsius or mm.
         kind: "temperature" or "precipitation".
-        hours: that a value stands for; totals since midnight are at most those of a day.
+        hours: duration of a value; accumulations since midnight are at most those of a day.
         label: what they are of, for messages.
 
     Raises:
@@ -177,7 +177,7 @@ def of_totals(high: float, hours: float, days: float, label: str) -> Unit:
 
     Args:
         high: greatest value of the file.
-        hours: that a value stands for.
+        hours: duration of a value.
         days: that the file spans.
         label: what it is of, for messages.
 

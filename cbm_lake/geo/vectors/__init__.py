@@ -93,7 +93,7 @@ def _reader(name: str, file: str) -> Callable[[Opened], Features]:
 
 
 def _refuse_mixture(name: str, path: Path) -> None:
-    """Refuse a folder in which Parquet files, that would be taken for parts, lie beside files of other formats."""
+    """Refuse a folder that mixes Parquet files, which would be read as parts, with other formats."""
     files = sorted(path.iterdir()) if path.is_dir() else []
     others = [file.name for file in files if file.suffix.lower() in set(archives.FILES) - set(parquet.PARQUET)]
     if others:
@@ -102,7 +102,7 @@ def _refuse_mixture(name: str, path: Path) -> None:
 
 
 def _is_parquet(path: Path) -> bool:
-    """Whether a file begins as Parquet does, whatever its name."""
+    """Whether a file starts with the Parquet magic bytes."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

@@ -29,7 +29,7 @@ FILES: Final = (
 )
 """Extensions of files of geometries."""
 _OTHER_FILES: Final = (".json", ".geojsonl", ".kml", ".csv", ".xlsx", ".ods", ".feather", ".arrow")
-"""Extensions of files that may hold geometries, or what is said of them; they count where there is nothing else."""
+"""Extensions of files that may contain or describe geometries; used if there are no others."""
 _PACKED: Final = re.compile(r"\.(7z|rar|tar|tgz|gz|bz2|tbz|xz|zst|lz4|z)(\.\d+)?$", re.IGNORECASE)
 _MAGIC: Final = {
     b"7z\xbc\xaf\x27\x1c": "7z",
@@ -48,7 +48,7 @@ def opened(path: str, layer: str | None) -> Iterator[tuple[str, str | None]]:
     """Resolve a path and layer, extracting the single vector file of a zip archive while it is open.
 
     Args:
-        path: a file, or a zip archive that holds one, or several of which `layer` says one.
+        path: a file, or a zip archive with one file, or with several of which `layer` selects one.
         layer: of the file; or which file of the archive ("2024/parcels", with or without extension), or both
             ("2024/parcels.gpkg/layer").
 

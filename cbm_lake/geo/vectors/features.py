@@ -36,7 +36,7 @@ class Features:
     """The path, as it was given."""
     columns: pa.Table
     stored: Geometries | pa.ChunkedArray
-    """The geometries, None where there is none; as WKB in an Arrow column they take a fifth of the memory."""
+    """Geometries as a WKB column, null where missing, in a fifth of the memory of decoded ones."""
     crs: CRS | None
     notes: tuple[str, ...] = ()
     """What was guessed, substituted or damaged on the way, one sentence each."""
@@ -50,7 +50,7 @@ class Features:
         return self.decoded(0, len(self))
 
     def decoded(self, start: int, stop: int) -> Geometries:
-        """Decode the geometries of some rows, closing rings; None where there is none.
+        """Decode the geometries of some rows, closing rings; None where missing.
 
         Raises:
             SourceError: they cannot be decoded.
@@ -87,7 +87,7 @@ class Opened:
     key: str | None
     """The column that is needed."""
     numbered: bool = False
-    """Whether the names of row numbers stand for those of any file."""
+    """Whether the file supports GDAL's names of row numbers."""
 
 
 def coordinate_system(description: object) -> CRS | None:

@@ -27,7 +27,7 @@ from cbm_lake.geo.vectors.features import Features, Opened, coordinate_system, w
 from cbm_lake.geo.vectors.shapes import has_arcs
 
 ROW_NUMBERS: Final = ("fid", "ogc_fid")
-"""Names by which the file's own numbering of its rows is asked for, in whatever capitals."""
+"""Names that request the file's own row numbers, in any case."""
 _JSON: Final = (".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson")
 _RECODED: Final = (*_JSON, ".gml", ".xml", ".kml")
 _INT64: Final = 2**63
@@ -211,7 +211,7 @@ def _renamed(name: str, codec: str) -> str:
 
 
 def _dbf(path: str, layer: str | int) -> Path | None:
-    """The table of a shapefile; None where this is none, or one at a distance.
+    """Table of a local Shapefile, else None.
 
     Raises:
         InvalidInputError: its name has other capitals, by which GDAL passes it over.

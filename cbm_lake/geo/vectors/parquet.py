@@ -88,7 +88,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _part(name: str, file: Path, root: Path) -> Features:
-    """One file, with the columns that the folders of a partitioned table stand for (year=2024)."""
+    """One file, with the partition columns from its folders (year=2024)."""
     with pq.ParquetFile(file) as opened:  # read_table would add the columns of a path like aoi=…/year=…
         part = _features(name, file, opened.read(), _native(opened))
     columns = part.columns
@@ -165,7 +165,7 @@ def _of_extension(table: pa.Table) -> _Geometry | None:
 
 
 def _of_values(name: str, table: pa.Table) -> _Geometry:
-    """The column that holds WKB or WKT, whatever its name."""
+    """The column of WKB or WKT, detected by its values."""
     number = column_of(name, table)
     if number is None:
         raise SourceError(

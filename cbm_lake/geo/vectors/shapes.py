@@ -39,7 +39,7 @@ def of_column(values: pa.ChunkedArray) -> Geometries:
     """Parse geometries from a column of WKB or text.
 
     Raises:
-        ShapelyError, ValueError: a value is none.
+        ShapelyError, ValueError: a value is not a geometry.
     """
     if not _is_text(values.type):
         return of_wkb(values)

@@ -31,7 +31,7 @@ def _has_last(path: Path, rows: int) -> bool:
 
 
 def _is_finished(path: Path, rows: int, fields: int, info: Mapping[str, Any]) -> bool:
-    """Whether what is written last is there."""
+    """Whether the last part of the file is present."""
     if path.suffix == ".gpkg":
         return len(info["fields"]) == fields and bool(info["capabilities"]["fast_spatial_filter"])
     if path.suffix == ".geojson":

@@ -196,7 +196,7 @@ class Reader:
 
 
 def _overview(raster: Raster, window: Window, step: int, classes: bool) -> Pixels:
-    """The stored pixels of a window, of so many a side one: their mean, or of classes any of them."""
+    """Stored pixels of a window, downsampled: the mean of a block, or for classes one of its pixels."""
     rows, columns = (window.row, window.row + window.height), (window.col, window.col + window.width)
     shape = (-(-window.height // step), -(-window.width // step))
     resampling = Resampling.nearest if classes else Resampling.average
@@ -255,7 +255,7 @@ def _under(grid: Grid, bounds: Sequence[float]) -> Window | None:
 
 
 def _clipped(window: Window, grid: Grid) -> Window | None:
-    """The part of a window inside the raster; None where there is none."""
+    """The part of a window inside the raster; None where missing."""
     row, column = max(window.row, 0), max(window.col, 0)
     height = min(window.row + window.height, grid.shape[0]) - row
     width = min(window.col + window.width, grid.shape[1]) - column

@@ -103,7 +103,7 @@ def covering(
         products: only these, by their names (`Scene.product`).
 
     Raises:
-        InvalidInputError: no such place or card, a date that is none, a last day before the first, or a chip too large.
+        InvalidInputError: invalid position, card or date, a last day before the first, or a chip too large.
     """
     check_square(lon, lat, chipsize)
     first, last = _day(start), _day(end) + timedelta(days=1)

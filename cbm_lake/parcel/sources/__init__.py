@@ -74,7 +74,7 @@ def set_api_account(url: str, username: str, password: str) -> None:
     """Store a REST server account in the settings and make it the data source.
 
     Raises:
-        InvalidInputError: the address is none.
+        InvalidInputError: the address is invalid.
         ConfigError: the settings cannot be written.
     """
     parts = urlsplit(url)

@@ -211,7 +211,7 @@ class ApiSource:
     # -- the wire -----------------------------------------------------------------------------------------------------
 
     def _of_parcel(self, name: str, key: ParcelKey, params: Params, **others: str) -> Columns:
-        """Columns about a parcel; empty ones leave open whether there is such a parcel, so that is asked too."""
+        """Columns about a parcel; if they are empty, the parcel's existence is checked with another request."""
         answer = self._server.columns(name, {**_of_key(key), **params}, **others)
         if not any(answer.values()):
             self.answer(ByPid(key))

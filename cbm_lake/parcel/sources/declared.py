@@ -86,7 +86,7 @@ class InMemory:
         self.epsg = int(columns["epsg"][0].as_py())
         self._boxes = self._loose_boxes(table["bbox"].combine_chunks())
         self.nbytes = int(self._rows.nbytes + self._boxes.nbytes)
-        """Bytes of it, but what is made at first use."""
+        """Size in bytes, without lazily built indexes."""
 
     def find(self, pid: str) -> Row | None:
         """See `Declared`."""

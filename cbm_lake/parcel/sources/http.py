@@ -27,7 +27,7 @@ _SECONDS: Final = (5.0, 120.0)
 """For how long a server may take to answer at all, and then between bytes."""
 _PIECE: Final = 1 << 20
 _NOT_ANSWERED: Final = "X-Not-Answered"
-"""The header in which our server tells what was asked for and is not in the answer."""
+"""Header in which our server lists requested data that the response lacks."""
 _DOWNLOADS: Final = 3
 """How often a file is begun to be fetched."""
 _PAUSE: Final = 1.0
@@ -92,7 +92,7 @@ class Server:
     def content(self, link: str, name: str) -> bytes:
         """Download the GeoTIFF of a result link, without credentials.
 
-        What breaks off in the midst is begun again: the server may be starting anew.
+        Interrupted downloads are retried, as the server may be restarting.
         """
         url = urljoin(f"{self.url}/", link if "://" in link else link.lstrip("/"))
         for attempt in range(_DOWNLOADS):

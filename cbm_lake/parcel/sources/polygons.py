@@ -17,7 +17,7 @@ from cbm_lake.files.documents import load_json
 from cbm_lake.geo.areas import DEGREES, Area
 
 _BETWEEN_POINTS: Final = re.compile(r"(?<=[\d.])-|\s+-\s+|\s*,\s*")
-"""What stands between two points: a hyphen that follows a number is no sign."""
+"""Separator of points: a hyphen after a number is not a minus sign."""
 
 
 def read(value: Any) -> Area:
