@@ -40,7 +40,7 @@ _SIZE = re.compile(r"[_-]\d{2,3}m$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Candidate:
-    """An asset that may be the raster of a band."""
+    """An asset that may contain a band."""
 
     band: str
     key: str
@@ -116,7 +116,7 @@ def _is_other(key: str, asset: Asset) -> bool:
 
 
 def _candidates(key: str, asset: Asset, card: Card) -> Iterator[_Candidate]:
-    """What bands an asset may be the raster of, by the first thing that says so."""
+    """Bands that an asset may contain, by the first source that states them."""
     group = _GROUP.search(asset["href"]) if "zarr" in (asset.get("type") or "") else None
     if group is not None:
         yield from _in_group(key, asset, group["metres"])
@@ -152,13 +152,13 @@ def _by_words(key: str, asset: Asset, metres: float | None, card: Card) -> Itera
 
 @cache
 def _file_band(card: str) -> re.Pattern[str]:
-    """The band at the end of the name of a card's file, and its pixel size."""
+    """Band and pixel size at the end of a file name."""
     names = "|".join((r"B\d{1,2}", *cards.get(card).rasters))
     return re.compile(rf"(?:^|[_.-])(?P<band>{names})(?:[_-](?P<metres>\d\d)m)?$", re.IGNORECASE)
 
 
 def _in_group(key: str, asset: Asset, metres: str | None) -> Iterator[_Candidate]:
-    """The bands of a group of EOPF products, which has one array per band, or one group per pixel size with these."""
+    """Bands of an EOPF product group, with one array per band or one group per pixel size."""
     stated = _bands(asset) or [{"name": band} for band in cards.S2.resolutions]
     for entry in stated:
         band = cards.S2.band_named(str(entry.get("name") or ""))
@@ -171,7 +171,7 @@ def _in_group(key: str, asset: Asset, metres: str | None) -> Iterator[_Candidate
 
 
 def _is_copy(key: str, card: Card) -> bool:
-    """Whether a key names a band at a pixel size that is not the card's: B04_20m."""
+    """Whether a key is a band resampled to another pixel size than the card's: B04_20m."""
     return card.asset_band(_SIZE.sub("", key)) is not None
 
 
@@ -180,13 +180,13 @@ def _bands(asset: Asset) -> list[Any]:
 
 
 def _stated_band(entry: Mapping[str, Any], card: Card) -> str | None:
-    """The band of an entry of `bands` by its name, else by its common name."""
+    """Band of a `bands` entry, by name, else by common name."""
     names = (entry.get("name"), entry.get("eo:common_name"), entry.get("common_name"))
     return next((band for name in names if name and (band := card.band_named(str(name)))), None)
 
 
 def _metres(asset: Asset) -> float | None:
-    """The pixel size that an asset states in metres."""
+    """Stated pixel size of an asset in metres."""
     transform, raster = asset.get("proj:transform"), _raster(asset)
     if transform:
         return abs(fields.number(transform[0], "proj:transform"))
@@ -195,7 +195,7 @@ def _metres(asset: Asset) -> float | None:
 
 
 def _fits(candidate: _Candidate, card: Card) -> bool:
-    """Whether a candidate is of the card, at its pixel size; grids of radar are looked at when they are read."""
+    """Whether a candidate has the card's band and pixel size; radar grids are checked when read."""
     band, key = candidate.band, f"{candidate.key} {candidate.asset.get('title') or ''}"
     if not card.is_optical:
         coherence = bool(re.search(r"(?:^|[^a-z])coh", key, re.IGNORECASE))

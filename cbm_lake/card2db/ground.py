@@ -63,7 +63,7 @@ def sample(raster: Raster) -> NDArray[np.float64]:
 
 
 def _starts(size: int) -> list[int]:
-    """Where the parts begin along one side."""
+    """Start offsets of the parts along one axis."""
     return sorted({round(start) for start in np.linspace(0, max(size - _WINDOW, 0), _ACROSS)})
 
 

@@ -88,7 +88,7 @@ def find(path: str | Path) -> tuple[list[Product], list[str]]:
 
 
 def _at(here: Path, folders: list[str], names: Collection[str]) -> list[Product]:
-    """The products that a folder is or holds; folders that need not be entered are removed from the list."""
+    """Products at a folder or directly in it; prunes subfolders that need not be searched."""
     if safe.is_product(here, names) or theia.is_product(names):
         folders.clear()
         return [Product(str(here), "s2", Container.of_folder(here))]
@@ -103,7 +103,7 @@ def _at(here: Path, folders: list[str], names: Collection[str]) -> list[Product]
 
 
 def _card_of_files(here: Path, names: Collection[str]) -> list[str]:
-    """What is said of a folder whose files are of a kind that `files` reads."""
+    """Message for folders whose files need `files`."""
     result = next((match for name in sorted(names) if (match := _FORCE.match(name))), None)
     if result is None:
         return []

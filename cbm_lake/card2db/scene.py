@@ -297,7 +297,7 @@ class Item:
         ]
 
     def _check(self) -> None:
-        """Refuse what cannot be a scene of the card."""
+        """Refuse items that cannot be scenes of the card."""
         card = self.kind
         self.evidence.check(card)
         if not self.assets and not any(link["rel"] == "product" for link in self.links):
@@ -317,7 +317,7 @@ class Item:
 
     @cached_property
     def _product(self) -> dict[str, str]:
-        """The parts of the product's name, from the reference or the identifier; empty when it is named otherwise."""
+        """Parsed product name, from the reference or the id; empty for other names."""
         parts = _PRODUCT.match(self.reference) or _PRODUCT.match(self.document["id"])
         return {key: value for key, value in parts.groupdict().items() if value} if parts else {}
 
@@ -352,7 +352,7 @@ class Item:
         )
 
     def _first(self, *names: str) -> Any:
-        """The first of these properties that the item has."""
+        """First property that is present."""
         return fields.first(self.properties, *names)
 
     def _absolute(self, href: str) -> str:
@@ -370,7 +370,7 @@ def moment(value: str | datetime) -> datetime:
 
 
 def _shared(stated: dict[str, int | None], usual: int | None) -> int | None:
-    """The offset that bands state, in stored numbers; one that states none has the usual one. None where none does."""
+    """Common offset stated by the bands, in DN; bands without one count as having the usual one. None if none does."""
     if set(stated.values()) <= {None}:
         return None
     offsets = {band: usual if offset is None else offset for band, offset in stated.items()}

@@ -72,7 +72,7 @@ def to_items(files: Container) -> Iterator[dict[str, Any]]:
 
 
 def _assets(files: Container, members: dict[str, str]) -> tuple[dict[str, dict[str, Any]], Raster]:
-    """The assets of the card's bands, and the header of the first of them."""
+    """Assets of the card's bands, and the header of the first."""
     assets: dict[str, dict[str, Any]] = {}
     rasters: dict[str, Raster] = {}
     for key, member in members.items():

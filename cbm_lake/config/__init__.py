@@ -191,7 +191,7 @@ class Workspace:
 
 
 def _absolute(folder: str) -> Path:
-    """A folder as it was named first in this process: the same after a chdir."""
+    """Absolute path as of the first use in this process, regardless of later chdir."""
     try:
         return absolute(folder)
     except OSError as error:
@@ -199,7 +199,7 @@ def _absolute(folder: str) -> Path:
 
 
 def _lake_of_environment() -> str:
-    """The folder or URL that CBM_LAKE_LAKE__URL names; "" where it names none."""
+    """Folder or URL in CBM_LAKE_LAKE__URL, or ""."""
     lake = os.environ.get(LAKE, "")
     return lake if not lake or "://" in lake else str(_absolute(lake))
 
@@ -217,7 +217,7 @@ def close_to_others() -> None:
 
 
 def _umask() -> int | None:
-    """What CBM_LAKE_UMASK says; None where it says nothing."""
+    """Value of CBM_LAKE_UMASK, or None."""
     text = os.environ.get(UMASK, "")
     if text and not re.fullmatch(r"[0-7]{1,4}", text):
         raise ConfigError(f"{UMASK}={text!r} is no umask; write it as 027, or 022 where everybody may read")
@@ -235,7 +235,7 @@ def _make(folder: Path) -> None:
 
 
 def _changed(section: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Settings with some of them changed; None takes one out."""
+    """Updated settings; None removes one."""
     changed = {name: value for name, value in section.items() if values.get(name, value) is not None}
     for name, value in values.items():
         if isinstance(value, dict):

@@ -78,7 +78,7 @@ class Db(_Section):
 
 
 class _ObjectStore(_Section):
-    """How a bucket is reached; see `access.Access`."""
+    """Access to a bucket; see `access.Access`."""
 
     host: str = Field(default="", pattern=r"^\S*$")
     """Endpoint, with or without https://; empty is Amazon's."""
@@ -101,7 +101,7 @@ class S3(_ObjectStore):
     @model_validator(mode="before")
     @classmethod
     def _from_original(cls, values: Any) -> Any:
-        """The original's osdias and oshost under our names; where both are given, ours (the environment's) hold."""
+        """The original's osdias and oshost under our names; ours (from the environment) take precedence."""
         if not isinstance(values, dict):
             return values
         names = {"osdias": "dias", "oshost": "host"}
@@ -156,7 +156,7 @@ class Config(BaseSettings):
 
 
 class _Renamed(PydanticBaseSettingsSource):
-    """The settings of the environment by the names that the file has for them."""
+    """Environment settings under the names of the file."""
 
     def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource) -> None:
         super().__init__(settings_cls)
@@ -189,7 +189,7 @@ def read(document: dict[str, Any], file: str) -> Config:
 
 @lru_cache(maxsize=4)
 def _read(document: str, _: frozenset[tuple[str, str]]) -> Config:
-    """The settings of a document as JSON and of these variables; they are asked for at every step."""
+    """Settings of a JSON document and these variables, cached because they are read at every step."""
     return Config(**_renamed(json.loads(document)))
 
 
@@ -214,7 +214,7 @@ def defaults() -> dict[str, Any]:
 
 
 def _renamed(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the original's section obst as s3, and with passwords as `pass`.
+    """Document with the original's section obst as s3, and passwords as `pass`.
 
     An alias of obst would also read the variables S3 and OBST; of two names of one setting the environment's would not
     come before the file's.
@@ -252,7 +252,7 @@ def _first_problem(error: Exception) -> str:
 
 
 def _settings(section: Sequence[int | str]) -> list[str]:
-    """The names in a section of the settings."""
+    """Setting names of a section."""
     model: Any = Config
     for name in section:
         field = getattr(model, "model_fields", {}).get(name)

@@ -99,7 +99,7 @@ def bounds_in(shape: shapely.Geometry, source: CrsLike, target: CrsLike) -> Boun
 
 
 def _round_poles(box: Floats, moved: Floats, shape: shapely.Geometry, source: CrsLike) -> Floats:
-    """A box in degrees, widened where the geometry crosses the antimeridian or holds a pole."""
+    """Widen a box in degrees if the geometry crosses the antimeridian or contains a pole."""
     if box[2] - box[0] > 180 and (np.abs(np.diff(moved[:, 0])) > 180).any():
         box[[0, 2]] = WORLD[0], WORLD[2]
     if shape.area:
@@ -137,7 +137,7 @@ def metres_per_unit(crs: CrsLike) -> float:
 
 
 def _loose_bounds(shapes: Shapes, crs: CrsLike) -> Floats:
-    """Boxes in degrees that hold each geometry, by one point of each: far fewer than there are vertices."""
+    """Conservative boxes in degrees, from one vertex of each geometry for speed."""
     west, south, east, north = shapely.bounds(shapes).T
     lon, lat = transformer(crs, DEGREES).transform((west + east) / 2, (south + north) / 2)
     return loose_bounds(np.asarray(lon), np.asarray(lat), east - west, north - south, metres_per_unit(crs))

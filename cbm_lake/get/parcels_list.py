@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def _order(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
-    """That of version 0.1 was pid, ptype, distance, max_peers, debug."""
+    """Argument order of version 0.1: pid, ptype, distance, max_peers, debug."""
     args, kwargs = ptype_stood_at(3, is_number)(args, kwargs)
     return (args[:5], {"debug": args[5], **kwargs}) if len(args) == 6 and isinstance(args[5], bool) else (args, kwargs)
 

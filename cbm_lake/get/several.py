@@ -85,7 +85,7 @@ def by_pids(
 def _steps(
     aoi: str, year: int, pid: str, request: Wanted, ptype: str | None, lake: Lake | None
 ) -> Iterator[tuple[str, str, Callable[[], Any]]]:
-    """What there is to do for a parcel, by name."""
+    """Steps of a parcel, by name."""
     key: dict[str, Any] = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "lake": lake}
     yield pid, "information", partial(parcel_info.by_pid, **key)
     for kind in request.series:
@@ -99,13 +99,13 @@ def _steps(
 
 
 def _background(tms: str, **key: Any) -> str:
-    """What the background shows that was got; it may be another than was asked for."""
+    """Get a background and describe its source, which may differ from the requested one."""
     (file,) = background.by_pid(tms=tms, **key)
     return f"background {basemaps.caption(basemaps.tags(file), tms)}"
 
 
 def _tried(step: Callable[[], Any]) -> tuple[str, str | None]:
-    """What a step says that it got, "" where it says nothing, and its problem."""
+    """Run a step; returns its description ("" if none) and its error."""
     try:
         answer = step()
     except LakeError as error:

@@ -38,7 +38,7 @@ def question(temp: Path, remaining: dict[str, dict[str, list[str]]]) -> ipywidge
 
 
 class _Question(ipywidgets.VBox):
-    """A line, and buttons that answer it."""
+    """A question with answer buttons."""
 
     def __init__(self, temp: Path, count: int, files: Sequence[Leftover]) -> None:
         self._leftovers = files
@@ -56,7 +56,7 @@ class _Question(ipywidgets.VBox):
         )
 
     def _delete(self, _: object) -> None:
-        """Delete what can be fetched again; ask first where a person made something."""
+        """Delete files that can be fetched again; asks first about files made by a person."""
         written = leftovers.by_person(self._leftovers)
         if not written:
             self._go(also_by_person=False)

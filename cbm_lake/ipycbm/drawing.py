@@ -121,7 +121,7 @@ class Geometries:
         width: int,
         colours: NDArray[np.uint8],
     ) -> None:
-        """A pixel in the middle of each parcel, so that the small ones can be seen too."""
+        """One pixel in the middle of each parcel, so that small ones stay visible."""
         west, north, pixel = corner
         xmin, ymin, xmax, ymax = self.boxes[visible].T
         column = np.floor(((xmin + xmax) / 2 - west) / pixel).astype(np.int64)
@@ -232,7 +232,7 @@ def _word(x: float, y: float, label: str, anchor: str) -> str:
 
 
 def _metres(lon: float, lat: float) -> tuple[float, float]:
-    """A place of the world that the map can show."""
+    """Position in Web Mercator, clipped to its extent."""
     x, y = transformer(4326, _WEB).transform(min(max(lon, -180), 180), min(max(lat, -85.06), 85.06))
     return float(x), float(y)
 

@@ -80,7 +80,7 @@ def _title(text: str) -> ipywidgets.HTML:
 
 
 def _make(source: Source, raster: File, classes: File) -> Panel:
-    """Makes the raster from the lake and puts it, and its classes, where they are asked for."""
+    """Create the raster from the lake, and fill in its path and classes."""
 
     def make(parcels: ParcelSetKey, method: Any, clusters: int, periods: int, progress: Progress) -> Made:
         return foi.thematic(
@@ -157,7 +157,7 @@ def _share() -> ipywidgets.IntRangeSlider:
 
 
 def _of_lake(source: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that say which parcels of the lake; none where they are of a file."""
+    """Keyword arguments of a parcel set in the lake; none for a file."""
     return {name: value for name, value in source.items() if name != "vector_file"}
 
 
@@ -176,7 +176,7 @@ def results(result: Foi, choose: Callable[[str], None]) -> ipywidgets.Widget:
 
 
 def _suspected(result: Foi) -> tuple[gpd.GeoSeries, dict[str, str]]:
-    """The geometries of the parcels with a flag, those with both first, and their colours."""
+    """Geometries and colours of flagged parcels, those with both flags first."""
     flags = pc.add(pc.fill_null(result.table["foi_h"], 0), pc.fill_null(result.table["foi_c"], 0)).to_pandas()
     pids = result.source.ids.to_pandas().astype(str)
     order = flags[flags > 0].sort_values(ascending=False, kind="stable").index

@@ -72,7 +72,7 @@ def _value(widget: Any) -> Any:
 
 
 def _watched(widget: Any) -> Iterator[tuple[ipywidgets.Widget, str]]:
-    """What changes the value of an input: its own traits, or those of its parts."""
+    """Traits that change the value of an input, including those of its parts."""
     if hasattr(widget, "watched"):
         yield from widget.watched
         return
@@ -85,7 +85,7 @@ def _watched(widget: Any) -> Iterator[tuple[ipywidgets.Widget, str]]:
 
 
 def _named(name: str, widget: Any, value: Any) -> str:
-    """An input and what it said: parcel 000591."""
+    """An input with its value: parcel 000591."""
     label = getattr(widget, "description", "") or getattr(widget, "label", "") or name.replace("_", " ")
     if isinstance(widget, _SECRET):
         return f"another {label}"

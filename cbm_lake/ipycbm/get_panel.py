@@ -111,7 +111,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _follow(parcels: ParcelSet, days: Days) -> None:
-    """The days become those of the year that is chosen."""
+    """Set the dates to the selected year."""
 
     def set_year(_: object = None) -> None:
         if parcels.year.value:
@@ -205,7 +205,7 @@ def within(key: ParcelSetKey, polygon: dict[str, Any], lake: Lake | None = None)
 
 
 def _some(parcels: Columns, where: str) -> list[str]:
-    """The identifiers of an answer.
+    """Identifiers in an answer.
 
     Raises:
         NotFoundError: there is none.

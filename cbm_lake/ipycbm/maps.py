@@ -37,7 +37,7 @@ def leaflet() -> Any:
 
 
 def _map(parcels: ParcelSet) -> Any:
-    """A map that shows the area that is chosen."""
+    """Map of the selected area."""
     view = leaflet().Map(center=(50, 10), zoom=4, scroll_wheel_zoom=True, layout={"height": _HEIGHT})
 
     def go(_: object = None) -> None:

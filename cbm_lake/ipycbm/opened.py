@@ -40,5 +40,5 @@ def listen() -> None:
 
 
 def _variable(header: str) -> str:
-    """The variable in which a process finds a header."""
+    """Environment variable of a header."""
     return f"HTTP_{header.upper().replace('-', '_')}"

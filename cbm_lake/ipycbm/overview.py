@@ -95,7 +95,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
 
 
 def _named(key: ParcelSetKey) -> dict[str, Any]:
-    """The key as queries want it."""
+    """Key as query parameters."""
     return {**key, "ptype": key["ptype"] or ""}
 
 
@@ -108,7 +108,7 @@ def days(key: ParcelSetKey, lake: Lake | None = None) -> list[str]:
 def _values(
     lake: Lake, rows: pa.Table, key: ParcelSetKey, colour_by: str, day: str | None, table: Path | None, column: str
 ) -> Any:
-    """By what parcels are coloured, in the order of the rows; null where it is not known."""
+    """Values that colour the parcels, in row order; null where unknown."""
     if colour_by == "ndvi":
         if not day:
             raise NotFoundError("nothing is extracted of these parcels yet; extract Sentinel-2 with ipycbm.extract()")
@@ -146,7 +146,7 @@ def of_file(file: Path, column: str) -> tuple[Any, Any]:
 
 
 def _csv(file: Path) -> pa.Table:
-    """Identifiers stay as they are written."""
+    """Read CSV with identifiers as text."""
     with file.open("rb") as opened:
         first = opened.readline().decode("utf-8-sig", "replace").split(",")[0].strip().strip('"')
     options = pyarrow.csv.ConvertOptions(column_types={"pid": pa.string(), first: pa.string()})
@@ -184,7 +184,7 @@ class Layer:
         self._map.remove(self.overlay)
 
     def _follow(self, _: object = None) -> None:
-        """Draw what the map shows now."""
+        """Redraw for the current map view."""
         if not self._map.bounds:
             return
         (south, west), (north, east) = self._map.bounds

@@ -156,14 +156,14 @@ class Panel(ipywidgets.VBox):
             running.set_result(answer)
 
     def _take_newer(self) -> None:
-        """The values of a click in the meantime; where there was none, the action has ended."""
+        """Values of a click made meanwhile; if none, the action has ended."""
         with self._lock:
             self.busy, self._again = self._again, False
             if self.busy:
                 self.asked = self.form.values()
 
     def _answer(self) -> Any:
-        """What the action gives, shown unless a newer click waits; None where it failed."""
+        """Result of the action, displayed unless a newer click waits; None on failure."""
         answer = None
         for listener in LISTENERS:
             listener(self.button.description, self.form.loggable(self.asked))
@@ -184,13 +184,13 @@ class Panel(ipywidgets.VBox):
         return self.asked | {name: value for name, value in self.form.values().items() if not same(value, before[name])}
 
     def _changed(self) -> None:
-        """The form was changed: what was said of its former values goes."""
+        """Handle a change of the form: clear messages about former values."""
         if not self.busy:
             self.message.value = ""
         self._follow()
 
     def _follow(self) -> None:
-        """The form was changed, or a result came: mark the result as old, or as current."""
+        """Mark the result as stale or current after a change or a new result."""
         is_old = bool(self.result.children) and self._drawn_values is not None and self.form.differs(self._drawn_values)
         if is_old and self._fleeting and not self.busy:
             self.result.children, self._drawn_values, is_old = (), None, False
@@ -199,7 +199,7 @@ class Panel(ipywidgets.VBox):
         self.refresh()
 
     def _of_what(self) -> str:
-        """That a result is old, and of what it is."""
+        """Note that a result is stale, with the values that it belongs to."""
         changed = self.form.words(self._drawn_values or {})
         again = "the new one is loading" if self.busy else f"press {self.button.description} again"
         faded = f"<style>.{_OLD} {{ opacity: 0.4 }}</style>"
@@ -238,7 +238,7 @@ class reporting:  # noqa: N801 - it is used as a function is
 
 
 def _selected_values(values: Values, names: Collection[str]) -> Values:
-    """The values of those names; where one cannot be had, why."""
+    """Values by name, or the reason why one is unavailable."""
     selected = {name: value for name, value in values.items() if name in names}
     for value in selected.values():
         if isinstance(value, LakeError):
@@ -247,7 +247,7 @@ def _selected_values(values: Values, names: Collection[str]) -> Values:
 
 
 def _line(text: str, colour: str) -> str:
-    """Words in a colour; with a bar to scroll where they are very many."""
+    """Coloured text, scrollable if long."""
     box = "max-height: 120px; overflow: auto; line-height: 1.4"
     return f'<div style="color: {colour}; {box}">{html.escape(text)}</div>'
 
@@ -279,7 +279,7 @@ def rendered(value: Any) -> ipywidgets.Widget:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    """Rows as HTML, with nothing in them taken for markup; how many were left out."""
+    """Table as escaped HTML, and the number of omitted rows."""
     style = f"<style>.cbm-lake td, .cbm-lake th {{ {_CELL} }}</style>"
     more = f"<p>the first {_ROWS} rows</p>" if len(frame) > _ROWS else ""
     frame = frame.head(_ROWS)
@@ -300,7 +300,7 @@ def _picture(figure: Any) -> ipywidgets.Image:
 
 
 def _interactive(figure: Any) -> ipywidgets.HTML:
-    """A figure of hvplot in a frame that brings its own scripts, so that it also works without the network."""
+    """hvplot figure in an iframe with its own scripts, which works offline."""
     import holoviews
     from bokeh.embed import components
     from bokeh.resources import Resources

@@ -76,7 +76,7 @@ def _validate() -> Panel:
 
 
 def _findings(validation: qa.Validation) -> ipywidgets.Widget:
-    """What came of every step, the findings, and the report as files."""
+    """Results of each step, the findings, and the report files."""
     folder = Path(tempfile.mkdtemp(prefix="report-", dir=Workspace.here().create().temp))
     files = [folder / f"validation{extension}" for extension in (".html", ".json", ".parquet")]
     for path in files:
@@ -88,7 +88,7 @@ def _findings(validation: qa.Validation) -> ipywidgets.Widget:
 
 
 def _sample(desk: Desk) -> Panel:
-    """Draws a sample and puts it on the desk."""
+    """Draw a sample and open it for inspection."""
 
     def draw(parcels: Path, targets: Path | None, holding_groups: str, extraction_id: str, **options: Any) -> qa.Sample:
         groups = [group.strip() for group in holding_groups.split(",") if group.strip()]
@@ -214,7 +214,7 @@ class Desk(ipywidgets.VBox):
         return ""
 
     def _unchoose(self, _: object) -> None:
-        """A verdict that was chosen for one parcel is not one on another."""
+        """Reset the verdict when the parcel changes."""
         self.record.inputs["verdict"].value = None
 
     def refresh(self, sample: str) -> None:
@@ -228,7 +228,7 @@ class Desk(ipywidgets.VBox):
         self.look.submit()
 
     def _open(self, key: ParcelSetKey, sample: str | None, limiting_quality: float) -> Opened:
-        """The verdicts, and the counts by group; the next look is at the first parcel without a verdict."""
+        """Verdicts and counts by group; opens the first parcel without a verdict."""
         if not sample:
             raise InvalidInputError("there is no sample yet; draw one first")
         judged = qa.verdicts(sample, lake=self.lake)
@@ -257,7 +257,7 @@ class Desk(ipywidgets.VBox):
         return ipywidgets.VBox([ipywidgets.HTML(legend), view, rendered(opened.counts), handed])
 
     def _geometries(self, key: ParcelSetKey, pids: list[str]) -> gpd.GeoSeries:
-        """The geometries of those parcels that the lake has."""
+        """Geometries of the parcels that are in the lake."""
         lake = self.lake or open_lake()
         try:
             rows = lake.read_parcels(lake.parcel_set(**key), ["id", "geometry", "epsg"])
@@ -278,7 +278,7 @@ class Desk(ipywidgets.VBox):
         return [figure(key["aoi"], key["year"], pid, key["ptype"], **of) for figure in figures]
 
     def _record(self, inspected: dict[str, Any] | str, verdict: str | None, note: str, who: str) -> str:
-        """A verdict on what was seen when the button was pressed."""
+        """Record a verdict on what was displayed when the button was pressed."""
         if verdict is None:
             raise InvalidInputError(f"no verdict is chosen; take {', '.join(VERDICTS)}")
         if isinstance(inspected, str):
@@ -296,7 +296,7 @@ class Desk(ipywidgets.VBox):
 
 
 def _guide(lake: Lake | None = None) -> Panel:
-    """Goes from parcels and scenes to images of a sample's parcels as far as it can, and says what is missing."""
+    """Run the workflow as far as possible and report what is missing."""
 
     def go(aoi: str, year: int, workers: int, progress: Progress, **settings: str) -> str:
         options: dict[str, Any] = {name: value.strip() or None for name, value in settings.items()}

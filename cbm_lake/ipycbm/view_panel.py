@@ -173,7 +173,7 @@ def _chips(parcels: Kept) -> Panel:
 
 
 def _single(parcel: Parcel, days: tuple[date, date], view: str) -> dict[str, ipywidgets.Image]:
-    """The images of a parcel one by one, which the sheet left in its folder, by their dates."""
+    """Individual images of a parcel by date, from the files of the sheet."""
     figures = views.view(view)
     name, folder = figures.name, get.chip_images.folder_of(get.folders.place(*parcel, ""), figures.card.name)
     files = sorted(folder.glob(f"{name}_????-??-??.png"))
@@ -279,7 +279,7 @@ def _notes(parcels: Kept) -> ipywidgets.Widget:
 
 
 def _folders(parcel: Parcel) -> list[Path]:
-    """Where there is something of a parcel.
+    """Folders of a parcel that exist.
 
     Raises:
         NotFoundError: nowhere.
@@ -293,7 +293,7 @@ def _folders(parcel: Parcel) -> list[Path]:
 
 
 def _delete(parcels: Kept) -> Panel:
-    """Deletes the files of a parcel: says what that is, and deletes what a person made only where that is said too."""
+    """Delete the files of a parcel; files made by a person need a separate confirmation."""
 
     def delete(parcel: Parcel, sure: bool, written: bool) -> object:
         leftover_files = get.leftovers.of_folders(_folders(parcel))

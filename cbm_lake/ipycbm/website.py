@@ -164,14 +164,14 @@ def serve(
 
 
 class _Leaving(VoilaShutdownKernelHandler):
-    """Ends the process of a page that is closed; without this Voila refuses its own page's wish, which has no token."""
+    """Shuts down the kernel of a closed page; Voila alone would refuse the request, which has no token."""
 
     def check_xsrf_cookie(self) -> None:
         """Disabled: the URL contains the kernel id, which only its own page knows."""
 
 
 class _Odd(Matcher):
-    """Requests for what no page of ours has: a path that a browser could take for another site's, when sent there."""
+    """Matches paths that no page has and that a browser could resolve to another site."""
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         """Matcher interface of tornado: {} for such a request, else None."""
@@ -182,7 +182,7 @@ class _Odd(Matcher):
 
 @stream_request_body
 class _Bodiless(RequestHandler):
-    """Answers before the body of a request comes, and throws that away."""
+    """Answers before the request body arrives, and discards it."""
 
     def set_default_headers(self) -> None:
         """Announce that the connection closes, before the client reuses it."""
@@ -202,7 +202,7 @@ class _Nothing(_Bodiless):
 
 
 class _Strangers(Matcher):
-    """Requests without a login that holds; of all others it is noted whose they are.
+    """Matches requests without a valid login; records the account of all others.
 
     Args:
         accounts: who may come in; None is everybody.
@@ -229,7 +229,7 @@ class _Strangers(Matcher):
 
 
 class _Login(_Bodiless):
-    """Asks for name and password; whoever gives them right is let in by a cookie."""
+    """Asks for name and password, and sets a login cookie."""
 
     def initialize(self, door: Door, secret: bytes) -> None:
         """Store the arguments of the rule."""
@@ -293,5 +293,5 @@ def _cookie(request: HTTPServerRequest) -> str | None:
 
 
 def _mark(hashed: str) -> str:
-    """What changes with the password, so that a new one ends earlier logins."""
+    """Digest that changes with the password, which invalidates earlier logins."""
     return hashlib.sha256(hashed.encode()).hexdigest()[:16]

@@ -129,7 +129,7 @@ def _layers(
 
 
 def _grid(grids: Sequence[Grid], lon: float, lat: float, chipsize: float) -> Grid:
-    """Pixels of 10 m that fit those of the first of some grids, in a square round a position that all of them cover."""
+    """A 10 m grid aligned to the first grid, over the square around a position that all grids cover."""
     first = grids[0]
     x, y = transformer(4326, first.epsg).transform(lon, lat)
     size = max(1, round(chipsize / _PIXEL))
@@ -144,7 +144,7 @@ def _grid(grids: Sequence[Grid], lon: float, lat: float, chipsize: float) -> Gri
 
 
 def _resampled(cutout: Cutout, grid: Grid) -> NDArray[np.number]:
-    """A cutout in the pixels of a grid, the nearest of its own; 0 outside."""
+    """Resample a cutout to a grid by nearest neighbour; 0 outside."""
     target = np.zeros(grid.shape, cutout.pixels.dtype)
     reproject(
         cutout.pixels,

@@ -150,12 +150,12 @@ def load(
 
 
 def _of_same_geometries(before: ParcelSet, version: str, changes: Changes) -> str:
-    """The version of parcels whose geometries are those in force: its first part is theirs, even if 0.1 made it."""
+    """Version of parcels with unchanged geometries: the first part of the hash is inherited, even from 0.1."""
     return f"{before.outlines}_{version.partition('_')[2]}" if changes else before.version
 
 
 def _of_changes(changes: Changes | None, parcels: int, mapped: dict[str, str]) -> Iterator[str]:
-    """What the user may not expect of a delivery, whose columns `mapped` are the identifier and the crop."""
+    """Notes on unexpected changes in a delivery; `mapped` are the columns of identifier and crop."""
     removed = [name for name in changes.columns_removed if name not in mapped.values()] if changes else []
     if removed:
         names = ", ".join(removed)
@@ -173,7 +173,7 @@ def _of_changes(changes: Changes | None, parcels: int, mapped: dict[str, str]) -
 
 
 def _of_types(lake: Lake, table: pa.Table) -> Iterator[str]:
-    """Columns that other sets have in another type."""
+    """Notes on columns whose type differs in other sets."""
     mixed = lake.mixed_columns() if len(lake.parcel_sets()) > 1 else {}
     names = {name.casefold() for name in table.column_names}
     for name, types in mixed.items():

@@ -95,7 +95,7 @@ def _of_geometries(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[n
 
 
 def _of_columns(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[np.int64]) -> dict[str, Any]:
-    """The parts of Changes that are about columns; names that differ in capitals only are one."""
+    """Column part of `Changes`; names are compared case-insensitively."""
     names = attributes_of(lake.schema_of_parcels(before).empty_table()).column_names
     former = {name.casefold(): name for name in names}
     mine = {name.casefold(): name for name in now.column_names}
@@ -115,7 +115,7 @@ def _of_columns(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[np.i
 
 
 def _different(before: pa.ChunkedArray, now: pa.ChunkedArray, rows: NDArray[np.int64]) -> int:
-    """Of how many parcels in both versions the texts or bytes differ, a missing one from every other."""
+    """Number of parcels in both versions whose values differ; null differs from any value."""
     count, common = 0, np.flatnonzero(rows >= 0)
     for start in range(0, len(common), CHUNK):
         portion = common[start : start + CHUNK]

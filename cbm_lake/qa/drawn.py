@@ -105,7 +105,7 @@ def latest(folder: Path, extraction_id: str) -> Path | None:
 
 
 def _samples_in(folder: Path, extraction_id: str) -> list[tuple[int, Path]]:
-    """The samples of an id that are there, with their numbers."""
+    """Samples with an id in a folder, with their numbers."""
     name = re.compile(re.escape(extraction_id) + r"_extracted_sample_\d{4}-\d\d-\d\d_\d{6}\.parquet")
     files = [path for path in folder.glob("*.parquet") if name.fullmatch(path.name)]
     return [(int((pq.read_schema(path).metadata or {}).get(_NUMBER, 0)), path) for path in files]
@@ -113,7 +113,7 @@ def _samples_in(folder: Path, extraction_id: str) -> list[tuple[int, Path]]:
 
 @contextmanager
 def _reserved(folder: Path, extraction_id: str) -> Iterator[str]:
-    """A time stamp under which no other sample of that id is, nor one that is just being written."""
+    """Reserve a timestamp that no other sample of that id has."""
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         stamp = f"{datetime.now():%Y-%m-%d_%H%M%S}"
@@ -134,7 +134,7 @@ def _reserved(folder: Path, extraction_id: str) -> Iterator[str]:
 
 
 def _write_csv(rows: pa.Table, path: Path) -> None:
-    """Quotes only where they are needed, which Arrow's writer does not know."""
+    """Write CSV with minimal quoting, which Arrow's writer lacks."""
     with durable.replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(rows.column_names)

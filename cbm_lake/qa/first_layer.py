@@ -227,7 +227,7 @@ class _Columns:
         return self._at("validate_dtypes", message, name, rows, details, count=len(rows) or len(values))
 
     def _boolean(self, name: str, values: pd.Series, got: str) -> Finding | None:
-        """A boolean column has one pair of truths, and no gaps."""
+        """Boolean columns contain one pair of truth values and no nulls."""
         distinct = values.drop_duplicates()
         said = {str(value).lower() for value in distinct}
         if any(said <= truths for truths in _TRUTHS):
@@ -242,7 +242,7 @@ class _Columns:
         return self._ordered(self._ask("area_format", areas=self._numbers(names)))
 
     def _ask(self, question: str, params: dict[str, Any] | None = None, **tables: pa.Table) -> pa.Table:
-        """The answer of sql/validation/<question>.sql over these tables."""
+        """Run sql/validation/<question>.sql on these tables."""
         for name, table in tables.items():
             self._connection.register(name, table)
         return self._connection.sql(queries.get(f"validation.{question}").sql, params=params or {}).to_arrow_table()
@@ -264,7 +264,7 @@ class _Columns:
         return pa.table({"row": self._rows} | {name: tablefiles.numbers(self.frame[name]) for name in names})
 
     def _ordered(self, answer: pa.Table) -> dict[str, dict[str, Any]]:
-        """What was found by column, in the order of the table."""
+        """Findings by column, in table order."""
         groups = {group.pop("field"): group for group in answer.to_pylist()}
         return {name: groups[name] for name in self.table.columns if name in groups}
 
@@ -280,7 +280,7 @@ class _Columns:
         severity: str = ERROR,
         count: int | None = None,
     ) -> Finding:
-        """A finding about rows of a column, which are named by their id."""
+        """Finding about rows of a column, identified by id."""
         row_ids = self.frame[self.table.id].iloc[[row - 1 for row in rows]]
         ids = [
             f"row {row}" if name is None else name

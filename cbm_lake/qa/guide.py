@@ -51,7 +51,7 @@ class Settings:
 
 
 class _LackingError(NotFoundError):
-    """Something was not given yet."""
+    """A required setting is missing."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Step:
 
 @dataclass(frozen=True)
 class _Way:
-    """What every step works with."""
+    """Context shared by the steps."""
 
     lake: Lake
     aoi: str
@@ -149,7 +149,7 @@ def workflow(
 
 
 def _stored_settings(file: Path) -> Settings:
-    """The settings of earlier calls."""
+    """Settings of earlier calls."""
     try:
         return Settings(**json.loads(file.read_text("utf-8"))) if file.exists() else Settings()
     except (OSError, ValueError, TypeError) as error:
@@ -157,7 +157,7 @@ def _stored_settings(file: Path) -> Settings:
 
 
 def _with(stored: Settings, changes: dict[str, Any]) -> Settings:
-    """The settings with those of this call."""
+    """Merge settings with those of this call."""
     names = {item.name for item in fields(Settings)}
     if unknown := sorted(set(changes) - names):
         raise InvalidInputError(f"no setting {', '.join(unknown)}; there are: {', '.join(sorted(names))}")
@@ -175,7 +175,7 @@ def _with(stored: Settings, changes: dict[str, Any]) -> Settings:
 
 
 def _keep(file: Path, settings: Settings) -> None:
-    """Write the settings for later calls, if there are any."""
+    """Store the settings for later calls, if there are any."""
     if settings == Settings() and not file.exists():
         return
     try:

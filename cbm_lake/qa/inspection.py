@@ -79,7 +79,7 @@ def inspect(
 
 
 def _find(row: Mapping[str, object], sample: list[dict[str, object]]) -> None:
-    """Raise NotFoundError unless a verdict is about a row of the sample."""
+    """Raise NotFoundError unless the verdict refers to a row of the sample."""
     of_parcel = [sampled for sampled in sample if sampled["gsa_par_id"] == row["pid"]]
     if not of_parcel:
         raise NotFoundError(f"no parcel {row['pid']!r} in sample {row['sample_id']!r}; take one of its gsa_par_id")
@@ -193,7 +193,7 @@ def sampled_parcels(sample_id: str, folder: str | Path | None = None) -> list[st
 
 
 def _concerns(inspection: Mapping[str, object], sampled: Mapping[str, object]) -> bool:
-    """Whether a verdict is about a row of the sample."""
+    """Whether a verdict refers to a row of the sample."""
     return (
         inspection["pid"] == sampled["gsa_par_id"]
         and inspection["holding_id"] in (None, sampled["gsa_hol_id"])
@@ -202,7 +202,7 @@ def _concerns(inspection: Mapping[str, object], sampled: Mapping[str, object]) -
 
 
 def _sample_rows(sample_id: str, folder: str | Path | None) -> pa.Table:
-    """The latest sample of that id, as its Parquet file has it."""
+    """Rows of the latest sample with that id, from its Parquet file."""
     directory = Path(folder) if folder else Workspace.here().root / OUTPUT
     with translated("read", str(directory)):
         files = drawn.latest(directory, sample_id)

@@ -37,7 +37,7 @@ class Options(BaseModel):
     @field_validator("holding_groups", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """A list from an INI file or the command line is text with commas."""
+        """Split comma-separated text of an INI file or the command line."""
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 

@@ -122,7 +122,7 @@ def look_through(listed: Listed, texts: Sequence[str], numbers: Sequence[str]) -
 
 
 def _read_file(path: Path, numbers: Sequence[str]) -> pa.Table:
-    """A Parquet file as it is, any other as CSV with every column as text but the numbers."""
+    """Read Parquet as is, other files as CSV with all columns as text except numeric ones."""
     if not path.is_file():
         raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'not there'}; give the path of a file")
     with _readable(str(path)):
@@ -191,7 +191,7 @@ def _of_wrong_type(column: str, values: pa.ChunkedArray, kind: pa.DataType) -> s
 
 
 def _is(rows: pa.Table, column: str, kind: Callable[[pa.DataType], bool]) -> bool:
-    """Whether a column is there, once, and of a kind."""
+    """Whether a column exists exactly once, with that type."""
     return rows.column_names.count(column) == 1 and kind(rows[column].type)
 
 
@@ -238,6 +238,6 @@ def _unfit_targets(rows: pa.Table, groups: Sequence[str]) -> Iterator[str]:
 
 
 def _numbered(wrong: pa.ChunkedArray | pa.Array) -> str:
-    """Row numbers, the first data row is 1."""
+    """Row numbers, starting at 1."""
     rows = np.flatnonzero(np.asarray(wrong)) + 1
     return f"{'rows' if len(rows) > 1 else 'row'} {some(rows.tolist())}"

@@ -73,7 +73,7 @@ def _shares(axes: Axes, buckets: list[dict[str, Any]]) -> None:
 
 
 def _courses(axes: Axes, sample: Sample, buckets: list[dict[str, Any]]) -> None:
-    """One step line per bucket: % of its target over the number of rows in the whole sample."""
+    """One step line per bucket: % of its target over the number of rows added."""
     names = np.asarray(sample.rows["bucket_id"])
     added = np.asarray(sample.rows["order_added"])
     for bucket in sorted(buckets, key=lambda bucket: bucket["selected"] < bucket["target"]):
@@ -88,7 +88,7 @@ def _courses(axes: Axes, sample: Sample, buckets: list[dict[str, Any]]) -> None:
 
 
 def _percent(selected: Any, target: int) -> Any:
-    """A bucket that wants nothing has all it wants."""
+    """Fill level in %; 100 for a target of 0."""
     return 100 * selected / target if target else 100 + 0 * selected
 
 

@@ -68,7 +68,7 @@ class SecondLayer:
     # -- tables -------------------------------------------------------------------------------------------------------
 
     def _measured(self, progress: Progress | None) -> dict[str, Measured]:
-        """The geometries of all tables; the pairs of those that overlap become the table pairs."""
+        """Measure the geometries of all tables; overlapping pairs become the table `pairs`."""
         shapes = {name: source.shapes for name, source in self.sources.items() if source.shapes is not None}
         total = sum(len(source_shapes.values) * (1 + (name in self.checked)) for name, source_shapes in shapes.items())
         done, measured, pairs = 0, {}, [_PAIRS.empty_table()]
@@ -101,13 +101,13 @@ class SecondLayer:
             self._connection.sql(queries.get(f"validation.{view}").sql).create_view(view)
 
     def _ids(self, name: str) -> pa.Array:
-        """What names each row; its number where it has no identifier."""
+        """Row labels; the row number if there is no identifier."""
         ids = self.sources[name].ids()
         rows = pa.array([f"row {row}" for row in range(1, len(ids) + 1)])
         return pc.coalesce(ids, rows)
 
     def _columns(self, name: str, names: tuple[str, ...]) -> pa.Table:
-        """Columns of a table as text or float64; columns that are not there are null."""
+        """Columns as text or float64; absent columns are null."""
         source = self.sources[name]
         columns: dict[str, pa.Array] = {"row": pa.array(range(1, len(source.frame) + 1), pa.int64())}
         for column in names:

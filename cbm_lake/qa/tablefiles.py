@@ -118,7 +118,7 @@ def _read_file(path: Path, name: str, table: TableType) -> Source:
 
 
 def _unzipped(path: Path, folder: str) -> Path:
-    """The first file of a known format in a zip archive, extracted together with the files that belong to it."""
+    """Extract the first supported file of a zip archive with its sidecar files."""
     with _readable(str(path)), archives.opened(path) as archive:
         names = [member.filename for member in archives.files_of(archive)]
         member = next((name for name in names if name.lower().endswith(_EXTENSIONS)), None)
@@ -129,7 +129,7 @@ def _unzipped(path: Path, folder: str) -> Path:
 
 @contextmanager
 def _readable(name: str) -> Iterator[None]:
-    """Turn what the reading libraries raise, or warn of, into one line that names the file."""
+    """Convert errors and warnings of the reading libraries to one line that names the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # more values than columns: they would be lost
@@ -182,7 +182,7 @@ def _read_csv(path: Path, name: str, table: TableType) -> Source:
 
 
 def _opening(path: Path, name: str) -> tuple[str, list[str]]:
-    """The encoding of a CSV file and the names in its first line."""
+    """Encoding and header names of a CSV file."""
     encoding = _encoding(path)
     header = pd.read_csv(path, sep=";", encoding=encoding, header=None, nrows=1, dtype=str, keep_default_na=False)
     names = [str(column) for column in header.iloc[0]]
@@ -192,7 +192,7 @@ def _opening(path: Path, name: str) -> tuple[str, list[str]]:
 
 
 def _encoding(path: Path) -> str:
-    """What the byte order mark or all the words of a file say; a guess is logged."""
+    """Encoding from the byte order mark, else guessed from the text; guesses are logged."""
     decision = encoding_of(path)
     if decision.note:
         log.warning("%s: %s", path, decision.note)
@@ -213,13 +213,13 @@ def _read_parquet(path: Path, name: str, table: TableType) -> Source:
 
 
 def _primary(table: pa.Table) -> GeometryColumn | None:
-    """The column that GeoParquet's metadata call the geometry, where the table has it."""
+    """Primary geometry column of GeoParquet metadata, if the table has it."""
     column = primary_column(table.schema)
     return column if column and column.name in table.column_names else None
 
 
 def _field_crs(field: pa.Field) -> CRS | None:
-    """The coordinate system that a column of the type geoarrow.wkb names."""
+    """Coordinate system of a geoarrow.wkb field."""
     metadata = json.loads((field.metadata or {}).get(b"ARROW:extension:metadata", b"{}"))
     return coordinate_system(metadata.get("crs"))
 
@@ -251,7 +251,7 @@ def _from_arrow(name: str, read: pa.Table, table: TableType) -> Source:
 
 
 def _binary(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Geometries with room for more than 2 GB."""
+    """Cast geometries to large_binary, for more than 2 GB."""
     if isinstance(values.type, pa.BaseExtensionType):
         values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
     wide = pa.large_binary() if pa.types.is_binary(values.type) else pa.large_string()
@@ -259,7 +259,7 @@ def _binary(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _frame(name: str, read: pa.Table, table: TableType) -> pd.DataFrame:
-    """The columns that matter, in lower case."""
+    """Relevant columns, in lower case."""
     read = read.rename_columns(_lowered(read.column_names, name))
     needed = {*table.columns, *table.texts}
     columns = {column: read[column] for column in read.column_names if column in needed}
@@ -280,7 +280,7 @@ def _lowered(names: list[str], source: str) -> list[str]:
 
 
 def _first(names: Iterable[object], candidates: tuple[str, ...]) -> str | None:
-    """The column whose name stands first among the known ones, in any case."""
+    """First known name among the columns, in any case."""
     spelling = {str(name).lower(): str(name) for name in names}
     return next((spelling[name] for name in candidates if name in spelling), None)
 

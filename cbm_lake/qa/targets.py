@@ -15,7 +15,7 @@ _LEAST_OF_STEPS: Final = 60
 
 
 def _share(rows: int, limit: int) -> int:
-    """One in twenty rows, halves rounded to even, at least 1; of more than `limit` rows as many as of `limit`."""
+    """5 % of the rows, rounded half to even, at least 1; capped at the target of `limit` rows."""
     return round(min(rows, limit) * SHARE) or 1
 
 

@@ -99,12 +99,12 @@ def _validated(tables: dict[str, Table], checked: set[str], progress: Progress |
 
 
 def _lacking(source: Source) -> bool:
-    """Whether a table that is only referred to lacks the very columns by which that is done."""
+    """Whether a referenced table lacks the key columns."""
     return not set(source.table.key) <= set(source.frame.columns)
 
 
 class _Run:
-    """The steps made so far, and what they found."""
+    """Steps and findings so far."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []

@@ -110,7 +110,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _numbered(features: Features, key: str | None) -> Features:
-    """With row numbers, where they are asked for of a file that has none of its own."""
+    """Append row numbers if requested and the file has none."""
     names = features.columns.column_names
     if key is None or key.lower() not in ROW_NUMBERS or key in names:
         return features
@@ -121,7 +121,7 @@ def _numbered(features: Features, key: str | None) -> Features:
 
 @contextmanager
 def _readable(path: str) -> Iterator[list[str]]:
-    """Turn what the reading libraries raise or warn of into one line that names the file."""
+    """Convert errors and warnings of the reading libraries to one line that names the file."""
     warned: list[str] = []
     try:
         with warnings.catch_warnings(record=True) as caught:

@@ -100,7 +100,7 @@ def _holds_geometries(values: pa.ChunkedArray) -> bool:
 
 
 def _first(values: pa.ChunkedArray) -> Iterator[str | bytes]:
-    """The first values that are not empty."""
+    """First non-null values."""
     for chunk in values.chunks:
         filled = [value for value in chunk.drop_null().slice(0, 10 * _LOOKED_AT).to_pylist() if value]
         if filled:

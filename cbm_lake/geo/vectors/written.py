@@ -23,7 +23,7 @@ def check_whole(path: Path, rows: int, fields: int) -> None:
 
 
 def _has_last(path: Path, rows: int) -> bool:
-    """Whether the last feature can be read of a file whose header, which comes first, says how many follow."""
+    """Whether the last of the features announced in the header can be read."""
     try:
         return not rows or len(pyogrio.raw.read(path, columns=[], skip_features=rows - 1)[2]) == 1
     except ValueError:  # what pyogrio raises of a feature that it cannot pass over

@@ -122,7 +122,7 @@ def covering(
 
 
 def _over(rows: list[_Row], point: shapely.Point, square: shapely.Geometry) -> Iterator[Scene]:
-    """The scenes whose footprint covers a point, and how much of a square they cover."""
+    """Scenes whose footprint covers a point, with their coverage of a square."""
     for row in rows:
         footprint = shapely.make_valid(shapely.from_wkb(row["footprint"]))
         if footprint.covers(point):
@@ -162,7 +162,7 @@ def check_square(lon: float, lat: float, chipsize: float) -> None:
 
 
 def _square(lon: float, lat: float, metres: float) -> shapely.Geometry:
-    """A chip in degrees, well enough to compare how much of it scenes cover."""
+    """Approximate extent of a chip in degrees, to compare coverage."""
     up = metres / 2 / 111_320
     across = up / max(np.cos(np.radians(lat)), 0.01)
     return shapely.box(lon - across, lat - up, lon + across, lat + up)

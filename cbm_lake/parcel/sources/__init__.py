@@ -66,7 +66,7 @@ def here(lake: Lake | None = None) -> Source:
 
 @lru_cache(_SERVERS)
 def _server(url: str, user: str, password: str) -> ApiSource:
-    """One source for each account, since it remembers what was asked for."""
+    """One source per account, since it caches answers."""
     return ApiSource(url, user, password)
 
 

@@ -109,7 +109,7 @@ class InMemory:
 
     @cached_property
     def _order(self) -> Any:
-        """The places of the parcels in the order of their identifiers."""
+        """Row numbers of the parcels, sorted by identifier."""
         return pc.sort_indices(self._rows["pid"]).to_numpy()
 
     def _rows_at(self, places: Any) -> list[Row]:
