@@ -137,7 +137,7 @@ def metres_per_unit(crs: CrsLike) -> float:
 
 
 def _loose_bounds(shapes: Shapes, crs: CrsLike) -> Floats:
-    """Conservative boxes in degrees, from one vertex of each geometry for speed."""
+    """Conservative boxes in degrees, from the centre of each geometry's box for speed."""
     west, south, east, north = shapely.bounds(shapes).T
     lon, lat = transformer(crs, DEGREES).transform((west + east) / 2, (south + north) / 2)
     return loose_bounds(np.asarray(lon), np.asarray(lat), east - west, north - south, metres_per_unit(crs))

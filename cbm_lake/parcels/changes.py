@@ -115,7 +115,7 @@ def _of_columns(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[np.i
 
 
 def _different(before: pa.ChunkedArray, now: pa.ChunkedArray, rows: NDArray[np.int64]) -> int:
-    """Number of parcels in both versions whose values differ; null differs from any value."""
+    """Number of parcels in both versions whose values differ; null differs from any other value."""
     count, common = 0, np.flatnonzero(rows >= 0)
     for start in range(0, len(common), CHUNK):
         portion = common[start : start + CHUNK]

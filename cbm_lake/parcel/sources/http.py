@@ -105,7 +105,7 @@ class Server:
         raise SourceError(f"{name} cannot be fetched from {self.url} ({_reason(problem)}); try again") from problem
 
     def _download(self, url: str, name: str) -> bytes:
-        """Download completely, with retries."""
+        """Download a file completely."""
         with self._public.get(url, stream=True, timeout=_SECONDS) as answer:
             _check(answer, name)
             content = bytearray()
