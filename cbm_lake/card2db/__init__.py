@@ -300,7 +300,7 @@ def creodias(
 
 
 def _with_rasters(item: dict[str, Any], card: str) -> list[dict[str, Any]]:
-    """The item as its product tells it, where that can be reached from this machine; else as it is.
+    """Replace an item by the one built from its local product, if accessible.
 
     Raises:
         InvalidInputError: the product is of another kind than the card.

@@ -32,7 +32,7 @@ _TITLE_METRES = re.compile(r"\b(?P<metres>\d{2})\s?m\b")
 _NOT_BOTTOM = re.compile(r"(?:^|[^a-z])toa(?:[^a-z]|$)|top of atmosphere", re.IGNORECASE)
 _NOT_MEASURED = re.compile(r"mask|angle|incidence|looks|layover|shadow|ratio|noise|calibration|schema", re.IGNORECASE)
 _SLOPES_KEPT = re.compile(r"(?:^|[\s/_-])(?:SRE[_-]|sigma0|(?:vv|vh)-s-lin)", re.IGNORECASE)
-"""MAJA's SRE beside FRE, sigma0 beside gamma0."""
+"""Alternatives without slope correction: MAJA's SRE (to FRE), sigma0 (to gamma0)."""
 _DECIBEL = re.compile(r"(?:^|[^a-z])(?:db|decibels?|log)(?:[^a-z]|$)", re.IGNORECASE)
 _GROUP = re.compile(r"/measurements/reflectance(?:/r(?P<metres>\d{2})m)?$")
 _SIZE = re.compile(r"[_-]\d{2,3}m$", re.IGNORECASE)
@@ -40,7 +40,7 @@ _SIZE = re.compile(r"[_-]\d{2,3}m$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Candidate:
-    """An asset that may be the raster of a band."""
+    """An asset that may contain a band."""
 
     band: str
     key: str
@@ -109,14 +109,14 @@ def _file(asset: Asset) -> str:
 
 
 def _is_other(key: str, asset: Asset) -> bool:
-    """Whether an asset is a picture, metadata, an archive, or not what reached the ground."""
+    """Whether an asset is a preview, metadata, an archive, or not of the surface."""
     path = urlsplit(str(asset["href"])).path
     other = _NO_RASTERS.search(str(asset.get("type") or "")) or _NO_FILES.search(path)
     return bool(other or _OTHER_ROLES.intersection(asset.get("roles") or ()) or _NOT_BOTTOM.search(key))
 
 
 def _candidates(key: str, asset: Asset, card: Card) -> Iterator[_Candidate]:
-    """What bands an asset may be the raster of, by the first thing that says so."""
+    """Bands that an asset may contain, by the first source that states them."""
     group = _GROUP.search(asset["href"]) if "zarr" in (asset.get("type") or "") else None
     if group is not None:
         yield from _in_group(key, asset, group["metres"])
@@ -135,7 +135,7 @@ def _candidates(key: str, asset: Asset, card: Card) -> Iterator[_Candidate]:
 
 
 def _by_words(key: str, asset: Asset, metres: float | None, card: Card) -> Iterator[_Candidate]:
-    """What band the title of an asset tells, else the name of its file."""
+    """Band name in the asset's title, else in its file name."""
     title, file = str(asset.get("title") or ""), _file(asset).rpartition(".")[0]
     if _NOT_MEASURED.search(f"{key} {title} {file}"):
         return
@@ -152,13 +152,13 @@ def _by_words(key: str, asset: Asset, metres: float | None, card: Card) -> Itera
 
 @cache
 def _file_band(card: str) -> re.Pattern[str]:
-    """The band at the end of the name of a card's file, and its pixel size."""
+    """Band and pixel size at the end of a file name."""
     names = "|".join((r"B\d{1,2}", *cards.get(card).rasters))
     return re.compile(rf"(?:^|[_.-])(?P<band>{names})(?:[_-](?P<metres>\d\d)m)?$", re.IGNORECASE)
 
 
 def _in_group(key: str, asset: Asset, metres: str | None) -> Iterator[_Candidate]:
-    """The bands of a group of EOPF products, which has one array per band, or one group per pixel size with these."""
+    """Bands of an EOPF product group, with one array per band or one group per pixel size."""
     stated = _bands(asset) or [{"name": band} for band in cards.S2.resolutions]
     for entry in stated:
         band = cards.S2.band_named(str(entry.get("name") or ""))
@@ -171,7 +171,7 @@ def _in_group(key: str, asset: Asset, metres: str | None) -> Iterator[_Candidate
 
 
 def _is_copy(key: str, card: Card) -> bool:
-    """Whether a key names a band at a pixel size that is not the card's: B04_20m."""
+    """Whether a key is a band resampled to another pixel size than the card's: B04_20m."""
     return card.asset_band(_SIZE.sub("", key)) is not None
 
 
@@ -180,13 +180,13 @@ def _bands(asset: Asset) -> list[Any]:
 
 
 def _stated_band(entry: Mapping[str, Any], card: Card) -> str | None:
-    """The band of an entry of `bands` by its name, else by its common name."""
+    """Band of a `bands` entry, by name, else by common name."""
     names = (entry.get("name"), entry.get("eo:common_name"), entry.get("common_name"))
     return next((band for name in names if name and (band := card.band_named(str(name)))), None)
 
 
 def _metres(asset: Asset) -> float | None:
-    """The pixel size that an asset states in metres."""
+    """Stated pixel size of an asset in metres."""
     transform, raster = asset.get("proj:transform"), _raster(asset)
     if transform:
         return abs(fields.number(transform[0], "proj:transform"))
@@ -195,7 +195,7 @@ def _metres(asset: Asset) -> float | None:
 
 
 def _fits(candidate: _Candidate, card: Card) -> bool:
-    """Whether a candidate is of the card, at its pixel size; grids of radar are looked at when they are read."""
+    """Whether a candidate has the card's band and pixel size; radar grids are checked when read."""
     band, key = candidate.band, f"{candidate.key} {candidate.asset.get('title') or ''}"
     if not card.is_optical:
         coherence = bool(re.search(r"(?:^|[^a-z])coh", key, re.IGNORECASE))
@@ -212,7 +212,7 @@ def _has_size(candidate: _Candidate, card: Card) -> bool:
 
 
 def _raster(asset: Asset) -> Mapping[str, Any]:
-    """The first entry that tells of the numbers in a raster."""
+    """First entry of raster:bands or bands, which describes the pixel values."""
     first_entry: Mapping[str, Any] = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
     return first_entry
 

@@ -118,7 +118,7 @@ def in_zip(path: Path, marker: re.Pattern[str]) -> list[Container]:
 
 
 def _check(path: Path, entries: list[zipfile.ZipInfo]) -> None:
-    """Refuse an archive that holds what no product holds."""
+    """Refuse archives with members that no product has."""
     archives.refuse_encrypted(path, entries)
     for entry in entries:
         if reason := _oddity(entry):
@@ -126,7 +126,7 @@ def _check(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _oddity(entry: zipfile.ZipInfo) -> str:
-    """What no member of a product is; empty where it may be one."""
+    """Reason why a member cannot belong to a product, or ""."""
     if entry.filename.lower().endswith(".zip"):
         return "is an archive itself"
     if entry.compress_type not in _METHODS:
@@ -136,7 +136,7 @@ def _oddity(entry: zipfile.ZipInfo) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """An archive, its errors as ours."""
+    """Open an archive, translating errors."""
     try:
         with archives.opened(path) as archive:
             yield archive

@@ -25,7 +25,7 @@ Statement = tuple[str, str]
 _LEVEL_IN_NAME = re.compile(r"(?:MSI|^|[^A-Z0-9])_?(?P<level>L[123][A-D])(?:[^A-Z0-9]|$)")
 _FORCE = re.compile(r"LEVEL2_SEN2[A-D]")
 _FOREIGN: Final = ("HLS", "LANDSAT", "L[CETM]0[4-9]_", "ALOS", "MODIS", "VIIRS", "PROBAV", "S3[AB]_")
-"""Words for what is of no Sentinel; `Mission.words` says which of them mean a mission of ours."""
+"""Patterns of other missions; `Mission.words` lists those that belong to a supported one."""
 _COMPOSITE = re.compile(
     r"MOSAIC|COMPOSITE|GEOMAD|GEOMEDIAN|(?:^|[^A-Z])GM[_-]S|QUARTER|MONTHLY|ANNUAL|SYNTHESIS|(?:^|[^A-Z])L3[A-Z]?(?:[^A-Z0-9]|$)"
 )
@@ -70,7 +70,7 @@ class Evidence:
     document: Mapping[str, Any]
     properties: Mapping[str, Any]
     reference: str
-    """The product's name as far as the item tells one."""
+    """Product name, if the item states one."""
     seconds: float = 0
     """From the start of sensing to its end."""
     hrefs: tuple[str, ...] = ()
@@ -129,7 +129,7 @@ class Evidence:
                 raise InvalidInputError(f"it is of {sensor}; card {card.name} is of {needed}")
 
     def _check_level(self, card: cards.Card) -> None:
-        """Refuse what is of another level than the card's."""
+        """Refuse items of another level than the card's."""
         needed, words = card.acceptance.level, card.acceptance.product
         levels = list(self._levels())
         for source, text, level in levels:
@@ -145,7 +145,7 @@ class Evidence:
         )
 
     def _check_kind(self, card: cards.Card) -> None:
-        """Refuse what nothing says to be of the card's kind, or what says to be of another."""
+        """Refuse items that are not stated to be of the card's kind, or stated to be of another."""
         accepted = card.acceptance
         strong = (*self._named, *self._types, ("collection", self._collection))
         if other := _refused(accepted.refused_before, strong):
@@ -170,7 +170,7 @@ class Evidence:
 
     @property
     def _is_bare(self) -> bool:
-        """Whether it names no collection, product or product type: no provider's item, but one made by hand.
+        """Whether the item names no collection, product or product type: hand-made rather than a provider's.
 
         Then the card that is asked for is the word of who made it.
         """
@@ -191,13 +191,13 @@ class Evidence:
 
     @cached_property
     def _named(self) -> tuple[Statement, ...]:
-        """The names of the item and its product."""
+        """Names of the item and its product."""
         granule = str(fields.first(self.properties, "s2:granule_id", "sentinel:granule_id") or "")
         return (("product name", self.reference), ("identifier", str(self.document["id"])), ("granule", granule))
 
     @cached_property
     def _types(self) -> tuple[Statement, ...]:
-        """Product types, and processing level, as stated."""
+        """Stated product types and processing level."""
         names = (
             "s2:product_type",
             "product:type",
@@ -212,7 +212,7 @@ class Evidence:
 
     @cached_property
     def _files(self) -> tuple[Statement, ...]:
-        """The names of the rasters."""
+        """File names of the rasters."""
         hrefs = (asset.get("href") for asset in (self.document.get("assets") or {}).values() if isinstance(asset, dict))
         names = (str(href).partition("?")[0].rsplit("/", 1)[-1] for href in hrefs if href)
         return tuple(("file", name) for name in names if name.lower().endswith((".tif", ".tiff", ".img", ".jp2")))
@@ -225,7 +225,7 @@ class Evidence:
         return tuple(("asset", f"{key} {title}") for key, title in keys)
 
     def _levels(self) -> Iterator[tuple[str, str, str]]:
-        """Each statement of a level: by what, in which words, and L2A, L1C, L3, …"""
+        """Level statements: source, text, and L2A, L1C, L3, …"""
         for source, text in self._named:
             level = level_in_name(text)
             if level:
@@ -245,7 +245,7 @@ class Evidence:
             yield "collection", self._collection, f"L{match[1]}"
 
     def _read(self) -> str:
-        """What there was to read, for messages."""
+        """The statements that were examined, for messages."""
         said = [
             ("identifier", str(self.document["id"])),
             ("collection", self._collection),
@@ -262,7 +262,7 @@ def level_in_name(name: str) -> str | None:
 
 
 def _stated_level(text: str) -> str | None:
-    """The level that a product type or a processing level states; None for words that do not tell (L2, REFLECTANCE)."""
+    """Level stated by a product type or processing level; None for ambiguous words (L2, REFLECTANCE)."""
     word = re.sub(r"[^A-Z0-9]", "", text.upper()).removesuffix("P").removesuffix("PROCESSED")
     match = re.match(r"(?:S0?2)?(?:MSI)?(?:LEVEL|L)?([0-4])([A-D]?)(?:$|M|COMPOSITE)", word)
     if match is None or match[0] == "":
@@ -282,7 +282,7 @@ def _first_match(pattern: re.Pattern[str], statements: Iterable[Statement]) -> S
 
 
 def _refused(refusals: Iterable[cards.Refusal], statements: Iterable[Statement]) -> str | None:
-    """What the first statement in which one of the patterns occurs shows an item to be, and which it is."""
+    """What the first matching refusal shows an item to be, with its source."""
     for source, text in statements:
         for refusal in refusals:
             if match := refusal.pattern.search(text.upper()):
@@ -292,10 +292,10 @@ def _refused(refusals: Iterable[cards.Refusal], statements: Iterable[Statement])
 
 @cache
 def _others(mission: cards.Mission) -> re.Pattern[str]:
-    """What names a mission without a card, or one of another card."""
+    """Pattern of missions other than this one."""
     return re.compile(rf"(?:^|[^A-Z])({'|'.join(word for word in _FOREIGN if word not in mission.words)})")
 
 
 def _of_ours(properties: Mapping[str, Any], card: str) -> bool:
-    """Whether the item comes out of a catalogue of ours, where it was accepted for that card."""
+    """Whether the item comes from a catalogue of this project that accepted it for the card."""
     return properties.get("card") == card and str(properties.get("acquisition")).startswith(f"{card}/")

@@ -35,7 +35,7 @@ def number(value: Any, name: str) -> float:
     """Parse a finite number, also from text.
 
     Raises:
-        InvalidInputError: it is none.
+        InvalidInputError: it is not a finite number.
     """
     try:
         parsed = math.nan if isinstance(value, bool) else float(value)

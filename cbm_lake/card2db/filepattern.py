@@ -42,7 +42,7 @@ _NUMBERS: Final = (*(f"B{number:02d}" for number in range(2, 13)), *(f"B{number}
 
 
 def _names(card: cards.Card) -> tuple[str, ...]:
-    """Under which names files of a card's bands may go."""
+    """Accepted file name variants of a card's bands."""
     return (*(_NUMBERS if card.is_optical else ()), *card.rasters, *card.aliases)
 
 
@@ -72,7 +72,7 @@ class Listing:
 
     scenes: list[Scene]
     refused: list[str]
-    """Files whose names match but for a date or another placeholder that is none, each with the reason."""
+    """Files whose names match except for an invalid date or other placeholder, with reasons."""
     others: list[str]
     """Files of the same suffix that do not match."""
     foreign: dict[str, int]
@@ -178,7 +178,7 @@ class Pattern:
                 scene.bands[band] = Location(path, number)
 
     def _explain(self, name: str, listing: Listing) -> None:
-        """Note why a file does not match."""
+        """Record why a file does not match."""
         other = self._any_band.fullmatch(name)
         loose = None if other else self._any_date.fullmatch(name)
         if other and "*" not in self.text:
@@ -221,7 +221,7 @@ class Pattern:
 
 
 def _split(text: str, first: int) -> tuple[str, str, str]:
-    """The folder before the first placeholder, and the rest."""
+    """Folder before the first placeholder, and the remainder."""
     folder, slash, _ = text[:first].rpartition("/")
     return folder or slash or ".", slash, text[len(folder) + len(slash) :]
 
@@ -240,7 +240,7 @@ def _band(name: str, card: str) -> str:
 
 
 def _date(path: str, text: str) -> tuple[datetime, bool]:
-    """A date in UTC, and whether it has a time of day.
+    """Parse a date in UTC, and whether it has a time.
 
     Raises:
         InvalidInputError: there is no such day or time.
@@ -256,7 +256,7 @@ def _date(path: str, text: str) -> tuple[datetime, bool]:
 
 
 def _checked(path: str, key: str, text: str, card: str) -> str:
-    """A placeholder's text in one spelling.
+    """Normalise a placeholder's text.
 
     Raises:
         InvalidInputError: it is no sensor of the card, or no orbit.

@@ -63,7 +63,7 @@ def sample(raster: Raster) -> NDArray[np.float64]:
 
 
 def _starts(size: int) -> list[int]:
-    """Where the parts begin along one side."""
+    """Start offsets of the parts along one axis."""
     return sorted({round(start) for start in np.linspace(0, max(size - _WINDOW, 0), _ACROSS)})
 
 
@@ -71,7 +71,7 @@ def check_backscatter(name: str, values: NDArray[np.float64], unit: str) -> None
     """Check that values are plausible backscatter in the stated unit.
 
     Args:
-        name: of what is refused.
+        name: name for messages.
         values: as `sample` gives them.
         unit: db, or empty for power.
 

@@ -25,7 +25,7 @@ _DATASTRIP = re.compile(r"_DS_\w{4}_\d{8}T\d{6}_S(?P<start>\d{8}T\d{6})")
 _GRANULE = re.compile(r"(?:^|/)L2A_T\d{2}[A-Z]{3}_A\d{6}_(?P<start>\d{8}T\d{6})(?:/|$)")
 """The name of a granule, which carries the start of its datastrip's sensing too."""
 _DISCRIMINATOR = re.compile(r"^S2[A-D]_MSIL2A_\d{8}T\d{6}(?:_N\d{4})?_R\d{3}_T\d{2}[A-Z]{3}_(?P<time>\d{8}T\d{6})")
-"""The last time in a product's name tells products of one datatake from each other; it follows the processing."""
+"""The last timestamp in a product name, which distinguishes products of one datatake; it follows the processing."""
 _BURST = re.compile(
     r"T(?P<track>\d{3})-(?P<burst>\d{6})-(?P<swath>IW\d)_(?P<start>\d{8}T\d{6})Z_(?P<made>\d{8}T\d{6})Z"
 )
@@ -101,7 +101,7 @@ def revision(row: SceneRecord) -> str:
 
 
 def _stated(item: Item, name: str) -> datetime | None:
-    """A property that is a time; one that is none says nothing, and costs no scene."""
+    """Parse a timestamp property; invalid ones are ignored rather than refusing the scene."""
     if name not in item.properties:
         return None
     try:

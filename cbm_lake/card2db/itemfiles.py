@@ -56,7 +56,7 @@ def from_parquet(path: str) -> Iterator[dict[str, Any]]:
 
 
 def _content(path: str) -> bytes:
-    """All of a file.
+    """Read a whole file.
 
     Raises:
         SourceError: it is missing or out of reach.

@@ -106,7 +106,7 @@ def of_tile(tile: str) -> shapely.Geometry:
 
 
 def _of_rasters(crs: str | None, places: Iterable[Mapping[str, Any]]) -> shapely.Geometry | None:
-    """The geometry in degrees of the first grid that the item states."""
+    """Footprint of the first grid that the item states, in degrees."""
     epsg = epsg_of(crs) if crs else None
     if epsg is None:
         return None
@@ -121,7 +121,7 @@ def _of_rasters(crs: str | None, places: Iterable[Mapping[str, Any]]) -> shapely
 
 
 def _projected(box: shapely.Geometry, epsg: int) -> shapely.Geometry | None:
-    """A box in degrees; None where it cannot be in that system, as proj:bbox in degrees, which EOPF products have."""
+    """Reproject a box to degrees; None if invalid, as proj:bbox of EOPF products, which is in degrees already."""
     try:
         if not CRS.from_epsg(epsg).is_geographic and _in_degrees(box):
             return None
@@ -136,7 +136,7 @@ def _degrees(box: shapely.Geometry, epsg: int) -> shapely.Geometry:
 
 
 def _near(outline: shapely.Geometry, truth: shapely.Geometry) -> bool:
-    """Whether they meet, on whichever side of the date line each is written."""
+    """Whether they intersect, on either side of the antimeridian."""
     around = (affinity.translate(outline, degrees) for degrees in (0, 360, -360))
     return any(shapely.distance(moved, truth) < _NEAR for moved in around)
 

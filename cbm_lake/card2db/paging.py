@@ -85,7 +85,7 @@ class Pages:
         return new
 
     def _note(self, page: Page, server: str, *, last: bool) -> None:
-        """Write down what a page, or the last one the whole answer, lacks."""
+        """Record what a page, or the whole response, lacks."""
         if page.lacking:
             self.missing.append(f"{server} counts {page.lacking:,} more items in a page than it sent")
         if last and self.matched > self.received:

@@ -54,7 +54,7 @@ class Walk:
         yield from self._below(_links(start), follow=True)
 
     def _below(self, locations: list[str], *, follow: bool) -> Iterator[tuple[Any, str]]:
-        """The items in these documents and, along links, below them; no document twice."""
+        """Items of these documents and their descendants, each document once."""
         ahead = locations[::-1]
         while ahead:
             location = ahead.pop()
@@ -108,7 +108,7 @@ def fetch(location: str, web: Web) -> Answer:
 
 
 def _links(answer: Answer) -> list[str]:
-    """Where the links of a catalogue or collection lead down to."""
+    """Targets of child and item links."""
     if _kind(answer.document) not in {"Catalog", "Collection"}:
         return []
     links = answer.document.get("links")

@@ -19,7 +19,7 @@ from cbm_lake.storage.credentials import without_secrets
 
 _RECORDS: Final = 100
 PRODUCTS: Final = MappingProxyType({card.name: card.product_type for card in cards.CARDS.values()})
-"""Product type of each card in such a feed."""
+"""Product type of each card in a RESTO feed."""
 _OPTIONS: Final = MappingProxyType({"LEVEL2A": "S2MSI2A", "LEVEL2AP": "S2MSI2Ap"})
 
 
@@ -63,12 +63,12 @@ def _read(answer: Answer) -> Page:
 
 
 def _read_saved(answer: Answer) -> Page:
-    """A saved answer is taken as it is: the pages after it may be saved as well, or no longer be there."""
+    """Read a saved response on its own, without its following pages."""
     return replace(_read(answer), following=lambda: None)
 
 
 def _item(feature: dict[str, Any]) -> dict[str, Any]:
-    """An entry of the feed as a STAC item: the product's folder is known, the rasters in it are not."""
+    """STAC item of a feed entry: the product folder is known, its rasters are not."""
     about = {name: value for name, value in (feature.get("properties") or {}).items() if value not in (None, "")}
     name = str(about.get("title") or "").removesuffix(".SAFE")
     radar = str(about.get("platform", "")).startswith("S1")

@@ -46,7 +46,7 @@ _OFFSET_SINCE: Final = "04.00"
 _INTRODUCED: Final = datetime(2022, 1, 25, tzinfo=UTC)
 """The day of baseline 04.00: what was processed before has no offset."""
 _NEVER_SHIFTED = re.compile(r"SENTINEL2[A-D]_\d{8}-\d{6}-\d{3}_L2A_|LEVEL2_SEN2[A-D]")
-"""Names of products of MAJA and FORCE, whose DN are 10000 times reflectance whatever the baseline of their source."""
+"""Product names of MAJA and FORCE, whose DN are 10000 times reflectance for any baseline of their source."""
 
 
 def to_row(document: StacItem, card: str, source: str, base: str = "") -> SceneRecord:
@@ -230,7 +230,7 @@ class Item:
         """Offset to add to stored DN to obtain 10000 times reflectance, from the metadata of this scene.
 
         Raises:
-            InvalidInputError: nothing tells, or what tells contradicts itself.
+            InvalidInputError: the metadata are missing or contradictory.
         """
         if not self.kind.shifted:
             return 0
@@ -297,7 +297,7 @@ class Item:
         ]
 
     def _check(self) -> None:
-        """Refuse what cannot be a scene of the card."""
+        """Refuse items that cannot be scenes of the card."""
         card = self.kind
         self.evidence.check(card)
         if not self.assets and not any(link["rel"] == "product" for link in self.links):
@@ -317,7 +317,7 @@ class Item:
 
     @cached_property
     def _product(self) -> dict[str, str]:
-        """The parts of the product's name, from the reference or the identifier; empty when it is named otherwise."""
+        """Parsed product name, from the reference or the id; empty for other names."""
         parts = _PRODUCT.match(self.reference) or _PRODUCT.match(self.document["id"])
         return {key: value for key, value in parts.groupdict().items() if value} if parts else {}
 
@@ -328,7 +328,7 @@ class Item:
 
     @cached_property
     def _usual_offset(self) -> int | None:
-        """The offset of products of this baseline, processor or time of processing; None when none of them is told."""
+        """Offset by baseline, processor or processing time; None if none of them is known."""
         baseline = self.baseline
         if baseline and baseline.startswith("99"):
             baseline = self._datatake.get("baseline")  # toolbox products have the offset of their source
@@ -352,7 +352,7 @@ class Item:
         )
 
     def _first(self, *names: str) -> Any:
-        """The first of these properties that the item has."""
+        """First property that is present."""
         return fields.first(self.properties, *names)
 
     def _absolute(self, href: str) -> str:
@@ -370,7 +370,7 @@ def moment(value: str | datetime) -> datetime:
 
 
 def _shared(stated: dict[str, int | None], usual: int | None) -> int | None:
-    """The offset that bands state, in stored numbers; one that states none has the usual one. None where none does."""
+    """Common offset stated by the bands, in DN; bands without one count as having the usual one. None if none does."""
     if set(stated.values()) <= {None}:
         return None
     offsets = {band: usual if offset is None else offset for band, offset in stated.items()}

@@ -81,7 +81,7 @@ def api(url: str, card: str, collection: str | None) -> tuple[str, str | None]:
 
 
 def _elsewhere(name: str, card: str) -> str:
-    """Where a card is to be had that a provider lacks."""
+    """Providers that have a card which this one lacks."""
     others = [other for other, provider in PROVIDERS.items() if card in provider.collections]
     where = f"{' and '.join(others)} has it" if others else "no provider that is built in has it: catalogue files"
     return f"{name} has no usual collection for card {card} that can be extracted; {where}, or name a collection"
@@ -155,7 +155,7 @@ class Search(Pages):
             )
 
     def _check_collection(self) -> bool:
-        """Whether the collection that is asked for is known to be there, if one is."""
+        """Check whether the requested collection exists."""
         if not self._collection:
             return True
         try:
@@ -177,7 +177,7 @@ def reader(original: Request, limit: int = 0) -> Callable[[Answer], Page]:
     """What makes pages of the answers to a search.
 
     Args:
-        original: the request for the first page, which a `next` link may tell to merge its body with.
+        original: the request for the first page, whose body is merged if a `next` link says so.
         limit: how many items a page may hold; 0 when that is not known.
     """
 
@@ -208,7 +208,7 @@ def short(area: shapely.Geometry) -> shapely.Geometry:
 
 
 def _opened(url: str, web: Web) -> tuple[str, list[tuple[str, str]], bool]:
-    """The root of an API, method and URL of what may be its search, the best first, and whether it states one."""
+    """Root document of an API; candidate search endpoints, best first; whether a search link is stated."""
     address, mark, query = url.partition("?")
     landing = web.ask(Request(address.rstrip("/").removesuffix("/search") + mark + query))
     document = landing.document
@@ -236,7 +236,7 @@ def _opened(url: str, web: Web) -> tuple[str, list[tuple[str, str]], bool]:
 
 
 def _first_page(web: Web, endpoints: list[tuple[str, str]], query: Query) -> tuple[Request, int, Answer]:
-    """What was asked for the first page, within which limit, and the answer, from the first endpoint that is there."""
+    """Request, page limit and response of the first endpoint that exists."""
     first: HttpError | None = None
     for method, url in endpoints:
         for limit in (_LIMIT, 0):
@@ -255,7 +255,7 @@ def _first_page(web: Web, endpoints: list[tuple[str, str]], query: Query) -> tup
 
 
 def _following(link: dict[str, Any] | None, asked: str, original: Request) -> Request | None:
-    """The request that a `next` link stands for."""
+    """Request of a `next` link."""
     if link is None:
         return None
     url, method = linked(link["href"], asked), str(link.get("method") or "GET").upper()
@@ -274,7 +274,7 @@ def _following(link: dict[str, Any] | None, asked: str, original: Request) -> Re
 
 
 def _no_items(document: Any, url: str) -> str:
-    """What is wrong with an answer that has no items."""
+    """Error for a response without items."""
     server, stated = host(url), words(document, url)
     if (
         stated

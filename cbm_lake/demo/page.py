@@ -33,7 +33,7 @@ FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', A
 
 
 def write(views: Views, path: Path) -> None:
-    """Write the page; every number on it is asked of the lake by SQL."""
+    """Write the page; all numbers come from SQL queries on the lake."""
     import holoviews as hv
     from bokeh.embed import components
 

@@ -39,7 +39,7 @@ MANTISSA = 17
 
 @dataclass(frozen=True)
 class Sample:
-    """Where the parts of a written sample lie."""
+    """Paths of a written sample."""
 
     folder: Path
     parcels: Path
@@ -61,7 +61,7 @@ class Sample:
 
     @property
     def cover(self) -> Path:
-        """GeoTIFF, uint8: what truly grows or stands on each pixel; the classes are in cover.yml beside it."""
+        """GeoTIFF, uint8: true land cover of each pixel; class names are in cover.yml beside it."""
         return self.folder / "cover.tif"
 
 
@@ -84,7 +84,7 @@ class _World:
     seed: int
 
     def rng(self, card: str, number: int) -> np.random.Generator:
-        """Random numbers of one image, independent of those of all others."""
+        """Random generator of one image, independent of all others."""
         return np.random.default_rng([self.seed, *card.encode(), number])
 
 
@@ -96,14 +96,14 @@ def write(
     size: int = 480,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sample:
-    """Write the sample of an invented season (March to October 2024) and return where its parts lie.
+    """Write the sample of a simulated season (March to October 2024) and return its paths.
 
     What is there under the same names is overwritten, nothing is removed.
 
     Args:
         dates: number of Sentinel-2 scenes, 1 to 49; Sentinel-1 is in proportion (36 at 24, from April).
         size: width and height of the place in pixels of 10 m, a multiple of 4, at least 120.
-        progress: called with the pictures written so far and their total number.
+        progress: called with the number of images written so far, and their total.
     """
     if not 1 <= dates <= OPTICAL_SLOTS:
         raise InvalidInputError(f"cannot write a sample of {dates} dates: give 1 to {OPTICAL_SLOTS}")

@@ -47,7 +47,7 @@ def by_pid(
         tms: a tile server or several: google, bing, osm, esri, ags, one of the settings, or sentinel.
         ptype: which parcel set; None is the main one.
         axis: not used, as in the original; figures are those of `show.background`.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Raises:

@@ -57,7 +57,7 @@ def by_pid(
         band: one band or several; of several, a list is written for each. Old names, B4 and B8, are B04 and B08.
         chipsize: metres a side.
         ptype: which parcel set; None is the main one.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         card: s2, bs (backscatter) or c6 (coherence).
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
@@ -102,7 +102,7 @@ def by_location(
 ) -> pd.DataFrame:
     """Get chips around a location in temp/<lon>_<lat>/chipimages/, with _ for the dots. See `by_pid`.
 
-    An area and a year may stand before the place, as in version 0.1, or be named; which they are does not matter.
+    An area and a year may precede the location, as in version 0.1, or be named; they are ignored.
     """
     request = ImageRequest(float(lon), float(lat), start_date, end_date, _names(band, card), chipsize, card)
     return _written(sources.here(lake), Workspace.here().temp / folders.of_location(lon, lat), request, debug=debug)

@@ -35,7 +35,7 @@ def place(aoi: str, year: int, pid: str, name: str) -> Path:
     """Path of a file of a parcel.
 
     Raises:
-        InvalidInputError: the area or the year is none.
+        InvalidInputError: the area or the year is invalid.
     """
     area, season = options.checked_option("aoi", aoi), options.checked_option("year", year)
     return Workspace.here().temp / str(area).lower() / str(season) / name_of(pid) / name
@@ -106,7 +106,7 @@ def adopt_notes(old: Path) -> None:
 
 
 def _noted(text: str) -> str:
-    """Notes between what stands between notes, so that one is not taken for a part of another."""
+    """Notes enclosed in the separator, so that no note matches a part of another."""
     return f"{_BETWEEN}{text.strip()}{_BETWEEN}"
 
 
@@ -184,7 +184,7 @@ def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:
 
 
 def sign(folder: Path, pid: str) -> None:
-    """Record the pid in a folder whose name does not tell it.
+    """Record the pid in a folder whose name does not contain it.
 
     Raises:
         ConfigError: the folder cannot be written.

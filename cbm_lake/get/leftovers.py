@@ -125,7 +125,7 @@ def _kind(name: str) -> str:
 
 
 def _owner(file: Path) -> str:
-    """Whose a file is; its number where it has no name here."""
+    """Owner of a file; the numeric id if it has no name."""
     try:
         return file.owner()
     except (KeyError, NotImplementedError, FileNotFoundError):  # an account that is gone; Windows; a link to nothing
@@ -140,7 +140,7 @@ def _unlink(file: Path) -> None:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Delete a folder that holds no file any more."""
+    """Delete a folder that contains no files."""
     if folder.is_dir() and not any(each.is_symlink() or not each.is_dir() for each in folder.rglob("*")):
         try:
             shutil.rmtree(folder)

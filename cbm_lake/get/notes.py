@@ -32,7 +32,7 @@ def write(aoi: str, year: int, pid: str, text: str) -> Path:
         aoi: area.
         year: year of the declaration.
         pid: identifier of the parcel.
-        text: what is noted.
+        text: the notes.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -43,7 +43,7 @@ def write(aoi: str, year: int, pid: str, text: str) -> Path:
 
 
 def _file(aoi: str, year: int, pid: str) -> Path:
-    """Where they are, after those in temp/ were moved there."""
+    """Path of the notes, after moving those in temp/."""
     old = folders.place(aoi, year, pid, folders.NOTES)
     folders.adopt_notes(old)
     return folders.in_data(old)

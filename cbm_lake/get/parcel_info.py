@@ -35,9 +35,9 @@ def by_pid(
         year: year of the declaration.
         pid: identifier, as the agency wrote it.
         ptype: which parcel set; None is the main one.
-        geom: with the outline.
-        wgs84: the outline in degrees, not in the area's own coordinate system.
-        debug: tell the log (level DEBUG) what is done.
+        geom: with the geometry.
+        wgs84: the geometry in degrees, not in the area's own coordinate system.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Returns:
@@ -71,9 +71,9 @@ def by_location(
         lon: degrees east.
         lat: degrees north.
         ptype: which parcel set; None is the main one.
-        geom: with the outline.
-        wgs84: the outline in degrees.
-        debug: tell the log (level DEBUG) what is done.
+        geom: with the geometry.
+        wgs84: the geometry in degrees.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say.
 
     Raises:
@@ -104,10 +104,10 @@ def by_polygon(
         year: year of the declaration.
         polygon: in degrees: a shapely geometry, GeoJSON, or the original's text lon_lat-lon_lat-… (a closed ring).
         ptype: which parcel set; None is the main one.
-        geom: with the outlines.
-        wgs84: the outlines in degrees.
-        only_ids: identifiers (and outlines, when asked for) only; False gives everything that is declared.
-        debug: tell the log (level DEBUG) what is done.
+        geom: with the geometries.
+        wgs84: the geometries in degrees.
+        only_ids: identifiers (and geometries, when asked for) only; False gives everything that is declared.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say.
 
     Raises:

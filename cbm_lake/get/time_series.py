@@ -41,7 +41,7 @@ def by_pid(
         ptype: which parcel set; None is the main one.
         band: one band only; "" is all. Radar bands are VVb, VHb (bs), VVc, VHc (c6); old names of others, such as B4,
             are understood, and SC (statistics of scene classes, which only migrated scenes have).
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Returns:
@@ -102,7 +102,7 @@ def weather(
         year: year of the declaration.
         pid: identifier of the parcel.
         ptype: which parcel set; None is the main one.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say.
 
     Returns:

@@ -238,7 +238,7 @@ def caption(about: Mapping[str, str], asked: str = "") -> str:
 def _rendered(
     square: Square, bounds: Bounds, lake: Lake | None, reader: chips.Reader | None
 ) -> tuple[dict[str, str], NDArray[np.uint8]]:
-    """What is shown (tms, and of a scene product and date), and its pixels (3, y, x)."""
+    """Source tags (tms, and for a scene product and date) and pixels (3, y, x)."""
     name = square.tms.lower()
     if name == SENTINEL:
         if lake is None:
@@ -263,7 +263,7 @@ def _rendered(
 def _sentinel(
     square: Square, bounds: Bounds, lake: Lake, reader: chips.Reader | None
 ) -> tuple[dict[str, str], NDArray[np.uint8]]:
-    """True colour of the clearest scene over a position of those that can be read, and which that is."""
+    """True colour of the clearest readable scene over a position, and its tags."""
     reader = reader or chips.Reader(lake)
     for scene in _clearest(lake, square.lon, square.lat, min(chips.LARGEST, bounds[2] - bounds[0]), reader):
         about = {"tms": SENTINEL, "product": scene.product, "date": f"{scene.obstime:%Y-%m-%d}"}
@@ -279,7 +279,7 @@ def _sentinel(
 def _clearest(
     lake: Lake, lon: float, lat: float, metres: float, reader: chips.Reader | None = None
 ) -> list[chips.Scene]:
-    """Scenes over a position, those with the fewest clouded pixels there first; their classification decides."""
+    """Scenes over a position, ordered by the number of cloudy pixels in their classification."""
     reader, chipsize = reader or chips.Reader(lake), max(20, round(metres))
     scenes = chips.covering(lake, lon, lat, "2015-01-01", "2100-01-01", chipsize=chipsize)
     drawable = [scene for scene in scenes if set(_VISIBLE) <= dict(scene.hrefs).keys()]
@@ -289,7 +289,7 @@ def _clearest(
 
 
 def _clouded(reader: chips.Reader, scene: chips.Scene, lon: float, lat: float, metres: int) -> float:
-    """The share of a position's surroundings that clouds hide or that has no data; half where classes are not known."""
+    """Share of a position's surroundings that is cloudy or nodata; one half if unclassified."""
     try:
         classes = reader.dataset(scene, ["SCL"], lon, lat, metres)["SCL"].to_numpy()
     except SourceError as error:

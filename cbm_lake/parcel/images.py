@@ -44,7 +44,7 @@ class Images:
     attributes are epsg and transform (a, b, c, d, e, f).
     """
     cutouts: tuple[Cutout, ...] = ()
-    """What they are made of, in the pixels of its own."""
+    """The source cutouts, at native resolution."""
 
     @property
     def epsg(self) -> int:
@@ -85,14 +85,14 @@ def assembled(
     """Resample cutouts to one grid; timestamps that lack a band, or whose bands are all empty, are dropped.
 
     Args:
-        cutouts: of one position; also of other bands, which are there (0 where missing) when a moment has all `bands`.
-        bands: without which a moment is left out.
+        cutouts: of one position; bands beyond `bands` are optional, and 0 where missing.
+        bands: without which a timestamp is left out.
         lon: degrees east.
         lat: degrees north.
         chipsize: metres a side.
 
     Returns:
-        The bands (time, y, x), and of others as above; None where no moment has all bands.
+        The bands (time, y, x), optional ones included; None where no timestamp has all of `bands`.
     """
     import xarray as xr
 
@@ -122,14 +122,14 @@ def assembled(
 def _layers(
     cutouts: Mapping[datetime, Cutout], times: Sequence[datetime], grid: Grid
 ) -> Iterator[tuple[datetime, NDArray[np.number]]]:
-    """The pixels of a band at each moment; 0 where there is none of it."""
+    """Pixels of a band at each timestamp; 0 where the band is missing."""
     dtype = next(iter(cutouts.values())).pixels.dtype if cutouts else np.dtype(np.uint8)
     for time in times:
         yield time, _resampled(cutouts[time], grid) if time in cutouts else np.zeros(grid.shape, dtype)
 
 
 def _grid(grids: Sequence[Grid], lon: float, lat: float, chipsize: float) -> Grid:
-    """Pixels of 10 m that fit those of the first of some grids, in a square round a position that all of them cover."""
+    """A 10 m grid aligned to the first grid, over the square around a position that all grids cover."""
     first = grids[0]
     x, y = transformer(4326, first.epsg).transform(lon, lat)
     size = max(1, round(chipsize / _PIXEL))
@@ -144,7 +144,7 @@ def _grid(grids: Sequence[Grid], lon: float, lat: float, chipsize: float) -> Gri
 
 
 def _resampled(cutout: Cutout, grid: Grid) -> NDArray[np.number]:
-    """A cutout in the pixels of a grid, the nearest of its own; 0 outside."""
+    """Resample a cutout to a grid by nearest neighbour; 0 outside."""
     target = np.zeros(grid.shape, cutout.pixels.dtype)
     reproject(
         cutout.pixels,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STATISTICS: Final = ("count", "mean", "p25", "p75")
-"""What curves are made of."""
+"""Columns that curves are drawn from."""
 
 
 @dataclass(frozen=True)

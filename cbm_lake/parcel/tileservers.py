@@ -74,10 +74,10 @@ def attribution(name: str) -> str:
 
 
 def _provider(name: str) -> TileProvider:
-    """A provider of xyzservices whose tiles can be read without a key.
+    """An xyzservices provider whose tiles need no key.
 
     Raises:
-        InvalidInputError: there is none of that name, or its tiles cannot be read so.
+        InvalidInputError: unknown name, or its tiles cannot be read.
     """
     from xyzservices import providers
 
@@ -100,14 +100,14 @@ def _provider(name: str) -> TileProvider:
 
 
 def _described(template: str, deepest: int) -> str:
-    """A URL template as a description of GDAL_WMS."""
+    """GDAL_WMS description of a URL template."""
     url = re.sub(r"\{(x|y|z|quadkey)\}", r"${\1}", template)
     service = "VirtualEarth" if "{quadkey}" in template else "TMS"
     return _TILES.format(service=service, url=escape(url), half=chips.HALF_MAP, level=deepest)
 
 
 def _of_workspace() -> dict[str, str]:
-    """The servers of files config/tms/<name>.xml and of the settings, which go first."""
+    """Servers from config/tms/<name>.xml and the settings, which take precedence."""
     workspace = Workspace.here()
     files = {file.stem.lower(): str(file) for file in sorted(workspace.config_file.parent.glob("tms/*.xml"))}
     return {**files, **{name.lower(): url for name, url in workspace.config.tms.items()}}

@@ -87,10 +87,10 @@ def parcel(
         ptype: which parcel set; None is the main one.
         folder: where it goes; None is temp/<aoi>/<year>/<pid>/.
         formats: pdf, html, json (the evidence alone); one or several.
-        tms: name of the background under the outline.
+        tms: name of the background under the geometry.
         notes: what the analyst has to say; None is what was noted of the parcel in the workspace.
-        name: of the files, without their endings; None is report_<aoi>_<year>_<pid>.
-        lake: the lake; None is the workspace's. A lake of a moment is reported as of that moment, others as of now.
+        name: of the files, without their extensions; None is report_<aoi>_<year>_<pid>.
+        lake: the lake; None is the workspace's. A lake opened as of a timestamp is reported as of then.
 
     Raises:
         NotFoundError: no such parcel.

@@ -24,7 +24,7 @@ NAME: Final = "evidence.json"
 ELEMENT: Final = "cbm-lake-evidence"
 """The id of the script element that holds it in HTML."""
 SEAL: Final = "seal"
-"""Where the signature stands in it; see `seals`."""
+"""Key of the signature; see `seals`."""
 OLD: Final = 1
 """The format of evidence that says nothing of its pages."""
 _LARGEST: Final = 200_000_000
@@ -60,7 +60,7 @@ class Page:
     missing: dict[str, str]
     """Figures that could not be drawn, and why."""
     tms: str
-    """The background under the outline."""
+    """The background under the geometry."""
     signer: str = ""
     """The name of the key by which it is signed; empty where it is not."""
 
@@ -72,12 +72,12 @@ def seal(
 
     Args:
         key: aoi, year, ptype, pid.
-        moment: as of which the lake was read.
+        moment: timestamp as of which the lake was read.
         snapshot: versions of its tables then.
-        found: what can be recomputed.
+        values: what can be recomputed.
         others: what cannot: notes, results of checks that are replaced when they are made again.
-        pictures: the figures by name, as they stand in the report (PNG).
-        page: what else stands there.
+        pictures: the figures of the report by name (PNG).
+        page: page options.
     """
     sealed = {
         "format": facts.FORMAT,
@@ -128,7 +128,7 @@ def read(path: Path) -> Facts:
 
     Raises:
         SourceError: the file cannot be read.
-        InvalidInputError: there is no evidence in it, or several, or what is none.
+        InvalidInputError: it contains no evidence, several, or invalid evidence.
     """
     return parse(path, content_of(path))
 
@@ -154,7 +154,7 @@ def parse(path: Path, content: bytes) -> Facts:
     """Parse the evidence with its seal from the bytes of a file.
 
     Raises:
-        InvalidInputError: there is no evidence in it, or several, or what is none.
+        InvalidInputError: it contains no evidence, several, or invalid evidence.
     """
     try:
         document = read_json(_READERS[path.suffix.lower()](content))

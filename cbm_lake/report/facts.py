@@ -34,7 +34,7 @@ def gather(source: LakeSource, key: Key) -> Facts:
     """Gather the facts of a report as JSON-compatible values: texts, numbers, ISO timestamps.
 
     Args:
-        source: a lake as it was at a moment, so that the same can be asked again.
+        source: a lake as it was at a timestamp, so that the same can be asked again.
         key: aoi, year, ptype, pid.
 
     Raises:

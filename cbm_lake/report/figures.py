@@ -23,7 +23,7 @@ def draw(reading: Reading, key: Key, folder: Path, tms: str) -> Figures:
         reading: of the lake.
         key: aoi, year, ptype, pid.
         folder: for files on the way.
-        tms: of which background the outline is drawn.
+        tms: background under the geometry.
     """
     where = key["aoi"], key["year"], key["pid"]
     verbs: dict[str, Callable[..., Figure | None]] = {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MOST_PIXELS: Final = 50_000_000
-"""Of a picture at most; a figure has two million."""
+"""Most pixels of an image; a figure has two million."""
 
 
 def digest_of_file(content: bytes) -> str:
@@ -28,7 +28,7 @@ def decoded(content: bytes) -> NDArray[Any]:
     """Decode a PNG to uint8 pixels (rows, columns, bands).
 
     Raises:
-        InvalidInputError: it is none of 8 bits, or larger than `MOST_PIXELS`.
+        InvalidInputError: it is not an 8-bit PNG, or larger than `MOST_PIXELS`.
     """
     if len(content) < 33 or not content.startswith(_SIGNATURE) or content[12:16] != b"IHDR":
         raise InvalidInputError("a picture is no PNG")

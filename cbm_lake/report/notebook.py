@@ -26,7 +26,7 @@ def from_notebook(
     Args:
         path: the notebook, with its outputs.
         with_code: whether the code is shown too.
-        folder: where it goes; None is beside the notebook.
+        folder: output folder; defaults to that of the notebook.
         run: execute it first, in its own folder.
         pdf: as PDF.
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _MOST_PAGES: Final = 200
 _DEEPEST: Final = 200
 _NOT_SEEN: Final = frozenset({"/Metadata", "/EmbeddedFiles", "/AF"})
-"""Of a document's objects, what is not drawn: the attached evidence, and what is said of the file."""
+"""Objects that are not drawn: the attached evidence, and metadata."""
 _TITLES: Final = ("/Title", "/Author", "/Subject", "/Keywords")
-"""What viewers show of a document beside its pages."""
+"""What viewers show in addition to the pages."""
 _STORED: Final = frozenset({"/Length", "/Filter", "/DecodeParms"})
 """How a stream is stored, which is not what it holds."""
 
@@ -124,7 +124,7 @@ class _Objects:
         self.waiting: list[Any] = []
 
     def digest(self, root: Any) -> str:
-        """SHA-256 of all that hangs on an object."""
+        """SHA-256 of an object and everything that it references."""
         hashed = hashlib.sha256(self.text(root.get_object()))
         while self.waiting:
             hashed.update(b"\n" + self.text(self.waiting.pop().get_object()))

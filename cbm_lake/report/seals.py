@@ -32,7 +32,7 @@ from cbm_lake.report.facts import Facts
 from cbm_lake.report.keys import PublicKey, Signer
 
 _DOMAIN: Final = b"cbm-lake report\n"
-"""Stands before what is signed, so that a signature of something else by the same key is none of a report."""
+"""Prefix of signed messages (domain separation), so that other signatures by the same key are not valid here."""
 _SHAPE: Final = {"rendered": dict, "number": int, "previous": str, "public": str, "signature": str}
 _LONGEST: Final = 16_384
 """Bytes of a line of the register at most."""
@@ -116,7 +116,7 @@ def link_of(document: Facts, label: str) -> Link | None:
     """Read the statement of a report from its evidence; None if it is not signed.
 
     Raises:
-        InvalidInputError: its seal is none.
+        InvalidInputError: its seal is invalid.
     """
     seal = document.get(SEAL)
     if seal is None:
@@ -154,7 +154,7 @@ def registered(file: Path) -> list[Link]:
 
     Raises:
         SourceError: it cannot be read.
-        InvalidInputError: a line of it is none.
+        InvalidInputError: a line is invalid.
     """
     try:
         lines = file.read_text("utf-8").split("\n")

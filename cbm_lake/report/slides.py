@@ -69,7 +69,7 @@ def slides(
         pid: identifier of a parcel, or several.
         ptype: which parcel set; None is the main one.
         file: .pptx; None is temp/<aoi>/<year>/<pid>/slides_<aoi>_<year>_<pid>.pptx of the first parcel.
-        progress: told how many slides are made, of how many.
+        progress: called with the number of slides done, and the total.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Returns:

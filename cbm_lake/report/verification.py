@@ -108,15 +108,15 @@ def verify(
 ) -> Verdict:
     """Verify a report against its evidence, its signature, and the lake as of that timestamp.
 
-    The pages are set anew from the evidence, and what a reader sees is compared: texts, pictures, everything else that
-    is drawn. With a lake every number is computed again too, and the pictures drawn again.
+    The pages are rendered again from the evidence, and what a reader sees is compared: texts, images, all else that
+    is drawn. With a lake every number is recomputed too, and the figures are redrawn.
 
     Args:
         file: a report, .pdf or .html, or its evidence alone, .json.
         url: of the lake; without it the workspace's.
         key: files of the public keys, by one of which it must be signed; None takes those of the workspace, if it is
             signed at all.
-        redraw: whether pictures are drawn again too, which takes seconds.
+        redraw: whether figures are redrawn too, which takes seconds.
         lake: the lake that is asked, or whether that of the url is; None asks it unless a key is given and no url.
 
     Raises:
@@ -171,7 +171,7 @@ def verify_chain(
         register: the agency's register of reports, against which they are held too; None is without.
 
     Returns:
-        One text for each break; empty where there is none.
+        One text for each break; empty if there is none.
 
     Raises:
         SourceError: a file cannot be read.

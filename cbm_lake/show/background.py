@@ -31,7 +31,7 @@ _LINE: Final = 0.16
 _LINES: Final = 3
 """Lines that the captions may have."""
 _COLUMNS, _MOST_COLUMNS = 3, 24
-"""Images side by side, unless told, and at most."""
+"""Images side by side, by default and at most."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ def by_pid(
         chipsize: pixels a side.
         extend: metres of Web Mercator a side; None shows the parcel and its surroundings.
         tms: name of a tile server, or several: google, bing, osm, esri, ags, one of the settings, or sentinel.
-        ptype: which parcel set; None is the main one. It may also stand before chipsize, as in version 0.1.
+        ptype: which parcel set; None is the main one. It may also precede chipsize, as in version 0.1.
         columns: images side by side; None is at most three.
         view: True shows the figure in the notebook and gives nothing back.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
@@ -113,7 +113,7 @@ def by_location(
 ) -> Figure | None:
     """Plot the orthophoto of a location (degrees), with the geometry of the parcel there, if any.
 
-    Args and errors are those of `by_pid`; ptype says of which parcel set the outline is.
+    Args and errors are those of `by_pid`; ptype says of which parcel set the geometry is.
     """
     style.suffix(file, interactive=interactive)
     reading = Reading.of(lake)

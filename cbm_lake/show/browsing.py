@@ -31,7 +31,7 @@ _MAP: Final[Look] = {
 }
 """Options of every map."""
 _RINGS: Final = (("white", 4), (palette.INK, 2))
-"""Colours and widths of outlines, the lower first."""
+"""Colours and widths of geometries, the lower first."""
 
 
 def images(rows: Sequence[Row], heading: str) -> Interactive:

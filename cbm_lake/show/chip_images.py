@@ -65,15 +65,15 @@ def by_pid(  # noqa: PLR0917 - the original's order
             imgtype and band.
         chipsize: metres a side; None shows the parcel and its surroundings, the same for all.
         columns: images side by side.
-        show_parcel: with the outline.
+        show_parcel: with the geometry.
         cmap: colour map of matplotlib for NDVI or one band.
         percentile: two percentiles between which colours are stretched, over all images of a row; None is the usual
             stretch, which for NDVI is 0 to 0.9.
-        ptype: which parcel set; None is the main one. It may also stand before columns, as in version 0.1.
+        ptype: which parcel set; None is the main one. It may also precede columns, as in version 0.1.
         clean_history: delete the chips that are there first.
         view: True shows the figure in the notebook and gives nothing back.
         hspace: room between lines of images, as a share of an image's height.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         screen: scene classes (SCL) that count as clouds: numbers, or 3_8_9_10_11; also by the original's name, scl.
         file: also write the figure there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews with a slider over the dates instead of a matplotlib figure.
@@ -135,8 +135,8 @@ def by_location(
     """Plot all images of a location in a period; cloud cover is computed over the whole image.
 
     Every image is also written by itself to temp/<lon>_<lat>/chipimages/<bands>_<date>.png. Args and errors are those
-    of `by_pid`; lon and lat are in degrees. An area and a year may stand before them, as in version 0.1: the year is
-    the one whose days are meant where none are given, the area does not matter. No outline is drawn, whatever
+    of `by_pid`; lon and lat are in degrees. An area and a year may precede them, as in version 0.1: the year is
+    the one whose days are meant where none are given, the area does not matter. No geometry is drawn, whatever
     show_parcel says.
     """
     _check(chipsize, columns, hspace, file, interactive=interactive)
@@ -212,7 +212,7 @@ def grid(  # noqa: PLR0917 - the original's order
     """Plot several views of one parcel, also of several cards, one row each and one column per date.
 
     Args and errors are those of `by_pid`; views are what its `bands` are. A list of bands at their position, or as the
-    original's imgtype, is one picture of these bands; views=["B04", "B08"] are two.
+    original's imgtype, is one image of these bands; views=["B04", "B08"] are two.
     """
     _check(chipsize, columns, hspace, file, interactive=interactive)
     kinds = [view_of(each) for each in ([views] if isinstance(views, str) else views)]

@@ -171,9 +171,9 @@ def with_clouds(
 
     Args:
         data: as `parcel.images.assembled` gives it.
-        cutouts: that it is made of.
+        cutouts: the source images.
         bands: that are drawn; only these remain.
-        parcel: in whose outline clouds are counted.
+        parcel: clouds are counted inside its geometry.
         screen: scene classes that count as clouds.
         card: whose images they are.
     """

@@ -41,10 +41,10 @@ def sheet(rows: Sequence[Row], heading: str, columns: int | None = None, hspace:
     """Draw a contact sheet: one row per parcel or view, one column per date, wrapped where the page is too narrow.
 
     Args:
-        rows: what is shown; dates are those of any of them.
+        rows: the rows; their dates are merged.
         heading: above all.
-        columns: how many images stand side by side; without it as many as can be read, at most eight.
-        hspace: room between lines of images, beside that for words, as a share of an image's height.
+        columns: images side by side; by default as many as stay legible, at most eight.
+        hspace: extra space between rows, as a fraction of an image's height.
     """
     days = sorted({image.obstime.date(): image.obstime for each in rows for image in each.images.images}.values())
     across = columns or _columns(len(days), len(rows))

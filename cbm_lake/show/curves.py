@@ -48,7 +48,7 @@ class Panel:
     missing: str = "no data"
     """What is said where no line has rows."""
     bars: bool = False
-    """Values stand as bars on the axis, one a day."""
+    """Values are drawn as daily bars."""
     marks: bool = True
     """Observations are marked, clouded ones apart."""
     compared: bool = False
@@ -56,7 +56,7 @@ class Panel:
     events: Sequence[Event] = ()
     """What was done on the parcel; drawn across the panel."""
     shaded: bool = True
-    """Bands are drawn, unless of so many parcels that they would hide each other."""
+    """Bands are drawn, unless there are so many parcels that they would hide each other."""
     error_bars: bool = False
     """Each cloud-free observation has a bar from low to high."""
     crops: tuple[Line, ...] = ()
@@ -135,7 +135,7 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
 def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) -> None:
     """Draw a line: band between low and high, clear observations joined, clouded ones as hollow markers.
 
-    Of more than a few curves the bands would hide each other. Clouds brighter than the panel stand at its edge.
+    Bands are omitted for more than a few curves. Clouded values beyond the limits are drawn at the edge.
     """
     usable = computing.clear(line.rows)
     clear, hidden = line.rows[usable], line.rows[~usable]
@@ -230,7 +230,7 @@ def _hollow(panels: Sequence[Panel]) -> str:
 def span(panels: Sequence[Panel]) -> tuple[float, float]:
     """Time range of all panels in days since 1970, with a margin; at least one month.
 
-    So a single observation has days beside it.
+    The minimum keeps a single observation readable.
     """
     lines = [line for panel in panels for line in (*panel.lines, *panel.crops)]
     times = [np.asarray(line.rows["time"], "datetime64[s]") for line in lines]

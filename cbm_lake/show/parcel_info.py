@@ -52,9 +52,9 @@ def by_pid(
         year: year of the declaration.
         pid: identifier of a parcel, or several.
         ptype: which parcel set; None is the main one.
-        tms: name of a tile server whose orthophoto is under the outline; see `show.background`. None is none.
+        tms: name of a tile server whose orthophoto is under the geometry; see `show.background`. None is none.
         view: True shows the figure in the notebook and gives nothing back.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
         lake: the lake; None is what the settings say, the workspace's lake or a server.

@@ -134,7 +134,7 @@ class Reading:
     def images(self, where: Parcel | tuple[float, float], request: Season, bands: Sequence[str]) -> Images:
         """Images of a parcel, or of a position (longitude, latitude), in a period.
 
-        Clouds are counted inside the parcel's outline, or in the whole image.
+        Clouds are counted inside the parcel's geometry, or in the whole image.
 
         Raises:
             NotFoundError: there are none.

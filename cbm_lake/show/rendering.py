@@ -56,7 +56,7 @@ class Row:
     limits: Limits
     cmap: str
     outlined: bool = True
-    """Whether the outline is drawn; clouds are counted in it all the same."""
+    """Whether the geometry is drawn; clouds are counted in it all the same."""
 
     @property
     def drawn_outline(self) -> shapely.Geometry | None:
@@ -82,13 +82,13 @@ def row(
     """Build a `Row`; common limits are taken from cloud-free images where there are any.
 
     Args:
-        label: what stands beside it.
-        view: what is made of the bands.
+        label: row label.
+        view: how the bands are rendered.
         images: all of one place.
         outline: of the parcel, in the images' coordinate system.
         cmap: colour map of matplotlib; None is the usual one.
         percentile: between which percentiles colours are stretched; None is the usual stretch of the view.
-        outlined: whether the outline is drawn.
+        outlined: whether the geometry is drawn.
 
     Raises:
         InvalidInputError: no such colour map, or percentiles that are none.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Look: TypeAlias = dict[str, Any]
-"""Options of matplotlib or holoviews by name; which there are, and of which types, only these know."""
+"""Options of matplotlib or holoviews by name, whose types only these libraries know."""
 Dash = Literal["-", "--", ":", "-."]
 DASHES: Final[tuple[Dash, ...]] = ("-", "--", ":", "-.")
 """Styles of line, for more curves than there are colours."""
@@ -117,7 +117,7 @@ def page_of(figure: Figure | None) -> Page:
     """The figure as a matplotlib figure; interactive ones are refused.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is not a matplotlib figure.
     """
     if not isinstance(figure, MatplotlibFigure):
         raise TypeError(f"{figure!r} is no figure of matplotlib")

@@ -76,7 +76,7 @@ def ndvi(
         max_line_plots: of how many parcels, from the first, a line is drawn; of the others only the bands.
         errorbar: with a bar through each cloud-free observation, as long as the band is wide.
         view: True shows the figure in the notebook and gives nothing back.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         markers: also what `cbm.markers.find` found to be done on a single parcel: mowing, ploughing, sowing, harvest.
         crop: behind the curve of a single parcel also the mean of its crop's other parcels, day by day, and one
             standard deviation to either side; of clear observations of observable parcels.
@@ -256,7 +256,7 @@ def s1(
 ) -> Figure | None:
     """Plot Sentinel-1 time series: backscatter in dB (bs) and six-day coherence (c6), VV and VH.
 
-    Args and errors are those of `ndvi`; tstype is bs, c6 or both. ptype may also stand before it, as in version 0.1.
+    Args and errors are those of `ndvi`; tstype is bs, c6 or both. ptype may also precede it, as in version 0.1.
     """
     style.suffix(file, interactive=interactive)
     _check_lines(max_line_plots)
@@ -297,7 +297,7 @@ def weather(
     """Plot the daily weather of the year: temperature (minimum, mean, maximum) and precipitation.
 
     Of several parcels the mean temperatures, and precipitation summed up since the first day. Args and errors are those
-    of `ndvi`; tstype is t (temperature), p (precipitation) or tp. ptype may also stand before it, as in version 0.1,
+    of `ndvi`; tstype is t (temperature), p (precipitation) or tp. ptype may also precede it, as in version 0.1,
     unless it is t or p.
     """
     style.suffix(file, interactive=interactive)

@@ -30,7 +30,7 @@ _NAMES: Final = {
 
 @contextmanager
 def named(path: Path, wish: str | None) -> Iterator[tuple[str, str]]:
-    """The path to open, and what to say of its encoding.
+    """Path to open, and a note on its encoding.
 
     Args:
         path: of the .mif or .tab.

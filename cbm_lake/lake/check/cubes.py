@@ -67,7 +67,7 @@ def check_cubes(looking: Looking, positions: pa.Table | None, ledger: pa.Table, 
 
     Args:
         looking: the pass.
-        places: rows of schemas.SLOTS; None where they cannot be read.
+        positions: rows of schemas.SLOTS; None where they cannot be read.
         ledger: rows of schemas.EXTRACTIONS.
         remedies: what to extract again.
     """

@@ -106,7 +106,7 @@ def save(cutout: Cutout, file: Path) -> None:
 
 
 def _is_current(chip: Chip, scene: Scene, lon: float, lat: float, chipsize: float) -> bool:
-    """Whether the file of a chip has that position, size and offset already."""
+    """Whether a chip file already has that position, size and offset."""
     if not chip.file.exists():
         return False
     try:

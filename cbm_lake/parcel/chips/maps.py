@@ -57,7 +57,7 @@ def tile(
         z: zoom level.
         x: column from the west.
         y: row from the north.
-        lut: see `pictures.stretched`; None is the same stretch for all tiles, so that they fit together.
+        lut: see `render.stretched`; None is the same stretch for all tiles, so that they fit together.
 
     Raises:
         InvalidInputError: no such tile, bands or lut, or too large a tile for files without overviews.

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 Pixels: TypeAlias = "NDArray[np.number]"
 _MOST_DECODED: Final = 4096 * 4096
-"""Pixels of a band that are decoded for one picture at most."""
+"""Most pixels of a band that are decoded for one image."""
 
 
 def read(lake: Lake, scene: Scene, bands: Sequence[str], lon: float, lat: float, chipsize: int = 1280) -> xr.Dataset:
@@ -144,7 +144,7 @@ class Reader:
         return target
 
     def _coarse(self, scene: Scene, band: str, raster: Raster, window: Window, size: int) -> Pixels:
-        """The harmonised pixels of a window inside the raster, fewer of them where it has far more than `size` a side.
+        """Harmonised pixels of a window, from overviews where it has far more than `size` a side.
 
         The file's overviews are used where it has any; their pixels are means of the stored DN.
         """
@@ -159,7 +159,7 @@ class Reader:
         return _harmonised(_overview(raster, window, step, band == _classes(scene)), scene, band)
 
     def _stored(self, scene: Scene, band: str, raster: Raster, window: Window) -> Pixels:
-        """The pixels of a window inside the raster: from the cube where it has them all, else from the file."""
+        """Stored pixels of a window: from the cube if complete there, else from the file."""
         cached = self._from_cube(scene, band, raster, window)
         if cached is not None:
             return cached
@@ -170,7 +170,7 @@ class Reader:
         return pixels
 
     def _from_cube(self, scene: Scene, band: str, raster: Raster, window: Window) -> Pixels | None:
-        """The pixels of a window as the cube has them; None where it does not have them all."""
+        """Pixels of a window from the cube; None if incomplete."""
         slot = self._slot(scene, raster.grid.name)
         if slot is None:
             return None
@@ -183,7 +183,7 @@ class Reader:
         return None
 
     def _slot(self, scene: Scene, grid: str) -> int | None:
-        """The slot of a scene in a cube, where it counts."""
+        """Valid slot of a scene in a cube, if any."""
         key = scene.card, grid
         with self._lock:  # so that threads do not all ask
             if key not in self._slots:
@@ -196,7 +196,7 @@ class Reader:
 
 
 def _overview(raster: Raster, window: Window, step: int, classes: bool) -> Pixels:
-    """The stored pixels of a window, of so many a side one: their mean, or of classes any of them."""
+    """Stored pixels of a window, downsampled: the mean of a block, or for classes one of its pixels."""
     rows, columns = (window.row, window.row + window.height), (window.col, window.col + window.width)
     shape = (-(-window.height // step), -(-window.width // step))
     resampling = Resampling.nearest if classes else Resampling.average
@@ -210,7 +210,7 @@ def _overview(raster: Raster, window: Window, step: int, classes: bool) -> Pixel
 
 
 def _check_size(raster: Raster, window: Window, factor: int) -> None:
-    """Raise InvalidInputError where too many pixels would be decoded from overviews of that factor."""
+    """Raise InvalidInputError if overviews of that factor would decode too many pixels."""
     if window.height * window.width > _MOST_DECODED * factor**2:
         raise InvalidInputError(f"{stores.redacted(raster.href)} has no overviews for a picture of all that; zoom in")
 
@@ -220,7 +220,7 @@ def _classes(scene: Scene) -> str | None:
 
 
 def _inspected(href: str) -> Raster:
-    """What a file's header says now."""
+    """Read the current header of a file."""
     return _header(href, stamp_of(Location.of(href).path))
 
 
@@ -241,7 +241,7 @@ def centred(grid: Grid, lon: float, lat: float, chipsize: float) -> Window:
 
 
 def _under(grid: Grid, bounds: Sequence[float]) -> Window | None:
-    """The pixels of a raster under a square of Web Mercator, and one or two more on each side; None where none are."""
+    """Pixels of a raster under a square of Web Mercator, with a margin of one or two pixels; None if there are none."""
     extent = bounds_in(shapely.box(*grid.bounds), grid.epsg, 3857)
     shared = (*np.maximum(extent[:2], bounds[:2]), *np.minimum(extent[2:], bounds[2:]))
     if shared[0] >= shared[2] or shared[1] >= shared[3]:
@@ -255,7 +255,7 @@ def _under(grid: Grid, bounds: Sequence[float]) -> Window | None:
 
 
 def _clipped(window: Window, grid: Grid) -> Window | None:
-    """The part of a window inside the raster; None where there is none."""
+    """The part of a window inside the raster; None where missing."""
     row, column = max(window.row, 0), max(window.col, 0)
     height = min(window.row + window.height, grid.shape[0]) - row
     width = min(window.col + window.width, grid.shape[1]) - column
@@ -263,7 +263,7 @@ def _clipped(window: Window, grid: Grid) -> Window | None:
 
 
 def _harmonised(pixels: Pixels, scene: Scene, band: str) -> Pixels:
-    """Stored DN as harmonised DN, those that are no reflectance made nodata; classes and radar stay."""
+    """Harmonise stored DN, masking those that are no reflectance; classes and radar are unchanged."""
     card = cards.get(scene.card)
     if card.is_classes(band) or pixels.dtype.kind == "f":
         return pixels

@@ -103,7 +103,7 @@ def covering(
         products: only these, by their names (`Scene.product`).
 
     Raises:
-        InvalidInputError: no such place or card, a date that is none, a last day before the first, or a chip too large.
+        InvalidInputError: invalid position, card or date, a last day before the first, or a chip too large.
     """
     check_square(lon, lat, chipsize)
     first, last = _day(start), _day(end) + timedelta(days=1)
@@ -122,7 +122,7 @@ def covering(
 
 
 def _over(rows: list[_Row], point: shapely.Point, square: shapely.Geometry) -> Iterator[Scene]:
-    """The scenes whose footprint covers a point, and how much of a square they cover."""
+    """Scenes whose footprint covers a point, with their coverage of a square."""
     for row in rows:
         footprint = shapely.make_valid(shapely.from_wkb(row["footprint"]))
         if footprint.covers(point):
@@ -162,14 +162,14 @@ def check_square(lon: float, lat: float, chipsize: float) -> None:
 
 
 def _square(lon: float, lat: float, metres: float) -> shapely.Geometry:
-    """A chip in degrees, well enough to compare how much of it scenes cover."""
+    """Approximate extent of a chip in degrees, to compare coverage."""
     up = metres / 2 / 111_320
     across = up / max(np.cos(np.radians(lat)), 0.01)
     return shapely.box(lon - across, lat - up, lon + across, lat + up)
 
 
 def _day(value: date | str) -> datetime:
-    """The first moment of a day."""
+    """Start of a day."""
     day = day_of(value)
     if not _YEARS[0] <= day.year <= _YEARS[1]:
         raise InvalidInputError(f"{value} is not between the years {_YEARS[0]} and {_YEARS[1]}")

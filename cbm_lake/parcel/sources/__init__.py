@@ -66,7 +66,7 @@ def here(lake: Lake | None = None) -> Source:
 
 @lru_cache(_SERVERS)
 def _server(url: str, user: str, password: str) -> ApiSource:
-    """One source for each account, since it remembers what was asked for."""
+    """One source per account, since it caches answers."""
     return ApiSource(url, user, password)
 
 
@@ -74,7 +74,7 @@ def set_api_account(url: str, username: str, password: str) -> None:
     """Store a REST server account in the settings and make it the data source.
 
     Raises:
-        InvalidInputError: the address is none.
+        InvalidInputError: the address is invalid.
         ConfigError: the settings cannot be written.
     """
     parts = urlsplit(url)

@@ -96,7 +96,7 @@ class ApiSource:
         return wire.parcel(key, self.answer(ByPid(key, geometry=True)))
 
     def _by_polygon(self, question: ByPolygon) -> Columns:
-        """A server of the original gives at most 100."""
+        """Servers of the original library return at most 100 parcels."""
         aoi, year, ptype = question.aoi, question.year, question.ptype
         params = {"aoi": aoi, "year": year, "polygon": wire.ring(question.polygon), "ptype": ptype}
         answer = self._server.columns(
@@ -168,7 +168,7 @@ class ApiSource:
     def _links(
         self, request: ImageRequest, band: str, first: date | str, last: date | str
     ) -> list[tuple[datetime, str]] | None:
-        """When the chips of a band in some days were taken, and their links; None where they are too many at once."""
+        """Timestamps and links of a band's chips in a date range; None if there are too many at once."""
         if request.card != S2.name:
             message = f"a server gives images of Sentinel-2 only, none of {request.card}; read them from a lake"
             raise InvalidInputError(message)
@@ -211,7 +211,7 @@ class ApiSource:
     # -- the wire -----------------------------------------------------------------------------------------------------
 
     def _of_parcel(self, name: str, key: ParcelKey, params: Params, **others: str) -> Columns:
-        """Columns about a parcel; empty ones leave open whether there is such a parcel, so that is asked too."""
+        """Columns about a parcel; if they are empty, the parcel's existence is checked with another request."""
         answer = self._server.columns(name, {**_of_key(key), **params}, **others)
         if not any(answer.values()):
             self.answer(ByPid(key))
@@ -246,7 +246,7 @@ def in_parts(ask: Callable[[date, date], Part | None], first: date, last: date) 
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Write a file in one step."""
+    """Write a file atomically."""
     try:
         with durable.replacing(file) as draft:
             draft.write_bytes(content)
@@ -261,7 +261,7 @@ def _some(answer: Columns, column: str, problem: str) -> Columns:
 
 
 def _has_size(file: Path, chipsize: int) -> bool:
-    """Whether a chip of that many metres was fetched before."""
+    """Whether the existing chip has that size in metres."""
     if not file.is_file():
         return False
     try:

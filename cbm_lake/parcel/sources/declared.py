@@ -86,7 +86,7 @@ class InMemory:
         self.epsg = int(columns["epsg"][0].as_py())
         self._boxes = self._loose_boxes(table["bbox"].combine_chunks())
         self.nbytes = int(self._rows.nbytes + self._boxes.nbytes)
-        """Bytes of it, but what is made at first use."""
+        """Size in bytes, without lazily built indexes."""
 
     def find(self, pid: str) -> Row | None:
         """See `Declared`."""
@@ -109,7 +109,7 @@ class InMemory:
 
     @cached_property
     def _order(self) -> Any:
-        """The places of the parcels in the order of their identifiers."""
+        """Row numbers of the parcels, sorted by identifier."""
         return pc.sort_indices(self._rows["pid"]).to_numpy()
 
     def _rows_at(self, places: Any) -> list[Row]:

@@ -120,7 +120,7 @@ class LakeSource:
         return {name: answer[name] for name in answer if name in ("pid", "geom")} if question.only_ids else answer
 
     def _peers(self, question: Peers) -> Columns:
-        """Distances are taken in EPSG:3035."""
+        """Distances are computed in EPSG:3035."""
         distance, limit = question.distance, question.limit
         if not (math.isfinite(distance) and distance >= 0):
             raise InvalidInputError(f"distance {distance} is no number of metres")
@@ -147,7 +147,7 @@ class LakeSource:
     ) -> tuple[list[Row], int]:
         """One page of the parcels that meet a box in degrees, ordered by identifier, and the total count.
 
-        Rows also have `shape`, the outline in degrees.
+        Rows also have `shape`, the geometry in degrees.
         """
         if box is None:
             rows, total = self._declared(parcels).page(offset, limit)
@@ -195,7 +195,7 @@ class LakeSource:
         return self._row(self._set(key), key.pid)
 
     def _meeting(self, parcels: ParcelSet, area: Area) -> list[Row]:
-        """Parcels that meet an area: boxes choose candidates, outlines decide, in the system of the area."""
+        """Parcels that intersect an area: prefiltered by boxes, then tested in the area's coordinate system."""
         declared_set = self._declared(parcels)
         rows = declared_set.near(area.bounds)
         met = area.meets(shapely.from_wkb([row["geometry"] for row in rows]), declared_set.epsg)
@@ -208,7 +208,7 @@ class LakeSource:
         return TimeSeries(parcel, card, self.lake.query(f"time_series.wide_{card.name}", **parcel.key.params))
 
     def _statistics(self, question: Statistics) -> Columns:
-        """An image without histogram is left out where others of the parcel have one; a warning says how many."""
+        """Scenes without histogram are dropped if others have one, with a warning."""
         tstype, parcels = question.tstype, self._set(question.key)
         key = question.key.params | {"aoi": parcels.aoi}
         if tstype == "scl":
@@ -290,7 +290,7 @@ class LakeSource:
         return basemaps.save(self.background(square), file)
 
     def _reader(self) -> Reader:
-        """What is read with: of a server, which goes on for long, one for each question."""
+        """Pixel reader; long-running servers use a new one per request."""
         if self._hold or self._pixels is None:
             self._pixels = Reader(self.lake)
         return self._pixels
@@ -347,7 +347,7 @@ def _geojson(row: Row, *, wgs84: bool) -> str:
 
 
 def _bands(tstype: str, band: str) -> list[str] | None:
-    """The band asked for by the lake's name; it may come by one of the original's tables."""
+    """Band names of the lake; a table of the original may imply the band."""
     if not band:
         return None
     card = cards.get(tstype)
@@ -375,7 +375,7 @@ def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool) -> Columns:
 
 
 def _histograms(scl: pa.ChunkedArray) -> list[dict[str, int]]:
-    """Pixels of each scene class that occurs, by the class as text; the bands of a scene share one."""
+    """Pixel counts per scene class of each scene, classes as text."""
     by_counts: dict[tuple[int | None, ...], dict[str, int]] = {}
     histograms = []
     for counts in map(tuple, scl.to_pylist()):

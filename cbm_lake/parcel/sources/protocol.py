@@ -150,7 +150,7 @@ class Source(Protocol):
         """An orthophoto around a position."""
 
     def write_background(self, square: Square, file: Path) -> Path:
-        """The same as GeoTIFF; where it is: `file`, or beside it where it shows something else than that name says."""
+        """Write the background as GeoTIFF; returns `file`, or a sibling path if another source had to be used."""
 
     def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
         """Description of the source: server, helpers, and per area its years, parcel sets and examples."""

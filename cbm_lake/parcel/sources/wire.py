@@ -71,7 +71,7 @@ def series(parcel: Parcel, card: Card, answer: Columns) -> TimeSeries:
 
 
 def _why_not(card: Card, scene: Mapping[str, Any]) -> str | None:
-    """Whether a scene has too few pixels; a server does not say which share of the parcel was seen.
+    """Whether a scene has too few pixels; servers do not report the observed share of a parcel.
 
     Of optical cards the fewest of the bands of the finest grid that have any count, else the most, as in a lake.
     """
