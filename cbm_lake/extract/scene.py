@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from itertools import chain, islice
 from typing import TypeAlias
@@ -28,6 +29,7 @@ from cbm_lake.rasters import Grid, PixelArray, Raster, Window, encoding
 from cbm_lake.rasters.blocks import CubeSource, sync_blocks
 from cbm_lake.rasters.readers import Source, source
 from cbm_lake.storage import stores
+from cbm_lake.zonal.compiled import Floats
 
 Blocks: TypeAlias = Iterator[PixelArray]
 """Arrays of pixels, one for each block."""
@@ -160,22 +162,25 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
 def _band(job: Job, band: str, pixels: Blocks) -> tuple[Columns, int]:
     """The statistics of one band, with the pixels covered, not rounded; and how many pixels were discarded.
 
-    Offset and scale are applied to the results, which is exact and clips no dark pixel.
+    Offset and scale are applied to what is computed of pixels, which is exact and clips no dark pixel, and before
+    formulas over it.
     """
     raster, card = job.rasters[band], cards.get(job.card)
     names = (*cards.statistics.STORED, *job.statistics)
     if job.rule == "coverage":
-        table, discarded = _covered(job, band, pixels, card.nodata, names)
+        table, discarded = _covered(job, band, pixels, names)
     else:
         index = jobparcels.index(job, raster.grid.name)
         pool = _pool(job, band, index, pixels)
         discarded = _checked(job, band, pool)
         whole = _whole(job, raster.grid).astype(np.int64, copy=False)
-        table = zonal.pool_statistics(pool, index.pixel_offsets, card.nodata, statistics=names, whole=whole)
+        convert = partial(_in_unit, job, card)
+        offsets = index.pixel_offsets
+        table = zonal.pool_statistics(pool, offsets, card.nodata, statistics=names, whole=whole, convert=convert)
     statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
     counted = pc.greater(table["count"], 0)
     for name in names:
-        values = _in_unit(job, card, name, table[name])
+        values = table[name]
         statistics[f"{band}_{name}"] = (
             _defined(values) if cards.STATISTICS[name].counts else pc.if_else(counted, values, None)
         )
@@ -187,15 +192,13 @@ def _defined(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.is_nan(values), None, values) if pa.types.is_floating(values.type) else values
 
 
-def _in_unit(job: Job, card: cards.Card, name: str, values: pa.Array) -> pa.Array:
+def _in_unit(job: Job, card: cards.Card, name: str, values: Floats) -> Floats:
     """A statistic of stored numbers in the unit of the card's signatures: linear, so it can be done to the result."""
     statistic = cards.STATISTICS[name]
     if statistic.unit is not None:
         return values
     offset = job.scene.boa_offset if statistic.shifts else 0
-    shifted = pc.add(values, offset) if offset else values
-    scaled = pc.multiply(shifted, card.factor) if card.factor != 1 else shifted
-    return pc.add(scaled, card.shift) if card.shift and statistic.shifts else scaled
+    return (values + offset) * card.factor + (card.shift if statistic.shifts else 0)
 
 
 def _checked(job: Job, band: str, pixels: PixelArray) -> int:
@@ -288,7 +291,7 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelA
     return pool
 
 
-def _covered(job: Job, band: str, pixels: Blocks, nodata: float, statistics: tuple[str, ...]) -> tuple[pa.Table, int]:
+def _covered(job: Job, band: str, pixels: Blocks, statistics: tuple[str, ...]) -> tuple[pa.Table, int]:
     """The statistics by the coverage rule, and how many pixels round the parcels were discarded.
 
     count is the sum of covered parts, rounded, and at least 1 where there is any; covered is the sum itself.
@@ -301,7 +304,9 @@ def _covered(job: Job, band: str, pixels: Blocks, nodata: float, statistics: tup
         array[window.relative_to(around).slices] = values
     discarded = _checked(job, band, array)
     transform = raster.grid.transform * Affine.translation(around.col, around.row)
-    table = zonal.coverage_statistics(shapes, array, transform, nodata=nodata, statistics=statistics)
+    card = cards.get(job.card)
+    convert = partial(_in_unit, job, card)
+    table = zonal.coverage_statistics(shapes, array, transform, card.nodata, statistics=statistics, convert=convert)
     table = table.append_column("covered", table["count"])
     covered = np.asarray(table["count"])
     count = np.where(covered > 0, np.maximum(np.rint(covered), 1), 0)

@@ -16,24 +16,11 @@ from cbm_lake.lake import queries
 from cbm_lake.qa import tablefiles
 from cbm_lake.qa.findings import CRITICAL, ERROR, WARNING, Finding
 from cbm_lake.qa.tablefiles import Source
-from cbm_lake.qa.tables import BOOLEAN, TEXT
+from cbm_lake.qa.tables import AREAS, BOOLEAN, TEXT
 
 NULLS: Final = ("NA", "Null", "NULL", "Inf", "-Inf", "")
 """Placeholder texts in addition to those that pandas reads as missing."""
 MAY_BE_NULL: Final = ("gsa_col_id", "catch_crop")
-AREAS: Final = (
-    "tot_area",
-    "al_area",
-    "pc_area",
-    "pg_area",
-    "na_area",
-    "af_area",
-    "n2000_area",
-    "pw_area",
-    "lf_area",
-    "anc_area",
-)
-"""Columns of lpis that are hectares."""
 _TRUTHS: Final = ({"0", "1"}, {"0.0", "1.0"}, {"true", "false"}, {"t", "f"})
 _LISTED_VALUES: Final = 20
 _WRONG_TYPES: Final = "The following columns have invalid data types: "

@@ -16,6 +16,7 @@ from cbm_lake.qa.findings import Finding, number
 from cbm_lake.qa.geometries import Measured
 from cbm_lake.qa.rules import RULES, Rule
 from cbm_lake.qa.tablefiles import Source
+from cbm_lake.qa.tables import AREAS
 
 Progress = Callable[[int, int], None]
 
@@ -122,20 +123,8 @@ class SecondLayer:
         return pa.table(columns)
 
 
-_AREAS: Final = (
-    "tot_area",
-    "al_area",
-    "pc_area",
-    "pg_area",
-    "na_area",
-    "af_area",
-    "n2000_area",
-    "pw_area",
-    "lf_area",
-    "anc_area",
-)
 _READ: Final = {
-    "lpis": _AREAS,
+    "lpis": AREAS,
     "gsa": ("gsa_code", "gsa_par_id"),
     "ua_claimed": ("gsa_code", "gsa_par_id", "ua", "claim_area"),
     "interventions": ("ua", "ua_grp", "interv"),

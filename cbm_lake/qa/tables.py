@@ -102,6 +102,8 @@ TABLES: Final = {
         TableType("regions", {"reg_code": TEXT, "reg_geom": TEXT, "target_per": _WHOLE}, ("reg_code",), "reg_code"),
     )
 }
+AREAS: Final = tuple(TABLES["lpis"].numbers)
+"""Columns of lpis that are hectares."""
 
 
 def table_type(name: str) -> TableType:

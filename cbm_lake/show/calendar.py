@@ -233,9 +233,8 @@ def _months(year: int, start: str | date | None, end: str | date | None) -> list
 
 
 def _with_clouds(images: Images, curve: pd.DataFrame) -> Images:
-    """The images with the cloud shares of the time series, where it has their dates."""
-    judged = curve[curve["cloud"].notna()]
-    clouds = dict(zip(judged["time"].dt.date, judged["cloud"], strict=True))
+    """The images with the cloud shares of the time series, also "not known"; theirs where it has no value."""
+    clouds = dict(zip(curve["time"].dt.date, curve["cloud"], strict=True))
     shares = [clouds.get(image.obstime.date(), image.cloud) for image in images.images]
     return replace(images, data=images.data.assign(cloud=("time", shares)))
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from cbm_lake.cards.statistics import STORED
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.zonal import ragged, values
-from cbm_lake.zonal.columns import Columns
+from cbm_lake.zonal.columns import Columns, Convert
 from cbm_lake.zonal.compiled import Floats, Ints, Pixels, frozen
 from cbm_lake.zonal.spans import SpanIndex
 
@@ -74,6 +74,7 @@ def pool_statistics(
     *,
     statistics: str | Iterable[str] = STORED,
     whole: Ints | None = None,
+    convert: Convert | None = None,
     threads: int = 1,
 ) -> pa.Table:
     """Statistics of every parcel from the pool of its pixels, as `statistics` gives them.
@@ -84,6 +85,7 @@ def pool_statistics(
         nodata: the pixel value that does not count; None: all count. NaN never counts.
         statistics: names of `cbm_lake.cards.STATISTICS`: the columns, in its order.
         whole: pixels of each whole parcel, of which shares are; None is those of the pool.
+        convert: to the unit of the table, where that is not the raster's; see `Convert`.
         threads: how many threads share the work.
 
     Raises:
@@ -100,7 +102,7 @@ def pool_statistics(
 
     sizes = np.diff(offsets)
     results = _filled(describe, sizes, columns.probabilities, threads)
-    return columns.table(results, lambda: sizes if whole is None else whole)
+    return columns.table(results, lambda: sizes if whole is None else whole, convert)
 
 
 def histogram(index: SpanIndex, array: Pixels, classes: Sequence[int] = SCL_CLASSES) -> pa.Table:

@@ -14,7 +14,7 @@ from affine import Affine
 from cbm_lake.cards.statistics import STORED, SUMMARY
 from cbm_lake.errors import of_extra
 from cbm_lake.zonal import values
-from cbm_lake.zonal.columns import Columns
+from cbm_lake.zonal.columns import Columns, Convert
 from cbm_lake.zonal.compiled import Ints, Pixels
 from cbm_lake.zonal.polygons import Geometries, as_affine, polygon_parts
 
@@ -40,6 +40,7 @@ def coverage_statistics(
     nodata: float | None = 0,
     *,
     statistics: str | Iterable[str] = STORED,
+    convert: Convert | None = None,
 ) -> pa.Table:
     """Statistics weighted by the share of each pixel inside the geometry; count is the sum of shares (float64).
 
@@ -53,6 +54,7 @@ def coverage_statistics(
         nodata: the pixel value that does not count; None: all count. NaN never counts.
         statistics: names of `cbm_lake.cards.STATISTICS`: the columns, in its order. Shares are of the whole geometry,
             its area divided by that of a pixel.
+        convert: to the unit of the table, where that is not the raster's; see `Convert`.
 
     Raises:
         ConfigError: the extra `exact` is not installed.
@@ -78,7 +80,7 @@ def coverage_statistics(
         ]
         extracted = exactextract.exact_extract(raster, features, operations(columns), output="pandas")
         results[:, filled] = extracted.to_numpy(np.float64).T
-    return columns.table(results, lambda: areas / abs(transform.a * transform.e), integers=False)
+    return columns.table(results, lambda: areas / abs(transform.a * transform.e), convert, integers=False)
 
 
 def _repaired(polygons: npt.NDArray[np.object_], owner: Ints, number: int) -> npt.NDArray[np.object_]:

@@ -57,8 +57,7 @@ def here(lake: Lake | None = None) -> Source:
         return LakeSource(lake)
     config = Workspace.here().config
     if config.set.data_source == "direct":
-        lake = lake or open_lake()
-        return LakeSource(lake)
+        return LakeSource(open_lake())
     if config.set.data_source == "api":
         return _server(config.api.url, config.api.user, config.api.password.get_secret_value())
     raise InvalidInputError(f"set.data_source is {config.set.data_source!r}; it is direct (the lake) or api (a server)")
@@ -71,7 +70,7 @@ def _server(url: str, user: str, password: str) -> ApiSource:
 
 
 def set_api_account(url: str, username: str, password: str) -> None:
-    """Store a REST server account in the settings and make it the data source.
+    """Store a REST server account in the settings and make it on; what was remembered of servers is forgotten.
 
     Raises:
         InvalidInputError: the address is invalid.
@@ -82,3 +81,4 @@ def set_api_account(url: str, username: str, password: str) -> None:
         raise InvalidInputError(f"{url!r} is no address of a server; write it as https://cbm.example.org")
     workspace = Workspace.here().configure("api", url=url, user=username, **{"pass": password})
     workspace.configure("set", data_source="api")
+    _server.cache_clear()
