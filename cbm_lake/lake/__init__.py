@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import UTC, date, datetime
+from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ import shapely
 
 from cbm_lake import cards
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError
+from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError, given
 from cbm_lake.files import digests
 from cbm_lake.geo.areas import DEGREES, bounds_in
 from cbm_lake.lake import database, lookup, options, ordering, queries
@@ -334,7 +336,7 @@ class Lake(Writing):
             return self._opened
 
 
-def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
+def open_lake(url: str | PathLike[str] | None = None, as_of: date | str | None = None) -> Lake:
     """The lake at a folder or URL; without one, the lake of the current workspace.
 
     One object for each place and moment in a process, which stays open: what it read serves all who ask it, and what
@@ -348,13 +350,33 @@ def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
             the numbers of what is seen, as it does without `as_of`.
 
     Raises:
-        InvalidInputError: `as_of` is no date.
+        InvalidInputError: `as_of` is no date, or `url` neither a folder nor a URL.
     """
-    location, moment = url or Workspace.here().lake_url, _moment(as_of)
+    location, moment = _location(url), _moment(as_of)
     return _OPEN.get(_key(location, moment), lambda: Lake(location, moment))
 
 
 _OPEN: Final = Registry(Lake._leave)  # noqa: SLF001
+
+
+def lake_or_default(lake: object) -> Lake:
+    """The lake that a caller gives, or that of the workspace where it is None.
+
+    Raises:
+        InvalidInputError: it is no lake, but for instance the folder of one.
+    """
+    if lake is None:
+        return open_lake()
+    if not isinstance(lake, Lake):
+        raise InvalidInputError(f"lake={given(lake)} is not right: it is a Lake, as open_lake gives it")
+    return lake
+
+
+def _location(url: object) -> str:
+    location = os.fspath(url) if isinstance(url, PathLike) else url or Workspace.here().lake_url
+    if not isinstance(location, str):
+        raise InvalidInputError(f"url={given(url)} is not right: it is the folder or the s3:// URL of a lake")
+    return location
 
 
 def _key(url: str, as_of: datetime | None) -> Hashable:
