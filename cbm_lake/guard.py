@@ -20,7 +20,7 @@ import pyarrow as pa
 from cbm_lake.cards import CLOUD_CLASSES, S2
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.files import clock
-from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 
@@ -93,7 +93,7 @@ def scenes(aoi: str, year: int, ptype: str | None = None, *, mark: bool = True, 
     Raises:
         NotFoundError: no such parcels, or nothing of them was extracted.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     parcels = lake.parcel_set(aoi, year, ptype)
     findings = judged(lake, parcels)
     if not findings:
@@ -107,7 +107,7 @@ def scenes(aoi: str, year: int, ptype: str | None = None, *, mark: bool = True, 
 
 def suspects(*, lake: Lake | None = None) -> pa.Table:
     """The scenes that are marked: scene, kind, shift, reason, found, version."""
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     return lake.query("guard.suspects")
 
 
@@ -119,7 +119,7 @@ def clear(scene: str, reason: str, *, lake: Lake | None = None) -> None:
         NotFoundError: it is not marked.
         InvalidInputError: no reason is given.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     if not reason.strip():
         raise InvalidInputError("say why the scene is right; the reason is kept")
     if scene not in suspects(lake=lake)["scene"].to_pylist():

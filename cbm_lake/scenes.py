@@ -19,7 +19,7 @@ from cbm_lake import cards
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.files import clock
-from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 
 
@@ -45,7 +45,7 @@ def leave_out(
         NotFoundError: no scene is catalogued under one of the identifiers; near ones are named.
         InvalidInputError: no reason is given, or the card is unknown.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     catalogued = lake.query("scenes.ids", card=cards.get(card).name if card else None).to_pylist()
     selected = _select(scenes, {(row["card"], row["id"]) for row in catalogued}, "catalogued")
     _decide(lake, selected, "left out", why, who)
@@ -69,7 +69,7 @@ def put_back(
         NotFoundError: one of the scenes is not left out; near ones are named.
         InvalidInputError: no reason is given, or the card is unknown.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     gone = {(row["card"], row["scene"]) for row in left_out(lake=lake).to_pylist()}
     name_of_card = cards.get(card).name if card else None
     selected = _select(scenes, {pair for pair in gone if name_of_card in (None, pair[0])}, "left out")
@@ -79,7 +79,7 @@ def put_back(
 
 def left_out(*, lake: Lake | None = None) -> pa.Table:
     """The scenes that are left out: card, scene, obstime, why, who, decided."""
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     return lake.query("scenes.left_out")
 
 

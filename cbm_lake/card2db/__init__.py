@@ -23,7 +23,7 @@ from cbm_lake.card2db.collecting import Collected, Ingested, Progress
 from cbm_lake.card2db.search import GeometryLike, area_of, days
 from cbm_lake.card2db.web import Web
 from cbm_lake.errors import InvalidInputError, SourceError
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.storage.credentials import without_secrets
 
 __all__ = ["Ingested", "creodias", "files", "geoparquet", "items", "products", "safe", "stac"]
@@ -67,7 +67,7 @@ def stac(
             is catalogued.
         ConfigError: credentials for the server are malformed; see `cbm_lake.storage.credentials`.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     cards.get(card)
     address, collection = stacapi.api(url, card, collection)
     first, last = days(start, end)
@@ -95,7 +95,7 @@ def items(
         InvalidInputError: unknown card.
         SourceError: the path cannot be read or holds no STAC.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     cards.get(card)
     collected = Collected(card, str(path), lake, progress=progress)
     if itemfiles.holds_lines(str(path)):
@@ -121,7 +121,7 @@ def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> 
         InvalidInputError: unknown card.
         SourceError: the file cannot be read or is no STAC-GeoParquet.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     cards.get(card)
     collected = Collected(card, str(path), lake)
     collected.add((item, str(path)) for item in itemfiles.from_parquet(str(path)))
@@ -155,7 +155,7 @@ def products(
         NotFoundError: no parcels of `aoi` were loaded.
         SourceError: there is no such folder.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     area = lake.footprint(aoi) if aoi else None
     names = [cards.get(card).name] if card else list(cards.CARDS)
     collected = {name: Collected(name, str(folder), lake, area) for name in names}
@@ -217,7 +217,7 @@ def files(
         NotFoundError: no parcels of `aoi` were loaded.
         SourceError: there is no such folder, or no file matches.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     cards.get(card)
     scenefiles.check_options(card, unit, offset)
     area = lake.footprint(aoi) if aoi else None
@@ -283,7 +283,7 @@ def creodias(
             catalogued.
         ConfigError: credentials for the server are malformed; see `cbm_lake.storage.credentials`.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     cards.get(card)
     dates = days(start, end)
     if url is None:

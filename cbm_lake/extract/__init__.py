@@ -21,7 +21,7 @@ from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.planning import plan
 from cbm_lake.extract.running import run
 from cbm_lake.extract.scene import extract_scene
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ def extract(
         SourceError: some scenes failed; all others are done, and the next run tries those again. Scenes that only fail
             as they did at an earlier run, of the same cause, are one warning and `still_failing` of the result.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     todo = plan(
         card,
         start,

@@ -19,7 +19,7 @@ from cbm_lake.extract.jobs import RULES, Base, Block, Job, Outcome, Plan, Progre
 from cbm_lake.extract.scene import record
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo import areas
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.records import SceneAsset
 from cbm_lake.lake.slots import SlotContent
 from cbm_lake.lake.snapshots import ParcelSet
@@ -103,7 +103,7 @@ def plan(
     Args and errors are those of `extract`; progress is called for every scene whose headers were read. A dry plan
     writes nothing: it is to be looked at, not to be carried out.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     kind = cards.get(card)
     checked = kind.check_bands(_names(bands) if bands is not None else kind.default_bands)
     if rule not in RULES:

@@ -15,7 +15,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.foi.parcels import Parcels, lake_parcels, read_parcels
 from cbm_lake.foi.rasters import Thematic
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.storage.store import Store
 
 _COLUMNS: Final = (
@@ -115,7 +115,7 @@ def parcels_of(
         return read_parcels(path, layer), lake
     if aoi is None or year is None:
         raise InvalidInputError("parcels of the lake are named by both aoi and year: give both")
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     return lake_parcels(lake, aoi, year, ptype), lake
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cbm_lake.cards import Classes, scene_classes
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import Lake, looks, open_lake
+from cbm_lake.lake import Lake, lake_or_default, looks
 from cbm_lake.lake.arguments import checked
 
 BANDS: Final = ("B02", "B03", "B04", "B08")
@@ -58,7 +58,7 @@ def suspicious(
         NotFoundError: no such parcels were loaded.
         InvalidInputError: a band that is not of 10 m, or a share or number out of range.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     unknown = sorted(set(bands) - set(BANDS))
     if unknown or not bands:
         raise InvalidInputError(f"bands {unknown or 'none'} cannot tell how even a parcel is; give some of {BANDS}")

@@ -27,7 +27,7 @@ from cbm_lake.foi.learning import Accuracy, Model
 from cbm_lake.foi.rasters import Thematic
 from cbm_lake.foi.season import Floats, Ints, Season
 from cbm_lake.foi.signal import SCREEN
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def thematic(
         NotFoundError: no such parcels, or no cube of them.
         InvalidInputError: a number out of range, several grids, or too few parcels to learn from.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     _check(method, clusters, periods)
     parcels = lake.parcel_set(aoi, year, ptype)
     dates = (str(start or f"{year}-01-01"), str(end or f"{year}-12-31"))

@@ -17,7 +17,7 @@ from cbm_lake.files import durable
 from cbm_lake.ipycbm import maps
 from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.panel import Panel, text
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default, open_lake
 
 Progress = Callable[[int, int], None]
 _FILES: Final[dict[str, Callable[..., card2db.Ingested]]] = {
@@ -151,5 +151,5 @@ def _there(lake: Lake | None) -> Panel:
 
 def footprints(card: str, lake: Lake | None = None) -> ipywidgets.Widget:
     """Map of the scene footprints of a card."""
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     return maps.footprints(lake.query("scenes.footprints", card=card))

@@ -15,7 +15,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.ipycbm.choice import STYLE
 from cbm_lake.ipycbm.panel import Panel
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default, open_lake
 from cbm_lake.parcel import sources
 from cbm_lake.storage.store import Store
 
@@ -122,7 +122,7 @@ def _listed(servers: dict[str, str]) -> str:
 
 def _datasets(lake: Lake | None) -> Any:
     """Parcel sets of the lake, with their extraction progress."""
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     sets = lake.query("status.parcels")
     return sets if sets.num_rows else "there are no parcels yet; load some with ipycbm.card2db()"
 

@@ -15,7 +15,7 @@ from cbm_lake.cards import CARDS
 from cbm_lake.extract.causes import as_before
 from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.panel import Panel
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 
 _WIDTH: Final = {"width": "520px"}
 _PROCESSES: Final = [("one per core", ""), ("this one itself", 0), *((str(n), n) for n in (1, 2, 4, 8, 16))]
@@ -97,7 +97,7 @@ def _extract(
 
 def _status(lake: Lake | None) -> list[pa.Table | str]:
     """Parcel sets, scenes per card, and failed scenes with reasons."""
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     failed = lake.query("scenes.failed")
     return [
         lake.query("status.parcels"),

@@ -22,7 +22,7 @@ from cbm_lake.ipycbm import drawing, maps
 from cbm_lake.ipycbm.choice import STYLE, ParcelSet, ParcelSetKey, offer
 from cbm_lake.ipycbm.files import File
 from cbm_lake.ipycbm.panel import Panel, reporting
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default, open_lake
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +101,7 @@ def _named(key: ParcelSetKey) -> dict[str, Any]:
 
 def days(key: ParcelSetKey, lake: Lake | None = None) -> list[str]:
     """Days with Sentinel-2 signatures."""
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     return [str(day) for day in lake.query("scenes.days", card="s2", **_named(key))["day"].to_pylist()]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import UTC, date, datetime
+from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ import shapely
 
 from cbm_lake import cards
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError
+from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError, given
 from cbm_lake.files import digests
 from cbm_lake.geo.areas import DEGREES, bounds_in
 from cbm_lake.lake import database, lookup, options, ordering, queries
@@ -334,7 +336,7 @@ class Lake(Writing):
             return self._opened
 
 
-def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
+def open_lake(url: str | PathLike[str] | None = None, as_of: date | str | None = None) -> Lake:
     """Open the lake at a folder or URL; by default the lake of the current workspace.
 
     A process has one object per location and `as_of`, which stays open: its caches serve all callers, and changes by
@@ -348,13 +350,33 @@ def open_lake(url: str | None = None, as_of: date | str | None = None) -> Lake:
             by sequence numbers, as without `as_of`.
 
     Raises:
-        InvalidInputError: `as_of` is no date.
+        InvalidInputError: `as_of` is no date, or `url` neither a folder nor a URL.
     """
-    location, timestamp = url or Workspace.here().lake_url, _timestamp(as_of)
+    location, timestamp = _location(url), _timestamp(as_of)
     return _OPEN.get(_key(location, timestamp), lambda: Lake(location, timestamp))
 
 
 _OPEN: Final = Registry(Lake._leave)  # noqa: SLF001
+
+
+def lake_or_default(lake: object) -> Lake:
+    """The lake that a caller gives, or that of the workspace where it is None.
+
+    Raises:
+        InvalidInputError: it is no lake, but for instance the folder of one.
+    """
+    if lake is None:
+        return open_lake()
+    if not isinstance(lake, Lake):
+        raise InvalidInputError(f"lake={given(lake)} is not right: it is a Lake, as open_lake gives it")
+    return lake
+
+
+def _location(url: object) -> str:
+    location = os.fspath(url) if isinstance(url, PathLike) else url or Workspace.here().lake_url
+    if not isinstance(location, str):
+        raise InvalidInputError(f"url={given(url)} is not right: it is the folder or the s3:// URL of a lake")
+    return location
 
 
 def _key(url: str, as_of: datetime | None) -> Hashable:

@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
 from cbm_lake.files import durable
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.check import check
 from cbm_lake.lake.lakefiles import CHECKPOINT, ENTRY, File, LakeState, added, as_they_came, listed, named, table_of
 from cbm_lake.storage import loghint
@@ -96,7 +96,7 @@ def backup(
         NotFoundError: there is no lake.
         SourceError: files cannot be read or written, or another backup goes there at this state.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     if lake.as_of is not None:
         raise InvalidInputError(f"{lake!r} is the lake as it was; give the lake as it is now to copy it")
     target = Store(str(destination) if "://" in str(destination) else str(Path(destination).absolute()))

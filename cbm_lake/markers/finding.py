@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.looks import tell
 from cbm_lake.lake.snapshots import ParcelSet
@@ -66,7 +66,7 @@ def find(
         NotFoundError: no such parcels were loaded, or one of `pids` is not among them.
         InvalidInputError: a parameter is unknown or out of range.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     resolved = read_parameters(parameters)
     parcels = lake.parcel_set(aoi, year, ptype)
     observations = series.read(lake, parcels, resolved)
@@ -103,7 +103,7 @@ def looks(
         (fewer pixels than `clear.pixels`), cut (less of the parcel seen than `clear.share`), unknown (no pixel is
         classified, so that no screen can decide), cloudy, bright (above `clear.brightest`), clear.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     parcels = lake.parcel_set(aoi, year, ptype)
     return series.looks(lake, parcels, read_parameters(parameters), pids)
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.finding import part_of
@@ -61,7 +61,7 @@ def traffic_light(
             scenario asks for an attribute that no raster gave, see `cbm_lake.parcels.describe`.
         InvalidInputError: there is no such scenario, or a parameter is unknown or out of range.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     resolved = read(parameters)
     unknown = sorted(set(scenarios or ()) - set(resolved.scenarios))
     if unknown:

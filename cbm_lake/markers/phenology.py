@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.markers import series
 from cbm_lake.markers.finding import dates
@@ -49,7 +49,7 @@ def phenology(
         NotFoundError: no such parcels were loaded, or one of `pids` is not among them.
         InvalidInputError: a parameter is unknown or out of range.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     resolved = read(parameters)
     observations, smooth = _curves(aoi, year, ptype, resolved, pids, lake)
     columns = seasons(smooth, resolved.smooth)
@@ -87,7 +87,7 @@ def smoothed(
         NotFoundError: no such parcels were loaded, or one of `pids` is not among them.
         InvalidInputError: a parameter is unknown or out of range.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     observations, smooth = _curves(aoi, year, ptype, read(parameters), pids, lake)
     parcel, step = np.nonzero(~np.isnan(smooth.value))
     return pa.table(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.migration import catalogue as scenes
 from cbm_lake.migration import database, datasets, declared, events, series
 from cbm_lake.migration.dumps import Dumps
@@ -114,7 +114,7 @@ def migrate(
         NotFoundError: no parcels of that set, or none with numbers, are there.
         SourceError: a dump or the database cannot be read, or the lake cannot be written.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     if boa_offset not in _OFFSETS:
         raise InvalidInputError(f"boa_offset {boa_offset!r} is none of {', '.join(_OFFSETS)}")
     if markers_by not in events.BY:

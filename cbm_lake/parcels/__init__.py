@@ -13,7 +13,7 @@ from pyproj import CRS
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.geo import vectors
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.changes import Changes, changes_of
 from cbm_lake.parcels.columns import (
@@ -119,7 +119,7 @@ def load(
         SourceError: the file cannot be read, or the lake cannot be written.
         InvalidInputError: an argument is wrong, or the file has duplicate parcels or ones without area.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     aoi, year, ptype = check_set(aoi, year, ptype)
     source = vectors.read_noted(str(path), layer, key=pid, numbered=True, encoding=encoding)
     selection = take_columns(source, pid, crop_name, crop_code)

@@ -29,7 +29,7 @@ from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.files import clock
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.geo.windows import Window
-from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.classes import STATISTICS_OF_CLASSES, of_classes
 from cbm_lake.rasters import is_masked, measured, opened
@@ -107,7 +107,7 @@ def describe(
             apart, or there are several areas or years and none is said.
         SourceError: the raster cannot be read.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     selected = _checked(name, statistics, categories, rule)
     parcels = _parcels(lake, aoi, year, ptype)
     stored = lake.read_parcels(parcels, ["id", "geometry", "epsg"])

@@ -19,7 +19,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
 from cbm_lake.extract.planning import days
 from cbm_lake.files import durable
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.qa.inspection import sampled_parcels
 from cbm_lake.qa.plots import plot_ndvi
@@ -126,7 +126,7 @@ def workflow(
         InvalidInputError: a setting is unknown or wrong, or a step refuses its input.
         SourceError: a file, server or scene failed.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     aoi, year, kind = parcels.check_set(aoi, year, ptype)
     file = Workspace.here().config_file.with_name("_".join(filter(None, ["workflow", aoi, str(year), kind])) + ".json")
     stored = _stored_settings(file)

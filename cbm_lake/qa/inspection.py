@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.files import clock
-from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.qa import drawn
 from cbm_lake.qa.acceptance import CONSUMER_RISK, acceptance_number
@@ -58,7 +58,7 @@ def inspect(
         InvalidInputError: the verdict is not one of VERDICTS.
         SourceError: the record cannot be written.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     if verdict not in VERDICTS:
         raise InvalidInputError(f"verdict {verdict!r} is unknown; give {', '.join(VERDICTS)}")
     now = clock.now()
@@ -97,7 +97,7 @@ def inspections(sample_id: str, *, lake: Lake | None = None) -> pa.Table:
     Raises:
         SourceError: the record cannot be read.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     rows = lake.query("qa.inspections", sample_id=sample_id)
     return rows.select(schemas.INSPECTIONS.names).cast(schemas.INSPECTIONS)
 

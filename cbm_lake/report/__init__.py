@@ -22,7 +22,7 @@ from typing import Final
 from cbm_lake import get
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
-from cbm_lake.lake import Lake
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.report import evidence, facts, figures, htmlpages, keys, pages, pdfpages, seals, words
@@ -103,8 +103,9 @@ def parcel(
         raise InvalidInputError(f"no report can be {', '.join(sorted(unknown))}; choose from {', '.join(FORMATS)}")
     if name is not None and (not name.strip(".") or {"/", "\\"} & set(name)):
         raise InvalidInputError(f"{name!r} is no name of a file; give the folder apart")
-    moment = lake.as_of.isoformat() if lake and lake.as_of else facts.now()
-    lake = facts.open_at(moment, lake.url if lake else None)
+    lake = lake_or_default(lake)
+    moment = lake.as_of.isoformat() if lake.as_of else facts.now()
+    lake = facts.open_at(moment, lake.url)
     declared = lake.parcel_set(aoi, year, ptype)
     key = {"aoi": declared.aoi, "year": declared.year, "ptype": declared.ptype, "pid": str(pid)}
     source = LakeSource(lake)

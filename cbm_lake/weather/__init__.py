@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.files import clock
-from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.weather import days as daily
 from cbm_lake.weather import files, grids, tables, variables
 from cbm_lake.weather.cells import CELL_NAMES, Boxes, Places, first_column, holding, read_grid
@@ -90,7 +90,7 @@ def load(
             what its numbers are.
         SourceError: a file cannot be read.
     """
-    lake = lake or open_lake()
+    lake = lake_or_default(lake)
     if totals is not None and totals not in _TOTALS:
         raise InvalidInputError(f"totals {totals!r} is none of {', '.join(_TOTALS)}")
     variables.check_columns(columns or {})

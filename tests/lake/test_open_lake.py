@@ -4,6 +4,7 @@ import ast
 import gc
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from factories import fill, parcels, scene, scenes
 from questions import counted
 
 import cbm_lake
-from cbm_lake import get, guard, markers, qa
+from cbm_lake import backup, extract, get, guard, markers, qa, report, show
 from cbm_lake import scenes as decisions
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
@@ -27,12 +28,13 @@ from cbm_lake.storage.log import Log
 KEY = {"aoi": "ms", "year": 2024, "ptype": ""}
 PACKAGE = Path(cbm_lake.__file__).parent
 DOORS = {
-    "lake/__init__.py": {"at"},  # the same lake at another moment
+    "lake/__init__.py": {"at", "lake_or_default"},  # the same lake at another moment; the first line of the verbs
     "parcel/sources/__init__.py": {"here"},  # the source of `get`, where no server is
     "extract/scene.py": None,  # what workers run, in processes of their own
     "extract/jobparcels.py": None,  # the same
     "extract/running.py": {"_settle"},  # the lake of a plan, which names it by its URL
     "demo/run.py": {"run"},  # its own, not that of the settings
+    "report/__init__.py": {"parcel"},  # behind the checks of its formats
     "foi/result.py": {"parcels_of"},  # for parcels of a file none is opened
     "report/facts.py": {"open_at"},  # the lake of the moment that a report says
     "report/verification.py": {"verify"},
@@ -283,13 +285,16 @@ def test_the_page_lists_every_cache_of_a_lake_with_its_limit_and_every_one_of_th
 # -- doors -----------------------------------------------------------------------------------------------------------
 
 
+OPENERS = ("open_lake", "lake_or_default")
+
+
 def openings():
-    """Every call of open_lake: file, the functions round it from the innermost, and the statement."""
+    """Every call of one of OPENERS: file, the functions round it from the innermost, and the statement."""
     for file in sorted(PACKAGE.rglob("*.py")):
         tree = ast.parse(file.read_text())
         parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "open_lake":
+            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in OPENERS:
                 above = [node]
                 while above[-1] in parents:
                     above.append(parents[above[-1]])
@@ -315,7 +320,7 @@ def test_a_lake_is_opened_in_the_first_line_of_public_verbs_and_at_the_doors_alo
         if file in DOORS and (DOORS[file] is None or function.name in DOORS[file]):
             continue
         names = [each.arg for each in (*function.args.args, *function.args.kwonlyargs)]
-        assert ast.unparse(statement) == "lake = lake or open_lake()", where
+        assert ast.unparse(statement) == "lake = lake_or_default(lake)", where
         assert not function.name.startswith("_"), where
         assert "lake" in names, where
         assert is_first(function, statement), where
@@ -328,6 +333,33 @@ def test_lakes_are_made_by_open_lake_alone_but_for_copies_and_trials():
         if any(getattr(call.func, "id", "") == "Lake" for call in calls):
             made.add(file.relative_to(PACKAGE).as_posix())
     assert made == {"lake/__init__.py", "lake/backups.py", "extract/cost.py"}
+
+
+@pytest.mark.parametrize("given", ["/data/lake", Path("/data/lake"), "", 0, False])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda lake: backup("copy", lake=lake),
+        lambda lake: extract.s2("2024-01-01", "2024-02-01", aoi="ms", year=2024, lake=lake),
+        lambda lake: get.time_series.by_pid("ms", 2024, "12", lake=lake),
+        lambda lake: show.time_series.ndvi("ms", 2024, "12", lake=lake),
+        lambda lake: report.parcel("ms", 2024, "12", lake=lake),
+        lambda lake: markers.find("ms", 2024, lake=lake),
+        lambda lake: qa.inspections("s1", lake=lake),
+        lambda lake: guard.suspects(lake=lake),
+        lambda lake: decisions.left_out(lake=lake),
+    ],
+)
+def test_what_is_no_lake_is_refused_by_name_and_never_the_workspaces_instead(workspace, ask, given):
+    fill(open_lake())
+    with pytest.raises(InvalidInputError, match=rf"lake={re.escape(repr(given))} is not right: .*Lake"):
+        ask(given)
+
+
+def test_a_lake_is_opened_by_a_path_too_and_what_is_no_place_is_refused(tmp_path):
+    assert open_lake(tmp_path) is open_lake(str(tmp_path))
+    with pytest.raises(InvalidInputError, match="url=3 is not right: it is the folder or the s3:// URL of a lake"):
+        open_lake(3)
 
 
 # -- questions -------------------------------------------------------------------------------------------------------

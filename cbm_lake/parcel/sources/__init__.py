@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.parcel.sources.api import ApiSource
 from cbm_lake.parcel.sources.direct import LakeSource
 from cbm_lake.parcel.sources.protocol import (
@@ -50,14 +50,14 @@ def here(lake: Lake | None = None) -> Source:
     """The source named by set.data_source in the settings; a `lake` argument overrides it.
 
     Raises:
-        InvalidInputError: the settings name neither "direct" nor "api".
+        InvalidInputError: the settings name neither "direct" nor "api"; what is given is no lake.
         ConfigError: "api", and no server is set.
     """
     if lake is not None:
-        return LakeSource(lake)
+        return LakeSource(lake_or_default(lake))
     config = Workspace.here().config
     if config.set.data_source == "direct":
-        return LakeSource(open_lake())
+        return LakeSource(lake_or_default(None))
     if config.set.data_source == "api":
         return _server(config.api.url, config.api.user, config.api.password.get_secret_value())
     raise InvalidInputError(f"set.data_source is {config.set.data_source!r}; it is direct (the lake) or api (a server)")
@@ -70,7 +70,7 @@ def _server(url: str, user: str, password: str) -> ApiSource:
 
 
 def set_api_account(url: str, username: str, password: str) -> None:
-    """Store a REST server account in the settings and make it on; what was remembered of servers is forgotten.
+    """Store a REST server account in the settings, and read from it from now on; cached answers are dropped.
 
     Raises:
         InvalidInputError: the address is invalid.
