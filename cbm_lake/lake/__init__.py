@@ -18,7 +18,7 @@ import shapely
 
 from cbm_lake import cards
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError, given
+from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError, quoted
 from cbm_lake.files import digests
 from cbm_lake.geo.areas import DEGREES, bounds_in
 from cbm_lake.lake import database, lookup, options, ordering, queries
@@ -368,14 +368,14 @@ def lake_or_default(lake: object) -> Lake:
     if lake is None:
         return open_lake()
     if not isinstance(lake, Lake):
-        raise InvalidInputError(f"lake={given(lake)} is not right: it is a Lake, as open_lake gives it")
+        raise InvalidInputError(f"lake={quoted(lake)} is not right: it is a Lake, as open_lake gives it")
     return lake
 
 
 def _location(url: object) -> str:
     location = os.fspath(url) if isinstance(url, PathLike) else url or Workspace.here().lake_url
     if not isinstance(location, str):
-        raise InvalidInputError(f"url={given(url)} is not right: it is the folder or the s3:// URL of a lake")
+        raise InvalidInputError(f"url={quoted(url)} is not right: it is the folder or the s3:// URL of a lake")
     return location
 
 
