@@ -85,7 +85,7 @@ class Pseudonyms:
                 f"column {name} is no text or number; leave it out of a file of pseudonyms"
             ) from error
         values = pa.array([self.of(text) for text in coded.dictionary.to_pylist()], pa.string())
-        return pa.DictionaryArray.from_arrays(coded.locations, values).cast(pa.string())
+        return pa.DictionaryArray.from_arrays(coded.indices, values).cast(pa.string())
 
     def of(self, identifier: str) -> str:
         """The pseudonym of an identifier: HMAC-SHA256 (RFC 2104), its first 128 bits in hexadecimal digits."""
