@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _QUARTILES = "25th to 75th percentile"
-_RADAR: Final = ("bs", "c6")
+_RADAR: Final = tuple(name for name, card in cards.CARDS.items() if card.mission is cards.BS.mission)
 
 
 def _cloud_free_stood_at(position: int) -> Order:
