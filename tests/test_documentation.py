@@ -136,3 +136,14 @@ def test_every_promise_names_tests_that_there_are():
 def test_the_readme_links_to_what_is_there():
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text()):
         assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/reference.md"])
+def test_no_command_link_or_row_stands_twice(page):
+    lines = (ROOT / page).read_text().splitlines()
+    commands = [line.partition("#")[0].strip() for line in lines if line.startswith(("cbm-lake ", "    cbm-lake "))]
+    rows = [line for cells in lines if len(line := "|".join(cells.split("|")[:3])) > 12 and cells.startswith("| GET")]
+    links = [link for line in lines for link in set(re.findall(r"\]\((\S+\.md)\)", line)) if line.count(link) > 1]
+    assert len(commands) == len(set(commands))
+    assert len(rows) == len(set(rows))
+    assert not links or page == "docs/reference.md"

@@ -262,7 +262,7 @@ def test_many_parts_give_what_one_gives(lake, tmp_path, monkeypatch):
 
 
 def test_the_command_line_describes(lake, tmp_path, monkeypatch):
-    monkeypatch.setattr("cbm_lake.parcels.describing.open_lake", lambda: lake)
+    monkeypatch.setattr("cbm_lake.parcels.describing.lake_or_default", lambda _: lake)
     file = raster(tmp_path / "soil.tif", soils(), UTM, 32631)
     key = ["--aoi", "aa", "--year", "2024"]
     texts = ",".join(f"{value}={text}" for value, text in SOILS.items())
@@ -275,7 +275,7 @@ def test_the_command_line_describes(lake, tmp_path, monkeypatch):
 
 
 def test_the_only_parcels_need_not_be_named(lake, frame, tmp_path, monkeypatch):
-    monkeypatch.setattr("cbm_lake.parcels.describing.open_lake", lambda: lake)
+    monkeypatch.setattr("cbm_lake.parcels.describing.lake_or_default", lambda _: lake)
     file = raster(tmp_path / "dem.tif", heights())
     answer = CliRunner().invoke(app, ["parcels", "describe", str(file), "--as", "elevation"])
     assert answer.exit_code == 0, answer.output

@@ -187,7 +187,7 @@ def test_a_parcel_without_valid_pixels_has_a_share_of_0_and_no_percentiles():
 
 
 @pytest.mark.parametrize("method", ["centre", "coverage"])
-@pytest.mark.parametrize("asked", ["p11", ["mean", "percentile_10"], [10]])
+@pytest.mark.parametrize("asked", ["p11", ["mean", "percentile_10"], [10], 10])
 def test_an_unknown_statistic_is_refused_by_name(asked, method):
     shapes, band = shapes_and_band(1)
     with pytest.raises(InvalidInputError, match=r"no statistic .*(p11|percentile_10|10).*choose from count, mean"):

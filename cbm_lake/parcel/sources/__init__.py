@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import Lake, lake_or_default
+from cbm_lake.lake import Lake, lake_or_default, open_lake
 from cbm_lake.parcel.sources.api import ApiSource
 from cbm_lake.parcel.sources.direct import LakeSource
 from cbm_lake.parcel.sources.protocol import (
@@ -57,7 +57,7 @@ def here(lake: Lake | None = None) -> Source:
         return LakeSource(lake_or_default(lake))
     config = Workspace.here().config
     if config.set.data_source == "direct":
-        return LakeSource(lake_or_default(None))
+        return LakeSource(open_lake())
     if config.set.data_source == "api":
         return _server(config.api.url, config.api.user, config.api.password.get_secret_value())
     raise InvalidInputError(f"set.data_source is {config.set.data_source!r}; it is direct (the lake) or api (a server)")
