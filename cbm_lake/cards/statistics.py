@@ -101,7 +101,7 @@ def check(names: str | Iterable[str]) -> tuple[str, ...]:
         InvalidInputError: one of them is no statistic.
     """
     if not isinstance(names, str | Iterable):
-        raise InvalidInputError(f"there is no statistic {given(names)}; choose from {', '.join(STATISTICS)}")
+        raise InvalidInputError(f"there is no statistic {quoted(names)}; choose from {', '.join(STATISTICS)}")
     asked = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else list(names)
     unknown = [name for name in asked if not isinstance(name, str) or name not in STATISTICS]
     if unknown:
