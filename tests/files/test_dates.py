@@ -13,7 +13,7 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.extract import planning
 from cbm_lake.files.dates import day_of, parse_day
 from cbm_lake.lake import options
-from cbm_lake.parcel import chips
+from cbm_lake.parcel.chips import scenes
 from cbm_lake.rasters.selection import Choice
 
 ZONES = st.none() | st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -66,7 +66,7 @@ READERS = {
     "card2db": lambda value: date.fromisoformat(search.days(value, value)[0][:10]),
     "extract": lambda value: planning.days(value, value)[0].date(),
     "cube": lambda value: Choice.of("s2", None, None, None, None, None, value, value).start,
-    "chips": lambda value: chips._day(value).date(),
+    "chips": lambda value: scenes._day(value).date(),
     "options": options._day,
 }
 FORMS = ["2024-03-01", "20240301", " 2024-03-01 ", "2024-03-01T10:30:00Z", date(2024, 3, 1)]

@@ -105,9 +105,8 @@ def plan(lake, ptype, kind):
     start, stop = datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
     rows = lake.query("scenes.between", card="s2", start=start, stop=stop).to_pylist()
     lake.prepare("s2")
-    return [
-        job for job, _ in planning._drafts(lake, cards.get("s2"), rows, parcels, bands, how, cube=False, again=False)
-    ]
+    asked = planning.Asked(bands, how, statistics=(), cube=False, again=False)
+    return [job for job, _ in planning._drafts(lake, cards.get("s2"), rows, parcels, asked)]
 
 
 def extract(job):
